@@ -1,0 +1,49 @@
+# Few verbs, all of them set up what they need: serve, test, check, bench, crash, docs.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+DEV := .venv/dev-installed
+RUN := .venv/installed
+
+.PHONY: help serve test check bench crash docs clean
+
+help:  ## the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
+	$(BIN)/answerback serve $(ARGS)
+
+test: check  ## everything that is checked, then all tests
+	$(BIN)/pytest $(ARGS)
+
+check: $(DEV)  ## ruff, mypy strict, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/results
+	$(BIN)/python bench/prepare.py
+	$(BIN)/python bench/run.py $(ARGS)
+
+crash: $(DEV)  ## SIGKILL the server ROUNDS times under load
+	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)
+
+docs: $(DEV)  ## regenerate the documents that are made from the code
+	$(BIN)/python docs/generate.py
+
+clean:  ## remove what the verbs made
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || { \
+	  echo "Debian keeps venv apart: installing python3-venv"; rm -rf .venv; \
+	  apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv .venv; }
+
+$(RUN): .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(DEV): .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .[dev]
+	@touch $@ $(RUN)

@@ -1,0 +1,116 @@
+"""`answerback calls` and `answerback callbacks`: what became of a call."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from answerback.api.views import CallbackView, CallView, Listing
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import AsJson, FullNumbers, out, print_fields, print_json, print_table, spoken_errors
+from answerback.ledger.query import LARGEST_PAGE, CallFilter
+from answerback.model import Kind, Outcome
+from answerback.service import reading
+from answerback.tencent.codes import FAILURE_REASONS
+
+calls_app = typer.Typer(help="What became of the calls.", no_args_is_help=True)
+callbacks_app = typer.Typer(help="The callbacks as they were received.", no_args_is_help=True)
+
+Callid = Annotated[str, typer.Argument(help="The callid that the cloud gave the call.")]
+Channel = Annotated[str | None, typer.Option(help="The channel; needed where two hold the callid.")]
+Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
+
+
+@calls_app.command("list")
+def list_calls(
+    channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only to this number, exactly as received.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only with this outcome.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only of this kind.")] = None,
+    since: Annotated[datetime | None, Moment] = None,
+    until: Annotated[datetime | None, Moment] = None,
+    limit: Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the page before.")] = None,
+    full_numbers: FullNumbers = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """List calls, newest first."""
+    wanted = CallFilter(
+        channel=channel, mobile=mobile, outcome=outcome, kind=kind, since=_utc(since), until=_utc(until)
+    )
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        page = ledger.calls(wanted, cursor, limit)
+    views = [CallView.of(call, full_numbers=full_numbers) for call in page.items]
+    if as_json:
+        print_json(Listing(items=views, next_cursor=page.next_cursor))
+        return
+    rows = [
+        (_time(view.first_seen_at), view.callid, view.mobile, view.kind, view.outcome, _why(view), view.channel)
+        for view in views
+    ]
+    print_table(("first seen (UTC)", "callid", "mobile", "kind", "outcome", "", "channel"), rows, "no calls")
+    if page.next_cursor:
+        out.print(f"[dim]more: --cursor {page.next_cursor}[/]")
+
+
+@calls_app.command("show")
+def show_call(
+    callid: Callid,
+    channel: Channel = None,
+    full_numbers: FullNumbers = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Show all that is known of one call."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        call = ledger.call(callid, channel)
+    view = CallView.of(call, full_numbers=full_numbers)
+    if as_json:
+        print_json(view)
+    else:
+        print_fields({name: _cell(value) for name, value in view})
+
+
+@callbacks_app.command("show")
+def show_callbacks(
+    callid: Callid,
+    channel: Channel = None,
+    full_numbers: FullNumbers = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Show a call's callbacks as they were received, in order."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        entries = ledger.callbacks(callid, channel)
+    views = [CallbackView.of(entry, full_numbers=full_numbers) for entry in entries]
+    if as_json:
+        print_json(Listing(items=views))
+        return
+    rows = [(_time(view.received_at), view.kind, view.repeats, view.raw.replace("[", "\\[")) for view in views]
+    print_table(("received (UTC)", "kind", "repeats", "body"), rows, "no callbacks")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=UTC)
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _cell(value: Any) -> Any:
+    return f"{_time(value)} UTC" if isinstance(value, datetime) else value
+
+
+def _why(view: CallView) -> str:
+    """The most telling thing about an outcome: how long they talked, or why they did not."""
+    if view.outcome is Outcome.ANSWERED:
+        return "" if view.talk_seconds is None else f"{view.talk_seconds} s"
+    if view.failure_code is None:
+        return ""
+    reason = FAILURE_REASONS.get(view.failure_code)
+    return f"{view.failure_code} {reason.en if reason else view.failure_reason}"

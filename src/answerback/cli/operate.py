@@ -1,0 +1,89 @@
+"""`answerback migrate`, `doctor`, `channels` and `settings`: what an operator needs around the gateway."""
+
+from typing import Annotated, Any
+
+import typer
+
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
+from answerback.config import PREFIX, Settings
+from answerback.doctor import Finding, Level, examine
+from answerback.service import callback_urls, open_configured
+
+_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
+
+
+def migrate(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Bring the ledger's schema up to this version of the program."""
+    with spoken_errors():
+        from answerback.ledger.migrations import HEAD
+
+        settings = settings_from(config, data_dir=data_dir)
+        open_configured(settings, migrate=True).close()
+    if as_json:
+        print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir)})
+    else:
+        out.print(f"the ledger in {settings.server.data_dir} has schema {HEAD}")
+
+
+def doctor(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Look for what would keep the gateway from keeping its word; exit status 1 if something is bad."""
+    with spoken_errors():
+        findings = list(examine(settings_from(config, data_dir=data_dir)))
+    if as_json:
+        print_json({"items": findings})
+    else:
+        print_table(("", "check", "finding", "what to do"), [_row(finding) for finding in findings], "nothing to check")
+    if any(finding.level is Level.BAD for finding in findings):
+        raise typer.Exit(1)
+
+
+def _row(finding: Finding) -> tuple[str, str, str, str]:
+    colour = _COLOURS[finding.level]
+    return (f"[{colour}]{finding.level}[/]", finding.check, finding.finding, finding.remedy)
+
+
+def channels(
+    full: Annotated[bool, typer.Option("--full", help="Show the secret tokens.")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """The channels and the callback URL of each, to paste into the cloud console."""
+    with spoken_errors():
+        urls = callback_urls(settings_from(config, data_dir=data_dir))
+    shown = {name: url if full else _without_token(url) for name, url in urls.items()}
+    if as_json:
+        print_json({"items": [{"channel": name, "callback_url": url} for name, url in shown.items()]})
+    else:
+        print_table(("channel", "callback URL"), list(shown.items()), "no channels")
+
+
+def _without_token(url: str) -> str:
+    base, path, token = url.partition("/voice/callback/")
+    return f"{base}{path}…" if token else url
+
+
+def settings(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Every setting: its value now, the variable that sets it, and what it does. Secrets stay hidden."""
+    with spoken_errors():
+        rows = list(_described(settings_from(config, data_dir=data_dir)))
+    if as_json:
+        print_json(
+            {"items": [dict(zip(("setting", "value", "variable", "meaning"), row, strict=True)) for row in rows]}
+        )
+    else:
+        print_table(("setting", "value", "variable", "meaning"), rows, "no settings")
+
+
+def _described(current: Settings) -> list[tuple[str, Any, str, str]]:
+    rows = []
+    for section, field in type(current).model_fields.items():
+        values = getattr(current, section)
+        if isinstance(values, dict):
+            rows.append((section, ", ".join(values) or "default", "", field.description or ""))
+            continue
+        for name, detail in type(values).model_fields.items():
+            variable = f"{PREFIX}{section.upper()}__{name.upper()}"
+            rows.append((f"{section}.{name}", str(getattr(values, name)), variable, detail.description or ""))
+    return rows

@@ -1,0 +1,65 @@
+"""How the command line speaks: tables for people, JSON for programs, one line for an error."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from answerback.errors import AnswerbackError
+
+_PIPE_WIDTH = 240
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FullNumbers = Annotated[bool, typer.Option("--full-numbers", help="Show phone numbers unmasked.")]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented, on standard output; pydantic models as they are in the API."""
+    encoded = msgspec.json.encode(value, enc_hook=_encode)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def _encode(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> None:
+    """A table, or the words for an empty one."""
+    if not rows:
+        out.print(nothing)
+        return
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+def print_fields(fields: dict[str, Any]) -> None:
+    """One thing, a line for each field."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in fields.items():
+        table.add_row(f"[bold]{name}[/]", "-" if value is None or value == [] else str(value))
+    out.print(table)
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and leave with status 1."""
+    err.print(f"[red]answerback:[/] {message}", soft_wrap=True)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def spoken_errors() -> Iterator[None]:
+    """Turn our errors into one line and exit status 1."""
+    try:
+        yield
+    except AnswerbackError as error:
+        fail(str(error).replace("[", "\\["))

@@ -1,0 +1,77 @@
+"""`answerback send`: callbacks as the cloud would send them."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
+from answerback.emulator.payloads import Story, write_callback
+from answerback.emulator.sender import Reply, send_all
+from answerback.model import Kind, Result
+
+_SHOWN_ONE_BY_ONE = 20
+
+
+def send(
+    url: Annotated[str, typer.Argument(help="The callback URL, e.g. http://127.0.0.1:8000/voice/callback")],
+    kind: Annotated[Kind, typer.Option(help="What the callback tells.")] = Kind.PROMPT,
+    result: Annotated[int, typer.Option(min=0, max=2, help="0 answered, 1 not answered, 2 call error.")] = 0,
+    callid: Annotated[str | None, typer.Option(help="The call; a new one for each callback by default.")] = None,
+    mobile: Annotated[str, typer.Option(help="The callee's number.")] = "13788888888",
+    key: Annotated[str, typer.Option(help="The key pressed, with --kind key.")] = "1",
+    failure_code: Annotated[int, typer.Option(min=0, help="With --kind failure.")] = 5,
+    count: Annotated[int, typer.Option(min=1, help="How many callbacks.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="How many at a time.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """POST callbacks to URL as the cloud would, and show the answers; exit status 0 if all were accepted."""
+    if not url.startswith(("http://", "https://")):
+        fail(f"URL: expected http://… or https://…, got {url}")
+    story = Story(kind=kind, result=Result(result), callid=callid, mobile=mobile, key=key, failure_code=failure_code)
+    replies = asyncio.run(_send(url, (write_callback(story) for _ in range(count)), count, concurrency))
+    if as_json:
+        print_json({"accepted": sum(reply.accepted for reply in replies), "sent": len(replies), "answers": replies})
+    else:
+        _show(replies)
+    if not all(reply.accepted for reply in replies):
+        raise typer.Exit(1)
+
+
+async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> list[Reply]:
+    replies = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    quiet = count <= _SHOWN_ONE_BY_ONE or not sys.stderr.isatty()
+    with Progress(*columns, console=err, transient=True, disable=quiet) as progress:
+        sending = progress.add_task("sending", total=count)
+        async for reply in send_all(url, bodies, concurrency):
+            replies.append(reply)
+            progress.advance(sending)
+    return replies
+
+
+def _show(replies: list[Reply]) -> None:
+    if len(replies) <= _SHOWN_ONE_BY_ONE:
+        each = [
+            ("accepted" if reply.accepted else "refused", reply.status, reply.result, reply.errmsg, _ms(reply.seconds))
+            for reply in replies
+        ]
+        print_table(("", "status", "result", "errmsg", "time"), each, "nothing sent")
+        return
+    times = sorted(reply.seconds for reply in replies)
+    answers = Counter((reply.accepted, reply.status, reply.result, reply.errmsg) for reply in replies)
+    rows = [
+        (count, "accepted" if accepted else "refused", status, result, errmsg)
+        for (accepted, status, result, errmsg), count in answers.most_common(_SHOWN_ONE_BY_ONE)
+    ]
+    print_table(("count", "", "status", "result", "errmsg"), rows, "nothing sent")
+    middle, late = times[len(times) // 2], times[len(times) * 99 // 100]
+    out.print(f"answered in {_ms(middle)} (median), {_ms(late)} (99 of 100), {_ms(times[-1])} (last)")
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"

@@ -1,0 +1,65 @@
+"""`answerback serve`: the gateway."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+from rich.table import Table
+
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import AsJson, out, print_json, spoken_errors
+from answerback.service import Listening
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 by default, 0 for a free one.")] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk."""
+    from answerback import service
+    from answerback.logs import configure_logs
+
+    with spoken_errors():
+        settings = settings_from(config, host=host, port=port, data_dir=data_dir)
+        configure_logs(settings.log.level, settings.log.format)
+        service.serve(settings, _print_json if as_json else _print_panel)
+
+
+def _print_panel(listening: Listening) -> None:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("[bold]Listening[/]", listening.url)
+    for channel, url in listening.callback_urls.items():
+        grid.add_row(f"[bold]Callback URL[/] ({channel})", _shown(url))
+    grid.add_row("[bold]Data[/]", str(listening.data_dir))
+    if listening.admin_key:
+        grid.add_row("[bold]Admin key[/]", f"{listening.admin_key}  [dim](shown this once, kept in admin-key)[/]")
+    if sys.stdout.isatty():
+        out.print(Panel(grid, title="Answerback", title_align="left", expand=False))
+    else:
+        out.print(grid)
+    out.print("Paste a callback URL into the cloud console, under the event callback of the voice application.")
+    sys.stdout.flush()
+
+
+def _print_json(listening: Listening) -> None:
+    print_json(
+        {
+            "url": listening.url,
+            "callback_urls": {name: _shown(url) for name, url in listening.callback_urls.items()},
+            "data_dir": str(listening.data_dir),
+            "admin_key": listening.admin_key,
+        }
+    )
+    sys.stdout.flush()
+
+
+def _shown(url: str) -> str:
+    """The URL; without its secret where output goes to a file or a journal: that is a log."""
+    base, path, token = url.partition("/voice/callback/")
+    if not token or sys.stdout.isatty():
+        return url
+    return f"{base}{path}…  (answerback channels --full)"

@@ -1,0 +1,169 @@
+"""Every setting, read once at the start and frozen.
+
+Read from, the first that has it: the command line, `ANSWERBACK_<SECTION>__<NAME>`, the TOML file. The descriptions
+here are what `answerback settings` and docs/configuration.md show.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from answerback.errors import ConfigError
+
+PREFIX = "ANSWERBACK_"
+DEFAULT_FILE = Path("answerback.toml")
+DEFAULT_CHANNEL = "default"
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Section):
+    """Where the gateway listens and where it keeps its data."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: Path = Field(Path("answerback-data"), description="directory of ledger.db and admin-key")
+    public_url: str | None = Field(
+        None, description="how the outside reaches this server, for the printed callback URL"
+    )
+
+
+class IntakeSettings(_Section):
+    """How callbacks are received."""
+
+    max_pending: Count = Field(
+        10_000, description="callbacks that may wait for their commit; past it the answer is 503"
+    )
+    max_batch: Count = Field(512, description="callbacks in one commit")
+    max_body_bytes: Count = Field(65_536, description="largest body of a callback; a larger one is answered 413")
+    receive_timeout_s: Seconds = Field(10.0, description="time for a request to arrive in full")
+    answer_timeout_s: Seconds = Field(5.0, description="time for a commit; past it the answer is 503")
+    keep_alive_s: Annotated[int, Field(ge=1)] = Field(75, description="time an idle connection is kept open")
+    drain_timeout_s: Annotated[int, Field(ge=1, le=60)] = Field(3, description="time to finish requests at shutdown")
+
+
+class LedgerSettings(_Section):
+    """How callbacks are stored."""
+
+    lock_timeout_s: Seconds = Field(2.0, description="time to wait for another process that holds the file")
+    allow_unsafe_place: bool = Field(
+        default=False, description="accept a file system that may lose what it was told to keep"
+    )
+
+
+class QuarantineSettings(_Section):
+    """How many bodies that could not be understood are kept; the oldest stay, what is dropped is counted."""
+
+    max_bytes: Count = Field(64 * 1024 * 1024, description="bytes of refused bodies to keep")
+    max_per_minute: Count = Field(60_000, description="refused bodies to keep per minute")
+
+
+class LogSettings(_Section):
+    """What is logged, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity to log")
+    format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
+
+
+class ChannelSettings(_Section):
+    """One voice application of the cloud's."""
+
+    token: SecretStr | None = Field(None, description="secret last part of the callback URL, 16 characters or more")
+    sdkappid: str | None = Field(None, description="the application's SDK AppID, for your own orientation")
+
+
+class Settings(BaseSettings):
+    """All sections."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", coerce_numbers_to_str=True
+    )
+
+    server: ServerSettings = ServerSettings()
+    intake: IntakeSettings = IntakeSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
+    log: LogSettings = LogSettings()
+    channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="the voice applications, by name")
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> "Settings":
+        holders: dict[str, str] = {}
+        for name, channel in self.channels.items():
+            if not _CHANNEL_NAME.fullmatch(name):
+                raise ValueError(f"channels.{name}: a name is small letters, digits, - and _")
+            if channel.token is None:
+                if name != DEFAULT_CHANNEL:
+                    raise ValueError(f"channels.{name}.token: required, only {DEFAULT_CHANNEL} may go without")
+                continue
+            token = channel.token.get_secret_value()
+            if not _TOKEN.fullmatch(token):
+                raise ValueError(f"channels.{name}.token: expected 16 to 128 letters, digits, - or _")
+            if token in holders:
+                raise ValueError(f"channels.{name}.token: the same as that of {holders[token]}")
+            holders[token] = name
+        return self
+
+    def tokens(self) -> dict[str, str | None]:
+        """Channel name -> its URL token; `default` is always there, open where it has none."""
+        named = {
+            name: channel.token.get_secret_value() if channel.token else None for name, channel in self.channels.items()
+        }
+        return {DEFAULT_CHANNEL: None} | named
+
+
+def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings from `overrides`, the environment and `file` (by default answerback.toml, if it is there).
+
+    Raises ConfigError that names the setting.
+    """
+    if file is not None and not file.is_file():
+        raise ConfigError(f"--config: there is no file {file}")
+    _refuse_unknown_sections()
+
+    class FromEverywhere(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file or DEFAULT_FILE)
+
+    try:
+        return FromEverywhere(**(overrides or {}))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_words(problem) for problem in error.errors())) from error
+    except ValueError as error:  # TOML that is none, or JSON in a variable that is none
+        raise ConfigError(f"{file or DEFAULT_FILE}: {error}") from error
+
+
+def _words(problem: Any) -> str:
+    setting = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "there is no such setting"
+    return f"{setting}: {message}" if setting else message
+
+
+def _refuse_unknown_sections() -> None:
+    for variable in os.environ:
+        section, nested, _ = variable.removeprefix(PREFIX).partition("__")
+        if variable.startswith(PREFIX) and nested and section.lower() not in Settings.model_fields:
+            raise ConfigError(f"{variable}: there is no section {section.lower()}")

@@ -1,0 +1,155 @@
+"""What would keep this gateway from keeping its word, found before it matters: each finding with what to do."""
+
+import ipaddress
+import os
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from answerback.api.keys import FILE_NAME as KEY_FILE
+from answerback.config import DEFAULT_CHANNEL, Settings
+from answerback.errors import AnswerbackError, LedgerVersion
+from answerback.ledger.sqlite import unsafe_place
+from answerback.service import open_configured
+
+_EARLIEST_S = 1735689600  # 2025-01-01: no clock of a machine that runs this is before it
+_LOW_SPACE_BYTES = 1024**3
+_NO_SPACE_BYTES = 64 * 1024**2
+_ENOUGH_FILES = 4096
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was looked at, how it is, and what to do about it ("" where nothing)."""
+
+    check: str
+    level: Level
+    finding: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything that can be looked at from here, one finding after the other."""
+    checks: list[Callable[[Settings], Finding]] = [
+        _place,
+        _ledger,
+        _permissions,
+        _open_url,
+        _clock,
+        _disk_space,
+        _open_files,
+    ]
+    for check in checks:
+        yield check(settings)
+
+
+def _place(settings: Settings) -> Finding:
+    directory = _existing(settings.server.data_dir)
+    problem = unsafe_place(directory)
+    if problem is None:
+        return Finding("durable place", Level.OK, f"{directory} keeps what is synced")
+    return Finding("durable place", Level.BAD, f"{directory}: {problem}", "choose another server.data_dir")
+
+
+def _ledger(settings: Settings) -> Finding:
+    if not settings.server.data_dir.exists():
+        return Finding("ledger", Level.OK, "none yet: the first start makes it")
+    try:
+        ledger = open_configured(settings)
+        try:
+            began_s = time.perf_counter()
+            ledger.probe()
+            took_ms = (time.perf_counter() - began_s) * 1000
+        finally:
+            ledger.close()
+    except LedgerVersion as error:
+        return Finding("ledger", Level.BAD, str(error), "run `answerback migrate`")
+    except AnswerbackError as error:
+        return Finding("ledger", Level.BAD, str(error), "until this is mended every callback is answered 503")
+    return Finding("ledger", Level.OK, f"WAL, synchronous=FULL; a commit took {took_ms:.1f} ms")
+
+
+def _permissions(settings: Settings) -> Finding:
+    directory = settings.server.data_dir
+    if not directory.exists():
+        return Finding("permissions", Level.OK, "nothing to look at yet")
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        return Finding("permissions", Level.BAD, f"{directory} cannot be written", "run as its owner, or chown it")
+    key = directory / KEY_FILE
+    for path in (directory, key):
+        if path.exists() and path.stat().st_mode & _OTHERS:
+            mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
+            remedy = f"chmod go= {path}"
+            return Finding("permissions", Level.WARNING, f"{path} is open to other users ({mode})", remedy)
+    return Finding("permissions", Level.OK, f"{directory} is open to its owner only")
+
+
+def _open_url(settings: Settings) -> Finding:
+    if settings.tokens()[DEFAULT_CHANNEL] is not None:
+        return Finding("callback URL", Level.OK, "every channel has a secret token")
+    if _is_private(settings.server.host) and settings.server.public_url is None:
+        return Finding("callback URL", Level.OK, "/voice/callback is open, but listens on a private address only")
+    return Finding(
+        "callback URL",
+        Level.WARNING,
+        f"/voice/callback is open to whoever reaches {settings.server.public_url or settings.server.host}",
+        "set channels.default.token: callbacks carry no signature, the secret URL is the trust",
+    )
+
+
+def _is_private(host: str) -> bool:
+    try:
+        addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    found = [ipaddress.ip_address(str(address).partition("%")[0]) for address in addresses]
+    return all(address.is_private and not address.is_unspecified for address in found)
+
+
+def _clock(_settings: Settings) -> Finding:
+    now_s = time.time()
+    if now_s < _EARLIEST_S:
+        return Finding("clock", Level.BAD, f"it says {time.strftime('%F', time.gmtime(now_s))}", "start an NTP client")
+    if Path("/run/systemd/timesync").exists() and not Path("/run/systemd/timesync/synchronized").exists():
+        return Finding("clock", Level.WARNING, "the system says it is not synchronised", "see timedatectl")
+    return Finding("clock", Level.OK, time.strftime("%F %T UTC", time.gmtime(now_s)))
+
+
+def _disk_space(settings: Settings) -> Finding:
+    directory = _existing(settings.server.data_dir)
+    free_bytes = shutil.disk_usage(directory).free
+    words = f"{free_bytes / 1024**3:.1f} GiB free on {directory}"
+    if free_bytes < _NO_SPACE_BYTES:
+        return Finding("disk space", Level.BAD, words, "free some now: callbacks are about to be refused")
+    if free_bytes < _LOW_SPACE_BYTES:
+        return Finding("disk space", Level.WARNING, words, "a million calls need about 0.7 GiB")
+    return Finding("disk space", Level.OK, words)
+
+
+def _open_files(_settings: Settings) -> Finding:
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit != resource.RLIM_INFINITY and limit < _ENOUGH_FILES:
+        finding = f"at most {limit} files: each connection is one"
+        return Finding("open files", Level.WARNING, finding, f"raise the hard limit to {_ENOUGH_FILES} or more")
+    return Finding("open files", Level.OK, f"up to {limit}" if limit != resource.RLIM_INFINITY else "no limit")
+
+
+def _existing(directory: Path) -> Path:
+    directory = directory.resolve()
+    return directory if directory.exists() else _existing(directory.parent)

@@ -1,0 +1,88 @@
+"""Everything that can go wrong, by whose fault it is.
+
+AnswerbackError
+├── CallbackRejected        the sender's: the body is no callback
+│   ├── NotJson                 it is not JSON at all
+│   ├── UnfitField              a field is missing or ill-typed
+│   └── UnknownCallback         no key of the contract
+├── AnswerUnreadable        the receiver's: its answer is not the contract's
+├── ConfigError             the operator's: a setting is unfit
+├── NotFound                the reader's: no such call, callback or quarantined body
+├── AmbiguousCall           the reader's: several channels hold the callid
+├── InvalidCursor           the reader's: a page cursor we did not make
+└── LedgerError
+    ├── LedgerUnavailable       the disk's or the database's: nothing was stored, try again
+    ├── LedgerUnsafe            the place or a setting breaks "answered means stored"
+    └── LedgerVersion           the schema is not this program's
+"""
+
+from collections.abc import Sequence
+
+
+class AnswerbackError(Exception):
+    """The root: `except AnswerbackError` catches all that this package raises on purpose."""
+
+
+class CallbackRejected(AnswerbackError):
+    """The bytes are not a callback; `errmsg` is what the sender is told.
+
+    `field` is the dotted path of the field at fault (`voiceprompt_callback.callid`), or None.
+    """
+
+    def __init__(self, problem: str, field: str | None = None) -> None:
+        self.field = field
+        self.errmsg = f"{field}: {problem}" if field else problem
+        super().__init__(self.errmsg)
+
+
+class NotJson(CallbackRejected):
+    """The body is not one JSON text in UTF-8."""
+
+
+class UnfitField(CallbackRejected):
+    """A field is missing or is not what the contract says it is."""
+
+
+class UnknownCallback(CallbackRejected):
+    """The body is JSON, but holds none of the contract's callback keys."""
+
+
+class AnswerUnreadable(AnswerbackError):
+    """A receiver's answer is not the contract's `{"result":…,"errmsg":…}`."""
+
+
+class ConfigError(AnswerbackError):
+    """A setting is unfit; the message names it, where it was read, and what it may be."""
+
+
+class NotFound(AnswerbackError):
+    """Nothing by that id."""
+
+
+class AmbiguousCall(AnswerbackError):
+    """Several channels hold this callid, and the reader named none."""
+
+    def __init__(self, callid: str, channels: Sequence[str]) -> None:
+        self.callid = callid
+        self.channels = tuple(channels)
+        super().__init__(f"callid {callid} is held by the channels {', '.join(channels)}: name one")
+
+
+class InvalidCursor(AnswerbackError):
+    """The cursor is not one that a former page gave."""
+
+
+class LedgerError(AnswerbackError):
+    """The durable store cannot do what it is for."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The store did not take the batch: nothing of it was stored, the caller may try again."""
+
+
+class LedgerUnsafe(LedgerError):
+    """The place or a setting of the store would break law 1, answered means stored."""
+
+
+class LedgerVersion(LedgerError):
+    """The store's schema is older or newer than this program's."""

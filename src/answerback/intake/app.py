@@ -1,0 +1,154 @@
+"""The callback URL: plain ASGI, from bytes to an answer that is true.
+
+Answers are always the contract's JSON. The table of them is in the README and in docs/answers.md.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import structlog
+
+from answerback.calls import identify
+from answerback.errors import CallbackRejected, LedgerUnavailable
+from answerback.intake.channels import Channels
+from answerback.intake.committer import Committer
+from answerback.intake.meter import Meter
+from answerback.model import Received, Rejected
+from answerback.tencent import answer
+from answerback.tencent.callbacks import parse
+from answerback.tencent.codes import Answered
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+NO_KIND = "none"
+RETRY_AFTER_S = 1
+_DISCARDABLE_BYTES = 8 * 1024 * 1024
+
+log = structlog.get_logger("answerback.intake")
+
+
+class _Reply(NamedTuple):
+    """The two ASGI messages of an answer, and what to count it as."""
+
+    start: Message
+    body: Message
+    result: int
+
+
+def _reply(status: int, result: int, errmsg: str, *extra: tuple[bytes, bytes]) -> _Reply:
+    body = answer.write_answer(result, errmsg)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *extra]
+    return _Reply(
+        {"type": "http.response.start", "status": status, "headers": headers},
+        {"type": "http.response.body", "body": body},
+        result,
+    )
+
+
+_CLOSE = (b"connection", b"close")
+_OK = _reply(200, Answered.OK, "OK")
+_UNKNOWN_CHANNEL = _reply(404, Answered.UNKNOWN_CHANNEL, "no channel has this callback URL")
+_WRONG_METHOD = _reply(405, Answered.WRONG_METHOD, "a callback is POSTed", (b"allow", b"POST"))
+
+
+class _TooLarge(Exception):
+    """The body is over the limit; `drained` tells whether the connection can be used on."""
+
+    def __init__(self, *, drained: bool) -> None:
+        self.drained = drained
+
+
+class _Gone(Exception):
+    """The sender hung up half-way: there is nobody to answer."""
+
+
+class Intake:
+    """ASGI application for `/voice/callback` and `/voice/callback/{token}`."""
+
+    def __init__(self, channels: Channels, committer: Committer, meter: Meter, max_body_bytes: int) -> None:
+        self._channels = channels
+        self._committer = committer
+        self._meter = meter
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        began_s = perf_counter()
+        try:
+            kind, reply = await self._answer(scope, receive)
+        except _Gone:
+            return
+        await send(reply.start)
+        await send(reply.body)
+        self._meter.answers[kind, reply.result] += 1
+        self._meter.answer_latency_s.observe(perf_counter() - began_s)
+
+    async def _answer(self, scope: Message, receive: Receive) -> tuple[str, _Reply]:
+        channel = self._channels.of_path(scope["path"])
+        if channel is None:
+            return NO_KIND, _UNKNOWN_CHANNEL
+        if scope["method"] != "POST":
+            return NO_KIND, _WRONG_METHOD
+        try:
+            raw = await self._read(scope, receive)
+        except _TooLarge as large:
+            errmsg = f"the body is larger than {self._max_body_bytes} bytes"
+            return NO_KIND, _reply(413, Answered.TOO_LARGE, errmsg, *(() if large.drained else (_CLOSE,)))
+        kind, item, reply = _understand(channel, raw)
+        try:
+            await self._committer.submit(item)
+        except LedgerUnavailable as error:
+            retry_after = (b"retry-after", str(RETRY_AFTER_S).encode())
+            return kind, _reply(503, Answered.UNAVAILABLE, f"not stored, try again: {error}", retry_after)
+        return kind, reply
+
+    async def _read(self, scope: Message, receive: Receive) -> bytes:
+        """The whole body, or _TooLarge, or _Gone."""
+        limit = self._max_body_bytes
+        for name, value in scope["headers"]:
+            if name == b"content-length" and int(value) > limit:
+                await _discard(receive, expected_bytes=int(value))
+        message = await receive()
+        raw: bytes = message.get("body", b"")
+        while message.get("more_body"):
+            if len(raw) > limit:
+                await _discard(receive, expected_bytes=limit)
+            message = await receive()
+            raw += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        if len(raw) > limit:
+            raise _TooLarge(drained=True)
+        return raw
+
+
+async def _discard(receive: Receive, expected_bytes: int) -> None:
+    """Read a body that is too large to its end, so that its sender reads our answer; give up on a very large one."""
+    discarded_bytes = 0
+    while max(expected_bytes, discarded_bytes) <= _DISCARDABLE_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        if not message.get("more_body"):
+            raise _TooLarge(drained=True)
+        discarded_bytes += len(message["body"])
+    raise _TooLarge(drained=False)
+
+
+def _understand(channel: str, raw: bytes) -> tuple[str, Received | Rejected, _Reply]:
+    """What to store, and what to answer once it is stored."""
+    received_at = datetime.now(UTC)
+    try:
+        callback = parse(raw)
+    except CallbackRejected as rejection:
+        result = answer.REJECTIONS[type(rejection)]
+        log.warning("callback_refused", channel=channel, result=int(result), reason=rejection.errmsg)
+        item = Rejected(channel=channel, raw=raw, result=result, reason=rejection.errmsg, received_at=received_at)
+        return NO_KIND, item, _reply(400, result, rejection.errmsg)
+    identity = identify(channel, callback)
+    received = Received(channel=channel, callback=callback, identity=identity, raw=raw, received_at=received_at)
+    return callback.kind.value, received, _OK

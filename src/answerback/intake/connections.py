@@ -1,0 +1,73 @@
+"""Limits that uvicorn leaves to us: how long a request may take to arrive, and how large its head may be."""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from answerback.intake.meter import Meter
+from answerback.tencent.answer import write_answer
+from answerback.tencent.codes import Answered
+
+_LARGEST_HEAD_BYTES = 65_536
+_SWEEP_EVERY_S = 1.0
+
+
+def _farewell(status: bytes, result: Answered, errmsg: str) -> bytes:
+    body = write_answer(result, errmsg)
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+_TOO_SLOW = _farewell(b"408 Request Timeout", Answered.TOO_SLOW, "the request did not arrive in time")
+_HEAD_TOO_LARGE = _farewell(
+    b"431 Request Header Fields Too Large", Answered.TOO_LARGE, f"the head is over {_LARGEST_HEAD_BYTES} bytes"
+)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection that remembers since when a request is arriving."""
+
+    arriving_since_s: float | None = None
+    _unread_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self.arriving_since_s = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.arriving_since_s is not None:
+            self._unread_bytes += len(data)
+            if self._unread_bytes > _LARGEST_HEAD_BYTES and "method" not in (self.scope or {}):
+                self.hang_up(_HEAD_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unread_bytes = 0
+        if self.arriving_since_s is None:
+            self.arriving_since_s = self.loop.time()
+
+    def on_message_complete(self) -> None:
+        self.arriving_since_s = None
+        super().on_message_complete()
+
+    def hang_up(self, farewell: bytes) -> None:
+        """Say why, where nothing was said yet, and close."""
+        if not self.transport.is_closing():
+            if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+                self.transport.write(farewell)
+            self.transport.close()
+
+
+async def sweep(connections: set[Any], meter: Meter, receive_timeout_s: float) -> None:
+    """Hang up on senders that are too slow, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(min(_SWEEP_EVERY_S, receive_timeout_s / 2))
+        latest_s = loop.time() - receive_timeout_s
+        for connection in list(connections):
+            since_s = cast(Connection, connection).arriving_since_s
+            if since_s is not None and since_s < latest_s:
+                meter.timeouts += 1
+                connection.hang_up(_TOO_SLOW)

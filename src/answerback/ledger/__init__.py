@@ -1,0 +1,9 @@
+"""The durable store: what came in, what is known of each call, what could not be understood.
+
+SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`.
+"""
+
+from answerback.ledger.store import FILE_NAME, Ledger, open_ledger
+from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Taken
+
+__all__ = ["FILE_NAME", "Entry", "Ledger", "Page", "Quarantined", "Receipt", "Taken", "open_ledger"]

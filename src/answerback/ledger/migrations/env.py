@@ -1,0 +1,9 @@
+"""Alembic's way in: the caller's connection, in the caller's transaction."""
+
+from alembic import context
+
+from answerback.ledger.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()

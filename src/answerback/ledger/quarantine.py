@@ -1,0 +1,74 @@
+"""Bodies that could not be understood: kept, bounded, counted.
+
+The oldest stay and the newest are dropped when the room or the rate is used up: the first bodies of a flood tell
+what it is, and nobody can push out what was there before.
+"""
+
+import time
+from hashlib import blake2b
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Connection
+
+from answerback.ledger.tables import quarantine
+from answerback.ledger.values import Receipt, Taken, to_us
+from answerback.model import Rejected
+
+_SECONDS = 60.0
+_RESYNC_S = 5.0
+
+
+class Quarantine:
+    """The bounds of the quarantine table, and the way into it."""
+
+    def __init__(self, max_bytes: int, max_per_minute: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_per_minute = max_per_minute
+        self._allowance = float(max_per_minute)
+        self._refilled_s = time.monotonic()
+        self._used_bytes = 0
+        self._synced_s = float("-inf")
+
+    def take(self, connection: Connection, item: Rejected) -> Receipt:
+        """Keep `item`, count it where the same bytes are kept already, or drop it where there is no room."""
+        digest = blake2b(item.raw, key=item.channel.encode()[:64], digest_size=16).digest()
+        known = connection.execute(select(quarantine.c.id).where(quarantine.c.digest == digest)).scalar()
+        if known is not None:
+            connection.execute(
+                update(quarantine)
+                .where(quarantine.c.id == known)
+                .values(repeats=quarantine.c.repeats + 1, repeated_us=to_us(item.received_at))
+            )
+            return Receipt(Taken.REPEATED, known)
+        if not self._admits(connection, len(item.raw)):
+            return Receipt(Taken.DROPPED)
+        id_ = connection.execute(
+            insert(quarantine)
+            .returning(quarantine.c.id)
+            .values(
+                channel=item.channel,
+                digest=digest,
+                result=item.result,
+                reason=item.reason,
+                received_us=to_us(item.received_at),
+                repeats=0,
+                size_bytes=len(item.raw),
+                raw=item.raw,
+            )
+        ).scalar_one()
+        return Receipt(Taken.QUARANTINED, id_)
+
+    def _admits(self, connection: Connection, size_bytes: int) -> bool:
+        now = time.monotonic()
+        refill = (now - self._refilled_s) * self._max_per_minute / _SECONDS
+        self._allowance, self._refilled_s = min(float(self._max_per_minute), self._allowance + refill), now
+        if now - self._synced_s > _RESYNC_S:  # another process may have emptied it
+            self._used_bytes = connection.execute(
+                select(func.coalesce(func.sum(quarantine.c.size_bytes), 0))
+            ).scalar_one()
+            self._synced_s = now
+        if self._allowance < 1 or self._used_bytes + size_bytes > self._max_bytes:
+            return False
+        self._allowance -= 1
+        self._used_bytes += size_bytes
+        return True

@@ -1,0 +1,177 @@
+"""The reading side: one call, pages of calls, its callbacks, the quarantine. Newest first."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Column, ColumnElement, Row, Select, and_, func, literal, or_, select
+from sqlalchemy.engine import Connection
+
+from answerback.errors import AmbiguousCall, InvalidCursor, NotFound
+from answerback.ledger.rows import READ_COLUMNS, call_of
+from answerback.ledger.tables import call_key, callbacks, calls, quarantine
+from answerback.ledger.values import Entry, Page, Quarantined, from_us, to_us
+from answerback.model import Call, Kind, Outcome
+
+T = TypeVar("T")
+
+LARGEST_PAGE = 500
+
+_call_columns = [calls.c[name] for name in READ_COLUMNS]
+
+
+class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls: each given field must match. `since` <= first seen < `until`; `mobile` exactly as received."""
+
+    channel: str | None = None
+    mobile: str | None = None
+    outcome: Outcome | None = None
+    kind: Kind | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def find_call(connection: Connection, callid: str, channel: str | None) -> tuple[int, Call]:
+    """The row id and the call.
+
+    Raises NotFound, and AmbiguousCall where several channels hold the callid and none is named.
+    """
+    wanted = calls.c.call_key == call_key(callid)
+    if channel is None:
+        holders = _channels_holding(connection, callid)
+        if len(holders) > 1:
+            raise AmbiguousCall(callid, holders)
+        channel = holders[0] if holders else ""
+    row = connection.execute(select(*_call_columns).where(wanted, calls.c.channel == channel)).one_or_none()
+    if row is None:
+        raise NotFound(f"no call {callid}" + (f" in channel {channel}" if channel else ""))
+    return row[0], call_of(tuple(row))
+
+
+def _channels_holding(connection: Connection, callid: str) -> Sequence[str]:
+    """Walk the channels by index, one probe each: callids alone have no index of their own."""
+    first = select(func.min(calls.c.channel).label("name")).cte("channels", recursive=True)
+    names = first.union_all(
+        select(select(func.min(calls.c.channel)).where(calls.c.channel > first.c.name).scalar_subquery()).where(
+            first.c.name.is_not(None)
+        )
+    )
+    held = select(literal(1)).where(calls.c.channel == names.c.name, calls.c.call_key == call_key(callid)).exists()
+    return connection.execute(select(names.c.name).where(held).order_by(names.c.name)).scalars().all()
+
+
+def find_calls(connection: Connection, wanted: CallFilter, cursor: str | None, limit: int) -> Page[Call]:
+    """A page of calls, newest first."""
+    query = select(*_call_columns).where(*_conditions(wanted))
+    if wanted.mobile is not None:
+        query = _by_mobile(query, wanted.mobile)
+    after = (calls.c.first_seen_us, calls.c.id)
+    return _page(connection, query, after, cursor, limit, lambda row: call_of(tuple(row)))
+
+
+def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    conditions = [
+        calls.c[name] == value
+        for name in ("channel", "outcome", "kind")
+        if (value := getattr(wanted, name)) is not None
+    ]
+    if wanted.since is not None:
+        conditions.append(calls.c.first_seen_us >= to_us(wanted.since))
+    if wanted.until is not None:
+        conditions.append(calls.c.first_seen_us < to_us(wanted.until))
+    return conditions
+
+
+def _by_mobile(query: Select[Any], mobile: str) -> Select[Any]:
+    """Probe the number in every block of calls; decision 0004 says why there is no index on the number alone."""
+    last = select(func.max(calls.c.block).label("n")).cte("blocks", recursive=True)
+    blocks = last.union_all(select(last.c.n - 1).where(last.c.n > 0))
+    return query.join(blocks, and_(calls.c.block == blocks.c.n, calls.c.mobile == mobile))
+
+
+def find_callbacks(connection: Connection, call_id: int) -> list[Entry]:
+    """Every callback of a call, in order of arrival."""
+    rows = connection.execute(select(callbacks).where(callbacks.c.call_id == call_id).order_by(callbacks.c.id))
+    return [
+        Entry(
+            id=row.id,
+            kind=Kind(row.kind),
+            identity=row.identity,
+            received_at=from_us(row.received_us),
+            repeats=row.repeats,
+            repeated_at=None if row.repeated_us is None else from_us(row.repeated_us),
+            raw=row.raw,
+        )
+        for row in rows
+    ]
+
+
+def find_quarantined(connection: Connection, channel: str | None, cursor: str | None, limit: int) -> Page[Quarantined]:
+    """A page of refused bodies, newest first."""
+    query = select(quarantine)
+    if channel is not None:
+        query = query.where(quarantine.c.channel == channel)
+    return _page(connection, query, (quarantine.c.received_us, quarantine.c.id), cursor, limit, _quarantined)
+
+
+def find_quarantined_body(connection: Connection, id_: int) -> Quarantined:
+    """One refused body. Raises NotFound."""
+    row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none()
+    if row is None:
+        raise NotFound(f"nothing in quarantine with id {id_}")
+    return _quarantined(row)
+
+
+def _quarantined(row: Row[Any]) -> Quarantined:
+    return Quarantined(
+        id=row.id,
+        channel=row.channel,
+        result=row.result,
+        reason=row.reason,
+        received_at=from_us(row.received_us),
+        repeats=row.repeats,
+        repeated_at=None if row.repeated_us is None else from_us(row.repeated_us),
+        size_bytes=row.size_bytes,
+        raw=row.raw,
+    )
+
+
+def _page(
+    connection: Connection,
+    query: Select[Any],
+    order: tuple[Column[int], Column[int]],
+    cursor: str | None,
+    limit: int,
+    build: Callable[[Row[Any]], T],
+) -> Page[T]:
+    """Read `limit` rows after `cursor`, in falling `order` of time and id."""
+    when, id_ = order
+    if cursor is not None:
+        last_when, last_id = _read_cursor(cursor)
+        query = query.where(or_(when < last_when, and_(when == last_when, id_ < last_id)), when <= last_when)
+    rows = connection.execute(query.order_by(when.desc(), id_.desc()).limit(limit + 1)).all()
+    more = len(rows) > limit
+    shown = rows[:limit]
+    next_cursor = _write_cursor(getattr(shown[-1], when.key), shown[-1].id) if more else None
+    return Page([build(row) for row in shown], next_cursor)
+
+
+def _write_cursor(when_us: int, id_: int) -> str:
+    return urlsafe_b64encode(f"{when_us}.{id_}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, int]:
+    try:
+        when_us, _, id_ = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(".")
+        return _int64(when_us), _int64(id_)
+    except (ValueError, UnicodeError) as error:
+        raise InvalidCursor("cursor: not one that a former page gave") from error
+
+
+def _int64(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError(text)
+    return number

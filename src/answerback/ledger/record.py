@@ -1,0 +1,127 @@
+"""The writing path: a batch of callbacks becomes one transaction.
+
+Each call of the batch is loaded once, every callback is folded in, each changed call is written once. What is
+written twice nowhere: a repeat only raises a counter.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.engine import Connection
+
+from answerback.calls import fold
+from answerback.ledger import statements
+from answerback.ledger.quarantine import Quarantine
+from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
+from answerback.ledger.tables import call_key, callbacks, calls
+from answerback.ledger.values import Receipt, Taken, to_us
+from answerback.model import Call, Received, Rejected
+
+CALLBACK_COLUMNS = ("id", "call_id", "identity", "kind", "received_us", "repeats", "raw")
+
+Key = tuple[str, str]
+"""A call's channel and call_key."""
+
+_last_ids = select(
+    select(func.coalesce(func.max(calls.c.id), 0)).scalar_subquery(),
+    select(func.coalesce(func.max(callbacks.c.id), 0)).scalar_subquery(),
+)
+_repeated = (
+    update(callbacks)
+    .where(callbacks.c.id == bindparam("callback_id"))
+    .values(repeats=callbacks.c.repeats + bindparam("times"), repeated_us=bindparam("last_us"))
+)
+
+
+def record(connection: Connection, batch: Sequence[Received | Rejected], quarantine: Quarantine) -> list[Receipt]:
+    """Write `batch` in the connection's transaction; one receipt per item, in order. The caller commits."""
+    received = [item for item in batch if isinstance(item, Received)]
+    if not received:
+        return [quarantine.take(connection, item) for item in batch if isinstance(item, Rejected)]
+    transaction = _Batch(connection, received)
+    receipts = [
+        transaction.add(item) if isinstance(item, Received) else quarantine.take(connection, item) for item in batch
+    ]
+    transaction.write()
+    return receipts
+
+
+class _Batch:
+    """The calls that a batch touches, and the rows that it owes the tables."""
+
+    def __init__(self, connection: Connection, received: Sequence[Received]) -> None:
+        self._connection = connection
+        self._ids: dict[Key, int] = {}
+        self._calls: dict[Key, Call] = {}
+        self._known: dict[tuple[int, bytes], int] = {}
+        self._changed: dict[Key, None] = {}
+        self._callbacks: list[tuple[object, ...]] = []
+        self._repeats: Counter[int] = Counter()
+        self._repeated_us: dict[int, int] = {}
+        self._last_call_id, self._last_callback_id = connection.execute(_last_ids).one()
+        self._load(received)
+
+    def _load(self, received: Sequence[Received]) -> None:
+        """Load the calls that exist already, and which of the batch's callbacks they hold already."""
+        keys = dict.fromkeys((item.channel, call_key(item.callback.callid)) for item in received)
+        rows = {
+            (row[1], row[2]): row
+            for row in statements.find(self._connection, calls, READ_COLUMNS, ("channel", "call_key"), list(keys))
+        }
+        if not rows:
+            return
+        self._ids = {key: row[0] for key, row in rows.items()}
+        asked = dict.fromkeys(
+            (self._ids[key], item.identity)
+            for item in received
+            if (key := (item.channel, call_key(item.callback.callid))) in rows
+        )
+        found = statements.find(
+            self._connection, callbacks, ("id", "call_id", "identity"), ("call_id", "identity"), list(asked)
+        )
+        self._known = {(call_id, bytes(identity)): id_ for id_, call_id, identity in found}
+        seen: dict[int, set[bytes]] = {}
+        for call_id, identity in self._known:
+            seen.setdefault(call_id, set()).add(identity)
+        for key, row in rows.items():
+            self._calls[key] = call_of(row, frozenset(seen.get(self._ids[key], ())))
+
+    def add(self, item: Received) -> Receipt:
+        """Fold one callback into its call."""
+        key = (item.channel, call_key(item.callback.callid))
+        before = self._calls.get(key)
+        after = fold(before, item)
+        if after is before:
+            return self._repeat(self._known[self._ids[key], item.identity], item)
+        if key not in self._ids:
+            self._last_call_id += 1
+            self._ids[key] = self._last_call_id
+        self._calls[key] = after
+        self._changed[key] = None
+        self._last_callback_id += 1
+        id_, call_id = self._last_callback_id, self._ids[key]
+        self._known[call_id, item.identity] = id_
+        self._callbacks.append(
+            (id_, call_id, item.identity, item.callback.kind.value, to_us(item.received_at), 0, item.raw)
+        )
+        return Receipt(Taken.STORED, id_)
+
+    def _repeat(self, id_: int, item: Received) -> Receipt:
+        self._repeats[id_] += 1
+        self._repeated_us[id_] = to_us(item.received_at)
+        return Receipt(Taken.REPEATED, id_)
+
+    def write(self) -> None:
+        """Hand every owed row to the database."""
+        rows = [call_row(self._ids[key], self._calls[key]) for key in self._changed]
+        statements.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), rows)
+        statements.insert(self._connection, callbacks, CALLBACK_COLUMNS, self._callbacks)
+        if self._repeats:
+            self._connection.execute(
+                _repeated,
+                [
+                    {"callback_id": id_, "times": times, "last_us": self._repeated_us[id_]}
+                    for id_, times in self._repeats.items()
+                ],
+            )

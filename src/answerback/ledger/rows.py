@@ -1,0 +1,96 @@
+"""A `Call` and its row, both ways."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from answerback.ledger.tables import CALLS_PER_BLOCK, call_key
+from answerback.ledger.values import from_us, to_us
+from answerback.model import Call, Kind, Outcome, Result
+
+CALL_COLUMNS = (
+    "id",
+    "channel",
+    "call_key",
+    "callid",
+    "kind",
+    "outcome",
+    "nationcode",
+    "mobile",
+    "call_from",
+    "result",
+    "started_at",
+    "answered_at",
+    "ended_at",
+    "fee_minutes",
+    "failure_code",
+    "failure_reason",
+    "keys",
+    "revisions",
+    "first_seen_us",
+    "updated_us",
+    "block",
+)
+"""What the fold decides; `reference` and `metadata` are the business's and are never written by it."""
+
+READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata")
+
+_to_json = msgspec.json.Encoder().encode
+_keys = msgspec.json.Decoder(tuple[str, ...]).decode
+_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def call_row(id_: int, call: Call) -> tuple[object, ...]:
+    """The values of CALL_COLUMNS."""
+    return (
+        id_,
+        call.channel,
+        call_key(call.callid),
+        call.callid,
+        call.kind.value,
+        call.outcome.value,
+        call.nationcode,
+        call.mobile,
+        call.call_from,
+        None if call.result is None else call.result.value,
+        _to_s(call.started_at),
+        _to_s(call.answered_at),
+        _to_s(call.ended_at),
+        call.fee_minutes,
+        call.failure_code,
+        call.failure_reason,
+        _to_json(call.keys).decode() if call.keys else "[]",
+        call.revisions,
+        to_us(call.first_seen_at),
+        to_us(call.updated_at),
+        id_ // CALLS_PER_BLOCK,
+    )
+
+
+def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
+    """The call in a row of READ_COLUMNS."""
+    values = dict(zip(READ_COLUMNS, row, strict=True))
+    for name in ("id", "call_key", "block"):
+        del values[name]
+    for name in ("started_at", "answered_at", "ended_at"):
+        values[name] = _from_s(values[name])
+    return Call(
+        kind=Kind(values.pop("kind")),
+        outcome=Outcome(values.pop("outcome")),
+        result=None if (result := values.pop("result")) is None else Result(result),
+        keys=_keys(values.pop("keys")),
+        first_seen_at=from_us(values.pop("first_seen_us")),
+        updated_at=from_us(values.pop("updated_us")),
+        metadata=None if (text := values.pop("metadata")) is None else _metadata(text),
+        seen=seen,
+        **values,
+    )
+
+
+def _to_s(when: datetime | None) -> int | None:
+    return None if when is None else int(when.timestamp())
+
+
+def _from_s(when_s: int | None) -> datetime | None:
+    return None if when_s is None else datetime.fromtimestamp(when_s, UTC)

@@ -1,0 +1,126 @@
+"""The ledger on SQLite: what makes its commit durable, and the check that it is.
+
+Law 1 stands on WAL with synchronous=FULL (fsync before commit returns) and on a file system that keeps what it was
+told to keep. Both are verified at the start, not assumed.
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from answerback.errors import LedgerUnavailable, LedgerUnsafe
+
+OLDEST = (3, 35, 0)
+"""The first SQLite with RETURNING and with upserts as we use them."""
+
+_CACHE_KIB = 65536
+_WAL_PAGES = 1000
+_IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "vboxsf"}
+_NO_BARRIER = {"nobarrier", "barrier=0"}
+_FULL = 2
+
+
+def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
+    """An engine whose every connection is WAL, synchronous=FULL and starts its transactions explicitly."""
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise LedgerUnsafe(
+            f"SQLite {sqlite3.sqlite_version} is too old: install one from {'.'.join(map(str, OLDEST))} on"
+        )
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": lock_timeout_s, "check_same_thread": False, "cached_statements": 256},
+        hide_parameters=True,  # parameters are people's numbers
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None  # the driver opens no transaction of its own: _begin does
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "fullfsync=ON",
+            "checkpoint_fullfsync=ON",
+            "foreign_keys=ON",
+            f"cache_size=-{_CACHE_KIB}",
+            f"wal_autocheckpoint={_WAL_PAGES}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def verify_durable(connection: Connection, path: Path, *, allow_unsafe: bool) -> None:
+    """Refuse a ledger whose answers would not mean stored.
+
+    Raises LedgerUnsafe with the reason and what to do; `allow_unsafe` lets an unfit file system pass, never an
+    unfit SQLite.
+    """
+    mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    if mode != "wal":
+        raise LedgerUnsafe(f"{path}: SQLite will not keep a write-ahead log here (journal_mode is {mode})")
+    level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    if level != _FULL:
+        raise LedgerUnsafe(f"{path}: SQLite was built or set so that synchronous is {level}, not FULL ({_FULL})")
+    problem = unsafe_place(path.parent)
+    if problem and not allow_unsafe:
+        raise LedgerUnsafe(
+            f"{path.parent}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
+            f"set ledger.allow_unsafe_place"
+        )
+
+
+def unsafe_place(directory: Path) -> str | None:
+    """Why this directory cannot keep what it is told to keep; None where nothing speaks against it."""
+    if "eatmydata" in os.environ.get("LD_PRELOAD", ""):
+        return "libeatmydata is preloaded, which makes fsync do nothing"
+    kind, options = _mount_of(directory)
+    if kind in _IN_MEMORY:
+        return f"the file system is {kind}: it lives in memory and is gone after a restart"
+    if kind in _NETWORK:
+        return f"the file system is {kind}: SQLite's write-ahead log needs a local disk"
+    if lost := _NO_BARRIER & options:
+        return f"the file system is mounted with {lost.pop()}: a power failure loses what was synced"
+    if kind == "overlay" and "volatile" in options:
+        return "the file system is an overlay mounted volatile: it leaves out every sync"
+    return None
+
+
+def _mount_of(directory: Path) -> tuple[str, set[str]]:
+    """The type and the options of the mount that holds `directory`; ("", empty) where the system does not tell."""
+    device = directory.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    found: tuple[str, set[str]] = ("", set())
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        mount, _, rest = line.partition(" - ")
+        fields, (kind, _source, *superblock) = mount.split(), rest.split(" ")
+        if fields[2] == number:
+            found = (kind, {*fields[5].split(","), *" ".join(superblock).split(",")})
+    return found
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a new file's name as durable as its bytes."""
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise LedgerUnavailable(f"{directory}: cannot be synced: {error.strerror}") from error

@@ -1,0 +1,85 @@
+"""Statements that take many rows at once.
+
+One statement of 128 rows costs one round through the driver (and, in SQLite, holds Python's lock once) where
+executemany costs 128. Rows are written in chunks of a power of two, so that a handful of statements serve every
+batch and stay prepared.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.engine import Connection
+
+LARGEST_CHUNK = 128
+
+Row = tuple[object, ...]
+
+
+def insert(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Add `rows`, each a tuple in the order of `columns`."""
+    for chunk in _chunks(rows):
+        sql = _insert_sql(table.name, columns, len(chunk), _mark(connection))
+        connection.exec_driver_sql(sql, tuple(chain.from_iterable(chunk)))
+
+
+def upsert(
+    connection: Connection, table: Table, columns: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """Add `rows`, or bring the row of the same `key` up to date. `key` must be unique; the id stays."""
+    for chunk in _chunks(rows):
+        sql = _upsert_sql(table.name, columns, key, len(chunk), _mark(connection))
+        connection.exec_driver_sql(sql, tuple(chain.from_iterable(chunk)))
+
+
+def find(
+    connection: Connection, table: Table, columns: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of `table` whose `key` is among `rows`, as tuples of `columns`; each key is looked up by its index."""
+    for chunk in _chunks(rows):
+        sql = _find_sql(table.name, columns, key, len(chunk), _mark(connection))
+        for row in connection.exec_driver_sql(sql, tuple(chain.from_iterable(chunk))):
+            yield tuple(row)
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    start = 0
+    while left := len(rows) - start:
+        size = min(LARGEST_CHUNK, 1 << (left.bit_length() - 1))
+        yield rows[start : start + size]
+        start += size
+
+
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
+
+
+def _values(width: int, rows: int, mark: str) -> str:
+    row = f"({', '.join([mark] * width)})"
+    return ", ".join([row] * rows)
+
+
+def _names(columns: tuple[str, ...], prefix: str = "") -> str:
+    return ", ".join(f'{prefix}"{column}"' for column in columns)
+
+
+@cache
+def _insert_sql(table: str, columns: tuple[str, ...], rows: int, mark: str) -> str:
+    values = _values(len(columns), rows, mark)
+    return f"INSERT INTO {table} ({_names(columns)}) VALUES {values}"  # noqa: S608  # our own names, marks for values
+
+
+@cache
+def _upsert_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int, mark: str) -> str:
+    changes = ", ".join(f'"{column}" = excluded."{column}"' for column in columns if column not in ("id", *key))
+    return f"{_insert_sql(table, columns, rows, mark)} ON CONFLICT ({_names(key)}) DO UPDATE SET {changes}"
+
+
+@cache
+def _find_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int, mark: str) -> str:
+    matches = " AND ".join(f'{table}."{column}" = wanted."{column}"' for column in key)
+    wanted = f"WITH wanted ({_names(key)}) AS (VALUES {_values(len(key), rows, mark)})"
+    found = _names(columns, f"{table}.")
+    return f"{wanted} SELECT {found} FROM wanted CROSS JOIN {table} WHERE {matches}"  # noqa: S608  # as above

@@ -1,0 +1,201 @@
+"""The ledger itself: opens the store, keeps its one writer, serves its readers.
+
+Synchronous on purpose: SQLite is. The intake calls `record` from its committer's thread, the readers from theirs.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from answerback.calls import identify
+from answerback.errors import LedgerUnavailable, LedgerVersion
+from answerback.ledger import migrations, query, statements
+from answerback.ledger.quarantine import Quarantine
+from answerback.ledger.record import record
+from answerback.ledger.sqlite import sqlite_engine, sync_directory, verify_durable
+from answerback.ledger.tables import probes, quarantine
+from answerback.ledger.values import Entry, Page, Quarantined, Receipt, to_us
+from answerback.model import Call, Received, Rejected
+from answerback.tencent.callbacks import parse
+
+FILE_NAME = "ledger.db"
+DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
+DEFAULT_QUARANTINE_PER_MINUTE = 60_000
+DEFAULT_LOCK_TIMEOUT_S = 2.0
+
+
+class Ledger:
+    """The durable store of one gateway. Made by `open_ledger`; close it when done."""
+
+    def __init__(self, engine: Engine, quarantine_bounds: Quarantine) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._bounds = quarantine_bounds
+        self._connection: Connection | None = None
+        self._writing = threading.Lock()
+
+    def record(self, batch: Sequence[Received | Rejected]) -> list[Receipt]:
+        """Store `batch` durably; return one receipt per item, in order.
+
+        Returns only after the commit; a repeated callback keeps its first id. Safe to call from several threads,
+        one at a time gets in.
+        Raises LedgerUnavailable: nothing was stored, the caller may retry.
+        """
+        with self._transaction() as connection:
+            return record(connection, batch, self._bounds)
+
+    def probe(self) -> None:
+        """Commit a row that says nothing, to learn whether a callback could be stored now.
+
+        Raises LedgerUnavailable with the reason.
+        """
+        with self._transaction() as connection:
+            row = (1, to_us(datetime.now(UTC)))
+            statements.upsert(connection, probes, ("id", "committed_us"), ("id",), [row])
+
+    def call(self, callid: str, channel: str | None = None) -> Call:
+        """What is known of a call. Raises NotFound, AmbiguousCall."""
+        with self._reading() as connection:
+            return query.find_call(connection, callid, channel)[1]
+
+    def callbacks(self, callid: str, channel: str | None = None) -> list[Entry]:
+        """The callbacks of a call as received, in order. Raises NotFound, AmbiguousCall."""
+        with self._reading() as connection:
+            return query.find_callbacks(connection, query.find_call(connection, callid, channel)[0])
+
+    def calls(self, wanted: query.CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
+        """A page of calls, newest first. Raises InvalidCursor."""
+        with self._reading() as connection:
+            return query.find_calls(connection, wanted or query.CallFilter(), cursor, limit)
+
+    def quarantined(self, channel: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[Quarantined]:
+        """A page of refused bodies, newest first. Raises InvalidCursor."""
+        with self._reading() as connection:
+            return query.find_quarantined(connection, channel, cursor, limit)
+
+    def quarantined_body(self, id_: int) -> Quarantined:
+        """One refused body. Raises NotFound."""
+        with self._reading() as connection:
+            return query.find_quarantined_body(connection, id_)
+
+    def quarantined_ids(self) -> list[int]:
+        """Every refused body's id, oldest first."""
+        with self._reading() as connection:
+            return list(connection.execute(select(quarantine.c.id).order_by(quarantine.c.id)).scalars())
+
+    def quarantine_size(self) -> tuple[int, int]:
+        """How many bodies are in quarantine, and their bytes."""
+        with self._reading() as connection:
+            totals = select(func.count(), func.coalesce(func.sum(quarantine.c.size_bytes), 0)).select_from(quarantine)
+            count, size_bytes = connection.execute(totals).one()
+            return count, size_bytes
+
+    def requeue(self, id_: int) -> Receipt:
+        """Read a refused body once more; if it is a callback now, record it and take it out, in one transaction.
+
+        It keeps the time it came in. Raises NotFound; CallbackRejected where it still cannot be understood.
+        """
+        with self._transaction() as connection:
+            kept = query.find_quarantined_body(connection, id_)
+            callback = parse(kept.raw)
+            received = Received(
+                channel=kept.channel,
+                callback=callback,
+                identity=identify(kept.channel, callback),
+                raw=kept.raw,
+                received_at=kept.received_at,
+            )
+            (receipt,) = record(connection, [received], self._bounds)
+            connection.execute(quarantine.delete().where(quarantine.c.id == id_))
+            return receipt
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._forget_connection()
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._writing, _translated():
+            if self._connection is None:
+                self._connection = self._writer.connect()
+            try:
+                with self._connection.begin():
+                    yield self._connection
+            except SQLAlchemyError:
+                self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
+                raise
+
+    def _forget_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """A driver's errors as ours: the words of the database, never its parameters."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise LedgerUnavailable(f"the ledger does not answer: {error.orig}") from error
+    except SQLAlchemyError as error:
+        raise LedgerUnavailable(f"the ledger does not answer: {type(error).__name__}") from error
+
+
+def open_ledger(
+    data_dir: Path,
+    *,
+    lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT_S,
+    quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES,
+    quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
+    allow_unsafe_place: bool = False,
+    migrate: bool = False,
+) -> Ledger:
+    """Open the ledger in `data_dir`, new or not.
+
+    A new one gets its schema; an older one only with `migrate`.
+    Raises LedgerUnsafe where answers would not mean stored, LedgerVersion where the schema is not this program's,
+    LedgerUnavailable where the directory or the file cannot be used.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerUnavailable(f"{data_dir}: cannot be made: {error.strerror}") from error
+    path = data_dir / FILE_NAME
+    engine = sqlite_engine(path, lock_timeout_s)
+    try:
+        with _translated():
+            with engine.connect() as connection:
+                verify_durable(connection, path, allow_unsafe=allow_unsafe_place)
+            _agree_on_schema(engine, path, migrate=migrate)
+        sync_directory(data_dir)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Ledger(engine, Quarantine(quarantine_bytes, quarantine_per_minute))
+
+
+def _agree_on_schema(engine: Engine, path: Path, *, migrate: bool) -> None:
+    with engine.connect() as connection:
+        version = migrations.version(connection)
+    if version == migrations.HEAD:
+        return
+    if version is not None and version not in migrations.OLDER:
+        raise LedgerVersion(f"{path}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
+    if version is not None and not migrate:
+        raise LedgerVersion(f"{path}: its schema is {version}, older than {migrations.HEAD}: run `answerback migrate`")
+    with engine.execution_options(writes=True).begin() as connection:
+        migrations.upgrade(connection)

@@ -1,0 +1,143 @@
+"""The words of the project as frozen values; no I/O, no vendor names.
+
+Times are aware UTC. `None` means: not known.
+"""
+
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import ClassVar
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What a callback tells: the status of a notification or of a code, a key press, a failure."""
+
+    PROMPT = "prompt"
+    CODE = "code"
+    KEY = "key"
+    FAILURE = "failure"
+
+
+class Result(IntEnum):
+    """How a call ended, as the vendor's status tells it."""
+
+    ANSWERED = 0
+    UNANSWERED = 1
+    ERROR = 2
+
+
+class Outcome(StrEnum):
+    """What became of a call, from all that is known."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
+    FAILED = "failed"
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`."""
+
+    callid: str
+    nationcode: str
+    mobile: str
+    call_from: str
+
+    @property
+    def e164(self) -> str | None:
+        """The callee as `+8613788888888`, or None where nationcode and mobile form no number."""
+        from answerback.numbers import e164  # its metadata is large: loaded when asked for
+
+        return e164(self.nationcode, self.mobile)
+
+
+class Status(Callback, frozen=True, kw_only=True, gc=False):
+    """How a notification (`Kind.PROMPT`) or a verification code (`Kind.CODE`) ended."""
+
+    kind: Kind
+    result: Result
+    started_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    fee_minutes: int | None
+
+
+class KeyPress(Callback, frozen=True, kw_only=True, gc=False):
+    """The key that the callee pressed."""
+
+    kind: ClassVar[Kind] = Kind.KEY
+    key: str
+
+
+class Failure(Callback, frozen=True, kw_only=True, gc=False):
+    """Why the call could not be delivered: key on `code`, `reason` is prose and varies."""
+
+    kind: ClassVar[Kind] = Kind.FAILURE
+    code: int
+    reason: str
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A callback as it came in by a channel. `identity` is the same for a repeat, and only for a repeat."""
+
+    channel: str
+    callback: Status | KeyPress | Failure
+    identity: bytes
+    raw: bytes
+    received_at: datetime
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A body that could not be understood, on its way to quarantine. `result` is what its sender is answered."""
+
+    channel: str
+    raw: bytes
+    result: int
+    reason: str
+    received_at: datetime
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one call, by channel and callid.
+
+    `keys` in order of arrival. `revisions` counts the statuses and failures that differed from the first of
+    their sort. `seen` holds the identities already folded in, as far as the caller loaded them.
+    """
+
+    channel: str
+    callid: str
+    kind: Kind
+    first_seen_at: datetime
+    updated_at: datetime
+    nationcode: str = ""
+    mobile: str = ""
+    call_from: str = ""
+    outcome: Outcome = Outcome.PENDING
+    result: Result | None = None
+    started_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    fee_minutes: int | None = None
+    failure_code: int | None = None
+    failure_reason: str | None = None
+    keys: tuple[str, ...] = ()
+    revisions: int = 0
+    reference: str | None = None
+    metadata: dict[str, object] | None = None
+    seen: frozenset[bytes] = frozenset()
+
+    @property
+    def ring_seconds(self) -> int | None:
+        """How long it rang: until the answer, or to the end where nobody answered."""
+        until = {Outcome.ANSWERED: self.answered_at, Outcome.UNANSWERED: self.ended_at}.get(self.outcome)
+        return _seconds(self.started_at, until)
+
+    @property
+    def talk_seconds(self) -> int | None:
+        """How long the answered call lasted."""
+        return _seconds(self.answered_at, self.ended_at) if self.outcome is Outcome.ANSWERED else None
+
+
+def _seconds(since: datetime | None, until: datetime | None) -> int | None:
+    return None if since is None or until is None else (until - since) // timedelta(seconds=1)

@@ -1,0 +1,185 @@
+"""The composition root: builds the parts, runs them together, and drains them at the end."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+
+from answerback.api import build_api
+from answerback.api.keys import AdminKey
+from answerback.config import Settings
+from answerback.errors import ConfigError
+from answerback.intake import Channels, Committer, Intake, Meter
+from answerback.intake.app import Message, Receive, Send
+from answerback.intake.channels import PATH
+from answerback.intake.connections import Connection, sweep
+from answerback.ledger import FILE_NAME, Ledger, open_ledger
+
+_BACKLOG = 2048
+_BELOW_PATH = f"{PATH}/"
+
+log = structlog.get_logger("answerback.service")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What a newly started gateway tells its operator. `admin_key` is set at the very first start only."""
+
+    url: str
+    callback_urls: dict[str, str]
+    data_dir: Path
+    admin_key: str | None
+
+
+def open_configured(settings: Settings, *, migrate: bool = False) -> Ledger:
+    """The ledger that the settings name."""
+    return open_ledger(
+        settings.server.data_dir,
+        lock_timeout_s=settings.ledger.lock_timeout_s,
+        allow_unsafe_place=settings.ledger.allow_unsafe_place,
+        quarantine_bytes=settings.quarantine.max_bytes,
+        quarantine_per_minute=settings.quarantine.max_per_minute,
+        migrate=migrate,
+    )
+
+
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[Ledger]:
+    """The ledger that is there already, for a command that looks into it. Raises ConfigError where there is none."""
+    path = settings.server.data_dir / FILE_NAME
+    if not path.exists():
+        raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
+    with contextlib.closing(open_configured(settings)) as ledger:
+        yield ledger
+
+
+def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
+    """Run the gateway until SIGINT or SIGTERM; calls `started` once it listens.
+
+    Raises ConfigError or LedgerError where it cannot start.
+    """
+    with contextlib.closing(open_configured(settings)) as ledger:
+        key = AdminKey.at(settings.server.data_dir)
+        with (
+            _listen(settings.server.host, settings.server.port) as listener,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_run(settings, ledger, key, listener, started))
+
+
+async def _run(
+    settings: Settings,
+    ledger: Ledger,
+    key: AdminKey,
+    listener: socket.socket,
+    started: Callable[[Listening], None],
+) -> None:
+    intake = settings.intake
+    meter = Meter()
+    committer = Committer(
+        ledger,
+        meter,
+        max_pending=intake.max_pending,
+        max_batch=intake.max_batch,
+        answer_timeout_s=intake.answer_timeout_s,
+    )
+    callbacks = Intake(Channels(settings.tokens()), committer, meter, intake.max_body_bytes)
+    server = _Server(
+        uvicorn.Config(
+            route(callbacks, build_api(ledger, committer, meter, key.opens)),
+            interface="asgi3",
+            proxy_headers=False,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=intake.keep_alive_s,
+            timeout_graceful_shutdown=intake.drain_timeout_s,
+            backlog=_BACKLOG,
+        )
+    )
+    server.stop_at_signals()
+    committer.start()
+    sweeping = asyncio.create_task(sweep(server.server_state.connections, meter, intake.receive_timeout_s))
+    started(_listening(settings, listener, key))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        sweeping.cancel()
+        await committer.stop()
+        log.info("stopped", answered=sum(meter.answers.values()))
+
+
+def route(callbacks: Intake, rest: Any) -> Callable[[Message, Receive, Send], Any]:
+    """The whole server as one ASGI application: the callback URL first, everything else to `rest`."""
+
+    def app(scope: Message, receive: Receive, send: Send) -> Any:
+        path: str = scope["path"]
+        if path == PATH or path.startswith(_BELOW_PATH):
+            return callbacks(scope, receive, send)
+        return rest(scope, receive, send)
+
+    return app
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the signals to us: after it has drained, our own parts have to."""
+
+    def stop_at_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: int) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the address, before anything else could fail. Raises ConfigError that names it."""
+    with contextlib.suppress(ValueError, OSError):  # every connection is a file: take all that we may
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"server.host, server.port: cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def callback_urls(settings: Settings, address: tuple[str, int] | None = None) -> dict[str, str]:
+    """Channel name -> the URL to paste into the cloud console, with its secret token."""
+    base = settings.server.public_url or _url(*(address or (settings.server.host, settings.server.port)))
+    base = base.rstrip("/")
+    return {
+        name: f"{base}{PATH}" if token is None else f"{base}{PATH}/{token}" for name, token in settings.tokens().items()
+    }
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _listening(settings: Settings, listener: socket.socket, key: AdminKey) -> Listening:
+    host, port = listener.getsockname()[:2]
+    return Listening(
+        url=_url(host, port),
+        callback_urls=callback_urls(settings, (host, port)),
+        data_dir=settings.server.data_dir.resolve(),
+        admin_key=key.key if key.made else None,
+    )

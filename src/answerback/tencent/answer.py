@@ -1,0 +1,51 @@
+"""The answer to a callback, both ways: what we tell the cloud, and what others tell us.
+
+Source: "Voice Notification Status Callback", response parameters, product 1128/37519.
+"""
+
+import msgspec
+
+from answerback.errors import AnswerUnreadable, CallbackRejected, NotJson, UnfitField, UnknownCallback
+from answerback.tencent.codes import Answered
+
+REJECTIONS: dict[type[CallbackRejected], Answered] = {
+    NotJson: Answered.NOT_JSON,
+    UnfitField: Answered.UNFIT_FIELD,
+    UnknownCallback: Answered.UNKNOWN_CALLBACK,
+}
+"""What a sender is answered, by what is wrong with its body."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`{"result":0,"errmsg":"OK"}`: 0 is success, anything else a failure that `errmsg` explains."""
+
+    result: int
+    errmsg: str = ""
+
+
+class _Lenient(msgspec.Struct):
+    result: int | str
+    errmsg: object = ""
+
+
+_lenient = msgspec.json.Decoder(_Lenient)
+
+
+def write_answer(result: int, errmsg: str) -> bytes:
+    """Encode an answer as the contract writes it, compact."""
+    return msgspec.json.encode(Answer(result, errmsg))
+
+
+def read_answer(body: bytes) -> Answer:
+    """Decode somebody's answer; a numeric string counts as the number, a missing errmsg as "".
+
+    Raises AnswerUnreadable where the body is not JSON or has no whole-number `result`.
+    """
+    try:
+        answer = _lenient.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        return Answer(int(answer.result), answer.errmsg if isinstance(answer.errmsg, str) else str(answer.errmsg))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise AnswerUnreadable(f"not the contract's answer: {error}") from error
+
+
+OK = write_answer(Answered.OK, "OK")
