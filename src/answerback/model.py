@@ -36,7 +36,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Callback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`."""
 
     callid: str
@@ -52,7 +52,7 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return e164(self.nationcode, self.mobile)
 
 
-class Status(Callback, frozen=True, kw_only=True, gc=False):
+class Status(Callback, frozen=True, kw_only=True, array_like=True, tag="status", gc=False):
     """How a notification (`Kind.PROMPT`) or a verification code (`Kind.CODE`) ended."""
 
     kind: Kind
@@ -63,14 +63,14 @@ class Status(Callback, frozen=True, kw_only=True, gc=False):
     fee_minutes: int | None
 
 
-class KeyPress(Callback, frozen=True, kw_only=True, gc=False):
+class KeyPress(Callback, frozen=True, kw_only=True, array_like=True, tag="key", gc=False):
     """The key that the callee pressed."""
 
     kind: ClassVar[Kind] = Kind.KEY
     key: str
 
 
-class Failure(Callback, frozen=True, kw_only=True, gc=False):
+class Failure(Callback, frozen=True, kw_only=True, array_like=True, tag="failure", gc=False):
     """Why the call could not be delivered: key on `code`, `reason` is prose and varies."""
 
     kind: ClassVar[Kind] = Kind.FAILURE
@@ -78,7 +78,7 @@ class Failure(Callback, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Received(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="received", gc=False):
     """A callback as it came in by a channel. `identity` is the same for a repeat, and only for a repeat."""
 
     channel: str
@@ -88,7 +88,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_at: datetime
 
 
-class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="rejected", gc=False):
     """A body that could not be understood, on its way to quarantine. `result` is what its sender is answered."""
 
     channel: str

@@ -22,7 +22,7 @@ from answerback.intake import Channels, Committer, Intake, Meter
 from answerback.intake.app import Message, Receive, Send
 from answerback.intake.channels import PATH
 from answerback.intake.connections import Connection, sweep
-from answerback.ledger import FILE_NAME, Ledger, open_ledger
+from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess, open_ledger
 
 _BACKLOG = 2048
 _BELOW_PATH = f"{PATH}/"
@@ -62,23 +62,36 @@ def reading(settings: Settings) -> Iterator[Ledger]:
         yield ledger
 
 
+def _opening(settings: Settings) -> Opening:
+    return Opening(
+        data_dir=str(settings.server.data_dir.resolve()),
+        lock_timeout_s=settings.ledger.lock_timeout_s,
+        allow_unsafe_place=settings.ledger.allow_unsafe_place,
+        quarantine_bytes=settings.quarantine.max_bytes,
+        quarantine_per_minute=settings.quarantine.max_per_minute,
+    )
+
+
 def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
     """Run the gateway until SIGINT or SIGTERM; calls `started` once it listens.
 
     Raises ConfigError or LedgerError where it cannot start.
     """
     with contextlib.closing(open_configured(settings)) as ledger:
+        writer = WriterProcess(_opening(settings))
+        writer.spawn()  # it gets ready while the rest does
         key = AdminKey.at(settings.server.data_dir)
         with (
             _listen(settings.server.host, settings.server.port) as listener,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_run(settings, ledger, key, listener, started))
+            runner.run(_run(settings, ledger, writer, key, listener, started))
 
 
 async def _run(
     settings: Settings,
     ledger: Ledger,
+    writer: WriterProcess,
     key: AdminKey,
     listener: socket.socket,
     started: Callable[[Listening], None],
@@ -86,7 +99,7 @@ async def _run(
     intake = settings.intake
     meter = Meter()
     committer = Committer(
-        ledger,
+        writer,
         meter,
         max_pending=intake.max_pending,
         max_batch=intake.max_batch,
@@ -110,7 +123,8 @@ async def _run(
         )
     )
     server.stop_at_signals()
-    committer.start()
+    await writer.start()
+    await committer.start()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, meter, intake.receive_timeout_s))
     started(_listening(settings, listener, key))
     try:
@@ -118,6 +132,7 @@ async def _run(
     finally:
         sweeping.cancel()
         await committer.stop()
+        await writer.stop(intake.answer_timeout_s)
         log.info("stopped", answered=sum(meter.answers.values()))
 
 

@@ -1,4 +1,4 @@
-"""Limits that uvicorn leaves to us: how long a request may take to arrive, and how large its head may be."""
+"""What uvicorn leaves to us: how long a request may take to arrive, how large its head may be, one write per answer."""
 
 import asyncio
 from typing import Any, cast
@@ -25,6 +25,38 @@ _HEAD_TOO_LARGE = _farewell(
 )
 
 
+class _Corked:
+    """A transport that sends the head of an answer together with its body: one system call and one segment, not two.
+
+    What is written waits for the next write, and no longer than to the end of this turn of the loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        if self._held:
+            self._transport.write(self._held + data)
+            self._held = b""
+        else:
+            self._held = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's connection that remembers since when a request is arriving."""
 
@@ -32,7 +64,7 @@ class Connection(HttpToolsProtocol):
     _unread_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, _Corked(transport, self.loop)))
         self.arriving_since_s = self.loop.time()
 
     def data_received(self, data: bytes) -> None:

@@ -3,7 +3,20 @@
 SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`.
 """
 
+from answerback.ledger.frames import Opening
+from answerback.ledger.process import WriterProcess
 from answerback.ledger.store import FILE_NAME, Ledger, open_ledger
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Taken
 
-__all__ = ["FILE_NAME", "Entry", "Ledger", "Page", "Quarantined", "Receipt", "Taken", "open_ledger"]
+__all__ = [
+    "FILE_NAME",
+    "Entry",
+    "Ledger",
+    "Opening",
+    "Page",
+    "Quarantined",
+    "Receipt",
+    "Taken",
+    "WriterProcess",
+    "open_ledger",
+]

@@ -7,7 +7,7 @@ written twice nowhere: a repeat only raises a counter.
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, update
 from sqlalchemy.engine import Connection
 
 from answerback.calls import fold
@@ -23,10 +23,6 @@ CALLBACK_COLUMNS = ("id", "call_id", "identity", "kind", "received_us", "repeats
 Key = tuple[str, str]
 """A call's channel and call_key."""
 
-_last_ids = select(
-    select(func.coalesce(func.max(calls.c.id), 0)).scalar_subquery(),
-    select(func.coalesce(func.max(callbacks.c.id), 0)).scalar_subquery(),
-)
 _repeated = (
     update(callbacks)
     .where(callbacks.c.id == bindparam("callback_id"))
@@ -36,10 +32,7 @@ _repeated = (
 
 def record(connection: Connection, batch: Sequence[Received | Rejected], quarantine: Quarantine) -> list[Receipt]:
     """Write `batch` in the connection's transaction; one receipt per item, in order. The caller commits."""
-    received = [item for item in batch if isinstance(item, Received)]
-    if not received:
-        return [quarantine.take(connection, item) for item in batch if isinstance(item, Rejected)]
-    transaction = _Batch(connection, received)
+    transaction = _Batch(connection, [item for item in batch if isinstance(item, Received)])
     receipts = [
         transaction.add(item) if isinstance(item, Received) else quarantine.take(connection, item) for item in batch
     ]
@@ -59,8 +52,9 @@ class _Batch:
         self._callbacks: list[tuple[object, ...]] = []
         self._repeats: Counter[int] = Counter()
         self._repeated_us: dict[int, int] = {}
-        self._last_call_id, self._last_callback_id = connection.execute(_last_ids).one()
-        self._load(received)
+        if received:
+            self._last_call_id, self._last_callback_id = statements.last_ids(connection, calls, callbacks)
+            self._load(received)
 
     def _load(self, received: Sequence[Received]) -> None:
         """Load the calls that exist already, and which of the batch's callbacks they hold already."""
@@ -114,7 +108,7 @@ class _Batch:
 
     def write(self) -> None:
         """Hand every owed row to the database."""
-        rows = [call_row(self._ids[key], self._calls[key]) for key in self._changed]
+        rows = [call_row(self._ids[key], key[1], self._calls[key]) for key in self._changed]
         statements.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), rows)
         statements.insert(self._connection, callbacks, CALLBACK_COLUMNS, self._callbacks)
         if self._repeats:

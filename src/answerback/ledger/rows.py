@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from answerback.ledger.tables import CALLS_PER_BLOCK, call_key
+from answerback.ledger.tables import CALLS_PER_BLOCK
 from answerback.ledger.values import from_us, to_us
 from answerback.model import Call, Kind, Outcome, Result
 
@@ -41,12 +41,12 @@ _keys = msgspec.json.Decoder(tuple[str, ...]).decode
 _metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def call_row(id_: int, call: Call) -> tuple[object, ...]:
-    """The values of CALL_COLUMNS."""
+def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
+    """The values of CALL_COLUMNS; `key` is the callid's call_key."""
     return (
         id_,
         call.channel,
-        call_key(call.callid),
+        key,
         call.callid,
         call.kind.value,
         call.outcome.value,

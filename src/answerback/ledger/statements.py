@@ -1,8 +1,8 @@
-"""Statements that take many rows at once.
+"""Statements that take many rows at once, straight through the driver's cursor.
 
-One statement of 128 rows costs one round through the driver (and, in SQLite, holds Python's lock once) where
-executemany costs 128. Rows are written in chunks of a power of two, so that a handful of statements serve every
-batch and stay prepared.
+One statement of 128 rows is one step of the engine where executemany takes 128, and rows go in chunks of a power
+of two, so that a handful of statements serve every batch and stay prepared. They skip SQLAlchemy's execution, which
+costs more than such a statement does; the transaction around them is its. The driver's errors come out untranslated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 LARGEST_CHUNK = 128
 
@@ -22,7 +23,7 @@ def insert(connection: Connection, table: Table, columns: tuple[str, ...], rows:
     """Add `rows`, each a tuple in the order of `columns`."""
     for chunk in _chunks(rows):
         sql = _insert_sql(table.name, columns, len(chunk), _mark(connection))
-        connection.exec_driver_sql(sql, tuple(chain.from_iterable(chunk)))
+        _cursor(connection).execute(sql, tuple(chain.from_iterable(chunk)))
 
 
 def upsert(
@@ -31,7 +32,7 @@ def upsert(
     """Add `rows`, or bring the row of the same `key` up to date. `key` must be unique; the id stays."""
     for chunk in _chunks(rows):
         sql = _upsert_sql(table.name, columns, key, len(chunk), _mark(connection))
-        connection.exec_driver_sql(sql, tuple(chain.from_iterable(chunk)))
+        _cursor(connection).execute(sql, tuple(chain.from_iterable(chunk)))
 
 
 def find(
@@ -40,8 +41,23 @@ def find(
     """The rows of `table` whose `key` is among `rows`, as tuples of `columns`; each key is looked up by its index."""
     for chunk in _chunks(rows):
         sql = _find_sql(table.name, columns, key, len(chunk), _mark(connection))
-        for row in connection.exec_driver_sql(sql, tuple(chain.from_iterable(chunk))):
-            yield tuple(row)
+        cursor = _cursor(connection)
+        cursor.execute(sql, tuple(chain.from_iterable(chunk)))
+        yield from cursor.fetchall()
+
+
+def last_ids(connection: Connection, *tables: Table) -> list[int]:
+    """The highest id of each table, 0 where it is empty."""
+    ids = []
+    for table in tables:
+        cursor = _cursor(connection)
+        cursor.execute(_last_id_sql(table.name))
+        ids.extend(cursor.fetchall()[0])
+    return ids
+
+
+def _cursor(connection: Connection) -> DBAPICursor:
+    return connection.connection.cursor()
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -69,6 +85,11 @@ def _names(columns: tuple[str, ...], prefix: str = "") -> str:
 def _insert_sql(table: str, columns: tuple[str, ...], rows: int, mark: str) -> str:
     values = _values(len(columns), rows, mark)
     return f"INSERT INTO {table} ({_names(columns)}) VALUES {values}"  # noqa: S608  # our own names, marks for values
+
+
+@cache
+def _last_id_sql(table: str) -> str:
+    return f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608  # our own name
 
 
 @cache

@@ -122,13 +122,13 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._writing, _translated():
+        with self._writing, _translated(self.engine):
             if self._connection is None:
                 self._connection = self._writer.connect()
             try:
                 with self._connection.begin():
                     yield self._connection
-            except SQLAlchemyError:
+            except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error):
                 self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
                 raise
 
@@ -140,12 +140,12 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with _translated(), self.engine.connect() as connection:
+        with _translated(self.engine), self.engine.connect() as connection:
             yield connection
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     """A driver's errors as ours: the words of the database, never its parameters."""
     try:
         yield
@@ -153,6 +153,8 @@ def _translated() -> Iterator[None]:
         raise LedgerUnavailable(f"the ledger does not answer: {error.orig}") from error
     except SQLAlchemyError as error:
         raise LedgerUnavailable(f"the ledger does not answer: {type(error).__name__}") from error
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
 
 
 def open_ledger(
@@ -177,7 +179,7 @@ def open_ledger(
     path = data_dir / FILE_NAME
     engine = sqlite_engine(path, lock_timeout_s)
     try:
-        with _translated():
+        with _translated(engine):
             with engine.connect() as connection:
                 verify_durable(connection, path, allow_unsafe=allow_unsafe_place)
             _agree_on_schema(engine, path, migrate=migrate)

@@ -1,7 +1,7 @@
 """What goes into the ledger's mouth and what comes out of it."""
 
 from datetime import UTC, datetime
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Generic, TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ T = TypeVar("T")
 _MICROSECONDS = 1_000_000
 
 
-class Taken(Enum):
+class Taken(IntEnum):
     """What became of one item of a batch; all but DROPPED are on disk."""
 
     STORED = auto()

@@ -1,0 +1,269 @@
+"""Measure the durable answer against its floor and against the handler people write by hand.
+
+One load generator (wrk), one machine, servers started alternately, the median of the rounds. Writes the figures to
+bench/results/latest.json and prints them as the tables of docs/performance.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PORT = 9180
+SEED = (
+    b'{"voiceprompt_callback":{"result":"0","accept_time":"1470197211","call_from":"","callid":"first","end_calltime":'
+    b'"1470197221","fee":"1","mobile":"13788888888","nationcode":"86","start_calltime":"1470197196"}}'
+)
+REQUEST = (
+    b"POST /voice/callback HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+)
+
+Command = Callable[[Path], list[str]]
+
+SERVERS: dict[str, Command] = {
+    "echo": lambda _: [sys.executable, str(HERE / "servers/echo.py"), "--port", str(PORT)],
+    "answerback": lambda data: [
+        str(Path(sys.executable).with_name("answerback")),
+        "serve",
+        "--port",
+        str(PORT),
+        "--data-dir",
+        str(data),
+    ],
+    "handwritten": lambda data: [
+        sys.executable,
+        str(HERE / "servers/handwritten.py"),
+        "--port",
+        str(PORT),
+        "--data-dir",
+        str(data),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One run of wrk against one server."""
+
+    server: str
+    connections: int
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    refused: int
+    rss_mb: float
+    pss_mb: float
+    first_answer_s: float
+
+
+@contextmanager
+def running(server: str, data_dir: Path) -> Iterator[tuple[psutil.Process, float]]:
+    """The server's process, and how long its first answer took from the start of the command."""
+    began_s = time.perf_counter()
+    process = subprocess.Popen(SERVERS[server](data_dir), stdout=subprocess.DEVNULL)
+    try:
+        while not _answers():
+            if process.poll() is not None or time.perf_counter() - began_s > 60:
+                raise SystemExit(f"{server} does not answer")
+            time.sleep(0.005)
+        yield psutil.Process(process.pid), time.perf_counter() - began_s
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers() -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", PORT), timeout=10) as connection:
+            connection.sendall(REQUEST % (len(SEED), SEED))
+            return b" 200 " in connection.recv(4096)
+    except OSError:
+        return False
+
+
+def wrk(server: str, process: psutil.Process, first_s: float, connections: int, seconds: int, delay_ms: int) -> Figures:
+    """Load the running server; memory is that of its whole process tree at the end of the load."""
+    done = subprocess.run(
+        [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}",
+            "--latency",
+            "-s",
+            str(HERE / "post.lua"),
+            f"http://127.0.0.1:{PORT}",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"DELAY_MS": str(delay_ms)},
+    )
+    family = [process, *process.children(recursive=True)]
+    return Figures(
+        server=server,
+        connections=connections,
+        requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", done.stdout)),
+        p50_ms=_ms(_find(r"50%\s+(\S+)", done.stdout)),
+        p99_ms=_ms(_find(r"99%\s+(\S+)", done.stdout)),
+        refused=int(_find(r"Non-2xx or 3xx responses: (\d+)", done.stdout, "0")),
+        rss_mb=sum(one.memory_info().rss for one in family) / 1e6,
+        pss_mb=sum(one.memory_full_info().pss for one in family) / 1e6,
+        first_answer_s=first_s,
+    )
+
+
+def _find(pattern: str, text: str, otherwise: str | None = None) -> str:
+    found = re.search(pattern, text)
+    if found:
+        return found.group(1)
+    if otherwise is None:
+        raise SystemExit(f"wrk did not say {pattern}:\n{text}")
+    return otherwise
+
+
+def _ms(duration: str) -> float:
+    units = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", duration).groups()  # type: ignore[union-attr]
+    return float(number) * units[unit]
+
+
+def median(rounds: list[Figures]) -> Figures:
+    """Each figure's median over the rounds."""
+    first = asdict(rounds[0])
+    numbers = {
+        name: statistics.median(asdict(one)[name] for one in rounds)
+        for name, value in first.items()
+        if isinstance(value, float)
+    }
+    return Figures(**first | numbers | {"refused": sum(one.refused for one in rounds)})
+
+
+@contextmanager
+def scratch(where: Path) -> Iterator[Path]:
+    """A directory for one server's data, gone afterwards."""
+    path = Path(tempfile.mkdtemp(dir=where))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def compare(where: Path, rounds: int, seconds: int, connections: list[int]) -> list[Figures]:
+    """Every server, alternating, at every number of connections."""
+    all_rounds: dict[tuple[str, int], list[Figures]] = {}
+    for turn in range(rounds):
+        for server in SERVERS:
+            with scratch(where) as data, running(server, data) as (process, first_s):
+                for count in connections:
+                    figures = wrk(server, process, first_s, count, seconds, 0)
+                    all_rounds.setdefault((server, count), []).append(figures)
+                    _say(f"round {turn + 1}", figures)
+    return [median(figures) for figures in all_rounds.values()]
+
+
+def half_load(where: Path, seconds: int, saturated_per_s: float) -> Figures:
+    """Answerback at about half of what it can do: 256 connections that pause between requests."""
+    delay_ms = round(256 / (saturated_per_s / 2) * 1000)
+    with scratch(where) as data, running("answerback", data) as (process, first_s):
+        figures = wrk("answerback", process, first_s, 256, seconds, delay_ms)
+    _say(f"half of saturation, pause {delay_ms} ms", figures)
+    return figures
+
+
+def grown(where: Path, rounds: int, seconds: int, sizes: list[int]) -> list[tuple[int, Figures]]:
+    """Answerback with so many calls stored already, rounds alternating between the sizes."""
+    with scratch(where) as ledgers:
+        for size in sizes:
+            if size:
+                fill = [sys.executable, str(HERE / "fill.py"), "--data-dir", str(ledgers / str(size))]
+                subprocess.run([*fill, "--calls", str(size)], check=True)
+        found: dict[int, list[Figures]] = {size: [] for size in sizes}
+        for turn in range(rounds):
+            for size in sizes:
+                with running("answerback", ledgers / str(size)) as (process, first_s):
+                    figures = wrk("answerback", process, first_s, 256, seconds, 0)
+                found[size].append(figures)
+                _say(f"round {turn + 1}, {size} calls stored", figures)
+        return [(size, median(figures)) for size, figures in found.items()]
+
+
+def _say(what: str, figures: Figures) -> None:
+    print(
+        f"{what}: {figures.server} c={figures.connections} {figures.requests_per_s:.0f}/s "
+        f"p50 {figures.p50_ms:.1f} p99 {figures.p99_ms:.1f} ms, {figures.rss_mb:.0f} MB, "
+        f"first answer {figures.first_answer_s:.2f} s, refused {figures.refused}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def table(title: str, rows: list[tuple[str, Figures]]) -> str:
+    """A Markdown table."""
+    lines = [
+        f"| {title} | req/s | p50 ms | p99 ms | RSS MB | PSS MB | first answer s |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {name} | {one.requests_per_s:,.0f} | {one.p50_ms:.1f} | {one.p99_ms:.1f} "
+        f"| {one.rss_mb:.0f} | {one.pss_mb:.0f} | {one.first_answer_s:.2f} |"
+        for name, one in rows
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--connections", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--sizes", type=int, nargs="*", default=[0, 1_000_000, 10_000_000], help="calls stored before")
+    parser.add_argument("--where", type=Path, default=HERE / "results", help="directory on the disk to measure")
+    given = parser.parse_args()
+    given.where.mkdir(parents=True, exist_ok=True)
+
+    compared = compare(given.where, given.rounds, given.seconds, given.connections)
+    by = {(one.server, one.connections): one for one in compared}
+    parts = [table("server", [(f"{one.server}, {one.connections} connections", one) for one in compared])]
+    for count in given.connections:
+        echo, ours, theirs = (by[name, count].requests_per_s for name in SERVERS)
+        parts.append(f"{count} connections: b/a = {ours / echo:.2f}, b/c = {ours / theirs:.0f}")
+    saturated = max(by["answerback", count].requests_per_s for count in given.connections)
+    half = half_load(given.where, given.seconds, saturated)
+    parts.append(table("half of saturation", [("answerback, 256 connections that pause", half)]))
+    sizes = grown(given.where, given.rounds, given.seconds, given.sizes) if given.sizes else []
+    if sizes:
+        parts.append(table("calls stored before", [(f"{size:,}", one) for size, one in sizes]))
+        empty = sizes[0][1].requests_per_s
+        parts.append(", ".join(f"{size:,}: {one.requests_per_s / empty:.2f} of empty" for size, one in sizes[1:]))
+    text = "\n\n".join(parts)
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.md").write_text(f"{text}\n")
+    record = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "figures": [asdict(one) for one in [*compared, half, *(one for _, one in sizes)]],
+    }
+    (RESULTS / "latest.json").write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The gateway's end of the ledger's writer: starts it, feeds it, starts it again."""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import structlog
+
+from answerback.errors import LedgerUnavailable
+from answerback.ledger.frames import (
+    LENGTH_BYTES,
+    TAKEN,
+    Opening,
+    Reply,
+    decode_reply,
+    encode_batch,
+    encode_opening,
+    frame,
+)
+from answerback.ledger.values import Taken
+from answerback.model import Received, Rejected
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+
+log = structlog.get_logger("answerback.ledger")
+
+
+class WriterProcess:
+    """The ledger's one writer, in a process of its own.
+
+    `start` it inside the loop that is to use it. If it dies it is started again; what was under way then counts as
+    not stored.
+    """
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._process: subprocess.Popen[bytes] | None = None
+        self._link: _Link | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._reviving: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def spawn(self) -> None:
+        """Start the process; it gets ready while the caller does other things."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)  # noqa: FBT003  # the socket module takes it by place
+        with theirs:
+            command = [sys.executable, "-m", "answerback.ledger.writer", str(theirs.fileno())]
+            self._process = subprocess.Popen(  # noqa: S603  # our own module
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        self._socket = ours
+
+    async def start(self) -> None:
+        """Connect to the process, spawned before or now, and tell it which ledger to write."""
+        if self._process is None:
+            self.spawn()
+        loop = asyncio.get_running_loop()
+        _, self._link = await loop.create_connection(lambda: _Link(self._lost), sock=self._socket)
+        self._link.send(encode_opening(self._opening))
+
+    async def record(self, batch: Sequence[Received | Rejected]) -> list[Taken]:
+        """Store `batch` durably; return what became of each item, in order, after the commit.
+
+        Batches are committed in the order of the calls. Raises LedgerUnavailable: nothing of it counts as stored.
+        """
+        reply = await self._ask(batch)
+        self._pause_s = _FIRST_PAUSE_S
+        return [TAKEN[value] for value in reply.taken]
+
+    async def probe(self) -> None:
+        """Commit nothing of note. Raises LedgerUnavailable with the reason."""
+        await self._ask(())
+
+    async def stop(self, timeout_s: float) -> None:
+        """Let the process finish what it was given, and wait for its end."""
+        self._stopping = True
+        if self._reviving is not None:
+            self._reviving.cancel()
+        if self._link is not None:
+            self._link.close()
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, timeout_s)
+            if process.returncode is None:
+                log.error("writer_stuck", after_s=timeout_s)
+                process.kill()
+                process.wait()
+
+    async def _ask(self, batch: Sequence[Received | Rejected]) -> Reply:
+        if self._link is None:
+            raise LedgerUnavailable("the ledger's writer is starting again")
+        reply = await self._link.ask(encode_batch(batch))
+        if reply.problem is not None:
+            raise LedgerUnavailable(reply.problem)
+        return reply
+
+    def _lost(self) -> None:
+        self._link = None
+        if not self._stopping:
+            self._reviving = asyncio.get_running_loop().create_task(self._revive())
+
+    async def _revive(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            log.error("writer_ended", status=await asyncio.to_thread(process.wait), starts_again_in_s=self._pause_s)
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        await self.start()
+
+
+class _Link(asyncio.Protocol):
+    """Frames out, replies in, each to the question that waits longest."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        self._lost = lost
+        self._waiting: deque[asyncio.Future[Reply]] = deque()
+        self._unread = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def send(self, payload: bytes) -> None:
+        self._transport.write(frame(payload))
+
+    def ask(self, payload: bytes) -> "asyncio.Future[Reply]":
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append(reply)
+        self.send(payload)
+        return reply
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        unread = self._unread
+        unread += data
+        while len(unread) >= LENGTH_BYTES:
+            end = LENGTH_BYTES + int.from_bytes(unread[:LENGTH_BYTES], "big")
+            if len(unread) < end:
+                return
+            reply = decode_reply(unread[LENGTH_BYTES:end])
+            del unread[:end]
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(reply)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(LedgerUnavailable("the ledger's writer ended"))
+        self._waiting.clear()
+        self._lost()

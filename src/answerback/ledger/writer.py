@@ -1,0 +1,84 @@
+"""The process that writes the ledger: batches in, one transaction each, receipts out.
+
+A process of its own, so that folding and SQLite do not share Python's lock with the HTTP server. It lives as long
+as its socket: when the gateway ends, however it ends, this does too. Run by `process.WriterProcess`.
+"""
+
+import io
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from answerback.errors import LedgerError
+from answerback.ledger.frames import (
+    LENGTH_BYTES,
+    Opening,
+    Reply,
+    decode_batch,
+    decode_opening,
+    encode_reply,
+    frame,
+)
+from answerback.ledger.store import Ledger, open_ledger
+
+
+def main() -> None:
+    """Serve the socket whose number is the first argument, to its end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # whoever stops the gateway lets it drain us first
+    with socket.socket(fileno=int(sys.argv[1])) as gateway, gateway.makefile("rb") as incoming:
+        first = _read_frame(incoming)
+        if first is None:
+            return
+        writer = _Writer(decode_opening(first))
+        while (payload := _read_frame(incoming)) is not None:
+            try:
+                gateway.sendall(frame(encode_reply(writer.write(payload))))
+            except BrokenPipeError:
+                return
+
+
+class _Writer:
+    """The ledger, opened when it can be."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._ledger: Ledger | None = None
+
+    def write(self, payload: bytes) -> Reply:
+        try:
+            if self._ledger is None:
+                self._ledger = _open(self._opening)
+            batch = decode_batch(payload)
+            if batch:
+                return Reply(bytes([receipt.taken.value for receipt in self._ledger.record(batch)]))
+            self._ledger.probe()
+            return Reply()
+        except LedgerError as error:
+            return Reply(problem=str(error))
+        except Exception as error:  # noqa: BLE001  # a fault of ours costs its batch, never the only writer
+            return Reply(problem=f"the batch could not be stored: {type(error).__name__}: {error}")
+
+
+def _open(opening: Opening) -> Ledger:
+    return open_ledger(
+        Path(opening.data_dir),
+        lock_timeout_s=opening.lock_timeout_s,
+        quarantine_bytes=opening.quarantine_bytes,
+        quarantine_per_minute=opening.quarantine_per_minute,
+        allow_unsafe_place=opening.allow_unsafe_place,
+    )
+
+
+def _read_frame(incoming: io.BufferedReader) -> bytes | None:
+    head = incoming.read(LENGTH_BYTES)
+    if len(head) < LENGTH_BYTES:
+        return None
+    size = int.from_bytes(head, "big")
+    payload = incoming.read(size)
+    return payload if len(payload) == size else None
+
+
+if __name__ == "__main__":
+    main()
