@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from answerback.errors import ConfigError
 
@@ -27,7 +33,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
 
 
 class ServerSettings(_Section):
@@ -68,7 +74,7 @@ class QuarantineSettings(_Section):
     """How many bodies that could not be understood are kept; the oldest stay, what is dropped is counted."""
 
     max_bytes: Count = Field(64 * 1024 * 1024, description="bytes of refused bodies to keep")
-    max_per_minute: Count = Field(60_000, description="refused bodies to keep per minute")
+    max_per_minute: Count = Field(6_000, description="refused bodies to keep per minute")
 
 
 class LogSettings(_Section):
@@ -89,7 +95,7 @@ class Settings(BaseSettings):
     """All sections."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", coerce_numbers_to_str=True
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", hide_input_in_errors=True
     )
 
     server: ServerSettings = ServerSettings()
@@ -150,7 +156,9 @@ def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None 
         return FromEverywhere(**(overrides or {}))
     except ValidationError as error:
         raise ConfigError("; ".join(_words(problem) for problem in error.errors())) from error
-    except ValueError as error:  # TOML that is none, or JSON in a variable that is none
+    except SettingsError as error:  # JSON in a variable that is none
+        raise ConfigError(f"environment: {error}") from error
+    except ValueError as error:  # TOML that is none
         raise ConfigError(f"{file or DEFAULT_FILE}: {error}") from error
 
 

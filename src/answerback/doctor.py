@@ -15,7 +15,7 @@ import msgspec
 from answerback.api.keys import FILE_NAME as KEY_FILE
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import AnswerbackError, LedgerVersion
-from answerback.ledger.sqlite import unsafe_place
+from answerback.ledger.sqlite import existing, unsafe_place
 from answerback.service import open_configured
 
 _EARLIEST_S = 1735689600  # 2025-01-01: no clock of a machine that runs this is before it
@@ -58,7 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _place(settings: Settings) -> Finding:
-    directory = _existing(settings.server.data_dir)
+    directory = existing(settings.server.data_dir)
     problem = unsafe_place(directory)
     if problem is None:
         return Finding("durable place", Level.OK, f"{directory} keeps what is synced")
@@ -77,7 +77,7 @@ def _ledger(settings: Settings) -> Finding:
         finally:
             ledger.close()
     except LedgerVersion as error:
-        return Finding("ledger", Level.BAD, str(error), "run `answerback migrate`")
+        return Finding("ledger", Level.BAD, str(error), "until then the gateway does not start")
     except AnswerbackError as error:
         return Finding("ledger", Level.BAD, str(error), "until this is mended every callback is answered 503")
     return Finding("ledger", Level.OK, f"WAL, synchronous=FULL; a commit took {took_ms:.1f} ms")
@@ -130,7 +130,7 @@ def _clock(_settings: Settings) -> Finding:
 
 
 def _disk_space(settings: Settings) -> Finding:
-    directory = _existing(settings.server.data_dir)
+    directory = existing(settings.server.data_dir)
     free_bytes = shutil.disk_usage(directory).free
     words = f"{free_bytes / 1024**3:.1f} GiB free on {directory}"
     if free_bytes < _NO_SPACE_BYTES:
@@ -148,8 +148,3 @@ def _open_files(_settings: Settings) -> Finding:
         finding = f"at most {limit} files: each connection is one"
         return Finding("open files", Level.WARNING, finding, f"raise the hard limit to {_ENOUGH_FILES} or more")
     return Finding("open files", Level.OK, f"up to {limit}" if limit != resource.RLIM_INFINITY else "no limit")
-
-
-def _existing(directory: Path) -> Path:
-    directory = directory.resolve()
-    return directory if directory.exists() else _existing(directory.parent)

@@ -52,7 +52,7 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fa
         return e164(self.nationcode, self.mobile)
 
 
-class Status(Callback, frozen=True, kw_only=True, array_like=True, tag="status", gc=False):
+class Status(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
     """How a notification (`Kind.PROMPT`) or a verification code (`Kind.CODE`) ended."""
 
     kind: Kind
@@ -63,14 +63,14 @@ class Status(Callback, frozen=True, kw_only=True, array_like=True, tag="status",
     fee_minutes: int | None
 
 
-class KeyPress(Callback, frozen=True, kw_only=True, array_like=True, tag="key", gc=False):
+class KeyPress(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
     """The key that the callee pressed."""
 
     kind: ClassVar[Kind] = Kind.KEY
     key: str
 
 
-class Failure(Callback, frozen=True, kw_only=True, array_like=True, tag="failure", gc=False):
+class Failure(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
     """Why the call could not be delivered: key on `code`, `reason` is prose and varies."""
 
     kind: ClassVar[Kind] = Kind.FAILURE
@@ -78,7 +78,15 @@ class Failure(Callback, frozen=True, kw_only=True, array_like=True, tag="failure
     reason: str
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="received", gc=False):
+class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The body of one POST as it came in by a channel, not yet read."""
+
+    channel: str
+    raw: bytes
+    received_at: datetime
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A callback as it came in by a channel. `identity` is the same for a repeat, and only for a repeat."""
 
     channel: str
@@ -88,7 +96,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="
     received_at: datetime
 
 
-class Rejected(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="rejected", gc=False):
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A body that could not be understood, on its way to quarantine. `result` is what its sender is answered."""
 
     channel: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import signal
 import socket
@@ -25,6 +26,7 @@ from answerback.intake.connections import Connection, sweep
 from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess, open_ledger
 
 _BACKLOG = 2048
+_OWNER_ONLY = 0o077
 _BELOW_PATH = f"{PATH}/"
 
 log = structlog.get_logger("answerback.service")
@@ -77,6 +79,7 @@ def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
 
     Raises ConfigError or LedgerError where it cannot start.
     """
+    os.umask(_OWNER_ONLY)
     with contextlib.closing(open_configured(settings)) as ledger:
         writer = WriterProcess(_opening(settings))
         writer.spawn()  # it gets ready while the rest does
@@ -126,7 +129,9 @@ async def _run(
     await writer.start()
     await committer.start()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, meter, intake.receive_timeout_s))
-    started(_listening(settings, listener, key))
+    listening = _listening(settings, listener, key)
+    log.info("started", url=listening.url, data_dir=str(listening.data_dir), channels=sorted(listening.callback_urls))
+    started(listening)
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -174,7 +179,12 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(f"server.host, server.port: cannot listen on {host}:{port}: {error.strerror}") from error
+        raise ConfigError(f"server.host, server.port: cannot listen on {host}:{port}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words; the socket module adds its own to them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
 
 
 def callback_urls(settings: Settings, address: tuple[str, int] | None = None) -> dict[str, str]:

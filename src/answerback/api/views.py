@@ -7,11 +7,12 @@ from base64 import b64encode
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.ledger import Entry, Quarantined
 from answerback.model import Call, Kind, Outcome
-from answerback.numbers import mask, mask_text
+from answerback.numbers import mask, mask_numbers_in, mask_text
 
 T = TypeVar("T")
 
@@ -131,4 +132,8 @@ def _raw(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
     text = raw.decode("utf-8", "replace")
     if full_numbers:
         return {"raw": text, "raw_base64": b64encode(raw).decode()}
-    return {"raw": mask_text(text), "raw_base64": None}
+    try:
+        masked = mask_numbers_in(msgspec.json.decode(raw.removeprefix(b"\xef\xbb\xbf")), text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        masked = mask_text(text)
+    return {"raw": masked, "raw_base64": None}

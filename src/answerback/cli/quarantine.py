@@ -1,6 +1,7 @@
 """`answerback quarantine`: what could not be understood."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 
@@ -53,7 +54,29 @@ def show_body(
     if as_json:
         print_json(view)
     else:
-        print_fields({name: str(value).replace("[", "\\[") for name, value in view})
+        print_fields({name: _cell(value) for name, value in view})
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    return value.replace("[", "\\[") if isinstance(value, str) else value
+
+
+@app.command("drop")
+def drop(
+    ids: Annotated[list[int], typer.Argument(help="Which, by their ids from the list.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Throw bodies away, for good."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        dropped = ledger.drop_quarantined(ids)
+    if as_json:
+        print_json({"dropped": dropped})
+    else:
+        out.print(f"dropped {dropped} of {len(ids)}")
 
 
 @app.command("retry")

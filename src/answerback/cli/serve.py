@@ -4,8 +4,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.panel import Panel
-from rich.table import Table
 
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, out, print_json, spoken_errors
@@ -26,22 +24,20 @@ def serve(
     with spoken_errors():
         settings = settings_from(config, host=host, port=port, data_dir=data_dir)
         configure_logs(settings.log.level, settings.log.format)
-        service.serve(settings, _print_json if as_json else _print_panel)
+        service.serve(settings, _print_json if as_json else _print_text)
 
 
-def _print_panel(listening: Listening) -> None:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row("[bold]Listening[/]", listening.url)
-    for channel, url in listening.callback_urls.items():
-        grid.add_row(f"[bold]Callback URL[/] ({channel})", _shown(url))
-    grid.add_row("[bold]Data[/]", str(listening.data_dir))
+def _print_text(listening: Listening) -> None:
+    """A line for each thing, never cut: a URL is there to be copied."""
+    lines = [("Listening", listening.url)]
+    lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in listening.callback_urls.items()]
+    lines.append(("Data", str(listening.data_dir)))
     if listening.admin_key:
-        grid.add_row("[bold]Admin key[/]", f"{listening.admin_key}  [dim](shown this once, kept in admin-key)[/]")
-    if sys.stdout.isatty():
-        out.print(Panel(grid, title="Answerback", title_align="left", expand=False))
-    else:
-        out.print(grid)
-    out.print("Paste a callback URL into the cloud console, under the event callback of the voice application.")
+        lines.append(("Admin key", f"{listening.admin_key}  (shown this once, kept in admin-key)"))
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True)
+    out.print("Paste a callback URL into the cloud console: event callback of the voice application.", soft_wrap=True)
     sys.stdout.flush()
 
 

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from answerback.calls import identify
-from answerback.errors import CallbackRejected, LedgerUnavailable
+from answerback.errors import LedgerUnavailable
 from answerback.intake.channels import Channels
 from answerback.intake.committer import Committer
 from answerback.intake.meter import Meter
-from answerback.model import Received, Rejected
+from answerback.ledger import Taken, Verdict
+from answerback.model import Arrival
 from answerback.tencent import answer
-from answerback.tencent.callbacks import parse
 from answerback.tencent.codes import Answered
 
 Message = MutableMapping[str, Any]
@@ -78,33 +77,28 @@ class Intake:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began_s = perf_counter()
+        kind: str | None = None
         try:
-            kind, reply = await self._answer(scope, receive)
+            channel = self._channels.of_path(scope["path"])
+            if channel is None:
+                reply = _UNKNOWN_CHANNEL
+            elif scope["method"] != "POST":
+                reply = _WRONG_METHOD
+            else:
+                raw = await self._read(scope, receive)
+                verdict = await self._committer.submit(Arrival(channel, raw, datetime.now(UTC)))
+                kind = verdict.kind
+                reply = _OK if verdict.result == 0 else _refusal(channel, verdict)
+        except _TooLarge as large:
+            reply = _too_large(self._max_body_bytes, drained=large.drained)
+        except LedgerUnavailable as error:
+            reply = _unavailable(error)
         except _Gone:
             return
         await send(reply.start)
         await send(reply.body)
-        self._meter.answers[kind, reply.result] += 1
+        self._meter.answers[kind or NO_KIND, reply.result] += 1
         self._meter.answer_latency_s.observe(perf_counter() - began_s)
-
-    async def _answer(self, scope: Message, receive: Receive) -> tuple[str, _Reply]:
-        channel = self._channels.of_path(scope["path"])
-        if channel is None:
-            return NO_KIND, _UNKNOWN_CHANNEL
-        if scope["method"] != "POST":
-            return NO_KIND, _WRONG_METHOD
-        try:
-            raw = await self._read(scope, receive)
-        except _TooLarge as large:
-            errmsg = f"the body is larger than {self._max_body_bytes} bytes"
-            return NO_KIND, _reply(413, Answered.TOO_LARGE, errmsg, *(() if large.drained else (_CLOSE,)))
-        kind, item, reply = _understand(channel, raw)
-        try:
-            await self._committer.submit(item)
-        except LedgerUnavailable as error:
-            retry_after = (b"retry-after", str(RETRY_AFTER_S).encode())
-            return kind, _reply(503, Answered.UNAVAILABLE, f"not stored, try again: {error}", retry_after)
-        return kind, reply
 
     async def _read(self, scope: Message, receive: Receive) -> bytes:
         """The whole body, or _TooLarge, or _Gone."""
@@ -139,16 +133,17 @@ async def _discard(receive: Receive, expected_bytes: int) -> None:
     raise _TooLarge(drained=False)
 
 
-def _understand(channel: str, raw: bytes) -> tuple[str, Received | Rejected, _Reply]:
-    """What to store, and what to answer once it is stored."""
-    received_at = datetime.now(UTC)
-    try:
-        callback = parse(raw)
-    except CallbackRejected as rejection:
-        result = answer.REJECTIONS[type(rejection)]
-        log.warning("callback_refused", channel=channel, result=int(result), reason=rejection.errmsg)
-        item = Rejected(channel=channel, raw=raw, result=result, reason=rejection.errmsg, received_at=received_at)
-        return NO_KIND, item, _reply(400, result, rejection.errmsg)
-    identity = identify(channel, callback)
-    received = Received(channel=channel, callback=callback, identity=identity, raw=raw, received_at=received_at)
-    return callback.kind.value, received, _OK
+def _refusal(channel: str, verdict: Verdict) -> _Reply:
+    if verdict.taken is Taken.QUARANTINED:  # a flood repeats itself or is dropped: neither fills the log
+        log.warning("callback_refused", channel=channel, result=verdict.result, reason=verdict.errmsg)
+    return _reply(400, verdict.result, verdict.errmsg)
+
+
+def _too_large(limit_bytes: int, *, drained: bool) -> _Reply:
+    errmsg = f"the body is larger than {limit_bytes} bytes"
+    return _reply(413, Answered.TOO_LARGE, errmsg, *(() if drained else (_CLOSE,)))
+
+
+def _unavailable(error: LedgerUnavailable) -> _Reply:
+    retry_after = (b"retry-after", str(RETRY_AFTER_S).encode())
+    return _reply(503, Answered.UNAVAILABLE, f"not known to be stored, try again: {error}", retry_after)

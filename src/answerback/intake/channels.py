@@ -24,7 +24,7 @@ class Channels:
         """The channel whose callback URL has this path, or None."""
         if path == PATH:
             return self._open
-        token = path[len(PATH) + 1 :]
+        token = path.removeprefix(f"{PATH}/")
         name, known = self._by_hash.get(self._hash(token), (None, ""))
         return name if name is not None and hmac.compare_digest(token.encode(), known.encode()) else None
 

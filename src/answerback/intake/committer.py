@@ -6,6 +6,7 @@ there is none. All of it happens in the event loop; the commits happen behind `R
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,25 +14,25 @@ import structlog
 
 from answerback.errors import LedgerUnavailable
 from answerback.intake.meter import Meter
-from answerback.ledger import Taken
-from answerback.model import Received, Rejected
+from answerback.ledger import Taken, Verdict
+from answerback.model import Arrival
 
 _PROBE_EVERY_S = 1.0
 _WATCH_EVERY_S = 0.25
+_LOG_DROPS_EVERY_S = 10.0
 _IN_FLIGHT = 2  # one is committed while the next is on its way
 _STALLED = "the disk does not answer"
 
 log = structlog.get_logger("answerback.intake")
 
-Item = Received | Rejected
-Waiting = tuple[Item, "asyncio.Future[Taken]"]
+Waiting = tuple[Arrival, "asyncio.Future[Verdict]"]
 
 
 class Recorder(Protocol):
     """What the committer needs of a store."""
 
-    async def record(self, batch: Sequence[Item]) -> list[Taken]:
-        """Store `batch` durably; what became of each item, in order. Raises LedgerUnavailable: nothing was stored."""
+    async def record(self, batch: Sequence[Arrival]) -> list[Verdict]:
+        """Store `batch` durably; what to tell each sender, in order. Raises LedgerUnavailable: nothing was stored."""
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable."""
@@ -53,6 +54,7 @@ class Committer:
         self._dispatching = False
         self._stalled = False
         self._failure: str | None = None
+        self._dropped_logged_s = float("-inf")
         self.pending = 0
 
     async def start(self) -> None:
@@ -73,8 +75,8 @@ class Committer:
         """Why nothing can be stored now; None while the last commit succeeded."""
         return _STALLED if self._stalled else self._failure
 
-    def submit(self, item: Item) -> "asyncio.Future[Taken]":
-        """Queue `item`; the future tells what became of it once it is on disk, or raises LedgerUnavailable.
+    def submit(self, arrival: Arrival) -> "asyncio.Future[Verdict]":
+        """Queue `arrival`; the future tells its verdict once it is on disk, or raises LedgerUnavailable.
 
         Raises LedgerUnavailable at once where too many wait already or the disk does not answer.
         """
@@ -82,13 +84,13 @@ class Committer:
             raise LedgerUnavailable("too many callbacks are waiting to be stored")
         if self._stalled:
             raise LedgerUnavailable(_STALLED)
-        taken: asyncio.Future[Taken] = self._loop.create_future()
+        verdict: asyncio.Future[Verdict] = self._loop.create_future()
         self.pending += 1
-        self._gathering.append((item, taken))
+        self._gathering.append((arrival, verdict))
         if not self._dispatching:  # once per turn of the loop, so that all that arrived in it go together
             self._dispatching = True
             self._loop.call_soon(self._dispatch)
-        return taken
+        return verdict
 
     def _dispatch(self) -> None:
         self._dispatching = False
@@ -105,28 +107,27 @@ class Committer:
     async def _commit(self, batch: list[Waiting]) -> None:
         began_s = time.monotonic()
         try:
-            taken = await self._recorder.record([item for item, _ in batch])
+            verdicts = await self._recorder.record([arrival for arrival, _ in batch])
         except LedgerUnavailable as error:
             self._failed(str(error))
             self._meter.commit_failures += 1
             self._refuse(batch, error)
         else:
             self._succeeded()
-            for (_, waiting), fate in zip(batch, taken, strict=True):
+            for (_, waiting), verdict in zip(batch, verdicts, strict=True):
                 if not waiting.done():
-                    waiting.set_result(fate)
-            self._count(taken)
+                    waiting.set_result(verdict)
+            self._count(Counter([verdict.taken for verdict in verdicts]))
         self.pending -= len(batch)
         self._meter.commit_latency_s.observe(time.monotonic() - began_s)
         self._meter.batch_sizes.observe(len(batch))
 
-    def _count(self, taken: list[Taken]) -> None:
-        counts = self._meter.taken
-        for fate in set(taken):
-            counts[fate.name] += taken.count(fate)
-        if Taken.DROPPED in taken:
-            dropped = taken.count(Taken.DROPPED)
-            log.warning("quarantine_full", dropped=dropped, total_dropped=counts[Taken.DROPPED.name])
+    def _count(self, batch: Counter[Taken]) -> None:
+        total = self._meter.taken
+        total.update({taken.name: count for taken, count in batch.items()})
+        if batch[Taken.DROPPED] and self._loop.time() - self._dropped_logged_s > _LOG_DROPS_EVERY_S:
+            self._dropped_logged_s = self._loop.time()
+            log.warning("quarantine_full", total_dropped=total[Taken.DROPPED.name])
 
     async def _watch(self) -> None:
         """While nothing can be stored, try; when a commit does not return, answer those who wait for it."""
@@ -140,8 +141,9 @@ class Committer:
             oldest_s = min((since_s for since_s, _ in self._commits.values()), default=now_s)
             if now_s - oldest_s > self._answer_timeout_s:
                 self._give_up(now_s - oldest_s)
-            else:
+            elif self._stalled:
                 self._stalled = False
+                log.info("storing", was=_STALLED)
 
     def _give_up(self, waited_s: float) -> None:
         if not self._stalled:

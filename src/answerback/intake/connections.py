@@ -84,6 +84,9 @@ class Connection(HttpToolsProtocol):
         self.arriving_since_s = None
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        self.hang_up(_farewell(b"400 Bad Request", Answered.NOT_JSON, msg))
+
     def hang_up(self, farewell: bytes) -> None:
         """Say why, where nothing was said yet, and close."""
         if not self.transport.is_closing():

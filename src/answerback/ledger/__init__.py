@@ -6,7 +6,7 @@ SQLAlchemy Core on one schema for every backend; what only SQLite can do or need
 from answerback.ledger.frames import Opening
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.store import FILE_NAME, Ledger, open_ledger
-from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Taken
+from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Taken, Verdict
 
 __all__ = [
     "FILE_NAME",
@@ -17,6 +17,7 @@ __all__ = [
     "Quarantined",
     "Receipt",
     "Taken",
+    "Verdict",
     "WriterProcess",
     "open_ledger",
 ]

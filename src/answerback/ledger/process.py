@@ -14,16 +14,16 @@ import structlog
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.frames import (
     LENGTH_BYTES,
-    TAKEN,
     Opening,
     Reply,
     decode_reply,
     encode_batch,
     encode_opening,
     frame,
+    verdicts_in,
 )
-from answerback.ledger.values import Taken
-from answerback.model import Received, Rejected
+from answerback.ledger.values import Verdict
+from answerback.model import Arrival
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -65,14 +65,14 @@ class WriterProcess:
         _, self._link = await loop.create_connection(lambda: _Link(self._lost), sock=self._socket)
         self._link.send(encode_opening(self._opening))
 
-    async def record(self, batch: Sequence[Received | Rejected]) -> list[Taken]:
-        """Store `batch` durably; return what became of each item, in order, after the commit.
+    async def record(self, batch: Sequence[Arrival]) -> list[Verdict]:
+        """Read and store `batch` durably; return what each sender is to be told, in order, after the commit.
 
         Batches are committed in the order of the calls. Raises LedgerUnavailable: nothing of it counts as stored.
         """
         reply = await self._ask(batch)
         self._pause_s = _FIRST_PAUSE_S
-        return [TAKEN[value] for value in reply.taken]
+        return verdicts_in(reply)
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable with the reason."""
@@ -94,7 +94,7 @@ class WriterProcess:
                 process.kill()
                 process.wait()
 
-    async def _ask(self, batch: Sequence[Received | Rejected]) -> Reply:
+    async def _ask(self, batch: Sequence[Arrival]) -> Reply:
         if self._link is None:
             raise LedgerUnavailable("the ledger's writer is starting again")
         reply = await self._link.ask(encode_batch(batch))

@@ -16,6 +16,8 @@ from answerback.model import Rejected
 
 _SECONDS = 60.0
 _RESYNC_S = 5.0
+_ROW_BYTES = 256  # what the smallest body takes, with its reason and its index entries
+_LEAST_BODIES = 1000
 
 
 class Quarantine:
@@ -23,10 +25,11 @@ class Quarantine:
 
     def __init__(self, max_bytes: int, max_per_minute: int) -> None:
         self._max_bytes = max_bytes
+        self._max_bodies = max(_LEAST_BODIES, max_bytes // _ROW_BYTES)
         self._max_per_minute = max_per_minute
         self._allowance = float(max_per_minute)
         self._refilled_s = time.monotonic()
-        self._used_bytes = 0
+        self._used_bytes = self._used_bodies = 0
         self._synced_s = float("-inf")
 
     def take(self, connection: Connection, item: Rejected) -> Receipt:
@@ -63,12 +66,17 @@ class Quarantine:
         refill = (now - self._refilled_s) * self._max_per_minute / _SECONDS
         self._allowance, self._refilled_s = min(float(self._max_per_minute), self._allowance + refill), now
         if now - self._synced_s > _RESYNC_S:  # another process may have emptied it
-            self._used_bytes = connection.execute(
-                select(func.coalesce(func.sum(quarantine.c.size_bytes), 0))
-            ).scalar_one()
+            totals = select(func.count(), func.coalesce(func.sum(quarantine.c.size_bytes), 0)).select_from(quarantine)
+            self._used_bodies, self._used_bytes = connection.execute(totals).one()
             self._synced_s = now
-        if self._allowance < 1 or self._used_bytes + size_bytes > self._max_bytes:
+        full = self._used_bytes + size_bytes > self._max_bytes or self._used_bodies >= self._max_bodies
+        if full or self._allowance < 1:
             return False
         self._allowance -= 1
         self._used_bytes += size_bytes
+        self._used_bodies += 1
         return True
+
+    def count_again(self) -> None:
+        """Forget what is thought to be there: a transaction was undone, or something was taken out."""
+        self._synced_s = float("-inf")

@@ -61,31 +61,30 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
     return engine
 
 
-def verify_durable(connection: Connection, path: Path, *, allow_unsafe: bool) -> None:
-    """Refuse a ledger whose answers would not mean stored.
-
-    Raises LedgerUnsafe with the reason and what to do; `allow_unsafe` lets an unfit file system pass, never an
-    unfit SQLite.
-    """
+def verify_durable(connection: Connection, path: Path) -> None:
+    """Refuse a SQLite whose commit would not mean stored. Raises LedgerUnsafe with the reason."""
     mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
     if mode != "wal":
         raise LedgerUnsafe(f"{path}: SQLite will not keep a write-ahead log here (journal_mode is {mode})")
     level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
     if level != _FULL:
         raise LedgerUnsafe(f"{path}: SQLite was built or set so that synchronous is {level}, not FULL ({_FULL})")
-    problem = unsafe_place(path.parent)
-    if problem and not allow_unsafe:
+
+
+def refuse_unsafe_place(directory: Path) -> None:
+    """Refuse a directory, made or not, that cannot keep what it is told to. Raises LedgerUnsafe and says what to do."""
+    if problem := unsafe_place(directory):
         raise LedgerUnsafe(
-            f"{path.parent}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
+            f"{directory}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
             f"set ledger.allow_unsafe_place"
         )
 
 
 def unsafe_place(directory: Path) -> str | None:
-    """Why this directory cannot keep what it is told to keep; None where nothing speaks against it."""
+    """Why this directory, made or not, cannot keep what it is told to; None where nothing speaks against it."""
     if "eatmydata" in os.environ.get("LD_PRELOAD", ""):
         return "libeatmydata is preloaded, which makes fsync do nothing"
-    kind, options = _mount_of(directory)
+    kind, options = _mount_of(existing(directory))
     if kind in _IN_MEMORY:
         return f"the file system is {kind}: it lives in memory and is gone after a restart"
     if kind in _NETWORK:
@@ -95,6 +94,12 @@ def unsafe_place(directory: Path) -> str | None:
     if kind == "overlay" and "volatile" in options:
         return "the file system is an overlay mounted volatile: it leaves out every sync"
     return None
+
+
+def existing(directory: Path) -> Path:
+    """`directory`, or the nearest one above it that is there."""
+    directory = directory.resolve()
+    return directory if directory.exists() else existing(directory.parent)
 
 
 def _mount_of(directory: Path) -> tuple[str, set[str]]:

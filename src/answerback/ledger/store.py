@@ -13,20 +13,20 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from answerback.calls import identify
 from answerback.errors import LedgerUnavailable, LedgerVersion
 from answerback.ledger import migrations, query, statements
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
-from answerback.ledger.sqlite import sqlite_engine, sync_directory, verify_durable
+from answerback.ledger.sqlite import refuse_unsafe_place, sqlite_engine, sync_directory, verify_durable
 from answerback.ledger.tables import probes, quarantine
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, to_us
-from answerback.model import Call, Received, Rejected
+from answerback.model import Arrival, Call, Received, Rejected
+from answerback.reading import understand
 from answerback.tencent.callbacks import parse
 
 FILE_NAME = "ledger.db"
 DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
-DEFAULT_QUARANTINE_PER_MINUTE = 60_000
+DEFAULT_QUARANTINE_PER_MINUTE = 6_000
 DEFAULT_LOCK_TIMEOUT_S = 2.0
 
 
@@ -89,6 +89,12 @@ class Ledger:
         with self._reading() as connection:
             return list(connection.execute(select(quarantine.c.id).order_by(quarantine.c.id)).scalars())
 
+    def drop_quarantined(self, ids: Sequence[int]) -> int:
+        """Throw refused bodies away; how many there were."""
+        with self._transaction() as connection:
+            self._bounds.count_again()
+            return connection.execute(quarantine.delete().where(quarantine.c.id.in_(ids))).rowcount
+
     def quarantine_size(self) -> tuple[int, int]:
         """How many bodies are in quarantine, and their bytes."""
         with self._reading() as connection:
@@ -103,16 +109,11 @@ class Ledger:
         """
         with self._transaction() as connection:
             kept = query.find_quarantined_body(connection, id_)
-            callback = parse(kept.raw)
-            received = Received(
-                channel=kept.channel,
-                callback=callback,
-                identity=identify(kept.channel, callback),
-                raw=kept.raw,
-                received_at=kept.received_at,
-            )
-            (receipt,) = record(connection, [received], self._bounds)
+            parse(kept.raw)
+            item = understand(Arrival(kept.channel, kept.raw, kept.received_at))
+            (receipt,) = record(connection, [item], self._bounds)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
+            self._bounds.count_again()
             return receipt
 
     def close(self) -> None:
@@ -129,6 +130,7 @@ class Ledger:
                 with self._connection.begin():
                     yield self._connection
             except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error):
+                self._bounds.count_again()
                 self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
                 raise
 
@@ -172,6 +174,8 @@ def open_ledger(
     Raises LedgerUnsafe where answers would not mean stored, LedgerVersion where the schema is not this program's,
     LedgerUnavailable where the directory or the file cannot be used.
     """
+    if not allow_unsafe_place:
+        refuse_unsafe_place(data_dir)
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -181,7 +185,7 @@ def open_ledger(
     try:
         with _translated(engine):
             with engine.connect() as connection:
-                verify_durable(connection, path, allow_unsafe=allow_unsafe_place)
+                verify_durable(connection, path)
             _agree_on_schema(engine, path, migrate=migrate)
         sync_directory(data_dir)
     except BaseException:

@@ -89,6 +89,7 @@ quarantine = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("raw", LargeBinary, nullable=False),
     UniqueConstraint("digest"),
+    Index(None, "received_us", "id"),
 )
 
 probes = Table(

@@ -29,6 +29,15 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     id: int | None = None
 
 
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What the sender of a body is to be told, now that it is on disk. `kind` is None where it is no callback."""
+
+    taken: Taken
+    kind: Kind | None
+    result: int = 0
+    errmsg: str = "OK"
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A callback as it stands in the ledger: the raw bytes, and how often they came again."""
 

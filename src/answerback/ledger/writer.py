@@ -1,6 +1,6 @@
-"""The process that writes the ledger: batches in, one transaction each, receipts out.
+"""The process that writes the ledger: batches of bodies in, one transaction each, verdicts out.
 
-A process of its own, so that folding and SQLite do not share Python's lock with the HTTP server. It lives as long
+A process of its own, so that reading, folding and SQLite do not share Python's lock with the HTTP server. It lives as long
 as its socket: when the gateway ends, however it ends, this does too. Run by `process.WriterProcess`.
 """
 
@@ -8,6 +8,7 @@ import io
 import signal
 import socket
 import sys
+import traceback
 from pathlib import Path
 
 from answerback.errors import LedgerError
@@ -19,8 +20,11 @@ from answerback.ledger.frames import (
     decode_opening,
     encode_reply,
     frame,
+    reply_to,
 )
 from answerback.ledger.store import Ledger, open_ledger
+from answerback.numbers import mask_text
+from answerback.reading import understand
 
 
 def main() -> None:
@@ -52,13 +56,15 @@ class _Writer:
                 self._ledger = _open(self._opening)
             batch = decode_batch(payload)
             if batch:
-                return Reply(bytes([receipt.taken.value for receipt in self._ledger.record(batch)]))
+                items = [understand(arrival) for arrival in batch]
+                return reply_to(items, self._ledger.record(items))
             self._ledger.probe()
             return Reply()
         except LedgerError as error:
             return Reply(problem=str(error))
         except Exception as error:  # noqa: BLE001  # a fault of ours costs its batch, never the only writer
-            return Reply(problem=f"the batch could not be stored: {type(error).__name__}: {error}")
+            print(mask_text(traceback.format_exc()), file=sys.stderr, flush=True)  # noqa: T201  # its only log
+            return Reply(problem=f"a fault in the program: {type(error).__name__}, see the log")
 
 
 def _open(opening: Opening) -> Ledger:

@@ -3,6 +3,8 @@
 Source: "Voice Notification Status Callback", response parameters, product 1128/37519.
 """
 
+import re
+
 import msgspec
 
 from answerback.errors import AnswerUnreadable, CallbackRejected, NotJson, UnfitField, UnknownCallback
@@ -28,6 +30,7 @@ class _Lenient(msgspec.Struct):
     errmsg: object = ""
 
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _lenient = msgspec.json.Decoder(_Lenient)
 
 
@@ -43,9 +46,12 @@ def read_answer(body: bytes) -> Answer:
     """
     try:
         answer = _lenient.decode(body.removeprefix(b"\xef\xbb\xbf"))
-        return Answer(int(answer.result), answer.errmsg if isinstance(answer.errmsg, str) else str(answer.errmsg))
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise AnswerUnreadable(f"not the contract's answer: {error}") from error
+    errmsg = "" if answer.errmsg is None else str(answer.errmsg)
+    if isinstance(answer.result, str) and not _WHOLE.fullmatch(answer.result):
+        raise AnswerUnreadable("not the contract's answer: `result` is not a whole number")
+    return Answer(int(answer.result), errmsg)
 
 
 OK = write_answer(Answered.OK, "OK")

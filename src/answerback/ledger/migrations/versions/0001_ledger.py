@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_quarantine"),
         sa.UniqueConstraint("digest", name="uq_quarantine_digest"),
     )
+    op.create_index("ix_quarantine_received_us_id", "quarantine", ["received_us", "id"])
     op.create_table(
         "probes",
         sa.Column("id", sa.Integer, autoincrement=False, nullable=False),

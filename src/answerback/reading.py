@@ -1,0 +1,28 @@
+"""From a body as it arrived to a callback that is understood, or to a refusal that says why."""
+
+from answerback.calls import identify
+from answerback.errors import CallbackRejected
+from answerback.model import Arrival, Received, Rejected
+from answerback.tencent.answer import REJECTIONS
+from answerback.tencent.callbacks import parse
+
+
+def understand(arrival: Arrival) -> Received | Rejected:
+    """Read the body; what is no callback becomes a refusal with the answer that its sender gets."""
+    try:
+        callback = parse(arrival.raw)
+    except CallbackRejected as rejection:
+        return Rejected(
+            channel=arrival.channel,
+            raw=arrival.raw,
+            result=REJECTIONS[type(rejection)],
+            reason=rejection.errmsg,
+            received_at=arrival.received_at,
+        )
+    return Received(
+        channel=arrival.channel,
+        callback=callback,
+        identity=identify(arrival.channel, callback),
+        raw=arrival.raw,
+        received_at=arrival.received_at,
+    )

@@ -1,0 +1,199 @@
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from itertools import count
+
+import msgspec
+import pytest
+from builders import NOON, failure, key_press, received, rejected, status, unanswered
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from answerback.errors import InvalidCursor
+from answerback.ledger import Ledger
+from answerback.ledger.query import CallFilter
+from answerback.ledger.tables import CALLS_PER_BLOCK
+from answerback.model import Call, Kind, Outcome
+
+fresh = count()
+
+
+def all_pages(ledger: Ledger, wanted: CallFilter, limit: int) -> list[Call]:
+    """Every call that `wanted` lets through, page by page."""
+    calls: list[Call] = []
+    cursor = None
+    while True:
+        page = ledger.calls(wanted, cursor, limit)
+        assert len(page.items) <= limit
+        assert page.items or cursor is None
+        calls += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return calls
+
+
+def callids(calls: list[Call]) -> list[str]:
+    """Their callids, in order."""
+    return [call.callid for call in calls]
+
+
+def test_an_empty_ledger_is_one_empty_page(ledger: Ledger) -> None:
+    """Nothing there is an empty page without a cursor, however it is asked for."""
+    for wanted in (None, CallFilter(), CallFilter(mobile="13788888888", channel="default", since=NOON)):
+        page = ledger.calls(wanted)
+        assert (page.items, page.next_cursor) == ([], None)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(-3, 3), max_size=12), st.integers(1, 14))
+def test_pages_hold_every_call_once_newest_first(ledger: Ledger, seconds: list[int], limit: int) -> None:
+    """Pages of any size have no gaps and no doubles; among calls of one time the later stored is first."""
+    channel = f"channel-{next(fresh)}"
+    items = [received(status(callid=f"call-{n}"), channel=channel, after_s=s) for n, s in enumerate(seconds)]
+    for item in items:
+        ledger.record([item])
+    found = all_pages(ledger, CallFilter(channel=channel), limit)
+    expected = sorted(range(len(seconds)), key=lambda n: (seconds[n], n), reverse=True)
+    assert callids(found) == [f"call-{n}" for n in expected]
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+def test_the_last_page_has_no_cursor(ledger: Ledger, extra: int) -> None:
+    """A full last page is not followed by an empty one."""
+    ledger.record([received(status(callid=f"call-{n}")) for n in range(4 + extra)])
+    page = ledger.calls(limit=4)
+    assert (len(page.items), page.next_cursor is None) == (min(4, 4 + extra), extra <= 0)
+
+
+def test_new_calls_do_not_move_the_pages(ledger: Ledger) -> None:
+    """Who pages on while calls come in sees neither a call twice nor a gap."""
+    ledger.record([received(status(callid=f"call-{n}"), after_s=n) for n in range(6)])
+    first = ledger.calls(limit=3)
+    ledger.record([received(status(callid=f"new-{n}"), after_s=60 + n) for n in range(3)])
+    second = ledger.calls(cursor=first.next_cursor, limit=3)
+    assert callids([*first.items, *second.items]) == [f"call-{n}" for n in reversed(range(6))]
+
+
+def test_a_cursor_outlives_its_call_s_changes(ledger: Ledger) -> None:
+    """A call that is updated keeps its place: what counts is when it was first seen."""
+    ledger.record([received(unanswered(callid=f"call-{n}"), after_s=n) for n in range(4)])
+    first = ledger.calls(limit=2)
+    ledger.record([received(status(callid=f"call-{n}"), after_s=60) for n in range(4)])
+    assert callids(ledger.calls(cursor=first.next_cursor, limit=2).items) == ["call-1", "call-0"]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "MQ", "13788888888", "....", "é", "\ud800", "=" * 5, "A" * 9000]
+    + [
+        urlsafe_b64encode(text).decode()
+        for text in (b"1.", b".1", b"-1.1", b"1.-1", b"1.9223372036854775808", b"a.b", b"1.2.3", b"\xff.1")
+    ],
+)
+def test_a_cursor_of_nobody_s_is_refused(ledger: Ledger, cursor: str) -> None:
+    """Whatever is no cursor of a former page is refused as such, in every list."""
+    ledger.record([received(status()), rejected(b"{")])
+    with pytest.raises(InvalidCursor, match=r"^cursor: "):
+        ledger.calls(cursor=cursor)
+    with pytest.raises(InvalidCursor, match=r"^cursor: "):
+        ledger.quarantined(cursor=cursor)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_cursor_or_refused(ledger: Ledger, cursor: str) -> None:
+    """Whatever the cursor, the outcome is a page or InvalidCursor."""
+    try:
+        ledger.calls(cursor=cursor)
+    except InvalidCursor:
+        return
+
+
+@pytest.fixture
+def mixed(ledger: Ledger) -> Ledger:
+    """A ledger with calls of several channels, kinds, outcomes and numbers, a second apart."""
+    ledger.record(
+        [
+            received(status(callid="answered"), after_s=0),
+            received(unanswered(callid="unanswered"), after_s=1),
+            received(failure(callid="failed"), after_s=2),
+            received(key_press(callid="pending"), after_s=3),
+            received(status(callid="code", kind=Kind.CODE, mobile="13800000000"), channel="codes", after_s=4),
+            received(unanswered(callid="elsewhere", kind=Kind.CODE), channel="codes", after_s=5),
+        ]
+    )
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (CallFilter(), ["elsewhere", "code", "pending", "failed", "unanswered", "answered"]),
+        (CallFilter(channel="codes"), ["elsewhere", "code"]),
+        (CallFilter(channel="nobody"), []),
+        (CallFilter(outcome=Outcome.ANSWERED), ["code", "answered"]),
+        (CallFilter(outcome=Outcome.PENDING), ["pending"]),
+        (CallFilter(outcome=Outcome.FAILED), ["failed"]),
+        (CallFilter(outcome=Outcome.UNANSWERED), ["elsewhere", "unanswered"]),
+        (CallFilter(kind=Kind.PROMPT), ["unanswered", "answered"]),
+        (CallFilter(kind=Kind.CODE), ["elsewhere", "code"]),
+        (CallFilter(kind=Kind.KEY), ["pending"]),
+        (CallFilter(kind=Kind.FAILURE), ["failed"]),
+        (CallFilter(mobile="13788888888"), ["elsewhere", "pending", "failed", "unanswered", "answered"]),
+        (CallFilter(mobile="13800000000"), ["code"]),
+        (CallFilter(mobile="1380000000"), []),
+        (CallFilter(mobile="138%"), []),
+        (CallFilter(mobile=""), []),
+        (CallFilter(mobile="13788888888", outcome=Outcome.UNANSWERED, channel="codes"), ["elsewhere"]),
+        (CallFilter(mobile="13800000000", outcome=Outcome.UNANSWERED), []),
+        (CallFilter(since=NOON + timedelta(seconds=4)), ["elsewhere", "code"]),
+        (CallFilter(since=NOON + timedelta(seconds=4, microseconds=1)), ["elsewhere"]),
+        (CallFilter(until=NOON + timedelta(seconds=1)), ["answered"]),
+        (CallFilter(until=NOON + timedelta(seconds=1, microseconds=1)), ["unanswered", "answered"]),
+        (CallFilter(until=NOON), []),
+        (CallFilter(since=NOON + timedelta(seconds=2), until=NOON + timedelta(seconds=4)), ["pending", "failed"]),
+        (CallFilter(since=NOON + timedelta(seconds=2), until=NOON + timedelta(seconds=2)), []),
+        (CallFilter(kind=Kind.CODE, outcome=Outcome.ANSWERED, since=NOON), ["code"]),
+    ],
+)
+def test_a_filter_lets_through_what_matches_in_every_field(
+    mixed: Ledger, wanted: CallFilter, expected: list[str]
+) -> None:
+    """All given fields must match; `since` is included, `until` is not; a number is exact."""
+    assert callids(mixed.calls(wanted).items) == expected
+    assert callids(all_pages(mixed, wanted, limit=1)) == expected
+
+
+def test_a_filter_follows_the_record(mixed: Ledger) -> None:
+    """A call is found by what is known of it now."""
+    mixed.record([received(status(callid="pending", mobile="13900000000"), after_s=60)])
+    assert callids(mixed.calls(CallFilter(outcome=Outcome.PENDING)).items) == []
+    assert callids(mixed.calls(CallFilter(mobile="13900000000")).items) == ["pending"]
+    assert "pending" not in callids(mixed.calls(CallFilter(mobile="13788888888")).items)
+    assert "pending" in callids(mixed.calls(CallFilter(kind=Kind.PROMPT, outcome=Outcome.ANSWERED)).items)
+
+
+def test_a_number_is_found_wherever_its_calls_lie(ledger: Ledger) -> None:
+    """A number's calls are found in the oldest block of calls, in the newest, and on both sides of a border."""
+    total = 2 * CALLS_PER_BLOCK + 3
+    ours = {1, 2, CALLS_PER_BLOCK - 2, CALLS_PER_BLOCK - 1, CALLS_PER_BLOCK, 2 * CALLS_PER_BLOCK - 1, total - 1}
+    blank = status(mobile="13800000000")
+    for start in range(0, total, 2048):
+        ledger.record(
+            [
+                received(
+                    status(callid=f"call-{n}") if n in ours else msgspec.structs.replace(blank, callid=f"call-{n}"),
+                    after_s=n,
+                    raw=b"",
+                )
+                for n in range(start, min(start + 2048, total))
+            ]
+        )
+    expected = [f"call-{n}" for n in sorted(ours, reverse=True)]
+    assert callids(ledger.calls(CallFilter(mobile="13788888888")).items) == expected
+    assert callids(all_pages(ledger, CallFilter(mobile="13788888888"), limit=2)) == expected
+    window = CallFilter(
+        mobile="13788888888", since=NOON + timedelta(seconds=2), until=NOON + timedelta(seconds=total - 1)
+    )
+    assert callids(all_pages(ledger, window, limit=3)) == [
+        f"call-{n}" for n in sorted(ours - {1, total - 1}, reverse=True)
+    ]
+    assert len(all_pages(ledger, CallFilter(mobile="13800000000"), limit=5000)) == total - len(ours)

@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from answerback.intake.channels import PATH, Channels
+
+ALERTS = "alerts-0123456789"
+CODES = "codes_0123456789-"
+
+
+def test_the_open_url_is_the_channel_without_a_token() -> None:
+    """`/voice/callback` belongs to the channel that has no token."""
+    assert Channels({"default": None, "alerts": ALERTS}).of_path(PATH) == "default"
+
+
+def test_a_token_opens_its_channel() -> None:
+    """Each token leads to its own channel."""
+    channels = Channels({"default": None, "alerts": ALERTS, "codes": CODES})
+    assert channels.of_path(f"{PATH}/{ALERTS}") == "alerts"
+    assert channels.of_path(f"{PATH}/{CODES}") == "codes"
+
+
+def test_without_an_open_channel_the_bare_url_is_nobody_s() -> None:
+    """Where every channel has a token, `/voice/callback` is unknown."""
+    channels = Channels({"default": ALERTS})
+    assert channels.of_path(PATH) is None
+    assert channels.of_path(f"{PATH}/{ALERTS}") == "default"
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "",
+        ALERTS[:-1],
+        f"{ALERTS}x",
+        f"{ALERTS}/",
+        f"/{ALERTS}",
+        ALERTS.upper(),
+        f" {ALERTS}",
+        "default",
+        "alerts",
+        "\ud800",
+        "号",
+    ],
+)
+def test_another_token_opens_nothing(tail: str) -> None:
+    """A token is exact; a channel's name is no token."""
+    assert Channels({"default": None, "alerts": ALERTS}).of_path(f"{PATH}/{tail}") is None
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_any_path_below_is_answered(tail: str) -> None:
+    """Whatever stands in the URL, the look-up ends in a channel or in None."""
+    found = Channels({"default": None, "alerts": ALERTS}).of_path(f"{PATH}/{tail}")
+    assert found == ("alerts" if tail == ALERTS else None)
