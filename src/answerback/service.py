@@ -26,6 +26,8 @@ from answerback.intake.connections import Connection, sweep
 from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess, open_ledger
 
 _BACKLOG = 2048
+_LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
+_WRITER_END_S = 0.5
 _OWNER_ONLY = 0o077
 _BELOW_PATH = f"{PATH}/"
 
@@ -136,8 +138,8 @@ async def _run(
         await server.serve(sockets=[listener])
     finally:
         sweeping.cancel()
-        await committer.stop()
-        await writer.stop(intake.answer_timeout_s)
+        await committer.stop(_LAST_COMMITS_S)
+        await writer.stop(_WRITER_END_S)
         log.info("stopped", answered=sum(meter.answers.values()))
 
 

@@ -26,13 +26,17 @@ _STALLED = "the disk does not answer"
 log = structlog.get_logger("answerback.intake")
 
 Waiting = tuple[Arrival, "asyncio.Future[Verdict]"]
+Commit = asyncio.Future[list[Verdict]]
 
 
 class Recorder(Protocol):
     """What the committer needs of a store."""
 
-    async def record(self, batch: Sequence[Arrival]) -> list[Verdict]:
-        """Store `batch` durably; what to tell each sender, in order. Raises LedgerUnavailable: nothing was stored."""
+    def record(self, batch: Sequence[Arrival]) -> Commit:
+        """Begin to store `batch` durably, after those before it; done after the commit, with what to tell each sender.
+
+        LedgerUnavailable, raised or in the future: nothing of it counts as stored.
+        """
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable."""
@@ -50,7 +54,7 @@ class Committer:
         self._max_batch = max_batch
         self._answer_timeout_s = answer_timeout_s
         self._gathering: list[Waiting] = []
-        self._commits: dict[asyncio.Task[None], tuple[float, list[Waiting]]] = {}
+        self._commits: dict[Commit, tuple[float, list[Waiting]]] = {}
         self._dispatching = False
         self._stalled = False
         self._failure: str | None = None
@@ -63,10 +67,10 @@ class Committer:
         await self._probe()
         self._watching = self._loop.create_task(self._watch())
 
-    async def stop(self) -> None:
-        """Commit what is pending, then end; after `answer_timeout_s` at the latest."""
+    async def stop(self, timeout_s: float) -> None:
+        """Wait for the commits under way and what they set off, up to `timeout_s`."""
         self._watching.cancel()
-        deadline_s = self._loop.time() + self._answer_timeout_s
+        deadline_s = self._loop.time() + timeout_s
         while self._commits and self._loop.time() < deadline_s:
             await asyncio.wait(self._commits, timeout=deadline_s - self._loop.time())
 
@@ -96,31 +100,37 @@ class Committer:
         self._dispatching = False
         while self._gathering and len(self._commits) < _IN_FLIGHT:
             batch, self._gathering = self._gathering[: self._max_batch], self._gathering[self._max_batch :]
-            commit = self._loop.create_task(self._commit(batch))
+            try:
+                commit = self._recorder.record([arrival for arrival, _ in batch])
+            except LedgerUnavailable as error:
+                self._refused(batch, error)
+                continue
             self._commits[commit] = (time.monotonic(), batch)
             commit.add_done_callback(self._committed)
 
-    def _committed(self, commit: "asyncio.Task[None]") -> None:
-        del self._commits[commit]
+    def _committed(self, commit: Commit) -> None:
+        """Send the next batch off, then answer everybody in this one."""
+        began_s, batch = self._commits.pop(commit)
         self._dispatch()
-
-    async def _commit(self, batch: list[Waiting]) -> None:
-        began_s = time.monotonic()
         try:
-            verdicts = await self._recorder.record([arrival for arrival, _ in batch])
+            verdicts = commit.result()
         except LedgerUnavailable as error:
-            self._failed(str(error))
-            self._meter.commit_failures += 1
-            self._refuse(batch, error)
+            self._refused(batch, error)
         else:
             self._succeeded()
+            self.pending -= len(batch)
             for (_, waiting), verdict in zip(batch, verdicts, strict=True):
                 if not waiting.done():
                     waiting.set_result(verdict)
             self._count(Counter([verdict.taken for verdict in verdicts]))
-        self.pending -= len(batch)
         self._meter.commit_latency_s.observe(time.monotonic() - began_s)
         self._meter.batch_sizes.observe(len(batch))
+
+    def _refused(self, batch: list[Waiting], error: LedgerUnavailable) -> None:
+        self._failed(str(error))
+        self._meter.commit_failures += 1
+        self.pending -= len(batch)
+        self._refuse(batch, error)
 
     def _count(self, batch: Counter[Taken]) -> None:
         total = self._meter.taken

@@ -15,7 +15,6 @@ from answerback.errors import LedgerUnavailable
 from answerback.ledger.frames import (
     LENGTH_BYTES,
     Opening,
-    Reply,
     decode_reply,
     encode_batch,
     encode_opening,
@@ -64,19 +63,21 @@ class WriterProcess:
         loop = asyncio.get_running_loop()
         _, self._link = await loop.create_connection(lambda: _Link(self._lost), sock=self._socket)
         self._link.send(encode_opening(self._opening))
+        self._alive_since_s = loop.time()
 
-    async def record(self, batch: Sequence[Arrival]) -> list[Verdict]:
-        """Read and store `batch` durably; return what each sender is to be told, in order, after the commit.
+    def record(self, batch: Sequence[Arrival]) -> "asyncio.Future[list[Verdict]]":
+        """Read and store `batch` durably; the future tells, after the commit, what each sender is to be told, in order.
 
-        Batches are committed in the order of the calls. Raises LedgerUnavailable: nothing of it counts as stored.
+        Batches are committed in the order of the calls. LedgerUnavailable, raised or in the future: nothing of it
+        counts as stored.
         """
-        reply = await self._ask(batch)
-        self._pause_s = _FIRST_PAUSE_S
-        return verdicts_in(reply)
+        if self._link is None:
+            raise LedgerUnavailable("the ledger's writer is starting again")
+        return self._link.ask(encode_batch(batch))
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable with the reason."""
-        await self._ask(())
+        await self.record(())
 
     async def stop(self, timeout_s: float) -> None:
         """Let the process finish what it was given, and wait for its end."""
@@ -94,14 +95,6 @@ class WriterProcess:
                 process.kill()
                 process.wait()
 
-    async def _ask(self, batch: Sequence[Arrival]) -> Reply:
-        if self._link is None:
-            raise LedgerUnavailable("the ledger's writer is starting again")
-        reply = await self._link.ask(encode_batch(batch))
-        if reply.problem is not None:
-            raise LedgerUnavailable(reply.problem)
-        return reply
-
     def _lost(self) -> None:
         self._link = None
         if not self._stopping:
@@ -113,7 +106,8 @@ class WriterProcess:
             process.kill()
             log.error("writer_ended", status=await asyncio.to_thread(process.wait), starts_again_in_s=self._pause_s)
         await asyncio.sleep(self._pause_s)
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        lived_s = asyncio.get_running_loop().time() - self._alive_since_s
+        self._pause_s = _FIRST_PAUSE_S if lived_s > _LONGEST_PAUSE_S else min(self._pause_s * 2, _LONGEST_PAUSE_S)
         await self.start()
 
 
@@ -122,7 +116,7 @@ class _Link(asyncio.Protocol):
 
     def __init__(self, lost: Callable[[], None]) -> None:
         self._lost = lost
-        self._waiting: deque[asyncio.Future[Reply]] = deque()
+        self._waiting: deque[asyncio.Future[list[Verdict]]] = deque()
         self._unread = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -131,8 +125,8 @@ class _Link(asyncio.Protocol):
     def send(self, payload: bytes) -> None:
         self._transport.write(frame(payload))
 
-    def ask(self, payload: bytes) -> "asyncio.Future[Reply]":
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    def ask(self, payload: bytes) -> "asyncio.Future[list[Verdict]]":
+        reply: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
         self._waiting.append(reply)
         self.send(payload)
         return reply
@@ -150,8 +144,12 @@ class _Link(asyncio.Protocol):
             reply = decode_reply(unread[LENGTH_BYTES:end])
             del unread[:end]
             future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(reply)
+            if future.done():
+                continue
+            if reply.problem is None:
+                future.set_result(verdicts_in(reply))
+            else:
+                future.set_exception(LedgerUnavailable(reply.problem))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         for future in self._waiting:

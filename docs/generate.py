@@ -1,0 +1,202 @@
+"""Write docs/configuration.md and docs/cli.md from the program itself; `--check` only says whether they are stale.
+
+The prose heads are here, the tables come from `answerback.config` and from the command line's own help.
+"""
+# ruff: noqa: INP001  # a script, not a package
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from answerback.cli import app
+from answerback.config import PREFIX, ChannelSettings, Settings
+
+HERE = Path(__file__).parent
+_EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+
+CONFIGURATION_HEAD = """\
+# Configuration
+
+<!-- Made by `make docs` from src/answerback/config.py: edit that, or docs/generate.py for the prose. -->
+
+Answerback runs without any configuration. What it does read, it reads once, at the start; a change takes effect after
+a restart. For each setting the first of these that has it counts:
+
+1. the command line: `--host`, `--port`, `--data-dir`;
+2. the environment: `ANSWERBACK_<SECTION>__<NAME>`, two underscores in the middle;
+3. the TOML file: `--config FILE`, or `answerback.toml` in the working directory if it is there.
+
+A setting that does not exist, or a value that does not fit, ends the start with one line that names it.
+Names that end in `_s` are seconds. `answerback settings` shows every setting with the value it has now; secrets stay
+hidden.
+
+```toml
+# answerback.toml
+[server]
+host = "127.0.0.1"
+public_url = "https://voice.example.com"
+data_dir = "/var/lib/answerback"
+
+[channels.default]
+token = "K3v9sYpW2mQx7LdR5tZa"
+sdkappid = "1400000001"
+
+[channels.alerts]
+token = "9fHc4BnUe6TyXo1WqJ8k"
+sdkappid = "1400000002"
+```
+
+The same without a file:
+
+```sh
+export ANSWERBACK_SERVER__PUBLIC_URL=https://voice.example.com
+export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
+export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
+```
+
+A relative `server.data_dir` is taken from the working directory, so a service should name an absolute one. Commands
+that look into the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read the same settings: run them in
+the same directory, or pass `--config` or `--data-dir`.
+"""
+
+CHANNELS_TAIL = """\
+The section is repeated for each channel: `[channels.<name>]`. A name is small letters, digits, `-` and `_`.
+
+- `default` is always there. Without a token its URL is `/voice/callback`, open to whoever reaches it. With a token that
+  URL answers 404, and the token's takes its place.
+- Every other channel needs a token. Its URL is `/voice/callback/<token>`.
+- A token is 16 to 128 letters, digits, `-` or `_`. Two channels cannot share one. This makes one:
+  `python3 -c 'import secrets; print(secrets.token_urlsafe(24))'`.
+- Renaming a channel does not rename it in the ledger: its former calls stay under the former name.
+- In the environment a channel is `ANSWERBACK_CHANNELS__<NAME>__TOKEN`. Variables know no small letters, so `ALERTS`
+  there is the channel `alerts`.
+"""
+
+CLI_HEAD = """\
+# The command line
+
+<!-- Made by `make docs` from the program's own help. -->
+
+`answerback COMMAND --help` says the same. `--json` prints JSON in place of a table. Exit status 0 is success, 1 means
+that it could not be done, with one line on standard error that says why, and 2 that the command line was not understood.
+Phone numbers are masked unless `--full-numbers` is given.
+"""
+
+
+def configuration() -> str:
+    """The whole of docs/configuration.md."""
+    parts = [CONFIGURATION_HEAD]
+    for section, field in Settings.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            rows = [_setting(f"{section}.{name}", setting) for name, setting in model.model_fields.items()]
+            parts.append(f"## `[{section}]`\n\n{model.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}")
+    rows = [_setting(f"channels.<name>.{name}", setting) for name, setting in ChannelSettings.model_fields.items()]
+    parts.append(
+        f"## `[channels.<name>]`\n\n{ChannelSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{CHANNELS_TAIL}"
+    )
+    return "\n".join(parts)
+
+
+_SETTING_COLUMNS = ("setting", "default", "what it is", "variable")
+
+
+def _setting(name: str, setting: FieldInfo) -> tuple[str, ...]:
+    variable = f"{PREFIX}{name.upper().replace('.', '__')}"
+    default = "-" if setting.default is None else f"`{_toml(setting.default)}`"
+    meaning = "; ".join(filter(None, [setting.description or "", *_choices(setting)]))
+    return (f"`{name}`", default, meaning, f"`{variable}`")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else f'"{value}"'
+
+
+def _choices(setting: FieldInfo) -> Iterator[str]:
+    if get_origin(setting.annotation) is Literal:
+        yield "one of " + ", ".join(f"`{choice}`" for choice in get_args(setting.annotation))
+
+
+def command_line() -> str:
+    """The whole of docs/cli.md."""
+    return "\n".join([CLI_HEAD, *_commands(typer.main.get_command(app), "answerback")])
+
+
+def _commands(command: Any, path: str) -> Iterator[str]:
+    """The sections of a command, or of all commands below it."""
+    if hasattr(command, "commands"):
+        for name, below in command.commands.items():
+            yield from _commands(below, f"{path} {name}")
+        return
+    arguments = [_argument(parameter) for parameter in command.params if _is_argument(parameter)]
+    yield f"## {path}\n\n{command.help}\n\n```\n{' '.join([path, '[OPTIONS]', *arguments])}\n```\n"
+    rows = [(f"`{_spelled(parameter)}`", _meaning(parameter)) for parameter in command.params]
+    yield _table(("", "what it is"), rows)
+
+
+def _is_argument(parameter: Any) -> bool:
+    return not parameter.opts[0].startswith("-")
+
+
+def _argument(parameter: Any) -> str:
+    word = parameter.name.upper() + ("..." if parameter.nargs == -1 else "")
+    return word if parameter.required else f"[{word}]"
+
+
+def _spelled(parameter: Any) -> str:
+    if _is_argument(parameter):
+        return _argument(parameter)
+    return parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.name.upper()}"
+
+
+def _meaning(parameter: Any) -> str:
+    words = [parameter.help or ""]
+    kind = parameter.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        words.append(f"One of {', '.join(f'`{choice.value}`' for choice in kind)}.")
+    formats = parameter.type_descriptor.parameter_info.formats
+    if formats:
+        examples = (f"`{_EXAMPLE.strftime(form)}`" for form in formats)
+        words.append(f"As {', '.join(examples)}.")
+    default = getattr(parameter.default, "value", parameter.default)
+    if not isinstance(default, bool | NoneType) and not callable(default):
+        words.append(f"Default `{default}`.")
+    return " ".join(words)
+
+
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [columns, tuple("---" for _ in columns), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+def main() -> int:
+    """Write both, or with --check compare; the exit status."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--check", action="store_true", help="write nothing, exit 1 if a document is stale")
+    only_check = arguments.parse_args().check
+    stale = []
+    for name, text in (("configuration.md", configuration()), ("cli.md", command_line())):
+        path = HERE / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if not only_check:
+                path.write_text(text, encoding="utf-8")
+    if stale:
+        said = "stale, run `make docs`" if only_check else "written"
+        sys.stdout.write(f"docs/{', docs/'.join(stale)}: {said}\n")
+    return 1 if only_check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
