@@ -15,10 +15,10 @@ import structlog
 import uvicorn
 import uvloop
 
-from answerback.api import build_api
 from answerback.api.keys import AdminKey
 from answerback.config import Settings
 from answerback.errors import ConfigError
+from answerback.heap import settle_heap
 from answerback.intake import Channels, Committer, Intake, Meter
 from answerback.intake.app import Message, Receive, Send
 from answerback.intake.channels import PATH
@@ -85,11 +85,11 @@ def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
     with contextlib.closing(open_configured(settings)) as ledger:
         writer = WriterProcess(_opening(settings))
         writer.spawn()  # it gets ready while the rest does
-        key = AdminKey.at(settings.server.data_dir)
         with (
             _listen(settings.server.host, settings.server.port) as listener,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
+            key = AdminKey.at(settings.server.data_dir)  # only now: it is shown once, to who has started
             runner.run(_run(settings, ledger, writer, key, listener, started))
 
 
@@ -101,6 +101,8 @@ async def _run(
     listener: socket.socket,
     started: Callable[[Listening], None],
 ) -> None:
+    from answerback.api.app import build_api  # FastAPI is for the gateway, not for every command
+
     intake = settings.intake
     meter = Meter()
     committer = Committer(
@@ -131,6 +133,7 @@ async def _run(
     await writer.start()
     await committer.start()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, meter, intake.receive_timeout_s))
+    settle_heap()
     listening = _listening(settings, listener, key)
     log.info("started", url=listening.url, data_dir=str(listening.data_dir), channels=sorted(listening.callback_urls))
     started(listening)

@@ -125,12 +125,8 @@ def _add_calls(api: FastAPI, ledger: Shelf, opens: Callable[[str], bool]) -> Non
             items=[CallView.of(call, full_numbers=True) for call in page.items], next_cursor=page.next_cursor
         )
 
-    @api.get("/v1/calls/{callid}", summary="One call", responses=_PROBLEMS | _NOT_FOUND | _AMBIGUOUS, **guarded)
-    def call(callid: str, channel: Channel = None) -> CallView:
-        return CallView.of(ledger.call(callid, channel), full_numbers=True)
-
     @api.get(
-        "/v1/calls/{callid}/callbacks",
+        "/v1/calls/{callid:path}/callbacks",
         summary="Its callbacks as received, in order",
         responses=_PROBLEMS | _NOT_FOUND | _AMBIGUOUS,
         **guarded,
@@ -138,6 +134,10 @@ def _add_calls(api: FastAPI, ledger: Shelf, opens: Callable[[str], bool]) -> Non
     def callbacks(callid: str, channel: Channel = None) -> Listing[CallbackView]:
         entries = ledger.callbacks(callid, channel)
         return Listing(items=[CallbackView.of(entry, full_numbers=True) for entry in entries])
+
+    @api.get("/v1/calls/{callid:path}", summary="One call", responses=_PROBLEMS | _NOT_FOUND | _AMBIGUOUS, **guarded)
+    def call(callid: str, channel: Channel = None) -> CallView:
+        return CallView.of(ledger.call(callid, channel), full_numbers=True)
 
 
 def _add_quarantine(api: FastAPI, ledger: Shelf, opens: Callable[[str], bool]) -> None:

@@ -95,6 +95,9 @@ class Intake:
             reply = _unavailable(error)
         except _Gone:
             return
+        except Exception:  # a fault of ours, too, is answered by the contract
+            log.exception("callback_failed")
+            reply = _unavailable(LedgerUnavailable("a fault in the program"))
         await send(reply.start)
         await send(reply.body)
         self._meter.answers[kind or NO_KIND, reply.result] += 1

@@ -18,6 +18,7 @@ from answerback.model import Call, Kind, Outcome
 T = TypeVar("T")
 
 LARGEST_PAGE = 500
+LARGEST_ID = 2**63
 
 _call_columns = [calls.c[name] for name in READ_COLUMNS]
 
@@ -118,7 +119,8 @@ def find_quarantined(connection: Connection, channel: str | None, cursor: str | 
 
 def find_quarantined_body(connection: Connection, id_: int) -> Quarantined:
     """One refused body. Raises NotFound."""
-    row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none()
+    known = 0 <= id_ < LARGEST_ID  # beyond it the driver has no such number
+    row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none() if known else None
     if row is None:
         raise NotFound(f"nothing in quarantine with id {id_}")
     return _quarantined(row)
@@ -172,6 +174,6 @@ def _read_cursor(cursor: str) -> tuple[int, int]:
 
 def _int64(text: str) -> int:
     number = int(text)
-    if not 0 <= number < 2**63:
+    if not 0 <= number < LARGEST_ID:
         raise ValueError(text)
     return number

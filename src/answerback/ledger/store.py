@@ -38,6 +38,9 @@ class Ledger:
         self._writer = engine.execution_options(writes=True)
         self._bounds = quarantine_bounds
         self._connection: Connection | None = None
+        self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
+        self._anchor.execute(select(probes.c.id)).all()
+        self._anchor.rollback()
         self._writing = threading.Lock()
 
     def record(self, batch: Sequence[Received | Rejected]) -> list[Receipt]:
@@ -93,7 +96,9 @@ class Ledger:
         """Throw refused bodies away; how many there were."""
         with self._transaction() as connection:
             self._bounds.count_again()
-            return connection.execute(quarantine.delete().where(quarantine.c.id.in_(ids))).rowcount
+            return connection.execute(
+                quarantine.delete().where(quarantine.c.id.in_([id_ for id_ in ids if 0 <= id_ < query.LARGEST_ID]))
+            ).rowcount
 
     def quarantine_size(self) -> tuple[int, int]:
         """How many bodies are in quarantine, and their bytes."""
@@ -119,6 +124,7 @@ class Ledger:
     def close(self) -> None:
         """Let go of the files."""
         self._forget_connection()
+        self._anchor.close()
         self.engine.dispose()
 
     @contextmanager
@@ -187,11 +193,14 @@ def open_ledger(
             with engine.connect() as connection:
                 verify_durable(connection, path)
             _agree_on_schema(engine, path, migrate=migrate)
-        sync_directory(data_dir)
+            sync_directory(data_dir)
+            return Ledger(engine, Quarantine(quarantine_bytes, quarantine_per_minute))
+    except LedgerUnavailable as error:
+        engine.dispose()
+        raise LedgerUnavailable(f"server.data_dir, {path}: {error}") from error
     except BaseException:
         engine.dispose()
         raise
-    return Ledger(engine, Quarantine(quarantine_bytes, quarantine_per_minute))
 
 
 def _agree_on_schema(engine: Engine, path: Path, *, migrate: bool) -> None:

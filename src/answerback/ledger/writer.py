@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from answerback.errors import LedgerError
+from answerback.heap import settle_heap
 from answerback.ledger.frames import (
     LENGTH_BYTES,
     Opening,
@@ -36,6 +37,7 @@ def main() -> None:
         if first is None:
             return
         writer = _Writer(decode_opening(first))
+        settle_heap()
         while (payload := _read_frame(incoming)) is not None:
             try:
                 gateway.sendall(frame(encode_reply(writer.write(payload))))

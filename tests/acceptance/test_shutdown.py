@@ -1,0 +1,116 @@
+"""The end of the process: who was promised an answer gets it, and nobody is kept waiting."""
+
+import asyncio
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from crash.load import Load, check
+from gateway import OK, Gateway, Wire, prompt, request
+
+LONGEST_S = 5.0
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+async def _stop_under_load(gateway: Gateway, load: Load, number: signal.Signals) -> tuple[int, float]:
+    sending = asyncio.create_task(load.run(gateway))
+    await asyncio.sleep(1.0)
+    began_s = time.monotonic()
+    status = await asyncio.to_thread(gateway.terminate, number)
+    took_s = time.monotonic() - began_s
+    await asyncio.wait_for(sending, 10)
+    return status, took_s
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_under_load_all_that_was_answered_is_stored(data_dir: Path, number: signal.Signals) -> None:
+    """A signal under load ends the process with status 0 within seconds, with all it answered in the ledger."""
+    load = Load(connections=16)
+    with Gateway(data_dir) as gateway:
+        status, took_s = asyncio.run(_stop_under_load(gateway, load, number))
+        assert status == 0
+        assert took_s < LONGEST_S
+        assert load.answered
+        assert not load.refused
+        gateway.start()
+        check(gateway, load)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_requests_in_flight_are_answered_and_new_ones_refused(data_dir: Path, number: signal.Signals) -> None:
+    """Whoever has sent a request gets its answer; whoever comes after the signal is refused at the door."""
+    with Gateway(data_dir, settings={"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "10"}) as gateway, ExitStack() as wires:
+        waiting = [wires.enter_context(Wire(gateway)) for _ in range(10)]
+        with gateway.locked():
+            for position, wire in enumerate(waiting):
+                wire.send(request(prompt(f"call-{position}")))
+            time.sleep(0.3)
+            gateway.send_signal(number)
+            time.sleep(0.7)
+            with pytest.raises(ConnectionRefusedError):
+                Wire(gateway)
+        for wire in waiting:
+            assert wire.read().body == OK
+            assert wire.is_closed()
+        assert gateway.wait() == 0
+        assert gateway.rows("SELECT count(*) FROM callbacks") == [(10,)]
+
+
+def test_idle_connections_do_not_delay_the_end(data_dir: Path) -> None:
+    """Connections kept open without a request are closed at once."""
+    with Gateway(data_dir) as gateway, ExitStack() as wires:
+        idle = [wires.enter_context(Wire(gateway)) for _ in range(20)]
+        for position, wire in enumerate(idle[:10]):
+            wire.send(request(prompt(f"call-{position}")))
+            assert wire.read().body == OK
+        began_s = time.monotonic()
+        assert gateway.terminate() == 0
+        assert time.monotonic() - began_s < 2.0
+        assert all(wire.is_closed() for wire in idle)
+
+
+def test_a_half_sent_request_does_not_delay_the_end_for_long(data_dir: Path) -> None:
+    """A sender that stalls is not waited for beyond the drain time, and leaves nothing."""
+    settings = {"ANSWERBACK_INTAKE__DRAIN_TIMEOUT_S": "1"}
+    with Gateway(data_dir, settings=settings) as gateway, Wire(gateway) as body, Wire(gateway) as head:
+        body.send(request(prompt("half"))[:-10])
+        head.send(b"POST /voice/callback HTTP/1.1\r\n")
+        time.sleep(0.2)
+        began_s = time.monotonic()
+        assert gateway.terminate() == 0
+        assert 0.8 < time.monotonic() - began_s < 3.0
+        assert gateway.rows("SELECT (SELECT count(*) FROM callbacks), (SELECT count(*) FROM quarantine)") == [(0, 0)]
+
+
+def test_a_commit_that_cannot_be_made_does_not_hold_the_end_up(data_dir: Path) -> None:
+    """With the ledger held by another process, the waiting senders are told 503 and the process ends."""
+    with Gateway(data_dir) as gateway, Wire(gateway) as wire, gateway.locked():
+        wire.send(request(prompt("held")))
+        time.sleep(0.2)
+        began_s = time.monotonic()
+        assert gateway.terminate() == 0
+        assert time.monotonic() - began_s < LONGEST_S
+        assert wire.read().status == 503
+
+
+def test_a_client_of_the_library_sees_no_broken_answer(data_dir: Path) -> None:
+    """Ordinary clients that post while the process stops get OK or a refused connection, nothing between."""
+    with Gateway(data_dir) as gateway:
+
+        def post(number: int) -> bool:
+            try:
+                with Wire(gateway) as wire:
+                    wire.send(request(prompt(f"call-{number}"), b"Connection: close"))
+                    return wire.read().body == OK
+            except ConnectionError:
+                return False
+
+        with ThreadPoolExecutor(8) as pool:
+            posts = [pool.submit(post, number) for number in range(400)]
+            time.sleep(0.2)
+            assert gateway.terminate() == 0
+            answered = sum(future.result() for future in posts)
+        assert gateway.rows("SELECT count(*) FROM callbacks")[0][0] >= answered > 0

@@ -1,0 +1,92 @@
+"""Callbacks from several connections at once, and the memory of what was answered."""
+
+import asyncio
+import contextlib
+import json
+import random
+import uuid
+
+from gateway import OK, Gateway, prompt, request
+
+_REPEATED = 0.1
+_ENDS = (ConnectionError, asyncio.IncompleteReadError, OSError)
+
+
+class Load:
+    """Sends callbacks about new calls, and some again, until it is stopped or nobody listens any more.
+
+    `sent` holds every body by its callid; `answered` how often each was answered with result 0; `refused` every
+    other answer. Bodies are padded to `size_bytes`.
+    """
+
+    def __init__(self, connections: int = 8, size_bytes: int = 0) -> None:
+        self.sent: dict[str, bytes] = {}
+        self.answered: dict[str, int] = {}
+        self.refused: list[tuple[int, bytes]] = []
+        self._connections = connections
+        self._size_bytes = size_bytes
+        self._stopped = False
+
+    async def run(self, gateway: Gateway) -> None:
+        """Send to `gateway`; returns when every connection has ended."""
+        self._stopped = False
+        host, port = gateway.address
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._connections):
+                group.create_task(self._send(host, port))
+
+    def stop(self) -> None:
+        """Let each connection end after its next answer."""
+        self._stopped = True
+
+    async def _send(self, host: str, port: int) -> None:
+        with contextlib.suppress(*_ENDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                while not self._stopped:
+                    callid, body = self._next()
+                    writer.write(request(body))
+                    self._note(callid, *await _read(reader))
+            finally:
+                writer.close()
+                with contextlib.suppress(*_ENDS):
+                    await writer.wait_closed()
+
+    def _next(self) -> tuple[str, bytes]:
+        if self.sent and random.random() < _REPEATED:
+            return random.choice(list(self.sent.items())[-100:])
+        callid = str(uuid.uuid1())
+        body = prompt(callid).ljust(self._size_bytes)
+        self.sent[callid] = body
+        return callid, body
+
+    def _note(self, callid: str, status: int, answer: bytes) -> None:
+        if (status, answer) == (200, OK):
+            self.answered[callid] = self.answered.get(callid, 0) + 1
+        else:
+            assert json.loads(answer)["result"] != 0
+            self.refused.append((status, answer))
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    size_bytes = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
+    return int(lines[0].split()[1]), await reader.readexactly(size_bytes)
+
+
+def check(gateway: Gateway, load: Load) -> None:
+    """Everything answered is in the ledger exactly once and as sent, nothing else is, and the file is sound."""
+    assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+    assert gateway.rows("PRAGMA foreign_key_check") == []
+    stored = gateway.rows("SELECT callid, raw, repeats FROM callbacks JOIN calls ON calls.id = callbacks.call_id")
+    bodies = {callid: raw for callid, raw, _ in stored}
+    assert len(stored) == len(bodies), "a callback is stored twice"
+    assert not load.answered.keys() - bodies.keys(), "answered, and not stored"
+    assert all(raw == load.sent[callid] for callid, raw in bodies.items()), "stored, and not as sent"
+    counts = gateway.rows("SELECT (SELECT count(*) FROM calls), (SELECT count(DISTINCT call_id) FROM callbacks)")
+    assert counts == [(len(bodies), len(bodies))], "calls without callbacks"
+    short = [callid for callid, _, repeats in stored if repeats + 1 < load.answered.get(callid, 0)]
+    assert not short, "answered more often than counted"
+    unfit = gateway.rows("SELECT count(*) FROM calls WHERE outcome != 'answered' OR revisions != 0 OR fee_minutes != 1")
+    assert unfit == [(0,)], "a record that its callback does not give"

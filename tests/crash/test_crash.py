@@ -1,0 +1,168 @@
+"""SIGKILL at any moment: whatever was answered is there, once, and the file is sound.
+
+ROUNDS sets how often the server is killed under load (20 by default); `make crash` shows each round.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from crash.load import Load, check
+from gateway import OK, Gateway, prompt
+
+ROUNDS = int(os.environ.get("ROUNDS", "20"))
+LARGE_BYTES = 40_000
+"""A WAL of a thousand pages, the size that starts a checkpoint, holds about eighty such bodies."""
+
+_ALONE = 0.5
+"""How often the main process alone is killed, as the kernel does that is out of memory; else its helpers as well."""
+
+CHECKPOINTS = """
+import sqlite3, sys, itertools
+ledger = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=1)
+for mode in itertools.cycle(("PASSIVE", "FULL", "RESTART", "TRUNCATE")):
+    try:
+        ledger.execute(f"PRAGMA wal_checkpoint({mode})")
+    except sqlite3.OperationalError:
+        pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Choose the moments anew in each run, and show how to choose the same again."""
+    number = int(os.environ.get("SEED", str(random.randrange(2**32))))
+    _say(f"\nSEED={number} ROUNDS={ROUNDS}")
+    random.seed(number)
+
+
+async def _kill_under(load: Load, gateway: Gateway, after_s: float) -> None:
+    sending = asyncio.create_task(load.run(gateway))
+    await asyncio.sleep(after_s)
+    if random.random() < _ALONE:
+        gateway.send_signal(signal.SIGKILL)
+        gateway.wait()
+    else:
+        gateway.kill()
+    await asyncio.wait_for(sending, 20)
+
+
+@contextmanager
+def _checkpointing(ledger: Path) -> Iterator[None]:
+    """Another process checkpoints the ledger without a pause, and is killed as well."""
+    process = subprocess.Popen([sys.executable, "-c", CHECKPOINTS, ledger])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _say(line: str) -> None:
+    print(line)  # noqa: T201  # `make crash` shows the rounds
+
+
+def _report(kind: str, number: int, rounds: int, load: Load, began_s: float) -> None:
+    answered = len(load.answered)
+    _say(f"{kind} {number + 1}/{rounds}: {answered} answered, all stored once, {time.monotonic() - began_s:.1f} s")
+
+
+def _wal_bytes(gateway: Gateway) -> int:
+    wal = gateway.ledger.with_name("ledger.db-wal")
+    return wal.stat().st_size if wal.exists() else 0
+
+
+def test_killed_under_load(tmp_path: Path) -> None:
+    """Round after round on one ledger: load, SIGKILL, start; every answered callback is stored exactly once."""
+    load, gateway, began_s = Load(), Gateway(tmp_path / "data"), time.monotonic()
+    for number in range(ROUNDS):
+        with gateway.start():
+            check(gateway, load)
+            asyncio.run(_kill_under(load, gateway, random.uniform(0.05, 0.6)))
+            assert not load.refused
+        _report("under load", number, ROUNDS, load, began_s)
+    assert len(load.answered) > ROUNDS
+    with gateway.start():
+        check(gateway, load)
+
+
+def test_killed_during_checkpoints(tmp_path: Path) -> None:
+    """The same while the log is copied into the file all the time, by the server's commits and by another process."""
+    rounds = max(3, ROUNDS // 3)
+    load, gateway, began_s = Load(size_bytes=LARGE_BYTES), Gateway(tmp_path / "data"), time.monotonic()
+    for number in range(rounds):
+        with gateway.start():
+            check(gateway, load)
+            if number % 2:
+                with _checkpointing(gateway.ledger):
+                    asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.8)))
+            else:
+                asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.8)))
+        _report("during checkpoints", number, rounds, load, began_s)
+    with gateway.start():
+        check(gateway, load)
+        assert gateway.ledger.stat().st_size > LARGE_BYTES, "no checkpoint was made"
+
+
+def test_killed_while_starting(tmp_path: Path) -> None:
+    """Killed at any moment of its first start, the next one finds a directory it can use."""
+    rounds = max(4, ROUNDS // 3)
+    began_s = time.monotonic()
+    with Gateway(tmp_path / "whole") as whole:
+        start_s = whole.first_answer_s
+    for number in range(rounds):
+        gateway = Gateway(tmp_path / f"data-{number}")
+        stages = []
+        for _ in range(2):
+            gateway.spawn()
+            time.sleep(random.uniform(0.5, 1.05) * start_s)
+            gateway.kill()
+            stages.append(sorted(path.name for path in gateway.data_dir.glob("*")))
+        with gateway.start():
+            assert gateway.post(prompt("after")).content == OK
+            assert gateway.get("/v1/calls/after").status_code == 200
+            assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+            assert gateway.key.startswith("ab_")
+        _say(f"while starting {number + 1}/{rounds}: left {stages}, {time.monotonic() - began_s:.1f} s")
+
+
+def test_killed_while_recovering(tmp_path: Path) -> None:
+    """Killed while it starts on a log that a kill has left, the next start still finds everything."""
+    rounds = max(3, ROUNDS // 5)
+    load, gateway, began_s = Load(size_bytes=LARGE_BYTES // 8), Gateway(tmp_path / "data"), time.monotonic()
+    for number in range(rounds):
+        with gateway.start():
+            start_s = gateway.first_answer_s
+            check(gateway, load)
+            asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.4)))
+        assert _wal_bytes(gateway) > 0
+        gateway.spawn()
+        time.sleep(random.uniform(0.5, 1.05) * start_s)
+        gateway.kill()
+        _report("while recovering", number, rounds, load, began_s)
+    with gateway.start():
+        check(gateway, load)
+
+
+def test_killed_while_junk_comes_in(tmp_path: Path) -> None:
+    """A refused body that was answered is in quarantine after a kill too."""
+    gateway = Gateway(tmp_path / "data")
+    refused: list[bytes] = []
+    for number in range(3):
+        with gateway.start():
+            for position in range(30):
+                body = b"junk %d %d" % (number, position)
+                assert gateway.post(body).status_code == 400
+                refused.append(body)
+            gateway.kill()
+    with gateway.start():
+        kept = gateway.rows("SELECT raw, repeats FROM quarantine ORDER BY id")
+        assert kept == [(body, 0) for body in refused]

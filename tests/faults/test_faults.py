@@ -1,0 +1,402 @@
+"""The disk fails: what could not be stored is answered 503, and the gateway mends itself once the disk does.
+
+Some faults need the rights of root: those tests say so where they are skipped.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from gateway import OK, Gateway, prompt, run
+
+DISK_BYTES = 16 * 1024 * 1024
+WAL_HEADER_BYTES = 32
+FRAME_HEADER_BYTES = 24
+QUICKLY_S = 10.0
+
+LOCK_FOR_HALF_A_SECOND = """
+import sqlite3, sys, time
+ledger = sqlite3.connect(sys.argv[1], isolation_level=None)
+ledger.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+time.sleep(0.5)
+"""
+
+
+def refused(answer: httpx.Response) -> None:
+    """Check that `answer` is a truthful no."""
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["result"] == 3002
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def stored(gateway: Gateway) -> set[str]:
+    """The callids of the calls that have a callback."""
+    return {callid for (callid,) in gateway.rows("SELECT callid FROM calls JOIN callbacks ON call_id = calls.id")}
+
+
+def check_mended(gateway: Gateway, answered: list[str]) -> None:
+    """Check that readiness comes back by itself, callbacks are taken again, and none that was answered is lost."""
+    gateway.await_ready(timeout_s=QUICKLY_S)
+    assert gateway.post(prompt("after the fault")).content == OK
+    assert gateway.process.poll() is None
+    assert stored(gateway) >= {*answered, "after the fault"}
+    assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+@contextmanager
+def written_at_most(gateway: Gateway, size_bytes: int) -> Iterator[None]:
+    """No file of the gateway's process may grow past `size_bytes`."""
+    pids = [gateway.process.pid, *gateway.helpers]
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@contextmanager
+def immutable(*paths: Path) -> Iterator[None]:
+    """Let nobody write to `paths`, not even root through a file that is open already."""
+    needs_root("make a file immutable")
+    if _quietly("chattr", "+i", *paths):
+        pytest.skip("SKIPPED FAULT: this file system has no immutable files")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *paths], check=True)
+
+
+def needs_root(what: str) -> None:
+    """Skip, loudly, what only root may do."""
+    if os.geteuid() != 0:
+        pytest.skip(f"SKIPPED FAULT: only root may {what}")
+
+
+def _quietly(*arguments: str | Path) -> int:
+    return subprocess.run(arguments, capture_output=True, check=False).returncode
+
+
+@pytest.fixture(params=[1024, 4096], ids="blocks of {}".format)
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A real file system of sixteen megabytes: ext4 in a file, or tmpfs where that cannot be mounted.
+
+    With blocks smaller than a page of memory, a mapped file that was just made has holes: to touch one while the
+    disk is full is SIGBUS.
+    """
+    needs_root("mount a small file system")
+    place, image = tmp_path / "disk", tmp_path / "disk.img"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    if not _mount_image(image, place, request.param) and _quietly(
+        "mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", place
+    ):
+        pytest.skip("SKIPPED FAULT: a small file system cannot be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def _mount_image(image: Path, place: Path, block_bytes: int) -> bool:
+    if shutil.which("mkfs.ext4") is None or _quietly("mkfs.ext4", "-q", "-b", str(block_bytes), "-m", "0", image):
+        return False
+    return not _quietly("mount", "-o", "loop", image, place)
+
+
+def _fill(place: Path) -> Path:
+    """Take every free byte of the file system; return the file that holds them."""
+    filler = place / "filler"
+    with filler.open("ab", buffering=0) as file:
+        for size_bytes in (65_536, 4096, 512, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size_bytes))
+    return filler
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data directory that does not exist yet."""
+    return tmp_path / "data"
+
+
+# While it runs.
+
+
+def test_a_file_that_may_not_grow(data_dir: Path) -> None:
+    """Writes that fail (EFBIG) are answered 503, readiness is lost with the reason, and both come back."""
+    with Gateway(data_dir) as gateway:
+        answered = [f"before-{number}" for number in range(10)]
+        for callid in answered:
+            assert gateway.post(prompt(callid)).content == OK
+        with written_at_most(gateway, 4096):
+            for number in range(5):
+                refused(gateway.post(prompt(f"during-{number}")))
+                refused(gateway.post(b"junk %d" % number))
+            assert gateway.await_ready(503)["reason"]
+            assert gateway.get("/healthz").status_code == 200
+            assert gateway.call("before-0")["outcome"] == "answered"
+            time.sleep(2.5)
+            assert gateway.get("/readyz").status_code == 503
+        check_mended(gateway, answered)
+        assert gateway.rows("SELECT count(*) FROM quarantine") == [(0,)]
+        assert gateway.post(prompt("during-0")).content == OK
+        gateway.kill()
+        gateway.start()
+        assert len(gateway.items("/v1/calls")) == 12
+
+
+def test_a_fault_in_the_middle_of_a_growing_log(data_dir: Path) -> None:
+    """A log that fails to grow half-way through a commit keeps what was committed before, whole."""
+    with Gateway(data_dir) as gateway:
+        answered = []
+        for number in range(20):
+            assert gateway.post(prompt(f"before-{number}")).content == OK
+            answered.append(f"before-{number}")
+        size_bytes = gateway.ledger.with_name("ledger.db-wal").stat().st_size
+        with written_at_most(gateway, size_bytes + 6000):
+            for number in range(100):
+                answer = gateway.post(prompt(f"during-{number}").ljust(30_000))
+                if answer.status_code == 200:
+                    answered.append(f"during-{number}")
+                else:
+                    refused(answer)
+        check_mended(gateway, answered)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    """With no byte left (ENOSPC) callbacks are answered 503; with room again they are stored."""
+    with Gateway(small_disk / "data") as gateway:
+        answered = []
+        for number in range(10):
+            assert gateway.post(prompt(f"before-{number}")).content == OK
+            answered.append(f"before-{number}")
+        filler = _fill(small_disk)
+        refusals = 0
+        for number in range(200):
+            answer = gateway.post(prompt(f"during-{number}").ljust(20_000))
+            if answer.status_code == 200:
+                answered.append(f"during-{number}")
+                continue
+            refused(answer)
+            refusals += 1
+            assert gateway.get("/readyz").status_code == 503
+            if refusals == 3:
+                break
+        assert refusals == 3
+        assert gateway.get("/healthz").status_code == 200
+        assert gateway.call("before-0")["outcome"] == "answered"
+        filler.unlink()
+        check_mended(gateway, answered)
+        gateway.kill()
+        gateway.start()
+        assert stored(gateway) >= {*answered, "after the fault"}
+
+
+def test_a_kill_on_a_full_disk(small_disk: Path) -> None:
+    """Killed while the disk is full, and started once it is not: all that was answered is there."""
+    with Gateway(small_disk / "data") as gateway:
+        answered = {f"before-{number}" for number in range(10)}
+        for callid in answered:
+            assert gateway.post(prompt(callid)).content == OK
+        filler = _fill(small_disk)
+        for number in range(20):
+            if gateway.post(prompt(f"during-{number}").ljust(20_000)).status_code == 200:
+                answered.add(f"during-{number}")
+        gateway.kill()
+        filler.unlink()
+        gateway.start()
+        assert stored(gateway) >= answered
+        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+        assert gateway.post(prompt("after")).content == OK
+
+
+def test_a_lock_held_by_another_process(data_dir: Path) -> None:
+    """While another process holds the ledger callbacks are answered 503 after the lock timeout, then stored again."""
+    with Gateway(data_dir, settings={"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.3"}) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        with gateway.locked():
+            began_s = time.monotonic()
+            refused(gateway.post(prompt("during")))
+            assert 0.2 < time.monotonic() - began_s < 3
+            assert "locked" in gateway.await_ready(503)["reason"]
+            assert gateway.call("before")["outcome"] == "answered"
+        check_mended(gateway, ["before"])
+
+
+def test_a_short_lock_is_waited_for(data_dir: Path) -> None:
+    """A lock that is gone within the timeout is not the sender's business."""
+    with Gateway(data_dir) as gateway:
+        command: list[str | Path] = [sys.executable, "-c", LOCK_FOR_HALF_A_SECOND, gateway.ledger]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            assert gateway.post(prompt("patient")).content == OK
+
+
+def test_files_that_became_read_only(data_dir: Path) -> None:
+    """A ledger that nobody may write any more is answered 503 with the reason, and taken up again later."""
+    with Gateway(data_dir) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        with immutable(gateway.ledger, gateway.ledger.with_name("ledger.db-wal")):
+            refused(gateway.post(prompt("during")))
+            assert gateway.await_ready(503)["reason"]
+            time.sleep(2.5)
+            assert gateway.get("/readyz").status_code == 503
+            refused(gateway.post(prompt("during")))
+        check_mended(gateway, ["before"])
+
+
+def test_a_helper_process_is_killed(data_dir: Path) -> None:
+    """Where a process that it needs is killed alone, the gateway goes on by itself and loses nothing it answered."""
+    with Gateway(data_dir) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        helpers = gateway.helpers
+        if not helpers:
+            pytest.skip("it is one process")
+        for helper in helpers:
+            os.kill(helper, signal.SIGKILL)
+        answer = gateway.post(prompt("during"))
+        if answer.status_code != 200:
+            refused(answer)
+        check_mended(gateway, ["before"])
+
+
+# At the start.
+
+
+@pytest.mark.parametrize("damage", ["cut", "cut to the header", "zeros", "noise", "one bit"])
+def test_a_torn_last_commit(data_dir: Path, damage: str) -> None:
+    """A log whose last frame is damaged gives up that commit alone.
+
+    Each callback was committed by itself. A disk that breaks its word about the last one's last frame costs that
+    one: all others are there, the file is sound, and the last is taken when its sender repeats it.
+    """
+    with Gateway(data_dir) as gateway:
+        for number in range(10):
+            assert gateway.post(prompt(f"call-{number}")).content == OK
+        gateway.kill()
+        _damage_last_frame(gateway.ledger.with_name("ledger.db-wal"), damage)
+        gateway.start()
+        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+        assert stored(gateway) == {f"call-{number}" for number in range(9)}
+        assert gateway.post(prompt("call-9")).content == OK
+        assert len(gateway.items("/v1/calls")) == 10
+
+
+def _damage_last_frame(wal: Path, damage: str) -> None:
+    content = wal.read_bytes()
+    page_bytes = int.from_bytes(content[8:12], "big")
+    frame_bytes = FRAME_HEADER_BYTES + page_bytes
+    assert (len(content) - WAL_HEADER_BYTES) % frame_bytes == 0
+    kept, frame = content[:-frame_bytes], content[-frame_bytes:]
+    torn = {
+        "cut": frame[:-100],
+        "cut to the header": frame[:FRAME_HEADER_BYTES],
+        "zeros": frame[:FRAME_HEADER_BYTES] + bytes(page_bytes),
+        "noise": frame[:1000] + os.urandom(512) + frame[1512:],
+        "one bit": frame[:2000] + bytes([frame[2000] ^ 1]) + frame[2001:],
+    }[damage]
+    wal.write_bytes(kept + torn)
+
+
+@pytest.mark.parametrize("tail", [bytes(5000), b"\xff" * 4120, b"x"], ids=["zeros", "ones", "a byte"])
+def test_an_unfinished_commit_after_the_last(data_dir: Path, tail: bytes) -> None:
+    """What a kill leaves of a commit that was not answered costs nothing: every answered callback is there."""
+    with Gateway(data_dir) as gateway:
+        for number in range(10):
+            assert gateway.post(prompt(f"call-{number}")).content == OK
+        gateway.kill()
+        with gateway.ledger.with_name("ledger.db-wal").open("ab") as wal:
+            wal.write(tail)
+        gateway.start()
+        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+        assert len(gateway.items("/v1/calls")) == 10
+        assert gateway.post(prompt("after")).content == OK
+
+
+def test_a_lost_shared_memory_file_costs_nothing(data_dir: Path) -> None:
+    """The -shm file holds nothing of its own: without it, or with noise in it, everything is there."""
+    with Gateway(data_dir) as gateway:
+        for number in range(2):
+            assert gateway.post(prompt(f"call-{number}")).content == OK
+            gateway.kill()
+            memory = gateway.ledger.with_name("ledger.db-shm")
+            if number:
+                memory.write_bytes(os.urandom(32_768))
+            else:
+                memory.unlink()
+            gateway.start()
+            assert len(gateway.items("/v1/calls")) == number + 1
+        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_directory_in_memory_is_refused(tmp_path: Path) -> None:
+    """A ledger on tmpfs is refused at the start with the reason and the way out; told to, it is accepted."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("SKIPPED FAULT: no /dev/shm on this system")
+    place = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        settings = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": ""}
+        done = run("serve", "--port", "0", "--data-dir", place / "data", cwd=tmp_path, settings=settings)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        for word in ("tmpfs", "server.data_dir", "ledger.allow_unsafe_place"):
+            assert word in done.stderr
+        with Gateway(place / "data") as trial:
+            assert trial.post(prompt("trial")).content == OK
+    finally:
+        shutil.rmtree(place)
+
+
+def test_a_preloaded_eatmydata_is_refused(tmp_path: Path) -> None:
+    """A library that makes fsync do nothing is refused at the start by name.
+
+    It need not be installed: ld.so warns on standard error that it is not there, and goes on.
+    """
+    settings = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": "", "LD_PRELOAD": "libeatmydata.so"}
+    done = run("serve", "--port", "0", "--data-dir", "data", cwd=tmp_path, settings=settings)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("answerback: ")]
+    assert "libeatmydata" in line
+
+
+def test_a_directory_that_cannot_be_written_is_refused(data_dir: Path) -> None:
+    """A directory where no file can be made ends the start with one line that names it."""
+    data_dir.mkdir()
+    with immutable(data_dir):
+        done = run("serve", "--port", "0", "--data-dir", data_dir, cwd=data_dir.parent)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert str(data_dir) in done.stderr
+
+
+def test_a_damaged_ledger_is_refused_untouched(data_dir: Path) -> None:
+    """A file whose first page is noise ends the start with one line, and stays as it is."""
+    with Gateway(data_dir) as gateway:
+        assert gateway.post(prompt("kept")).content == OK
+        assert gateway.terminate() == 0
+    noise = os.urandom(4096)
+    with gateway.ledger.open("r+b") as file:
+        file.write(noise)
+    done = run("serve", "--port", "0", "--data-dir", data_dir, cwd=data_dir.parent)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert gateway.ledger.read_bytes()[:4096] == noise
