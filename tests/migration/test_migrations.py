@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from builders import UUID1, received, status
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 
 from answerback.errors import LedgerUnavailable, LedgerVersion
 from answerback.ledger import FILE_NAME, Ledger, migrations, open_ledger
@@ -38,9 +38,9 @@ def file_of(directory: Path) -> Iterator[Engine]:
 
 
 def schema_of(engine: Engine) -> Schema:
-    """Every object of the schema but Alembic's, by type and name: its SQL, with the constraints of a table sorted."""
+    """Every object of the schema, by type and name: its SQL, with the constraints of a table sorted."""
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master WHERE tbl_name != 'alembic_version'"))
+        rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master"))
         return {(kind, name): ordered(sql or "") for kind, name, sql in rows}
 
 
@@ -56,18 +56,28 @@ def set_version(directory: Path, version: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
 
 
+@contextmanager
+def migrated(directory: Path) -> Iterator[Engine]:
+    """A file that got its schema by every migration, one after the other."""
+    with file_of(directory) as engine:
+        with engine.execution_options(writes=True).begin() as connection:
+            migrations.upgrade(connection)
+        yield engine
+
+
 def test_a_migrated_schema_is_a_fresh_one(tmp_path: Path) -> None:
-    """The migrations, run one after the other, make exactly the schema that the program's tables describe."""
-    fresh = create_engine("sqlite://")
-    metadata.create_all(fresh)
-    with closing(opened(tmp_path)) as ledger:
-        assert schema_of(ledger.engine) == schema_of(fresh)
-    fresh.dispose()
+    """The migrations make exactly the schema that a new ledger gets at once, version and all."""
+    (tmp_path / "migrated").mkdir()
+    with closing(opened(tmp_path / "fresh")) as ledger, migrated(tmp_path / "migrated") as engine:
+        assert schema_of(ledger.engine) == schema_of(engine)
+        for either in (ledger.engine, engine):
+            with either.connect() as connection:
+                assert migrations.version(connection) == migrations.HEAD
 
 
 def test_alembic_finds_no_difference(tmp_path: Path) -> None:
     """Nothing is left for a migration to do: neither tables nor columns, types, indexes or constraints."""
-    with closing(opened(tmp_path)) as ledger, ledger.engine.connect() as connection:
+    with migrated(tmp_path) as engine, engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
@@ -134,7 +144,10 @@ def test_an_older_schema_waits_for_the_operator(tmp_path: Path, monkeypatch: pyt
         assert migrations.version(connection) == "0000"
 
 
-def statements_of_an_upgrade(directory: Path) -> list[str]:
+Make = Callable[[Connection], None]
+
+
+def statements_of(make: Make, directory: Path) -> list[str]:
     """The statements that make a new ledger's schema."""
     seen: list[str] = []
 
@@ -144,19 +157,20 @@ def statements_of_an_upgrade(directory: Path) -> list[str]:
     with file_of(directory) as engine:
         event.listen(engine, "before_cursor_execute", note)
         with engine.execution_options(writes=True).begin() as connection:
-            migrations.upgrade(connection)
+            make(connection)
     return [statement for statement in seen if not statement.startswith(("PRAGMA", "SELECT", "BEGIN"))]
 
 
-def test_an_interrupted_upgrade_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Whichever statement it stops at, the schema is still empty and the next open makes it whole."""
+@pytest.mark.parametrize("make", [migrations.create, migrations.upgrade])
+def test_an_interrupted_beginning_leaves_nothing_behind(tmp_path: Path, make: Make) -> None:
+    """Made at once or migrated, whichever statement it stops at: nothing is there, and the next open makes it whole."""
     (tmp_path / "whole").mkdir()
-    total = len(statements_of_an_upgrade(tmp_path / "whole"))
+    total = len(statements_of(make, tmp_path / "whole"))
     assert total > len(metadata.tables)
     for stop_at in range(1, total + 1):
         directory = tmp_path / f"stopped-{stop_at}"
         directory.mkdir()
-        interrupt_upgrade(directory, stop_at)
+        interrupt(make, directory, stop_at)
         with file_of(directory) as engine, engine.connect() as connection:
             assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
         with closing(opened(directory)) as ledger:
@@ -164,20 +178,20 @@ def test_an_interrupted_upgrade_leaves_nothing_behind(tmp_path: Path) -> None:
             assert ledger.call(UUID1).callid == UUID1
 
 
-def interrupt_upgrade(directory: Path, stop_at: int) -> None:
+def interrupt(make: Make, directory: Path, stop_at: int) -> None:
     """Begin to make the schema, and stop right after the statement of that number."""
     done = 0
 
-    def interrupt(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+    def stop(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
         nonlocal done
         done += not statement.startswith(("PRAGMA", "SELECT", "BEGIN"))
         if done == stop_at:
             raise Interrupted
 
     with file_of(directory) as engine:
-        event.listen(engine, "after_cursor_execute", interrupt)
+        event.listen(engine, "after_cursor_execute", stop)
         with pytest.raises(Interrupted), engine.execution_options(writes=True).begin() as connection:
-            migrations.upgrade(connection)
+            make(connection)
 
 
 def test_two_programs_may_meet_at_a_new_ledger(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from answerback.errors import LedgerUnavailable, LedgerUnsafe
 OLDEST = (3, 35, 0)
 """The first SQLite with RETURNING and with upserts as we use them."""
 
-_CACHE_KIB = 65536
+_CACHE_KIB = 8192  # the ends of the B-trees are what is written to; the rest is the system's to cache
 _WAL_PAGES = 1000
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "vboxsf"}

@@ -213,4 +213,7 @@ def _agree_on_schema(engine: Engine, path: Path, *, migrate: bool) -> None:
     if version is not None and not migrate:
         raise LedgerVersion(f"{path}: its schema is {version}, older than {migrations.HEAD}: run `answerback migrate`")
     with engine.execution_options(writes=True).begin() as connection:
-        migrations.upgrade(connection)
+        if version is not None:
+            migrations.upgrade(connection)
+        elif migrations.version(connection) is None:  # another process may have been first
+            migrations.create(connection)

@@ -1,9 +1,14 @@
-"""The schema's history, run by Alembic inside one transaction: a kill half-way leaves the old schema."""
+"""The schema's history, run by Alembic; a new ledger skips it. Either way inside one transaction.
+
+So a kill half-way leaves the old schema, or none.
+"""
 
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, inspect, text
 from sqlalchemy.engine import Connection
+
+from answerback.ledger.tables import metadata
 
 OLDER: frozenset[str] = frozenset()
 """Every revision before HEAD; a test compares both with the files."""
@@ -16,6 +21,15 @@ def version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def create(connection: Connection) -> None:
+    """Give a new ledger its schema at once, as if every revision had been run; a test holds the two equal."""
+    metadata.create_all(connection)
+    versions = Table("alembic_version", MetaData(), Column("version_num", String(32), nullable=False))
+    versions.append_constraint(PrimaryKeyConstraint("version_num", name="alembic_version_pkc"))
+    versions.create(connection)
+    connection.execute(versions.insert().values(version_num=HEAD))
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
