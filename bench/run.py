@@ -76,7 +76,8 @@ class Figures:
 def running(server: str, data_dir: Path) -> Iterator[tuple[psutil.Process, float]]:
     """The server's process, and how long its first answer took from the start of the command."""
     began_s = time.perf_counter()
-    process = subprocess.Popen(SERVERS[server](data_dir), stdout=subprocess.DEVNULL)
+    quiet = os.environ | {"ANSWERBACK_LOG__LEVEL": "error"}
+    process = subprocess.Popen(SERVERS[server](data_dir), stdout=subprocess.DEVNULL, env=quiet)
     try:
         while not _answers():
             if process.poll() is not None or time.perf_counter() - began_s > 60:
@@ -120,8 +121,8 @@ def wrk(server: str, process: psutil.Process, first_s: float, connections: int, 
         server=server,
         connections=connections,
         requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", done.stdout)),
-        p50_ms=_ms(_find(r"50%\s+(\S+)", done.stdout)),
-        p99_ms=_ms(_find(r"99%\s+(\S+)", done.stdout)),
+        p50_ms=_ms(_find(r"(?m)^\s+50%\s+(\S+)", done.stdout)),
+        p99_ms=_ms(_find(r"(?m)^\s+99%\s+(\S+)", done.stdout)),
         refused=int(_find(r"Non-2xx or 3xx responses: (\d+)", done.stdout, "0")),
         rss_mb=sum(one.memory_info().rss for one in family) / 1e6,
         pss_mb=sum(one.memory_full_info().pss for one in family) / 1e6,

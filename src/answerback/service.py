@@ -82,15 +82,15 @@ def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
     Raises ConfigError or LedgerError where it cannot start.
     """
     os.umask(_OWNER_ONLY)
-    with contextlib.closing(open_configured(settings)) as ledger:
-        writer = WriterProcess(_opening(settings))
-        writer.spawn()  # it gets ready while the rest does
-        with (
-            _listen(settings.server.host, settings.server.port) as listener,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            key = AdminKey.at(settings.server.data_dir)  # only now: it is shown once, to who has started
-            runner.run(_run(settings, ledger, writer, key, listener, started))
+    writer = WriterProcess(_opening(settings))
+    writer.spawn()  # it gets ready while the rest does
+    with (
+        contextlib.closing(open_configured(settings)) as ledger,
+        _listen(settings.server.host, settings.server.port) as listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        key = AdminKey.at(settings.server.data_dir)  # only now: it is shown once, to who has started
+        runner.run(_run(settings, ledger, writer, key, listener, started))
 
 
 async def _run(

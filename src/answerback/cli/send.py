@@ -4,15 +4,17 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
 from answerback.emulator.payloads import Story, write_callback
-from answerback.emulator.sender import Reply, send_all
 from answerback.model import Kind, Result
+
+if TYPE_CHECKING:
+    from answerback.emulator.sender import Reply
 
 _SHOWN_ONE_BY_ONE = 20
 
@@ -42,7 +44,9 @@ def send(
         raise typer.Exit(1)
 
 
-async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> list[Reply]:
+async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> "list[Reply]":
+    from answerback.emulator.sender import send_all  # aiohttp, which no other command needs
+
     replies = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     quiet = count <= _SHOWN_ONE_BY_ONE or not sys.stderr.isatty()
@@ -54,7 +58,7 @@ async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int)
     return replies
 
 
-def _show(replies: list[Reply]) -> None:
+def _show(replies: "list[Reply]") -> None:
     if len(replies) <= _SHOWN_ONE_BY_ONE:
         each = [
             ("accepted" if reply.accepted else "refused", reply.status, reply.result, reply.errmsg, _ms(reply.seconds))
