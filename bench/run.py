@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import socket
 import statistics
@@ -70,6 +71,9 @@ class Figures:
     rss_mb: float
     pss_mb: float
     first_answer_s: float
+    server_us: float
+    writer_us: float
+    wrk_us: float
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def running(server: str, data_dir: Path) -> Iterator[tuple[psutil.Process, float
     quiet = os.environ | {"ANSWERBACK_LOG__LEVEL": "error"}
     process = subprocess.Popen(SERVERS[server](data_dir), stdout=subprocess.DEVNULL, env=quiet)
     try:
-        while not _answers():
+        while not answers():
             if process.poll() is not None or time.perf_counter() - began_s > 60:
                 raise SystemExit(f"{server} does not answer")
             time.sleep(0.005)
@@ -89,7 +93,8 @@ def running(server: str, data_dir: Path) -> Iterator[tuple[psutil.Process, float
         process.wait(30)
 
 
-def _answers() -> bool:
+def answers() -> bool:
+    """Whether a callback is answered 200 now."""
     try:
         with socket.create_connection(("127.0.0.1", PORT), timeout=10) as connection:
             connection.sendall(REQUEST % (len(SEED), SEED))
@@ -98,35 +103,66 @@ def _answers() -> bool:
         return False
 
 
-def wrk(server: str, process: psutil.Process, first_s: float, connections: int, seconds: int, delay_ms: int) -> Figures:
-    """Load the running server; memory is that of its whole process tree at the end of the load."""
-    done = subprocess.run(
-        [
-            "wrk",
-            "-t1",
-            f"-c{connections}",
-            f"-d{seconds}",
-            "--latency",
-            "-s",
-            str(HERE / "post.lua"),
-            f"http://127.0.0.1:{PORT}",
-        ],
+@dataclass(frozen=True)
+class Told:
+    """What one run of wrk said; `cpu_s` is what it used itself."""
+
+    requests: int
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    refused: int
+    cpu_s: float
+
+
+def load(connections: int, seconds: int, delay_ms: int) -> Told:
+    """Run wrk against the server that listens on PORT."""
+    before_s = _cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN))
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(HERE / "post.lua")]
+    told = subprocess.run(
+        [*command, f"http://127.0.0.1:{PORT}"],
         check=True,
         capture_output=True,
         text=True,
         env=os.environ | {"DELAY_MS": str(delay_ms)},
+    ).stdout
+    return Told(
+        requests=int(_find(r"(\d+) requests in", told)),
+        requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", told)),
+        p50_ms=_ms(_find(r"(?m)^\s+50%\s+(\S+)", told)),
+        p99_ms=_ms(_find(r"(?m)^\s+99%\s+(\S+)", told)),
+        refused=int(_find(r"Non-2xx or 3xx responses: (\d+)", told, "0")),
+        cpu_s=_cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN)) - before_s,
     )
+
+
+def _cpu_s(used: resource.struct_rusage) -> float:
+    return used.ru_utime + used.ru_stime
+
+
+def measure(
+    server: str, process: psutil.Process, first_s: float, connections: int, seconds: int, delay_ms: int
+) -> Figures:
+    """Load the running server. Memory is that of its whole process tree at the end, CPU that of each process."""
     family = [process, *process.children(recursive=True)]
+    before_s = [sum(one.cpu_times()[:2]) for one in family]
+    told = load(connections, seconds, delay_ms)
+    used_us = [
+        (sum(one.cpu_times()[:2]) - before) * 1e6 / told.requests for one, before in zip(family, before_s, strict=True)
+    ]
     return Figures(
         server=server,
         connections=connections,
-        requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", done.stdout)),
-        p50_ms=_ms(_find(r"(?m)^\s+50%\s+(\S+)", done.stdout)),
-        p99_ms=_ms(_find(r"(?m)^\s+99%\s+(\S+)", done.stdout)),
-        refused=int(_find(r"Non-2xx or 3xx responses: (\d+)", done.stdout, "0")),
+        requests_per_s=told.requests_per_s,
+        p50_ms=told.p50_ms,
+        p99_ms=told.p99_ms,
+        refused=told.refused,
         rss_mb=sum(one.memory_info().rss for one in family) / 1e6,
         pss_mb=sum(one.memory_full_info().pss for one in family) / 1e6,
         first_answer_s=first_s,
+        server_us=used_us[0],
+        writer_us=sum(used_us[1:]),
+        wrk_us=told.cpu_s * 1e6 / told.requests,
     )
 
 
@@ -173,7 +209,7 @@ def compare(where: Path, rounds: int, seconds: int, connections: list[int]) -> l
         for server in SERVERS:
             with scratch(where) as data, running(server, data) as (process, first_s):
                 for count in connections:
-                    figures = wrk(server, process, first_s, count, seconds, 0)
+                    figures = measure(server, process, first_s, count, seconds, 0)
                     all_rounds.setdefault((server, count), []).append(figures)
                     _say(f"round {turn + 1}", figures)
     return [median(figures) for figures in all_rounds.values()]
@@ -183,7 +219,7 @@ def half_load(where: Path, seconds: int, saturated_per_s: float) -> Figures:
     """Answerback at about half of what it can do: 256 connections that pause between requests."""
     delay_ms = round(256 / (saturated_per_s / 2) * 1000)
     with scratch(where) as data, running("answerback", data) as (process, first_s):
-        figures = wrk("answerback", process, first_s, 256, seconds, delay_ms)
+        figures = measure("answerback", process, first_s, 256, seconds, delay_ms)
     _say(f"half of saturation, pause {delay_ms} ms", figures)
     return figures
 
@@ -199,7 +235,7 @@ def grown(where: Path, rounds: int, seconds: int, sizes: list[int]) -> list[tupl
         for turn in range(rounds):
             for size in sizes:
                 with running("answerback", ledgers / str(size)) as (process, first_s):
-                    figures = wrk("answerback", process, first_s, 256, seconds, 0)
+                    figures = measure("answerback", process, first_s, 256, seconds, 0)
                 found[size].append(figures)
                 _say(f"round {turn + 1}, {size} calls stored", figures)
         return [(size, median(figures)) for size, figures in found.items()]
@@ -218,12 +254,13 @@ def _say(what: str, figures: Figures) -> None:
 def table(title: str, rows: list[tuple[str, Figures]]) -> str:
     """A Markdown table."""
     lines = [
-        f"| {title} | req/s | p50 ms | p99 ms | RSS MB | PSS MB | first answer s |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        f"| {title} | req/s | p50 ms | p99 ms | RSS MB | PSS MB | first answer s | CPU µs/req: server | writer | wrk |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {name} | {one.requests_per_s:,.0f} | {one.p50_ms:.1f} | {one.p99_ms:.1f} "
-        f"| {one.rss_mb:.0f} | {one.pss_mb:.0f} | {one.first_answer_s:.2f} |"
+        f"| {one.rss_mb:.0f} | {one.pss_mb:.0f} | {one.first_answer_s:.2f} "
+        f"| {one.server_us:.0f} | {one.writer_us:.0f} | {one.wrk_us:.0f} |"
         for name, one in rows
     ]
     return "\n".join(lines)

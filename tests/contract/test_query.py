@@ -197,3 +197,14 @@ def test_a_number_is_found_wherever_its_calls_lie(ledger: Ledger) -> None:
         f"call-{n}" for n in sorted(ours - {1, total - 1}, reverse=True)
     ]
     assert len(all_pages(ledger, CallFilter(mobile="13800000000"), limit=5000)) == total - len(ours)
+
+
+@pytest.mark.parametrize("channels", [3, 101])
+def test_a_filter_serves_few_channels_and_many(ledger: Ledger, channels: int) -> None:
+    """Pages of a kind are the same whether its calls lie in a few classes or in more than are read one by one."""
+    ledger.record(
+        [received(status(callid=f"call-{n}"), channel=f"channel-{n % channels}", after_s=n) for n in range(150)]
+    )
+    ledger.record([received(failure(callid=f"lost-{n}"), channel=f"channel-{n}", after_s=n) for n in range(channels)])
+    found = all_pages(ledger, CallFilter(kind=Kind.PROMPT), 40)
+    assert callids(found) == [f"call-{n}" for n in reversed(range(150))]

@@ -25,6 +25,19 @@ LARGE_BYTES = 40_000
 _ALONE = 0.5
 """How often the main process alone is killed, as the kernel does that is out of memory; else its helpers as well."""
 
+MIGRATES = """
+import sys
+from pathlib import Path
+from alembic import command, config
+from answerback.ledger import migrations
+from answerback.ledger.sqlite import sqlite_engine
+engine = sqlite_engine(Path(sys.argv[1]), 1)
+print("begins", flush=True)
+with engine.execution_options(writes=True).begin() as connection:
+    migrations.upgrade(connection)
+import time; time.sleep(60)
+"""
+
 CHECKPOINTS = """
 import sqlite3, sys, itertools
 ledger = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=1)
@@ -132,6 +145,27 @@ def test_killed_while_starting(tmp_path: Path) -> None:
             assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
             assert gateway.key.startswith("ab_")
         _say(f"while starting {number + 1}/{rounds}: left {stages}, {time.monotonic() - began_s:.1f} s")
+
+
+def test_killed_while_migrating(tmp_path: Path) -> None:
+    """Killed inside a migration, the file has the old schema or the new one, and the next start goes on from there."""
+    rounds, left = max(6, ROUNDS // 2), set()
+    for number in range(rounds):
+        gateway = Gateway(tmp_path / f"data-{number}")
+        gateway.data_dir.mkdir(mode=0o700)
+        migrating = subprocess.Popen([sys.executable, "-c", MIGRATES, gateway.ledger], stdout=subprocess.PIPE)
+        assert migrating.stdout is not None
+        with migrating.stdout as told:
+            assert told.readline() == b"begins\n"
+            time.sleep(random.uniform(0, 0.06))
+            migrating.kill()
+            migrating.wait()
+        left.add(gateway.rows("SELECT count(*) > 0 FROM sqlite_master")[0][0])
+        with gateway.start():
+            assert gateway.post(prompt("after")).content == OK
+            assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+            assert gateway.rows("SELECT count(*) FROM alembic_version") == [(1,)]
+        _say(f"while migrating {number + 1}/{rounds}: so far left with a schema or none: {sorted(left)}")
 
 
 def test_killed_while_recovering(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Row, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.engine import Connection
 
 from answerback.errors import AmbiguousCall, InvalidCursor, NotFound
@@ -19,6 +19,13 @@ T = TypeVar("T")
 
 LARGEST_PAGE = 500
 LARGEST_ID = 2**63
+
+_MOST_CLASSES = 100
+_CALL_ORDER = (calls.c.first_seen_us, calls.c.id)
+
+Order = tuple[ColumnElement[int], ColumnElement[int]]
+Place = tuple[int, int]
+"""Where a page ended: time in microseconds, and id."""
 
 _call_columns = [calls.c[name] for name in READ_COLUMNS]
 
@@ -64,12 +71,26 @@ def _channels_holding(connection: Connection, callid: str) -> Sequence[str]:
 
 
 def find_calls(connection: Connection, wanted: CallFilter, cursor: str | None, limit: int) -> Page[Call]:
-    """A page of calls, newest first."""
+    """A page of calls, newest first.
+
+    A number is probed block by block. A channel, kind or outcome is read class by class, each from its end of the
+    index, so that a rare one costs no more than a common one. Everything else walks the index of times.
+    """
+    after = None if cursor is None else _read_cursor(cursor)
     query = select(*_call_columns).where(*_conditions(wanted))
     if wanted.mobile is not None:
         query = _by_mobile(query, wanted.mobile)
-    after = (calls.c.first_seen_us, calls.c.id)
-    return _page(connection, query, after, cursor, limit, lambda row: call_of(tuple(row)))
+    elif (wanted.channel, wanted.kind, wanted.outcome) != (None, None, None):
+        classes = _classes(connection, wanted)
+        if not classes:
+            return Page([], None)
+        if len(classes) <= _MOST_CLASSES:
+            return _page(connection, _by_class(classes, wanted, after, limit), None, limit, _call)
+    return _page(connection, query, after, limit, _call)
+
+
+def _call(row: Row[Any]) -> Call:
+    return call_of(tuple(row))
 
 
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
@@ -78,11 +99,44 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     ]
     if wanted.channel is not None:  # hidden from the planner, which would take the unique index and sort the channel
         conditions.append(calls.c.channel.concat("") == wanted.channel)
+    return [*conditions, *_in_time(wanted)]
+
+
+def _in_time(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    conditions = []
     if wanted.since is not None:
         conditions.append(calls.c.first_seen_us >= to_us(wanted.since))
     if wanted.until is not None:
         conditions.append(calls.c.first_seen_us < to_us(wanted.until))
     return conditions
+
+
+def _classes(connection: Connection, wanted: CallFilter) -> list[tuple[str, str, str]]:
+    """Which channel, kind and outcome go together in the ledger and match `wanted`: one index probe for each."""
+    columns = (calls.c.channel, calls.c.kind, calls.c.outcome)
+    matching: list[tuple[str, str, str]] = []
+    last = (wanted.channel or "", "", "")
+    while True:
+        beyond = select(*columns).where(tuple_(*columns) > tuple_(*map(literal, last))).order_by(*columns).limit(1)
+        row = connection.execute(beyond).one_or_none()
+        if row is None or wanted.channel not in (None, row.channel):
+            return matching
+        last = (row.channel, row.kind, row.outcome)
+        if wanted.kind in (None, row.kind) and wanted.outcome in (None, row.outcome):
+            matching.append(last)
+
+
+def _by_class(
+    classes: Sequence[tuple[str, str, str]], wanted: CallFilter, after: Place | None, limit: int
+) -> Select[Any]:
+    """The newest of each class, then the newest of those."""
+    newest = []
+    for channel, kind, outcome in classes:
+        one = select(*_call_columns).where(
+            calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome == outcome, *_in_time(wanted)
+        )
+        newest.append(select(_following(one, _CALL_ORDER, after, limit).subquery()))
+    return select(union_all(*newest).subquery())
 
 
 def _by_mobile(query: Select[Any], mobile: str) -> Select[Any]:
@@ -114,7 +168,7 @@ def find_quarantined(connection: Connection, channel: str | None, cursor: str | 
     query = select(quarantine)
     if channel is not None:
         query = query.where(quarantine.c.channel == channel)
-    return _page(connection, query, (quarantine.c.received_us, quarantine.c.id), cursor, limit, _quarantined)
+    return _page(connection, query, None if cursor is None else _read_cursor(cursor), limit, _quarantined)
 
 
 def find_quarantined_body(connection: Connection, id_: int) -> Quarantined:
@@ -140,23 +194,24 @@ def _quarantined(row: Row[Any]) -> Quarantined:
     )
 
 
-def _page(
-    connection: Connection,
-    query: Select[Any],
-    order: tuple[Column[int], Column[int]],
-    cursor: str | None,
-    limit: int,
-    build: Callable[[Row[Any]], T],
-) -> Page[T]:
-    """Read `limit` rows after `cursor`, in falling `order` of time and id."""
+def _following(query: Select[Any], order: Order, after: Place | None, limit: int) -> Select[Any]:
+    """`query` in falling order of time and id, from `after` on, with one row more than `limit`."""
     when, id_ = order
-    if cursor is not None:
-        last_when, last_id = _read_cursor(cursor)
+    if after is not None:
+        last_when, last_id = after
         query = query.where(or_(when < last_when, and_(when == last_when, id_ < last_id)), when <= last_when)
-    rows = connection.execute(query.order_by(when.desc(), id_.desc()).limit(limit + 1)).all()
-    more = len(rows) > limit
+    return query.order_by(when.desc(), id_.desc()).limit(limit + 1)
+
+
+def _page(
+    connection: Connection, query: Select[Any], after: Place | None, limit: int, build: Callable[[Row[Any]], T]
+) -> Page[T]:
+    """Read `limit` rows of `query` from `after` on; its columns tell the order."""
+    columns = query.selected_columns
+    when = "first_seen_us" if "first_seen_us" in columns else "received_us"
+    rows = connection.execute(_following(query, (columns[when], columns["id"]), after, limit)).all()
     shown = rows[:limit]
-    next_cursor = _write_cursor(getattr(shown[-1], when.key), shown[-1].id) if more else None
+    next_cursor = _write_cursor(getattr(shown[-1], when), shown[-1].id) if len(rows) > limit else None
     return Page([build(row) for row in shown], next_cursor)
 
 
@@ -164,7 +219,7 @@ def _write_cursor(when_us: int, id_: int) -> str:
     return urlsafe_b64encode(f"{when_us}.{id_}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> tuple[int, int]:
+def _read_cursor(cursor: str) -> Place:
     try:
         when_us, _, id_ = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(".")
         return _int64(when_us), _int64(id_)

@@ -1,8 +1,9 @@
 """Statements that take many rows at once, straight through the driver's cursor.
 
-One statement of 128 rows is one step of the engine where executemany takes 128, and rows go in chunks of a power
-of two, so that a handful of statements serve every batch and stay prepared. They skip SQLAlchemy's execution, which
-costs more than such a statement does; the transaction around them is its. The driver's errors come out untranslated.
+One statement of 128 rows is one step of the engine where executemany takes 128. Up to 32 rows go in one statement, more
+in chunks of a power of two, so that some forty texts of each serve every batch and stay prepared. They skip SQLAlchemy's
+execution, which costs more than such a statement does; the transaction around them is its. The driver's errors come out
+untranslated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 LARGEST_CHUNK = 128
+_EXACT_CHUNK = 32
 
 Row = tuple[object, ...]
 
@@ -63,7 +65,7 @@ def _cursor(connection: Connection) -> DBAPICursor:
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     start = 0
     while left := len(rows) - start:
-        size = min(LARGEST_CHUNK, 1 << (left.bit_length() - 1))
+        size = left if left <= _EXACT_CHUNK else min(LARGEST_CHUNK, 1 << (left.bit_length() - 1))
         yield rows[start : start + size]
         start += size
 

@@ -58,6 +58,7 @@ calls = Table(
     Column("metadata", Text, comment="JSON object"),
     UniqueConstraint("channel", "call_key"),
     Index(None, "first_seen_us", "id"),
+    Index("ix_calls_class", "channel", "kind", "outcome", "first_seen_us", "id"),
     Index(None, "block", "mobile"),
 )
 

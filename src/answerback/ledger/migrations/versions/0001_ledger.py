@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("channel", "call_key", name="uq_calls_channel_call_key"),
     )
     op.create_index("ix_calls_first_seen_us_id", "calls", ["first_seen_us", "id"])
+    op.create_index("ix_calls_class", "calls", ["channel", "kind", "outcome", "first_seen_us", "id"])
     op.create_index("ix_calls_block_mobile", "calls", ["block", "mobile"])
     op.create_table(
         "callbacks",
