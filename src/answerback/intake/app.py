@@ -108,6 +108,8 @@ class Intake:
         limit = self._max_body_bytes
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > limit:
+                if (b"expect", b"100-continue") in scope["headers"]:
+                    raise _TooLarge(drained=False)  # it asked first: it need not send what we do not want
                 await _discard(receive, expected_bytes=int(value))
         message = await receive()
         raw: bytes = message.get("body", b"")

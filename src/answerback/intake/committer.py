@@ -113,18 +113,22 @@ class Committer:
         began_s, batch = self._commits.pop(commit)
         self._dispatch()
         try:
-            verdicts = commit.result()
+            self._settle(batch, commit.result())
         except LedgerUnavailable as error:
             self._refused(batch, error)
-        else:
-            self._succeeded()
-            self.pending -= len(batch)
-            for (_, waiting), verdict in zip(batch, verdicts, strict=True):
-                if not waiting.done():
-                    waiting.set_result(verdict)
-            self._count(Counter([verdict.taken for verdict in verdicts]))
+        except Exception as error:  # a fault of ours must not leave anybody without an answer
+            log.exception("batch_failed", size=len(batch))
+            self._refused(batch, LedgerUnavailable(f"a fault in the program: {type(error).__name__}, see the log"))
         self._meter.commit_latency_s.observe(time.monotonic() - began_s)
         self._meter.batch_sizes.observe(len(batch))
+
+    def _settle(self, batch: list[Waiting], verdicts: list[Verdict]) -> None:
+        for (_, waiting), verdict in zip(batch, verdicts, strict=True):
+            if not waiting.done():
+                waiting.set_result(verdict)
+        self.pending -= len(batch)
+        self._succeeded()
+        self._count(Counter([verdict.taken for verdict in verdicts]))
 
     def _refused(self, batch: list[Waiting], error: LedgerUnavailable) -> None:
         self._failed(str(error))

@@ -105,10 +105,15 @@ class WriterProcess:
         if process is not None:
             process.kill()
             log.error("writer_ended", status=await asyncio.to_thread(process.wait), starts_again_in_s=self._pause_s)
-        await asyncio.sleep(self._pause_s)
         lived_s = asyncio.get_running_loop().time() - self._alive_since_s
-        self._pause_s = _FIRST_PAUSE_S if lived_s > _LONGEST_PAUSE_S else min(self._pause_s * 2, _LONGEST_PAUSE_S)
-        await self.start()
+        while self._link is None:
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = _FIRST_PAUSE_S if lived_s > _LONGEST_PAUSE_S else min(self._pause_s * 2, _LONGEST_PAUSE_S)
+            try:
+                await self.start()
+            except OSError as error:  # no process, no memory, no file left
+                log.error("writer_not_started", reason=str(error), tries_again_in_s=self._pause_s)  # noqa: TRY400
+                lived_s = 0.0
 
 
 class _Link(asyncio.Protocol):
