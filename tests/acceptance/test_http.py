@@ -75,6 +75,15 @@ def test_a_sender_that_asks_first_is_told_to_go_on(gateway: Gateway, callid: str
         assert wire.read().body == OK
 
 
+def test_a_sender_that_asks_first_need_not_send_too_much(gateway: Gateway) -> None:
+    """`Expect: 100-continue` with a body over the limit is answered 413 at once, and the connection ends."""
+    with Wire(gateway) as wire:
+        head = request(b"", b"Content-Length: 70000", b"Expect: 100-continue")
+        wire.send(head.replace(b"Content-Length: 0\r\n", b""))
+        assert wire.read().status == 413
+        assert wire.is_closed()
+
+
 def test_http_1_0_is_answered_and_closed(gateway: Gateway, callid: str) -> None:
     """A sender of HTTP/1.0 gets its answer and the end of the connection."""
     body = prompt(callid)

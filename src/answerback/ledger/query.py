@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, select, union_all
 from sqlalchemy.engine import Connection
 
 from answerback.errors import AmbiguousCall, InvalidCursor, NotFound
@@ -24,6 +24,8 @@ _MOST_CLASSES = 100
 _CALL_ORDER = (calls.c.first_seen_us, calls.c.id)
 
 Order = tuple[ColumnElement[int], ColumnElement[int]]
+Class = tuple[str, str, str]
+"""A channel, a kind and an outcome."""
 Place = tuple[int, int]
 """Where a page ended: time in microseconds, and id."""
 
@@ -111,24 +113,33 @@ def _in_time(wanted: CallFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _classes(connection: Connection, wanted: CallFilter) -> list[tuple[str, str, str]]:
-    """Which channel, kind and outcome go together in the ledger and match `wanted`: one index probe for each."""
+def _classes(connection: Connection, wanted: CallFilter) -> list[Class]:
+    """Which channel, kind and outcome go together in the ledger and match `wanted`."""
+    matching = []
+    found = _class_after(connection, (wanted.channel or "", "", ""))
+    while found is not None and wanted.channel in (None, found[0]):
+        if wanted.kind in (None, found[1]) and wanted.outcome in (None, found[2]):
+            matching.append(found)
+        found = _class_after(connection, found)
+    return matching
+
+
+def _class_after(connection: Connection, last: Class) -> Class | None:
+    """The next class in the index, by a seek for each column: compared as one row, SQLite reads all that are equal."""
     columns = (calls.c.channel, calls.c.kind, calls.c.outcome)
-    matching: list[tuple[str, str, str]] = []
-    last = (wanted.channel or "", "", "")
-    while True:
-        beyond = select(*columns).where(tuple_(*columns) > tuple_(*map(literal, last))).order_by(*columns).limit(1)
-        row = connection.execute(beyond).one_or_none()
-        if row is None or wanted.channel not in (None, row.channel):
-            return matching
-        last = (row.channel, row.kind, row.outcome)
-        if wanted.kind in (None, row.kind) and wanted.outcome in (None, row.outcome):
-            matching.append(last)
+    channel, kind, outcome = last
+    for beyond in (
+        and_(calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome > outcome),
+        and_(calls.c.channel == channel, calls.c.kind > kind),
+        calls.c.channel > channel,
+    ):
+        row = connection.execute(select(*columns).where(beyond).order_by(*columns).limit(1)).one_or_none()
+        if row is not None:
+            return (row.channel, row.kind, row.outcome)
+    return None
 
 
-def _by_class(
-    classes: Sequence[tuple[str, str, str]], wanted: CallFilter, after: Place | None, limit: int
-) -> Select[Any]:
+def _by_class(classes: Sequence[Class], wanted: CallFilter, after: Place | None, limit: int) -> Select[Any]:
     """The newest of each class, then the newest of those."""
     newest = []
     for channel, kind, outcome in classes:
