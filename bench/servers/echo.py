@@ -8,7 +8,8 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from answerback.intake.connections import Connection
+from answerback.config import IntakeSettings
+from answerback.service import http_config
 from answerback.tencent.answer import OK
 
 _START = {
@@ -32,20 +33,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     listener = socket.create_server(("127.0.0.1", parser.parse_args().port), backlog=2048)
-    config = uvicorn.Config(
-        app,
-        interface="asgi3",
-        proxy_headers=False,
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(uvicorn.Server(config).serve(sockets=[listener]))
+        runner.run(uvicorn.Server(http_config(app, IntakeSettings())).serve(sockets=[listener]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 from answerback.api.keys import AdminKey
-from answerback.config import Settings
+from answerback.config import IntakeSettings, Settings
 from answerback.errors import ConfigError
 from answerback.heap import settle_heap
 from answerback.intake import Channels, Committer, Intake, Meter
@@ -113,22 +113,8 @@ async def _run(
         answer_timeout_s=intake.answer_timeout_s,
     )
     callbacks = Intake(Channels(settings.tokens()), committer, meter, intake.max_body_bytes)
-    server = _Server(
-        uvicorn.Config(
-            route(callbacks, build_api(ledger, committer, meter, key.opens)),
-            interface="asgi3",
-            proxy_headers=False,
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=intake.keep_alive_s,
-            timeout_graceful_shutdown=intake.drain_timeout_s,
-            backlog=_BACKLOG,
-        )
-    )
+    app = route(callbacks, build_api(ledger, committer, meter, key.opens))
+    server = _Server(http_config(app, intake))
     server.stop_at_signals()
     await writer.start()
     await committer.start()
@@ -144,6 +130,24 @@ async def _run(
         await committer.stop(_LAST_COMMITS_S)
         await writer.stop(_WRITER_END_S)
         log.info("stopped", answered=sum(meter.answers.values()))
+
+
+def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
+    """How uvicorn is set up for an ASGI application; the benchmark's echo runs on the same."""
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        proxy_headers=False,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=intake.keep_alive_s,
+        timeout_graceful_shutdown=intake.drain_timeout_s,
+        backlog=_BACKLOG,
+    )
 
 
 def route(callbacks: Intake, rest: Any) -> Callable[[Message, Receive, Send], Any]:
