@@ -16,11 +16,12 @@ serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 test: check  ## everything that is checked, then all tests
 	$(BIN)/pytest $(ARGS)
 
-check: $(DEV)  ## ruff, mypy strict, import-linter
+check: $(DEV)  ## ruff, mypy strict, import-linter, documents that are made from the code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
 
 bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/results
 	$(BIN)/python bench/prepare.py
