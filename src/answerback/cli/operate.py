@@ -33,7 +33,12 @@ def doctor(data_dir: DataDir = None, config: Config = None, as_json: AsJson = Fa
     if as_json:
         print_json({"items": findings})
     else:
-        print_table(("", "check", "finding", "what to do"), [_row(finding) for finding in findings], "nothing to check")
+        print_table(
+            ("", "check", "finding", "what to do"),
+            [_row(finding) for finding in findings],
+            "nothing to check",
+            prose=True,
+        )
     if any(finding.level is Level.BAD for finding in findings):
         raise typer.Exit(1)
 
@@ -73,7 +78,7 @@ def settings(data_dir: DataDir = None, config: Config = None, as_json: AsJson = 
             {"items": [dict(zip(("setting", "value", "variable", "meaning"), row, strict=True)) for row in rows]}
         )
     else:
-        print_table(("setting", "value", "variable", "meaning"), rows, "no settings")
+        print_table(("setting", "value", "variable", "meaning"), rows, "no settings", prose=True)
 
 
 def _described(current: Settings) -> list[tuple[str, Any, str, str]]:

@@ -8,11 +8,13 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from answerback.errors import AnswerbackError
 
 _PIPE_WIDTH = 240
+_WIDEST = 100_000
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 err = Console(stderr=True, highlight=False)
@@ -31,17 +33,24 @@ def _encode(value: Any) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> None:
-    """A table, or the words for an empty one."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str, *, prose: bool = False) -> None:
+    """A table, or the words for an empty one.
+
+    A row is one line however narrow the terminal, so that ids and URLs can be copied; `prose` is wrapped in its cells.
+    """
     if not rows:
         out.print(nothing)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=not prose)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    out.print(table)
+    if prose:
+        out.print(table)
+        return
+    width = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
+    Console(highlight=False, width=width).print(table)
 
 
 def print_fields(fields: dict[str, Any]) -> None:
