@@ -210,10 +210,11 @@ class Gateway:
     def kill(self) -> None:
         """SIGKILL to it and its helpers: no farewell of anybody's."""
         helpers = self.helpers
-        self.process.kill()
+        self.send_signal(signal.SIGSTOP)  # so that neither sees the other end
         for helper in helpers:
             with suppress(ProcessLookupError):
                 os.kill(helper, signal.SIGKILL)
+        self.process.kill()
         self.wait()
         while any(_lives(helper) for helper in helpers):
             time.sleep(0.005)

@@ -57,10 +57,10 @@ def seed() -> None:
     random.seed(number)
 
 
-async def _kill_under(load: Load, gateway: Gateway, after_s: float) -> None:
+async def _kill_under(load: Load, gateway: Gateway, after_s: float, alone: float = _ALONE) -> None:
     sending = asyncio.create_task(load.run(gateway))
     await asyncio.sleep(after_s)
-    if random.random() < _ALONE:
+    if random.random() < alone:
         gateway.send_signal(signal.SIGKILL)
         gateway.wait()
     else:
@@ -176,7 +176,7 @@ def test_killed_while_recovering(tmp_path: Path) -> None:
         with gateway.start():
             start_s = gateway.first_answer_s
             check(gateway, load)
-            asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.4)))
+            asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.4), alone=0))
         assert _wal_bytes(gateway) > 0
         gateway.spawn()
         time.sleep(random.uniform(0.5, 1.05) * start_s)
