@@ -16,7 +16,7 @@ from answerback.api.keys import FILE_NAME as KEY_FILE
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import AnswerbackError, LedgerVersion
 from answerback.ledger.sqlite import existing, unsafe_place
-from answerback.service import open_configured
+from answerback.service import opening_of
 
 _EARLIEST_S = 1735689600  # 2025-01-01: no clock of a machine that runs this is before it
 _LOW_SPACE_BYTES = 1024**3
@@ -69,7 +69,7 @@ def _ledger(settings: Settings) -> Finding:
     if not settings.server.data_dir.exists():
         return Finding("ledger", Level.OK, "none yet: the first start makes it")
     try:
-        ledger = open_configured(settings)
+        ledger = opening_of(settings).open()
         try:
             began_s = time.perf_counter()
             ledger.probe()

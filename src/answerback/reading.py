@@ -7,10 +7,22 @@ from answerback.tencent.answer import REJECTIONS
 from answerback.tencent.callbacks import parse
 
 
+def read(arrival: Arrival) -> Received:
+    """Read the body. Raises CallbackRejected where it is no callback."""
+    callback = parse(arrival.raw)
+    return Received(
+        channel=arrival.channel,
+        callback=callback,
+        identity=identify(arrival.channel, callback),
+        raw=arrival.raw,
+        received_at=arrival.received_at,
+    )
+
+
 def understand(arrival: Arrival) -> Received | Rejected:
     """Read the body; what is no callback becomes a refusal with the answer that its sender gets."""
     try:
-        callback = parse(arrival.raw)
+        return read(arrival)
     except CallbackRejected as rejection:
         return Rejected(
             channel=arrival.channel,
@@ -19,10 +31,3 @@ def understand(arrival: Arrival) -> Received | Rejected:
             reason=rejection.errmsg,
             received_at=arrival.received_at,
         )
-    return Received(
-        channel=arrival.channel,
-        callback=callback,
-        identity=identify(arrival.channel, callback),
-        raw=arrival.raw,
-        received_at=arrival.received_at,
-    )

@@ -23,7 +23,7 @@ from answerback.intake import Channels, Committer, Intake, Meter
 from answerback.intake.app import Message, Receive, Send
 from answerback.intake.channels import PATH
 from answerback.intake.connections import Connection, sweep
-from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess, open_ledger
+from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess
 
 _BACKLOG = 2048
 _LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
@@ -44,29 +44,8 @@ class Listening:
     admin_key: str | None
 
 
-def open_configured(settings: Settings, *, migrate: bool = False) -> Ledger:
+def opening_of(settings: Settings) -> Opening:
     """The ledger that the settings name."""
-    return open_ledger(
-        settings.server.data_dir,
-        lock_timeout_s=settings.ledger.lock_timeout_s,
-        allow_unsafe_place=settings.ledger.allow_unsafe_place,
-        quarantine_bytes=settings.quarantine.max_bytes,
-        quarantine_per_minute=settings.quarantine.max_per_minute,
-        migrate=migrate,
-    )
-
-
-@contextlib.contextmanager
-def reading(settings: Settings) -> Iterator[Ledger]:
-    """The ledger that is there already, for a command that looks into it. Raises ConfigError where there is none."""
-    path = settings.server.data_dir / FILE_NAME
-    if not path.exists():
-        raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
-    with contextlib.closing(open_configured(settings)) as ledger:
-        yield ledger
-
-
-def _opening(settings: Settings) -> Opening:
     return Opening(
         data_dir=str(settings.server.data_dir.resolve()),
         lock_timeout_s=settings.ledger.lock_timeout_s,
@@ -76,16 +55,26 @@ def _opening(settings: Settings) -> Opening:
     )
 
 
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[Ledger]:
+    """The ledger that is there already, for a command that looks into it. Raises ConfigError where there is none."""
+    path = settings.server.data_dir / FILE_NAME
+    if not path.exists():
+        raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
+    with contextlib.closing(opening_of(settings).open()) as ledger:
+        yield ledger
+
+
 def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
     """Run the gateway until SIGINT or SIGTERM; calls `started` once it listens.
 
     Raises ConfigError or LedgerError where it cannot start.
     """
     os.umask(_OWNER_ONLY)
-    writer = WriterProcess(_opening(settings))
+    writer = WriterProcess(opening_of(settings))
     writer.spawn()  # it gets ready while the rest does
     with (
-        contextlib.closing(open_configured(settings)) as ledger,
+        contextlib.closing(opening_of(settings).open()) as ledger,
         _listen(settings.server.host, settings.server.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -105,13 +94,7 @@ async def _run(
 
     intake = settings.intake
     meter = Meter()
-    committer = Committer(
-        writer,
-        meter,
-        max_pending=intake.max_pending,
-        max_batch=intake.max_batch,
-        answer_timeout_s=intake.answer_timeout_s,
-    )
+    committer = build_committer(writer, meter, intake)
     callbacks = Intake(Channels(settings.tokens()), committer, meter, intake.max_body_bytes)
     app = route(callbacks, build_api(ledger, committer, meter, key.opens))
     server = _Server(http_config(app, intake))
@@ -130,6 +113,17 @@ async def _run(
         await committer.stop(_LAST_COMMITS_S)
         await writer.stop(_WRITER_END_S)
         log.info("stopped", answered=sum(meter.answers.values()))
+
+
+def build_committer(writer: WriterProcess, meter: Meter, intake: IntakeSettings) -> Committer:
+    """The group commit in front of the writer, within the bounds that are set."""
+    return Committer(
+        writer,
+        meter,
+        max_pending=intake.max_pending,
+        max_batch=intake.max_batch,
+        answer_timeout_s=intake.answer_timeout_s,
+    )
 
 
 def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:

@@ -8,7 +8,7 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
 from answerback.config import PREFIX, Settings
 from answerback.doctor import Finding, Level, examine
-from answerback.service import callback_urls, open_configured
+from answerback.service import callback_urls, opening_of
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 
@@ -19,7 +19,7 @@ def migrate(data_dir: DataDir = None, config: Config = None, as_json: AsJson = F
         from answerback.ledger.migrations import HEAD
 
         settings = settings_from(config, data_dir=data_dir)
-        open_configured(settings, migrate=True).close()
+        opening_of(settings).open(migrate=True).close()
     if as_json:
         print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir)})
     else:

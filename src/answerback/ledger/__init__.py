@@ -3,9 +3,8 @@
 SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`.
 """
 
-from answerback.ledger.frames import Opening
 from answerback.ledger.process import WriterProcess
-from answerback.ledger.store import FILE_NAME, Ledger, open_ledger
+from answerback.ledger.store import FILE_NAME, Ledger, Opening, open_ledger
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Taken, Verdict
 
 __all__ = [

@@ -7,20 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from answerback.ledger.store import Opening
 from answerback.ledger.values import Receipt, Taken, Verdict
 from answerback.model import Arrival, Kind, Received, Rejected
 
 LENGTH_BYTES = 4
-
-
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """The first frame: which ledger to write, with the arguments of `open_ledger`."""
-
-    data_dir: str
-    lock_timeout_s: float
-    quarantine_bytes: int
-    quarantine_per_minute: int
-    allow_unsafe_place: bool
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):

@@ -14,13 +14,13 @@ import structlog
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.frames import (
     LENGTH_BYTES,
-    Opening,
     decode_reply,
     encode_batch,
     encode_opening,
     frame,
     verdicts_in,
 )
+from answerback.ledger.store import Opening
 from answerback.ledger.values import Verdict
 from answerback.model import Arrival
 

@@ -1,7 +1,7 @@
 """The writing path: a batch of callbacks becomes one transaction.
 
-Each call of the batch is loaded once, every callback is folded in, each changed call is written once. What is
-written twice nowhere: a repeat only raises a counter.
+Each call of the batch is loaded once, every callback is folded in, each changed call is written once. A
+repeat only raises a counter.
 """
 
 from collections import Counter

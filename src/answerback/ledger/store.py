@@ -1,6 +1,6 @@
 """The ledger itself: opens the store, keeps its one writer, serves its readers.
 
-Synchronous on purpose: SQLite is. The intake calls `record` from its committer's thread, the readers from theirs.
+Synchronous on purpose: SQLite is. `writer` calls `record` in a process of its own, the API reads from its threads.
 """
 
 import threading
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -21,13 +22,27 @@ from answerback.ledger.sqlite import refuse_unsafe_place, sqlite_engine, sync_di
 from answerback.ledger.tables import probes, quarantine
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, to_us
 from answerback.model import Arrival, Call, Received, Rejected
-from answerback.reading import understand
-from answerback.tencent.callbacks import parse
+from answerback.reading import read
 
 FILE_NAME = "ledger.db"
 DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
 DEFAULT_QUARANTINE_PER_MINUTE = 6_000
 DEFAULT_LOCK_TIMEOUT_S = 2.0
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """Which ledger, and how: the arguments of `open_ledger` as a value that can be sent."""
+
+    data_dir: str
+    lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT_S
+    quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES
+    quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE
+    allow_unsafe_place: bool = False
+
+    def open(self, *, migrate: bool = False) -> "Ledger":
+        """Open it, as `open_ledger` does."""
+        given = msgspec.structs.asdict(self)
+        return open_ledger(Path(given.pop("data_dir")), **given, migrate=migrate)
 
 
 class Ledger:
@@ -114,9 +129,8 @@ class Ledger:
         """
         with self._transaction() as connection:
             kept = query.find_quarantined_body(connection, id_)
-            parse(kept.raw)
-            item = understand(Arrival(kept.channel, kept.raw, kept.received_at))
-            (receipt,) = record(connection, [item], self._bounds)
+            received = read(Arrival(kept.channel, kept.raw, kept.received_at))
+            (receipt,) = record(connection, [received], self._bounds)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             self._bounds.count_again()
             return receipt

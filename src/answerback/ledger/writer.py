@@ -9,13 +9,11 @@ import signal
 import socket
 import sys
 import traceback
-from pathlib import Path
 
 from answerback.errors import LedgerError
 from answerback.heap import settle_heap
 from answerback.ledger.frames import (
     LENGTH_BYTES,
-    Opening,
     Reply,
     decode_batch,
     decode_opening,
@@ -23,7 +21,7 @@ from answerback.ledger.frames import (
     frame,
     reply_to,
 )
-from answerback.ledger.store import Ledger, open_ledger
+from answerback.ledger.store import Ledger, Opening
 from answerback.numbers import mask_text
 from answerback.reading import understand
 
@@ -55,7 +53,7 @@ class _Writer:
     def write(self, payload: bytes) -> Reply:
         try:
             if self._ledger is None:
-                self._ledger = _open(self._opening)
+                self._ledger = self._opening.open()
             batch = decode_batch(payload)
             if batch:
                 items = [understand(arrival) for arrival in batch]
@@ -67,16 +65,6 @@ class _Writer:
         except Exception as error:  # noqa: BLE001  # a fault of ours costs its batch, never the only writer
             print(mask_text(traceback.format_exc()), file=sys.stderr, flush=True)  # noqa: T201  # its only log
             return Reply(problem=f"a fault in the program: {type(error).__name__}, see the log")
-
-
-def _open(opening: Opening) -> Ledger:
-    return open_ledger(
-        Path(opening.data_dir),
-        lock_timeout_s=opening.lock_timeout_s,
-        quarantine_bytes=opening.quarantine_bytes,
-        quarantine_per_minute=opening.quarantine_per_minute,
-        allow_unsafe_place=opening.allow_unsafe_place,
-    )
 
 
 def _read_frame(incoming: io.BufferedReader) -> bytes | None:
