@@ -264,6 +264,41 @@ def test_files_that_became_read_only(data_dir: Path) -> None:
         check_mended(gateway, ["before"])
 
 
+FAILING_FSYNC = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int sync_or_fail(const char *name, int file) {
+    const char *flag = getenv("FSYNC_FAILS_WHILE");
+    if (flag && access(flag, F_OK) == 0) { errno = EIO; return -1; }
+    return ((int (*)(int)) dlsym(RTLD_NEXT, name))(file);
+}
+int fsync(int file) { return sync_or_fail("fsync", file); }
+int fdatasync(int file) { return sync_or_fail("fdatasync", file); }
+"""
+"""A library that stands in front of the system's: a disk that reports an error while a file is there."""
+
+
+def test_a_disk_that_fails_to_sync(tmp_path: Path, data_dir: Path) -> None:
+    """What could not be synced is answered 503, until a sync succeeds; the process lives and keeps what it answered."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("SKIPPED FAULT: no C compiler to make a library whose fsync fails")
+    library, failing = tmp_path / "failing_fsync.so", tmp_path / "fsync-fails"
+    (tmp_path / "failing_fsync.c").write_text(FAILING_FSYNC)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "failing_fsync.c", "-ldl"], check=True)
+    with Gateway(data_dir, settings={"LD_PRELOAD": str(library), "FSYNC_FAILS_WHILE": str(failing)}) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        failing.touch()
+        refused(gateway.post(prompt("during")))
+        assert "disk I/O error" in gateway.await_ready(503)["reason"]
+        refused(gateway.post(prompt("still during")))
+        failing.unlink()
+        check_mended(gateway, ["before"])
+
+
 def test_a_helper_process_is_killed(data_dir: Path) -> None:
     """Where a process that it needs is killed alone, the gateway goes on by itself and loses nothing it answered."""
     with Gateway(data_dir) as gateway:
