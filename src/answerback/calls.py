@@ -39,6 +39,8 @@ def fold(call: Call | None, received: Received) -> Call:
     elif received.identity in call.seen:
         return call
     callback = received.callback
+    if call.kind is None:  # registered by the business, which told no numbers
+        call = msgspec.structs.replace(call, kind=callback.kind, **_numbers(callback))
     if isinstance(callback, Status):
         changes = _with_status(call, callback)
     elif isinstance(callback, Failure):
@@ -79,7 +81,7 @@ def _with_status(call: Call, status: Status) -> dict[str, object]:
     return changes
 
 
-def _standing(status: Status | Call, kind: Kind) -> tuple[object, ...]:
+def _standing(status: Status | Call, kind: Kind | None) -> tuple[object, ...]:
     """A total order of statuses: answered over unanswered over error, then the later, then any fixed order."""
     return (
         -(status.result or 0),
@@ -87,7 +89,7 @@ def _standing(status: Status | Call, kind: Kind) -> tuple[object, ...]:
         status.answered_at or _NEVER,
         status.started_at or _NEVER,
         -1 if status.fee_minutes is None else status.fee_minutes,
-        kind,
+        kind or "",
         status.nationcode,
         status.mobile,
         status.call_from,
@@ -103,7 +105,7 @@ def _with_failure(call: Call, failure: Failure) -> dict[str, object]:
             return changes
     changes |= {"failure_code": failure.code, "failure_reason": failure.reason}
     if call.result is None:
-        changes |= {"kind": Kind.FAILURE} | _numbers(failure)
+        changes |= {"kind": Kind.FAILURE, **_numbers(failure)}
     return changes
 
 
@@ -125,5 +127,5 @@ def _callee(source: Call | Failure | KeyPress) -> tuple[str, str, str]:
     return (source.nationcode, source.mobile, source.call_from)
 
 
-def _numbers(source: Failure | KeyPress) -> dict[str, object]:
+def _numbers(source: Status | Failure | KeyPress) -> dict[str, str]:
     return {"nationcode": source.nationcode, "mobile": source.mobile, "call_from": source.call_from}

@@ -7,10 +7,12 @@ here are what `answerback settings` and docs/configuration.md show.
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +22,7 @@ from pydantic_settings import (
 )
 
 from answerback.errors import ConfigError
+from answerback.model import Definition, Format, Kind, Outcome
 
 PREFIX = "ANSWERBACK_"
 DEFAULT_FILE = Path("answerback.toml")
@@ -77,6 +80,74 @@ class QuarantineSettings(_Section):
     max_per_minute: Count = Field(6_000, description="refused bodies to keep per minute")
 
 
+class RelaySettings(_Section):
+    """How the business is told."""
+
+    retries_s: Annotated[tuple[Seconds, ...], Field(max_length=100)] = Field(
+        (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200),
+        description="pauses before the second attempt, the third, and so on; after the last a delivery is dead",
+    )
+    jitter: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.2, description="share by which a pause is longer or shorter, by chance"
+    )
+    breaker_failures: Count = Field(10, description="failures in a row after which an endpoint is paused")
+    breaker_pauses_s: Annotated[tuple[Seconds, ...], Field(min_length=1)] = Field(
+        (5, 15, 30, 60), description="pauses between the probes of a paused endpoint; the last comes again and again"
+    )
+    max_connections: Count = Field(4_096, description="attempts under way at a time, for all endpoints together")
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description="private networks that endpoints made through the API may be in, as 10.0.0.0/8"
+    )
+    drain_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        3.0, description="time for attempts under way to end at shutdown"
+    )
+
+
+class EndpointSettings(_Section):
+    """A business URL that is told of a channel's calls."""
+
+    url: str = Field(description="http:// or https:// address to POST to", max_length=2048)
+    channel: str = Field(DEFAULT_CHANNEL, description="the channel whose calls it is told of")
+    format: Format = Field(
+        Format.STANDARD, description="tencent: the cloud's own callbacks; standard: signed webhooks with the whole call"
+    )
+    enabled: bool = Field(default=True, description="off: what it is owed waits")
+    kinds: tuple[Kind, ...] = Field((), description="only callbacks of these kinds; none named: of all")
+    outcomes: tuple[Outcome, ...] = Field((), description="only of calls with these outcomes; none named: with any")
+    updates: bool = Field(
+        default=False, description="tell it again when the reference or the metadata of a call it knows changes"
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = Field(10.0, description="time for one attempt")
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(8, description="most attempts at a time")
+    secret: SecretStr | None = Field(
+        None, description="whsec_ and 24 to 64 bytes in base64; made by itself where it is not given"
+    )
+    client_cert: str | None = Field(
+        None, description="PEM file on this machine with certificate and key, for mutual TLS"
+    )
+    ca_file: str | None = Field(None, description="PEM file on this machine with the authorities to trust instead")
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise ValueError(f"not a URL: {error}") from error
+        if not known or not url.isprintable() or " " in url:
+            raise ValueError("expected http://host/path or https://host/path")
+        if "@" in parts.netloc:
+            raise ValueError("holds a user name: an endpoint knows us by the signature, or by a client certificate")
+        if parts.fragment:
+            raise ValueError("holds a fragment (#), which is never sent")
+        return url
+
+    def definition(self) -> Definition:
+        """The endpoint as the relay knows it."""
+        return Definition(**{name: getattr(self, name) for name in Definition.__struct_fields__})
+
+
 class LogSettings(_Section):
     """What is logged, to standard error."""
 
@@ -103,7 +174,9 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     log: LogSettings = LogSettings()
+    relay: RelaySettings = RelaySettings()
     channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="the voice applications, by name")
+    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="who is told, by name")
 
     @model_validator(mode="after")
     def _check_channels(self) -> "Settings":
@@ -123,12 +196,28 @@ class Settings(BaseSettings):
             holders[token] = name
         return self
 
+    @model_validator(mode="after")
+    def _check_endpoints(self) -> "Settings":
+        for name, endpoint in self.endpoints.items():
+            if problem := unfit_endpoint_name(name):
+                raise ValueError(f"endpoints.{name}: {problem}")
+            if endpoint.channel not in self.tokens():
+                raise ValueError(f"endpoints.{name}.channel: there is no channel {endpoint.channel}")
+        return self
+
     def tokens(self) -> dict[str, str | None]:
         """Channel name -> its URL token; `default` is always there, open where it has none."""
         named = {
             name: channel.token.get_secret_value() if channel.token else None for name, channel in self.channels.items()
         }
         return {DEFAULT_CHANNEL: None} | named
+
+
+def unfit_endpoint_name(name: str) -> str | None:
+    """What is wrong with the name of an endpoint, or None; digits alone are an id."""
+    if _CHANNEL_NAME.fullmatch(name) and not name.isdigit():
+        return None
+    return "a name is up to 64 small letters, digits, - and _, and not digits alone"
 
 
 def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -7,8 +7,10 @@ AnswerbackError
 │   └── UnknownCallback         no key of the contract
 ├── AnswerUnreadable        the receiver's: its answer is not the contract's
 ├── ConfigError             the operator's: a setting is unfit
-├── NotFound                the reader's: no such call, callback or quarantined body
+├── NotFound                the reader's: no such call, endpoint, delivery or quarantined body
 ├── AmbiguousCall           the reader's: several channels hold the callid
+├── Conflict                the caller's: it cannot be as things stand
+├── UnfitEndpoint           the caller's: a field of an endpoint is unfit
 ├── InvalidCursor           the reader's: a page cursor we did not make
 └── LedgerError
     ├── LedgerUnavailable       the disk's or the database's: nothing was stored, try again
@@ -66,6 +68,18 @@ class AmbiguousCall(AnswerbackError):
         self.callid = callid
         self.channels = tuple(channels)
         super().__init__(f"callid {callid} is held by the channels {', '.join(channels)}: name one")
+
+
+class Conflict(AnswerbackError):
+    """What is asked for cannot be as things stand: a name is taken, or the config file decides."""
+
+
+class UnfitEndpoint(AnswerbackError):
+    """A field of an endpoint is not what it may be."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {problem}")
 
 
 class InvalidCursor(AnswerbackError):

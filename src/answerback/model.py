@@ -36,6 +36,33 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class Event(StrEnum):
+    """What a delivery tells the business: an outcome, a key press, a revision, or that nothing came in time."""
+
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
+    FAILED = "failed"
+    KEY_PRESSED = "key_pressed"
+    REVISED = "revised"
+    OVERDUE = "overdue"
+
+
+class Format(StrEnum):
+    """How an endpoint is told: by the vendor's contract, or by Standard Webhooks."""
+
+    TENCENT = "tencent"
+    STANDARD = "standard"
+
+
+class State(StrEnum):
+    """Where a delivery stands: behind an earlier one of its call, to go out, at its end."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
 class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`."""
 
@@ -109,13 +136,14 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one call, by channel and callid.
 
-    `keys` in order of arrival. `revisions` counts the statuses and failures that differed from the first of
-    their sort. `seen` holds the identities already folded in, as far as the caller loaded them.
+    `kind` is None while only the business has told of the call. `keys` in order of arrival. `revisions` counts the statuses and failures that differed from the first of
+    their sort. `reference`, `metadata` and `due_at` are the business's, as of `referred_at`; past `due_at` without an
+    outcome it was told at `overdue_at`. `seen` holds the identities already folded in, as far as the caller loaded them.
     """
 
     channel: str
     callid: str
-    kind: Kind
+    kind: Kind | None
     first_seen_at: datetime
     updated_at: datetime
     nationcode: str = ""
@@ -133,6 +161,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     revisions: int = 0
     reference: str | None = None
     metadata: dict[str, object] | None = None
+    due_at: datetime | None = None
+    overdue_at: datetime | None = None
+    referred_at: datetime | None = None
     seen: frozenset[bytes] = frozenset()
 
     @property
@@ -145,6 +176,84 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def talk_seconds(self) -> int | None:
         """How long the answered call lasted."""
         return _seconds(self.answered_at, self.ended_at) if self.outcome is Outcome.ANSWERED else None
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
+
+    `updates` asks to be told again when the business's own words about a call change. `timeout_s` is for one attempt,
+    `concurrency` the most attempts at a time. `client_cert` and `ca_file` are PEM files on the gateway's machine.
+    """
+
+    url: str
+    format: Format = Format.STANDARD
+    kinds: tuple[Kind, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    updates: bool = False
+    timeout_s: float = 10.0
+    concurrency: int = 8
+    client_cert: str | None = None
+    ca_file: str | None = None
+
+    def wants(self, kind: Kind | None, outcome: Outcome) -> bool:
+        """Whether it is to be told of a callback of `kind` (None: of the call itself) that made its call `outcome`."""
+        return (kind is None or not self.kinds or kind in self.kinds) and (
+            not self.outcomes or outcome in self.outcomes
+        )
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A business URL that is told of a channel's calls.
+
+    While it is not `enabled` what it is owed waits; `disabled_reason` says why. Until `old_secret_until` both secrets
+    sign. `failures` in a row made it pause until `paused_until`.
+    """
+
+    id: int
+    name: str
+    channel: str
+    definition: Definition
+    enabled: bool
+    disabled_reason: str | None
+    secret: str
+    old_secret: str | None
+    old_secret_until: datetime | None
+    from_config: bool
+    created_at: datetime
+    changed_at: datetime
+    failures: int
+    paused_until: datetime | None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One callback, or one word about a call, owed to one endpoint.
+
+    `message_id` is the same in every attempt. `failures` of its `attempts` count towards giving up.
+    """
+
+    id: int
+    message_id: str
+    endpoint: str
+    channel: str
+    callid: str
+    callback_id: int | None
+    event: Event
+    state: State
+    attempts: int
+    failures: int
+    due_at: datetime
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One POST to an endpoint. `status` is None where there was no answer, `error` where it was delivered."""
+
+    began_at: datetime
+    duration_s: float
+    status: int | None
+    answer: bytes
+    error: str | None
 
 
 def _seconds(since: datetime | None, until: datetime | None) -> int | None:

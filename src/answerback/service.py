@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import resource
 import signal
@@ -16,16 +17,22 @@ import uvicorn
 import uvloop
 
 from answerback.api.keys import AdminKey
-from answerback.config import IntakeSettings, Settings
-from answerback.errors import ConfigError
+from answerback.config import IntakeSettings, RelaySettings, Settings
+from answerback.errors import ConfigError, LedgerUnavailable
 from answerback.heap import settle_heap
-from answerback.intake import Channels, Committer, Intake, Meter
+from answerback.intake import Channels, Committer, Intake, Meter, Submission
 from answerback.intake.app import Message, Receive, Send
 from answerback.intake.channels import PATH
 from answerback.intake.connections import Connection, sweep
 from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess
+from answerback.ledger.query import CallFilter, count_calls
+from answerback.relay import Relay, Terms, Wanted
+
+URL_NAME = "gateway-url"
+LOCK_NAME = "relay.lock"
 
 _BACKLOG = 2048
+_TAKE_AGAIN_S = 2.0
 _LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
 _WRITER_END_S = 0.5
 _OWNER_ONLY = 0o077
@@ -93,26 +100,116 @@ async def _run(
     from answerback.api.app import build_api  # FastAPI is for the gateway, not for every command
 
     intake = settings.intake
-    meter = Meter()
+
+    async def count(wanted: CallFilter) -> int:
+        return await asyncio.to_thread(ledger.read, lambda connection: count_calls(connection, wanted))
+
+    meter, channels = Meter(), tuple(settings.tokens())
     committer = build_committer(writer, meter, intake)
+    relay = Relay(
+        writer,
+        relay_terms(settings.relay),
+        allow_networks=settings.relay.allow_networks,
+        default_channel=next(iter(channels)) if len(channels) == 1 else None,
+        count=count,
+    )
     callbacks = Intake(Channels(settings.tokens()), committer, meter, intake.max_body_bytes)
-    app = route(callbacks, build_api(ledger, committer, meter, key.opens))
+    submission = Submission(committer, meter, intake.max_body_bytes)
+    app = route(callbacks, build_api(ledger, committer, meter, key.opens, relay, submission, channels))
     server = _Server(http_config(app, intake))
     server.stop_at_signals()
     await writer.start()
     await committer.start()
+    writer.on_owed = relay.owed
+    post = Post(settings, relay)
+    await post.take()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, meter, intake.receive_timeout_s))
     settle_heap()
     listening = _listening(settings, listener, key)
     log.info("started", url=listening.url, data_dir=str(listening.data_dir), channels=sorted(listening.callback_urls))
+    post.announce(listening.url)
     started(listening)
     try:
         await server.serve(sockets=[listener])
     finally:
         sweeping.cancel()
+        await post.leave()
         await committer.stop(_LAST_COMMITS_S)
         await writer.stop(_WRITER_END_S)
         log.info("stopped", answered=sum(meter.answers.values()))
+
+
+class Post:
+    """The right to relay: of the gateways on one data directory one has it, and the next when that one ends.
+
+    While it is held, the data directory tells under which URL the relay can be asked.
+    """
+
+    def __init__(self, settings: Settings, relay: Relay) -> None:
+        self._settings = settings
+        self._relay = relay
+        self._lock = (settings.server.data_dir / LOCK_NAME).open("ab")
+        self._url_file = settings.server.data_dir / URL_NAME
+        self._url = ""
+        self._waiting: asyncio.Task[None] | None = None
+
+    async def take(self) -> None:
+        """Begin to relay, now or as soon as it is possible. Raises ConfigError where an endpoint is unfit."""
+        if not await self._try():
+            log.warning("not_relaying", reason="another gateway on this data directory does, or the ledger is away")
+            self._waiting = asyncio.create_task(self._wait())
+
+    def announce(self, url: str) -> None:
+        """Tell the command line where the relay is."""
+        self._url = url
+        if self._relay.active:
+            self._url_file.write_text(url)
+
+    async def leave(self) -> None:
+        """Stop relaying, and let the next one."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        was_active = self._relay.active
+        await self._relay.stop(self._settings.relay.drain_timeout_s)
+        if was_active:
+            self._url_file.unlink(missing_ok=True)
+        self._lock.close()
+
+    async def _try(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            await self._relay.start(wanted_endpoints(self._settings))
+        except (BlockingIOError, LedgerUnavailable):
+            return False
+        return True
+
+    async def _wait(self) -> None:
+        while not self._relay.active:
+            await asyncio.sleep(_TAKE_AGAIN_S)
+            try:
+                if await self._try():
+                    log.info("relaying")
+                    self.announce(self._url)
+            except ConfigError as error:
+                log.error("not_relaying", reason=str(error))  # noqa: TRY400  # the words are enough
+
+
+def wanted_endpoints(settings: Settings) -> dict[str, Wanted]:
+    """The endpoints of the config file, as the relay takes them."""
+    return {
+        name: Wanted(
+            channel=endpoint.channel,
+            definition=endpoint.definition(),
+            enabled=endpoint.enabled,
+            secret=endpoint.secret.get_secret_value() if endpoint.secret else None,
+        )
+        for name, endpoint in settings.endpoints.items()
+    }
+
+
+def relay_terms(relay: RelaySettings) -> Terms:
+    """How often and how long the relay tries."""
+    return Terms(**{name: getattr(relay, name) for name in Terms.__struct_fields__})
 
 
 def build_committer(writer: WriterProcess, meter: Meter, intake: IntakeSettings) -> Committer:

@@ -1,14 +1,21 @@
-"""One gateway for the tests that leave each other's calls alone."""
+"""One gateway for the tests that leave each other's calls alone, and one that tells businesses of them."""
 
+import itertools
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from gateway import Gateway
+from receivers.business import Business, relaying
+from receivers.process import Receive, Receiver
 
 ALERTS_TOKEN = "tok-alerts-3k5Jq0ZtV2"
 CODES_TOKEN = "tok-codes-9fW1xYbR7m"
+
+_BUSINESSES = 300
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +38,36 @@ def callid() -> str:
 def data_dir(tmp_path: Path) -> Path:
     """A data directory that does not exist yet."""
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def relaying_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with many channels, each for one business; it gives up after pauses of 0.05, 0.1 and 0.2 s."""
+    home = tmp_path_factory.mktemp("relaying")
+    config = home / "channels.toml"
+    config.write_text("".join(f'[channels.b{n}]\ntoken = "{_token(n)}"\n' for n in range(_BUSINESSES)))
+    settings = relaying("[0.05, 0.1, 0.2]", breaker_failures="100")
+    with Gateway(home / "data", settings=settings, options=["--config", config]) as running:
+        yield running
+
+
+@pytest.fixture
+def business(relaying_gateway: Gateway) -> Business:
+    """A business with a channel of its own, which nobody has used yet."""
+    number = next(_numbers)
+    return Business(relaying_gateway, f"b{number}", _token(number))
+
+
+def _token(number: int) -> str:
+    return f"tok-business-{number:08}"
+
+
+@pytest.fixture
+def receive(tmp_path: Path) -> Iterator[Receive]:
+    """Start receivers: by name, with the options of the script; they are killed at the end."""
+    with ExitStack() as stack:
+
+        def start(name: str = "receiver", **options: object) -> Receiver:
+            return stack.enter_context(Receiver(tmp_path, name, **options))
+
+        yield start

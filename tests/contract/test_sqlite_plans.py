@@ -5,15 +5,17 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
-from builders import NOON, failure, key_press, received, rejected, status, wire
+from builders import NOON, failure, key_press, received, rejected, status, unanswered, wire
+from contract import telling
 from contract.backends import sqlite
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from answerback.ledger import Ledger
+from answerback.ledger import Ledger, outbox
 from answerback.ledger.query import CallFilter
-from answerback.model import Kind, Outcome
+from answerback.model import Endpoint, Format, Kind, Outcome
 
 PLANNED = ("SELECT", "WITH", "UPDATE", "DELETE")
 
@@ -148,3 +150,178 @@ def test_a_number_is_looked_up_in_each_block(watched: Watched, channel: str | No
     plans = watched.plans()
     assert [step for step in plans if "ix_calls_block_mobile (block=? AND mobile=?)" in step]
     assert unindexed(plans) == []
+
+
+# What is owed
+
+
+@pytest.fixture(params=["ix_deliveries_endpoint_id_id", "ix_deliveries_d", "ix_deliveries_w"])
+def owing(request: pytest.FixtureRequest, watched: Watched) -> Watched:
+    """The same with two endpoints that are owed statuses in every state, and calls with due times.
+
+    Where two indexes are as good, SQLite takes the one that was made last; SQLAlchemy makes them in any order.
+    """
+    make_last(watched.ledger, request.param)
+    ledger = watched.ledger
+    to, other = (
+        telling.endpoint(ledger, "to", channel="a", updates=True),
+        telling.endpoint(ledger, "other", channel="b"),
+    )
+    for said in (unanswered, key_press, failure):
+        ledger.record([received(said(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(40)])
+    jobs = telling.load(ledger, to)
+    telling.accept(ledger, *jobs[:5])
+    telling.exhaust(ledger, *jobs[5:10])
+    telling.refuse(ledger, *telling.load(ledger, other)[:5], due_s=60)
+    for n in range(10):
+        telling.refer(ledger, f"awaited-{n}", channel="a", due_at=telling.at(n))
+    watched.plans()
+    return watched
+
+
+def make_last(ledger: Ledger, prefix: str) -> None:
+    """Make the indexes of these names anew, so that they are the last."""
+    with ledger.engine.execution_options(writes=True).begin() as connection:
+        made = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND substr(name, 1, length(?)) = ?"
+        for name, sql in connection.exec_driver_sql(made, (prefix, prefix)).all():
+            connection.exec_driver_sql(f"DROP INDEX {name}")
+            connection.exec_driver_sql(sql)
+
+
+def to_of(watched: Watched) -> Endpoint:
+    """The endpoint that the statements are about."""
+    (to,) = (to for to in telling.known(watched.ledger) if to.name == "to")
+    watched.plans()
+    return to
+
+
+def steps_on(plans: list[str], table: str) -> list[str]:
+    """The steps that read a table."""
+    return [step for step in plans if step.startswith((f"SCAN {table}", f"SEARCH {table}"))]
+
+
+def walked(plans: list[str]) -> list[str]:
+    """The steps that walk a table that grows, or sort what they found."""
+    tables = ("calls", "callbacks", "deliveries", "attempts")
+    return [
+        step for step in plans if step.startswith(tuple(f"SCAN {table}" for table in tables)) or "TEMP B-TREE" in step
+    ]
+
+
+def test_owing_looks_everything_up_by_index(owing: Watched) -> None:
+    """What a batch owes costs the same however much is owed: the call's own deliveries are asked for, no more."""
+    owing.ledger.take([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
+    plans = owing.plans()
+    assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_id_endpoint_id (call_id=?" in step]
+    assert walked(plans) == []
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: Format) -> None:
+    """Jobs come from the index of what is pending, sorted as they stand there: a dead or waiting one costs nothing."""
+    to = to_of(owing)
+    telling.change(
+        owing.ledger, msgspec.structs.replace(to, definition=msgspec.structs.replace(to.definition, format=format_))
+    )
+    owing.plans()
+    assert telling.load(owing.ledger, to, limit=3)
+    plans = owing.plans()
+    assert steps_on(plans, "deliveries") == [
+        "SEARCH deliveries USING INDEX ix_deliveries_due (endpoint_id=? AND due_us<?)"
+    ]
+    assert walked(plans) == []
+
+
+def test_the_next_due_time_is_one_step_into_the_index(owing: Watched) -> None:
+    """It is the first behind those that are due."""
+    to = to_of(owing)
+    owing.ledger.write(lambda c, _: outbox.next_due_us(c, to.id, telling.us(0)))
+    (step,) = steps_on(owing.plans(), "deliveries")
+    assert "INDEX ix_deliveries_due (endpoint_id=? AND due_us>?" in step
+
+
+def test_the_backlog_is_read_from_what_is_pending(owing: Watched) -> None:
+    """A restart reads what is owed, not what was ever delivered."""
+    owing.ledger.write(lambda c, _: outbox.backlog(c))
+    (step,) = steps_on(owing.plans(), "deliveries")
+    assert step.startswith("SCAN deliveries USING")
+    assert step.endswith("INDEX ix_deliveries_due")
+
+
+def test_what_was_added_is_read_from_where_it_begins(owing: Watched) -> None:
+    """What another process added costs what it added."""
+    owing.ledger.write(lambda c, _: outbox.added_since(c, 60))
+    plans = steps_on(owing.plans(), "deliveries")
+    assert [step for step in plans if "rowid>?" in step]
+    assert [step for step in plans if step.startswith("SCAN")] == []
+
+
+def test_settling_looks_everything_up_by_index(owing: Watched) -> None:
+    """The end of an attempt costs the same however much there is: by the delivery's id and by its call."""
+    jobs = telling.load(owing.ledger, to_of(owing))
+    owing.plans()
+    telling.accept(owing.ledger, *jobs[:2])
+    telling.exhaust(owing.ledger, *jobs[2:4])
+    telling.refuse(owing.ledger, *jobs[4:6])
+    plans = owing.plans()
+    assert [step for step in plans if "ix_deliveries_call_id_endpoint_id (call_id=? AND endpoint_id=?)" in step]
+    assert [step for step in plans if step == "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)"]
+    assert walked(plans) == []
+
+
+def test_referring_to_a_call_goes_by_index(owing: Watched) -> None:
+    """The business's words cost the same however many calls there are and however much is owed."""
+    telling.refer(owing.ledger, "owed-0", channel="a", reference="order-17")
+    telling.refer(owing.ledger, "never-seen", channel="a", reference="order-18")
+    plans = owing.plans()
+    assert steps_on(plans, "deliveries")
+    assert walked(plans) == []
+
+
+def test_overdue_calls_are_read_from_those_awaited(owing: Watched) -> None:
+    """By their due time, in its order: calls that are done or not awaited cost nothing."""
+    assert telling.tell_overdue(owing.ledger, at_s=3, limit=2).count == 2
+    plans = owing.plans()
+    assert len([step for step in steps_on(plans, "calls") if "INDEX ix_calls_due (due_us" in step]) == 2
+    assert walked(plans) == []
+
+
+def test_the_dead_are_read_from_their_index(owing: Watched) -> None:
+    """Counted and told again in the order of their ids, part by part; the rest costs nothing."""
+    to = to_of(owing)
+    count, until_id = telling.dead_of(owing.ledger, to)
+    assert count == 5
+    (step,) = steps_on(owing.plans(), "deliveries")
+    assert "INDEX ix_deliveries_dead (endpoint_id=?" in step
+    telling.replay_dead(owing.ledger, to, cursor="1", until_id=until_id, limit=2)
+    plans = owing.plans()
+    assert [step for step in plans if "ix_deliveries_dead (endpoint_id=?" in step and "id>? AND id<?)" in step]
+    assert walked(plans) == []
+
+
+def test_a_delivery_is_told_again_by_index(owing: Watched) -> None:
+    """One is found by its id, and what else its call is owed by the call."""
+    telling.replay_one(owing.ledger, telling.owed(owing.ledger)[0].id)
+    plans = [step for step in owing.plans() if "deliveries" in step]
+    assert [step for step in plans if "(call_id=? AND endpoint_id=?)" in step]
+
+
+def test_calls_are_told_again_by_index(owing: Watched) -> None:
+    """A page of calls and what they are owed: each call by its own place."""
+    to = to_of(owing)
+    telling.replay_calls(owing.ledger, to, limit=5)
+    plans = owing.plans()
+    assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_id_endpoint_id (call_id=?" in step]
+    assert [step for step in plans if step.startswith(("SCAN deliveries", "SCAN callbacks"))] == []
+
+
+def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(owing: Watched) -> None:
+    """Some of it at a time, without looking at what others are owed."""
+    to = to_of(owing)
+    telling.remove(owing.ledger, to)
+    owing.plans()
+    assert telling.abandon(owing.ledger, to, 20) == 20
+    plans = owing.plans()
+    assert [step for step in plans if "ix_deliveries_waiting (endpoint_id=?" in step]
+    assert [step for step in plans if "ix_deliveries_due (endpoint_id=?" in step]
+    assert walked(plans) == []

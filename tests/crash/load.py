@@ -9,7 +9,7 @@ import uuid
 from gateway import OK, Gateway, prompt, request
 
 _REPEATED = 0.1
-_ENDS = (ConnectionError, asyncio.IncompleteReadError, OSError)
+ENDS = (ConnectionError, asyncio.IncompleteReadError, OSError)
 
 
 class Load:
@@ -40,16 +40,16 @@ class Load:
         self._stopped = True
 
     async def _send(self, host: str, port: int) -> None:
-        with contextlib.suppress(*_ENDS):
+        with contextlib.suppress(*ENDS):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 while not self._stopped:
                     callid, body = self._next()
                     writer.write(request(body))
-                    self._note(callid, *await _read(reader))
+                    self._note(callid, *await read_answer(reader))
             finally:
                 writer.close()
-                with contextlib.suppress(*_ENDS):
+                with contextlib.suppress(*ENDS):
                     await writer.wait_closed()
 
     def _next(self) -> tuple[str, bytes]:
@@ -68,7 +68,8 @@ class Load:
             self.refused.append((status, answer))
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Status and body of the next answer."""
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     size_bytes = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))

@@ -3,19 +3,22 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from builders import UUID1, received, status
+from builders import UUID1, folded, key_press, received, status, unanswered
+from contract import telling
 from sqlalchemy import Connection, Engine, event, text
 
 from answerback.errors import LedgerUnavailable, LedgerVersion
-from answerback.ledger import FILE_NAME, Ledger, migrations, open_ledger
+from answerback.ledger import FILE_NAME, Ledger, Taken, migrations, open_ledger
 from answerback.ledger.sqlite import sqlite_engine
 from answerback.ledger.tables import metadata
+from answerback.model import Event
 
-Schema = dict[tuple[str, str], str]
+Schema = dict[tuple[str, str], list[str]]
 
 
 class Interrupted(Exception):
@@ -38,16 +41,31 @@ def file_of(directory: Path) -> Iterator[Engine]:
 
 
 def schema_of(engine: Engine) -> Schema:
-    """Every object of the schema, by type and name: its SQL, with the constraints of a table sorted."""
+    """Every object of the schema, by type and name: its SQL, with what is declared in a table sorted."""
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master"))
-        return {(kind, name): ordered(sql or "") for kind, name, sql in rows}
+        return {(kind, name): declared(sql or "") for kind, name, sql in rows}
 
 
-def ordered(sql: str) -> str:
-    """The lines of a CREATE TABLE: columns in their order, then constraints in any fixed one."""
-    lines = [line.strip().rstrip(",") for line in sql.splitlines()]
-    return "\n".join(sorted(filter(None, lines), key=lambda line: line if line.startswith("CONSTRAINT") else ""))
+def declared(sql: str) -> list[str]:
+    """What stands before the parentheses of a CREATE TABLE, in them and behind; a column added later stands last."""
+    if not sql.startswith("CREATE TABLE"):
+        return [sql]
+    head, _, rest = sql.partition("(")
+    inside, _, tail = rest.rpartition(")")
+    return [head.strip(), tail.strip(), *sorted(clauses(inside))]
+
+
+def clauses(inside: str) -> Iterator[str]:
+    """The columns and constraints of a table, however they are spaced."""
+    depth, clause = 0, ""
+    for character in f"{inside},":
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and not depth:
+            yield " ".join(clause.split())
+            clause = ""
+        else:
+            clause += character
 
 
 def set_version(directory: Path, version: str) -> None:
@@ -142,6 +160,107 @@ def test_an_older_schema_waits_for_the_operator(tmp_path: Path, monkeypatch: pyt
         opened(tmp_path)
     with file_of(tmp_path) as engine, engine.connect() as connection:
         assert migrations.version(connection) == "0000"
+
+
+# A ledger of the first version, as its own program left it.
+
+FIRST = (
+    """
+    INSERT INTO calls (id, channel, call_key, callid, kind, outcome, nationcode, mobile, call_from, result, started_at,
+        answered_at, ended_at, fee_minutes, keys, revisions, first_seen_us, updated_us, block, reference, metadata)
+    VALUES (1, 'default', 'xcall-1', 'call-1', 'prompt', 'answered', '86', '13788888888', '', 0, 1470197196,
+        1470197211, 1470197221, 1, '["1"]', 0, 1777636800000000, 1777636801000000, 0, NULL, NULL),
+        (2, 'codes', 'xcall-1', 'call-1', 'key', 'pending', '86', '13788888888', '', NULL, NULL,
+        NULL, NULL, NULL, '["2"]', 0, 1777636802000000, 1777636802000000, 0, NULL, NULL)
+    """,
+    """
+    INSERT INTO callbacks (id, call_id, identity, kind, received_us, repeats, repeated_us, raw)
+    VALUES (1, 1, :answered, 'prompt', 1777636800000000, 2, 1777636803000000, :answered_raw),
+        (2, 1, :pressed, 'key', 1777636801000000, 0, NULL, :pressed_raw),
+        (3, 2, :elsewhere, 'key', 1777636802000000, 0, NULL, :elsewhere_raw)
+    """,
+    """
+    INSERT INTO quarantine (id, channel, digest, result, reason, received_us, repeats, size_bytes, raw)
+    VALUES (1, 'default', x'00112233445566778899aabbccddeeff', 3003, 'not JSON', 1777636800000000, 0, 1, x'7b')
+    """,
+)
+HISTORY = (
+    received(status(callid="call-1")),
+    received(key_press(callid="call-1"), after_s=1),
+    received(key_press(callid="call-1", key="2"), channel="codes", after_s=2),
+)
+
+
+def first_ledger(directory: Path) -> None:
+    """Make a ledger of schema 0001 that holds two calls, three callbacks and a refused body."""
+    directory.mkdir(parents=True, exist_ok=True)
+    values: dict[str, bytes] = {}
+    for name, item in zip(("answered", "pressed", "elsewhere"), HISTORY, strict=True):
+        values |= {name: item.identity, f"{name}_raw": item.raw}
+    with file_of(directory) as engine, engine.execution_options(writes=True).begin() as connection:
+        migrations.upgrade(connection, "0001")
+        for statement in FIRST:
+            named = {name: value for name, value in values.items() if f":{name}" in statement}
+            connection.execute(text(statement), named)
+
+
+def test_a_ledger_of_the_first_version_waits_for_the_operator(tmp_path: Path) -> None:
+    """It is refused at the start, the error names the command, and the file stays what it was."""
+    first_ledger(tmp_path)
+    with file_of(tmp_path) as engine:
+        before = schema_of(engine)
+    with pytest.raises(LedgerVersion, match=r"its schema is 0001, older than .*: run `answerback migrate`"):
+        opened(tmp_path)
+    with file_of(tmp_path) as engine, engine.connect() as connection:
+        assert migrations.version(connection) == "0001"
+        assert schema_of(engine) == before
+
+
+def test_a_migrated_ledger_keeps_what_it_holds(tmp_path: Path) -> None:
+    """Calls, callbacks, repeats and quarantine are as they were, and every call is as if nobody had spoken of it."""
+    first_ledger(tmp_path)
+    with closing(opened(tmp_path, migrate=True)) as ledger:
+        assert ledger.call("call-1", "default") == msgspec.structs.replace(folded(HISTORY[:2]), seen=frozenset())
+        assert ledger.call("call-1", "codes") == msgspec.structs.replace(folded(HISTORY[2:]), seen=frozenset())
+        assert [
+            (entry.id, entry.identity, entry.received_at, entry.repeats, entry.raw)
+            for channel in ("default", "codes")
+            for entry in ledger.callbacks("call-1", channel)
+        ] == [(n, item.identity, item.received_at, 2 * (n == 1), item.raw) for n, item in enumerate(HISTORY, start=1)]
+        assert ledger.quarantined_body(1).raw == b"{"
+        call = ledger.call("call-1", "default")
+        assert (call.due_at, call.overdue_at, call.referred_at) == (None, None, None)
+
+
+def test_a_migrated_ledger_owes_nothing(tmp_path: Path) -> None:
+    """What was stored before there were endpoints is told to none; what comes from then on is, and a repeat is one."""
+    first_ledger(tmp_path)
+    with closing(opened(tmp_path, migrate=True)) as ledger:
+        assert (telling.owed(ledger), telling.known(ledger)) == ([], [])
+        to = telling.endpoint(ledger)
+        assert telling.load(ledger, to) == []
+        assert telling.tell_overdue(ledger, at_s=telling.LATER_S).count == 0
+        (repeat, news) = ledger.record([HISTORY[0], received(unanswered(callid="call-1"))])
+        assert (repeat.taken, repeat.id, news.taken) == (Taken.REPEATED, 1, Taken.STORED)
+        assert telling.events(ledger) == [Event.REVISED]
+
+
+def test_an_interrupted_migration_leaves_the_first_version(tmp_path: Path) -> None:
+    """Whichever statement it stops at: schema and data are those of before, and the next attempt makes it whole."""
+    first_ledger(tmp_path / "whole")
+    total = len(statements_of(migrations.upgrade, tmp_path / "whole"))
+    with closing(opened(tmp_path / "whole")) as ledger:
+        whole = schema_of(ledger.engine)
+    first_ledger(tmp_path / "stopped")
+    with file_of(tmp_path / "stopped") as engine:
+        before = schema_of(engine)
+    for stop_at in range(1, total + 1):
+        interrupt(migrations.upgrade, tmp_path / "stopped", stop_at)
+        with file_of(tmp_path / "stopped") as engine, engine.connect() as connection:
+            assert (migrations.version(connection), schema_of(engine)) == ("0001", before)
+    with closing(opened(tmp_path / "stopped", migrate=True)) as ledger:
+        assert schema_of(ledger.engine) == whole
+        assert len(ledger.callbacks("call-1", "default")) == 2
 
 
 Make = Callable[[Connection], None]

@@ -1,17 +1,20 @@
 """Prometheus metrics, made from the intake's plain numbers when they are asked for."""
 
+import time
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from answerback.api.ports import Buckets, Health, Meter, Shelf
+from answerback.api.ports import Buckets, Health, Meter, Relay, Shelf
+from answerback.ledger.history import Owed
 
 
 class _Collector(Collector):
-    def __init__(self, meter: Meter, health: Health, ledger: Shelf) -> None:
+    def __init__(self, meter: Meter, health: Health, ledger: Shelf, relay: Relay) -> None:
         self._meter = meter
+        self._relay = relay
         self._health = health
         self._ledger = ledger
 
@@ -36,6 +39,42 @@ class _Collector(Collector):
         yield GaugeMetricFamily("answerback_pending", "Callbacks waiting for their commit.", self._health.pending)
         yield GaugeMetricFamily("answerback_ready", "1 if a callback can be stored.", float(not self._health.failure))
         yield from self._quarantine()
+        yield from self._attempts()
+        yield from self._owed()
+
+    def _attempts(self) -> Iterator[Metric]:
+        meter = self._relay.meter
+        attempts = CounterMetricFamily(
+            "answerback_attempts", "Attempts to deliver, by endpoint and result.", labels=["endpoint", "result"]
+        )
+        for (endpoint, result), count in sorted(meter.attempts.items()):
+            attempts.add_metric([endpoint, result], count)
+        latency = HistogramMetricFamily("answerback_attempt_seconds", "How long an attempt took.", labels=["endpoint"])
+        for endpoint, buckets in sorted(meter.attempt_latency_s.items()):
+            latency.add_metric([endpoint], _cumulative(buckets), buckets.total)
+        yield from (attempts, latency)
+        yield _histogram("answerback_delivery_seconds", "From stored to delivered.", meter.lag_s)
+
+    def _owed(self) -> Iterator[Metric]:
+        """Read from the ledger, so that it is true after a restart, too."""
+        pending = GaugeMetricFamily("answerback_deliveries_pending", "Deliveries still owed.", labels=["endpoint"])
+        dead = GaugeMetricFamily("answerback_deliveries_dead", "Deliveries that were given up.", labels=["endpoint"])
+        age = GaugeMetricFamily(
+            "answerback_oldest_pending_seconds", "Age of the oldest delivery that may go out.", labels=["endpoint"]
+        )
+        enabled = GaugeMetricFamily("answerback_endpoint_enabled", "1 if it is on.", labels=["endpoint"])
+        paused = GaugeMetricFamily(
+            "answerback_endpoint_paused", "1 if it is left alone after failures.", labels=["endpoint"]
+        )
+        owed, resting, now_s = self._ledger.owed(), dict(self._relay.meter.paused), time.time()
+        for endpoint in self._ledger.endpoints():
+            mine = owed.get(endpoint.id, Owed())
+            pending.add_metric([endpoint.name], mine.pending + mine.waiting)
+            dead.add_metric([endpoint.name], mine.dead)
+            age.add_metric([endpoint.name], now_s - mine.oldest_at.timestamp() if mine.oldest_at else 0.0)
+            enabled.add_metric([endpoint.name], float(endpoint.enabled))
+            paused.add_metric([endpoint.name], float(endpoint.name in resting))
+        yield from (pending, dead, age, enabled, paused)
 
     def _quarantine(self) -> Iterator[Metric]:
         count, size_bytes = self._ledger.quarantine_size()
@@ -44,17 +83,21 @@ class _Collector(Collector):
 
 
 def _histogram(name: str, words: str, buckets: Buckets) -> Metric:
+    return HistogramMetricFamily(name, words, buckets=_cumulative(buckets), sum_value=buckets.total)
+
+
+def _cumulative(buckets: Buckets) -> list[tuple[str, float]]:
     running, rows = 0, []
     for bound, count in zip([*map(str, buckets.bounds), "+Inf"], buckets.counts, strict=True):
         running += count
-        rows.append((bound, running))
-    return HistogramMetricFamily(name, words, buckets=rows, sum_value=buckets.total)
+        rows.append((bound, float(running)))
+    return rows
 
 
-def build_registry(meter: Meter, health: Health, ledger: Shelf) -> CollectorRegistry:
+def build_registry(meter: Meter, health: Health, ledger: Shelf, relay: Relay) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape."""
     registry = CollectorRegistry()
-    registry.register(_Collector(meter, health, ledger))
+    registry.register(_Collector(meter, health, ledger, relay))
     return registry
 
 

@@ -1,11 +1,14 @@
 """What the API needs of the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from answerback.ledger import Entry, Page, Quarantined
+from answerback.ledger.history import DeliveryFilter, Owed
 from answerback.ledger.query import CallFilter
-from answerback.model import Call
+from answerback.ledger.references import Reference, Referred
+from answerback.model import Attempt, Call, Definition, Delivery, Endpoint
 
 
 class Health(Protocol):
@@ -81,3 +84,156 @@ class Shelf(Protocol):
 
     def quarantine_size(self) -> tuple[int, int]:
         """How many bodies, how many bytes."""
+
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint, by name."""
+
+    def endpoint(self, name: str) -> Endpoint:
+        """One endpoint, by its name or id. Raises NotFound."""
+
+    def owed(self) -> dict[int, Owed]:
+        """Endpoint id -> what it is owed."""
+
+    def deliveries(self, wanted: DeliveryFilter, cursor: str | None = None, limit: int = 50) -> Page[Delivery]:
+        """A page of deliveries, newest first."""
+
+    def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
+        """One delivery and its attempts. Raises NotFound."""
+
+
+class Told(Protocol):
+    """The answer to one body that was handed in."""
+
+    @property
+    def result(self) -> int:
+        """By the contract: 0 is stored."""
+
+    @property
+    def errmsg(self) -> str:
+        """What is wrong, else OK."""
+
+
+class Submission(Protocol):
+    """The way in for callbacks that are handed in by the API."""
+
+    def take(self, channel: str, bodies: Sequence[bytes]) -> Awaitable[Sequence[Told]]:
+        """Store each body durably; what each is answered, in order."""
+
+
+class Tried(Protocol):
+    """What an attempt came to."""
+
+    @property
+    def duration_us(self) -> int:
+        """From the first byte out to the last byte in."""
+
+    @property
+    def status(self) -> int | None:
+        """Of HTTP, or None where there was no answer."""
+
+    @property
+    def answer(self) -> bytes:
+        """Its first bytes."""
+
+    @property
+    def error(self) -> str | None:
+        """In plain words, or None where it was accepted."""
+
+
+class Registry(Protocol):
+    """The endpoints: a change has taken effect when it returns."""
+
+    def find(self, name: str) -> Endpoint:
+        """One by name or id. Raises NotFound."""
+
+    async def add(
+        self, name: str | None, channel: str, definition: Definition, *, enabled: bool, secret: str | None
+    ) -> Endpoint:
+        """Add one. Raises UnfitEndpoint, Conflict."""
+
+    async def change(self, name: str, channel: str | None, definition: Definition | None) -> Endpoint:
+        """Change one. Raises NotFound, UnfitEndpoint, Conflict."""
+
+    async def switch(self, name: str, *, on: bool) -> Endpoint:
+        """Switch one on or off. Raises NotFound."""
+
+    async def rotate_secret(self, name: str, secret: str | None = None) -> Endpoint:
+        """Give one a new secret. Raises NotFound, UnfitEndpoint."""
+
+    async def remove(self, name: str) -> None:
+        """Remove one. Raises NotFound, Conflict."""
+
+    async def test(self, name: str) -> Tried:
+        """Try one. Raises NotFound."""
+
+
+class Replayed(Protocol):
+    """A replay and its progress."""
+
+    id: int
+    endpoint: str
+    of: str
+    total: int
+    examined: int
+    replayed: int
+    error: str | None
+    began_at: datetime
+
+    @property
+    def stage(self) -> str:
+        """How far it is."""
+
+
+class Replays(Protocol):
+    """Telling again."""
+
+    def find(self, id_: int) -> Replayed:
+        """One by its id. Raises NotFound."""
+
+    async def one(self, delivery_id: int) -> None:
+        """Tell one delivery again. Raises NotFound, Conflict."""
+
+    async def dead(self, endpoint: Endpoint) -> Replayed:
+        """Begin to tell what is dead."""
+
+    async def calls(self, endpoint: Endpoint, wanted: CallFilter) -> Replayed:
+        """Begin to tell everything about some calls."""
+
+
+class RelayMeter(Protocol):
+    """What the relay counts."""
+
+    @property
+    def attempts(self) -> Mapping[tuple[str, str], int]:
+        """By endpoint and result."""
+
+    @property
+    def attempt_latency_s(self) -> Mapping[str, Buckets]:
+        """By endpoint."""
+
+    @property
+    def lag_s(self) -> Buckets:
+        """From stored to delivered."""
+
+    @property
+    def paused(self) -> Mapping[str, int]:
+        """The endpoints that are left alone now."""
+
+
+class Relay(Protocol):
+    """Who is told, and again."""
+
+    @property
+    def meter(self) -> RelayMeter:
+        """Its numbers."""
+
+    @property
+    def endpoints(self) -> Registry:
+        """The endpoints. Raises Conflict where another gateway relays."""
+
+    @property
+    def replays(self) -> Replays:
+        """Telling again. Raises Conflict where another gateway relays."""
+
+    async def refer(self, callid: str, channel: str | None, said: Reference) -> Referred:
+        """Keep what the business says of a call. Raises AmbiguousCall, NotFound."""

@@ -10,9 +10,12 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from answerback.api.ports import Replayed, Tried
 from answerback.ledger import Entry, Quarantined
-from answerback.model import Call, Kind, Outcome
+from answerback.ledger.history import Owed
+from answerback.model import Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, State
 from answerback.numbers import mask, mask_numbers_in, mask_text
+from answerback.rendering import TYPES
 
 T = TypeVar("T")
 
@@ -26,7 +29,9 @@ class CallView(_View):
 
     callid: str = Field(examples=["d9428888-122b-11e1-b85c-61cd3cbb3210"])
     channel: str = Field(examples=["default"])
-    kind: Kind = Field(description="what told of the call: a status of a prompt or a code; else a failure, else a key")
+    kind: Kind | None = Field(
+        description="what told of the call: a status of a prompt or a code; else a failure, else a key; null: only you"
+    )
     mobile: str = Field(examples=["13788888888"])
     nationcode: str = Field(examples=["86"])
     call_from: str
@@ -45,6 +50,8 @@ class CallView(_View):
     keys: list[str] = Field(description="the keys pressed, in order of arrival")
     reference: str | None = Field(description="the business's own id of the call")
     metadata: dict[str, Any] | None
+    due_at: datetime | None = Field(description="when the business expects an outcome")
+    overdue_at: datetime | None = Field(description="when endpoints were told that there was none")
     revisions: int = Field(description="how many statuses and failures differed from the first of their sort")
     first_seen_at: datetime
     updated_at: datetime
@@ -111,6 +118,154 @@ class QuarantinedBodyView(QuarantinedView):
     def with_body(cls, body: Quarantined, *, full_numbers: bool) -> "QuarantinedBodyView":
         """The view of `body` and its bytes."""
         return cls(**QuarantinedView.of(body).model_dump(), **_raw(body.raw, full_numbers=full_numbers))
+
+
+class EndpointView(_View):
+    """A business URL that is told of a channel's calls, and how it does."""
+
+    id: int
+    name: str = Field(examples=["crm"])
+    channel: str
+    url: str = Field(examples=["https://crm.example.com/voice"])
+    format: Format
+    enabled: bool
+    disabled_reason: str | None
+    kinds: list[Kind] = Field(description="only callbacks of these; empty: of all kinds")
+    outcomes: list[Outcome] = Field(description="only of calls with these; empty: with any")
+    updates: bool
+    timeout_s: float
+    concurrency: int
+    client_cert: str | None
+    ca_file: str | None
+    from_config: bool = Field(description="made by the config file, which alone can change it")
+    old_secret_until: datetime | None = Field(description="until then both secrets sign")
+    created_at: datetime
+    changed_at: datetime
+    paused_until: datetime | None = Field(description="it failed too often in a row; then it is probed")
+    failures_in_a_row: int = Field(description="those that made it pause")
+    pending: int = Field(description="deliveries that may go out")
+    waiting: int = Field(description="deliveries behind those, of the same calls")
+    dead: int = Field(description="deliveries that were given up")
+    oldest_pending_at: datetime | None
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, owed: Owed) -> "EndpointView":
+        """The view of `endpoint`."""
+        return cls(**_endpoint_fields(endpoint, owed))
+
+
+class EndpointWithSecretView(EndpointView):
+    """The same with its secret, shown this once."""
+
+    secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+
+    @classmethod
+    def with_secret(cls, endpoint: Endpoint, owed: Owed) -> "EndpointWithSecretView":
+        """The view of a new endpoint, or of one with a new secret."""
+        return cls(**_endpoint_fields(endpoint, owed), secret=endpoint.secret)
+
+
+def _endpoint_fields(endpoint: Endpoint, owed: Owed) -> dict[str, Any]:
+    own = {name: getattr(endpoint, name) for name in EndpointView.model_fields if hasattr(endpoint, name)}
+    defined = msgspec.structs.asdict(endpoint.definition)
+    counts = {"pending": owed.pending, "waiting": owed.waiting, "dead": owed.dead, "oldest_pending_at": owed.oldest_at}
+    return own | defined | counts | {"failures_in_a_row": endpoint.failures}
+
+
+class DeliveryView(_View):
+    """One callback, or one word about a call, owed to one endpoint."""
+
+    id: int
+    message_id: str = Field(description="the webhook-id, the same in every attempt", examples=["dlv_17_9f86d081884c"])
+    endpoint: str
+    channel: str
+    callid: str
+    callback_id: int | None = Field(description="null: it tells of the call itself")
+    type: str = Field(examples=["voice.call.answered"])
+    state: State = Field(description="waiting: behind an earlier one of its call")
+    attempts: int
+    failures: int = Field(description="attempts that count towards giving up")
+    due_at: datetime = Field(description="when the next attempt may be, while it is pending")
+    created_at: datetime
+    settled_at: datetime | None
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "DeliveryView":
+        """The view of `delivery`."""
+        own = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "type"}
+        return cls(**own, type=TYPES[delivery.event])
+
+
+class AttemptView(_View):
+    """One POST to an endpoint."""
+
+    began_at: datetime
+    duration_ms: float
+    status: int | None = Field(description="null: there was no answer")
+    answer: str = Field(description="its first 2 KiB as text")
+    error: str | None = Field(description="null: delivered")
+
+
+class DeliveryWithAttemptsView(DeliveryView):
+    """The same with all that was tried."""
+
+    tried: list[AttemptView]
+
+    @classmethod
+    def with_attempts(cls, delivery: Delivery, attempts: list[Attempt]) -> "DeliveryWithAttemptsView":
+        """The view of a delivery and its attempts."""
+        tried = [
+            AttemptView(
+                began_at=one.began_at,
+                duration_ms=one.duration_s * 1000,
+                status=one.status,
+                answer=one.answer.decode("utf-8", "replace"),
+                error=one.error,
+            )
+            for one in attempts
+        ]
+        return cls(**DeliveryView.of(delivery).model_dump(), tried=tried)
+
+
+class TestView(_View):
+    """What an endpoint answered to a test."""
+
+    delivered: bool
+    status: int | None
+    answer: str
+    error: str | None
+    duration_ms: float
+
+    @classmethod
+    def of(cls, outcome: Tried) -> "TestView":
+        """The view of an attempt."""
+        return cls(
+            delivered=outcome.error is None,
+            status=outcome.status,
+            answer=outcome.answer.decode("utf-8", "replace"),
+            error=outcome.error,
+            duration_ms=outcome.duration_us / 1000,
+        )
+
+
+class ReplayView(_View):
+    """A replay and its progress."""
+
+    id: int
+    endpoint: str
+    of_what: str = Field(description="dead deliveries, or calls")
+    total: int = Field(description="how many there were at the start")
+    examined: int
+    replayed: int = Field(description="deliveries that will be told again")
+    stage: str = Field(description="running, done or failed")
+    error: str | None
+    began_at: datetime
+
+    @classmethod
+    def of(cls, replay: Replayed) -> "ReplayView":
+        """The view of `replay`."""
+        own = {name: getattr(replay, name) for name in cls.model_fields if name != "of_what"}
+        return cls(**own, of_what=replay.of)
 
 
 class Listing(_View, Generic[T]):

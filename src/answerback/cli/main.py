@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli import calls, operate, quarantine, send, serve
+from answerback.cli import calls, deliveries, endpoints, operate, quarantine, send, serve, tail
 
 app = typer.Typer(
     name="answerback",
@@ -34,6 +34,9 @@ app.command()(serve.serve)
 app.command()(send.send)
 app.add_typer(calls.calls_app, name="calls")
 app.add_typer(calls.callbacks_app, name="callbacks")
+app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(deliveries.app, name="deliveries")
+app.command()(tail.tail)
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(operate.migrate)
 app.command()(operate.doctor)

@@ -5,16 +5,19 @@ SQLAlchemy Core on one schema for every backend; what only SQLite can do or need
 
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.store import FILE_NAME, Ledger, Opening, open_ledger
-from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Taken, Verdict
+from answerback.ledger.values import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
 
 __all__ = [
     "FILE_NAME",
     "Entry",
+    "Job",
     "Ledger",
     "Opening",
     "Page",
+    "Pause",
     "Quarantined",
     "Receipt",
+    "Settled",
     "Taken",
     "Verdict",
     "WriterProcess",

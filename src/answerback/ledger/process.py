@@ -7,22 +7,18 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import structlog
 
-from answerback.errors import LedgerUnavailable
-from answerback.ledger.frames import (
-    LENGTH_BYTES,
-    decode_reply,
-    encode_batch,
-    encode_opening,
-    frame,
-    verdicts_in,
-)
+from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.ledger.frames import LENGTH_BYTES, encode_opening, frame, read_reply
+from answerback.ledger.requests import Noted, Probe, Record, Request, decode_answer, encode_request
 from answerback.ledger.store import Opening
-from answerback.ledger.values import Verdict
+from answerback.ledger.values import Job, Verdict
 from answerback.model import Arrival
+
+T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -39,6 +35,8 @@ class WriterProcess:
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
+        self.on_owed: Callable[[list[Job], list[int]], None] = lambda _jobs, _behind: None
+        """Called with what may go out because of a batch, and with the endpoints to whom there is more."""
         self._process: subprocess.Popen[bytes] | None = None
         self._link: _Link | None = None
         self._pause_s = _FIRST_PAUSE_S
@@ -71,13 +69,29 @@ class WriterProcess:
         Batches are committed in the order of the calls. LedgerUnavailable, raised or in the future: nothing of it
         counts as stored.
         """
-        if self._link is None:
-            raise LedgerUnavailable("the ledger's writer is starting again")
-        return self._link.ask(encode_batch(batch))
+        return self._ask(Record(batch), self._verdicts)
+
+    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
+        """Have `request` carried out after those before it; the future tells what came of it, after the commit.
+
+        LedgerUnavailable, raised or in the future: nothing was done, or it is not known; else the request's own errors.
+        """
+        return self._ask(request, lambda payload: decode_answer(type(request), payload))
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable with the reason."""
-        await self.record(())
+        await self.ask(Probe())
+
+    def _ask(self, request: Request[Any], decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
+        if self._link is None:
+            raise LedgerUnavailable("the ledger's writer is starting again")
+        return self._link.ask(encode_request(request), decode)
+
+    def _verdicts(self, payload: bytes) -> list[Verdict]:
+        noted: Noted = decode_answer(Record, payload)
+        if noted.jobs or noted.behind:
+            self.on_owed(noted.jobs, noted.behind)
+        return noted.verdicts()
 
     async def stop(self, timeout_s: float) -> None:
         """Let the process finish what it was given, and wait for its end."""
@@ -121,7 +135,7 @@ class _Link(asyncio.Protocol):
 
     def __init__(self, lost: Callable[[], None]) -> None:
         self._lost = lost
-        self._waiting: deque[asyncio.Future[list[Verdict]]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any], Callable[[bytes], Any]]] = deque()
         self._unread = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,9 +144,9 @@ class _Link(asyncio.Protocol):
     def send(self, payload: bytes) -> None:
         self._transport.write(frame(payload))
 
-    def ask(self, payload: bytes) -> "asyncio.Future[list[Verdict]]":
-        reply: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(reply)
+    def ask(self, payload: bytes, decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
+        reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((reply, decode))
         self.send(payload)
         return reply
 
@@ -146,18 +160,23 @@ class _Link(asyncio.Protocol):
             end = LENGTH_BYTES + int.from_bytes(unread[:LENGTH_BYTES], "big")
             if len(unread) < end:
                 return
-            reply = decode_reply(unread[LENGTH_BYTES:end])
+            payload = bytes(unread[LENGTH_BYTES:end])
             del unread[:end]
-            future = self._waiting.popleft()
-            if future.done():
-                continue
-            if reply.problem is None:
-                future.set_result(verdicts_in(reply))
-            else:
-                future.set_exception(LedgerUnavailable(reply.problem))
+            self._settle(*self._waiting.popleft(), payload)
+
+    @staticmethod
+    def _settle(future: "asyncio.Future[Any]", decode: Callable[[bytes], Any], payload: bytes) -> None:
+        try:
+            result = decode(read_reply(payload))
+        except AnswerbackError as error:
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(result)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        for future in self._waiting:
+        for future, _ in self._waiting:
             if not future.done():
                 future.set_exception(LedgerUnavailable("the ledger's writer ended"))
         self._waiting.clear()

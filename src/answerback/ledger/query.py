@@ -50,7 +50,7 @@ def find_call(connection: Connection, callid: str, channel: str | None) -> tuple
     """
     wanted = calls.c.call_key == call_key(callid)
     if channel is None:
-        holders = _channels_holding(connection, callid)
+        holders = channels_holding(connection, callid)
         if len(holders) > 1:
             raise AmbiguousCall(callid, holders)
         channel = holders[0] if holders else ""
@@ -60,8 +60,11 @@ def find_call(connection: Connection, callid: str, channel: str | None) -> tuple
     return row[0], call_of(tuple(row))
 
 
-def _channels_holding(connection: Connection, callid: str) -> Sequence[str]:
-    """Walk the channels by index, one probe each: callids alone have no index of their own."""
+def channels_holding(connection: Connection, callid: str) -> Sequence[str]:
+    """Which channels have a call of this callid.
+
+    Walks the channels by index, one probe each: callids alone have no index of their own.
+    """
     first = select(func.min(calls.c.channel).label("name")).cte("channels", recursive=True)
     names = first.union_all(
         select(select(func.min(calls.c.channel)).where(calls.c.channel > first.c.name).scalar_subquery()).where(
@@ -73,7 +76,15 @@ def _channels_holding(connection: Connection, callid: str) -> Sequence[str]:
 
 
 def find_calls(connection: Connection, wanted: CallFilter, cursor: str | None, limit: int) -> Page[Call]:
-    """A page of calls, newest first.
+    """A page of calls, newest first."""
+    page = find_call_rows(connection, wanted, cursor, limit)
+    return Page([call for _, call in page.items], page.next_cursor)
+
+
+def find_call_rows(
+    connection: Connection, wanted: CallFilter, cursor: str | None, limit: int
+) -> Page[tuple[int, Call]]:
+    """A page of calls with the ids of their rows, newest first.
 
     A number is probed block by block. A channel, kind or outcome is read class by class, each from its end of the
     index, so that a rare one costs no more than a common one. Everything else walks the index of times.
@@ -91,8 +102,16 @@ def find_calls(connection: Connection, wanted: CallFilter, cursor: str | None, l
     return _page(connection, query, after, limit, _call)
 
 
-def _call(row: Row[Any]) -> Call:
-    return call_of(tuple(row))
+def count_calls(connection: Connection, wanted: CallFilter) -> int:
+    """How many calls there are."""
+    query = select(func.count()).select_from(calls).where(*_conditions(wanted))
+    if wanted.mobile is not None:
+        query = query.where(calls.c.mobile == wanted.mobile)
+    return connection.execute(query).scalar_one()
+
+
+def _call(row: Row[Any]) -> tuple[int, Call]:
+    return row.id, call_of(tuple(row))
 
 
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:

@@ -12,10 +12,11 @@ from sqlalchemy.engine import Connection
 
 from answerback.calls import fold
 from answerback.ledger import statements
+from answerback.ledger.outbox import Outbox, Owing
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls
-from answerback.ledger.values import Receipt, Taken, to_us
+from answerback.ledger.values import Receipt, Recorded, Taken, to_us
 from answerback.model import Call, Received, Rejected
 
 CALLBACK_COLUMNS = ("id", "call_id", "identity", "kind", "received_us", "repeats", "raw")
@@ -30,20 +31,22 @@ _repeated = (
 )
 
 
-def record(connection: Connection, batch: Sequence[Received | Rejected], quarantine: Quarantine) -> list[Receipt]:
-    """Write `batch` in the connection's transaction; one receipt per item, in order. The caller commits."""
-    transaction = _Batch(connection, [item for item in batch if isinstance(item, Received)])
+def record(
+    connection: Connection, batch: Sequence[Received | Rejected], quarantine: Quarantine, outbox: Outbox
+) -> Recorded:
+    """Write `batch`, and what is owed because of it, in the connection's transaction. The caller commits."""
+    transaction = _Batch(connection, [item for item in batch if isinstance(item, Received)], outbox)
     receipts = [
         transaction.add(item) if isinstance(item, Received) else quarantine.take(connection, item) for item in batch
     ]
     transaction.write()
-    return receipts
+    return Recorded(receipts, transaction.owing.jobs, sorted(transaction.owing.behind))
 
 
 class _Batch:
     """The calls that a batch touches, and the rows that it owes the tables."""
 
-    def __init__(self, connection: Connection, received: Sequence[Received]) -> None:
+    def __init__(self, connection: Connection, received: Sequence[Received], outbox: Outbox) -> None:
         self._connection = connection
         self._ids: dict[Key, int] = {}
         self._calls: dict[Key, Call] = {}
@@ -55,6 +58,7 @@ class _Batch:
         if received:
             self._last_call_id, self._last_callback_id = statements.last_ids(connection, calls, callbacks)
             self._load(received)
+        self.owing = Owing(connection, outbox, self._ids.values())
 
     def _load(self, received: Sequence[Received]) -> None:
         """Load the calls that exist already, and which of the batch's callbacks they hold already."""
@@ -99,6 +103,7 @@ class _Batch:
         self._callbacks.append(
             (id_, call_id, item.identity, item.callback.kind.value, to_us(item.received_at), 0, item.raw)
         )
+        self.owing.tell(call_id, id_, item, before, after)
         return Receipt(Taken.STORED, id_)
 
     def _repeat(self, id_: int, item: Received) -> Receipt:
@@ -119,3 +124,4 @@ class _Batch:
                     for id_, times in self._repeats.items()
                 ],
             )
+        self.owing.write()

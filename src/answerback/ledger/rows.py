@@ -32,9 +32,9 @@ CALL_COLUMNS = (
     "updated_us",
     "block",
 )
-"""What the fold decides; `reference` and `metadata` are the business's and are never written by it."""
+"""What the fold decides; the others of READ_COLUMNS are the business's and are never written by it."""
 
-READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata")
+READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata", "due_us", "overdue_us", "referred_us")
 
 _to_json = msgspec.json.Encoder().encode
 _keys = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -48,7 +48,7 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         call.channel,
         key,
         call.callid,
-        call.kind.value,
+        call.kind.value if call.kind else "",
         call.outcome.value,
         call.nationcode,
         call.mobile,
@@ -76,12 +76,15 @@ def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
     for name in ("started_at", "answered_at", "ended_at"):
         values[name] = _from_s(values[name])
     return Call(
-        kind=Kind(values.pop("kind")),
+        kind=Kind(kind) if (kind := values.pop("kind")) else None,
         outcome=Outcome(values.pop("outcome")),
         result=None if (result := values.pop("result")) is None else Result(result),
         keys=_keys(values.pop("keys")),
         first_seen_at=from_us(values.pop("first_seen_us")),
         updated_at=from_us(values.pop("updated_us")),
+        due_at=_from_us(values.pop("due_us")),
+        overdue_at=_from_us(values.pop("overdue_us")),
+        referred_at=_from_us(values.pop("referred_us")),
         metadata=None if (text := values.pop("metadata")) is None else _metadata(text),
         seen=seen,
         **values,
@@ -94,3 +97,7 @@ def _to_s(when: datetime | None) -> int | None:
 
 def _from_s(when_s: int | None) -> datetime | None:
     return None if when_s is None else datetime.fromtimestamp(when_s, UTC)
+
+
+def _from_us(when_us: int | None) -> datetime | None:
+    return None if when_us is None else from_us(when_us)

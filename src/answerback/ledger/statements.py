@@ -48,6 +48,16 @@ def find(
         yield from cursor.fetchall()
 
 
+def change(
+    connection: Connection, table: Table, assignments: str, values: Row, ids: Sequence[int], where: str = "1 = 1"
+) -> None:
+    """Change the rows of `ids` that match `where`; `assignments` holds a `?` for each of `values`."""
+    mark = _mark(connection)
+    for chunk in _chunks([(id_,) for id_ in ids]):
+        sql = _change_sql(table.name, assignments, where, len(chunk), mark)
+        _cursor(connection).execute(sql, (*values, *chain.from_iterable(chunk)))
+
+
 def last_ids(connection: Connection, *tables: Table) -> list[int]:
     """The highest id of each table, 0 where it is empty."""
     ids = []
@@ -87,6 +97,12 @@ def _names(columns: tuple[str, ...], prefix: str = "") -> str:
 def _insert_sql(table: str, columns: tuple[str, ...], rows: int, mark: str) -> str:
     values = _values(len(columns), rows, mark)
     return f"INSERT INTO {table} ({_names(columns)}) VALUES {values}"  # noqa: S608  # our own names, marks for values
+
+
+@cache
+def _change_sql(table: str, assignments: str, where: str, rows: int, mark: str) -> str:
+    ids = ", ".join([mark] * rows)
+    return f"UPDATE {table} SET {assignments.replace('?', mark)} WHERE id IN ({ids}) AND {where}"  # noqa: S608  # as above
 
 
 @cache

@@ -4,10 +4,11 @@ Synchronous on purpose: SQLite is. `writer` calls `record` in a process of its o
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Engine, func, select
@@ -15,14 +16,17 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from answerback.errors import LedgerUnavailable, LedgerVersion
-from answerback.ledger import migrations, query, statements
+from answerback.ledger import endpoints, history, migrations, query, statements
+from answerback.ledger.outbox import Outbox
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
 from answerback.ledger.sqlite import refuse_unsafe_place, sqlite_engine, sync_directory, verify_durable
 from answerback.ledger.tables import probes, quarantine
-from answerback.ledger.values import Entry, Page, Quarantined, Receipt, to_us
-from answerback.model import Arrival, Call, Received, Rejected
+from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Recorded, to_us
+from answerback.model import Arrival, Attempt, Call, Delivery, Endpoint, Received, Rejected
 from answerback.reading import read
+
+T = TypeVar("T")
 
 FILE_NAME = "ledger.db"
 DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
@@ -52,6 +56,7 @@ class Ledger:
         self.engine = engine
         self._writer = engine.execution_options(writes=True)
         self._bounds = quarantine_bounds
+        self._outbox = Outbox()
         self._connection: Connection | None = None
         self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
         self._anchor.execute(select(probes.c.id)).all()
@@ -65,8 +70,22 @@ class Ledger:
         one at a time gets in.
         Raises LedgerUnavailable: nothing was stored, the caller may retry.
         """
+        return self.take(batch).receipts
+
+    def take(self, batch: Sequence[Received | Rejected]) -> Recorded:
+        """Do what `record` does, and tell also what may go out because of it."""
+        return self.write(lambda connection, outbox: record(connection, batch, self._bounds, outbox))
+
+    def write(self, work: Callable[[Connection, Outbox], T]) -> T:
+        """Do `work` in one transaction, committed when it returns. Raises LedgerUnavailable: nothing was done."""
         with self._transaction() as connection:
-            return record(connection, batch, self._bounds)
+            self._outbox.refresh(connection)
+            return work(connection, self._outbox)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Do `work`, which only reads. Raises LedgerUnavailable."""
+        with self._reading() as connection:
+            return work(connection)
 
     def probe(self) -> None:
         """Commit a row that says nothing, to learn whether a callback could be stored now.
@@ -128,12 +147,33 @@ class Ledger:
         It keeps the time it came in. Raises NotFound; CallbackRejected where it still cannot be understood.
         """
         with self._transaction() as connection:
+            self._outbox.refresh(connection)
             kept = query.find_quarantined_body(connection, id_)
             received = read(Arrival(kept.channel, kept.raw, kept.received_at))
-            (receipt,) = record(connection, [received], self._bounds)
+            (receipt,) = record(connection, [received], self._bounds, self._outbox).receipts
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             self._bounds.count_again()
             return receipt
+
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint, by name."""
+        return self.read(endpoints.find_endpoints)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """One endpoint, by its name or its id as digits. Raises NotFound."""
+        return self.read(lambda connection: endpoints.find_endpoint(connection, name))
+
+    def owed(self) -> dict[int, history.Owed]:
+        """Endpoint id -> what it is owed."""
+        return self.read(history.owed_by_endpoint)
+
+    def deliveries(self, wanted: history.DeliveryFilter, cursor: str | None = None, limit: int = 50) -> Page[Delivery]:
+        """A page of deliveries, newest first. Raises InvalidCursor."""
+        return self.read(lambda connection: history.find_deliveries(connection, wanted, cursor, limit))
+
+    def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
+        """One delivery and its attempts, in order. Raises NotFound."""
+        return self.read(lambda connection: history.find_delivery(connection, id_))
 
     def close(self) -> None:
         """Let go of the files."""
@@ -151,6 +191,7 @@ class Ledger:
                     yield self._connection
             except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error):
                 self._bounds.count_again()
+                self._outbox.forget()
                 self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
                 raise
 

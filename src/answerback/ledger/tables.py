@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -28,6 +29,15 @@ metadata = MetaData(
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite's own row id is spelled INTEGER
 
+AWAITED = "due_us IS NOT NULL AND overdue_us IS NULL AND outcome = 'pending'"
+"""The calls that become overdue if nothing more is heard of them."""
+
+DUE = "state = 'pending'"
+"""The deliveries that may go out: at most one for each call and endpoint."""
+
+WAITING = "state = 'waiting'"
+DEAD = "state = 'dead'"
+
 calls = Table(
     "calls",
     metadata,
@@ -35,7 +45,7 @@ calls = Table(
     Column("channel", Text, nullable=False),
     Column("call_key", Text, nullable=False, comment="the callid, made to sort by time: see call_key()"),
     Column("callid", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="empty: registered by the business, and no callback yet"),
     Column("outcome", Text, nullable=False),
     Column("nationcode", Text, nullable=False),
     Column("mobile", Text, nullable=False),
@@ -56,10 +66,14 @@ calls = Table(
     ),
     Column("reference", Text),
     Column("metadata", Text, comment="JSON object"),
+    Column("due_us", BigInteger, comment="when the business expects to know"),
+    Column("overdue_us", BigInteger, comment="when it was told that it is overdue"),
+    Column("referred_us", BigInteger, comment="when the business last said what it knows of the call"),
     UniqueConstraint("channel", "call_key"),
     Index(None, "first_seen_us", "id"),
     Index("ix_calls_class", "channel", "kind", "outcome", "first_seen_us", "id"),
     Index(None, "block", "mobile"),
+    Index("ix_calls_due", "due_us", sqlite_where=text(AWAITED), postgresql_where=text(AWAITED)),
 )
 
 callbacks = Table(
@@ -74,6 +88,76 @@ callbacks = Table(
     Column("repeated_us", BigInteger, comment="when the last repeat came"),
     Column("raw", LargeBinary, nullable=False),
     UniqueConstraint("call_id", "identity"),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("definition", Text, nullable=False, comment="JSON object: url, format, filters, limits"),
+    Column("enabled", SmallInteger, nullable=False),
+    Column("disabled_reason", Text),
+    Column("secret", Text, nullable=False),
+    Column("old_secret", Text),
+    Column("old_secret_until_us", BigInteger, comment="until then both secrets sign"),
+    Column("from_config", SmallInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger, comment="its history stays"),
+    Column("failures", Integer, nullable=False, comment="in a row, when it was paused"),
+    Column("paused_until_us", BigInteger),
+    Index(
+        "uq_endpoints_name",
+        "name",
+        unique=True,
+        sqlite_where=text("removed_us IS NULL"),
+        postgresql_where=text("removed_us IS NULL"),
+    ),
+)
+
+endpoint_changes = Table(
+    "endpoint_changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    comment="one row, raised by every change of an endpoint, so that each process sees when to read them again",
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("endpoint_id", Id, ForeignKey("endpoints.id"), nullable=False),
+    Column("call_id", Id, ForeignKey("calls.id"), nullable=False),
+    Column("callback_id", Id, comment="null: it tells of the call, not of a callback"),
+    Column("event", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("tag", Text, nullable=False, comment="what makes its message id its own, should ids start anew"),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, comment="attempts that count towards giving up"),
+    Column("due_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("settled_us", BigInteger, comment="when it was delivered or given up"),
+    Index(None, "call_id", "endpoint_id"),
+    Index(None, "endpoint_id", "id"),
+    Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(DUE), postgresql_where=text(DUE)),
+    Index("ix_deliveries_waiting", "endpoint_id", "id", sqlite_where=text(WAITING), postgresql_where=text(WAITING)),
+    Index("ix_deliveries_dead", "endpoint_id", "id", sqlite_where=text(DEAD), postgresql_where=text(DEAD)),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("delivery_id", Id, ForeignKey("deliveries.id"), nullable=False),
+    Column("began_us", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("status", SmallInteger, comment="of HTTP; null: there was no answer"),
+    Column("answer", LargeBinary, nullable=False, comment="its first bytes"),
+    Column("error", Text, comment="in plain words; null: delivered"),
+    Index(None, "delivery_id"),
 )
 
 quarantine = Table(

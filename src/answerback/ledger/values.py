@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from answerback.deliveries import Happening
 from answerback.model import Kind
 
 T = TypeVar("T")
@@ -29,6 +30,14 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     id: int | None = None
 
 
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """What became of a batch: a receipt per item, what may go out because of it, and to whom there is more than that."""
+
+    receipts: "list[Receipt]"
+    jobs: "list[Job]"
+    behind: list[int]
+
+
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What the sender of a body is to be told, now that it is on disk. `kind` is None where it is no callback."""
 
@@ -36,6 +45,50 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     kind: Kind | None
     result: int = 0
     errmsg: str = "OK"
+
+
+class Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A delivery that may go out now, with all that an attempt needs.
+
+    `referred_us` is when the business last spoke of the call, as far as `body` knows it; `created_us` since when it is owed.
+    """
+
+    delivery_id: int
+    endpoint_id: int
+    call_id: int
+    failures: int
+    message_id: str
+    body: bytes
+    referred_us: int | None
+    created_us: int
+
+
+class Settled(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An attempt, and what it did to its delivery. `due_us` is when the next one may be, where there is one.
+
+    `spent` tells whether a failure counts towards giving up: it does not while the endpoint is only being probed.
+    """
+
+    delivery_id: int
+    endpoint_id: int
+    call_id: int
+    referred_us: int | None
+    happening: Happening
+    spent: bool
+    due_us: int
+    began_us: int
+    duration_us: int
+    status: int | None
+    answer: bytes
+    error: str | None
+
+
+class Pause(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An endpoint is paused after so many failures in a row; `until_us` None: it is no longer."""
+
+    endpoint_id: int
+    failures: int
+    until_us: int | None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

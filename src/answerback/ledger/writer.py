@@ -1,4 +1,4 @@
-"""The process that writes the ledger: batches of bodies in, one transaction each, verdicts out.
+"""The process that writes the ledger: requests in, one transaction each, replies out.
 
 A process of its own, so that reading, folding and SQLite do not share Python's lock with the HTTP server. It lives as long
 as its socket: when the gateway ends, however it ends, this does too. Run by `process.WriterProcess`.
@@ -10,20 +10,12 @@ import socket
 import sys
 import traceback
 
-from answerback.errors import LedgerError
+from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.heap import settle_heap
-from answerback.ledger.frames import (
-    LENGTH_BYTES,
-    Reply,
-    decode_batch,
-    decode_opening,
-    encode_reply,
-    frame,
-    reply_to,
-)
+from answerback.ledger.frames import LENGTH_BYTES, decode_opening, encode_error, encode_result, frame
+from answerback.ledger.requests import decode_request
 from answerback.ledger.store import Ledger, Opening
 from answerback.numbers import mask_text
-from answerback.reading import understand
 
 
 def main() -> None:
@@ -38,7 +30,7 @@ def main() -> None:
         settle_heap()
         while (payload := _read_frame(incoming)) is not None:
             try:
-                gateway.sendall(frame(encode_reply(writer.write(payload))))
+                gateway.sendall(frame(writer.reply(payload)))
             except BrokenPipeError:
                 return
 
@@ -50,21 +42,16 @@ class _Writer:
         self._opening = opening
         self._ledger: Ledger | None = None
 
-    def write(self, payload: bytes) -> Reply:
+    def reply(self, payload: bytes) -> bytes:
         try:
             if self._ledger is None:
                 self._ledger = self._opening.open()
-            batch = decode_batch(payload)
-            if batch:
-                items = [understand(arrival) for arrival in batch]
-                return reply_to(items, self._ledger.record(items))
-            self._ledger.probe()
-            return Reply()
-        except LedgerError as error:
-            return Reply(problem=str(error))
-        except Exception as error:  # noqa: BLE001  # a fault of ours costs its batch, never the only writer
+            return encode_result(decode_request(payload).run(self._ledger))
+        except AnswerbackError as error:
+            return encode_error(error)
+        except Exception as error:  # noqa: BLE001  # a fault of ours costs its request, never the only writer
             print(mask_text(traceback.format_exc()), file=sys.stderr, flush=True)  # noqa: T201  # its only log
-            return Reply(problem=f"a fault in the program: {type(error).__name__}, see the log")
+            return encode_error(LedgerUnavailable(f"a fault in the program: {type(error).__name__}, see the log"))
 
 
 def _read_frame(incoming: io.BufferedReader) -> bytes | None:

@@ -1,0 +1,122 @@
+"""POST /v1/callbacks: outcomes that a platform hands in, one or many."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from answerback.api.parts import PROBLEMS, UNFIT
+from answerback.api.ports import Submission
+from answerback.config import DEFAULT_CHANNEL
+from answerback.errors import UnfitEndpoint
+from answerback.tencent.codes import Answered
+
+MOST_LINES = 10_000
+LARGEST_BYTES = 32 * 1024 * 1024
+
+_NDJSON = "ndjson"
+_STATUS_OF: dict[int, int] = {Answered.OK: 200, Answered.UNAVAILABLE: 503, Answered.TOO_LARGE: 413}
+_REFUSED = 400
+
+
+class LineView(BaseModel):
+    """What one line is answered, by the contract."""
+
+    line: int = Field(description="from 1 on")
+    result: int = Field(description="0: stored, or the same as one that is stored")
+    errmsg: str
+
+
+class SubmittedView(BaseModel):
+    """What became of many callbacks: one item per line that is not empty, in order."""
+
+    items: list[LineView]
+    accepted: int
+    refused: int = Field(description="no callbacks; they are in quarantine")
+    unavailable: int = Field(description="not known to be stored: hand these in again")
+
+
+class AnswerView(BaseModel):
+    """What a single callback is answered."""
+
+    result: int
+    errmsg: str
+
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+def routes(submission: Submission, channels: Sequence[str]) -> APIRouter:
+    """The route /v1/callbacks."""
+    router = APIRouter(tags=["callbacks"])
+
+    @router.post(
+        "/v1/callbacks",
+        summary="Hand in one callback as JSON, or up to 10,000 as NDJSON",
+        response_model=SubmittedView | AnswerView,
+        responses=PROBLEMS | UNFIT | {400: {"model": AnswerView}, 413: {"model": AnswerView}},
+        openapi_extra=_BODY,
+    )
+    async def submit(
+        request: Request,
+        channel: Annotated[str, Query(description="the channel that they came by")] = DEFAULT_CHANNEL,
+    ) -> JSONResponse:
+        if channel not in channels:
+            raise UnfitEndpoint("channel", f"there is no channel {channel}")
+        body = await _read(request)
+        if body is None:
+            return _answer(Answered.TOO_LARGE, f"the body is larger than {LARGEST_BYTES} bytes")
+        if _NDJSON not in request.headers.get("content-type", "") and _is_one(body):
+            (told,) = await submission.take(channel, [body])
+            return _answer(told.result, told.errmsg)
+        numbered = [(number, line) for number, line in enumerate(body.splitlines(), 1) if line.strip()]
+        if len(numbered) > MOST_LINES:
+            return _answer(Answered.TOO_LARGE, f"{len(numbered)} callbacks are more than {MOST_LINES}")
+        answers = await submission.take(channel, [line for _, line in numbered])
+        items = [
+            LineView(line=number, result=told.result, errmsg=told.errmsg)
+            for (number, _), told in zip(numbered, answers, strict=True)
+        ]
+        accepted = sum(item.result == Answered.OK for item in items)
+        unavailable = sum(item.result == Answered.UNAVAILABLE for item in items)
+        refused = len(items) - accepted - unavailable
+        view = SubmittedView(items=items, accepted=accepted, refused=refused, unavailable=unavailable)
+        return JSONResponse(view.model_dump())
+
+    return router
+
+
+async def _read(request: Request) -> bytes | None:
+    """The whole body, or None where it is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= LARGEST_BYTES:
+            parts.append(part)
+    return b"".join(parts) if size <= LARGEST_BYTES else None
+
+
+def _is_one(body: bytes) -> bool:
+    """Whether this is one JSON text, over however many lines, or one line of whatever it is."""
+    if len(body.split(b"\n", 1)) == 1 or not body.rstrip().count(b"\n"):
+        return True
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _answer(result: int, errmsg: str) -> JSONResponse:
+    return JSONResponse({"result": int(result), "errmsg": errmsg}, _STATUS_OF.get(result, _REFUSED))

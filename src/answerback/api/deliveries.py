@@ -1,0 +1,85 @@
+"""/v1/deliveries and /v1/replays: what was told to whom, and telling it again."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from answerback.api.parts import CONFLICT, NOT_FOUND, PROBLEMS, UNFIT, Channel, Cursor, Limit, utc
+from answerback.api.ports import Relay, Shelf
+from answerback.api.views import DeliveryView, DeliveryWithAttemptsView, Listing, ReplayView
+from answerback.errors import UnfitEndpoint
+from answerback.ledger.history import DeliveryFilter
+from answerback.ledger.query import CallFilter
+from answerback.model import Kind, Outcome, State
+
+
+class NewReplay(BaseModel):
+    """What is to be told again: either the dead deliveries of an endpoint, or everything about some calls."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    endpoint: str = Field(description="name or id", examples=["crm"])
+    dead: bool = Field(default=False, description="all its dead deliveries")
+    since: datetime | None = Field(None, description="calls first seen from then on; UTC where it names no zone")
+    until: datetime | None = Field(None, description="calls first seen before then")
+    outcome: Outcome | None = Field(None, description="only calls with this outcome")
+    kind: Kind | None = Field(None, description="only calls of this kind")
+    mobile: str | None = Field(None, description="only calls to this number, exactly as received")
+
+
+def routes(ledger: Shelf, relay: Relay) -> APIRouter:
+    """The routes below /v1/deliveries and /v1/replays."""
+    router = APIRouter(tags=["deliveries"])
+
+    @router.get("/v1/deliveries", summary="Deliveries, newest first", responses=PROBLEMS | NOT_FOUND | UNFIT)
+    def deliveries(
+        endpoint: Annotated[str | None, Query(description="name or id")] = None,
+        state: State | None = None,
+        callid: str | None = None,
+        channel: Channel = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Listing[DeliveryView]:
+        endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
+        wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
+        page = ledger.deliveries(wanted, cursor, limit)
+        return Listing(items=[DeliveryView.of(one) for one in page.items], next_cursor=page.next_cursor)
+
+    @router.get("/v1/deliveries/{id}", summary="One, with its attempts", responses=PROBLEMS | NOT_FOUND)
+    def delivery(id: int) -> DeliveryWithAttemptsView:
+        return DeliveryWithAttemptsView.with_attempts(*ledger.delivery(id))
+
+    @router.post(
+        "/v1/deliveries/{id}/retry",
+        status_code=202,
+        summary="Tell it again, now, whatever became of it",
+        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+    )
+    async def retry(id: int) -> DeliveryView:
+        await relay.replays.one(id)
+        return DeliveryView.of(ledger.delivery(id)[0])
+
+    @router.post(
+        "/v1/replays",
+        status_code=202,
+        summary="Tell many again, in the background",
+        responses=PROBLEMS | NOT_FOUND | CONFLICT | UNFIT,
+    )
+    async def replay(body: NewReplay) -> ReplayView:
+        endpoint = relay.endpoints.find(body.endpoint)
+        wanted = CallFilter(
+            since=utc(body.since), until=utc(body.until), outcome=body.outcome, kind=body.kind, mobile=body.mobile
+        )
+        if body.dead == (wanted != CallFilter()):
+            raise UnfitEndpoint("dead", "say either dead: true, or which calls: since, until, outcome, kind, mobile")
+        if body.dead:
+            return ReplayView.of(await relay.replays.dead(endpoint))
+        return ReplayView.of(await relay.replays.calls(endpoint, wanted))
+
+    @router.get("/v1/replays/{id}", summary="How far a replay is", responses=PROBLEMS | NOT_FOUND)
+    async def progress(id: int) -> ReplayView:
+        return ReplayView.of(relay.replays.find(id))
+
+    return router

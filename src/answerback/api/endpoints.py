@@ -1,0 +1,145 @@
+"""/v1/endpoints: who is told."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from answerback.api.parts import CONFLICT, NOT_FOUND, PROBLEMS, UNFIT
+from answerback.api.ports import Relay, Shelf
+from answerback.api.views import EndpointView, EndpointWithSecretView, Listing, TestView
+from answerback.config import EndpointSettings, unfit_endpoint_name
+from answerback.errors import UnfitEndpoint
+from answerback.ledger.history import Owed
+from answerback.model import Definition
+
+_CHANGEABLE = {name for name in EndpointSettings.model_fields if name != "secret"}
+
+
+class NewEndpoint(EndpointSettings):
+    """An endpoint that is to be."""
+
+    name: str | None = Field(None, description="made up where it is not given", examples=["crm"])
+
+
+class NewSecret(BaseModel):
+    """A secret that somebody brings along."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: str | None = Field(None, description="whsec_ and 24 to 64 bytes in base64; made where it is not given")
+
+
+def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
+    """The routes below /v1/endpoints; `{endpoint}` is a name or an id."""
+    router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
+    _add_reading(router, ledger)
+    _add_making(router, relay, channels)
+    _add_working(router, relay)
+    return router
+
+
+def _add_reading(router: APIRouter, ledger: Shelf) -> None:
+    @router.get("", summary="All endpoints, by name, with what they are owed", responses=PROBLEMS)
+    def endpoints() -> Listing[EndpointView]:
+        owed = ledger.owed()
+        return Listing(items=[EndpointView.of(one, owed.get(one.id, Owed())) for one in ledger.endpoints()])
+
+    @router.get("/{endpoint}", summary="One endpoint", responses=PROBLEMS | NOT_FOUND)
+    def endpoint(endpoint: str) -> EndpointView:
+        found = ledger.endpoint(endpoint)
+        return EndpointView.of(found, ledger.owed().get(found.id, Owed()))
+
+
+def _add_making(router: APIRouter, relay: Relay, channels: Sequence[str]) -> None:
+    def check_channel(channel: str) -> None:
+        if channel not in channels:
+            raise UnfitEndpoint("channel", f"there is no channel {channel}")
+
+    @router.post(
+        "",
+        status_code=201,
+        summary="Add an endpoint; the answer is the only one that shows its secret",
+        responses=PROBLEMS | CONFLICT | UNFIT,
+    )
+    async def add(body: NewEndpoint) -> EndpointWithSecretView:
+        if body.name is not None and (problem := unfit_endpoint_name(body.name)):
+            raise UnfitEndpoint("name", problem)
+        check_channel(body.channel)
+        secret = body.secret.get_secret_value() if body.secret else None
+        added = await relay.endpoints.add(
+            body.name, body.channel, body.definition(), enabled=body.enabled, secret=secret
+        )
+        return EndpointWithSecretView.with_secret(added, Owed())
+
+    @router.patch(
+        "/{endpoint}",
+        summary="Change some fields; when this is answered nothing goes by the old ones any more",
+        responses=PROBLEMS | NOT_FOUND | CONFLICT | UNFIT,
+    )
+    async def change(endpoint: str, body: Annotated[dict[str, Any], Body()]) -> EndpointView:
+        known = relay.endpoints.find(endpoint)
+        wanted = _merged(known.definition, known.channel, enabled=known.enabled, changes=body)
+        check_channel(wanted.channel)
+        changed = known
+        if wanted.channel != known.channel or wanted.definition() != known.definition:
+            changed = await relay.endpoints.change(endpoint, wanted.channel, wanted.definition())
+        if wanted.enabled != known.enabled:
+            changed = await relay.endpoints.switch(endpoint, on=wanted.enabled)
+        return EndpointView.of(changed, Owed())
+
+    @router.delete(
+        "/{endpoint}",
+        status_code=204,
+        summary="Remove it: it is owed nothing",
+        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+    )
+    async def remove(endpoint: str) -> None:
+        await relay.endpoints.remove(endpoint)
+
+
+def _add_working(router: APIRouter, relay: Relay) -> None:
+    @router.post("/{endpoint}/enable", summary="Switch it on", responses=PROBLEMS | NOT_FOUND | CONFLICT)
+    async def enable(endpoint: str) -> EndpointView:
+        return EndpointView.of(await relay.endpoints.switch(endpoint, on=True), Owed())
+
+    @router.post(
+        "/{endpoint}/disable",
+        summary="Switch it off: what it is owed waits",
+        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+    )
+    async def disable(endpoint: str) -> EndpointView:
+        return EndpointView.of(await relay.endpoints.switch(endpoint, on=False), Owed())
+
+    @router.post(
+        "/{endpoint}/rotate-secret",
+        summary="Give it a new secret; for 24 hours both sign",
+        responses=PROBLEMS | NOT_FOUND | CONFLICT | UNFIT,
+    )
+    async def rotate_secret(endpoint: str, body: NewSecret | None = None) -> EndpointWithSecretView:
+        rotated = await relay.endpoints.rotate_secret(endpoint, body.secret if body else None)
+        return EndpointWithSecretView.with_secret(rotated, Owed())
+
+    @router.post(
+        "/{endpoint}/test",
+        summary="Send it a callback about nobody's call, and tell what it answered",
+        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+    )
+    async def test(endpoint: str) -> TestView:
+        return TestView.of(await relay.endpoints.test(endpoint))
+
+
+def _merged(definition: Definition, channel: str, *, enabled: bool, changes: dict[str, Any]) -> EndpointSettings:
+    """The endpoint as it is, with `changes`. Raises UnfitEndpoint that names the field."""
+    if unknown := sorted(changes.keys() - _CHANGEABLE):
+        known = ", ".join(sorted(_CHANGEABLE))
+        remedy = "POST …/rotate-secret changes it" if unknown[0] == "secret" else f"expected some of {known}"
+        raise UnfitEndpoint(unknown[0], f"cannot be changed so: {remedy}")
+    now = {name: getattr(definition, name) for name in Definition.__struct_fields__}
+    try:
+        return EndpointSettings(**now | {"channel": channel, "enabled": enabled} | changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UnfitEndpoint(field, str(first["msg"]).removeprefix("Value error, ")) from error

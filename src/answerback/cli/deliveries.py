@@ -1,0 +1,156 @@
+"""`answerback deliveries`: what was told to whom, and telling it again."""
+
+import sys
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from answerback.api.views import DeliveryView, DeliveryWithAttemptsView, Listing
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table, spoken_errors
+from answerback.cli.remote import Gateway, Url
+from answerback.ledger.history import DeliveryFilter
+from answerback.ledger.query import LARGEST_PAGE
+from answerback.model import Kind, Outcome, State
+from answerback.service import reading
+
+app = typer.Typer(help="What was told to whom.", no_args_is_help=True)
+
+_POLL_S = 0.2
+_SHOWN_ANSWER = 60
+_COLOURS = {State.DELIVERED: "green", State.DEAD: "red"}
+
+Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
+
+
+@app.command("list")
+def list_deliveries(
+    endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only in this state.")] = None,
+    callid: Annotated[str | None, typer.Option(help="Only of this call.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the page before.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """List deliveries, newest first."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
+        wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
+        page = ledger.deliveries(wanted, cursor, limit)
+    views = [DeliveryView.of(one) for one in page.items]
+    if as_json:
+        print_json(Listing(items=views, next_cursor=page.next_cursor))
+        return
+    rows = [
+        (view.id, _time(view.created_at), view.endpoint, view.callid, view.type, _coloured(view.state), view.attempts)
+        for view in views
+    ]
+    columns = ("id", "since (UTC)", "endpoint", "callid", "type", "state", "attempts")
+    print_table(columns, rows, "no deliveries")
+    if page.next_cursor:
+        out.print(f"[dim]more: --cursor {page.next_cursor}[/]")
+
+
+@app.command("show")
+def show(
+    id: Annotated[str, typer.Argument(help="The delivery's id, or the webhook-id that the endpoint was sent.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Show one delivery and every attempt."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        view = DeliveryWithAttemptsView.with_attempts(*ledger.delivery(_id(id)))
+    if as_json:
+        print_json(view)
+        return
+    print_fields({name: _cell(value) for name, value in view if name != "tried"})
+    out.print()
+    rows = [
+        (
+            _time(one.began_at),
+            f"{one.duration_ms:.1f} ms",
+            one.status,
+            "[green]delivered[/]" if one.error is None else one.error.replace("[", "\\["),
+            one.answer[:_SHOWN_ANSWER].replace("\n", " ").replace("[", "\\["),
+        )
+        for one in view.tried
+    ]
+    print_table(("attempt (UTC)", "took", "status", "", "answer"), rows, "no attempts yet")
+
+
+@app.command("retry")
+def retry(
+    id: Annotated[str | None, typer.Argument(help="A delivery's id, or its webhook-id.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Tell this endpoint again: with --dead, or of which calls.")
+    ] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="All its dead deliveries.")] = False,
+    since: Annotated[datetime | None, Moment] = None,
+    until: Annotated[datetime | None, Moment] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, exactly as received.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Tell again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
+    if (id is None) == (endpoint is None):
+        fail("say what to tell again: a delivery's id, or --endpoint with --dead, --since, --until, …")
+    with spoken_errors():
+        gateway = Gateway(settings_from(config, data_dir=data_dir), url)
+        if id is not None:
+            told = gateway.ask("POST", "deliveries", str(_id(id)), "retry")
+        else:
+            given = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
+            wanted = {name: str(value) for name, value in given.items() if value is not None}
+            told = _follow(gateway, gateway.ask("POST", "replays", body={"endpoint": endpoint, "dead": dead, **wanted}))
+    if as_json:
+        print_json(told)
+    elif id is not None:
+        out.print(f"delivery {told['id']} to {told['endpoint']} is {told['state']}")
+    else:
+        out.print(f"{told['replayed']} deliveries to {told['endpoint']} go out again")
+
+
+def _follow(gateway: Gateway, replay: dict[str, Any]) -> dict[str, Any]:
+    """Show the progress of a replay to its end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
+        shown = progress.add_task(f"telling {replay['endpoint']} again", total=replay["total"])
+        while replay["stage"] == "running":
+            time.sleep(_POLL_S)
+            replay = gateway.ask("GET", "replays", str(replay["id"]))
+            progress.update(shown, completed=replay["examined"])
+    if replay["stage"] == "failed":
+        fail(f"stopped after {replay['examined']} of {replay['total']}: {replay['error']}")
+    return replay
+
+
+def _id(text: str) -> int:
+    """`17`, or the 17 of `dlv_17_9f86d081884c`."""
+    digits = text.split("_")[1] if text.startswith("dlv_") and text.count("_") > 1 else text
+    if not (digits.isascii() and digits.isdigit()):
+        fail(f"{text}: expected a delivery's id, as 17 or dlv_17_9f86d081884c")
+    return int(digits)
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _cell(value: Any) -> Any:
+    return f"{_time(value)} UTC" if isinstance(value, datetime) else value
+
+
+def _coloured(state: State) -> str:
+    colour = _COLOURS.get(state)
+    return f"[{colour}]{state}[/]" if colour else str(state)

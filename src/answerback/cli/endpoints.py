@@ -1,0 +1,171 @@
+"""`answerback endpoints`: who is told."""
+
+from typing import Annotated, Any
+
+import typer
+
+from answerback.api.views import EndpointView, Listing
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import AsJson, out, print_fields, print_json, print_table, spoken_errors
+from answerback.cli.remote import Gateway, Url
+from answerback.ledger.history import Owed
+from answerback.model import Format, Kind, Outcome
+from answerback.service import reading
+
+app = typer.Typer(help="The business URLs that are told of the calls.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The endpoint's name, or its id.")]
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it: small letters, digits, - and _.")],
+    endpoint_url: Annotated[str, typer.Argument(metavar="URL", help="Where to POST.")],
+    channel: Annotated[str | None, typer.Option(help="The channel whose calls it is told of.")] = None,
+    format: Annotated[
+        Format | None, typer.Option(help="tencent: the cloud's own callbacks; standard: signed webhooks.")
+    ] = None,
+    kind: Annotated[list[Kind] | None, typer.Option(help="Only callbacks of this kind; may be repeated.")] = None,
+    outcome: Annotated[
+        list[Outcome] | None, typer.Option(help="Only calls with this outcome; may be repeated.")
+    ] = None,
+    updates: Annotated[bool, typer.Option(help="Tell again when the reference of a call changes.")] = False,
+    timeout_s: Annotated[float | None, typer.Option("--timeout", help="Seconds for one attempt.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Most attempts at a time.")] = None,
+    secret: Annotated[str | None, typer.Option(help="whsec_…; made by itself where it is not given.")] = None,
+    client_cert: Annotated[str | None, typer.Option(help="PEM file on the gateway's machine, for mutual TLS.")] = None,
+    ca_file: Annotated[str | None, typer.Option(help="PEM file there, of the authorities to trust instead.")] = None,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Add it switched off.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Add an endpoint; its secret is shown this once."""
+    given = {
+        "name": name,
+        "url": endpoint_url,
+        "channel": channel,
+        "format": format,
+        "kinds": kind,
+        "outcomes": outcome,
+        "updates": updates,
+        "timeout_s": timeout_s,
+        "concurrency": concurrency,
+        "secret": secret,
+        "client_cert": client_cert,
+        "ca_file": ca_file,
+        "enabled": not disabled,
+    }
+    body = {field: value for field, value in given.items() if value is not None}
+    with spoken_errors():
+        added = Gateway(settings_from(config, data_dir=data_dir), url).ask("POST", "endpoints", body=body)
+    _show_changed(added, as_json=as_json)
+
+
+@app.command("list")
+def list_endpoints(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+    """List the endpoints and what they are owed."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        owed = ledger.owed()
+        views = [EndpointView.of(endpoint, owed.get(endpoint.id, Owed())) for endpoint in ledger.endpoints()]
+    if as_json:
+        print_json(Listing(items=views))
+        return
+    rows = [
+        (view.name, view.channel, view.format, _standing(view), view.pending + view.waiting, view.dead, view.url)
+        for view in views
+    ]
+    print_table(("name", "channel", "format", "", "pending", "dead", "URL"), rows, "no endpoints")
+
+
+@app.command("show")
+def show(name: Name, as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+    """Show one endpoint."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        endpoint = ledger.endpoint(name)
+        view = EndpointView.of(endpoint, ledger.owed().get(endpoint.id, Owed()))
+    if as_json:
+        print_json(view)
+    else:
+        print_fields({field: ", ".join(value) if isinstance(value, list) else value for field, value in view})
+
+
+@app.command("test")
+def try_out(
+    name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
+) -> None:
+    """Send it a callback about nobody's call; exit status 1 if it does not take it."""
+    with spoken_errors():
+        told = Gateway(settings_from(config, data_dir=data_dir), url).ask("POST", "endpoints", name, "test")
+    if as_json:
+        print_json(told)
+    elif told["delivered"]:
+        out.print(f"[green]delivered[/] in {told['duration_ms']:.1f} ms, answered {told['status']}")
+    else:
+        out.print(f"[red]not delivered[/] after {told['duration_ms']:.1f} ms: {told['error']}", soft_wrap=True)
+    if not told["delivered"]:
+        raise typer.Exit(1)
+
+
+@app.command("enable")
+def enable(
+    name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
+) -> None:
+    """Switch it on: what it is owed goes out."""
+    with spoken_errors():
+        changed = Gateway(settings_from(config, data_dir=data_dir), url).ask("POST", "endpoints", name, "enable")
+    _show_changed(changed, as_json=as_json)
+
+
+@app.command("disable")
+def disable(
+    name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
+) -> None:
+    """Switch it off: what it is owed waits."""
+    with spoken_errors():
+        changed = Gateway(settings_from(config, data_dir=data_dir), url).ask("POST", "endpoints", name, "disable")
+    _show_changed(changed, as_json=as_json)
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    name: Name,
+    secret: Annotated[str | None, typer.Option(help="whsec_…; made by itself where it is not given.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Give it a new secret, shown this once; for 24 hours the old one signs as well."""
+    body = {"secret": secret} if secret else {}
+    with spoken_errors():
+        gateway = Gateway(settings_from(config, data_dir=data_dir), url)
+        changed = gateway.ask("POST", "endpoints", name, "rotate-secret", body=body)
+    _show_changed(changed, as_json=as_json)
+
+
+@app.command("remove")
+def remove(name: Name, url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
+    """Remove it: it is owed nothing any more."""
+    with spoken_errors():
+        Gateway(settings_from(config, data_dir=data_dir), url).ask("DELETE", "endpoints", name)
+    out.print(f"endpoint {name} is removed")
+
+
+def _show_changed(endpoint: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(endpoint)
+        return
+    standing = "on" if endpoint["enabled"] else f"off ({endpoint['disabled_reason'] or 'by hand'})"
+    out.print(f"endpoint [bold]{endpoint['name']}[/] of channel {endpoint['channel']} is {standing}: {endpoint['url']}")
+    if "secret" in endpoint:
+        out.print(f"secret  {endpoint['secret']}  (shown this once)", soft_wrap=True)
+
+
+def _standing(view: EndpointView) -> str:
+    if not view.enabled:
+        return f"off: {view.disabled_reason or 'by hand'}"
+    if view.paused_until is not None:
+        return f"paused after {view.failures_in_a_row} failures"
+    return "on"

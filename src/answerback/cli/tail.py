@@ -1,0 +1,63 @@
+"""`answerback tail`: what happens, as it happens."""
+
+import time
+from functools import partial
+from typing import Annotated
+
+import msgspec
+import typer
+
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import FullNumbers, out, spoken_errors
+from answerback.ledger import Ledger
+from answerback.ledger.history import Happened, happened_since, last_happened
+from answerback.numbers import mask
+from answerback.service import reading
+
+_POLL_S = 0.2
+_AT_A_TIME = 500
+
+
+def tail(
+    channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only attempts at this endpoint.")] = None,
+    failures: Annotated[bool, typer.Option("--failures", help="Only attempts that failed.")] = False,
+    full_numbers: FullNumbers = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Show callbacks as they come in and attempts as they are made, until Ctrl-C. Numbers are masked."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        try:
+            _follow(ledger, channel, endpoint, failures=failures, full_numbers=full_numbers, as_json=as_json)
+        except KeyboardInterrupt:
+            raise typer.Exit from None
+
+
+def _follow(
+    ledger: Ledger, channel: str | None, endpoint: str | None, *, failures: bool, full_numbers: bool, as_json: bool
+) -> None:
+    place = ledger.read(last_happened)
+    while True:
+        news, place = ledger.read(partial(happened_since, place=place, limit=_AT_A_TIME))
+        for one in news:
+            wanted = channel in (None, one.channel) and endpoint in (None, one.endpoint)
+            if wanted and not (failures and one.error is None):
+                _show(one if full_numbers else msgspec.structs.replace(one, mobile=mask(one.mobile)), as_json=as_json)
+        if len(news) < _AT_A_TIME:
+            time.sleep(_POLL_S)
+
+
+def _show(one: Happened, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(one))
+        return
+    head = f"[dim]{one.at:%H:%M:%S}.{one.at.microsecond // 1000:03}[/] "
+    if one.callback is not None:
+        line = f"[cyan]callback[/]  {one.callback:8} {one.callid} {one.mobile}  {one.outcome}  ({one.channel})"
+    else:
+        took = f"{(one.duration_s or 0) * 1000:.1f} ms"
+        words = f"[green]delivered[/] {took}" if one.error is None else f"[red]failed[/] {one.error}".replace("\n", " ")
+        line = f"[magenta]delivery[/]  {one.delivery_id} {one.event} {one.callid} -> {one.endpoint}  {words}"
+    out.print(head + line, soft_wrap=True)

@@ -1,0 +1,56 @@
+"""Callbacks that a platform hands in by the API: they go the same way as those of the callback URL."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from answerback.errors import LedgerUnavailable
+from answerback.intake.app import NO_KIND
+from answerback.intake.committer import Committer
+from answerback.intake.meter import Meter
+from answerback.ledger import Verdict
+from answerback.model import Arrival
+from answerback.tencent.codes import Answered
+
+_AT_A_TIME = 256  # the callback URL finds room between them
+
+
+class Told(NamedTuple):
+    """The answer to one body, by the contract; `taken` is what the ledger did with it, None where it did nothing."""
+
+    result: int
+    errmsg: str
+    taken: str | None
+
+
+class Submission:
+    """The way in for bodies that do not come one by one."""
+
+    def __init__(self, committer: Committer, meter: Meter, max_body_bytes: int) -> None:
+        self._committer = committer
+        self._meter = meter
+        self._max_body_bytes = max_body_bytes
+
+    async def take(self, channel: str, bodies: Sequence[bytes]) -> list[Told]:
+        """Store each of `bodies` durably; what each is answered, in order."""
+        told: list[Told] = []
+        for start in range(0, len(bodies), _AT_A_TIME):
+            part = bodies[start : start + _AT_A_TIME]
+            told += await asyncio.gather(*[self._take(channel, body) for body in part])
+        return told
+
+    async def _take(self, channel: str, body: bytes) -> Told:
+        kind = None
+        if len(body) > self._max_body_bytes:
+            told = Told(Answered.TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes", None)
+        else:
+            try:
+                verdict: Verdict = await self._committer.submit(Arrival(channel, body, datetime.now(UTC)))
+            except LedgerUnavailable as error:
+                told = Told(Answered.UNAVAILABLE, f"not known to be stored, try again: {error}", None)
+            else:
+                kind = verdict.kind
+                told = Told(verdict.result, verdict.errmsg, verdict.taken.name.lower())
+        self._meter.answers[kind or NO_KIND, told.result] += 1
+        return told

@@ -1,0 +1,197 @@
+"""One attempt: a delivery POSTed to its endpoint, and what came back. A failure is a value, never an exception."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import structlog
+import yarl
+
+from answerback.model import Definition, Endpoint, Format
+from answerback.relay.guard import Guard, Network
+from answerback.relay.judging import judge
+from answerback.relay.signing import signature
+
+KEPT_BYTES = 2048
+"""So much of an answer is kept with its attempt."""
+
+_READ_BYTES = 65_536
+_KEEP_ALIVE_S = 30.0
+_LONGEST_RETRY_AFTER_S = 24 * 3600.0
+_US = 1_000_000
+
+log = structlog.get_logger("answerback.relay")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an attempt came to. `error` None: accepted. `retry_after_s`: how long the endpoint wants to be left alone."""
+
+    began_us: int
+    duration_us: int
+    status: int | None = None
+    answer: bytes = b""
+    error: str | None = None
+    gone: bool = False
+    retry_after_s: float | None = None
+
+
+class Courier:
+    """Carries deliveries, over connections that it keeps open. Make and `close` it inside the loop."""
+
+    def __init__(self, allow_networks: Sequence[Network] = ()) -> None:
+        self.guard = Guard(allow_networks, trusted=False)
+        self._sessions = {
+            trusted: aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    keepalive_timeout=_KEEP_ALIVE_S,
+                    socket_factory=(Guard(trusted=True) if trusted else self.guard).open_socket,
+                ),
+                auto_decompress=False,  # nobody's answer is worth a decompression bomb
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+            for trusted in (True, False)
+        }
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"answerback/{version('answerback')}",
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for session in self._sessions.values():
+            await session.close()
+
+    async def attempt(self, endpoint: Endpoint, message_id: str, body: bytes, *, again: bool = False) -> Outcome:
+        """POST `body` once. `again`: once more at once where a kept connection turns out to be closed."""
+        began_us, began_s = time.time_ns() // 1000, time.perf_counter()
+        try:
+            status, answer, headers = await self._post(endpoint, message_id, body)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if again and not isinstance(error, aiohttp.ClientConnectorError):
+                return await self.attempt(endpoint, message_id, body)
+            return _failed(began_us, began_s, _words(error, endpoint))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return _failed(began_us, began_s, _words(error, endpoint))
+        except Exception as error:  # a fault of ours must not end the work for an endpoint
+            log.exception("attempt_failed", endpoint=endpoint.name)
+            return _failed(began_us, began_s, f"a fault in the program: {type(error).__name__}, see the log")
+        judged = judge(endpoint.definition.format, status, answer, headers.get("Location"))
+        return Outcome(
+            began_us=began_us,
+            duration_us=_since_us(began_s),
+            status=status,
+            answer=answer[:KEPT_BYTES],
+            error=judged.error,
+            gone=judged.gone,
+            retry_after_s=None if judged.error is None else _retry_after_s(headers),
+        )
+
+    async def _post(self, endpoint: Endpoint, message_id: str, body: bytes) -> tuple[int, bytes, Mapping[str, str]]:
+        definition = endpoint.definition
+        headers = self._headers | {"webhook-id": message_id}
+        if definition.format is Format.STANDARD:
+            headers |= signature(endpoint, message_id, datetime.now(UTC), body)
+        async with self._sessions[endpoint.from_config].post(
+            _url(definition.url),
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=_timeout(definition.timeout_s),
+            ssl=trust(definition),
+        ) as response:
+            answer = await response.content.read(_READ_BYTES)
+            while len(answer) < _READ_BYTES and not response.content.at_eof():
+                answer += await response.content.read(_READ_BYTES - len(answer))
+            return response.status, answer, response.headers
+
+
+@lru_cache(maxsize=16_384)
+def _url(url: str) -> yarl.URL:
+    return yarl.URL(url)
+
+
+@lru_cache(maxsize=256)
+def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=timeout_s)
+
+
+def trust(definition: Definition) -> ssl.SSLContext | bool:
+    """How an endpoint is trusted, and how it can trust us; a renewed file is read again.
+
+    Raises OSError or ValueError where a file is not as it should be.
+    """
+    if definition.client_cert is None and definition.ca_file is None:
+        return True
+    files = (definition.client_cert, definition.ca_file)
+    return _context(*files, tuple(Path(file).stat().st_mtime_ns for file in files if file is not None))
+
+
+@lru_cache(maxsize=1024)
+def _context(client_cert: str | None, ca_file: str | None, _changed: tuple[int, ...]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    if client_cert is not None:
+        context.load_cert_chain(client_cert)
+    return context
+
+
+def _failed(began_us: int, began_s: float, words: str) -> Outcome:
+    return Outcome(began_us=began_us, duration_us=_since_us(began_s), error=words)
+
+
+def _since_us(began_s: float) -> int:
+    return round((time.perf_counter() - began_s) * _US)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """How long the answer asks us to wait: seconds, or a date."""
+    told = headers.get("Retry-After")
+    if told is None:
+        return None
+    try:
+        wait_s = float(told) if told.strip().isdigit() else parsedate_to_datetime(told).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wait_s, 0.0), _LONGEST_RETRY_AFTER_S)
+
+
+_WORDS: list[tuple[type[Exception], Callable[[Any, Endpoint], str]]] = [
+    (TimeoutError, lambda _, endpoint: f"no answer within {endpoint.definition.timeout_s:g} s"),
+    (aiohttp.ClientConnectorDNSError, lambda error, _: f"the name {error.host} was not found"),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        lambda error, _: f"the certificate is not trusted: {error.certificate_error}",
+    ),
+    (aiohttp.ClientConnectorSSLError, lambda error, _: f"no secure connection: {error.os_error}"),
+    (aiohttp.ClientConnectorError, lambda error, _: f"no connection: {error.os_error.strerror or error.os_error}"),
+    (aiohttp.ServerDisconnectedError, lambda *_: "the connection was closed before there was an answer"),
+    (aiohttp.ClientPayloadError, lambda *_: "the answer was cut off half-way"),
+    (aiohttp.ClientResponseError, lambda error, _: f"the answer is not HTTP: {error.message}"),
+]
+"""What went wrong, for somebody who has to do something about it: the first sort that fits."""
+
+
+def _words(error: Exception, endpoint: Endpoint) -> str:
+    for sort, words in _WORDS:
+        if isinstance(error, sort):
+            return words(error, endpoint)
+    return f"no answer: {str(error) or type(error).__name__}"
+
+
+async def addresses_of(host: str, port: int) -> list[str]:
+    """What a name means now; empty where it means nothing."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port)
+    except OSError:
+        return []
+    return [str(address[0]) for *_, address in found]

@@ -1,0 +1,399 @@
+"""Brings what is owed to the endpoints: at once, in order for each call, and none of them at the cost of another.
+
+Jobs come in three ways: pushed with the commit that wrote them, freed by the one before them, or loaded from the ledger
+when there was no room, when a retry is due, and at the start. A lane is what one endpoint has of them in memory.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+
+import structlog
+
+from answerback.deliveries import Happening
+from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.ledger import Job, Pause, Settled
+from answerback.ledger.requests import Abandon, Added, Backlog, Load, Request, Settle
+from answerback.model import Endpoint
+from answerback.relay.breaker import Breaker
+from answerback.relay.courier import Courier, Outcome
+from answerback.relay.deciding import Decision, Terms, decide
+from answerback.relay.lane import FEW_QUEUED, MOST_QUEUED, Lane
+from answerback.relay.meter import RelayMeter
+
+T = TypeVar("T")
+
+_SETTLE_EVERY_S = 0.004
+_MOST_UNSETTLED = 4096
+_SETTLED_AT_A_TIME = 512
+_AGAIN_S = 0.5
+_LOOK_EVERY_S = 1.0
+_GRACE_S = 1.0
+_ABANDONED_AT_A_TIME = 1000
+_ASKS_FOR_QUIET = (429, 503)
+_RESULTS = {Happening.ACCEPTED: "delivered", Happening.REFUSED: "failed", Happening.EXHAUSTED: "dead"}
+_US = 1_000_000
+
+log = structlog.get_logger("answerback.relay")
+
+
+class Book(Protocol):
+    """What the relay needs of the ledger's writer."""
+
+    def ask(self, request: Request[T]) -> Awaitable[T]:
+        """Have a request carried out, after those before it. Raises LedgerUnavailable, and the request's own errors."""
+
+
+class Dispatcher:
+    """All lanes, and what goes over them. Lives in one event loop."""
+
+    def __init__(self, book: Book, courier: Courier, meter: RelayMeter, terms: Terms) -> None:
+        self._book = book
+        self._courier = courier
+        self._meter = meter
+        self._terms = terms
+        self._lanes: dict[int, Lane] = {}
+        self._starved: OrderedDict[int, None] = OrderedDict()
+        self._under_way = 0
+        self._unsettled: list[Settled] = []
+        self._pauses: dict[int, Pause] = {}
+        self._settling: asyncio.Task[None] | None = None
+        self._last_id = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.on_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
+        """Called where an endpoint answers that it wants no more."""
+
+    # What is owed.
+
+    async def start(self, endpoints: Iterable[Endpoint]) -> None:
+        """Take up the work where it was left. Raises LedgerUnavailable."""
+        self._loop = asyncio.get_running_loop()
+        for endpoint in endpoints:
+            self.add(endpoint)
+        self._last_id, _ = await self._book.ask(Added(2**62))
+        for endpoint_id, due_us in (await self._book.ask(Backlog())).items():
+            lane = self._lanes.get(endpoint_id)
+            if lane is None:
+                self._spawn(self._abandon(endpoint_id))
+            else:
+                self._wake_at(lane, due_us / _US)
+        self._spawn(self._look())
+
+    async def stop(self, timeout_s: float) -> None:
+        """Begin nothing more, let the attempts under way come to their end, and keep what they came to."""
+        self._stopping = True
+        for task in list(self._tasks):
+            task.cancel()
+        for lane in self._lanes.values():
+            if lane.timer is not None:
+                lane.timer.cancel()
+        under_way = [attempt for lane in self._lanes.values() for attempt in lane.attempts]
+        deadline_s = self._loop.time() + timeout_s
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=timeout_s)
+            for attempt in late:
+                attempt.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1.0)
+        if self._settling is not None:
+            await asyncio.wait([self._settling], timeout=max(0.1, deadline_s - self._loop.time()))
+            self._settling.cancel()
+
+    def owed(self, jobs: Sequence[Job], behind: Iterable[int] = ()) -> None:
+        """Take jobs that may go out now, and note to whom there is more in the ledger."""
+        touched: dict[int, Lane] = {}
+        for job in jobs:
+            lane = self._lanes.get(job.endpoint_id)
+            if lane is None:
+                continue
+            self._last_id = max(self._last_id, job.delivery_id)
+            if lane.behind and len(lane.queue) >= FEW_QUEUED:
+                continue
+            if lane.offer((job,)):
+                touched[job.endpoint_id] = lane
+        for endpoint_id in behind:
+            if lane := self._lanes.get(endpoint_id):
+                lane.behind = True
+                touched[endpoint_id] = lane
+        for lane in touched.values():
+            self._pump(lane)
+
+    def lane(self, endpoint_id: int) -> Lane | None:
+        """The lane of an endpoint."""
+        return self._lanes.get(endpoint_id)
+
+    # The endpoints.
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Open a lane."""
+        until_s = None if endpoint.paused_until is None else endpoint.paused_until.timestamp()
+        terms = self._terms
+        breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s, endpoint.failures, until_s)
+        self._lanes[endpoint.id] = Lane(endpoint, breaker)
+        if breaker.open:
+            self._meter.paused[endpoint.name] = breaker.failures
+
+    async def hold(self, endpoint_id: int) -> None:
+        """Begin no attempt at an endpoint any more, and return when none is under way.
+
+        Attempts get a second to end, then they are cut short.
+        """
+        lane = self._lanes[endpoint_id]
+        lane.frozen = True
+        if lane.attempts:
+            _, late = await asyncio.wait(lane.attempts, timeout=_GRACE_S)
+            for attempt in late:
+                attempt.cancel()
+            if late:
+                await asyncio.wait(late)
+        lane.take_back()
+
+    def go_on(self, endpoint: Endpoint) -> None:
+        """Go on with an endpoint that was held, as it is now."""
+        lane = self._lanes[endpoint.id]
+        if endpoint != lane.endpoint:
+            terms = self._terms
+            lane.breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s)
+            lane.window, lane.quiet_until_s = 1, 0.0
+            self._meter.paused.pop(endpoint.name, None)
+        lane.endpoint, lane.frozen, lane.behind = endpoint, False, True
+        self._pump(lane)
+
+    def drop(self, endpoint: Endpoint) -> None:
+        """Close the lane of an endpoint that was removed."""
+        lane = self._lanes.pop(endpoint.id)
+        if lane.timer is not None:
+            lane.timer.cancel()
+        self._meter.forget(endpoint.name)
+        self._spawn(self._abandon(endpoint.id))
+
+    def look_again(self, endpoint_id: int) -> None:
+        """There may be more for an endpoint in the ledger."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None:
+            lane.behind = True
+            self._pump(lane)
+
+    def read_again(self, channel: str, call_id: int) -> None:
+        """The business spoke of a call: what is ready to go out does not know of it yet."""
+        for lane in self._lanes.values():
+            if lane.queue and lane.endpoint.channel == channel:
+                lane.take_back(call_id)
+                self._pump(lane)
+
+    # What goes out.
+
+    def _pump(self, lane: Lane) -> None:
+        """Begin as many attempts as there may be, and ask for more jobs before there are none."""
+        if self._stopping:
+            return
+        now_s = time.time()
+        until_s = lane.closed_until_s(now_s)
+        if until_s is not None:
+            if lane.queue or lane.behind:
+                self._wake_at(lane, until_s)
+            return
+        while lane.queue and lane.room > 0:
+            if self._under_way >= self._terms.max_connections or len(self._unsettled) >= _MOST_UNSETTLED:
+                self._starved[lane.endpoint.id] = None
+                return
+            attempt = self._loop.create_task(self._work(lane))
+            lane.attempts.add(attempt)
+            self._under_way += 1
+            attempt.add_done_callback(partial(self._ended, lane))
+        if lane.lacks:
+            lane.loading = True
+            self._spawn(self._load(lane))
+
+    async def _work(self, lane: Lane) -> None:
+        """Bring one job after the other, as long as this many may be under way."""
+        while lane.queue and lane.room >= 0 and len(self._unsettled) < _MOST_UNSETTLED and not self._stopping:
+            if lane.closed_until_s(time.time()) is not None:
+                return
+            job = lane.queue.popleft()
+            endpoint, probing = lane.endpoint, lane.breaker.open
+            try:
+                outcome = await self._courier.attempt(endpoint, job.message_id, job.body, again=lane.trusty)
+            except asyncio.CancelledError:
+                self._cut_short(lane, job)
+                raise
+            self._conclude(lane, job, outcome, probing=probing)
+            if lane.queue and lane.room > 0:
+                self._pump(lane)
+
+    def _ended(self, lane: Lane, attempt: asyncio.Task[None]) -> None:
+        lane.attempts.discard(attempt)
+        self._under_way -= 1
+        if not attempt.cancelled() and (error := attempt.exception()):
+            log.error("lane_failed", endpoint=lane.endpoint.name, exc_info=error)
+        self._pump(lane)
+        if self._starved:
+            self._feed()
+
+    def _feed(self) -> None:
+        """Let those begin that had to wait for others to end."""
+        for endpoint_id in list(self._starved):
+            if self._under_way >= self._terms.max_connections or len(self._unsettled) >= _MOST_UNSETTLED:
+                return
+            del self._starved[endpoint_id]
+            if lane := self._lanes.get(endpoint_id):
+                self._pump(lane)
+
+    def _conclude(self, lane: Lane, job: Job, outcome: Outcome, *, probing: bool) -> None:
+        """Note what an attempt means for the delivery and for its endpoint."""
+        now_s, name = time.time(), lane.endpoint.name
+        if outcome.error is None:
+            self._meter.lag_s.observe(now_s - job.created_us / _US)
+            if lane.succeeded():
+                self._closed(lane)
+        else:
+            self._trouble(lane, outcome, now_s)
+        probe_s = lane.breaker.paused_until_s or now_s if probing else None
+        decision = decide(outcome, job.failures, self._terms, now_s, probe_s)
+        self._settle(job, outcome, decision)
+        if decision.happening is Happening.REFUSED:
+            self._wake_at(lane, decision.due_s)
+        elif decision.happening is Happening.EXHAUSTED:
+            log.error("delivery_dead", endpoint=name, delivery=job.delivery_id, reason=outcome.error)
+        self._meter.attempted(name, _RESULTS[decision.happening], outcome.duration_us / _US)
+
+    def _trouble(self, lane: Lane, outcome: Outcome, now_s: float) -> None:
+        """Leave an endpoint alone that has failed too often, asks for it, or is gone."""
+        if lane.failed(now_s):
+            self._opened(lane)
+        if outcome.status in _ASKS_FOR_QUIET and outcome.retry_after_s is not None:
+            lane.quiet_until_s = now_s + outcome.retry_after_s
+        if outcome.gone and self.on_gone is not None and not lane.frozen:
+            lane.frozen = True
+            self._spawn(self.on_gone(lane.endpoint, outcome.error or ""))
+
+    def _cut_short(self, lane: Lane, job: Job) -> None:
+        """An attempt was ended by us: whether it arrived is not known, so it will be made again, and is not counted."""
+        now_s = time.time()
+        words = "cut short: the gateway stopped" if self._stopping else "cut short: the endpoint was changed"
+        outcome = Outcome(began_us=round(now_s * _US), duration_us=0, error=words)
+        self._settle(job, outcome, Decision(Happening.REFUSED, now_s, spent=False))
+        lane.behind = True
+
+    def _opened(self, lane: Lane) -> None:
+        name, breaker = lane.endpoint.name, lane.breaker
+        until_s = breaker.paused_until_s or 0.0
+        if name not in self._meter.paused:
+            log.error("endpoint_paused", endpoint=name, failures_in_a_row=breaker.failures)
+        self._meter.paused[name] = breaker.failures
+        self._pauses[lane.endpoint.id] = Pause(lane.endpoint.id, breaker.failures, round(until_s * _US))
+
+    def _closed(self, lane: Lane) -> None:
+        name = lane.endpoint.name
+        self._meter.paused.pop(name, None)
+        log.info("endpoint_resumed", endpoint=name)
+        self._pauses[lane.endpoint.id] = Pause(lane.endpoint.id, 0, None)
+
+    # What is kept.
+
+    def _settle(self, job: Job, outcome: Outcome, decision: Decision) -> None:
+        self._unsettled.append(
+            Settled(
+                job.delivery_id,
+                job.endpoint_id,
+                job.call_id,
+                job.referred_us,
+                decision.happening,
+                decision.spent,
+                round(decision.due_s * _US),
+                outcome.began_us,
+                outcome.duration_us,
+                outcome.status,
+                outcome.answer,
+                outcome.error,
+            )
+        )
+        if self._settling is None or self._settling.done():
+            self._settling = self._loop.create_task(self._write())
+
+    async def _write(self) -> None:
+        """Give what attempts came to to the ledger, together as they come; it is kept here until that has it."""
+        while self._unsettled:
+            if not self._stopping:
+                await asyncio.sleep(_SETTLE_EVERY_S)
+            batch, pauses = self._unsettled[:_SETTLED_AT_A_TIME], self._pauses
+            self._pauses = {}
+            try:
+                freed = await self._book.ask(Settle(batch, list(pauses.values())))
+            except LedgerUnavailable:
+                self._pauses = pauses | self._pauses
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            del self._unsettled[: len(batch)]
+            touched = {}
+            for settled in batch:
+                if lane := self._lanes.get(settled.endpoint_id):
+                    lane.held.discard(settled.delivery_id)
+                    if lane.behind:
+                        touched[settled.endpoint_id] = lane
+            self.owed(freed)
+            for lane in touched.values():
+                self._pump(lane)
+            if self._starved:
+                self._feed()
+
+    # What is read.
+
+    async def _load(self, lane: Lane) -> None:
+        """Read more of what is due at an endpoint."""
+        limit = MOST_QUEUED // 2 + len(lane.held)
+        lane.behind = False
+        try:
+            loaded = await self._book.ask(Load(lane.endpoint.id, limit))
+        except AnswerbackError:
+            lane.behind, lane.loading = True, False
+            self._wake_at(lane, time.time() + _AGAIN_S)
+            return
+        lane.loading = False
+        taken = lane.offer(loaded.jobs)
+        if len(loaded.jobs) == limit:
+            lane.behind = True
+        if loaded.next_due_us is not None:
+            self._wake_at(lane, loaded.next_due_us / _US)
+        if taken or (lane.behind and not lane.held):
+            self._pump(lane)
+
+    def _wake_at(self, lane: Lane, when_s: float) -> None:
+        """Look for due deliveries then, unless that is to happen before anyhow."""
+        if lane.timer is not None and lane.timer_s <= when_s:
+            return
+        if lane.timer is not None:
+            lane.timer.cancel()
+        lane.timer_s = when_s
+        lane.timer = self._loop.call_later(max(0.0, when_s - time.time()), self._wake, lane)
+
+    def _wake(self, lane: Lane) -> None:
+        lane.timer = None
+        lane.behind = True
+        self._pump(lane)
+
+    async def _look(self) -> None:
+        """See what other processes have written: the command line, or a second gateway on the same ledger."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            with contextlib.suppress(LedgerUnavailable):
+                last_id, concerned = await self._book.ask(Added(self._last_id))
+                self._last_id = max(self._last_id, last_id)
+                for endpoint_id in concerned:
+                    self.look_again(endpoint_id)
+
+    async def _abandon(self, endpoint_id: int) -> None:
+        """Give up what a removed endpoint was owed, a part at a time so that callbacks get in between."""
+        with contextlib.suppress(LedgerUnavailable):  # the next start goes on with it
+            while await self._book.ask(Abandon(endpoint_id, _ABANDONED_AT_A_TIME)) == _ABANDONED_AT_A_TIME:
+                pass
+
+    def _spawn(self, work: "Awaitable[None]") -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,209 @@
+"""The endpoints: made, changed, tried and removed. A change has taken effect when it is answered."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from answerback.errors import AnswerbackError, ConfigError, Conflict, NotFound, UnfitEndpoint
+from answerback.ledger.endpoints import Draft
+from answerback.ledger.requests import AddEndpoint, ChangeEndpoint, Endpoints, RemoveEndpoint
+from answerback.model import Definition, Endpoint
+from answerback.relay.courier import Courier, Outcome, addresses_of, trust
+from answerback.relay.dispatcher import Book, Dispatcher
+from answerback.relay.sample import sample_body
+from answerback.relay.signing import new_secret, unfit_secret
+
+BOTH_SIGN_FOR = timedelta(hours=24)
+OFF_IN_CONFIG = "off in the config file"
+
+_PORTS = {"http": 80, "https": 443}
+
+log = structlog.get_logger("answerback.relay")
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as the config file wants it; without `secret` it gets one of its own."""
+
+    channel: str
+    definition: Definition
+    enabled: bool
+    secret: str | None
+
+
+class Registry:
+    """All endpoints, by name."""
+
+    def __init__(self, book: Book, dispatcher: Dispatcher, courier: Courier) -> None:
+        self._book = book
+        self._dispatcher = dispatcher
+        self._courier = courier
+        self._by_name: dict[str, Endpoint] = {}
+        self._changing: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        dispatcher.on_gone = self._gone
+
+    async def start(self, wanted: Mapping[str, Wanted]) -> list[Endpoint]:
+        """Bring the ledger's endpoints in line with the config file; all of them. Raises ConfigError."""
+        known = {endpoint.name: endpoint for endpoint in await self._book.ask(Endpoints())}
+        for name, endpoint in known.items():
+            if endpoint.from_config and name not in wanted:
+                await self._book.ask(RemoveEndpoint(endpoint.id))
+        for name, one in wanted.items():
+            await self._bring_in_line(name, one, known.get(name))
+        endpoints = await self._book.ask(Endpoints())
+        self._by_name = {endpoint.name: endpoint for endpoint in endpoints}
+        return endpoints
+
+    async def _bring_in_line(self, name: str, wanted: Wanted, known: Endpoint | None) -> None:
+        secret = wanted.secret
+        try:
+            self._check(wanted.definition, secret)
+        except UnfitEndpoint as error:
+            raise ConfigError(f"endpoints.{name}.{error}") from error
+        if known is None:
+            draft = Draft(
+                name=name,
+                channel=wanted.channel,
+                definition=wanted.definition,
+                secret=secret or new_secret(),
+                from_config=True,
+            )
+            known = await self._book.ask(AddEndpoint(draft))
+        if not known.from_config:
+            raise ConfigError(
+                f"endpoints.{name}: there is one of that name that the config file did not make: remove it"
+            )
+        after = msgspec.structs.replace(known, channel=wanted.channel, definition=wanted.definition)
+        if secret is not None and secret != known.secret:
+            after = _with_secret(after, secret)
+        if not wanted.enabled:
+            after = msgspec.structs.replace(after, enabled=False, disabled_reason=OFF_IN_CONFIG)
+        elif after.definition != known.definition or known.disabled_reason == OFF_IN_CONFIG:
+            after = msgspec.structs.replace(after, enabled=True, disabled_reason=None)
+        if after != known:
+            await self._book.ask(ChangeEndpoint(after))
+
+    def find(self, name: str) -> Endpoint:
+        """One by its name, or by its id as digits. Raises NotFound."""
+        if name in self._by_name:
+            return self._by_name[name]
+        for endpoint in self._by_name.values():
+            if name == str(endpoint.id):
+                return endpoint
+        raise NotFound(f"no endpoint {name}")
+
+    async def add(
+        self, name: str | None, channel: str, definition: Definition, *, enabled: bool = True, secret: str | None = None
+    ) -> Endpoint:
+        """Add an endpoint. Raises UnfitEndpoint, and Conflict where the name is taken."""
+        self._check(definition, secret)
+        await self._check_address(definition.url)
+        draft = Draft(
+            name=name or f"endpoint-{token_hex(4)}",
+            channel=channel,
+            definition=definition,
+            secret=secret or new_secret(),
+            enabled=enabled,
+        )
+        endpoint = await self._book.ask(AddEndpoint(draft))
+        self._by_name[endpoint.name] = endpoint
+        self._dispatcher.add(endpoint)
+        log.info("endpoint_added", endpoint=endpoint.name, channel=channel)
+        return endpoint
+
+    async def change(self, name: str, channel: str | None, definition: Definition | None) -> Endpoint:
+        """Give an endpoint another definition, or move it to another channel. Raises NotFound, UnfitEndpoint, Conflict."""
+        endpoint = self.find(name)
+        if endpoint.from_config:
+            raise Conflict(f"endpoint {endpoint.name} is made by the config file: change it there")
+        if definition is not None:
+            self._check(definition, None)
+            await self._check_address(definition.url)
+        return await self._change(
+            endpoint, channel=channel or endpoint.channel, definition=definition or endpoint.definition
+        )
+
+    async def switch(self, name: str, *, on: bool, reason: str | None = None) -> Endpoint:
+        """Switch an endpoint on or off; what it is owed waits while it is off. Raises NotFound."""
+        endpoint = self.find(name)
+        return await self._change(endpoint, enabled=on, disabled_reason=None if on else reason or "by hand")
+
+    async def rotate_secret(self, name: str, secret: str | None = None) -> Endpoint:
+        """Give an endpoint a new secret; the old one signs as well for 24 hours. Raises NotFound, UnfitEndpoint."""
+        endpoint = self.find(name)
+        if secret is not None and (problem := unfit_secret(secret)):
+            raise UnfitEndpoint("secret", problem)
+        after = _with_secret(endpoint, secret or new_secret())
+        return await self._change(
+            endpoint, secret=after.secret, old_secret=after.old_secret, old_secret_until=after.old_secret_until
+        )
+
+    async def remove(self, name: str) -> None:
+        """Remove an endpoint; what it was owed is given up, and stays to be seen. Raises NotFound, Conflict."""
+        endpoint = self.find(name)
+        if endpoint.from_config:
+            raise Conflict(f"endpoint {endpoint.name} is made by the config file: remove it there")
+        async with self._changing[endpoint.id]:
+            await self._dispatcher.hold(endpoint.id)
+            try:
+                await self._book.ask(RemoveEndpoint(endpoint.id))
+            except AnswerbackError:
+                self._dispatcher.go_on(endpoint)
+                raise
+            del self._by_name[endpoint.name]
+            self._dispatcher.drop(endpoint)
+        log.info("endpoint_removed", endpoint=endpoint.name)
+
+    async def test(self, name: str) -> Outcome:
+        """Send an endpoint a callback about nobody's call, on or off, paused or not. Raises NotFound."""
+        endpoint, now = self.find(name), datetime.now(UTC)
+        body = sample_body(endpoint.definition.format, endpoint.channel, now)
+        return await self._courier.attempt(endpoint, f"test_{token_hex(12)}", body)
+
+    async def _change(self, endpoint: Endpoint, **changes: object) -> Endpoint:
+        """Hold the endpoint's deliveries, write the change, and go on: nothing goes by the old one any more."""
+        async with self._changing[endpoint.id]:
+            before = self.find(str(endpoint.id))
+            after = msgspec.structs.replace(before, **changes)
+            await self._dispatcher.hold(endpoint.id)
+            try:
+                changed = await self._book.ask(ChangeEndpoint(after))
+            except AnswerbackError:
+                self._dispatcher.go_on(before)
+                raise
+            self._by_name[changed.name] = changed
+            self._dispatcher.go_on(changed)
+        log.info("endpoint_changed", endpoint=endpoint.name, fields=sorted(changes))
+        return changed
+
+    async def _gone(self, endpoint: Endpoint, reason: str) -> None:
+        log.error("endpoint_gone", endpoint=endpoint.name, reason=reason)
+        await self.switch(endpoint.name, on=False, reason=reason)
+
+    @staticmethod
+    def _check(definition: Definition, secret: str | None) -> None:
+        """Refuse at once what could only fail later. Raises UnfitEndpoint that names the field."""
+        if secret is not None and (problem := unfit_secret(secret)):
+            raise UnfitEndpoint("secret", problem)
+        try:
+            trust(definition)
+        except (OSError, ValueError) as error:
+            field = "client_cert" if definition.client_cert else "ca_file"
+            raise UnfitEndpoint(field, f"cannot be used: {error}") from error
+
+    async def _check_address(self, url: str) -> None:
+        """Refuse an address that could never be connected to; a name that means nothing yet may mean something later."""
+        parts = urlsplit(url)
+        for address in await addresses_of(parts.hostname or "", parts.port or _PORTS[parts.scheme]):
+            if problem := self._courier.guard.refusal(address):
+                raise UnfitEndpoint("url", problem)
+
+
+def _with_secret(endpoint: Endpoint, secret: str) -> Endpoint:
+    until = datetime.now(UTC) + BOTH_SIGN_FOR
+    return msgspec.structs.replace(endpoint, secret=secret, old_secret=endpoint.secret, old_secret_until=until)

@@ -1,0 +1,113 @@
+"""Telling again, in the background and a part at a time, so that callbacks and other deliveries get in between."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+import structlog
+
+from answerback.errors import AnswerbackError, NotFound
+from answerback.ledger.query import CallFilter
+from answerback.ledger.replays import Chunk
+from answerback.ledger.requests import CountDead, ReplayCalls, ReplayDead, ReplayOne
+from answerback.model import Endpoint
+from answerback.relay.dispatcher import Book, Dispatcher
+
+_AT_A_TIME = 100
+_KEPT = 100
+
+log = structlog.get_logger("answerback.relay")
+
+
+class Stage(StrEnum):
+    """How far a replay is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Replay(msgspec.Struct, kw_only=True):
+    """A replay and its progress: of `total` deliveries or calls `examined` were looked at; `replayed` will be told again."""
+
+    id: int
+    endpoint: str
+    of: str
+    total: int
+    examined: int = 0
+    replayed: int = 0
+    stage: Stage = Stage.RUNNING
+    error: str | None = None
+    began_at: datetime
+
+
+class Replays:
+    """The replays since the start; what they have marked is in the ledger, should the gateway be stopped half-way."""
+
+    def __init__(self, book: Book, dispatcher: Dispatcher, count: Callable[[CallFilter], Awaitable[int]]) -> None:
+        self._book = book
+        self._dispatcher = dispatcher
+        self._count = count
+        self._ids = itertools.count(1)
+        self._known: dict[int, Replay] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def find(self, id_: int) -> Replay:
+        """One of them. Raises NotFound."""
+        if id_ not in self._known:
+            raise NotFound(f"no replay {id_} since the gateway was started")
+        return self._known[id_]
+
+    async def one(self, delivery_id: int) -> None:
+        """Tell one delivery again. Raises NotFound, Conflict."""
+        self._dispatcher.look_again(await self._book.ask(ReplayOne(delivery_id)))
+
+    async def dead(self, endpoint: Endpoint) -> Replay:
+        """Begin to tell all dead deliveries of an endpoint again."""
+        count, last_id = await self._book.ask(CountDead(endpoint.id))
+
+        def step(cursor: str | None) -> Awaitable[Chunk]:
+            return self._book.ask(ReplayDead(endpoint.id, cursor, last_id, _AT_A_TIME))
+
+        return self._begin(endpoint, "dead deliveries", count, step)
+
+    async def calls(self, endpoint: Endpoint, wanted: CallFilter) -> Replay:
+        """Begin to tell everything about the calls of the endpoint's channel again that match `wanted`."""
+        mine = msgspec.structs.replace(wanted, channel=endpoint.channel)
+
+        def step(cursor: str | None) -> Awaitable[Chunk]:
+            return self._book.ask(ReplayCalls(endpoint, mine, cursor, _AT_A_TIME))
+
+        return self._begin(endpoint, "calls", await self._count(mine), step)
+
+    def stop(self) -> None:
+        """End all of them."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _begin(self, endpoint: Endpoint, of: str, total: int, step: Callable[[str | None], Awaitable[Chunk]]) -> Replay:
+        replay = Replay(id=next(self._ids), endpoint=endpoint.name, of=of, total=total, began_at=datetime.now(UTC))
+        self._known[replay.id] = replay
+        self._known.pop(replay.id - _KEPT, None)
+        task = asyncio.get_running_loop().create_task(self._run(replay, endpoint.id, step))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return replay
+
+    async def _run(self, replay: Replay, endpoint_id: int, step: Callable[[str | None], Awaitable[Chunk]]) -> None:
+        cursor = None
+        try:
+            while replay.stage is Stage.RUNNING:
+                chunk = await step(cursor)
+                replay.examined += chunk.examined
+                replay.replayed += chunk.replayed
+                self._dispatcher.look_again(endpoint_id)
+                cursor = chunk.cursor
+                if cursor is None:
+                    replay.stage = Stage.DONE
+        except AnswerbackError as error:
+            replay.stage, replay.error = Stage.FAILED, str(error)
+        log.info("replayed", endpoint=replay.endpoint, of=replay.of, stage=replay.stage.value, count=replay.replayed)

@@ -1,0 +1,52 @@
+"""Secrets and signatures, by Standard Webhooks."""
+
+import base64
+import binascii
+import secrets
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from standardwebhooks import Webhook
+
+from answerback.model import Endpoint
+
+PREFIX = "whsec_"
+_NEW_BYTES = 32
+_SHORTEST_BYTES, _LONGEST_BYTES = 24, 64
+
+
+def new_secret() -> str:
+    """A fresh secret: `whsec_` and 32 bytes in base64."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
+
+
+def unfit_secret(secret: str) -> str | None:
+    """What is wrong with a secret that somebody brings along; None where it is fit.
+
+    Source: Standard Webhooks, "Signature scheme": 24 to 64 bytes, base64, behind `whsec_`.
+    """
+    try:
+        size = len(base64.b64decode(secret.removeprefix(PREFIX), validate=True))
+    except (binascii.Error, ValueError):
+        size = 0
+    if secret.startswith(PREFIX) and _SHORTEST_BYTES <= size <= _LONGEST_BYTES:
+        return None
+    return f"expected {PREFIX} and the base64 of {_SHORTEST_BYTES} to {_LONGEST_BYTES} bytes"
+
+
+def signature(endpoint: Endpoint, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """The three headers of a signed webhook; right after a rotation the old secret signs, too."""
+    text = body.decode()
+    signatures = [_signer(endpoint.secret).sign(message_id, at, text)]
+    if endpoint.old_secret is not None and endpoint.old_secret_until is not None and at < endpoint.old_secret_until:
+        signatures.append(_signer(endpoint.old_secret).sign(message_id, at, text))
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.astimezone(UTC).timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+@lru_cache(maxsize=4096)
+def _signer(secret: str) -> Webhook:
+    return Webhook(secret)

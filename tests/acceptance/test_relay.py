@@ -1,0 +1,537 @@
+"""What is owed to the business goes out: at once, in order for each call, whatever the receivers do."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from gateway import Gateway, code, failure, key_press, prompt
+from receivers.business import Business, relaying
+from receivers.process import Receive, Receiver, Taken, await_true
+
+HEALTHY = ("obeying", "slow", "flapping")
+UNHEALTHY = ("refusing", "down", "garbage", "redirecting", "closing")
+CALLS = 60
+
+
+def progress(callid: str) -> list[bytes]:
+    """What the cloud tells of one call: it was not answered, then answered after all, then a key was pressed."""
+    return [prompt(callid, result="1", accept_time="", fee=""), prompt(callid), key_press(callid, "7")]
+
+
+def first_arrivals(taken: Sequence[Taken]) -> dict[str, list[bytes]]:
+    """Callid -> its bodies in the order in which each came first, whether it was accepted then or not."""
+    bodies: defaultdict[str, list[bytes]] = defaultdict(list)
+    for one in taken:
+        raw = one.document["data"]["callback"]["raw"].encode() if "data" in one.document else one.body
+        if raw not in bodies[one.callid]:
+            bodies[one.callid].append(raw)
+    return dict(bodies)
+
+
+def seconds(attempt: dict[str, Any]) -> float:
+    """When an attempt began."""
+    return datetime.fromisoformat(attempt["began_at"]).timestamp()
+
+
+def end_s(attempt: dict[str, Any]) -> float:
+    """When an attempt ended."""
+    return seconds(attempt) + float(attempt["duration_ms"]) / 1000
+
+
+# Eight receivers at once.
+
+
+class Street(NamedTuple):
+    """Eight receivers of one channel, and when each body was sent to the gateway."""
+
+    business: Business
+    receivers: dict[str, Receiver]
+    sent_s: dict[bytes, float]
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    """Three good and five bad receivers on one gateway, after calls of three callbacks each have come in."""
+    home = tmp_path_factory.mktemp("street")
+    with ExitStack() as stack:
+        target = stack.enter_context(Receiver(home, "target"))
+        options: dict[str, dict[str, object]] = {
+            "obeying": {},
+            "slow": {"wait_s": 0.15},
+            "flapping": {"status": 503},
+            "refusing": {"status": 200},
+            "garbage": {},
+            "redirecting": {"status": 302, "location": target.url},
+            "closing": {},
+        }
+        receivers = {
+            name: stack.enter_context(Receiver(home, name, behaviour=name, **more)) for name, more in options.items()
+        }
+        down = receivers["down"] = Receiver(home, "down")
+        stack.callback(down.close)
+        settings = relaying(str([0.2] * 12), breaker_pauses_s="[0.3]")
+        gateway = stack.enter_context(Gateway(home / "data", settings=settings))
+        business = Business(gateway)
+        for number, (name, receiver) in enumerate(receivers.items()):
+            business.add(name, receiver.url, format=("standard", "tencent")[number % 2], concurrency=32)
+        sent_s = {}
+        for step in range(3):
+            for number in range(CALLS):
+                body = progress(f"call-{number}")[step]
+                sent_s[body] = time.time()
+                business.hears(body)
+                time.sleep(0.003)
+        yield Street(business, receivers | {"target": target}, sent_s)
+
+
+def test_an_obeying_receiver_is_told_at_once_whatever_the_others_do(street: Street) -> None:
+    """Beside slow, dead and mad ones, a good receiver has each callback milliseconds after it came in."""
+    taken = street.receivers["obeying"].await_taken(3 * CALLS)
+    assert len(taken) == 3 * CALLS
+    latencies_s = sorted(one.at_s - street.sent_s[one.document["data"]["callback"]["raw"].encode()] for one in taken)
+    assert statistics.median(latencies_s) < 0.1
+    assert latencies_s[int(0.95 * len(latencies_s))] < 0.5
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_each_receiver_that_takes_some_gets_everything_in_order(street: Street, name: str) -> None:
+    """The callbacks of a call come one after the other, also where the receiver is slow or fails half of the time."""
+    street.business.await_settled(name)
+    receiver = street.receivers[name]
+    assert first_arrivals(receiver.taken) == {f"call-{n}": progress(f"call-{n}") for n in range(CALLS)}
+    accepted = [one.id for one in receiver.taken if one.status == 200]
+    assert len(accepted) == len(set(accepted)) == 3 * CALLS
+    for callid in (f"call-{n}" for n in range(CALLS)):
+        mine = [one for one in receiver.taken if one.callid == callid]
+        ids = [one.id for one in mine]
+        assert ids == sorted(ids, key=ids.index), "a later delivery went out before the earlier one was accepted"
+
+
+@pytest.mark.parametrize("name", UNHEALTHY)
+def test_a_receiver_that_takes_nothing_is_paused_and_loses_nothing(street: Street, name: str) -> None:
+    """It is left alone after ten failures in a row, and what is not dead by then stays owed, in order."""
+    business = street.business
+    await_true(lambda: business.endpoint(name)["paused_until"], lambda: f"{name} was not paused")
+    assert business.endpoint(name)["failures_in_a_row"] >= 10
+    found = business.deliveries(name)
+    assert len(found) == 3 * CALLS
+    assert not [one for one in found if one["state"] == "delivered"]
+    by_call = defaultdict(list)
+    for one in found:
+        if one["state"] != "dead":
+            by_call[one["callid"]].append(one["state"])
+    assert all(states == ["pending"] + ["waiting"] * (len(states) - 1) for states in by_call.values())
+    assert all(one["attempts"] == 0 for one in found if one["state"] == "waiting")
+
+
+def test_a_redirect_is_not_followed(street: Street) -> None:
+    """The place that a receiver points to is told nothing."""
+    assert street.receivers["redirecting"].taken
+    assert street.receivers["target"].taken == []
+
+
+# What is kept of an attempt.
+
+
+def refused_with(answer: str, status: int = 200) -> dict[str, object]:
+    """The options of a receiver that answers so."""
+    return {"behaviour": "refusing", "status": status, "answer": answer}
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "status", "words"),
+    [
+        ("tencent", refused_with('{"result":7,"errmsg":"no such user"}'), 200, "answered result 7: no such user"),
+        ("tencent", refused_with("<html>"), 200, "answered 200, but "),
+        ("tencent", refused_with('{"errmsg":"OK"}'), 200, "answered 200, but "),
+        ("tencent", refused_with("sorry", 500), 500, "answered 500 Internal Server Error"),
+        (
+            "tencent",
+            refused_with('{"result":0,"errmsg":"OK"}', 500),
+            500,
+            "answered 500 Internal Server Error with result 0: OK",
+        ),
+        ("standard", refused_with("sorry", 503), 503, "answered 503 Service Unavailable"),
+        ("standard", {"behaviour": "garbage"}, None, "the answer is not HTTP"),
+        ("standard", {"behaviour": "closing"}, None, "the answer was cut off half-way"),
+        ("standard", {"behaviour": "hanging_up"}, None, "the connection was closed before there was an answer"),
+        ("standard", {"behaviour": "slow", "wait_s": 30}, None, "no answer within 0.5 s"),
+        (
+            "standard",
+            {"behaviour": "redirecting", "status": 307, "location": "http://elsewhere.example/"},
+            307,
+            "answered 307 Temporary Redirect to http://elsewhere.example/: redirects are not followed",
+        ),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_each_misbehaviour_is_kept_in_words(
+    business: Business,
+    receive: Receive,
+    callid: str,
+    form: str,
+    options: dict[str, object],
+    status: int | None,
+    words: str,
+) -> None:
+    """An attempt keeps when it was, how long it took, the status, the answer, and what was wrong in plain words."""
+    receiver = receive("bad", **options)
+    business.add("bad", receiver.url, format=form, timeout_s=0.5)
+    began_s = time.time()
+    business.hears(prompt(callid))
+    first = business.await_tried("bad", callid)[0]
+    assert first["error"].startswith(words)
+    assert first["status"] == status
+    if options["behaviour"] == "refusing":
+        assert first["answer"] == options["answer"]
+    assert abs(seconds(first) - began_s) < 5
+    if options["behaviour"] == "slow":
+        assert 450 < first["duration_ms"] < 3000
+    assert "Traceback" not in business.gateway.stderr
+
+
+def test_nobody_at_the_port_is_kept_in_words(business: Business, receive: Receive, callid: str) -> None:
+    """Where nothing listens, the attempt says that there was no connection."""
+    receiver = receive("down")
+    receiver.kill()
+    business.add("down", receiver.url)
+    business.hears(prompt(callid))
+    first = business.await_tried("down", callid)[0]
+    assert (first["status"], first["answer"], first["error"]) == (None, "", "no connection: Connection refused")
+
+
+def test_a_name_that_means_nothing_is_kept_in_words(business: Business, callid: str) -> None:
+    """An endpoint whose name is not found yet can be made; the attempt says what is wrong."""
+    business.add("nowhere", "http://nowhere.invalid/told")
+    business.hears(prompt(callid))
+    assert business.await_tried("nowhere", callid)[0]["error"] == "the name nowhere.invalid was not found"
+
+
+def test_of_a_long_answer_two_kib_are_kept(business: Business, receive: Receive, callid: str) -> None:
+    """However much a receiver answers, the attempt keeps its first 2,048 bytes."""
+    receiver = receive("chatty", behaviour="refusing", answer="x" * 100_000)
+    business.add("chatty", receiver.url)
+    business.hears(prompt(callid))
+    assert business.await_tried("chatty", callid)[0]["answer"] == "x" * 2048
+
+
+def test_a_success_is_kept_too(business: Business, receive: Receive, callid: str) -> None:
+    """The attempt that got through has status, answer and no error, and the delivery is settled with it."""
+    business.add("good", receive("good").url)
+    business.hears(prompt(callid))
+    done = business.await_state("good", callid, "delivered")
+    (attempt,) = done["tried"]
+    assert (attempt["status"], attempt["error"]) == (200, None)
+    assert attempt["answer"] == '{"result":0,"errmsg":"OK"}'
+    assert (done["attempts"], done["failures"], done["type"]) == (1, 0, "voice.call.answered")
+    assert done["settled_at"] >= done["created_at"]
+
+
+# Retries.
+
+
+def test_the_schedule_is_kept_to_and_then_it_is_dead(business: Business, receive: Receive, callid: str) -> None:
+    """Four attempts, with the configured pauses between them and the same id, then no more."""
+    receiver = receive("bad", behaviour="refusing")
+    business.add("bad", receiver.url)
+    business.hears(prompt(callid))
+    done = business.await_state("bad", callid, "dead")
+    assert (done["attempts"], done["failures"], len(done["tried"])) == (4, 4, 4)
+    for pause_s, (before, after) in zip((0.05, 0.1, 0.2), pairwise(done["tried"]), strict=True):
+        assert pause_s - 0.02 < seconds(after) - end_s(before) < pause_s + 1.0
+    assert {one.id for one in receiver.taken} == {done["message_id"]}
+    time.sleep(1)
+    assert len(receiver.taken) == 4
+
+
+def test_after_a_dead_one_the_next_of_the_call_goes_out(business: Business, receive: Receive, callid: str) -> None:
+    """A delivery that was given up does not hold back those behind it for ever."""
+    receiver = receive("late", behaviour="refusing", fail_first=4)
+    business.add("late", receiver.url)
+    business.hears(*progress(callid))
+    await_true(lambda: len(receiver.taken) == 6, lambda: f"{len(receiver.taken)} attempts")
+    business.await_settled("late")
+    assert [one["state"] for one in business.deliveries("late", callid=callid)] == ["dead", "delivered", "delivered"]
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_honoured(business: Business, receive: Receive, callid: str, form: str) -> None:
+    """An endpoint that asks for quiet is left alone for that long, also with other calls."""
+    until = datetime.now(UTC) + timedelta(seconds=3)
+    retry_after = "2" if form == "seconds" else format_datetime(until, usegmt=True)
+    receiver = receive("busy", behaviour="refusing", status=503, fail_first=1, retry_after=retry_after)
+    business.add("busy", receiver.url)
+    business.hears(prompt(callid))
+    (first,) = receiver.await_taken(1)
+    business.await_tried("busy", callid)
+    business.hears(prompt(f"other-{callid}"))
+    others = receiver.await_taken(3)[1:]
+    quiet_until_s = first.at_s + 2 if form == "seconds" else until.timestamp() - 1  # a date has no fractions
+    assert all(one.at_s > quiet_until_s - 0.1 for one in others)
+    assert {one.callid for one in others} == {callid, f"other-{callid}"}
+
+
+def test_retry_after_cannot_bring_an_attempt_forward(business: Business, receive: Receive, callid: str) -> None:
+    """The configured pause is the least: Retry-After: 0 does not undercut it."""
+    receiver = receive("eager", behaviour="refusing", status=500, retry_after="0")
+    business.add("eager", receiver.url)
+    business.hears(prompt(callid))
+    first, second = receiver.await_taken(2)[:2]
+    assert second.at_s - first.at_s > 0.045
+
+
+# The breaker.
+
+
+def test_a_failing_endpoint_is_paused_probed_and_resumed(tmp_path: Path) -> None:
+    """After so many failures in a row there are only probes, which cost nobody an attempt; then everything goes out."""
+    settings = relaying("[0.5, 0.5, 0.5]", breaker_failures="4", breaker_pauses_s="[0.3]")
+    calls = [f"call-{n}" for n in range(30)]
+    with Receiver(tmp_path, behaviour="refusing") as receiver, Gateway(tmp_path / "data", settings=settings) as gateway:
+        business = Business(gateway)
+        business.add("weak", receiver.url)
+        for callid in calls:
+            business.hears(prompt(callid), key_press(callid))
+        await_true(lambda: business.endpoint("weak")["paused_until"], lambda: "it was not paused")
+        began_s, before = time.monotonic(), len(receiver.taken)
+        time.sleep(2)
+        probes = len(receiver.taken) - before
+        assert 1 <= probes <= (time.monotonic() - began_s) / 0.3 + 2
+        assert sum(one["failures"] for one in business.deliveries("weak")) <= 4
+        assert not [one for one in business.deliveries("weak") if one["state"] == "dead"]
+        assert 'answerback_endpoint_paused{endpoint="default-weak"} 1.0' in gateway.get("/metrics").text
+        receiver.restart(behaviour="obeying")
+        business.await_settled("weak")
+        assert first_arrivals(receiver.taken) == {callid: [prompt(callid), key_press(callid)] for callid in calls}
+        accepted = [one.id for one in receiver.taken if one.status == 200]
+        assert len(accepted) == len(set(accepted)) == 2 * len(calls)
+        assert (business.endpoint("weak")["paused_until"], business.endpoint("weak")["failures_in_a_row"]) == (None, 0)
+        assert 'answerback_endpoint_paused{endpoint="default-weak"} 0.0' in gateway.get("/metrics").text
+
+
+def test_a_pause_outlives_a_restart(tmp_path: Path) -> None:
+    """A gateway that starts again does not run against an endpoint that it had paused."""
+    settings = relaying("[60]", breaker_failures="3", breaker_pauses_s="[60]")
+    gateway = Gateway(tmp_path / "data", settings=settings)
+    with Receiver(tmp_path, behaviour="refusing") as receiver:
+        with gateway.start():
+            business = Business(gateway)
+            business.add("weak", receiver.url)
+            business.hears(*[prompt(f"call-{n}") for n in range(10)])
+            await_true(lambda: business.endpoint("weak")["paused_until"], lambda: "it was not paused")
+            gateway.terminate()
+        before = len(receiver.taken)
+        assert before == 3
+        with gateway.start():
+            business.hears(prompt("one-more"))
+            time.sleep(1)
+            assert len(receiver.taken) == before
+            assert business.endpoint("weak")["paused_until"] is not None
+            assert business.owed("weak") == 11
+
+
+def test_an_endpoint_that_is_gone_is_switched_off(business: Business, receive: Receive, callid: str) -> None:
+    """410 switches a standard endpoint off, says why, and spends nothing of what waits; switched on, it all goes out."""
+    receiver = receive("gone", behaviour="refusing", status=410)
+    business.add("gone", receiver.url)
+    business.hears(*progress(callid))
+    await_true(lambda: not business.endpoint("gone")["enabled"], lambda: "it is still on")
+    assert "410" in business.endpoint("gone")["disabled_reason"]
+    business.hears(prompt(f"later-{callid}"))
+    time.sleep(0.7)
+    assert len(receiver.taken) == 1
+    assert [one["failures"] for one in business.deliveries("gone")] == [0] * 4
+    receiver.restart(behaviour="obeying")
+    business.switch("gone", on=True)
+    business.await_settled("gone")
+    assert [one["state"] for one in business.deliveries("gone")] == ["delivered"] * 4
+
+
+def test_gone_means_nothing_in_the_vendors_format(business: Business, receive: Receive, callid: str) -> None:
+    """The contract of `tencent` knows no 410: it is a failure like another."""
+    receiver = receive("gone", behaviour="refusing", status=410, fail_first=1)
+    business.add("gone", receiver.url, format="tencent")
+    business.hears(prompt(callid))
+    assert business.await_state("gone", callid, "delivered")["failures"] == 1
+    assert business.endpoint("gone")["enabled"]
+
+
+# Who is told what.
+
+
+def test_the_vendors_format_is_the_original_bytes(business: Business, receive: Receive, callid: str) -> None:
+    """`tencent` POSTs the very bytes that came in, as JSON, with the delivery's id beside them."""
+    receiver = receive()
+    business.add("crm", receiver.url, format="tencent")
+    bodies = [b"\xef\xbb\xbf \n" + key_press(callid) + b"\n", failure(callid, failure_reason="空号"), code(callid)]
+    business.hears(*bodies)
+    taken = receiver.await_taken(3)
+    assert [one.body for one in taken] == bodies
+    assert {(one.method, one.path, one.headers["content-type"]) for one in taken} == {
+        ("POST", "/told", "application/json")
+    }
+    assert [one.id for one in taken] == [one["message_id"] for one in business.deliveries("crm")]
+    assert "webhook-signature" not in taken[0].headers
+
+
+def test_a_webhook_holds_the_call_as_the_api_shows_it(business: Business, receive: Receive, callid: str) -> None:
+    """`standard` tells type, time, the whole call as of that callback, and the callback itself."""
+    receiver = receive()
+    business.add("crm", receiver.url)
+    business.hears(prompt(callid, mobile="13788888888"))
+    (taken,) = receiver.await_taken(1)
+    (callback,) = business.asks("GET", f"calls/{callid}/callbacks")["items"]
+    assert taken.document == {
+        "type": "voice.call.answered",
+        "timestamp": callback["received_at"],
+        "data": {"call": business.gateway.call(callid), "callback": callback},
+    }
+
+
+@pytest.mark.parametrize(
+    ("bodies", "types"),
+    [
+        ([prompt("{}")], ["answered"]),
+        ([prompt("{}", result="1")], ["unanswered"]),
+        ([prompt("{}", result="2")], ["failed"]),
+        ([failure("{}")], ["failed"]),
+        ([key_press("{}"), code("{}")], ["key_pressed", "answered"]),
+        ([failure("{}"), prompt("{}", result="2")], ["failed", "failed"]),
+        ([prompt("{}", result="1"), prompt("{}")], ["unanswered", "revised"]),
+        ([prompt("{}"), prompt("{}", result="1")], ["answered", "revised"]),
+        ([prompt("{}"), prompt("{}")], ["answered"]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value[0], str) else "",
+)
+def test_each_callback_has_its_type(
+    business: Business, receive: Receive, callid: str, bodies: list[bytes], types: list[str]
+) -> None:
+    """The outcome, a key press, a revision: the type says what a callback is to the business; a repeat is no news."""
+    receiver = receive()
+    business.add("crm", receiver.url)
+    business.hears(*[body.replace(b"{}", callid.encode()) for body in bodies], prompt("last"))
+    taken = receiver.await_taken(len(types) + 1)
+    assert [one.type for one in taken if one.callid == callid] == [f"voice.call.{type_}" for type_ in types]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"kinds": ["key"]}, ["key_pressed"]),
+        ({"kinds": ["code", "failure"]}, ["failed"]),
+        ({"outcomes": ["answered"]}, ["answered", "key_pressed"]),
+        ({"outcomes": ["unanswered", "failed"]}, ["failed"]),
+        ({"kinds": ["key"], "outcomes": ["failed"]}, []),
+        ({}, ["failed", "answered", "key_pressed"]),
+    ],
+    ids=str,
+)
+def test_an_endpoint_is_told_what_it_asked_for(
+    business: Business, receive: Receive, callid: str, wanted: dict[str, list[str]], told: list[str]
+) -> None:
+    """Filters by kind of the callback and by the call's outcome after it; what is filtered out is not owed."""
+    receiver, other = receive("some"), receive("all")
+    business.add("some", receiver.url, **wanted)
+    business.add("all", other.url)
+    business.hears(failure(callid), prompt(callid), key_press(callid))
+    other.await_taken(3)
+    business.await_settled("some")
+    assert [one.type for one in receiver.taken] == [f"voice.call.{type_}" for type_ in told]
+    assert len(business.deliveries("some")) == len(told)
+
+
+def test_channels_are_walls(tmp_path: Path) -> None:
+    """The same callid in two channels is two calls: each endpoint is told of its own channel's alone."""
+    tokens = {"alerts": "tok-alerts-3k5Jq0ZtV2", "codes": "tok-codes-9fW1xYbR7m"}
+    settings = {f"ANSWERBACK_CHANNELS__{name.upper()}__TOKEN": token for name, token in tokens.items()}
+    with (
+        Receiver(tmp_path, "alerts") as alerts,
+        Receiver(tmp_path, "codes") as codes,
+        Gateway(tmp_path / "data", settings=relaying() | settings) as gateway,
+    ):
+        one, other = (Business(gateway, name, token) for name, token in tokens.items())
+        one.add("crm", alerts.url)
+        other.add("crm", codes.url)
+        one.hears(prompt("same", mobile="13711111111"), key_press("same", "1"))
+        other.hears(code("same", result="1", mobile="13722222222"))
+        told = alerts.await_taken(2)
+        (told_other,) = codes.await_taken(1)
+        assert [item.call["channel"] for item in told] == ["alerts", "alerts"]
+        assert (told_other.call["channel"], told_other.call["mobile"]) == ("codes", "13722222222")
+        assert (told_other.call["keys"], told_other.call["outcome"]) == ([], "unanswered")
+        assert (len(alerts.taken), len(codes.taken)) == (2, 1)
+
+
+# When.
+
+
+def test_a_callback_goes_out_the_moment_it_is_stored(business: Business, receive: Receive) -> None:
+    """No polling: from the answered callback to the receiver it takes milliseconds."""
+    receiver = receive()
+    business.add("crm", receiver.url)
+    waits_s = []
+    for number in range(30):
+        business.hears(prompt(f"{business.channel}-{number}"))
+        answered_s = time.time()
+        waits_s.append(receiver.await_taken(number + 1)[-1].at_s - answered_s)
+        time.sleep(0.02)
+    assert statistics.median(waits_s) < 0.1
+
+
+def test_no_more_attempts_at_a_time_than_the_endpoint_wants(business: Business, receive: Receive) -> None:
+    """`concurrency` bounds what is under way at an endpoint, and is used."""
+    receiver = receive("slow", behaviour="slow", wait_s=0.2)
+    business.add("slow", receiver.url, concurrency=3)
+    business.hears(*[prompt(f"{business.channel}-{number}") for number in range(20)])
+    assert max(one.busy for one in receiver.await_taken(20)) == 3
+
+
+def test_callbacks_of_a_call_never_overtake_each_other(business: Business, receive: Receive, callid: str) -> None:
+    """One at a time for a call, however many connections there are: the next goes out after the one before was taken."""
+    receiver = receive("slow", behaviour="slow", wait_s=0.05)
+    business.add("slow", receiver.url, concurrency=16, format="tencent")
+    bodies = [key_press(callid, str(number)) for number in range(10)]
+    others = [prompt(f"{callid}-{number}") for number in range(20)]
+    for pair in zip(bodies, others[:10], others[10:], strict=True):
+        business.hears(*pair)
+    taken = [one for one in receiver.await_taken(30) if one.callid == callid]
+    assert [one.body for one in taken] == bodies
+    assert all(after.at_s - before.at_s > 0.045 for before, after in pairwise(taken))
+
+
+def test_an_attempt_under_way_is_finished_at_shutdown(tmp_path: Path) -> None:
+    """Asked to stop, the gateway waits for the answer and keeps it: nothing is told twice after the next start."""
+    gateway = Gateway(tmp_path / "data", settings=relaying())
+    with Receiver(tmp_path, behaviour="slow", wait_s=0.7) as receiver:
+        with gateway.start():
+            business = Business(gateway)
+            business.add("slow", receiver.url)
+            business.hears(prompt("call-1"), key_press("call-1"))
+            receiver.await_taken(1)
+            assert gateway.terminate() == 0
+        with gateway.start():
+            business.await_settled("slow")
+            assert [one.type for one in receiver.taken] == ["voice.call.answered", "voice.call.key_pressed"]
+
+
+def test_what_is_owed_goes_out_after_a_restart(tmp_path: Path) -> None:
+    """Callbacks that nobody could be told of are told by the next start, in order."""
+    gateway = Gateway(tmp_path / "data", settings=relaying("[0.3, 0.3, 0.3, 0.3, 60]"))
+    receiver = Receiver(tmp_path)
+    with gateway.start():
+        business = Business(gateway)
+        business.add("down", receiver.url)
+        for number in range(20):
+            business.hears(*progress(f"call-{number}"))
+        gateway.kill()
+    with receiver.start(), gateway.start():
+        business.await_settled("down")
+        assert first_arrivals(receiver.taken) == {f"call-{n}": progress(f"call-{n}") for n in range(20)}

@@ -1,0 +1,148 @@
+"""The signature of a webhook, checked by those who define it: the libraries of Standard Webhooks for Python and Node."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway import Gateway, failure, key_press, prompt
+from receivers.business import Business, relaying
+from receivers.process import Receiver, Taken
+from standardwebhooks import Webhook, WebhookVerificationError
+
+LIBRARY = "standardwebhooks@1.1.1"
+NODE = """
+const { Webhook } = require("standardwebhooks");
+const said = JSON.parse(require("fs").readFileSync(0, "utf8")).map(({ secret, body, headers }) => {
+  try {
+    return new Webhook(secret).verify(Buffer.from(body, "base64"), headers);
+  } catch (error) {
+    return error.constructor.name;
+  }
+});
+process.stdout.write(JSON.stringify(said));
+"""
+REFUSED = "WebhookVerificationError"
+_BODIES = [
+    prompt("call-1", mobile="13788888888"),
+    failure("call-2", failure_reason="空号 \u2028 \x7f 🛰"),
+    key_press("call-3", "#"),
+    b"\xef\xbb\xbf \r\n" + prompt('call-4 "quoted" \\ </script>'),
+]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Taken]]]:
+    """A secret and the webhooks that were signed by it."""
+    home = tmp_path_factory.mktemp("signed")
+    with Receiver(home) as receiver, Gateway(home / "data", settings=relaying()) as gateway:
+        business = Business(gateway)
+        secret: str = business.add("crm", receiver.url)["secret"]
+        business.hears(*_BODIES)
+        yield secret, receiver.await_taken(len(_BODIES))
+
+
+@pytest.fixture(scope="session")
+def node_modules(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the library for Node is: installed from npm once, and kept with pytest's cache."""
+    absent = [command for command in ("node", "npm") if shutil.which(command) is None]
+    if absent:
+        words = f"the signature is not verified in Node: {' and '.join(absent)} not found"
+        if os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(words)
+        pytest.skip(words)
+    cache = pytestconfig.cache
+    home = cache.mkdir(LIBRARY.replace("@", "-")) if cache is not None else tmp_path_factory.mktemp("node")
+    modules = home / "node_modules"
+    if not (modules / "standardwebhooks").exists():
+        options = ["--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(
+            ["npm", "install", "--prefix", home, *options, LIBRARY],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return modules
+
+
+def by_node(modules: Path, *cases: tuple[str, bytes, Mapping[str, str]]) -> list[Any]:
+    """What the library for Node reads of each webhook, or the name of its error."""
+    given = [
+        {"secret": secret, "body": base64.b64encode(body).decode(), "headers": dict(headers)}
+        for secret, body, headers in cases
+    ]
+    done = subprocess.run(
+        ["node", "-e", NODE],
+        env=os.environ | {"NODE_PATH": str(modules)},
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    said: list[Any] = json.loads(done.stdout)
+    return said
+
+
+def spoilt(one: Taken) -> dict[str, tuple[bytes, dict[str, str]]]:
+    """The same webhook with something that does not belong to it."""
+    old = str(int(time.time()) - 3600)
+    return {
+        "a tampered body": (one.body.replace(b'"answered"', b'"failed"'), one.headers),
+        "one byte more": (one.body + b" ", one.headers),
+        "another id": (one.body, one.headers | {"webhook-id": "dlv_1_000000000000"}),
+        "another time": (one.body, one.headers | {"webhook-timestamp": str(int(time.time()) + 1)}),
+        "too old": (one.body, one.headers | {"webhook-timestamp": old}),
+        "no signature": (one.body, one.headers | {"webhook-signature": ""}),
+    }
+
+
+def test_python_verifies_what_is_told(told: tuple[str, list[Taken]]) -> None:
+    """The library for Python takes each webhook and reads what was sent."""
+    secret, taken = told
+    for one in taken:
+        assert Webhook(secret).verify(one.body, one.headers) == one.document
+
+
+def test_python_refuses_what_was_not_told(told: tuple[str, list[Taken]]) -> None:
+    """With another body, id, time or secret there is no proof."""
+    secret, taken = told
+    for body, headers in spoilt(taken[0]).values():
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook("whsec_" + base64.b64encode(bytes(32)).decode()).verify(taken[0].body, taken[0].headers)
+
+
+def test_node_verifies_what_is_told(told: tuple[str, list[Taken]], node_modules: Path) -> None:
+    """The library for Node takes each webhook and reads what was sent."""
+    secret, taken = told
+    assert by_node(node_modules, *[(secret, one.body, one.headers) for one in taken]) == [one.document for one in taken]
+
+
+def test_node_refuses_what_was_not_told(told: tuple[str, list[Taken]], node_modules: Path) -> None:
+    """With another body, id, time or secret there is no proof."""
+    secret, taken = told
+    cases = [(secret, body, headers) for body, headers in spoilt(taken[0]).values()]
+    cases.append(("whsec_" + base64.b64encode(bytes(32)).decode(), taken[0].body, taken[0].headers))
+    assert by_node(node_modules, *cases) == [REFUSED] * len(cases)
+
+
+def test_each_attempt_is_signed_anew(business: Business, tmp_path: Path) -> None:
+    """An attempt much later is signed with its own time: a receiver that refuses old messages takes it."""
+    with Receiver(tmp_path, behaviour="refusing", fail_first=1, retry_after=2) as receiver:
+        secret = business.add("crm", receiver.url)["secret"]
+        business.hears(prompt(f"{business.channel}-1"))
+        first, second = receiver.await_taken(2)
+        assert first.headers["webhook-timestamp"] < second.headers["webhook-timestamp"]
+        for one in (first, second):
+            Webhook(secret).verify(one.body, one.headers)
+            assert abs(int(one.headers["webhook-timestamp"]) - one.at_s) < 2

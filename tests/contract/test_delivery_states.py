@@ -1,0 +1,459 @@
+"""A model of the outbox beside the real one: whatever happens in whatever order, both say the same.
+
+The model knows no rows and no indexes: a list of what is owed for each call and endpoint, in order.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from builders import AnyCallback, failure, key_press, received, status, unanswered
+from contract import telling
+from contract.backends import BACKENDS, OpenLedger
+from contract.telling import D, P, W, X, at, us
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from answerback.calls import fold
+from answerback.deliveries import LAW, Happening, event_of
+from answerback.errors import Conflict
+from answerback.ledger import Ledger
+from answerback.ledger.values import Job, Settled
+from answerback.model import Call, Endpoint, Event, Format, Kind, Outcome, Received, State
+
+T = TypeVar("T")
+
+CALLIDS = ("a", "b")
+LEGAL = {(before, after) for before, row in LAW.items() for after in row.values()}
+"""How the state of a delivery may differ before and after one thing happened."""
+
+DEFINITIONS: tuple[dict[str, Any], ...] = (
+    {"format": Format.STANDARD},
+    {"format": Format.STANDARD, "updates": True},
+    {"format": Format.STANDARD, "updates": True, "outcomes": (Outcome.ANSWERED, Outcome.FAILED)},
+    {"format": Format.TENCENT},
+    {"format": Format.TENCENT, "kinds": (Kind.KEY, Kind.FAILURE)},
+)
+ENDS = (
+    (Happening.ACCEPTED, True),
+    (Happening.REFUSED, True),
+    (Happening.REFUSED, False),
+    (Happening.EXHAUSTED, True),
+)
+"""How an attempt ends, and whether a failure counts."""
+
+End = tuple[Happening, bool]
+
+SAID: tuple[AnyCallback, ...] = (
+    status(),
+    unanswered(),
+    status(kind=Kind.CODE, fee_minutes=2),
+    *[key_press(key=key) for key in "1234567"],
+    failure(),
+    failure(code=5),
+)
+
+Pair = tuple[str, int]
+"""A callid and an endpoint's id."""
+
+
+class Debt:
+    """One delivery, as the model has it. `callback` is None for a word about the call."""
+
+    def __init__(self, pair: Pair, event: Event, callback: Received | None, state: State, due_us: int) -> None:
+        self.pair = pair
+        self.event = event
+        self.callback = callback
+        self.state = state
+        self.due_us = due_us
+        self.attempts = self.failures = self.id = 0
+
+
+class Outbox:
+    """What is owed, told without a store."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Call] = {}
+        self.referred: dict[str, int] = {}
+        self.debts: list[Debt] = []
+        self.by_pair: dict[Pair, list[Debt]] = defaultdict(list)
+        self.endpoints: dict[int, Endpoint] = {}
+        self.wanted: Counter[tuple[bytes, int]] = Counter()
+
+    def hear(self, item: Received) -> list[Debt]:
+        """A callback comes in."""
+        callid = item.callback.callid
+        before = self.calls.get(callid)
+        after = fold(before, item)
+        if after is before:
+            return []
+        self.calls[callid] = after
+        added = []
+        for to in sorted(self.endpoints.values(), key=lambda to: to.name):
+            if to.definition.wants(item.callback.kind, after.outcome):
+                self.wanted[item.identity, to.id] += 1
+                added.append(
+                    self.owe(
+                        (callid, to.id), event_of(before, after, item.callback), item, item.received_at.timestamp()
+                    )
+                )
+        return added
+
+    def owe(self, pair: Pair, event: Event, callback: Received | None, now_s: float) -> Debt:
+        """One more delivery, behind what is not at its end."""
+        state = W if self.unsettled(pair) else P
+        debt = Debt(pair, event, callback, state, round(now_s * 1e6))
+        self.debts.append(debt)
+        self.by_pair[pair].append(debt)
+        debt.id = len(self.debts)
+        return debt
+
+    def unsettled(self, pair: Pair) -> list[Debt]:
+        """What is not at its end, in order."""
+        return [debt for debt in self.by_pair[pair] if debt.state in {W, P}]
+
+    def free(self, pair: Pair, now_us: int) -> list[Debt]:
+        """The first that waits goes out where none is pending."""
+        open_ = self.unsettled(pair)
+        if not open_ or any(debt.state is P for debt in open_):
+            return []
+        open_[0].state, open_[0].due_us = P, now_us
+        return [open_[0]]
+
+    def again(self, debt: Debt, now_us: int) -> None:
+        """Told again: behind another one of its call, or at once."""
+        debt.failures, debt.due_us = 0, now_us
+        if debt.state is not P:
+            debt.state = W if self.unsettled(debt.pair) else P
+
+    def due(self, to: Endpoint, now_us: int) -> list[Debt]:
+        """What may go out to an endpoint now, in order."""
+        pending = [debt for debt in self.debts if debt.pair[1] == to.id and debt.state is P and debt.due_us <= now_us]
+        return sorted(pending, key=lambda debt: (debt.due_us, debt.id))
+
+
+class Deliveries(RuleBasedStateMachine):
+    """The real outbox and the model, under the same happenings; jobs in hand are attempts under way."""
+
+    def __init__(self, open_store: OpenLedger) -> None:
+        super().__init__()
+        self.open_store = open_store
+        self.ledger: Ledger = open_store()
+        self.model = Outbox()
+        self.hand: dict[int, Job] = {}
+        self.known: dict[int, tuple[State, str]] = {}
+        self.message_ids: dict[int, str] = {}
+        self.first_attempts: dict[Pair, list[int]] = defaultdict(list)
+        self.clock_s = 0
+        self.made = 0
+        for number in (1, 2, 3):
+            self.add_endpoint(number)
+
+    # What is asked of both
+
+    def now(self) -> int:
+        """Time passes with everything that happens."""
+        self.clock_s += 1
+        return self.clock_s
+
+    def in_hand(self, jobs: list[Job]) -> None:
+        """Attempts begin, each delivery's one at a time."""
+        for job in jobs:
+            assert job.delivery_id not in self.hand
+            self.check(job)
+            self.hand[job.delivery_id] = job
+
+    def check(self, job: Job) -> None:
+        """A job is what the model says of its delivery: id, failures, words and body."""
+        debt = self.model.debts[job.delivery_id - 1]
+        callid, endpoint_id = debt.pair
+        assert (job.endpoint_id, job.failures, debt.state) == (endpoint_id, debt.failures, P)
+        assert self.message_ids.setdefault(job.delivery_id, job.message_id) == job.message_id
+        assert job.referred_us == self.model.referred.get(callid)
+        if self.model.endpoints[endpoint_id].definition.format is Format.TENCENT:
+            assert debt.callback is not None
+            assert job.body == debt.callback.raw
+            return
+        body = json.loads(job.body)
+        assert body["type"] == f"voice.call.{debt.event}"
+        assert body["data"]["call"]["callid"] == callid
+        raw = None if debt.callback is None else debt.callback.raw.decode()
+        assert (body["data"]["callback"] or {"raw": None})["raw"] == raw
+
+    # What happens
+
+    def add_endpoint(self, number: int) -> None:
+        """Somebody else is to be told; of what comes from now on."""
+        self.made += 1
+        to = telling.endpoint(self.ledger, f"{'zyxw'[self.made % 4]}-{self.made}", **DEFINITIONS[number])
+        self.model.endpoints[to.id] = to
+
+    @rule(said=st.lists(st.tuples(st.sampled_from(CALLIDS), st.sampled_from(SAID)), min_size=1, max_size=4))
+    def callbacks_come_in(self, said: list[tuple[str, AnyCallback]]) -> None:
+        """News, repeats, revisions, key presses and failures, in one batch."""
+        now_s = self.now()
+        items = [received(msgspec.structs.replace(callback, callid=callid), after_s=now_s) for callid, callback in said]
+        added = [debt for item in items for debt in self.model.hear(item)]
+        jobs = self.ledger.take(items).jobs
+        expected = [debt.id for debt in added if debt.state is P and self.model.endpoints[debt.pair[1]].enabled]
+        assert [job.delivery_id for job in jobs] == expected
+        self.in_hand(jobs)
+
+    @precondition(lambda self: self.model.endpoints)
+    @rule(data=st.data(), limit=st.integers(1, 5))
+    def take_what_is_due(self, data: st.DataObject, limit: int) -> None:
+        """An endpoint that is on asks for more than it has in hand."""
+        to = self.one_of(data, [to for to in self.model.endpoints.values() if to.enabled])
+        if to is None:
+            return
+        now_s = self.now()
+        jobs = telling.load(self.ledger, to, at_s=now_s, limit=limit)
+        assert [job.delivery_id for job in jobs] == [debt.id for debt in self.model.due(to, us(now_s))[:limit]]
+        self.in_hand([job for job in jobs if job.delivery_id not in self.hand])
+
+    @precondition(lambda self: self.hand)
+    @rule()
+    def everything_is_accepted(self) -> None:
+        """All attempts under way end well, in one transaction."""
+        self.attempts_end(dict.fromkeys(self.hand, ENDS[0]), 0)
+
+    @precondition(lambda self: self.hand)
+    @rule(data=st.data(), end=st.sampled_from(ENDS), pause_s=st.sampled_from([0, 1, 5]))
+    def an_attempt_ends(self, data: st.DataObject, end: End, pause_s: int) -> None:
+        """One attempt ends, the others go on."""
+        self.attempts_end({data.draw(st.sampled_from(list(self.hand))): end}, pause_s)
+
+    @precondition(lambda self: self.hand)
+    @rule(data=st.data(), pause_s=st.sampled_from([0, 5]))
+    def some_attempts_end(self, data: st.DataObject, pause_s: int) -> None:
+        """Several end, each in its own way, in one transaction."""
+        ids = data.draw(st.lists(st.sampled_from(list(self.hand)), min_size=1, unique=True))
+        self.attempts_end({id_: data.draw(st.sampled_from(ENDS)) for id_ in ids}, pause_s)
+
+    def attempts_end(self, ends: dict[int, End], pause_s: int) -> None:
+        """Attempts end, each in its own way; what that lets go out."""
+        now_s = self.now()
+        settled = []
+        for id_, (happening, spent) in ends.items():
+            job = self.hand.pop(id_)
+            settled.append(telling.attempt(job, happening, spent=spent, due_s=now_s + pause_s, error="no"))
+            self.end_in_model(job, happening, spent=spent, due_us=us(now_s + pause_s))
+        ended = [one for one in settled if one.happening is not Happening.REFUSED]
+        expected = [debt for one in ended for debt in self.freed(one, us(now_s))]
+        accepted = [one for one in settled if one.happening is Happening.ACCEPTED]
+        expected += [debt for one in accepted for debt in self.followed_up(one, now_s)]
+        freed = telling.settle(self.ledger, *settled, at_s=now_s)
+        on = {to.id for to in self.model.endpoints.values() if to.enabled}
+        assert sorted(job.delivery_id for job in freed) == sorted(debt.id for debt in expected if debt.pair[1] in on)
+        self.in_hand(freed)
+
+    def end_in_model(self, job: Job, happening: Happening, *, spent: bool, due_us: int) -> None:
+        """An attempt is counted, and its delivery moved on."""
+        debt = self.model.debts[job.delivery_id - 1]
+        if not debt.attempts:
+            self.first_attempts[debt.pair].append(debt.id)
+        debt.attempts += 1
+        if happening is Happening.ACCEPTED:
+            debt.state = D
+        else:
+            debt.failures += spent
+            debt.due_us = due_us
+            if happening is Happening.EXHAUSTED and debt.state is P:
+                debt.state = X
+
+    def freed(self, one: Settled, now_us: int) -> list[Debt]:
+        """What the end of an attempt lets go out."""
+        return self.model.free(self.model.debts[one.delivery_id - 1].pair, now_us)
+
+    def followed_up(self, one: Settled, now_s: int) -> list[Debt]:
+        """An update, where the business spoke during the attempt and nothing more is to come."""
+        callid, endpoint_id = pair = self.model.debts[one.delivery_id - 1].pair
+        to = self.model.endpoints.get(endpoint_id)
+        unknown = self.model.referred.get(callid) not in {None, one.referred_us}
+        if to is None or not to.definition.updates or not unknown or self.model.unsettled(pair):
+            return []
+        return [self.model.owe(pair, Event.REVISED, None, at(now_s).timestamp())]
+
+    @rule(callid=st.sampled_from(CALLIDS), same=st.booleans())
+    def the_business_speaks(self, callid: str, *, same: bool) -> None:
+        """Of a call that is known or not; who was told without it, and wants to know, is told."""
+        now_s = self.now()
+        reference = "order-1" if same else f"order-{now_s}"
+        before = self.model.calls.get(callid)
+        jobs = telling.refer(self.ledger, callid, reference=reference, at_s=now_s).jobs
+        if before is None:
+            before = Call(channel="default", callid=callid, kind=None, first_seen_at=at(now_s), updated_at=at(now_s))
+        elif before.reference == reference:
+            assert jobs == []
+            return
+        self.model.calls[callid] = msgspec.structs.replace(before, reference=reference)
+        self.model.referred[callid] = us(now_s)
+        added = []
+        for to in sorted(self.model.endpoints.values(), key=lambda to: to.name):
+            told = any(debt.state is D for debt in self.model.by_pair[callid, to.id])
+            if to.definition.updates and told and not self.model.unsettled((callid, to.id)):
+                added.append(self.model.owe((callid, to.id), Event.REVISED, None, at(now_s).timestamp()))
+        on = [debt.id for debt in added if self.model.endpoints[debt.pair[1]].enabled]
+        assert [job.delivery_id for job in jobs] == on
+        self.in_hand(jobs)
+
+    @precondition(lambda self: self.model.debts)
+    @rule(data=st.data())
+    def replay_one(self, data: st.DataObject) -> None:
+        """One delivery of an endpoint that is there, whatever its state, is to be told again."""
+        debt = self.one_of(data, [debt for debt in self.model.debts if debt.pair[1] in self.model.endpoints])
+        if debt is None:
+            return
+        now_s = self.now()
+        if debt.state is W:
+            with pytest.raises(Conflict):
+                telling.replay_one(self.ledger, debt.id, at_s=now_s)
+            return
+        assert telling.replay_one(self.ledger, debt.id, at_s=now_s) == debt.pair[1]
+        self.model.again(debt, us(now_s))
+
+    def replay_the_dead(self, data: st.DataObject, limit: int) -> None:
+        """All dead of an endpoint are to be told again, in parts."""
+        to = self.one_of(data, list(self.model.endpoints.values()))
+        if to is None:
+            return
+        now_s = self.now()
+        dead = [debt for debt in self.model.debts if debt.pair[1] == to.id and debt.state is X]
+        count, until_id = telling.dead_of(self.ledger, to)
+        assert (count, until_id) == (len(dead), max((debt.id for debt in dead), default=0))
+        replayed, cursor = 0, None
+        while True:
+            chunk = telling.replay_dead(self.ledger, to, cursor=cursor, until_id=until_id, at_s=now_s, limit=limit)
+            replayed, cursor = replayed + chunk.replayed, chunk.cursor
+            if cursor is None:
+                break
+        assert replayed == len(dead)
+        for debt in dead:
+            self.model.again(debt, us(now_s))
+
+    @rule(data=st.data(), deed=st.sampled_from(["switch", "switch", "remove", "replace", "power cut", "replay"]))
+    def the_operator_is_at_work(self, data: st.DataObject, deed: str) -> None:
+        """What happens less often."""
+        if deed == "switch":
+            self.switch(data)
+        elif deed == "remove" and len(self.model.endpoints) > 2:
+            self.remove_endpoint(data, data.draw(st.sampled_from([1, 100])))
+        elif deed == "replace" and len(self.model.endpoints) < 4:
+            self.add_endpoint(data.draw(st.sampled_from(range(len(DEFINITIONS)))))
+        elif deed == "replay":
+            self.replay_the_dead(data, data.draw(st.sampled_from([1, 2, 100])))
+        elif deed == "power cut":
+            self.the_power_goes()
+
+    def switch(self, data: st.DataObject) -> None:
+        """An endpoint is switched off, or the one that is off is switched on."""
+        off = [to for to in self.model.endpoints.values() if not to.enabled]
+        to = self.one_of(data, off or list(self.model.endpoints.values()))
+        if to is not None:
+            changed = msgspec.structs.replace(to, enabled=not to.enabled)
+            self.model.endpoints[to.id] = telling.change(self.ledger, changed)
+
+    def remove_endpoint(self, data: st.DataObject, limit: int) -> None:
+        """An endpoint goes, and what it was owed is given up; attempts may be under way."""
+        to = data.draw(st.sampled_from(list(self.model.endpoints.values())))
+        del self.model.endpoints[to.id]
+        telling.remove(self.ledger, to)
+        while telling.abandon(self.ledger, to, limit):
+            pass
+        for debt in self.model.debts:
+            if debt.pair[1] == to.id and debt.state in {W, P}:
+                debt.state = X
+
+    def the_power_goes(self) -> None:
+        """Attempts under way are forgotten; what is in the ledger is there."""
+        self.ledger.close()
+        self.ledger = self.open_store()
+        self.hand.clear()
+
+    def one_of(self, data: st.DataObject, things: list[T]) -> T | None:
+        """Any of them, if there is one."""
+        return data.draw(st.sampled_from(things)) if things else None
+
+    # What holds
+
+    @invariant()
+    def the_ledger_says_what_the_model_says(self) -> None:
+        """Each delivery: whose, of what, its event, state, counts and due time; and none besides."""
+        rows = telling.owed(self.ledger)
+        assert [(row.callid, row.endpoint_id, row.event, row.state, row.attempts, row.failures) for row in rows] == [
+            (*debt.pair, debt.event, debt.state, debt.attempts, debt.failures) for debt in self.model.debts
+        ]
+        assert [row.id for row in rows] == [debt.id for debt in self.model.debts]
+        pending = [
+            (row.due_us, debt.due_us) for row, debt in zip(rows, self.model.debts, strict=True) if row.state is P
+        ]
+        assert all(due_us == expected for due_us, expected in pending)
+        assert len(telling.tried(self.ledger)) == sum(debt.attempts for debt in self.model.debts)
+
+    @invariant()
+    def only_what_the_law_allows_has_happened(self) -> None:
+        """No delivery vanishes, changes its tag, or changes its state as the law does not say."""
+        rows = {row.id: row for row in telling.owed(self.ledger)}
+        for id_, (before, tag) in self.known.items():
+            assert rows[id_].tag == tag
+            assert rows[id_].state is before or (before, rows[id_].state) in LEGAL
+        self.known = {id_: (row.state, row.tag) for id_, row in rows.items()}
+
+    @invariant()
+    def at_most_one_of_a_call_is_pending_at_an_endpoint(self) -> None:
+        """And where one waits, there is one that it waits for."""
+        rows = telling.owed(self.ledger)
+        pending = Counter((row.callid, row.endpoint_id) for row in rows if row.state is P)
+        waiting = {(row.callid, row.endpoint_id) for row in rows if row.state is W}
+        assert all(count == 1 for count in pending.values())
+        assert waiting <= set(pending)
+
+    @invariant()
+    def each_callback_is_owed_once_to_each_who_wants_it(self) -> None:
+        """Whoever wanted it at the time has exactly one delivery of it."""
+        identities = {
+            entry.id: entry.identity for callid in self.model.calls for entry in self.ledger.callbacks(callid)
+        }
+        owed = Counter(
+            (identities[row.callback_id], row.endpoint_id)
+            for row in telling.owed(self.ledger)
+            if row.callback_id is not None
+        )
+        assert owed == self.model.wanted
+        assert set(owed.values()) <= {1}
+
+    @invariant()
+    def first_attempts_keep_the_order_of_the_call(self) -> None:
+        """At one endpoint the callbacks of a call are first told in the order in which they came."""
+        assert all(ids == sorted(ids) for ids in self.first_attempts.values())
+
+    def teardown(self) -> None:
+        """Nothing owed is lost: once all endpoints are on and take everything, nothing is left to tell."""
+        try:
+            for to in self.model.endpoints.values():
+                telling.change(self.ledger, msgspec.structs.replace(to, enabled=True))
+            for to in self.model.endpoints.values():
+                telling.accept_everything(self.ledger, to)
+                assert set(telling.states(self.ledger, to)) <= {D, X}
+                known_before = {id_ for id_, (state, _) in self.known.items() if state in {W, P}}
+                left = {row.id for row in telling.owed(self.ledger, to) if row.state is X}
+                assert not left & known_before
+        finally:
+            self.ledger.close()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_deliveries_go_by_the_law(backend: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever happens in whatever order, the outbox is what the model says, and nothing owed is lost."""
+
+    def machine() -> RuleBasedStateMachine:
+        directory: Path = tmp_path_factory.mktemp("ledger", numbered=True)
+        return Deliveries(BACKENDS[backend](directory))
+
+    run: Callable[..., None] = run_state_machine_as_test
+    run(machine, settings=settings(max_examples=40, stateful_step_count=40))

@@ -1,0 +1,206 @@
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from builders import NOON, received, status
+from contract.backends import OpenLedger
+from contract.telling import URL, at, change, endpoint, known, load, owed, remove, us
+
+from answerback.errors import Conflict, NotFound
+from answerback.ledger import Ledger, endpoints
+from answerback.ledger.endpoints import Draft
+from answerback.ledger.requests import AddEndpoint, ChangeEndpoint, Endpoints, RemoveEndpoint
+from answerback.model import Definition, Endpoint, Format, Kind, Outcome
+
+DEFINITION = Definition(
+    url="https://crm.example/voice?a=1&b=号",
+    format=Format.TENCENT,
+    kinds=(Kind.KEY, Kind.PROMPT),
+    outcomes=(Outcome.FAILED,),
+    updates=True,
+    timeout_s=2.5,
+    concurrency=3,
+    client_cert="/etc/answerback/client.pem",
+    ca_file="/etc/answerback/ca.pem",
+)
+
+
+def find(ledger: Ledger, name: str) -> Endpoint:
+    """One endpoint by its name or id."""
+    return ledger.write(lambda c, _: endpoints.find_endpoint(c, name))
+
+
+def revision(ledger: Ledger) -> int:
+    """The number that rises with every change."""
+    return ledger.read(endpoints.revision)
+
+
+def test_an_endpoint_comes_back_as_it_was_added(reopen: OpenLedger) -> None:
+    """Every field of the draft, the time, and what a new endpoint has none of; and it outlasts the process."""
+    ledger = reopen()
+    now = NOON.replace(microsecond=123457)
+    draft = Draft(
+        name="crm", channel="alerts", definition=DEFINITION, secret="whsec_x", enabled=False, from_config=True
+    )
+    added = ledger.write(lambda c, _: endpoints.add(c, draft, now))
+    assert added == Endpoint(
+        id=added.id,
+        name="crm",
+        channel="alerts",
+        definition=DEFINITION,
+        enabled=False,
+        disabled_reason=None,
+        secret="whsec_x",
+        old_secret=None,
+        old_secret_until=None,
+        from_config=True,
+        created_at=now,
+        changed_at=now,
+        failures=0,
+        paused_until=None,
+    )
+    for other in (ledger, reopen()):
+        assert known(other) == [added]
+        assert find(other, "crm") == find(other, str(added.id)) == added
+
+
+def test_what_an_endpoint_does_not_say_is_as_usual(ledger: Ledger) -> None:
+    """Only the URL must be said."""
+    assert endpoint(ledger).definition == Definition(url=URL)
+
+
+def test_endpoints_are_listed_by_name(ledger: Ledger) -> None:
+    """All of them, whatever their channel, in order of their names."""
+    assert known(ledger) == []
+    made = {name: endpoint(ledger, name, channel=f"of-{name}") for name in ("zeta", "a", "crm")}
+    assert known(ledger) == [made["a"], made["crm"], made["zeta"]]
+    assert len({one.id for one in made.values()}) == 3
+
+
+@pytest.mark.parametrize("name", ["other", "CRM", "", "0", "-1", "99", "9" * 18, "9" * 19, "9" * 200, "²", "1.0", "crm "])  # fmt: skip
+def test_an_unknown_endpoint_is_not_found(ledger: Ledger, name: str) -> None:
+    """Whatever is neither a name nor an id of one, however long: not found, in an empty ledger and in a full one."""
+    for _ in range(2):
+        with pytest.raises(NotFound, match="no endpoint"):
+            find(ledger, name)
+        if not known(ledger):
+            endpoint(ledger)
+
+
+def test_a_name_is_taken_once(ledger: Ledger) -> None:
+    """Who takes a name that there is already is told which; in any channel."""
+    endpoint(ledger, "crm")
+    for channel in ("default", "alerts"):
+        with pytest.raises(Conflict, match=r"^name: .*crm"):
+            endpoint(ledger, "crm", channel=channel)
+    assert len(known(ledger)) == 1
+
+
+def test_a_change_brings_all_of_it(reopen: OpenLedger) -> None:
+    """Channel, definition, switch, reason and secrets; what an endpoint is and since when stays."""
+    ledger = reopen()
+    to = endpoint(ledger)
+    wanted = msgspec.structs.replace(
+        to,
+        channel="alerts",
+        definition=DEFINITION,
+        enabled=False,
+        disabled_reason="it answered 410",
+        secret="whsec_new",
+        old_secret=to.secret,
+        old_secret_until=NOON + timedelta(hours=24, microseconds=1),
+    )
+    changed = ledger.write(lambda c, _: endpoints.change(c, wanted, at(60)))
+    assert changed == msgspec.structs.replace(wanted, changed_at=at(60))
+    assert known(reopen()) == [changed]
+    assert changed.created_at == NOON
+    back = ledger.write(lambda c, _: endpoints.change(c, to, at(90)))
+    assert back == msgspec.structs.replace(to, changed_at=at(90))
+
+
+def test_a_change_is_of_one_endpoint(ledger: Ledger) -> None:
+    """The others stay as they are."""
+    first, second = endpoint(ledger, "first"), endpoint(ledger, "second")
+    change(ledger, msgspec.structs.replace(first, enabled=False))
+    assert find(ledger, "second") == second
+
+
+def test_a_change_ends_a_pause(ledger: Ledger) -> None:
+    """What was wrong may be right now: its failures are forgotten and it is not waited for."""
+    to = endpoint(ledger)
+    ledger.write(lambda c, _: endpoints.pause(c, to.id, 12, us(600)))
+    paused = find(ledger, "crm")
+    assert (paused.failures, paused.paused_until) == (12, at(600))
+    changed = change(ledger, paused)
+    assert (changed.failures, changed.paused_until) == (0, None)
+
+
+def test_a_pause_ends(ledger: Ledger) -> None:
+    """None: it is no longer paused. It is no change of the endpoint."""
+    to = endpoint(ledger)
+    before = revision(ledger)
+    ledger.write(lambda c, _: endpoints.pause(c, to.id, 12, us(600)))
+    ledger.write(lambda c, _: endpoints.pause(c, to.id, 0, None))
+    assert find(ledger, "crm") == to
+    assert revision(ledger) == before
+
+
+def test_a_removed_endpoint_is_gone(ledger: Ledger) -> None:
+    """It is neither listed nor found, by name or by id, and cannot be changed or removed again."""
+    to, other = endpoint(ledger), endpoint(ledger, "other")
+    remove(ledger, to)
+    assert known(ledger) == [other]
+    for name in ("crm", str(to.id)):
+        with pytest.raises(NotFound):
+            find(ledger, name)
+    with pytest.raises(NotFound):
+        change(ledger, to)
+    with pytest.raises(NotFound):
+        remove(ledger, to)
+    assert known(ledger) == [other]
+
+
+def test_a_removed_endpoint_s_name_is_free(ledger: Ledger) -> None:
+    """The new one of that name is another endpoint: another id, and nothing of what the old one was owed."""
+    old = endpoint(ledger)
+    ledger.record([received(status())])
+    remove(ledger, old)
+    new = endpoint(ledger)
+    assert new.id != old.id
+    assert find(ledger, "crm") == new
+    assert load(ledger, new) == []
+    ledger.record([received(status(callid="another"))])
+    assert [delivery.callid for delivery in owed(ledger, new)] == ["another"]
+    remove(ledger, new)
+    assert endpoint(ledger).id not in {old.id, new.id}
+
+
+def test_every_change_raises_the_revision(ledger: Ledger) -> None:
+    """Adding, changing and removing are seen; what failed is not."""
+    seen = [revision(ledger)]
+    to = endpoint(ledger)
+    seen.append(revision(ledger))
+    change(ledger, to)
+    seen.append(revision(ledger))
+    with pytest.raises(Conflict):
+        endpoint(ledger)
+    assert revision(ledger) == seen[-1]
+    remove(ledger, to)
+    seen.append(revision(ledger))
+    assert seen == sorted(set(seen))
+
+
+def test_requests_do_the_same(ledger: Ledger) -> None:
+    """What the gateway asks of the writer: add, list, change and remove, with the time of now."""
+    began = datetime.now(UTC)
+    draft = Draft(name="crm", channel="default", definition=Definition(url=URL), secret="whsec_x")
+    added = AddEndpoint(draft).run(ledger)
+    assert began <= added.created_at <= datetime.now(UTC)
+    changed = ChangeEndpoint(msgspec.structs.replace(added, definition=DEFINITION)).run(ledger)
+    assert changed.definition == DEFINITION
+    assert changed.changed_at >= added.created_at
+    assert Endpoints().run(ledger) == [changed]
+    RemoveEndpoint(added.id).run(ledger)
+    assert Endpoints().run(ledger) == []
+    with pytest.raises(NotFound):
+        RemoveEndpoint(added.id).run(ledger)

@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import pytest
+from relay.certificates import Authority
+from relay.loop import in_loop
+from relay.making import SECRET
+from relay.receiver import receiving
+from relay.world import relaying
+
+from answerback.errors import ConfigError, Conflict, NotFound, UnfitEndpoint
+from answerback.model import Definition
+from answerback.relay import Wanted
+
+URL = "http://nowhere.invalid/voice"
+
+
+def wanted(url: str = URL, *, enabled: bool = True, secret: str | None = None, **definition: str) -> Wanted:
+    """An endpoint of the config file."""
+    return Wanted(channel="default", definition=Definition(url=url, **definition), enabled=enabled, secret=secret)  # type: ignore[arg-type]
+
+
+@in_loop
+async def test_an_unfit_file_is_named_by_its_field(tmp_path: Path, authority: Authority) -> None:
+    """The one that is at fault, where there are two."""
+    fit, missing = str(authority.issue("client")), str(tmp_path / "missing.pem")
+    async with relaying(tmp_path / "data") as world:
+        for field, files in [
+            ("client_cert", {"client_cert": missing}),
+            ("client_cert", {"client_cert": missing, "ca_file": fit}),
+            ("ca_file", {"ca_file": missing}),
+            ("ca_file", {"client_cert": fit, "ca_file": missing}),
+        ]:
+            with pytest.raises(UnfitEndpoint) as refused:
+                await world.endpoint(URL, **files)
+            assert refused.value.field == field, files
+        assert (await world.endpoint(URL, client_cert=fit, ca_file=str(authority.file))).name == "crm"
+
+
+@in_loop
+async def test_an_address_that_may_not_be_is_refused_at_once(tmp_path: Path) -> None:
+    """Whoever adds an endpoint learns it then; a name that means nothing yet may mean something later."""
+    async with relaying(tmp_path) as world:
+        for url in ("http://10.0.0.1/", "https://169.254.169.254/latest", "http://[::1]:80/", "http://[fe80::1]/"):
+            with pytest.raises(UnfitEndpoint, match=r"^url: "):
+                await world.endpoint(url)
+        to = await world.endpoint(URL)
+        with pytest.raises(UnfitEndpoint, match=r"^url: "):
+            await world.registry.change("crm", None, Definition(url="http://192.168.1.1/"))
+        assert world.registry.find("crm") == to
+
+
+@in_loop
+async def test_a_name_that_cannot_be_is_no_fault_of_the_program(tmp_path: Path) -> None:
+    """A label too long: refused as an unfit URL, or taken for a name that means nothing."""
+    async with relaying(tmp_path) as world:
+        for host in ("a" * 64 + ".example", "a..example"):
+            try:
+                await world.endpoint(f"http://{host}/", f"crm-{len(host)}")
+            except UnfitEndpoint as error:
+                assert error.field == "url"  # noqa: PT017  # either is fine
+
+
+@in_loop
+async def test_what_is_refused_changes_nothing(tmp_path: Path) -> None:
+    """A name that is taken, an unfit secret, an endpoint that is not there."""
+    async with receiving() as receiver, relaying(tmp_path) as world:
+        to = await world.endpoint(receiver.url())
+        with pytest.raises(Conflict, match=r"^name: "):
+            await world.endpoint(receiver.url())
+        for unfit in (
+            world.registry.add("b", "default", Definition(url=URL), secret="x"),
+            world.registry.rotate_secret("crm", "x"),
+        ):
+            with pytest.raises(UnfitEndpoint, match=r"^secret: "):
+                await unfit
+        for absent in (world.registry.remove("b"), world.registry.switch("99", on=True)):
+            with pytest.raises(NotFound):
+                await absent
+        assert world.registry.find("crm") == world.registry.find(str(to.id)) == to
+        assert (await world.registry.test("crm")).error is None
+
+
+@in_loop
+async def test_the_config_file_decides_at_each_start(tmp_path: Path) -> None:
+    """Made, changed, switched off and removed as the file says; by hand it can only be switched."""
+    async with relaying(tmp_path, wanted={"a": wanted(), "b": wanted(enabled=False)}) as world:
+        a, b = world.registry.find("a"), world.registry.find("b")
+        assert (a.enabled, a.from_config, b.enabled) == (True, True, False)
+        for forbidden in (world.registry.remove("a"), world.registry.change("a", None, None)):
+            with pytest.raises(Conflict, match="config file"):
+                await forbidden
+        await world.registry.switch("a", on=False, reason="too many calls")
+        await world.endpoint(URL, "mine")
+    async with relaying(tmp_path, wanted={"a": wanted(), "b": wanted()}) as world:
+        assert world.registry.find("a").disabled_reason == "too many calls"
+        assert world.registry.find("b").enabled
+        assert world.registry.find("a").secret == a.secret
+    async with relaying(tmp_path, wanted={"a": wanted(URL + "/new", secret=SECRET)}) as world:
+        changed = world.registry.find("a")
+        assert (changed.id, changed.enabled, changed.definition.url) == (a.id, True, URL + "/new")
+        assert (changed.secret, changed.old_secret) == (SECRET, a.secret)
+        with pytest.raises(NotFound):
+            world.registry.find("b")
+        assert not world.registry.find("mine").from_config
+
+
+@in_loop
+async def test_an_unfit_endpoint_of_the_config_file_is_named(tmp_path: Path) -> None:
+    """By the setting; and one that was made by hand is not taken over."""
+    async with relaying(tmp_path) as world:
+        await world.endpoint(URL, "mine")
+        for name, unfit, match in [
+            ("crm", wanted(secret="short"), r"^endpoints\.crm\.secret: expected whsec_"),
+            ("crm", wanted(ca_file="/missing.pem"), r"^endpoints\.crm\.ca_file: "),
+            ("mine", wanted(), r"^endpoints\.mine: there is one of that name"),
+        ]:
+            with pytest.raises(ConfigError, match=match):
+                await world.registry.start({name: unfit})

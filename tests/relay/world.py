@@ -1,0 +1,213 @@
+"""A relay on a real ledger: its writer in a process of its own, its parts at hand."""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from builders import key_press, status, wire
+from contract.telling import Owed, Tried, owed, tried
+from relay.loop import until
+from relay.making import terms
+
+from answerback.ledger import Ledger, Opening, WriterProcess, open_ledger
+from answerback.ledger.endpoints import Draft
+from answerback.ledger.references import Reference
+from answerback.ledger.requests import AddEndpoint, Refer
+from answerback.model import Arrival, Definition, Endpoint, State
+from answerback.relay import Terms
+from answerback.relay.courier import Courier
+from answerback.relay.dispatcher import Dispatcher
+from answerback.relay.meter import RelayMeter
+from answerback.relay.registry import Registry, Wanted
+from answerback.relay.signing import new_secret
+
+LOOPBACK = ip_network("127.0.0.0/8")
+
+QUICK = terms(retries_s=(0.1,) * 50, breaker_failures=1000)
+"""Retries that a test can wait for."""
+
+
+def answered(callid: str) -> bytes:
+    """The body that tells of an answered call."""
+    return wire(status(callid=callid))
+
+
+def pressed(callid: str, key: str) -> bytes:
+    """The body that tells of a key."""
+    return wire(key_press(callid=callid, key=key))
+
+
+def writer_pids() -> set[int]:
+    """The writers that this process has started."""
+    found = set()
+    for child in psutil.Process().children():
+        try:
+            if "answerback.ledger.writer" in child.cmdline():
+                found.add(child.pid)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+class World:
+    """The parts as `relay.Relay` puts them together, and what tests do with them."""
+
+    def __init__(self, ledger: Ledger, writer: WriterProcess, terms_: Terms) -> None:
+        self.ledger = ledger
+        self.writer = writer
+        self.courier = Courier((LOOPBACK,))
+        self.meter = RelayMeter()
+        self.dispatcher = Dispatcher(writer, self.courier, self.meter, terms_)
+        self.registry = Registry(writer, self.dispatcher, self.courier)
+
+    async def start(self, wanted: dict[str, Wanted] | None = None) -> None:
+        """Begin to tell."""
+        await self.dispatcher.start(await self.registry.start(wanted or {}))
+
+    async def stop(self, timeout_s: float = 2.0) -> None:
+        """End."""
+        await self.dispatcher.stop(timeout_s)
+        await self.courier.close()
+
+    async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
+        """A new endpoint."""
+        return await self.registry.add(name, "default", Definition(url=url, **definition))
+
+    async def record(self, *raws: bytes) -> None:
+        """Callbacks come in, in one batch."""
+        now = datetime.now(UTC)
+        await self.writer.record([Arrival("default", raw, now) for raw in raws])
+
+    async def refer(self, callid: str, **said: Any) -> None:
+        """The business speaks of a call."""
+        referred = await self.writer.ask(Refer("default", None, callid, Reference(**said)))
+        self.dispatcher.read_again(referred.call.channel, referred.call_id)
+        self.dispatcher.owed(referred.jobs)
+
+    def owed(self, to: Endpoint | None = None) -> list[Owed]:
+        """Everything that was ever owed."""
+        return owed(self.ledger, to)
+
+    def tried(self) -> list[Tried]:
+        """Every attempt that was kept."""
+        return tried(self.ledger)
+
+    def states(self, to: Endpoint | None = None) -> list[State]:
+        """Where everything that was ever owed stands."""
+        return [one.state for one in self.owed(to)]
+
+    async def settled(self, count: int, to: Endpoint | None = None, timeout_s: float = 15.0) -> None:
+        """Wait until so many deliveries have come to their end, and no other is owed."""
+        ends = (State.DELIVERED, State.DEAD)
+
+        def at_their_end() -> bool:
+            now = self.states(to)
+            return len(now) == count and all(state in ends for state in now)
+
+        await until(at_their_end, timeout_s, every_s=0.02)
+
+    async def kill_writer(self) -> None:
+        """SIGKILL; returns when the gateway has seen it."""
+        (pid,) = nursery().busy()
+        psutil.Process(pid).kill()
+        await until(lambda: pid not in nursery().busy())
+        await asyncio.sleep(0.02)
+
+
+class Nursery:
+    """A writer takes half a second to get ready: the next test's does so while this one runs."""
+
+    def __init__(self, places: Path) -> None:
+        self._places = places
+        self._numbers = itertools.count()
+        self._idle: set[int] = set()
+        self._raise()
+
+    def _raise(self) -> None:
+        before = writer_pids()
+        self._place = self._places / str(next(self._numbers))
+        self._next = WriterProcess(Opening(data_dir=str(self._place), allow_unsafe_place=True))
+        self._next.spawn()
+        self._idle = writer_pids() - before
+
+    def take(self, data_dir: Path) -> WriterProcess:
+        """A writer, not yet started, of the ledger there."""
+        taken = self._next
+        self._place.symlink_to(data_dir.resolve())
+        self._raise()
+        return taken
+
+    def busy(self) -> set[int]:
+        """The writers that a test has."""
+        return writer_pids() - self._idle
+
+    async def close(self) -> None:
+        """End the one that nobody has taken."""
+        await self._next.start()
+        await self._next.stop(10.0)
+        shutil.rmtree(self._places)
+
+
+_nurseries: list[Nursery] = []
+
+
+def nursery() -> Nursery:
+    """The one of this process."""
+    if not _nurseries:
+        _nurseries.append(Nursery(Path(tempfile.mkdtemp(prefix="answerback-writers-"))))
+    return _nurseries[0]
+
+
+def close_nursery() -> None:
+    """At the end of all tests."""
+    while _nurseries:
+        asyncio.run(_nurseries.pop().close())
+
+
+@asynccontextmanager
+async def writing(data_dir: Path) -> AsyncIterator[WriterProcess]:
+    """A writer of the ledger there."""
+    writer = nursery().take(data_dir)
+    await writer.start()
+    try:
+        yield writer
+    finally:
+        await writer.stop(10.0)
+
+
+@asynccontextmanager
+async def relaying(
+    data_dir: Path, terms_: Terms = QUICK, wanted: dict[str, Wanted] | None = None
+) -> AsyncIterator[World]:
+    """A relay on the ledger there, that runs."""
+    with closing(open_ledger(data_dir, allow_unsafe_place=True)) as ledger:
+        async with writing(data_dir) as writer:
+            world = World(ledger, writer, terms_)
+            writer.on_owed = world.dispatcher.owed
+            await world.start(wanted)
+            try:
+                yield world
+            finally:
+                await world.stop()
+
+
+async def add_directly(writer: WriterProcess, names: Sequence[str], url: str) -> list[Endpoint]:
+    """Endpoints in the ledger, of which no relay knows yet."""
+    drafts = [
+        Draft(name=name, channel="default", definition=Definition(url=url), secret=new_secret()) for name in names
+    ]
+    return list(await asyncio.gather(*[writer.ask(AddEndpoint(draft)) for draft in drafts]))
+
+
+def with_definition(endpoint: Endpoint, **changes: Any) -> Definition:
+    """The endpoint's definition with changes."""
+    return msgspec.structs.replace(endpoint.definition, **changes)

@@ -1,0 +1,282 @@
+import inspect
+from datetime import UTC, timedelta, timezone
+from typing import Any
+
+import msgspec
+import pytest
+from builders import CALLIDS, NOON, payload
+from hypothesis import given
+from hypothesis import strategies as st
+from relay.making import OTHER_SECRET, endpoint
+
+from answerback import errors
+from answerback.deliveries import Happening
+from answerback.errors import (
+    AmbiguousCall,
+    AnswerbackError,
+    CallbackRejected,
+    Conflict,
+    InvalidCursor,
+    LedgerUnavailable,
+    NotFound,
+    UnfitEndpoint,
+)
+from answerback.ledger import Job, Opening, Pause, Settled
+from answerback.ledger.endpoints import Draft
+from answerback.ledger.frames import (
+    LENGTH_BYTES,
+    decode_opening,
+    encode_error,
+    encode_opening,
+    encode_result,
+    frame,
+    read_reply,
+)
+from answerback.ledger.query import CallFilter
+from answerback.ledger.references import Overdue, Reference, Referred
+from answerback.ledger.replays import Chunk
+from answerback.ledger.requests import (
+    Abandon,
+    Added,
+    AddEndpoint,
+    AnyRequest,
+    Backlog,
+    ChangeEndpoint,
+    CountDead,
+    Endpoints,
+    Load,
+    Loaded,
+    Noted,
+    Probe,
+    Record,
+    Refer,
+    RemoveEndpoint,
+    ReplayCalls,
+    ReplayDead,
+    ReplayOne,
+    Request,
+    Settle,
+    TellOverdue,
+    decode_answer,
+    decode_request,
+    encode_request,
+)
+from answerback.model import Arrival, Call, Definition, Format, Kind, Outcome
+
+LATER = NOON + timedelta(days=1, microseconds=1)
+FULL = endpoint(
+    format=Format.TENCENT,
+    kinds=(Kind.PROMPT, Kind.KEY),
+    outcomes=(Outcome.FAILED,),
+    updates=True,
+    timeout_s=0.25,
+    concurrency=1,
+    client_cert="/etc/crm.pem",
+    ca_file="/etc/ca.pem",
+    old_secret=OTHER_SECRET,
+    old_secret_until=LATER,
+    enabled=False,
+)
+JOB = Job(1, 2, 3, 0, "dlv_1_9f86d081884c", b'{"a":"\xe7\xa9\xba"}', None, 1_777_000_000_000_000)
+ATTEMPT = Settled(1, 2, 3, None, Happening.ACCEPTED, False, 0, 17, 18, 200, b"\x00\xff", None)  # noqa: FBT003  # a row
+FAILED = Settled(1, 2, 3, 2**53, Happening.REFUSED, True, 2**53, 17, 18, None, b"", "no connection: 空")  # noqa: FBT003  # a row
+CALL = Call(
+    channel="default",
+    callid="x",
+    kind=None,
+    first_seen_at=NOON,
+    updated_at=LATER,
+    keys=("1", "#"),
+    metadata={"order": [1, {"a": None}]},
+    due_at=LATER,
+    seen=frozenset({b"\x00" * 16}),
+)
+
+REQUESTS: list[Request[Any]] = [
+    Record([]),
+    Record([Arrival("default", payload("voicekey.json"), NOON), Arrival("空", b"\xff\x00", LATER)]),
+    Probe(),
+    Settle([], []),
+    Settle([ATTEMPT, FAILED], [Pause(1, 10, 2**53), Pause(2, 0, None)]),
+    Load(1, 512),
+    Backlog(),
+    Added(2**62),
+    Endpoints(),
+    AddEndpoint(Draft(name="crm", channel="default", definition=Definition(url="http://x"), secret=OTHER_SECRET)),
+    AddEndpoint(
+        Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, enabled=False, from_config=True)
+    ),
+    ChangeEndpoint(endpoint()),
+    ChangeEndpoint(FULL),
+    RemoveEndpoint(1),
+    Abandon(1, 1000),
+    Refer("default", None, "x", Reference()),
+    Refer(None, "default", "空", Reference(reference="order-17", metadata={"a": [1, 2.5, None]}, due_at=LATER)),
+    Refer(None, None, "x", Reference(reference=None, metadata=None, due_at=None)),
+    TellOverdue(500),
+    ReplayOne(2**53),
+    CountDead(1),
+    ReplayDead(1, None, 17, 100),
+    ReplayDead(1, "cursor", 17, 100),
+    ReplayCalls(FULL, CallFilter(), None, 100),
+    ReplayCalls(
+        FULL,
+        CallFilter(channel="default", mobile="1", outcome=Outcome.FAILED, kind=Kind.CODE, since=NOON, until=LATER),
+        "cursor",
+        100,
+    ),
+]
+
+ANSWERS: list[tuple[type[Request[Any]], object]] = [
+    (Record, Noted(b"\x00\x05", [(3003, "空")], [JOB], [1, 2])),
+    (Probe, None),
+    (Settle, [JOB, JOB]),
+    (Load, Loaded([JOB], 2**53)),
+    (Load, Loaded([], None)),
+    (Backlog, {1: 2**53}),
+    (Added, (17, [1, 2])),
+    (Endpoints, [endpoint(), FULL]),
+    (AddEndpoint, FULL),
+    (ChangeEndpoint, endpoint()),
+    (RemoveEndpoint, None),
+    (Abandon, 1000),
+    (Refer, Referred(1, CALL, True, [JOB])),  # noqa: FBT003  # a row
+    (TellOverdue, Overdue(1, [JOB], [2], None)),
+    (ReplayOne, 1),
+    (CountDead, (0, 0)),
+    (ReplayDead, Chunk(100, 99, "cursor")),
+    (ReplayCalls, Chunk(1, 1, None)),
+]
+
+NAMED = [
+    LedgerUnavailable("disk full"),
+    NotFound("no call x"),
+    AmbiguousCall("x", ["a", "b"]),
+    Conflict("name: there is an endpoint crm already"),
+    InvalidCursor("空"),
+    CallbackRejected("is missing", "voicekey_callback.callid"),
+]
+UNNAMED = [
+    errors.ConfigError("relay.jitter: no"),
+    errors.LedgerUnsafe("the place is in memory"),
+    errors.LedgerVersion("too new"),
+    errors.AnswerUnreadable("no JSON"),
+    UnfitEndpoint("url", "no URL"),
+    AnswerbackError("something"),
+]
+
+
+def came_back(error: AnswerbackError) -> AnswerbackError:
+    """What `error` is on the other side."""
+    with pytest.raises(AnswerbackError) as caught:
+        read_reply(encode_error(error))
+    return caught.value
+
+
+@pytest.mark.parametrize("error", NAMED, ids=lambda error: type(error).__name__)
+def test_an_error_comes_back_as_itself(error: AnswerbackError) -> None:
+    """An error that has a name on the wire is raised on the other side, with its words."""
+    back = came_back(error)
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+
+
+def test_an_ambiguous_call_comes_back_with_its_channels() -> None:
+    """The reader is told which there are."""
+    back = came_back(AmbiguousCall("x", ["a", "b"]))
+    assert isinstance(back, AmbiguousCall)
+    assert (back.callid, back.channels) == ("x", ("a", "b"))
+
+
+@pytest.mark.parametrize("error", UNNAMED, ids=lambda error: type(error).__name__)
+def test_an_error_without_a_name_is_one_of_the_ledger(error: AnswerbackError) -> None:
+    """Any other is told as LedgerUnavailable, in its own words."""
+    back = came_back(error)
+    assert type(back) is LedgerUnavailable
+    assert str(back) == str(error)
+
+
+def test_every_error_can_be_told() -> None:
+    """There is no error of this program that the other side cannot read."""
+    made = {error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, AnswerbackError)} - {
+        AmbiguousCall,
+        UnfitEndpoint,
+    }
+    assert len(made) > 10
+    for error in made:
+        back = came_back(error("what is wrong"))
+        assert str(back) == "what is wrong"
+        assert type(back) in {error, LedgerUnavailable}
+
+
+@given(st.binary())
+def test_a_result_comes_back_as_it_was(result: bytes) -> None:
+    """Whatever its bytes, a result is never taken for an error."""
+    assert msgspec.msgpack.decode(read_reply(encode_result(result))) == result
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=50))
+def test_the_words_of_an_error_come_back_as_they_were(words: str) -> None:
+    """In any script."""
+    assert str(came_back(NotFound(words))) == words
+
+
+@given(st.binary(max_size=1000))
+def test_a_frame_tells_its_length(content: bytes) -> None:
+    """Four bytes, big end first, and then the payload."""
+    framed = frame(content)
+    assert int.from_bytes(framed[:LENGTH_BYTES], "big") == len(content)
+    assert framed[LENGTH_BYTES:] == content
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
+def test_a_request_arrives_as_it_was_sent(request_: Request[Any]) -> None:
+    """Of every sort, with everything and with nothing in it."""
+    arrived = decode_request(encode_request(request_))
+    assert type(arrived) is type(request_)
+    assert arrived == request_
+
+
+@pytest.mark.parametrize(("request_type", "answer"), ANSWERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_an_answer_arrives_as_it_was_given(request_type: type[Request[Any]], answer: object) -> None:
+    """What came of a request, of every sort."""
+    assert decode_answer(request_type, read_reply(encode_result(answer))) == answer
+
+
+def test_every_request_is_tried_here() -> None:
+    """A new request needs its line above."""
+    sorts = set(AnyRequest.__args__)
+    assert {type(request) for request in REQUESTS} == sorts
+    assert {request for request, _ in ANSWERS} == sorts
+
+
+@given(
+    st.lists(
+        st.builds(
+            Arrival,
+            st.text(st.characters(codec="utf-8"), max_size=10),
+            st.binary(max_size=50),
+            st.datetimes(
+                NOON.replace(tzinfo=None), timezones=st.sampled_from([UTC, timezone(timedelta(hours=8))])
+            ),
+        ),
+        max_size=5,
+    )
+)
+def test_any_bodies_arrive_as_they_were_sent(batch: list[Arrival]) -> None:
+    """Bytes that are no text, names in any script, times to the microsecond."""
+    assert decode_request(encode_request(Record(batch))) == Record(batch)
+
+
+@given(CALLIDS, st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers(-(2**31), 2**31)))
+def test_any_reference_arrives_as_it_was_sent(callid: str, metadata: dict[str, object]) -> None:
+    """What is not said stays unsaid, and is told from what is taken back."""
+    for said in (Reference(metadata=metadata), Reference(reference=callid), Reference(metadata=None)):
+        asked = Refer(None, None, callid, said)
+        assert decode_request(encode_request(asked)) == asked
+
+
+def test_the_opening_arrives_as_it_was_sent() -> None:
+    """The first frame names the ledger."""
+    opening = Opening(data_dir="/srv/数据", lock_timeout_s=0.5, quarantine_bytes=1, allow_unsafe_place=True)
+    assert decode_opening(encode_opening(opening)) == opening
