@@ -201,7 +201,7 @@ def wanted_endpoints(settings: Settings) -> dict[str, Wanted]:
             channel=endpoint.channel,
             definition=endpoint.definition(),
             enabled=endpoint.enabled,
-            secret=endpoint.secret.get_secret_value() if endpoint.secret else None,
+            secret=endpoint.secret.get_secret_value() if endpoint.secret is not None else None,
         )
         for name, endpoint in settings.endpoints.items()
     }

@@ -34,6 +34,8 @@ FIELDS = [
     "keys",
     "reference",
     "metadata",
+    "due_at",
+    "overdue_at",
     "revisions",
     "first_seen_at",
     "updated_at",
@@ -99,6 +101,8 @@ def test_the_record_of_the_vendors_example(filled: Gateway) -> None:
         "keys": [],
         "reference": None,
         "metadata": None,
+        "due_at": None,
+        "overdue_at": None,
         "revisions": 0,
     }
 

@@ -192,7 +192,7 @@ def accept_everything(ledger: Ledger, to: Endpoint) -> list[Job]:
 
 def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
     """Give up some of what a removed endpoint is owed."""
-    return ledger.write(lambda c, _: outbox.abandon(c, gone.id, limit))
+    return ledger.write(lambda c, _: outbox.abandon(c, gone.id, NOON, limit))
 
 
 def refer(
@@ -216,7 +216,7 @@ def tell_overdue(ledger: Ledger, *, at_s: float, limit: int = 100) -> references
 
 def replay_one(ledger: Ledger, id_: int, *, at_s: float = 0) -> int:
     """Tell one delivery again."""
-    return ledger.write(lambda c, _: replays.replay_one(c, id_, at(at_s)))
+    return ledger.write(lambda c, box: replays.replay_one(c, box, id_, at(at_s)))
 
 
 def dead_of(ledger: Ledger, to: Endpoint) -> tuple[int, int]:
@@ -235,7 +235,7 @@ def replay_dead(
 ) -> replays.Chunk:
     """Tell some of the dead deliveries of an endpoint again, all that there are now unless said otherwise."""
     until = dead_of(ledger, to)[1] if until_id is None else until_id
-    return ledger.write(lambda c, _: replays.replay_dead(c, to.id, cursor, until, at(at_s), limit))
+    return ledger.write(lambda c, box: replays.replay_dead(c, box, to.id, cursor, until, at(at_s), limit))
 
 
 def replay_calls(

@@ -256,9 +256,7 @@ def test_every_request_is_tried_here() -> None:
             Arrival,
             st.text(st.characters(codec="utf-8"), max_size=10),
             st.binary(max_size=50),
-            st.datetimes(
-                NOON.replace(tzinfo=None), timezones=st.sampled_from([UTC, timezone(timedelta(hours=8))])
-            ),
+            st.datetimes(NOON.replace(tzinfo=None), timezones=st.sampled_from([UTC, timezone(timedelta(hours=8))])),
         ),
         max_size=5,
     )

@@ -3,7 +3,8 @@ from bisect import bisect_left
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.intake.meter import BATCH_BOUNDS, LATENCY_BOUNDS_S, Histogram, Meter
+from answerback.histogram import LATENCY_BOUNDS_S, Histogram
+from answerback.intake.meter import BATCH_BOUNDS, Meter
 
 
 def test_a_value_counts_at_the_first_bound_that_holds_it() -> None:

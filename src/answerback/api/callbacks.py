@@ -109,6 +109,7 @@ async def _read(request: Request) -> bytes | None:
 
 def _is_one(body: bytes) -> bool:
     """Whether this is one JSON text, over however many lines, or one line of whatever it is."""
+    body = body.removeprefix(b"\xef\xbb\xbf")
     if len(body.split(b"\n", 1)) == 1 or not body.rstrip().count(b"\n"):
         return True
     try:

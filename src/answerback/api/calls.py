@@ -1,7 +1,8 @@
 """/v1/calls: what became of the calls, and what the business says of them."""
 
+import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -34,9 +35,22 @@ class ReferenceBody(BaseModel):
     @field_validator("metadata")
     @classmethod
     def _check_metadata(cls, metadata: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if len(msgspec.json.encode(metadata)) > _LARGEST_METADATA_BYTES:
+        try:
+            encoded = json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
+            msgspec.json.decode(msgspec.json.encode(metadata))
+        except (ValueError, OverflowError) as error:
+            raise ValueError("holds a number that JSON readers do not agree on") from error
+        if len(encoded) > _LARGEST_METADATA_BYTES:
             raise ValueError(f"is larger than {_LARGEST_METADATA_BYTES} bytes of JSON")
         return metadata
+
+    @field_validator("due_at")
+    @classmethod
+    def _check_due_at(cls, due_at: datetime | None) -> datetime | None:
+        try:
+            return due_at and utc(due_at) and (utc(due_at) or due_at).astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("is outside of the years 1 to 9999 in UTC") from error
 
     def said(self) -> Reference:
         """The same, as the ledger takes it."""

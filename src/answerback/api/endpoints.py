@@ -67,7 +67,7 @@ def _add_making(router: APIRouter, relay: Relay, channels: Sequence[str]) -> Non
         if body.name is not None and (problem := unfit_endpoint_name(body.name)):
             raise UnfitEndpoint("name", problem)
         check_channel(body.channel)
-        secret = body.secret.get_secret_value() if body.secret else None
+        secret = body.secret.get_secret_value() if body.secret is not None else None
         added = await relay.endpoints.add(
             body.name, body.channel, body.definition(), enabled=body.enabled, secret=secret
         )

@@ -90,7 +90,7 @@ def show_callbacks(
     if as_json:
         print_json(Listing(items=views))
         return
-    rows = [(_time(view.received_at), view.kind, view.repeats, view.raw.replace("[", "\\[")) for view in views]
+    rows = [(_time(view.received_at), view.kind, view.repeats, view.raw) for view in views]
     print_table(("received (UTC)", "kind", "repeats", "body"), rows, "no callbacks")
 
 

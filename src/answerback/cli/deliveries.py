@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from answerback.api.views import DeliveryView, DeliveryWithAttemptsView, Listing
 from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table, spoken_errors
+from answerback.cli.output import AsJson, Styled, err, fail, out, print_fields, print_json, print_table, spoken_errors
 from answerback.cli.remote import Gateway, Url
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import LARGEST_PAGE
@@ -77,8 +77,8 @@ def show(
             _time(one.began_at),
             f"{one.duration_ms:.1f} ms",
             one.status,
-            "[green]delivered[/]" if one.error is None else one.error.replace("[", "\\["),
-            one.answer[:_SHOWN_ANSWER].replace("\n", " ").replace("[", "\\["),
+            Styled("[green]delivered[/]") if one.error is None else one.error,
+            one.answer[:_SHOWN_ANSWER].replace("\n", " "),
         )
         for one in view.tried
     ]
@@ -153,4 +153,4 @@ def _cell(value: Any) -> Any:
 
 def _coloured(state: State) -> str:
     colour = _COLOURS.get(state)
-    return f"[{colour}]{state}[/]" if colour else str(state)
+    return Styled(f"[{colour}]{state}[/]") if colour else str(state)

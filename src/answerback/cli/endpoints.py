@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from answerback.api.views import EndpointView, Listing
 from answerback.cli.options import Config, DataDir, settings_from
@@ -103,7 +104,7 @@ def try_out(
     elif told["delivered"]:
         out.print(f"[green]delivered[/] in {told['duration_ms']:.1f} ms, answered {told['status']}")
     else:
-        out.print(f"[red]not delivered[/] after {told['duration_ms']:.1f} ms: {told['error']}", soft_wrap=True)
+        out.print(f"[red]not delivered[/] after {told['duration_ms']:.1f} ms: {escape(told['error'])}", soft_wrap=True)
     if not told["delivered"]:
         raise typer.Exit(1)
 
@@ -158,7 +159,9 @@ def _show_changed(endpoint: dict[str, Any], *, as_json: bool) -> None:
         print_json(endpoint)
         return
     standing = "on" if endpoint["enabled"] else f"off ({endpoint['disabled_reason'] or 'by hand'})"
-    out.print(f"endpoint [bold]{endpoint['name']}[/] of channel {endpoint['channel']} is {standing}: {endpoint['url']}")
+    out.print(
+        f"endpoint [bold]{endpoint['name']}[/] of channel {endpoint['channel']} is {escape(standing)}: {escape(endpoint['url'])}"
+    )
     if "secret" in endpoint:
         out.print(f"secret  {endpoint['secret']}  (shown this once)", soft_wrap=True)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
+from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
 from answerback.config import PREFIX, Settings
 from answerback.doctor import Finding, Level, examine
 from answerback.service import callback_urls, opening_of
@@ -45,7 +45,7 @@ def doctor(data_dir: DataDir = None, config: Config = None, as_json: AsJson = Fa
 
 def _row(finding: Finding) -> tuple[str, str, str, str]:
     colour = _COLOURS[finding.level]
-    return (f"[{colour}]{finding.level}[/]", finding.check, finding.finding, finding.remedy)
+    return (Styled(f"[{colour}]{finding.level}[/]"), finding.check, finding.finding, finding.remedy)
 
 
 def channels(

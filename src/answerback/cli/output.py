@@ -8,8 +8,10 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from answerback.errors import AnswerbackError
 
@@ -45,7 +47,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothin
     for column in columns:
         table.add_column(column, no_wrap=not prose)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(_cell(cell) for cell in row))
     if prose:
         out.print(table)
         return
@@ -53,11 +55,21 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothin
     Console(highlight=False, width=width).print(table)
 
 
+class Styled(str):
+    """A cell of our own words that holds markup; every other one is shown letter by letter."""
+
+    __slots__ = ()
+
+
+def _cell(cell: object) -> str | Text:
+    return cell if isinstance(cell, Styled) else Text("" if cell is None else str(cell))
+
+
 def print_fields(fields: dict[str, Any]) -> None:
     """One thing, a line for each field."""
     table = Table.grid(padding=(0, 2))
     for name, value in fields.items():
-        table.add_row(f"[bold]{name}[/]", "-" if value is None or value == [] else str(value))
+        table.add_row(f"[bold]{name}[/]", Text("-" if value is None or value == [] else str(value)))
     out.print(table)
 
 
@@ -73,4 +85,4 @@ def spoken_errors() -> Iterator[None]:
     try:
         yield
     except AnswerbackError as error:
-        fail(str(error).replace("[", "\\["))
+        fail(escape(str(error)))

@@ -60,7 +60,7 @@ def show_body(
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    return value.replace("[", "\\[") if isinstance(value, str) else value
+    return value
 
 
 @app.command("drop")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import FullNumbers, out, spoken_errors
@@ -55,9 +56,13 @@ def _show(one: Happened, *, as_json: bool) -> None:
         return
     head = f"[dim]{one.at:%H:%M:%S}.{one.at.microsecond // 1000:03}[/] "
     if one.callback is not None:
-        line = f"[cyan]callback[/]  {one.callback:8} {one.callid} {one.mobile}  {one.outcome}  ({one.channel})"
+        line = f"[cyan]callback[/]  {one.callback:8} {escape(one.callid)} {escape(one.mobile)}  {one.outcome}  ({one.channel})"
     else:
         took = f"{(one.duration_s or 0) * 1000:.1f} ms"
-        words = f"[green]delivered[/] {took}" if one.error is None else f"[red]failed[/] {one.error}".replace("\n", " ")
-        line = f"[magenta]delivery[/]  {one.delivery_id} {one.event} {one.callid} -> {one.endpoint}  {words}"
+        words = (
+            f"[green]delivered[/] {took}"
+            if one.error is None
+            else f"[red]failed[/] {escape(one.error)}".replace("\n", " ")
+        )
+        line = f"[magenta]delivery[/]  {one.delivery_id} {one.event} {escape(one.callid)} -> {one.endpoint}  {words}"
     out.print(head + line, soft_wrap=True)

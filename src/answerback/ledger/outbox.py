@@ -258,7 +258,7 @@ def _tell_what_changed(
     connection: Connection, outbox: Outbox, owing: Owing, accepted: Sequence[Settled], now: datetime
 ) -> None:
     """Follow up where the business spoke of the call after the delivery was written, and the endpoint wants to know."""
-    wanting = [one for one in accepted if (end := outbox.endpoint(one.endpoint_id)) and end.definition.updates]
+    wanting = [one for one in accepted if _wants_updates(outbox.endpoint(one.endpoint_id))]
     if not wanting:
         return
     ids = list(dict.fromkeys((one.call_id,) for one in wanting))
@@ -269,10 +269,15 @@ def _tell_what_changed(
             owing.tell_of_call(endpoint, one.call_id, Event.REVISED, call, now)
 
 
+def _wants_updates(endpoint: Endpoint | None) -> bool:
+    """Whether it asks for them, in a format that has a form for them."""
+    return endpoint is not None and endpoint.definition.updates and endpoint.definition.format is Format.STANDARD
+
+
 def load(connection: Connection, outbox: Outbox, endpoint_id: int, now_us: int, limit: int) -> list[Job]:
     """What may go out to an endpoint now, the longest due first."""
     endpoint = outbox.endpoint(endpoint_id)
-    if endpoint is None:
+    if endpoint is None or not endpoint.enabled:
         return []
     mine = (_due, _d.endpoint_id == endpoint_id, _d.due_us <= now_us)
     query = _query_for(endpoint).where(*mine).order_by(_d.due_us, _d.id).limit(limit)
@@ -304,7 +309,7 @@ def next_due_us(connection: Connection, endpoint_id: int, after_us: int) -> int 
 def backlog(connection: Connection) -> dict[int, int]:
     """Endpoint id -> when the first of its pending deliveries is due."""
     found = select(_d.endpoint_id, func.min(_d.due_us)).where(_due).group_by(_d.endpoint_id)
-    return dict(connection.execute(found).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(found)}
 
 
 def added_since(connection: Connection, delivery_id: int) -> tuple[int, list[int]]:
@@ -312,27 +317,32 @@ def added_since(connection: Connection, delivery_id: int) -> tuple[int, list[int
     (last,) = statements.last_ids(connection, deliveries)
     if last <= delivery_id:
         return last, []
-    owed = select(_d.endpoint_id).where(_d.id > delivery_id).distinct()
-    return last, list(connection.execute(owed).scalars())
+    owed = select(_d.endpoint_id).where(_d.id > delivery_id)  # DISTINCT would read the whole index
+    return last, sorted(set(connection.execute(owed).scalars()))
 
 
-def abandon(connection: Connection, endpoint_id: int, limit: int) -> int:
+def abandon(connection: Connection, endpoint_id: int, now: datetime, limit: int) -> int:
     """Give up some of what a removed endpoint is owed; how many there were."""
     ids: list[int] = []
     for state in UNSETTLED:
         spelled: ColumnElement[bool] = literal_column(f"state = '{state.value}'")
-        found = select(_d.id).where(spelled, _d.endpoint_id == endpoint_id).limit(limit - len(ids))
+        mine = select(_d.id).where(spelled, _d.endpoint_id == endpoint_id)
+        if state is State.PENDING:
+            mine = mine.where(_d.due_us >= 0)  # always so: it tells SQLite which index to take
+        found = mine.limit(limit - len(ids))
         ids += connection.execute(found).scalars()
     dead = LAW[State.PENDING][Happening.ABANDONED].value
-    statements.change(connection, deliveries, "state = ?", (dead,), ids)
+    statements.change(connection, deliveries, "state = ?, settled_us = ?", (dead, to_us(now)), ids)
     return len(ids)
 
 
-def abandon_words(connection: Connection, endpoint_id: int) -> None:
-    """Give up what an endpoint is owed about calls themselves."""
+def abandon_words(connection: Connection, endpoint_id: int, now: datetime) -> None:
+    """Give up what an endpoint is owed about calls themselves, and let go out what waits behind it."""
     mine = (_d.endpoint_id == endpoint_id, _d.callback_id.is_(None), _d.state.in_([state.value for state in UNSETTLED]))
     dead = LAW[State.PENDING][Happening.ABANDONED].value
-    connection.execute(update(deliveries).where(*mine).values(state=dead))
+    pairs = [tuple(row) for row in connection.execute(select(_d.call_id, _d.endpoint_id).where(*mine).distinct())]
+    connection.execute(update(deliveries).where(*mine).values(state=dead, settled_us=to_us(now)))
+    _free(connection, pairs, to_us(now))
 
 
 def _query_for(endpoint: Endpoint) -> Select[Any]:

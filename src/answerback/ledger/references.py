@@ -64,7 +64,7 @@ def refer(
     else:
         call_id, before = _register(connection, channel, callid, now)
     after = msgspec.structs.replace(before, **_changes(before, said))
-    if after == before and rows:
+    if rows and _encode(after.metadata) == _encode(before.metadata) and after == before:
         return Referred(call_id, before, created=False, jobs=[])
     at_us = to_us(now) if before.referred_at is None else max(to_us(now), to_us(before.referred_at) + 1)
     connection.execute(

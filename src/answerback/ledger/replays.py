@@ -14,7 +14,7 @@ from answerback.ledger import query, statements
 from answerback.ledger.outbox import Outbox, Owing, busy_pairs
 from answerback.ledger.tables import DEAD, callbacks, deliveries
 from answerback.ledger.values import to_us
-from answerback.model import Arrival, Call, Endpoint, State
+from answerback.model import Arrival, Call, Endpoint, Format, State
 from answerback.reading import read
 
 _d = deliveries.c
@@ -37,12 +37,17 @@ class Chunk(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-def replay_one(connection: Connection, id_: int, now: datetime) -> int:
+def replay_one(connection: Connection, outbox: Outbox, id_: int, now: datetime) -> int:
     """Tell one delivery again, whatever its state; its endpoint's id. Raises NotFound, Conflict."""
     known = 0 <= id_ < query.LARGEST_ID
-    row = connection.execute(select(*_columns).where(_d.id == id_)).one_or_none() if known else None
+    row = connection.execute(select(*_columns, _d.callback_id).where(_d.id == id_)).one_or_none() if known else None
     if row is None:
         raise NotFound(f"no delivery {id_}")
+    endpoint = outbox.endpoint(row.endpoint_id)
+    if endpoint is None:
+        raise Conflict(f"delivery {id_} was owed to an endpoint that was removed")
+    if row.callback_id is None and endpoint.definition.format is Format.TENCENT:
+        raise Conflict(f"delivery {id_} tells of a call itself, for which the format of {endpoint.name} has no form")
     if row.state == State.WAITING.value:
         raise Conflict(f"delivery {id_} waits for an earlier one of its call: retry that one")
     _tell_again(connection, [(row.id, row.call_id, row.endpoint_id, row.state)], now)
@@ -58,10 +63,21 @@ def dead_of(connection: Connection, endpoint_id: int) -> tuple[int, int]:
 
 
 def replay_dead(
-    connection: Connection, endpoint_id: int, cursor: str | None, until_id: int, now: datetime, limit: int
+    connection: Connection,
+    outbox: Outbox,
+    endpoint_id: int,
+    cursor: str | None,
+    until_id: int,
+    now: datetime,
+    limit: int,
 ) -> Chunk:
     """Tell the dead deliveries of an endpoint again, up to `until_id`, oldest first."""
-    mine = (_dead, _d.endpoint_id == endpoint_id, _d.id > int(cursor or 0), _d.id <= until_id)
+    endpoint = outbox.endpoint(endpoint_id)
+    if endpoint is None:
+        raise NotFound(f"no endpoint {endpoint_id}")
+    mine = [_dead, _d.endpoint_id == endpoint_id, _d.id > int(cursor or 0), _d.id <= until_id]
+    if endpoint.definition.format is Format.TENCENT:
+        mine.append(_d.callback_id.is_not(None))  # it has no form for words about a call itself
     rows = connection.execute(select(*_columns).where(*mine).order_by(_d.id).limit(limit)).all()
     replayed = _tell_again(connection, [tuple(row) for row in rows], now)
     return Chunk(len(rows), replayed, str(rows[-1].id) if len(rows) == limit else None)
@@ -77,6 +93,10 @@ def replay_calls(
     limit: int,
 ) -> Chunk:
     """Tell everything about a page of calls again, as far as the endpoint wants it; what it was never owed is added."""
+    now_known = outbox.endpoint(endpoint.id)
+    if now_known is None:
+        raise NotFound(f"no endpoint {endpoint.name}")
+    endpoint, wanted = now_known, msgspec.structs.replace(wanted, channel=now_known.channel)
     page = query.find_call_rows(connection, wanted, cursor, limit)
     call_ids = [(call_id,) for call_id, _ in page.items]
     found = statements.find(
@@ -87,7 +107,7 @@ def replay_calls(
     replayed = _tell_again(connection, sorted(row[:4] for row in mine if row[4] is not None), now)
     owing = Owing(connection, outbox, [call_id for call_id, _ in page.items])
     for call_id, _ in page.items:
-        replayed += _tell_missing(connection, owing, endpoint, call_id, wanted.channel or endpoint.channel, owed, now)
+        replayed += _tell_missing(connection, owing, endpoint, call_id, endpoint.channel, owed, now)
     owing.write()
     return Chunk(len(page.items), replayed, page.next_cursor)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
+from sqlalchemy.engine import Connection
 
 from answerback.ledger import endpoints, outbox, references, replays
 from answerback.ledger.endpoints import Draft
@@ -109,12 +110,11 @@ class Load(Request[Loaded], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> Loaded:
         """Carry it out."""
 
-        def work(connection: Any, box: outbox.Outbox) -> Loaded:
-            jobs = outbox.load(connection, box, self.endpoint_id, to_us(_now()), self.limit)
-            next_due_us = (
-                None if len(jobs) == self.limit else outbox.next_due_us(connection, self.endpoint_id, to_us(_now()))
-            )
-            return Loaded(jobs, next_due_us)
+        def work(connection: Connection, box: outbox.Outbox) -> Loaded:
+            now_us = to_us(_now())
+            jobs = outbox.load(connection, box, self.endpoint_id, now_us, self.limit)
+            full = len(jobs) == self.limit
+            return Loaded(jobs, None if full else outbox.next_due_us(connection, self.endpoint_id, now_us))
 
         return ledger.write(work)
 
@@ -170,9 +170,9 @@ class ChangeEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> Endpoint:
         """Carry it out; words about calls, for which the vendor's contract has no form, are given up with it."""
 
-        def work(connection: Any, _: outbox.Outbox) -> Endpoint:
+        def work(connection: Connection, _: outbox.Outbox) -> Endpoint:
             if self.endpoint.definition.format is Format.TENCENT:
-                outbox.abandon_words(connection, self.endpoint.id)
+                outbox.abandon_words(connection, self.endpoint.id, _now())
             return endpoints.change(connection, self.endpoint, _now())
 
         return ledger.write(work)
@@ -197,7 +197,7 @@ class Abandon(Request[int], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.abandon(c, self.endpoint_id, self.limit))
+        return ledger.write(lambda c, _: outbox.abandon(c, self.endpoint_id, _now(), self.limit))
 
 
 class Refer(Request[Referred], frozen=True, array_like=True, tag=True):
@@ -235,7 +235,7 @@ class ReplayOne(Request[int], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        return ledger.write(lambda c, _: replays.replay_one(c, self.delivery_id, _now()))
+        return ledger.write(lambda c, box: replays.replay_one(c, box, self.delivery_id, _now()))
 
 
 class CountDead(Request[tuple[int, int]], frozen=True, array_like=True, tag=True):
@@ -261,7 +261,7 @@ class ReplayDead(Request[Chunk], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> Chunk:
         """Carry it out."""
         return ledger.write(
-            lambda c, _: replays.replay_dead(c, self.endpoint_id, self.cursor, self.until_id, _now(), self.limit)
+            lambda c, box: replays.replay_dead(c, box, self.endpoint_id, self.cursor, self.until_id, _now(), self.limit)
         )
 
 

@@ -143,8 +143,15 @@ deliveries = Table(
     Index(None, "call_id", "endpoint_id"),
     Index(None, "endpoint_id", "id"),
     Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(DUE), postgresql_where=text(DUE)),
-    Index("ix_deliveries_waiting", "endpoint_id", "id", sqlite_where=text(WAITING), postgresql_where=text(WAITING)),
-    Index("ix_deliveries_dead", "endpoint_id", "id", sqlite_where=text(DEAD), postgresql_where=text(DEAD)),
+    Index(
+        "ix_deliveries_waiting",
+        "endpoint_id",
+        "state",
+        "id",
+        sqlite_where=text(WAITING),
+        postgresql_where=text(WAITING),
+    ),
+    Index("ix_deliveries_dead", "endpoint_id", "state", "id", sqlite_where=text(DEAD), postgresql_where=text(DEAD)),
 )
 
 attempts = Table(

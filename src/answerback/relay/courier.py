@@ -1,6 +1,7 @@
 """One attempt: a delivery POSTed to its endpoint, and what came back. A failure is a value, never an exception."""
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -173,12 +174,16 @@ _WORDS: list[tuple[type[Exception], Callable[[Any, Endpoint], str]]] = [
         lambda error, _: f"the certificate is not trusted: {error.certificate_error}",
     ),
     (aiohttp.ClientConnectorSSLError, lambda error, _: f"no secure connection: {error.os_error}"),
-    (aiohttp.ClientConnectorError, lambda error, _: f"no connection: {error.os_error.strerror or error.os_error}"),
+    (aiohttp.ClientConnectorError, lambda error, _: f"no connection: {_reason(error.os_error)}"),
     (aiohttp.ServerDisconnectedError, lambda *_: "the connection was closed before there was an answer"),
     (aiohttp.ClientPayloadError, lambda *_: "the answer was cut off half-way"),
     (aiohttp.ClientResponseError, lambda error, _: f"the answer is not HTTP: {error.message}"),
 ]
 """What went wrong, for somebody who has to do something about it: the first sort that fits."""
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _words(error: Exception, endpoint: Endpoint) -> str:

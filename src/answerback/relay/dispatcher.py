@@ -256,9 +256,7 @@ class Dispatcher:
         probe_s = lane.breaker.paused_until_s or now_s if probing else None
         decision = decide(outcome, job.failures, self._terms, now_s, probe_s)
         self._settle(job, outcome, decision)
-        if decision.happening is Happening.REFUSED:
-            self._wake_at(lane, decision.due_s)
-        elif decision.happening is Happening.EXHAUSTED:
+        if decision.happening is Happening.EXHAUSTED:
             log.error("delivery_dead", endpoint=name, delivery=job.delivery_id, reason=outcome.error)
         self._meter.attempted(name, _RESULTS[decision.happening], outcome.duration_us / _US)
 
@@ -334,6 +332,8 @@ class Dispatcher:
             for settled in batch:
                 if lane := self._lanes.get(settled.endpoint_id):
                     lane.held.discard(settled.delivery_id)
+                    if settled.happening is Happening.REFUSED:  # only now a load finds it
+                        self._wake_at(lane, settled.due_us / _US)
                     if lane.behind:
                         touched[settled.endpoint_id] = lane
             self.owed(freed)

@@ -72,8 +72,8 @@ def upgrade() -> None:
     op.create_index("ix_deliveries_call_id_endpoint_id", "deliveries", ["call_id", "endpoint_id"])
     op.create_index("ix_deliveries_endpoint_id_id", "deliveries", ["endpoint_id", "id"])
     _partial("ix_deliveries_due", "deliveries", ["endpoint_id", "due_us", "id"], "state = 'pending'")
-    _partial("ix_deliveries_waiting", "deliveries", ["endpoint_id", "id"], "state = 'waiting'")
-    _partial("ix_deliveries_dead", "deliveries", ["endpoint_id", "id"], "state = 'dead'")
+    _partial("ix_deliveries_waiting", "deliveries", ["endpoint_id", "state", "id"], "state = 'waiting'")
+    _partial("ix_deliveries_dead", "deliveries", ["endpoint_id", "state", "id"], "state = 'dead'")
     op.create_table(
         "attempts",
         sa.Column("id", Id, nullable=False),
