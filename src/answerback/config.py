@@ -7,7 +7,7 @@ here are what `answerback settings` and docs/configuration.md show.
 import os
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -98,6 +98,17 @@ class RelaySettings(_Section):
     allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description="private networks that endpoints made through the API may be in, as 10.0.0.0/8"
     )
+
+    @field_validator("allow_networks", mode="before")
+    @classmethod
+    def _read_networks(cls, networks: Any) -> Any:
+        if not isinstance(networks, list | tuple):
+            raise ValueError('expected a list of networks, as ["10.0.0.0/8"]')  # noqa: TRY004  # pydantic collects ValueErrors
+        try:
+            return tuple(ip_network(network) for network in networks)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"expected networks, as 10.0.0.0/8: {error}") from error
+
     drain_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(
         3.0, description="time for attempts under way to end at shutdown"
     )

@@ -93,7 +93,7 @@ class Courier:
             duration_us=_since_us(began_s),
             status=status,
             answer=answer[:KEPT_BYTES],
-            error=judged.error,
+            error=None if judged.error is None else _text(judged.error),
             gone=judged.gone,
             retry_after_s=None if judged.error is None else _retry_after_s(headers),
         )
@@ -142,12 +142,17 @@ def trust(definition: Definition) -> ssl.SSLContext | bool:
 def _context(client_cert: str | None, ca_file: str | None, _changed: tuple[int, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     if client_cert is not None:
-        context.load_cert_chain(client_cert)
+        context.load_cert_chain(client_cert, password=lambda: "")  # or OpenSSL would ask the terminal
     return context
 
 
+def _text(words: str) -> str:
+    """Words that can be kept: an answer's headers may hold bytes that are no text."""
+    return words.encode("utf-8", "replace").decode()
+
+
 def _failed(began_us: int, began_s: float, words: str) -> Outcome:
-    return Outcome(began_us=began_us, duration_us=_since_us(began_s), error=words)
+    return Outcome(began_us=began_us, duration_us=_since_us(began_s), error=_text(words))
 
 
 def _since_us(began_s: float) -> int:
@@ -183,7 +188,7 @@ _WORDS: list[tuple[type[Exception], Callable[[Any, Endpoint], str]]] = [
 
 
 def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 def _words(error: Exception, endpoint: Endpoint) -> str:
@@ -197,6 +202,6 @@ async def addresses_of(host: str, port: int) -> list[str]:
     """What a name means now; empty where it means nothing."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port)
-    except OSError:
+    except (OSError, UnicodeError):  # no such name, or none that could be
         return []
     return [str(address[0]) for *_, address in found]

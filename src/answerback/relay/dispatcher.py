@@ -111,7 +111,6 @@ class Dispatcher:
             lane = self._lanes.get(job.endpoint_id)
             if lane is None:
                 continue
-            self._last_id = max(self._last_id, job.delivery_id)
             if lane.behind and len(lane.queue) >= FEW_QUEUED:
                 continue
             if lane.offer((job,)):
@@ -152,6 +151,7 @@ class Dispatcher:
             if late:
                 await asyncio.wait(late)
         lane.take_back()
+        self._pauses.pop(endpoint_id, None)  # a change ends a pause
 
     def go_on(self, endpoint: Endpoint) -> None:
         """Go on with an endpoint that was held, as it is now."""
@@ -223,6 +223,8 @@ class Dispatcher:
                 self._cut_short(lane, job)
                 raise
             self._conclude(lane, job, outcome, probing=probing)
+            if self._starved:
+                return  # others have waited for this place
             if lane.queue and lane.room > 0:
                 self._pump(lane)
 
@@ -231,9 +233,9 @@ class Dispatcher:
         self._under_way -= 1
         if not attempt.cancelled() and (error := attempt.exception()):
             log.error("lane_failed", endpoint=lane.endpoint.name, exc_info=error)
-        self._pump(lane)
         if self._starved:
             self._feed()
+        self._pump(lane)
 
     def _feed(self) -> None:
         """Let those begin that had to wait for others to end."""

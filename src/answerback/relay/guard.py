@@ -16,12 +16,24 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 METADATA = frozenset(
     map(
         ipaddress.ip_address,
-        ("169.254.169.254", "169.254.0.23", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254"),
+        (
+            "169.254.169.254",
+            "169.254.0.23",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+        ),
     )
 )
 """Where clouds tell a machine its secrets; refused to everybody, as are link-local addresses."""
 
-_CARRIED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "2002::/16", "::/96")))
+_CARRIED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+"""Prefixes whose addresses end in an IPv4 address, which is what they mean."""
+
+_NOT_ROUTED = tuple(map(ipaddress.ip_network, ("fec0::/10", "5f00::/16", "3fff::/20", "192.0.0.0/24", "100.64.0.0/10")))
+"""What `is_global` of older Pythons takes for public."""
 
 
 class AddressRefused(OSError):
@@ -46,7 +58,7 @@ class Guard:
             return None
         if found.is_loopback:
             return f"{found} is this machine itself; relay.allow_networks can allow it"
-        if not found.is_global:
+        if not found.is_global or found.is_reserved or any(found in network for network in _NOT_ROUTED):
             return f"{found} is a private address; relay.allow_networks can allow it"
         return None
 

@@ -31,6 +31,7 @@ class Lane:
         "frozen",
         "held",
         "loading",
+        "proven",
         "queue",
         "quiet_until_s",
         "timer",
@@ -45,6 +46,7 @@ class Lane:
         self.held: set[int] = set()
         self.attempts: set[asyncio.Task[None]] = set()
         self.window = 1
+        self.proven = False
         self.behind = False
         self.loading = False
         self.frozen = False
@@ -98,14 +100,15 @@ class Lane:
     @property
     def trusty(self) -> bool:
         """Whether the last attempts got through: a connection that breaks then says nothing about the endpoint."""
-        return self.window > 1 and self.breaker.failures == 0
+        return self.proven and self.breaker.failures == 0
 
     def succeeded(self) -> bool:
         """Open the window further; whether this ended a pause."""
+        self.proven = True
         self.window = min(self.window + 1, self.endpoint.definition.concurrency)
         return self.breaker.succeeded()
 
     def failed(self, now_s: float) -> bool:
         """Close the window to one; whether the endpoint is left alone now."""
-        self.window = 1
+        self.window, self.proven = 1, False
         return self.breaker.failed(now_s)

@@ -49,6 +49,7 @@ class Overdue:
         try:
             late = await self._book.ask(TellOverdue(_AT_A_TIME))
         except LedgerUnavailable:
+            self._next_s = max(self._next_s, time.time() + _AGAIN_S)
             return _AGAIN_S
         self._dispatcher.owed(late.jobs, late.behind)
         self.told += late.count

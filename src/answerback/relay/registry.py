@@ -190,11 +190,12 @@ class Registry:
         """Refuse at once what could only fail later. Raises UnfitEndpoint that names the field."""
         if secret is not None and (problem := unfit_secret(secret)):
             raise UnfitEndpoint("secret", problem)
-        try:
-            trust(definition)
-        except (OSError, ValueError) as error:
-            field = "client_cert" if definition.client_cert else "ca_file"
-            raise UnfitEndpoint(field, f"cannot be used: {error}") from error
+        for field in ("ca_file", "client_cert"):
+            alone = {"ca_file": None, "client_cert": None, field: getattr(definition, field)}
+            try:
+                trust(msgspec.structs.replace(definition, **alone))
+            except (OSError, ValueError) as error:
+                raise UnfitEndpoint(field, f"cannot be used: {error}") from error
 
     async def _check_address(self, url: str) -> None:
         """Refuse an address that could never be connected to; a name that means nothing yet may mean something later."""

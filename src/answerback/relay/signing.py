@@ -36,13 +36,13 @@ def unfit_secret(secret: str) -> str | None:
 
 def signature(endpoint: Endpoint, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
     """The three headers of a signed webhook; right after a rotation the old secret signs, too."""
-    text = body.decode()
+    text, at = body.decode(), at.astimezone(UTC)
     signatures = [_signer(endpoint.secret).sign(message_id, at, text)]
     if endpoint.old_secret is not None and endpoint.old_secret_until is not None and at < endpoint.old_secret_until:
         signatures.append(_signer(endpoint.old_secret).sign(message_id, at, text))
     return {
         "webhook-id": message_id,
-        "webhook-timestamp": str(int(at.astimezone(UTC).timestamp())),
+        "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
 
