@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,6 +43,12 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Count = Annotated[int, Field(ge=1)]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(lambda network: ip_network(str(network))),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string"}),
+]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
@@ -95,19 +112,9 @@ class RelaySettings(_Section):
         (5, 15, 30, 60), description="pauses between the probes of a paused endpoint; the last comes again and again"
     )
     max_connections: Count = Field(4_096, description="attempts under way at a time, for all endpoints together")
-    allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+    allow_networks: tuple[Network, ...] = Field(
         (), description="private networks that endpoints made through the API may be in, as 10.0.0.0/8"
     )
-
-    @field_validator("allow_networks", mode="before")
-    @classmethod
-    def _read_networks(cls, networks: Any) -> Any:
-        if not isinstance(networks, list | tuple):
-            raise ValueError('expected a list of networks, as ["10.0.0.0/8"]')  # noqa: TRY004  # pydantic collects ValueErrors
-        try:
-            return tuple(ip_network(network) for network in networks)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"expected networks, as 10.0.0.0/8: {error}") from error
 
     drain_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(
         3.0, description="time for attempts under way to end at shutdown"

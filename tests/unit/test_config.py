@@ -90,13 +90,14 @@ def test_a_setting_from_the_environment(
 
 def test_every_setting_can_be_set_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no setting, in any section, that the environment does not reach."""
-    defaults = Settings().model_dump(exclude={"channels"})
+    defaults = Settings().model_dump(exclude={"channels", "endpoints"})
     for section, values in defaults.items():
         for name, value in values.items():
             monkeypatch.setenv(
-                f"ANSWERBACK_{section.upper()}__{name.upper()}", "http://x" if value is None else str(value)
+                f"ANSWERBACK_{section.upper()}__{name.upper()}",
+                "http://x" if value is None else json.dumps(value) if isinstance(value, tuple) else str(value),
             )
-    settings = read_settings().model_dump(exclude={"channels"})
+    settings = read_settings().model_dump(exclude={"channels", "endpoints"})
     assert settings == defaults | {"server": defaults["server"] | {"public_url": "http://x"}}
 
 
@@ -261,7 +262,7 @@ def test_every_setting_is_described() -> None:
     undescribed = [
         f"{section}.{name}"
         for section, schema in sections.items()
-        for name, setting in schema["properties"].items()
+        for name, setting in schema.get("properties", {}).items()
         if not setting.get("description")
     ]
     assert undescribed == []

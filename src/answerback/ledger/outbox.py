@@ -222,9 +222,12 @@ def settle(
     ended = [(one.call_id, one.endpoint_id) for one in settled if one.happening is not Happening.REFUSED]
     freed, busy = _free(connection, ended, now_us)
     owing = Owing(connection, outbox)
-    _tell_what_changed(
-        connection, outbox, owing, [one for one in accepted if (one.call_id, one.endpoint_id) not in busy], now
-    )
+    last = [one for one in settled if (one.call_id, one.endpoint_id) not in busy]
+    _tell_what_changed(connection, outbox, owing, [one for one in last if one.happening is Happening.ACCEPTED], now)
+    for end in last:
+        if _untold(connection, outbox, end) and (endpoint := outbox.endpoint(end.endpoint_id)):
+            (row,) = statements.find(connection, calls, READ_COLUMNS, ("id",), [(end.call_id,)])
+            owing.tell_of_call(endpoint, end.call_id, Event.REVISED, call_of(row), now)
     owing.write()
     return [*load_these(connection, outbox, freed), *owing.jobs]
 
@@ -240,7 +243,7 @@ def _after_failure(one: Settled, now_us: int) -> dict[str, object]:
     }
 
 
-def _free(connection: Connection, pairs: Sequence[Pair], now_us: int) -> tuple[list[int], set[Pair]]:
+def _free(connection: Connection, pairs: Sequence[Pair], now_us: int | None = None) -> tuple[list[int], set[Pair]]:
     """Let the first that waits go out, for each of `pairs` that has none pending; and which pairs have one now."""
     first: dict[Pair, int] = {}
     pending = set()
@@ -250,8 +253,23 @@ def _free(connection: Connection, pairs: Sequence[Pair], now_us: int) -> tuple[l
         else:
             first[pair] = min(id_, first.get(pair, id_))
     freed = sorted(id_ for pair, id_ in first.items() if pair not in pending)
-    statements.change(connection, deliveries, "state = 'pending', due_us = ?", (now_us,), freed)
+    if now_us is None:  # as soon as it could have gone out
+        statements.change(connection, deliveries, "state = 'pending'", (), freed)
+    else:
+        statements.change(connection, deliveries, "state = 'pending', due_us = ?", (now_us,), freed)
     return freed, pending | set(first)
+
+
+def _untold(connection: Connection, outbox: Outbox, one: Settled) -> bool:
+    """Whether the business spoke of the call after what its endpoint has of it: the delivery to tell it has died."""
+    if one.happening is not Happening.EXHAUSTED or not _wants_updates(outbox.endpoint(one.endpoint_id)):
+        return False
+    told = select(func.max(_d.settled_us)).where(
+        _d.call_id == one.call_id, _d.endpoint_id == one.endpoint_id, _d.state == State.DELIVERED.value
+    )
+    told_us = connection.execute(told).scalar()
+    referred_us = connection.execute(select(calls.c.referred_us).where(calls.c.id == one.call_id)).scalar()
+    return told_us is not None and referred_us is not None and referred_us > told_us
 
 
 def _tell_what_changed(
@@ -342,7 +360,7 @@ def abandon_words(connection: Connection, endpoint_id: int, now: datetime) -> No
     dead = LAW[State.PENDING][Happening.ABANDONED].value
     pairs = [tuple(row) for row in connection.execute(select(_d.call_id, _d.endpoint_id).where(*mine).distinct())]
     connection.execute(update(deliveries).where(*mine).values(state=dead, settled_us=to_us(now)))
-    _free(connection, pairs, to_us(now))
+    _free(connection, pairs)
 
 
 def _query_for(endpoint: Endpoint) -> Select[Any]:
