@@ -269,7 +269,7 @@ def _untold(connection: Connection, outbox: Outbox, one: Settled) -> bool:
     )
     told_us = connection.execute(told).scalar()
     referred_us = connection.execute(select(calls.c.referred_us).where(calls.c.id == one.call_id)).scalar()
-    return told_us is not None and referred_us is not None and referred_us > told_us
+    return told_us is not None and referred_us is not None and referred_us >= told_us
 
 
 def _tell_what_changed(
