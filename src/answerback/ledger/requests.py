@@ -28,13 +28,9 @@ _CODES = {(verdict.taken, verdict.kind): code for code, verdict in enumerate(_VE
 
 
 class Request(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=True):
-    """One thing to do, and (`answer`) the type of what comes of it."""
+    """One thing to do, and (`answer`) the type of what comes of it; each has `run`, which carries it out."""
 
     answer: ClassVar[Any] = None
-
-    def run(self, ledger: Ledger) -> T:
-        """Carry it out."""
-        raise NotImplementedError
 
 
 class Noted(msgspec.Struct, frozen=True, array_like=True):
