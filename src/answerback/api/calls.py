@@ -37,7 +37,7 @@ class ReferenceBody(BaseModel):
     def _check_metadata(cls, metadata: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
         try:
             encoded = json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
-            msgspec.json.decode(msgspec.json.encode(metadata))
+            msgspec.msgpack.encode(metadata)  # the form in which the ledger's writer gets it
         except (ValueError, OverflowError) as error:
             raise ValueError("holds a number that JSON readers do not agree on") from error
         if len(encoded) > _LARGEST_METADATA_BYTES:
