@@ -213,6 +213,15 @@ def test_lines_about_a_call_are_told_in_their_order(business: Business, receive:
     assert business.gateway.call(callid)["keys"][:3] == ["0", "1", "2"]
 
 
+def test_one_broken_object_is_not_taken_for_many(business: Business, callid: str) -> None:
+    """Over several lines, none of which is JSON by itself: one answer, and one body in quarantine, whole."""
+    broken = pretty(prompt(callid)).removesuffix(b"}")
+    answer = submit(business, broken)
+    assert (answer.status_code, answer.json()["result"]) == (400, 3003)
+    kept = business.gateway.items("/v1/quarantine", channel=business.channel)
+    assert [one["size_bytes"] for one in kept].count(len(broken)) == 1
+
+
 def test_a_repeat_is_taken_counted_and_not_told_again(business: Business, receive: Receive, callid: str) -> None:
     """The same callback by URL, by API and twice in one request is one callback and one delivery."""
     receiver = receive()

@@ -108,12 +108,14 @@ async def _read(request: Request) -> bytes | None:
 
 
 def _is_one(body: bytes) -> bool:
-    """Whether this is one JSON text, over however many lines, or one line of whatever it is."""
+    """Whether this is one JSON text, over however many lines, or meant to be one: no line of it is JSON by itself."""
     body = body.removeprefix(b"\xef\xbb\xbf")
-    if len(body.split(b"\n", 1)) == 1 or not body.rstrip().count(b"\n"):
-        return True
+    return b"\n" not in body.strip() or _is_json(body) or not any(map(_is_json, body.splitlines()))
+
+
+def _is_json(text: bytes) -> bool:
     try:
-        msgspec.json.decode(body)
+        msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
