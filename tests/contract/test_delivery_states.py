@@ -71,7 +71,7 @@ class Debt:
         self.callback = callback
         self.state = state
         self.due_us = due_us
-        self.attempts = self.failures = self.id = 0
+        self.attempts = self.failures = self.id = self.told_us = 0
 
 
 class Outbox:
@@ -94,7 +94,7 @@ class Outbox:
             return []
         self.calls[callid] = after
         added = []
-        for to in sorted(self.endpoints.values(), key=lambda to: to.name):
+        for to in sorted(self.endpoints.values(), key=lambda to: to.id):
             if to.definition.wants(item.callback.kind, after.outcome):
                 self.wanted[item.identity, to.id] += 1
                 added.append(
@@ -242,24 +242,23 @@ class Deliveries(RuleBasedStateMachine):
         for id_, (happening, spent) in ends.items():
             job = self.hand.pop(id_)
             settled.append(telling.attempt(job, happening, spent=spent, due_s=now_s + pause_s, error="no"))
-            self.end_in_model(job, happening, spent=spent, due_us=us(now_s + pause_s))
+            self.end_in_model(job, happening, spent=spent, due_us=us(now_s + pause_s), now_us=us(now_s))
         ended = [one for one in settled if one.happening is not Happening.REFUSED]
         expected = [debt for one in ended for debt in self.freed(one, us(now_s))]
-        accepted = [one for one in settled if one.happening is Happening.ACCEPTED]
-        expected += [debt for one in accepted for debt in self.followed_up(one, now_s)]
+        expected += [debt for one in ended for debt in self.followed_up(one, now_s)]
         freed = telling.settle(self.ledger, *settled, at_s=now_s)
         on = {to.id for to in self.model.endpoints.values() if to.enabled}
         assert sorted(job.delivery_id for job in freed) == sorted(debt.id for debt in expected if debt.pair[1] in on)
         self.in_hand(freed)
 
-    def end_in_model(self, job: Job, happening: Happening, *, spent: bool, due_us: int) -> None:
+    def end_in_model(self, job: Job, happening: Happening, *, spent: bool, due_us: int, now_us: int) -> None:
         """An attempt is counted, and its delivery moved on."""
         debt = self.model.debts[job.delivery_id - 1]
         if not debt.attempts:
             self.first_attempts[debt.pair].append(debt.id)
         debt.attempts += 1
         if happening is Happening.ACCEPTED:
-            debt.state = D
+            debt.state, debt.told_us = D, now_us
         else:
             debt.failures += spent
             debt.due_us = due_us
@@ -271,13 +270,18 @@ class Deliveries(RuleBasedStateMachine):
         return self.model.free(self.model.debts[one.delivery_id - 1].pair, now_us)
 
     def followed_up(self, one: Settled, now_s: int) -> list[Debt]:
-        """An update, where the business spoke during the attempt and nothing more is to come."""
-        callid, endpoint_id = pair = self.model.debts[one.delivery_id - 1].pair
-        to = self.model.endpoints.get(endpoint_id)
-        unknown = self.model.referred.get(callid) not in {None, one.referred_us}
-        if to is None or not to.definition.updates or not unknown or self.model.unsettled(pair):
+        """An update, where the business spoke after what was told and nothing more is to come."""
+        dead = self.model.debts[one.delivery_id - 1]
+        callid, endpoint_id = pair = dead.pair
+        to, referred_us = self.model.endpoints.get(endpoint_id), self.model.referred.get(callid)
+        if to is None or not to.definition.updates or referred_us is None or self.model.unsettled(pair):
             return []
-        return [self.model.owe(pair, Event.REVISED, None, at(now_s).timestamp())]
+        told_us = max((debt.told_us for debt in self.model.by_pair[pair] if debt.state is D), default=None)
+        if one.happening is Happening.ACCEPTED:
+            unknown = referred_us != one.referred_us
+        else:
+            unknown = dead.callback is not None and told_us is not None and referred_us >= told_us
+        return [self.model.owe(pair, Event.REVISED, None, at(now_s).timestamp())] if unknown else []
 
     @rule(callid=st.sampled_from(CALLIDS), same=st.booleans())
     def the_business_speaks(self, callid: str, *, same: bool) -> None:
@@ -294,7 +298,7 @@ class Deliveries(RuleBasedStateMachine):
         self.model.calls[callid] = msgspec.structs.replace(before, reference=reference)
         self.model.referred[callid] = us(now_s)
         added = []
-        for to in sorted(self.model.endpoints.values(), key=lambda to: to.name):
+        for to in sorted(self.model.endpoints.values(), key=lambda to: to.id):
             told = any(debt.state is D for debt in self.model.by_pair[callid, to.id])
             if to.definition.updates and told and not self.model.unsettled((callid, to.id)):
                 added.append(self.model.owe((callid, to.id), Event.REVISED, None, at(now_s).timestamp()))

@@ -374,6 +374,14 @@ def test_words_that_the_last_delivery_took_to_its_grave_are_told(ledger: Ledger)
     assert states(ledger) == [D, X, P]
 
 
+def test_an_update_that_dies_is_the_last(ledger: Ledger) -> None:
+    """The endpoint would not have it: it is dead, to be seen and replayed, and no other follows for ever."""
+    endpoint(ledger, updates=True)
+    accept(ledger, *ledger.take([received(status())]).jobs)
+    assert exhaust(ledger, *refer(ledger, UUID1, reference="order-1", at_s=5).jobs) == []
+    assert states(ledger) == [D, X]
+
+
 def test_words_during_an_attempt_are_no_update_for_who_does_not_ask(ledger: Ledger) -> None:
     """An endpoint that does not ask for updates gets none from the race either."""
     endpoint(ledger)

@@ -261,15 +261,16 @@ def _free(connection: Connection, pairs: Sequence[Pair], now_us: int | None = No
 
 
 def _untold(connection: Connection, outbox: Outbox, one: Settled) -> bool:
-    """Whether the business spoke of the call after what its endpoint has of it: the delivery to tell it has died."""
+    """Whether the business spoke of the call after what its endpoint has of it: the callback to carry it has died.
+
+    An update that dies itself is not followed by another, or it would go on for ever.
+    """
     if one.happening is not Happening.EXHAUSTED or not _wants_updates(outbox.endpoint(one.endpoint_id)):
         return False
-    told = select(func.max(_d.settled_us)).where(
-        _d.call_id == one.call_id, _d.endpoint_id == one.endpoint_id, _d.state == State.DELIVERED.value
-    )
-    told_us = connection.execute(told).scalar()
-    referred_us = connection.execute(select(calls.c.referred_us).where(calls.c.id == one.call_id)).scalar()
-    return told_us is not None and referred_us is not None and referred_us >= told_us
+    mine = (_d.call_id == one.call_id, _d.endpoint_id == one.endpoint_id)
+    told = select(func.max(_d.settled_us)).where(*mine, _d.state == State.DELIVERED.value).scalar_subquery()
+    after = select(_d.id).where(_d.id == one.delivery_id, _d.callback_id.is_not(None), calls.c.referred_us >= told)
+    return connection.execute(after.join(calls, calls.c.id == _d.call_id)).scalar() is not None
 
 
 def _tell_what_changed(
