@@ -161,9 +161,11 @@ def attempt(
     )
 
 
-def settle(ledger: Ledger, *settled: Settled, pauses: Sequence[Pause] = (), at_s: float = 0) -> list[Job]:
+def settle(
+    ledger: Ledger, *settled: Settled, pauses: Sequence[Pause] = (), at_s: float = 0, again: bool = False
+) -> list[Job]:
     """Keep attempts; what may go out because of them."""
-    return ledger.write(lambda c, box: outbox.settle(c, box, settled, pauses, at(at_s)))
+    return ledger.write(lambda c, box: outbox.settle(c, box, settled, pauses, at(at_s), again=again))
 
 
 def accept(ledger: Ledger, *jobs: Job, at_s: float = 0) -> list[Job]:

@@ -387,6 +387,19 @@ def test_settling_nothing_is_nothing(ledger: Ledger) -> None:
     assert states(ledger) == [P]
 
 
+@pytest.mark.parametrize("happening", [Happening.ACCEPTED, Happening.REFUSED, Happening.EXHAUSTED])
+def test_what_is_settled_again_counts_once(ledger: Ledger, happening: Happening) -> None:
+    """The ledger had it, but could not say so: what was kept is not kept twice, and what was not is."""
+    endpoint(ledger)
+    first, second = ledger.take([received(status()), received(status(callid="other"))]).jobs
+    settle(ledger, attempt(first, happening, due_s=5))
+    before = owed(ledger)[0]
+    settle(ledger, attempt(first, happening, due_s=5), attempt(second, happening, due_s=5), at_s=9, again=True)
+    assert owed(ledger)[0] == before
+    assert [(one.attempts, one.state) for one in owed(ledger)] == [(1, before.state)] * 2
+    assert len(tried(ledger)) == 2
+
+
 def test_an_endpoint_s_pause_is_kept_with_the_attempts(reopen: OpenLedger) -> None:
     """A breaker outlasts the process: how often it failed and until when it pauses; and it is lifted again."""
     ledger = reopen()
@@ -715,9 +728,12 @@ def test_an_attempt_that_fails_after_its_endpoint_went_changes_nothing(ledger: L
     jobs = ledger.take([received(unanswered()), received(status())]).jobs
     remove(ledger, to)
     abandon(ledger, to)
+    ended = owed(ledger)[0].settled_us
     assert end(ledger, *jobs) == []
     assert states(ledger) == [X, X]
     assert len(tried(ledger)) == 1
+    assert ended is not None
+    assert owed(ledger)[0].settled_us == ended
 
 
 def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
@@ -729,6 +745,18 @@ def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
     assert load(ledger, to) == []
     assert abandon(ledger, to) == 1
     assert states(ledger) == [D, X]
+
+
+def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Ledger) -> None:
+    """Given up a part at a time, and stopped in between: what is left is in the backlog, where the next start looks."""
+    to = endpoint(ledger)
+    ledger.record([received(callback) for callback in (unanswered(), status(), key_press())])
+    remove(ledger, to)
+    for left in ([P, W, X], [P, X, X], [X, X, X]):
+        assert to.id in ledger.write(lambda c, _: outbox.backlog(c))
+        assert ledger.write(lambda c, _: outbox.abandon(c, to.id, at(1), 1)) == 1
+        assert sorted(states(ledger)) == sorted(left)
+    assert ledger.write(lambda c, _: outbox.backlog(c)) == {}
 
 
 def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from builders import key_press, received, status, wire
@@ -17,8 +18,9 @@ from relay.making import endpoint, terms
 from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
 from relay.world import QUICK, add_directly, answered, pressed, relaying, with_definition, writing
 
+from answerback.errors import LedgerUnavailable
 from answerback.ledger import Job, open_ledger
-from answerback.ledger.requests import Endpoints, Load
+from answerback.ledger.requests import Endpoints, Load, Settle
 from answerback.ledger.values import to_us
 from answerback.model import Event, Format, State
 from answerback.relay.courier import Courier
@@ -740,6 +742,30 @@ async def test_a_callback_whose_answer_was_lost_is_told(tmp_path: Path) -> None:
         await world.record(answered("last"))
         await world.settled(3, timeout_s=8)
         assert set(callids(receiver.posts)) == {"first", "unheard", "last"}
+
+
+@in_loop
+async def test_what_a_lost_reply_let_go_out_goes_out(tmp_path: Path) -> None:
+    """An attempt is settled, the next of its call is free, but the reply is lost: told once, and counted once."""
+    async with receiving() as receiver, relaying(tmp_path) as world:
+        await world.endpoint(receiver.url())
+        ask = world.writer.ask
+        lost: list[Settle] = []
+
+        async def lose_one(request: Any) -> Any:
+            reply = await ask(request)
+            if isinstance(request, Settle) and not lost:
+                lost.append(request)
+                raise LedgerUnavailable("the writer ended before it could say so")
+            return reply
+
+        world.writer.ask = lose_one  # type: ignore[method-assign, assignment]
+        await world.record(*[pressed("a", key) for key in "12"])
+        await world.settled(2)
+        assert keys(receiver.posts) == ["1", "2"]
+        assert [one.attempts for one in world.owed()] == [1, 1]
+        assert len(world.tried()) == 2
+        assert lost
 
 
 @in_loop

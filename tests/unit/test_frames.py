@@ -97,11 +97,18 @@ REQUESTS: list[Request[Any]] = [
     Record([Arrival("default", payload("voicekey.json"), NOON), Arrival("空", b"\xff\x00", LATER)]),
     Probe(),
     Settle([], []),
+    Settle([FAILED], [], again=True),
     Settle([ATTEMPT, FAILED], [Pause(1, 10, 2**53), Pause(2, 0, None)]),
     Load(1, 512),
     Backlog(),
     Added(2**62),
     Endpoints(),
+    Align([], [], []),
+    Align(
+        [1, 2],
+        [FULL],
+        [Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, disabled_reason="off")],
+    ),
     AddEndpoint(Draft(name="crm", channel="default", definition=Definition(url="http://x"), secret=OTHER_SECRET)),
     AddEndpoint(
         Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, enabled=False, from_config=True)

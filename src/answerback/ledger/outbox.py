@@ -76,7 +76,7 @@ _failed = (
         failures=_d.failures + bindparam("spent"),
         state=case((_d.state == _PENDING, bindparam("next_state")), else_=_d.state),
         due_us=bindparam("next_due_us"),
-        settled_us=bindparam("ended_us"),
+        settled_us=case((_d.state == _PENDING, bindparam("ended_us")), else_=_d.settled_us),
     )
 )
 
@@ -115,6 +115,8 @@ class Outbox:
     def forget(self) -> None:
         """A transaction was undone: what was read in it may not hold."""
         self._revision = -1
+        self._by_id.clear()
+        self._by_channel.clear()
 
 
 class Owing:
@@ -195,9 +197,20 @@ def busy_pairs(
 
 
 def settle(
-    connection: Connection, outbox: Outbox, settled: Sequence[Settled], pauses: Sequence[Pause], now: datetime
+    connection: Connection,
+    outbox: Outbox,
+    settled: Sequence[Settled],
+    pauses: Sequence[Pause],
+    now: datetime,
+    *,
+    again: bool = False,
 ) -> list[Job]:
-    """Keep each attempt, move its delivery on, and free the next one of its call; those are returned."""
+    """Keep each attempt, move its delivery on, and free the next one of its call; those are returned.
+
+    `again`: it was asked for before, and whether it was done is not known; what was done is not done twice.
+    """
+    if again:
+        settled = _not_kept(connection, settled)
     now_us = to_us(now)
     accepted = [one for one in settled if one.happening is Happening.ACCEPTED]
     statements.change(
@@ -230,6 +243,13 @@ def settle(
             owing.tell_of_call(endpoint, end.call_id, Event.REVISED, call_of(row), now)
     owing.write()
     return [*load_these(connection, outbox, freed), *owing.jobs]
+
+
+def _not_kept(connection: Connection, settled: Sequence[Settled]) -> list[Settled]:
+    """Those whose attempt is not in the ledger; no two attempts at a delivery begin at the same moment."""
+    ids = list(dict.fromkeys((one.delivery_id,) for one in settled))
+    kept = set(statements.find(connection, attempts, ("delivery_id", "began_us"), ("delivery_id",), ids))
+    return [one for one in settled if (one.delivery_id, one.began_us) not in kept]
 
 
 def _after_failure(one: Settled, now_us: int) -> dict[str, object]:

@@ -83,10 +83,11 @@ class Settle(Request[list[Job]], frozen=True, array_like=True, tag=True):
     answer: ClassVar[Any] = list[Job]
     settled: list[Settled]
     pauses: list[Pause]
+    again: bool = False
 
     def run(self, ledger: Ledger) -> list[Job]:
         """Carry it out."""
-        return ledger.write(lambda c, box: outbox.settle(c, box, self.settled, self.pauses, _now()))
+        return ledger.write(lambda c, box: outbox.settle(c, box, self.settled, self.pauses, _now(), again=self.again))
 
 
 class Loaded(msgspec.Struct, frozen=True, array_like=True):

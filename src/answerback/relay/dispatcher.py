@@ -10,26 +10,22 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
 
 import structlog
 
 from answerback.deliveries import Happening
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger import Job, Pause, Settled
-from answerback.ledger.requests import Abandon, Added, Backlog, Load, Request, Settle
+from answerback.ledger.requests import Abandon, Added, Backlog, Load
 from answerback.model import Endpoint
+from answerback.relay.book import Book
 from answerback.relay.breaker import Breaker
 from answerback.relay.courier import Courier, Outcome
 from answerback.relay.deciding import Decision, Terms, decide
 from answerback.relay.lane import FEW_QUEUED, MOST_QUEUED, Lane
 from answerback.relay.meter import RelayMeter
+from answerback.relay.settling import Settling
 
-T = TypeVar("T")
-
-_SETTLE_EVERY_S = 0.004
-_MOST_UNSETTLED = 4096
-_SETTLED_AT_A_TIME = 512
 _AGAIN_S = 0.5
 _LOOK_EVERY_S = 1.0
 _GRACE_S = 1.0
@@ -39,13 +35,6 @@ _RESULTS = {Happening.ACCEPTED: "delivered", Happening.REFUSED: "failed", Happen
 _US = 1_000_000
 
 log = structlog.get_logger("answerback.relay")
-
-
-class Book(Protocol):
-    """What the relay needs of the ledger's writer."""
-
-    def ask(self, request: Request[T]) -> Awaitable[T]:
-        """Have a request carried out, after those before it. Raises LedgerUnavailable, and the request's own errors."""
 
 
 class Dispatcher:
@@ -59,11 +48,9 @@ class Dispatcher:
         self._lanes: dict[int, Lane] = {}
         self._starved: OrderedDict[int, None] = OrderedDict()
         self._under_way = 0
-        self._unsettled: list[Settled] = []
-        self._pauses: dict[int, Pause] = {}
-        self._settling: asyncio.Task[None] | None = None
+        self._settling = Settling(book, self._kept, self._in_doubt)
         self._last_id = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
         self._stopping = False
         self.on_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
         """Called where an endpoint answers that it wants no more."""
@@ -100,9 +87,7 @@ class Dispatcher:
                 attempt.cancel()
             if late:
                 await asyncio.wait(late, timeout=1.0)
-        if self._settling is not None:
-            await asyncio.wait([self._settling], timeout=max(0.1, deadline_s - self._loop.time()))
-            self._settling.cancel()
+        await self._settling.stop(max(0.1, deadline_s - self._loop.time()))
 
     def owed(self, jobs: Sequence[Job], behind: Iterable[int] = ()) -> None:
         """Take jobs that may go out now, and note to whom there is more in the ledger."""
@@ -151,7 +136,7 @@ class Dispatcher:
             if late:
                 await asyncio.wait(late)
         lane.take_back()
-        self._pauses.pop(endpoint_id, None)  # a change ends a pause
+        self._settling.forget_pause(endpoint_id)
 
     def go_on(self, endpoint: Endpoint) -> None:
         """Go on with an endpoint that was held, as it is now."""
@@ -199,7 +184,7 @@ class Dispatcher:
                 self._wake_at(lane, until_s)
             return
         while lane.queue and lane.room > 0:
-            if self._under_way >= self._terms.max_connections or len(self._unsettled) >= _MOST_UNSETTLED:
+            if self._busy:
                 self._starved[lane.endpoint.id] = None
                 return
             attempt = self._loop.create_task(self._work(lane))
@@ -212,7 +197,7 @@ class Dispatcher:
 
     async def _work(self, lane: Lane) -> None:
         """Bring one job after the other, as long as this many may be under way."""
-        while lane.queue and lane.room >= 0 and len(self._unsettled) < _MOST_UNSETTLED and not self._stopping:
+        while lane.queue and lane.room >= 0 and not self._settling.full and not self._stopping:
             if lane.closed_until_s(time.time()) is not None:
                 return
             job = lane.queue.popleft()
@@ -225,7 +210,7 @@ class Dispatcher:
             self._conclude(lane, job, outcome, probing=probing)
             if self._starved:
                 return  # others have waited for this place
-            if lane.queue and lane.room > 0:
+            if lane.lacks or (lane.queue and lane.room > 0):
                 self._pump(lane)
 
     def _ended(self, lane: Lane, attempt: asyncio.Task[None]) -> None:
@@ -237,10 +222,15 @@ class Dispatcher:
             self._feed()
         self._pump(lane)
 
+    @property
+    def _busy(self) -> bool:
+        """Whether nothing more may begin, for any endpoint."""
+        return self._under_way >= self._terms.max_connections or self._settling.full
+
     def _feed(self) -> None:
         """Let those begin that had to wait for others to end."""
         for endpoint_id in list(self._starved):
-            if self._under_way >= self._terms.max_connections or len(self._unsettled) >= _MOST_UNSETTLED:
+            if self._busy:
                 return
             del self._starved[endpoint_id]
             if lane := self._lanes.get(endpoint_id):
@@ -267,7 +257,7 @@ class Dispatcher:
         if lane.failed(now_s):
             self._opened(lane)
         if outcome.status in _ASKS_FOR_QUIET and outcome.retry_after_s is not None:
-            lane.quiet_until_s = now_s + outcome.retry_after_s
+            lane.quiet_until_s = max(lane.quiet_until_s, now_s + outcome.retry_after_s)
         if outcome.gone and self.on_gone is not None and not lane.frozen:
             lane.frozen = True
             self._spawn(self.on_gone(lane.endpoint, outcome.error or ""))
@@ -286,18 +276,18 @@ class Dispatcher:
         if name not in self._meter.paused:
             log.error("endpoint_paused", endpoint=name, failures_in_a_row=breaker.failures)
         self._meter.paused[name] = breaker.failures
-        self._pauses[lane.endpoint.id] = Pause(lane.endpoint.id, breaker.failures, round(until_s * _US))
+        self._settling.pause(Pause(lane.endpoint.id, breaker.failures, round(until_s * _US)))
 
     def _closed(self, lane: Lane) -> None:
         name = lane.endpoint.name
         self._meter.paused.pop(name, None)
         log.info("endpoint_resumed", endpoint=name)
-        self._pauses[lane.endpoint.id] = Pause(lane.endpoint.id, 0, None)
+        self._settling.pause(Pause(lane.endpoint.id, 0, None))
 
     # What is kept.
 
     def _settle(self, job: Job, outcome: Outcome, decision: Decision) -> None:
-        self._unsettled.append(
+        self._settling.add(
             Settled(
                 job.delivery_id,
                 job.endpoint_id,
@@ -313,36 +303,28 @@ class Dispatcher:
                 outcome.error,
             )
         )
-        if self._settling is None or self._settling.done():
-            self._settling = self._loop.create_task(self._write())
 
-    async def _write(self) -> None:
-        """Give what attempts came to to the ledger, together as they come; it is kept here until that has it."""
-        while self._unsettled:
-            if not self._stopping:
-                await asyncio.sleep(_SETTLE_EVERY_S)
-            batch, pauses = self._unsettled[:_SETTLED_AT_A_TIME], self._pauses
-            self._pauses = {}
-            try:
-                freed = await self._book.ask(Settle(batch, list(pauses.values())))
-            except LedgerUnavailable:
-                self._pauses = pauses | self._pauses
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            del self._unsettled[: len(batch)]
-            touched = {}
-            for settled in batch:
-                if lane := self._lanes.get(settled.endpoint_id):
-                    lane.held.discard(settled.delivery_id)
-                    if settled.happening is Happening.REFUSED:  # only now a load finds it
-                        self._wake_at(lane, settled.due_us / _US)
-                    if lane.behind:
-                        touched[settled.endpoint_id] = lane
-            self.owed(freed)
-            for lane in touched.values():
-                self._pump(lane)
-            if self._starved:
-                self._feed()
+    def _kept(self, batch: Sequence[Settled], freed: Sequence[Job]) -> None:
+        """The ledger has what these attempts came to: others may follow them."""
+        touched = {}
+        for settled in batch:
+            if lane := self._lanes.get(settled.endpoint_id):
+                lane.held.discard(settled.delivery_id)
+                if settled.happening is Happening.REFUSED:  # only now a load finds it
+                    self._wake_at(lane, settled.due_us / _US)
+                if lane.behind:
+                    touched[settled.endpoint_id] = lane
+        self.owed(freed)
+        for lane in touched.values():
+            self._pump(lane)
+        if self._starved:
+            self._feed()
+
+    def _in_doubt(self, batch: Sequence[Settled]) -> None:
+        """If the ledger has it after all, it will not tell again what was freed by it."""
+        for settled in batch:
+            if lane := self._lanes.get(settled.endpoint_id):
+                lane.behind = True
 
     # What is read.
 
@@ -395,7 +377,12 @@ class Dispatcher:
             while await self._book.ask(Abandon(endpoint_id, _ABANDONED_AT_A_TIME)) == _ABANDONED_AT_A_TIME:
                 pass
 
-    def _spawn(self, work: "Awaitable[None]") -> None:
+    def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._spawned)
+
+    def _spawned(self, task: "asyncio.Future[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("relay_task_failed", exc_info=error)

@@ -8,7 +8,8 @@ import structlog
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.requests import TellOverdue
-from answerback.relay.dispatcher import Book, Dispatcher
+from answerback.relay.book import Book
+from answerback.relay.dispatcher import Dispatcher
 
 _AT_A_TIME = 500
 _AGAIN_S = 1.0

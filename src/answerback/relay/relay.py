@@ -8,9 +8,10 @@ from answerback.ledger import Job
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference, Referred
 from answerback.ledger.requests import Refer
+from answerback.relay.book import Book
 from answerback.relay.courier import Courier
 from answerback.relay.deciding import Terms
-from answerback.relay.dispatcher import Book, Dispatcher
+from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.guard import Network
 from answerback.relay.meter import RelayMeter
 from answerback.relay.overdue import Overdue

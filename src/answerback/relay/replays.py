@@ -14,7 +14,8 @@ from answerback.ledger.query import CallFilter
 from answerback.ledger.replays import Chunk
 from answerback.ledger.requests import CountDead, ReplayCalls, ReplayDead, ReplayOne
 from answerback.model import Endpoint
-from answerback.relay.dispatcher import Book, Dispatcher
+from answerback.relay.book import Book
+from answerback.relay.dispatcher import Dispatcher
 
 _AT_A_TIME = 100
 _KEPT = 100
