@@ -9,7 +9,8 @@ from contract.telling import URL, at, change, endpoint, known, load, owed, remov
 from answerback.errors import Conflict, NotFound
 from answerback.ledger import Ledger, endpoints
 from answerback.ledger.endpoints import Draft
-from answerback.ledger.requests import AddEndpoint, ChangeEndpoint, Endpoints, RemoveEndpoint
+from answerback.ledger.outbox import Outbox
+from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, RemoveEndpoint
 from answerback.model import Definition, Endpoint, Format, Kind, Outcome
 
 DEFINITION = Definition(
@@ -204,3 +205,46 @@ def test_requests_do_the_same(ledger: Ledger) -> None:
     assert Endpoints().run(ledger) == []
     with pytest.raises(NotFound):
         RemoveEndpoint(added.id).run(ledger)
+
+
+def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
+    """Who is told is as of the transaction: added, moved, changed and removed endpoints, one by one."""
+    here, there = reopen(), reopen()
+
+    def told() -> list[tuple[str, str, str]]:
+        def look(_: object, outbox: Outbox) -> list[tuple[str, str, str]]:
+            found = [end for channel in ("default", "b") for end in outbox.of_channel(channel)]
+            assert all(outbox.endpoint(end.id) == end for end in found)
+            return [(end.channel, end.name, end.definition.url) for end in found]
+
+        return here.write(look)
+
+    assert told() == []
+    crm, old = endpoint(there), endpoint(there, "old")
+    assert told() == [("default", "crm", URL), ("default", "old", URL)]
+    change(there, msgspec.structs.replace(crm, channel="b"))
+    assert told() == [("default", "old", URL), ("b", "crm", URL)]
+    change(there, msgspec.structs.replace(old, definition=Definition(url=f"{URL}/new")))
+    assert told() == [("default", "old", f"{URL}/new"), ("b", "crm", URL)]
+    remove(there, crm)
+    assert told() == [("default", "old", f"{URL}/new")]
+    new = endpoint(there, "crm")
+    assert told() == [("default", "old", f"{URL}/new"), ("default", "crm", URL)]
+    assert here.write(lambda _, outbox: (outbox.endpoint(crm.id), outbox.endpoint(new.id))) == (None, new)
+
+
+def test_bringing_in_line_is_all_or_nothing(ledger: Ledger) -> None:
+    """Removed, changed and added in one transaction, which tells what there is then."""
+    crm, old = endpoint(ledger), endpoint(ledger, "old")
+    draft = Draft(
+        name="new", channel="b", definition=DEFINITION, secret="whsec_x", disabled_reason="off", enabled=False
+    )
+    changed = msgspec.structs.replace(old, definition=DEFINITION)
+    with pytest.raises(NotFound):
+        Align([crm.id], [msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
+    assert known(ledger) == [crm, old]
+    there = Align([crm.id], [changed], [draft]).run(ledger)
+    assert there == known(ledger)
+    assert [(end.name, end.definition) for end in there] == [("new", DEFINITION), ("old", DEFINITION)]
+    assert (there[0].enabled, there[0].disabled_reason) == (False, "off")
+    assert Align([], [], []).run(ledger) == there

@@ -8,6 +8,7 @@ from relay.receiver import receiving
 from relay.world import relaying
 
 from answerback.errors import ConfigError, Conflict, NotFound, UnfitEndpoint
+from answerback.ledger.endpoints import revision
 from answerback.model import Definition
 from answerback.relay import Wanted
 
@@ -115,4 +116,17 @@ async def test_an_unfit_endpoint_of_the_config_file_is_named(tmp_path: Path) -> 
             ("mine", wanted(), r"^endpoints\.mine: there is one of that name"),
         ]:
             with pytest.raises(ConfigError, match=match):
-                await world.registry.start({name: unfit})
+                await world.registry.start({"before": wanted(), name: unfit})
+        assert [end.name for end in world.ledger.endpoints()] == ["mine"]
+
+
+@in_loop
+async def test_a_config_file_of_many_endpoints_is_one_change(tmp_path: Path) -> None:
+    """All of them or none, in one transaction however many they are; and none where nothing is new."""
+    many = {f"customer-{number}": wanted() for number in range(2000)}
+    async with relaying(tmp_path, wanted=many) as world:
+        assert {end.name for end in world.ledger.endpoints()} == set(many)
+        assert world.ledger.read(revision) == 1
+    async with relaying(tmp_path, wanted=many) as world:
+        assert world.ledger.read(revision) == 1
+        assert world.registry.find("customer-1999") == world.ledger.endpoint("customer-1999")

@@ -1,5 +1,6 @@
 """The endpoints as the ledger keeps them: added, changed, removed, and read again where they were changed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     definition: Definition
     secret: str
     enabled: bool = True
+    disabled_reason: str | None = None
     from_config: bool = False
 
 
@@ -38,6 +40,12 @@ def revision(connection: Connection) -> int:
 def find_endpoints(connection: Connection) -> list[Endpoint]:
     """All that were not removed, by name."""
     return [_endpoint(row) for row in connection.execute(select(endpoints).where(_live).order_by(endpoints.c.name))]
+
+
+def changed_since(connection: Connection, revision_: int) -> list[tuple[Endpoint, bool]]:
+    """The endpoints that were changed after a revision, oldest first, and whether each is still there."""
+    later = select(endpoints).where(endpoints.c.revision > revision_).order_by(endpoints.c.id)
+    return [(_endpoint(row), row.removed_us is None) for row in connection.execute(later)]
 
 
 def find_endpoint(connection: Connection, name: str) -> Endpoint:
@@ -55,23 +63,32 @@ def add(connection: Connection, draft: Draft, now: datetime) -> Endpoint:
     taken = connection.execute(select(endpoints.c.id).where(endpoints.c.name == draft.name, _live)).scalar()
     if taken is not None:
         raise Conflict(f"name: there is an endpoint {draft.name} already")
-    id_ = statements.last_ids(connection, endpoints)[0] + 1
-    connection.execute(
-        insert(endpoints).values(
-            id=id_,
-            name=draft.name,
-            channel=draft.channel,
-            definition=_to_json(draft.definition).decode(),
-            enabled=int(draft.enabled),
-            secret=draft.secret,
-            from_config=int(draft.from_config),
-            created_us=to_us(now),
-            changed_us=to_us(now),
-            failures=0,
-        )
-    )
-    _changed(connection)
-    return find_endpoint(connection, str(id_))
+    return find_endpoint(connection, str(add_all(connection, [draft], now)))
+
+
+def add_all(connection: Connection, drafts: Sequence[Draft], now: datetime) -> int:
+    """Add endpoints whose names are free; the id of the last."""
+    (last_id,) = statements.last_ids(connection, endpoints)
+    revision_ = _next_revision(connection)
+    rows = [
+        {
+            "id": id_,
+            "name": draft.name,
+            "channel": draft.channel,
+            "definition": _to_json(draft.definition).decode(),
+            "enabled": int(draft.enabled),
+            "disabled_reason": draft.disabled_reason,
+            "secret": draft.secret,
+            "from_config": int(draft.from_config),
+            "created_us": to_us(now),
+            "changed_us": to_us(now),
+            "failures": 0,
+            "revision": revision_,
+        }
+        for id_, draft in enumerate(drafts, last_id + 1)
+    ]
+    connection.execute(insert(endpoints), rows)
+    return last_id + len(rows)
 
 
 def change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoint:
@@ -91,20 +108,19 @@ def change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoin
             changed_us=to_us(now),
             failures=0,
             paused_until_us=None,
+            revision=_next_revision(connection),
         )
     ).rowcount
     if not found:
         raise NotFound(f"no endpoint {endpoint.name}")
-    _changed(connection)
     return find_endpoint(connection, str(endpoint.id))
 
 
 def remove(connection: Connection, id_: int, now: datetime) -> None:
     """Remove an endpoint: nothing is owed to it any more. Raises NotFound."""
-    gone = update(endpoints).where(endpoints.c.id == id_, _live).values(removed_us=to_us(now))
-    if not connection.execute(gone).rowcount:
+    changes = {"removed_us": to_us(now), "revision": _next_revision(connection)}
+    if not connection.execute(update(endpoints).where(endpoints.c.id == id_, _live).values(**changes)).rowcount:
         raise NotFound(f"no endpoint {id_}")
-    _changed(connection)
 
 
 def pause(connection: Connection, id_: int, failures: int, until_us: int | None) -> None:
@@ -114,10 +130,11 @@ def pause(connection: Connection, id_: int, failures: int, until_us: int | None)
     )
 
 
-def _changed(connection: Connection) -> None:
+def _next_revision(connection: Connection) -> int:
     raised = update(endpoint_changes).values(revision=endpoint_changes.c.revision + 1)
     if not connection.execute(raised).rowcount:
         connection.execute(insert(endpoint_changes).values(id=1, revision=1))
+    return revision(connection)
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:

@@ -5,7 +5,7 @@ Of the deliveries of a call to an endpoint one at most is pending, the first tha
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from secrets import token_hex
 from typing import Any
@@ -87,25 +87,27 @@ class Outbox:
     def __init__(self) -> None:
         self._revision = -1
         self._by_id: dict[int, Endpoint] = {}
-        self._by_channel: dict[str, list[Endpoint]] = {}
+        self._by_channel: defaultdict[str, dict[int, Endpoint]] = defaultdict(dict)
 
     def refresh(self, connection: Connection) -> None:
-        """Read the endpoints again if they were changed, by whichever process."""
+        """Read again the endpoints that were changed, by whichever process."""
         revision = store.revision(connection)
         if revision != self._revision:
-            self._by_id = {endpoint.id: endpoint for endpoint in store.find_endpoints(connection)}
-            by_channel = defaultdict(list)
-            for endpoint in self._by_id.values():
-                by_channel[endpoint.channel].append(endpoint)
-            self._by_channel, self._revision = dict(by_channel), revision
+            for endpoint, there in store.changed_since(connection, self._revision):
+                before = self._by_id.pop(endpoint.id, None)
+                if before and not (there and before.channel == endpoint.channel):
+                    del self._by_channel[before.channel][before.id]
+                if there:
+                    self._by_id[endpoint.id] = self._by_channel[endpoint.channel][endpoint.id] = endpoint
+            self._revision = revision
 
     def endpoint(self, id_: int) -> Endpoint | None:
         """The endpoint of this id, unless it was removed."""
         return self._by_id.get(id_)
 
-    def of_channel(self, channel: str) -> Sequence[Endpoint]:
+    def of_channel(self, channel: str) -> Collection[Endpoint]:
         """The endpoints that are told of this channel's calls."""
-        return self._by_channel.get(channel, ())
+        return self._by_channel[channel].values()
 
     @property
     def empty(self) -> bool:
@@ -363,7 +365,7 @@ def added_since(connection: Connection, delivery_id: int) -> tuple[int, list[int
 def abandon(connection: Connection, endpoint_id: int, now: datetime, limit: int) -> int:
     """Give up some of what a removed endpoint is owed; how many there were."""
     ids: list[int] = []
-    for state in UNSETTLED:
+    for state in (State.WAITING, State.PENDING):  # while one is pending, `backlog` shows that there is more to do
         spelled: ColumnElement[bool] = literal_column(f"state = '{state.value}'")
         mine = select(_d.id).where(spelled, _d.endpoint_id == endpoint_id)
         if state is State.PENDING:

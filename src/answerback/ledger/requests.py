@@ -147,6 +147,30 @@ class Endpoints(Request[list[Endpoint]], frozen=True, array_like=True, tag=True)
         return ledger.write(lambda c, _: endpoints.find_endpoints(c))
 
 
+class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
+    """Remove, change and add endpoints, all or none; all there are then."""
+
+    answer: ClassVar[Any] = list[Endpoint]
+    removed: list[int]
+    changed: list[Endpoint]
+    added: list[Draft]
+
+    def run(self, ledger: Ledger) -> list[Endpoint]:
+        """Carry it out."""
+
+        def work(connection: Connection, _: outbox.Outbox) -> list[Endpoint]:
+            now = _now()
+            for id_ in self.removed:
+                endpoints.remove(connection, id_, now)
+            for endpoint in self.changed:
+                _change(connection, endpoint, now)
+            if self.added:
+                endpoints.add_all(connection, self.added, now)
+            return endpoints.find_endpoints(connection)
+
+        return ledger.write(work)
+
+
 class AddEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
     """Add an endpoint."""
 
@@ -165,14 +189,8 @@ class ChangeEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
     endpoint: Endpoint
 
     def run(self, ledger: Ledger) -> Endpoint:
-        """Carry it out; words about calls, for which the vendor's contract has no form, are given up with it."""
-
-        def work(connection: Connection, _: outbox.Outbox) -> Endpoint:
-            if self.endpoint.definition.format is Format.TENCENT:
-                outbox.abandon_words(connection, self.endpoint.id, _now())
-            return endpoints.change(connection, self.endpoint, _now())
-
-        return ledger.write(work)
+        """Carry it out."""
+        return ledger.write(lambda c, _: _change(c, self.endpoint, _now()))
 
 
 class RemoveEndpoint(Request[None], frozen=True, array_like=True, tag=True):
@@ -286,6 +304,7 @@ AnyRequest = (
     | Backlog
     | Added
     | Endpoints
+    | Align
     | AddEndpoint
     | ChangeEndpoint
     | RemoveEndpoint
@@ -307,6 +326,13 @@ def decode_answer(request: type[Request[T]], payload: bytes) -> T:
     """What came of a request, from its encoded form."""
     answer: T = _decoders[request](payload)
     return answer
+
+
+def _change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoint:
+    """Change an endpoint; words about calls, for which the vendor's contract has no form, are given up with it."""
+    if endpoint.definition.format is Format.TENCENT:
+        outbox.abandon_words(connection, endpoint.id, now)
+    return endpoints.change(connection, endpoint, now)
 
 
 def _now() -> datetime:

@@ -108,6 +108,8 @@ endpoints = Table(
     Column("removed_us", BigInteger, comment="its history stays"),
     Column("failures", Integer, nullable=False, comment="in a row, when it was paused"),
     Column("paused_until_us", BigInteger),
+    Column("revision", BigInteger, nullable=False, comment="of endpoint_changes, by its last change"),
+    Index(None, "revision"),
     Index(
         "uq_endpoints_name",
         "name",
@@ -122,7 +124,7 @@ endpoint_changes = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("revision", BigInteger, nullable=False),
-    comment="one row, raised by every change of an endpoint, so that each process sees when to read them again",
+    comment="one row, raised by every change of an endpoint, so that each process sees which to read again",
 )
 
 deliveries = Table(

@@ -12,10 +12,11 @@ import structlog
 
 from answerback.errors import AnswerbackError, ConfigError, Conflict, NotFound, UnfitEndpoint
 from answerback.ledger.endpoints import Draft
-from answerback.ledger.requests import AddEndpoint, ChangeEndpoint, Endpoints, RemoveEndpoint
+from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, RemoveEndpoint
 from answerback.model import Definition, Endpoint
+from answerback.relay.book import Book
 from answerback.relay.courier import Courier, Outcome, addresses_of, trust
-from answerback.relay.dispatcher import Book, Dispatcher
+from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.sample import sample_body
 from answerback.relay.signing import new_secret, unfit_secret
 
@@ -37,65 +38,48 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry:
-    """All endpoints, by name."""
+    """All endpoints."""
 
     def __init__(self, book: Book, dispatcher: Dispatcher, courier: Courier) -> None:
         self._book = book
         self._dispatcher = dispatcher
         self._courier = courier
-        self._by_name: dict[str, Endpoint] = {}
+        self._known: dict[str, Endpoint] = {}  # by name, and by id as digits
         self._changing: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         dispatcher.on_gone = self._gone
 
     async def start(self, wanted: Mapping[str, Wanted]) -> list[Endpoint]:
         """Bring the ledger's endpoints in line with the config file; all of them. Raises ConfigError."""
         known = {endpoint.name: endpoint for endpoint in await self._book.ask(Endpoints())}
-        for name, endpoint in known.items():
-            if endpoint.from_config and name not in wanted:
-                await self._book.ask(RemoveEndpoint(endpoint.id))
+        removed = [end.id for end in known.values() if end.from_config and end.name not in wanted]
+        changed, added = [], []
         for name, one in wanted.items():
-            await self._bring_in_line(name, one, known.get(name))
-        endpoints = await self._book.ask(Endpoints())
-        self._by_name = {endpoint.name: endpoint for endpoint in endpoints}
+            try:
+                self._check(one.definition, one.secret)
+            except UnfitEndpoint as error:
+                raise ConfigError(f"endpoints.{name}.{error}") from error
+            before = known.get(name)
+            if before is None:
+                added.append(_draft(name, one))
+            elif not before.from_config:
+                raise ConfigError(
+                    f"endpoints.{name}: there is one of that name that the config file did not make: remove it"
+                )
+            elif (after := _in_line(before, one)) != before:
+                changed.append(after)
+        endpoints = await self._book.ask(Align(removed, changed, added))
+        for endpoint in endpoints:
+            self._keep(endpoint)
         return endpoints
-
-    async def _bring_in_line(self, name: str, wanted: Wanted, known: Endpoint | None) -> None:
-        secret = wanted.secret
-        try:
-            self._check(wanted.definition, secret)
-        except UnfitEndpoint as error:
-            raise ConfigError(f"endpoints.{name}.{error}") from error
-        if known is None:
-            draft = Draft(
-                name=name,
-                channel=wanted.channel,
-                definition=wanted.definition,
-                secret=secret or new_secret(),
-                from_config=True,
-            )
-            known = await self._book.ask(AddEndpoint(draft))
-        if not known.from_config:
-            raise ConfigError(
-                f"endpoints.{name}: there is one of that name that the config file did not make: remove it"
-            )
-        after = msgspec.structs.replace(known, channel=wanted.channel, definition=wanted.definition)
-        if secret is not None and secret != known.secret:
-            after = _with_secret(after, secret)
-        if not wanted.enabled:
-            after = msgspec.structs.replace(after, enabled=False, disabled_reason=OFF_IN_CONFIG)
-        elif after.definition != known.definition or known.disabled_reason == OFF_IN_CONFIG:
-            after = msgspec.structs.replace(after, enabled=True, disabled_reason=None)
-        if after != known:
-            await self._book.ask(ChangeEndpoint(after))
 
     def find(self, name: str) -> Endpoint:
         """One by its name, or by its id as digits. Raises NotFound."""
-        if name in self._by_name:
-            return self._by_name[name]
-        for endpoint in self._by_name.values():
-            if name == str(endpoint.id):
-                return endpoint
-        raise NotFound(f"no endpoint {name}")
+        if name not in self._known:
+            raise NotFound(f"no endpoint {name}")
+        return self._known[name]
+
+    def _keep(self, endpoint: Endpoint) -> None:
+        self._known[endpoint.name] = self._known[str(endpoint.id)] = endpoint
 
     async def add(
         self, name: str | None, channel: str, definition: Definition, *, enabled: bool = True, secret: str | None = None
@@ -111,7 +95,7 @@ class Registry:
             enabled=enabled,
         )
         endpoint = await self._book.ask(AddEndpoint(draft))
-        self._by_name[endpoint.name] = endpoint
+        self._keep(endpoint)
         self._dispatcher.add(endpoint)
         log.info("endpoint_added", endpoint=endpoint.name, channel=channel)
         return endpoint
@@ -155,7 +139,7 @@ class Registry:
             except AnswerbackError:
                 self._dispatcher.go_on(endpoint)
                 raise
-            del self._by_name[endpoint.name]
+            del self._known[endpoint.name], self._known[str(endpoint.id)]
             self._dispatcher.drop(endpoint)
         log.info("endpoint_removed", endpoint=endpoint.name)
 
@@ -176,7 +160,7 @@ class Registry:
             except AnswerbackError:
                 self._dispatcher.go_on(before)
                 raise
-            self._by_name[changed.name] = changed
+            self._keep(changed)
             self._dispatcher.go_on(changed)
         log.info("endpoint_changed", endpoint=endpoint.name, fields=sorted(changes))
         return changed
@@ -203,6 +187,30 @@ class Registry:
         for address in await addresses_of(parts.hostname or "", parts.port or _PORTS[parts.scheme]):
             if problem := self._courier.guard.refusal(address):
                 raise UnfitEndpoint("url", problem)
+
+
+def _draft(name: str, wanted: Wanted) -> Draft:
+    return Draft(
+        name=name,
+        channel=wanted.channel,
+        definition=wanted.definition,
+        secret=wanted.secret or new_secret(),
+        enabled=wanted.enabled,
+        disabled_reason=None if wanted.enabled else OFF_IN_CONFIG,
+        from_config=True,
+    )
+
+
+def _in_line(known: Endpoint, wanted: Wanted) -> Endpoint:
+    """`known` as the config file wants it; one that was switched off otherwise stays off until it is changed there."""
+    after = msgspec.structs.replace(known, channel=wanted.channel, definition=wanted.definition)
+    if wanted.secret is not None and wanted.secret != known.secret:
+        after = _with_secret(after, wanted.secret)
+    if not wanted.enabled:
+        return msgspec.structs.replace(after, enabled=False, disabled_reason=OFF_IN_CONFIG)
+    if after.definition != known.definition or known.disabled_reason == OFF_IN_CONFIG:
+        return msgspec.structs.replace(after, enabled=True, disabled_reason=None)
+    return after
 
 
 def _with_secret(endpoint: Endpoint, secret: str) -> Endpoint:

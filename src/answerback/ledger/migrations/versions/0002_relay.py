@@ -41,15 +41,17 @@ def upgrade() -> None:
         sa.Column("removed_us", sa.BigInteger, comment="its history stays"),
         sa.Column("failures", sa.Integer, nullable=False, comment="in a row, when it was paused"),
         sa.Column("paused_until_us", sa.BigInteger),
+        sa.Column("revision", sa.BigInteger, nullable=False, comment="of endpoint_changes, by its last change"),
         sa.PrimaryKeyConstraint("id", name="pk_endpoints"),
     )
+    op.create_index("ix_endpoints_revision", "endpoints", ["revision"])
     _partial("uq_endpoints_name", "endpoints", ["name"], "removed_us IS NULL", unique=True)
     op.create_table(
         "endpoint_changes",
         sa.Column("id", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_endpoint_changes"),
-        comment="one row, raised by every change of an endpoint, so that each process sees when to read them again",
+        comment="one row, raised by every change of an endpoint, so that each process sees which to read again",
     )
     op.create_table(
         "deliveries",
