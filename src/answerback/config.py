@@ -216,10 +216,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_endpoints(self) -> "Settings":
+        channels = self.tokens().keys()
         for name, endpoint in self.endpoints.items():
             if problem := unfit_endpoint_name(name):
                 raise ValueError(f"endpoints.{name}: {problem}")
-            if endpoint.channel not in self.tokens():
+            if endpoint.channel not in channels:
                 raise ValueError(f"endpoints.{name}.channel: there is no channel {endpoint.channel}")
         return self
 
