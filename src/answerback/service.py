@@ -112,6 +112,7 @@ async def _run(
         allow_networks=settings.relay.allow_networks,
         default_channel=next(iter(channels)) if len(channels) == 1 else None,
         count=count,
+        pressed=lambda: committer.pressed,
     )
     callbacks = Intake(Channels(settings.tokens()), committer, meter, intake.max_body_bytes)
     submission = Submission(committer, meter, intake.max_body_bytes)
@@ -120,7 +121,7 @@ async def _run(
     server.stop_at_signals()
     await writer.start()
     await committer.start()
-    writer.on_owed = relay.owed
+    writer.on_owed, writer.full = relay.owed, relay.full
     post = Post(settings, relay)
     await post.take()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, meter, intake.receive_timeout_s))

@@ -215,6 +215,16 @@ def test_a_disabled_endpoint_is_owed_and_not_told(ledger: Ledger) -> None:
     ]
 
 
+def test_a_full_endpoint_is_owed_and_only_named(ledger: Ledger) -> None:
+    """Where there is no room for its jobs they are not made: it is said that there are some, and they can be loaded."""
+    full, other = endpoint(ledger, "full"), endpoint(ledger, "other")
+    recorded = ledger.take([received(status()), received(key_press())], {full.id})
+    assert [job.endpoint_id for job in recorded.jobs] == [other.id]
+    assert recorded.behind == [full.id]
+    assert states(ledger, full) == [P, W]
+    assert len(accept_everything(ledger, full)) == 2
+
+
 def test_a_disabled_endpoint_gets_no_job_from_any_side(ledger: Ledger) -> None:
     """Neither the end of an attempt that was under way nor asking for more lets anything go out to one that is off."""
     to = endpoint(ledger)
@@ -568,21 +578,23 @@ def test_the_backlog_tells_who_is_owed_since_when(reopen: OpenLedger) -> None:
 
 
 def test_what_another_process_added_is_seen(reopen: OpenLedger) -> None:
-    """From the last known id on: the highest id, and which endpoints are owed something new."""
+    """From the last known id on, a part at a time: what may go out, at which endpoint."""
     ledger, other = reopen(), reopen()
 
-    def added(since: int) -> tuple[int, list[int]]:
-        return ledger.write(lambda c, _: outbox.added_since(c, since))
+    def added(since: int, limit: int = 100) -> tuple[int, list[tuple[int, int]]]:
+        return ledger.write(lambda c, _: outbox.added_since(c, since, limit))
 
     assert added(0) == (0, [])
     a, b = endpoint(ledger, "a"), endpoint(ledger, "b", kinds=(Kind.KEY,))
     other.record([received(status()), received(status(callid="other"))])
-    last, endpoints_ = added(0)
-    assert (last, endpoints_) == (owed(ledger)[-1].id, [a.id])
-    assert added(last) == (last, [])
-    other.record([received(key_press())])
-    newest, endpoints_ = added(last)
-    assert (newest > last, sorted(endpoints_)) == (True, [a.id, b.id])
+    assert added(0) == (2, [(a.id, 1), (a.id, 2)])
+    assert added(0, 1) == (1, [(a.id, 1)])
+    assert added(2) == (2, [])
+    other.record([received(key_press())])  # waits at `a`, behind the status
+    assert [one.state for one in owed(ledger)] == [P, P, W, P]
+    assert added(2) == (4, [(b.id, 4)])
+    accept(ledger, *load(ledger, b))
+    assert added(2) == (4, [])
 
 
 def test_what_falls_due_while_it_is_looked_for_is_not_missed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,7 +250,7 @@ def test_the_backlog_is_read_from_what_is_pending(owing: Watched) -> None:
 
 def test_what_was_added_is_read_from_where_it_begins(owing: Watched) -> None:
     """What another process added costs what it added."""
-    owing.ledger.write(lambda c, _: outbox.added_since(c, 60))
+    owing.ledger.write(lambda c, _: outbox.added_since(c, 60, 100))
     plans = steps_on(owing.plans(), "deliveries")
     assert [step for step in plans if "rowid>?" in step]
     assert [step for step in plans if step.startswith("SCAN")] == []

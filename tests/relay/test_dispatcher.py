@@ -404,6 +404,50 @@ async def test_a_busy_endpoint_does_not_starve_the_others(tmp_path: Path) -> Non
         await world.settled(101)
 
 
+@in_loop
+async def test_callbacks_come_before_telling(tmp_path: Path) -> None:
+    """While callbacks press in only a few attempts are under way, yet some; afterwards as many as there may be."""
+    now, most = 0, {True: 0, False: 0}
+
+    async def slow(exchange: Exchange) -> None:
+        nonlocal now
+        now += 1
+        most[world.callbacks_press] = max(most[world.callbacks_press], now)
+        await asyncio.sleep(0.01)
+        now -= 1
+        await exchange.answer()
+
+    async with receiving(slow) as receiver, relaying(tmp_path) as world:
+        await world.endpoint(receiver.url(), concurrency=16)
+        world.callbacks_press = True
+        await world.record(*[answered(f"call-{n}") for n in range(300)])
+        await until(lambda: len(receiver.posts) > 60)
+        world.callbacks_press = False
+        await world.settled(300)
+        assert most == {True: 4, False: 16}
+
+
+@in_loop
+async def test_what_was_pushed_is_not_read_again(tmp_path: Path) -> None:
+    """The look for what other processes wrote costs no reading where there is none."""
+    gate = Gate()
+    async with receiving(gate) as receiver, relaying(tmp_path) as world:
+        await world.endpoint(receiver.url())
+        await world.record(*[answered(f"call-{n}") for n in range(20)])
+        await until(lambda: gate.waiting == 1)
+        ask, asked = world.writer.ask, Counter[str]()
+
+        async def count(request: Any) -> Any:
+            asked[type(request).__name__] += 1
+            return await ask(request)
+
+        world.writer.ask = count  # type: ignore[method-assign, assignment]
+        await until(lambda: asked["Added"] >= 2)
+        assert asked["Load"] == 0
+        gate.open()
+        await world.settled(20)
+
+
 # A change has taken effect when it is answered
 
 
@@ -578,6 +622,25 @@ async def test_an_endpoint_that_fails_again_and_again_is_paused_and_probed(tmp_p
         assert sum(one.failures for one in world.owed()) == 3
         (kept,) = await world.writer.ask(Endpoints())
         assert (kept.failures, kept.paused_until) == (0, None)
+
+
+@in_loop
+async def test_a_paused_endpoint_holds_nothing_in_memory(tmp_path: Path) -> None:
+    """However much comes for it: it stays in the ledger, the writer does not even tell of it, and all is told later."""
+    async with receiving(NEVER) as receiver, relaying(tmp_path, BREAKER) as world:
+        to = await world.endpoint(receiver.url())
+        await world.record(*[answered(f"call-{n}") for n in range(20)])
+        await until(lambda: world.meter.paused)
+        lane = world.dispatcher.lane(to.id)
+        assert lane is not None
+        assert len(lane.queue) == 0
+        for batch in range(5):
+            await world.record(*[answered(f"batch-{batch}-{n}") for n in range(100)])
+        assert len(lane.queue) <= lane.most == 32
+        assert set(world.writer.full) == {to.id}
+        receiver.script = obey
+        await world.settled(520)
+        assert not world.writer.full
 
 
 @in_loop

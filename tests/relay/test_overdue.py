@@ -50,7 +50,7 @@ async def telling(ledger: Ledger, writer: WriterProcess) -> AsyncIterator[Relay]
     async def count(wanted: CallFilter) -> int:
         return ledger.read(lambda connection: count_calls(connection, wanted))
 
-    relay = Relay(writer, TERMS, allow_networks=(LOOPBACK,), default_channel="default", count=count)
+    relay = Relay(writer, TERMS, allow_networks=(LOOPBACK,), default_channel="default", count=count, pressed=bool)
     writer.on_owed = relay.owed
     await relay.start({})
     try:

@@ -66,7 +66,8 @@ class World:
         self.writer = writer
         self.courier = Courier((LOOPBACK,))
         self.meter = RelayMeter()
-        self.dispatcher = Dispatcher(writer, self.courier, self.meter, terms_)
+        self.callbacks_press = False
+        self.dispatcher = Dispatcher(writer, self.courier, self.meter, terms_, lambda: self.callbacks_press)
         self.registry = Registry(writer, self.dispatcher, self.courier)
 
     async def start(self, wanted: dict[str, Wanted] | None = None) -> None:
@@ -192,7 +193,7 @@ async def relaying(
     with closing(open_ledger(data_dir, allow_unsafe_place=True)) as ledger:
         async with writing(data_dir) as writer:
             world = World(ledger, writer, terms_)
-            writer.on_owed = world.dispatcher.owed
+            writer.on_owed, writer.full = world.dispatcher.owed, world.dispatcher.full
             await world.start(wanted)
             try:
                 yield world

@@ -102,7 +102,7 @@ REQUESTS: list[Request[Any]] = [
     Settle([ATTEMPT, FAILED], [Pause(1, 10, 2**53), Pause(2, 0, None)]),
     Load(1, 512),
     Backlog(),
-    Added(2**62),
+    Added(2**62, 100),
     Endpoints(),
     Align([], [], []),
     Align(
@@ -142,7 +142,7 @@ ANSWERS: list[tuple[type[Request[Any]], object]] = [
     (Load, Loaded([JOB], 2**53)),
     (Load, Loaded([], None)),
     (Backlog, {1: 2**53}),
-    (Added, (17, [1, 2])),
+    (Added, (2**62, [(1, 2**62), (7, 3)])),
     (Endpoints, [endpoint(), FULL]),
     (Align, [endpoint(), FULL]),
     (AddEndpoint, FULL),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from relay.making import endpoint, job
 
 from answerback.relay.breaker import Breaker
-from answerback.relay.lane import FEW_QUEUED, MOST_QUEUED, Lane
+from answerback.relay.lane import Lane
 
 
 def lane(*, concurrency: int = 8, enabled: bool = True, limit: int = 10) -> Lane:
@@ -163,14 +163,25 @@ def test_what_is_held_is_not_taken_twice() -> None:
     assert queued(taking) == [2, 1]
 
 
+def test_a_lane_holds_the_more_the_more_gets_through() -> None:
+    """An endpoint that does not answer holds few jobs in memory, one that does as many as it will soon get."""
+    growing = lane(concurrency=64)
+    assert (growing.most, growing.few) == (32, 8)
+    for _ in range(100):
+        growing.succeeded()
+    assert (growing.most, growing.few) == (1040, 260)
+    growing.failed(0.0)
+    assert growing.most == 32
+
+
 def test_a_full_lane_takes_no_more_and_knows_it() -> None:
     """What finds no room stays in the ledger, and the lane is behind it."""
     taking = lane()
-    assert taking.offer(job(n) for n in range(MOST_QUEUED))
+    assert taking.offer(job(n) for n in range(taking.most))
     assert not taking.behind
-    assert not taking.offer([job(MOST_QUEUED)])
+    assert not taking.offer([job(taking.most)])
     assert taking.behind
-    assert len(taking.queue) == len(taking.held) == MOST_QUEUED
+    assert len(taking.queue) == len(taking.held) == taking.most
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -213,9 +224,9 @@ def test_a_lane_asks_for_more_in_time() -> None:
     asking.frozen = True
     assert not asking.lacks
     asking.frozen = False
-    asking.offer(job(n) for n in range(FEW_QUEUED - 1))
+    asking.offer(job(n) for n in range(asking.few - 1))
     assert asking.lacks
-    asking.offer([job(FEW_QUEUED)])
+    asking.offer([job(asking.few)])
     assert not asking.lacks
     off = lane(enabled=False)
     off.behind = True
@@ -225,7 +236,7 @@ def test_a_lane_asks_for_more_in_time() -> None:
 def test_a_lane_does_not_read_on_while_too_much_is_unsettled() -> None:
     """What was attempted and is not yet kept counts, too: memory is bounded."""
     asking = lane()
-    asking.offer(job(n) for n in range(MOST_QUEUED))
+    asking.offer(job(n) for n in range(asking.most))
     asking.queue.clear()
     asking.behind = True
     assert not asking.lacks
@@ -264,6 +275,6 @@ def test_whatever_happens_a_delivery_is_here_once(history: list[tuple[str, objec
                 taking.take_back(call_id or None)
             case _, bool(frozen):
                 taking.frozen = frozen
-        assert len(queued(taking)) == len(set(queued(taking))) <= MOST_QUEUED
+        assert len(queued(taking)) == len(set(queued(taking))) <= taking.most
         assert taking.held == under_way | set(queued(taking))
         assert not under_way & set(queued(taking))

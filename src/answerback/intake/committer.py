@@ -21,6 +21,8 @@ _PROBE_EVERY_S = 1.0
 _WATCH_EVERY_S = 0.25
 _LOG_DROPS_EVERY_S = 10.0
 _IN_FLIGHT = 2  # one is committed while the next is on its way
+_PRESSED_BATCH = 8.0
+_WEIGHT_OF_ONE = 0.1
 _STALLED = "the disk does not answer"
 
 log = structlog.get_logger("answerback.intake")
@@ -59,6 +61,7 @@ class Committer:
         self._stalled = False
         self._failure: str | None = None
         self._dropped_logged_s = float("-inf")
+        self._usual_batch = 0.0
         self.pending = 0
 
     async def start(self) -> None:
@@ -78,6 +81,11 @@ class Committer:
     def failure(self) -> str | None:
         """Why nothing can be stored now; None while the last commit succeeded."""
         return _STALLED if self._stalled else self._failure
+
+    @property
+    def pressed(self) -> bool:
+        """Whether callbacks come in so fast that what can wait should."""
+        return self.pending > 0 and self._usual_batch > _PRESSED_BATCH
 
     def submit(self, arrival: Arrival) -> "asyncio.Future[Verdict]":
         """Queue `arrival`; the future tells its verdict once it is on disk, or raises LedgerUnavailable.
@@ -111,6 +119,7 @@ class Committer:
     def _committed(self, commit: Commit) -> None:
         """Send the next batch off, then answer everybody in this one."""
         began_s, batch = self._commits.pop(commit)
+        self._usual_batch += (len(batch) - self._usual_batch) * _WEIGHT_OF_ONE
         self._dispatch()
         try:
             self._settle(batch, commit.result())

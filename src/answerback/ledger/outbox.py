@@ -122,11 +122,17 @@ class Outbox:
 
 
 class Owing:
-    """The deliveries that one transaction adds."""
+    """The deliveries that one transaction adds.
 
-    def __init__(self, connection: Connection, outbox: Outbox, call_ids: Iterable[int] = ()) -> None:
+    `jobs` may go out at once; `behind` are the endpoints for which more may, among them those that are `full`.
+    """
+
+    def __init__(
+        self, connection: Connection, outbox: Outbox, call_ids: Iterable[int] = (), full: Collection[int] = ()
+    ) -> None:
         self._connection = connection
         self._outbox = outbox
+        self._full = full
         self._rows: list[tuple[object, ...]] = []
         self._busy: set[Pair] = set()
         self.jobs: list[Job] = []
@@ -169,7 +175,7 @@ class Owing:
         )
         if state == _WAITING:
             return
-        if len(self.jobs) >= MOST_JOBS or not endpoint.enabled:
+        if len(self.jobs) >= MOST_JOBS or not endpoint.enabled or endpoint.id in self._full:
             self.behind.add(endpoint.id)
             return
         if item is None or callback_id is None:
@@ -353,13 +359,14 @@ def backlog(connection: Connection) -> dict[int, int]:
     return {row[0]: row[1] for row in connection.execute(found)}
 
 
-def added_since(connection: Connection, delivery_id: int) -> tuple[int, list[int]]:
-    """The highest delivery id, and which endpoints are owed one above `delivery_id`."""
+def added_since(connection: Connection, delivery_id: int, limit: int) -> tuple[int, list[tuple[int, int]]]:
+    """What may go out of the deliveries above `delivery_id`: endpoint's and delivery's ids; and how far that goes."""
     (last,) = statements.last_ids(connection, deliveries)
     if last <= delivery_id:
         return last, []
-    owed = select(_d.endpoint_id).where(_d.id > delivery_id)  # DISTINCT would read the whole index
-    return last, sorted(set(connection.execute(owed).scalars()))
+    pending = select(_d.endpoint_id, _d.id).where(_d.id > delivery_id, _d.state == _PENDING)
+    found = [(row[0], row[1]) for row in connection.execute(pending.order_by(_d.id).limit(limit))]
+    return (found[-1][1] if len(found) == limit else last), found
 
 
 def abandon(connection: Connection, endpoint_id: int, now: datetime, limit: int) -> int:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -37,6 +37,8 @@ class WriterProcess:
         self._opening = opening
         self.on_owed: Callable[[list[Job], list[int]], None] = lambda _jobs, _behind: None
         """Called with what may go out because of a batch, and with the endpoints to whom there is more."""
+        self.full: Collection[int] = ()
+        """Endpoints for which no more jobs can be taken now."""
         self._process: subprocess.Popen[bytes] | None = None
         self._link: _Link | None = None
         self._pause_s = _FIRST_PAUSE_S
@@ -69,7 +71,7 @@ class WriterProcess:
         Batches are committed in the order of the calls. LedgerUnavailable, raised or in the future: nothing of it
         counts as stored.
         """
-        return self._ask(Record(batch), self._verdicts)
+        return self._ask(Record(batch, list(self.full)), self._verdicts)
 
     def ask(self, request: Request[T]) -> "asyncio.Future[T]":
         """Have `request` carried out after those before it; the future tells what came of it, after the commit.

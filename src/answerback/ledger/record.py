@@ -5,7 +5,7 @@ repeat only raises a counter.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import bindparam, update
 from sqlalchemy.engine import Connection
@@ -32,10 +32,14 @@ _repeated = (
 
 
 def record(
-    connection: Connection, batch: Sequence[Received | Rejected], quarantine: Quarantine, outbox: Outbox
+    connection: Connection,
+    batch: Sequence[Received | Rejected],
+    quarantine: Quarantine,
+    outbox: Outbox,
+    full: Collection[int] = (),
 ) -> Recorded:
     """Write `batch`, and what is owed because of it, in the connection's transaction. The caller commits."""
-    transaction = _Batch(connection, [item for item in batch if isinstance(item, Received)], outbox)
+    transaction = _Batch(connection, [item for item in batch if isinstance(item, Received)], outbox, full)
     receipts = [
         transaction.add(item) if isinstance(item, Received) else quarantine.take(connection, item) for item in batch
     ]
@@ -46,7 +50,9 @@ def record(
 class _Batch:
     """The calls that a batch touches, and the rows that it owes the tables."""
 
-    def __init__(self, connection: Connection, received: Sequence[Received], outbox: Outbox) -> None:
+    def __init__(
+        self, connection: Connection, received: Sequence[Received], outbox: Outbox, full: Collection[int]
+    ) -> None:
         self._connection = connection
         self._ids: dict[Key, int] = {}
         self._calls: dict[Key, Call] = {}
@@ -58,7 +64,7 @@ class _Batch:
         if received:
             self._last_call_id, self._last_callback_id = statements.last_ids(connection, calls, callbacks)
             self._load(received)
-        self.owing = Owing(connection, outbox, self._ids.values())
+        self.owing = Owing(connection, outbox, self._ids.values(), full)
 
     def _load(self, received: Sequence[Received]) -> None:
         """Load the calls that exist already, and which of the batch's callbacks they hold already."""

@@ -54,15 +54,16 @@ class Noted(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(Request[Noted], frozen=True, array_like=True, tag=True):
-    """Read and store bodies, and owe them to whoever is to be told."""
+    """Read and store bodies, and owe them to whoever is to be told; of endpoints that are `full` no jobs come back."""
 
     answer: ClassVar[Any] = Noted
     batch: Sequence[Arrival]
+    full: list[int] = []
 
     def run(self, ledger: Ledger) -> Noted:
         """Carry it out."""
         items = [understand(arrival) for arrival in self.batch]
-        recorded = ledger.take(items)
+        recorded = ledger.take(items, self.full)
         kinds = (item.callback.kind if isinstance(item, Received) else None for item in items)
         codes = bytes([_CODES[receipt.taken, kind] for receipt, kind in zip(recorded.receipts, kinds, strict=True)])
         refusals = [(item.result, item.reason) for item in items if isinstance(item, Rejected)]
@@ -126,15 +127,16 @@ class Backlog(Request[dict[int, int]], frozen=True, array_like=True, tag=True):
         return ledger.write(lambda c, _: outbox.backlog(c))
 
 
-class Added(Request[tuple[int, list[int]]], frozen=True, array_like=True, tag=True):
-    """What other processes have added above a delivery's id: the highest id, and the endpoints concerned."""
+class Added(Request[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
+    """What may go out above a delivery's id, whichever process wrote it: how far that goes; endpoint and delivery."""
 
-    answer: ClassVar[Any] = tuple[int, list[int]]
+    answer: ClassVar[Any] = tuple[int, list[tuple[int, int]]]
     since: int
+    limit: int
 
-    def run(self, ledger: Ledger) -> tuple[int, list[int]]:
+    def run(self, ledger: Ledger) -> tuple[int, list[tuple[int, int]]]:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.added_since(c, self.since))
+        return ledger.write(lambda c, _: outbox.added_since(c, self.since, self.limit))
 
 
 class Endpoints(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):

@@ -4,7 +4,7 @@ Synchronous on purpose: SQLite is. `writer` calls `record` in a process of its o
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,9 +72,9 @@ class Ledger:
         """
         return self.take(batch).receipts
 
-    def take(self, batch: Sequence[Received | Rejected]) -> Recorded:
-        """Do what `record` does, and tell also what may go out because of it."""
-        return self.write(lambda connection, outbox: record(connection, batch, self._bounds, outbox))
+    def take(self, batch: Sequence[Received | Rejected], full: Collection[int] = ()) -> Recorded:
+        """Do what `record` does, and tell also what may go out because of it; to endpoints in `full`, only that it may."""
+        return self.write(lambda connection, outbox: record(connection, batch, self._bounds, outbox, full))
 
     def write(self, work: Callable[[Connection, Outbox], T]) -> T:
         """Do `work` in one transaction, committed when it returns. Raises LedgerUnavailable: nothing was done."""

@@ -22,14 +22,16 @@ from answerback.relay.book import Book
 from answerback.relay.breaker import Breaker
 from answerback.relay.courier import Courier, Outcome
 from answerback.relay.deciding import Decision, Terms, decide
-from answerback.relay.lane import FEW_QUEUED, MOST_QUEUED, Lane
+from answerback.relay.lane import Lane
 from answerback.relay.meter import RelayMeter
 from answerback.relay.settling import Settling
 
 _AGAIN_S = 0.5
 _LOOK_EVERY_S = 1.0
+_SEEN_AT_A_TIME = 10_000
 _GRACE_S = 1.0
 _ABANDONED_AT_A_TIME = 1000
+_MOST_UNDER_PRESSURE = 4
 _ASKS_FOR_QUIET = (429, 503)
 _RESULTS = {Happening.ACCEPTED: "delivered", Happening.REFUSED: "failed", Happening.EXHAUSTED: "dead"}
 _US = 1_000_000
@@ -40,11 +42,19 @@ log = structlog.get_logger("answerback.relay")
 class Dispatcher:
     """All lanes, and what goes over them. Lives in one event loop."""
 
-    def __init__(self, book: Book, courier: Courier, meter: RelayMeter, terms: Terms) -> None:
+    def __init__(
+        self,
+        book: Book,
+        courier: Courier,
+        meter: RelayMeter,
+        terms: Terms,
+        pressed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._book = book
         self._courier = courier
         self._meter = meter
         self._terms = terms
+        self._pressed = pressed
         self._lanes: dict[int, Lane] = {}
         self._starved: OrderedDict[int, None] = OrderedDict()
         self._under_way = 0
@@ -52,6 +62,8 @@ class Dispatcher:
         self._last_id = 0
         self._tasks: set[asyncio.Future[None]] = set()
         self._stopping = False
+        self.full: set[int] = set()
+        """Endpoints for which there is no room: what is owed to them stays in the ledger until they are loaded."""
         self.on_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
         """Called where an endpoint answers that it wants no more."""
 
@@ -62,7 +74,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         for endpoint in endpoints:
             self.add(endpoint)
-        self._last_id, _ = await self._book.ask(Added(2**62))
+        self._last_id, _ = await self._book.ask(Added(2**62, 1))
         for endpoint_id, due_us in (await self._book.ask(Backlog())).items():
             lane = self._lanes.get(endpoint_id)
             if lane is None:
@@ -96,7 +108,8 @@ class Dispatcher:
             lane = self._lanes.get(job.endpoint_id)
             if lane is None:
                 continue
-            if lane.behind and len(lane.queue) >= FEW_QUEUED:
+            if lane.behind and len(lane.queue) >= lane.few:
+                self.full.add(job.endpoint_id)
                 continue
             if lane.offer((job,)):
                 touched[job.endpoint_id] = lane
@@ -155,6 +168,7 @@ class Dispatcher:
         if lane.timer is not None:
             lane.timer.cancel()
         self._meter.forget(endpoint.name)
+        self.full.discard(endpoint.id)
         self._spawn(self._abandon(endpoint.id))
 
     def look_again(self, endpoint_id: int) -> None:
@@ -208,7 +222,7 @@ class Dispatcher:
                 self._cut_short(lane, job)
                 raise
             self._conclude(lane, job, outcome, probing=probing)
-            if self._starved:
+            if self._starved or self._under_way > self._most:
                 return  # others have waited for this place
             if lane.lacks or (lane.queue and lane.room > 0):
                 self._pump(lane)
@@ -223,9 +237,14 @@ class Dispatcher:
         self._pump(lane)
 
     @property
+    def _most(self) -> int:
+        """How many attempts may be under way: few while callbacks press in, for those cannot wait and these can."""
+        return _MOST_UNDER_PRESSURE if self._pressed() else self._terms.max_connections
+
+    @property
     def _busy(self) -> bool:
         """Whether nothing more may begin, for any endpoint."""
-        return self._under_way >= self._terms.max_connections or self._settling.full
+        return self._under_way >= self._most or self._settling.full
 
     def _feed(self) -> None:
         """Let those begin that had to wait for others to end."""
@@ -271,6 +290,7 @@ class Dispatcher:
         lane.behind = True
 
     def _opened(self, lane: Lane) -> None:
+        lane.take_back()
         name, breaker = lane.endpoint.name, lane.breaker
         until_s = breaker.paused_until_s or 0.0
         if name not in self._meter.paused:
@@ -330,7 +350,8 @@ class Dispatcher:
 
     async def _load(self, lane: Lane) -> None:
         """Read more of what is due at an endpoint."""
-        limit = MOST_QUEUED // 2 + len(lane.held)
+        self.full.discard(lane.endpoint.id)
+        limit = lane.most // 2 + len(lane.held)
         lane.behind = False
         try:
             loaded = await self._book.ask(Load(lane.endpoint.id, limit))
@@ -366,10 +387,17 @@ class Dispatcher:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             with contextlib.suppress(LedgerUnavailable):
-                last_id, concerned = await self._book.ask(Added(self._last_id))
-                self._last_id = max(self._last_id, last_id)
-                for endpoint_id in concerned:
-                    self.look_again(endpoint_id)
+                while await self._find_unheard():
+                    pass
+
+    async def _find_unheard(self) -> bool:
+        """Note to whom there is something that was never pushed here; whether there may be more of it."""
+        self._last_id, added = await self._book.ask(Added(self._last_id, _SEEN_AT_A_TIME))
+        for endpoint_id, delivery_id in added:
+            lane = self._lanes.get(endpoint_id)
+            if lane is not None and not lane.behind and delivery_id not in lane.held:
+                self.look_again(endpoint_id)
+        return len(added) == _SEEN_AT_A_TIME
 
     async def _abandon(self, endpoint_id: int) -> None:
         """Give up what a removed endpoint was owed, a part at a time so that callbacks get in between."""

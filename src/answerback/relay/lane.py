@@ -8,19 +8,16 @@ from answerback.ledger import Job
 from answerback.model import Endpoint
 from answerback.relay.breaker import Breaker
 
-MOST_QUEUED = 512
-"""Jobs held in memory for one endpoint; the rest stay in the ledger until there is room."""
-
-FEW_QUEUED = 128
-"""So few left are the time to ask the ledger for more."""
+JOBS_PER_ATTEMPT = 16
+"""Jobs held in memory for each attempt that may be under way; the rest stay in the ledger until there is room."""
 
 
 class Lane:
     """The state of one endpoint's deliveries in memory; the ledger is the truth, this is what is at hand of it.
 
     `window` attempts may be under way: one at first and after a failure, one more for each success, up to the endpoint's
-    `concurrency`. So an endpoint that does not answer holds one connection and not all of its own. `behind` says that
-    the ledger holds more for it than is here.
+    `concurrency`. So an endpoint that does not answer holds one connection and not all of its own, and few jobs in
+    memory. `behind` says that the ledger holds more for it than is here.
     """
 
     __slots__ = (
@@ -60,7 +57,7 @@ class Lane:
         for job in jobs:
             if job.delivery_id in self.held:
                 continue
-            if self.frozen or not self.endpoint.enabled or len(self.queue) >= MOST_QUEUED:
+            if self.frozen or not self.endpoint.enabled or len(self.queue) >= self.most:
                 self.behind = True
                 break
             self.held.add(job.delivery_id)
@@ -85,6 +82,16 @@ class Lane:
         return until_s if until_s > now_s else None
 
     @property
+    def most(self) -> int:
+        """How many jobs are held here, at most."""
+        return JOBS_PER_ATTEMPT * (self.window + 1)
+
+    @property
+    def few(self) -> int:
+        """So few jobs left are the time to ask the ledger for more."""
+        return self.most // 4
+
+    @property
     def room(self) -> int:
         """How many more attempts may begin; below zero, how many too many are under way."""
         if self.frozen or not self.endpoint.enabled:
@@ -95,7 +102,7 @@ class Lane:
     def lacks(self) -> bool:
         """Whether it is time to ask the ledger for more."""
         able = self.endpoint.enabled and not self.frozen and not self.loading
-        return self.behind and able and len(self.queue) < FEW_QUEUED and len(self.held) < MOST_QUEUED
+        return self.behind and able and len(self.queue) < self.few and len(self.held) < self.most
 
     @property
     def trusty(self) -> bool:

@@ -1,7 +1,7 @@
 """The relay as the rest of the gateway sees it: started and stopped as one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from answerback.errors import Conflict
 from answerback.ledger import Job
@@ -30,12 +30,13 @@ class Relay:
         allow_networks: Sequence[Network],
         default_channel: str | None,
         count: Callable[[CallFilter], Awaitable[int]],
+        pressed: Callable[[], bool],
     ) -> None:
         self._book = book
         self._default_channel = default_channel
         self._courier = Courier(allow_networks)
         self.meter = RelayMeter()
-        self._dispatcher = Dispatcher(book, self._courier, self.meter, terms)
+        self._dispatcher = Dispatcher(book, self._courier, self.meter, terms, pressed)
         self._overdue = Overdue(book, self._dispatcher)
         self._registry = Registry(book, self._dispatcher, self._courier)
         self._replays = Replays(book, self._dispatcher, count)
@@ -75,6 +76,11 @@ class Relay:
         """Take what a commit let go out: jobs, and the endpoints to whom there is more."""
         if self.active:
             self._dispatcher.owed(jobs, behind)
+
+    @property
+    def full(self) -> Collection[int]:
+        """The endpoints for which `owed` has no room, kept up to date."""
+        return self._dispatcher.full
 
     async def refer(self, callid: str, channel: str | None, said: Reference) -> Referred:
         """Keep what the business says of a call; the next delivery carries it. Raises AmbiguousCall, NotFound."""
