@@ -77,11 +77,11 @@ class Figures:
 
 
 @contextmanager
-def running(server: str, data_dir: Path) -> Iterator[tuple[psutil.Process, float]]:
+def running(server: str, data_dir: Path, *options: str) -> Iterator[tuple[psutil.Process, float]]:
     """The server's process, and how long its first answer took from the start of the command."""
     began_s = time.perf_counter()
     quiet = os.environ | {"ANSWERBACK_LOG__LEVEL": "error"}
-    process = subprocess.Popen(SERVERS[server](data_dir), stdout=subprocess.DEVNULL, env=quiet)
+    process = subprocess.Popen([*SERVERS[server](data_dir), *options], stdout=subprocess.DEVNULL, env=quiet)
     try:
         while not answers():
             if process.poll() is not None or time.perf_counter() - began_s > 60:
@@ -93,10 +93,10 @@ def running(server: str, data_dir: Path) -> Iterator[tuple[psutil.Process, float
         process.wait(30)
 
 
-def answers() -> bool:
+def answers(port: int = PORT) -> bool:
     """Whether a callback is answered 200 now."""
     try:
-        with socket.create_connection(("127.0.0.1", PORT), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(REQUEST % (len(SEED), SEED))
             return b" 200 " in connection.recv(4096)
     except OSError:
