@@ -275,7 +275,7 @@ def _delays(clock: Clock, since_s: dict[str, float], callids: Sequence[str]) -> 
 
 def isolation(where: Path, rounds: int, seconds: int, many: int, say: Report) -> None:
     """The same many endpoints, all well, and then a tenth of them down: half of those refuse, half never answer."""
-    found: dict[int, list[Delays]] = {}
+    found: dict[int, list[tuple[Delays, Delays]]] = {}
     starts: list[float] = []
     for _ in range(rounds):
         for down in (0, many // 10):
@@ -285,20 +285,17 @@ def isolation(where: Path, rounds: int, seconds: int, many: int, say: Report) ->
                 ill = set(paths[:down])
                 with running("answerback", data, *options) as (_, first_s):
                     starts.append(first_s)
-                    _, row = uvloop.run(_timed(_mixed(paths), seconds, lambda path, ill=ill: path not in ill))  # type: ignore[misc]
+                    row = uvloop.run(_timed(_mixed(paths), seconds, lambda path, ill=ill: path not in ill))  # type: ignore[misc]
                 found.setdefault(down, []).append(row)
             print(f"{down} of {many} down, first answer {first_s:.1f} s: {row}", file=sys.stderr, flush=True)
-    say(
-        f"| {many:,} endpoints at 500 callbacks/s, the healthy ones, sent to told | p50 ms | p99 ms | worst ms | not told |"
-    )
+    say(f"| {many:,} endpoints at 500 callbacks/s, the healthy ones | p50 ms | p99 ms | worst ms | not told |")
     say("|---|---:|---:|---:|---:|")
     for down, rows in found.items():
-        p50, p99, most, untold = (statistics.median(column) for column in zip(*rows, strict=True))
-        say(f"| {down:,} down | {p50:.1f} | {p99:.1f} | {most:.1f} | {untold:.0f} |")
-    well, ill_ = (statistics.median(row[1] for row in rows) for rows in found.values())
-    say(
-        f"\np99 {ill_ / well:.2f} times that without; first answer with {many:,} endpoints {statistics.median(starts):.1f} s.\n"
-    )
+        for name, columns in zip(("answered to told", "sent to told"), zip(*rows, strict=True), strict=True):
+            p50, p99, most, untold = (statistics.median(column) for column in zip(*columns, strict=True))
+            say(f"| {down:,} down, {name} | {p50:.1f} | {p99:.1f} | {most:.1f} | {untold:.0f} |")
+    well, ill_ = (statistics.median(row[1][1] for row in rows) for rows in found.values())
+    say(f"\nSent to told: p99 {ill_ / well:.2f} times that without. First answer {statistics.median(starts):.1f} s.\n")
 
 
 def _customers(many: int, down: int) -> Iterator[str]:

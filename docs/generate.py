@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from answerback.cli import app
-from answerback.config import PREFIX, ChannelSettings, Settings
+from answerback.config import PREFIX, ChannelSettings, EndpointSettings, Settings, spelled
 
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -81,6 +81,17 @@ The section is repeated for each channel: `[channels.<name>]`. A name is small l
   there is the channel `alerts`.
 """
 
+ENDPOINTS_TAIL = """\
+The section is repeated for each endpoint: `[endpoints.<name>]`. A name is small letters, digits, `-` and `_`, and not
+digits alone. [relay.md](relay.md) tells what endpoints get, and how.
+
+- The config file decides about its endpoints at each start; by hand they can only be switched, and tried. Endpoints can be
+  made by `/v1/endpoints` and `answerback endpoints` as well: those are not in this file.
+- One that is not in the file any more is switched off. What it is owed waits; `answerback endpoints remove NAME` gives
+  that up.
+- A secret that is made by itself is shown by `answerback endpoints rotate-secret NAME` alone, which makes another one.
+"""
+
 CLI_HEAD = """\
 # The command line
 
@@ -104,6 +115,10 @@ def configuration() -> str:
     parts.append(
         f"## `[channels.<name>]`\n\n{ChannelSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{CHANNELS_TAIL}"
     )
+    rows = [_setting(f"endpoints.<name>.{name}", setting) for name, setting in EndpointSettings.model_fields.items()]
+    parts.append(
+        f"## `[endpoints.<name>]`\n\n{EndpointSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{ENDPOINTS_TAIL}"
+    )
     return "\n".join(parts)
 
 
@@ -112,20 +127,19 @@ _SETTING_COLUMNS = ("setting", "default", "what it is", "variable")
 
 def _setting(name: str, setting: FieldInfo) -> tuple[str, ...]:
     variable = f"{PREFIX}{name.upper().replace('.', '__')}"
-    default = "-" if setting.default is None else f"`{_toml(setting.default)}`"
+    default = (
+        "required" if setting.is_required() else f"`{spelled(setting.default)}`" if spelled(setting.default) else "-"
+    )
     meaning = "; ".join(filter(None, [setting.description or "", *_choices(setting)]))
     return (f"`{name}`", default, meaning, f"`{variable}`")
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else f'"{value}"'
 
 
 def _choices(setting: FieldInfo) -> Iterator[str]:
     if get_origin(setting.annotation) is Literal:
         yield "one of " + ", ".join(f"`{choice}`" for choice in get_args(setting.annotation))
+    for kind in (setting.annotation, *get_args(setting.annotation)):
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            yield "one of " + ", ".join(f"`{choice.value}`" for choice in kind)
 
 
 def command_line() -> str:

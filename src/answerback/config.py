@@ -61,7 +61,7 @@ class ServerSettings(_Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    data_dir: Path = Field(Path("answerback-data"), description="directory of ledger.db and admin-key")
+    data_dir: Path = Field(Path("answerback-data"), description="directory of all that is kept: ledger.db, admin-key")
     public_url: str | None = Field(
         None, description="how the outside reaches this server, for the printed callback URL"
     )
@@ -237,6 +237,21 @@ def unfit_endpoint_name(name: str) -> str | None:
     if _CHANNEL_NAME.fullmatch(name) and not name.isdigit():
         return None
     return "a name is up to 64 small letters, digits, - and _, and not digits alone"
+
+
+def spelled(value: object) -> str:
+    """A setting's value as the config file has it; empty where it has none."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case tuple():
+            return f"[{', '.join(map(spelled, value))}]"
+        case _:
+            return f'"{value}"'
 
 
 def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:

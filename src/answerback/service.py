@@ -164,7 +164,9 @@ class Post:
         """Tell the command line where the relay is."""
         self._url = url
         if self._relay.active:
-            self._url_file.write_text(url)
+            new = self._url_file.with_suffix(".new")
+            new.write_text(url)
+            new.replace(self._url_file)
 
     async def leave(self) -> None:
         """Stop relaying, and let the next one."""
@@ -185,6 +187,7 @@ class Post:
         return True
 
     async def _wait(self) -> None:
+        told = ""
         while not self._relay.active:
             await asyncio.sleep(_TAKE_AGAIN_S)
             try:
@@ -192,7 +195,9 @@ class Post:
                     log.info("relaying")
                     self.announce(self._url)
             except ConfigError as error:
-                log.error("not_relaying", reason=str(error))  # noqa: TRY400  # the words are enough
+                if str(error) != told:
+                    log.error("not_relaying", reason=str(error))  # noqa: TRY400  # the words are enough
+                told = str(error)
 
 
 def wanted_endpoints(settings: Settings) -> dict[str, Wanted]:

@@ -297,6 +297,7 @@ def test_the_metrics_count_what_was_sent(data_dir: Path) -> None:
     }
     expected = {
         ("answerback_answers_total", "0", "prompt"): 3,
+        ("answerback_answers_total", "3002", "none"): 0,
         ("answerback_answers_total", "0", "key"): 1,
         ("answerback_answers_total", "0", "failure"): 1,
         ("answerback_answers_total", "3003", "none"): 2,

@@ -413,6 +413,7 @@ def test_what_is_owed_waits_while_an_endpoint_is_off(business: Business, receive
     assert receiver.taken == []
     view = business.endpoint("crm")
     assert (view["pending"], view["waiting"], view["oldest_pending_at"] is not None) == (1, 4, True)
+    assert (off_again := business.switch("crm", on=False))["pending"] + off_again["waiting"] == 5
     on = business.switch("crm", on=True)
     assert (on["enabled"], on["disabled_reason"]) == (True, None)
     taken = receiver.await_taken(5)
@@ -572,7 +573,7 @@ def _toml(value: object) -> str:
 
 
 def test_endpoints_of_the_config_file(tmp_path: Path) -> None:
-    """They may be on this machine, are changed in the file alone, and end with their section; a switch by hand stays."""
+    """They may be on this machine, are changed in the file alone, and are off without their section; a switch by hand stays."""
     config = tmp_path / "answerback.toml"
     retries = {"ANSWERBACK_RELAY__RETRIES_S": "[0.2]"}
     with Receiver(tmp_path) as receiver, Receiver(tmp_path, "other") as other:
@@ -591,18 +592,22 @@ def test_endpoints_of_the_config_file(tmp_path: Path) -> None:
                 assert (answer.status_code, "config file" in answer.json()["detail"]) == (409, True)
             business.switch("crm", on=False)
             business.await_settled("log")
+            assert business.ask("POST", "endpoints/default-crm/rotate-secret").status_code == 409
             other_id = business.endpoint("log")["id"]
             gateway.terminate()
         write_config(config, {"default-crm": {"url": receiver.url, "secret": SECRET}})
         with gateway.start():
-            assert business.ask("GET", "endpoints/default-log").status_code == 404
+            view = business.endpoint("log")
+            assert (view["enabled"], view["disabled_reason"]) == (False, "not in the config file any more")
             assert business.endpoint("crm")["enabled"] is False
             business.hears(prompt("call-2"))
             time.sleep(0.5)
             assert (len(receiver.taken), len(other.taken)) == (1, 1)
-            assert [one["endpoint"] for one in business.deliveries(callid="call-2")] == ["default-crm"]
             business.switch("crm", on=True)
             receiver.await_taken(2)
+            assert business.endpoint("log")["pending"] == 1
+            assert business.ask("DELETE", "endpoints/default-log").status_code == 204
+            assert business.ask("GET", "endpoints/default-log").status_code == 404
             gateway.terminate()
         write_config(config, {"default-crm": {"url": other.url, "enabled": False}, "default-log": {"url": other.url}})
         with gateway.start():

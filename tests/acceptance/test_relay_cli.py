@@ -274,6 +274,8 @@ def test_metrics_by_endpoint(business: Business, receive: Receive, callid: str) 
     assert [value("endpoint_paused", name) for name in ("good", "bad", "off")] == [0, 0, 0]
     assert value("oldest_pending_seconds", "good") == 0
     assert 0 < (value("oldest_pending_seconds", "off") or 0) < 60
+    assert value("attempts_total", "off", result="delivered") == 0
+    assert found["answerback_relaying", frozenset()] == 1
     assert found["answerback_delivery_seconds_count", frozenset()] >= 2
     text = business.gateway.get("/metrics").text
     assert NUMBER not in text

@@ -234,17 +234,17 @@ def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
 
 
 def test_bringing_in_line_is_all_or_nothing(ledger: Ledger) -> None:
-    """Removed, changed and added in one transaction, which tells what there is then."""
-    crm, old = endpoint(ledger), endpoint(ledger, "old")
+    """Changed and added in one transaction, which tells what there is then."""
+    old = endpoint(ledger, "old")
     draft = Draft(
         name="new", channel="b", definition=DEFINITION, secret="whsec_x", disabled_reason="off", enabled=False
     )
     changed = msgspec.structs.replace(old, definition=DEFINITION)
     with pytest.raises(NotFound):
-        Align([crm.id], [msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
-    assert known(ledger) == [crm, old]
-    there = Align([crm.id], [changed], [draft]).run(ledger)
+        Align([changed, msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
+    assert known(ledger) == [old]
+    there = Align([changed], [draft]).run(ledger)
     assert there == known(ledger)
     assert [(end.name, end.definition) for end in there] == [("new", DEFINITION), ("old", DEFINITION)]
     assert (there[0].enabled, there[0].disabled_reason) == (False, "off")
-    assert Align([], [], []).run(ledger) == there
+    assert Align([], []).run(ledger) == there

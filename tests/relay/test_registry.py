@@ -5,7 +5,7 @@ from relay.certificates import Authority
 from relay.loop import in_loop
 from relay.making import SECRET
 from relay.receiver import receiving
-from relay.world import relaying
+from relay.world import answered, relaying
 
 from answerback.errors import ConfigError, Conflict, NotFound, UnfitEndpoint
 from answerback.ledger.endpoints import revision
@@ -100,9 +100,43 @@ async def test_the_config_file_decides_at_each_start(tmp_path: Path) -> None:
         changed = world.registry.find("a")
         assert (changed.id, changed.enabled, changed.definition.url) == (a.id, True, URL + "/new")
         assert (changed.secret, changed.old_secret) == (SECRET, a.secret)
-        with pytest.raises(NotFound):
-            world.registry.find("b")
         assert not world.registry.find("mine").from_config
+
+
+@in_loop
+async def test_what_is_not_in_the_config_file_any_more_is_off_and_loses_nothing(tmp_path: Path) -> None:
+    """A start without the file gives nothing up; the endpoint goes on when it is back, or is removed for good."""
+    async with receiving() as receiver:
+        file = {"a": wanted(receiver.url()), "b": wanted(receiver.url())}
+        async with relaying(tmp_path, wanted=file) as world:
+            await world.registry.switch("a", on=False)
+            await world.registry.switch("b", on=False)
+            await world.record(answered("first"))
+        async with relaying(tmp_path) as world:
+            for name in file:
+                gone = world.registry.find(name)
+                assert (gone.enabled, gone.disabled_reason) == (False, "not in the config file any more")
+            await world.record(answered("second"))
+            await world.registry.remove("b")
+            assert receiver.posts == []
+        async with relaying(tmp_path, wanted={"a": file["a"]}) as world:
+            await world.settled(2, world.registry.find("a"))
+            assert len(receiver.posts) == 2
+            with pytest.raises(NotFound):
+                world.registry.find("b")
+
+
+@in_loop
+async def test_a_secret_is_changed_where_it_is(tmp_path: Path) -> None:
+    """One that the config file gives cannot be rotated by hand: the next start would undo it."""
+    async with relaying(tmp_path, wanted={"fixed": wanted(secret=SECRET), "made": wanted()}) as world:
+        with pytest.raises(Conflict, match="config file"):
+            await world.registry.rotate_secret("fixed")
+        made = world.registry.find("made").secret
+        rotated = await world.registry.rotate_secret("made")
+        assert rotated.old_secret == made
+    async with relaying(tmp_path, wanted={"made": wanted()}) as world:
+        assert world.registry.find("made").secret == rotated.secret
 
 
 @in_loop

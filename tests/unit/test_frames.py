@@ -104,9 +104,8 @@ REQUESTS: list[Request[Any]] = [
     Backlog(),
     Added(2**62, 100),
     Endpoints(),
-    Align([], [], []),
+    Align([], []),
     Align(
-        [1, 2],
         [FULL],
         [Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, disabled_reason="off")],
     ),

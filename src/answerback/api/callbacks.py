@@ -35,7 +35,7 @@ class SubmittedView(BaseModel):
 
     items: list[LineView]
     accepted: int
-    refused: int = Field(description="no callbacks; they are in quarantine")
+    refused: int = Field(description="no callbacks; but for those that are too large they are in quarantine")
     unavailable: int = Field(description="not known to be stored: hand these in again")
 
 
@@ -122,4 +122,5 @@ def _is_json(text: bytes) -> bool:
 
 
 def _answer(result: int, errmsg: str) -> JSONResponse:
-    return JSONResponse({"result": int(result), "errmsg": errmsg}, _STATUS_OF.get(result, _REFUSED))
+    headers = {"Retry-After": "1"} if result == Answered.UNAVAILABLE else None
+    return JSONResponse({"result": int(result), "errmsg": errmsg}, _STATUS_OF.get(result, _REFUSED), headers)

@@ -1,5 +1,6 @@
 """/v1/endpoints: who is told."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from answerback.api.views import EndpointView, EndpointWithSecretView, Listing, 
 from answerback.config import EndpointSettings, unfit_endpoint_name
 from answerback.errors import UnfitEndpoint
 from answerback.ledger.history import Owed
-from answerback.model import Definition
+from answerback.model import Definition, Endpoint
 
 _CHANGEABLE = {name for name in EndpointSettings.model_fields if name != "secret"}
 
@@ -35,8 +36,8 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
     """The routes below /v1/endpoints; `{endpoint}` is a name or an id."""
     router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
     _add_reading(router, ledger)
-    _add_making(router, relay, channels)
-    _add_working(router, relay)
+    _add_making(router, ledger, relay, channels)
+    _add_working(router, ledger, relay)
     return router
 
 
@@ -52,7 +53,7 @@ def _add_reading(router: APIRouter, ledger: Shelf) -> None:
         return EndpointView.of(found, ledger.owed().get(found.id, Owed()))
 
 
-def _add_making(router: APIRouter, relay: Relay, channels: Sequence[str]) -> None:
+def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequence[str]) -> None:
     def check_channel(channel: str) -> None:
         if channel not in channels:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
@@ -87,7 +88,7 @@ def _add_making(router: APIRouter, relay: Relay, channels: Sequence[str]) -> Non
             changed = await relay.endpoints.change(endpoint, wanted.channel, wanted.definition())
         if wanted.enabled != known.enabled:
             changed = await relay.endpoints.switch(endpoint, on=wanted.enabled)
-        return EndpointView.of(changed, Owed())
+        return EndpointView.of(changed, await _owed(ledger, changed))
 
     @router.delete(
         "/{endpoint}",
@@ -99,10 +100,11 @@ def _add_making(router: APIRouter, relay: Relay, channels: Sequence[str]) -> Non
         await relay.endpoints.remove(endpoint)
 
 
-def _add_working(router: APIRouter, relay: Relay) -> None:
+def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
     @router.post("/{endpoint}/enable", summary="Switch it on", responses=PROBLEMS | NOT_FOUND | CONFLICT)
     async def enable(endpoint: str) -> EndpointView:
-        return EndpointView.of(await relay.endpoints.switch(endpoint, on=True), Owed())
+        switched = await relay.endpoints.switch(endpoint, on=True)
+        return EndpointView.of(switched, await _owed(ledger, switched))
 
     @router.post(
         "/{endpoint}/disable",
@@ -110,7 +112,8 @@ def _add_working(router: APIRouter, relay: Relay) -> None:
         responses=PROBLEMS | NOT_FOUND | CONFLICT,
     )
     async def disable(endpoint: str) -> EndpointView:
-        return EndpointView.of(await relay.endpoints.switch(endpoint, on=False), Owed())
+        switched = await relay.endpoints.switch(endpoint, on=False)
+        return EndpointView.of(switched, await _owed(ledger, switched))
 
     @router.post(
         "/{endpoint}/rotate-secret",
@@ -119,7 +122,7 @@ def _add_working(router: APIRouter, relay: Relay) -> None:
     )
     async def rotate_secret(endpoint: str, body: NewSecret | None = None) -> EndpointWithSecretView:
         rotated = await relay.endpoints.rotate_secret(endpoint, body.secret if body else None)
-        return EndpointWithSecretView.with_secret(rotated, Owed())
+        return EndpointWithSecretView.with_secret(rotated, await _owed(ledger, rotated))
 
     @router.post(
         "/{endpoint}/test",
@@ -128,6 +131,11 @@ def _add_working(router: APIRouter, relay: Relay) -> None:
     )
     async def test(endpoint: str) -> TestView:
         return TestView.of(await relay.endpoints.test(endpoint))
+
+
+async def _owed(ledger: Shelf, endpoint: Endpoint) -> Owed:
+    """What it is owed; reading blocks, so not in the event loop."""
+    return (await asyncio.to_thread(ledger.owed)).get(endpoint.id, Owed())
 
 
 def _merged(definition: Definition, channel: str, *, enabled: bool, changes: dict[str, Any]) -> EndpointSettings:

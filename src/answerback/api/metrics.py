@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from itertools import product
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -9,6 +10,12 @@ from prometheus_client.registry import Collector
 
 from answerback.api.ports import Buckets, Health, Meter, Relay, Shelf
 from answerback.ledger.history import Owed
+from answerback.tencent.codes import Answered
+
+_NO_ANSWERS = {("none", int(Answered.UNAVAILABLE)): 0}
+"""A series that is not there has no increase to be alarmed by."""
+
+_RESULTS = ("delivered", "failed", "dead")
 
 
 class _Collector(Collector):
@@ -23,7 +30,7 @@ class _Collector(Collector):
         answers = CounterMetricFamily(
             "answerback_answers", "Answers to callbacks, by kind and result.", labels=["kind", "result"]
         )
-        for (kind, result), count in sorted(meter.answers.items()):
+        for (kind, result), count in sorted({**_NO_ANSWERS, **meter.answers}.items()):
             answers.add_metric([kind, str(int(result))], count)
         taken = CounterMetricFamily(
             "answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["taken"]
@@ -44,10 +51,14 @@ class _Collector(Collector):
 
     def _attempts(self) -> Iterator[Metric]:
         meter = self._relay.meter
+        yield GaugeMetricFamily(
+            "answerback_relaying", "1 if it is this gateway that tells the endpoints.", float(self._relay.active)
+        )
         attempts = CounterMetricFamily(
             "answerback_attempts", "Attempts to deliver, by endpoint and result.", labels=["endpoint", "result"]
         )
-        for (endpoint, result), count in sorted(meter.attempts.items()):
+        none = dict.fromkeys(product((one.name for one in self._ledger.endpoints()), _RESULTS), 0)
+        for (endpoint, result), count in sorted({**none, **meter.attempts}.items()):
             attempts.add_metric([endpoint, result], count)
         latency = HistogramMetricFamily("answerback_attempt_seconds", "How long an attempt took.", labels=["endpoint"])
         for endpoint, buckets in sorted(meter.attempt_latency_s.items()):
@@ -73,7 +84,7 @@ class _Collector(Collector):
             dead.add_metric([endpoint.name], mine.dead)
             age.add_metric([endpoint.name], now_s - mine.oldest_at.timestamp() if mine.oldest_at else 0.0)
             enabled.add_metric([endpoint.name], float(endpoint.enabled))
-            paused.add_metric([endpoint.name], float(endpoint.name in resting))
+            paused.add_metric([endpoint.name], float(endpoint.name in resting or endpoint.paused_until is not None))
         yield from (pending, dead, age, enabled, paused)
 
     def _quarantine(self) -> Iterator[Metric]:

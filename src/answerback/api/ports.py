@@ -224,6 +224,10 @@ class Relay(Protocol):
     """Who is told, and again."""
 
     @property
+    def active(self) -> bool:
+        """Whether this gateway tells them; else another one on this ledger does."""
+
+    @property
     def meter(self) -> RelayMeter:
         """Its numbers."""
 

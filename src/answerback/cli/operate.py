@@ -6,7 +6,7 @@ import typer
 
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
-from answerback.config import PREFIX, Settings
+from answerback.config import PREFIX, Settings, spelled
 from answerback.doctor import Finding, Level, examine
 from answerback.service import callback_urls, opening_of
 
@@ -90,5 +90,5 @@ def _described(current: Settings) -> list[tuple[str, Any, str, str]]:
             continue
         for name, detail in type(values).model_fields.items():
             variable = f"{PREFIX}{section.upper()}__{name.upper()}"
-            rows.append((f"{section}.{name}", str(getattr(values, name)), variable, detail.description or ""))
+            rows.append((f"{section}.{name}", spelled(getattr(values, name)), variable, detail.description or ""))
     return rows

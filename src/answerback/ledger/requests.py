@@ -150,10 +150,9 @@ class Endpoints(Request[list[Endpoint]], frozen=True, array_like=True, tag=True)
 
 
 class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
-    """Remove, change and add endpoints, all or none; all there are then."""
+    """Change and add endpoints, all or none; all there are then."""
 
     answer: ClassVar[Any] = list[Endpoint]
-    removed: list[int]
     changed: list[Endpoint]
     added: list[Draft]
 
@@ -162,8 +161,6 @@ class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
 
         def work(connection: Connection, _: outbox.Outbox) -> list[Endpoint]:
             now = _now()
-            for id_ in self.removed:
-                endpoints.remove(connection, id_, now)
             for endpoint in self.changed:
                 _change(connection, endpoint, now)
             if self.added:

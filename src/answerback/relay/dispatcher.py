@@ -158,7 +158,8 @@ class Dispatcher:
             terms = self._terms
             lane.breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s)
             lane.window, lane.quiet_until_s = 1, 0.0
-            self._meter.paused.pop(endpoint.name, None)
+            if self._meter.paused.pop(endpoint.name, None) is not None:
+                log.info("endpoint_resumed", endpoint=endpoint.name, reason="it was changed")
         lane.endpoint, lane.frozen, lane.behind = endpoint, False, True
         self._pump(lane)
 

@@ -22,6 +22,7 @@ from answerback.relay.signing import new_secret, unfit_secret
 
 BOTH_SIGN_FOR = timedelta(hours=24)
 OFF_IN_CONFIG = "off in the config file"
+NOT_IN_CONFIG = "not in the config file any more"
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -44,15 +45,22 @@ class Registry:
         self._book = book
         self._dispatcher = dispatcher
         self._courier = courier
+        self._fixed_secrets: set[str] = set()
         self._known: dict[str, Endpoint] = {}  # by name, and by id as digits
         self._changing: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         dispatcher.on_gone = self._gone
 
     async def start(self, wanted: Mapping[str, Wanted]) -> list[Endpoint]:
-        """Bring the ledger's endpoints in line with the config file; all of them. Raises ConfigError."""
+        """Bring the ledger's endpoints in line with the config file; all of them. Raises ConfigError.
+
+        One that is missing there is only switched off: a start in the wrong directory must cost nothing that is owed.
+        """
         known = {endpoint.name: endpoint for endpoint in await self._book.ask(Endpoints())}
-        removed = [end.id for end in known.values() if end.from_config and end.name not in wanted]
-        changed, added = [], []
+        missing = [end for name, end in known.items() if end.from_config and name not in wanted]
+        changed = [_off(end, NOT_IN_CONFIG) for end in missing if end.disabled_reason != NOT_IN_CONFIG]
+        for endpoint in changed:
+            log.warning("endpoint_switched_off", endpoint=endpoint.name, reason=NOT_IN_CONFIG)
+        added = []
         for name, one in wanted.items():
             try:
                 self._check(one.definition, one.secret)
@@ -67,7 +75,8 @@ class Registry:
                 )
             elif (after := _in_line(before, one)) != before:
                 changed.append(after)
-        endpoints = await self._book.ask(Align(removed, changed, added))
+        self._fixed_secrets = {name for name, one in wanted.items() if one.secret is not None}
+        endpoints = await self._book.ask(Align(changed, added))
         for endpoint in endpoints:
             self._keep(endpoint)
         return endpoints
@@ -118,8 +127,10 @@ class Registry:
         return await self._change(endpoint, enabled=on, disabled_reason=None if on else reason or "by hand")
 
     async def rotate_secret(self, name: str, secret: str | None = None) -> Endpoint:
-        """Give an endpoint a new secret; the old one signs as well for 24 hours. Raises NotFound, UnfitEndpoint."""
+        """Give an endpoint a new secret; the old one signs as well for 24 hours. Raises NotFound, UnfitEndpoint, Conflict."""
         endpoint = self.find(name)
+        if endpoint.name in self._fixed_secrets:
+            raise Conflict(f"the secret of endpoint {endpoint.name} is in the config file: change it there")
         if secret is not None and (problem := unfit_secret(secret)):
             raise UnfitEndpoint("secret", problem)
         after = _with_secret(endpoint, secret or new_secret())
@@ -130,8 +141,8 @@ class Registry:
     async def remove(self, name: str) -> None:
         """Remove an endpoint; what it was owed is given up, and stays to be seen. Raises NotFound, Conflict."""
         endpoint = self.find(name)
-        if endpoint.from_config:
-            raise Conflict(f"endpoint {endpoint.name} is made by the config file: remove it there")
+        if endpoint.from_config and endpoint.disabled_reason != NOT_IN_CONFIG:
+            raise Conflict(f"endpoint {endpoint.name} is made by the config file: remove it there first")
         async with self._changing[endpoint.id]:
             await self._dispatcher.hold(endpoint.id)
             try:
@@ -207,10 +218,14 @@ def _in_line(known: Endpoint, wanted: Wanted) -> Endpoint:
     if wanted.secret is not None and wanted.secret != known.secret:
         after = _with_secret(after, wanted.secret)
     if not wanted.enabled:
-        return msgspec.structs.replace(after, enabled=False, disabled_reason=OFF_IN_CONFIG)
-    if after.definition != known.definition or known.disabled_reason == OFF_IN_CONFIG:
+        return _off(after, OFF_IN_CONFIG)
+    if after.definition != known.definition or known.disabled_reason in (OFF_IN_CONFIG, NOT_IN_CONFIG):
         return msgspec.structs.replace(after, enabled=True, disabled_reason=None)
     return after
+
+
+def _off(endpoint: Endpoint, reason: str) -> Endpoint:
+    return msgspec.structs.replace(endpoint, enabled=False, disabled_reason=reason)
 
 
 def _with_secret(endpoint: Endpoint, secret: str) -> Endpoint:
