@@ -366,11 +366,17 @@ def test_the_channels_are_listed_without_their_tokens(place: Place) -> None:
 
 def test_the_settings_are_told_without_secrets(place: Place) -> None:
     """Every setting is shown with its value, its variable and its meaning; tokens stay hidden."""
-    settings = {"ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN, "ANSWERBACK_INTAKE__MAX_PENDING": "77"}
+    settings = {
+        "ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN,
+        "ANSWERBACK_INTAKE__MAX_PENDING": "77",
+        "ANSWERBACK_RELAY__ALLOW_NETWORKS": '["10.0.0.0/8"]',
+    }
     items = {item["setting"]: item for item in place.json("settings", **settings)["items"]}
     assert items["intake.max_pending"]["value"] == "77"
     assert items["intake.max_pending"]["variable"] == "ANSWERBACK_INTAKE__MAX_PENDING"
     assert items["server.data_dir"]["value"] == str(place.data_dir)
+    assert items["relay.allow_networks"]["value"] == '["10.0.0.0/8"]'
+    assert items["relay.breaker_pauses_s"]["value"] == "[5, 15, 30, 60]"
     assert all(item["meaning"] for item in items.values())
     text = place.text("settings", **settings)
     assert "ANSWERBACK_LOG__LEVEL" in text

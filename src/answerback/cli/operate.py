@@ -1,5 +1,6 @@
 """`answerback migrate`, `doctor`, `channels` and `settings`: what an operator needs around the gateway."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -90,5 +91,7 @@ def _described(current: Settings) -> list[tuple[str, Any, str, str]]:
             continue
         for name, detail in type(values).model_fields.items():
             variable = f"{PREFIX}{section.upper()}__{name.upper()}"
-            rows.append((f"{section}.{name}", spelled(getattr(values, name)), variable, detail.description or ""))
+            value = getattr(values, name)
+            shown = str(value) if isinstance(value, str | Path) else spelled(value)
+            rows.append((f"{section}.{name}", shown, variable, detail.description or ""))
     return rows
