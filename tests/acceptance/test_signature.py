@@ -1,15 +1,12 @@
 """The signature of a webhook, checked by those who define it: the libraries of Standard Webhooks for Python and Node."""
 
 import base64
-import json
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import node
 import pytest
 from gateway import Gateway, failure, key_press, prompt
 from receivers.business import Business, relaying
@@ -17,7 +14,7 @@ from receivers.process import Receiver, Taken
 from standardwebhooks import Webhook, WebhookVerificationError
 
 LIBRARY = "standardwebhooks@1.1.1"
-NODE = """
+VERIFY = """
 const { Webhook } = require("standardwebhooks");
 const said = JSON.parse(require("fs").readFileSync(0, "utf8")).map(({ secret, body, headers }) => {
   try {
@@ -49,28 +46,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[T
 
 
 @pytest.fixture(scope="session")
-def node_modules(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the library for Node is: installed from npm once, and kept with pytest's cache."""
-    absent = [command for command in ("node", "npm") if shutil.which(command) is None]
-    if absent:
-        words = f"the signature is not verified in Node: {' and '.join(absent)} not found"
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(words)
-        pytest.skip(words)
-    cache = pytestconfig.cache
-    home = cache.mkdir(LIBRARY.replace("@", "-")) if cache is not None else tmp_path_factory.mktemp("node")
-    modules = home / "node_modules"
-    if not (modules / "standardwebhooks").exists():
-        options = ["--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(
-            ["npm", "install", "--prefix", home, *options, LIBRARY],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    return modules
+def node_modules(pytestconfig: pytest.Config) -> Path:
+    """Where the library for Node is."""
+    return node.install(pytestconfig, LIBRARY)
 
 
 def by_node(modules: Path, *cases: tuple[str, bytes, Mapping[str, str]]) -> list[Any]:
@@ -79,16 +57,7 @@ def by_node(modules: Path, *cases: tuple[str, bytes, Mapping[str, str]]) -> list
         {"secret": secret, "body": base64.b64encode(body).decode(), "headers": dict(headers)}
         for secret, body, headers in cases
     ]
-    done = subprocess.run(
-        ["node", "-e", NODE],
-        env=os.environ | {"NODE_PATH": str(modules)},
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    said: list[Any] = json.loads(done.stdout)
+    said: list[Any] = node.run(VERIFY, modules, given)
     return said
 
 
