@@ -1,9 +1,24 @@
-"""Certificates made when they are needed, by the openssl command."""
+"""Certificates made when they are needed."""
 
+import ipaddress
 import ssl
-import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+Key = ec.EllipticCurvePrivateKey
 
 
 class Authority(NamedTuple):
@@ -11,6 +26,8 @@ class Authority(NamedTuple):
 
     directory: Path
     name: str
+    key: Key
+    certificate: x509.Certificate
 
     @property
     def file(self) -> Path:
@@ -19,33 +36,27 @@ class Authority(NamedTuple):
 
     def issue(self, name: str, *, hosts: str = "") -> Path:
         """A PEM file with a certificate and its key; `hosts` as DNS:localhost,IP:127.0.0.1."""
-        bundle = self.directory / f"{name}.pem"
-        key, request, extensions = (bundle.with_suffix(suffix) for suffix in (".key", ".csr", ".ext"))
-        extensions.write_text(f"subjectAltName={hosts}\n" if hosts else "basicConstraints=CA:FALSE\n")
-        _openssl("req", "-new", *_NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
-        _openssl(
-            *("x509", "-req", "-in", request, "-days", "2", "-extfile", extensions, "-out", bundle),
-            *("-CA", self.file, "-CAkey", self.file.with_suffix(".key"), "-CAcreateserial"),
+        key, bundle = _new_key(), self.directory / f"{name}.pem"
+        certificate = _certificate(name, key, self.certificate.subject, hosts).sign(self.key, hashes.SHA256())
+        bundle.write_bytes(certificate.public_bytes(Encoding.PEM) + _pem(key))
+        bundle.with_suffix(".locked.pem").write_bytes(
+            certificate.public_bytes(Encoding.PEM) + _pem(key, BestAvailableEncryption(b"secret"))
         )
-        bundle.write_text(bundle.read_text() + key.read_text())
         return bundle
 
     def lock(self, bundle: Path) -> Path:
         """The same with its key behind a pass phrase."""
-        locked, key = bundle.with_suffix(".locked.pem"), bundle.with_suffix(".locked.key")
-        _openssl("pkcs8", "-topk8", "-in", bundle.with_suffix(".key"), "-out", key, "-passout", "pass:secret")
-        locked.write_text(bundle.read_text().partition("-----BEGIN PRIVATE")[0] + key.read_text())
-        return locked
-
-
-_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        return bundle.with_suffix(".locked.pem")
 
 
 def found_authority(directory: Path, name: str) -> Authority:
     """An authority of its own."""
-    authority = Authority(directory, name)
-    files = ("-keyout", authority.file.with_suffix(".key"), "-out", authority.file)
-    _openssl("req", "-x509", *_NEW_KEY, *files, "-days", "2", "-subj", f"/CN={name}")
+    key = _new_key()
+    unsigned = _certificate(name, key, _named(name), "").add_extension(
+        x509.BasicConstraints(ca=True, path_length=None), critical=True
+    )
+    authority = Authority(directory, name, key, unsigned.sign(key, hashes.SHA256()))
+    authority.file.write_bytes(authority.certificate.public_bytes(Encoding.PEM))
     return authority
 
 
@@ -59,5 +70,33 @@ def server_side(bundle: Path, clients: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+def _new_key() -> Key:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _certificate(name: str, key: Key, issuer: x509.Name, hosts: str) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_named(name))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=2))
+    )
+    names = [_host(host) for host in hosts.split(",") if host]
+    return builder.add_extension(x509.SubjectAlternativeName(names), critical=False) if names else builder
+
+
+def _host(spelled: str) -> x509.GeneralName:
+    kind, _, host = spelled.partition(":")
+    return x509.DNSName(host) if kind == "DNS" else x509.IPAddress(ipaddress.ip_address(host))
+
+
+def _pem(key: Key, encryption: KeySerializationEncryption | None = None) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
