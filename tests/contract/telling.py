@@ -8,7 +8,7 @@ from builders import NOON
 from sqlalchemy import select
 
 from answerback.deliveries import Happening
-from answerback.ledger import Ledger, endpoints, outbox, references, replays
+from answerback.ledger import Ledger, endpoints, outbox, references, replays, settlement
 from answerback.ledger.query import CallFilter
 from answerback.ledger.tables import attempts, calls, deliveries
 from answerback.ledger.values import Job, Pause, Settled, to_us
@@ -165,7 +165,7 @@ def settle(
     ledger: Ledger, *settled: Settled, pauses: Sequence[Pause] = (), at_s: float = 0, again: bool = False
 ) -> list[Job]:
     """Keep attempts; what may go out because of them."""
-    return ledger.write(lambda c, box: outbox.settle(c, box, settled, pauses, at(at_s), again=again))
+    return ledger.write(lambda c, box: settlement.settle(c, box, settled, pauses, at(at_s), again=again))
 
 
 def accept(ledger: Ledger, *jobs: Job, at_s: float = 0) -> list[Job]:
@@ -194,7 +194,7 @@ def accept_everything(ledger: Ledger, to: Endpoint) -> list[Job]:
 
 def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
     """Give up some of what a removed endpoint is owed."""
-    return ledger.write(lambda c, _: outbox.abandon(c, gone.id, NOON, limit))
+    return ledger.write(lambda c, _: settlement.abandon(c, gone.id, NOON, limit))
 
 
 def refer(

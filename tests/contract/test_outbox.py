@@ -55,7 +55,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.deliveries import Happening, message_id
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import Ledger, endpoints, outbox, requests
+from answerback.ledger import Ledger, endpoints, outbox, requests, settlement
 from answerback.ledger.requests import ChangeEndpoint, Load
 from answerback.ledger.values import Job, Pause
 from answerback.model import Call, Definition, Event, Format, Kind, Outcome, Result
@@ -766,7 +766,7 @@ def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Le
     remove(ledger, to)
     for left in ([P, W, X], [P, X, X], [X, X, X]):
         assert to.id in ledger.write(lambda c, _: outbox.backlog(c))
-        assert ledger.write(lambda c, _: outbox.abandon(c, to.id, at(1), 1)) == 1
+        assert ledger.write(lambda c, _: settlement.abandon(c, to.id, at(1), 1)) == 1
         assert sorted(states(ledger)) == sorted(left)
     assert ledger.write(lambda c, _: outbox.backlog(c)) == {}
 

@@ -1,4 +1,4 @@
-"""The outbox: what is owed to whom, written in the transaction that stores the callback, and settled after the attempt.
+"""The outbox: what is owed to whom, written in the transaction that stores the callback, and read when it may go out.
 
 Of the deliveries of a call to an endpoint one at most is pending, the first that is not at its end; the law is in
 `answerback.deliveries`.
@@ -10,15 +10,15 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, case, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select
 from sqlalchemy.engine import Connection
 
-from answerback.deliveries import LAW, UNSETTLED, Happening, event_of, message_id
+from answerback.deliveries import UNSETTLED, event_of, message_id
 from answerback.ledger import endpoints as store
 from answerback.ledger import statements
 from answerback.ledger.rows import READ_COLUMNS, call_of
-from answerback.ledger.tables import DUE, attempts, callbacks, calls, deliveries
-from answerback.ledger.values import Job, Pause, Settled, from_us, to_us
+from answerback.ledger.tables import DUE, callbacks, calls, deliveries
+from answerback.ledger.values import Job, from_us, to_us
 from answerback.model import Call, Endpoint, Event, Format, Kind, Received, State
 from answerback.rendering import CallbackFields, write_message
 
@@ -35,7 +35,6 @@ DELIVERY_COLUMNS = (
     "due_us",
     "created_us",
 )
-ATTEMPT_COLUMNS = ("delivery_id", "began_us", "duration_us", "status", "answer", "error")
 
 MOST_JOBS = 4096
 """Jobs told of after one transaction; the rest are in the ledger when their endpoint asks for more."""
@@ -67,18 +66,6 @@ _of_call: Select[Any] = (
 )
 _WIDTH = len(_head)
 _due: ColumnElement[bool] = literal_column(DUE)  # spelled as in the index, or SQLite does not see that it fits
-
-_failed = (
-    update(deliveries)
-    .where(_d.id == bindparam("delivery_id"))
-    .values(
-        attempts=_d.attempts + 1,
-        failures=_d.failures + bindparam("spent"),
-        state=case((_d.state == _PENDING, bindparam("next_state")), else_=_d.state),
-        due_us=bindparam("next_due_us"),
-        settled_us=case((_d.state == _PENDING, bindparam("ended_us")), else_=_d.settled_us),
-    )
-)
 
 
 class Outbox:
@@ -204,123 +191,6 @@ def busy_pairs(
     return (((call_id, endpoint_id), (id_, state)) for call_id, endpoint_id, id_, state in found if state in UNSETTLED)
 
 
-def settle(
-    connection: Connection,
-    outbox: Outbox,
-    settled: Sequence[Settled],
-    pauses: Sequence[Pause],
-    now: datetime,
-    *,
-    again: bool = False,
-) -> list[Job]:
-    """Keep each attempt, move its delivery on, and free the next one of its call; those are returned.
-
-    `again`: it was asked for before, and whether it was done is not known; what was done is not done twice.
-    """
-    if again:
-        settled = _not_kept(connection, settled)
-    now_us = to_us(now)
-    accepted = [one for one in settled if one.happening is Happening.ACCEPTED]
-    statements.change(
-        connection,
-        deliveries,
-        "state = 'delivered', attempts = attempts + 1, settled_us = ?",
-        (now_us,),
-        [one.delivery_id for one in accepted],
-        "state IN ('pending', 'dead')",
-    )
-    failed = [one for one in settled if one.happening is not Happening.ACCEPTED]
-    if failed:
-        connection.execute(_failed, [_after_failure(one, now_us) for one in failed])
-    statements.insert(
-        connection,
-        attempts,
-        ATTEMPT_COLUMNS,
-        [(one.delivery_id, one.began_us, one.duration_us, one.status, one.answer, one.error) for one in settled],
-    )
-    for one in pauses:
-        store.pause(connection, one.endpoint_id, one.failures, one.until_us)
-    ended = [(one.call_id, one.endpoint_id) for one in settled if one.happening is not Happening.REFUSED]
-    freed, busy = _free(connection, ended, now_us)
-    owing = Owing(connection, outbox)
-    last = [one for one in settled if (one.call_id, one.endpoint_id) not in busy]
-    _tell_what_changed(connection, outbox, owing, [one for one in last if one.happening is Happening.ACCEPTED], now)
-    for end in last:
-        if _untold(connection, outbox, end) and (endpoint := outbox.endpoint(end.endpoint_id)):
-            (row,) = statements.find(connection, calls, READ_COLUMNS, ("id",), [(end.call_id,)])
-            owing.tell_of_call(endpoint, end.call_id, Event.REVISED, call_of(row), now)
-    owing.write()
-    return [*load_these(connection, outbox, freed), *owing.jobs]
-
-
-def _not_kept(connection: Connection, settled: Sequence[Settled]) -> list[Settled]:
-    """Those whose attempt is not in the ledger; no two attempts at a delivery begin at the same moment."""
-    ids = list(dict.fromkeys((one.delivery_id,) for one in settled))
-    kept = set(statements.find(connection, attempts, ("delivery_id", "began_us"), ("delivery_id",), ids))
-    return [one for one in settled if (one.delivery_id, one.began_us) not in kept]
-
-
-def _after_failure(one: Settled, now_us: int) -> dict[str, object]:
-    state = LAW[State.PENDING][one.happening]
-    return {
-        "delivery_id": one.delivery_id,
-        "spent": int(one.spent),
-        "next_state": state.value,
-        "next_due_us": one.due_us,
-        "ended_us": now_us if state is State.DEAD else None,
-    }
-
-
-def _free(connection: Connection, pairs: Sequence[Pair], now_us: int | None = None) -> tuple[list[int], set[Pair]]:
-    """Let the first that waits go out, for each of `pairs` that has none pending; and which pairs have one now."""
-    first: dict[Pair, int] = {}
-    pending = set()
-    for pair, (id_, state) in busy_pairs(connection, pairs, ("call_id", "endpoint_id")):
-        if state == _PENDING:
-            pending.add(pair)
-        else:
-            first[pair] = min(id_, first.get(pair, id_))
-    freed = sorted(id_ for pair, id_ in first.items() if pair not in pending)
-    if now_us is None:  # as soon as it could have gone out
-        statements.change(connection, deliveries, "state = 'pending'", (), freed)
-    else:
-        statements.change(connection, deliveries, "state = 'pending', due_us = ?", (now_us,), freed)
-    return freed, pending | set(first)
-
-
-def _untold(connection: Connection, outbox: Outbox, one: Settled) -> bool:
-    """Whether the business spoke of the call after what its endpoint has of it: the callback to carry it has died.
-
-    An update that dies itself is not followed by another, or it would go on for ever.
-    """
-    if one.happening is not Happening.EXHAUSTED or not _wants_updates(outbox.endpoint(one.endpoint_id)):
-        return False
-    mine = (_d.call_id == one.call_id, _d.endpoint_id == one.endpoint_id)
-    told = select(func.max(_d.settled_us)).where(*mine, _d.state == State.DELIVERED.value).scalar_subquery()
-    after = select(_d.id).where(_d.id == one.delivery_id, _d.callback_id.is_not(None), calls.c.referred_us >= told)
-    return connection.execute(after.join(calls, calls.c.id == _d.call_id)).scalar() is not None
-
-
-def _tell_what_changed(
-    connection: Connection, outbox: Outbox, owing: Owing, accepted: Sequence[Settled], now: datetime
-) -> None:
-    """Follow up where the business spoke of the call after the delivery was written, and the endpoint wants to know."""
-    wanting = [one for one in accepted if _wants_updates(outbox.endpoint(one.endpoint_id))]
-    if not wanting:
-        return
-    ids = list(dict.fromkeys((one.call_id,) for one in wanting))
-    found = {row[0]: call_of(row) for row in statements.find(connection, calls, READ_COLUMNS, ("id",), ids)}
-    for one in wanting:
-        call, endpoint = found[one.call_id], outbox.endpoint(one.endpoint_id)
-        if endpoint and call.referred_at is not None and to_us(call.referred_at) != one.referred_us:
-            owing.tell_of_call(endpoint, one.call_id, Event.REVISED, call, now)
-
-
-def _wants_updates(endpoint: Endpoint | None) -> bool:
-    """Whether it asks for them, in a format that has a form for them."""
-    return endpoint is not None and endpoint.definition.updates and endpoint.definition.format is Format.STANDARD
-
-
 def load(connection: Connection, outbox: Outbox, endpoint_id: int, now_us: int, limit: int) -> list[Job]:
     """What may go out to an endpoint now, the longest due first."""
     endpoint = outbox.endpoint(endpoint_id)
@@ -367,30 +237,6 @@ def added_since(connection: Connection, delivery_id: int, limit: int) -> tuple[i
     pending = select(_d.endpoint_id, _d.id).where(_d.id > delivery_id, _d.state == _PENDING)
     found = [(row[0], row[1]) for row in connection.execute(pending.order_by(_d.id).limit(limit))]
     return (found[-1][1] if len(found) == limit else last), found
-
-
-def abandon(connection: Connection, endpoint_id: int, now: datetime, limit: int) -> int:
-    """Give up some of what a removed endpoint is owed; how many there were."""
-    ids: list[int] = []
-    for state in (State.WAITING, State.PENDING):  # while one is pending, `backlog` shows that there is more to do
-        spelled: ColumnElement[bool] = literal_column(f"state = '{state.value}'")
-        mine = select(_d.id).where(spelled, _d.endpoint_id == endpoint_id)
-        if state is State.PENDING:
-            mine = mine.where(_d.due_us >= 0)  # always so: it tells SQLite which index to take
-        found = mine.limit(limit - len(ids))
-        ids += connection.execute(found).scalars()
-    dead = LAW[State.PENDING][Happening.ABANDONED].value
-    statements.change(connection, deliveries, "state = ?, settled_us = ?", (dead, to_us(now)), ids)
-    return len(ids)
-
-
-def abandon_words(connection: Connection, endpoint_id: int, now: datetime) -> None:
-    """Give up what an endpoint is owed about calls themselves, and let go out what waits behind it."""
-    mine = (_d.endpoint_id == endpoint_id, _d.callback_id.is_(None), _d.state.in_([state.value for state in UNSETTLED]))
-    dead = LAW[State.PENDING][Happening.ABANDONED].value
-    pairs = [tuple(row) for row in connection.execute(select(_d.call_id, _d.endpoint_id).where(*mine).distinct())]
-    connection.execute(update(deliveries).where(*mine).values(state=dead, settled_us=to_us(now)))
-    _free(connection, pairs)
 
 
 def _query_for(endpoint: Endpoint) -> Select[Any]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.ledger import endpoints, outbox, references, replays
+from answerback.ledger import endpoints, outbox, references, replays, settlement
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Overdue, Reference, Referred
@@ -88,7 +88,9 @@ class Settle(Request[list[Job]], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> list[Job]:
         """Carry it out."""
-        return ledger.write(lambda c, box: outbox.settle(c, box, self.settled, self.pauses, _now(), again=self.again))
+        return ledger.write(
+            lambda c, box: settlement.settle(c, box, self.settled, self.pauses, _now(), again=self.again)
+        )
 
 
 class Loaded(msgspec.Struct, frozen=True, array_like=True):
@@ -211,7 +213,7 @@ class Abandon(Request[int], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.abandon(c, self.endpoint_id, _now(), self.limit))
+        return ledger.write(lambda c, _: settlement.abandon(c, self.endpoint_id, _now(), self.limit))
 
 
 class Refer(Request[Referred], frozen=True, array_like=True, tag=True):
@@ -330,7 +332,7 @@ def decode_answer(request: type[Request[T]], payload: bytes) -> T:
 def _change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoint:
     """Change an endpoint; words about calls, for which the vendor's contract has no form, are given up with it."""
     if endpoint.definition.format is Format.TENCENT:
-        outbox.abandon_words(connection, endpoint.id, now)
+        settlement.abandon_words(connection, endpoint.id, now)
     return endpoints.change(connection, endpoint, now)
 
 

@@ -5,7 +5,6 @@ when there was no room, when a retry is due, and at the start. A lane is what on
 """
 
 import asyncio
-import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -14,23 +13,21 @@ from functools import partial
 import structlog
 
 from answerback.deliveries import Happening
-from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.errors import AnswerbackError
 from answerback.ledger import Job, Pause, Settled
-from answerback.ledger.requests import Abandon, Added, Backlog, Load
+from answerback.ledger.requests import Backlog, Load
 from answerback.model import Endpoint
-from answerback.relay.book import Book
+from answerback.relay.book import Book, give_up
 from answerback.relay.breaker import Breaker
 from answerback.relay.courier import Courier, Outcome
 from answerback.relay.deciding import Decision, Terms, decide
 from answerback.relay.lane import Lane
+from answerback.relay.look import Look
 from answerback.relay.meter import RelayMeter
 from answerback.relay.settling import Settling
 
 _AGAIN_S = 0.5
-_LOOK_EVERY_S = 1.0
-_SEEN_AT_A_TIME = 10_000
 _GRACE_S = 1.0
-_ABANDONED_AT_A_TIME = 1000
 _MOST_UNDER_PRESSURE = 4
 _ASKS_FOR_QUIET = (429, 503)
 _RESULTS = {Happening.ACCEPTED: "delivered", Happening.REFUSED: "failed", Happening.EXHAUSTED: "dead"}
@@ -59,7 +56,7 @@ class Dispatcher:
         self._starved: OrderedDict[int, None] = OrderedDict()
         self._under_way = 0
         self._settling = Settling(book, self._kept, self._in_doubt)
-        self._last_id = 0
+        self._look = Look(book, self._unheard)
         self._tasks: set[asyncio.Future[None]] = set()
         self._stopping = False
         self.full: set[int] = set()
@@ -74,14 +71,14 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         for endpoint in endpoints:
             self.add(endpoint)
-        self._last_id, _ = await self._book.ask(Added(2**62, 1))
+        await self._look.start()
         for endpoint_id, due_us in (await self._book.ask(Backlog())).items():
             lane = self._lanes.get(endpoint_id)
             if lane is None:
-                self._spawn(self._abandon(endpoint_id))
+                self._spawn(give_up(self._book, endpoint_id))
             else:
                 self._wake_at(lane, due_us / _US)
-        self._spawn(self._look())
+        self._spawn(self._look.run())
 
     async def stop(self, timeout_s: float) -> None:
         """Begin nothing more, let the attempts under way come to their end, and keep what they came to."""
@@ -170,7 +167,7 @@ class Dispatcher:
             lane.timer.cancel()
         self._meter.forget(endpoint.name)
         self.full.discard(endpoint.id)
-        self._spawn(self._abandon(endpoint.id))
+        self._spawn(give_up(self._book, endpoint.id))
 
     def look_again(self, endpoint_id: int) -> None:
         """There may be more for an endpoint in the ledger."""
@@ -383,28 +380,11 @@ class Dispatcher:
         lane.behind = True
         self._pump(lane)
 
-    async def _look(self) -> None:
-        """See what other processes have written: the command line, or a second gateway on the same ledger."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            with contextlib.suppress(LedgerUnavailable):
-                while await self._find_unheard():
-                    pass
-
-    async def _find_unheard(self) -> bool:
-        """Note to whom there is something that was never pushed here; whether there may be more of it."""
-        self._last_id, added = await self._book.ask(Added(self._last_id, _SEEN_AT_A_TIME))
-        for endpoint_id, delivery_id in added:
-            lane = self._lanes.get(endpoint_id)
-            if lane is not None and not lane.behind and delivery_id not in lane.held:
-                self.look_again(endpoint_id)
-        return len(added) == _SEEN_AT_A_TIME
-
-    async def _abandon(self, endpoint_id: int) -> None:
-        """Give up what a removed endpoint was owed, a part at a time so that callbacks get in between."""
-        with contextlib.suppress(LedgerUnavailable):  # the next start goes on with it
-            while await self._book.ask(Abandon(endpoint_id, _ABANDONED_AT_A_TIME)) == _ABANDONED_AT_A_TIME:
-                pass
+    def _unheard(self, endpoint_id: int, delivery_id: int) -> None:
+        """There is a delivery in the ledger, which may be here already."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None and not lane.behind and delivery_id not in lane.held:
+            self.look_again(endpoint_id)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
