@@ -1,13 +1,12 @@
 """Calls of several callbacks each, told in order as the cloud does: the next one when the one before was answered."""
 
 import asyncio
-import contextlib
 import itertools
 import uuid
 from collections import defaultdict
 
-from crash.load import ENDS, read_answer
-from gateway import OK, Gateway, key_press, prompt, request
+from crash.load import ENDS, Connections, read_answer
+from gateway import OK, key_press, prompt, request
 
 STEPS = 4
 
@@ -26,32 +25,9 @@ class Calls:
 
     def __init__(self, connections: int = 8) -> None:
         self.answered: defaultdict[str, int] = defaultdict(int)
-        self._connections = connections
         self._interrupted: list[str] = []
-        self._stopped = False
-
-    async def run(self, gateway: Gateway) -> None:
-        """Tell `gateway`; returns when every connection has ended."""
-        self._stopped = False
-        host, port = gateway.address
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._connections):
-                group.create_task(self._tell(host, port))
-
-    def stop(self) -> None:
-        """Let each connection end after its call."""
-        self._stopped = True
-
-    async def _tell(self, host: str, port: int) -> None:
-        with contextlib.suppress(*ENDS):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                while not self._stopped:
-                    await self._tell_of_one(reader, writer)
-            finally:
-                writer.close()
-                with contextlib.suppress(*ENDS):
-                    await writer.wait_closed()
+        senders = Connections(connections, self._tell_of_one)
+        self.run, self.stop = senders.run, senders.stop
 
     async def _tell_of_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         callid = self._interrupted.pop() if self._interrupted else str(uuid.uuid4())

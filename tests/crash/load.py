@@ -5,11 +5,46 @@ import contextlib
 import json
 import random
 import uuid
+from collections.abc import Awaitable, Callable
 
 from gateway import OK, Gateway, prompt, request
 
 _REPEATED = 0.1
 ENDS = (ConnectionError, asyncio.IncompleteReadError, OSError)
+
+
+class Connections:
+    """Several connections on each of which `once` is done again and again, until they are stopped or nobody listens."""
+
+    def __init__(
+        self, count: int, once: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    ) -> None:
+        self._count = count
+        self._once = once
+        self._stopped = False
+
+    async def run(self, gateway: Gateway) -> None:
+        """Use them with `gateway`; returns when every connection has ended."""
+        self._stopped = False
+        host, port = gateway.address
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._count):
+                group.create_task(self._use_one(host, port))
+
+    def stop(self) -> None:
+        """Let each end after what it is at."""
+        self._stopped = True
+
+    async def _use_one(self, host: str, port: int) -> None:
+        with contextlib.suppress(*ENDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                while not self._stopped:
+                    await self._once(reader, writer)
+            finally:
+                writer.close()
+                with contextlib.suppress(*ENDS):
+                    await writer.wait_closed()
 
 
 class Load:
@@ -23,34 +58,14 @@ class Load:
         self.sent: dict[str, bytes] = {}
         self.answered: dict[str, int] = {}
         self.refused: list[tuple[int, bytes]] = []
-        self._connections = connections
         self._size_bytes = size_bytes
-        self._stopped = False
+        senders = Connections(connections, self._send)
+        self.run, self.stop = senders.run, senders.stop
 
-    async def run(self, gateway: Gateway) -> None:
-        """Send to `gateway`; returns when every connection has ended."""
-        self._stopped = False
-        host, port = gateway.address
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._connections):
-                group.create_task(self._send(host, port))
-
-    def stop(self) -> None:
-        """Let each connection end after its next answer."""
-        self._stopped = True
-
-    async def _send(self, host: str, port: int) -> None:
-        with contextlib.suppress(*ENDS):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                while not self._stopped:
-                    callid, body = self._next()
-                    writer.write(request(body))
-                    self._note(callid, *await read_answer(reader))
-            finally:
-                writer.close()
-                with contextlib.suppress(*ENDS):
-                    await writer.wait_closed()
+    async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        callid, body = self._next()
+        writer.write(request(body))
+        self._note(callid, *await read_answer(reader))
 
     def _next(self) -> tuple[str, bytes]:
         if self.sent and random.random() < _REPEATED:
