@@ -26,6 +26,7 @@ check: $(DEV)  ## ruff, mypy strict, import-linter, documents that are made from
 bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/results
 	$(BIN)/python bench/prepare.py
 	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python bench/relay.py
 
 crash: $(DEV)  ## SIGKILL the server ROUNDS times under load
 	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
@@ -26,7 +26,9 @@ from answerback.intake.channels import PATH
 from answerback.intake.connections import Connection, sweep
 from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess
 from answerback.ledger.query import CallFilter, count_calls
-from answerback.relay import Relay, Terms, Wanted
+
+if TYPE_CHECKING:
+    from answerback.relay import Relay, Terms, Wanted
 
 URL_NAME = "gateway-url"
 LOCK_NAME = "relay.lock"
@@ -97,7 +99,8 @@ async def _run(
     listener: socket.socket,
     started: Callable[[Listening], None],
 ) -> None:
-    from answerback.api.app import build_api  # FastAPI is for the gateway, not for every command
+    from answerback.api.app import build_api  # FastAPI and aiohttp are for the gateway, not for every command
+    from answerback.relay import Relay
 
     intake = settings.intake
 
@@ -146,7 +149,7 @@ class Post:
     While it is held, the data directory tells under which URL the relay can be asked.
     """
 
-    def __init__(self, settings: Settings, relay: Relay) -> None:
+    def __init__(self, settings: Settings, relay: "Relay") -> None:
         self._settings = settings
         self._relay = relay
         self._lock = (settings.server.data_dir / LOCK_NAME).open("ab")
@@ -200,8 +203,10 @@ class Post:
                 told = str(error)
 
 
-def wanted_endpoints(settings: Settings) -> dict[str, Wanted]:
+def wanted_endpoints(settings: Settings) -> "dict[str, Wanted]":
     """The endpoints of the config file, as the relay takes them."""
+    from answerback.relay import Wanted
+
     return {
         name: Wanted(
             channel=endpoint.channel,
@@ -213,8 +218,10 @@ def wanted_endpoints(settings: Settings) -> dict[str, Wanted]:
     }
 
 
-def relay_terms(relay: RelaySettings) -> Terms:
+def relay_terms(relay: RelaySettings) -> "Terms":
     """How often and how long the relay tries."""
+    from answerback.relay import Terms
+
     return Terms(**{name: getattr(relay, name) for name in Terms.__struct_fields__})
 
 
