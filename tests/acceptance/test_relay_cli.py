@@ -193,10 +193,11 @@ def test_deliveries_are_listed_and_shown(business: Business, receive: Receive, c
 def tailing(business: Business, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """`answerback tail` as a process of its own that writes to `log`."""
     command: list[str | Path] = [COMMAND, "tail", "--data-dir", business.gateway.data_dir, *options]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, env=environment(), stdout=out, stderr=out, cwd=log.parent)
+    said = log.with_suffix(".err")
+    with log.open("wb") as out, said.open("wb") as err:
+        process = subprocess.Popen(command, env=environment(), stdout=out, stderr=err, cwd=log.parent)
     try:
-        time.sleep(1.5)  # it tells of what comes after its start
+        await_true(lambda: "from now on" in said.read_text(), said.read_text)
         yield process
     finally:
         process.kill()

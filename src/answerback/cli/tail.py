@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import FullNumbers, out, spoken_errors
+from answerback.cli.output import FullNumbers, err, out, spoken_errors
 from answerback.ledger import Ledger
 from answerback.ledger.history import Happened, happened_since, last_happened
 from answerback.numbers import mask
@@ -40,6 +40,7 @@ def _follow(
     ledger: Ledger, channel: str | None, endpoint: str | None, *, failures: bool, full_numbers: bool, as_json: bool
 ) -> None:
     place = ledger.read(last_happened)
+    err.print("[dim]Showing what happens from now on; Ctrl-C ends it.[/]")
     while True:
         news, place = ledger.read(partial(happened_since, place=place, limit=_AT_A_TIME))
         for one in news:
