@@ -1,0 +1,90 @@
+"""Whether a gateway holds what it took: every callid is looked up over its /v1."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+_FOUND = 200
+_MISSING = 404
+_IN_SEVERAL_CHANNELS = 409
+_MOST_AT_A_TIME = 64
+_FIRST_MISSING = 10
+_MOST_WORDS = 100
+
+
+class Audit:
+    """Looks callids up at the gateway `base`; what it found may be read at any time.
+
+    `first_missing` are up to ten of the missing; `unread` counts, by the reason, what could not be asked.
+    """
+
+    def __init__(self, base: str, key: str | None, timeout_s: float) -> None:
+        self.found = 0
+        self.missing = 0
+        self.first_missing: list[str] = []
+        self.unread: Counter[str] = Counter()
+        self._calls = f"{base.rstrip('/')}/v1/calls"
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+
+    @property
+    def asked(self) -> int:
+        """How many were looked up."""
+        return self.found + self.missing + self.unread.total()
+
+    async def probe(self, callid: str) -> str | None:
+        """Ask for a call that need not exist; why the gateway does not say, or None where it does."""
+        async with self._session() as session:
+            answer = await self._ask(session, callid)
+        return None if isinstance(answer, bool) else answer
+
+    async def run(self, callids: Iterable[str], connections: int) -> None:
+        """Look all of them up."""
+        waiting = iter(callids)
+        async with self._session() as session, asyncio.TaskGroup() as group:
+            for _ in range(min(connections, _MOST_AT_A_TIME)):
+                group.create_task(self._work(session, waiting))
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
+
+    async def _work(self, session: aiohttp.ClientSession, waiting: Iterator[str]) -> None:
+        for callid in waiting:
+            answer = await self._ask(session, callid)
+            if answer is True:
+                self.found += 1
+            elif answer is False:
+                self.missing += 1
+                if self.missing <= _FIRST_MISSING:
+                    self.first_missing.append(callid)
+            else:
+                self.unread[answer if len(self.unread) < _MOST_WORDS else "other reasons"] += 1
+
+    async def _ask(self, session: aiohttp.ClientSession, callid: str) -> bool | str:
+        """Whether the gateway has the call, or why it does not say."""
+        try:
+            async with session.get(f"{self._calls}/{quote(callid, safe='')}", allow_redirects=False) as response:
+                answer = await response.read()
+        except TimeoutError:
+            return f"no answer within {self._timeout.total:g} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return f"no answer: {error or type(error).__name__}"
+        if response.status == _MISSING:
+            return False
+        said = _json_object(answer)
+        if response.status == _IN_SEVERAL_CHANNELS or (response.status == _FOUND and said.get("callid") == callid):
+            return True
+        return f"answered {response.status}: {said.get('detail', 'no record of a call')}"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    """The object that `body` is in JSON, or an empty one."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}

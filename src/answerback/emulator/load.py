@@ -1,0 +1,244 @@
+"""Open-loop load: callbacks at a rate of their own, however slow the receiver is.
+
+Each callback has the time at which the rate wants it sent, and its latency counts from there. Where all connections
+are busy it waits for one, and the wait is a part of its latency: a receiver that stalls cannot hide it by being asked
+less (no coordinated omission). A timer of the event loop is exact to a millisecond; what it is late counts as well.
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from time import perf_counter
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from answerback.emulator.hdr import Latencies
+from answerback.emulator.payloads import Story, write_callback
+from answerback.emulator.wire import Lines
+from answerback.errors import AnswerUnreadable
+from answerback.model import Kind, Result
+from answerback.tencent.answer import OK, read_answer
+from answerback.tencent.codes import FAILURE_REASONS
+
+_LATE_S = 0.1
+_ERRMSG_CHARS = 200
+_MOST_WORDS = 1000
+_SUCCESS = range(200, 300)
+_KEYS = "0123456789*#"
+_CODES = sorted(FAILURE_REASONS)
+_UUID_EPOCH_TICKS = 0x01B21DD213814000
+"""From the beginning of the Gregorian calendar to that of Unix time, in the 100 ns of a UUIDv1."""
+
+MIX = {
+    (Kind.PROMPT, Result.ANSWERED): 60,
+    (Kind.PROMPT, Result.UNANSWERED): 15,
+    (Kind.PROMPT, Result.ERROR): 5,
+    (Kind.CODE, Result.ANSWERED): 10,
+    (Kind.KEY, Result.ANSWERED): 5,
+    (Kind.FAILURE, Result.ANSWERED): 5,
+}
+"""How many of 100 callbacks of a mix tell what; a result says nothing of a key press or a failure."""
+
+_WORDS = TypeVar("_WORDS", "Refusal", str)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send: `rate` callbacks per second, over `connections` at most; without `kind`, a mix of all."""
+
+    rate: float
+    duration_s: float
+    connections: int
+    timeout_s: float
+    seed: int
+    kind: Kind | None = Kind.PROMPT
+
+    @property
+    def count(self) -> int:
+        """How many callbacks that makes, at least one."""
+        return max(1, round(self.rate * self.duration_s))
+
+
+class Refusal(NamedTuple):
+    """How a receiver said no; `result` is None where the answer is not the contract's."""
+
+    status: int
+    result: int | None
+    errmsg: str
+
+
+class Callids:
+    """The callids of one run: UUIDv1 of its own node from now on, which no other run has."""
+
+    def __init__(self) -> None:
+        self._first = time.time_ns() // 100 + _UUID_EPOCH_TICKS
+        node = uuid.uuid4()
+        self._clock = (0x80 | node.clock_seq_hi_variant & 0x3F, node.clock_seq_low)
+        self._node = node.node | 1 << 40  # the bit that says: no network card's
+
+    def __getitem__(self, turn: int) -> str:
+        """The callid of the callback whose turn it is."""
+        ticks = self._first + turn
+        low, mid, high = ticks & 0xFFFFFFFF, ticks >> 32 & 0xFFFF, ticks >> 48 & 0x0FFF | 0x1000
+        return str(uuid.UUID(fields=(low, mid, high, *self._clock, self._node)))
+
+
+class Tally:
+    """What became of the callbacks of a plan, up to now.
+
+    `sent` is `ended` once the load is over; `late` of them began more than 0.1 s after their time.
+    Latencies are of the answers, good or bad.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.planned = plan.count
+        self.sent = 0
+        self.late = 0
+        self.accepted = 0
+        self.refusals: Counter[Refusal] = Counter()
+        self.silences: Counter[str] = Counter()
+        self.latencies = Latencies()
+        self.elapsed_s = 0.0
+        self._rate = plan.rate
+        self._taken = bytearray(plan.count)
+        self._callids = Callids()
+
+    @property
+    def refused(self) -> int:
+        """How many were answered, and not OK."""
+        return self.refusals.total()
+
+    @property
+    def silent(self) -> int:
+        """How many were not answered."""
+        return self.silences.total()
+
+    @property
+    def ended(self) -> int:
+        """How many are over, one way or another."""
+        return self.accepted + self.refused + self.silent
+
+    @property
+    def unsent(self) -> int:
+        """How many did not get a connection in time."""
+        return self.planned - self.sent
+
+    @property
+    def achieved_rate(self) -> float:
+        """Answers per second, until the last one."""
+        return min(self._rate, self.latencies.total / self.elapsed_s) if self.elapsed_s else 0.0
+
+    @property
+    def taken(self) -> Iterator[str]:
+        """The callids of what was accepted."""
+        return (self.callid(turn) for turn, taken in enumerate(self._taken) if taken)
+
+    def callid(self, turn: int) -> str:
+        """The callid of one callback."""
+        return self._callids[turn]
+
+    def accept(self, turn: int) -> None:
+        """Count an answer OK."""
+        self.accepted += 1
+        self._taken[turn] = 1
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count another answer."""
+        _count(self.refusals, refusal, Refusal(refusal.status, refusal.result, "(other words)"))
+
+    def miss(self, words: str) -> None:
+        """Count what got no answer."""
+        _count(self.silences, words, "other reasons")
+
+
+def _count(counter: Counter[_WORDS], words: _WORDS, otherwise: _WORDS) -> None:
+    """Count by words, unless each answer has words of its own."""
+    counter[words if words in counter or len(counter) < _MOST_WORDS else otherwise] += 1
+
+
+class Load:
+    """One run of a plan against `url`; `tally` may be read at any time. Raises ConfigError for an unfit URL."""
+
+    def __init__(self, url: str, plan: Plan) -> None:
+        self.tally = Tally(plan)
+        self._lines = Lines(url)
+        self._plan = plan
+        self._turns = iter(range(plan.count))
+        self._chance = random.Random(plan.seed)  # noqa: S311  # chance, no secret
+        self._began_s = 0.0
+
+    async def run(self) -> None:
+        """Send everything, and wait for the answers; what has not begun `timeout_s` after the last time stays unsent."""
+        self._began_s = perf_counter()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._plan.connections, self._plan.count)):
+                    group.create_task(self._work())
+        finally:
+            self._lines.close()
+
+    async def _work(self) -> None:
+        """Take the next turn, wait for its time, send: one connection's life."""
+        last_s = self._began_s + self._plan.duration_s + self._plan.timeout_s
+        for turn in self._turns:
+            story = self._tell()
+            intended_s = self._began_s + turn / self._plan.rate
+            if (wait_s := intended_s - perf_counter()) > 0:
+                await asyncio.sleep(wait_s)
+            now_s = perf_counter()
+            if now_s > last_s:
+                return
+            self.tally.sent += 1
+            self.tally.late += now_s - intended_s > _LATE_S
+            body = write_callback(msgspec.structs.replace(story, callid=self.tally.callid(turn)))
+            await self._send(turn, body, min(intended_s, now_s))
+
+    async def _send(self, turn: int, body: bytes, since_s: float) -> None:
+        tally = self.tally
+        try:
+            async with asyncio.timeout(self._plan.timeout_s):
+                status, answer = await self._lines.post(body)
+        except TimeoutError:
+            tally.miss(f"no answer within {self._plan.timeout_s:g} s")
+        except (OSError, UnicodeError) as error:  # a host name may be no name
+            tally.miss(str(error) or type(error).__name__)
+        except asyncio.CancelledError:
+            tally.miss("interrupted")
+            raise
+        else:
+            now_s = perf_counter()
+            tally.latencies.record(now_s - since_s)
+            tally.elapsed_s = now_s - self._began_s
+            refusal = _judge(status, answer)
+            if refusal is None:
+                tally.accept(turn)
+            else:
+                tally.refuse(refusal)
+
+    def _tell(self) -> Story:
+        """The next story; the same seed tells the same ones in the same order."""
+        chance, kind, result = self._chance, self._plan.kind, Result.ANSWERED
+        if kind is None:
+            ((kind, result),) = chance.choices(tuple(MIX), tuple(MIX.values()))
+        mobile = f"138{chance.randrange(10**8):08}"
+        if kind is Kind.KEY:
+            return Story(kind=kind, mobile=mobile, key=chance.choice(_KEYS))
+        if kind is Kind.FAILURE:
+            return Story(kind=kind, mobile=mobile, failure_code=chance.choice(_CODES))
+        return Story(kind=kind, result=result, mobile=mobile)
+
+
+def _judge(status: int, answer: bytes) -> Refusal | None:
+    """None where the receiver has taken the callback: 2xx and result 0."""
+    if answer == OK and status in _SUCCESS:
+        return None
+    try:
+        told = read_answer(answer)
+    except AnswerUnreadable as error:
+        return Refusal(status, None, str(error)[:_ERRMSG_CHARS])
+    if told.result == 0 and status in _SUCCESS:
+        return None
+    return Refusal(status, told.result, told.errmsg[:_ERRMSG_CHARS])
