@@ -1,0 +1,126 @@
+"""`answerback conform`: whether a callback receiver does as the contract says."""
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from answerback.cli.output import AsJson, err, fail, out, print_json
+from answerback.emulator.conformance.words import Lang, lang_of
+
+if TYPE_CHECKING:
+    from answerback.emulator.conformance.checking import Verdict
+    from answerback.emulator.conformance.reports import Report
+    from answerback.emulator.conformance.rules import Rule
+    from answerback.emulator.conformance.wire import Wire
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
+
+
+def conform(
+    url: Annotated[str, typer.Argument(help="The callback URL, e.g. http://127.0.0.1:8000/voice/callback")],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="RULE", help="Check this rule alone; may be repeated.")
+    ] = None,
+    lang: Annotated[
+        Lang | None, typer.Option(help="Language of the report; by default that of the locale.", show_default=False)
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds that an answer may take.")] = 5.0,
+    junit: Annotated[Path | None, typer.Option(help="Also write the report to this file, as JUnit XML.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send URL every form of callback and every mistake, and judge the answers; exit status 0 if no rule is broken."""
+    wire, rules, spoken = _wire(url, timeout), _chosen(only or []), lang or lang_of(os.environ)
+    began_s, started_at, run = perf_counter(), datetime.now(UTC), uuid.uuid1()
+    verdicts = asyncio.run(_check(wire, rules, run))
+
+    from answerback.emulator.conformance.reports import report_of, write_junit
+
+    report = report_of(
+        verdicts,
+        receiver=wire.origin,
+        run=str(run),
+        started_at=started_at,
+        seconds=perf_counter() - began_s,
+        lang=spoken,
+    )
+    if junit is not None:
+        try:
+            junit.write_bytes(write_junit(report))
+        except OSError as error:
+            fail(f"--junit: {escape(str(error))}")
+    if as_json:
+        print_json(report)
+    else:
+        _show(report, spoken)
+    if not report.conforms:
+        raise typer.Exit(1)
+
+
+def _wire(url: str, timeout_s: float) -> "Wire":
+    from answerback.emulator.conformance.wire import Wire  # aiohttp, which few other commands need
+
+    if not url.startswith(("http://", "https://")):
+        fail(f"URL: expected http://… or https://…, got {escape(url)}")
+    try:
+        return Wire(url, timeout_s)
+    except ValueError as error:
+        fail(f"URL: {escape(str(error))}")
+
+
+def _chosen(only: Sequence[str]) -> "Sequence[Rule]":
+    from answerback.emulator.conformance.rules import RULES
+
+    known = {rule.id for rule in RULES}
+    for name in only:
+        if name not in known:
+            fail(f"--only: there is no rule {escape(name)}; the rules are {', '.join(rule.id for rule in RULES)}")
+    return [rule for rule in RULES if not only or rule.id in only]
+
+
+async def _check(wire: "Wire", rules: "Sequence[Rule]", run: uuid.UUID) -> "list[Verdict]":
+    from answerback.emulator.conformance.checking import check
+
+    verdicts = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    async with wire:
+        if (why := await wire.reach()) is not None:
+            fail(f"there is no receiver to check: {escape(why)}")
+        with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
+            checking = progress.add_task("checking", total=len(rules))
+            async for verdict in check(wire, rules, run):
+                verdicts.append(verdict)
+                progress.advance(checking)
+    return verdicts
+
+
+def _show(report: "Report", lang: Lang) -> None:
+    from answerback.emulator.conformance.reports import summary
+
+    out.print(table_of(report, lang))
+    out.print(summary(report).by(lang))
+
+
+def table_of(report: "Report", lang: Lang) -> Table:
+    """A row for each rule; nothing is cut off, however narrow the terminal."""
+    from answerback.emulator.conformance.reports import HEADINGS, LEVELS
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, whole in zip(HEADINGS, (True, True, False, False), strict=True):
+        table.add_column(heading.by(lang), no_wrap=whole, overflow="fold")  # Chinese has no blank to break at
+    for item in report.items:
+        level = Text(LEVELS[item.level].by(lang), style=_COLOURS[item.level])
+        seen = Text(item.seen if item.fix is None else f"{item.seen}\n→ {item.fix}")
+        table.add_row(level, item.rule, Text(item.what), seen)
+    return table

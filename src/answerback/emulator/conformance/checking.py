@@ -1,0 +1,100 @@
+"""Carries out rules against a receiver, and weighs what it answered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from time import perf_counter
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from answerback.emulator.conformance import fixes
+from answerback.emulator.conformance.judging import Answer, Expected, Finding, Level, judge, ms, sight
+from answerback.emulator.conformance.requests import Calls
+from answerback.emulator.conformance.rules import RULES, Rule
+from answerback.emulator.conformance.steps import NO_LABEL, Flow, Step
+from answerback.emulator.conformance.wire import Wire
+from answerback.emulator.conformance.words import Words
+
+_SEVERITY = (Level.OK, Level.WARNING, Level.FAILED)
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a rule; `fix` is None where there is nothing to fix. `seconds` is what the whole rule took."""
+
+    rule: Rule
+    level: Level
+    seen: Words
+    fix: Words | None
+    sent: int
+    seconds: float
+    slowest_s: float
+
+
+class _Exchange(NamedTuple):
+    step: Step
+    answer: Answer
+
+
+async def check(wire: Wire, rules: Iterable[Rule], run: UUID) -> AsyncIterator[Verdict]:
+    """Check `rules` one after the other, with the callids of `run`, a UUIDv1."""
+    for rule in rules:
+        began_s = perf_counter()
+        steps = rule.steps(Calls(run, RULES.index(rule)))
+        exchanges = await _carry_out(wire, rule.flow, steps)
+        yield weigh(rule, exchanges, wire.timeout_s, perf_counter() - began_s)
+
+
+async def _carry_out(wire: Wire, flow: Flow, steps: Sequence[Step]) -> list[_Exchange]:
+    requests = [step.request for step in steps]
+    if flow is Flow.AT_ONCE:
+        answers = await asyncio.gather(*(wire.ask(request) for request in requests))
+    elif flow is Flow.ONE_CONNECTION:
+        answers = await wire.ask_on_one(requests)
+    else:
+        answers = []
+        for step in steps:
+            answers.append(await wire.ask(step.request))
+            if answers[-1].status is None and step.expected is not Expected.NOTHING:
+                break  # each further one could take as long
+    return [_Exchange(step, answer) for step, answer in zip(steps, answers, strict=False)]
+
+
+def weigh(rule: Rule, exchanges: Sequence[tuple[Step, Answer]], timeout_s: float, seconds: float) -> Verdict:
+    """The verdict on all answers of a rule: the worst of what was found, the first of its kind."""
+    found = [
+        finding._replace(seen=_labelled(step.label, finding.seen))
+        for step, answer in exchanges
+        for finding in judge(step.expected, answer, timeout_s)
+    ]
+    if any(answer.reconnected for _, answer in exchanges):
+        seen = Words("the connection was closed after an answer", "应答后连接被断开")
+        found.append(Finding(Level.WARNING, seen, fixes.KEEP_ALIVE))
+    answers = [answer for step, answer in exchanges if step.expected is not Expected.NOTHING]
+    level = max((finding.level for finding in found), key=_SEVERITY.index, default=Level.OK)
+    worst = [finding for finding in found if finding.level is level]
+    return Verdict(
+        rule=rule,
+        level=level,
+        seen=_summed(worst) if worst else _fine(answers),
+        fix=(worst[0].fix or rule.fix) if worst else None,
+        sent=len(exchanges),
+        seconds=seconds,
+        slowest_s=max((answer.seconds for answer in answers), default=0.0),
+    )
+
+
+def _labelled(label: Words, seen: Words) -> Words:
+    return seen if label == NO_LABEL else Words(f"{label.en}: {seen.en}", f"{label.zh}：{seen.zh}")
+
+
+def _summed(findings: Sequence[Finding]) -> Words:
+    first, more = findings[0].seen, len(findings) - 1
+    return Words(f"{first.en} (and {more} more)", f"{first.zh}（另有 {more} 处）") if more else first
+
+
+def _fine(answers: Sequence[Answer]) -> Words:
+    if len(answers) == 1:
+        return sight(answers[0])
+    slowest = ms(max(answer.seconds for answer in answers))
+    return Words(f"{len(answers)} answers, the slowest after {slowest}", f"{len(answers)} 个应答，最慢 {slowest}")
