@@ -482,8 +482,8 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
 def test_help_tells_every_command_and_completion(tmp_path: Path) -> None:
     """--help lists the commands and how to install shell completion, which works."""
     text = run("--help", cwd=tmp_path).stdout
-    words = ["serve", "send", "calls", "callbacks", "quarantine", "migrate", "doctor", "channels", "settings"]
-    for word in (*words, "--install-completion", "--show-completion", "--version"):
+    words = "serve emulate load conform send calls callbacks endpoints deliveries tail quarantine migrate doctor channels settings"
+    for word in (*words.split(), "--install-completion", "--show-completion", "--version"):
         assert word in text
     script = run(cwd=tmp_path, settings={"_ANSWERBACK_COMPLETE": "source_bash"})
     assert "complete" in script.stdout

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli import calls, deliveries, endpoints, operate, quarantine, send, serve, tail
+from answerback.cli import calls, conform, deliveries, emulate, endpoints, load, operate, quarantine, send, serve, tail
 
 app = typer.Typer(
     name="answerback",
@@ -31,7 +31,10 @@ def _main(
 
 
 app.command()(serve.serve)
+app.command()(emulate.emulate)
 app.command()(send.send)
+app.command()(load.load)
+app.command()(conform.conform)
 app.add_typer(calls.calls_app, name="calls")
 app.add_typer(calls.callbacks_app, name="callbacks")
 app.add_typer(endpoints.app, name="endpoints")

@@ -15,12 +15,13 @@ from answerback.tencent.codes import FAILURE_REASONS
 _RING_S = 15
 _TALK_S = 10
 
-_KEYS = {
+CALLBACK_KEYS = {
     Kind.PROMPT: "voiceprompt_callback",
     Kind.CODE: "voicecode_callback",
     Kind.KEY: "voicekey_callback",
     Kind.FAILURE: "voice_failure_callback",
 }
+"""The one key of a callback's JSON, by what it tells."""
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +51,7 @@ def write_callback(story: Story) -> bytes:
         fields |= {"failure_code": story.failure_code, "failure_reason": reason.zh if reason else ""}
     else:
         fields |= _status_fields(story.result)
-    return msgspec.json.encode({_KEYS[story.kind]: fields})
+    return msgspec.json.encode({CALLBACK_KEYS[story.kind]: fields})
 
 
 def _status_fields(result: Result) -> dict[str, str]:

@@ -1,0 +1,138 @@
+"""`answerback emulate`: the cloud on this machine."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
+
+_WEATHER = "Weather: shares of the callbacks, from 0 to 1"
+
+
+def _share(words: str) -> Any:
+    return typer.Option(min=0.0, max=1.0, help=words, rich_help_panel=_WEATHER)
+
+
+def emulate(  # each is a flag
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8020,
+    callback_url: Annotated[
+        str | None, typer.Option(help="Where callbacks go; by default a gateway on this machine's port 8000.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file: applications, secrets, shares, limits, weather.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.01, help="How much faster than in life calls go.")] = 20.0,
+    instant: Annotated[bool, typer.Option("--instant", help="Calls take no time at all.")] = False,
+    limits: Annotated[
+        bool, typer.Option("--limits", help="Limit how often a number is called, as the cloud does.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="The same seed, the same chance.")] = None,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Show which number's call goes how, and end.")] = False,
+    duplicates: Annotated[float | None, _share("Sent twice.")] = None,
+    reorders: Annotated[float | None, _share("Fall behind the next.")] = None,
+    delays: Annotated[float | None, _share("Come up to 30 s late.")] = None,
+    ints: Annotated[float | None, _share("Hold integers in place of strings.")] = None,
+    missing_accept_time: Annotated[float | None, _share("Not answered: without accept_time.")] = None,
+    empty_accept_time: Annotated[float | None, _share("Not answered: with an empty accept_time.")] = None,
+    content_types: Annotated[float | None, _share("Have another Content-Type, or none.")] = None,
+    boms: Annotated[float | None, _share("Begin with a byte order mark.")] = None,
+    chunked: Annotated[float | None, _share("Come in chunks.")] = None,
+    drops: Annotated[float | None, _share("Are cut off half-way, the first time.")] = None,
+    retries: Annotated[
+        int | None, typer.Option(min=0, max=100, help="How often one that was not taken is sent again; 2 by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play Tencent Cloud's voice service: send by API 2.0 or 3.0, and calls live, end, and call back."""
+    if numbers:
+        _show_numbers(as_json=as_json)
+        return
+    from answerback.emulator.clock import FastClock  # aiohttp and uvicorn, which other commands do not need
+    from answerback.emulator.cloud import Cloud
+    from answerback.emulator.limits import NONE, Limits
+    from answerback.emulator.serving import listen, serve, url_of
+    from answerback.emulator.settings import read_settings
+    from answerback.emulator.snippets import snippets
+
+    given = {name: value for name, value in locals().items() if name in _WEATHER_FLAGS and value is not None}
+    with spoken_errors():
+        settings = read_settings(config)
+        account = settings.account(callback_url)
+        weather = msgspec.structs.replace(settings.weather, **given)
+
+        def make() -> Cloud:
+            return Cloud(
+                account,
+                FastClock(float("inf") if instant else speed),
+                weather=weather,
+                limits=(settings.limits or Limits()) if limits or settings.limits else NONE,
+                shares=settings.shares,
+                seed=seed,
+            )
+
+        with listen(host, port) as listener:
+            url = url_of(listener)
+            told = {
+                "url": url,
+                "applications": [
+                    {"sdkappid": one.app_id, "app_key": one.app_key, "callback_url": one.callback_url}
+                    for one in account.applications.values()
+                ],
+                "secrets": account.secrets,
+            }
+
+            def started(_: Cloud) -> None:
+                if as_json:
+                    print_json(told)
+                else:
+                    _show(told, snippets(account, url))
+                sys.stdout.flush()
+
+            asyncio.run(serve(make, listener, started))
+
+
+_WEATHER_FLAGS = (
+    "duplicates",
+    "reorders",
+    "delays",
+    "ints",
+    "missing_accept_time",
+    "empty_accept_time",
+    "content_types",
+    "boms",
+    "chunked",
+    "drops",
+    "retries",
+)
+
+
+def _show_numbers(*, as_json: bool) -> None:
+    from answerback.emulator.outcomes import ROWS
+
+    rows = [(f"…{row.ending}", row.en, row.zh) for row in ROWS]
+    if as_json:
+        print_json({"items": [{"ending": row.ending, "en": row.en, "zh": row.zh} for row in ROWS]})
+    else:
+        print_table(("number", "what happens", "会发生什么"), rows, "no numbers", prose=True)
+
+
+def _show(told: dict[str, Any], programs: dict[str, str]) -> None:
+    """Everything that is there to be copied, never cut."""
+    lines = [("Listening", told["url"])]
+    for one in told["applications"]:
+        lines += [("SDK AppID, AppKey", f"{one['sdkappid']}  {one['app_key']}"), ("Calls back", one["callback_url"])]
+    lines += [("SecretId, SecretKey", f"{id_}  {key}") for id_, key in told["secrets"].items()]
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True, highlight=False)
+    for title, text in programs.items():
+        out.print(f"\n[bold]{title}[/]", highlight=False)
+        out.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+    out.print(
+        "\nNumbers that end in 000 answer, in 002 do not; all of them: answerback emulate --numbers", soft_wrap=True
+    )

@@ -1,0 +1,209 @@
+"""The emulator's page: what there is, a form to place a call, and every call with its callbacks."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from answerback.emulator.cloud import Cloud
+from answerback.emulator.faults import Refused
+from answerback.emulator.outcomes import ROWS
+from answerback.emulator.page_form import Form, field_at_fault, order_of, read_form
+from answerback.emulator.page_views import call_row, callback_rows, step_rows, strip
+from answerback.emulator.snippets import snippets
+from answerback.emulator.words import LANGUAGES, fault_words, words
+
+_HERE = Path(__file__).parent
+_ASSETS = {"emulator.css": "text/css", "emulator.js": "text/javascript"}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # without one, browsers would send the form with `Origin: null`
+    "Cache-Control": "no-store",
+    "Vary": "Accept-Language, Cookie",
+}
+_CALLS_A_PAGE = 50
+_LARGEST_FORM_BYTES = 64 * 1024
+_COOKIE = "answerback_language"
+_A_YEAR_S = 365 * 86_400
+_FAILURES_FROM = "101"
+
+
+def page_routes(cloud: Cloud) -> list[Route]:
+    """The page of `cloud`, for its application."""
+    pages = _Pages(cloud)
+    return [
+        Route("/", pages.home, methods=["GET"]),
+        Route("/calls", pages.place, methods=["POST"]),
+        Route("/calls", lambda _request: RedirectResponse("/", 303), methods=["GET"]),
+        Route("/calls/{callid}", pages.call, methods=["GET"]),
+        Route("/static/{name}", _asset, methods=["GET"]),
+    ]
+
+
+def language_of(request: Request) -> str:
+    """The language that was chosen with `?lang=`, now or before, or else the one that the browser likes best."""
+    for chosen in (request.query_params.get("lang"), request.cookies.get(_COOKIE)):
+        if chosen is not None and chosen in LANGUAGES:
+            return chosen
+    liked = [_liking(part) for part in request.headers.get("accept-language", "").split(",")]
+    known = [(weight, language) for language, weight in liked if weight > 0 and language in LANGUAGES]
+    return max(known, key=lambda one: one[0])[1] if known else next(iter(LANGUAGES))
+
+
+def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sends this on behalf of another site; programs, which name none, may do as they like."""
+    origin = headers.get("origin")
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    return origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()
+
+
+class _Pages:
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def home(self, request: Request) -> Response:
+        """Everything at a glance; `?ending=` fills in the form, `?page=` goes back in the list of calls."""
+        ending = request.query_params.get("ending", "")
+        form = self._standard(request)._replace(ending=ending if ending in {row.ending for row in ROWS} else "")
+        return self._home(request, form)
+
+    async def place(self, request: Request) -> Response:
+        """Place the call that the form asks for and go to it, or show the form again with the cloud's refusal."""
+        if is_from_elsewhere(request.headers):
+            return self._note(request, "forbidden", 403)
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _LARGEST_FORM_BYTES:
+                return self._note(request, "too_large", 413)
+        form = read_form(body, self._standard(request))
+        try:
+            call = await self._cloud.place(order_of(form, self._cloud.account, self._cloud.clock.now_s()))
+        except Refused as refusal:
+            return self._home(request, form, refusal)
+        return RedirectResponse(f"/calls/{call.callid}", 303, _HEADERS)
+
+    async def call(self, request: Request) -> Response:
+        """One call: its timeline and its callbacks."""
+        call = self._cloud.calls.get(request.path_params["callid"])
+        if call is None:
+            return self._note(request, "missing", 404)
+        told = {
+            "row": call_row(call),
+            "application": self._cloud.account.applications[call.order.app_id],
+            "stretches": strip(call.course),
+            "steps": step_rows(call),
+            "callbacks": callback_rows(call),
+            "live": not call.finished,
+        }
+        return _page(request, "call.html", told)
+
+    def _home(self, request: Request, form: Form, refusal: Refused | None = None) -> Response:
+        calls, account = self._cloud.calls, self._cloud.account
+        number = _page_number(request, len(calls))
+        first = (number - 1) * _CALLS_A_PAGE
+        posts = Counter(post.accepted for call in calls.values() for post in call.posts)
+        url = _address(request)
+        told = {
+            "url": url,
+            "tally": (len(calls), self._cloud.living, posts[True], posts[False]),
+            "rows": [call_row(call) for call in islice(reversed(calls.values()), first, first + _CALLS_A_PAGE)],
+            "page": number,
+            "has_older": first + _CALLS_A_PAGE < len(calls),
+            "form": form,
+            "refusal": refusal,
+            "detail": refusal.message.removeprefix(refusal.fault.message).removeprefix(": ") if refusal else "",
+            "field_at_fault": field_at_fault(form, refusal.fault) if refusal else None,
+            "account": account,
+            "snippets": snippets(account, url),
+            "courses": [row for row in ROWS if row.ending < _FAILURES_FROM],
+            "failures": [row for row in ROWS if row.ending >= _FAILURES_FROM],
+            "live": bool(self._cloud.living),
+        }
+        return _page(request, "home.html", told, 422 if refusal else 200)
+
+    def _standard(self, request: Request) -> Form:
+        first = next(iter(self._cloud.account.applications))
+        return Form(app_id=first, text=words(language_of(request))["text_default"])
+
+    def _note(self, request: Request, name: str, status: int) -> Response:
+        return _page(request, "note.html", {"name": name, "live": False}, status)
+
+
+def _page(request: Request, template: str, told: Mapping[str, Any], status: int = 200) -> Response:
+    language = language_of(request)
+    frame = {
+        "w": words(language),
+        "language": language,
+        "languages": LANGUAGES,
+        "path": quote(request.scope["path"]) if request.method == "GET" else "/",
+        "fault_words": fault_words,
+    }
+    response = Response(_render()(template, {**frame, **told}), status, _HEADERS, "text/html")
+    response.headers["Content-Language"] = {"zh": "zh-CN"}.get(language, language)
+    if request.query_params.get("lang") in LANGUAGES:
+        response.set_cookie(_COOKIE, language, max_age=_A_YEAR_S, httponly=True, samesite="lax")
+    return response
+
+
+@cache
+def _render() -> Callable[[str, Mapping[str, Any]], str]:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only who looks at the page needs it
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return lambda template, told: environment.get_template(template).render(told)
+
+
+async def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _ASSETS:
+        return Response("no such file", 404, media_type="text/plain")
+    headers = _HEADERS | {"Cache-Control": "no-cache"}
+    return Response((_HERE / "static" / name).read_bytes(), 200, headers, _ASSETS[name])
+
+
+def _page_number(request: Request, calls: int) -> int:
+    text = request.query_params.get("page", "1")
+    last = max(1, -(-calls // _CALLS_A_PAGE))
+    return min(max(1, int(text)), last) if text.isascii() and text.isdigit() and len(text) < len("1000000") else 1
+
+
+def _address(request: Request) -> str:
+    """Where the emulator is, as its reader reached it."""
+    host = request.headers.get("host", "")
+    try:
+        parts = urlsplit(f"//{host}")
+        known = parts.hostname is not None and parts.port != 0  # reading the port is what finds a bad one
+    except ValueError:
+        known = False
+    _, port = request.scope["server"]
+    return f"{request.scope['scheme']}://{host if known else f'127.0.0.1:{port}'}"
+
+
+def _liking(part: str) -> tuple[str, float]:
+    """`zh-CN;q=0.8` -> ("zh", 0.8)."""
+    tag, _, parameters = part.partition(";")
+    name, _, weight = parameters.strip().partition("=")
+    try:
+        liked = float(weight) if name == "q" else 1.0
+    except ValueError:
+        liked = 0.0
+    return tag.strip().partition("-")[0].lower(), liked

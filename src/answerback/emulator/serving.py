@@ -1,0 +1,125 @@
+"""The emulator as a server: in this process until a signal, or in a thread of somebody's tests."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+import uvicorn
+
+from answerback.emulator.app import build_app
+from answerback.emulator.cloud import Cloud
+from answerback.emulator.page import page_routes
+from answerback.errors import ConfigError
+
+_BACKLOG = 2048
+_LAST_REQUESTS_S = 1
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the address. Raises ConfigError that names it."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"--host, --port: cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """How a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def serve(make: Callable[[], Cloud], listener: socket.socket, started: Callable[[Cloud], None]) -> None:
+    """Play the cloud until SIGINT or SIGTERM; calls that live then are cut short."""
+    cloud = make()
+    server = _Server(_config(cloud), lambda: started(cloud))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await cloud.close()
+
+
+def _config(cloud: Cloud) -> uvicorn.Config:
+    return uvicorn.Config(
+        build_app(cloud, page_routes(cloud)),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_REQUESTS_S,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it listens, and leaves the signals to the program that it is a part of."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._told = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._told()
+
+    def stop(self) -> None:
+        """Take no more requests, and end."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Background:
+    """A cloud with an event loop and a thread of its own, on a free port of 127.0.0.1."""
+
+    def __init__(self, make: Callable[[], Cloud]) -> None:
+        self._make = make
+        self._listener = listen("127.0.0.1", 0)
+        self._ready: Future[Cloud] = Future()
+        self._thread = threading.Thread(target=self._run, name="voice-cloud", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return url_of(self._listener)
+
+    def start(self) -> Cloud:
+        """Begin; the cloud may only be touched by `do`."""
+        self._url = self.url
+        self._thread.start()
+        return self._ready.result(30)
+
+    def do(self, work: Callable[[Cloud], object]) -> object:
+        """Have `work` done in the cloud's loop; a coroutine that it returns is waited for."""
+        cloud = self._ready.result(30)
+
+        async def there() -> object:
+            result = work(cloud)
+            return await result if asyncio.iscoroutine(result) else result
+
+        return asyncio.run_coroutine_threadsafe(there(), self._loop).result(60)
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._server.stop()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        cloud = self._make()
+        self._server = _Server(_config(cloud), lambda: self._ready.set_result(cloud))
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            await cloud.close()

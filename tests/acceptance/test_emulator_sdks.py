@@ -1,0 +1,334 @@
+"""The vendor's own SDKs, as they come from their registries, send by the emulator; a gateway knows what became of it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import node
+import pytest
+from cloud import VoiceCloud, signed
+from gateway import CALLBACK, Gateway
+from qcloudsms_py import (  # type: ignore[import-untyped]
+    CodeVoiceSender,
+    FileVoiceSender,
+    PromptVoiceSender,
+    TtsVoiceSender,
+    VoiceFileUploader,
+)
+from qcloudsms_py.httpclient import HTTPRequest, HTTPResponse, HTTPSimpleClient  # type: ignore[import-untyped]
+from tencentcloud.common.credential import Credential  # type: ignore[import-untyped]
+from tencentcloud.common.exception.tencent_cloud_sdk_exception import (  # type: ignore[import-untyped]
+    TencentCloudSDKException,
+)
+from tencentcloud.common.profile.client_profile import ClientProfile  # type: ignore[import-untyped]
+from tencentcloud.common.profile.http_profile import HttpProfile  # type: ignore[import-untyped]
+from tencentcloud.vms.v20200902 import models  # type: ignore[import-untyped]
+from tencentcloud.vms.v20200902.vms_client import VmsClient  # type: ignore[import-untyped]
+
+from answerback.emulator.settings import READY
+
+LIBRARY = "tencentcloud-sdk-nodejs-common@4.1.220"
+SEND_BY_NODE = """
+const { CommonClient } = require("tencentcloud-sdk-nodejs-common");
+const { host, secretId, secretKey, calls } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const client = new CommonClient(host, "2020-09-02", {
+  credential: { secretId, secretKey },
+  profile: { httpProfile: { endpoint: host, protocol: "http://" } },
+});
+const one = ([action, fields]) => client.request(action, fields).catch((error) => ({ code: error.code }));
+Promise.all(calls.map(one)).then((answers) => process.stdout.write(JSON.stringify(answers)));
+"""
+SEND = "/v5/tlsvoicesvr"
+BECAME: dict[str, dict[str, object]] = {
+    "000": {"outcome": "answered", "result": 0, "talk_seconds": 20, "fee_minutes": 1, "keys": [], "failure_code": None},
+    "001": {"outcome": "answered", "result": 0, "talk_seconds": 75, "fee_minutes": 2, "keys": [], "failure_code": None},
+    "002": {"outcome": "unanswered", "result": 1, "answered_at": None, "fee_minutes": 0, "failure_code": 5},
+    "004": {"outcome": "answered", "result": 0, "keys": ["1"], "failure_code": None},
+    "007": {"outcome": "failed", "result": None, "kind": "failure", "failure_code": 5, "failure_reason": "无人接听"},
+    "011": {"outcome": "answered", "result": 0, "failure_code": None},
+    "108": {"outcome": "unanswered", "result": 1, "failure_code": 8, "failure_reason": "空号"},
+}
+"""What the table of numbers says, in the gateway's words."""
+
+
+class Client(HTTPSimpleClient):  # type: ignore[misc]  # the package has no types
+    """The package's client; its own json() wants Python 3.8 or older."""
+
+    def fetch(self, request: HTTPRequest) -> HTTPResponse:
+        """Send, with an answer that can be read."""
+        response = super().fetch(request)
+        response.json = lambda: json.loads(response.body)
+        return response
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDKs go straight to the emulator, whatever the environment says."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def cloud(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VoiceCloud]:
+    """An emulator that calls the gateway back at once."""
+    with VoiceCloud(tmp_path_factory.mktemp("cloud"), gateway.url + CALLBACK, instant=True) as running:
+        yield running
+
+
+def check(cloud: VoiceCloud, gateway: Gateway, callid: str, mobile: str) -> dict[str, Any]:
+    """The gateway has heard of the call, and what the number's ending says became of it."""
+    assert uuid.UUID(callid).version == 1
+    cloud.await_finished()
+    record, expected = gateway.call(callid), BECAME[mobile[-3:]]
+    assert {name: record[name] for name in expected} == expected
+    assert cloud.call(callid)["outcome"] == record["outcome"]
+    assert (record["nationcode"], record["mobile"]) == ("86", mobile)
+    return record
+
+
+# Python, API 2.0.
+
+
+def old(sender: type[Any], key: str = READY["app_key"]) -> Any:
+    """A sender of API 2.0."""
+    return sender(int(READY["app_id"]), key, Client())
+
+
+@pytest.mark.parametrize("mobile", ["13800138000", "13800138001", "13800138002", "13800138011"])
+def test_python_2_sends_a_notification(cloud: VoiceCloud, gateway: Gateway, mobile: str) -> None:
+    """PromptVoiceSender's callid is the one that the gateway is told of, early or late."""
+    url = f"{cloud.url}{SEND}/sendvoiceprompt"
+    answer = old(PromptVoiceSender).send("86", mobile, 2, "磁盘已满", ext="mine", url=url)
+    assert (answer["result"], answer["errmsg"], answer["ext"]) == (0, "OK", "mine")
+    assert check(cloud, gateway, answer["callid"], mobile)["kind"] == "prompt"
+
+
+def test_a_callback_may_come_before_the_answer(cloud: VoiceCloud, gateway: Gateway) -> None:
+    """By the ending 011 the gateway knows of the call as soon as its sender does."""
+    callid = cloud.send("13800138011")
+    assert gateway.call(callid)["outcome"] == "answered"
+
+
+@pytest.mark.parametrize("operation", ["sendcvoice", "sendvoice"])
+def test_python_2_sends_a_code(cloud: VoiceCloud, gateway: Gateway, operation: str) -> None:
+    """CodeVoiceSender, by the documented name and by its alias."""
+    answer = old(CodeVoiceSender).send("86", "13800138002", "5678", url=f"{cloud.url}{SEND}/{operation}")
+    assert check(cloud, gateway, answer["callid"], "13800138002")["kind"] == "code"
+
+
+def test_python_2_sends_a_template(cloud: VoiceCloud, gateway: Gateway) -> None:
+    """TtsVoiceSender, and a key is pressed."""
+    url = f"{cloud.url}{SEND}/sendtvoice"
+    answer = old(TtsVoiceSender).send(1001, ["磁盘已满"], "13800138004", url=url)
+    check(cloud, gateway, answer["callid"], "13800138004")
+    assert cloud.call(answer["callid"])["text"] == "告警：磁盘已满，请尽快处理。"
+
+
+def test_python_2_uploads_a_file_and_plays_it(cloud: VoiceCloud, gateway: Gateway) -> None:
+    """VoiceFileUploader's fid is one that FileVoiceSender can send."""
+    uploaded = old(VoiceFileUploader).upload(b"ID3" + bytes(range(256)), url=f"{cloud.url}{SEND}/uploadvoicefile")
+    assert uploaded["result"] == 0
+    answer = old(FileVoiceSender).send(uploaded["fid"], "13800138108", url=f"{cloud.url}{SEND}/sendfvoice")
+    check(cloud, gateway, answer["callid"], "13800138108")
+
+
+def test_python_2_is_told_its_mistakes(cloud: VoiceCloud) -> None:
+    """The result is the vendor's number, and no call is made."""
+    before = len(cloud.calls())
+    url = f"{cloud.url}{SEND}/sendvoiceprompt"
+    wrong_key, right = old(PromptVoiceSender, "another"), old(PromptVoiceSender)
+    answers = [
+        wrong_key.send("86", "13800138000", 2, "x", url=url),
+        right.send("86", "13800138000", 2, "x", playtimes=4, url=url),
+        right.send("86", "+8613800138000", 2, "x", url=url),
+        right.send("86", "13800138000", 2, "x" * 101, url=url),
+        right.send("86", "13800138000", 2, "x", url=f"{cloud.url}{SEND}/sendnothing"),
+        PromptVoiceSender(1400000002, "x", Client()).send("86", "13800138000", 2, "x", url=url),
+        old(TtsVoiceSender).send(9999, [], "13800138000", url=f"{cloud.url}{SEND}/sendtvoice"),
+    ]
+    assert [answer["result"] for answer in answers] == [1001, 1004, 1004, 1036, 1011, 1019, 1014]
+    assert len(cloud.calls()) == before
+
+
+# Python, API 3.0.
+
+
+def new(cloud: VoiceCloud, secret_id: str = READY["secret_id"], secret_key: str = READY["secret_key"]) -> VmsClient:
+    """A client of API 3.0."""
+    http = HttpProfile(protocol="http", endpoint=httpx.URL(cloud.url).netloc.decode())
+    return VmsClient(Credential(secret_id, secret_key), "ap-guangzhou", ClientProfile(httpProfile=http))
+
+
+def template(mobile: str, **changes: object) -> models.SendTtsVoiceRequest:
+    """A request for a notification."""
+    fields = {
+        "VoiceSdkAppid": READY["app_id"],
+        "TemplateId": "1001",
+        "TemplateParamSet": ["磁盘已满"],
+        "CalledNumber": f"+86{mobile}",
+        "SessionContext": "mine",
+    }
+    request = models.SendTtsVoiceRequest()
+    request.from_json_string(json.dumps(fields | changes))
+    return request
+
+
+@pytest.mark.parametrize("mobile", ["13800138000", "13800138007", "13800138011"])
+def test_python_3_sends_a_template(cloud: VoiceCloud, gateway: Gateway, mobile: str) -> None:
+    """SendTtsVoice's CallId is the one that the gateway is told of; the SessionContext comes back."""
+    answer = new(cloud).SendTtsVoice(template(mobile))
+    assert answer.SendStatus.SessionContext == "mine"
+    assert uuid.UUID(answer.RequestId)
+    check(cloud, gateway, answer.SendStatus.CallId, mobile)
+
+
+def test_python_3_sends_a_code(cloud: VoiceCloud, gateway: Gateway) -> None:
+    """SendCodeVoice, to somebody who does not answer."""
+    request = models.SendCodeVoiceRequest()
+    request.VoiceSdkAppid = READY["app_id"]
+    request.CodeMessage = "5678"
+    request.CalledNumber = "+8613800138002"
+    callid = new(cloud).SendCodeVoice(request).SendStatus.CallId
+    assert check(cloud, gateway, callid, "13800138002")["kind"] == "code"
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys", "code"),
+    [
+        ({}, {"secret_key": "another"}, "AuthFailure.SignatureFailure"),
+        ({}, {"secret_id": "another"}, "AuthFailure.SecretIdNotFound"),
+        ({"TemplateId": "9"}, {}, "FailedOperation.TemplateIncorrectOrUnapproved"),
+        ({"VoiceSdkAppid": "9"}, {}, "UnauthorizedOperation.VoiceSdkAppidVerifyFail"),
+        ({"CalledNumber": "13800138000"}, {}, "InvalidParameterValue.CalledNumberVerifyFail"),
+        ({"PlayTimes": 9}, {}, "FailedOperation.InvalidParameters"),
+        ({"TemplateParamSet": ["x" * 101]}, {}, "InvalidParameterValue.ContentLengthLimit"),
+    ],
+)
+def test_python_3_raises_its_mistakes(
+    cloud: VoiceCloud, changes: dict[str, object], keys: dict[str, str], code: str
+) -> None:
+    """The SDK's own exception, with the documented code and a RequestId."""
+    with pytest.raises(TencentCloudSDKException) as caught:
+        new(cloud, **keys).SendTtsVoice(template("13800138000", **changes))
+    assert caught.value.get_code() == code
+    assert caught.value.get_message()
+    assert uuid.UUID(caught.value.get_request_id())
+
+
+# Node, API 3.0.
+
+
+@pytest.fixture(scope="session")
+def node_modules(pytestconfig: pytest.Config) -> Path:
+    """Where the SDK for Node is."""
+    return node.install(pytestconfig, LIBRARY)
+
+
+def run(program: list[str | Path], modules: Path | None = None, given: object = None) -> str:
+    """Run a program of a developer's: what it prints."""
+    done = subprocess.run(
+        program,
+        env=os.environ | ({"NODE_PATH": str(modules)} if modules else {}),
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_node_3_sends_and_is_told_its_mistakes(cloud: VoiceCloud, gateway: Gateway, node_modules: Path) -> None:
+    """The SDK for Node signs with the first label of the endpoint as the service, and is understood."""
+    fields = {
+        "VoiceSdkAppid": READY["app_id"],
+        "TemplateId": "1001",
+        "TemplateParamSet": ["磁盘已满"],
+        "CalledNumber": "+8613800138108",
+        "SessionContext": "mine",
+    }
+    code = {"VoiceSdkAppid": READY["app_id"], "CodeMessage": "5678", "CalledNumber": "+8613800138002"}
+    given = {
+        "host": httpx.URL(cloud.url).netloc.decode(),
+        "secretId": READY["secret_id"],
+        "secretKey": READY["secret_key"],
+        "calls": [("SendTtsVoice", fields), ("SendCodeVoice", code), ("SendTtsVoice", fields | {"TemplateId": "9"})],
+    }
+    sent, sent_code, refused = json.loads(run([node.NODE, "-e", SEND_BY_NODE], node_modules, given))
+    assert sent["SendStatus"]["SessionContext"] == "mine"
+    check(cloud, gateway, sent["SendStatus"]["CallId"], "13800138108")
+    assert check(cloud, gateway, sent_code["SendStatus"]["CallId"], "13800138002")["kind"] == "code"
+    assert refused == {"code": "FailedOperation.TemplateIncorrectOrUnapproved"}
+
+
+def test_the_printed_programs_run(gateway: Gateway, tmp_path: Path, node_modules: Path) -> None:
+    """What `answerback emulate` prints to be pasted: each sends, and the gateway hears of the call."""
+    with VoiceCloud(tmp_path, gateway.url + CALLBACK, as_json=False, instant=True) as cloud:
+        titles = ("Python, API 2.0", "Python, API 3.0", "Node, API 3.0")
+        texts = re.split(rf"\n(?:{'|'.join(map(re.escape, titles))})\n", cloud.stdout.rpartition("\nNumbers that")[0])
+        assert len(texts) == 1 + len(titles)
+        for title, text in zip(titles, texts[1:], strict=True):
+            program = tmp_path / ("program.py" if title.startswith("Python") else "program.js")
+            program.write_text(text, encoding="utf-8")
+            interpreter = sys.executable if title.startswith("Python") else node.NODE
+            check(cloud, gateway, run([interpreter, program], node_modules).strip(), "13800138004")
+
+
+# What other SDKs send, byte by byte.
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "text/plain; charset=utf-8"},
+        {"Conetent-Type": "application/json"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_json_is_json_however_it_comes(cloud: VoiceCloud, headers: dict[str, str], *, in_chunks: bool) -> None:
+    """Any Content-Type or none, whole or in chunks: API 2.0 is answered compactly, as plain application/json."""
+    body = json.dumps(signed("13800138000")).encode()
+    answer = cloud.client.post(
+        f"{SEND}/sendvoiceprompt",
+        params={"sdkappid": READY["app_id"], "random": "7226249334"},
+        content=iter([body[:40], body[40:]]) if in_chunks else body,
+        headers=headers,
+    )
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.text.startswith('{"result":0,"errmsg":"OK","callid":"')
+
+
+def test_an_answer_of_api_3_has_no_charset(cloud: VoiceCloud) -> None:
+    """With one, the SDK for Python would return nothing; a refusal is HTTP 200 too."""
+    answer = cloud.client.post("/", content=b"{}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json()["Response"]["Error"]["Code"] == "AuthFailure.SignatureFailure"
+
+
+def test_too_large_a_body_is_refused(cloud: VoiceCloud) -> None:
+    """The emulator reads no more than it must."""
+    answer = cloud.client.post(f"{SEND}/sendvoiceprompt", content=iter([b" " * 65_536] * 20))
+    assert answer.json()["result"] == 1036
+
+
+def test_who_is_called_too_often_is_not_called(gateway: Gateway, tmp_path: Path) -> None:
+    """With --limits the second call in half a minute is 1013, in API 3.0 by its code."""
+    with VoiceCloud(tmp_path, gateway.url + CALLBACK, instant=True, limits=True) as cloud:
+        cloud.send("13800138000")
+        assert cloud.post("sendvoiceprompt", signed("13800138000"))["result"] == 1013
+        with pytest.raises(TencentCloudSDKException) as caught:
+            new(cloud).SendTtsVoice(template("13800138000"))
+        assert caught.value.get_code() == "LimitExceeded.DeliveryFrequencyLimit"
+        cloud.await_finished()
+        assert len(cloud.calls()) == 1

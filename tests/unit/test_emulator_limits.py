@@ -1,0 +1,131 @@
+"""How often the emulator lets a number be called."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from answerback.emulator.faults import Fault, Refused
+from answerback.emulator.limits import NONE, Frequency, Limit, Limits
+from answerback.model import Kind
+
+CHINA = timezone(timedelta(hours=8))
+NUMBER = "+8613788888888"
+MINUTE_S, HOUR_S = 60, 3600
+DAYS = Limits(of_all=(), a_night=None)
+NIGHTS = Limits(of_all=(), a_day=None, notifications_a_day=None)
+
+
+def at(hour: int, minute: int = 0, day: int = 1) -> float:
+    """A moment of May 2026 by the clock of China."""
+    return datetime(2026, 5, day, hour, minute, tzinfo=CHINA).timestamp()
+
+
+def may(frequency: Frequency, now_s: float, kind: Kind = Kind.CODE, number: str = NUMBER, app_id: str = "1") -> bool:
+    """Whether a call is let through; if so it counts."""
+    try:
+        frequency.check(app_id, number, kind, now_s)
+    except Refused as refusal:
+        refused = refusal.fault
+    else:
+        return True
+    assert refused is Fault.FREQUENCY
+    return False
+
+
+def test_once_in_30_seconds() -> None:
+    """The second call has to wait for half a minute."""
+    frequency, noon_s = Frequency(Limits()), at(12)
+    assert may(frequency, noon_s)
+    assert not may(frequency, noon_s + 29.9)
+    assert may(frequency, noon_s + 30)
+
+
+def test_twice_in_10_minutes() -> None:
+    """The third call has to wait until the first is ten minutes ago."""
+    frequency, noon_s = Frequency(Limits()), at(12)
+    assert may(frequency, noon_s)
+    assert may(frequency, noon_s + MINUTE_S)
+    assert not may(frequency, noon_s + 10 * MINUTE_S - 1)
+    assert may(frequency, noon_s + 10 * MINUTE_S)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [(Kind.CODE, 3), (Kind.PROMPT, 5)])
+def test_so_many_a_day(kind: Kind, calls: int) -> None:
+    """Three codes a day, or five notifications; midnight in China begins another."""
+    frequency = Frequency(DAYS)
+    made = [may(frequency, at(9) + number * HOUR_S, kind) for number in range(calls + 1)]
+    assert made == [True] * calls + [False]
+    assert not may(frequency, at(23, 59), kind)
+    assert may(frequency, at(0, day=2), kind)
+
+
+def test_notifications_count_for_codes_too() -> None:
+    """After three notifications a code is one call too many; another notification is not."""
+    frequency = Frequency(DAYS)
+    assert [may(frequency, at(9) + number, Kind.PROMPT) for number in range(3)] == [True] * 3
+    assert not may(frequency, at(10), Kind.CODE)
+    assert may(frequency, at(10), Kind.PROMPT)
+
+
+def test_once_a_night() -> None:
+    """Between 22:00 and 08:00 one call, also over midnight; by day there is no such limit."""
+    frequency = Frequency(NIGHTS)
+    assert may(frequency, at(21, 59))
+    assert may(frequency, at(22, 0))
+    assert not may(frequency, at(23, 30))
+    assert not may(frequency, at(7, 59, day=2))
+    assert may(frequency, at(8, 0, day=2))
+    assert may(frequency, at(8, 0, day=2))
+    assert may(frequency, at(22, 0, day=2))
+
+
+def test_a_refused_call_does_not_count() -> None:
+    """Whoever tries too often is not kept waiting for it."""
+    frequency, noon_s = Frequency(Limits()), at(12)
+    assert may(frequency, noon_s)
+    assert not any(may(frequency, noon_s + second) for second in range(1, 30))
+    assert may(frequency, noon_s + 30)
+
+
+@pytest.mark.parametrize("other", [{"number": "+8613788888889"}, {"app_id": "2"}])
+def test_each_number_of_each_application_counts_alone(other: dict[str, str]) -> None:
+    """Others can be called meanwhile."""
+    frequency, noon_s = Frequency(Limits()), at(12)
+    assert may(frequency, noon_s)
+    assert not may(frequency, noon_s + 1)
+    assert may(frequency, noon_s + 1, **other)  # type: ignore[arg-type]
+
+
+def test_the_refusal_says_which_limit() -> None:
+    """A developer reads what is too often."""
+    frequency = Frequency(Limits(of_all=(Limit(2, 90),)))
+    frequency.check("1", NUMBER, Kind.CODE, at(12))
+    frequency.check("1", NUMBER, Kind.CODE, at(12))
+    with pytest.raises(Refused, match="2 in 90 s"):
+        frequency.check("1", NUMBER, Kind.CODE, at(12))
+
+
+def test_no_limits_limit_nothing() -> None:
+    """Without limits anybody is called at any time."""
+    frequency = Frequency(NONE)
+    assert all(may(frequency, at(23)) for _ in range(100))
+
+
+@given(st.lists(st.tuples(st.floats(0, 3 * 86_400), st.sampled_from([Kind.CODE, Kind.PROMPT])), max_size=60))
+def test_no_window_ever_holds_more_calls_than_are_allowed(calls: list[tuple[float, Kind]]) -> None:
+    """Whoever calls whenever: the calls that were let through keep every rule."""
+    frequency = Frequency(Limits())
+    made = [(at(3) + s, kind) for s, kind in sorted(calls) if may(frequency, at(3) + s, kind)]
+    for now_s, _ in made:
+        assert sum(now_s - 30 < s <= now_s for s, _ in made) == 1
+        assert sum(now_s - 600 < s <= now_s for s, _ in made) <= 2
+    days = [datetime.fromtimestamp(s, CHINA).date() for s, _ in made]
+    assert all(days.count(day) <= 5 for day in days)
+    nights = [
+        (moment - timedelta(hours=8)).date()
+        for moment in (datetime.fromtimestamp(s, CHINA) for s, _ in made)
+        if moment.hour >= 22 or moment.hour < 8
+    ]
+    assert len(set(nights)) == len(nights)
