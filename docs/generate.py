@@ -1,4 +1,4 @@
-"""Write docs/configuration.md and docs/cli.md from the program itself; `--check` only says whether they are stale.
+"""Write docs/configuration.md, docs/cli.md and docs/emulator-numbers.md from the program itself; `--check` only says whether they are stale.
 
 The prose heads are here, the tables come from `answerback.config` and from the command line's own help.
 """
@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from answerback.cli import app
 from answerback.config import PREFIX, ChannelSettings, EndpointSettings, Settings, spelled
+from answerback.emulator.outcomes import ROWS
 
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -194,13 +195,34 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
 
 
+NUMBERS_HEAD = """\
+# What becomes of a call to the emulator
+
+<!-- Made by `make docs` from src/answerback/emulator/outcomes.py. -->
+
+The last three digits of the number decide. `answerback emulate --numbers` shows the same. [The emulator](emulator.md)
+
+号码的最后三位决定通话如何进行。`answerback emulate --numbers` 显示同一张表。[模拟器](emulator.zh-CN.md)
+"""
+
+
+def numbers() -> str:
+    """The whole of docs/emulator-numbers.md."""
+    rows = [(f"…{row.ending}", row.en, row.zh) for row in ROWS]
+    return f"{NUMBERS_HEAD}\n{_table(('number', 'what happens', '会发生什么'), rows)}"
+
+
 def main() -> int:
-    """Write both, or with --check compare; the exit status."""
+    """Write all, or with --check compare; the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--check", action="store_true", help="write nothing, exit 1 if a document is stale")
     only_check = arguments.parse_args().check
     stale = []
-    for name, text in (("configuration.md", configuration()), ("cli.md", command_line())):
+    for name, text in (
+        ("configuration.md", configuration()),
+        ("cli.md", command_line()),
+        ("emulator-numbers.md", numbers()),
+    ):
         path = HERE / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)

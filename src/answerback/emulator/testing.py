@@ -1,0 +1,156 @@
+"""The cloud inside of somebody's tests: on HTTP for the SDKs, with time that passes only when the test says so."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from answerback.emulator.clock import VirtualClock
+from answerback.emulator.cloud import Cloud
+from answerback.emulator.limits import NONE, Limits
+from answerback.emulator.post import Postman, Reply, judged
+from answerback.emulator.serving import Background
+from answerback.emulator.settings import READY, EmulatorSettings
+from answerback.emulator.told import CallView, told_of
+from answerback.emulator.weather import Parcel, Weather
+
+Receiver = Callable[[bytes], Any]
+"""Takes a callback's body; gives the answer: bytes, text, or what becomes JSON. Raising is not taking it."""
+
+_TURNS = 10  # of the event loop, from the end of a wait to the callback on its way
+
+
+class VoiceCloud:
+    """An emulator in a thread of this process, with one application.
+
+    Point the SDK at `url` with `app_id` and `app_key`, or `secret_id` and `secret_key`; say where callbacks go by
+    `callback_url` or `deliver_to`; `finish` lets all calls live to their end at once, and `call` tells what became of one.
+    """
+
+    app_id = READY["app_id"]
+    app_key = READY["app_key"]
+    secret_id = READY["secret_id"]
+    secret_key = READY["secret_key"]
+
+    def __init__(self, *, weather: Weather | None = None, limits: Limits = NONE, seed: int | None = 0) -> None:
+        self._clock = VirtualClock()
+        self._post = _CountingPostman()
+        settings = EmulatorSettings()
+
+        def make() -> Cloud:
+            return Cloud(
+                settings.account(),
+                self._clock,
+                weather=weather,
+                limits=limits,
+                shares=settings.shares,
+                seed=seed,
+                postman=self._post,
+            )
+
+        self._background = Background(make)
+        self._cloud = self._background.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where both APIs are; API 3.0 wants it without http://, which is `host`."""
+        return self._background.url
+
+    @property
+    def host(self) -> str:
+        """Name and port, as the SDKs for API 3.0 want them."""
+        return self.url.removeprefix("http://")
+
+    @property
+    def callback_url(self) -> str:
+        """Where callbacks go."""
+        return self._cloud.account.applications[self.app_id].callback_url
+
+    @callback_url.setter
+    def callback_url(self, url: str) -> None:
+        self._post.receiver = None
+        self._cloud.account.applications[self.app_id].callback_url = url
+
+    def deliver_to(self, receiver: Receiver) -> None:
+        """Hand callbacks to a function of yours, sync or async, in place of a URL. It is called in another thread."""
+        self._post.receiver = receiver
+
+    def finish(self) -> Sequence[CallView]:
+        """Let every call live to its end, with every callback and every retry; all calls, in the order of their sends."""
+        self._background.do(lambda cloud: self._pass_until(cloud, None))
+        return [told_of(call) for call in self._cloud.calls.values()]
+
+    def advance(self, seconds: float) -> None:
+        """Let so many of the cloud's seconds pass."""
+        self._background.do(lambda cloud: self._pass_until(cloud, self._clock.now_s() + seconds))
+
+    def call(self, callid: str) -> CallView:
+        """What became of a call, so far. Raises KeyError."""
+        return told_of(self._cloud.calls[callid])
+
+    def close(self) -> None:
+        """End; calls that live are cut short."""
+        self._background.stop()
+
+    async def _pass_until(self, cloud: Cloud, until_s: float | None) -> None:
+        """Move the clock from wait to wait, each time after all that the last one set off was answered."""
+        while True:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            next_s = self._clock.next_s
+            if self._post.under_way:
+                await asyncio.sleep(0.0005)
+            elif next_s is not None and (until_s is None or next_s <= until_s):
+                self._clock.move_to(next_s)
+            elif until_s is not None:
+                self._clock.move_to(until_s)
+                return
+            elif not cloud.living:
+                return
+
+
+class _CountingPostman:
+    """The post that knows how much is on its way, and brings it to a function where there is one."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.receiver: Receiver | None = None
+        self._postman = Postman()
+
+    async def carry(self, url: str, parcel: Parcel) -> Reply:
+        self.under_way += 1
+        try:
+            if self.receiver is None or parcel.cut:
+                return await self._postman.carry(url, parcel)
+            return await _hand_over(self.receiver, parcel.body)
+        finally:
+            self.under_way -= 1
+
+    async def close(self) -> None:
+        await self._postman.close()
+
+
+async def _hand_over(receiver: Receiver, body: bytes) -> Reply:
+    """Call somebody's function as if it were a server: what it raises is a 500."""
+    began_s = perf_counter()
+    try:
+        answer = await asyncio.to_thread(receiver, body)
+        if inspect.isawaitable(answer):
+            answer = await answer
+    except Exception as error:  # noqa: BLE001  # the receiver's fault is told as its answer
+        return Reply(seconds=perf_counter() - began_s, status=500, error=f"raised {type(error).__name__}: {error}")
+    if not isinstance(answer, bytes):
+        answer = answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
+    return judged(200, answer, perf_counter() - began_s)

@@ -1,0 +1,113 @@
+"""The fixture, as somebody who tests a program of theirs uses it."""
+
+import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from answerback import parse
+from answerback.emulator.limits import Limits
+from answerback.emulator.testing import VoiceCloud
+from answerback.emulator.weather import Weather
+
+OK = {"result": 0, "errmsg": "OK"}
+
+
+def send(cloud: VoiceCloud, mobile: str) -> dict[str, Any]:
+    """A notification by API 2.0; the answer."""
+    now = int(time.time())
+    signed = f"appkey={cloud.app_key}&random=17&time={now}&mobile={mobile}"
+    body = {
+        "tel": {"nationcode": "86", "mobile": mobile},
+        "prompttype": 2,
+        "promptfile": "disk full",
+        "playtimes": 2,
+        "sig": hashlib.sha256(signed.encode()).hexdigest(),
+        "time": now,
+    }
+    url = f"{cloud.url}/v5/tlsvoicesvr/sendvoiceprompt?sdkappid={cloud.app_id}&random=17"
+    answer: dict[str, Any] = httpx.post(url, json=body, trust_env=False).json()
+    return answer
+
+
+def test_a_call_lives_to_its_end_in_no_time(voice_cloud: VoiceCloud) -> None:
+    """Eighty of the cloud's seconds pass at once; what is told is what happened."""
+    told: list[bytes] = []
+
+    def receive(body: bytes) -> dict[str, Any]:
+        told.append(body)
+        return OK
+
+    voice_cloud.deliver_to(receive)
+    callid = send(voice_cloud, "13800138005")["callid"]
+    assert voice_cloud.call(callid).outcome == "pending"
+    began_s = time.monotonic()
+    (call,) = voice_cloud.finish()
+    assert time.monotonic() - began_s < 2
+    assert (call.callid, call.outcome, call.keys) == (callid, "answered", ["1", "2", "#"])
+    assert [parse(body).callid for body in told] == [callid] * 4
+    assert len(call.callbacks) == 4
+
+
+def test_time_stands_still_until_it_is_moved(voice_cloud: VoiceCloud) -> None:
+    """Ringing after two seconds, nobody has answered; after half a minute it is over."""
+    told: list[bytes] = []
+    voice_cloud.deliver_to(lambda body: told.append(body) or OK)  # type: ignore[func-returns-value]
+    callid = send(voice_cloud, "13800138000")["callid"]
+    voice_cloud.advance(2)
+    assert [step.what for step in voice_cloud.call(callid).steps] == ["dialled", "ringing"]
+    assert told == []
+    voice_cloud.advance(30)
+    assert voice_cloud.call(callid).outcome == "answered"
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("answer", [{"result": 1, "errmsg": "no"}, b"<html>", None, ValueError("broken")])
+def test_a_callback_that_is_not_taken_comes_again(voice_cloud: VoiceCloud, answer: object) -> None:
+    """Twice more, as documented for the sibling product; whatever was wrong is there to be read."""
+
+    def receive(_: bytes) -> object:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    voice_cloud.deliver_to(receive)
+    send(voice_cloud, "13800138000")
+    (call,) = voice_cloud.finish()
+    assert [post.attempt for post in call.callbacks] == [1, 2, 3]
+    assert all(post.error for post in call.callbacks)
+    assert call.outcome == "pending"
+
+
+def test_the_weather_and_the_limits_can_be_chosen() -> None:
+    """Every callback twice, and a second call to a number refused."""
+    told: list[bytes] = []
+    with VoiceCloud(weather=Weather(duplicates=1.0), limits=Limits(a_night=None)) as cloud:
+        cloud.deliver_to(lambda body: told.append(body) or OK)  # type: ignore[func-returns-value]
+        assert send(cloud, "13800138000")["result"] == 0
+        assert send(cloud, "13800138000")["result"] == 1013
+        cloud.finish()
+    assert len(told) == 2
+    assert told[0] == told[1]
+
+
+def test_the_fixture_is_there_for_whoever_installs_the_package(tmp_path: Path) -> None:
+    """`voice_cloud` by name, in a test of somebody's own."""
+    (tmp_path / "test_theirs.py").write_text(
+        "def test_theirs(voice_cloud):\n    assert voice_cloud.finish() == []\n    assert voice_cloud.url.startswith('http')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_theirs.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
