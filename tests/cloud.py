@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping
@@ -20,14 +21,17 @@ class VoiceCloud:
     """`answerback emulate` on a free port; as a context manager it is started, and stopped at the end.
 
     `options` are those of the command: `seed=7` becomes `--seed 7`, `instant=True` becomes `--instant`. What it prints
-    is for people where not `as_json`.
+    is for people where not `as_json`. `authority` signed its certificate, where it has one.
     """
 
-    def __init__(self, home: Path, callback_url: str, *, as_json: bool = True, **options: object) -> None:
+    def __init__(
+        self, home: Path, callback_url: str, *, as_json: bool = True, authority: Path | None = None, **options: object
+    ) -> None:
         self.url = ""
         self.told: dict[str, Any] = {}
         self._home = home
         self._as_json = as_json
+        self._authority = authority
         self._arguments = [str(COMMAND), "emulate", "--port", "0", "--callback-url", callback_url]
         self._arguments += ["--json"] if as_json else []
         for name, value in options.items():
@@ -43,7 +47,8 @@ class VoiceCloud:
             )
         self.told = self._await_told()
         self.url = self.told["url"]
-        self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+        trusted = ssl.create_default_context(cafile=self._authority) if self._authority else True
+        self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=trusted)
         return self
 
     def __exit__(

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import node
 import pytest
 from cloud import VoiceCloud, signed
 from gateway import CALLBACK, Gateway
+from gateway import run as gateway_run
 from qcloudsms_py import (  # type: ignore[import-untyped]
     CodeVoiceSender,
     FileVoiceSender,
@@ -23,6 +24,7 @@ from qcloudsms_py import (  # type: ignore[import-untyped]
     VoiceFileUploader,
 )
 from qcloudsms_py.httpclient import HTTPRequest, HTTPResponse, HTTPSimpleClient  # type: ignore[import-untyped]
+from relay.certificates import Authority, found_authority
 from tencentcloud.common.credential import Credential  # type: ignore[import-untyped]
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import (  # type: ignore[import-untyped]
     TencentCloudSDKException,
@@ -44,6 +46,29 @@ const client = new CommonClient(host, "2020-09-02", {
 });
 const one = ([action, fields]) => client.request(action, fields).catch((error) => ({ code: error.code }));
 Promise.all(calls.map(one)).then((answers) => process.stdout.write(JSON.stringify(answers)));
+"""
+OLD_LIBRARY = "qcloudsms_js@0.1.1"
+SEND_BY_OLD_NODE = """
+const https = require("https");
+const sms = require("qcloudsms_js");
+const { url, port, appId, appKey } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+https.globalAgent.defaultPort = port;
+const library = sms(appId, appKey);
+const use = (sender, operation, method, ...given) =>
+  new Promise((resolve, reject) => {
+    sender.url = `${url}/${operation}`;
+    sender[method](...given, (error, _, answer) => (error ? reject(error) : resolve(answer)));
+  });
+(async () => {
+  const file = await use(library.VoiceFileUploader(), "uploadvoicefile", "upload", Buffer.from("RIFF"), "wav");
+  const answers = [
+    await use(library.PromptVoiceSender(), "sendvoiceprompt", "send", "86", "13800138000", 2, "磁盘已满", 2, ""),
+    await use(library.CodeVoiceSender(), "sendcvoice", "send", "86", "13800138002", "5678", 2, ""),
+    await use(library.TtsVoiceSender(), "sendtvoice", "send", "86", "13800138004", 1001, ["磁盘已满"], 2, ""),
+    await use(library.FileVoiceSender(), "sendfvoice", "send", "86", "13800138108", file.fid, 2, ""),
+  ];
+  process.stdout.write(JSON.stringify([...answers, file]));
+})();
 """
 SEND = "/v5/tlsvoicesvr"
 BECAME: dict[str, dict[str, object]] = {
@@ -232,11 +257,16 @@ def node_modules(pytestconfig: pytest.Config) -> Path:
     return node.install(pytestconfig, LIBRARY)
 
 
-def run(program: list[str | Path], modules: Path | None = None, given: object = None) -> str:
+def run(
+    program: list[str | Path],
+    modules: Path | None = None,
+    given: object = None,
+    variables: Mapping[str, str | Path] | None = None,
+) -> str:
     """Run a program of a developer's: what it prints."""
     done = subprocess.run(
         program,
-        env=os.environ | ({"NODE_PATH": str(modules)} if modules else {}),
+        env=os.environ | ({"NODE_PATH": str(modules)} if modules else {}) | dict(variables or {}),
         input=json.dumps(given),
         capture_output=True,
         text=True,
@@ -268,6 +298,50 @@ def test_node_3_sends_and_is_told_its_mistakes(cloud: VoiceCloud, gateway: Gatew
     check(cloud, gateway, sent["SendStatus"]["CallId"], "13800138108")
     assert check(cloud, gateway, sent_code["SendStatus"]["CallId"], "13800138002")["kind"] == "code"
     assert refused == {"code": "FailedOperation.TemplateIncorrectOrUnapproved"}
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom the SDK that speaks https alone is told to trust."""
+    return found_authority(tmp_path_factory.mktemp("authority"), "authority")
+
+
+@pytest.fixture(scope="module")
+def secure_cloud(
+    gateway: Gateway, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VoiceCloud]:
+    """An emulator with a certificate."""
+    bundle = authority.issue("emulator", hosts="DNS:localhost,IP:127.0.0.1")
+    home, url = tmp_path_factory.mktemp("secure"), gateway.url + CALLBACK
+    with VoiceCloud(home, url, authority=authority.file, certificate=bundle, instant=True) as running:
+        yield running
+
+
+def test_node_2_sends_over_https(
+    secure_cloud: VoiceCloud, gateway: Gateway, authority: Authority, pytestconfig: pytest.Config
+) -> None:
+    """The older SDK for Node: each of its senders, and a file; all it needs is a port and whom to trust."""
+    given = {
+        "url": f"https://localhost{SEND}",
+        "port": httpx.URL(secure_cloud.url).port,
+        "appId": READY["app_id"],
+        "appKey": READY["app_key"],
+    }
+    modules = node.install(pytestconfig, OLD_LIBRARY)
+    answers = json.loads(
+        run([node.NODE, "-e", SEND_BY_OLD_NODE], modules, given, {"NODE_EXTRA_CA_CERTS": authority.file})
+    )
+    assert [answer["result"] for answer in answers] == [0] * 5, answers
+    for answer, mobile in zip(answers, ["13800138000", "13800138002", "13800138004", "13800138108"], strict=False):
+        check(secure_cloud, gateway, answer["callid"], mobile)
+
+
+def test_a_certificate_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
+    """One line, before anything listens."""
+    (tmp_path / "no.pem").write_text("no certificate")
+    done = gateway_run("emulate", "--port", "0", "--certificate", "no.pem", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--certificate: no.pem cannot be used" in done.stderr
 
 
 def test_the_printed_programs_run(gateway: Gateway, tmp_path: Path, node_modules: Path) -> None:

@@ -26,6 +26,10 @@ def emulate(  # each is a flag
     config: Annotated[
         Path | None, typer.Option(help="TOML file: applications, secrets, shares, limits, weather.")
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file with a certificate and its key: https, for SDKs that speak nothing else."),
+    ] = None,
     speed: Annotated[float, typer.Option(min=0.01, help="How much faster than in life calls go.")] = 20.0,
     instant: Annotated[bool, typer.Option("--instant", help="Calls take no time at all.")] = False,
     limits: Annotated[
@@ -55,7 +59,7 @@ def emulate(  # each is a flag
     from answerback.emulator.clock import FastClock  # aiohttp and uvicorn, which other commands do not need
     from answerback.emulator.cloud import Cloud
     from answerback.emulator.limits import NONE, Limits
-    from answerback.emulator.serving import listen, serve, url_of
+    from answerback.emulator.serving import check_certificate, listen, serve, url_of
     from answerback.emulator.settings import read_settings
     from answerback.emulator.snippets import snippets
 
@@ -75,8 +79,9 @@ def emulate(  # each is a flag
                 seed=seed,
             )
 
+        check_certificate(certificate)
         with listen(host, port) as listener:
-            url = url_of(listener)
+            url = url_of(listener, secure=certificate is not None)
             told = {
                 "url": url,
                 "applications": [
@@ -93,7 +98,7 @@ def emulate(  # each is a flag
                     _show(told, snippets(account, url))
                 sys.stdout.flush()
 
-            asyncio.run(serve(make, listener, started))
+            asyncio.run(serve(make, listener, started, certificate))
 
 
 _WEATHER_FLAGS = (

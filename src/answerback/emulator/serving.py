@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 
 import uvicorn
 
@@ -28,16 +30,31 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"--host, --port: cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, secure: bool = False) -> str:
     """How a listening socket is reached."""
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def serve(make: Callable[[], Cloud], listener: socket.socket, started: Callable[[Cloud], None]) -> None:
-    """Play the cloud until SIGINT or SIGTERM; calls that live then are cut short."""
+def check_certificate(file: Path | None) -> None:
+    """Refuse what could not be shown to anybody. Raises ConfigError."""
+    if file is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(file, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--certificate: {file} cannot be used: {error}") from error
+
+
+async def serve(
+    make: Callable[[], Cloud],
+    listener: socket.socket,
+    started: Callable[[Cloud], None],
+    certificate: Path | None = None,
+) -> None:
+    """Play the cloud until SIGINT or SIGTERM, by https where there is a certificate; calls that live then are cut short."""
     cloud = make()
-    server = _Server(_config(cloud), lambda: started(cloud))
+    server = _Server(_config(cloud, certificate), lambda: started(cloud))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     try:
@@ -46,13 +63,14 @@ async def serve(make: Callable[[], Cloud], listener: socket.socket, started: Cal
         await cloud.close()
 
 
-def _config(cloud: Cloud) -> uvicorn.Config:
+def _config(cloud: Cloud, certificate: Path | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         build_app(cloud, page_routes(cloud)),
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        ssl_certfile=certificate,
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
     )
 
