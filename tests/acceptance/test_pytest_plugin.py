@@ -84,6 +84,17 @@ def test_a_callback_that_is_not_taken_comes_again(voice_cloud: VoiceCloud, answe
     assert call.outcome == "pending"
 
 
+def test_an_early_callback_that_is_not_taken_does_not_hold_up_the_send(voice_cloud: VoiceCloud) -> None:
+    """It comes before the send's answer, once; the attempts after that are the clock's."""
+    voice_cloud.deliver_to(lambda _: {"result": 1, "errmsg": "not yet"})
+    callid = send(voice_cloud, "13800138011")["callid"]
+    assert [post.attempt for post in voice_cloud.call(callid).callbacks] == [1]
+    voice_cloud.deliver_to(lambda _: OK)
+    (call,) = voice_cloud.finish()
+    assert [(post.attempt, post.error is None) for post in call.callbacks] == [(1, False), (2, True)]
+    assert call.outcome == "answered"
+
+
 def test_the_weather_and_the_limits_can_be_chosen() -> None:
     """Every callback twice, and a second call to a number refused."""
     told: list[bytes] = []

@@ -146,16 +146,18 @@ class Cloud:
         self.on_change(call)
 
     async def _live(self, call: Call, begun: asyncio.Event) -> None:
-        """Go through the call's life; `begun` as soon as its send may be answered."""
-        steps = steps_of(call.course)
-        try:
-            if call.course.early:
-                early = next(step for step in steps if kind_of(step.happens, call.order.kind))
-                steps.remove(early)
-                await self._tell(call, early)
-        finally:
+        """Go through the call's life; `begun` as soon as its send may be answered.
+
+        That is at once, or after the first attempt to tell of it early: the send does not wait for others.
+        """
+        steps, telling = steps_of(call.course), []
+        if call.course.early:
+            early = next(step for step in steps if kind_of(step.happens, call.order.kind))
+            steps.remove(early)
+            telling.append(asyncio.ensure_future(self._tell(call, early, begun)))
+        else:
             begun.set()
-        passed_s, telling = 0.0, []
+        passed_s = 0.0
         for step in steps:
             if step.after_s > passed_s:
                 await self.clock.wait(step.after_s - passed_s)
@@ -172,18 +174,21 @@ class Cloud:
         call.happened.append(Happened(at_s=call.placed_s + step.after_s, happens=step.happens, key=step.key))
         self.on_change(call)
 
-    async def _tell(self, call: Call, step: Step) -> None:
+    async def _tell(self, call: Call, step: Step, tried: asyncio.Event | None = None) -> None:
+        """Bring a callback about a step to its receiver; `tried` is set when that was tried once."""
         kind = kind_of(step.happens, call.order.kind)
         assert kind is not None  # noqa: S101  # only such steps are told
         if kind is Kind.KEY:
             self._note(call, step)
         fields = fields_of(call, kind, step.key, self.account.applications[call.order.app_id].call_from)
         told = parcels(self._weather, CALLBACK_KEYS[kind], fields, self._chance)
-        await asyncio.gather(*[self._deliver(call, kind, step.key, parcel) for parcel in told])
+        await asyncio.gather(*[self._deliver(call, kind, step.key, parcel, tried) for parcel in told])
 
-    async def _deliver(self, call: Call, kind: Kind, key: str, parcel: Parcel) -> None:
+    async def _deliver(
+        self, call: Call, kind: Kind, key: str, parcel: Parcel, tried: asyncio.Event | None = None
+    ) -> None:
         """Bring a callback to its URL, and again if it is not taken."""
-        if parcel.wait_s:
+        if parcel.wait_s and tried is None:
             await self.clock.wait(parcel.wait_s)
         self._last_number += 1
         number = self._last_number
@@ -204,6 +209,8 @@ class Cloud:
             )
             call.posts.append(post)
             self.on_change(call)
+            if tried is not None:
+                tried.set()
             if post.accepted:
                 return
 
