@@ -19,7 +19,8 @@ from answerback.emulator.conformance.checking import Verdict, weigh
 from answerback.emulator.conformance.judging import Answer, Expected, Level, Silence, judge, sight
 from answerback.emulator.conformance.reports import Report, report_of, summary, write_junit
 from answerback.emulator.conformance.requests import EXAMPLE, Calls, Request
-from answerback.emulator.conformance.rules import RULES, Rule
+from answerback.emulator.conformance.rule import Rule
+from answerback.emulator.conformance.rules import RULES
 from answerback.emulator.conformance.steps import NO_LABEL, Step
 from answerback.emulator.conformance.words import Lang, Words, lang_of
 from answerback.errors import CallbackRejected

@@ -22,7 +22,7 @@ from answerback.emulator.conformance.words import Lang, lang_of
 if TYPE_CHECKING:
     from answerback.emulator.conformance.checking import Verdict
     from answerback.emulator.conformance.reports import Report
-    from answerback.emulator.conformance.rules import Rule
+    from answerback.emulator.conformance.rule import Rule
     from answerback.emulator.conformance.wire import Wire
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}

@@ -62,8 +62,9 @@ def emulate(  # each is a flag
     from answerback.emulator.serving import check_certificate, listen, serve, url_of
     from answerback.emulator.settings import read_settings
     from answerback.emulator.snippets import snippets
+    from answerback.emulator.weather import Weather
 
-    given = {name: value for name, value in locals().items() if name in _WEATHER_FLAGS and value is not None}
+    given = {name: value for name, value in locals().items() if name in Weather.__struct_fields__ and value is not None}
     with spoken_errors():
         settings = read_settings(config)
         account = settings.account(callback_url)
@@ -99,21 +100,6 @@ def emulate(  # each is a flag
                 sys.stdout.flush()
 
             asyncio.run(serve(make, listener, started, certificate))
-
-
-_WEATHER_FLAGS = (
-    "duplicates",
-    "reorders",
-    "delays",
-    "ints",
-    "missing_accept_time",
-    "empty_accept_time",
-    "content_types",
-    "boms",
-    "chunked",
-    "drops",
-    "retries",
-)
 
 
 def _show_numbers(*, as_json: bool) -> None:

@@ -18,14 +18,14 @@ _NIGHT_BEGINS, _NIGHT_ENDS = 22, 8
 _DAY_S = 86_400
 
 
-class Limit(msgspec.Struct, frozen=True):
+class Limit(msgspec.Struct, frozen=True, array_like=True):
     """So many calls to a number in so many seconds."""
 
     calls: int
     seconds: float
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The rules; an empty one limits nothing."""
 
     of_all: Sequence[Limit] = (Limit(1, 30), Limit(2, 600))

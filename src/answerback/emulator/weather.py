@@ -22,7 +22,7 @@ _NUMERIC = (
 )
 
 
-class Weather(msgspec.Struct, frozen=True, kw_only=True):
+class Weather(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Shares from 0 to 1 of the callbacks that this befalls; all are 0 in fair weather.
 
     `retries`: how often a callback that was not answered OK is sent again (the sibling product documents 2).

@@ -3,12 +3,12 @@
 Source: the four callback pages of product 1128; where nobody documents a form or an order, a receiver takes each.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.judging import Expected
-from answerback.emulator.conformance.requests import EXAMPLE, Calls, Request, Way, escaped, ints, pretty
+from answerback.emulator.conformance.requests import EXAMPLE, Request, Way, escaped, ints, pretty
+from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.steps import (
     Flow,
     Step,
@@ -35,22 +35,6 @@ _BURST = 50
 _AT_ONCE = 8
 _ON_ONE_CONNECTION = 5
 _UNLISTED_CODES = (14, 21, 99)
-
-
-class Rule(NamedTuple):
-    """One line of the report; `en` and `zh` say what is sent, `steps` makes it."""
-
-    id: str
-    en: str
-    zh: str
-    fix: Words
-    steps: Callable[[Calls], Sequence[Step]]
-    flow: Flow = Flow.IN_ORDER
-
-    @property
-    def words(self) -> Words:
-        """What is sent, in both languages."""
-        return Words(self.en, self.zh)
 
 
 def _both(label: str) -> Words:
