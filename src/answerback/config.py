@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -34,6 +35,7 @@ from pydantic_settings import (
 
 from answerback.errors import ConfigError
 from answerback.model import Definition, Format, Kind, Outcome
+from answerback.rules import MEASURED, Rule
 
 PREFIX = "ANSWERBACK_"
 DEFAULT_FILE = Path("answerback.toml")
@@ -121,6 +123,24 @@ class RelaySettings(_Section):
     )
 
 
+class ConsoleSettings(_Section):
+    """What people look at."""
+
+    timezone: str = Field(
+        "Asia/Shanghai", description="whose days and hours statistics go by; the vendor bills by those of Beijing"
+    )
+    session_hours: Annotated[int, Field(ge=1, le=720)] = Field(12, description="time until one has to sign in again")
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"there is no time zone {timezone}: expected a name such as Asia/Shanghai or UTC") from error
+        return timezone
+
+
 class EndpointSettings(_Section):
     """A business URL that is told of a channel's calls."""
 
@@ -166,6 +186,16 @@ class EndpointSettings(_Section):
         return Definition(**{name: getattr(self, name) for name in Definition.__struct_fields__})
 
 
+class AlertsSettings(_Section):
+    """Who is told when something is wrong, and how often it is looked at."""
+
+    notify: Annotated[tuple[SecretStr, ...], Field(max_length=50)] = Field(
+        (), description="Apprise URLs of those who are told, as wecombot://KEY"
+    )
+    every_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(30.0, description="pause between two looks")
+    rules: dict[str, Rule] = Field(default_factory=dict, description="what they are told of, by name")
+
+
 class LogSettings(_Section):
     """What is logged, to standard error."""
 
@@ -193,6 +223,8 @@ class Settings(BaseSettings):
     quarantine: QuarantineSettings = QuarantineSettings()
     log: LogSettings = LogSettings()
     relay: RelaySettings = RelaySettings()
+    console: ConsoleSettings = ConsoleSettings()
+    alerts: AlertsSettings = AlertsSettings()
     channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="the voice applications, by name")
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="who is told, by name")
 
@@ -224,6 +256,16 @@ class Settings(BaseSettings):
                 raise ValueError(f"endpoints.{name}.channel: there is no channel {endpoint.channel}")
         return self
 
+    @model_validator(mode="after")
+    def _check_rules(self) -> "Settings":
+        channels = self.tokens().keys()
+        for name, rule in self.alerts.rules.items():
+            if not _CHANNEL_NAME.fullmatch(name):
+                raise ValueError(f"alerts.rules.{name}: a name is small letters, digits, - and _")
+            if rule.channel is not None and rule.channel not in channels:
+                raise ValueError(f"alerts.rules.{name}.channel: there is no channel {rule.channel}")
+        return self
+
     def tokens(self) -> dict[str, str | None]:
         """Channel name -> its URL token; `default` is always there, open where it has none."""
         named = {
@@ -250,6 +292,8 @@ def spelled(value: object) -> str:
             return str(value)
         case tuple():
             return f"[{', '.join(map(spelled, value))}]"
+        case dict():
+            return ", ".join(value)
         case _:
             return f'"{value}"'
 
@@ -286,8 +330,14 @@ def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None 
 
 
 def _words(problem: Any) -> str:
-    setting = ".".join(str(part) for part in problem["loc"])
+    place = list(problem["loc"])
+    if place[:2] == ["alerts", "rules"]:
+        del place[3:4]  # what the rule is about, which pydantic puts between its name and the field
     message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"].startswith("union_tag"):
+        place.append("when")
+        message = f"expected one of {', '.join(MEASURED)}"
+    setting = ".".join(str(part) for part in place)
     if problem["type"] == "extra_forbidden":
         message = "there is no such setting"
     return f"{setting}: {message}" if setting else message

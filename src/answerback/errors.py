@@ -12,6 +12,10 @@ AnswerbackError
 ├── Conflict                the caller's: it cannot be as things stand
 ├── UnfitEndpoint           the caller's: a field of an endpoint is unfit
 ├── InvalidCursor           the reader's: a page cursor we did not make
+├── UnfitExport             the reader's: a filter that this export does not have
+├── ExportsBusy             nobody's: as many exports as may run do
+├── ExportFailed            ours: an export ended before its end
+├── ExtraMissing            the operator's: an optional library is not installed
 └── LedgerError
     ├── LedgerUnavailable       the disk's or the database's: nothing was stored, try again
     ├── LedgerUnsafe            the place or a setting breaks "answered means stored"
@@ -74,16 +78,40 @@ class Conflict(AnswerbackError):
     """What is asked for cannot be as things stand: a name is taken, or the config file decides."""
 
 
-class UnfitEndpoint(AnswerbackError):
-    """A field of an endpoint is not what it may be."""
+class Unfit(AnswerbackError):
+    """A field of what somebody asks for is not what it may be; `field` names it."""
 
     def __init__(self, field: str, problem: str) -> None:
         self.field = field
         super().__init__(f"{field}: {problem}")
 
 
+class UnfitEndpoint(Unfit):
+    """A field of an endpoint, or of a call's reference."""
+
+
+class UnfitSpan(Unfit):
+    """The range of statistics."""
+
+
 class InvalidCursor(AnswerbackError):
     """The cursor is not one that a former page gave."""
+
+
+class UnfitExport(Unfit):
+    """A filter does not fit what is to be exported."""
+
+
+class ExportsBusy(AnswerbackError):
+    """As many exports as may run at a time do: try again in a while."""
+
+
+class ExportFailed(AnswerbackError):
+    """An export ended before its end: what came of it is not whole."""
+
+
+class ExtraMissing(AnswerbackError):
+    """What is asked for needs a library that is not installed; the message says how to install it."""
 
 
 class LedgerError(AnswerbackError):

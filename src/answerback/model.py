@@ -63,6 +63,21 @@ class State(StrEnum):
     DEAD = "dead"
 
 
+class Role(StrEnum):
+    """What the holder of a key may do: look, work on deliveries, endpoints and the quarantine, or everything."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Whether whoever may do this may do `other`, too."""
+        return _RANKS.index(self) >= _RANKS.index(other)
+
+
+_RANKS = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+
+
 class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`."""
 
@@ -202,6 +217,14 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
+OFF_BY_HAND = "by hand"
+OFF_IN_CONFIG = "off in the config file"
+NOT_IN_CONFIG = "not in the config file any more"
+
+OFF_ON_PURPOSE = frozenset({OFF_BY_HAND, OFF_IN_CONFIG, NOT_IN_CONFIG})
+"""Why an endpoint is off where people wanted it so; any other reason is its own answer."""
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A business URL that is told of a channel's calls.
 
@@ -254,6 +277,38 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     answer: bytes
     error: str | None
+
+
+class AlertState(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that people are alerted by, as it stands; `when` is what it measures.
+
+    `since` is when it last began or ended; None: nothing is known of it yet. `value` is what was measured last, `en` and
+    `zh` say it in words. `told_at` is when people were last told, `error` what keeps a word from arriving.
+    """
+
+    rule: str
+    when: str
+    firing: bool
+    since: datetime | None
+    value: float | None
+    en: str
+    zh: str
+    told_at: datetime | None
+    error: str | None
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, as far as a key tells. `id` 0 is the admin key of the data directory, which no ledger holds.
+
+    `full_numbers` is the right to see phone numbers in full, apart from the role.
+    """
+
+    id: int
+    name: str
+    role: Role
+    full_numbers: bool
+    created_at: datetime
+    revoked_at: datetime | None = None
 
 
 def _seconds(since: datetime | None, until: datetime | None) -> int | None:

@@ -1,11 +1,19 @@
 """Phone numbers are people: how they are normalised, and how they are hidden."""
 
+import json
 import re
+from typing import Any
 
 _FULL_LENGTH = 11
 _SHOWN = 2
 _NAMES = ("mobile", "call_from")
-_DIGITS = re.compile(r"\d{7,}")
+_OTHER_NAMES = ("callid", "accept_time", "start_calltime", "end_calltime")
+_MOST_VALUES = 100  # no callback has so many; to look for them all would take long
+_TIME_LENGTH = 10  # Unix seconds until the year 2286; what is longer under a time's name may be a number
+_GROUPED = r"(?<!\d)1[3-9]\d[ .-]\d{4}[ .-]\d{4}(?!\d)"  # a Chinese mobile as people write it; no date looks so
+_DIGITS = re.compile(rf"\d{{7,}}|{_GROUPED}")
+_MOBILE = re.compile(rf"(?<!\d)(?:\+?86)?1[3-9]\d{{9}}(?!\d)|\+\d{{7,15}}(?!\d)|{_GROUPED}")
+_ESCAPED_DIGIT = re.compile(r"\\u003([0-9])")
 _NUMBER = re.compile(r"\+?[0-9]+")
 
 
@@ -38,22 +46,53 @@ def mask(number: str) -> str:
     return "*" * (len(number) - _SHOWN) + number[-_SHOWN:] if len(number) > _SHOWN else "*" * len(number)
 
 
-def mask_numbers_in(document: object, text: str) -> str:
-    """Hide in `text`, a JSON text, the numbers that `document`, its value, holds under the contract's names."""
-    for number in sorted(_numbers_of(document), key=len, reverse=True):
-        text = text.replace(number, mask(number))
-    return text
+def mask_body(body: str) -> str:
+    """Hide the numbers in a body that was sent: by the contract's names if it is JSON, and wherever else digits run.
+
+    Of JSON the callid and the times stay as they are: they look like numbers, and are what a reader is after.
+    """
+    text = _ESCAPED_DIGIT.sub(r"\1", body)
+    try:
+        document = json.loads(text.removeprefix("\ufeff"))
+        hidden, kept = _values_of(document, _NAMES), _values_of(document, _OTHER_NAMES)
+    except (ValueError, RecursionError):
+        return mask_text(text)
+    if len(hidden) + len(kept) > _MOST_VALUES:
+        return mask_text(text)
+    kept = {value for value in kept - hidden if len(value) <= _TIME_LENGTH or not value.isdigit()}
+    known = [re.escape(number) for number in sorted(hidden, key=len, reverse=True)]
+    known += [rf"(?<!\d){re.escape(value)}(?!\d)" for value in sorted(kept, key=len, reverse=True)]
+    every = re.compile("|".join([*known, _DIGITS.pattern]))
+    return every.sub(lambda found: found.group() if found.group() in kept else mask(found.group()), text)
 
 
-def _numbers_of(document: object) -> set[str]:
+def _values_of(document: object, names: tuple[str, ...]) -> set[str]:
+    """What `document` holds under `names`, at any depth."""
     if isinstance(document, list):
-        return set().union(*map(_numbers_of, document))
+        return set().union(*(_values_of(item, names) for item in document))
     if not isinstance(document, dict):
         return set()
-    own = {str(document[name]) for name in _NAMES if isinstance(document.get(name), str | int)}
-    return (own - {""}).union(*map(_numbers_of, document.values()))
+    own = {str(document[name]) for name in names if isinstance(document.get(name), str | int)}
+    return (own - {""}).union(*(_values_of(value, names) for value in document.values()))
 
 
 def mask_text(text: str) -> str:
     """Hide every run of digits in prose that is long enough to be somebody's number."""
     return _DIGITS.sub(lambda run: mask(run.group()), text)
+
+
+def mask_mobiles(text: str) -> str:
+    """Hide what looks like a phone number in the name of something, where other digits must stay."""
+    return _MOBILE.sub(lambda found: mask(found.group()), text)
+
+
+def mask_values(document: Any) -> Any:
+    """`document`, any JSON value, with long runs of digits hidden in its texts, numbers and names."""
+    if isinstance(document, dict):
+        return {mask_text(name): mask_values(value) for name, value in document.items()}
+    if isinstance(document, list):
+        return [mask_values(item) for item in document]
+    if isinstance(document, str):
+        return mask_text(document)
+    masked = mask_text(str(document))
+    return document if masked == str(document) else masked

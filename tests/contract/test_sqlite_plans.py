@@ -13,9 +13,20 @@ from contract.backends import sqlite
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from answerback.alerts.measuring import Look, measure
 from answerback.ledger import Ledger, outbox
 from answerback.ledger.query import CallFilter
 from answerback.model import Endpoint, Format, Kind, Outcome
+from answerback.rules import (
+    AnswerRateRule,
+    AnyRule,
+    CountRule,
+    EndpointRule,
+    FailuresRule,
+    FeesRule,
+    OverdueRule,
+    QuarantineRule,
+)
 
 PLANNED = ("SELECT", "WITH", "UPDATE", "DELETE")
 
@@ -325,3 +336,51 @@ def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(owing: Watched) -
     assert [step for step in plans if "ix_deliveries_waiting (endpoint_id=?" in step]
     assert [step for step in plans if "ix_deliveries_due (endpoint_id=?" in step]
     assert walked(plans) == []
+
+
+# What alerts go by
+
+
+def looked(watched: Watched, rule: AnyRule) -> list[str]:
+    """The steps of one look at a rule."""
+    watched.ledger.read(lambda connection: measure(rule, Look(connection, ("a", "b"), NOON)))
+    return watched.plans()
+
+
+@pytest.mark.parametrize("channel", [None, "a"])
+def test_an_answer_rate_is_read_from_the_end_of_each_class(owing: Watched, channel: str | None) -> None:
+    """The newest of each channel, kind and outcome, from the index alone: old calls and those that pend cost nothing."""
+    plans = looked(owing, AnswerRateRule(below=0.5, calls=3, channel=channel))
+    assert set(plans) == {
+        "SEARCH calls USING COVERING INDEX ix_calls_class (channel=? AND kind=? AND outcome=?)",
+    }
+
+
+@pytest.mark.parametrize("channel", [None, "a"])
+@pytest.mark.parametrize(
+    ("rule", "step"),
+    [
+        (FailuresRule, "calls USING INDEX ix_calls_failure (failure_code=? AND first_seen_us>?)"),
+        (FeesRule, "calls USING INDEX ix_calls_fee (first_seen_us>?)"),
+        (OverdueRule, "calls USING INDEX ix_calls_overdue (overdue_us>?)"),
+        (QuarantineRule, "quarantine USING INDEX ix_quarantine_received_us_id (received_us>?)"),
+    ],
+)
+def test_a_count_reads_what_is_within_its_time(
+    owing: Watched, rule: type[CountRule], step: str, channel: str | None
+) -> None:
+    """From an index that has nothing else in it: a look costs what it counts."""
+    codes = {"codes": (8, 15)} if rule is FailuresRule else {}
+    plans = [one for one in looked(owing, rule(channel=channel, **codes)) if "calls" in one or "quarantine" in one]
+    assert [one.replace("COVERING INDEX", "INDEX") for one in plans] == [f"SEARCH {step}"]
+
+
+def test_the_health_of_an_endpoint_is_read_from_what_it_is_owed(owing: Watched) -> None:
+    """Its pending and its dead deliveries, each from their own index: what was delivered costs nothing."""
+    plans = looked(owing, EndpointRule(dead=5))
+    assert walked(plans) == []
+    plans = steps_on(plans, "deliveries")
+    assert {step.partition(" (")[0].replace("COVERING ", "") for step in plans} == {
+        "SEARCH deliveries USING INDEX ix_deliveries_due",
+        "SEARCH deliveries USING INDEX ix_deliveries_dead",
+    }

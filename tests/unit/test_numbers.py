@@ -1,10 +1,11 @@
+import json
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.numbers import e164, mask, mask_text
+from answerback.numbers import e164, mask, mask_body, mask_mobiles, mask_text, mask_values
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,87 @@ def test_prose_without_numbers_stays(text: str) -> None:
 def test_a_number_in_prose_is_masked_in_place() -> None:
     """The words around a number stay."""
     assert mask_text('{"mobile":"13788888888"}') == '{"mobile":"137****8888"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        (
+            '{"k":{"mobile":"13788888888","call_from":"4001234567"}}',
+            '{"k":{"mobile":"137****8888","call_from":"********67"}}',
+        ),
+        ('{"mobile": 13788888888}', '{"mobile": 137****8888}'),
+        ('{"mobile":"13xxxxxxxxx"}', '{"mobile":"13x****xxxx"}'),
+        ('{"ext":"call 13788888888","list":[1378888888.5]}', '{"ext":"call 137****8888","list":[********88.5]}'),
+        ('{"mobile":"13788888888","mobile":"13900001111"}', '{"mobile":"137****8888","mobile":"139****1111"}'),
+        (r'{"x":"\u0031\u0033\u0037\u0038\u0038\u0038\u0038\u0038\u0038\u0038\u0038"}', '{"x":"137****8888"}'),
+        ('{"x":"137-8888-8888 or 137 8888 8888"}', '{"x":"137******8888 or 137******8888"}'),
+        ('{"x":"１３７８８８８８８８８"}', '{"x":"１３７****８８８８"}'),
+        ("mobile=13788888888", "mobile=137****8888"),
+        ('{"mobile":"13788888888"', '{"mobile":"137****8888"'),
+        ('\ufeff{"mobile":"123456"}', '\ufeff{"mobile":"****56"}'),
+        ("[" * 5000 + "13788888888", "[" * 5000 + "137****8888"),
+        ("", ""),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_masked_body(body: str, masked: str) -> None:
+    """Numbers are hidden under the contract's names, under any other, and in what is no JSON at all."""
+    assert mask_body(body) == masked
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"callid":"d9428888-122b-11e1-b85c-61cd3cbb3210"}',
+        '{"callid":"d9428888122b11e1b85c61cd3cbb3210","accept_time":"1470197211","start_calltime":1470197196}',
+        '{"fee":"1","result":"0","nationcode":"86"}',
+    ],
+)
+def test_a_masked_body_keeps_its_callid_and_times(body: str) -> None:
+    """They look like numbers, and are what a reader is after."""
+    assert mask_body(body) == body
+
+
+@pytest.mark.parametrize("name", ["callid", "accept_time"])
+def test_a_number_does_not_hide_under_another_name(name: str) -> None:
+    """What is the callee's number is hidden wherever it stands; and a time of eleven digits is none."""
+    assert "13788888888" not in mask_body(f'{{"{name}":"13788888888","mobile":"13788888888"}}')
+    assert "13788888888" not in mask_body('{"accept_time":"13788888888"}')
+    assert (
+        mask_body('{"accept_time":"1378888888","x":"13788888889"}') == '{"accept_time":"1378888888","x":"137****8889"}'
+    )
+
+
+@given(
+    st.text(max_size=40), st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.sampled_from(["mobile", "phone", "é"])
+)
+def test_a_body_keeps_no_number(text: str, number: str, name: str) -> None:
+    """However it is written as JSON, and whatever is around it."""
+    for body in (json.dumps({name: number, "x": text}), json.dumps([{name: int(number)}, text]), f"{text} {number}"):
+        assert number not in mask_body(body)
+
+
+@pytest.mark.parametrize(
+    ("reference", "masked"),
+    [
+        ("order-20260131-1234567", "order-20260131-1234567"),
+        ("d9428888-122b-11e1-b85c-61cd3cbb3210", "d9428888-122b-11e1-b85c-61cd3cbb3210"),
+        ("13788888888", "137****8888"),
+        ("to-13788888888-2", "to-137****8888-2"),
+        ("+8613788888888", "+86*******8888"),
+        ("+14155550123", "+14*****0123"),
+        ("1378888888812", "1378888888812"),
+    ],
+)
+def test_a_masked_name(reference: str, masked: str) -> None:
+    """Of the name of something only what looks like a phone number is hidden."""
+    assert mask_mobiles(reference) == masked
+
+
+def test_masked_metadata() -> None:
+    """Numbers in texts, as numbers and as names, at any depth; the rest stays as it is."""
+    document = {"a": 13788888888, "b": [True, None, 1.5, {"13788888888": "call 13788888888"}], "c": "x"}
+    masked = {"a": "137****8888", "b": [True, None, 1.5, {"137****8888": "call 137****8888"}], "c": "x"}
+    assert mask_values(document) == masked
+    assert mask_values(None) is None

@@ -8,7 +8,7 @@ from builders import NOON, UUID1, callbacks, folded, key_press, received, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.api.views import CallbackView, CallView
+from answerback.views import CallbackView, CallView
 from answerback.ledger import Entry
 from answerback.model import Call, Event
 from answerback.rendering import TYPES, CallbackFields, CallFields, write_message

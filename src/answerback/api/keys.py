@@ -1,52 +1,95 @@
-"""The admin key: made at the first start, kept in a file that only its owner reads."""
+"""/v1/me, /v1/keys and /v1/deeds: who may do what, and who did what."""
 
-import hmac
-import os
-import secrets
-from pathlib import Path
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from answerback.errors import ConfigError
+from answerback.access import draft_key, unfit_key_name
+from answerback.api.parts import (
+    ADMIN,
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    PROBLEMS,
+    UNFIT,
+    Asking,
+    Cursor,
+    Limit,
+)
+from answerback.ledger.requests import CreateKey, RevokeKey
+from answerback.model import Role
+from answerback.ports import Shelf, Writer
+from answerback.views import DeedView, KeyView, Listing, MeView, NewKeyView
 
-FILE_NAME = "admin-key"
-_PREFIX = "ab_"
-_OWNER_ONLY = 0o600
 
+class NewKey(BaseModel):
+    """A key that is to be."""
 
-class AdminKey:
-    """The key that may see and do everything. `made` tells that it is new and was never shown."""
+    model_config = ConfigDict(extra="forbid")
 
-    def __init__(self, key: str, *, made: bool) -> None:
-        self.key = key
-        self.made = made
+    name: str = Field(
+        description="up to 64 small letters, digits, - and _, not digits alone",
+        examples=["night-shift"],
+        json_schema_extra={"pattern": "^[a-z0-9][a-z0-9_-]{0,63}$", "not": {"pattern": "^([0-9]+|admin)$"}},
+    )
+    role: Role = Field(description="viewer: look; operator: also change and tell again; admin: also keys")
+    full_numbers: bool = Field(default=False, strict=True, description="whether it may see phone numbers in full")
 
-    def opens(self, offered: str) -> bool:
-        """Whether `offered` is this key; takes the same time for every wrong one."""
-        return hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), self.key.encode())
-
+    @field_validator("name")
     @classmethod
-    def at(cls, data_dir: Path) -> "AdminKey":
-        """Read the key of `data_dir`, or make it. Raises ConfigError where the file is empty or cannot be used."""
-        path = data_dir / FILE_NAME
-        try:
-            if not path.exists():
-                return cls(_write_new(path), made=True)
-            key = path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeError) as error:
-            raise ConfigError(f"{path}: the admin key cannot be read or made: {error}") from error
-        if not key:
-            raise ConfigError(f"{path}: is empty; remove it and start again for a new key")
-        return cls(key, made=False)
+    def _check_name(cls, name: str) -> str:
+        if problem := unfit_key_name(name):
+            raise ValueError(problem)
+        return name
 
 
-def _write_new(path: Path) -> str:
-    """Write a new key so that a kill half-way leaves either no file or a whole one."""
-    key = _PREFIX + secrets.token_urlsafe(32)
-    draft = path.with_name(f"{FILE_NAME}.new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-    with os.fdopen(handle, "w") as file:
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    return key
+def routes(ledger: Shelf, writer: Writer) -> APIRouter:
+    """The routes /v1/me, /v1/deeds, and those below /v1/keys."""
+    router = APIRouter(tags=["access"])
+    _add_looking(router, ledger)
+    _add_changing(router, writer)
+    return router
+
+
+def _add_looking(router: APIRouter, ledger: Shelf) -> None:
+    @router.get("/v1/me", summary="Whose key this is, and what it may do", responses=PROBLEMS)
+    async def get_me(reader: Asking) -> MeView:
+        return MeView.of(reader.key)
+
+    @router.get(
+        "/v1/keys", summary="All keys but the admin key, by name", responses=PROBLEMS | FORBIDDEN, dependencies=[ADMIN]
+    )
+    def list_keys() -> Listing[KeyView]:
+        return Listing(items=list(map(KeyView.of, ledger.keys())))
+
+    @router.get(
+        "/v1/deeds",
+        summary="What people did that is to be accounted for, newest first",
+        responses=PROBLEMS | FORBIDDEN,
+        dependencies=[ADMIN],
+    )
+    def list_deeds(cursor: Cursor = None, limit: Limit = 50) -> Listing[DeedView]:
+        page = ledger.deeds(cursor, limit)
+        return Listing(items=[DeedView.of(deed) for deed in page.items], next_cursor=page.next_cursor)
+
+
+def _add_changing(router: APIRouter, writer: Writer) -> None:
+    @router.post(
+        "/v1/keys",
+        status_code=201,
+        summary="Make a key; the answer is the only one that shows it",
+        responses=PROBLEMS | FORBIDDEN | CONFLICT | UNFIT,
+        dependencies=[ADMIN],
+    )
+    async def create_key(body: NewKey, reader: Asking) -> NewKeyView:
+        key, draft = draft_key(body.name, body.role, full_numbers=body.full_numbers)
+        return NewKeyView.with_key(await writer.ask(CreateKey(draft, reader.key.name)), key)
+
+    @router.delete(
+        "/v1/keys/{name}",
+        status_code=204,
+        summary="Revoke a key, by name or id: it opens nothing any more",
+        responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
+        dependencies=[ADMIN],
+    )
+    async def revoke_key(name: str, reader: Asking) -> None:
+        await writer.ask(RevokeKey(name, reader.key.name))

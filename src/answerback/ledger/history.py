@@ -95,8 +95,9 @@ def owed_by_endpoint(connection: Connection) -> dict[int, Owed]:
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that `answerback tail` shows: a callback that came in, or an attempt that was made."""
+    """Something that people watch: a callback that came in, or an attempt that was made; `id` is that one's own."""
 
+    id: int
     at: datetime
     channel: str
     callid: str
@@ -143,6 +144,7 @@ def happened_since(
     ).all()
     news = [
         Happened(
+            id=row.id,
             at=from_us(row.received_us),
             channel=row.channel,
             callid=row.callid,
@@ -154,6 +156,7 @@ def happened_since(
     ]
     news += [
         Happened(
+            id=row.id,
             at=from_us(row.began_us + row.duration_us),
             channel=row.channel,
             callid=row.callid,

@@ -13,7 +13,7 @@ import structlog
 
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.frames import LENGTH_BYTES, encode_opening, frame, read_reply
-from answerback.ledger.requests import Noted, Probe, Record, Request, decode_answer, encode_request
+from answerback.ledger.requests import Noted, Probe, Record, Request, Requeued, decode_answer, encode_request
 from answerback.ledger.store import Opening
 from answerback.ledger.values import Job, Verdict
 from answerback.model import Arrival
@@ -78,7 +78,7 @@ class WriterProcess:
 
         LedgerUnavailable, raised or in the future: nothing was done, or it is not known; else the request's own errors.
         """
-        return self._ask(request, lambda payload: decode_answer(type(request), payload))
+        return self._ask(request, lambda payload: self._handing_on(decode_answer(type(request), payload)))
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable with the reason."""
@@ -90,10 +90,14 @@ class WriterProcess:
         return self._link.ask(encode_request(request), decode)
 
     def _verdicts(self, payload: bytes) -> list[Verdict]:
-        noted: Noted = decode_answer(Record, payload)
-        if noted.jobs or noted.behind:
-            self.on_owed(noted.jobs, noted.behind)
+        noted: Noted = self._handing_on(decode_answer(Record, payload))
         return noted.verdicts()
+
+    def _handing_on(self, answer: T) -> T:
+        """`answer`, after what it says may go out is handed on."""
+        if isinstance(answer, Noted | Requeued) and (answer.jobs or answer.behind):
+            self.on_owed(answer.jobs, answer.behind)
+        return answer
 
     async def stop(self, timeout_s: float) -> None:
         """Let the process finish what it was given, and wait for its end."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, literal, or_, select, union_all
 from sqlalchemy.engine import Connection
 
 from answerback.errors import AmbiguousCall, InvalidCursor, NotFound
@@ -39,6 +39,8 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     mobile: str | None = None
     outcome: Outcome | None = None
     kind: Kind | None = None
+    failure_code: int | None = None
+    reference: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -48,31 +50,40 @@ def find_call(connection: Connection, callid: str, channel: str | None) -> tuple
 
     Raises NotFound, and AmbiguousCall where several channels hold the callid and none is named.
     """
-    wanted = calls.c.call_key == call_key(callid)
     if channel is None:
         holders = channels_holding(connection, callid)
         if len(holders) > 1:
             raise AmbiguousCall(callid, holders)
         channel = holders[0] if holders else ""
-    row = connection.execute(select(*_call_columns).where(wanted, calls.c.channel == channel)).one_or_none()
+    row = connection.execute(_one_call, {"channel": channel, "call_key": call_key(callid)}).one_or_none()
     if row is None:
         raise NotFound(f"no call {callid}" + (f" in channel {channel}" if channel else ""))
     return row[0], call_of(tuple(row))
 
 
-def channels_holding(connection: Connection, callid: str) -> Sequence[str]:
-    """Which channels have a call of this callid.
+_one_call = select(*_call_columns).where(
+    calls.c.call_key == bindparam("call_key"), calls.c.channel == bindparam("channel")
+)
 
-    Walks the channels by index, one probe each: callids alone have no index of their own.
-    """
+
+def channels_holding(connection: Connection, callid: str) -> list[str]:
+    """Which channels have a call of this callid."""
+    return [name for (name,) in connection.execute(_holders, {"call_key": call_key(callid)})]
+
+
+def _channels_holding() -> Select[str]:
+    """Walk the channels by index, one probe each: callids alone have no index of their own."""
     first = select(func.min(calls.c.channel).label("name")).cte("channels", recursive=True)
     names = first.union_all(
         select(select(func.min(calls.c.channel)).where(calls.c.channel > first.c.name).scalar_subquery()).where(
             first.c.name.is_not(None)
         )
     )
-    held = select(literal(1)).where(calls.c.channel == names.c.name, calls.c.call_key == call_key(callid)).exists()
-    return connection.execute(select(names.c.name).where(held).order_by(names.c.name)).scalars().all()
+    held = select(literal(1)).where(calls.c.channel == names.c.name, calls.c.call_key == bindparam("call_key")).exists()
+    return select(names.c.name).where(held).order_by(names.c.name)
+
+
+_holders = _channels_holding()
 
 
 def find_calls(connection: Connection, wanted: CallFilter, cursor: str | None, limit: int) -> Page[Call]:
@@ -86,13 +97,15 @@ def find_call_rows(
 ) -> Page[tuple[int, Call]]:
     """A page of calls with the ids of their rows, newest first.
 
-    A number is probed block by block. A channel, kind or outcome is read class by class, each from its end of the
+    A reference and a failure code have an index. A number is probed block by block. A channel, kind or outcome is read class by class, each from its end of the
     index, so that a rare one costs no more than a common one. Everything else walks the index of times.
     """
     after = None if cursor is None else _read_cursor(cursor)
     query = select(*_call_columns).where(*_conditions(wanted))
-    if wanted.mobile is not None:
+    if wanted.reference is None and wanted.mobile is not None:
         query = _by_mobile(query, wanted.mobile)
+    elif (wanted.reference, wanted.failure_code) != (None, None):
+        pass  # both have an index of their own
     elif (wanted.channel, wanted.kind, wanted.outcome) != (None, None, None):
         classes = _classes(connection, wanted)
         if not classes:
@@ -100,6 +113,15 @@ def find_call_rows(
         if len(classes) <= _MOST_CLASSES:
             return _page(connection, _by_class(classes, wanted, after, limit), None, limit, _call)
     return _page(connection, query, after, limit, _call)
+
+
+def find_page_of_calls(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], cursor: str | None, limit: int
+) -> Page[Call]:
+    """A page of the calls that match `conditions`, newest first. Raises InvalidCursor."""
+    after = None if cursor is None else _read_cursor(cursor)
+    page = _page(connection, select(*_call_columns).where(*conditions), after, limit, _call)
+    return Page([call for _, call in page.items], page.next_cursor)
 
 
 def count_calls(connection: Connection, wanted: CallFilter) -> int:
@@ -115,11 +137,21 @@ def _call(row: Row[Any]) -> tuple[int, Call]:
 
 
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    """What a call has to match, but for the number; what is not to be looked up by index is hidden from the planner."""
     conditions = [
-        calls.c[name] == value for name in ("outcome", "kind") if (value := getattr(wanted, name)) is not None
+        calls.c[name].concat("") == value
+        for name in ("channel", "kind", "outcome")
+        if (value := getattr(wanted, name)) is not None
     ]
-    if wanted.channel is not None:  # hidden from the planner, which would take the unique index and sort the channel
-        conditions.append(calls.c.channel.concat("") == wanted.channel)
+    if wanted.reference is not None:
+        conditions.append(calls.c.reference == wanted.reference)
+        if wanted.mobile is not None:
+            conditions.append(calls.c.mobile.concat("") == wanted.mobile)
+    if wanted.failure_code is not None:
+        code = calls.c.failure_code
+        conditions.append(
+            (code if wanted.reference is None and wanted.mobile is None else code + 0) == wanted.failure_code
+        )
     return [*conditions, *_in_time(wanted)]
 
 
@@ -179,18 +211,28 @@ def _by_mobile(query: Select[Any], mobile: str) -> Select[Any]:
 def find_callbacks(connection: Connection, call_id: int) -> list[Entry]:
     """Every callback of a call, in order of arrival."""
     rows = connection.execute(select(callbacks).where(callbacks.c.call_id == call_id).order_by(callbacks.c.id))
-    return [
-        Entry(
-            id=row.id,
-            kind=Kind(row.kind),
-            identity=row.identity,
-            received_at=from_us(row.received_us),
-            repeats=row.repeats,
-            repeated_at=None if row.repeated_us is None else from_us(row.repeated_us),
-            raw=row.raw,
-        )
-        for row in rows
-    ]
+    return [_entry(row) for row in rows]
+
+
+def find_last_callbacks(connection: Connection, call_id: int, limit: int) -> tuple[list[Entry], int]:
+    """The last callbacks of a call, in order of arrival, and how many came before them."""
+    mine = callbacks.c.call_id == call_id
+    count = connection.execute(select(func.count()).select_from(callbacks).where(mine)).scalar_one()
+    last = select(callbacks.c.id).where(mine).order_by(callbacks.c.id.desc()).limit(limit)
+    rows = connection.execute(select(callbacks).where(callbacks.c.id.in_(last)).order_by(callbacks.c.id)).all()
+    return [_entry(row) for row in rows], count - len(rows)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        id=row.id,
+        kind=Kind(row.kind),
+        identity=row.identity,
+        received_at=from_us(row.received_us),
+        repeats=row.repeats,
+        repeated_at=None if row.repeated_us is None else from_us(row.repeated_us),
+        raw=row.raw,
+    )
 
 
 def find_quarantined(connection: Connection, channel: str | None, cursor: str | None, limit: int) -> Page[Quarantined]:

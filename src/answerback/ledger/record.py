@@ -6,6 +6,7 @@ repeat only raises a counter.
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, update
 from sqlalchemy.engine import Connection
@@ -14,6 +15,7 @@ from answerback.calls import fold
 from answerback.ledger import statements
 from answerback.ledger.outbox import Outbox, Owing
 from answerback.ledger.quarantine import Quarantine
+from answerback.ledger.rollups import QUARANTINED, REPEATED, REVISED, STORED, Coming, Rollups
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls
 from answerback.ledger.values import Receipt, Recorded, Taken, to_us
@@ -43,6 +45,9 @@ def record(
     receipts = [
         transaction.add(item) if isinstance(item, Received) else quarantine.take(connection, item) for item in batch
     ]
+    for item, receipt in zip(batch, receipts, strict=True):
+        if receipt.taken is Taken.QUARANTINED:
+            transaction.coming.count(QUARANTINED, to_us(item.received_at), item.channel)
     transaction.write()
     return Recorded(receipts, transaction.owing.jobs, sorted(transaction.owing.behind))
 
@@ -56,11 +61,13 @@ class _Batch:
         self._connection = connection
         self._ids: dict[Key, int] = {}
         self._calls: dict[Key, Call] = {}
+        self._loaded: dict[Key, tuple[Any, ...]] = {}
         self._known: dict[tuple[int, bytes], int] = {}
         self._changed: dict[Key, None] = {}
         self._callbacks: list[tuple[object, ...]] = []
         self._repeats: Counter[int] = Counter()
         self._repeated_us: dict[int, int] = {}
+        self.coming = Coming()
         if received:
             self._last_call_id, self._last_callback_id = statements.last_ids(connection, calls, callbacks)
             self._load(received)
@@ -90,6 +97,7 @@ class _Batch:
             seen.setdefault(call_id, set()).add(identity)
         for key, row in rows.items():
             self._calls[key] = call_of(row, frozenset(seen.get(self._ids[key], ())))
+        self._loaded = rows
 
     def add(self, item: Received) -> Receipt:
         """Fold one callback into its call."""
@@ -103,18 +111,21 @@ class _Batch:
             self._ids[key] = self._last_call_id
         self._calls[key] = after
         self._changed[key] = None
+        received_us = to_us(item.received_at)
+        self.coming.count(STORED, received_us, item.channel)
+        if before is not None and after.revisions > before.revisions:
+            self.coming.count(REVISED, received_us, item.channel)
         self._last_callback_id += 1
         id_, call_id = self._last_callback_id, self._ids[key]
         self._known[call_id, item.identity] = id_
-        self._callbacks.append(
-            (id_, call_id, item.identity, item.callback.kind.value, to_us(item.received_at), 0, item.raw)
-        )
+        self._callbacks.append((id_, call_id, item.identity, item.callback.kind.value, received_us, 0, item.raw))
         self.owing.tell(call_id, id_, item, before, after)
         return Receipt(Taken.STORED, id_)
 
     def _repeat(self, id_: int, item: Received) -> Receipt:
         self._repeats[id_] += 1
         self._repeated_us[id_] = to_us(item.received_at)
+        self.coming.count(REPEATED, self._repeated_us[id_], item.channel)
         return Receipt(Taken.REPEATED, id_)
 
     def write(self) -> None:
@@ -130,4 +141,9 @@ class _Batch:
                     for id_, times in self._repeats.items()
                 ],
             )
+        sums = Rollups()
+        for key, row in zip(self._changed, rows, strict=True):
+            sums.replace(self._loaded.get(key), row)
+        sums.write(self._connection)
+        self.coming.write(self._connection)
         self.owing.write()

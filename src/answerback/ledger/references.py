@@ -10,6 +10,7 @@ from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger import statements
 from answerback.ledger.outbox import Outbox, Owing, busy_pairs
 from answerback.ledger.query import channels_holding
+from answerback.ledger.rollups import Rollups
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import AWAITED, call_key, calls, deliveries
 from answerback.ledger.values import Job, to_us
@@ -81,6 +82,10 @@ def refer(
     )
     (row,) = statements.find(connection, calls, READ_COLUMNS, ("id",), [(call_id,)])
     after = call_of(row)
+    sums = Rollups()
+    sums.replace(rows[0] if rows else None, row)
+    sums.count_overdue(row, (after.overdue_at is not None) - (before.overdue_at is not None))
+    sums.write(connection)
     return Referred(call_id, after, created=not rows, jobs=_follow_up(connection, outbox, call_id, after, now))
 
 
@@ -131,14 +136,16 @@ def tell_overdue(connection: Connection, outbox: Outbox, now: datetime, limit: i
     columns = [calls.c[name] for name in READ_COLUMNS]
     late = select(*columns).where(_awaited, calls.c.due_us <= to_us(now)).order_by(calls.c.due_us).limit(limit)
     rows = [tuple(row) for row in connection.execute(late)]
-    owing = Owing(connection, outbox, [row[0] for row in rows])
+    owing, sums = Owing(connection, outbox, [row[0] for row in rows]), Rollups()
     for row in rows:
         call = msgspec.structs.replace(call_of(row), overdue_at=now)
+        sums.count_overdue(row, 1)
         for endpoint in outbox.of_channel(call.channel):
             wanted = endpoint.definition.wants(None, call.outcome)
             if wanted and endpoint.definition.format is Format.STANDARD:
                 owing.tell_of_call(endpoint, row[0], Event.OVERDUE, call, now)
     owing.write()
+    sums.write(connection)
     statements.change(connection, calls, "overdue_us = ?", (to_us(now),), [row[0] for row in rows])
     next_due_us = connection.execute(select(func.min(calls.c.due_us)).where(_awaited)).scalar()
     return Overdue(len(rows), owing.jobs, sorted(owing.behind), next_due_us)

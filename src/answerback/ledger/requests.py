@@ -10,14 +10,17 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.ledger import endpoints, outbox, references, replays, settlement
+from answerback.errors import CallbackRejected
+from answerback.ledger import endpoints, keys, outbox, references, replays, settlement
+from answerback.ledger.alerts import Alert, forget_alerts, keep_alerts
 from answerback.ledger.endpoints import Draft
+from answerback.ledger.keys import KeyDraft
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Overdue, Reference, Referred
 from answerback.ledger.replays import Chunk
 from answerback.ledger.store import Ledger
 from answerback.ledger.values import Job, Pause, Settled, Taken, Verdict, to_us
-from answerback.model import Arrival, Endpoint, Format, Kind, Received, Rejected
+from answerback.model import ApiKey, Arrival, Endpoint, Format, Kind, Received, Rejected
 from answerback.reading import understand
 
 T = TypeVar("T")
@@ -68,6 +71,41 @@ class Record(Request[Noted], frozen=True, array_like=True, tag=True):
         codes = bytes([_CODES[receipt.taken, kind] for receipt, kind in zip(recorded.receipts, kinds, strict=True)])
         refusals = [(item.result, item.reason) for item in items if isinstance(item, Rejected)]
         return Noted(codes, refusals, recorded.jobs, recorded.behind)
+
+
+class Requeued(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a refused body that was read once more: None and the `reason` where it is still refused."""
+
+    taken: Taken | None
+    reason: str | None
+    jobs: list[Job] = []
+    behind: list[int] = []
+
+
+class Requeue(Request[Requeued], frozen=True, array_like=True, tag=True):
+    """Read a refused body once more; if it is a callback now, take it out of the quarantine."""
+
+    answer: ClassVar[Any] = Requeued
+    quarantined_id: int
+
+    def run(self, ledger: Ledger) -> Requeued:
+        """Carry it out."""
+        try:
+            recorded = ledger.take_again(self.quarantined_id)
+        except CallbackRejected as rejection:
+            return Requeued(None, rejection.errmsg)
+        return Requeued(recorded.receipts[0].taken, None, recorded.jobs, recorded.behind)
+
+
+class DropQuarantined(Request[int], frozen=True, array_like=True, tag=True):
+    """Throw refused bodies away; how many there were."""
+
+    answer: ClassVar[Any] = int
+    ids: list[int]
+
+    def run(self, ledger: Ledger) -> int:
+        """Carry it out."""
+        return ledger.drop_quarantined(self.ids)
 
 
 class Probe(Request[None], frozen=True, array_like=True, tag=True):
@@ -297,8 +335,62 @@ class ReplayCalls(Request[Chunk], frozen=True, array_like=True, tag=True):
         )
 
 
+class CreateKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
+    """Add an API key, and note who did."""
+
+    answer: ClassVar[Any] = ApiKey
+    draft: KeyDraft
+    who: str
+
+    def run(self, ledger: Ledger) -> ApiKey:
+        """Carry it out."""
+        return ledger.write(lambda c, _: keys.add(c, self.draft, self.who, _now()))
+
+
+class RevokeKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
+    """Revoke an API key, by name or id, and note who did."""
+
+    answer: ClassVar[Any] = ApiKey
+    name: str
+    who: str
+
+    def run(self, ledger: Ledger) -> ApiKey:
+        """Carry it out."""
+        return ledger.write(lambda c, _: keys.revoke(c, self.name, self.who, _now()))
+
+
+class Note(Request[None], frozen=True, array_like=True, tag=True):
+    """Keep what somebody did that is to be accounted for."""
+
+    who: str
+    deed: str
+    about: str
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+        ledger.write(lambda c, _: keys.note(c, self.who, self.deed, self.about, _now()))
+
+
+class KeepAlerts(Request[None], frozen=True, array_like=True, tag=True):
+    """Keep alerts as they are now, and forget those of all but these rules."""
+
+    changed: list[Alert]
+    rules: list[str]
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+
+        def work(connection: Connection, _: outbox.Outbox) -> None:
+            keep_alerts(connection, self.changed)
+            forget_alerts(connection, self.rules)
+
+        ledger.write(work)
+
+
 AnyRequest = (
     Record
+    | Requeue
+    | DropQuarantined
     | Probe
     | Settle
     | Load
@@ -316,6 +408,10 @@ AnyRequest = (
     | CountDead
     | ReplayDead
     | ReplayCalls
+    | CreateKey
+    | RevokeKey
+    | Note
+    | KeepAlerts
 )
 
 encode_request = msgspec.msgpack.Encoder().encode

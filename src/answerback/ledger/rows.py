@@ -8,6 +8,7 @@ import msgspec
 from answerback.ledger.tables import CALLS_PER_BLOCK
 from answerback.ledger.values import from_us, to_us
 from answerback.model import Call, Kind, Outcome, Result
+from answerback.statistics import due_minutes, fee_difference, talk_s
 
 CALL_COLUMNS = (
     "id",
@@ -31,6 +32,7 @@ CALL_COLUMNS = (
     "first_seen_us",
     "updated_us",
     "block",
+    "fee_difference",
 )
 """What the fold decides; the others of READ_COLUMNS are the business's and are never written by it."""
 
@@ -43,20 +45,22 @@ _metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
 def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
     """The values of CALL_COLUMNS; `key` is the callid's call_key."""
+    outcome = call.outcome.value
+    started_at, answered_at, ended_at = _to_s(call.started_at), _to_s(call.answered_at), _to_s(call.ended_at)
     return (
         id_,
         call.channel,
         key,
         call.callid,
         call.kind.value if call.kind else "",
-        call.outcome.value,
+        outcome,
         call.nationcode,
         call.mobile,
         call.call_from,
         None if call.result is None else call.result.value,
-        _to_s(call.started_at),
-        _to_s(call.answered_at),
-        _to_s(call.ended_at),
+        started_at,
+        answered_at,
+        ended_at,
         call.fee_minutes,
         call.failure_code,
         call.failure_reason,
@@ -65,13 +69,14 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         to_us(call.first_seen_at),
         to_us(call.updated_at),
         id_ // CALLS_PER_BLOCK,
+        fee_difference(call.fee_minutes, due_minutes(outcome, talk_s(outcome, answered_at, ended_at))),
     )
 
 
 def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
     """The call in a row of READ_COLUMNS."""
     values = dict(zip(READ_COLUMNS, row, strict=True))
-    for name in ("id", "call_key", "block"):
+    for name in ("id", "call_key", "block", "fee_difference"):
         del values[name]
     for name in ("started_at", "answered_at", "ended_at"):
         values[name] = _from_s(values[name])

@@ -16,15 +16,18 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from answerback.errors import LedgerUnavailable, LedgerVersion
-from answerback.ledger import endpoints, history, migrations, query, statements
+from answerback.ledger import endpoints, history, keys, migrations, query, statements, stats
+from answerback.ledger.keys import Deed
 from answerback.ledger.outbox import Outbox
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
+from answerback.ledger.rollups import count_everything
 from answerback.ledger.sqlite import refuse_unsafe_place, sqlite_engine, sync_directory, verify_durable
 from answerback.ledger.tables import probes, quarantine
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Recorded, to_us
-from answerback.model import Arrival, Attempt, Call, Delivery, Endpoint, Received, Rejected
+from answerback.model import ApiKey, Arrival, Attempt, Call, Delivery, Endpoint, Received, Rejected
 from answerback.reading import read
+from answerback.statistics import Statistics
 
 T = TypeVar("T")
 
@@ -72,9 +75,16 @@ class Ledger:
         """
         return self.take(batch).receipts
 
-    def take(self, batch: Sequence[Received | Rejected], full: Collection[int] = ()) -> Recorded:
-        """Do what `record` does, and tell also what may go out because of it; to endpoints in `full`, only that it may."""
-        return self.write(lambda connection, outbox: record(connection, batch, self._bounds, outbox, full))
+    def take(self, batch: Sequence[Received | Rejected], full: Collection[int] = (), *, tell: bool = True) -> Recorded:
+        """Do what `record` does, and tell also what may go out because of it; to endpoints in `full`, only that it may.
+
+        Without `tell` nobody is owed a word of it.
+        """
+
+        def work(connection: Connection, outbox: Outbox) -> Recorded:
+            return record(connection, batch, self._bounds, outbox if tell else Outbox(), full)
+
+        return self.write(work)
 
     def write(self, work: Callable[[Connection, Outbox], T]) -> T:
         """Do `work` in one transaction, committed when it returns. Raises LedgerUnavailable: nothing was done."""
@@ -100,6 +110,14 @@ class Ledger:
         """What is known of a call. Raises NotFound, AmbiguousCall."""
         with self._reading() as connection:
             return query.find_call(connection, callid, channel)[1]
+
+    def statistics(self, span: stats.Span) -> Statistics:
+        """What the calls of a span come to."""
+        return self.read(lambda connection: stats.find_statistics(connection, span))
+
+    def differing(self, span: stats.Span, cursor: str | None = None, limit: int = 50) -> Page[Call]:
+        """A page of the calls whose fee is not what is due, newest first. Raises InvalidCursor."""
+        return self.read(lambda connection: stats.find_differing(connection, span, cursor, limit))
 
     def callbacks(self, callid: str, channel: str | None = None) -> list[Entry]:
         """The callbacks of a call as received, in order. Raises NotFound, AmbiguousCall."""
@@ -146,14 +164,18 @@ class Ledger:
 
         It keeps the time it came in. Raises NotFound; CallbackRejected where it still cannot be understood.
         """
+        return self.take_again(id_).receipts[0]
+
+    def take_again(self, id_: int) -> Recorded:
+        """Do what `requeue` does, and tell also what may go out because of it."""
         with self._transaction() as connection:
             self._outbox.refresh(connection)
             kept = query.find_quarantined_body(connection, id_)
             received = read(Arrival(kept.channel, kept.raw, kept.received_at))
-            (receipt,) = record(connection, [received], self._bounds, self._outbox).receipts
+            recorded = record(connection, [received], self._bounds, self._outbox)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             self._bounds.count_again()
-            return receipt
+            return recorded
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint, by name."""
@@ -174,6 +196,22 @@ class Ledger:
     def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
         """One delivery and its attempts, in order. Raises NotFound."""
         return self.read(lambda connection: history.find_delivery(connection, id_))
+
+    def keys(self) -> list[ApiKey]:
+        """Every API key that was not revoked, by name."""
+        return self.read(keys.find_keys)
+
+    def key_of(self, digest: bytes) -> ApiKey | None:
+        """The living API key with this SHA-256, if there is one."""
+        return self.read(lambda connection: keys.find_key(connection, digest))
+
+    def key_by_id(self, id_: int) -> ApiKey | None:
+        """The living API key of that id, if there is one."""
+        return self.read(lambda connection: keys.find_key_by_id(connection, id_))
+
+    def deeds(self, cursor: str | None = None, limit: int = 50) -> Page[Deed]:
+        """A page of what people did, newest first. Raises InvalidCursor."""
+        return self.read(lambda connection: keys.find_deeds(connection, cursor, limit))
 
     def close(self) -> None:
         """Let go of the files."""
@@ -270,5 +308,7 @@ def _agree_on_schema(engine: Engine, path: Path, *, migrate: bool) -> None:
     with engine.execution_options(writes=True).begin() as connection:
         if version is not None:
             migrations.upgrade(connection)
+            if version in migrations.UNCOUNTED:
+                count_everything(connection)
         elif migrations.version(connection) is None:  # another process may have been first
             migrations.create(connection)

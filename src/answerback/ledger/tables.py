@@ -3,6 +3,8 @@
 `*_us` are microseconds since 1970, UTC, of our own clock; `*_at` of a call are the vendor's Unix seconds.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
@@ -31,6 +34,11 @@ Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite's own row id is spel
 
 AWAITED = "due_us IS NOT NULL AND overdue_us IS NULL AND outcome = 'pending'"
 """The calls that become overdue if nothing more is heard of them."""
+
+DIFFERING = "fee_difference IS NOT NULL"
+CODED = "failure_code IS NOT NULL"
+REFERRED = "reference IS NOT NULL"
+LATE = "overdue_us IS NOT NULL"
 
 DUE = "state = 'pending'"
 """The deliveries that may go out: at most one for each call and endpoint."""
@@ -69,11 +77,23 @@ calls = Table(
     Column("due_us", BigInteger, comment="when the business expects to know"),
     Column("overdue_us", BigInteger, comment="when it was told that it is overdue"),
     Column("referred_us", BigInteger, comment="when the business last said what it knows of the call"),
+    Column("fee_difference", Integer, comment="billed minutes over the due ones; null: as due, or not known"),
     UniqueConstraint("channel", "call_key"),
     Index(None, "first_seen_us", "id"),
     Index("ix_calls_class", "channel", "kind", "outcome", "first_seen_us", "id"),
     Index(None, "block", "mobile"),
     Index("ix_calls_due", "due_us", sqlite_where=text(AWAITED), postgresql_where=text(AWAITED)),
+    Index("ix_calls_fee", "first_seen_us", "id", sqlite_where=text(DIFFERING), postgresql_where=text(DIFFERING)),
+    Index(
+        "ix_calls_failure",
+        "failure_code",
+        "first_seen_us",
+        "id",
+        sqlite_where=text(CODED),
+        postgresql_where=text(CODED),
+    ),
+    Index("ix_calls_reference", "reference", sqlite_where=text(REFERRED), postgresql_where=text(REFERRED)),
+    Index("ix_calls_overdue", "overdue_us", sqlite_where=text(LATE), postgresql_where=text(LATE)),
 )
 
 callbacks = Table(
@@ -184,6 +204,106 @@ quarantine = Table(
     Column("raw", LargeBinary, nullable=False),
     UniqueConstraint("digest"),
     Index(None, "received_us", "id"),
+)
+
+_rollup_key = ("hours", "start_hour", "channel", "kind", "outcome")
+
+
+def _rollup_columns() -> list[Column[Any]]:
+    return [
+        Column("hours", SmallInteger, nullable=False, comment="how long: an hour, or a day of UTC"),
+        Column("start_hour", Integer, nullable=False, comment="since when: hours since 1970, UTC"),
+        Column("channel", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("outcome", Text, nullable=False),
+    ]
+
+
+rollups = Table(
+    "rollups",
+    metadata,
+    *_rollup_columns(),
+    Column("calls", Integer, nullable=False),
+    Column("fee_minutes", BigInteger, nullable=False),
+    Column("due_minutes", BigInteger, nullable=False, comment="of those calls whose fee can be checked"),
+    Column("differing", Integer, nullable=False, comment="calls whose fee is not what is due"),
+    Column("excess_minutes", BigInteger, nullable=False, comment="sum of their differences"),
+    Column("overdue", Integer, nullable=False, comment="calls that were told to be overdue"),
+    Column("ring_calls", Integer, nullable=False, comment="calls whose ring time is known"),
+    Column("ring_s", BigInteger, nullable=False),
+    Column("talk_calls", Integer, nullable=False, comment="calls whose talk time is known"),
+    Column("talk_s", BigInteger, nullable=False),
+    PrimaryKeyConstraint(*_rollup_key),
+    comment="what the calls first seen in a span come to; written with the callbacks that change them",
+    sqlite_with_rowid=False,
+)
+
+rollup_details = Table(
+    "rollup_details",
+    metadata,
+    *_rollup_columns(),
+    Column(
+        "counts",
+        Text,
+        nullable=False,
+        comment="JSON object: code:8, carrier:China Mobile, region:CN-GD, ring:15, talk:10 -> calls",
+    ),
+    PrimaryKeyConstraint(*_rollup_key),
+    comment="the same calls by what has many values",  # with a row id: two rows fit a page, where they would overflow
+)
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("hour", Integer, nullable=False, comment="in which they came: hours since 1970, UTC"),
+    Column("channel", Text, nullable=False),
+    Column("callbacks", Integer, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("revisions", Integer, nullable=False),
+    Column("quarantined", Integer, nullable=False),
+    PrimaryKeyConstraint("hour", "channel"),
+    sqlite_with_rowid=False,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the key"),
+    Column("role", Text, nullable=False),
+    Column("full_numbers", SmallInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger),
+    UniqueConstraint("digest"),
+    Index(
+        "uq_api_keys_name",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_us IS NULL"),
+        postgresql_where=text("revoked_us IS NULL"),
+    ),
+)
+
+deeds = Table(
+    "deeds",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False, comment="the key's name"),
+    Column("deed", Text, nullable=False, comment="numbers_revealed, exported, key_created, key_revoked, ..."),
+    Column("about", Text, nullable=False),
+    comment="what people did that is to be accounted for",
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("firing", SmallInteger, nullable=False),
+    Column("since_us", BigInteger, nullable=False, comment="when it last began or ended"),
+    Column("value", Text, nullable=False, comment="JSON: what was measured last"),
+    Column("told_us", BigInteger, comment="when people were last told"),
 )
 
 probes = Table(

@@ -13,7 +13,7 @@ import structlog
 from answerback.errors import AnswerbackError, ConfigError, Conflict, NotFound, UnfitEndpoint
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, RemoveEndpoint
-from answerback.model import Definition, Endpoint
+from answerback.model import NOT_IN_CONFIG, OFF_BY_HAND, OFF_IN_CONFIG, Definition, Endpoint
 from answerback.relay.book import Book
 from answerback.relay.courier import Courier, Outcome, addresses_of, trust
 from answerback.relay.dispatcher import Dispatcher
@@ -21,9 +21,6 @@ from answerback.relay.sample import sample_body
 from answerback.relay.signing import new_secret, unfit_secret
 
 BOTH_SIGN_FOR = timedelta(hours=24)
-OFF_IN_CONFIG = "off in the config file"
-NOT_IN_CONFIG = "not in the config file any more"
-
 _PORTS = {"http": 80, "https": 443}
 
 log = structlog.get_logger("answerback.relay")
@@ -124,7 +121,7 @@ class Registry:
     async def switch(self, name: str, *, on: bool, reason: str | None = None) -> Endpoint:
         """Switch an endpoint on or off; what it is owed waits while it is off. Raises NotFound."""
         endpoint = self.find(name)
-        return await self._change(endpoint, enabled=on, disabled_reason=None if on else reason or "by hand")
+        return await self._change(endpoint, enabled=on, disabled_reason=None if on else reason or OFF_BY_HAND)
 
     async def rotate_secret(self, name: str, secret: str | None = None) -> Endpoint:
         """Give an endpoint a new secret; the old one signs as well for 24 hours. Raises NotFound, UnfitEndpoint, Conflict."""

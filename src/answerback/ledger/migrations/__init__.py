@@ -10,10 +10,13 @@ from sqlalchemy.engine import Connection
 
 from answerback.ledger.tables import metadata
 
-OLDER = frozenset({"0001"})
+OLDER = frozenset({"0001", "0002"})
 """Every revision before HEAD; a test compares both with the files."""
 
-HEAD = "0002"
+HEAD = "0003"
+
+UNCOUNTED = frozenset({"0001", "0002"})
+"""The revisions that kept no statistics."""
 
 
 def version(connection: Connection) -> str | None:

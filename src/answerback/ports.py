@@ -1,14 +1,22 @@
-"""What the API needs of the others."""
+"""What the API and the console need of the others."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from sqlalchemy.engine import Connection
 
 from answerback.ledger import Entry, Page, Quarantined
 from answerback.ledger.history import DeliveryFilter, Owed
+from answerback.ledger.keys import Deed
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference, Referred
-from answerback.model import Attempt, Call, Definition, Delivery, Endpoint
+from answerback.ledger.requests import Request
+from answerback.ledger.stats import Span
+from answerback.model import AlertState, ApiKey, Attempt, Call, Definition, Delivery, Endpoint
+from answerback.statistics import Statistics
+
+T = TypeVar("T")
 
 
 class Health(Protocol):
@@ -67,6 +75,9 @@ class Meter(Protocol):
 class Shelf(Protocol):
     """The reading side of the ledger."""
 
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Do `work`, which only reads. Raises LedgerUnavailable."""
+
     def call(self, callid: str, channel: str | None = None) -> Call:
         """One call. Raises NotFound, AmbiguousCall."""
 
@@ -76,11 +87,20 @@ class Shelf(Protocol):
     def calls(self, wanted: CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of calls, newest first."""
 
+    def statistics(self, span: Span) -> Statistics:
+        """What the calls of a span come to."""
+
+    def differing(self, span: Span, cursor: str | None = None, limit: int = 50) -> Page[Call]:
+        """A page of the calls whose fee is not what is due, newest first. Raises InvalidCursor."""
+
     def quarantined(self, channel: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[Quarantined]:
         """A page of refused bodies, newest first."""
 
     def quarantined_body(self, id_: int) -> Quarantined:
         """One refused body. Raises NotFound."""
+
+    def quarantined_ids(self) -> list[int]:
+        """Every refused body's id, oldest first."""
 
     def quarantine_size(self) -> tuple[int, int]:
         """How many bodies, how many bytes."""
@@ -99,6 +119,19 @@ class Shelf(Protocol):
 
     def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
         """One delivery and its attempts. Raises NotFound."""
+
+    def keys(self) -> list[ApiKey]:
+        """Every API key that was not revoked, by name."""
+
+    def deeds(self, cursor: str | None = None, limit: int = 50) -> Page[Deed]:
+        """A page of what people did, newest first."""
+
+
+class Writer(Protocol):
+    """The writing side of the ledger."""
+
+    def ask(self, request: Request[T]) -> Awaitable[T]:
+        """Have a request carried out. Raises LedgerUnavailable, and the request's own errors."""
 
 
 class Told(Protocol):
@@ -241,3 +274,10 @@ class Relay(Protocol):
 
     async def refer(self, callid: str, channel: str | None, said: Reference) -> Referred:
         """Keep what the business says of a call. Raises AmbiguousCall, NotFound."""
+
+
+class Alerts(Protocol):
+    """What people are alerted of."""
+
+    def states(self) -> list[AlertState]:
+        """Every rule as it stands, by name. It may read the ledger: not for the event loop. Raises LedgerUnavailable."""

@@ -10,11 +10,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from answerback.api.ports import Replayed, Tried
 from answerback.ledger import Entry, Quarantined
 from answerback.ledger.history import Owed
-from answerback.model import Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, State
-from answerback.numbers import mask, mask_numbers_in, mask_text
+from answerback.ledger.keys import Deed
+from answerback.ledger.requests import Requeued
+from answerback.model import ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
+from answerback.numbers import mask, mask_body, mask_mobiles, mask_text, mask_values
+from answerback.ports import Replayed, Tried
 from answerback.rendering import TYPES
 
 T = TypeVar("T")
@@ -59,9 +61,20 @@ class CallView(_View):
     @classmethod
     def of(cls, call: Call, *, full_numbers: bool) -> "CallView":
         """The view of `call`."""
-        hide = str if full_numbers else mask
         values = {name: getattr(call, name) for name in cls.model_fields}
-        return cls(**values | {"mobile": hide(call.mobile), "call_from": hide(call.call_from)})
+        return cls(**values if full_numbers else values | _without_numbers(call))
+
+
+def _without_numbers(call: Call) -> dict[str, Any]:
+    """The fields of `call` that hold numbers, or may: callees press them, and businesses write them down."""
+    return {
+        "mobile": mask(call.mobile),
+        "call_from": mask(call.call_from),
+        "failure_reason": None if call.failure_reason is None else mask_text(call.failure_reason),
+        "keys": [mask_text(key) for key in call.keys],
+        "reference": None if call.reference is None else mask_mobiles(call.reference),
+        "metadata": mask_values(call.metadata),
+    }
 
 
 class CallbackView(_View):
@@ -69,7 +82,10 @@ class CallbackView(_View):
 
     id: int
     kind: Kind
-    identity: str = Field(description="hex; the same for a repeat, and only for a repeat")
+    identity: str | None = Field(
+        description="hex; the same for a repeat, and only for a repeat; null where numbers are masked, for it is a hash "
+        "with the number in it, and of a number with four digits hidden there are ten thousand"
+    )
     received_at: datetime
     repeats: int = Field(description="how often the same callback came again")
     repeated_at: datetime | None
@@ -82,7 +98,7 @@ class CallbackView(_View):
         return cls(
             id=entry.id,
             kind=entry.kind,
-            identity=entry.identity.hex(),
+            identity=entry.identity.hex() if full_numbers else None,
             received_at=entry.received_at,
             repeats=entry.repeats,
             repeated_at=entry.repeated_at,
@@ -103,9 +119,9 @@ class QuarantinedView(_View):
     repeated_at: datetime | None
 
     @classmethod
-    def of(cls, body: Quarantined) -> "QuarantinedView":
+    def of(cls, body: Quarantined, *, full_numbers: bool = False) -> "QuarantinedView":
         """The view of `body`."""
-        return cls(**{name: getattr(body, name) for name in cls.model_fields})
+        return cls(**_refusal(body, full_numbers=full_numbers))
 
 
 class QuarantinedBodyView(QuarantinedView):
@@ -117,7 +133,27 @@ class QuarantinedBodyView(QuarantinedView):
     @classmethod
     def with_body(cls, body: Quarantined, *, full_numbers: bool) -> "QuarantinedBodyView":
         """The view of `body` and its bytes."""
-        return cls(**QuarantinedView.of(body).model_dump(), **_raw(body.raw, full_numbers=full_numbers))
+        return cls(**_refusal(body, full_numbers=full_numbers), **_raw(body.raw, full_numbers=full_numbers))
+
+
+def _refusal(body: Quarantined, *, full_numbers: bool) -> dict[str, Any]:
+    own = {name: getattr(body, name) for name in QuarantinedView.model_fields}
+    return own | {"reason": body.reason if full_numbers else mask_text(body.reason)}
+
+
+class RetriedView(_View):
+    """What became of a refused body that was read once more."""
+
+    id: int
+    taken: str | None = Field(description="stored or repeated; null: it is still refused")
+    reason: str | None = Field(description="why it is still refused")
+
+    @classmethod
+    def of(cls, id_: int, requeued: Requeued, *, full_numbers: bool = False) -> "RetriedView":
+        """The view of a retry."""
+        taken = None if requeued.taken is None else requeued.taken.name.lower()
+        hide = str if full_numbers else mask_text
+        return cls(id=id_, taken=taken, reason=None if requeued.reason is None else hide(requeued.reason))
 
 
 class EndpointView(_View):
@@ -176,7 +212,11 @@ class DeliveryView(_View):
     """One callback, or one word about a call, owed to one endpoint."""
 
     id: int
-    message_id: str = Field(description="the webhook-id, the same in every attempt", examples=["dlv_17_9f86d081884c"])
+    message_id: str = Field(
+        description="the webhook-id, the same in every attempt; without its end, a piece of the callback's identity, "
+        "where numbers are masked",
+        examples=["dlv_17_9f86d081884c"],
+    )
     endpoint: str
     channel: str
     callid: str
@@ -190,9 +230,11 @@ class DeliveryView(_View):
     settled_at: datetime | None
 
     @classmethod
-    def of(cls, delivery: Delivery) -> "DeliveryView":
+    def of(cls, delivery: Delivery, *, full_numbers: bool = False) -> "DeliveryView":
         """The view of `delivery`."""
         own = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "type"}
+        if not full_numbers:
+            own["message_id"] = delivery.message_id.rpartition("_")[0]
         return cls(**own, type=TYPES[delivery.event])
 
 
@@ -205,6 +247,16 @@ class AttemptView(_View):
     answer: str = Field(description="its first 2 KiB as text")
     error: str | None = Field(description="null: delivered")
 
+    @classmethod
+    def of(cls, attempt: Attempt, *, full_numbers: bool = False) -> "AttemptView":
+        """The view of `attempt`: an endpoint may answer with somebody's number."""
+        return cls(
+            began_at=attempt.began_at,
+            duration_ms=attempt.duration_s * 1000,
+            status=attempt.status,
+            **_answered(attempt.answer, attempt.error, full_numbers=full_numbers),
+        )
+
 
 class DeliveryWithAttemptsView(DeliveryView):
     """The same with all that was tried."""
@@ -212,19 +264,12 @@ class DeliveryWithAttemptsView(DeliveryView):
     tried: list[AttemptView]
 
     @classmethod
-    def with_attempts(cls, delivery: Delivery, attempts: list[Attempt]) -> "DeliveryWithAttemptsView":
+    def with_attempts(
+        cls, delivery: Delivery, attempts: list[Attempt], *, full_numbers: bool = False
+    ) -> "DeliveryWithAttemptsView":
         """The view of a delivery and its attempts."""
-        tried = [
-            AttemptView(
-                began_at=one.began_at,
-                duration_ms=one.duration_s * 1000,
-                status=one.status,
-                answer=one.answer.decode("utf-8", "replace"),
-                error=one.error,
-            )
-            for one in attempts
-        ]
-        return cls(**DeliveryView.of(delivery).model_dump(), tried=tried)
+        tried = [AttemptView.of(one, full_numbers=full_numbers) for one in attempts]
+        return cls(**DeliveryView.of(delivery, full_numbers=full_numbers).model_dump(), tried=tried)
 
 
 class TestView(_View):
@@ -237,15 +282,19 @@ class TestView(_View):
     duration_ms: float
 
     @classmethod
-    def of(cls, outcome: Tried) -> "TestView":
+    def of(cls, outcome: Tried, *, full_numbers: bool = False) -> "TestView":
         """The view of an attempt."""
         return cls(
             delivered=outcome.error is None,
             status=outcome.status,
-            answer=outcome.answer.decode("utf-8", "replace"),
-            error=outcome.error,
             duration_ms=outcome.duration_us / 1000,
+            **_answered(outcome.answer, outcome.error, full_numbers=full_numbers),
         )
+
+
+def _answered(answer: bytes, error: str | None, *, full_numbers: bool) -> dict[str, Any]:
+    hide = str if full_numbers else mask_text
+    return {"answer": hide(answer.decode("utf-8", "replace")), "error": None if error is None else hide(error)}
 
 
 class ReplayView(_View):
@@ -265,7 +314,59 @@ class ReplayView(_View):
     def of(cls, replay: Replayed) -> "ReplayView":
         """The view of `replay`."""
         own = {name: getattr(replay, name) for name in cls.model_fields if name != "of_what"}
-        return cls(**own, of_what=replay.of)
+        error = None if replay.error is None else mask_text(replay.error)
+        return cls(**own | {"of_what": replay.of, "error": error})
+
+
+class MeView(_View):
+    """Whose key this is, and what it may do."""
+
+    name: str = Field(examples=["night-shift"])
+    role: Role = Field(description="viewer: look; operator: also change and tell again; admin: also keys")
+    full_numbers: bool = Field(description="whether phone numbers are shown in full")
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "MeView":
+        """The view of the holder of `key`."""
+        return cls(name=key.name, role=key.role, full_numbers=key.full_numbers)
+
+
+class KeyView(MeView):
+    """An API key, but not the key itself: that is not kept."""
+
+    id: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "KeyView":
+        """The view of `key`."""
+        return cls(**{name: getattr(key, name) for name in KeyView.model_fields})
+
+
+class NewKeyView(KeyView):
+    """The same with the key itself, shown this once."""
+
+    key: str = Field(examples=["ab_3vC9rKqg0qk2m8xJfT7yZbWd1hPnLsEuA5oGiX4QtRw"])
+
+    @classmethod
+    def with_key(cls, made: ApiKey, key: str) -> "NewKeyView":
+        """The view of a key that was just made."""
+        return cls(**KeyView.of(made).model_dump(), key=key)
+
+
+class DeedView(_View):
+    """Something that somebody did and is accountable for."""
+
+    id: int
+    at: datetime
+    who: str = Field(description="the name of the key", examples=["admin", "command line"])
+    deed: str = Field(examples=["key_created", "key_revoked", "numbers_revealed", "exported"])
+    about: str = Field(examples=["night-shift (viewer)"])
+
+    @classmethod
+    def of(cls, deed: Deed) -> "DeedView":
+        """The view of `deed`."""
+        return cls(**{name: getattr(deed, name) for name in cls.model_fields})
 
 
 class Listing(_View, Generic[T]):
@@ -287,8 +388,4 @@ def _raw(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
     text = raw.decode("utf-8", "replace")
     if full_numbers:
         return {"raw": text, "raw_base64": b64encode(raw).decode()}
-    try:
-        masked = mask_numbers_in(msgspec.json.decode(raw.removeprefix(b"\xef\xbb\xbf")), text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        masked = mask_text(text)
-    return {"raw": masked, "raw_base64": None}
+    return {"raw": mask_body(text), "raw_base64": None}

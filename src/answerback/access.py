@@ -1,0 +1,130 @@
+"""Who may do what: the admin key of the data directory, and the keys that the ledger holds."""
+
+import hmac
+import os
+import secrets
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from answerback.config import unfit_endpoint_name
+from answerback.errors import ConfigError
+from answerback.ledger.keys import KeyDraft
+from answerback.model import ApiKey, Role
+
+FILE_NAME = "admin-key"
+ADMIN = "admin"
+COMMAND_LINE = "command line"
+"""Who did what was done by `answerback keys`: no key has a name with a space in it."""
+
+_PREFIX = "ab_"
+_RANDOM_BYTES = 32
+_KEY_LENGTH = len(_PREFIX) + 43  # 32 bytes in base64 without its padding
+_OWNER_ONLY = 0o600
+
+
+class Keys(Protocol):
+    """What is asked of the ledger. Each raises LedgerUnavailable."""
+
+    def key_of(self, digest: bytes) -> ApiKey | None:
+        """The living key with this SHA-256, if there is one."""
+
+    def key_by_id(self, id_: int) -> ApiKey | None:
+        """The living key of that id, if there is one."""
+
+
+class AdminKey:
+    """The key that may see and do everything. `made` tells that it is new and was never shown."""
+
+    def __init__(self, key: str, *, made: bool, made_at: datetime) -> None:
+        self.key = key
+        self.made = made
+        self.holder = ApiKey(id=0, name=ADMIN, role=Role.ADMIN, full_numbers=True, created_at=made_at)
+
+    def opens(self, offered: str) -> bool:
+        """Whether `offered` is this key; takes the same time for every wrong one."""
+        return hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), self.key.encode())
+
+    @classmethod
+    def at(cls, data_dir: Path) -> "AdminKey":
+        """Read the key of `data_dir`, or make it. Raises ConfigError where the file is empty or cannot be used."""
+        path = data_dir / FILE_NAME
+        try:
+            made = not path.exists()
+            key = _write_new(path) if made else path.read_text(encoding="ascii").strip()
+            made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(f"{path}: the admin key cannot be read or made: {error}") from error
+        if not key:
+            raise ConfigError(f"{path}: is empty; remove it and start again for a new key")
+        return cls(key, made=made, made_at=made_at)
+
+
+class Keyring:
+    """All keys that open: the admin key, and those of the ledger, which is asked each time.
+
+    So a revocation counts at once, whichever process wrote it; and the admin key opens while the ledger is away.
+    """
+
+    def __init__(self, admin: AdminKey, keys: Keys) -> None:
+        self._admin = admin
+        self._keys = keys
+
+    def admin(self, offered: str) -> ApiKey | None:
+        """The holder of the admin key, if `offered` is it; asks nobody, so it never blocks."""
+        return self._admin.holder if self._admin.opens(offered) else None
+
+    def open(self, offered: str) -> ApiKey | None:
+        """Whose key this is, or None. Blocks for as long as the ledger does. Raises LedgerUnavailable."""
+        if holder := self.admin(offered):
+            return holder
+        return self._keys.key_of(digest_of(offered)) if _has_form(offered) else None
+
+    def by_id(self, id_: int) -> ApiKey | None:
+        """The living key of that id, or None. Blocks for as long as the ledger does. Raises LedgerUnavailable."""
+        if id_ == self._admin.holder.id:
+            return self._admin.holder
+        return self._keys.key_by_id(id_)
+
+
+def new_key() -> str:
+    """A key that nobody can guess."""
+    return _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def digest_of(key: str) -> bytes:
+    """What the ledger keeps of a key. It is found by its digest, so no comparison tells how near a wrong key came."""
+    return sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def draft_key(name: str, role: Role, *, full_numbers: bool) -> tuple[str, KeyDraft]:
+    """A new key, and the draft that the ledger keeps of it."""
+    key = new_key()
+    return key, KeyDraft(name, digest_of(key), role, full_numbers)
+
+
+def unfit_key_name(name: str) -> str | None:
+    """What is wrong with the name of a key, or None; digits alone are an id."""
+    if name == ADMIN:
+        return f"{ADMIN} is the key in the file {FILE_NAME}"
+    return unfit_endpoint_name(name)
+
+
+def _has_form(offered: str) -> bool:
+    """Whether it could be a key of the ledger at all: junk need not trouble it."""
+    return len(offered) == _KEY_LENGTH and offered.startswith(_PREFIX)
+
+
+def _write_new(path: Path) -> str:
+    """Write a new key so that a kill half-way leaves either no file or a whole one."""
+    key = new_key()
+    draft = path.with_name(f"{FILE_NAME}.new")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    with os.fdopen(handle, "w") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    return key

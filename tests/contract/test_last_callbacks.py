@@ -1,0 +1,28 @@
+"""The last callbacks of a call, on every backend."""
+
+from builders import UUID1, key_press, received, status
+
+from answerback.ledger import Ledger
+from answerback.ledger.query import find_call, find_last_callbacks
+from answerback.ledger.values import Entry
+
+
+def last(ledger: Ledger, limit: int, callid: str = UUID1) -> tuple[list[Entry], int]:
+    """The last callbacks of a call."""
+    return ledger.read(lambda c: find_last_callbacks(c, find_call(c, callid, None)[0], limit))
+
+
+def test_few_are_all_there(ledger: Ledger) -> None:
+    """In order of arrival, with nothing before them, and nothing of other calls."""
+    ledger.record([received(status()), received(status(callid="other")), received(key_press(), after_s=1)])
+    entries, earlier = last(ledger, 10)
+    assert (entries, earlier) == (ledger.callbacks(UUID1), 0)
+    assert len(entries) == 2
+
+
+def test_of_many_the_last_are_shown(ledger: Ledger) -> None:
+    """And how many came before; a call that somebody floods stays a page."""
+    ledger.record([received(key_press(key=str(number)), after_s=number) for number in range(25)])
+    entries, earlier = last(ledger, 10)
+    assert entries == ledger.callbacks(UUID1)[15:]
+    assert earlier == 15
