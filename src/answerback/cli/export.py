@@ -1,0 +1,113 @@
+"""`answerback export`: calls, callbacks, deliveries or statistics as a file, straight from the ledger."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import FullNumbers, err, fail, spoken_errors
+from answerback.errors import ConfigError
+from answerback.exports import Export, FileFormat, What, write_export
+from answerback.heap import settle_heap
+from answerback.ledger import Ledger
+from answerback.model import Kind, Outcome, State
+from answerback.service import reading
+
+_OWNER_ONLY = 0o600
+_STDOUT = Path("-")
+
+Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
+
+
+def export(
+    what: Annotated[What, typer.Argument(help="What is to be in the file.")],
+    file_format: Annotated[FileFormat, typer.Option("--format", help="The form of the file.")] = FileFormat.CSV,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file; - is standard output.")] = _STDOUT,
+    channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, exactly as received.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
+    failure_code: Annotated[int | None, typer.Option(help="Only calls with this failure code.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only calls with this reference of the business's.")] = None,
+    since: Annotated[datetime | None, Moment] = None,
+    until: Annotated[datetime | None, Moment] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
+    callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")] = None,
+    full_numbers: FullNumbers = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Write calls, callbacks, deliveries or statistics to a file, oldest first. Numbers are masked."""
+    filters: dict[str, Any] = {
+        "channel": channel,
+        "mobile": mobile,
+        "outcome": outcome,
+        "kind": kind,
+        "failure_code": failure_code,
+        "reference": reference,
+        "since": since and since.replace(tzinfo=UTC),
+        "until": until and until.replace(tzinfo=UTC),
+        "state": state,
+        "callid": callid,
+    }
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        filters["endpoint_id"] = None if endpoint is None else ledger.endpoint(endpoint).id
+        wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)
+        if output == _STDOUT:
+            _to_stdout(ledger, wanted)
+        else:
+            with _whole(output) as file:
+                rows = _write(ledger, wanted, file)
+            err.print(f"{rows:,} {what} in {output}", soft_wrap=True)
+
+
+def _to_stdout(ledger: Ledger, wanted: Export) -> None:
+    if wanted.format is FileFormat.PARQUET and sys.stdout.isatty():
+        fail("parquet is not for a terminal: name a file with --output")
+    try:
+        _write(ledger, wanted, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that only its owner reads, and that has its name once it is whole. Raises ConfigError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY), "wb") as file:
+            yield file
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigError(f"--output: {path} cannot be written: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write(ledger: Ledger, wanted: Export, file: BinaryIO) -> int:
+    settle_heap()
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} " + wanted.what),
+        TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
+        shown = progress.add_task("", total=1.0, rows=0, rate=0.0)
+
+        def advance(rows: int, share: float) -> None:
+            elapsed_s = progress.tasks[0].elapsed or 0.0
+            progress.update(shown, completed=share, rows=rows, rate=rows / elapsed_s if elapsed_s else 0.0)
+
+        return write_export(ledger, wanted, file, advance)

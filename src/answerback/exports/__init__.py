@@ -1,0 +1,30 @@
+"""Files of calls, callbacks, deliveries and statistics: CSV, NDJSON or Parquet, of any length, at constant memory.
+
+A server gives them away as they are written, from a process of their own:
+
+    export = Export.of(What.CALLS, FileFormat.CSV, {"channel": "alerts", "since": since}, full_numbers=False)
+    stream = await exports.open(export, who=key.name)   # `exports` is the gateway's one `Exports`
+    try:
+        async for chunk in stream:                       # an error here: what was sent is not whole, hang up
+            await send(chunk)
+    finally:
+        await stream.aclose()
+
+`ExportAnswer` is this as an answer of Starlette's; `export.file_name` and `export.format.media_type` are its headers.
+A command writes one itself: `write_export(ledger, export, file, progress)`.
+"""
+
+from answerback.exports.process import MOST, RETRY_AFTER_S, Exports, Stream
+from answerback.exports.spec import Export, FileFormat, What
+from answerback.exports.write import write_export
+
+__all__ = [
+    "MOST",
+    "RETRY_AFTER_S",
+    "Export",
+    "Exports",
+    "FileFormat",
+    "Stream",
+    "What",
+    "write_export",
+]

@@ -1,0 +1,158 @@
+"""The columns of each export: named as in the views of /v1, and masked as they are."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select
+
+from answerback.exports.bodies import mask_plain_body
+from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints, rollups
+from answerback.model import Event, Outcome
+from answerback.numbers import mask, mask_mobiles, mask_text, mask_values
+from answerback.rendering import TYPES
+
+
+class Sort(Enum):
+    """What stands in a column, as the driver gives it."""
+
+    WORD = auto()
+    """Text of our own."""
+    TEXT = auto()
+    """Text of somebody else's."""
+    NUMBER = auto()
+    BODY = auto()
+    """The bytes of a callback."""
+    SECONDS = auto()
+    """A time in Unix seconds."""
+    MICROSECONDS = auto()
+    """A time in microseconds since 1970."""
+    KEYS = auto()
+    """A JSON array of texts."""
+    DOCUMENT = auto()
+    """A JSON object as text."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column of a file; `source` is its expression in the ledger, `hide` takes the numbers out of one value."""
+
+    name: str
+    sort: Sort
+    source: ColumnElement[Any]
+    hide: Callable[[str], str] | None = None
+
+
+_HOUR_S = 3600
+
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder().decode
+
+
+def _without_keys(keys: str) -> str:
+    return keys if keys == "[]" else _to_json(list(map(mask_text, _from_json(keys)))).decode()
+
+
+def _without_values(document: str) -> str:
+    return _to_json(mask_values(_from_json(document))).decode()
+
+
+def _without_end(message_id: str) -> str:
+    return message_id.rpartition("_")[0]
+
+
+_c, _b, _d, _r = calls.c, callbacks.c, deliveries.c, rollups.c
+
+_ring_seconds = case(
+    (_c.outcome == Outcome.ANSWERED.value, _c.answered_at - _c.started_at),
+    (_c.outcome == Outcome.UNANSWERED.value, _c.ended_at - _c.started_at),
+)
+_talk_seconds = case((_c.outcome == Outcome.ANSWERED.value, _c.ended_at - _c.answered_at))
+
+CALL_COLUMNS = (
+    Column("callid", Sort.TEXT, _c.callid),
+    Column("channel", Sort.WORD, _c.channel),
+    Column("kind", Sort.WORD, func.nullif(_c.kind, "")),
+    Column("mobile", Sort.TEXT, _c.mobile, mask),
+    Column("nationcode", Sort.TEXT, _c.nationcode),
+    Column("call_from", Sort.TEXT, _c.call_from, mask),
+    Column("outcome", Sort.WORD, _c.outcome),
+    Column("result", Sort.NUMBER, _c.result),
+    Column("started_at", Sort.SECONDS, _c.started_at),
+    Column("answered_at", Sort.SECONDS, _c.answered_at),
+    Column("ended_at", Sort.SECONDS, _c.ended_at),
+    Column("ring_seconds", Sort.NUMBER, _ring_seconds),
+    Column("talk_seconds", Sort.NUMBER, _talk_seconds),
+    Column("fee_minutes", Sort.NUMBER, _c.fee_minutes),
+    Column("failure_code", Sort.NUMBER, _c.failure_code),
+    Column("failure_reason", Sort.TEXT, _c.failure_reason, mask_text),
+    Column("keys", Sort.KEYS, _c["keys"], _without_keys),
+    Column("reference", Sort.TEXT, _c.reference, mask_mobiles),
+    Column("metadata", Sort.DOCUMENT, _c.metadata, _without_values),
+    Column("due_at", Sort.MICROSECONDS, _c.due_us),
+    Column("overdue_at", Sort.MICROSECONDS, _c.overdue_us),
+    Column("revisions", Sort.NUMBER, _c.revisions),
+    Column("first_seen_at", Sort.MICROSECONDS, _c.first_seen_us),
+    Column("updated_at", Sort.MICROSECONDS, _c.updated_us),
+)
+
+CALLBACK_COLUMNS = (
+    Column("id", Sort.NUMBER, _b.id),
+    Column("callid", Sort.TEXT, _c.callid),
+    Column("channel", Sort.WORD, _c.channel),
+    Column("kind", Sort.WORD, _b.kind),
+    Column("received_at", Sort.MICROSECONDS, _b.received_us),
+    Column("repeats", Sort.NUMBER, _b.repeats),
+    Column("repeated_at", Sort.MICROSECONDS, _b.repeated_us),
+    Column("raw", Sort.BODY, _b.raw, mask_plain_body),
+)
+
+_message_id = literal("dlv_").concat(cast(_d.id, Text)).concat("_").concat(_d.tag)  # deliveries.message_id, in SQL
+_type = case(*((_d.event == event.value, TYPES[event]) for event in Event))
+_tried = attempts.alias("tried")
+_last_attempt = (
+    select(func.max(_tried.c.id)).where(_tried.c.delivery_id == _d.id).correlate(deliveries).scalar_subquery()
+)
+
+DELIVERY_COLUMNS = (
+    Column("id", Sort.NUMBER, _d.id),
+    Column("message_id", Sort.WORD, _message_id, _without_end),
+    Column("endpoint", Sort.WORD, endpoints.c.name),
+    Column("channel", Sort.WORD, _c.channel),
+    Column("callid", Sort.TEXT, _c.callid),
+    Column("callback_id", Sort.NUMBER, _d.callback_id),
+    Column("type", Sort.WORD, _type),
+    Column("state", Sort.WORD, _d.state),
+    Column("attempts", Sort.NUMBER, _d.attempts),
+    Column("failures", Sort.NUMBER, _d.failures),
+    Column("last_status", Sort.NUMBER, attempts.c.status),
+    Column("last_error", Sort.TEXT, attempts.c.error, mask_text),
+    Column("due_at", Sort.MICROSECONDS, _d.due_us),
+    Column("created_at", Sort.MICROSECONDS, _d.created_us),
+    Column("settled_at", Sort.MICROSECONDS, _d.settled_us),
+)
+
+STATISTICS_COLUMNS = (
+    Column("hour", Sort.SECONDS, _r.start_hour * _HOUR_S),
+    Column("channel", Sort.WORD, _r.channel),
+    Column("kind", Sort.WORD, func.nullif(_r.kind, "")),
+    Column("outcome", Sort.WORD, _r.outcome),
+    Column("calls", Sort.NUMBER, _r.calls),
+    Column("fee_minutes", Sort.NUMBER, _r.fee_minutes),
+)
+
+
+def sources(columns: Sequence[Column]) -> list[ColumnElement[Any]]:
+    """What is to be selected for them."""
+    return [column.source for column in columns]
+
+
+CALLS_SELECTED = select(*sources(CALL_COLUMNS))
+CALLBACKS_SELECTED = select(*sources(CALLBACK_COLUMNS)).join_from(callbacks, calls, calls.c.id == callbacks.c.call_id)
+DELIVERIES_SELECTED = (
+    select(*sources(DELIVERY_COLUMNS))
+    .join_from(deliveries, calls, calls.c.id == _d.call_id)
+    .join(endpoints, endpoints.c.id == _d.endpoint_id)
+    .outerjoin(attempts, attempts.c.id == _last_attempt)
+)
+STATISTICS_SELECTED = select(*sources(STATISTICS_COLUMNS)).where(_r.hours == 1)

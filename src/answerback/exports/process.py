@@ -1,0 +1,153 @@
+"""Exports for a server: each in a process of its own, so that neither the loop nor Python's lock is held up by one."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, Self, TypeVar
+
+import msgspec
+import structlog
+
+from answerback.errors import ExportFailed, ExportsBusy, LedgerUnavailable
+from answerback.exports.spec import Export, Task, require
+from answerback.ledger import Opening
+from answerback.ledger.requests import Note, Request
+from answerback.numbers import mask_text
+
+T = TypeVar("T")
+
+MOST = 2
+"""Exports at a time."""
+
+RETRY_AFTER_S = 15
+EXPORTED = "exported"
+
+_CHUNK_BYTES = 256 * 1024
+_MOST_WORDS = 4096
+
+log = structlog.get_logger("answerback.exports")
+
+
+class Writer(Protocol):
+    """The writing side of the ledger."""
+
+    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
+        """Have a request carried out. Raises LedgerUnavailable."""
+
+
+class Exports:
+    """The exports of one gateway, `MOST` at a time."""
+
+    def __init__(self, opening: Opening, writer: Writer) -> None:
+        self._opening = opening
+        self._writer = writer
+        self._streams: set[Stream] = set()
+
+    async def open(self, export: Export, who: str) -> "Stream":
+        """Begin an export for the holder of the key `who`, which is noted; its bytes come from the stream.
+
+        Returns when the first of them are there. Close the stream whatever happens.
+        Raises ExportsBusy, ExtraMissing, LedgerUnavailable, ExportFailed.
+        """
+        require(export.format)
+        if len(self._streams) >= MOST:
+            raise ExportsBusy(f"{MOST} exports are running already: try again in a while")
+        stream = Stream(self._streams.discard)
+        self._streams.add(stream)
+        try:
+            await stream.start(self._opening, export)
+            await self._writer.ask(Note(who, EXPORTED, export.about))
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
+
+    def stop(self) -> None:
+        """End them all, broken off as they are: the gateway begins to stop, and may take long to export."""
+        for stream in self._streams:
+            stream.kill()
+
+
+class Stream:
+    """The bytes of one export, as they come. It ends its process when it is closed."""
+
+    def __init__(self, leave: "Callable[[Stream], None]") -> None:
+        self._leave = leave
+        self._process: asyncio.subprocess.Process | None = None
+        self._first = b""
+
+    async def start(self, opening: Opening, export: Export) -> None:
+        """Start the process and wait for its first bytes."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "answerback.exports.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_CHUNK_BYTES,
+            start_new_session=True,
+        )
+        _, words, _ = _pipes(self._process)
+        words.write(msgspec.json.encode(Task(opening, export)) + b"\n")
+        await words.drain()
+        self._first = await self._read()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        """Every chunk. Raises ExportFailed, LedgerUnavailable: then what came so far is not whole."""
+        chunk, self._first = self._first, b""
+        try:
+            while chunk:
+                yield chunk
+                chunk = await self._read()
+        except (ExportFailed, LedgerUnavailable) as error:
+            log.error("export_broken", reason=str(error))  # noqa: TRY400  # the words are enough
+            raise
+
+    async def _read(self) -> bytes:
+        """The next chunk, or none at the end of a whole export."""
+        assert self._process is not None  # noqa: S101  # start comes first
+        chunks, _, complaints = _pipes(self._process)
+        if chunk := await chunks.read(_CHUNK_BYTES):
+            return chunk
+        complaint = await complaints.read(_MOST_WORDS)
+        status = await self._process.wait()
+        if status == 0:
+            return b""
+        kind, _, words = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2].partition(": ")
+        if kind == LedgerUnavailable.__name__:
+            raise LedgerUnavailable(words)
+        raise ExportFailed(f"the export ended with status {status}: {mask_text(words) or 'without a word'}")
+
+    async def aclose(self) -> None:
+        """End the process if it still runs, and let the next export begin."""
+        self._leave(self)
+        self.kill()
+        if self._process is not None:
+            await asyncio.shield(self._process.wait())
+
+    def kill(self) -> None:
+        """End the process if it still runs, and do not wait."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
+
+
+def _pipes(
+    process: asyncio.subprocess.Process,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader]:
+    """Its output, its input, and what it complains of."""
+    assert process.stdout is not None  # noqa: S101  # all three are pipes
+    assert process.stdin is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
+    return process.stdout, process.stdin, process.stderr

@@ -1,0 +1,68 @@
+"""The process of one export: what is wanted as a line of JSON on standard input, the file on standard output.
+
+It gives way to whoever answers callbacks, and ends when whoever wanted it goes away: then its input ends, and its output
+cannot be written. A failure is one line on standard error and status 1. Run by `process.Exports`.
+"""
+
+import os
+import select
+import signal
+import sys
+
+import msgspec
+
+from answerback.errors import AnswerbackError
+from answerback.exports.spec import Task
+from answerback.exports.write import write_export
+from answerback.heap import settle_heap
+
+_NICENESS = 10
+
+
+class _Pipe:
+    """Standard output without a buffer: a page is larger than any."""
+
+    def write(self, data: bytes, /) -> None:
+        """Hand over all of it."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(1, rest) :]
+
+
+def main() -> None:
+    """Do what the first line asks for."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # whoever stops the gateway lets it end us
+    os.nice(_NICENESS)
+    try:
+        _carry_out(msgspec.json.decode(_first_line(), type=Task))
+    except BrokenPipeError:
+        return
+    except (AnswerbackError, MemoryError, OSError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _first_line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (piece := os.read(0, 65_536)):
+        line += piece
+    return line
+
+
+def _carry_out(task: Task) -> None:
+    ledger = task.opening.open()
+    settle_heap()
+    try:
+        write_export(ledger, task.export, _Pipe(), lambda _rows, _share: _go_on())
+    finally:
+        ledger.close()
+
+
+def _go_on() -> None:
+    """Look whether somebody still wants it: nothing more ever comes in, so what can be read is the end."""
+    if select.select([0], [], [], 0)[0]:
+        raise BrokenPipeError
+
+
+if __name__ == "__main__":
+    main()

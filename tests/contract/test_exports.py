@@ -1,0 +1,292 @@
+"""What an export holds, read back from the file, against what the ledger says otherwise."""
+
+import csv
+import io
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from builders import NOON, failure, key_press, received, status, unanswered
+from contract import telling
+
+from answerback.exports import Export, FileFormat, What, write_export
+from answerback.exports.walks import IDS_PER_PAGE, walk
+from answerback.ledger import Ledger
+from answerback.ledger.history import DeliveryFilter
+from answerback.ledger.query import CallFilter
+from answerback.model import Kind, Outcome, State
+from answerback.views import CallbackView, CallView, DeliveryView
+
+MOBILE = "+8613788888888"
+BOTH = pytest.mark.parametrize("full_numbers", [True, False])
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    """Calls of every kind and outcome in two channels, with what a spreadsheet and a JSON reader stumble over."""
+    items = [
+        received(status(callid="answered", mobile=MOBILE, call_from="4001234567"), after_s=0),
+        received(unanswered(callid="unanswered"), channel="alerts", after_s=1.5),
+        received(failure(callid="failed", reason='=cmd|"/c calc",\r\n1'), after_s=2),
+        received(failure(callid="again", code=5, reason="请拨13900001111"), after_s=3),
+        received(key_press(callid="keys", key="1"), after_s=4),
+        received(key_press(callid="keys", key="#"), after_s=5),
+        received(key_press(callid="keys", key="13900001111"), after_s=6),
+        received(status(callid="@import", kind=Kind.CODE, ended_at=None, fee_minutes=None), after_s=7),
+        received(status(callid="answered", mobile=MOBILE, call_from="4001234567"), after_s=60),
+    ]
+    ledger.record(items)
+    told = {"note": '=1+1, "quoted" 13900001111', "nested": {"n": 1.5}}
+    telling.refer(ledger, "answered", reference="-order/13900001111", metadata=told, at_s=10)
+    telling.refer(ledger, "only-registered", reference="r-2", due_at=NOON + timedelta(days=1), at_s=11)
+    return ledger
+
+
+def written(ledger: Ledger, what: What, form: FileFormat, *, full_numbers: bool = True, **filters: Any) -> bytes:
+    """The whole file."""
+    out = io.BytesIO()
+    write_export(ledger, Export.of(what, form, filters, full_numbers=full_numbers), out)
+    return out.getvalue()
+
+
+def lines(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
+    """The objects of an NDJSON file."""
+    return [json.loads(line) for line in written(ledger, what, FileFormat.NDJSON, **given).splitlines()]
+
+
+def sheet(ledger: Ledger, what: What, **given: Any) -> list[dict[str, str]]:
+    """The rows of a CSV file, as a spreadsheet reads them."""
+    text = written(ledger, what, FileFormat.CSV, **given).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+def table(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
+    """The rows of a Parquet file."""
+    rows: list[dict[str, Any]] = pq.read_table(
+        io.BytesIO(written(ledger, what, FileFormat.PARQUET, **given))
+    ).to_pylist()
+    return rows
+
+
+def views(ledger: Ledger, *, full_numbers: bool) -> list[dict[str, Any]]:
+    """What /v1/calls shows, by callid."""
+    found = [CallView.of(call, full_numbers=full_numbers) for call in ledger.calls(limit=100).items]
+    return sorted((view.model_dump(mode="json") for view in found), key=lambda view: str(view["callid"]))
+
+
+@BOTH
+def test_ndjson_is_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> None:
+    """The same fields in the same order with the same values, masked alike."""
+    found = lines(filled, What.CALLS, full_numbers=full_numbers)
+    assert [list(line) for line in found] == [list(CallView.model_fields)] * 7
+    assert sorted(found, key=lambda line: str(line["callid"])) == views(filled, full_numbers=full_numbers)
+
+
+@BOTH
+def test_csv_is_read_back_as_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> None:
+    """Each cell is the view's value as text: keys joined, metadata as JSON, an apostrophe before what looks like a formula."""
+    rows = {row["callid"]: row for row in sheet(filled, What.CALLS, full_numbers=full_numbers)}
+    for view in views(filled, full_numbers=full_numbers):
+        row = rows[_safe(view["callid"])]
+        assert json.loads(row.pop("metadata") or "null") == view.pop("metadata")
+        assert row.pop("keys") == _safe(" ".join(view.pop("keys")))
+        assert row == {name: "" if value is None else _safe(value) for name, value in view.items()}
+
+
+def _safe(value: object) -> str:
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
+
+
+def test_no_cell_of_a_sheet_is_a_formula(filled: Ledger) -> None:
+    """Whatever the vendor or the business wrote; a number with its + stays readable."""
+    rows = sheet(filled, What.CALLS)
+    assert not [cell for row in rows for cell in row.values() if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+    assert rows[0]["mobile"] == f"'{MOBILE}"
+    assert rows[2]["failure_reason"] == '\'=cmd|"/c calc",\r\n1'
+    assert (rows[0]["revisions"], rows[0]["fee_minutes"]) == ("0", "1")
+
+
+@BOTH
+def test_parquet_is_read_back_with_its_types(filled: Ledger, *, full_numbers: bool) -> None:
+    """Times are aware UTC, numbers are numbers, keys a list."""
+    rows = {row["callid"]: row for row in table(filled, What.CALLS, full_numbers=full_numbers)}
+    for call in filled.calls(limit=100).items:
+        view = CallView.of(call, full_numbers=full_numbers).model_dump()
+        row = rows[call.callid]
+        assert json.loads(row.pop("metadata") or "null") == view.pop("metadata")
+        assert row == view
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"channel": "alerts"},
+        {"mobile": MOBILE},
+        {"outcome": Outcome.FAILED},
+        {"kind": Kind.KEY},
+        {"failure_code": 5},
+        {"reference": "r-2"},
+        {"since": NOON + timedelta(seconds=2)},
+        {"until": NOON + timedelta(seconds=2)},
+        {"since": NOON, "until": NOON + timedelta(seconds=3), "outcome": Outcome.FAILED},
+        {"failure_code": 5, "since": NOON, "channel": "default"},
+        {"mobile": MOBILE, "since": NOON + timedelta(seconds=1)},
+        {"reference": "r-2", "mobile": ""},
+        {"since": NOON + timedelta(days=1)},
+    ],
+)
+def test_the_filters_are_those_of_the_list(filled: Ledger, filters: dict[str, Any]) -> None:
+    """An export holds the calls that the list has, oldest first; of callbacks, theirs."""
+    expected = [call.callid for call in reversed(filled.calls(CallFilter(**filters), limit=100).items)]
+    assert [line["callid"] for line in lines(filled, What.CALLS, **filters)] == expected
+    callbacks = {line["id"]: line["callid"] for line in lines(filled, What.CALLBACKS, **filters)}
+    assert callbacks == {
+        entry.id: callid for callid in expected for entry in filled.callbacks(callid) if callid in expected
+    }
+
+
+@BOTH
+def test_callbacks_are_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> None:
+    """Each as received, with its call and how often it came again."""
+    for line in lines(filled, What.CALLBACKS, full_numbers=full_numbers):
+        (entry,) = [entry for entry in filled.callbacks(line["callid"]) if entry.id == line["id"]]
+        view = CallbackView.of(entry, full_numbers=full_numbers).model_dump(mode="json")
+        assert {name: view[name] for name in line if name in view} == {n: v for n, v in line.items() if n in view}
+    rows = sheet(filled, What.CALLBACKS)
+    assert [row["raw"] for row in rows] == [line["raw"] for line in lines(filled, What.CALLBACKS)]
+    assert [row["repeats"] for row in rows] == ["1"] + ["0"] * 7
+
+
+@BOTH
+def test_deliveries_are_what_the_api_shows_and_how_the_last_attempt_went(ledger: Ledger, *, full_numbers: bool) -> None:
+    """The delivery's fields, then the last status and error, whatever was tried before."""
+    crm = telling.endpoint(ledger)
+    ledger.record([received(status(callid=f"call-{n}")) for n in range(3)])
+    first, second, _ = telling.load(ledger, crm)
+    telling.refuse(ledger, first)
+    telling.exhaust(ledger, first)
+    telling.accept(ledger, second)
+    found = lines(ledger, What.DELIVERIES, full_numbers=full_numbers)
+    last = [(line.pop("last_status"), line.pop("last_error")) for line in found]
+    known = reversed(ledger.deliveries(DeliveryFilter()).items)
+    assert found == [DeliveryView.of(one, full_numbers=full_numbers).model_dump(mode="json") for one in known]
+    tried = {one.delivery_id: (one.status, one.error) for one in telling.tried(ledger)}
+    assert last == [tried.get(line["id"], (None, None)) for line in found]
+    assert last[2] == (None, None)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [{"state": State.PENDING}, {"endpoint_id": 2}, {"callid": "call-1"}, {"channel": "alerts"}, {"callid": "?"}],
+)
+def test_the_filters_of_deliveries_are_those_of_the_list(ledger: Ledger, filters: dict[str, Any]) -> None:
+    """The same deliveries, oldest first."""
+    crm = telling.endpoint(ledger)
+    telling.endpoint(ledger, "other", channel="alerts")
+    for channel in ("default", "alerts"):
+        ledger.record([received(status(callid=f"call-{n}"), channel=channel) for n in range(3)])
+    telling.accept(ledger, telling.load(ledger, crm)[0])
+    expected = [one.id for one in reversed(ledger.deliveries(DeliveryFilter(**filters)).items)]
+    assert [line["id"] for line in lines(ledger, What.DELIVERIES, **filters)] == expected
+
+
+def test_statistics_are_the_calls_by_hour_channel_kind_and_outcome(filled: Ledger) -> None:
+    """They come to what the calls come to."""
+    counted: Counter[tuple[Any, ...]] = Counter()
+    minutes: Counter[tuple[Any, ...]] = Counter()
+    for call in filled.calls(limit=100).items:
+        hour = call.first_seen_at.replace(minute=0, second=0, microsecond=0)
+        key = (f"{hour:%Y-%m-%dT%H:%M:%SZ}", call.channel, call.kind, call.outcome)
+        counted[key] += 1
+        minutes[key] += call.fee_minutes or 0
+    found = lines(filled, What.STATISTICS)
+    by_key = {(line["hour"], line["channel"], line["kind"], line["outcome"]): line for line in found}
+    assert {key: line["calls"] for key, line in by_key.items()} == counted
+    assert {key: line["fee_minutes"] for key, line in by_key.items()} == {key: minutes[key] for key in counted}
+    assert len(by_key) == len(found)
+    assert {line["channel"] for line in lines(filled, What.STATISTICS, channel="alerts")} == {"alerts"}
+    assert lines(filled, What.STATISTICS, since=NOON + timedelta(hours=1)) == []
+
+
+@pytest.mark.parametrize("what", list(What))
+@pytest.mark.parametrize("form", list(FileFormat))
+def test_nothing_is_a_file_of_nothing(ledger: Ledger, what: What, form: FileFormat) -> None:
+    """An empty ledger gives a file that can be read: the names of the columns, where the form has any."""
+    if form is FileFormat.CSV:
+        assert sheet(ledger, what) == []
+    elif form is FileFormat.PARQUET:
+        assert table(ledger, what) == []
+    else:
+        assert lines(ledger, what) == []
+
+
+@pytest.mark.parametrize("filters", [{}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}, {"mobile": "13788888888"}])
+@pytest.mark.parametrize("form", list(FileFormat))
+def test_pages_have_no_gaps_and_no_doubles(ledger: Ledger, form: FileFormat, filters: dict[str, Any]) -> None:
+    """More calls than fit a page, many of them first seen at the same time."""
+    count = IDS_PER_PAGE * 2 + 17
+    ledger.record([received(status(callid=f"call-{n}"), after_s=n // 3000) for n in range(count)])
+    read = {FileFormat.CSV: sheet, FileFormat.NDJSON: lines, FileFormat.PARQUET: table}[form]
+    assert [row["callid"] for row in read(ledger, What.CALLS, **filters)] == [f"call-{n}" for n in range(count)]
+
+
+@pytest.mark.parametrize("filters", [{}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}])
+def test_calls_that_were_there_come_once_while_others_are_written(ledger: Ledger, filters: dict[str, Any]) -> None:
+    """New calls, and callbacks that change old ones, neither hide a call nor show it twice."""
+    count = IDS_PER_PAGE * 3
+    ledger.record([received(key_press(callid=f"call-{n}"), after_s=n / 1000) for n in range(count)])
+    export = Export.of(What.CALLS, FileFormat.CSV, filters, full_numbers=True)
+    with _writing(ledger, count):
+        found = Counter(row[0] for page in walk(ledger, export) for row in page.rows)
+    assert [found[f"call-{n}"] for n in range(count)] == [1] * count
+    assert set(found.values()) == {1}
+
+
+class _writing:  # noqa: N801  # reads as a statement
+    """Write callbacks of old and new calls in another thread, as long as the block lasts."""
+
+    def __init__(self, ledger: Ledger, count: int) -> None:
+        self._ledger, self._count = ledger, count
+        self._over = threading.Event()
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        assert self._begun.wait(10)
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        for n in self._numbers():
+            again = received(status(callid=f"call-{n * 97 % self._count}"), after_s=n)
+            self._ledger.record([again, received(status(callid=f"new-{n}"), after_s=n / 1000)])
+            self._begun.set()
+
+    def _numbers(self) -> Iterator[int]:
+        n = 0
+        while not self._over.is_set():
+            yield n
+            n += 1
+
+
+def test_no_read_lasts_longer_than_a_page(ledger: Ledger) -> None:
+    """Between two pages nothing is being read, so SQLite can move its whole log into the file."""
+    ledger.record([received(status(callid=f"call-{n}")) for n in range(IDS_PER_PAGE * 2)])
+    pages = walk(ledger, Export(what=What.CALLS, format=FileFormat.CSV))
+    first = next(pages)
+    ledger.record([received(status(callid="another"))])
+    with ledger.engine.connect() as connection:
+        busy, in_log, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        connection.rollback()
+    assert (busy, in_log, moved) == (0, 0, 0)
+    assert len(first.rows) + sum(len(page.rows) for page in pages) == IDS_PER_PAGE * 2

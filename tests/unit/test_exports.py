@@ -1,0 +1,155 @@
+import csv
+import io
+import json
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from builders import CALLIDS, NOON, WIRE_TEXT, AnyCallback, callbacks, wire
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from answerback.errors import ExtraMissing, UnfitExport
+from answerback.exports import Export, FileFormat, What
+from answerback.exports.bodies import mask_plain_body
+from answerback.exports.cells import of_microseconds, of_seconds
+from answerback.exports.columns import CALLBACK_COLUMNS
+from answerback.exports.sheet import Sheet, quoted, safe
+from answerback.ledger.history import DeliveryFilter
+from answerback.ledger.query import CallFilter
+from answerback.ledger.values import from_us
+from answerback.model import Kind, State
+from answerback.numbers import mask_body
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
+LAST_US = 253402300799 * 1_000_000
+
+
+@pytest.mark.parametrize("first", list("=+-@\t\r\n＝＋－＠"))
+def test_what_a_spreadsheet_would_run_gets_an_apostrophe(first: str) -> None:
+    """A cell that begins as formulas do is text, and can still be read."""
+    assert safe([f"{first}8613788888888", "1+1", "", "a=b"]) == [f"'{first}8613788888888", "1+1", "", "a=b"]
+
+
+@given(st.lists(TEXT, min_size=1, max_size=8))
+def test_any_text_is_read_back_from_its_cell(texts: list[str]) -> None:
+    """Commas, quotes and line breaks stay within their cell, whatever else there is in the column."""
+    line = ",".join(quoted(texts)) + "\r\n"
+    assert list(csv.reader(io.StringIO(line, newline=""))) == [texts if any(texts) or len(texts) > 1 else []]
+
+
+@given(st.integers(0, LAST_US // 1_000_000))
+def test_seconds_become_iso_8601(seconds: int) -> None:
+    """A time in seconds reads as Python's own form of it."""
+    assert of_seconds([seconds, None]) == [f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}", None]
+
+
+@given(st.integers(0, LAST_US))
+def test_microseconds_become_iso_8601(us: int) -> None:
+    """A time in microseconds is the moment that the ledger means, to the microsecond."""
+    (text,) = of_microseconds([us])
+    assert text is not None
+    assert datetime.fromisoformat(text) == datetime.fromtimestamp(us // 1_000_000, UTC).replace(
+        microsecond=us % 1_000_000
+    )
+    if us < 4_102_444_800_000_000:  # until 2100 the views are exact, too
+        assert datetime.fromisoformat(text) == from_us(us)
+
+
+def test_a_whole_second_has_no_fraction() -> None:
+    """As in /v1."""
+    assert of_microseconds([1_000_000, 1_500_000]) == ["1970-01-01T00:00:01Z", "1970-01-01T00:00:01.500000Z"]
+
+
+def test_the_sheet_begins_with_the_mark_and_ends_lines_as_excel_does() -> None:
+    """UTF-8 with its mark, CRLF, names first; no rows are no more than that."""
+    out = io.BytesIO()
+    sheet = Sheet(out, CALLBACK_COLUMNS, full_numbers=True)
+    sheet.write([])
+    sheet.close()
+    assert out.getvalue() == b"\xef\xbb\xbfid,callid,channel,kind,received_at,repeats,repeated_at,raw\r\n"
+
+
+PIECES = st.one_of(
+    st.sampled_from(
+        ["13788888888", "+8613788888888", "1", "86", "1470197211", "", "138 0000 0000", "空号", "拨13900001111", 'a"b']
+    ),
+    st.integers(0, 10**12).map(str),
+    st.integers(-5, 10**12),
+    st.none(),
+    WIRE_TEXT,
+)
+FIELDS = st.sampled_from(["mobile", "call_from", "callid", "accept_time", "fee", "failure_reason", "keypress", "extra"])
+
+
+@given(callbacks(CALLIDS))
+def test_a_callback_is_masked_as_in_the_api(callback: AnyCallback) -> None:
+    """The short way gives what the long one gives."""
+    body = wire(callback).decode()
+    assert mask_plain_body(body) == mask_body(body)
+
+
+@settings(max_examples=500)
+@given(st.dictionaries(FIELDS, PIECES), st.sampled_from([None, 2]), st.sampled_from(["", " ", "\ufeff", "x"]))
+def test_any_body_is_masked_as_in_the_api(fields: dict[str, object], indent: int | None, before: str) -> None:
+    """Whatever stands in its fields, and wherever a number stands once more."""
+    body = before + json.dumps({"voiceprompt_callback": fields}, ensure_ascii=False, indent=indent)
+    assert mask_plain_body(body) == mask_body(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"voicekey_callback":{"mobile":"13788888888","mobile":"13900001111"}}',
+        '{"voicekey_callback":{"mobile":"13788888888","callid":"x-13788888888"}}',
+        '{"voicekey_callback":{"mobile":13788888888}}',
+        '{"voicekey_callback":{"mobile":"1378888\\u00388888"}}',
+        '{"voicekey_callback":{"mobile":"13788888888"}} 13900001111',
+        '{"voicekey_callback":{}}',
+        "13788888888",
+    ],
+)
+def test_an_odd_body_is_masked_as_in_the_api(body: str) -> None:
+    """Names that come twice, numbers that are no text, what follows the object."""
+    assert mask_plain_body(body) == mask_body(body)
+
+
+def test_filters_go_where_they_belong() -> None:
+    """Deliveries have filters of their own; what is not given is no filter."""
+    given_ = {"state": State.DEAD, "channel": "alerts", "since": None}
+    export = Export.of(What.DELIVERIES, FileFormat.CSV, given_, full_numbers=False)
+    assert export.deliveries == DeliveryFilter(state=State.DEAD, channel="alerts")
+    export = Export.of(What.CALLS, FileFormat.CSV, {"mobile": "13788888888"}, full_numbers=True)
+    assert export.calls == CallFilter(mobile="13788888888")
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "field"),
+    [
+        (What.CALLS, "state", "state"),
+        (What.CALLS, "endpoint_id", "endpoint"),
+        (What.DELIVERIES, "mobile", "mobile"),
+        (What.STATISTICS, "outcome", "outcome"),
+    ],
+)
+def test_a_filter_that_does_not_fit_is_named(what: What, name: str, field: str) -> None:
+    """It is refused rather than ignored: a file of everything is not what was asked for."""
+    with pytest.raises(
+        UnfitExport, match=f"^{field}: {what} cannot be chosen by it, only by channel|^{field}: "
+    ) as told:
+        Export.of(what, FileFormat.CSV, {name: "1"}, full_numbers=False)
+    assert told.value.field == field
+
+
+def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ExtraMissing, match=r'pip install "answerback\[parquet\]"'):
+        Export.of(What.CALLS, FileFormat.PARQUET, {}, full_numbers=False)
+
+
+def test_the_deed_tells_the_filters_but_no_number() -> None:
+    """Who looks through the deeds sees what was exported, not whose calls."""
+    filters = {"mobile": "13788888888", "kind": Kind.CODE, "since": NOON}
+    about = Export.of(What.CALLS, FileFormat.CSV, filters, full_numbers=True).about
+    assert about == "calls.csv mobile=… kind=code since=2026-05-01T12:00:00+00:00 full numbers"
