@@ -8,10 +8,10 @@ from builders import NOON, UUID1, callbacks, folded, key_press, received, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.views import CallbackView, CallView
 from answerback.ledger import Entry
 from answerback.model import Call, Event
 from answerback.rendering import TYPES, CallbackFields, CallFields, write_message
+from answerback.views import CallbackView, CallView
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)).map(lambda when: when.replace(tzinfo=UTC))  # noqa: DTZ001  # made aware
 JSON_VALUES = st.recursive(

@@ -1,0 +1,126 @@
+"""The console as one application: every page below /console, and the headers that keep it to itself."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from answerback.console import (
+    assets,
+    call,
+    calls,
+    deliveries,
+    downloads,
+    endpoint_edit,
+    endpoints,
+    failures,
+    fees,
+    live,
+    overview,
+    quarantine,
+    replays,
+    settings_page,
+    sign_in,
+)
+from answerback.console.given import Given
+from answerback.console.preferences import preferences_of
+from answerback.console.render import renderer
+from answerback.console.session import PATH
+from answerback.console.site import Site
+from answerback.console.visit import Visit, frame_of
+from answerback.errors import LedgerUnavailable
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # without one, browsers would send forms with `Origin: null`
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Vary": "Accept-Language, Cookie",
+}
+_LARGEST_FORM_BYTES = 64 * 1024
+
+
+def build_console(given: Given) -> Starlette:
+    """Build the application; it serves `/`, which leads to it, and everything below /console."""
+    site = Site(given)
+    pages = (
+        sign_in,
+        overview,
+        calls,
+        call,
+        live,
+        failures,
+        fees,
+        endpoints,
+        endpoint_edit,
+        replays,
+        deliveries,
+        quarantine,
+        settings_page,
+        downloads,
+    )
+    return Starlette(
+        routes=[
+            Route("/", _to_console, methods=["GET"]),
+            Route(f"{PATH}/", _to_console, methods=["GET"]),
+            assets.ROUTE,
+            *(route for page in pages for route in page.routes(site)),
+            site.page("/{rest:path}", _missing),
+        ],
+        middleware=[Middleware(_Guarded)],
+        exception_handlers={LedgerUnavailable: _away, Exception: _broken},
+        max_body_size=_LARGEST_FORM_BYTES,
+    )
+
+
+async def _to_console(request: Request) -> Response:
+    return RedirectResponse(PATH + (f"?{request.url.query}" if request.url.query else ""), 303)
+
+
+async def _missing(visit: Visit) -> Response:
+    return visit.refuse("missing", 404)
+
+
+async def _away(request: Request, _error: Exception) -> Response:
+    """Where not even the session can be looked up."""
+    return _apart(request, "unavailable", 503)
+
+
+async def _broken(request: Request, _error: Exception) -> Response:
+    """Where we made a mistake; what it was is in the log."""
+    return _apart(request, "broken", 500)
+
+
+def _apart(request: Request, name: str, status: int) -> Response:
+    page = renderer()("apart.html", {**frame_of(preferences_of(request)), "name": name})
+    return Response(page, status, HEADERS, "text/html")
+
+
+class _Guarded:
+    """Gives every answer the headers, where it has none of its own of that name."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)

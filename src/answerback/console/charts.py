@@ -1,0 +1,125 @@
+"""Where the parts of a chart stand; pure. Templates draw them as SVG, style sheets colour them.
+
+Across, places are percents, so that a drawing fits any screen and its words keep their size; upwards they are pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+PLOT_HEIGHT = 210.0
+_GAP = 0.28  # of a bar's place
+_LEAST_HEIGHT = 2.0  # a single call is seen, too
+_MOST_LABELS = 7
+_NICE = (1, 2, 2.5, 5, 10)
+_LINES = (3, 4, 5)
+
+
+class Piece(NamedTuple):
+    """A part of a bar."""
+
+    name: str
+    y: float
+    height: float
+
+
+class Bar(NamedTuple, Generic[T]):
+    """The pieces of one thing, from below, across from `x`; `left` and `place` are all the room it has."""
+
+    of: T
+    left: float
+    place: float
+    x: float
+    width: float
+    pieces: Sequence[Piece]
+    labelled: bool
+
+    @property
+    def middle(self) -> float:
+        """Where its label stands."""
+        return self.left + self.place / 2
+
+
+class Tick(NamedTuple):
+    """A line across, and its value."""
+
+    value: float
+    y: float
+
+
+class Bars(NamedTuple, Generic[T]):
+    """A chart of bars that are made of pieces."""
+
+    bars: Sequence[Bar[T]]
+    ticks: Sequence[Tick]
+    height: float
+
+
+class Share(NamedTuple, Generic[T]):
+    """A part of a whole, across from `x`; both in percent."""
+
+    of: T
+    value: int
+    share: float
+    x: float
+    width: float
+
+
+def stack(values: Sequence[tuple[T, Mapping[str, int]]], height: float = PLOT_HEIGHT) -> Bars[T]:
+    """Bars of pieces on each other, in the order of their names in each mapping."""
+    top, lines = top_of(max((sum(pieces.values()) for _, pieces in values), default=0))
+    place = 100 / max(1, len(values))
+    every = label_every(len(values))
+    bars = [
+        Bar(
+            of, n * place, place, (n + _GAP / 2) * place, (1 - _GAP) * place, _pile(pieces, top, height), n % every == 0
+        )
+        for n, (of, pieces) in enumerate(values)
+    ]
+    ticks = [Tick(top * n / lines, height * (1 - n / lines)) for n in range(lines + 1)]
+    return Bars(bars, ticks, height)
+
+
+def shares(values: Sequence[tuple[T, int]]) -> list[Share[T]]:
+    """The parts of a bar that is the whole, side by side; what is nothing is left out."""
+    whole = sum(value for _, value in values)
+    starts = accumulate((value for _, value in values), initial=0)
+    return [
+        Share(of, value, value / whole, 100 * start / whole, 100 * value / whole)
+        for (of, value), start in zip(values, starts, strict=False)
+        if value
+    ]
+
+
+def top_of(most: int) -> tuple[float, int]:
+    """The lowest round number that is not below `most`, and how many lines divide it into whole round steps."""
+    tops = []
+    for lines in _LINES:
+        step = max(1.0, most / lines)
+        power = 10.0 ** (len(str(int(step))) - 1)
+        tops.append((lines * next(n * power for n in _NICE if n * power >= step and (n * power).is_integer()), lines))
+    return min(tops)
+
+
+def label_every(count: int) -> int:
+    """Which bars have a label: every so many-th."""
+    return next(step for step in (1, 2, 3, 4, 6, 8, 12, 14, 28, 61, 122) if count <= step * _MOST_LABELS)
+
+
+def level(value: float, lowest: float, highest: float, levels: int) -> int:
+    """Which of `levels` classes of colour a value between two others falls into, from 0."""
+    if highest <= lowest:
+        return levels - 1
+    return min(levels - 1, int((value - lowest) / (highest - lowest) * levels))
+
+
+def _pile(pieces: Mapping[str, int], top: float, height: float) -> list[Piece]:
+    pile, floor = [], height
+    for name, value in pieces.items():
+        if value:
+            tall = max(_LEAST_HEIGHT, value / top * height)
+            floor -= tall
+            pile.append(Piece(name, floor, tall))
+    return pile

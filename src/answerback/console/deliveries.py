@@ -1,0 +1,79 @@
+"""Deliveries: what was told to whom, each with all that was tried, and telling it again."""
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from answerback.console.addresses import call_url, delivery_url, endpoint_url, list_url
+from answerback.console.session import safe_next
+from answerback.console.site import Site
+from answerback.console.visit import Visit
+from answerback.errors import NotFound
+from answerback.ledger import Page
+from answerback.ledger.history import DeliveryFilter
+from answerback.model import Delivery, Role, State
+from answerback.numbers import mask_text
+
+_A_PAGE = 50
+
+
+def routes(site: Site) -> list[Route]:
+    """The list, one delivery, and telling it again."""
+    return [
+        site.page("/deliveries", _list),
+        site.page("/deliveries/{id:int}", _show),
+        site.action("/deliveries/{id:int}/retry", _retry, Role.OPERATOR),
+    ]
+
+
+async def _list(visit: Visit) -> Response:
+    name, state = visit.query.get("endpoint"), visit.query.get("state")
+    known = state if state in set(State) else None
+    endpoints = await visit.read(visit.given.ledger.endpoints)
+    page = await visit.read(_page, visit, name, known)
+    told = {
+        "section": "endpoints",
+        "page": page,
+        "endpoints": [endpoint.name for endpoint in endpoints],
+        "wanted_endpoint": name,
+        "wanted_state": known,
+        "states": list(State),
+        "cursor": visit.query.get("cursor"),
+        "call_url": call_url,
+        "delivery_url": delivery_url,
+        "endpoint_url": endpoint_url,
+        "list_url": list_url,
+    }
+    return visit.render("deliveries.html", told)
+
+
+def _page(visit: Visit, name: str | None, state: str | None) -> Page[Delivery]:
+    try:
+        endpoint_id = None if name is None else visit.given.ledger.endpoint(name).id
+    except NotFound:
+        return Page([], None)
+    wanted = DeliveryFilter(endpoint_id=endpoint_id, state=None if state is None else State(state))
+    return visit.given.ledger.deliveries(wanted, visit.query.get("cursor"), _A_PAGE)
+
+
+async def _show(visit: Visit) -> Response:
+    delivery, attempts = await visit.read(visit.given.ledger.delivery, visit.path["id"])
+    living = {endpoint.name for endpoint in await visit.read(visit.given.ledger.endpoints)}
+    told = {
+        "section": "endpoints",
+        "delivery": delivery,
+        "attempts": attempts,
+        "is_living": delivery.endpoint in living,
+        "call_url": call_url,
+        "endpoint_url": endpoint_url,
+        "list_url": list_url,
+        "hide": mask_text,
+    }
+    return visit.render("delivery.html", told)
+
+
+async def _retry(visit: Visit) -> Response:
+    id_ = visit.path["id"]
+    await visit.given.relay.replays.one(id_)
+    await visit.note("delivery_retried", f"delivery {id_}")
+    back = safe_next(visit.form["back"]) if visit.form.get("back") else delivery_url(id_)
+    return visit.redirect(f"{back}{'&' if '?' in back else '?'}done=retried")

@@ -1,0 +1,92 @@
+"""The forms that make and change an endpoint; what is unfit is said beside its field."""
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from answerback.console.addresses import endpoint_url
+from answerback.console.endpoint_form import (
+    KINDS,
+    OUTCOMES,
+    EndpointForm,
+    UnfitForm,
+    changes_of,
+    form_of,
+    read_form,
+    settings_of,
+)
+from answerback.console.endpoints import show_secret
+from answerback.console.site import Site
+from answerback.console.visit import Visit
+from answerback.errors import Conflict, UnfitEndpoint
+from answerback.model import Endpoint, Format, Role
+
+
+def routes(site: Site) -> list[Route]:
+    """The forms and what they do; they come before the page of an endpoint, which could be called `new` as well."""
+    return [
+        site.page("/endpoint/new", _new, Role.OPERATOR),
+        site.action("/endpoint/new", _add, Role.OPERATOR),
+        site.page("/endpoints/{name}/edit", _edit, Role.OPERATOR),
+        site.action("/endpoints/{name}/edit", _change, Role.OPERATOR),
+    ]
+
+
+async def _new(visit: Visit) -> Response:
+    return _fill_in(visit, EndpointForm(channel=visit.given.channels[0]), None)
+
+
+async def _add(visit: Visit) -> Response:
+    form = read_form(visit.forms)
+    try:
+        settings = settings_of(form, visit.given.channels, is_new=True)
+        secret = settings.secret.get_secret_value() if settings.secret is not None else None
+        added = await visit.given.relay.endpoints.add(
+            form.name or None, settings.channel, settings.definition(), enabled=settings.enabled, secret=secret
+        )
+    except UnfitForm as unfit:
+        return _fill_in(visit, form, None, unfit.problems)
+    except UnfitEndpoint as unfit:
+        return _fill_in(visit, form, None, {unfit.field: str(unfit).removeprefix(f"{unfit.field}: ")})
+    except Conflict as conflict:
+        return _fill_in(visit, form, None, {"name": str(conflict)})
+    await visit.note("endpoint_added", added.name)
+    return show_secret(visit, added, "added")
+
+
+async def _edit(visit: Visit) -> Response:
+    endpoint = await visit.read(visit.given.ledger.endpoint, visit.path["name"])
+    return _fill_in(visit, form_of(endpoint), endpoint)
+
+
+async def _change(visit: Visit) -> Response:
+    endpoint = await visit.read(visit.given.ledger.endpoint, visit.path["name"])
+    form = read_form(visit.forms)._replace(name=endpoint.name, enabled=endpoint.enabled, secret="")
+    try:
+        channel, definition = changes_of(settings_of(form, visit.given.channels, is_new=False), endpoint)
+        if channel is not None or definition is not None:
+            await visit.given.relay.endpoints.change(endpoint.name, channel, definition)
+    except UnfitForm as unfit:
+        return _fill_in(visit, form, endpoint, unfit.problems)
+    except UnfitEndpoint as unfit:
+        return _fill_in(visit, form, endpoint, {unfit.field: str(unfit).removeprefix(f"{unfit.field}: ")})
+    await visit.note("endpoint_changed", endpoint.name)
+    return visit.redirect(endpoint_url(endpoint.name), "endpoint_changed")
+
+
+def _fill_in(
+    visit: Visit, form: EndpointForm, endpoint: Endpoint | None, problems: Mapping[str, str] | None = None
+) -> Response:
+    told = {
+        "section": "endpoints",
+        "form": form,
+        "endpoint": endpoint,
+        "problems": problems or {},
+        "channels": visit.given.channels,
+        "formats": list(Format),
+        "kinds": KINDS,
+        "outcomes": OUTCOMES,
+        "endpoint_url": endpoint_url,
+    }
+    return visit.render("endpoint_form.html", told, 422 if problems else 200)

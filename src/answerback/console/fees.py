@@ -1,0 +1,44 @@
+"""Fees: what was billed against what is due, and the calls where the two differ."""
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from answerback.console import figures
+from answerback.console.addresses import call_url
+from answerback.console.filters import told_of, wanted_of
+from answerback.console.site import Site
+from answerback.console.visit import Visit
+from answerback.model import Call
+from answerback.statistics import due_minutes
+
+_CALLS_A_PAGE = 50
+
+
+def routes(site: Site) -> list[Route]:
+    """The page."""
+    return [site.page("/fees", _show)]
+
+
+async def _show(visit: Visit) -> Response:
+    return await visit.read(_page, visit)
+
+
+def _page(visit: Visit) -> Response:
+    wanted, cursor, ledger = wanted_of(visit), visit.query.get("cursor"), visit.given.ledger
+    statistics, differing = ledger.statistics(wanted.span), ledger.differing(wanted.span, cursor, _CALLS_A_PAGE)
+    times = figures.times_of(statistics, wanted.range)
+    told = {
+        "fees": statistics.fees,
+        "total": statistics.total,
+        "calls": [(call, _due(call)) for call in differing.items],
+        "next_cursor": differing.next_cursor,
+        "cursor": cursor,
+        "call_url": call_url,
+        "times": times,
+        "minutes": figures.minutes(times),
+    }
+    return visit.render("fees.html", told_of(wanted, visit) | told)
+
+
+def _due(call: Call) -> int:
+    return due_minutes(call.outcome, call.talk_seconds) or 0

@@ -1,0 +1,53 @@
+"""What the console is given to show: the readers of the ledger, the keys, the relay, and a few facts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from answerback.exports import Exports
+from answerback.model import ApiKey
+from answerback.ports import Alerts, Health, Relay, Shelf, Submission, Writer
+
+
+class Keyring(Protocol):
+    """Who may come in."""
+
+    def open(self, offered: str) -> ApiKey | None:
+        """Whose key this is; None where it is nobody's, or revoked."""
+
+    def by_id(self, id_: int) -> ApiKey | None:
+        """The key of that id as it stands now; None where it is revoked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Everything that the pages need. `callback_urls` hold the channels' secret tokens."""
+
+    ledger: Shelf
+    keyring: Keyring
+    health: Health
+    relay: Relay
+    submission: Submission
+    writer: Writer
+    alerts: Alerts
+    exports: Exports
+    callback_urls: Mapping[str, str]
+    zone: ZoneInfo
+    session_hours: int
+    secret: bytes
+    public_url: str | None
+    data_dir: Path
+    farewells: list[Callable[[], None]] = field(default_factory=list)
+    """What pages want done when the gateway begins to stop: answers that go on are to end then."""
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers come by https."""
+        return self.public_url is not None and self.public_url.startswith("https:")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels' names."""
+        return tuple(self.callback_urls)

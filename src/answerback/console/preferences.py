@@ -1,0 +1,65 @@
+"""The language and the appearance that a reader chose, or that their browser likes best."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+
+from answerback.console.session import PATH
+from answerback.console.words import LANGUAGES
+
+THEMES = ("auto", "light", "dark")
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {"lang": tuple(LANGUAGES), "theme": THEMES}
+_COOKIES = {"lang": "answerback_language", "theme": "answerback_theme"}
+_A_YEAR_S = 365 * 86_400
+
+
+class Preferences(NamedTuple):
+    """How a page is to look."""
+
+    language: str
+    theme: str
+
+
+def preferences_of(request: Request) -> Preferences:
+    """What was chosen before, or else what the browser likes."""
+    language = request.cookies.get(_COOKIES["lang"], "")
+    theme = request.cookies.get(_COOKIES["theme"], "")
+    return Preferences(
+        language if language in LANGUAGES else _liked(request.headers.get("accept-language", "")),
+        theme if theme in THEMES else THEMES[0],
+    )
+
+
+def chosen(request: Request) -> RedirectResponse | None:
+    """Where `?lang=` or `?theme=` asks for it: keep the choice, and go to the same page without them."""
+    query = request.query_params
+    made = {name: query[name] for name, choices in _CHOICES.items() if query.get(name) in choices}
+    if not made or request.method != "GET":
+        return None
+    rest = urlencode([(name, value) for name, value in query.multi_items() if name not in _CHOICES])
+    response = RedirectResponse(request.url.path + (f"?{rest}" if rest else ""), 303)
+    for name, value in made.items():
+        response.set_cookie(_COOKIES[name], value, max_age=_A_YEAR_S, path=PATH, httponly=True, samesite="lax")
+    return response
+
+
+def _liked(accepted: str) -> str:
+    """The language that `Accept-Language` weighs most, of those there are."""
+    liked = [_liking(part) for part in accepted.split(",")]
+    known = [(weight, language) for language, weight in liked if weight > 0 and language in LANGUAGES]
+    return max(known, key=lambda one: one[0])[1] if known else next(iter(LANGUAGES))
+
+
+def _liking(part: str) -> tuple[str, float]:
+    """`zh-CN;q=0.8` -> ("zh", 0.8)."""
+    tag, _, parameters = part.partition(";")
+    name, _, weight = parameters.strip().partition("=")
+    try:
+        liked = float(weight) if name == "q" else 1.0
+    except ValueError:
+        liked = 0.0
+    return tag.strip().partition("-")[0].lower(), liked

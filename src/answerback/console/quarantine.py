@@ -1,0 +1,123 @@
+"""The quarantine: bodies that were no callbacks; each can be seen, read once more, and thrown away."""
+
+import time
+from typing import NamedTuple
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from answerback.console.addresses import list_url
+from answerback.console.bodies import body_of
+from answerback.console.session import PATH
+from answerback.console.site import Site
+from answerback.console.visit import Visit
+from answerback.errors import NotFound
+from answerback.ledger.requests import DropQuarantined, Requeue
+from answerback.model import Role
+
+_A_PAGE = 50
+_LONGEST_S = 4.0  # a browser waits for the answer; what is left goes on with another press
+
+
+class Retried(NamedTuple):
+    """What became of bodies that were read once more; `rest_after` is the last id looked at, if there are more."""
+
+    looked_at: int
+    taken: int
+    refused: int
+    rest_after: int | None
+
+
+def routes(site: Site) -> list[Route]:
+    """The list, one body, and what can be done with them."""
+    return [
+        site.page("/quarantine", _list),
+        site.page("/quarantine/{id:int}", _show),
+        site.action("/quarantine/{id:int}", _reveal),
+        site.action("/quarantine/retry", _retry_all, Role.OPERATOR),
+        site.action("/quarantine/drop", _drop, Role.OPERATOR),
+        site.action("/quarantine/{id:int}/retry", _retry, Role.OPERATOR),
+    ]
+
+
+async def _list(visit: Visit) -> Response:
+    return await _listing(visit)
+
+
+async def _listing(visit: Visit, retried: Retried | None = None) -> Response:
+    ledger, query = visit.given.ledger, visit.query if visit.request.method == "GET" else {}
+    page = await visit.read(ledger.quarantined, query.get("channel"), query.get("cursor"), _A_PAGE)
+    count, size_bytes = await visit.read(ledger.quarantine_size)
+    told = {
+        "page": page,
+        "count": count,
+        "size_bytes": size_bytes,
+        "channel": query.get("channel"),
+        "channels": visit.given.channels,
+        "cursor": query.get("cursor"),
+        "retried": retried,
+        "list_url": list_url,
+    }
+    return visit.render("quarantine.html", told)
+
+
+async def _show(visit: Visit) -> Response:
+    return await _showing(visit)
+
+
+async def _showing(visit: Visit, still: str | None = None) -> Response:
+    kept = await visit.read(visit.given.ledger.quarantined_body, visit.path["id"])
+    body = body_of(kept.raw, full_numbers=visit.revealed)
+    told = {"kept": kept, "body": body, "revealed": visit.revealed, "still": still}
+    return visit.render("quarantined.html", told)
+
+
+async def _reveal(visit: Visit) -> Response:
+    id_ = visit.path["id"]
+    await visit.read(visit.given.ledger.quarantined_body, id_)
+    return await _showing(await visit.reveal(f"quarantined body {id_}"))
+
+
+async def _retry(visit: Visit) -> Response:
+    id_ = visit.path["id"]
+    requeued = await visit.given.writer.ask(Requeue(id_))
+    if requeued.taken is None:
+        return await _showing(visit, still=requeued.reason or "")
+    await visit.note("quarantine_retried", f"quarantined body {id_}")
+    return visit.redirect(f"{PATH}/quarantine", "requeued")
+
+
+async def _retry_all(visit: Visit) -> Response:
+    """Read all once more, oldest first, for as long as a reader can be kept waiting."""
+    after = visit.form.get("after", "")
+    start = int(after) if after.isascii() and after.isdigit() and len(after) <= len(str(2**62)) else 0
+    retried = await _read_again(visit, start)
+    await visit.note("quarantine_retried", f"{retried.looked_at} quarantined bodies")
+    return await _listing(visit, retried)
+
+
+async def _read_again(visit: Visit, after: int) -> Retried:
+    ids = [id_ for id_ in await visit.read(visit.given.ledger.quarantined_ids) if id_ > after]
+    until_s = time.monotonic() + _LONGEST_S
+    taken = refused = 0
+    for number, id_ in enumerate(ids, 1):
+        try:
+            requeued = await visit.given.writer.ask(Requeue(id_))
+        except NotFound:  # somebody else was faster
+            continue
+        if requeued.taken is None:
+            refused += 1
+        else:
+            taken += 1
+        if time.monotonic() > until_s:
+            return Retried(number, taken, refused, id_ if number < len(ids) else None)
+    return Retried(len(ids), taken, refused, None)
+
+
+async def _drop(visit: Visit) -> Response:
+    ids = [int(id_) for id_ in visit.forms.get("id", []) if id_.isascii() and id_.isdigit()]
+    if not ids:
+        return visit.redirect(f"{PATH}/quarantine", "drop_none")
+    dropped = await visit.given.writer.ask(DropQuarantined(ids))
+    await visit.note("quarantine_dropped", f"{dropped} quarantined bodies")
+    return visit.redirect(f"{PATH}/quarantine", "dropped")

@@ -1,0 +1,92 @@
+"""Templates into pages: the environment, and the filters that write numbers, shares, times and durations."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from answerback.console.assets import asset_url
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_MINUTE_S = 60
+_HOUR_S = 3600
+_ABSENT = "–"
+
+Render = Callable[[str, Mapping[str, Any]], str]
+
+
+@cache
+def renderer() -> Render:
+    """Template name and values -> page; templates are compiled once."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "grouped": grouped,
+        "percent": percent,
+        "duration": _duration,
+        "moment": _moment,
+        "day": _day,
+    }
+    environment.globals["asset"] = asset_url
+    return lambda template, told: environment.get_template(template).render(told)
+
+
+def grouped(number: float | None) -> str:
+    """1234567 -> 1,234,567."""
+    return _ABSENT if number is None else f"{number:,}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.9731 -> 97.3%."""
+    return _ABSENT if share is None else f"{share:.{digits}%}"
+
+
+def duration(seconds: float | None, words: Mapping[str, str]) -> str:
+    """12 -> 12 s; 65 -> 1 m 05 s; 3600 -> 1 h 00 m."""
+    if seconds is None:
+        return _ABSENT
+    whole = round(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole}{words['unit_s']}"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S}{words['unit_m']}{whole % _MINUTE_S:02}{words['unit_s']}"
+    return f"{whole // _HOUR_S:,}{words['unit_h']}{whole % _HOUR_S // _MINUTE_S:02}{words['unit_m'].rstrip()}"
+
+
+@pass_context
+def _duration(context: Context, seconds: float | None) -> str:
+    return duration(seconds, context["w"])
+
+
+@pass_context
+def _moment(context: Context, when: datetime | None) -> str:
+    """A point in time by the clock of the console's zone, to the second."""
+    if when is None:
+        return _ABSENT
+    local = local_time(when, context["zone"])
+    return Markup('<time datetime="{}">{}</time>').format(local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S}")
+
+
+@pass_context
+def _day(context: Context, when: datetime) -> str:
+    """The day of a point in time, in the console's zone."""
+    return f"{local_time(when, context['zone']):%Y-%m-%d}"
+
+
+def local_time(when: datetime, zone: tzinfo) -> datetime:
+    """By the clock of `zone`; at the end of time, where there is no later hour, as it is."""
+    try:
+        return when.astimezone(zone)
+    except OverflowError:
+        return when

@@ -1,0 +1,86 @@
+"""Who is signed in: a signed cookie that names a key; the key itself is looked up at every request."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.responses import Response
+
+from answerback.console.given import Given
+from answerback.model import ApiKey
+
+COOKIE = "answerback_session"
+PATH = "/console"
+
+_SALT = b"answerback console session"
+_TOKEN_BYTES = 18
+_HOUR_S = 3600
+
+
+class Session(NamedTuple):
+    """Who is signed in, and the token that their forms carry."""
+
+    reader: ApiKey
+    token: str
+
+
+class Sessions:
+    """Signs cookies and reads them. The secret comes from the admin key: a new one ends every session."""
+
+    def __init__(self, given: Given) -> None:
+        self._given = given
+        secret = hmac.digest(given.secret, _SALT, "sha256")
+        self._serializer = URLSafeTimedSerializer(secret, signer_kwargs={"digest_method": hashlib.sha256})
+        self._age_s = given.session_hours * _HOUR_S
+
+    def begin(self, reader: ApiKey, response: Response) -> None:
+        """Sign `reader` in."""
+        value = self._serializer.dumps([reader.id, secrets.token_urlsafe(_TOKEN_BYTES)])
+        response.set_cookie(
+            COOKIE,
+            value,
+            max_age=self._age_s,
+            path=PATH,
+            secure=self._given.is_https,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def end(self, response: Response) -> None:
+        """Sign out."""
+        response.delete_cookie(COOKIE, PATH, secure=self._given.is_https, httponly=True, samesite="lax")
+
+    def find(self, cookies: Mapping[str, str]) -> Session | None:
+        """The session of a request; None where there is none, it is too old, or its key was revoked."""
+        try:
+            key_id, token = self._serializer.loads(cookies.get(COOKIE, ""), max_age=self._age_s)
+        except BadData:
+            return None
+        reader = self._given.keyring.by_id(key_id)
+        return None if reader is None or reader.revoked_at is not None else Session(reader, token)
+
+
+def is_from_elsewhere(headers: Mapping[str, str], public_url: str | None) -> bool:
+    """Whether a browser sends this on behalf of another site; a proxy may have put another name for us in `Host`."""
+    origin = headers.get("origin")
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    ours = {headers.get("host", "").lower(), urlsplit(public_url or "").netloc.lower()} - {""}
+    return origin is not None and urlsplit(origin).netloc.lower() not in ours
+
+
+def is_token(offered: str, token: str) -> bool:
+    """Whether a form carries the session's token."""
+    return hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), token.encode())
+
+
+def safe_next(target: str) -> str:
+    """`target`, if it is a page of this console, else its first page."""
+    path = target.partition("?")[0]
+    inside = path == PATH or path.startswith(f"{PATH}/")
+    plain = target.isascii() and target.isprintable() and not set(unquote(path).split("/")[1:]) & {"", ".", ".."}
+    return target if inside and plain and "\\" not in target and not path.startswith(f"{PATH}/sign-") else PATH

@@ -1,0 +1,64 @@
+"""Signing in with an API key, and signing out."""
+
+import asyncio
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from answerback.console.preferences import chosen, preferences_of
+from answerback.console.render import renderer
+from answerback.console.session import PATH, is_from_elsewhere, safe_next
+from answerback.console.site import Site
+from answerback.console.visit import Visit, frame_of
+from answerback.errors import LedgerUnavailable
+
+_WRONG_KEY_PAUSE_S = 0.5
+
+
+def routes(site: Site) -> list[Route]:
+    """The page to sign in at, and the button to sign out with."""
+
+    async def show(request: Request) -> Response:
+        if (turned := chosen(request)) is not None:
+            return turned
+        target = safe_next(request.query_params.get("next", PATH))
+        if await run_in_threadpool(site.sessions.find, request.cookies):
+            return RedirectResponse(target, 303)
+        return _page(request, target)
+
+    async def enter(request: Request) -> Response:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        target = safe_next(form.get("next", [PATH])[-1])
+        if is_from_elsewhere(request.headers, site.given.public_url):
+            return _page(request, target, "sign_in_elsewhere", 403)
+        try:
+            reader = await run_in_threadpool(site.given.keyring.open, form.get("key", [""])[-1].strip())
+        except LedgerUnavailable:
+            return _page(request, target, "note_unavailable_hint", 503)
+        if reader is None:
+            await asyncio.sleep(_WRONG_KEY_PAUSE_S)
+            return _page(request, target, "sign_in_wrong", 422)
+        response = RedirectResponse(target, 303)
+        site.sessions.begin(reader, response)
+        return response
+
+    async def leave(visit: Visit) -> Response:
+        response = visit.redirect(f"{PATH}/sign-in")
+        site.sessions.end(response)
+        return response
+
+    return [
+        Route(f"{PATH}/sign-in", show, methods=["GET"]),
+        Route(f"{PATH}/sign-in", enter, methods=["POST"]),
+        site.action("/sign-out", leave),
+    ]
+
+
+def _page(request: Request, target: str, problem: str | None = None, status: int = 200) -> Response:
+    told = {"target": target, "problem": problem}
+    return Response(
+        renderer()("sign_in.html", frame_of(preferences_of(request)) | told), status, media_type="text/html"
+    )

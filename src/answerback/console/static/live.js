@@ -1,0 +1,104 @@
+// Adds what happens to the top of the list, as the server tells it. All of it is text: nothing is ever read as markup.
+"use strict";
+
+const feed = document.getElementById("feed");
+const empty = document.getElementById("feed-empty");
+const state = document.getElementById("live-state");
+const pause = document.getElementById("live-pause");
+const words = JSON.parse(feed.dataset.words);
+const most = Number(feed.dataset.most);
+const held = [];
+let paused = false;
+
+const element = (name, className, text) => {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+
+const link = (className, text, href) => {
+  const made = element("a", className, text);
+  made.href = href;
+  return made;
+};
+
+const callback = (line) => {
+  const how = element("span", "line-how");
+  const outcome = element("span", `state state-${line.outcome}`, words[`outcome_${line.outcome}`]);
+  how.append(outcome, " ", element("span", "quiet", words[`kind_${line.kind}`]));
+  return how;
+};
+
+const delivery = (line) => {
+  const how = element("span", "line-how");
+  const good = line.error === undefined;
+  const told = [`${words[`event_${line.event}`]} → ${line.endpoint}`, `${line.milliseconds} ms`];
+  if (!good) told.push(line.error);
+  const badge = `state state-${good ? "good" : "bad"}`;
+  how.append(link(badge, good ? words.live_delivered : words.live_failed, `/console/deliveries/${line.delivery_id}`));
+  how.append(" ", element("span", "quiet", told.join(" · ")));
+  return how;
+};
+
+const item = (line) => {
+  const made = element("li", "line new");
+  const time = element("time", "", line.clock);
+  time.dateTime = line.at;
+  made.append(
+    time,
+    element("span", "line-what", line.kind ? words.live_callback : words.live_delivery),
+    link("line-who number", line.who, line.href),
+    line.kind ? callback(line) : delivery(line),
+  );
+  if (feed.dataset.several) made.append(element("span", "line-where tag", line.channel));
+  return made;
+};
+
+const show = (items) => {
+  if (!items.length) return;
+  feed.prepend(...items.reverse());
+  while (feed.children.length > most) feed.lastElementChild.remove();
+  empty.hidden = true;
+};
+
+const say = (tone, text) => {
+  state.className = `state state-${tone}`;
+  state.textContent = text;
+};
+
+const tell = () => {
+  if (!paused) say("live", words.live_on);
+  else say("warn", held.length ? `${words.live_paused} · ${words.live_held.replace("%d", held.length)}` : words.live_paused);
+};
+
+const source = new EventSource(feed.dataset.events);
+
+source.addEventListener("open", tell);
+
+source.addEventListener("error", () => {
+  if (source.readyState === EventSource.CLOSED) say("bad", words.live_ended);
+  else say("warn", words.live_lost);
+});
+
+source.addEventListener("happened", (event) => {
+  const { lines, missed } = JSON.parse(event.data);
+  const items = lines.map(item);
+  if (missed) items.unshift(element("li", "line missed quiet", words.live_missed.replace("%d", missed)));
+  if (paused) held.push(...items.slice(-most));
+  else show(items);
+  if (held.length > most) held.splice(0, held.length - most);
+  tell();
+});
+
+pause.hidden = false;
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.textContent = paused ? words.live_go_on : words.live_pause;
+  if (!paused) show(held.splice(0));
+  tell();
+});
+
+addEventListener("pagehide", () => source.close());
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+say("warn", words.live_lost);

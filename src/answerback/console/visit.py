@@ -1,0 +1,158 @@
+"""One request of somebody who is signed in: who it is, how they like to read, and how a page answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from answerback.console.given import Given
+from answerback.console.preferences import THEMES, Preferences
+from answerback.console.render import renderer
+from answerback.console.session import PATH, Session
+from answerback.console.words import LANGUAGES, words
+from answerback.ledger.requests import Note
+from answerback.model import ApiKey, Role
+from answerback.numbers import mask
+
+T = TypeVar("T")
+
+Form = Mapping[str, str]
+"""The fields of a form that was sent, each with its last value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a page works with. `revealed`: it may show phone numbers in full, now and on this page only."""
+
+    given: Given
+    request: Request
+    session: Session
+    preferences: Preferences
+    form: Form = field(default_factory=dict)
+    forms: Mapping[str, list[str]] = field(default_factory=dict)
+    revealed: bool = False
+
+    @property
+    def reader(self) -> ApiKey:
+        """Whose key it is."""
+        return self.session.reader
+
+    @property
+    def language(self) -> str:
+        """The language of the page."""
+        return self.preferences.language
+
+    @property
+    def w(self) -> Mapping[str, str]:
+        """Every text by its name, in that language."""
+        return words(self.language)
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What the address asks for, empty fields left out."""
+        return {name: value for name, value in self.request.query_params.items() if value}
+
+    @property
+    def path(self) -> Mapping[str, Any]:
+        """The parts of the address that the route names."""
+        parts: Mapping[str, Any] = self.request.path_params
+        return parts
+
+    def may(self, role: Role) -> bool:
+        """Whether the reader's role includes `role`."""
+        return self.reader.role.includes(role)
+
+    def number(self, number: str) -> str:
+        """A phone number as this page may show it."""
+        return number if self.revealed else mask(number)
+
+    async def read(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Do something that waits for the disk, away from the event loop."""
+        return await run_in_threadpool(function, *arguments, **named)
+
+    async def note(self, deed: str, about: str) -> None:
+        """Keep, in the ledger, that the reader did this. Raises LedgerUnavailable."""
+        await self.given.writer.ask(Note(self.reader.name, deed, about))
+
+    async def reveal(self, about: str) -> "Visit":
+        """The same visit with numbers in full, noted as a deed first. Only who has the right gets there.
+
+        Raises PermissionError where the reader has not.
+        """
+        if not self.reader.full_numbers:
+            raise PermissionError("full_numbers")
+        await self.note("numbers_revealed", about)
+        return replace(self, revealed=True)
+
+    def here(self, **changes: str | None) -> str:
+        """This page's address with other query fields; None takes one away."""
+        query = {name: value for name, value in parse_qs(self._query).items() if name not in changes}
+        made = query | {name: [value] for name, value in changes.items() if value is not None}
+        made.pop("done", None)
+        text = urlencode(made, doseq=True)
+        return self._address + (f"?{text}" if text else "")
+
+    def render(self, template: str, told: Mapping[str, Any], status: int = 200) -> Response:
+        """A page; `told` is for its template, beside what the frame has."""
+        page = renderer()(template, {**frame_of(self.preferences), **self._frame(), **told})
+        return Response(page, status, {"Content-Language": _tag(self.language)}, "text/html")
+
+    def redirect(self, path: str, done: str | None = None, **query: str) -> Response:
+        """Go to another page after a form; it says `done_<done>` of the words at its top."""
+        fields = query | ({} if done is None else {"done": done})
+        return RedirectResponse(path + (f"?{urlencode(fields)}" if fields else ""), 303)
+
+    def refuse(self, name: str, status: int, detail: str = "") -> Response:
+        """A page that only says why not: `note_<name>` of the words."""
+        return self.render("note.html", {"name": name, "detail": detail}, status)
+
+    def _frame(self) -> dict[str, Any]:
+        done = f"done_{self.query.get('done', '')}"
+        return {
+            "reader": self.reader,
+            "csrf": self.session.token,
+            "may": self.may,
+            "number": self.number,
+            "here": self.here,
+            "zone": self.given.zone,
+            "zone_name": self.given.zone.key,
+            "section": self._address.removeprefix(PATH).strip("/").partition("/")[0] or "overview",
+            "now": datetime.now(UTC),
+            "done": self.w.get(done) if self.request.method == "GET" else None,
+        }
+
+    @property
+    def _address(self) -> str:
+        return quote(self.request.scope["path"]) if self.request.method == "GET" else self._came_from[0]
+
+    @property
+    def _query(self) -> str:
+        return self.request.url.query if self.request.method == "GET" else self._came_from[1]
+
+    @property
+    def _came_from(self) -> tuple[str, str]:
+        """Path and query of the page that a form was on."""
+        parts = urlsplit(self.request.headers.get("referer", ""))
+        inside = parts.path == PATH or parts.path.startswith(f"{PATH}/")
+        return (parts.path, parts.query) if inside else (PATH, "")
+
+
+def frame_of(preferences: Preferences) -> dict[str, Any]:
+    """What every page has, whoever looks at it."""
+    return {
+        "w": words(preferences.language),
+        "language": preferences.language,
+        "languages": LANGUAGES,
+        "tag": _tag,
+        "theme": preferences.theme,
+        "themes": THEMES,
+    }
+
+
+def _tag(language: str) -> str:
+    return {"zh": "zh-CN"}.get(language, language)

@@ -1,0 +1,121 @@
+"""The texts that every page shares: the frame, the words for outcomes and kinds, units, ranges, refusals."""
+
+from collections.abc import Mapping
+
+from answerback.console.words.text import Text
+
+TEXTS: Mapping[str, Text] = {
+    "product": Text("Answerback", "Answerback"),
+    "skip": Text("Skip to the content", "跳到正文"),
+    "sections": Text("Sections", "栏目"),
+    "language": Text("Language", "语言"),
+    "theme": Text("Appearance", "外观"),
+    "theme_auto": Text("System", "跟随系统"),
+    "theme_light": Text("Light", "浅色"),
+    "theme_dark": Text("Dark", "深色"),
+    "account": Text("Account", "账户"),
+    "sign_out": Text("Sign out", "退出登录"),
+    "role_viewer": Text("Viewer", "只读"),
+    "role_operator": Text("Operator", "运维"),
+    "role_admin": Text("Administrator", "管理员"),
+    # The pages.
+    "nav_overview": Text("Overview", "概览"),
+    "nav_calls": Text("Calls", "通话"),
+    "nav_live": Text("Live", "实时"),
+    "nav_failures": Text("Failures", "失败分析"),
+    "nav_fees": Text("Fees", "计费核对"),
+    "nav_endpoints": Text("Endpoints", "端点"),
+    "nav_quarantine": Text("Quarantine", "隔离区"),
+    "nav_settings": Text("Settings", "设置"),
+    # What became of calls, and what told of them.
+    "outcome": Text("Outcome", "结果"),
+    "outcome_answered": Text("Answered", "已接听"),
+    "outcome_unanswered": Text("Unanswered", "未接听"),
+    "outcome_failed": Text("Failed", "失败"),
+    "outcome_pending": Text("Pending", "待定"),
+    "kind": Text("Kind", "类型"),
+    "kind_prompt": Text("Notification", "语音通知"),
+    "kind_code": Text("Verification code", "语音验证码"),
+    "kind_key": Text("Key press", "按键"),
+    "kind_failure": Text("Failure", "失败原因"),
+    "kind_none": Text("Registered only", "仅登记"),
+    "channel": Text("Channel", "通道"),
+    "all": Text("All", "全部"),
+    "calls": Text("Calls", "通话"),
+    "call_id": Text("callid", "callid"),
+    "number": Text("Number", "号码"),
+    "time": Text("Time", "时间"),
+    "unknown": Text("Unknown", "未知"),
+    "none": Text("None", "无"),
+    "share": Text("Share", "占比"),
+    "count": Text("Count", "数量"),
+    "details": Text("Details", "详情"),
+    # Units. Chinese puts no space where English does.
+    "unit_s": Text(" s", " 秒"),
+    "unit_m": Text(" m ", " 分 "),
+    "unit_h": Text(" h ", " 小时 "),
+    "unit_minutes": Text("min", "分钟"),
+    # What one does.
+    "apply": Text("Apply", "应用"),
+    "filter": Text("Filter", "筛选"),
+    "reset": Text("Reset", "重置"),
+    "export": Text("Export", "导出"),
+    "export_csv": Text("Export CSV", "导出 CSV"),
+    "copy_it": Text("Copy", "复制"),
+    "copied": Text("Copied", "已复制"),
+    "older": Text("Older", "较旧"),
+    "newest": Text("Newest", "最新"),
+    "pages": Text("Pages", "分页"),
+    "back": Text("Back to the overview", "返回概览"),
+    "show_table": Text("Show as a table", "以表格查看"),
+    "show_rest": Text("Show the other %d", "显示其余 %d 项"),
+    "in_zone": Text("Days and hours in %s", "日期和时间按 %s 时区"),
+    # Ranges.
+    "range": Text("Range", "时间范围"),
+    "range_today": Text("Today", "今天"),
+    "range_yesterday": Text("Yesterday", "昨天"),
+    "range_7d": Text("7 days", "近 7 天"),
+    "range_30d": Text("30 days", "近 30 天"),
+    "range_custom": Text("Custom", "自定义"),
+    "range_since": Text("From", "从"),
+    "range_until": Text("To", "到"),
+    "range_fault_order": Text("The last day is before the first one.", "结束日期早于开始日期。"),
+    "range_fault_date": Text("Give both days, as 2026-01-31.", "请填写起止日期，例如 2026-01-31。"),
+    "range_fault_long": Text("Choose at most 366 days.", "最多选择 366 天。"),
+    # Refusals.
+    "note_missing": Text("There is nothing here", "这里什么也没有"),
+    "note_missing_hint": Text(
+        "It may have been removed, or the address is mistyped.", "内容可能已被删除，或者地址有误。"
+    ),
+    "note_forbidden": Text("Your key may not do this", "当前密钥没有此权限"),
+    "note_forbidden_hint": Text(
+        "Sign in with a key of a higher role, or ask an administrator.", "请使用更高角色的密钥登录，或联系管理员。"
+    ),
+    "note_elsewhere": Text("This form is out of date", "该表单已失效"),
+    "note_elsewhere_hint": Text(
+        "It was sent from another site, or from a page of an earlier sign-in. Open the page again and repeat.",
+        "它来自其他网站，或来自上一次登录时打开的页面。请重新打开页面后再试。",
+    ),
+    "note_conflict": Text("This cannot be done as things stand", "当前状态下无法执行"),
+    "note_unfit": Text("Something in the request is unfit", "请求内容有误"),
+    "note_unavailable": Text("The ledger does not answer", "账本暂时无法访问"),
+    "note_unavailable_hint": Text(
+        "Nothing was changed. Try again in a moment; /readyz tells the reason.",
+        "没有任何更改。请稍后重试，/readyz 会说明原因。",
+    ),
+    "note_broken": Text("Something went wrong here", "页面出错了"),
+    "note_broken_hint": Text(
+        "It is our mistake; the gateway's log tells more.", "这是程序的问题，网关日志中有更多信息。"
+    ),
+    "note_busy": Text("Too many exports are running", "同时进行的导出过多"),
+    "note_busy_hint": Text("Try again when one of them has ended.", "请在其中一个完成后重试。"),
+    # Sign-in.
+    "sign_in": Text("Sign in", "登录"),
+    "sign_in_lead": Text("Use the API key that you were given.", "请使用分配给您的 API 密钥。"),
+    "sign_in_key": Text("API key", "API 密钥"),
+    "sign_in_hint": Text(
+        "The first one is in the file admin-key of the data directory.", "首个密钥保存在数据目录的 admin-key 文件中。"
+    ),
+    "sign_in_wrong": Text("This key is not known, or it was revoked.", "该密钥不存在或已被吊销。"),
+    "sign_in_elsewhere": Text("Open this page again and sign in from here.", "请重新打开此页面后登录。"),
+}

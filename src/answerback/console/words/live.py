@@ -1,0 +1,33 @@
+"""The texts of Live."""
+
+from collections.abc import Mapping
+
+from answerback.console.words.text import Text
+
+TEXTS: Mapping[str, Text] = {
+    "live_title": Text("Live", "实时"),
+    "live_lead": Text(
+        "Callbacks as they come in, deliveries as they are made. Newest on top.",
+        "实时显示收到的回调和投递，最新的在最上方。",
+    ),
+    "live_on": Text("Connected", "实时更新中"),
+    "live_paused": Text("Paused", "已暂停"),
+    "live_lost": Text("Connecting", "正在连接"),
+    "live_ended": Text("Stopped: reload the page", "已停止，请刷新页面"),
+    "live_still": Text("Not refreshing", "未自动刷新"),
+    "live_pause": Text("Pause", "暂停"),
+    "live_go_on": Text("Go on", "继续"),
+    "live_held": Text("%d new", "%d 条新记录"),
+    "live_missed": Text("%d more came too fast to be shown", "另有 %d 条因速度过快未显示"),
+    "live_refresh": Text("Refresh every 5 seconds", "每 5 秒刷新"),
+    "live_refresh_stop": Text("Stop refreshing", "停止刷新"),
+    "live_feed": Text("What happens", "实时动态"),
+    "live_callback": Text("Callback", "回调"),
+    "live_delivery": Text("Delivery", "投递"),
+    "live_delivered": Text("Delivered", "已送达"),
+    "live_failed": Text("Failed", "失败"),
+    "live_none": Text("Nothing has happened yet", "还没有任何动态"),
+    "live_none_hint": Text(
+        "Callbacks and deliveries show up here the moment they happen.", "收到回调或进行投递时会立即显示在这里。"
+    ),
+}

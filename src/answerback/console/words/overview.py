@@ -1,0 +1,88 @@
+"""The texts of the Overview, and of statistics wherever they are shown."""
+
+from collections.abc import Mapping
+
+from answerback.console.words.text import Text
+
+TEXTS: Mapping[str, Text] = {
+    # Is everything well?
+    "well_title": Text("State of the system", "系统状态"),
+    "well_is_good": Text("Everything is well", "一切正常"),
+    "well_is_warn": Text("Something needs a look", "有情况需要关注"),
+    "well_is_bad": Text("Something is wrong", "出现异常"),
+    "well_store": Text("Store ready", "存储正常"),
+    "well_no_store": Text("The store takes nothing", "存储不可用"),
+    "well_endpoints": Text("Endpoints well", "正常端点"),
+    "well_no_endpoints": Text("No endpoints", "暂无端点"),
+    "well_waiting": Text("Deliveries waiting", "待投递"),
+    "well_dead": Text("Deliveries given up", "已放弃投递"),
+    "well_quarantine": Text("In quarantine", "隔离中"),
+    "well_alerts": Text("Alerts", "告警"),
+    # Filters.
+    "all_channels": Text("All channels", "全部通道"),
+    "all_kinds": Text("All kinds", "全部类型"),
+    # Numbers.
+    "numbers": Text("Numbers", "数据"),
+    "answer_rate": Text("Answer rate", "接听率"),
+    "than_before": Text("%s vs period before", "较上一周期 %s"),
+    "points": Text("%s pts", "%s 个百分点"),
+    "minutes_billed": Text("Billed minutes", "计费分钟"),
+    "fees_differ": Text("not as due: %s", "与应计不符：%s 通"),
+    "fees_agree": Text("as due", "与应计一致"),
+    "talk_time": Text("Talk time", "通话时长"),
+    "ring_time": Text("Ring time, median", "振铃时长中位数"),
+    "median_and_p90": Text("median %s, p90 %s", "中位数 %s，p90 %s"),
+    "p90": Text("p90 %s", "p90 %s"),
+    "calls_lower": Text("calls", "通"),
+    "repeats": Text("Repeats", "重复回调"),
+    "revisions": Text("Revisions", "修订"),
+    "quarantined": Text("Quarantined", "进入隔离区"),
+    "overdue": Text("Overdue", "逾期未回"),
+    # Over time.
+    "hour": Text("Hour", "小时"),
+    "day": Text("Day", "日期"),
+    "trend_hours": Text("Calls by hour", "每小时通话量"),
+    "trend_days": Text("Calls by day", "每日通话量"),
+    "trend_label": Text(
+        "Bar chart of %s calls over time, by outcome; the table below has the numbers",
+        "%s 通通话随时间按结果分布的柱状图，数据见下方表格",
+    ),
+    "minutes_hours": Text("Billed minutes by hour", "每小时计费分钟"),
+    "minutes_days": Text("Billed minutes by day", "每日计费分钟"),
+    "minutes_label": Text("Bar chart of %s billed minutes over time", "%s 计费分钟随时间分布的柱状图"),
+    "no_minutes": Text("No minutes were billed.", "没有计费分钟。"),
+    "check_fees": Text("Check the fees", "核对计费"),
+    # By outcome, weekday and hour, kind, channel, carrier, region.
+    "shares": Text("Outcomes", "结果分布"),
+    "heat": Text("Answer rate by weekday and hour", "按星期和小时的接听率"),
+    "heat_hint": Text(
+        "In percent. The stronger the color, the more calls were answered. Fewer than ten calls get no color.",
+        "单位为百分比，颜色越深接听率越高；不足十通通话的时段不着色，没有通话的留空。",
+    ),
+    "weekday_0": Text("Mon", "周一"),
+    "weekday_1": Text("Tue", "周二"),
+    "weekday_2": Text("Wed", "周三"),
+    "weekday_3": Text("Thu", "周四"),
+    "weekday_4": Text("Fri", "周五"),
+    "weekday_5": Text("Sat", "周六"),
+    "weekday_6": Text("Sun", "周日"),
+    "by_kind": Text("By kind", "按类型"),
+    "by_channel": Text("By channel", "按通道"),
+    "by_carrier": Text("By carrier", "按运营商"),
+    "by_region": Text("By region", "按地区"),
+    "china_elsewhere": Text("China, province unknown", "中国（省份未知）"),
+    "name": Text("Name", "名称"),
+    # Nothing to see.
+    "no_calls": Text("No calls in this range", "该时间范围内没有通话"),
+    "no_calls_short": Text("No calls.", "没有通话。"),
+    "no_calls_hint": Text(
+        "Choose a longer range. If no call ever came, paste the callback URL of Settings into the cloud's console.",
+        "请选择更长的时间范围。如果从未收到通话，请将设置中的回调地址填入云控制台。",
+    ),
+    # Why calls failed.
+    "top_causes": Text("Why calls fail", "失败原因"),
+    "all_causes": Text("All causes", "全部原因"),
+    "no_causes": Text("No failure was told.", "没有失败原因。"),
+    "cause": Text("Reason", "原因"),
+    "cause_unlisted": Text("A code that the vendor does not list", "未公布的原因码"),
+}

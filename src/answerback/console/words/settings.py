@@ -1,0 +1,88 @@
+"""The texts of Settings."""
+
+from collections.abc import Mapping
+
+from answerback.console.words.text import Text
+
+TEXTS: Mapping[str, Text] = {
+    "callback_urls": Text("Callback URLs", "回调地址"),
+    "callback_urls_hint": Text(
+        "Paste each into the cloud's console, as the event callback of its voice application. One URL for each channel.",
+        "将各地址填入云控制台中对应语音应用的事件回调配置，每个通道一个地址。",
+    ),
+    "callback_urls_secret": Text(
+        "The last part of a URL is a secret. Whoever knows it can send callbacks.",
+        "地址的最后一段是密钥，知道它的人都能发送回调。",
+    ),
+    "callback_urls_open": Text(
+        "A URL without a secret takes callbacks of whoever reaches it. Set channels.<name>.token in the config file.",
+        "没有密钥的地址会接受任何人的回调。请在配置文件中设置 channels.<名称>.token。",
+    ),
+    "callback_urls_hidden": Text("Only an administrator sees the secret part.", "仅管理员可查看密钥部分。"),
+    # Keys.
+    "keys_title": Text("API keys", "API 密钥"),
+    "keys_hint": Text(
+        "A key signs in here and opens the API. Viewers look, operators also retry, replay and change endpoints.",
+        "密钥可用于登录控制台和调用 API。只读角色仅可查看，运维角色还可重试、重放和修改端点。",
+    ),
+    "keys_yours": Text("Your key", "当前密钥"),
+    "key_name": Text("Name", "名称"),
+    "key_name_hint": Text("Small letters, digits, - and _.", "小写字母、数字、- 和 _。"),
+    "key_role": Text("Role", "角色"),
+    "key_numbers": Text("Full numbers", "完整号码"),
+    "key_numbers_full": Text("on request", "可申请显示"),
+    "key_numbers_masked": Text("masked", "脱敏"),
+    "key_numbers_hint": Text(
+        "May see phone numbers in full; each look is recorded.", "可查看完整号码，每次查看都会记录。"
+    ),
+    "key_created": Text("Created", "创建时间"),
+    "key_create": Text("Create a key", "创建密钥"),
+    "key_made": Text(
+        "The key %s is made. Copy it now: it is never shown again.", "密钥 %s 已创建。请立即复制，之后将无法再次查看。"
+    ),
+    "key_revoke": Text("Revoke", "吊销"),
+    "key_revoke_sure": Text("Whoever uses %s is locked out at once.", "使用 %s 的人将立即失去访问权限。"),
+    "key_revoke_now": Text("Revoke it", "确认吊销"),
+    "key_of_file": Text("in the file admin-key", "保存在 admin-key 文件中"),
+    "done_key_revoked": Text("The key is revoked.", "密钥已吊销。"),
+    "key_not_made": Text("The key was not made", "密钥未创建"),
+    # Alerts.
+    "alerts_title": Text("Alerts", "告警"),
+    "alerts_hint": Text("The rules of the config file, as they stand.", "配置文件中的规则及其当前状态。"),
+    "alerts_none": Text("No rule is set up", "尚未配置规则"),
+    "alerts_none_hint": Text(
+        "Add [alerts.rules.<name>] to the config file to be told of failing endpoints, low answer rates and more.",
+        "在配置文件中添加 [alerts.rules.<名称>]，即可在投递失败、接听率过低等情况下收到通知。",
+    ),
+    "alert_rule": Text("Rule", "规则"),
+    "alert_state": Text("State", "状态"),
+    "alert_firing": Text("Firing", "告警中"),
+    "alert_quiet": Text("Quiet", "正常"),
+    "alert_unknown": Text("Not measured yet", "尚未测量"),
+    "alert_measured": Text("Measured", "测量结果"),
+    "alert_since": Text("Since", "开始时间"),
+    "alert_told": Text("Last told", "最近通知"),
+    # Deeds.
+    "deeds_title": Text("Record of deeds", "操作记录"),
+    "deeds_hint": Text(
+        "Who looked at numbers, exported, changed keys or endpoints, or told again.",
+        "谁查看过号码、导出过数据、更改过密钥或端点、重新投递过。",
+    ),
+    "deeds_none": Text("Nothing is on record yet", "暂无记录"),
+    "deed_who": Text("Who", "操作者"),
+    "deed_what": Text("What", "操作"),
+    "deed_about": Text("About", "对象"),
+    "deed_numbers_revealed": Text("Saw full numbers", "查看完整号码"),
+    "deed_exported": Text("Exported", "导出"),
+    "deed_key_created": Text("Created a key", "创建密钥"),
+    "deed_key_revoked": Text("Revoked a key", "吊销密钥"),
+    # The gateway.
+    "about_title": Text("This gateway", "本网关"),
+    "about_version": Text("Version", "版本"),
+    "about_data": Text("Data directory", "数据目录"),
+    "about_zone": Text("Days and hours in", "日期与时间所用时区"),
+    "about_session": Text("Sign-in lasts", "登录有效期"),
+    "about_hours": Text("%s hours", "%s 小时"),
+    "about_languages": Text("Languages", "语言"),
+    "about_machine": Text("For machines", "机器接口"),
+}

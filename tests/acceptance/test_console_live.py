@@ -1,0 +1,207 @@
+"""The live view: what happens is told as it happens, to each who looks, and it ends when the gateway does."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from gateway import Gateway, failure, prompt
+from people import Person, make_key, signed_in
+
+TOKEN = "tok-live-4Kd83hQz1Xy"
+MOBILE, MASKED = "13912345678", "139****5678"
+VIEWERS = 64
+
+
+class Events:
+    """An open stream of events."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self._lines = answer.iter_lines()
+        self.last_id = ""
+
+    def next(self) -> dict[str, Any]:
+        """The next event's data."""
+        for line in self._lines:
+            name, _, value = line.partition(": ")
+            if name == "id":
+                self.last_id = value
+            if name == "data":
+                data: dict[str, Any] = json.loads(value)
+                return data
+        raise AssertionError("the stream ended")
+
+    def lines(self, count: int) -> list[dict[str, Any]]:
+        """So many happenings, in as many events as it takes."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            found += self.next()["lines"]
+        return found
+
+    def await_end(self) -> None:
+        """Read to the end."""
+        for _ in self._lines:
+            pass
+
+
+@pytest.fixture
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with two channels."""
+    home = tmp_path_factory.mktemp("live")
+    config = home / "channels.toml"
+    config.write_text(f'[channels.live]\ntoken = "{TOKEN}"\n')
+    with Gateway(home / "data", options=["--config", config]) as running:
+        yield running
+
+
+@pytest.fixture
+def person(gateway: Gateway) -> Iterator[Person]:
+    """Somebody who may look, and sees masked numbers."""
+    with signed_in(gateway, make_key(gateway, "looker", "viewer")) as looker:
+        yield looker
+
+
+@contextmanager
+def watching(person: Person, last_id: str = "", **query: str) -> Iterator[Events]:
+    """Look on, as a browser's EventSource does."""
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    with person.client.stream("GET", "/console/live/events", params=query, headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield Events(answer)
+
+
+def test_a_callback_is_told_as_it_comes(gateway: Gateway, person: Person) -> None:
+    """Within moments, with the number masked and a link to its call."""
+    with watching(person) as events:
+        began_s = time.monotonic()
+        gateway.post(prompt("seen/live", mobile=MOBILE))
+        (line,) = events.lines(1)
+        assert time.monotonic() - began_s < 3
+    assert (line["who"], line["kind"], line["outcome"]) == (MASKED, "prompt", "answered")
+    assert line["href"] == "/console/calls/seen/live?channel=default"
+    assert MOBILE not in json.dumps(line)
+
+
+def test_everybody_is_told_the_same(gateway: Gateway, person: Person) -> None:
+    """Two who look see the same, each from when they came."""
+    with watching(person) as first:
+        gateway.post(prompt("one", mobile=MOBILE))
+        assert len(first.lines(1)) == 1
+        with signed_in(gateway) as other, watching(other) as second:
+            gateway.post(prompt("two", mobile=MOBILE))
+            assert [line["href"] for line in first.lines(1)] == [line["href"] for line in second.lines(1)]
+
+
+def test_a_channel_is_told_alone(gateway: Gateway, person: Person) -> None:
+    """Who looks at one channel is not told of another."""
+    with watching(person, channel="live") as events:
+        gateway.post(prompt("other", mobile=MOBILE))
+        gateway.post(failure("mine", mobile=MOBILE), TOKEN)
+        (line,) = events.lines(1)
+    assert line["channel"] == "live"
+
+
+def test_who_comes_back_misses_nothing(gateway: Gateway, person: Person) -> None:
+    """The last event's id says from where on; nothing comes twice."""
+    with watching(person) as events:
+        gateway.post(prompt("before", mobile=MOBILE))
+        events.lines(1)
+    gateway.post(prompt("meanwhile", mobile=MOBILE))
+    with watching(person, events.last_id) as events:
+        (line,) = events.lines(1)
+        assert "meanwhile" in line["href"]
+        gateway.post(prompt("after", mobile=MOBILE))
+        (line,) = events.lines(1)
+        assert "after" in line["href"]
+
+
+def test_what_comes_too_fast_is_counted(gateway: Gateway, person: Person) -> None:
+    """Of a flood the newest are shown, and how many were not."""
+    with watching(person) as events:
+        gateway.post(prompt("start", mobile=MOBILE))
+        events.lines(1)
+    for number in range(150):
+        gateway.post(prompt(f"flood-{number}", mobile=MOBILE))
+    with watching(person, events.last_id) as events:
+        news = events.next()
+    assert news["missed"] == 50
+    assert len(news["lines"]) == 100
+    assert "flood-149" in news["lines"][-1]["href"]
+
+
+@pytest.mark.parametrize("place", ["", "x", "1", "1-2-3", "-1--1", "9" * 40 + "-1", "99999999-99999999"])
+def test_a_place_that_is_none_is_now(gateway: Gateway, person: Person, place: str) -> None:
+    """Whatever a browser sends as its last id, the stream begins."""
+    gateway.post(prompt("before", mobile=MOBILE))
+    with watching(person, place) as events:
+        gateway.post(prompt("after", mobile=MOBILE))
+        (line,) = events.lines(1)
+    assert "after" in line["href"]
+
+
+def test_the_page_shows_what_was_last(gateway: Gateway, person: Person) -> None:
+    """Without a script, too: the newest on top, and a link that has the page refresh itself."""
+    gateway.post(prompt("older", mobile=MOBILE))
+    gateway.post(prompt("newer", mobile=MOBILE))
+    text = person.get("live")
+    assert 0 < text.index("/calls/newer") < text.index("/calls/older")
+    assert 'http-equiv="refresh"' not in text
+    assert 'http-equiv="refresh"' in person.get("live", refresh="yes")
+
+
+def test_strangers_are_told_nothing(gateway: Gateway) -> None:
+    """Without a session there is no stream."""
+    answer = gateway.client.get("/console/live/events")
+    assert (answer.status_code, answer.content) == (303, b"")
+
+
+def test_a_revoked_key_ends_its_stream(gateway: Gateway) -> None:
+    """Within moments, in due form; what comes next is the sign-in."""
+    with signed_in(gateway, make_key(gateway, "leaver", "viewer")) as leaver, watching(leaver) as events:
+        answer = gateway.client.delete("/v1/keys/leaver", headers={"Authorization": f"Bearer {gateway.key}"})
+        assert answer.is_success, answer.text
+        began_s = time.monotonic()
+        events.await_end()
+        assert time.monotonic() - began_s < 6
+        assert leaver.client.get("/console/live/events").status_code == 303
+
+
+def test_an_open_stream_holds_up_no_stop(gateway: Gateway, person: Person) -> None:
+    """SIGTERM ends it in due form, and the gateway long before its drain is over."""
+    with watching(person) as events:
+        gateway.post(prompt("last", mobile=MOBILE))
+        events.lines(1)
+        began_s = time.monotonic()
+        gateway.send_signal(signal.SIGTERM)
+        events.await_end()
+        assert gateway.wait() == 0
+        assert time.monotonic() - began_s < 2.5
+    assert "Cancel" not in gateway.stderr
+
+
+def test_only_so_many_may_look(gateway: Gateway, person: Person) -> None:
+    """One more is told to come back later; when somebody leaves there is room again."""
+    limits = httpx.Limits(max_connections=VIEWERS + 2)
+    cookies = person.client.cookies
+    with httpx.Client(base_url=gateway.url, cookies=cookies, limits=limits, trust_env=False, timeout=30) as client:
+        looker = Person(client)
+        opened = [watching(looker) for _ in range(VIEWERS)]
+        for one in opened:
+            one.__enter__()
+        answer = client.get("/console/live/events")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        for one in opened:
+            one.__exit__(None, None, None)
+        deadline_s = time.monotonic() + 10
+        while True:
+            with client.stream("GET", "/console/live/events") as again:
+                if again.status_code == 200:
+                    break
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)

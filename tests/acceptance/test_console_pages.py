@@ -1,0 +1,573 @@
+"""Calls, one call, endpoints, deliveries and the quarantine in the console, against the real gateway and receivers."""
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from gateway import Gateway, failure, key_press, prompt
+from people import Person, make_key, signed_in, words_of
+from receivers.business import relaying
+from receivers.process import Receive, Receiver, await_true
+
+TOKEN = "tok-records-7Yw2Qe91Lm"
+MOBILE, MASKED = "13912345678", "139****5678"
+XSS = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>"
+HOSTILE = f"a/../b?c=1#d%2f{XSS}"
+BODIES = {
+    "empty": b"",
+    "json": json.dumps({"phone": MOBILE, "who": XSS}).encode(),
+    "form": f"mobile={MOBILE}&x={XSS}".encode(),
+    "bytes": b"\x00\xff\x10" + MOBILE.encode() + b"abc",
+    "nested": b"[" * 50_000,
+}
+PAGES = [
+    "calls",
+    "calls?range=today&outcome=answered",
+    "calls?range=custom&since=2020-01-01&until=2020-01-02",
+    "calls/story",
+    "endpoints",
+    "endpoints/crm",
+    "endpoints/from-file",
+    "endpoints/crm/edit",
+    "endpoints/crm/remove",
+    "endpoint/new",
+    "deliveries",
+    "deliveries?endpoint=crm&state=delivered",
+    "deliveries/1",
+    "quarantine",
+    "quarantine/1",
+    "live",
+    "live?channel=records&refresh=yes",
+]
+DONE_BY_OPERATORS = [
+    "deliveries/1/retry",
+    "quarantine/retry",
+    "quarantine/drop",
+    "quarantine/1/retry",
+    "endpoint/new",
+    *(
+        f"endpoints/crm/{deed}"
+        for deed in ("test", "enable", "disable", "rotate-secret", "remove", "edit", "replay-dead", "replay")
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A business that takes everything."""
+    with Receiver(tmp_path_factory.mktemp("receiver")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Gateway]:
+    """A gateway that has seen calls of every sort, hostile ones too, and tells of them."""
+    home = tmp_path_factory.mktemp("pages")
+    config = home / "answerback.toml"
+    config.write_text(
+        f'[channels.records]\ntoken = "{TOKEN}"\n[endpoints.from-file]\nurl = "{receiver.url}"\nenabled = false\n'
+    )
+    with Gateway(home / "data", settings=relaying("[0.05, 0.05]"), options=["--config", config]) as running:
+        ask(running, "POST", "endpoints", {"name": "crm", "url": receiver.url})
+        fill(running)
+        receiver.await_taken(5)
+        yield running
+
+
+def fill(gateway: Gateway) -> None:
+    """What the cloud and the business tell."""
+    ask(
+        gateway,
+        "PUT",
+        "calls/story?channel=default",
+        {"reference": "order-77", "metadata": {"note": XSS, "tel": MOBILE}},
+    )
+    gateway.post(key_press("story", "5", mobile=MOBILE))
+    gateway.post(prompt("story", result="1", mobile=MOBILE, accept_time="0", fee="0"))
+    for _ in range(3):
+        gateway.post(prompt("story", mobile=MOBILE))
+    gateway.post(prompt("both", mobile=MOBILE))
+    gateway.post(failure("both", failure_code=8), TOKEN)
+    gateway.post(prompt("last-second", end_calltime="253402300799"))
+    gateway.post(prompt(HOSTILE, mobile="13800000000", call_from=XSS, nationcode=XSS), TOKEN)
+    gateway.post(failure(HOSTILE, mobile="13800000000", failure_code=99, failure_reason=f"{XSS} {MOBILE}"), TOKEN)
+    gateway.post(key_press(HOSTILE, XSS, mobile=XSS), TOKEN)
+    for body in BODIES.values():
+        gateway.post(body)
+
+
+def ask(gateway: Gateway, method: str, path: str, body: object = None) -> dict[str, object]:
+    """Ask /v1 with the admin key."""
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    answer = gateway.client.request(method, f"/v1/{path}", json=body, headers=headers)
+    assert answer.is_success, answer.text
+    said: dict[str, object] = answer.json()
+    return said
+
+
+def quarantined(gateway: Gateway, body: bytes) -> int:
+    """The id under which a body is kept."""
+    ((id_,),) = gateway.rows("SELECT id FROM quarantine WHERE raw = ?", body)
+    return int(id_)
+
+
+@pytest.fixture
+def admin(gateway: Gateway) -> Iterator[Person]:
+    """The holder of the admin key."""
+    with signed_in(gateway) as person:
+        yield person
+
+
+@pytest.fixture(scope="module")
+def viewer(gateway: Gateway) -> Iterator[Person]:
+    """Somebody who may look, and sees masked numbers."""
+    with signed_in(gateway, make_key(gateway, "looker", "viewer")) as person:
+        yield person
+
+
+# Every page.
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_there_in_both_languages(gateway: Gateway, page: str, language: str) -> None:
+    """It says its language, has one title, and nothing of it comes from elsewhere."""
+    with signed_in(gateway, language=language) as person:
+        text = person.get(page)
+    assert f'<html lang="{"zh-CN" if language == "zh" else "en"}"' in text
+    assert text.count("<h1") == 1
+    assert re.search(r'(?:src|href|action)="(?!/console|#|\?|http://127)', text) is None
+    assert " style=" not in text
+    assert (re.search(r"[一-鿿]", words_of(text).replace("中文", "")) is not None) == (language == "zh")
+
+
+def test_hostile_words_stay_words(viewer: Person, gateway: Gateway) -> None:
+    """Whatever the vendor or a stranger writes into any field is shown, and never becomes part of a page."""
+    pages = ["calls", f"calls?callid={quote(HOSTILE, safe='')}", "calls/story", "deliveries", "quarantine", "live"]
+    pages += [f"call?callid={quote(HOSTILE, safe='')}", f"calls?find={quote(XSS)}"]
+    pages += [f"quarantine/{quarantined(gateway, body)}" for body in BODIES.values()]
+    for page in pages:
+        text = viewer.get(page)
+        assert "<img" not in text, page
+        assert "<script>" not in text, page
+    assert XSS in viewer.reads(f"call?callid={quote(HOSTILE, safe='')}")
+
+
+def test_numbers_are_masked_on_every_page(admin: Person, gateway: Gateway) -> None:
+    """Even for who may see them in full: that takes a deed of its own."""
+    pages = [*PAGES, f"call?callid={quote(HOSTILE, safe='')}", *(f"deliveries/{number}" for number in range(1, 6))]
+    pages += [f"quarantine/{quarantined(gateway, body)}" for body in BODIES.values()]
+    for page in pages:
+        assert MOBILE not in admin.get(page), page
+
+
+def test_a_viewer_sees_no_buttons(viewer: Person) -> None:
+    """No form but those that look for something, and the one that signs out."""
+    for page in ("calls/story", "endpoints", "endpoints/crm", "deliveries/1", "quarantine", "quarantine/1"):
+        posts = re.findall(r'method="post" action="([^"]+)"', viewer.get(page))
+        assert set(posts) <= {"/console/sign-out"}, page
+
+
+@pytest.mark.parametrize("path", DONE_BY_OPERATORS)
+def test_a_viewer_may_do_nothing(viewer: Person, path: str) -> None:
+    """A form that a viewer makes up is refused."""
+    assert viewer.sends(path, name="x").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["calls/story", *DONE_BY_OPERATORS])
+def test_a_form_of_another_session_does_nothing(admin: Person, path: str) -> None:
+    """Without the session's token nothing is done, whoever asks."""
+    assert admin.sends(path, csrf="guessed").status_code == 403
+
+
+@pytest.mark.parametrize("page", ["endpoint/new", "endpoints/crm/edit", "endpoints/crm/remove"])
+def test_a_viewer_is_not_shown_what_they_may_not_do(viewer: Person, page: str) -> None:
+    """The pages of forms are for operators."""
+    viewer.get(page, 403)
+
+
+# Calls.
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"mobile": MOBILE, "outcome": "answered", "kind": "prompt", "channel": "default"},
+        {"callid": "story"},
+        {"reference": "order-77"},
+        {"range": "today", "reference": "order-77"},
+    ],
+)
+def test_calls_are_found_by_what_one_knows(viewer: Person, query: dict[str, str]) -> None:
+    """Each filter finds the call, and what is filled in stays filled in."""
+    text = viewer.get("calls", **query)
+    assert "/console/calls/story?channel=default" in text
+    assert all(f'value="{value}"' in text for value in query.values())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"outcome": "unanswered"}, {"failure_code": "31"}, {"range": "yesterday"}, {"mobile": "1"}, {"callid": "no"}],
+)
+def test_no_match_says_what_to_do(viewer: Person, query: dict[str, str]) -> None:
+    """An empty list is not a dead end."""
+    assert "Loosen a filter" in viewer.reads("calls", **query)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"range": "custom", "since": "2026-05-02", "until": "2026-05-01"}, "The last day is before the first one."),
+        ({"range": "custom"}, "Give both days"),
+        ({"failure_code": "eight"}, "A failure code is a whole number."),
+    ],
+)
+def test_an_unfit_filter_is_told(viewer: Person, query: dict[str, str], said: str) -> None:
+    """Beside its field, with the status of an unfit request."""
+    assert said in viewer.reads("calls", 422, **query)
+
+
+@pytest.mark.parametrize("text", ["story", "order-77", " story "])
+def test_one_box_finds_a_call(viewer: Person, text: str) -> None:
+    """By callid or reference: straight to the call."""
+    assert f"{MASKED} Answered" in viewer.reads("calls", find=text)
+
+
+@pytest.mark.parametrize("text", [MOBILE, f"+86 {MOBILE}", "139-1234-5678"])
+def test_one_box_finds_a_number(viewer: Person, text: str) -> None:
+    """However it is spaced; to the list of its calls."""
+    shown = viewer.get("calls", find=text)
+    assert "/console/calls/story" in shown
+    assert "/console/calls/last-second" not in shown
+
+
+def test_one_box_says_that_it_found_nothing(viewer: Person) -> None:
+    """And what it looks for."""
+    assert "Nothing is called “nobody”" in viewer.reads("calls", find="nobody")
+
+
+def test_a_wrong_cursor_is_refused(viewer: Person) -> None:
+    """It is told, not ignored."""
+    viewer.get("calls", 422, cursor="made-up")
+    viewer.get("deliveries", 422, cursor="made-up")
+
+
+def test_lists_go_on_page_by_page(tmp_path: Path) -> None:
+    """Older calls are on the next page, with the same filters, each call on one page."""
+    with Gateway(tmp_path / "data") as running, signed_in(running) as person:
+        assert "Paste this callback URL" in person.reads("calls")
+        for number in range(120):
+            running.post(prompt(f"page-{number:03}", mobile=MOBILE))
+        seen: list[str] = []
+        path = "calls?mobile=" + MOBILE
+        while path:
+            text = person.get(path)
+            seen += re.findall(r'href="/console/calls/(page-\d+)"', text)
+            older = re.search(r'href="/console/(calls\?[^"]+)" rel="next"', text)
+            path = older[1].replace("&amp;", "&") if older else ""
+            assert not path or "mobile=" in path
+    assert seen == [f"page-{number:03}" for number in reversed(range(120))]
+
+
+def test_what_is_shown_can_be_taken_along(admin: Person) -> None:
+    """The links export the same calls, with numbers as the reader chose."""
+    urls = re.findall(r'href="/console/(exports/calls\.csv[^"]*)" download', admin.get("calls", reference="order-77"))
+    masked, full = (admin.client.get(f"/console/{url.replace('&amp;', '&')}").text for url in urls)
+    assert "order-77" in masked
+    assert MASKED in masked
+    assert MOBILE not in masked
+    assert MOBILE in full
+
+
+# One call.
+
+
+def test_a_call_tells_its_story(viewer: Person) -> None:
+    """What became of it in a sentence, and everything that happened in words."""
+    said = viewer.reads("calls/story")
+    assert "Answered after 15 s, talked for 10 s." in said
+    for word in ("Registered by the business", "Rang", "Key pressed", "Ended", "Callback received", "→ crm"):
+        assert word in said
+    assert "order-77" in said
+
+
+def test_a_revision_says_what_differs(viewer: Person) -> None:
+    """Field by field against the first of its sort, and a repeat says how often it came."""
+    said = viewer.reads("calls/story")
+    assert "result 1 0" in said
+    assert "fee 0 1" in said
+    assert "came again 2×" in said
+
+
+def test_a_callid_of_several_channels_is_a_choice(viewer: Person) -> None:
+    """The status says so, and each channel's call is a link."""
+    text = viewer.get("calls/both", 409)
+    for channel in ("default", "records"):
+        assert f'href="/console/calls/both?channel={channel}"' in text
+    assert "Number not in service" in viewer.reads("calls/both", channel="records")
+
+
+def test_a_callid_may_hold_anything(viewer: Person) -> None:
+    """Slashes, dots, quotes and question marks: the link on the list leads to the call."""
+    (href,) = re.findall(r'href="/console/(call\?callid=[^"]+)"', viewer.get("calls", mobile="13800000000"))
+    assert XSS in viewer.reads(href.replace("&amp;", "&"))
+
+
+def test_a_call_that_is_not_there_is_not_found(viewer: Person) -> None:
+    """With a page that says so."""
+    viewer.get("calls/nobody", 404)
+
+
+def test_full_numbers_are_shown_once_and_noted(gateway: Gateway) -> None:
+    """To who has the right, in the answer to the form only, and the ledger keeps who asked."""
+    key = make_key(gateway, "auditor", "viewer", full_numbers=True)
+    with signed_in(gateway, key) as person:
+        assert MOBILE not in person.get("calls/story")
+        answer = person.sends("calls/story")
+        assert answer.status_code == 200
+        assert MOBILE in words_of(answer.text)
+        assert MOBILE not in person.get("calls/story")
+        assert MOBILE in person.sends(f"quarantine/{quarantined(gateway, BODIES['json'])}").text
+    deeds = gateway.rows("SELECT deed, about FROM deeds WHERE who = 'auditor' ORDER BY id")
+    assert deeds[0] == ("numbers_revealed", "call story (default)")
+    assert [deed for deed, _ in deeds] == ["numbers_revealed", "numbers_revealed"]
+
+
+def test_full_numbers_need_the_right(viewer: Person) -> None:
+    """Who has it not sees no button, and a made-up form is refused."""
+    assert "Show full numbers" not in viewer.reads("calls/story")
+    assert viewer.sends("calls/story").status_code == 403
+
+
+def test_the_vendors_last_second_is_shown(viewer: Person) -> None:
+    """A time at the end of time has no later hour in any zone."""
+    assert "9999-12-31 23:59:59" in viewer.reads("calls/last-second")
+
+
+# Deliveries.
+
+
+def test_a_delivery_is_told_again(admin: Person, gateway: Gateway, receiver: Receiver) -> None:
+    """The same message goes out once more, and the page it was asked on says so."""
+    ((id_,),) = gateway.rows("SELECT min(id) FROM deliveries WHERE state = 'delivered'")
+    before = len(receiver.taken)
+    answer = admin.sends(f"deliveries/{id_}/retry", back="/console/calls/story?channel=default")
+    assert answer.headers["location"] == "/console/calls/story?channel=default&done=retried"
+    receiver.await_taken(before + 1)
+    assert "It will be delivered again now." in admin.reads(f"deliveries/{id_}", done="retried")
+
+
+def test_deliveries_are_filtered(viewer: Person) -> None:
+    """By endpoint and state; one that there is not shows nothing."""
+    assert "crm" in viewer.reads("deliveries", endpoint="crm", state="delivered")
+    assert "No deliveries" in viewer.reads("deliveries", endpoint="crm", state="dead")
+    assert "No deliveries" in viewer.reads("deliveries", endpoint="nobody")
+
+
+# The quarantine.
+
+
+def test_bytes_that_are_no_text_are_shown_in_hex(viewer: Person, gateway: Gateway) -> None:
+    """With the letters among them, digits hidden in both."""
+    said = viewer.reads(f"quarantine/{quarantined(gateway, BODIES['bytes'])}")
+    assert "0000 00 ff 10 31 33 39 2a" in said
+    assert "139****5678ab" in said
+
+
+def test_a_body_that_is_still_refused_stays(admin: Person, gateway: Gateway) -> None:
+    """The page says why."""
+    id_ = quarantined(gateway, BODIES["form"])
+    answer = admin.sends(f"quarantine/{id_}/retry")
+    assert answer.status_code == 200
+    assert "Still refused" in words_of(answer.text)
+    assert quarantined(gateway, BODIES["form"]) == id_
+
+
+def test_what_is_understood_now_goes_to_its_call_and_out(tmp_path: Path, receive: Receive) -> None:
+    """Read once more, a body that is a callback now is recorded, and its endpoint is told at once."""
+    business = receive()
+    data_dir = tmp_path / "data"
+    with Gateway(data_dir, settings=relaying()) as running:
+        ask(running, "POST", "endpoints", {"name": "crm", "url": business.url})
+        running.post(b"not yet")
+        running.post(b"never")
+        learn(running, b"not yet", prompt("understood", mobile=MOBILE))
+        with signed_in(running) as person:
+            said = words_of(person.sends("quarantine/retry").text)
+            assert "2 read again: 1 are callbacks now, 1 are still refused." in said
+            assert [one.callid for one in business.await_taken(1)] == ["understood"]
+            assert running.call("understood")["outcome"] == "answered"
+            left = quarantined(running, b"never")
+            assert person.sends("quarantine/drop", id=[str(left)]).status_code == 303
+            assert "Nothing in quarantine" in person.reads("quarantine")
+
+
+def learn(gateway: Gateway, body: bytes, meaning: bytes) -> None:
+    """Have a quarantined body mean something, as if the program had learnt to read it."""
+    with closing(sqlite3.connect(gateway.ledger, timeout=10)) as connection, connection:
+        connection.execute("UPDATE quarantine SET raw = ? WHERE raw = ?", (meaning, body))
+
+
+# Endpoints.
+
+
+def test_an_endpoint_is_added_changed_and_removed(admin: Person, gateway: Gateway, receive: Receive) -> None:
+    """Its secret is shown once; a change is in force at once; removing it takes a tick."""
+    business = receive("second")
+    added = admin.sends(
+        "endpoint/new",
+        name="second",
+        channel="records",
+        url=business.url,
+        enabled="yes",
+        format="standard",
+        timeout_s="10",
+        concurrency="8",
+    )
+    assert added.status_code == 200
+    (secret,) = re.findall(r"whsec_[A-Za-z0-9+/=]+", added.text)
+    assert secret not in admin.get("endpoints/second")
+    changed = admin.sends(
+        "endpoints/second/edit",
+        channel="records",
+        url=business.url,
+        format="tencent",
+        outcomes=["failed"],
+        timeout_s="2",
+        concurrency="3",
+    )
+    assert changed.headers["location"] == "/console/endpoints/second?done=endpoint_changed"
+    known = ask(gateway, "GET", "endpoints/second")
+    assert (known["format"], known["outcomes"], known["concurrency"]) == ("tencent", ["failed"], 3)
+    assert admin.sends("endpoints/second/remove").status_code == 409
+    assert admin.sends("endpoints/second/remove", sure="yes").status_code == 303
+    assert admin.reads("endpoints/second", 404)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        ({"url": "ftp://x"}, "url", "expected http://host/path"),
+        ({"url": "http://10.1.2.3/"}, "url", "10.1.2.3"),
+        ({"name": "crm"}, "name", "crm"),
+        ({"name": "No Name"}, "name", "small letters"),
+        ({"concurrency": "0"}, "concurrency", "greater than or equal to 1"),
+        ({"secret": "short"}, "secret", "whsec_"),
+        ({"ca_file": "/nowhere.pem"}, "ca_file", "No such file"),
+    ],
+)
+def test_what_is_unfit_is_said_beside_its_field(
+    admin: Person, receiver: Receiver, fields: dict[str, str], field: str, said: str
+) -> None:
+    """The form comes back as it was filled in, and the field says what is wrong."""
+    fit = {"channel": "default", "url": receiver.url, "format": "standard", "timeout_s": "10", "concurrency": "8"}
+    answer = admin.sends("endpoint/new", **fit | fields)
+    assert answer.status_code == 422
+    (fault,) = re.findall(rf'<p class="fault" id="{field}-fault">(.*?)</p>', answer.text, re.DOTALL)
+    assert said in words_of(fault)
+    assert f'value="{fields[field]}"' in answer.text
+
+
+def test_a_test_tells_what_the_endpoint_answered(admin: Person, receiver: Receiver) -> None:
+    """At once, on the endpoint's page."""
+    before = len(receiver.taken)
+    answer = admin.sends("endpoints/crm/test")
+    assert "The test was taken" in words_of(answer.text)
+    assert len(receiver.await_taken(before + 1)) == before + 1
+
+
+def test_an_endpoint_of_the_config_file_is_only_switched_and_tested(admin: Person, gateway: Gateway) -> None:
+    """Its page offers nothing else, and a made-up form is refused."""
+    text = admin.get("endpoints/from-file")
+    assert "/endpoints/from-file/edit" not in text
+    assert "rotate-secret" not in text
+    assert admin.sends("endpoints/from-file/enable").status_code == 303
+    assert ask(gateway, "GET", "endpoints/from-file")["enabled"] is True
+    assert admin.sends("endpoints/from-file/disable").status_code == 303
+    assert "switched off by hand" in admin.reads("endpoints/from-file").lower()
+    fit = {
+        "channel": "default",
+        "url": "http://127.0.0.1:1/",
+        "format": "standard",
+        "timeout_s": "1",
+        "concurrency": "1",
+    }
+    assert admin.sends("endpoints/from-file/edit", **fit).status_code == 409
+    assert admin.sends("endpoints/from-file/remove", sure="yes").status_code == 409
+
+
+def test_a_new_secret_is_shown_once(admin: Person) -> None:
+    """The old one signs as well for a day, and the page says until when."""
+    (secret,) = re.findall(r"whsec_[A-Za-z0-9+/=]+", admin.sends("endpoints/crm/rotate-secret").text)
+    page = admin.get("endpoints/crm")
+    assert secret not in page
+    assert "The secret before signs as well until" in words_of(page)
+
+
+def test_calls_are_told_again(admin: Person, receiver: Receiver) -> None:
+    """Everything about the calls of some hours goes out again, and a page tells how far it is."""
+    before = len(receiver.taken)
+    answer = admin.sends("endpoints/crm/replay", since="2020-01-01T00:00", until="2099-01-01T00:00", outcome="answered")
+    place = answer.headers["location"].removeprefix("/console/")
+    receiver.await_taken(before + 1)
+    await_true(lambda: "Done" in admin.reads(place), lambda: admin.reads(place))
+    assert 'http-equiv="refresh"' not in admin.get(place)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "field"),
+    [("", "2026-01-01T00:00", "since"), ("x", "y", "until"), ("2026-01-02T00:00", "2026-01-01T00:00", "until")],
+)
+def test_an_unfit_time_is_told(admin: Person, since: str, until: str, field: str) -> None:
+    """Beside its field; nothing goes out."""
+    answer = admin.sends("endpoints/crm/replay", since=since, until=until)
+    assert answer.status_code == 422
+    assert f'id="{field}-fault"' in answer.text
+
+
+def test_an_endpoint_that_fails_is_seen_to(gateway: Gateway, receive: Receive, tmp_path: Path) -> None:
+    """Its health, what it is owed, the attempts; and what is dead goes out again once it answers."""
+    business = receive(behaviour="refusing")
+    with Gateway(tmp_path / "data", settings=relaying("[0.05]")) as running, signed_in(running) as person:
+        ask(running, "POST", "endpoints", {"name": "crm", "url": business.url})
+        assert "Not tried" in person.reads("endpoints/crm")
+        running.post(prompt("fails", mobile=MOBILE))
+        await_true(lambda: "Given up 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
+        said = person.reads("endpoints/crm")
+        assert "Failing" in said
+        assert "0 of the last 2 delivered" in said
+        assert "answered 500" in person.reads("calls/fails")
+        business.kill()
+        business.start(behaviour="obeying")
+        answer = person.sends("endpoints/crm/replay-dead")
+        assert answer.status_code == 303
+        await_true(lambda: "Healthy" in person.reads("endpoints"), lambda: person.reads("endpoints"))
+    assert gateway.url
+
+
+def test_switching_off_keeps_what_is_owed(tmp_path: Path, receive: Receive) -> None:
+    """Off, it waits; on again, it goes out."""
+    business = receive()
+    with Gateway(tmp_path / "data", settings=relaying()) as running, signed_in(running) as person:
+        ask(running, "POST", "endpoints", {"name": "crm", "url": business.url})
+        person.sends("endpoints/crm/disable")
+        running.post(prompt("waits", mobile=MOBILE))
+        await_true(lambda: "Pending 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
+        time.sleep(0.1)
+        assert business.taken == []
+        person.sends("endpoints/crm/enable")
+        business.await_taken(1)
+
+
+def test_a_call_with_very_many_callbacks_stays_a_page(gateway: Gateway, viewer: Person) -> None:
+    """The last are shown, and the page says how many more there are."""
+    for number in range(103):
+        gateway.post(key_press("flooded", str(number), mobile=MOBILE), TOKEN)
+    said = viewer.reads("calls/flooded")
+    assert "3 earlier ones are not shown" in said

@@ -1,0 +1,192 @@
+"""The live view's feed on a real ledger: one reader for all who look, and nobody holds up the others."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import pytest
+from builders import received, status
+from sqlalchemy.engine import Connection
+
+from answerback.console.feed import MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
+from answerback.errors import LedgerUnavailable
+from answerback.ledger import Ledger
+from answerback.ledger.history import happened_since
+
+T = TypeVar("T")
+
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+class Reading:
+    """A ledger that counts how often it is read; `fails` as long as that is set."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.reads = 0
+        self.fails = False
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Read, or not."""
+        self.reads += 1
+        if self.fails:
+            raise LedgerUnavailable("away")
+        return self.ledger.read(work)
+
+    def hear(self, *callids: str) -> None:
+        """A callback about each call comes in."""
+        self.ledger.record([received(status(callid=callid)) for callid in callids])
+
+
+@pytest.fixture
+def reading(ledger: Ledger) -> Reading:
+    """An empty ledger, whose reads are counted."""
+    return Reading(ledger)
+
+
+async def callids(events: AsyncIterator[bytes]) -> list[str]:
+    """The calls of the next event that tells of some."""
+    async for event in events:
+        for line in event.decode().splitlines():
+            if line.startswith("data: "):
+                data: dict[str, Any] = json.loads(line.removeprefix("data: "))
+                return [one["href"].partition("?")[0].rpartition("/")[2] for one in data["lines"]]
+    raise AssertionError("the stream ended")
+
+
+def run(test: Callable[[], Any]) -> None:
+    """Run an async test to its end, within reason."""
+
+    async def within_reason() -> None:
+        async with asyncio.timeout(20):
+            await test()
+
+    asyncio.run(within_reason())
+
+
+def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
+    """Ten who look cost as much as one, and nobody costs nothing."""
+
+    async def test() -> None:
+        feed = Feed(reading, ZONE)
+        viewers = [await feed.join(None, None) for _ in range(10)]
+        before = reading.reads
+        reading.hear("one")
+        streams = [feed.stream(viewer) for viewer in viewers]
+        assert [await callids(stream) for stream in streams] == [["one"]] * 10
+        assert reading.reads - before <= 3
+        for viewer in viewers:
+            feed.leave(viewer)
+        left = reading.reads
+        await asyncio.sleep(1.2)
+        assert reading.reads <= left + 1
+
+    run(test)
+
+
+def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
+    """The others are told on, and whoever was let go may come back from where they were."""
+
+    async def test() -> None:
+        feed = Feed(reading, ZONE, poll_s=0.02)
+        slow, quick = await feed.join(None, None), await feed.join(None, None)
+        stream, place = feed.stream(quick), slow.place
+        number = 0
+        while not slow.gone.is_set():
+            reading.hear(f"call-{number}")
+            assert await callids(stream) == [f"call-{number}"]
+            number += 1
+        assert not quick.gone.is_set()
+        feed.leave(slow)
+        again = feed.stream(await feed.join(place, None))
+        assert await callids(again) == [f"call-{told}" for told in range(number)]
+        feed.close()
+
+    run(test)
+
+
+def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> None:
+    """While others are told, whatever the moment."""
+
+    async def test() -> None:
+        feed = Feed(reading, ZONE)
+        first = await feed.join(None, None)
+        place = first.place
+        for number in range(5):
+            reading.hear(f"call-{number}")
+            viewer = await feed.join(place, None)
+            seen: list[str] = []
+            stream = feed.stream(viewer)
+            while len(seen) <= number:
+                seen += await callids(stream)
+            assert seen == [f"call-{told}" for told in range(number + 1)]
+        feed.close()
+
+    run(test)
+
+
+def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
+    """What came meanwhile is told once it is back."""
+
+    async def test() -> None:
+        feed = Feed(reading, ZONE)
+        stream = feed.stream(await feed.join(None, None))
+        reading.fails = True
+        reading.hear("meanwhile")
+        await asyncio.sleep(0.7)
+        reading.fails = False
+        assert await callids(stream) == ["meanwhile"]
+        reading.fails = True
+        with pytest.raises(LedgerUnavailable):
+            await feed.join(None, None)
+        feed.close()
+
+    run(test)
+
+
+def test_there_is_an_end_to_how_many_may_look(reading: Reading) -> None:
+    """And to looking at all, once the gateway stops."""
+
+    async def test() -> None:
+        feed = Feed(reading, ZONE)
+        viewers = [await feed.join(None, None) for _ in range(MOST_VIEWERS)]
+        with pytest.raises(FeedFull):
+            await feed.join(None, None)
+        feed.leave(viewers[0])
+        await feed.join(None, None)
+        feed.close()
+        assert all(viewer.gone.is_set() for viewer in viewers)
+        with pytest.raises(FeedFull):
+            await feed.join(None, None)
+
+    run(test)
+
+
+def test_a_place_of_the_future_is_now(reading: Reading) -> None:
+    """Of a ledger that was restored from a backup: what comes next is told."""
+
+    async def test() -> None:
+        feed = Feed(reading, ZONE)
+        viewer = await feed.join(Place(10**9, 10**9), None)
+        stream = feed.stream(viewer)
+        reading.hear("next")
+        assert await callids(stream) == ["next"]
+        feed.close()
+
+    run(test)
+
+
+def test_nothing_is_shown_but_what_is_of_the_channel(ledger: Ledger) -> None:
+    """The place moves on all the same."""
+    ledger.record([received(status(callid="mine"), channel="a"), received(status(callid="other"), channel="b")])
+    feed = Feed(ledger, ZONE)
+    lines, place = feed.latest("a")
+    assert [line.channel for line in lines] == ["a"]
+    assert place == Place(2, 0)
+    viewer = Viewer(Place(0, 0), "a")
+    news = News(ledger.read(lambda connection: happened_since(connection, (0, 0), 10)[0]), place, 0)
+    assert [one.callid for one in viewer.unseen(news)] == ["mine"]
+    assert viewer.unseen(news) == []
+    assert viewer.place == place

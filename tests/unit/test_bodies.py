@@ -1,0 +1,109 @@
+import json
+
+import pytest
+from builders import failure, status, wire
+from hypothesis import given
+from hypothesis import strategies as st
+
+from answerback.console.bodies import body_of, differences
+
+MOBILE, MASKED = "13912345678", "139****5678"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def masked(document: object) -> str:
+    """How a document is shown to who sees no numbers."""
+    return body_of(json.dumps(document).encode(), full_numbers=False).text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"mobile": MOBILE},
+        {"mobile": int(MOBILE)},
+        {"a": [{"call_from": MOBILE}], "b": f"to {MOBILE}, please"},
+        {"phone": MOBILE},
+        {"phone": int(MOBILE)},
+        {MOBILE: 1},
+        {"failure_reason": f"no {MOBILE}"},
+        [MOBILE],
+        MOBILE,
+    ],
+)
+def test_a_number_is_hidden_under_any_name(document: object) -> None:
+    """In values, keys and prose; and what is shown is still JSON."""
+    shown = masked(document)
+    assert MOBILE not in shown
+    assert MASKED in shown
+    json.loads(shown)
+
+
+def test_an_escaped_number_is_hidden() -> None:
+    """However the digits are written."""
+    raw = ('{"mobile":"' + "".join(f"\\u{ord(digit):04x}" for digit in MOBILE) + '"}').encode()
+    assert MASKED in body_of(raw, full_numbers=False).text
+
+
+def test_what_is_no_number_stays() -> None:
+    """Times, fees and a callid of digits are as they came."""
+    fields = {"callid": "0123456789012345", "start_calltime": "1470197196", "fee": 1, "mobile": ""}
+    assert json.loads(masked(fields)) == fields
+
+
+def test_json_is_set_out_in_lines() -> None:
+    """In full as it came, even what JSON allows and nobody writes."""
+    body = body_of(b'\xef\xbb\xbf{"a":1,"a":2}', full_numbers=True)
+    assert (body.text, body.form, body.has_bom) == ('{\n  "a": 1,\n  "a": 2\n}', "json", True)
+
+
+def test_text_is_text_and_bytes_are_bytes() -> None:
+    """What is no JSON is shown as the text that it is; what is no text, in hex."""
+    assert body_of(f"mobile={MOBILE}".encode(), full_numbers=False)[:2] == (f"mobile={MASKED}", "text")
+    body = body_of(b"\xff\x00A", full_numbers=False)
+    assert body.form == "bytes"
+    assert body.text.split() == ["0000", "ff", "00", "41", "··A"]
+
+
+def test_a_long_body_is_cut() -> None:
+    """A page stays a page."""
+    body = body_of(b"x" * 1_000_000, full_numbers=True)
+    assert body.cut
+    assert len(body.text) < 100_000
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda document: json.dumps(document).encode()))
+def test_any_bytes_can_be_shown(raw: bytes) -> None:
+    """Whoever looks, and whatever came."""
+    for full_numbers in (True, False):
+        body_of(raw, full_numbers=full_numbers).text.encode()
+
+
+@pytest.mark.parametrize("depth", [500, 900, 2_000, 60_000])
+def test_deep_nesting_can_be_shown(depth: int) -> None:
+    """As far as it goes, without filling the memory."""
+    for full_numbers in (True, False):
+        assert len(body_of(b"[" * depth + b"]" * depth, full_numbers=full_numbers).text) <= 65_536
+
+
+def test_differences_are_told_by_the_vendors_names() -> None:
+    """Only what differs, with numbers as the reader may see them."""
+    before, after = wire(status()), wire(status(mobile=MOBILE, fee_minutes=2))
+    told = {one.field: (one.before, one.after) for one in differences(before, after, full_numbers=False)}
+    assert told == {"mobile": ("137****8888", MASKED), "fee": ("1", "2")}
+
+
+def test_a_field_that_is_not_told_is_absent() -> None:
+    """Where two callbacks have not the same fields."""
+    (one,) = differences(
+        b'{"voice_failure_callback":{"failure_code":1}}', b'{"voice_failure_callback":{}}', full_numbers=True
+    )
+    assert one == ("failure_code", "1", None)
+
+
+def test_prose_that_differs_hides_numbers() -> None:
+    """A reason may hold one."""
+    told = differences(wire(failure(reason="x")), wire(failure(reason=f"call {MOBILE}")), full_numbers=False)
+    assert [one.after for one in told] == [f"call {MASKED}"]

@@ -1,0 +1,145 @@
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from answerback.console.endpoint_form import (
+    EndpointForm,
+    UnfitForm,
+    changes_of,
+    form_of,
+    read_form,
+    settings_of,
+)
+from answerback.model import Definition, Endpoint, Format, Kind, Outcome
+
+CHANNELS = ("default", "alerts")
+FIT = EndpointForm(name="crm", channel="default", url="https://crm.example.com/voice")
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def endpoint(**defined: Any) -> Endpoint:
+    """An endpoint as the ledger holds it."""
+    return Endpoint(
+        id=3,
+        name="crm",
+        channel="default",
+        definition=Definition(url="https://crm.example.com/voice", **defined),
+        enabled=True,
+        disabled_reason=None,
+        secret="whsec_x",
+        old_secret=None,
+        old_secret_until=None,
+        from_config=False,
+        created_at=NOON,
+        changed_at=NOON,
+        failures=0,
+        paused_until=None,
+    )
+
+
+def sent(**fields: object) -> EndpointForm:
+    """The form as a browser sends these fields."""
+    return read_form(parse_qs(urlencode(fields, doseq=True), keep_blank_values=True))
+
+
+def problems(form: EndpointForm) -> dict[str, str]:
+    """What is said of each field of a new endpoint."""
+    with pytest.raises(UnfitForm) as refused:
+        settings_of(form, CHANNELS, is_new=True)
+    return dict(refused.value.problems)
+
+
+def test_a_form_is_read_as_a_browser_sends_it() -> None:
+    """Spaces around are dropped, several ticks are several values, what is not ticked is off."""
+    form = sent(name=" crm ", channel="alerts", url=" https://x/y ", kinds=["prompt", "key"], enabled="yes")
+    assert (form.name, form.channel, form.url) == ("crm", "alerts", "https://x/y")
+    assert form.kinds == ("prompt", "key")
+    assert (form.enabled, form.updates) == (True, False)
+
+
+def test_a_fit_form_becomes_an_endpoint() -> None:
+    """Every field is taken over as its type."""
+    form = FIT._replace(
+        format="tencent", kinds=("code",), outcomes=("failed",), updates=True, timeout_s="2.5", concurrency="16"
+    )
+    assert settings_of(form, CHANNELS, is_new=True).definition() == Definition(
+        url=FIT.url,
+        format=Format.TENCENT,
+        kinds=(Kind.CODE,),
+        outcomes=(Outcome.FAILED,),
+        updates=True,
+        timeout_s=2.5,
+        concurrency=16,
+    )
+
+
+def test_what_is_left_empty_is_not_given() -> None:
+    """No secret, no certificate: they are made up, or not used."""
+    settings = settings_of(FIT, CHANNELS, is_new=True)
+    assert (settings.secret, settings.client_cert, settings.ca_file) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "Not A Name"),
+        ("name", "42"),
+        ("channel", "nowhere"),
+        ("channel", ""),
+        ("url", ""),
+        ("url", "ftp://x"),
+        ("url", "https://user@x/"),
+        ("url", "https://x/#part"),
+        ("format", "xml"),
+        ("kinds", ("nothing",)),
+        ("outcomes", ("nothing",)),
+        ("timeout_s", ""),
+        ("timeout_s", "0"),
+        ("timeout_s", "soon"),
+        ("concurrency", "0"),
+        ("concurrency", "9999"),
+    ],
+)
+def test_a_problem_is_said_of_its_field(field: str, value: Any) -> None:
+    """Beside the field, and only there."""
+    assert list(problems(FIT._replace(**{field: value}))) == [field]
+
+
+def test_all_problems_are_said_at_once() -> None:
+    """Nobody has to send a form three times to hear of three faults."""
+    form = FIT._replace(name="No", channel="nowhere", url="x", timeout_s="no")
+    assert set(problems(form)) == {"name", "channel", "url", "timeout_s"}
+
+
+def test_the_name_of_an_endpoint_that_is_there_is_not_looked_at() -> None:
+    """It cannot be changed, so it cannot be wrong."""
+    assert settings_of(FIT._replace(name="Old Name"), CHANNELS, is_new=False).url == FIT.url
+
+
+def test_a_form_is_filled_in_with_what_the_endpoint_is() -> None:
+    """Sent back untouched, it changes nothing."""
+    known = endpoint(kinds=(Kind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, ca_file="/etc/ca.pem")
+    form = form_of(known)
+    assert changes_of(settings_of(form, CHANNELS, is_new=False), known) == (None, None)
+
+
+def test_only_what_changed_is_changed() -> None:
+    """Another channel alone leaves the definition as it is, and the other way round."""
+    known = endpoint()
+    moved = settings_of(form_of(known)._replace(channel="alerts"), CHANNELS, is_new=False)
+    assert changes_of(moved, known) == ("alerts", None)
+    slower = settings_of(form_of(known)._replace(timeout_s="20"), CHANNELS, is_new=False)
+    assert changes_of(slower, known) == (None, Definition(url=FIT.url, timeout_s=20.0))
+
+
+@given(st.dictionaries(st.sampled_from(EndpointForm._fields), st.lists(st.text(max_size=40), max_size=3)))
+def test_any_form_is_an_endpoint_or_is_refused(fields: dict[str, list[str]]) -> None:
+    """Whatever is sent, the answer names known fields, and nothing breaks."""
+    try:
+        settings_of(read_form(fields), CHANNELS, is_new=True)
+    except UnfitForm as unfit:
+        assert set(unfit.problems) <= set(EndpointForm._fields)  # noqa: PT017  # a fit one is as good
