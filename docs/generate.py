@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from answerback.cli import app
 from answerback.config import PREFIX, ChannelSettings, EndpointSettings, Settings, spelled
 from answerback.emulator.outcomes import ROWS
+from answerback.rules import RULES, AnyRule
 
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -93,6 +94,11 @@ digits alone. [relay.md](relay.md) tells what endpoints get, and how.
 - A secret that is made by itself is shown by `answerback endpoints rotate-secret NAME` alone, which makes another one.
 """
 
+RULES_HEAD = """\
+The section is repeated for each rule: a name is small letters, digits, `-` and `_`. `when` says what it measures, and which
+other settings it has; these are common to all. [alerts.md](alerts.md) tells when people are told.
+"""
+
 CLI_HEAD = """\
 # The command line
 
@@ -110,8 +116,10 @@ def configuration() -> str:
     for section, field in Settings.model_fields.items():
         model = field.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
-            rows = [_setting(f"{section}.{name}", setting) for name, setting in model.model_fields.items()]
+            fields = {name: setting for name, setting in model.model_fields.items() if name != "rules"}
+            rows = [_setting(f"{section}.{name}", setting) for name, setting in fields.items()]
             parts.append(f"## `[{section}]`\n\n{model.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}")
+    parts.extend(_rules())
     rows = [_setting(f"channels.<name>.{name}", setting) for name, setting in ChannelSettings.model_fields.items()]
     parts.append(
         f"## `[channels.<name>]`\n\n{ChannelSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{CHANNELS_TAIL}"
@@ -121,6 +129,17 @@ def configuration() -> str:
         f"## `[endpoints.<name>]`\n\n{EndpointSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{ENDPOINTS_TAIL}"
     )
     return "\n".join(parts)
+
+
+def _rules() -> Iterator[str]:
+    """The section of alert rules: what all of them have, then what each kind has of its own."""
+    shared = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in AnyRule.model_fields.items()]
+    yield f"## `[alerts.rules.<name>]`\n\n{RULES_HEAD}\n{_table(_SETTING_COLUMNS, shared)}"
+    for rule in RULES:
+        own = {name: setting for name, setting in rule.model_fields.items() if name not in AnyRule.model_fields}
+        when = own.pop("when").default
+        rows = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in own.items()]
+        yield f'### `when = "{when}"`\n\n{rule.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}'
 
 
 _SETTING_COLUMNS = ("setting", "default", "what it is", "variable")

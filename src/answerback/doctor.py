@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from answerback.api.keys import FILE_NAME as KEY_FILE
+from answerback.access import FILE_NAME as KEY_FILE
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import AnswerbackError, LedgerVersion
 from answerback.ledger.sqlite import existing, unsafe_place

@@ -10,9 +10,11 @@ AnswerbackError
 ├── NotFound                the reader's: no such call, endpoint, delivery or quarantined body
 ├── AmbiguousCall           the reader's: several channels hold the callid
 ├── Conflict                the caller's: it cannot be as things stand
-├── UnfitEndpoint           the caller's: a field of an endpoint is unfit
+├── Unfit                   the caller's: a field of what is asked for is not what it may be
+│   ├── UnfitEndpoint           of an endpoint, or of what is said of a call
+│   ├── UnfitSpan               of the range of statistics
+│   └── UnfitExport             a filter that this export does not have
 ├── InvalidCursor           the reader's: a page cursor we did not make
-├── UnfitExport             the reader's: a filter that this export does not have
 ├── ExportsBusy             nobody's: as many exports as may run do
 ├── ExportFailed            ours: an export ended before its end
 ├── ExtraMissing            the operator's: an optional library is not installed

@@ -7,16 +7,17 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import structlog
 import uvicorn
 import uvloop
 
-from answerback.api.keys import AdminKey
+from answerback.access import AdminKey, Keyring
 from answerback.config import IntakeSettings, RelaySettings, Settings
 from answerback.errors import ConfigError, LedgerUnavailable
 from answerback.heap import settle_heap
@@ -28,6 +29,7 @@ from answerback.ledger import FILE_NAME, Ledger, Opening, WriterProcess
 from answerback.ledger.query import CallFilter, count_calls
 
 if TYPE_CHECKING:
+    from answerback.alerts import Alerts, Letterhead, Target
     from answerback.relay import Relay, Terms, Wanted
 
 URL_NAME = "gateway-url"
@@ -39,6 +41,8 @@ _LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
 _WRITER_END_S = 0.5
 _OWNER_ONLY = 0o077
 _BELOW_PATH = f"{PATH}/"
+_CONSOLE_PATHS = ("/", "/console")
+_BELOW_CONSOLE = "/console/"
 
 log = structlog.get_logger("answerback.service")
 
@@ -100,6 +104,9 @@ async def _run(
     started: Callable[[Listening], None],
 ) -> None:
     from answerback.api.app import build_api  # FastAPI and aiohttp are for the gateway, not for every command
+    from answerback.console.app import build_console
+    from answerback.console.given import Given
+    from answerback.exports import Exports
     from answerback.relay import Relay
 
     intake = settings.intake
@@ -119,13 +126,46 @@ async def _run(
     )
     callbacks = Intake(Channels(settings.tokens()), committer, meter, intake.max_body_bytes)
     submission = Submission(committer, meter, intake.max_body_bytes)
-    app = route(callbacks, build_api(ledger, committer, meter, key.opens, relay, submission, channels))
+    keyring = Keyring(key, ledger)
+    alerts = build_alerts(settings, writer, ledger)
+    exports = Exports(opening_of(settings), writer)
+    given = Given(
+        ledger=ledger,
+        keyring=keyring,
+        health=committer,
+        relay=relay,
+        submission=submission,
+        writer=writer,
+        alerts=alerts,
+        exports=exports,
+        callback_urls=callback_urls(settings, listener.getsockname()[:2]),
+        zone=ZoneInfo(settings.console.timezone),
+        session_hours=settings.console.session_hours,
+        secret=key.key.encode(),
+        public_url=settings.server.public_url,
+        data_dir=settings.server.data_dir.resolve(),
+    )
+    api = build_api(
+        ledger,
+        committer,
+        meter,
+        keyring,
+        relay,
+        submission,
+        channels,
+        writer,
+        settings.console.timezone,
+        alerts,
+        exports,
+    )
+    app = route(callbacks, api, build_console(given))
     server = _Server(http_config(app, intake))
-    server.stop_at_signals()
+    given.farewells.append(exports.stop)
+    server.stop_at_signals(given.farewells)
     await writer.start()
     await committer.start()
     writer.on_owed, writer.full = relay.owed, relay.full
-    post = Post(settings, relay)
+    post = Post(settings, relay, alerts)
     await post.take()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, meter, intake.receive_timeout_s))
     settle_heap()
@@ -144,14 +184,15 @@ async def _run(
 
 
 class Post:
-    """The right to relay: of the gateways on one data directory one has it, and the next when that one ends.
+    """The right to relay, and to alert people: of the gateways on one data directory one has it, then the next one.
 
     While it is held, the data directory tells under which URL the relay can be asked.
     """
 
-    def __init__(self, settings: Settings, relay: "Relay") -> None:
+    def __init__(self, settings: Settings, relay: "Relay", alerts: "Alerts") -> None:
         self._settings = settings
         self._relay = relay
+        self._alerts = alerts
         self._lock = (settings.server.data_dir / LOCK_NAME).open("ab")
         self._url_file = settings.server.data_dir / URL_NAME
         self._url = ""
@@ -175,6 +216,7 @@ class Post:
         """Stop relaying, and let the next one."""
         if self._waiting is not None:
             self._waiting.cancel()
+        await self._alerts.stop()
         was_active = self._relay.active
         await self._relay.stop(self._settings.relay.drain_timeout_s)
         if was_active:
@@ -185,6 +227,7 @@ class Post:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             await self._relay.start(wanted_endpoints(self._settings))
+            self._alerts.start()
         except (BlockingIOError, LedgerUnavailable):
             return False
         return True
@@ -216,6 +259,39 @@ def wanted_endpoints(settings: Settings) -> "dict[str, Wanted]":
         )
         for name, endpoint in settings.endpoints.items()
     }
+
+
+def build_alerts(settings: Settings, writer: WriterProcess, ledger: Ledger) -> "Alerts":
+    """The alerts that the settings ask for. Raises ConfigError where a URL is unfit."""
+    from answerback.alerts import Alerts
+
+    wanted = settings.alerts
+    return Alerts(
+        writer,
+        ledger,
+        wanted.rules,
+        alert_targets(settings) if wanted.rules else (),
+        channels=tuple(settings.tokens()),
+        letterhead=letterhead_of(settings),
+        every_s=wanted.every_s,
+    )
+
+
+def alert_targets(settings: Settings) -> "list[Target]":
+    """Those who are told of alerts. Raises ConfigError that names the URL at fault, and does not show it."""
+    from answerback.alerts import open_targets
+
+    return open_targets([url.get_secret_value() for url in settings.alerts.notify])
+
+
+def letterhead_of(settings: Settings) -> "Letterhead":
+    """What all messages about alerts have in common."""
+    from answerback.alerts import Letterhead
+
+    public_url = settings.server.public_url
+    return Letterhead(
+        timezone=settings.console.timezone, console_url=f"{public_url.rstrip('/')}/console" if public_url else None
+    )
 
 
 def relay_terms(relay: RelaySettings) -> "Terms":
@@ -254,13 +330,15 @@ def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
     )
 
 
-def route(callbacks: Intake, rest: Any) -> Callable[[Message, Receive, Send], Any]:
-    """The whole server as one ASGI application: the callback URL first, everything else to `rest`."""
+def route(callbacks: Intake, rest: Any, console: Any = None) -> Callable[[Message, Receive, Send], Any]:
+    """The whole server as one ASGI application: the callback URL first, the pages, everything else to `rest`."""
 
     def app(scope: Message, receive: Receive, send: Send) -> Any:
         path: str = scope["path"]
         if path == PATH or path.startswith(_BELOW_PATH):
             return callbacks(scope, receive, send)
+        if console is not None and (path in _CONSOLE_PATHS or path.startswith(_BELOW_CONSOLE)):
+            return console(scope, receive, send)
         return rest(scope, receive, send)
 
     return app
@@ -269,13 +347,16 @@ def route(callbacks: Intake, rest: Any) -> Callable[[Message, Receive, Send], An
 class _Server(uvicorn.Server):
     """uvicorn that leaves the signals to us: after it has drained, our own parts have to."""
 
-    def stop_at_signals(self) -> None:
+    def stop_at_signals(self, farewells: Sequence[Callable[[], None]]) -> None:
+        self._farewells = farewells
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
 
     def _stop(self, number: int) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
+        for farewell in self._farewells:
+            farewell()
         self.should_exit = True
 
     @contextlib.contextmanager

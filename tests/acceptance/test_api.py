@@ -276,7 +276,7 @@ def test_health_and_readiness_need_no_key(filled: Gateway) -> None:
 
 def test_an_unknown_path_is_404(filled: Gateway) -> None:
     """What is nowhere is not found."""
-    for path in ("/", "/v1", "/v1/nothing", "/voice", "/voice/callbacks"):
+    for path in ("/v1", "/v1/nothing", "/nowhere", "/voice", "/voice/callbacks"):
         assert filled.get(path).status_code == 404
 
 

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from answerback.api.parts import PROBLEMS, UNFIT
-from answerback.api.ports import Submission
+from answerback.api.parts import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT
 from answerback.config import DEFAULT_CHANNEL
 from answerback.errors import UnfitEndpoint
+from answerback.ports import Submission
 from answerback.tencent.codes import Answered
 
+PATH = "/v1/callbacks"
 MOST_LINES = 10_000
 LARGEST_BYTES = 32 * 1024 * 1024
 
@@ -62,13 +63,14 @@ def routes(submission: Submission, channels: Sequence[str]) -> APIRouter:
     router = APIRouter(tags=["callbacks"])
 
     @router.post(
-        "/v1/callbacks",
+        PATH,
         summary="Hand in one callback as JSON, or up to 10,000 as NDJSON",
         response_model=SubmittedView | AnswerView,
-        responses=PROBLEMS | UNFIT | {400: {"model": AnswerView}, 413: {"model": AnswerView}},
+        responses=PROBLEMS | FORBIDDEN | UNFIT | {400: {"model": AnswerView}, 413: {"model": AnswerView}},
+        dependencies=[OPERATOR],
         openapi_extra=_BODY,
     )
-    async def submit(
+    async def submit_callbacks(
         request: Request,
         channel: Annotated[str, Query(description="the channel that they came by")] = DEFAULT_CHANNEL,
     ) -> JSONResponse:

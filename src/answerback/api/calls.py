@@ -8,17 +8,49 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from starlette.convertors import Convertor, register_url_convertor
 
-from answerback.api.parts import AMBIGUOUS, NOT_FOUND, PROBLEMS, UNFIT, Channel, Cursor, Limit, Moment, utc
-from answerback.api.ports import Relay, Shelf
-from answerback.api.views import CallbackView, CallView, Listing
+from answerback.api.parts import (
+    AMBIGUOUS,
+    FORBIDDEN,
+    NOT_FOUND,
+    OPERATOR,
+    PROBLEMS,
+    UNFIT,
+    Asking,
+    Channel,
+    Cursor,
+    Instant,
+    Limit,
+    Moment,
+    utc,
+)
 from answerback.errors import UnfitEndpoint
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference
 from answerback.model import Kind, Outcome
+from answerback.ports import Relay, Shelf
+from answerback.views import CallbackView, CallView, Listing
 
 _LONGEST_TEXT = 256
 _LARGEST_METADATA_BYTES = 16_384
+
+
+class _Callid(Convertor[str]):
+    """A callid in an address, which may hold a slash; what ends in /callbacks is another address."""
+
+    regex = ".+(?<!/callbacks)"
+
+    def convert(self, value: str) -> str:
+        """The callid."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The part of the address."""
+        return value
+
+
+register_url_convertor("callid", _Callid())
 
 
 class ReferenceBody(BaseModel):
@@ -28,7 +60,7 @@ class ReferenceBody(BaseModel):
 
     reference: str | None = Field(None, max_length=_LONGEST_TEXT, description="the business's own id of the call")
     metadata: dict[str, JsonValue] | None = Field(None, description="anything else, up to 16 KiB of JSON")
-    due_at: datetime | None = Field(
+    due_at: Instant | None = Field(
         None, description="when an outcome is expected; past it, without one, endpoints are told that it is overdue"
     )
 
@@ -63,45 +95,60 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
     router = APIRouter(tags=["calls"])
 
     @router.get("/v1/calls", summary="Calls, newest first", responses=PROBLEMS)
-    def calls(
+    def list_calls(
+        reader: Asking,
         channel: str | None = None,
         mobile: Annotated[str | None, Query(description="exactly as received, without nationcode")] = None,
         outcome: Outcome | None = None,
         kind: Kind | None = None,
+        failure_code: Annotated[int | None, Query(ge=-(2**31), lt=2**31, description="the vendor's")] = None,
+        reference: Annotated[str | None, Query(description="the business's own id of the call")] = None,
         since: Moment = None,
         until: Moment = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Listing[CallView]:
         wanted = CallFilter(
-            channel=channel, mobile=mobile, outcome=outcome, kind=kind, since=utc(since), until=utc(until)
+            channel=channel,
+            mobile=mobile,
+            outcome=outcome,
+            kind=kind,
+            failure_code=failure_code,
+            reference=reference,
+            since=utc(since),
+            until=utc(until),
         )
         page = ledger.calls(wanted, cursor, limit)
-        return Listing(
-            items=[CallView.of(call, full_numbers=True) for call in page.items], next_cursor=page.next_cursor
-        )
+        reader.shown(len(page.items))
+        views = [CallView.of(call, full_numbers=reader.full_numbers) for call in page.items]
+        return Listing(items=views, next_cursor=page.next_cursor)
 
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
         summary="Its callbacks as received, in order",
         responses=PROBLEMS | NOT_FOUND | AMBIGUOUS,
     )
-    def callbacks(callid: str, channel: Channel = None) -> Listing[CallbackView]:
+    def list_callbacks(callid: str, reader: Asking, channel: Channel = None) -> Listing[CallbackView]:
         entries = ledger.callbacks(callid, channel)
-        return Listing(items=[CallbackView.of(entry, full_numbers=True) for entry in entries])
+        reader.shown(len(entries))
+        return Listing(items=[CallbackView.of(entry, full_numbers=reader.full_numbers) for entry in entries])
 
-    @router.get("/v1/calls/{callid:path}", summary="One call", responses=PROBLEMS | NOT_FOUND | AMBIGUOUS)
-    def call(callid: str, channel: Channel = None) -> CallView:
-        return CallView.of(ledger.call(callid, channel), full_numbers=True)
+    @router.get("/v1/calls/{callid:callid}", summary="One call", responses=PROBLEMS | NOT_FOUND | AMBIGUOUS)
+    def get_call(callid: str, reader: Asking, channel: Channel = None) -> CallView:
+        found = ledger.call(callid, channel)
+        reader.shown(1)
+        return CallView.of(found, full_numbers=reader.full_numbers)
 
     @router.put(
-        "/v1/calls/{callid:path}",
+        "/v1/calls/{callid:callid}",
         summary="Say what the business knows of a call, before or after any callback",
-        responses=PROBLEMS | NOT_FOUND | AMBIGUOUS | UNFIT | {201: {"model": CallView}},
+        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | AMBIGUOUS | UNFIT | {201: {"model": CallView}},
+        dependencies=[OPERATOR],
     )
-    async def refer(
+    async def put_call(
         callid: Annotated[str, Path(max_length=_LONGEST_TEXT)],
         body: ReferenceBody,
+        reader: Asking,
         response: Response,
         channel: Annotated[
             str | None,
@@ -114,6 +161,7 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
         referred = await relay.refer(callid, channel, body.said())
         response.status_code = 201 if referred.created else 200
-        return CallView.of(referred.call, full_numbers=True)
+        reader.shown(1)
+        return CallView.of(referred.call, full_numbers=reader.full_numbers)
 
     return router

@@ -1,18 +1,32 @@
 """/v1/deliveries and /v1/replays: what was told to whom, and telling it again."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from answerback.api.parts import CONFLICT, NOT_FOUND, PROBLEMS, UNFIT, Channel, Cursor, Limit, utc
-from answerback.api.ports import Relay, Shelf
-from answerback.api.views import DeliveryView, DeliveryWithAttemptsView, Listing, ReplayView
+from answerback.api.parts import (
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    OPERATOR,
+    PROBLEMS,
+    UNFIT,
+    Asking,
+    Channel,
+    Cursor,
+    Instant,
+    Limit,
+    Text,
+    utc,
+)
 from answerback.errors import UnfitEndpoint
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import CallFilter
-from answerback.model import Kind, Outcome, State
+from answerback.model import Attempt, Kind, Outcome, State
+from answerback.numbers import mask_text
+from answerback.ports import Relay, Shelf
+from answerback.views import DeliveryView, DeliveryWithAttemptsView, Listing, ReplayView
 
 
 class NewReplay(BaseModel):
@@ -20,13 +34,13 @@ class NewReplay(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    endpoint: str = Field(description="name or id", examples=["crm"])
-    dead: bool = Field(default=False, description="all its dead deliveries")
-    since: datetime | None = Field(None, description="calls first seen from then on; UTC where it names no zone")
-    until: datetime | None = Field(None, description="calls first seen before then")
+    endpoint: Text = Field(description="name or id", examples=["crm"])
+    dead: bool = Field(default=False, strict=True, description="all its dead deliveries")
+    since: Instant | None = Field(None, description="calls first seen from then on; UTC where it names no zone")
+    until: Instant | None = Field(None, description="calls first seen before then")
     outcome: Outcome | None = Field(None, description="only calls with this outcome")
     kind: Kind | None = Field(None, description="only calls of this kind")
-    mobile: str | None = Field(None, description="only calls to this number, exactly as received")
+    mobile: Text | None = Field(None, description="only calls to this number, exactly as received")
 
 
 def routes(ledger: Shelf, relay: Relay) -> APIRouter:
@@ -34,7 +48,8 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
     router = APIRouter(tags=["deliveries"])
 
     @router.get("/v1/deliveries", summary="Deliveries, newest first", responses=PROBLEMS | NOT_FOUND | UNFIT)
-    def deliveries(
+    def list_deliveries(
+        reader: Asking,
         endpoint: Annotated[str | None, Query(description="name or id")] = None,
         state: State | None = None,
         callid: str | None = None,
@@ -45,29 +60,34 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(wanted, cursor, limit)
-        return Listing(items=[DeliveryView.of(one) for one in page.items], next_cursor=page.next_cursor)
+        views = [DeliveryView.of(one, full_numbers=reader.full_numbers) for one in page.items]
+        return Listing(items=views, next_cursor=page.next_cursor)
 
     @router.get("/v1/deliveries/{id}", summary="One, with its attempts", responses=PROBLEMS | NOT_FOUND)
-    def delivery(id: int) -> DeliveryWithAttemptsView:
-        return DeliveryWithAttemptsView.with_attempts(*ledger.delivery(id))
+    def get_delivery(id: int, reader: Asking) -> DeliveryWithAttemptsView:
+        found, attempts = ledger.delivery(id)
+        reader.shown(sum(map(_holds_number, attempts)))
+        return DeliveryWithAttemptsView.with_attempts(found, attempts, full_numbers=reader.full_numbers)
 
     @router.post(
         "/v1/deliveries/{id}/retry",
         status_code=202,
         summary="Tell it again, now, whatever became of it",
-        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | CONFLICT,
+        dependencies=[OPERATOR],
     )
-    async def retry(id: int) -> DeliveryView:
+    async def retry_delivery(id: int, reader: Asking) -> DeliveryView:
         await relay.replays.one(id)
-        return DeliveryView.of(ledger.delivery(id)[0])
+        return DeliveryView.of(ledger.delivery(id)[0], full_numbers=reader.full_numbers)
 
     @router.post(
         "/v1/replays",
         status_code=202,
         summary="Tell many again, in the background",
-        responses=PROBLEMS | NOT_FOUND | CONFLICT | UNFIT,
+        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | CONFLICT | UNFIT,
+        dependencies=[OPERATOR],
     )
-    async def replay(body: NewReplay) -> ReplayView:
+    async def start_replay(body: NewReplay) -> ReplayView:
         endpoint = relay.endpoints.find(body.endpoint)
         wanted = CallFilter(
             since=utc(body.since), until=utc(body.until), outcome=body.outcome, kind=body.kind, mobile=body.mobile
@@ -79,7 +99,13 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
         return ReplayView.of(await relay.replays.calls(endpoint, wanted))
 
     @router.get("/v1/replays/{id}", summary="How far a replay is", responses=PROBLEMS | NOT_FOUND)
-    async def progress(id: int) -> ReplayView:
+    async def get_replay(id: int) -> ReplayView:
         return ReplayView.of(relay.replays.find(id))
 
     return router
+
+
+def _holds_number(attempt: Attempt) -> bool:
+    """Whether what an endpoint answered may hold somebody's number."""
+    told = f"{attempt.answer.decode('utf-8', 'replace')} {attempt.error}"
+    return mask_text(told) != told

@@ -5,20 +5,33 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from answerback.api.parts import CONFLICT, NOT_FOUND, PROBLEMS, UNFIT
-from answerback.api.ports import Relay, Shelf
-from answerback.api.views import EndpointView, EndpointWithSecretView, Listing, TestView
+from answerback.api.parts import CONFLICT, FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, UNFIT, Asking
 from answerback.config import EndpointSettings, unfit_endpoint_name
 from answerback.errors import UnfitEndpoint
 from answerback.ledger.history import Owed
 from answerback.model import Definition, Endpoint
+from answerback.ports import Relay, Shelf
+from answerback.views import EndpointView, EndpointWithSecretView, Listing, TestView
 
+_PREFIX = "/v1/endpoints"
+_SWITCHES = ("enabled", "updates")
 _CHANGEABLE = {name for name in EndpointSettings.model_fields if name != "secret"}
 
 
-class NewEndpoint(EndpointSettings):
+class _Given(EndpointSettings):
+    """The fields as JSON has them: the config file and the environment may spell a number or a switch as text."""
+
+    @field_validator("enabled", "updates", "timeout_s", "concurrency", mode="before")
+    @classmethod
+    def _check_type(cls, value: object, field: ValidationInfo) -> object:
+        if not isinstance(value, (bool, int, float)) or isinstance(value, bool) != (field.field_name in _SWITCHES):
+            raise ValueError(f"expected {'true or false' if field.field_name in _SWITCHES else 'a number'}")
+        return value
+
+
+class NewEndpoint(_Given):
     """An endpoint that is to be."""
 
     name: str | None = Field(None, description="made up where it is not given", examples=["crm"])
@@ -32,23 +45,39 @@ class NewSecret(BaseModel):
     secret: str | None = Field(None, description="whsec_ and 24 to 64 bytes in base64; made where it is not given")
 
 
+def _change_schema() -> dict[str, Any]:
+    """What may be changed, as OpenAPI says it: the fields of an endpoint, none of them needed, none with a default."""
+    whole = _Given.model_json_schema(ref_template="#/components/schemas/{model}")
+    fields = {name: dict(field) for name, field in whole["properties"].items() if name in _CHANGEABLE}
+    for field in fields.values():
+        field.pop("default", None)
+    return {"type": "object", "title": "EndpointChange", "properties": fields, "additionalProperties": False}
+
+
+_CHANGES = {"requestBody": {"required": True, "content": {"application/json": {"schema": _change_schema()}}}}
+
+
 def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
     """The routes below /v1/endpoints; `{endpoint}` is a name or an id."""
-    router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
-    _add_reading(router, ledger)
-    _add_making(router, ledger, relay, channels)
-    _add_working(router, ledger, relay)
+    reading = APIRouter(prefix=_PREFIX)
+    changing = APIRouter(prefix=_PREFIX, dependencies=[OPERATOR], responses=FORBIDDEN)
+    _add_reading(reading, ledger)
+    _add_making(changing, ledger, relay, channels)
+    _add_working(changing, ledger, relay)
+    router = APIRouter(tags=["endpoints"])
+    router.include_router(reading)
+    router.include_router(changing)
     return router
 
 
 def _add_reading(router: APIRouter, ledger: Shelf) -> None:
     @router.get("", summary="All endpoints, by name, with what they are owed", responses=PROBLEMS)
-    def endpoints() -> Listing[EndpointView]:
+    def list_endpoints() -> Listing[EndpointView]:
         owed = ledger.owed()
         return Listing(items=[EndpointView.of(one, owed.get(one.id, Owed())) for one in ledger.endpoints()])
 
     @router.get("/{endpoint}", summary="One endpoint", responses=PROBLEMS | NOT_FOUND)
-    def endpoint(endpoint: str) -> EndpointView:
+    def get_endpoint(endpoint: str) -> EndpointView:
         found = ledger.endpoint(endpoint)
         return EndpointView.of(found, ledger.owed().get(found.id, Owed()))
 
@@ -64,7 +93,7 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         summary="Add an endpoint; the answer is the only one that shows its secret",
         responses=PROBLEMS | CONFLICT | UNFIT,
     )
-    async def add(body: NewEndpoint) -> EndpointWithSecretView:
+    async def add_endpoint(body: NewEndpoint) -> EndpointWithSecretView:
         if body.name is not None and (problem := unfit_endpoint_name(body.name)):
             raise UnfitEndpoint("name", problem)
         check_channel(body.channel)
@@ -78,8 +107,9 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         "/{endpoint}",
         summary="Change some fields; when this is answered nothing goes by the old ones any more",
         responses=PROBLEMS | NOT_FOUND | CONFLICT | UNFIT,
+        openapi_extra=_CHANGES,
     )
-    async def change(endpoint: str, body: Annotated[dict[str, Any], Body()]) -> EndpointView:
+    async def change_endpoint(endpoint: str, body: Annotated[dict[str, Any], Body()]) -> EndpointView:
         known = relay.endpoints.find(endpoint)
         wanted = _merged(known.definition, known.channel, enabled=known.enabled, changes=body)
         check_channel(wanted.channel)
@@ -96,13 +126,13 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         summary="Remove it: it is owed nothing",
         responses=PROBLEMS | NOT_FOUND | CONFLICT,
     )
-    async def remove(endpoint: str) -> None:
+    async def remove_endpoint(endpoint: str) -> None:
         await relay.endpoints.remove(endpoint)
 
 
 def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
     @router.post("/{endpoint}/enable", summary="Switch it on", responses=PROBLEMS | NOT_FOUND | CONFLICT)
-    async def enable(endpoint: str) -> EndpointView:
+    async def enable_endpoint(endpoint: str) -> EndpointView:
         switched = await relay.endpoints.switch(endpoint, on=True)
         return EndpointView.of(switched, await _owed(ledger, switched))
 
@@ -111,7 +141,7 @@ def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
         summary="Switch it off: what it is owed waits",
         responses=PROBLEMS | NOT_FOUND | CONFLICT,
     )
-    async def disable(endpoint: str) -> EndpointView:
+    async def disable_endpoint(endpoint: str) -> EndpointView:
         switched = await relay.endpoints.switch(endpoint, on=False)
         return EndpointView.of(switched, await _owed(ledger, switched))
 
@@ -129,8 +159,8 @@ def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
         summary="Send it a callback about nobody's call, and tell what it answered",
         responses=PROBLEMS | NOT_FOUND | CONFLICT,
     )
-    async def test(endpoint: str) -> TestView:
-        return TestView.of(await relay.endpoints.test(endpoint))
+    async def test_endpoint(endpoint: str, reader: Asking) -> TestView:
+        return TestView.of(await relay.endpoints.test(endpoint), full_numbers=reader.full_numbers)
 
 
 async def _owed(ledger: Shelf, endpoint: Endpoint) -> Owed:
@@ -146,7 +176,7 @@ def _merged(definition: Definition, channel: str, *, enabled: bool, changes: dic
         raise UnfitEndpoint(unknown[0], f"cannot be changed so: {remedy}")
     now = {name: getattr(definition, name) for name in Definition.__struct_fields__}
     try:
-        return EndpointSettings(**now | {"channel": channel, "enabled": enabled} | changes)
+        return _Given(**now | {"channel": channel, "enabled": enabled} | changes)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from answerback.api.ports import Buckets, Health, Meter, Relay, Shelf
 from answerback.ledger.history import Owed
+from answerback.ports import Alerts, Buckets, Health, Meter, Relay, Shelf
 from answerback.tencent.codes import Answered
 
 _NO_ANSWERS = {("none", int(Answered.UNAVAILABLE)): 0}
@@ -19,8 +19,9 @@ _RESULTS = ("delivered", "failed", "dead")
 
 
 class _Collector(Collector):
-    def __init__(self, meter: Meter, health: Health, ledger: Shelf, relay: Relay) -> None:
+    def __init__(self, meter: Meter, health: Health, ledger: Shelf, relay: Relay, alerts: Alerts) -> None:
         self._meter = meter
+        self._alerts = alerts
         self._relay = relay
         self._health = health
         self._ledger = ledger
@@ -48,6 +49,7 @@ class _Collector(Collector):
         yield from self._quarantine()
         yield from self._attempts()
         yield from self._owed()
+        yield self._firing()
 
     def _attempts(self) -> Iterator[Metric]:
         meter = self._relay.meter
@@ -87,6 +89,12 @@ class _Collector(Collector):
             paused.add_metric([endpoint.name], float(endpoint.name in resting or endpoint.paused_until is not None))
         yield from (pending, dead, age, enabled, paused)
 
+    def _firing(self) -> Metric:
+        firing = GaugeMetricFamily("answerback_alert_firing", "1 while it lasts, by rule.", labels=["rule"])
+        for state in self._alerts.states():
+            firing.add_metric([state.rule], float(state.firing))
+        return firing
+
     def _quarantine(self) -> Iterator[Metric]:
         count, size_bytes = self._ledger.quarantine_size()
         yield GaugeMetricFamily("answerback_quarantine_bodies", "Refused bodies that are kept.", count)
@@ -105,10 +113,10 @@ def _cumulative(buckets: Buckets) -> list[tuple[str, float]]:
     return rows
 
 
-def build_registry(meter: Meter, health: Health, ledger: Shelf, relay: Relay) -> CollectorRegistry:
+def build_registry(meter: Meter, health: Health, ledger: Shelf, relay: Relay, alerts: Alerts) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape."""
     registry = CollectorRegistry()
-    registry.register(_Collector(meter, health, ledger, relay))
+    registry.register(_Collector(meter, health, ledger, relay, alerts))
     return registry
 
 

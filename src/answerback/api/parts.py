@@ -1,24 +1,59 @@
 """What the routes share: who may ask, and the forms of common parameters."""
 
-from collections.abc import Callable
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
+from urllib.parse import quote
 
-from fastapi import Depends, HTTPException, Query, Security
+import structlog
+from fastapi import Depends, HTTPException, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator, BeforeValidator
 
-from answerback.api.views import Problem
+from answerback.access import Keyring
 from answerback.ledger.query import LARGEST_PAGE
+from answerback.model import ApiKey, Role
+from answerback.numbers import mask_mobiles
+from answerback.views import Problem
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 Channel = Annotated[str | None, Query(description="needed where two channels hold the same callid")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before", max_length=128)]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
-Moment = Annotated[datetime | None, Query(description="ISO 8601; UTC where it names no zone")]
+
+
+def _check_spelling(moment: object) -> object:
+    """Refuse a bare number: nobody can tell whether it is seconds or milliseconds."""
+    if moment is not None and not (isinstance(moment, str) and _DATE.match(moment)):
+        raise ValueError("expected ISO 8601, such as 2026-11-23T08:00:00Z")
+    return moment
+
+
+def _check_text(text: str) -> str:
+    """Refuse half a surrogate pair: JSON can spell it, but it is no character, and nothing here can keep it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half a surrogate pair") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+"""A text of a body."""
+Instant = Annotated[datetime, BeforeValidator(_check_spelling)]
+"""A time as a reader spells it."""
+Moment = Annotated[Instant | None, Query(description="ISO 8601; UTC where it names no zone")]
 Responses = dict[int | str, dict[str, Any]]
 
 PROBLEMS: Responses = {
-    401: {"model": Problem, "description": "no API key, or a wrong one"},
+    401: {"model": Problem, "description": "no API key, or one that is wrong or revoked"},
     503: {"model": Problem, "description": "the ledger does not answer"},
+}
+FORBIDDEN: Responses = {
+    403: {"model": Problem, "description": "the key's role is not enough: `detail` names the one that is needed"}
 }
 NOT_FOUND: Responses = {404: {"model": Problem, "description": "nothing by that id"}}
 AMBIGUOUS: Responses = {
@@ -27,19 +62,86 @@ AMBIGUOUS: Responses = {
 CONFLICT: Responses = {409: {"model": Problem, "description": "it cannot be as things stand"}}
 UNFIT: Responses = {422: {"model": Problem, "description": "a field is unfit: `field` names it"}}
 
+_KEY_WORDS = (
+    "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one made by "
+    "`answerback keys create`. Its role says what it may do: a viewer looks, an operator also changes and tells again, "
+    "an admin also makes keys. Numbers are masked unless it has the right to see them in full."
+)
 
-def guard(opens: Callable[[str], bool]) -> Any:
-    """A dependency that lets only the holder of an API key through."""
-    scheme = HTTPBearer(auto_error=False, description="the key in <data-dir>/admin-key")
+_LOOKUPS = 4  # keys looked up at a time: fewer than the connections that the ledger keeps open
 
-    def reader(offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
-        if offered is None or not opens(offered.credentials):
-            detail = "send an API key: Authorization: Bearer …" if offered is None else "this API key is not known"
-            raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
-
-    return Depends(reader)
+log = structlog.get_logger("answerback.api")
 
 
+class Reader:
+    """Who asks, and whether numbers are shown to them in full."""
+
+    def __init__(self, key: ApiKey, path: str) -> None:
+        self.key = key
+        self.full_numbers = key.full_numbers
+        self._path = path
+
+    def require(self, role: Role) -> None:
+        """Raise 403, naming the role that is needed, where the key has a lesser one."""
+        if not self.key.role.includes(role):
+            raise HTTPException(403, f"this needs the role {role}; the key `{self.key.name}` has {self.key.role}")
+
+    def shown(self, count: int) -> None:
+        """Log that so many things were shown with their numbers; the numbers are not in it."""
+        if self.full_numbers and count:
+            log.info("numbers_shown", who=self.key.name, path=self._path, count=count)
+
+
+def guard(keyring: Keyring) -> Any:
+    """A dependency that lets only the holder of an API key through, and tells the routes who it is."""
+    scheme = HTTPBearer(auto_error=False, description=_KEY_WORDS)
+    lookups = ThreadPoolExecutor(_LOOKUPS, "keys")  # its own, so that slow readers hold up no sign-in
+
+    async def know(request: Request, offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
+        if offered is None:
+            raise _unknown("send an API key: Authorization: Bearer …")
+        key = keyring.admin(offered.credentials)
+        if key is None:
+            key = await asyncio.get_running_loop().run_in_executor(lookups, keyring.open, offered.credentials)
+        if key is None:
+            raise _unknown("this API key is not known")
+        request.state.reader = Reader(key, quote(mask_mobiles(request.scope["path"]), safe="/*"))
+
+    return Depends(know)
+
+
+def _unknown(detail: str) -> HTTPException:
+    return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+
+
+async def _reader(request: Request) -> Reader:
+    reader: Reader = request.state.reader  # the guard of all routers has set it
+    return reader
+
+
+Asking = Annotated[Reader, Depends(_reader)]
+
+
+async def _operate(reader: Asking) -> None:
+    reader.require(Role.OPERATOR)
+
+
+async def _administer(reader: Asking) -> None:
+    reader.require(Role.ADMIN)
+
+
+OPERATOR = Depends(_operate)
+"""Only for operators and above."""
+ADMIN = Depends(_administer)
+"""Only for admins."""
+
+
+@overload
+def utc(moment: datetime) -> datetime: ...
+@overload
+def utc(moment: None) -> None: ...
+@overload
+def utc(moment: datetime | None) -> datetime | None: ...
 def utc(moment: datetime | None) -> datetime | None:
     """`moment`, in UTC where it names no zone."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

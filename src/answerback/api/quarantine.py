@@ -2,22 +2,64 @@
 
 from fastapi import APIRouter
 
-from answerback.api.parts import NOT_FOUND, PROBLEMS, Cursor, Limit
-from answerback.api.ports import Shelf
-from answerback.api.views import Listing, QuarantinedBodyView, QuarantinedView
+from answerback.api.parts import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, Asking, Cursor, Limit
+from answerback.errors import NotFound
+from answerback.ledger.query import LARGEST_ID
+from answerback.ledger.requests import DropQuarantined, Requeue
+from answerback.numbers import mask_text
+from answerback.ports import Shelf, Writer
+from answerback.views import Listing, QuarantinedBodyView, QuarantinedView, RetriedView
 
 
-def routes(ledger: Shelf) -> APIRouter:
+def routes(ledger: Shelf, writer: Writer) -> APIRouter:
     """The routes below /v1/quarantine."""
     router = APIRouter(tags=["quarantine"])
 
     @router.get("/v1/quarantine", summary="Refused bodies, newest first", responses=PROBLEMS)
-    def quarantine(channel: str | None = None, cursor: Cursor = None, limit: Limit = 50) -> Listing[QuarantinedView]:
+    def list_quarantined(
+        reader: Asking, channel: str | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Listing[QuarantinedView]:
         page = ledger.quarantined(channel, cursor, limit)
-        return Listing(items=[QuarantinedView.of(body) for body in page.items], next_cursor=page.next_cursor)
+        reader.shown(sum(mask_text(body.reason) != body.reason for body in page.items))
+        views = [QuarantinedView.of(body, full_numbers=reader.full_numbers) for body in page.items]
+        return Listing(items=views, next_cursor=page.next_cursor)
 
     @router.get("/v1/quarantine/{id}", summary="One, with its bytes", responses=PROBLEMS | NOT_FOUND)
-    def body(id: int) -> QuarantinedBodyView:
-        return QuarantinedBodyView.with_body(ledger.quarantined_body(id), full_numbers=True)
+    def get_quarantined(id: int, reader: Asking) -> QuarantinedBodyView:
+        found = ledger.quarantined_body(id)
+        reader.shown(1)
+        return QuarantinedBodyView.with_body(found, full_numbers=reader.full_numbers)
+
+    @router.post(
+        "/v1/quarantine/{id}/retry",
+        summary="Read it once more: what is a callback now goes to its call, at the time it came in",
+        responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
+        dependencies=[OPERATOR],
+    )
+    async def retry_quarantined(id: int, reader: Asking) -> RetriedView:
+        requeued = await writer.ask(Requeue(_fitting(id)))
+        return RetriedView.of(id, requeued, full_numbers=reader.full_numbers)
+
+    @router.delete(
+        "/v1/quarantine/{id}",
+        status_code=204,
+        summary="Throw it away, for good",
+        responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
+        dependencies=[OPERATOR],
+    )
+    async def drop_quarantined(id: int) -> None:
+        if not await writer.ask(DropQuarantined([_fitting(id)])):
+            raise _nothing(id)
 
     return router
+
+
+def _fitting(id_: int) -> int:
+    """An id that the ledger can be asked for. Raises NotFound where none is so large, or so small."""
+    if not 0 <= id_ < LARGEST_ID:
+        raise _nothing(id_)
+    return id_
+
+
+def _nothing(id_: int) -> NotFound:
+    return NotFound(f"nothing in quarantine with id {id_}")

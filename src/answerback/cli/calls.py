@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from answerback.api.views import CallbackView, CallView, Listing
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, FullNumbers, out, print_fields, print_json, print_table, spoken_errors
 from answerback.ledger.query import LARGEST_PAGE, CallFilter
 from answerback.model import Kind, Outcome
 from answerback.service import reading
 from answerback.tencent.codes import FAILURE_REASONS
+from answerback.views import CallbackView, CallView, Listing
 
 calls_app = typer.Typer(help="What became of the calls.", no_args_is_help=True)
 callbacks_app = typer.Typer(help="The callbacks as they were received.", no_args_is_help=True)
@@ -27,6 +27,8 @@ def list_calls(
     mobile: Annotated[str | None, typer.Option(help="Only to this number, exactly as received.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only with this outcome.")] = None,
     kind: Annotated[Kind | None, typer.Option(help="Only of this kind.")] = None,
+    failure_code: Annotated[int | None, typer.Option(help="Only with this failure code.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only with this reference of the business's.")] = None,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
     limit: Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")] = 50,
@@ -38,7 +40,14 @@ def list_calls(
 ) -> None:
     """List calls, newest first."""
     wanted = CallFilter(
-        channel=channel, mobile=mobile, outcome=outcome, kind=kind, since=_utc(since), until=_utc(until)
+        channel=channel,
+        mobile=mobile,
+        outcome=outcome,
+        kind=kind,
+        failure_code=failure_code,
+        reference=reference,
+        since=_utc(since),
+        until=_utc(until),
     )
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         page = ledger.calls(wanted, cursor, limit)

@@ -8,14 +8,25 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from answerback.api.views import DeliveryView, DeliveryWithAttemptsView, Listing
 from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import AsJson, Styled, err, fail, out, print_fields, print_json, print_table, spoken_errors
+from answerback.cli.output import (
+    AsJson,
+    FullNumbers,
+    Styled,
+    err,
+    fail,
+    out,
+    print_fields,
+    print_json,
+    print_table,
+    spoken_errors,
+)
 from answerback.cli.remote import Gateway, Url
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import LARGEST_PAGE
 from answerback.model import Kind, Outcome, State
 from answerback.service import reading
+from answerback.views import DeliveryView, DeliveryWithAttemptsView, Listing
 
 app = typer.Typer(help="What was told to whom.", no_args_is_help=True)
 
@@ -43,7 +54,7 @@ def list_deliveries(
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(wanted, cursor, limit)
-    views = [DeliveryView.of(one) for one in page.items]
+    views = [DeliveryView.of(one, full_numbers=True) for one in page.items]
     if as_json:
         print_json(Listing(items=views, next_cursor=page.next_cursor))
         return
@@ -60,13 +71,16 @@ def list_deliveries(
 @app.command("show")
 def show(
     id: Annotated[str, typer.Argument(help="The delivery's id, or the webhook-id that the endpoint was sent.")],
+    full_numbers: FullNumbers = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """Show one delivery and every attempt."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        view = DeliveryWithAttemptsView.with_attempts(*ledger.delivery(_id(id)))
+        delivery, attempts = ledger.delivery(_id(id))
+    view = DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=full_numbers)
+    view = view.model_copy(update={"message_id": delivery.message_id})  # whoever holds the ledger's file has it anyway
     if as_json:
         print_json(view)
         return

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from answerback.api.views import EndpointView, Listing
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, out, print_fields, print_json, print_table, spoken_errors
 from answerback.cli.remote import Gateway, Url
 from answerback.ledger.history import Owed
 from answerback.model import Format, Kind, Outcome
 from answerback.service import reading
+from answerback.views import EndpointView, Listing
 
 app = typer.Typer(help="The business URLs that are told of the calls.", no_args_is_help=True)
 

@@ -5,7 +5,24 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli import calls, conform, deliveries, emulate, endpoints, load, operate, quarantine, send, serve, tail
+from answerback.cli import (
+    alerts,
+    calls,
+    conform,
+    deliveries,
+    emulate,
+    endpoints,
+    export,
+    import_,
+    keys,
+    load,
+    operate,
+    quarantine,
+    send,
+    serve,
+    stats,
+    tail,
+)
 
 app = typer.Typer(
     name="answerback",
@@ -40,7 +57,12 @@ app.add_typer(calls.callbacks_app, name="callbacks")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(deliveries.app, name="deliveries")
 app.command()(tail.tail)
+app.command()(stats.stats)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(keys.app, name="keys")
+app.command()(export.export)
+app.command("import")(import_.import_)
 app.command()(operate.migrate)
 app.command()(operate.doctor)
 app.command()(operate.channels)

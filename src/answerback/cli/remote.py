@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from answerback.api.keys import FILE_NAME as KEY_NAME
+from answerback.access import FILE_NAME as KEY_NAME
 from answerback.config import Settings
 from answerback.errors import AnswerbackError
 from answerback.service import URL_NAME

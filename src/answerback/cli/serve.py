@@ -31,6 +31,7 @@ def _print_text(listening: Listening) -> None:
     """A line for each thing, never cut: a URL is there to be copied."""
     lines = [("Listening", listening.url)]
     lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in listening.callback_urls.items()]
+    lines.append(("Console", f"{listening.url}/console"))
     lines.append(("Data", str(listening.data_dir)))
     if listening.admin_key:
         lines.append(("Admin key", f"{listening.admin_key}  (shown this once, kept in admin-key)"))

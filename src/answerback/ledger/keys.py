@@ -66,7 +66,7 @@ def revoke(connection: Connection, name: str, who: str, now: datetime) -> ApiKey
     changed = update(api_keys).where(_called(name), _living).values(revoked_us=to_us(now)).returning(*_columns)
     row = connection.execute(changed).one_or_none()
     if row is None:
-        raise NotFound(f"no key {name}")
+        raise NotFound("no living key of that name or id")  # who takes it for a key must not see it again
     note(connection, who, KEY_REVOKED, row.name, now)
     return _key(row)
 

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from answerback.errors import AnswerbackError, NotFound
-from answerback.ledger.query import CallFilter
+from answerback.ledger.query import LARGEST_ID, CallFilter
 from answerback.ledger.replays import Chunk
 from answerback.ledger.requests import CountDead, ReplayCalls, ReplayDead, ReplayOne
 from answerback.model import Endpoint
@@ -64,6 +64,8 @@ class Replays:
 
     async def one(self, delivery_id: int) -> None:
         """Tell one delivery again. Raises NotFound, Conflict."""
+        if not 0 <= delivery_id < LARGEST_ID:  # beyond it neither the message nor the ledger has such a number
+            raise NotFound(f"no delivery {delivery_id}")
         self._dispatcher.look_again(await self._book.ask(ReplayOne(delivery_id)))
 
     async def dead(self, endpoint: Endpoint) -> Replay:

@@ -1,0 +1,34 @@
+"""How much of a body is read before it is refused."""
+
+from collections.abc import Container
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Bounds:
+    """ASGI middleware: reading more than `largest_bytes` of a body ends in 413, but for the paths that see to it."""
+
+    def __init__(self, app: ASGIApp, largest_bytes: int, free: Container[str]) -> None:
+        self._app = app
+        self._largest_bytes = largest_bytes
+        self._free = free
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] not in self._free:
+            receive = self._bounded(receive)
+        await self._app(scope, receive, send)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        taken_bytes = 0
+
+        async def read() -> Message:
+            nonlocal taken_bytes
+            message = await receive()
+            taken_bytes += len(message.get("body", b""))
+            if taken_bytes > self._largest_bytes:
+                raise HTTPException(413, f"the body is larger than {self._largest_bytes} bytes")
+            return message
+
+        return read

@@ -1,0 +1,227 @@
+"""One day of a small shop, in JSON: what the examples are made of.
+
+The number is the one of the vendor's documentation, the callback that of its page on voice notifications.
+"""
+
+import json
+from base64 import b64encode
+from typing import Any
+
+Record = dict[str, Any]
+
+CALLID = "d9428888-122b-11e1-b85c-61cd3cbb3210"
+FAILED_CALLID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+NUMBER = "13788888888"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # everybody's: it is Standard Webhooks' own example
+
+PROMPT: Record = {
+    "voiceprompt_callback": {
+        "result": "0",
+        "accept_time": "1470197211",
+        "call_from": "",
+        "callid": CALLID,
+        "end_calltime": "1470197221",
+        "fee": "1",
+        "mobile": NUMBER,
+        "nationcode": "86",
+        "start_calltime": "1470197196",
+    }
+}
+UNANSWERED: Record = {
+    "voiceprompt_callback": PROMPT["voiceprompt_callback"] | {"result": "1", "accept_time": "0", "fee": "0"}
+}
+REVISED: Record = {"voiceprompt_callback": PROMPT["voiceprompt_callback"] | {"fee": "2"}}
+CODE: Record = {"voicecode_callback": PROMPT["voiceprompt_callback"]}
+KEY: Record = {
+    "voicekey_callback": {
+        "call_from": "",
+        "callid": CALLID,
+        "keypress": "1",
+        "mobile": NUMBER,
+        "nationcode": "86",
+    }
+}
+FAILURE: Record = {
+    "voice_failure_callback": {
+        "call_from": "",
+        "callid": FAILED_CALLID,
+        "failure_code": 8,
+        "failure_reason": "空号",
+        "mobile": NUMBER,
+        "nationcode": "86",
+    }
+}
+
+
+def told_by(body: Record, **fields: Any) -> Record:
+    """A callback with this body, as /v1 shows it; `fields` replace its own."""
+    raw = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return {
+        "id": 1,
+        "kind": "prompt",
+        "identity": "643a0788482425e9c9f5408eca55d23f",
+        "received_at": "2016-08-03T04:07:01.881053Z",
+        "repeats": 0,
+        "repeated_at": None,
+        "raw": raw,
+        "raw_base64": b64encode(raw.encode()).decode(),
+    } | fields
+
+
+CALL: Record = {
+    "callid": CALLID,
+    "channel": "default",
+    "kind": "prompt",
+    "mobile": NUMBER,
+    "nationcode": "86",
+    "call_from": "",
+    "outcome": "answered",
+    "result": 0,
+    "started_at": "2016-08-03T04:06:36Z",
+    "answered_at": "2016-08-03T04:06:51Z",
+    "ended_at": "2016-08-03T04:07:01Z",
+    "ring_seconds": 15,
+    "talk_seconds": 10,
+    "fee_minutes": 1,
+    "failure_code": None,
+    "failure_reason": None,
+    "keys": ["1"],
+    "reference": "order-42",
+    "metadata": {"team": "night-shift"},
+    "due_at": "2016-08-03T04:10:00Z",
+    "overdue_at": None,
+    "revisions": 0,
+    "first_seen_at": "2016-08-03T04:06:30.846648Z",
+    "updated_at": "2016-08-03T04:07:01.881053Z",
+}
+_UNTIMED: Record = dict.fromkeys(
+    ("result", "started_at", "answered_at", "ended_at", "ring_seconds", "talk_seconds", "fee_minutes", "due_at")
+)
+UNANSWERED_CALL: Record = CALL | {
+    "outcome": "unanswered",
+    "result": 1,
+    "answered_at": None,
+    "ring_seconds": 25,
+    "talk_seconds": None,
+    "fee_minutes": 0,
+    "keys": [],
+}
+MASKED_CALL: Record = CALL | {"mobile": "137****8888"}
+FAILED_CALL: Record = (
+    CALL
+    | _UNTIMED
+    | {
+        "callid": FAILED_CALLID,
+        "kind": "failure",
+        "outcome": "failed",
+        "failure_code": 8,
+        "failure_reason": "空号",
+        "keys": [],
+        "reference": None,
+        "metadata": None,
+    }
+)
+NEW_CALL: Record = (
+    CALL
+    | _UNTIMED
+    | {
+        "kind": None,
+        "mobile": "",
+        "nationcode": "",
+        "outcome": "pending",
+        "keys": [],
+        "due_at": CALL["due_at"],
+        "updated_at": CALL["first_seen_at"],
+    }
+)
+OVERDUE_CALL: Record = NEW_CALL | {
+    "overdue_at": "2016-08-03T04:10:00.512041Z",
+    "updated_at": "2016-08-03T04:10:00.512041Z",
+}
+CALLBACK: Record = told_by(PROMPT, repeats=1, repeated_at="2016-08-03T04:07:06.902117Z")
+MASKED_CALLBACK: Record = CALLBACK | {
+    "identity": None,
+    "raw": CALLBACK["raw"].replace(NUMBER, "137****8888"),
+    "raw_base64": None,
+}
+REFUSED: Record = {
+    "id": 1,
+    "channel": "default",
+    "result": 3004,
+    "reason": "voiceprompt_callback.callid: required",
+    "size_bytes": 30,
+    "received_at": "2016-08-03T04:08:00.104512Z",
+    "repeats": 0,
+    "repeated_at": None,
+}
+ENDPOINT: Record = {
+    "id": 1,
+    "name": "crm",
+    "channel": "default",
+    "url": "https://crm.example.com/voice",
+    "format": "standard",
+    "enabled": True,
+    "disabled_reason": None,
+    "kinds": ["prompt", "failure"],
+    "outcomes": [],
+    "updates": False,
+    "timeout_s": 10.0,
+    "concurrency": 8,
+    "client_cert": None,
+    "ca_file": None,
+    "from_config": False,
+    "old_secret_until": None,
+    "created_at": "2016-08-03T04:00:00.000123Z",
+    "changed_at": "2016-08-03T04:00:00.000123Z",
+    "paused_until": None,
+    "failures_in_a_row": 0,
+    "pending": 1,
+    "waiting": 0,
+    "dead": 0,
+    "oldest_pending_at": "2016-08-03T04:07:01.881053Z",
+}
+DELIVERY: Record = {
+    "id": 17,
+    "message_id": "dlv_17_643a07884824",
+    "endpoint": "crm",
+    "channel": "default",
+    "callid": CALLID,
+    "callback_id": 1,
+    "type": "voice.call.answered",
+    "state": "delivered",
+    "attempts": 2,
+    "failures": 1,
+    "due_at": "2016-08-03T04:07:06.991020Z",
+    "created_at": "2016-08-03T04:07:01.881053Z",
+    "settled_at": "2016-08-03T04:07:07.031844Z",
+}
+ATTEMPTS: list[Record] = [
+    {
+        "began_at": "2016-08-03T04:07:01.890211Z",
+        "duration_ms": 10.52,
+        "status": 503,
+        "answer": "deploying",
+        "error": "answered 503 Service Unavailable",
+    },
+    {
+        "began_at": "2016-08-03T04:07:06.991020Z",
+        "duration_ms": 40.824,
+        "status": 204,
+        "answer": "",
+        "error": None,
+    },
+]
+REPLAY: Record = {
+    "id": 1,
+    "endpoint": "crm",
+    "of_what": "dead deliveries",
+    "total": 120,
+    "examined": 40,
+    "replayed": 40,
+    "stage": "running",
+    "error": None,
+    "began_at": "2016-08-03T05:00:00.224417Z",
+}
+ME: Record = {"name": "night-shift", "role": "viewer", "full_numbers": False}
+API_KEY: Record = ME | {"id": 1, "created_at": "2016-08-03T03:00:00.412345Z"}
+NEW_KEY = "ab_3vC9rKqg0qk2m8xJfT7yZbWd1hPnLsEuA5oGiX4QtRw"

@@ -1,0 +1,75 @@
+"""/v1/exports: calls, callbacks, deliveries and statistics as files."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi.concurrency import run_in_threadpool
+
+from answerback.api.parts import NOT_FOUND, PROBLEMS, UNFIT, Asking, Moment, Responses, utc
+from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
+from answerback.exports import RETRY_AFTER_S, Export, Exports, FileFormat, What
+from answerback.exports.answer import ExportAnswer
+from answerback.model import Kind, Outcome, State
+from answerback.ports import Shelf
+from answerback.views import Problem
+
+_FILE: Responses = {
+    200: {
+        "description": "the file; where it breaks off, so does the connection",
+        "content": {each.media_type.partition(";")[0]: {"schema": {"type": "string"}} for each in FileFormat},
+    },
+    501: {"model": Problem, "description": "the format needs a library that is not installed"},
+    503: {"model": Problem, "description": "the ledger does not answer, or too many exports are running: Retry-After"},
+}
+
+
+def routes(ledger: Shelf, exports: Exports) -> APIRouter:
+    """The routes below /v1/exports."""
+    router = APIRouter(tags=["exports"])
+
+    @router.get(
+        "/v1/exports/{what}.{format}",
+        summary="A file of what is in the ledger, oldest first",
+        response_class=Response,
+        responses=PROBLEMS | NOT_FOUND | UNFIT | _FILE,
+    )
+    async def export_file(
+        what: What,
+        format: FileFormat,
+        reader: Asking,
+        channel: str | None = None,
+        mobile: Annotated[str | None, Query(description="calls and callbacks: exactly as received")] = None,
+        outcome: Annotated[Outcome | None, Query(description="calls and callbacks")] = None,
+        kind: Annotated[Kind | None, Query(description="calls, callbacks (of such calls) and statistics")] = None,
+        failure_code: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="calls and callbacks")] = None,
+        reference: Annotated[str | None, Query(description="calls and callbacks")] = None,
+        since: Moment = None,
+        until: Moment = None,
+        endpoint: Annotated[str | None, Query(description="deliveries: name or id")] = None,
+        state: Annotated[State | None, Query(description="deliveries")] = None,
+        callid: Annotated[str | None, Query(description="deliveries")] = None,
+    ) -> Response:
+        filters: dict[str, Any] = {
+            "channel": channel,
+            "mobile": mobile,
+            "outcome": outcome,
+            "kind": kind,
+            "failure_code": failure_code,
+            "reference": reference,
+            "since": utc(since),
+            "until": utc(until),
+            "endpoint_id": None if endpoint is None else (await run_in_threadpool(ledger.endpoint, endpoint)).id,
+            "state": state,
+            "callid": callid,
+        }
+        try:
+            wanted = Export.of(what, format, filters, full_numbers=reader.full_numbers)
+            return ExportAnswer(wanted, await exports.open(wanted, reader.key.name))
+        except ExportsBusy as error:
+            raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
+        except ExtraMissing as error:
+            raise HTTPException(501, str(error)) from error
+        except ExportFailed as error:
+            raise HTTPException(503, str(error)) from error
+
+    return router

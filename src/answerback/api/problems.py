@@ -1,0 +1,99 @@
+"""Whatever goes wrong is answered as a Problem, in JSON."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from answerback.errors import (
+    AmbiguousCall,
+    AnswerbackError,
+    Conflict,
+    InvalidCursor,
+    LedgerUnavailable,
+    NotFound,
+    Unfit,
+)
+from answerback.views import Problem
+
+_STATUS_OF: dict[type[AnswerbackError], int] = {
+    NotFound: 404,
+    AmbiguousCall: 409,
+    Conflict: 409,
+    InvalidCursor: 422,
+    Unfit: 422,
+    LedgerUnavailable: 503,
+}
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+class _ProblemAnswer(JSONResponse):
+    """A Problem; what it repeats of a request may hold half a surrogate pair, which only JSON's escape can spell."""
+
+    media_type = "application/json"
+
+    def __init__(self, problem: Problem, status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.model_dump(exclude_none=True), status, headers)
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def add_problems(api: FastAPI) -> None:
+    """Have every error of `api` answered as a Problem."""
+    for kind in _STATUS_OF:
+        api.add_exception_handler(kind, _known)
+    api.add_exception_handler(RequestValidationError, _unfit)
+    api.add_exception_handler(HTTPException, _refused)
+    api.add_exception_handler(Exception, _fault)
+
+
+def _known(_request: Request, error: Exception) -> JSONResponse:
+    status = next(_STATUS_OF[kind] for kind in type(error).__mro__ if kind in _STATUS_OF)
+    field = "cursor" if isinstance(error, InvalidCursor) else getattr(error, "field", None)
+    return _ProblemAnswer(Problem(detail=str(error), field=field, channels=getattr(error, "channels", None)), status)
+
+
+def _unfit(_request: Request, error: Exception) -> JSONResponse:
+    first = cast(RequestValidationError, error).errors()[0]
+    if first["type"] == "json_invalid":
+        return _unreadable(f"is not JSON: {first['ctx']['error']} (character {first['loc'][-1]})")
+    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][-1])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return _ProblemAnswer(Problem(detail=f"{field}: {message}", field=field), 422)
+
+
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    refusal = cast(HTTPException, error)
+    if refusal.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's own word for bytes that no text is made of
+        return _unreadable("is not JSON in UTF-8, or nests too deep")
+    headers = dict(refusal.headers or {})
+    detail = refusal.detail
+    if refusal.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = "there is nothing at this address: /openapi.json tells what there is"
+    if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
+        detail = f"{request.method} is not for this address: {headers['Allow']}"
+    return _ProblemAnswer(Problem(detail=detail), refusal.status_code, headers)
+
+
+def _unreadable(problem: str) -> JSONResponse:
+    return _ProblemAnswer(Problem(detail=f"body: {problem}", field="body"), 422)
+
+
+def _fault(_request: Request, _error: Exception) -> JSONResponse:
+    return _ProblemAnswer(Problem(detail="a fault in the program: its log has more"), 500)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that some route takes at this address: each route alone only knows its own."""
+    routes = request.app.routes
+    scopes = ((method, {**request.scope, "method": method}) for method in _METHODS)
+    return [method for method, scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]

@@ -1,0 +1,72 @@
+"""`answerback keys`: who may use /v1 and the console. Works on the ledger itself; a running gateway sees it at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from answerback.access import COMMAND_LINE, draft_key, unfit_key_name
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import AsJson, err, fail, out, print_json, print_table, spoken_errors
+from answerback.ledger.requests import CreateKey, RevokeKey
+from answerback.model import Role
+from answerback.service import reading
+from answerback.views import KeyView, Listing, NewKeyView
+
+app = typer.Typer(help="The API keys, and what each may do.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What to call it: small letters, digits, - and _.")],
+    role: Annotated[
+        Role, typer.Option(help="viewer: look; operator: also change and tell again; admin: also keys.")
+    ] = Role.VIEWER,
+    full_numbers: Annotated[bool, typer.Option("--full-numbers", help="It may see phone numbers unmasked.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Make a key. It is printed this once and kept nowhere; to standard output goes the key alone."""
+    if problem := unfit_key_name(name):
+        fail(f"name: {problem}")
+    key, draft = draft_key(name, role, full_numbers=full_numbers)
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        made = CreateKey(draft, COMMAND_LINE).run(ledger)
+    if as_json:
+        print_json(NewKeyView.with_key(made, key))
+        return
+    numbers = "full numbers" if made.full_numbers else "masked numbers"
+    err.print(f"key [bold]{made.name}[/] is {made.role} with {numbers}. It is not shown again:", soft_wrap=True)
+    sys.stdout.write(f"{key}\n")
+
+
+@app.command("list")
+def list_keys(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+    """List the keys that open; the admin key of the data directory is not among them."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        views = [KeyView.of(key) for key in ledger.keys()]  # noqa: SIM118  # a ledger is no dict
+    if as_json:
+        print_json(Listing(items=views))
+        return
+    rows = [
+        (view.id, view.name, view.role, "full" if view.full_numbers else "masked", f"{view.created_at:%Y-%m-%d %H:%M}")
+        for view in views
+    ]
+    print_table(("id", "name", "role", "numbers", "created (UTC)"), rows, "no keys but the admin key")
+
+
+@app.command("revoke")
+def revoke(
+    name: Annotated[str, typer.Argument(help="The key's name, or its id.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Revoke a key: from now on it opens nothing."""
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        revoked = RevokeKey(name, COMMAND_LINE).run(ledger)
+    if as_json:
+        print_json(KeyView.of(revoked))
+    else:
+        out.print(f"key [bold]{revoked.name}[/] is revoked")

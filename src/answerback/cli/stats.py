@@ -1,0 +1,182 @@
+"""`answerback stats`: what the calls come to, with charts where there is a terminal."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.output import AsJson, out, print_fields, print_json, print_table, spoken_errors
+from answerback.config import Settings
+from answerback.errors import UnfitSpan
+from answerback.ledger.stats import Span
+from answerback.model import Kind
+from answerback.places import UNKNOWN, region_words
+from answerback.service import reading
+from answerback.statistics import Counts, Statistics, Times, range_of
+from answerback.statistics_views import StatisticsView, Step, failures_of
+
+_CHART_HEIGHT = 14
+_NARROWEST, _WIDEST = 60, 160
+_TOP = 8
+_HOURS_UP_TO_DAYS = 2
+_COLORS = {"answered": "green", "unanswered": "orange", "failed": "red", "pending": "gray"}
+
+_Moment = typer.Option(
+    formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In the console's time zone."
+)
+
+
+class Range(StrEnum):
+    """The ranges of the vendor's own console."""
+
+    TODAY = "today"
+    YESTERDAY = "yesterday"
+    WEEK = "7d"
+    MONTH = "30d"
+
+
+def stats(
+    range_: Annotated[Range | None, typer.Option("--range", help="Which days; 7d by default.")] = None,
+    since: Annotated[datetime | None, _Moment] = None,
+    until: Annotated[datetime | None, _Moment] = None,
+    channel: Annotated[str | None, typer.Option(help="Only this channel's calls.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
+    charts: Annotated[bool | None, typer.Option(help="Draw charts; by default on a terminal.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """What the calls of some days come to: outcomes, times, minutes, failures."""
+    with spoken_errors():
+        settings = settings_from(config, data_dir=data_dir)
+        zone = ZoneInfo(settings.console.timezone)
+        span = _span(range_, since, until, channel, kind, zone)
+        with reading(settings) as ledger:
+            found = ledger.statistics(span)
+    step: Step = "hour" if (found.until - found.since).days <= _HOURS_UP_TO_DAYS else "day"
+    if as_json:
+        print_json(StatisticsView.of(found, zone, step))
+        return
+    _print_sums(found, settings, zone)
+    if charts or (charts is None and sys.stdout.isatty()):
+        _print_charts(found, zone, step)
+    _print_groups(found)
+
+
+def _span(
+    range_: Range | None,
+    since: datetime | None,
+    until: datetime | None,
+    channel: str | None,
+    kind: Kind | None,
+    zone: ZoneInfo,
+) -> Span:
+    if since is None:
+        if until is not None:
+            raise UnfitSpan("--until", "needs --since")
+        first, last = range_of(range_ or Range.WEEK, datetime.now(UTC), zone)
+    elif range_ is not None:
+        raise UnfitSpan("--range", "name either --range, or --since and --until")
+    else:
+        first, last = since.replace(tzinfo=zone), until.replace(tzinfo=zone) if until else datetime.now(UTC)
+    if not first < last:
+        raise UnfitSpan("--until", "is not after --since")
+    return Span(since=first, until=last, channel=channel, kind=kind)
+
+
+def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
+    total, came, fees = found.total, found.arrivals, found.fees
+    print_fields(
+        {
+            f"calls ({settings.console.timezone})": f"{found.since.astimezone(zone):%Y-%m-%d %H:%M} to "
+            f"{found.until.astimezone(zone):%Y-%m-%d %H:%M}",
+            "calls": f"{total.calls:,}",
+            "answer rate": _rate(total),
+            "answered": f"{total.answered:,}",
+            "unanswered": f"{total.unanswered:,}",
+            "failed": f"{total.failed:,}",
+            "pending": f"{total.pending:,}, of these overdue {found.overdue:,}"
+            if found.overdue
+            else f"{total.pending:,}",
+            "ring time": _times(found.ring),
+            "talk time": _times(found.talk),
+            "billed minutes": f"{fees.billed_minutes:,}",
+            "fee difference": f"{fees.excess_minutes:+,} min in {fees.differing_calls:,} calls"
+            if fees.differing_calls
+            else "none",
+            "callbacks": f"{came.callbacks:,}, and {came.repeats:,} repeats; {came.revisions:,} revisions",
+            "quarantined": f"{came.quarantined:,}",
+        }
+    )
+
+
+def _print_groups(found: Statistics) -> None:
+    failures = failures_of(found.codes)
+    rows: list[tuple[Any, ...]] = [
+        (one.code, one.reason, one.reason_en, f"{one.calls:,}", f"{one.share:.1%}") for one in failures[:_TOP]
+    ]
+    _print_section("failures", ("code", "reason", "", "calls", "share"), rows, len(failures))
+    for title, groups, names in (
+        ("channels", found.channels, {}),
+        ("carriers", found.carriers, {}),
+        ("regions", found.regions, {code: region_words(code, "en") for code in found.regions}),
+    ):
+        largest = sorted(groups.items(), key=lambda item: -item[1].calls)
+        rows = [
+            (names.get(name, name) if name != UNKNOWN else "not known", f"{counts.calls:,}", _rate(counts))
+            for name, counts in largest[:_TOP]
+        ]
+        _print_section(title, (title.removesuffix("s"), "calls", "answer rate"), rows, len(largest))
+
+
+def _print_section(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int) -> None:
+    if not rows:
+        return
+    out.print(f"\n[bold]{title}[/]" + (f" [dim]the first {_TOP} of {count}[/]" if count > _TOP else ""))
+    print_table(columns, rows, "none")
+
+
+def _print_charts(found: Statistics, zone: tzinfo, step: Step) -> None:
+    moments = found.by_hour() if step == "hour" else found.by_day(zone)
+    _print_chart(f"calls per {step}", {_label(at, zone, step): counts for at, counts in moments.items()})
+    clock = [sum(hours, Counts()) for hours in zip(*found.by_weekday(zone), strict=True)]
+    _print_chart("calls by hour of the day", {f"{hour:02}": counts for hour, counts in enumerate(clock)})
+
+
+def _label(at: datetime, zone: tzinfo, step: Step) -> str:
+    local = at.astimezone(zone)
+    return f"{local:%m-%d}" if step == "day" else f"{local:%d. %H}"
+
+
+def _print_chart(title: str, bars: Mapping[str, Counts]) -> None:
+    import plotext  # type: ignore[import-untyped]  # it has none; only charts need it
+
+    plotext.clear_figure()
+    plotext.limit_size(False, False)  # width and height: what is asked for, wherever it goes
+    plotext.theme("clear")
+    plotext.plotsize(min(max(out.width, _NARROWEST), _WIDEST), _CHART_HEIGHT)
+    plotext.title(title)
+    plotext.stacked_bar(
+        list(bars),
+        [[getattr(counts, outcome) for counts in bars.values()] for outcome in _COLORS],
+        labels=list(_COLORS),
+        color=list(_COLORS.values()),
+        width=0.7,
+    )
+    chart = plotext.build()
+    sys.stdout.write(f"\n{chart if sys.stdout.isatty() else plotext.uncolorize(chart)}\n")
+
+
+def _rate(counts: Counts) -> str:
+    return "-" if counts.answer_rate is None else f"{counts.answer_rate:.1%}"
+
+
+def _times(times: Times) -> str:
+    if times.mean_s is None:
+        return "-"
+    return f"mean {times.mean_s:.1f} s, p50 {times.quantile_s(0.5)} s, p90 {times.quantile_s(0.9)} s"

@@ -1,0 +1,326 @@
+"""People are told: a real gateway, and a real receiver of what Apprise sends."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway import OK, Gateway, failure, prompt, run
+from prometheus_client.parser import text_string_to_metric_families
+from receivers.business import relaying
+from receivers.process import Receive, Receiver, await_true
+
+NUMBER = "13788888888"
+EVERY_S = 0.2
+SETTLED_S = 8 * EVERY_S
+"""Time for a word that should not come."""
+
+
+class People:
+    """Those who are told, by a webhook: what they read so far."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+
+    @property
+    def url(self) -> str:
+        """Their Apprise URL."""
+        return f"json://127.0.0.1:{self.receiver.port}/group-secret"
+
+    @property
+    def read(self) -> list[dict[str, Any]]:
+        """Every message that their service took."""
+        return [one.document for one in self.receiver.taken if one.status == 200]
+
+    @property
+    def titles(self) -> list[str]:
+        """The English part of the titles."""
+        return [message["title"].removeprefix("Answerback: ").partition(" · ")[0] for message in self.read]
+
+    def await_read(self, count: int) -> dict[str, Any]:
+        """Wait until they have read so many; the last."""
+        await_true(lambda: len(self.read) >= count, lambda: f"read {self.titles}, not {count}")
+        assert len(self.read) == count, self.titles
+        return self.read[-1]
+
+
+@pytest.fixture
+def people(receive: Receive) -> People:
+    """People whose service takes everything."""
+    return People(receive("people"))
+
+
+def alerting(
+    home: Path, rules: str, *people: People | str, settings: Mapping[str, str] | None = None, more: str = ""
+) -> Gateway:
+    """A gateway that tells people by these rules, looks often, and does not wait long for an end."""
+    urls = json.dumps([one if isinstance(one, str) else one.url for one in people])
+    config = home / "alerts.toml"
+    config.write_text(f"{more}\n[alerts]\nnotify = {urls}\nevery_s = {EVERY_S}\n{rules}")
+    return Gateway(home / "data", settings=settings, options=["--config", config])
+
+
+def state(gateway: Gateway, rule: str) -> dict[str, Any]:
+    """A rule as /v1/alerts shows it."""
+    (found,) = [item for item in gateway.items("/v1/alerts") if item["rule"] == rule]
+    return found
+
+
+def await_state(gateway: Gateway, rule: str, **fields: object) -> dict[str, Any]:
+    """Wait until a rule has these fields; all of it."""
+    await_true(
+        lambda: fields.items() <= state(gateway, rule).items(), lambda: f"{fields} never came: {state(gateway, rule)}"
+    )
+    return state(gateway, rule)
+
+
+def hears(gateway: Gateway, outcome: str, *callids: str) -> None:
+    """The cloud tells of calls that were answered, or were not."""
+    changed = {} if outcome == "answered" else {"result": "1", "accept_time": "", "fee": ""}
+    for callid in callids:
+        assert gateway.post(prompt(callid, **changed)).content == OK
+
+
+FEW = '[alerts.rules.few]\nwhen = "answer_rate"\nbelow = 0.6\ncalls = 5\nquiet_s = 0\n'
+
+
+def test_few_answers_begin_and_end_and_do_not_flap(tmp_path: Path, people: People) -> None:
+    """One message when the rate falls, none while it wavers around the limit, one when it is well again."""
+    with alerting(tmp_path, FEW, people) as gateway:
+        hears(gateway, "answered", "a1", "a2", "a3")
+        assert await_state(gateway, "few", value=None)["firing"] is False
+        hears(gateway, "unanswered", "u1", "u2", "u3")
+        began = people.await_read(1)
+        assert began["title"] == "Answerback: too few calls are answered (few) · 接通率过低"
+        assert began["message"].startswith("40 % of the last 5 calls were answered; the limit is 60 %.\nSince 20")
+        assert "最近 5 通通话的接通率为 40 %，下限为 60 %。" in began["message"]
+        assert "(Asia/Shanghai)" in began["message"]
+        assert began["type"] == "failure"
+        shown = await_state(gateway, "few", firing=True, value=0.4, error=None)
+        assert shown["told_at"] >= shown["since"]
+
+        hears(gateway, "answered", "a4", "a5", "a6")  # 60 %: no longer under the limit, not clearly over
+        await_state(gateway, "few", firing=True, value=0.6)
+        hears(gateway, "unanswered", "u4", "u5", "u6")
+        await_state(gateway, "few", firing=True, value=0.4)
+        hears(gateway, "answered", "a7", "a8", "a9")
+        await_state(gateway, "few", firing=True, value=0.6)
+        assert len(people.read) == 1
+        hears(gateway, "answered", "a10")
+        ended = people.await_read(2)
+        assert ended["title"].startswith("Answerback: over: too few calls are answered (few) · 已恢复：")
+        assert ended["type"] == "success"
+        time.sleep(SETTLED_S)
+        assert len(people.read) == 2
+        await_state(gateway, "few", firing=False, error=None)
+
+
+def test_a_kill_makes_nobody_hear_it_twice_nor_miss_the_end(tmp_path: Path, people: People) -> None:
+    """What was told is on disk before the next look: after SIGKILL there is silence until it is over."""
+    with alerting(tmp_path, FEW, people) as gateway:
+        hears(gateway, "unanswered", *(f"u{n}" for n in range(5)))
+        people.await_read(1)
+        before = await_state(gateway, "few", firing=True, error=None)
+        await_true(lambda: state(gateway, "few")["told_at"], lambda: "not told")
+        time.sleep(2 * EVERY_S)
+        gateway.kill()
+        gateway.start()
+        after = await_state(gateway, "few", firing=True, value=0.0)
+        assert (after["since"], after["error"]) == (before["since"], None)
+        time.sleep(SETTLED_S)
+        assert people.titles == ["too few calls are answered (few)"]
+        gateway.kill()
+        gateway.start()
+        hears(gateway, "answered", *(f"a{n}" for n in range(5)))
+        people.await_read(2)
+        assert people.titles[-1] == "over: too few calls are answered (few)"
+        time.sleep(2 * EVERY_S)
+        gateway.kill()
+        gateway.start()
+        time.sleep(SETTLED_S)
+        assert len(people.read) == 2
+
+
+def test_an_endpoint_that_is_down_is_told_of_until_it_is_up(tmp_path: Path, people: People, receive: Receive) -> None:
+    """Paused after failures in a row; over once it takes what it is owed."""
+    crm = receive("crm", behaviour="refusing", status=500)
+    more = f'[endpoints.crm]\nurl = "{crm.url}"\n'
+    rules = '[alerts.rules.crm-down]\nwhen = "endpoint"\nendpoint = "crm"\nquiet_s = 0.5\n'
+    settings = relaying(str([0.1] * 50), breaker_failures="3", breaker_pauses_s="[0.3]")
+    with alerting(tmp_path, rules, people, settings=settings, more=more) as gateway:
+        hears(gateway, "answered", "a1", "a2", "a3")
+        began = people.await_read(1)
+        assert began["title"] == "Answerback: an endpoint is in trouble (crm-down) · 端点异常"
+        assert "ndpoint crm is paused, failures in a row: " in began["message"]
+        time.sleep(SETTLED_S)
+        crm.restart(behaviour="obeying")
+        ended = people.await_read(2)
+        assert ended["title"].startswith("Answerback: over: an endpoint is in trouble")
+        assert "All is well." in ended["message"]
+
+
+def test_junk_is_told_of_and_the_end_can_be_waited_for(tmp_path: Path, people: People) -> None:
+    """The quarantine grows: told once however much more comes; over when none has come within the time."""
+    rules = '[alerts.rules.junk]\nwhen = "quarantine"\nabove = 1\nwithin_s = 3\nquiet_s = 0\n'
+    with alerting(tmp_path, rules, people) as gateway:
+        gateway.post(b"{")
+        time.sleep(SETTLED_S)
+        assert people.read == []
+        gateway.post(b"[")
+        assert (
+            "odies that went to quarantine: 2 within the last 3 s; the limit is 1." in people.await_read(1)["message"]
+        )
+        gateway.post(b"{]")
+        gateway.post(f'{{"mobile": "{NUMBER}"'.encode())
+        people.await_read(2)
+        assert people.titles == [
+            "bodies went to quarantine (junk)",
+            "over: bodies went to quarantine (junk)",
+        ]
+        assert NUMBER not in json.dumps(people.read)
+
+
+def test_failures_have_to_hold_for_their_time_and_are_reminded_of(tmp_path: Path, people: People) -> None:
+    """`for_s` delays the begin, `remind_s` tells again; other codes are none of its business."""
+    rules = '[alerts.rules.dead]\nwhen = "failures"\ncodes = [8]\nfor_s = 1\nremind_s = 1\n'
+    with alerting(tmp_path, rules, people) as gateway:
+        gateway.post(failure("other", failure_code=11))
+        gateway.post(failure("gone", failure_code=8, mobile=NUMBER))
+        await_state(gateway, "dead", value=1.0, firing=False)
+        people.await_read(1)
+        await_true(lambda: len(people.read) >= 3, lambda: f"no reminders: {people.titles}")
+        assert people.titles[:3] == ["many calls fail (dead)"] + ["still: many calls fail (dead)"] * 2
+        assert NUMBER not in json.dumps(people.read)
+
+
+def test_a_word_that_does_not_arrive_is_tried_again_without_its_url(
+    tmp_path: Path, people: People, receive: Receive
+) -> None:
+    """The others hear it once; the error is shown; no URL is in the log, in /v1 or on the command line."""
+    down = People(receive("down", behaviour="refusing", status=503))
+    settings = {"ANSWERBACK_LOG__LEVEL": "debug"}
+    rules = '[alerts.rules.junk]\nwhen = "quarantine"\n'
+    with alerting(tmp_path, rules, people, down, settings=settings) as gateway:
+        gateway.post(b"{")
+        shown = await_state(gateway, "junk", firing=True, error="notify[1] json answered 503")
+        assert shown["told_at"]
+        await_true(lambda: len(down.receiver.taken) >= 3, lambda: "was not tried again")
+        assert len(people.read) == 1
+        down.receiver.restart(behaviour="obeying")
+        await_state(gateway, "junk", error=None)
+        time.sleep(SETTLED_S)
+        assert (len(people.read), len(down.read)) == (1, 1)
+        listed = run(
+            "alerts", "list", "--config", tmp_path / "alerts.toml", "--data-dir", gateway.data_dir, cwd=tmp_path
+        )
+        assert (listed.returncode, listed.stderr) == (0, "")
+        assert "junk" in listed.stdout
+        assert "firing" in listed.stdout
+        told = gateway.stderr + gateway.stdout + listed.stdout + json.dumps(shown)
+        assert "alert_not_told" in gateway.stderr
+        assert "group-secret" not in told
+        assert str(down.receiver.port) not in gateway.stderr
+
+
+def test_a_slow_service_holds_up_neither_callbacks_nor_the_end(tmp_path: Path, receive: Receive) -> None:
+    """While a word waits for its answer callbacks are stored, and SIGTERM ends the gateway."""
+    slow = People(receive("slow", behaviour="slow", wait_s=60))
+    with alerting(tmp_path, '[alerts.rules.junk]\nwhen = "quarantine"\n', slow) as gateway:
+        gateway.post(b"{")
+        slow.receiver.await_taken(1)
+        began_s = time.monotonic()
+        hears(gateway, "answered", *(f"a{n}" for n in range(20)))
+        assert time.monotonic() - began_s < 2
+        assert gateway.terminate() == 0
+        assert time.monotonic() - began_s < 4
+
+
+def test_the_metric_follows_the_rules(tmp_path: Path, people: People) -> None:
+    """1 while it lasts, by rule; a rule that never held is 0."""
+    with alerting(tmp_path, FEW + '[alerts.rules.junk]\nwhen = "quarantine"\n', people) as gateway:
+        gateway.post(b"{")
+        await_state(gateway, "junk", firing=True)
+        families = text_string_to_metric_families(gateway.client.get("/metrics").text)
+        (firing,) = [family for family in families if family.name == "answerback_alert_firing"]
+        assert {one.labels["rule"]: one.value for one in firing.samples} == {"few": 0.0, "junk": 1.0}
+
+
+def test_of_two_gateways_one_tells_and_both_show(tmp_path: Path, people: People) -> None:
+    """The second reads what the first keeps, and goes on when the first ends, without a second begin."""
+    rules = '[alerts.rules.junk]\nwhen = "quarantine"\n'
+    with alerting(tmp_path, rules, people) as first, alerting(tmp_path, rules, people) as second:
+        second.post(b"{")
+        people.await_read(1)
+        assert await_state(second, "junk", firing=True) == await_state(first, "junk", firing=True)
+        first.terminate()
+        time.sleep(2.5 + SETTLED_S)
+        assert state(second, "junk")["firing"] is True
+        assert len(people.read) == 1
+
+
+def test_a_rule_that_left_the_file_is_forgotten(tmp_path: Path, people: People) -> None:
+    """Without a word; one that comes back begins anew."""
+    rules = '[alerts.rules.junk]\nwhen = "quarantine"\n'
+    with alerting(tmp_path, rules, people) as gateway:
+        gateway.post(b"{")
+        people.await_read(1)
+    with alerting(tmp_path, "", people) as gateway:
+        await_true(lambda: not gateway.rows("SELECT rule FROM alerts"), lambda: "it is not forgotten")
+        assert gateway.items("/v1/alerts") == []
+    with alerting(tmp_path, rules, people) as gateway:
+        people.await_read(2)
+        assert people.titles == ["bodies went to quarantine (junk)"] * 2
+
+
+def test_rules_without_anybody_to_tell_are_measured_all_the_same(tmp_path: Path) -> None:
+    """They are shown, and nobody is told."""
+    with alerting(tmp_path, '[alerts.rules.junk]\nwhen = "quarantine"\n') as gateway:
+        gateway.post(b"{")
+        assert await_state(gateway, "junk", firing=True)["told_at"] is None
+
+
+def test_alerts_are_shown_to_nobody_without_a_key(tmp_path: Path) -> None:
+    """Like everything below /v1."""
+    with alerting(tmp_path, FEW) as gateway:
+        assert gateway.client.get("/v1/alerts").status_code == 401
+
+
+def test_an_unfit_url_ends_the_start_and_is_not_shown(tmp_path: Path) -> None:
+    """Its place is named."""
+    alerting(tmp_path, FEW, "json://127.0.0.1", "wecom://group-secret")
+    done = run(
+        "serve", "--config", tmp_path / "alerts.toml", "--data-dir", tmp_path / "data", "--port", "0", cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "alerts.notify[1]: is no URL that Apprise can read" in done.stderr
+    assert "group-secret" not in done.stderr + done.stdout
+
+
+def test_everybody_can_be_tried_from_the_command_line(tmp_path: Path, people: People, receive: Receive) -> None:
+    """Each is told that nothing is wrong; it is said who was reached, by place and scheme, and the status counts."""
+    down = People(receive("down", behaviour="refusing", status=502))
+    alerting(tmp_path, "", people, down, more='[server]\npublic_url = "https://voice.example.com/"')
+    config = tmp_path / "alerts.toml"
+    done = run("alerts", "test", "--config", config, "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["items"] == [
+        {"target": "notify[0] json", "arrived": True, "error": None},
+        {"target": "notify[1] json", "arrived": False, "error": "answered 502"},
+    ]
+    (message,) = people.read
+    assert message["title"] == "Answerback: a test · 测试"
+    assert message["message"].endswith("https://voice.example.com/console")
+    down.receiver.restart(behaviour="obeying")
+    done = run("alerts", "test", "--config", config, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("arrived") == 2
+    assert "group-secret" not in done.stdout
+
+
+def test_a_test_without_anybody_to_tell_says_what_to_do(tmp_path: Path) -> None:
+    """The setting is named."""
+    done = run("alerts", "test", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "alerts.notify: names nobody" in done.stderr

@@ -1,0 +1,290 @@
+"""Exports as a person or a program gets them: over HTTP beside callbacks that come in, and on the command line."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from builders import received, status
+from gateway import OK, Gateway, failure, key_press, prompt, run
+
+from answerback.ledger import open_ledger
+
+MOBILE = "+8613788888888"
+MASKED = "+86*******8888"
+MANY = 30_000
+FILES = [
+    f"{what}.{form}"
+    for what in ("calls", "callbacks", "deliveries", "statistics")
+    for form in ("csv", "ndjson", "parquet")
+]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with so many calls that no pipe and no socket holds an export of them."""
+    data_dir = tmp_path_factory.mktemp("filled") / "data"
+    fill(data_dir, MANY)
+    with Gateway(data_dir) as running:
+        for body in (prompt("last", mobile=MOBILE), key_press("last", "*"), failure("failed", failure_reason="=1+1")):
+            assert running.post(body).content == OK
+        yield running
+
+
+def await_true(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait until something holds."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def exporting(gateway: Gateway) -> list[psutil.Process]:
+    """The processes of its exports."""
+    found = []
+    for helper in gateway.helpers:
+        try:
+            process = psutil.Process(helper)
+            if "answerback.exports.worker" in process.cmdline():
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+class Slow:
+    """An export that is begun and not read to its end."""
+
+    def __init__(self, gateway: Gateway, path: str = "/v1/exports/calls.ndjson") -> None:
+        self._gateway = gateway
+        self._path = path
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Iterator[bytes]:
+        client = self._stack.enter_context(httpx.Client(base_url=self._gateway.url, timeout=30, trust_env=False))
+        headers = {"Authorization": f"Bearer {self._gateway.key}"}
+        answer = self._stack.enter_context(client.stream("GET", self._path, headers=headers))
+        assert answer.status_code == 200
+        self._chunks = answer.iter_raw(1000)  # dropped, it would hang up
+        next(self._chunks)
+        return self._chunks
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_comes_with_its_name_and_type(filled: Gateway, file: str) -> None:
+    """A browser keeps it under a name that says what it is, and never shows it from a cache."""
+    answer = filled.get(f"/v1/exports/{file}")
+    what, form = file.split(".")
+    assert answer.status_code == 200
+    types = {
+        "csv": "text/csv; charset=utf-8",
+        "ndjson": "application/x-ndjson",
+        "parquet": "application/vnd.apache.parquet",
+    }
+    assert answer.headers["content-type"] == types[form]
+    name = rf'attachment; filename="{what}-\d{{8}}T\d{{6}}Z\.{form}"'
+    assert re.fullmatch(name, answer.headers["content-disposition"])
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_all_forms_hold_every_call(filled: Gateway) -> None:
+    """The same calls in the same order, oldest first, whole."""
+    expected = [*(f"call-{n}" for n in range(MANY)), "last", "failed"]
+    text = filled.get("/v1/exports/calls.csv").content.decode("utf-8-sig")
+    assert [row["callid"] for row in csv.DictReader(io.StringIO(text, newline=""))] == expected
+    lines = filled.get("/v1/exports/calls.ndjson").content.splitlines()
+    assert [json.loads(line)["callid"] for line in lines] == expected
+    table = pq.read_table(io.BytesIO(filled.get("/v1/exports/calls.parquet").content))
+    assert table.column("callid").to_pylist() == expected
+
+
+def test_a_line_is_the_call_as_the_api_shows_it(filled: Gateway) -> None:
+    """Field for field."""
+    (line,) = filled.get("/v1/exports/calls.ndjson", mobile=MOBILE).content.splitlines()
+    assert json.loads(line) == filled.call("last")
+
+
+def test_filters_are_those_of_the_lists(filled: Gateway) -> None:
+    """Since and until, outcome, failure code; an endpoint is named."""
+    (line,) = filled.get("/v1/exports/calls.ndjson", outcome="failed", failure_code=11).content.splitlines()
+    assert json.loads(line)["callid"] == "failed"
+    early = filled.get("/v1/exports/calls.csv", since="2026-05-01T12:00:00Z", until="2026-05-01T12:00:01Z")
+    assert early.content.count(b"\r\n") == 1 + 1000
+    callbacks = filled.get("/v1/exports/callbacks.ndjson", mobile=MOBILE).content.splitlines()
+    assert [json.loads(line)["kind"] for line in callbacks] == ["prompt", "key"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "field"),
+    [
+        ("calls.xlsx", {}, 422, "format"),
+        ("people.csv", {}, 422, "what"),
+        ("calls.csv", {"state": "dead"}, 422, "state"),
+        ("calls.csv", {"since": "yesterday"}, 422, "since"),
+        ("deliveries.csv", {"mobile": "1"}, 422, "mobile"),
+        ("deliveries.csv", {"endpoint": "nobody"}, 404, None),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    filled: Gateway, path: str, query: dict[str, str], status: int, field: str | None
+) -> None:
+    """No file of something else, and no file of everything."""
+    answer = filled.get(f"/v1/exports/{path}", **query)
+    assert (answer.status_code, answer.json().get("field")) == (status, field)
+
+
+def made_key(gateway: Gateway, name: str, *, full_numbers: bool) -> dict[str, str]:
+    """The header of a new viewer's key."""
+    body = {"name": name, "role": "viewer", "full_numbers": full_numbers}
+    answer = gateway.client.post("/v1/keys", json=body, headers={"Authorization": f"Bearer {gateway.key}"})
+    assert answer.status_code == 201, answer.text
+    return {"Authorization": f"Bearer {answer.json()['key']}"}
+
+
+@pytest.mark.parametrize("what", ["calls", "callbacks"])
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_numbers_are_masked_unless_the_key_may_see_them(filled: Gateway, what: str, form: str) -> None:
+    """In the fields and in the raw bodies; who may see them sees all of them."""
+    path = f"/v1/exports/{what}.{form}"
+    masked = filled.client.get(
+        path, params={"mobile": MOBILE}, headers=made_key(filled, f"m-{what}-{form}", full_numbers=False)
+    )
+    full = filled.client.get(
+        path, params={"mobile": MOBILE}, headers=made_key(filled, f"f-{what}-{form}", full_numbers=True)
+    )
+    assert MOBILE[3:] not in masked.text
+    assert MASKED in masked.text
+    assert MOBILE in full.text
+
+
+def test_who_exported_what_is_noted_without_numbers(filled: Gateway) -> None:
+    """The deed names the key, the file, its filters, and whether numbers were full."""
+    headers = made_key(filled, "night-shift", full_numbers=False)
+    filled.client.get("/v1/exports/calls.csv", params={"mobile": MOBILE, "kind": "code"}, headers=headers)
+    deed = filled.items("/v1/deeds", limit=1)[0]
+    assert (deed["who"], deed["deed"]) == ("night-shift", "exported")
+    assert deed["about"] == "calls.csv mobile=… kind=code masked numbers"
+
+
+def test_without_a_key_there_is_no_file(filled: Gateway) -> None:
+    """Like everything below /v1."""
+    assert filled.client.get("/v1/exports/calls.csv").status_code == 401
+
+
+def test_two_exports_at_a_time_and_callbacks_meanwhile(filled: Gateway) -> None:
+    """The third is told to come again; callbacks are answered as if there were none; then there is room once more."""
+    with Slow(filled), Slow(filled):
+        refused = filled.get("/v1/exports/calls.csv")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "15")
+        assert "2 exports are running" in refused.json()["detail"]
+        assert filled.post(key_press("last", "1")).content == OK
+    await_true(lambda: not exporting(filled))
+    assert filled.get("/v1/exports/statistics.csv").status_code == 200
+
+
+def test_the_process_ends_when_its_client_hangs_up(filled: Gateway) -> None:
+    """Nobody goes on reading the ledger for nobody."""
+    with Slow(filled):
+        assert len(exporting(filled)) == 1
+    await_true(lambda: not exporting(filled))
+
+
+def test_a_broken_export_breaks_the_connection(filled: Gateway) -> None:
+    """What came so far cannot be taken for the whole, and the log tells of it."""
+    with Slow(filled) as chunks:
+        (process,) = exporting(filled)
+        process.kill()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(chunks)
+    await_true(lambda: "export_broken" in filled.stderr)
+    await_true(lambda: not exporting(filled))
+
+
+def test_the_gateway_does_not_wait_for_an_export(tmp_path: Path) -> None:
+    """Asked to stop it ends at once; the client sees that its file is not whole."""
+    data_dir = tmp_path / "data"
+    fill(data_dir, 28_000)
+    with Gateway(data_dir) as running, Slow(running) as chunks:
+        (process,) = exporting(running)
+        began_s = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(chunks)
+        assert running.wait() == 0
+        assert time.monotonic() - began_s < 2.5
+        assert not process.is_running()
+
+
+def fill(data_dir: Path, count: int) -> None:
+    """Put calls into a new ledger."""
+    with closing(open_ledger(data_dir, allow_unsafe_place=True)) as ledger:
+        for start in range(0, count, 4096):
+            numbers = range(start, min(start + 4096, count))
+            ledger.record([received(status(callid=f"call-{n}"), after_s=n / 1000) for n in numbers])
+
+
+def test_the_process_ends_with_the_gateway(tmp_path: Path) -> None:
+    """However the gateway ends: killed, it can tell nobody."""
+    data_dir = tmp_path / "data"
+    fill(data_dir, 28_000)
+    with Gateway(data_dir) as running, Slow(running):
+        (process,) = exporting(running)
+        os.kill(running.process.pid, signal.SIGKILL)
+        await_true(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_the_command_writes_the_same_file(filled: Gateway, tmp_path: Path) -> None:
+    """The file has its name only when it is whole, and its owner alone reads it."""
+    file = tmp_path / "calls.csv"
+    done = exported(filled, tmp_path, "calls", "--output", file, "--full-numbers", "--until", "2026-06-01")
+    assert done.stdout == ""
+    assert done.stderr == f"{MANY:,} calls in {file}\n"
+    assert file.read_bytes() == filled.get("/v1/exports/calls.csv", until="2026-06-01").content
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["calls.csv"]
+
+
+def exported(gateway: Gateway, cwd: Path, *arguments: str | Path) -> Any:
+    """Run `answerback export` to its end; it succeeds."""
+    done = run("export", *arguments, "--data-dir", gateway.data_dir, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_command_writes_to_standard_output_and_masks_numbers(filled: Gateway, tmp_path: Path) -> None:
+    """For a pipe; with --full-numbers they are shown."""
+    shown = exported(filled, tmp_path, "calls", "--format", "ndjson", "--mobile", MOBILE).stdout
+    assert json.loads(shown)["mobile"] == MASKED
+    shown = exported(filled, tmp_path, "calls", "--format", "ndjson", "--mobile", MOBILE, "--full-numbers").stdout
+    assert json.loads(shown)["mobile"] == MOBILE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["calls", "--state", "dead"], "state: calls cannot be chosen by it"),
+        (["deliveries", "--endpoint", "nobody"], "no endpoint nobody"),
+        (["calls", "--output", "nowhere/calls.csv"], "--output: nowhere/calls.csv cannot be written"),
+    ],
+)
+def test_the_command_says_what_is_wrong(filled: Gateway, tmp_path: Path, arguments: list[str], words: str) -> None:
+    """In one line, and no file is left."""
+    done = run("export", *arguments, "--data-dir", filled.data_dir, cwd=tmp_path)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,190 @@
+"""`answerback import`, as an operator uses it who moves in with a history."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway import OK, Gateway, code, failure, key_press, prompt, run
+from receivers.business import relaying
+from receivers.process import Receive
+
+TOKEN = "tok-alerts-3k5Jq0ZtV2"
+ALERTS = {"ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN}
+
+
+def nginx(body: bytes, path: str = "/voice/callback", at: str = "23/Nov/2025:15:31:52 +0800") -> bytes:
+    """A line of nginx's access log, with escape=default."""
+    escaped = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02X}" for b in body)
+    return f'10.0.0.1 - - [{at}] "POST {path} HTTP/1.1" 200 26 "-" "Go-http-client" "{escaped}"\n'.encode()
+
+
+def imported(cwd: Path, *arguments: str | Path, settings: dict[str, str] | None = None) -> dict[str, Any]:
+    """Run `answerback import --json` on cwd/data to its end; what it tells."""
+    done = run("import", *arguments, "--json", "--data-dir", cwd / "data", cwd=cwd, settings=ALERTS | (settings or {}))
+    assert (done.returncode, done.stderr) == (0, "")
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """An access log with four callbacks in two channels, and three lines of other things."""
+    path = tmp_path / "access.log"
+    path.write_bytes(
+        b"".join(
+            [
+                nginx(prompt("call-1")),
+                nginx(key_press("call-1", "7")),
+                b'10.0.0.1 - - [23/Nov/2025:15:31:52 +0800] "GET / HTTP/1.1" 200 2 "-" "curl" "-"\n',
+                nginx(failure("call-2", failure_reason="空号"), f"/voice/callback/{TOKEN}"),
+                nginx(code("call-3", result="9")),
+                nginx(code("call-3"), "/voice/callback/tok-unknown-000000"),
+                b"\n",
+                nginx(code("call-3", fee=...), at="24/Nov/2025:00:00:00 +0800"),
+            ]
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway on tmp_path/data, not started."""
+    with_settings = Gateway(tmp_path / "data", settings=ALERTS)
+    yield with_settings
+    if with_settings.url:
+        with_settings.kill()
+
+
+def test_an_access_log_becomes_calls(tmp_path: Path, log: Path, gateway: Gateway) -> None:
+    """In their channels and at their times, so that statistics put them where they belong."""
+    told = imported(tmp_path, log)
+    assert {name: told[name] for name in ("files", "lines", "callbacks", "stored", "repeated", "skipped")} == {
+        "files": 1,
+        "lines": 8,
+        "callbacks": 4,
+        "stored": 4,
+        "repeated": 0,
+        "skipped": 3,
+    }
+    reasons = [(skip["line"], skip["reason"]) for skip in told["examples"]]
+    assert [line for line, _ in reasons] == [3, 5, 6]
+    assert reasons[0][1] == "no callback in it"
+    assert "voicecode_callback.result" in reasons[1][1]
+    assert "token" in reasons[2][1]
+    gateway.start()
+    call = gateway.call("call-1")
+    assert (call["outcome"], call["keys"], call["first_seen_at"]) == ("answered", ["7"], "2025-11-23T07:31:52Z")
+    assert gateway.call("call-2")["channel"] == "alerts"
+    assert gateway.call("call-2")["failure_reason"] == "空号"
+    assert gateway.call("call-3")["first_seen_at"] == "2025-11-23T16:00:00Z"
+    rows = gateway.get("/v1/exports/statistics.ndjson").text.splitlines()
+    assert {json.loads(row)["hour"] for row in rows} == {"2025-11-23T07:00:00Z", "2025-11-23T16:00:00Z"}
+    assert gateway.items("/v1/quarantine") == []
+
+
+def test_run_again_it_changes_nothing(tmp_path: Path, log: Path, gateway: Gateway) -> None:
+    """So an import that was broken off is run again, as a whole."""
+    imported(tmp_path, log)
+    told = imported(tmp_path, log, log)
+    assert (told["stored"], told["repeated"]) == (0, 8)
+    gateway.start()
+    assert gateway.call("call-1")["revisions"] == 0
+    assert len(gateway.items("/v1/calls")) == 3
+
+
+def test_a_dry_run_only_reads(tmp_path: Path, log: Path) -> None:
+    """It tells the same of the lines, and makes no ledger."""
+    told = imported(tmp_path, log, "--dry-run")
+    assert (told["callbacks"], told["skipped"], told["stored"], told["dry_run"]) == (4, 3, 0, True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_vendors_json_goes_by_the_time_of_the_call(tmp_path: Path, gateway: Gateway) -> None:
+    """A line that is a body and nothing else: when the call ended; gzipped, into the channel that is named."""
+    path = tmp_path / "callbacks.ndjson.gz"
+    path.write_bytes(gzip.compress(prompt("call-1") + b"\n" + failure("call-2") + b"\n"))
+    assert imported(tmp_path, path, "--channel", "alerts")["stored"] == 2
+    gateway.start()
+    call = gateway.call("call-1")
+    assert (call["channel"], call["first_seen_at"], call["ended_at"]) == (
+        "alerts",
+        "2016-08-03T04:07:01Z",
+        "2016-08-03T04:07:01Z",
+    )
+
+
+def test_what_one_ledger_exports_another_imports(tmp_path: Path) -> None:
+    """The same calls, field for field."""
+    bodies = [prompt("call-1", mobile="+8613788888888"), key_press("call-1", "2"), key_press("call-1", "1")]
+    bodies += [
+        failure("call-2"),
+        prompt("call-2", result="2", accept_time="", fee=""),
+        code("call-3"),
+        code("call-3", fee="2"),
+    ]
+    (tmp_path / "old").mkdir()
+    with Gateway(tmp_path / "old" / "data", settings=ALERTS) as old:
+        for body in bodies:
+            for token in (None, TOKEN):
+                assert old.post(body, token).content == OK
+        calls = old.items("/v1/calls")
+        file = tmp_path / "callbacks.ndjson"
+        file.write_bytes(old.get("/v1/exports/callbacks.ndjson").content)
+    assert imported(tmp_path, file)["stored"] == 14
+    with Gateway(tmp_path / "data", settings=ALERTS) as new:
+        assert new.items("/v1/calls") == calls
+        assert new.get("/v1/exports/callbacks.ndjson").content == file.read_bytes()
+
+
+def test_an_export_with_masked_numbers_is_refused(tmp_path: Path) -> None:
+    """Stars would become the calls' numbers."""
+    with Gateway(tmp_path / "data") as running:
+        assert running.post(prompt("call-1", mobile="13788888888")).content == OK
+    done = run("export", "callbacks", "--format", "ndjson", "--data-dir", tmp_path / "data", cwd=tmp_path)
+    (tmp_path / "masked").write_text(done.stdout)
+    told = imported(tmp_path, tmp_path / "masked", "--dry-run")
+    assert (told["callbacks"], told["skipped"]) == (0, 1)
+    assert "export the callbacks with full numbers" in told["examples"][0]["reason"]
+
+
+@pytest.mark.parametrize("tell", [False, True])
+def test_history_is_no_news_unless_told_so(tmp_path: Path, receive: Receive, *, tell: bool) -> None:
+    """Beside a running gateway, which shows the calls at once; endpoints hear of them only with --tell."""
+    receiver = receive()
+    path = tmp_path / "callbacks.ndjson"
+    path.write_bytes(b"".join(prompt(f"old-{n}") + b"\n" for n in range(3)))
+    with Gateway(tmp_path / "data", settings=relaying()) as running:
+        headers = {"Authorization": f"Bearer {running.key}"}
+        crm = {"name": "crm", "channel": "default", "url": receiver.url}
+        assert running.client.post("/v1/endpoints", json=crm, headers=headers).status_code == 201
+        imported(tmp_path, path, *(["--tell"] if tell else []))
+        assert running.call("old-1")["outcome"] == "answered"
+        assert running.post(prompt("new")).content == OK
+        owed = {one["callid"] for one in running.items("/v1/deliveries")}
+    assert owed == ({"new", "old-0", "old-1", "old-2"} if tell else {"new"})
+
+
+def test_people_get_a_table(tmp_path: Path, log: Path) -> None:
+    """What became of the lines, and the first that were skipped, by their number."""
+    done = run("import", log, "--data-dir", tmp_path / "data", cwd=tmp_path, settings=ALERTS)
+    assert done.returncode == 0
+    for words in ("callbacks", "recorded", "known already", "lines skipped", f"{log}:3: no callback in it"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.log"], "nowhere.log: cannot be read: No such file or directory"),
+        (["nowhere.log", "--channel", "nobody"], "--channel: there is no channel nobody: one of default, alerts"),
+    ],
+)
+def test_it_says_what_is_wrong(tmp_path: Path, arguments: list[str], words: str) -> None:
+    """In one line."""
+    done = run("import", *arguments, "--data-dir", tmp_path / "data", cwd=tmp_path, settings=ALERTS)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr

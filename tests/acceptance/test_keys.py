@@ -1,0 +1,465 @@
+"""API keys over HTTP and from the command line: what each role may do, what it sees, and what is noted of it."""
+
+import itertools
+import json
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from gateway import OK, Gateway, failure, key_press, prompt, run
+from receivers.business import Business, relaying
+from receivers.process import Receive, Receiver
+
+NUMBER = "13712345678"
+MASKED = "137****5678"
+CALLER = "057512345678"
+ANSWER = json.dumps({"thanks": f"we will call {NUMBER}"})
+NOBODY = 10**6
+
+_names = itertools.count()
+
+
+class Holder(NamedTuple):
+    """Somebody with a key."""
+
+    gateway: Gateway
+    name: str
+    key: str
+
+    def ask(self, method: str, path: str, body: object = None, **query: str | int) -> httpx.Response:
+        """Ask /v1 with the key."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return self.gateway.client.request(method, f"/v1/{path}", json=body, params=query or None, headers=headers)
+
+    def sees(self, path: str, **query: str | int) -> Any:
+        """What /v1 answers, as JSON."""
+        answer = self.ask("GET", path, **query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that relays to this machine and gives up after one more attempt."""
+    with Gateway(tmp_path_factory.mktemp("keys") / "data", settings=relaying("[0.05]")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def told(place: Gateway, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A call with a number wherever one can be, told to a receiver that answers with it, and a refused body with it."""
+    business = Business(place)
+    with Receiver(tmp_path_factory.mktemp("crm"), "crm", behaviour="refusing", status=500, answer=ANSWER) as crm:
+        business.add("crm", crm.url)
+        callid = str(uuid.uuid1())
+        business.hears(
+            prompt(callid, mobile=NUMBER, call_from=CALLER, ext={"also": NUMBER}),
+            key_press(callid, f"{NUMBER}#", mobile=NUMBER),
+            failure(callid, mobile=NUMBER, failure_reason=f"no answer from {NUMBER}"),
+        )
+        words = {"reference": f"order-20260131-{NUMBER}", "metadata": {"customer": NUMBER, "n": int(NUMBER)}}
+        business.asks("PUT", f"calls/{callid}", words)
+        assert place.post(prompt("", mobile=NUMBER, phone=NUMBER)).status_code == 400
+        assert place.post(f"mobile={NUMBER}".encode()).status_code == 400
+        business.await_settled("crm")
+    (dead, *_) = business.deliveries("crm", callid=callid, state="dead")
+    return {"callid": callid, "delivery": dead["id"], "endpoint": business.name("crm")}
+
+
+def make(gateway: Gateway, role: str, *, full_numbers: bool = False) -> Holder:
+    """A new key, made by the admin."""
+    admin = Holder(gateway, "admin", gateway.key)
+    name = f"{role}-{next(_names)}"
+    answer = admin.ask("POST", "keys", {"name": name, "role": role, "full_numbers": full_numbers})
+    assert answer.status_code == 201, answer.text
+    return Holder(gateway, name, answer.json()["key"])
+
+
+@pytest.fixture(scope="module")
+def admin(place: Gateway) -> Holder:
+    """Who has the admin key of the data directory."""
+    return Holder(place, "admin", place.key)
+
+
+@pytest.fixture(scope="module")
+def viewer(place: Gateway) -> Holder:
+    """Who may look, at masked numbers."""
+    return make(place, "viewer")
+
+
+@pytest.fixture(scope="module")
+def operator(place: Gateway) -> Holder:
+    """Who may also change things, with masked numbers."""
+    return make(place, "operator")
+
+
+# Keys, made and revoked.
+
+
+def test_a_key_is_made_shown_once_and_revoked(admin: Holder) -> None:
+    """The whole life of a key; it is in the answer to its making and nowhere else."""
+    made = admin.ask("POST", "keys", {"name": "night-shift", "role": "operator", "full_numbers": True}).json()
+    key = made.pop("key")
+    assert re.fullmatch(r"ab_[\w-]{43}", key)
+    assert made | {"id": 0, "created_at": ""} == {
+        "id": 0,
+        "name": "night-shift",
+        "role": "operator",
+        "full_numbers": True,
+        "created_at": "",
+    }
+    holder = Holder(admin.gateway, "night-shift", key)
+    assert holder.sees("me") == {"name": "night-shift", "role": "operator", "full_numbers": True}
+    assert made in admin.sees("keys")["items"]
+    assert key not in admin.ask("GET", "keys").text + admin.ask("GET", "deeds").text
+    gone = admin.ask("DELETE", "keys/night-shift")
+    assert (gone.status_code, gone.content) == (204, b"")
+    refused = holder.ask("GET", "me")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert "night-shift" not in [one["name"] for one in admin.sees("keys")["items"]]
+    assert admin.ask("DELETE", "keys/night-shift").status_code == 404
+    raw = [path.read_bytes() for path in admin.gateway.data_dir.iterdir() if path.is_file()]
+    assert not any(key.encode() in content for content in raw)
+    assert key not in admin.gateway.stdout + admin.gateway.stderr
+
+
+def test_a_key_is_revoked_by_its_id(admin: Holder) -> None:
+    """As endpoints are."""
+    made = admin.ask("POST", "keys", {"name": "by-id", "role": "viewer"}).json()
+    assert made["full_numbers"] is False
+    assert admin.ask("DELETE", f"keys/{made['id']}").status_code == 204
+    assert admin.ask("DELETE", f"keys/{made['id']}").status_code == 404
+
+
+def test_a_living_name_is_taken(admin: Holder) -> None:
+    """409 while its key lives, and free again after it."""
+    body = {"name": "twice", "role": "viewer"}
+    assert admin.ask("POST", "keys", body).status_code == 201
+    again = admin.ask("POST", "keys", body)
+    assert (again.status_code, "twice" in again.json()["detail"]) == (409, True)
+    assert admin.ask("DELETE", "keys/twice").status_code == 204
+    assert admin.ask("POST", "keys", body).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": "17"}, "name"),
+        ({"name": "Night"}, "name"),
+        ({"name": "admin"}, "name"),
+        ({"name": None}, "name"),
+        ({"role": "owner"}, "role"),
+        ({"role": None}, "role"),
+        ({"full_numbers": "perhaps"}, "full_numbers"),
+        ({"key": "ab_mine"}, "key"),
+    ],
+    ids=str,
+)
+def test_an_unfit_key_is_422_and_names_the_field(admin: Holder, fields: dict[str, object], field: str) -> None:
+    """What is wrong is said with the field's name, and nothing is made."""
+    answer = admin.ask("POST", "keys", {"name": "unfit", "role": "viewer"} | fields)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert "unfit" not in [one["name"] for one in admin.sees("keys")["items"]]
+
+
+def test_an_admin_of_the_ledger_may_make_keys(place: Gateway, admin: Holder) -> None:
+    """The role, not the file, is what counts; the deeds tell them apart."""
+    second = make(place, "admin")
+    assert second.ask("POST", "keys", {"name": "by-second", "role": "viewer"}).status_code == 201
+    newest = admin.sees("deeds", limit=1)["items"][0]
+    assert (newest["who"], newest["deed"], newest["about"]) == (second.name, "key_created", "by-second (viewer)")
+
+
+def test_the_deeds_are_listed_newest_first_in_pages(admin: Holder) -> None:
+    """Made and revoked, by whom and when."""
+    admin.ask("POST", "keys", {"name": "noted", "role": "viewer", "full_numbers": True})
+    admin.ask("DELETE", "keys/noted")
+    first = admin.sees("deeds", limit=1)
+    second = admin.sees("deeds", limit=1, cursor=first["next_cursor"])
+    noted = [*first["items"], *second["items"]]
+    assert [(deed["who"], deed["deed"], deed["about"]) for deed in noted] == [
+        ("admin", "key_revoked", "noted"),
+        ("admin", "key_created", "noted (viewer, full numbers)"),
+    ]
+    assert noted[0]["at"] > noted[1]["at"]
+    assert admin.ask("GET", "deeds", cursor="nonsense").json()["field"] == "cursor"
+
+
+# Roles.
+
+LOOKING = [
+    "me",
+    "calls",
+    "calls/{callid}",
+    "calls/{callid}/callbacks",
+    "quarantine",
+    "quarantine/1",
+    "endpoints",
+    "endpoints/{endpoint}",
+    "deliveries",
+    "deliveries/{delivery}",
+    "stats",
+    "failures",
+    "fees",
+]
+OPERATING: list[tuple[str, str, object]] = [
+    ("PUT", "calls/{callid}", {}),
+    ("POST", "callbacks", {}),
+    ("POST", "endpoints", {}),
+    ("PATCH", "endpoints/nobody", {}),
+    ("DELETE", "endpoints/nobody", None),
+    ("POST", "endpoints/nobody/enable", None),
+    ("POST", "endpoints/nobody/disable", None),
+    ("POST", "endpoints/nobody/rotate-secret", None),
+    ("POST", "endpoints/nobody/test", None),
+    ("POST", f"deliveries/{NOBODY}/retry", None),
+    ("POST", "replays", {}),
+    ("POST", f"quarantine/{NOBODY}/retry", None),
+    ("DELETE", f"quarantine/{NOBODY}", None),
+]
+ADMINISTERING: list[tuple[str, str, object]] = [
+    ("GET", "keys", None),
+    ("POST", "keys", {}),
+    ("DELETE", "keys/nobody", None),
+    ("GET", "deeds", None),
+]
+
+
+@pytest.mark.parametrize("path", LOOKING)
+def test_every_role_may_look(told: dict[str, Any], viewer: Holder, operator: Holder, admin: Holder, path: str) -> None:
+    """A viewer, an operator and an admin are shown the same things."""
+    for holder in (viewer, operator, admin):
+        assert holder.ask("GET", path.format_map(told)).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATING, ids=str)
+def test_a_viewer_changes_nothing(
+    told: dict[str, Any], viewer: Holder, operator: Holder, method: str, path: str, body: object
+) -> None:
+    """403 names the role that is needed and the one there is; an operator is let through to what is asked."""
+    refused = viewer.ask(method, path.format_map(told), body)
+    assert refused.status_code == 403
+    assert refused.json() == {"detail": f"this needs the role operator; the key `{viewer.name}` has viewer"}
+    assert operator.ask(method, path.format_map(told), body).status_code in {200, 400, 404, 422}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ADMINISTERING, ids=str)
+def test_only_an_admin_sees_and_changes_keys(
+    place: Gateway, viewer: Holder, operator: Holder, admin: Holder, method: str, path: str, body: object
+) -> None:
+    """Whoever could make keys could be anybody; the right to full numbers does not help."""
+    for holder in (viewer, operator, make(place, "operator", full_numbers=True)):
+        refused = holder.ask(method, path, body)
+        assert (refused.status_code, "needs the role admin" in refused.json()["detail"]) == (403, True)
+    assert admin.ask(method, path, body).status_code in {200, 404, 422}
+
+
+def test_every_route_below_v1_needs_a_key_and_every_changing_one_a_role(place: Gateway, viewer: Holder) -> None:
+    """The schema says so of each, and it is so: what changes something is refused to a viewer, whatever is sent."""
+    schema = place.client.get("/openapi.json").json()
+    assert "answerback keys create" in schema["components"]["securitySchemes"]["HTTPBearer"]["description"]
+    for path, methods in schema["paths"].items():
+        if not path.startswith("/v1/"):
+            continue
+        for method, described in methods.items():
+            assert described["security"] == [{"HTTPBearer": []}], path
+            assert {"401", "503"} <= described["responses"].keys(), path
+            url = re.sub(r"\{[^}]*\}", "1", path)
+            assert place.client.request(method, url).status_code == 401
+            if method != "get":
+                assert "403" in described["responses"], path
+                assert viewer.ask(method, url.removeprefix("/v1/"), {}).status_code == 403
+
+
+def test_an_operator_works(told: dict[str, Any], operator: Holder, receive: Receive) -> None:
+    """Endpoints with their secret, callbacks, references, retries, the quarantine: all that is no key."""
+    crm = receive("crm")
+    added = operator.ask("POST", "endpoints", {"name": "op-crm", "channel": "default", "url": crm.url})
+    assert (added.status_code, added.json()["secret"][:6]) == (201, "whsec_")
+    assert operator.ask("POST", "endpoints/op-crm/rotate-secret").json()["secret"] != added.json()["secret"]
+    assert operator.ask("POST", "endpoints/op-crm/test").json()["delivered"] is True
+    submitted = json.loads(prompt(str(uuid.uuid1()), mobile=NUMBER))
+    assert operator.ask("POST", "callbacks", submitted).json() == {"result": 0, "errmsg": "OK"}
+    assert operator.ask("PUT", f"calls/{told['callid']}", {}).json()["mobile"] == MASKED
+    assert operator.ask("POST", f"deliveries/{told['delivery']}/retry").status_code == 202
+    assert operator.ask("DELETE", "endpoints/op-crm").status_code == 204
+
+
+def test_the_quarantine_is_retried_and_emptied(place: Gateway, operator: Holder) -> None:
+    """What is still refused says why, without a number; what is dropped is gone."""
+    assert place.post(b'{"n":"%s"}' % NUMBER.encode()).status_code == 400
+    id_ = operator.sees("quarantine", limit=1)["items"][0]["id"]
+    told = operator.ask("POST", f"quarantine/{id_}/retry").json()
+    assert (told["id"], told["taken"]) == (id_, None)
+    assert told["reason"]
+    assert operator.ask("DELETE", f"quarantine/{id_}").status_code == 204
+    assert operator.ask("DELETE", f"quarantine/{id_}").status_code == 404
+    assert operator.ask("POST", f"quarantine/{id_}/retry").status_code == 404
+    assert operator.ask("DELETE", f"quarantine/{10**30}").status_code == 404
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("path", LOOKING)
+def test_a_masked_reader_gets_numbers_by_no_door(
+    told: dict[str, Any], viewer: Holder, operator: Holder, path: str
+) -> None:
+    """Not in a field, a raw body, an endpoint's answer, what the business said, nor in base64."""
+    for holder in (viewer, operator):
+        text = holder.ask("GET", path.format_map(told)).text
+        assert NUMBER not in text
+        assert CALLER not in text
+
+
+def test_what_a_masked_reader_sees(told: dict[str, Any], viewer: Holder) -> None:
+    """Everything but the numbers, and nothing from which they could be worked out."""
+    call = viewer.sees(f"calls/{told['callid']}")
+    assert (call["mobile"], call["call_from"]) == (MASKED, "057*****5678")
+    assert call["keys"] == [f"{MASKED}#"]
+    assert call["failure_reason"] == f"no answer from {MASKED}"
+    assert call["reference"] == f"order-20260131-{MASKED}"
+    assert call["metadata"] == {"customer": MASKED, "n": MASKED}
+    first = viewer.sees(f"calls/{told['callid']}/callbacks")["items"][0]
+    assert (first["raw_base64"], first["identity"]) == (None, None)
+    fields = json.loads(first["raw"])["voiceprompt_callback"]
+    assert fields["mobile"] == fields["ext"]["also"] == MASKED
+    assert (fields["callid"], fields["accept_time"]) == (told["callid"], "1470197211")
+    delivery = viewer.sees(f"deliveries/{told['delivery']}")
+    assert delivery["message_id"] == f"dlv_{told['delivery']}"
+    assert delivery["tried"][0]["answer"] == ANSWER.replace(NUMBER, MASKED)
+    raws = [viewer.sees(f"quarantine/{one['id']}") for one in viewer.sees("quarantine")["items"]]
+    assert all(one["raw_base64"] is None for one in raws)
+    assert f"mobile={MASKED}" in [one["raw"] for one in raws]
+
+
+def test_calls_are_found_by_a_number_that_one_knows(told: dict[str, Any], viewer: Holder) -> None:
+    """A masked reader may look for the exact number, and sees it masked."""
+    found = viewer.sees("calls", mobile=NUMBER)["items"]
+    assert told["callid"] in [call["callid"] for call in found]
+    assert {call["mobile"] for call in found} == {MASKED}
+    assert viewer.sees("calls", mobile=MASKED)["items"] == []
+
+
+def test_the_right_to_full_numbers_is_apart_from_the_role(place: Gateway, told: dict[str, Any], admin: Holder) -> None:
+    """A viewer with it sees what the admin key sees; an admin without it sees them masked."""
+    seeing, blind = make(place, "viewer", full_numbers=True), make(place, "admin")
+    for path in ("calls/{callid}", "calls/{callid}/callbacks", "deliveries/{delivery}", "quarantine/1", "quarantine"):
+        assert seeing.sees(path.format_map(told)) == admin.sees(path.format_map(told))
+    assert NUMBER in seeing.ask("GET", f"deliveries/{told['delivery']}").text
+    assert seeing.sees(f"calls/{told['callid']}")["mobile"] == NUMBER
+    assert blind.sees(f"calls/{told['callid']}")["mobile"] == MASKED
+
+
+def test_each_showing_of_full_numbers_is_logged(data_dir: Path) -> None:
+    """Who, where and how many; never the numbers, nor what was searched for. A masked look is none."""
+    with Gateway(data_dir, settings={"ANSWERBACK_LOG__FORMAT": "json"}) as running:
+        assert running.post(prompt("one", mobile=NUMBER)).content == OK
+        assert running.post(prompt("two", mobile=NUMBER)).content == OK
+        assert running.post(NUMBER.encode()).status_code == 400
+        seeing, masked = make(running, "viewer", full_numbers=True), make(running, "operator")
+        for path in ("calls", "calls/one", "calls/one/callbacks", "quarantine/1", "calls/nobody", "me"):
+            for holder in (seeing, masked):
+                holder.ask("GET", path, mobile=NUMBER)
+        running.get("/v1/calls/two")
+        assert running.terminate() == 0
+        lines = [json.loads(line) for line in running.stderr.splitlines()]
+    shown = [(line["who"], line["path"], line["count"]) for line in lines if line["event"] == "numbers_shown"]
+    assert shown == [
+        (seeing.name, "/v1/calls", 2),
+        (seeing.name, "/v1/calls/one", 1),
+        (seeing.name, "/v1/calls/one/callbacks", 1),
+        (seeing.name, "/v1/quarantine/1", 1),
+        ("admin", "/v1/calls/two", 1),
+    ]
+    assert NUMBER not in json.dumps(lines)
+
+
+# The ledger away, and the command line.
+
+
+def test_a_key_is_not_called_wrong_while_the_ledger_is_away(data_dir: Path) -> None:
+    """503, for nobody knows; the admin key still opens, and junk is still refused."""
+    with Gateway(data_dir) as running:
+        holder = make(running, "viewer")
+        assert holder.ask("GET", "me").status_code == 200
+        with closing(sqlite3.connect(running.ledger)) as connection:
+            connection.execute("ALTER TABLE api_keys RENAME TO away")
+        away = holder.ask("GET", "me")
+        assert away.status_code == 503
+        assert "ledger" in away.json()["detail"]
+        assert Holder(running, "admin", running.key).sees("me")["role"] == "admin"
+        assert Holder(running, "", "junk").ask("GET", "me").status_code == 401
+        with closing(sqlite3.connect(running.ledger)) as connection:
+            connection.execute("ALTER TABLE away RENAME TO api_keys")
+        assert holder.ask("GET", "me").status_code == 200
+
+
+def test_the_command_line_makes_lists_and_revokes(place: Gateway, admin: Holder) -> None:
+    """A running gateway knows of it at once; to standard output goes the key alone."""
+    options: list[str | Path] = ["--data-dir", place.data_dir]
+    done = run("keys", "create", "cli", "--role", "operator", "--full-numbers", *options, cwd=place.data_dir)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"ab_[\w-]{43}\n", done.stdout)
+    assert "not shown again" in done.stderr
+    assert done.stdout.strip() not in done.stderr
+    holder = Holder(place, "cli", done.stdout.strip())
+    assert holder.sees("me") == {"name": "cli", "role": "operator", "full_numbers": True}
+    listed = run("keys", "list", *options, cwd=place.data_dir).stdout
+    assert re.search(r"cli +operator +full", listed)
+    assert holder.key not in listed
+    told = json.loads(run("keys", "list", "--json", *options, cwd=place.data_dir).stdout)
+    assert told["items"] == admin.sees("keys")["items"]
+    revoked = run("keys", "revoke", "cli", *options, cwd=place.data_dir)
+    assert (revoked.returncode, "cli is revoked" in revoked.stdout) == (0, True)
+    assert holder.ask("GET", "me").status_code == 401
+    deeds = [(deed["who"], deed["deed"], deed["about"]) for deed in admin.sees("deeds", limit=2)["items"]]
+    assert deeds == [
+        ("command line", "key_revoked", "cli"),
+        ("command line", "key_created", "cli (operator, full numbers)"),
+    ]
+
+
+def test_the_command_line_needs_no_gateway(data_dir: Path) -> None:
+    """What it makes before a start opens after it; by default a viewer with masked numbers."""
+    with Gateway(data_dir) as running:
+        running.terminate()
+        done = run("keys", "create", "night", "--json", "--data-dir", data_dir, cwd=data_dir)
+        made = json.loads(done.stdout)
+        assert (made["role"], made["full_numbers"]) == ("viewer", False)
+        running.start()
+        assert Holder(running, "night", made["key"]).sees("me")["name"] == "night"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["create", "17"], 1, "name: a name is"),
+        (["create", "admin"], 1, "admin-key"),
+        (["create", "x", "--role", "owner"], 2, "owner"),
+        (["revoke", "nobody"], 1, "no living key"),
+        (["create", "taken"], 1, "there is a key taken already"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    place: Gateway, admin: Holder, arguments: list[str], status: int, words: str
+) -> None:
+    """And there is no key on standard output."""
+    admin.ask("POST", "keys", {"name": "taken", "role": "viewer"})
+    done = run("keys", *arguments, "--data-dir", place.data_dir, cwd=place.data_dir)
+    assert (done.returncode, done.stdout, words in done.stderr) == (status, "", True), done.stderr
+
+
+def test_there_is_no_key_without_a_ledger(tmp_path: Path) -> None:
+    """A mistyped directory is said, not made."""
+    done = run("keys", "create", "night", "--data-dir", tmp_path / "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no ledger" in done.stderr
+    assert not (tmp_path / "nowhere").exists()
