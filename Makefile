@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEV := .venv/dev-installed
 RUN := .venv/installed
+BROWSER := .venv/browser-sought
 
 .PHONY: help serve test check bench crash docs clean
 
@@ -13,7 +14,7 @@ help:  ## the verbs
 serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 	$(BIN)/answerback serve $(ARGS)
 
-test: check  ## everything that is checked, then all tests
+test: check $(BROWSER)  ## everything that is checked, then all tests
 	$(BIN)/pytest $(ARGS)
 
 check: $(DEV)  ## ruff, mypy strict, import-linter, documents that are made from the code
@@ -49,3 +50,10 @@ $(RUN): .venv/bin/python pyproject.toml constraints.txt
 $(DEV): .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .[dev]
 	@touch $@ $(RUN)
+
+$(BROWSER): $(DEV)
+	@command -v chromium >/dev/null || { \
+	  test "$$(id -u)" = 0 || { echo "no Chromium: apt-get install chromium fonts-noto-cjk"; exit 0; }; \
+	  echo "Chromium is Debian's: installing it, and a Chinese font"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; }
+	@touch $@

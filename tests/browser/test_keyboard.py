@@ -1,0 +1,107 @@
+"""With a keyboard alone, and with fewer pixels: everything can be reached, seen and read."""
+
+import pytest
+from browser.conftest import OpenVisitor
+from browser.test_pages import PAGES
+from browser.visitor import Visitor
+from gateway import Gateway
+
+_FOCUSED = """() => {
+  const one = document.activeElement;
+  if (!one || one === document.body) return null;
+  const style = getComputedStyle(one);
+  const box = one.getBoundingClientRect();
+  const name = one.id || one.name || one.getAttribute("href") || one.textContent.trim();
+  const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 && box.width > 0 && box.height > 0;
+  const inside = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  const part = one.closest("nav, .side, main") ?? document.body;
+  return { name, seen: seen || one.matches(".skip"), inside, part: part.className || part.tagName };
+}"""
+_MOST_STOPS = 250
+
+
+def walk(visitor: Visitor) -> list[dict[str, object]]:
+    """Press Tab until the page has been left; every stop on the way."""
+    stops: list[dict[str, object]] = []
+    for _ in range(_MOST_STOPS):
+        visitor.page.keyboard.press("Tab")
+        stop = visitor.page.evaluate(_FOCUSED)
+        if stop is None or (len(stops) > 1 and stop == stops[0]):
+            return stops
+        stops.append(stop)
+    raise AssertionError(f"Tab never leaves the page: {stops[-3:]}")
+
+
+@pytest.mark.parametrize(
+    "page", ["overview", "calls-failed", "call-failed", "endpoint", "endpoint-new", "quarantine", "settings"]
+)
+def test_tab_reaches_everything(visit: OpenVisitor, gateway: Gateway, page: str) -> None:
+    """First the way past the sections, then these, then the page; each stop is seen, and none keeps one."""
+    visitor = visit(gateway.key)
+    visitor.go(PAGES[page])
+    stops = walk(visitor)
+    assert stops[0]["name"] == "#content"
+    assert stops[1]["name"] == "/console"
+    parts = [stop["part"] for stop in stops]
+    assert parts.index("sections") < parts.index("MAIN")
+    assert [stop for stop in stops if not stop["seen"]] == []
+    assert [stop for stop in stops if not stop["inside"]] == []
+    shown = visitor.page.locator("main :is(a, button, input, select, summary):visible").count()
+    assert (
+        parts.count("MAIN") + parts.count("pager") >= shown - visitor.page.locator("main [type=radio]:visible").count()
+    )
+
+
+def test_the_skip_link_leads_to_the_page(visit: OpenVisitor, gateway: Gateway) -> None:
+    """The next Tab after it is in the page itself."""
+    visitor = visit(gateway.key)
+    visitor.go("/console/calls")
+    visitor.page.keyboard.press("Tab")
+    assert visitor.page.locator(".skip").bounding_box()["y"] >= 0  # type: ignore[index]  # it is shown when focused
+    visitor.page.keyboard.press("Enter")
+    visitor.page.keyboard.press("Tab")
+    assert visitor.page.evaluate("document.activeElement.id") == "find"
+
+
+def test_menus_open_and_close(visit: OpenVisitor, gateway: Gateway) -> None:
+    """Enter opens, Escape closes and leaves one where one was; also the menu of files, and its links."""
+    visitor = visit(gateway.key)
+    visitor.go("/console/calls")
+    page = visitor.page
+    for menu in (".account", ".menu"):
+        page.locator(f"{menu} > summary").focus()
+        page.keyboard.press("Enter")
+        assert page.locator(menu).get_attribute("open") is not None
+        page.keyboard.press("Tab")
+        assert page.evaluate(f"document.activeElement.closest('{menu}') !== null")
+        page.keyboard.press("Escape")
+        assert page.locator(menu).get_attribute("open") is None
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize("width", [720, 360])
+def test_nothing_is_cut_off(visit: OpenVisitor, gateway: Gateway, locale: str, width: int) -> None:
+    """In neither language; half a screen is what zooming to 200 % leaves. Tables scroll in their card, not the page."""
+    visitor = visit(gateway.key, language=locale, width=width)
+    for name, path in PAGES.items():
+        visitor.go(path)
+        assert not visitor.is_too_wide(), name
+        assert visitor.cut_off() == [], name
+
+
+def test_sections_are_reached_on_a_narrow_screen(visit: OpenVisitor, gateway: Gateway) -> None:
+    """All of them, by swiping; the one that is open is in sight."""
+    visitor = visit(gateway.key, width=360)
+    visitor.go("/console")
+    visitor.page.locator(".sections a").last.click()
+    assert visitor.page.url.endswith("/console/settings")
+    box = visitor.page.locator(".sections [aria-current]").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
+    visitor.page.locator(".account > summary").click()
+    panel = visitor.page.locator(".account .panel").bounding_box()
+    assert panel is not None
+    assert panel["x"] >= 0
+    assert panel["x"] + panel["width"] <= 360
