@@ -137,7 +137,9 @@ class ConsoleSettings(_Section):
         try:
             ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"there is no time zone {timezone}: expected a name such as Asia/Shanghai or UTC") from error
+            raise ValueError(
+                f"there is no time zone {timezone}: expected a name such as Asia/Shanghai or UTC"
+            ) from error
         return timezone
 
 
