@@ -70,6 +70,11 @@ def all_none(values: Values) -> bool:
     return values[0] is None and values[-1] is None and values.count(None) == len(values)
 
 
+def all_same(values: Values) -> bool:
+    """Whether a column says the same in every row, which is often so."""
+    return bool(values[0] == values[-1]) and values.count(values[0]) == len(values)
+
+
 def in_columns(
     columns: Sequence[Column], rows: Sequence[tuple[Any, ...]], convert: Callable[[Column, Values], Values]
 ) -> list[Values]:

@@ -6,7 +6,7 @@ twice as long. Source of the first characters that make a formula: OWASP, "CSV I
 
 import msgspec
 
-from answerback.exports.cells import Values, all_none, in_columns, plain
+from answerback.exports.cells import Values, all_same, in_columns, plain
 from answerback.exports.columns import Column, Sort
 from answerback.exports.form import Out
 from answerback.exports.walks import Rows
@@ -39,12 +39,15 @@ class Sheet:
         """Nothing comes after the last line."""
 
     def _cells(self, column: Column, values: Values) -> Values:
-        if all_none(values):
-            return [""] * len(values)
+        if all_same(values):
+            return self._each(column, values[:1]) * len(values)
+        return self._each(column, values)
+
+    def _each(self, column: Column, values: Values) -> list[str]:
         cells = plain(column, values, full_numbers=self._full_numbers, nothing="")
         match column.sort:
             case Sort.SECONDS | Sort.MICROSECONDS:
-                return cells
+                return list(cells)
             case Sort.NUMBER:
                 return list(map(_numbers.__getitem__, cells))
             case Sort.WORD:
