@@ -28,6 +28,7 @@ bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/resu
 	$(BIN)/python bench/prepare.py
 	$(BIN)/python bench/run.py $(ARGS)
 	$(BIN)/python bench/relay.py
+	$(BIN)/python bench/seeing.py
 
 crash: $(DEV)  ## SIGKILL the server ROUNDS times under load
 	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)
