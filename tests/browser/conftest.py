@@ -28,9 +28,12 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 OpenVisitor = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Where there is none the test is skipped, and fails in CI."""
+    """Debian's Chromium. Where there is none the test is skipped, and fails in CI.
+
+    It ends with its module: as long as it is there, its event loop is in the way of every other one's.
+    """
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         reason = "THE CONSOLE IS NOT TESTED: there is no Chromium (apt-get install chromium fonts-noto-cjk)"
@@ -43,13 +46,13 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def axe(request: pytest.FixtureRequest) -> str:
     """The program of axe-core."""
     return (node.install(request.config, AXE) / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with three channels, endpoints that obey and that do not, and calls of every sort."""
     home = tmp_path_factory.mktemp("console")
@@ -68,7 +71,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield gateway
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def viewer_key(gateway: Gateway) -> str:
     """The key of somebody who may only look, and sees masked numbers."""
     answer = httpx.post(

@@ -28,11 +28,11 @@ def test_a_wrong_key_opens_nothing_and_the_right_one_leads_on(
     visitor.go("/console/calls?outcome=failed")
     key = visitor.page.locator('input[name="key"]')
     key.fill("abk_wrong")
-    key.press("Enter")
+    visitor.enter(key)
     assert visitor.notice == visitor.w["sign_in_wrong"]
     assert key.get_attribute("aria-invalid") == "true"
     key.fill(gateway.key)
-    key.press("Enter")
+    visitor.enter(key)
     assert visitor.page.url.endswith("/console/calls?outcome=failed")
 
 
@@ -107,7 +107,7 @@ def test_an_export_is_what_a_spreadsheet_opens(
     visitor.go("/console/calls?outcome=failed")
     visitor.page.locator("details.menu > summary").click()
     with visitor.page.expect_download() as coming:
-        visitor.press("CSV")
+        visitor.press("CSV", stays=True)
     coming.value.save_as(tmp_path / "calls.csv")
     content = (tmp_path / "calls.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbf")
@@ -119,7 +119,7 @@ def test_an_export_is_what_a_spreadsheet_opens(
 def turn(visitor: Visitor, choice: str) -> None:
     """Choose a language or an appearance in the account's menu."""
     visitor.page.locator(".account > summary").click()
-    visitor.page.locator(f'.account a[href*="{choice}"]').click()
+    visitor.follow(visitor.page.locator(f'.account a[href*="{choice}"]'))
 
 
 def test_language_and_appearance_stay_as_chosen(visitor: Visitor) -> None:
@@ -130,7 +130,7 @@ def test_language_and_appearance_stay_as_chosen(visitor: Visitor) -> None:
     for choice in (f"lang={other[:2]}", "theme=dark"):
         turn(visitor, choice)
         assert page.url.endswith("/console/calls?outcome=failed")
-    page.locator(".sections a").nth(3).click()
+    visitor.follow(page.locator(".sections a").nth(3))
     page.reload()
     assert (html.get_attribute("lang"), html.get_attribute("data-theme")) == (other, "dark")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -37,7 +37,7 @@ def test_what_was_given_up_is_told_again(visitor: Visitor, gateway: Gateway) -> 
     visitor.go("/console/endpoints")
     assert visitor.page.locator(".bad-tile").inner_text().split() == [*w["endpoint_dead"].split(), str(CALLS)]
     visitor.go("/console/endpoints/down")
-    visitor.page.locator(".bad-tile a").click()
+    visitor.follow(visitor.page.locator(".bad-tile a"))
     assert visitor.page.locator(".deliveries tbody tr").count() == CALLS
     visitor.page.go_back()
     visitor.press(w["replay_dead"] % CALLS)

@@ -94,7 +94,7 @@ def test_sections_are_reached_on_a_narrow_screen(visit: OpenVisitor, gateway: Ga
     """All of them, by swiping; the one that is open is in sight."""
     visitor = visit(gateway.key, width=360)
     visitor.go("/console")
-    visitor.page.locator(".sections a").last.click()
+    visitor.follow(visitor.page.locator(".sections a").last)
     assert visitor.page.url.endswith("/console/settings")
     box = visitor.page.locator(".sections [aria-current]").bounding_box()
     assert box is not None

@@ -54,7 +54,7 @@ def test_a_callback_shows_up_for_everybody(visit: OpenVisitor, gateway: Gateway,
         assert ending in first.inner_text()
         assert visitor.w["outcome_answered"] in first.inner_text()
         assert f"1381234{ending}" not in visitor.page.content()
-    two[0].page.locator(".line a").first.click()
+    two[0].follow(two[0].page.locator(".line a").first)
     assert f"/console/calls/seen-{locale}" in two[0].page.url
 
 
@@ -63,12 +63,12 @@ def test_a_pause_holds_back(visit: OpenVisitor, gateway: Gateway, locale: str) -
     """What comes meanwhile is counted, and shown when one goes on."""
     visitor = watch(visit(gateway.key, language=locale))
     state = visitor.page.locator("#live-state")
-    visitor.press(visitor.w["live_pause"])
+    visitor.press(visitor.w["live_pause"], stays=True)
     ending = f"20{locale.count('z')}0"
     call(gateway, f"held-{locale}", f"1381234{ending}")
     expect(state).to_contain_text(visitor.w["live_held"] % 1, timeout=SOON_MS)
     expect(line(visitor, ending)).to_have_count(0)
-    visitor.press(visitor.w["live_go_on"])
+    visitor.press(visitor.w["live_go_on"], stays=True)
     expect(line(visitor, ending)).to_have_count(1)
     assert visitor.page.evaluate("document.getAnimations().length") == 0  # who wants no motion gets none
     expect(state).to_have_text(visitor.w["live_on"])

@@ -70,7 +70,7 @@ def test_an_endpoint_from_first_to_last(visitor: Visitor, receiver: Receiver) ->
     assert visitor.notice == w["done_endpoint_changed"]
 
     visitor.press(w["endpoint_remove"])
-    visitor.press(w["endpoint_remove"], "main form")  # the box is not ticked: the browser keeps the form
+    visitor.press(w["endpoint_remove"], "main form", stays=True)  # the box is not ticked: the browser keeps the form
     assert page.url.endswith("/fresh/remove")
     page.locator('input[name="sure"]').check()
     visitor.press(w["endpoint_remove"], "main form")
@@ -94,7 +94,7 @@ def test_a_delivery_goes_out_again(visitor: Visitor) -> None:
     visitor.press(visitor.w["delivery_retry"])
     assert visitor.notice == visitor.w["done_retried"]
     assert f"/console/calls/{FAILED}" in visitor.page.url
-    visitor.page.locator("h3 a").first.click()
+    visitor.follow(visitor.page.locator("h3 a").first)
     visitor.press(visitor.w["delivery_retry"])
     assert visitor.notice == visitor.w["done_retried"]
     assert "/console/deliveries/" in visitor.page.url
@@ -129,7 +129,7 @@ def test_quarantine_is_looked_through(visitor: Visitor, gateway: Gateway) -> Non
     for junk in (b"junk of mine 1", b"junk of mine 2"):
         gateway.post(junk)
     visitor.go("/console/quarantine")
-    page.locator(".quarantine tbody a").first.click()
+    visitor.follow(page.locator(".quarantine tbody a").first)
     assert "junk of mine 2" in visitor.text
     visitor.press(w["quarantine_retry"])
     assert visitor.notice.startswith(w["quarantine_still"].partition("%")[0])
@@ -164,7 +164,7 @@ def test_a_key_lives_until_it_is_revoked(visitor: Visitor, visit: OpenVisitor, r
     assert other.go("/console/endpoint/new") == 200
     row = page.locator("#keys tr").filter(has_text=name)
     row.locator("summary").click()
-    row.get_by_role("button", name=w["key_revoke_now"]).click()
+    visitor.follow(row.get_by_role("button", name=w["key_revoke_now"]))
     assert visitor.notice == w["done_key_revoked"]
     other.go("/console/calls")
     assert "/console/sign-in" in other.page.url

@@ -59,8 +59,8 @@ class Visitor:
         """Sign in by the form."""
         self.page.goto("/console/sign-in")
         self.page.locator('input[name="key"]').fill(key)
-        self.page.locator('input[name="key"]').press("Enter")
-        self.page.wait_for_url(lambda url: "sign-in" not in url)
+        self.enter(self.page.locator('input[name="key"]'))
+        assert "sign-in" not in self.page.url
 
     def go(self, path: str) -> int:
         """Open a path; its status."""
@@ -68,12 +68,25 @@ class Visitor:
         assert answer is not None
         return answer.status
 
-    def press(self, text: str, within: str = "body") -> None:
-        """Press the button, or the link, that is called so."""
+    def press(self, text: str, within: str = "body", *, stays: bool = False) -> None:
+        """Press the button, or the link, that is called so, and be where it leads; one that `stays` leads nowhere."""
         named = re.compile(rf"^\s*{re.escape(text)}\s*$")
         inside = self.page.locator(within)
-        found: Locator = inside.get_by_role("button", name=named).or_(inside.get_by_role("link", name=named))
-        found.first.click()
+        found: Locator = inside.get_by_role("button", name=named).or_(inside.get_by_role("link", name=named)).first
+        if stays:
+            found.click()
+        else:
+            self.follow(found)
+
+    def follow(self, way: Locator) -> None:
+        """Click on what leads to another page, and be there: a click alone returns before."""
+        with self.page.expect_navigation():
+            way.click()
+
+    def enter(self, field: Locator) -> None:
+        """Send a form by the keyboard, and be where it leads."""
+        with self.page.expect_navigation():
+            field.press("Enter")
 
     def choose(self, **fields: str) -> None:
         """Choose from lists, by value."""

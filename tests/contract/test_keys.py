@@ -90,7 +90,7 @@ def test_what_is_no_living_key_cannot_be_revoked(ledger: Ledger, name: str) -> N
     add(ledger)
     revoke(ledger, "night")
     before = told(ledger)
-    with pytest.raises(NotFound, match="no key"):
+    with pytest.raises(NotFound, match="no living key"):
         revoke(ledger, name)
     assert told(ledger) == before
 

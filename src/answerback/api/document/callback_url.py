@@ -140,7 +140,7 @@ _TOKEN = {
     "required": True,
     "description": "the channel's secret",
     "schema": {"type": "string", "minLength": 1},
-    "example": "tok-alerts-3k5Jq0ZtV2",
+    "example": "9fHc4BnUe6TyXo1WqJ8k",
 }
 
 PATHS: dict[str, Any] = {
