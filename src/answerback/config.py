@@ -7,6 +7,7 @@ here are what `answerback settings` and docs/configuration.md show.
 import os
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -27,6 +29,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -54,8 +57,23 @@ Network = Annotated[
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
+def _listed(value: object) -> object:
+    """A list as the command line and the environment spell it: a,b,c."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
+
+
+class ServerRole(StrEnum):
+    """A part of the gateway that a process may do without the others."""
+
+    INTAKE = "intake"
+    RECORD = "record"
+    RELAY = "relay"
+    API = "api"
+    CONSOLE = "console"
 
 
 class ServerSettings(_Section):
@@ -66,6 +84,9 @@ class ServerSettings(_Section):
     data_dir: Path = Field(Path("answerback-data"), description="directory of all that is kept: ledger.db, admin-key")
     public_url: str | None = Field(
         None, description="how the outside reaches this server, for the printed callback URL"
+    )
+    roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)] = Field(
+        tuple(ServerRole), description="what this process does; by default all of it"
     )
 
 
@@ -84,8 +105,11 @@ class IntakeSettings(_Section):
 
 
 class LedgerSettings(_Section):
-    """How callbacks are stored."""
+    """Where callbacks are stored, and how."""
 
+    store: SecretStr | None = Field(
+        None, description="postgresql://user:password@host/database; where not given, SQLite in server.data_dir"
+    )
     lock_timeout_s: Seconds = Field(2.0, description="time to wait for another process that holds the file")
     allow_unsafe_place: bool = Field(
         default=False, description="accept a file system that may lose what it was told to keep"

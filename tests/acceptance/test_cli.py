@@ -296,7 +296,8 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.text("migrate")
     with closing(sqlite3.connect(place.data_dir / "ledger.db")) as ledger, ledger:
-        ledger.execute("UPDATE alembic_version SET version_num = '9999'")
+        for table in ("schema_revision", "alembic_version"):
+            ledger.execute(f"UPDATE {table} SET version_num = '9999'")
     assert "9999" in complaint(place.run("serve", "--port", "0"))
     assert "9999" in complaint(place.run("calls", "list"))
     done = place.run("doctor")

@@ -299,8 +299,8 @@ def open_ledger(
 def _agree_on_schema(engine: Engine, path: Path, *, migrate: bool) -> None:
     with engine.connect() as connection:
         version = migrations.version(connection)
-    if version == migrations.HEAD:
-        return
+        if version is not None and migrations.serves(connection, version):
+            return
     if version is not None and version not in migrations.OLDER:
         raise LedgerVersion(f"{path}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
     if version is not None and not migrate:

@@ -314,6 +314,37 @@ probes = Table(
     comment="one row, rewritten to learn whether a commit succeeds",
 )
 
+members = Table(
+    "members",
+    metadata,
+    Column("id", Text, primary_key=True, comment="made anew by each start"),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("roles", Text, nullable=False, comment="JSON array"),
+    Column("version", Text, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("beat_us", BigInteger, nullable=False, comment="when it last said that it lives"),
+    Column("state", Text, nullable=False, comment="JSON object: what it says of itself"),
+    comment="the processes that serve this ledger",
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True, comment="what one process at a time may do: endpoint:12, overdue, alerts"),
+    Column("holder", Text, nullable=False, comment="a member; empty: nobody"),
+    Column("until_us", BigInteger, nullable=False),
+)
+
+drained = Table(
+    "drained",
+    metadata,
+    Column("batch", LargeBinary(16), primary_key=True),
+    Column("published_us", BigInteger, nullable=False),
+    Index(None, "published_us"),
+    comment="the batches of the stream that are in this ledger, as long as they may come once more",
+)
+
 CALLS_PER_BLOCK = 8192
 
 _DASHED, _PLAIN = 36, 32  # the lengths of a UUID as text
