@@ -21,6 +21,7 @@ AnswerbackError
 └── LedgerError
     ├── LedgerUnavailable       the disk's or the database's: nothing was stored, try again
     ├── LedgerUnsafe            the place or a setting breaks "answered means stored"
+    ├── StreamUnsafe            a property of the stream in front of it does
     └── LedgerVersion           the schema is not this program's
 """
 
@@ -126,6 +127,10 @@ class LedgerUnavailable(LedgerError):
 
 class LedgerUnsafe(LedgerError):
     """The place or a setting of the store would break law 1, answered means stored."""
+
+
+class StreamUnsafe(LedgerError):
+    """A property of the stream would break law 1; the message names it, what it is, must be, and how to mend it."""
 
 
 class LedgerVersion(LedgerError):

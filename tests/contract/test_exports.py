@@ -6,13 +6,16 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from builders import NOON, failure, key_press, received, status, unanswered
 from contract import telling
+from contract.backends import sqlite
 
 from answerback.exports import Export, FileFormat, What, write_export
 from answerback.exports.walks import IDS_PER_PAGE, walk
@@ -279,14 +282,15 @@ class _writing:  # noqa: N801  # reads as a statement
             n += 1
 
 
-def test_no_read_lasts_longer_than_a_page(ledger: Ledger) -> None:
+def test_no_read_lasts_longer_than_a_page(tmp_path: Path) -> None:
     """Between two pages nothing is being read, so SQLite can move its whole log into the file."""
-    ledger.record([received(status(callid=f"call-{n}")) for n in range(IDS_PER_PAGE * 2)])
-    pages = walk(ledger, Export(what=What.CALLS, format=FileFormat.CSV))
-    first = next(pages)
-    ledger.record([received(status(callid="another"))])
-    with ledger.engine.connect() as connection:
-        busy, in_log, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-        connection.rollback()
-    assert (busy, in_log, moved) == (0, 0, 0)
-    assert len(first.rows) + sum(len(page.rows) for page in pages) == IDS_PER_PAGE * 2
+    with closing(sqlite(tmp_path)()) as ledger:
+        ledger.record([received(status(callid=f"call-{n}")) for n in range(IDS_PER_PAGE * 2)])
+        pages = walk(ledger, Export(what=What.CALLS, format=FileFormat.CSV))
+        first = next(pages)
+        ledger.record([received(status(callid="another"))])
+        with ledger.engine.connect() as connection:
+            busy, in_log, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            connection.rollback()
+        assert (busy, in_log, moved) == (0, 0, 0)
+        assert len(first.rows) + sum(len(page.rows) for page in pages) == IDS_PER_PAGE * 2

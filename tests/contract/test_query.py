@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from answerback.errors import InvalidCursor
 from answerback.ledger import Ledger
+from answerback.ledger.months import CALLS_PER_BLOCK
 from answerback.ledger.query import CallFilter
-from answerback.ledger.tables import CALLS_PER_BLOCK
 from answerback.model import Call, Kind, Outcome
 
 fresh = count()

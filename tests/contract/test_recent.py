@@ -5,6 +5,7 @@ from contract.telling import attempt, endpoint, load, settle
 
 from answerback.deliveries import Happening
 from answerback.ledger import Ledger
+from answerback.ledger.months import number_of
 from answerback.ledger.recent import Recent, recent_attempts
 from answerback.model import Endpoint
 
@@ -47,7 +48,7 @@ def test_only_the_latest_are_told(ledger: Ledger) -> None:
     hear(ledger, *(f"call-{number}" for number in range(9)))
     try_all(ledger, crm)
     (latest,) = recent(ledger, crm, limit=4)
-    assert [one.delivery_id for one in latest] == [6, 7, 8, 9]
+    assert [number_of(one.delivery_id) for one in latest] == [6, 7, 8, 9]
 
 
 def test_a_quiet_endpoint_is_found_behind_a_busy_one(ledger: Ledger) -> None:

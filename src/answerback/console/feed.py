@@ -96,7 +96,7 @@ class Viewer:
         unseen = [
             one
             for one in news.happened
-            if one.id > (self.place.attempt_id if one.callback is None else self.place.callback_id)
+            if one.number > (self.place.attempt_id if one.callback is None else self.place.callback_id)
             and self.channel in (None, one.channel)
         ]
         self.place = Place(*map(max, self.place, news.place))

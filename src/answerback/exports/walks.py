@@ -16,8 +16,9 @@ from answerback.exports.columns import CALLBACKS_SELECTED, CALLS_SELECTED, DELIV
 from answerback.exports.spec import Export, What
 from answerback.ledger import Ledger, statements
 from answerback.ledger.history import DeliveryFilter
+from answerback.ledger.months import CALLS_PER_BLOCK, block_of
 from answerback.ledger.query import CallFilter, channels_holding
-from answerback.ledger.tables import CALLS_PER_BLOCK, call_key, callbacks, calls, deliveries, endpoints, rollups
+from answerback.ledger.tables import call_key, callbacks, calls, deliveries, endpoints, rollups
 from answerback.ledger.values import to_us
 
 IDS_PER_PAGE = CALLS_PER_BLOCK // 2
@@ -119,7 +120,7 @@ def _anywhere(_first: int) -> list[Condition]:
 
 def _block_of(first: int) -> list[Condition]:
     """The block in which a page of call ids lies: a number is looked up in it by index."""
-    return [calls.c.block == first // CALLS_PER_BLOCK]
+    return [calls.c.block == block_of(first)]
 
 
 def _by_number(
@@ -136,10 +137,20 @@ def _by_number(
     if first is None:
         return
     start = first - first % step
-    for begin in range(start, last + 1, step):
+    begin: int | None = start
+    while begin is not None:
         end = min(begin + step - 1, last)
         page = query.where(number.between(begin, end), *within(begin)).order_by(number, *then_by)
         yield Page(ledger.read(partial(_rows, query=page)), (end + 1 - start) / (last + 1 - start))
+        begin = ledger.read(partial(_page_after, number=number, end=end, last=last, step=step))
+
+
+def _page_after(connection: Connection, number: ColumnElement[int], end: int, last: int, step: int) -> int | None:
+    """Where the next page begins: numbers have gaps as wide as a month's."""
+    if end >= last:
+        return None
+    following = connection.execute(select(func.min(number)).where(number > end)).scalar()
+    return None if following is None else following - following % step
 
 
 def _by_time(ledger: Ledger, query: Select[Any], lane: list[Condition], *then_by: ColumnElement[Any]) -> Iterator[Page]:

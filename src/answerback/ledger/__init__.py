@@ -3,8 +3,7 @@
 SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`.
 """
 
-from answerback.ledger.process import WriterProcess
-from answerback.ledger.store import FILE_NAME, Ledger, Opening, open_ledger
+from answerback.ledger.store import FILE_NAME, Ledger, Opening, open_database, open_ledger
 from answerback.ledger.values import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
 
 __all__ = [
@@ -20,6 +19,6 @@ __all__ = [
     "Settled",
     "Taken",
     "Verdict",
-    "WriterProcess",
+    "open_database",
     "open_ledger",
 ]

@@ -42,6 +42,12 @@ def find_endpoints(connection: Connection) -> list[Endpoint]:
     return [_endpoint(row) for row in connection.execute(select(endpoints).where(_live).order_by(endpoints.c.name))]
 
 
+def find_endpoints_of(connection: Connection, ids: Sequence[int]) -> list[Endpoint]:
+    """Those of these ids that were not removed."""
+    found = select(endpoints).where(endpoints.c.id.in_(ids), _live) if ids else None
+    return [] if found is None else [_endpoint(row) for row in connection.execute(found.order_by(endpoints.c.id))]
+
+
 def changed_since(connection: Connection, revision_: int) -> list[tuple[Endpoint, bool]]:
     """The endpoints that were changed after a revision, oldest first, and whether each is still there."""
     later = select(endpoints).where(endpoints.c.revision > revision_).order_by(endpoints.c.id)
@@ -68,11 +74,11 @@ def add(connection: Connection, draft: Draft, now: datetime) -> Endpoint:
 
 def add_all(connection: Connection, drafts: Sequence[Draft], now: datetime) -> int:
     """Add endpoints whose names are free; the id of the last."""
-    (last_id,) = statements.last_ids(connection, endpoints)
+    new_ids = statements.new_ids(connection, endpoints, len(drafts))
     revision_ = _next_revision(connection)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
-            "id": id_,
+            "id": new_ids.plain(),
             "name": draft.name,
             "channel": draft.channel,
             "definition": _to_json(draft.definition).decode(),
@@ -85,10 +91,11 @@ def add_all(connection: Connection, drafts: Sequence[Draft], now: datetime) -> i
             "failures": 0,
             "revision": revision_,
         }
-        for id_, draft in enumerate(drafts, last_id + 1)
+        for draft in drafts
     ]
     connection.execute(insert(endpoints), rows)
-    return last_id + len(rows)
+    last_id: int = rows[-1]["id"]
+    return last_id
 
 
 def change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoint:
@@ -114,6 +121,12 @@ def change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoin
     if not found:
         raise NotFound(f"no endpoint {endpoint.name}")
     return find_endpoint(connection, str(endpoint.id))
+
+
+def is_as_of(connection: Connection, endpoint: Endpoint) -> bool:
+    """Whether nobody has changed or removed it since it was as `endpoint`; nobody will before the transaction ends."""
+    found = select(endpoints.c.changed_us).where(endpoints.c.id == endpoint.id, _live).with_for_update()
+    return connection.execute(found).scalar() == to_us(endpoint.changed_at)
 
 
 def remove(connection: Connection, id_: int, now: datetime) -> None:

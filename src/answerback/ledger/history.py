@@ -4,12 +4,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, func, literal_column, select
+from sqlalchemy import ColumnElement, Row, Table, func, literal_column, or_, select
 from sqlalchemy.engine import Connection
 
 from answerback.deliveries import message_id
 from answerback.errors import InvalidCursor, NotFound
+from answerback.ledger.months import NUMBERS, SHIFT, month_of_id, number_of
 from answerback.ledger.query import LARGEST_ID
+from answerback.ledger.statements import on_postgresql
 from answerback.ledger.tables import DEAD, DUE, WAITING, attempts, call_key, callbacks, calls, deliveries, endpoints
 from answerback.ledger.values import Page, from_us
 from answerback.model import Attempt, Delivery, Event, State
@@ -95,9 +97,13 @@ def owed_by_endpoint(connection: Connection) -> dict[int, Owed]:
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that people watch: a callback that came in, or an attempt that was made; `id` is that one's own."""
+    """Something that people watch: a callback that came in, or an attempt that was made; `id` is that one's own.
+
+    Those of a sort are told in the order of their `number`.
+    """
 
     id: int
+    number: int
     at: datetime
     channel: str
     callid: str
@@ -114,9 +120,9 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def last_happened(connection: Connection) -> tuple[int, int]:
-    """The ids of the last callback and of the last attempt."""
+    """The numbers of the last callback and of the last attempt."""
     return (
-        connection.execute(select(func.coalesce(func.max(callbacks.c.id), 0))).scalar_one(),
+        number_of(connection.execute(select(func.coalesce(func.max(callbacks.c.id), 0))).scalar_one()),
         connection.execute(select(func.coalesce(func.max(attempts.c.id), 0))).scalar_one(),
     )
 
@@ -124,13 +130,17 @@ def last_happened(connection: Connection) -> tuple[int, int]:
 def happened_since(
     connection: Connection, place: tuple[int, int], limit: int
 ) -> tuple[list[Happened], tuple[int, int]]:
-    """What came after `place`, in order of time, and the next place."""
+    """What came after `place`, in order of time, and the next place.
+
+    What is told of is never followed by something of a lower number: what writers beside each other have not committed yet
+    is waited for. Callbacks of calls that were first seen before last month are left out.
+    """
     came = connection.execute(
         select(callbacks.c.id, callbacks.c.received_us, callbacks.c.kind, calls.c.channel, calls.c.callid)
         .add_columns(calls.c.mobile, calls.c.outcome)
         .join(calls, calls.c.id == callbacks.c.call_id)
-        .where(callbacks.c.id > place[0])
-        .order_by(callbacks.c.id)
+        .where(*_news_of(connection, callbacks, place[0]))
+        .order_by(*_by_number(connection))
         .limit(limit)
     ).all()
     made = connection.execute(
@@ -138,13 +148,14 @@ def happened_since(
         .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
         .join(calls, calls.c.id == deliveries.c.call_id)
         .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-        .where(attempts.c.id > place[1])
+        .where(attempts.c.id > place[1], *_finished(connection, attempts))
         .order_by(attempts.c.id)
         .limit(limit)
     ).all()
     news = [
         Happened(
             id=row.id,
+            number=number_of(row.id),
             at=from_us(row.received_us),
             channel=row.channel,
             callid=row.callid,
@@ -157,6 +168,7 @@ def happened_since(
     news += [
         Happened(
             id=row.id,
+            number=row.id,
             at=from_us(row.began_us + row.duration_us),
             channel=row.channel,
             callid=row.callid,
@@ -170,8 +182,31 @@ def happened_since(
         )
         for row in made
     ]
-    after = (came[-1].id if came else place[0], made[-1].id if made else place[1])
+    after = (number_of(came[-1].id) if came else place[0], made[-1].id if made else place[1])
     return sorted(news, key=lambda one: one.at), after
+
+
+def _news_of(connection: Connection, table: Table, number: int) -> list[ColumnElement[bool]]:
+    """Rows of a higher number, of the last two months: on PostgreSQL an id has the month of its call in front."""
+    if not on_postgresql(connection):
+        return [table.c.id > number]
+    this = month_of_id(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
+    of_month = [
+        table.c.id.between((month << SHIFT) + number + 1, ((month + 1) << SHIFT) - 1) for month in (this, this - 1)
+    ]
+    return [or_(*of_month), *_finished(connection, table)]
+
+
+def _by_number(connection: Connection) -> list[ColumnElement[Any]]:
+    return [callbacks.c.id % NUMBERS] if on_postgresql(connection) else [callbacks.c.id]
+
+
+def _finished(connection: Connection, table: Table) -> list[ColumnElement[bool]]:
+    """Rows of transactions that are older than any that is under way."""
+    if not on_postgresql(connection):
+        return []
+    oldest = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 4294967296"
+    return [literal_column(f"{table.name}.xmin::text::bigint < {oldest}")]
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -10,14 +10,14 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal_column, select
 from sqlalchemy.engine import Connection
 
 from answerback.deliveries import UNSETTLED, event_of, message_id
 from answerback.ledger import endpoints as store
 from answerback.ledger import statements
 from answerback.ledger.rows import READ_COLUMNS, call_of
-from answerback.ledger.tables import DUE, callbacks, calls, deliveries
+from answerback.ledger.tables import DUE, callbacks, calls, deliveries, endpoints
 from answerback.ledger.values import Job, from_us, to_us
 from answerback.model import Call, Endpoint, Event, Format, Kind, Received, State
 from answerback.rendering import CallbackFields, write_message
@@ -48,7 +48,8 @@ Pair = tuple[int, int]
 
 _d = deliveries.c
 _head = (_d.id, _d.endpoint_id, _d.call_id, _d.failures, _d.tag, _d.created_us, calls.c.referred_us, callbacks.c.raw)
-_of_callback = select(*_head).join(callbacks, callbacks.c.id == _d.callback_id).join(calls, calls.c.id == _d.call_id)
+_its_callback = and_(callbacks.c.id == _d.callback_id, callbacks.c.call_id == _d.call_id)  # both: they tell the month
+_of_callback = select(*_head).join(callbacks, _its_callback).join(calls, calls.c.id == _d.call_id)
 _of_call: Select[Any] = (
     select(
         *_head,
@@ -62,7 +63,7 @@ _of_call: Select[Any] = (
         *[calls.c[name] for name in READ_COLUMNS],
     )
     .join(calls, calls.c.id == _d.call_id)
-    .outerjoin(callbacks, callbacks.c.id == _d.callback_id)
+    .outerjoin(callbacks, _its_callback)
 )
 _WIDTH = len(_head)
 _due: ColumnElement[bool] = literal_column(DUE)  # spelled as in the index, or SQLite does not see that it fits
@@ -125,7 +126,7 @@ class Owing:
         self.jobs: list[Job] = []
         self.behind: set[int] = set()
         if not outbox.empty:
-            (self._last_id,) = statements.last_ids(connection, deliveries)
+            self._new_ids = statements.new_ids(connection, deliveries)
             self._busy = {pair for pair, _ in busy_pairs(connection, [(id_,) for id_ in call_ids], ("call_id",))}
 
     def tell(self, call_id: int, callback_id: int, item: Received, before: Call | None, after: Call) -> None:
@@ -153,13 +154,10 @@ class Owing:
         item: Received | None,
     ) -> None:
         """Add one delivery; it waits where another of its call is not at its end."""
-        self._last_id += 1
-        pair, now_us = (call_id, endpoint.id), to_us(now)
+        id_, pair, now_us = self._new_ids.beside(call_id), (call_id, endpoint.id), to_us(now)
         state = _WAITING if pair in self._busy else _PENDING
         self._busy.add(pair)
-        self._rows.append(
-            (self._last_id, endpoint.id, call_id, callback_id, event.value, state, tag, 0, 0, now_us, now_us)
-        )
+        self._rows.append((id_, endpoint.id, call_id, callback_id, event.value, state, tag, 0, 0, now_us, now_us))
         if state == _WAITING:
             return
         if len(self.jobs) >= MOST_JOBS or not endpoint.enabled or endpoint.id in self._full:
@@ -173,9 +171,7 @@ class Owing:
             fields = CallbackFields.of(callback_id, item.callback.kind, item.identity, item.received_at, item.raw)
             body = write_message(event, now, call, fields)
         referred_us = None if call.referred_at is None else to_us(call.referred_at)
-        self.jobs.append(
-            Job(self._last_id, endpoint.id, call_id, 0, message_id(self._last_id, tag), body, referred_us, now_us)
-        )
+        self.jobs.append(Job(id_, endpoint.id, call_id, 0, message_id(id_, tag), body, referred_us, now_us))
 
     def write(self) -> None:
         """Hand the rows to the database."""
@@ -229,9 +225,24 @@ def backlog(connection: Connection) -> dict[int, int]:
     return {row[0]: row[1] for row in connection.execute(found)}
 
 
+def first_due(connection: Connection, endpoint_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Endpoint id -> the first of its pending deliveries, and when that is due; of these endpoints, as far as there is one."""
+    theirs = select(_d.id, _d.due_us).where(_due, _d.endpoint_id == endpoints.c.id).order_by(_d.due_us, _d.id).limit(1)
+    first_id, due_us = (theirs.with_only_columns(column).scalar_subquery() for column in (_d.id, _d.due_us))
+    found = select(endpoints.c.id, first_id, due_us).where(endpoints.c.id.in_(endpoint_ids))
+    return {row[0]: (row[1], row[2]) for row in connection.execute(found) if row[1] is not None}
+
+
+def left_over(connection: Connection) -> list[int]:
+    """The removed endpoints that are still owed something."""
+    theirs = select(_d.id).where(_due, _d.endpoint_id == endpoints.c.id).order_by(_d.due_us).limit(1).scalar_subquery()
+    removed = select(endpoints.c.id).where(endpoints.c.removed_us.is_not(None), theirs.is_not(None))
+    return list(connection.execute(removed.order_by(endpoints.c.id)).scalars())
+
+
 def added_since(connection: Connection, delivery_id: int, limit: int) -> tuple[int, list[tuple[int, int]]]:
     """What may go out of the deliveries above `delivery_id`: endpoint's and delivery's ids; and how far that goes."""
-    (last,) = statements.last_ids(connection, deliveries)
+    last = statements.last_id(connection, deliveries)
     if last <= delivery_id:
         return last, []
     pending = select(_d.endpoint_id, _d.id).where(_d.id > delivery_id, _d.state == _PENDING)

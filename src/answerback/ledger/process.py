@@ -13,7 +13,16 @@ import structlog
 
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.frames import LENGTH_BYTES, encode_opening, frame, read_reply
-from answerback.ledger.requests import Noted, Probe, Record, Request, Requeued, decode_answer, encode_request
+from answerback.ledger.requests import (
+    Drained,
+    Noted,
+    Probe,
+    Record,
+    Request,
+    Requeued,
+    decode_answer,
+    encode_request,
+)
 from answerback.ledger.store import Opening
 from answerback.ledger.values import Job, Verdict
 from answerback.model import Arrival
@@ -95,7 +104,7 @@ class WriterProcess:
 
     def _handing_on(self, answer: T) -> T:
         """`answer`, after what it says may go out is handed on."""
-        if isinstance(answer, Noted | Requeued) and (answer.jobs or answer.behind):
+        if isinstance(answer, Noted | Drained | Requeued) and (answer.jobs or answer.behind):
             self.on_owed(answer.jobs, answer.behind)
         return answer
 

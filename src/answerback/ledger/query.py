@@ -204,7 +204,8 @@ def _by_class(classes: Sequence[Class], wanted: CallFilter, after: Place | None,
 def _by_mobile(query: Select[Any], mobile: str) -> Select[Any]:
     """Probe the number in every block of calls; decision 0004 says why there is no index on the number alone."""
     last = select(func.max(calls.c.block).label("n")).cte("blocks", recursive=True)
-    blocks = last.union_all(select(last.c.n - 1).where(last.c.n > 0))
+    before = select(func.max(calls.c.block)).where(calls.c.block < last.c.n).scalar_subquery()
+    blocks = last.union_all(select(before).where(last.c.n.is_not(None)))
     return query.join(blocks, and_(calls.c.block == blocks.c.n, calls.c.mobile == mobile))
 
 

@@ -69,17 +69,16 @@ class _Batch:
         self._repeated_us: dict[int, int] = {}
         self.coming = Coming()
         if received:
-            self._last_call_id, self._last_callback_id = statements.last_ids(connection, calls, callbacks)
             self._load(received)
+            self._callback_ids = statements.new_ids(connection, callbacks, len(received))
         self.owing = Owing(connection, outbox, self._ids.values(), full)
 
     def _load(self, received: Sequence[Received]) -> None:
         """Load the calls that exist already, and which of the batch's callbacks they hold already."""
-        keys = dict.fromkeys((item.channel, call_key(item.callback.callid)) for item in received)
-        rows = {
-            (row[1], row[2]): row
-            for row in statements.find(self._connection, calls, READ_COLUMNS, ("channel", "call_key"), list(keys))
-        }
+        keys = list(dict.fromkeys((item.channel, call_key(item.callback.callid)) for item in received))
+        found = statements.find(self._connection, calls, READ_COLUMNS, ("channel", "call_key"), keys, lock=True)
+        rows = {(row[1], row[2]): row for row in found}
+        self._call_ids = statements.new_ids(self._connection, calls, len(keys) - len(rows))
         if not rows:
             return
         self._ids = {key: row[0] for key, row in rows.items()}
@@ -88,10 +87,10 @@ class _Batch:
             for item in received
             if (key := (item.channel, call_key(item.callback.callid))) in rows
         )
-        found = statements.find(
+        held = statements.find(
             self._connection, callbacks, ("id", "call_id", "identity"), ("call_id", "identity"), list(asked)
         )
-        self._known = {(call_id, bytes(identity)): id_ for id_, call_id, identity in found}
+        self._known = {(call_id, bytes(identity)): id_ for id_, call_id, identity in held}
         seen: dict[int, set[bytes]] = {}
         for call_id, identity in self._known:
             seen.setdefault(call_id, set()).add(identity)
@@ -106,17 +105,16 @@ class _Batch:
         after = fold(before, item)
         if after is before:
             return self._repeat(self._known[self._ids[key], item.identity], item)
+        received_us = to_us(item.received_at)
         if key not in self._ids:
-            self._last_call_id += 1
-            self._ids[key] = self._last_call_id
+            self._ids[key] = self._call_ids.of_time(received_us)
         self._calls[key] = after
         self._changed[key] = None
-        received_us = to_us(item.received_at)
         self.coming.count(STORED, received_us, item.channel)
         if before is not None and after.revisions > before.revisions:
             self.coming.count(REVISED, received_us, item.channel)
-        self._last_callback_id += 1
-        id_, call_id = self._last_callback_id, self._ids[key]
+        call_id = self._ids[key]
+        id_ = self._callback_ids.beside(call_id)
         self._known[call_id, item.identity] = id_
         self._callbacks.append((id_, call_id, item.identity, item.callback.kind.value, received_us, 0, item.raw))
         self.owing.tell(call_id, id_, item, before, after)
@@ -131,7 +129,11 @@ class _Batch:
     def write(self) -> None:
         """Hand every owed row to the database."""
         rows = [call_row(self._ids[key], key[1], self._calls[key]) for key in self._changed]
-        statements.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), rows)
+        known = self._loaded
+        new = [row for key, row in zip(self._changed, rows, strict=True) if key not in known]
+        changed = [row for key, row in zip(self._changed, rows, strict=True) if key in known]
+        statements.insert(self._connection, calls, CALL_COLUMNS, new)
+        statements.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), changed)
         statements.insert(self._connection, callbacks, CALLBACK_COLUMNS, self._callbacks)
         if self._repeats:
             self._connection.execute(
@@ -141,9 +143,10 @@ class _Batch:
                     for id_, times in self._repeats.items()
                 ],
             )
+        self.owing.write()
         sums = Rollups()
         for key, row in zip(self._changed, rows, strict=True):
-            sums.replace(self._loaded.get(key), row)
+            sums.replace(known.get(key), row)
+        statements.hold_sums(self._connection)
         sums.write(self._connection)
         self.coming.write(self._connection)
-        self.owing.write()

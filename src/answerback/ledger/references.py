@@ -59,7 +59,7 @@ def refer(
     if channel is None:
         raise NotFound(f"no call {callid} yet: name the channel by which it will be told")
     key = (channel, call_key(callid))
-    rows = list(statements.find(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key]))
+    rows = list(statements.find(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
     if rows:
         call_id, before = rows[0][0], call_of(rows[0])
     else:
@@ -82,17 +82,19 @@ def refer(
     )
     (row,) = statements.find(connection, calls, READ_COLUMNS, ("id",), [(call_id,)])
     after = call_of(row)
+    jobs = _follow_up(connection, outbox, call_id, after, now)
     sums = Rollups()
     sums.replace(rows[0] if rows else None, row)
     sums.count_overdue(row, (after.overdue_at is not None) - (before.overdue_at is not None))
+    statements.hold_sums(connection)
     sums.write(connection)
-    return Referred(call_id, after, created=not rows, jobs=_follow_up(connection, outbox, call_id, after, now))
+    return Referred(call_id, after, created=not rows, jobs=jobs)
 
 
 def _register(connection: Connection, channel: str, callid: str, now: datetime) -> tuple[int, Call]:
     """Open the record of a call that no callback has told of."""
     call = Call(channel=channel, callid=callid, kind=None, first_seen_at=now, updated_at=now)
-    call_id = statements.last_ids(connection, calls)[0] + 1
+    call_id = statements.new_ids(connection, calls).of_time(to_us(now))
     statements.insert(connection, calls, CALL_COLUMNS, [call_row(call_id, call_key(callid), call)])
     return call_id, call
 

@@ -3,6 +3,7 @@
 All writing goes this way, in the order in which it was asked for, one transaction each.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -10,11 +11,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.errors import CallbackRejected
-from answerback.ledger import endpoints, keys, outbox, references, replays, settlement
+from answerback.errors import CallbackRejected, Conflict
+from answerback.ledger import drained, endpoints, keys, leases, members, outbox, references, replays, settlement
 from answerback.ledger.alerts import Alert, forget_alerts, keep_alerts
+from answerback.ledger.drained import Batch
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.keys import KeyDraft
+from answerback.ledger.leases import Claimed
+from answerback.ledger.members import Member
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Overdue, Reference, Referred
 from answerback.ledger.replays import Chunk
@@ -73,6 +77,41 @@ class Record(Request[Noted], frozen=True, array_like=True, tag=True):
         return Noted(codes, refusals, recorded.jobs, recorded.behind)
 
 
+class Drained(msgspec.Struct, frozen=True, array_like=True):
+    """What became of batches of the stream: how many were new, and of their bodies by `Taken`; what may go out now."""
+
+    new: int
+    taken: dict[Taken, int]
+    jobs: list[Job]
+    behind: list[int]
+
+
+class RecordDrained(Request[Drained], frozen=True, array_like=True, tag=True):
+    """Do what `Record` does with batches of the stream; one that the ledger holds already changes nothing."""
+
+    answer: ClassVar[Any] = Drained
+    batches: Sequence[Batch]
+    full: list[int] = []
+
+    def run(self, ledger: Ledger) -> Drained:
+        """Carry it out."""
+        new, recorded = ledger.take_batches(self.batches, self.full)
+        taken = Counter([receipt.taken for receipt in recorded.receipts])
+        return Drained(len(new), dict(taken), recorded.jobs, recorded.behind)
+
+
+class ForgetDrained(Request[int], frozen=True, array_like=True, tag=True):
+    """Forget some batches of the stream that cannot come any more; how many there were."""
+
+    answer: ClassVar[Any] = int
+    before_us: int
+    limit: int
+
+    def run(self, ledger: Ledger) -> int:
+        """Carry it out."""
+        return ledger.write(lambda c, _: drained.forget(c, self.before_us, self.limit), beside=True, repeatable=True)
+
+
 class Requeued(msgspec.Struct, frozen=True, array_like=True):
     """What became of a refused body that was read once more: None and the `reason` where it is still refused."""
 
@@ -117,18 +156,25 @@ class Probe(Request[None], frozen=True, array_like=True, tag=True):
 
 
 class Settle(Request[list[Job]], frozen=True, array_like=True, tag=True):
-    """Keep attempts and what they did; what that lets go out."""
+    """Keep attempts and what they did; what that lets go out. `member`: only what it has leases for moves on."""
 
     answer: ClassVar[Any] = list[Job]
     settled: list[Settled]
     pauses: list[Pause]
     again: bool = False
+    member: str | None = None
 
     def run(self, ledger: Ledger) -> list[Job]:
         """Carry it out."""
-        return ledger.write(
-            lambda c, box: settlement.settle(c, box, self.settled, self.pauses, _now(), again=self.again)
-        )
+
+        def work(connection: Connection, box: outbox.Outbox) -> list[Job]:
+            mine = None
+            if self.member is not None:
+                ids = {one.endpoint_id for one in self.settled} | {pause.endpoint_id for pause in self.pauses}
+                mine = leases.not_lost(connection, self.member, ids)
+            return settlement.settle(connection, box, self.settled, self.pauses, _now(), again=self.again, mine=mine)
+
+        return ledger.write(work, beside=True)
 
 
 class Loaded(msgspec.Struct, frozen=True, array_like=True):
@@ -154,7 +200,7 @@ class Load(Request[Loaded], frozen=True, array_like=True, tag=True):
             full = len(jobs) == self.limit
             return Loaded(jobs, None if full else outbox.next_due_us(connection, self.endpoint_id, now_us))
 
-        return ledger.write(work)
+        return ledger.write(work, beside=True, repeatable=True)
 
 
 class Backlog(Request[dict[int, int]], frozen=True, array_like=True, tag=True):
@@ -164,7 +210,7 @@ class Backlog(Request[dict[int, int]], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> dict[int, int]:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.backlog(c))
+        return ledger.write(lambda c, _: outbox.backlog(c), beside=True, repeatable=True)
 
 
 class Added(Request[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
@@ -176,7 +222,7 @@ class Added(Request[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=
 
     def run(self, ledger: Ledger) -> tuple[int, list[tuple[int, int]]]:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.added_since(c, self.since, self.limit))
+        return ledger.write(lambda c, _: outbox.added_since(c, self.since, self.limit), beside=True)
 
 
 class Endpoints(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
@@ -186,7 +232,106 @@ class Endpoints(Request[list[Endpoint]], frozen=True, array_like=True, tag=True)
 
     def run(self, ledger: Ledger) -> list[Endpoint]:
         """Carry it out."""
-        return ledger.write(lambda c, _: endpoints.find_endpoints(c))
+        return ledger.write(lambda c, _: endpoints.find_endpoints(c), beside=True, repeatable=True)
+
+
+class Changed(msgspec.Struct, frozen=True, array_like=True):
+    """The endpoints that were changed, each with whether it is still there; and the revision up to which that holds."""
+
+    revision: int
+    endpoints: list[tuple[Endpoint, bool]]
+
+
+class EndpointsSince(Request[Changed], frozen=True, array_like=True, tag=True):
+    """The endpoints that were changed after a revision, by whichever process."""
+
+    answer: ClassVar[Any] = Changed
+    revision: int
+
+    def run(self, ledger: Ledger) -> Changed:
+        """Carry it out."""
+
+        def work(connection: Connection) -> Changed:
+            revision = endpoints.revision(connection)
+            if revision == self.revision:
+                return Changed(revision, [])
+            return Changed(revision, endpoints.changed_since(connection, self.revision))
+
+        return ledger.read(work)
+
+
+class FirstDue(Request[dict[int, tuple[int, int]]], frozen=True, array_like=True, tag=True):
+    """The first pending delivery of each of these endpoints that has one, and when it is due."""
+
+    answer: ClassVar[Any] = dict[int, tuple[int, int]]
+    endpoint_ids: list[int]
+
+    def run(self, ledger: Ledger) -> dict[int, tuple[int, int]]:
+        """Carry it out."""
+        return ledger.read(lambda c: outbox.first_due(c, self.endpoint_ids))
+
+
+class LeftOver(Request[list[int]], frozen=True, array_like=True, tag=True):
+    """The removed endpoints that are still owed something."""
+
+    answer: ClassVar[Any] = list[int]
+
+    def run(self, ledger: Ledger) -> list[int]:
+        """Carry it out."""
+        return ledger.read(outbox.left_over)
+
+
+class Claim(Request[Claimed], frozen=True, array_like=True, tag=True):
+    """Renew a member's leases and take what is free: of the endpoints its fair share, and these duties.
+
+    `here` are the endpoints whose deliveries it has in its hands.
+    """
+
+    answer: ClassVar[Any] = Claimed
+    member: str
+    here: list[int]
+    duties: list[str]
+    ttl_us: int
+
+    def run(self, ledger: Ledger) -> Claimed:
+        """Carry it out."""
+        return ledger.write(
+            lambda c, _: leases.claim(c, self.member, frozenset(self.here), self.duties, self.ttl_us), beside=True
+        )
+
+
+class Release(Request[int], frozen=True, array_like=True, tag=True):
+    """Give back a member's leases of some endpoints, or (None) all that it has; how many there were."""
+
+    answer: ClassVar[Any] = int
+    member: str
+    endpoint_ids: list[int] | None
+
+    def run(self, ledger: Ledger) -> int:
+        """Carry it out."""
+        names = None if self.endpoint_ids is None else [leases.lease_of(id_) for id_ in self.endpoint_ids]
+        return ledger.write(lambda c, _: leases.release(c, self.member, names), beside=True, repeatable=True)
+
+
+class Beat(Request[None], frozen=True, array_like=True, tag=True):
+    """Note that a member lives, and what it says of itself."""
+
+    member: Member
+    state: dict[str, Any]
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+        ledger.write(lambda c, _: members.beat(c, self.member, self.state), beside=True, repeatable=True)
+
+
+class Leave(Request[None], frozen=True, array_like=True, tag=True):
+    """Forget a member that ends."""
+
+    member: str
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+        ledger.write(lambda c, _: members.leave(c, self.member), beside=True, repeatable=True)
 
 
 class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
@@ -203,8 +348,9 @@ class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
             now = _now()
             for endpoint in self.changed:
                 _change(connection, endpoint, now)
-            if self.added:
-                endpoints.add_all(connection, self.added, now)
+            taken = {endpoint.name for endpoint in endpoints.find_endpoints(connection)}
+            if added := [draft for draft in self.added if draft.name not in taken]:  # another process may be first
+                endpoints.add_all(connection, added, now)
             return endpoints.find_endpoints(connection)
 
         return ledger.write(work)
@@ -222,14 +368,21 @@ class AddEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
 
 
 class ChangeEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
-    """Bring the endpoint of that id up to this."""
+    """Bring the endpoint of that id up to this; `unchanged`: only as long as nobody else has changed it since."""
 
     answer: ClassVar[Any] = Endpoint
     endpoint: Endpoint
+    unchanged: bool = False
 
     def run(self, ledger: Ledger) -> Endpoint:
         """Carry it out."""
-        return ledger.write(lambda c, _: _change(c, self.endpoint, _now()))
+
+        def work(connection: Connection, _: outbox.Outbox) -> Endpoint:
+            if self.unchanged and not endpoints.is_as_of(connection, self.endpoint):
+                raise Conflict(f"endpoint {self.endpoint.name} was changed at this moment: look at it and try again")
+            return _change(connection, self.endpoint, _now())
+
+        return ledger.write(work)
 
 
 class RemoveEndpoint(Request[None], frozen=True, array_like=True, tag=True):
@@ -243,7 +396,7 @@ class RemoveEndpoint(Request[None], frozen=True, array_like=True, tag=True):
 
 
 class Abandon(Request[int], frozen=True, array_like=True, tag=True):
-    """Give up a part of what a removed endpoint is owed; how much it was."""
+    """Give up a part of what a removed endpoint is owed; how much it was, and 0 where it was not removed."""
 
     answer: ClassVar[Any] = int
     endpoint_id: int
@@ -251,7 +404,13 @@ class Abandon(Request[int], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        return ledger.write(lambda c, _: settlement.abandon(c, self.endpoint_id, _now(), self.limit))
+
+        def work(connection: Connection, box: outbox.Outbox) -> int:
+            if box.endpoint(self.endpoint_id) is not None:
+                return 0
+            return settlement.abandon(connection, self.endpoint_id, _now(), self.limit)
+
+        return ledger.write(work)
 
 
 class Refer(Request[Referred], frozen=True, array_like=True, tag=True):
@@ -266,7 +425,8 @@ class Refer(Request[Referred], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> Referred:
         """Carry it out."""
         return ledger.write(
-            lambda c, box: references.refer(c, box, self.channel, self.default_channel, self.callid, self.said, _now())
+            lambda c, box: references.refer(c, box, self.channel, self.default_channel, self.callid, self.said, _now()),
+            beside=True,
         )
 
 
@@ -300,7 +460,7 @@ class CountDead(Request[tuple[int, int]], frozen=True, array_like=True, tag=True
 
     def run(self, ledger: Ledger) -> tuple[int, int]:
         """Carry it out."""
-        return ledger.write(lambda c, _: replays.dead_of(c, self.endpoint_id))
+        return ledger.write(lambda c, _: replays.dead_of(c, self.endpoint_id), beside=True, repeatable=True)
 
 
 class ReplayDead(Request[Chunk], frozen=True, array_like=True, tag=True):
@@ -368,7 +528,7 @@ class Note(Request[None], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
-        ledger.write(lambda c, _: keys.note(c, self.who, self.deed, self.about, _now()))
+        ledger.write(lambda c, _: keys.note(c, self.who, self.deed, self.about, _now()), beside=True)
 
 
 class KeepAlerts(Request[None], frozen=True, array_like=True, tag=True):
@@ -389,6 +549,8 @@ class KeepAlerts(Request[None], frozen=True, array_like=True, tag=True):
 
 AnyRequest = (
     Record
+    | RecordDrained
+    | ForgetDrained
     | Requeue
     | DropQuarantined
     | Probe
@@ -397,6 +559,13 @@ AnyRequest = (
     | Backlog
     | Added
     | Endpoints
+    | EndpointsSince
+    | FirstDue
+    | LeftOver
+    | Claim
+    | Release
+    | Beat
+    | Leave
     | Align
     | AddEndpoint
     | ChangeEndpoint

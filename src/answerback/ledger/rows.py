@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from answerback.ledger.tables import CALLS_PER_BLOCK
+from answerback.ledger.months import block_of
 from answerback.ledger.values import from_us, to_us
 from answerback.model import Call, Kind, Outcome, Result
 from answerback.statistics import due_minutes, fee_difference, talk_s
@@ -68,7 +68,7 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         call.revisions,
         to_us(call.first_seen_at),
         to_us(call.updated_at),
-        id_ // CALLS_PER_BLOCK,
+        block_of(id_),
         fee_difference(call.fee_minutes, due_minutes(outcome, talk_s(outcome, answered_at, ended_at))),
     )
 

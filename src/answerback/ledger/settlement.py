@@ -1,6 +1,6 @@
 """How deliveries end: an attempt is kept, its delivery moves on, and what waited behind it is free."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, bindparam, case, func, literal_column, select, update
@@ -42,14 +42,21 @@ def settle(
     now: datetime,
     *,
     again: bool = False,
+    mine: Collection[int] | None = None,
 ) -> list[Job]:
     """Keep each attempt, move its delivery on, and free the next one of its call; those are returned.
 
-    `again`: it was asked for before, and whether it was done is not known; what was done is not done twice.
+    `again`: it was asked for before, and whether it was done is not known; what was done is not done twice. Of endpoints
+    that are not `mine`, another process decides now what follows: there only the attempt is kept.
     """
     if again:
         settled = _not_kept(connection, settled)
+    if mine is not None:
+        keep_attempts(connection, [one for one in settled if one.endpoint_id not in mine])
+        settled = [one for one in settled if one.endpoint_id in mine]
+        pauses = [one for one in pauses if one.endpoint_id in mine]
     now_us = to_us(now)
+    statements.hold(connection, calls, list({one.call_id for one in settled}))
     accepted = [one for one in settled if one.happening is Happening.ACCEPTED]
     statements.change(
         connection,
@@ -62,12 +69,7 @@ def settle(
     failed = [one for one in settled if one.happening is not Happening.ACCEPTED]
     if failed:
         connection.execute(_failed, [_after_failure(one, now_us) for one in failed])
-    statements.insert(
-        connection,
-        attempts,
-        ATTEMPT_COLUMNS,
-        [(one.delivery_id, one.began_us, one.duration_us, one.status, one.answer, one.error) for one in settled],
-    )
+    keep_attempts(connection, settled)
     for one in pauses:
         store.pause(connection, one.endpoint_id, one.failures, one.until_us)
     ended = [(one.call_id, one.endpoint_id) for one in settled if one.happening is not Happening.REFUSED]
@@ -81,6 +83,12 @@ def settle(
             owing.tell_of_call(endpoint, end.call_id, Event.REVISED, call_of(row), now)
     owing.write()
     return [*load_these(connection, outbox, freed), *owing.jobs]
+
+
+def keep_attempts(connection: Connection, settled: Sequence[Settled]) -> None:
+    """Note that these attempts were made."""
+    rows = [(one.delivery_id, one.began_us, one.duration_us, one.status, one.answer, one.error) for one in settled]
+    statements.insert(connection, attempts, ATTEMPT_COLUMNS, rows)
 
 
 def _not_kept(connection: Connection, settled: Sequence[Settled]) -> list[Settled]:

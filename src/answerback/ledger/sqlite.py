@@ -6,13 +6,20 @@ told to keep. Both are verified at the start, not assumed.
 
 import os
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
 
 from answerback.errors import LedgerUnavailable, LedgerUnsafe
+from answerback.ledger.tables import probes
+
+T = TypeVar("T")
 
 OLDEST = (3, 35, 0)
 """The first SQLite with RETURNING and with upserts as we use them."""
@@ -59,6 +66,50 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+class SQLiteTransactions:
+    """The one writing connection of a process; of several processes one writes at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._dialect_error = engine.dialect.loaded_dbapi.Error
+        self._writer = engine.execution_options(writes=True)
+        self._connection: Connection | None = None
+        self._writing = threading.Lock()
+        self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
+        self._anchor.execute(select(probes.c.id)).all()
+        self._anchor.rollback()
+
+    def write(
+        self,
+        work: Callable[[Connection], T],
+        undone: Callable[[], None],
+        *,
+        beside: bool = False,  # noqa: ARG002  # nobody writes beside another here
+        repeatable: bool = False,  # noqa: ARG002  # nothing is done again: SQLite waits for the file by itself
+    ) -> T:
+        """Do `work` and commit it; `undone` is called where it was not. Raises what the driver raises."""
+        with self._writing:
+            if self._connection is None:
+                self._connection = self._writer.connect()
+            try:
+                with self._connection.begin():
+                    return work(self._connection)
+            except (SQLAlchemyError, self._dialect_error):
+                undone()
+                self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
+                raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._forget_connection()
+        self._anchor.close()
+
+    def _forget_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
 
 
 def verify_durable(connection: Connection, path: Path) -> None:

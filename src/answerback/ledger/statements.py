@@ -1,4 +1,6 @@
-"""Statements that take many rows at once, straight through the driver's cursor.
+"""Statements that take many rows at once, straight through the driver's cursor; what they need of locks and ids.
+
+They are SQLite's here; PostgreSQL's are in `postgresql.arrays`.
 
 One statement of 128 rows is one step of the engine where executemany takes 128. Up to 32 rows go in one statement, more
 in chunks of a power of two, so that some forty texts of each serve every batch and stay prepared. They skip SQLAlchemy's
@@ -9,22 +11,29 @@ untranslated.
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Table
+from sqlalchemy import Table, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
+
+from answerback.ledger.postgresql import arrays
 
 LARGEST_CHUNK = 128
 _EXACT_CHUNK = 32
 
 Row = tuple[object, ...]
 
+_hold_sums = text(f"SELECT pg_advisory_xact_lock({0x616E73_02})")
+
 
 def insert(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
     """Add `rows`, each a tuple in the order of `columns`."""
+    if on_postgresql(connection):
+        arrays.insert(connection, table, columns, rows)
+        return
     for chunk in _chunks(rows):
-        sql = _insert_sql(table.name, columns, len(chunk), _mark(connection))
+        sql = _insert_sql(table.name, columns, len(chunk))
         _cursor(connection).execute(sql, tuple(chain.from_iterable(chunk)))
 
 
@@ -32,17 +41,32 @@ def upsert(
     connection: Connection, table: Table, columns: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
     """Add `rows`, or bring the row of the same `key` up to date. `key` must be unique; the id stays."""
+    if on_postgresql(connection):
+        arrays.upsert(connection, table, columns, key, rows)
+        return
     for chunk in _chunks(rows):
-        sql = _upsert_sql(table.name, columns, key, len(chunk), _mark(connection))
+        sql = _upsert_sql(table.name, columns, key, len(chunk))
         _cursor(connection).execute(sql, tuple(chain.from_iterable(chunk)))
 
 
 def find(
-    connection: Connection, table: Table, columns: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    rows: Sequence[Row],
+    *,
+    lock: bool = False,
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of `table` whose `key` is among `rows`, as tuples of `columns`; each key is looked up by its index."""
+    """The rows of `table` whose `key` is among `rows`, as tuples of `columns`; each key is looked up by its index.
+
+    With `lock` nobody else changes them before the transaction ends; on SQLite nobody could anyhow.
+    """
+    if on_postgresql(connection):
+        yield from arrays.find(connection, table, columns, key, rows, lock=lock)
+        return
     for chunk in _chunks(rows):
-        sql = _find_sql(table.name, columns, key, len(chunk), _mark(connection))
+        sql = _find_sql(table.name, columns, key, len(chunk))
         cursor = _cursor(connection)
         cursor.execute(sql, tuple(chain.from_iterable(chunk)))
         yield from cursor.fetchall()
@@ -52,20 +76,72 @@ def change(
     connection: Connection, table: Table, assignments: str, values: Row, ids: Sequence[int], where: str = "1 = 1"
 ) -> None:
     """Change the rows of `ids` that match `where`; `assignments` holds a `?` for each of `values`."""
-    mark = _mark(connection)
+    if on_postgresql(connection):
+        arrays.change(connection, table, assignments, values, ids, where)
+        return
     for chunk in _chunks([(id_,) for id_ in ids]):
-        sql = _change_sql(table.name, assignments, where, len(chunk), mark)
+        sql = _change_sql(table.name, assignments, where, len(chunk))
         _cursor(connection).execute(sql, (*values, *chain.from_iterable(chunk)))
 
 
-def last_ids(connection: Connection, *tables: Table) -> list[int]:
-    """The highest id of each table, 0 where it is empty."""
-    ids = []
-    for table in tables:
-        cursor = _cursor(connection)
-        cursor.execute(_last_id_sql(table.name))
-        ids.extend(cursor.fetchall()[0])
-    return ids
+def hold(connection: Connection, table: Table, ids: Sequence[int]) -> None:
+    """Let nobody else change the rows of `ids` before the transaction ends."""
+    if on_postgresql(connection):
+        arrays.hold(connection, table, ids)
+
+
+def hold_sums(connection: Connection) -> None:
+    """Let nobody else write statistics before the transaction ends: to be done last, for all of them meet there."""
+    if on_postgresql(connection):
+        connection.execute(_hold_sums)
+
+
+class NewIds(Protocol):
+    """Ids for new rows of one table; those of one call rise."""
+
+    def of_time(self, when_us: int) -> int:
+        """For a call that was first seen then."""
+
+    def beside(self, call_id: int) -> int:
+        """For what belongs to a call."""
+
+    def plain(self) -> int:
+        """For what belongs to none."""
+
+
+def new_ids(connection: Connection, table: Table, expected: int = 1) -> NewIds:
+    """Ids for rows to come, about so many."""
+    return arrays.Ids(connection, table, expected) if on_postgresql(connection) else _Counted(connection, table)
+
+
+class _Counted:
+    """The ids above the highest one: there is no other writer."""
+
+    def __init__(self, connection: Connection, table: Table) -> None:
+        self._last = last_id(connection, table)
+
+    def plain(self) -> int:
+        self._last += 1
+        return self._last
+
+    def of_time(self, when_us: int) -> int:  # noqa: ARG002  # SQLite's ids know no month
+        return self.plain()
+
+    def beside(self, call_id: int) -> int:  # noqa: ARG002  # as above
+        return self.plain()
+
+
+def last_id(connection: Connection, table: Table) -> int:
+    """The highest id of a table, 0 where it is empty."""
+    cursor = _cursor(connection)
+    cursor.execute(_last_id_sql(table.name))
+    ((last,),) = cursor.fetchall()
+    return int(last)
+
+
+def on_postgresql(connection: Connection) -> bool:
+    """Whether the ledger is not a SQLite file."""
+    return connection.dialect.name == "postgresql"
 
 
 def _cursor(connection: Connection) -> DBAPICursor:
@@ -80,12 +156,8 @@ def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         start += size
 
 
-def _mark(connection: Connection) -> str:
-    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
-
-
-def _values(width: int, rows: int, mark: str) -> str:
-    row = f"({', '.join([mark] * width)})"
+def _values(width: int, rows: int) -> str:
+    row = f"({', '.join('?' * width)})"
     return ", ".join([row] * rows)
 
 
@@ -94,15 +166,15 @@ def _names(columns: tuple[str, ...], prefix: str = "") -> str:
 
 
 @cache
-def _insert_sql(table: str, columns: tuple[str, ...], rows: int, mark: str) -> str:
-    values = _values(len(columns), rows, mark)
+def _insert_sql(table: str, columns: tuple[str, ...], rows: int) -> str:
+    values = _values(len(columns), rows)
     return f"INSERT INTO {table} ({_names(columns)}) VALUES {values}"  # noqa: S608  # our own names, marks for values
 
 
 @cache
-def _change_sql(table: str, assignments: str, where: str, rows: int, mark: str) -> str:
-    ids = ", ".join([mark] * rows)
-    return f"UPDATE {table} SET {assignments.replace('?', mark)} WHERE id IN ({ids}) AND {where}"  # noqa: S608  # as above
+def _change_sql(table: str, assignments: str, where: str, rows: int) -> str:
+    ids = ", ".join("?" * rows)
+    return f"UPDATE {table} SET {assignments} WHERE id IN ({ids}) AND {where}"  # noqa: S608  # as above
 
 
 @cache
@@ -111,14 +183,14 @@ def _last_id_sql(table: str) -> str:
 
 
 @cache
-def _upsert_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int, mark: str) -> str:
+def _upsert_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int) -> str:
     changes = ", ".join(f'"{column}" = excluded."{column}"' for column in columns if column not in ("id", *key))
-    return f"{_insert_sql(table, columns, rows, mark)} ON CONFLICT ({_names(key)}) DO UPDATE SET {changes}"
+    return f"{_insert_sql(table, columns, rows)} ON CONFLICT ({_names(key)}) DO UPDATE SET {changes}"
 
 
 @cache
-def _find_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int, mark: str) -> str:
+def _find_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int) -> str:
     matches = " AND ".join(f'{table}."{column}" = wanted."{column}"' for column in key)
-    wanted = f"WITH wanted ({_names(key)}) AS (VALUES {_values(len(key), rows, mark)})"
+    wanted = f"WITH wanted ({_names(key)}) AS (VALUES {_values(len(key), rows)})"
     found = _names(columns, f"{table}.")
     return f"{wanted} SELECT {found} FROM wanted CROSS JOIN {table} WHERE {matches}"  # noqa: S608  # as above

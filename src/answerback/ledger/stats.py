@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Table, and_, cast, func, or_, select
 from sqlalchemy.engine import Connection
 
 from answerback.ledger.query import find_page_of_calls
@@ -91,9 +91,14 @@ def find_differing(connection: Connection, span: Span, cursor: str | None, limit
 def _parts(connection: Connection, span: Span) -> list[Any]:
     """The sums of all measures by channel, kind and outcome."""
     group = [rollups.c.channel, rollups.c.kind, rollups.c.outcome]
-    sums = [func.sum(rollups.c[name]).label(name) for name in MEASURES]
+    sums = [_sum(rollups.c[name]).label(name) for name in MEASURES]
     query = select(*group, *sums).where(*_within(rollups, span)).group_by(*group)
     return [row for row in connection.execute(query) if row.calls]
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    """A sum that is a whole number: PostgreSQL's of large ones is a decimal."""
+    return cast(func.sum(column), BigInteger)
 
 
 def _tallies(connection: Connection, span: Span) -> Tallies:
@@ -110,7 +115,7 @@ def _tallies(connection: Connection, span: Span) -> Tallies:
 def _by_hour(connection: Connection, span: Span) -> dict[datetime, Counts]:
     first, last = span.hours
     query = (
-        select(rollups.c.start_hour, rollups.c.outcome, func.sum(rollups.c.calls), func.sum(rollups.c.fee_minutes))
+        select(rollups.c.start_hour, rollups.c.outcome, _sum(rollups.c.calls), _sum(rollups.c.fee_minutes))
         .where(rollups.c.hours == 1, rollups.c.start_hour >= first, rollups.c.start_hour < last, *_of(rollups, span))
         .group_by(rollups.c.start_hour, rollups.c.outcome)
     )
@@ -126,7 +131,7 @@ def _by_hour(connection: Connection, span: Span) -> dict[datetime, Counts]:
 def _arrivals(connection: Connection, span: Span) -> Arrivals:
     """All that came in by the span's channel, whatever its kind."""
     first, last = span.hours
-    sums = [func.coalesce(func.sum(arrivals.c[name]), 0).label(name) for name in ARRIVALS]
+    sums = [func.coalesce(_sum(arrivals.c[name]), 0).label(name) for name in ARRIVALS]
     query = select(*sums).where(arrivals.c.hour >= first, arrivals.c.hour < last)
     if span.channel is not None:
         query = query.where(arrivals.c.channel == span.channel)

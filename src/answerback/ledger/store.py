@@ -1,28 +1,37 @@
 """The ledger itself: opens the store, keeps its one writer, serves its readers.
 
-Synchronous on purpose: SQLite is. `writer` calls `record` in a process of its own, the API reads from its threads.
+Synchronous on purpose. `writer` calls it in a process of its own, the API reads from its threads.
 """
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from answerback.errors import LedgerUnavailable, LedgerVersion
+from answerback.errors import LedgerUnavailable, LedgerUnsafe, LedgerVersion
 from answerback.ledger import endpoints, history, keys, migrations, query, statements, stats
+from answerback.ledger.drained import Batch, read_all, take_new
 from answerback.ledger.keys import Deed
 from answerback.ledger.outbox import Outbox
+from answerback.ledger.postgresql.schema import hold_schema
+from answerback.ledger.postgresql.server import is_postgresql, postgresql_engine, spoken
+from answerback.ledger.postgresql.server import verify_durable as verify_database
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
 from answerback.ledger.rollups import count_everything
-from answerback.ledger.sqlite import refuse_unsafe_place, sqlite_engine, sync_directory, verify_durable
+from answerback.ledger.sqlite import (
+    SQLiteTransactions,
+    refuse_unsafe_place,
+    sqlite_engine,
+    sync_directory,
+    verify_durable,
+)
 from answerback.ledger.tables import probes, quarantine
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Recorded, to_us
 from answerback.model import ApiKey, Arrival, Attempt, Call, Delivery, Endpoint, Received, Rejected
@@ -38,33 +47,73 @@ DEFAULT_LOCK_TIMEOUT_S = 2.0
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ledger, and how: the arguments of `open_ledger` as a value that can be sent."""
+    """Which ledger, and how: a SQLite file in `data_dir`, or the database that `store` names. It can be sent."""
 
     data_dir: str
+    store: str | None = None
     lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT_S
     quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES
     quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE
     allow_unsafe_place: bool = False
 
+    def __repr__(self) -> str:
+        return f"Opening({self.place})"
+
+    @property
+    def place(self) -> str:
+        """Where the ledger is, in words that hold no secret."""
+        return str(Path(self.data_dir) / FILE_NAME) if self.store is None else spoken(self.store)
+
     def open(self, *, migrate: bool = False) -> "Ledger":
-        """Open it, as `open_ledger` does."""
-        given = msgspec.structs.asdict(self)
-        return open_ledger(Path(given.pop("data_dir")), **given, migrate=migrate)
+        """Open it, as `open_ledger` and `open_database` do."""
+        bounds = (self.quarantine_bytes, self.quarantine_per_minute)
+        if self.store is not None:
+            return open_database(
+                self.store,
+                retry_s=2 * self.lock_timeout_s,
+                quarantine_bytes=bounds[0],
+                quarantine_per_minute=bounds[1],
+                allow_unsafe=self.allow_unsafe_place,
+                migrate=migrate,
+            )
+        return open_ledger(
+            Path(self.data_dir),
+            lock_timeout_s=self.lock_timeout_s,
+            quarantine_bytes=bounds[0],
+            quarantine_per_minute=bounds[1],
+            allow_unsafe_place=self.allow_unsafe_place,
+            migrate=migrate,
+        )
+
+
+class Transactions(Protocol):
+    """How one backend writes."""
+
+    def write(
+        self,
+        work: Callable[[Connection], T],
+        undone: Callable[[], None],
+        *,
+        beside: bool = False,
+        repeatable: bool = False,
+    ) -> T:
+        """Do `work` in a transaction, committed when it returns; `undone` is called each time it was not.
+
+        Beside others, if the backend can: `work` holds what it changes. `repeatable`: to do it twice does no harm.
+        """
+
+    def close(self) -> None:
+        """Let go of what it holds."""
 
 
 class Ledger:
     """The durable store of one gateway. Made by `open_ledger`; close it when done."""
 
-    def __init__(self, engine: Engine, quarantine_bounds: Quarantine) -> None:
+    def __init__(self, engine: Engine, transactions: Transactions, quarantine_bounds: Quarantine) -> None:
         self.engine = engine
-        self._writer = engine.execution_options(writes=True)
+        self._transactions = transactions
         self._bounds = quarantine_bounds
         self._outbox = Outbox()
-        self._connection: Connection | None = None
-        self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
-        self._anchor.execute(select(probes.c.id)).all()
-        self._anchor.rollback()
-        self._writing = threading.Lock()
 
     def record(self, batch: Sequence[Received | Rejected]) -> list[Receipt]:
         """Store `batch` durably; return one receipt per item, in order.
@@ -84,13 +133,44 @@ class Ledger:
         def work(connection: Connection, outbox: Outbox) -> Recorded:
             return record(connection, batch, self._bounds, outbox if tell else Outbox(), full)
 
-        return self.write(work)
+        return self.write(work, beside=True, repeatable=True)
 
-    def write(self, work: Callable[[Connection, Outbox], T]) -> T:
-        """Do `work` in one transaction, committed when it returns. Raises LedgerUnavailable: nothing was done."""
-        with self._transaction() as connection:
+    def take_batches(self, batches: Sequence[Batch], full: Collection[int] = ()) -> tuple[Collection[bytes], Recorded]:
+        """Do what `take` does with what batches of the stream hold, and tell which of them were new.
+
+        One that the ledger holds already is passed over.
+        """
+        items = read_all({batch.id: batch for batch in batches}.values())
+
+        def work(connection: Connection, outbox: Outbox) -> tuple[Collection[bytes], Recorded]:
+            new = take_new(connection, batches)
+            return new, record(connection, [item for id_, item in items if id_ in new], self._bounds, outbox, full)
+
+        return self.write(work, beside=True, repeatable=True)
+
+    def write(
+        self,
+        work: Callable[[Connection, Outbox], T],
+        *,
+        beside: bool = False,
+        repeatable: bool = False,
+    ) -> T:
+        """Do `work` in one transaction, committed when it returns. Raises LedgerUnavailable: nothing was done.
+
+        Alone, or `beside` other processes where the backend can: then it has to hold the calls that it changes.
+        """
+
+        def with_outbox(connection: Connection) -> T:
             self._outbox.refresh(connection)
             return work(connection, self._outbox)
+
+        with _translated(self.engine):
+            return self._transactions.write(with_outbox, self._undone, beside=beside, repeatable=repeatable)
+
+    def _undone(self) -> None:
+        """A transaction was: what was learned in it may not hold."""
+        self._bounds.count_again()
+        self._outbox.forget()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do `work`, which only reads. Raises LedgerUnavailable."""
@@ -102,9 +182,12 @@ class Ledger:
 
         Raises LedgerUnavailable with the reason.
         """
-        with self._transaction() as connection:
-            row = (1, to_us(datetime.now(UTC)))
-            statements.upsert(connection, probes, ("id", "committed_us"), ("id",), [row])
+        row = (1, to_us(datetime.now(UTC)))
+        self.write(
+            lambda connection, _: statements.upsert(connection, probes, ("id", "committed_us"), ("id",), [row]),
+            beside=True,
+            repeatable=True,
+        )
 
     def call(self, callid: str, channel: str | None = None) -> Call:
         """What is known of a call. Raises NotFound, AmbiguousCall."""
@@ -146,11 +229,13 @@ class Ledger:
 
     def drop_quarantined(self, ids: Sequence[int]) -> int:
         """Throw refused bodies away; how many there were."""
-        with self._transaction() as connection:
+        known = [id_ for id_ in ids if 0 <= id_ < query.LARGEST_ID]
+
+        def work(connection: Connection, _: Outbox) -> int:
             self._bounds.count_again()
-            return connection.execute(
-                quarantine.delete().where(quarantine.c.id.in_([id_ for id_ in ids if 0 <= id_ < query.LARGEST_ID]))
-            ).rowcount
+            return connection.execute(quarantine.delete().where(quarantine.c.id.in_(known))).rowcount
+
+        return self.write(work)
 
     def quarantine_size(self) -> tuple[int, int]:
         """How many bodies are in quarantine, and their bytes."""
@@ -168,14 +253,17 @@ class Ledger:
 
     def take_again(self, id_: int) -> Recorded:
         """Do what `requeue` does, and tell also what may go out because of it."""
-        with self._transaction() as connection:
-            self._outbox.refresh(connection)
-            kept = query.find_quarantined_body(connection, id_)
-            received = read(Arrival(kept.channel, kept.raw, kept.received_at))
-            recorded = record(connection, [received], self._bounds, self._outbox)
+        kept = self.quarantined_body(id_)
+
+        def work(connection: Connection, outbox: Outbox) -> Recorded:
+            query.find_quarantined_body(connection, id_)  # it may be gone by now
+            recorded = record(connection, [received], self._bounds, outbox)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             self._bounds.count_again()
             return recorded
+
+        received = read(Arrival(kept.channel, kept.raw, kept.received_at))
+        return self.write(work)
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint, by name."""
@@ -214,30 +302,9 @@ class Ledger:
         return self.read(lambda connection: keys.find_deeds(connection, cursor, limit))
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._forget_connection()
-        self._anchor.close()
+        """Let go of the files, or of the connections."""
+        self._transactions.close()
         self.engine.dispose()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self._writing, _translated(self.engine):
-            if self._connection is None:
-                self._connection = self._writer.connect()
-            try:
-                with self._connection.begin():
-                    yield self._connection
-            except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error):
-                self._bounds.count_again()
-                self._outbox.forget()
-                self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
-                raise
-
-    def _forget_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -287,7 +354,7 @@ def open_ledger(
                 verify_durable(connection, path)
             _agree_on_schema(engine, path, migrate=migrate)
             sync_directory(data_dir)
-            return Ledger(engine, Quarantine(quarantine_bytes, quarantine_per_minute))
+            return Ledger(engine, SQLiteTransactions(engine), Quarantine(quarantine_bytes, quarantine_per_minute))
     except LedgerUnavailable as error:
         engine.dispose()
         raise LedgerUnavailable(f"server.data_dir, {path}: {error}") from error
@@ -296,16 +363,60 @@ def open_ledger(
         raise
 
 
-def _agree_on_schema(engine: Engine, path: Path, *, migrate: bool) -> None:
+def open_database(
+    store: str,
+    *,
+    retry_s: float = 2 * DEFAULT_LOCK_TIMEOUT_S,
+    quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES,
+    quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
+    allow_unsafe: bool = False,
+    migrate: bool = False,
+) -> Ledger:
+    """Open the ledger in the PostgreSQL database at the URL `store`, empty or not.
+
+    An empty one gets its schema; an older one is changed only with `migrate`. What fails for a passing reason is tried again
+    for `retry_s`. Raises ExtraMissing, LedgerUnsafe, LedgerVersion, and LedgerUnavailable where there is no way to it.
+    """
+    if not is_postgresql(store):
+        raise LedgerUnsafe(
+            f"ledger.store: expected postgresql://user:password@host/database, not {store.partition(':')[0]}:"
+        )
+    from answerback.ledger.postgresql.transactions import Transactions as PostgreSQLTransactions
+
+    place = spoken(store)
+    writing = postgresql_engine(store, writes=True)
+    try:
+        with _translated(writing):
+            with writing.connect() as connection:
+                verify_database(connection, allow_unsafe=allow_unsafe)
+            _agree_on_schema(writing, place, migrate=migrate)
+    except LedgerUnavailable as error:
+        writing.dispose()
+        raise LedgerUnavailable(f"ledger.store, {place}: {error}") from error
+    except LedgerUnsafe as error:
+        writing.dispose()
+        raise LedgerUnsafe(f"ledger.store, {place}: {error}") from error
+    except BaseException:
+        writing.dispose()
+        raise
+    transactions = PostgreSQLTransactions(writing, retry_s)
+    return Ledger(
+        postgresql_engine(store, writes=False), transactions, Quarantine(quarantine_bytes, quarantine_per_minute)
+    )
+
+
+def _agree_on_schema(engine: Engine, place: Path | str, *, migrate: bool) -> None:
     with engine.connect() as connection:
         version = migrations.version(connection)
         if version is not None and migrations.serves(connection, version):
             return
     if version is not None and version not in migrations.OLDER:
-        raise LedgerVersion(f"{path}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
+        raise LedgerVersion(f"{place}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
     if version is not None and not migrate:
-        raise LedgerVersion(f"{path}: its schema is {version}, older than {migrations.HEAD}: run `answerback migrate`")
+        raise LedgerVersion(f"{place}: its schema is {version}, older than {migrations.HEAD}: run `answerback migrate`")
     with engine.execution_options(writes=True).begin() as connection:
+        if statements.on_postgresql(connection):
+            hold_schema(connection)
         if version is not None:
             migrations.upgrade(connection)
             if version in migrations.UNCOUNTED:

@@ -69,9 +69,7 @@ calls = Table(
     Column("revisions", Integer, nullable=False),
     Column("first_seen_us", BigInteger, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
-    Column(
-        "block", Integer, nullable=False, comment="id // CALLS_PER_BLOCK: keeps ix_calls_block_mobile append-mostly"
-    ),
+    Column("block", Integer, nullable=False, comment="months.block_of(id): keeps ix_calls_block_mobile append-mostly"),
     Column("reference", Text),
     Column("metadata", Text, comment="JSON object"),
     Column("due_us", BigInteger, comment="when the business expects to know"),
@@ -344,8 +342,6 @@ drained = Table(
     Index(None, "published_us"),
     comment="the batches of the stream that are in this ledger, as long as they may come once more",
 )
-
-CALLS_PER_BLOCK = 8192
 
 _DASHED, _PLAIN = 36, 32  # the lengths of a UUID as text
 

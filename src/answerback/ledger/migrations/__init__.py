@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 from sqlalchemy.engine import Connection
 
+from answerback.ledger.postgresql import schema
 from answerback.ledger.tables import metadata
 
 OLDER = frozenset({"0001", "0002", "0003"})
@@ -61,7 +62,10 @@ def _say(connection: Connection, table: Table, revision: str) -> None:
 
 def create(connection: Connection) -> None:
     """Give a new ledger its schema at once, as if every revision had been run; a test holds the two equal."""
-    metadata.create_all(connection)
+    if connection.dialect.name == "postgresql":
+        schema.create(connection)
+    else:
+        metadata.create_all(connection)
     _say(connection, _revision, HEAD)
     _say(connection, _floor, FLOOR)
 

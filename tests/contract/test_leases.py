@@ -1,0 +1,228 @@
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from threading import Barrier
+
+import pytest
+from builders import NOON, key_press, received
+from contract.backends import OpenLedger
+from contract.telling import accept, attempt, endpoint, load, load_one, owed, remove, tried
+
+from answerback.deliveries import Happening
+from answerback.ledger import Ledger, leases, members, settlement
+from answerback.ledger.leases import Claimed, share_of
+from answerback.ledger.members import Member
+from answerback.ledger.values import Job, Settled
+from answerback.model import State
+
+LONG_US = 60_000_000
+OVER_US = -1
+"""A lease that is over as soon as it is taken."""
+
+
+def arrive(ledger: Ledger, member: str, roles: Sequence[str] = ("relay",)) -> None:
+    """A process says that it is there."""
+    who = Member(id=member, host="host", pid=1, roles=list(roles), version="1", started_us=0)
+    ledger.write(lambda c, _: members.beat(c, who, {}))
+
+
+def claim(
+    ledger: Ledger, member: str, *, here: Sequence[int] = (), duties: Sequence[str] = (), ttl_us: int = LONG_US
+) -> Claimed:
+    """What a process gets."""
+    return ledger.write(lambda c, _: leases.claim(c, member, here, duties, ttl_us))
+
+
+def ids(claimed: Claimed) -> list[int]:
+    """The endpoints that are new to a process."""
+    return [one.id for one in claimed.taken]
+
+
+def held(ledger: Ledger) -> dict[str, str]:
+    """Who holds what."""
+    return {lease.name: lease.holder for lease in ledger.read(leases.find_leases)}
+
+
+def release(ledger: Ledger, member: str, endpoint_ids: Sequence[int] | None = None) -> int:
+    """Some are given back, or all."""
+    names = None if endpoint_ids is None else [leases.lease_of(id_) for id_ in endpoint_ids]
+    return ledger.write(lambda c, _: leases.release(c, member, names))
+
+
+def endpoints(ledger: Ledger, count: int) -> list[int]:
+    """The ids of new endpoints."""
+    return [endpoint(ledger, f"e{n}").id for n in range(count)]
+
+
+def test_who_is_alone_gets_all(ledger: Ledger) -> None:
+    """Every endpoint, as it stands in the ledger, and every duty; a later claim keeps them."""
+    made = [endpoint(ledger, "a"), endpoint(ledger, "b", enabled=False)]
+    claimed = claim(ledger, "m1", duties=["overdue", "alerts"])
+    assert claimed == Claimed(kept=[], taken=made, excess=[], duties=["alerts", "overdue"])
+    here = [one.id for one in made]
+    assert claim(ledger, "m1", here=here, duties=["overdue", "alerts"]) == Claimed(
+        kept=here, taken=[], excess=[], duties=["alerts", "overdue"]
+    )
+
+
+def test_nobody_gets_what_another_has(reopen: OpenLedger) -> None:
+    """As long as the lease lasts, whoever claims, and by whichever connection."""
+    one, other = reopen(), reopen()
+    endpoints(one, 3)
+    assert len(ids(claim(one, "m1", duties=["overdue"]))) == 3
+    assert claim(other, "m2", duties=["overdue"]) == Claimed([], [], [], [])
+
+
+def test_what_has_run_out_is_taken_over(ledger: Ledger) -> None:
+    """By whoever comes first; the former holder hears that it has it no longer."""
+    made = endpoints(ledger, 2)
+    claim(ledger, "m1", duties=["overdue"], ttl_us=OVER_US)
+    taken = claim(ledger, "m2", duties=["overdue"])
+    assert (ids(taken), taken.duties) == (made, ["overdue"])
+    assert claim(ledger, "m1", here=made, duties=["overdue"]) == Claimed([], [], [], [])
+
+
+def test_what_has_run_out_and_nobody_took_is_kept(ledger: Ledger) -> None:
+    """Nobody else has told these endpoints meanwhile, so nothing that is in hand has become wrong."""
+    made = endpoints(ledger, 2)
+    claim(ledger, "m1", ttl_us=OVER_US)
+    assert claim(ledger, "m1", here=made).kept == made
+
+
+def test_what_was_lost_and_won_again_counts_as_taken(ledger: Ledger) -> None:
+    """Another process has told it meanwhile: what was in hand is not to be trusted."""
+    made = endpoints(ledger, 1)
+    claim(ledger, "m1", ttl_us=OVER_US)
+    claim(ledger, "m2", ttl_us=OVER_US)
+    again = claim(ledger, "m1", here=made)
+    assert (again.kept, ids(again)) == ([], made)
+
+
+def test_what_is_held_and_not_in_hand_counts_as_taken(ledger: Ledger) -> None:
+    """The answer to the claim that took it was lost."""
+    made = endpoints(ledger, 2)
+    claim(ledger, "m1")
+    again = claim(ledger, "m1", here=made[:1])
+    assert (again.kept, ids(again)) == (made[:1], made[1:])
+
+
+def test_shares_are_fair(ledger: Ledger) -> None:
+    """Who relays and is there counts; who has more than its share hears of it, and gives back what it likes."""
+    made = endpoints(ledger, 5)
+    for member in ("m1", "m2"):
+        arrive(ledger, member)
+    arrive(ledger, "m0", roles=["api"])
+    first = claim(ledger, "m1")
+    assert ids(first) == made[:3]
+    assert ids(claim(ledger, "m2")) == made[3:]
+    arrive(ledger, "m3")
+    kept = claim(ledger, "m1", here=made[:3])
+    assert (kept.kept, kept.excess) == (made[:3], made[2:3])
+    assert ids(claim(ledger, "m3")) == []
+    assert release(ledger, "m1", kept.excess) == 1
+    assert ids(claim(ledger, "m3")) == made[2:3]
+
+
+def test_a_process_that_left_has_no_share(ledger: Ledger) -> None:
+    """What it gave back is the others' at once."""
+    made = endpoints(ledger, 4)
+    for member in ("m1", "m2"):
+        arrive(ledger, member)
+    mine = ids(claim(ledger, "m1"))
+    claim(ledger, "m2")
+    ledger.write(lambda c, _: members.leave(c, "m2"))
+    assert release(ledger, "m2") == 2
+    assert claim(ledger, "m1", here=mine).kept == mine
+    assert set(held(ledger).values()) == {"m1"}
+    assert len(held(ledger)) == len(made)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 100])
+@pytest.mark.parametrize("among", [1, 2, 3, 8])
+def test_shares_add_up(count: int, among: int) -> None:
+    """No endpoint is nobody's, and no two shares differ by more than one."""
+    names = [f"m{n}" for n in range(among)]
+    shares = [share_of(name, names, count) for name in names]
+    assert sum(shares) == count
+    assert max(shares) - min(shares) <= 1
+
+
+def test_a_release_gives_back_only_ones_own(ledger: Ledger) -> None:
+    """Who comes too late with it takes nothing from the new holder."""
+    made = endpoints(ledger, 1)
+    claim(ledger, "m1", ttl_us=OVER_US)
+    claim(ledger, "m2")
+    assert release(ledger, "m1", made) == 0
+    assert release(ledger, "m1") == 0
+    assert held(ledger) == {f"endpoint:{made[0]}": "m2"}
+
+
+def test_a_removed_endpoint_is_nobodys(ledger: Ledger) -> None:
+    """Its holder hears it with the next claim, and a new endpoint is there to be taken."""
+    gone = endpoint(ledger, "gone")
+    claim(ledger, "m1")
+    remove(ledger, gone)
+    new = endpoint(ledger, "new")
+    claimed = claim(ledger, "m1", here=[gone.id])
+    assert (claimed.kept, ids(claimed)) == ([], [new.id])
+    assert held(ledger) == {f"endpoint:{new.id}": "m1"}
+
+
+def test_those_that_claim_at_once_get_different_ones(reopen: OpenLedger) -> None:
+    """Each its share, at the latest with the next claim, and none of them waits for another to be told."""
+    ledgers = {f"m{n}": reopen() for n in range(4)}
+    made = endpoints(ledgers["m0"], 20)
+    for member, ledger in ledgers.items():
+        arrive(ledger, member)
+    together = Barrier(len(ledgers))
+
+    def claim_twice(member: str) -> list[int]:
+        together.wait()
+        first = ids(claim(ledgers[member], member))
+        return [*first, *ids(claim(ledgers[member], member, here=first))]
+
+    with ThreadPoolExecutor(len(ledgers)) as pool:
+        taken = list(pool.map(claim_twice, ledgers))
+    assert [len(mine) for mine in taken] == [5] * 4
+    assert sorted(chain(*taken)) == made
+
+
+# What comes of an attempt when the lease is lost
+
+
+def settle_as(ledger: Ledger, member: str, *settled: Settled) -> list[Job]:
+    """Keep what a process attempted, as far as it is still its to decide."""
+    return ledger.write(
+        lambda c, box: settlement.settle(
+            c, box, settled, [], NOON, mine=leases.not_lost(c, member, {one.endpoint_id for one in settled})
+        )
+    )
+
+
+@pytest.mark.parametrize("happening", [Happening.ACCEPTED, Happening.REFUSED, Happening.EXHAUSTED])
+def test_who_lost_its_lease_decides_nothing(ledger: Ledger, happening: Happening) -> None:
+    """The attempt is kept; the delivery and what waits behind it are the new holder's."""
+    to = endpoint(ledger)
+    ledger.record([received(key_press(key=key)) for key in "12"])
+    claim(ledger, "m1", ttl_us=OVER_US)
+    job = load_one(ledger, to)
+    claim(ledger, "m2")
+    assert settle_as(ledger, "m1", attempt(job, happening)) == []
+    assert [(one.state, one.attempts, one.failures) for one in owed(ledger)] == [
+        (State.PENDING, 0, 0),
+        (State.WAITING, 0, 0),
+    ]
+    assert len(tried(ledger)) == 1
+    assert len(accept(ledger, *load(ledger, to))) == 1
+
+
+def test_who_has_its_lease_decides(ledger: Ledger) -> None:
+    """Also one that has run out, as long as nobody took it; and about an endpoint that was removed."""
+    to = endpoint(ledger)
+    ledger.record([received(key_press())])
+    claim(ledger, "m1", ttl_us=OVER_US)
+    settle_as(ledger, "m1", attempt(load_one(ledger, to), Happening.ACCEPTED, status=200))
+    assert [one.state for one in owed(ledger)] == [State.DELIVERED]
+    remove(ledger, to)
+    claim(ledger, "m2")
+    assert ledger.write(lambda c, _: leases.not_lost(c, "m1", {to.id})) == {to.id}
