@@ -5,8 +5,9 @@ from typing import Any
 
 from answerback.config import Settings
 from answerback.intake import Channels, Intake, Meter
-from answerback.ledger import WriterProcess
-from answerback.service import build_committer, opening_of
+from answerback.ledger.process import WriterProcess
+from answerback.service.opening import opening_of
+from answerback.service.parts import build_committer
 
 _settings = Settings(server={"data_dir": os.environ["DATA_DIR"]})
 _parts: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import uvicorn
 import uvloop
 
 from answerback.config import IntakeSettings
-from answerback.service import http_config
+from answerback.service.http import http_config
 from answerback.tencent.answer import OK
 
 _START = {

@@ -45,6 +45,7 @@ DEFAULT_FILE = Path("answerback.toml")
 DEFAULT_CHANNEL = "default"
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_SHORTEST_KEY = 32
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Count = Annotated[int, Field(ge=1)]
@@ -88,6 +89,16 @@ class ServerSettings(_Section):
     roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)] = Field(
         tuple(ServerRole), description="what this process does; by default all of it"
     )
+    admin_key: SecretStr | None = Field(
+        None, description="the admin key of all processes of a cluster; where not given, one is made in server.data_dir"
+    )
+
+    @field_validator("admin_key")
+    @classmethod
+    def _check_admin_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
+            raise ValueError(f"expected {_SHORTEST_KEY} characters or more, such as `openssl rand -hex 32` prints")
+        return key
 
 
 class IntakeSettings(_Section):
@@ -114,6 +125,40 @@ class LedgerSettings(_Section):
     allow_unsafe_place: bool = Field(
         default=False, description="accept a file system that may lose what it was told to keep"
     )
+
+
+class StreamSettings(_Section):
+    """NATS JetStream in front of the ledger: with it a callback is answered once most replicas of a stream have it."""
+
+    url: SecretStr | None = Field(
+        None, description="nats://a:4222,nats://b:4222, all servers; tls://user:password@a:4222; not given: no stream"
+    )
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
+        "ANSWERBACK", description="what the streams are called: NAME-1, NAME-2, ..."
+    )
+    shards: Annotated[int, Field(ge=1, le=64)] = Field(
+        3, description="streams side by side, best as many as there are servers; never lower it before they are empty"
+    )
+    replicas: Annotated[int, Field(ge=1, le=5)] = Field(3, description="servers that keep each callback")
+    max_bytes: Count = Field(
+        1024 * 1024 * 1024, description="bytes that each stream is made for; past them callbacks are answered 503"
+    )
+    allow_fewer_replicas: bool = Field(
+        default=False, description="accept streams with fewer replicas, for a trial: one lost disk then loses callbacks"
+    )
+    credentials: Path | None = Field(None, description="file with a NATS user's JWT and seed (.creds)")
+    ca_file: Path | None = Field(None, description="PEM file with the authorities to trust instead, for tls://")
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not all(map(_is_server, url.get_secret_value().split(","))):
+            raise ValueError("expected nats://host:port or tls://host:port, several with commas between")
+        return url
+
+    def urls(self) -> tuple[str, ...]:
+        """The servers; none where there is no stream."""
+        return () if self.url is None else tuple(each.strip() for each in self.url.get_secret_value().split(","))
 
 
 class QuarantineSettings(_Section):
@@ -246,6 +291,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     intake: IntakeSettings = IntakeSettings()
     ledger: LedgerSettings = LedgerSettings()
+    stream: StreamSettings = StreamSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     log: LogSettings = LogSettings()
     relay: RelaySettings = RelaySettings()
@@ -253,6 +299,13 @@ class Settings(BaseSettings):
     alerts: AlertsSettings = AlertsSettings()
     channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="the voice applications, by name")
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="who is told, by name")
+
+    @model_validator(mode="after")
+    def _check_roles(self) -> "Settings":
+        roles = set(self.server.roles)
+        if self.stream.url is None and (ServerRole.INTAKE in roles) != (ServerRole.RECORD in roles):
+            raise ValueError("server.roles: intake and record go together where stream.url is not set")
+        return self
 
     @model_validator(mode="after")
     def _check_channels(self) -> "Settings":
@@ -298,6 +351,15 @@ class Settings(BaseSettings):
             name: channel.token.get_secret_value() if channel.token else None for name, channel in self.channels.items()
         }
         return {DEFAULT_CHANNEL: None} | named
+
+
+def _is_server(url: str) -> bool:
+    """Whether it is the URL of a NATS server."""
+    try:
+        parts = urlsplit(url.strip())
+        return parts.scheme in ("nats", "tls") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def unfit_endpoint_name(name: str) -> str | None:

@@ -16,7 +16,7 @@ from answerback.access import FILE_NAME as KEY_FILE
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import AnswerbackError, LedgerVersion
 from answerback.ledger.sqlite import existing, unsafe_place
-from answerback.service import opening_of
+from answerback.service.opening import opening_of
 
 _EARLIEST_S = 1735689600  # 2025-01-01: no clock of a machine that runs this is before it
 _LOW_SPACE_BYTES = 1024**3

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from answerback.ledger import Entry, Page, Quarantined
+from answerback.ledger import Entry, Page, Quarantined, Taken
 from answerback.ledger.history import DeliveryFilter, Owed
 from answerback.ledger.keys import Deed
 from answerback.ledger.query import CallFilter
@@ -134,6 +134,32 @@ class Writer(Protocol):
         """Have a request carried out. Raises LedgerUnavailable, and the request's own errors."""
 
 
+class Stream(Protocol):
+    """What the stream's ends count in this process."""
+
+    drained_batches: int
+    skipped_batches: int
+    unreadable_batches: int
+    lag_s: float
+    held_batches: int
+
+    @property
+    def ack_latency_s(self) -> Buckets:
+        """From the publication of a batch to its acknowledgement."""
+
+    @property
+    def failovers(self) -> Mapping[str, int]:
+        """Batches that went to another shard as well, by the one that did not acknowledge in time."""
+
+    @property
+    def drained_callbacks(self) -> Mapping[Taken, int]:
+        """By what the ledger did."""
+
+    @property
+    def pending(self) -> Mapping[str, int]:
+        """Batches that wait, by shard."""
+
+
 class Told(Protocol):
     """The answer to one body that was handed in."""
 
@@ -178,6 +204,9 @@ class Registry(Protocol):
 
     def find(self, name: str) -> Endpoint:
         """One by name or id. Raises NotFound."""
+
+    async def refresh(self) -> None:
+        """Learn of the changes that other processes made until now. Raises LedgerUnavailable."""
 
     async def add(
         self, name: str | None, channel: str, definition: Definition, *, enabled: bool, secret: str | None
@@ -259,6 +288,10 @@ class Relay(Protocol):
     @property
     def active(self) -> bool:
         """Whether this gateway tells them; else another one on this ledger does."""
+
+    @property
+    def manages(self) -> bool:
+        """Whether endpoints can be changed here, and told again."""
 
     @property
     def meter(self) -> RelayMeter:

@@ -18,7 +18,7 @@ from answerback.config import (
 )
 from answerback.errors import ConfigError
 from answerback.model import Definition, Format, Kind, Outcome
-from answerback.service import relay_terms, wanted_endpoints
+from answerback.service.parts import relay_terms, wanted_endpoints
 
 URL = "https://crm.example/voice"
 TOKEN = "alerts-0123456789"

@@ -72,6 +72,14 @@ class Alerts:
         """Begin to look."""
         self._looking = asyncio.get_running_loop().create_task(self._run())
 
+    async def watch(self) -> None:
+        """Look until cancelled, as long as no other gateway does; what those have kept is read first."""
+        self._alerts, self._kept = {}, {}
+        try:
+            await self._run()
+        finally:
+            self._loaded = False
+
     async def stop(self) -> None:
         """End, after the look that is under way if that is not long."""
         self._ending.set()

@@ -88,6 +88,7 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
         dependencies=[OPERATOR],
     )
     async def start_replay(body: NewReplay) -> ReplayView:
+        await relay.endpoints.refresh()
         endpoint = relay.endpoints.find(body.endpoint)
         wanted = CallFilter(
             since=utc(body.since), until=utc(body.until), outcome=body.outcome, kind=body.kind, mobile=body.mobile

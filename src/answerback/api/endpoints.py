@@ -110,6 +110,7 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         openapi_extra=_CHANGES,
     )
     async def change_endpoint(endpoint: str, body: Annotated[dict[str, Any], Body()]) -> EndpointView:
+        await relay.endpoints.refresh()
         known = relay.endpoints.find(endpoint)
         wanted = _merged(known.definition, known.channel, enabled=known.enabled, changes=body)
         check_channel(wanted.channel)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from answerback.api.metrics import build_registry, scrape
-from answerback.ports import Alerts, Health, Meter, Relay, Shelf
+from answerback.ports import Alerts, Health, Meter, Relay, Shelf, Stream
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,9 +30,11 @@ class UnreadyView(BaseModel):
     reason: str = Field(description="what is wrong")
 
 
-def routes(ledger: Shelf, health: Health, meter: Meter, relay: Relay, alerts: Alerts) -> APIRouter:
+def routes(
+    ledger: Shelf, health: Health, meter: Meter, relay: Relay, alerts: Alerts, stream: Stream | None
+) -> APIRouter:
     """The routes; they need no key."""
-    registry = build_registry(meter, health, ledger, relay, alerts)
+    registry = build_registry(meter, health, ledger, relay, alerts, stream)
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="Is the process alive?")

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from answerback.ledger.history import Owed
-from answerback.ports import Alerts, Buckets, Health, Meter, Relay, Shelf
+from answerback.ports import Alerts, Buckets, Health, Meter, Relay, Shelf, Stream
 from answerback.tencent.codes import Answered
 
 _NO_ANSWERS = {("none", int(Answered.UNAVAILABLE)): 0}
@@ -113,10 +113,50 @@ def _cumulative(buckets: Buckets) -> list[tuple[str, float]]:
     return rows
 
 
-def build_registry(meter: Meter, health: Health, ledger: Shelf, relay: Relay, alerts: Alerts) -> CollectorRegistry:
+class _StreamCollector(Collector):
+    """What a process says of the stream, where there is one."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def collect(self) -> Iterable[Metric]:
+        stream = self._stream
+        yield _histogram("answerback_stream_ack_seconds", "From published to acknowledged.", stream.ack_latency_s)
+        failovers = CounterMetricFamily(
+            "answerback_stream_failovers", "Batches sent to another shard as well.", labels=["stream"]
+        )
+        for name, count in sorted(stream.failovers.items()):
+            failovers.add_metric([name], count)
+        drained = CounterMetricFamily(
+            "answerback_stream_drained_callbacks", "Callbacks drained, by what the ledger did.", labels=["taken"]
+        )
+        for taken, count in sorted(stream.drained_callbacks.items()):
+            drained.add_metric([taken.name.lower()], count)
+        pending = GaugeMetricFamily("answerback_stream_pending", "Batches that wait in a stream.", labels=["stream"])
+        for name, count in sorted(stream.pending.items()):
+            pending.add_metric([name], count)
+        yield from (failovers, drained, pending)
+        yield CounterMetricFamily("answerback_stream_drained_batches", "Batches drained.", stream.drained_batches)
+        yield CounterMetricFamily(
+            "answerback_stream_skipped_batches",
+            "Batches that came though the ledger held them.",
+            stream.skipped_batches,
+        )
+        yield CounterMetricFamily(
+            "answerback_stream_unreadable_batches", "Messages nobody here can read.", stream.unreadable_batches
+        )
+        yield GaugeMetricFamily("answerback_stream_lag_seconds", "Age of what was drained last.", stream.lag_s)
+        yield GaugeMetricFamily("answerback_stream_held_batches", "Batches on their way here.", stream.held_batches)
+
+
+def build_registry(
+    meter: Meter, health: Health, ledger: Shelf, relay: Relay, alerts: Alerts, stream: Stream | None = None
+) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape."""
     registry = CollectorRegistry()
     registry.register(_Collector(meter, health, ledger, relay, alerts))
+    if stream is not None:
+        registry.register(_StreamCollector(stream))
     return registry
 
 

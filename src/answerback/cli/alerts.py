@@ -8,7 +8,8 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, Styled, print_json, print_table, spoken_errors
 from answerback.config import Settings
 from answerback.errors import ConfigError
-from answerback.service import alert_targets, letterhead_of, reading
+from answerback.service.opening import reading
+from answerback.service.parts import alert_targets, letterhead_of
 
 app = typer.Typer(help="Who is told when something is wrong.", no_args_is_help=True)
 

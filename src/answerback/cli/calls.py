@@ -9,7 +9,7 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, FullNumbers, out, print_fields, print_json, print_table, spoken_errors
 from answerback.ledger.query import LARGEST_PAGE, CallFilter
 from answerback.model import Kind, Outcome
-from answerback.service import reading
+from answerback.service.opening import reading
 from answerback.tencent.codes import FAILURE_REASONS
 from answerback.views import CallbackView, CallView, Listing
 

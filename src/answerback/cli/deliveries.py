@@ -25,7 +25,7 @@ from answerback.cli.remote import Gateway, Url
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import LARGEST_PAGE
 from answerback.model import Kind, Outcome, State
-from answerback.service import reading
+from answerback.service.opening import reading
 from answerback.views import DeliveryView, DeliveryWithAttemptsView, Listing
 
 app = typer.Typer(help="What was told to whom.", no_args_is_help=True)

@@ -10,7 +10,7 @@ from answerback.cli.output import AsJson, out, print_fields, print_json, print_t
 from answerback.cli.remote import Gateway, Url
 from answerback.ledger.history import Owed
 from answerback.model import Format, Kind, Outcome
-from answerback.service import reading
+from answerback.service.opening import reading
 from answerback.views import EndpointView, Listing
 
 app = typer.Typer(help="The business URLs that are told of the calls.", no_args_is_help=True)

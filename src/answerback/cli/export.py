@@ -18,7 +18,7 @@ from answerback.exports import Export, FileFormat, What, write_export
 from answerback.heap import settle_heap
 from answerback.ledger import Ledger
 from answerback.model import Kind, Outcome, State
-from answerback.service import reading
+from answerback.service.opening import reading
 
 _OWNER_ONLY = 0o600
 _STDOUT = Path("-")

@@ -19,7 +19,7 @@ from answerback.errors import ConfigError
 from answerback.imports import Bringing, Source, Tally, open_source
 from answerback.imports.files import size_of
 from answerback.ledger import FILE_NAME, Ledger
-from answerback.service import opening_of
+from answerback.service.opening import opening_of
 
 _OWNER_ONLY = 0o077
 

@@ -10,7 +10,7 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, err, fail, out, print_json, print_table, spoken_errors
 from answerback.ledger.requests import CreateKey, RevokeKey
 from answerback.model import Role
-from answerback.service import reading
+from answerback.service.opening import reading
 from answerback.views import KeyView, Listing, NewKeyView
 
 app = typer.Typer(help="The API keys, and what each may do.", no_args_is_help=True)

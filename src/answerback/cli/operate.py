@@ -9,7 +9,8 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
 from answerback.config import PREFIX, Settings, spelled
 from answerback.doctor import Finding, Level, examine
-from answerback.service import callback_urls, opening_of
+from answerback.service.opening import opening_of
+from answerback.service.urls import callback_urls
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 

@@ -9,9 +9,22 @@ from answerback.config import Settings, read_settings
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; answerback.toml by default.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data lies; answerback-data by default.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="The ledger's database: postgresql://user@host/name; by default a file in --data-dir."
+    ),
+]
+
+_PLACES = {"store": ("ledger", "store"), "stream": ("stream", "url")}
+"""The options that are not of the section `server`."""
 
 
-def settings_from(config: Path | None, **server: Any) -> Settings:
-    """The settings, with those of the server that were given on the command line. Raises ConfigError."""
-    given = {name: value for name, value in server.items() if value is not None}
-    return read_settings(config, {"server": given} if given else {})
+def settings_from(config: Path | None, **given: Any) -> Settings:
+    """The settings, with those that were given on the command line. Raises ConfigError."""
+    overrides: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        if value is not None:
+            section, setting = _PLACES.get(name, ("server", name))
+            overrides.setdefault(section, {})[setting] = value
+    return read_settings(config, overrides)

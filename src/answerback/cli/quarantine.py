@@ -9,7 +9,7 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, FullNumbers, out, print_fields, print_json, print_table, spoken_errors
 from answerback.errors import CallbackRejected
 from answerback.ledger.query import LARGEST_PAGE
-from answerback.service import reading
+from answerback.service.opening import reading
 from answerback.views import Listing, QuarantinedBodyView, QuarantinedView
 
 app = typer.Typer(help="Bodies that could not be understood.", no_args_is_help=True)

@@ -12,7 +12,7 @@ import typer
 from answerback.access import FILE_NAME as KEY_NAME
 from answerback.config import Settings
 from answerback.errors import AnswerbackError
-from answerback.service import URL_NAME
+from answerback.service.urls import URL_NAME
 
 _TIMEOUT_S = 330.0  # a test may take as long as the endpoint's own time
 

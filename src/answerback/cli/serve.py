@@ -5,33 +5,48 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, out, print_json, spoken_errors
-from answerback.service import Listening
+from answerback.config import ServerRole
+from answerback.service.gateway import Listening
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 by default, 0 for a free one.")] = None,
     data_dir: DataDir = None,
+    store: Store = None,
+    stream: Annotated[
+        str | None, typer.Option(help="NATS servers of the stream in front of the ledger: nats://a:4222,nats://b:4222")
+    ] = None,
+    roles: Annotated[
+        str | None, typer.Option(help="What this process does: intake,record,relay,api,console; by default all.")
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk."""
-    from answerback import service
     from answerback.logs import configure_logs
+    from answerback.service.gateway import serve as run
 
     with spoken_errors():
-        settings = settings_from(config, host=host, port=port, data_dir=data_dir)
+        settings = settings_from(
+            config, host=host, port=port, data_dir=data_dir, roles=roles, store=store, stream=stream
+        )
         configure_logs(settings.log.level, settings.log.format)
-        service.serve(settings, _print_json if as_json else _print_text)
+        run(settings, _print_json if as_json else _print_text)
 
 
 def _print_text(listening: Listening) -> None:
     """A line for each thing, never cut: a URL is there to be copied."""
     lines = [("Listening", listening.url)]
-    lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in listening.callback_urls.items()]
-    lines.append(("Console", f"{listening.url}/console"))
+    if "intake" in listening.roles:
+        lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in listening.callback_urls.items()]
+    if "console" in listening.roles:
+        lines.append(("Console", f"{listening.url}/console"))
+    if len(listening.roles) < len(ServerRole):
+        lines.append(("Roles", ", ".join(listening.roles)))
+    lines.append(("Ledger", listening.store))
     lines.append(("Data", str(listening.data_dir)))
     if listening.admin_key:
         lines.append(("Admin key", f"{listening.admin_key}  (shown this once, kept in admin-key)"))
@@ -48,6 +63,8 @@ def _print_json(listening: Listening) -> None:
             "url": listening.url,
             "callback_urls": {name: _shown(url) for name, url in listening.callback_urls.items()},
             "data_dir": str(listening.data_dir),
+            "store": listening.store,
+            "roles": listening.roles,
             "admin_key": listening.admin_key,
         }
     )

@@ -16,7 +16,7 @@ from answerback.errors import UnfitSpan
 from answerback.ledger.stats import Span
 from answerback.model import Kind
 from answerback.places import UNKNOWN, region_words
-from answerback.service import reading
+from answerback.service.opening import reading
 from answerback.statistics import Counts, Statistics, Times, range_of
 from answerback.statistics_views import StatisticsView, Step, failures_of
 

@@ -13,7 +13,7 @@ from answerback.cli.output import FullNumbers, err, out, spoken_errors
 from answerback.ledger import Ledger
 from answerback.ledger.history import Happened, happened_since, last_happened
 from answerback.numbers import mask
-from answerback.service import reading
+from answerback.service.opening import reading
 
 _POLL_S = 0.2
 _AT_A_TIME = 500

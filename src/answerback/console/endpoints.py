@@ -41,7 +41,7 @@ def routes(site: Site) -> list[Route]:
 
 async def _list(visit: Visit) -> Response:
     rows = await visit.read(_rows, visit, await visit.read(visit.given.ledger.endpoints))
-    told = {"rows": rows, "active": visit.given.relay.active, **links()}
+    told = {"rows": rows, "active": visit.given.relay.manages, **links()}
     return visit.render("endpoints.html", told)
 
 
@@ -61,7 +61,7 @@ async def show_endpoint(
         "tried": tried,
         "problems": problems or {},
         "form": visit.form,
-        "active": visit.given.relay.active,
+        "active": visit.given.relay.manages,
         "healths": Health,
         **links(),
     }

@@ -51,7 +51,19 @@ def _reply(status: int, result: int, errmsg: str, *extra: tuple[bytes, bytes]) -
 _CLOSE = (b"connection", b"close")
 _OK = _reply(200, Answered.OK, "OK")
 _UNKNOWN_CHANNEL = _reply(404, Answered.UNKNOWN_CHANNEL, "no channel has this callback URL")
+_NOT_HERE = _reply(
+    503, Answered.UNAVAILABLE, "this process takes no callbacks (server.roles): send it to one that does"
+)
 _WRONG_METHOD = _reply(405, Answered.WRONG_METHOD, "a callback is POSTed", (b"allow", b"POST"))
+
+
+class Elsewhere:
+    """ASGI application for the callback URL of a process that takes no callbacks: whoever sent one there may try again."""
+
+    async def __call__(self, _scope: Message, _receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        for message in (_NOT_HERE.start, _NOT_HERE.body):
+            await send(message)
 
 
 class _TooLarge(Exception):

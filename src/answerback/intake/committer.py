@@ -20,7 +20,7 @@ from answerback.model import Arrival
 _PROBE_EVERY_S = 1.0
 _WATCH_EVERY_S = 0.25
 _LOG_DROPS_EVERY_S = 10.0
-_IN_FLIGHT = 2  # one is committed while the next is on its way
+IN_FLIGHT = 2  # one is committed while the next is on its way
 _PRESSED_BATCH = 8.0
 _WEIGHT_OF_ONE = 0.1
 _STALLED = "the disk does not answer"
@@ -48,13 +48,21 @@ class Committer:
     """Commits what is submitted, in batches, in order."""
 
     def __init__(
-        self, recorder: Recorder, meter: Meter, *, max_pending: int, max_batch: int, answer_timeout_s: float
+        self,
+        recorder: Recorder,
+        meter: Meter,
+        *,
+        max_pending: int,
+        max_batch: int,
+        answer_timeout_s: float,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._recorder = recorder
         self._meter = meter
         self._max_pending = max_pending
         self._max_batch = max_batch
         self._answer_timeout_s = answer_timeout_s
+        self._in_flight = in_flight
         self._gathering: list[Waiting] = []
         self._commits: dict[Commit, tuple[float, list[Waiting]]] = {}
         self._dispatching = False
@@ -106,7 +114,7 @@ class Committer:
 
     def _dispatch(self) -> None:
         self._dispatching = False
-        while self._gathering and len(self._commits) < _IN_FLIGHT:
+        while self._gathering and len(self._commits) < self._in_flight:
             batch, self._gathering = self._gathering[: self._max_batch], self._gathering[self._max_batch :]
             try:
                 commit = self._recorder.record([arrival for arrival, _ in batch])

@@ -24,7 +24,8 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
 _QUIET_S = 5.0
-_MOST_IDS = 500  # of the 8000 bytes that a notification may have
+_MOST_BYTES = 7999
+_MOST_IDS = 500
 _MOST_CALLS = 20
 _ALIVE: dict[str, Any] = {
     "keepalives_idle": 5,
@@ -159,8 +160,10 @@ class Bell:
         ring, self._owed = self._owed, None
         self._wake.clear()
         if ring is not None:
-            payload = _encode(msgspec.structs.replace(ring, by=self._member)).decode()
-            await connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            payload = _encode(msgspec.structs.replace(ring, by=self._member))
+            if len(payload) > _MOST_BYTES:
+                payload = _encode(msgspec.structs.replace(EVERYTHING, by=self._member))
+            await connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, payload.decode()))
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator["psycopg.AsyncConnection[Any]"]:

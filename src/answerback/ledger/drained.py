@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 from sqlalchemy import delete, select
@@ -13,7 +14,7 @@ from answerback.ledger.values import from_us
 from answerback.model import Arrival, Received, Rejected
 from answerback.reading import understand
 
-_insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_insert: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -301,7 +301,7 @@ class Claim(Request[Claimed], frozen=True, array_like=True, tag=True):
 
 
 class Release(Request[int], frozen=True, array_like=True, tag=True):
-    """Give back a member's leases of some endpoints, or (None) all that it has; how many there were."""
+    """Give back a member's leases of some endpoints, or (None) take leave with all that it has; how many there were."""
 
     answer: ClassVar[Any] = int
     member: str
@@ -310,7 +310,13 @@ class Release(Request[int], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
         names = None if self.endpoint_ids is None else [leases.lease_of(id_) for id_ in self.endpoint_ids]
-        return ledger.write(lambda c, _: leases.release(c, self.member, names), beside=True, repeatable=True)
+
+        def work(connection: Connection, _: outbox.Outbox) -> int:
+            if names is None:
+                members.leave(connection, self.member)  # or its share would stay free as long as it seems to be there
+            return leases.release(connection, self.member, names)
+
+        return ledger.write(work, beside=True, repeatable=True)
 
 
 class Beat(Request[None], frozen=True, array_like=True, tag=True):

@@ -3,5 +3,6 @@
 from answerback.relay.deciding import Terms
 from answerback.relay.registry import Wanted
 from answerback.relay.relay import Relay
+from answerback.relay.sharing import Share
 
-__all__ = ["Relay", "Terms", "Wanted"]
+__all__ = ["Relay", "Share", "Terms", "Wanted"]

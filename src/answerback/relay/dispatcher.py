@@ -5,9 +5,10 @@ when there was no room, when a retry is due, and at the start. A lane is what on
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 
 import structlog
@@ -24,6 +25,7 @@ from answerback.relay.deciding import Decision, Terms, decide
 from answerback.relay.lane import Lane
 from answerback.relay.look import Look
 from answerback.relay.meter import RelayMeter
+from answerback.relay.pace import clock_s
 from answerback.relay.settling import Settling
 
 _AGAIN_S = 0.5
@@ -63,6 +65,10 @@ class Dispatcher:
         """Endpoints for which there is no room: what is owed to them stays in the ledger until they are loaded."""
         self.on_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
         """Called where an endpoint answers that it wants no more."""
+        self.until_s = math.inf
+        """Until when attempts may begin, by `pace.clock_s`."""
+        self.on_away: Callable[[Collection[int]], None] = lambda _: None
+        """Called with endpoints that other processes tell, and to whom something may go out now."""
 
     # What is owed.
 
@@ -79,6 +85,11 @@ class Dispatcher:
             else:
                 self._wake_at(lane, due_us / _US)
         self._spawn(self._look.run())
+
+    def share(self, member: str) -> None:
+        """Begin with no endpoint: they come and go, for other processes tell some of them."""
+        self._loop = asyncio.get_running_loop()
+        self._settling.member = member
 
     async def stop(self, timeout_s: float) -> None:
         """Begin nothing more, let the attempts under way come to their end, and keep what they came to."""
@@ -101,9 +112,11 @@ class Dispatcher:
     def owed(self, jobs: Sequence[Job], behind: Iterable[int] = ()) -> None:
         """Take jobs that may go out now, and note to whom there is more in the ledger."""
         touched: dict[int, Lane] = {}
+        away: set[int] = set()
         for job in jobs:
             lane = self._lanes.get(job.endpoint_id)
             if lane is None:
+                away.add(job.endpoint_id)
                 continue
             if lane.behind and len(lane.queue) >= lane.few:
                 self.full.add(job.endpoint_id)
@@ -114,8 +127,17 @@ class Dispatcher:
             if lane := self._lanes.get(endpoint_id):
                 lane.behind = True
                 touched[endpoint_id] = lane
+            else:
+                away.add(endpoint_id)
         for lane in touched.values():
             self._pump(lane)
+        if away:
+            self.on_away(away)
+
+    @property
+    def here(self) -> list[int]:
+        """The endpoints that have a lane."""
+        return list(self._lanes)
 
     def lane(self, endpoint_id: int) -> Lane | None:
         """The lane of an endpoint."""
@@ -128,17 +150,19 @@ class Dispatcher:
         until_s = None if endpoint.paused_until is None else endpoint.paused_until.timestamp()
         terms = self._terms
         breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s, endpoint.failures, until_s)
-        self._lanes[endpoint.id] = Lane(endpoint, breaker)
+        lane = self._lanes[endpoint.id] = Lane(endpoint, breaker)
+        lane.held |= self._settling.unwritten(endpoint.id)
+        self.full.discard(endpoint.id)
         if breaker.open:
             self._meter.paused[endpoint.name] = breaker.failures
 
-    async def hold(self, endpoint_id: int) -> None:
+    async def hold(self, endpoint_id: int, reason: str = "the endpoint was changed") -> None:
         """Begin no attempt at an endpoint any more, and return when none is under way.
 
         Attempts get a second to end, then they are cut short.
         """
         lane = self._lanes[endpoint_id]
-        lane.frozen = True
+        lane.frozen, lane.reason = True, reason
         if lane.attempts:
             _, late = await asyncio.wait(lane.attempts, timeout=_GRACE_S)
             for attempt in late:
@@ -149,8 +173,10 @@ class Dispatcher:
         self._settling.forget_pause(endpoint_id)
 
     def go_on(self, endpoint: Endpoint) -> None:
-        """Go on with an endpoint that was held, as it is now."""
-        lane = self._lanes[endpoint.id]
+        """Go on with an endpoint that was held, as it is now; where its lane is still here."""
+        lane = self._lanes.get(endpoint.id)
+        if lane is None:
+            return
         if endpoint != lane.endpoint:
             terms = self._terms
             lane.breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s)
@@ -160,21 +186,46 @@ class Dispatcher:
         lane.endpoint, lane.frozen, lane.behind = endpoint, False, True
         self._pump(lane)
 
-    def drop(self, endpoint: Endpoint) -> None:
-        """Close the lane of an endpoint that was removed."""
-        lane = self._lanes.pop(endpoint.id)
-        if lane.timer is not None:
-            lane.timer.cancel()
+    def drop(self, endpoint: Endpoint, *, give_up_owed: bool = True) -> None:
+        """Close the lane of an endpoint that was removed, and give up what it is owed."""
+        self.forget(endpoint.id)
         self._meter.forget(endpoint.name)
         self.full.discard(endpoint.id)
-        self._spawn(give_up(self._book, endpoint.id))
+        if give_up_owed:
+            self._spawn(give_up(self._book, endpoint.id))
+
+    def forget(self, endpoint_id: int) -> None:
+        """Close a lane, and cut short what is under way: others may tell the endpoint from now on."""
+        lane = self._lanes.pop(endpoint_id, None)
+        if lane is None:
+            return
+        lane.frozen, lane.reason = True, "the lease of the endpoint ended"
+        if lane.timer is not None:
+            lane.timer.cancel()
+        for attempt in lane.attempts:
+            attempt.cancel()
+        self._meter.paused.pop(lane.endpoint.name, None)
+        self._settling.forget_pause(endpoint_id)
+        self.full.add(endpoint_id)
+
+    async def written(self, endpoint_id: int, timeout_s: float) -> bool:
+        """Wait until the ledger has all that was attempted at an endpoint; whether it has."""
+        return await self._settling.written(endpoint_id, timeout_s)
 
     def look_again(self, endpoint_id: int) -> None:
         """There may be more for an endpoint in the ledger."""
         lane = self._lanes.get(endpoint_id)
-        if lane is not None:
+        if lane is None:
+            self.on_away((endpoint_id,))
+        else:
             lane.behind = True
             self._pump(lane)
+
+    def found(self, endpoint_id: int, delivery_id: int, due_us: int) -> None:
+        """The ledger holds a delivery for an endpoint, which may be here already."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None and not lane.behind and delivery_id not in lane.held:
+            self._wake_at(lane, due_us / _US)
 
     def read_again(self, channel: str, call_id: int) -> None:
         """The business spoke of a call: what is ready to go out does not know of it yet."""
@@ -187,7 +238,7 @@ class Dispatcher:
 
     def _pump(self, lane: Lane) -> None:
         """Begin as many attempts as there may be, and ask for more jobs before there are none."""
-        if self._stopping:
+        if self._stopping or clock_s() >= self.until_s:
             return
         now_s = time.time()
         until_s = lane.closed_until_s(now_s)
@@ -210,7 +261,7 @@ class Dispatcher:
     async def _work(self, lane: Lane) -> None:
         """Bring one job after the other, as long as this many may be under way."""
         while lane.queue and lane.room >= 0 and not self._settling.full and not self._stopping:
-            if lane.closed_until_s(time.time()) is not None:
+            if lane.closed_until_s(time.time()) is not None or clock_s() >= self.until_s:
                 return
             job = lane.queue.popleft()
             endpoint, probing = lane.endpoint, lane.breaker.open
@@ -282,8 +333,8 @@ class Dispatcher:
     def _cut_short(self, lane: Lane, job: Job) -> None:
         """An attempt was ended by us: whether it arrived is not known, so it will be made again, and is not counted."""
         now_s = time.time()
-        words = "cut short: the gateway stopped" if self._stopping else "cut short: the endpoint was changed"
-        outcome = Outcome(began_us=round(now_s * _US), duration_us=0, error=words)
+        reason = "the gateway stopped" if self._stopping else lane.reason
+        outcome = Outcome(began_us=round(now_s * _US), duration_us=0, error=f"cut short: {reason}")
         self._settle(job, outcome, Decision(Happening.REFUSED, now_s, spent=False))
         lane.behind = True
 

@@ -17,7 +17,7 @@ class Lane:
 
     `window` attempts may be under way: one at first and after a failure, one more for each success, up to the endpoint's
     `concurrency`. So an endpoint that does not answer holds one connection and not all of its own, and few jobs in
-    memory. `behind` says that the ledger holds more for it than is here.
+    memory. `behind` says that the ledger holds more for it than is here; `reason` why it is frozen.
     """
 
     __slots__ = (
@@ -31,6 +31,7 @@ class Lane:
         "proven",
         "queue",
         "quiet_until_s",
+        "reason",
         "timer",
         "timer_s",
         "window",
@@ -47,6 +48,7 @@ class Lane:
         self.behind = False
         self.loading = False
         self.frozen = False
+        self.reason = ""
         self.quiet_until_s = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.timer_s = 0.0

@@ -22,6 +22,7 @@ class Overdue:
     """Tells the endpoints of each call that is past its time, once. `run` it as long as the relay lives."""
 
     def __init__(self, book: Book, dispatcher: Dispatcher) -> None:
+        self.longest_sleep_s = _LONGEST_SLEEP_S
         self._book = book
         self._dispatcher = dispatcher
         self._next_s = float("inf")
@@ -57,4 +58,4 @@ class Overdue:
         if late.count:
             log.warning("calls_overdue", calls=late.count)
         self._next_s = float("inf") if late.next_due_us is None else late.next_due_us / 1_000_000
-        return 0.0 if late.count == _AT_A_TIME else _LONGEST_SLEEP_S
+        return 0.0 if late.count == _AT_A_TIME else self.longest_sleep_s

@@ -1,8 +1,12 @@
-"""The endpoints: made, changed, tried and removed. A change has taken effect when it is answered."""
+"""The endpoints: made, changed, tried and removed. A change has taken effect when it is answered.
+
+Where several processes share the endpoints, that is so for those that are told here; the others learn of it at once.
+"""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from urllib.parse import urlsplit
@@ -12,7 +16,7 @@ import structlog
 
 from answerback.errors import AnswerbackError, ConfigError, Conflict, NotFound, UnfitEndpoint
 from answerback.ledger.endpoints import Draft
-from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, RemoveEndpoint
+from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, EndpointsSince, RemoveEndpoint
 from answerback.model import NOT_IN_CONFIG, OFF_BY_HAND, OFF_IN_CONFIG, Definition, Endpoint
 from answerback.relay.book import Book
 from answerback.relay.courier import Courier, Outcome, addresses_of, trust
@@ -45,6 +49,11 @@ class Registry:
         self._fixed_secrets: set[str] = set()
         self._known: dict[str, Endpoint] = {}  # by name, and by id as digits
         self._changing: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._shared = False
+        self._revision = -1
+        self._refreshing = asyncio.Lock()
+        self.on_changed: Callable[[], None] = lambda: None
+        """Called after a change, where other processes are to learn of it."""
         dispatcher.on_gone = self._gone
 
     async def start(self, wanted: Mapping[str, Wanted]) -> list[Endpoint]:
@@ -78,6 +87,64 @@ class Registry:
             self._keep(endpoint)
         return endpoints
 
+    async def join(self, wanted: Mapping[str, Wanted], *, align: bool) -> None:
+        """Know the endpoints, which other processes may change too. Raises ConfigError, LedgerUnavailable.
+
+        `align`: bring them in line with the config file, as `start` does.
+        """
+        self._shared = True
+        if align:
+            await self.start(wanted)
+            self.on_changed()
+        self._fixed_secrets = {name for name, one in wanted.items() if one.secret is not None}
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Learn what other processes have changed; it has taken effect here then. Raises LedgerUnavailable."""
+        if not self._shared:
+            return
+        async with self._refreshing:
+            changed = await self._book.ask(EndpointsSince(self._revision))
+            await asyncio.gather(*(self._learn(endpoint, there=there) for endpoint, there in changed.endpoints))
+            self._revision = changed.revision
+
+    async def _learn(self, endpoint: Endpoint, *, there: bool) -> None:
+        async with self._changing[endpoint.id]:
+            before = self._known.get(str(endpoint.id))
+            if before is None and not there:
+                return
+            if before is not None and there and before.changed_at == endpoint.changed_at:
+                return
+            async with self._held(endpoint.id):
+                if there:
+                    self._keep(endpoint)
+                else:
+                    self._forget(endpoint)
+                    self._dispatcher.drop(endpoint, give_up_owed=False)  # who removed it does
+
+    def open(self, endpoints: Iterable[Endpoint]) -> None:
+        """From now on these are told here."""
+        for endpoint in endpoints:
+            self._dispatcher.forget(endpoint.id)  # what it has of before does not hold any more
+            self._keep(endpoint)
+            self._dispatcher.add(endpoint)
+
+    @asynccontextmanager
+    async def holding(self, endpoint_id: int, reason: str = "the endpoint was changed") -> AsyncIterator[None]:
+        """Nothing of an endpoint is under way here; after that it goes on as it is then."""
+        async with self._changing[endpoint_id], self._held(endpoint_id, reason):
+            yield
+
+    @asynccontextmanager
+    async def _held(self, endpoint_id: int, reason: str = "the endpoint was changed") -> AsyncIterator[None]:
+        if self._dispatcher.lane(endpoint_id) is not None:
+            await self._dispatcher.hold(endpoint_id, reason)
+        try:
+            yield
+        finally:
+            if endpoint := self._known.get(str(endpoint_id)):
+                self._dispatcher.go_on(endpoint)
+
     def find(self, name: str) -> Endpoint:
         """One by its name, or by its id as digits. Raises NotFound."""
         if name not in self._known:
@@ -86,6 +153,13 @@ class Registry:
 
     def _keep(self, endpoint: Endpoint) -> None:
         self._known[endpoint.name] = self._known[str(endpoint.id)] = endpoint
+        if self._shared and self._dispatcher.lane(endpoint.id) is None:
+            self._dispatcher.full.add(endpoint.id)
+
+    def _forget(self, endpoint: Endpoint) -> None:
+        del self._known[str(endpoint.id)]
+        if self._known[endpoint.name].id == endpoint.id:  # else there is a new one of that name
+            del self._known[endpoint.name]
 
     async def add(
         self, name: str | None, channel: str, definition: Definition, *, enabled: bool = True, secret: str | None = None
@@ -102,12 +176,15 @@ class Registry:
         )
         endpoint = await self._book.ask(AddEndpoint(draft))
         self._keep(endpoint)
-        self._dispatcher.add(endpoint)
+        if not self._shared:
+            self._dispatcher.add(endpoint)
+        self.on_changed()
         log.info("endpoint_added", endpoint=endpoint.name, channel=channel)
         return endpoint
 
     async def change(self, name: str, channel: str | None, definition: Definition | None) -> Endpoint:
         """Give an endpoint another definition, or move it to another channel. Raises NotFound, UnfitEndpoint, Conflict."""
+        await self.refresh()
         endpoint = self.find(name)
         if endpoint.from_config:
             raise Conflict(f"endpoint {endpoint.name} is made by the config file: change it there")
@@ -119,12 +196,14 @@ class Registry:
         )
 
     async def switch(self, name: str, *, on: bool, reason: str | None = None) -> Endpoint:
-        """Switch an endpoint on or off; what it is owed waits while it is off. Raises NotFound."""
+        """Switch an endpoint on or off; what it is owed waits while it is off. Raises NotFound, Conflict."""
+        await self.refresh()
         endpoint = self.find(name)
         return await self._change(endpoint, enabled=on, disabled_reason=None if on else reason or OFF_BY_HAND)
 
     async def rotate_secret(self, name: str, secret: str | None = None) -> Endpoint:
         """Give an endpoint a new secret; the old one signs as well for 24 hours. Raises NotFound, UnfitEndpoint, Conflict."""
+        await self.refresh()
         endpoint = self.find(name)
         if endpoint.name in self._fixed_secrets:
             raise Conflict(f"the secret of endpoint {endpoint.name} is in the config file: change it there")
@@ -137,45 +216,41 @@ class Registry:
 
     async def remove(self, name: str) -> None:
         """Remove an endpoint; what it was owed is given up, and stays to be seen. Raises NotFound, Conflict."""
+        await self.refresh()
         endpoint = self.find(name)
         if endpoint.from_config and endpoint.disabled_reason != NOT_IN_CONFIG:
             raise Conflict(f"endpoint {endpoint.name} is made by the config file: remove it there first")
-        async with self._changing[endpoint.id]:
-            await self._dispatcher.hold(endpoint.id)
-            try:
-                await self._book.ask(RemoveEndpoint(endpoint.id))
-            except AnswerbackError:
-                self._dispatcher.go_on(endpoint)
-                raise
-            del self._known[endpoint.name], self._known[str(endpoint.id)]
+        async with self.holding(endpoint.id):
+            await self._book.ask(RemoveEndpoint(endpoint.id))
+            self._forget(endpoint)
             self._dispatcher.drop(endpoint)
+        self.on_changed()
         log.info("endpoint_removed", endpoint=endpoint.name)
 
     async def test(self, name: str) -> Outcome:
         """Send an endpoint a callback about nobody's call, on or off, paused or not. Raises NotFound."""
+        await self.refresh()
         endpoint, now = self.find(name), datetime.now(UTC)
         body = sample_body(endpoint.definition.format, endpoint.channel, now)
         return await self._courier.attempt(endpoint, f"test_{token_hex(12)}", body)
 
     async def _change(self, endpoint: Endpoint, **changes: object) -> Endpoint:
         """Hold the endpoint's deliveries, write the change, and go on: nothing goes by the old one any more."""
-        async with self._changing[endpoint.id]:
-            before = self.find(str(endpoint.id))
-            after = msgspec.structs.replace(before, **changes)
-            await self._dispatcher.hold(endpoint.id)
-            try:
-                changed = await self._book.ask(ChangeEndpoint(after))
-            except AnswerbackError:
-                self._dispatcher.go_on(before)
-                raise
+        async with self.holding(endpoint.id):
+            after = msgspec.structs.replace(self.find(str(endpoint.id)), **changes)
+            changed = await self._book.ask(ChangeEndpoint(after, unchanged=self._shared))
             self._keep(changed)
-            self._dispatcher.go_on(changed)
+        self.on_changed()
         log.info("endpoint_changed", endpoint=endpoint.name, fields=sorted(changes))
         return changed
 
     async def _gone(self, endpoint: Endpoint, reason: str) -> None:
         log.error("endpoint_gone", endpoint=endpoint.name, reason=reason)
-        await self.switch(endpoint.name, on=False, reason=reason)
+        try:
+            await self.switch(endpoint.name, on=False, reason=reason)
+        except AnswerbackError:
+            self._dispatcher.go_on(endpoint)  # it will say so once more
+            raise
 
     @staticmethod
     def _check(definition: Definition, secret: str | None) -> None:

@@ -1,6 +1,7 @@
 """What attempts came to, on its way into the ledger: together as it comes, and kept here until the ledger has it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from answerback.errors import LedgerUnavailable
@@ -34,6 +35,9 @@ class Settling:
         self._pauses: dict[int, Pause] = {}
         self._writing: asyncio.Task[None] | None = None
         self._hurry = False
+        self._progress = asyncio.Event()
+        self.member: str | None = None
+        """By whose leases attempts are made, where there are leases."""
 
     @property
     def full(self) -> bool:
@@ -54,6 +58,19 @@ class Settling:
         """A change of the endpoint has ended its pause."""
         self._pauses.pop(endpoint_id, None)
 
+    def unwritten(self, endpoint_id: int) -> set[int]:
+        """The deliveries of an endpoint whose attempts are not in the ledger yet."""
+        return {one.delivery_id for one in self._unkept if one.endpoint_id == endpoint_id}
+
+    async def written(self, endpoint_id: int, timeout_s: float) -> bool:
+        """Wait until all attempts at an endpoint are in the ledger; whether they are."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.unwritten(endpoint_id):
+                    self._progress.clear()
+                    await self._progress.wait()
+        return not self.unwritten(endpoint_id)
+
     async def stop(self, timeout_s: float) -> None:
         """Write what there is."""
         self._hurry = True
@@ -69,7 +86,7 @@ class Settling:
             batch, pauses = self._unkept[:_AT_A_TIME], self._pauses
             self._pauses = {}
             try:
-                freed = await self._book.ask(Settle(batch, list(pauses.values()), again))
+                freed = await self._book.ask(Settle(batch, list(pauses.values()), again, self.member))
             except LedgerUnavailable:
                 self._pauses = pauses | self._pauses
                 self._on_doubt(batch)
@@ -78,4 +95,5 @@ class Settling:
                 continue
             again = False
             del self._unkept[: len(batch)]
+            self._progress.set()
             self._on_kept(batch, freed)

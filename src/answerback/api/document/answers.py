@@ -19,6 +19,7 @@ from answerback.api.document.records import (
     REFUSED,
     REPLAY,
     SECRET,
+    STATUS,
 )
 from answerback.api.document.statistics import FAILURES, FEES, STATISTICS
 
@@ -115,6 +116,7 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     },
     ("listDeeds", 200): {"page": _page(_DEED)},
     ("listAlerts", 200): {"firing": _page(_ALERT)},
+    ("getStatus", 200): {"one": STATUS},
 }
 
 ANSWERS: dict[tuple[str, int], dict[str, dict[str, Any]]] = {

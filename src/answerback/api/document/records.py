@@ -180,6 +180,45 @@ ENDPOINT: Record = {
     "dead": 0,
     "oldest_pending_at": "2016-08-03T04:07:01.881053Z",
 }
+STATUS: Record = {
+    "store": "postgresql",
+    "schema_revision": "0004",
+    "at": "2016-08-03T04:07:02.281053Z",
+    "members": [
+        {
+            "id": "5f0c2b7a91d3e468",
+            "host": "voice-1",
+            "pid": 811,
+            "roles": ["relay", "api", "console"],
+            "version": "0.6.0",
+            "started_at": "2016-08-03T03:00:00.000123Z",
+            "silent_s": 1.2,
+            "silent": False,
+            "url": "http://10.0.0.11:8000",
+            "pending": 0,
+            "failure": None,
+            "endpoints": 1,
+            "duties": ["alerts", "overdue", "remains"],
+            "stream": None,
+        }
+    ],
+    "endpoints": [
+        {
+            "id": 1,
+            "name": "crm",
+            "channel": "default",
+            "enabled": True,
+            "disabled_reason": None,
+            "member": "5f0c2b7a91d3e468",
+            "paused_until": None,
+            "failures_in_a_row": 0,
+            "pending": 1,
+            "waiting": 0,
+            "dead": 0,
+            "lag_s": 0.4,
+        }
+    ],
+}
 DELIVERY: Record = {
     "id": 17,
     "message_id": "dlv_17_643a07884824",

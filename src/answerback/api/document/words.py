@@ -27,6 +27,7 @@ TAGS = [
     {"name": "webhooks", "description": "What an endpoint with the format `standard` is told."},
     {"name": "alerts", "description": "Rules of the config file that people are alerted by."},
     {"name": "access", "description": "API keys, and what their holders did."},
+    {"name": "processes", "description": "All processes that serve the ledger, and what each does."},
     {"name": "health", "description": "How the gateway itself is. Needs no key."},
 ]
 """Every tag, in the order of a reader's interest."""

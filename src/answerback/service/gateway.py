@@ -1,0 +1,285 @@
+"""One process of the gateway: its parts by its roles, started in order, and ended in the opposite one."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import structlog
+import uvloop
+
+from answerback.access import AdminKey, Keyring
+from answerback.config import ServerRole, Settings
+from answerback.errors import ConfigError
+from answerback.heap import settle_heap
+from answerback.intake import Channels, Intake, Meter, Submission
+from answerback.intake.app import Elsewhere
+from answerback.intake.connections import sweep
+from answerback.ledger import Ledger
+from answerback.ledger.process import WriterProcess
+from answerback.ledger.query import CallFilter, count_calls
+from answerback.membership import Membership, introduce
+from answerback.service.http import Server, http_config, listen, route
+from answerback.service.opening import opening_of
+from answerback.service.parts import build_alerts, build_committer, build_recorder, build_stream, relay_terms
+from answerback.service.post import Post
+from answerback.service.sharing import Sharing
+from answerback.service.urls import callback_urls, url_of
+
+if TYPE_CHECKING:
+    pass
+
+_LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
+_WRITER_END_S = 0.5
+_STREAM_STATUS_EVERY_S = 5.0
+_OWNER_ONLY = 0o077
+
+log = structlog.get_logger("answerback.service")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What a newly started gateway tells its operator. `admin_key` is set at the very first start only."""
+
+    url: str
+    callback_urls: dict[str, str]
+    data_dir: Path
+    store: str
+    roles: tuple[str, ...]
+    admin_key: str | None
+
+
+def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
+    """Run the gateway until SIGINT or SIGTERM; calls `started` once it listens.
+
+    Raises ConfigError or LedgerError where it cannot start.
+    """
+    os.umask(_OWNER_ONLY)
+    gc.disable()  # until all is loaded, there is nothing to collect
+    writer = WriterProcess(opening_of(settings))
+    writer.spawn()  # it gets ready while the rest does
+    with (
+        contextlib.closing(opening_of(settings).open()) as ledger,
+        listen(settings.server.host, settings.server.port) as listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(Gateway(settings, ledger, writer, listener).run(started))
+
+
+class Gateway:
+    """All parts of one process."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, writer: WriterProcess, listener: socket.socket) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._writer = writer
+        self._listener = listener
+        self._roles = frozenset(settings.server.roles)
+        self._key = _admin_key(settings)  # only now: it is shown once, to who has started
+        self._meter = Meter()
+        self._channels = tuple(settings.tokens())
+        self._stream_status: list[dict[str, Any]] = []
+        self._farewells: list[Callable[[], None]] = []
+
+    async def run(self, started: Callable[[Listening], None]) -> None:
+        """Begin, serve until told to end, and end."""
+        self._build()
+        async with contextlib.AsyncExitStack() as ending:
+            server = await self._start(ending)
+            listening = self._listening()
+            log.info(
+                "started",
+                url=listening.url,
+                store=listening.store,
+                roles=listening.roles,
+                channels=sorted(listening.callback_urls),
+            )
+            self._post.announce(listening.url)
+            started(listening)
+            await server.serve(sockets=[self._listener])
+        log.info("stopped", answered=sum(self._meter.answers.values()))
+
+    def _build(self) -> None:
+        """Make the parts that need the running loop."""
+        from answerback.exports import Exports
+        from answerback.relay import Relay
+
+        settings, writer = self._settings, self._writer
+        self._stream = build_stream(settings)
+        self._committer = committer = build_committer(
+            build_recorder(writer, self._stream, settings), self._meter, settings.intake
+        )
+        self._relay = Relay(
+            writer,
+            relay_terms(settings.relay),
+            allow_networks=settings.relay.allow_networks,
+            default_channel=self._channels[0] if len(self._channels) == 1 else None,
+            count=self._count,
+            pressed=lambda: committer.pressed,
+        )
+        self._alerts = build_alerts(settings, writer, self._ledger)
+        self._exports = Exports(opening_of(settings), writer)
+        self._farewells.append(self._exports.stop)
+        self._member = introduce(settings.server.roles)
+        self._membership = Membership(writer, self._member, self._state)
+        self._post: Post | Sharing = (
+            Post(settings, self._relay, self._alerts)
+            if settings.ledger.store is None
+            else Sharing(settings, self._relay, self._alerts, self._member.id)
+        )
+
+    async def _start(self, ending: contextlib.AsyncExitStack) -> Server:
+        """Start each part after those that it needs; `ending` will end them."""
+        settings, writer = self._settings, self._writer
+        server = Server(http_config(self._app(), settings.intake))
+        server.stop_at_signals(self._farewells)
+        await writer.start()
+        ending.push_async_callback(writer.stop, _WRITER_END_S)
+        if self._stream is not None:
+            await self._stream.start()
+            ending.push_async_callback(self._stream.stop)
+        await self._committer.start()
+        ending.push_async_callback(self._committer.stop, _LAST_COMMITS_S)
+        writer.on_owed, writer.full = self._relay.owed, self._relay.full
+        if self._stream is not None and ServerRole.RECORD in self._roles:
+            drain = self._stream.drain(writer)
+            drain.start()
+            ending.push_async_callback(drain.stop, settings.intake.drain_timeout_s)
+        self._membership.start()
+        ending.push_async_callback(self._membership.stop)
+        ending.push_async_callback(self._post.leave)
+        await self._post.take()
+        self._run_beside(ending, sweep(server.server_state.connections, self._meter, settings.intake.receive_timeout_s))
+        if self._stream is not None:
+            self._run_beside(ending, self._look_at_stream())
+        settle_heap()
+        return server
+
+    def _run_beside(self, ending: contextlib.AsyncExitStack, work: Any) -> None:
+        task = asyncio.create_task(work)
+        ending.callback(task.cancel)
+
+    async def _count(self, wanted: CallFilter) -> int:
+        return await asyncio.to_thread(self._ledger.read, lambda connection: count_calls(connection, wanted))
+
+    # What is served.
+
+    def _app(self) -> Any:
+        """The whole server as one ASGI application, without what is not this process's role."""
+        settings, has = self._settings, self._roles.__contains__
+        max_body_bytes = settings.intake.max_body_bytes
+        callbacks = (
+            Intake(Channels(settings.tokens()), self._committer, self._meter, max_body_bytes)
+            if has(ServerRole.INTAKE)
+            else Elsewhere()
+        )
+        submission = Submission(self._committer, self._meter, max_body_bytes)
+        keyring = Keyring(self._key, self._ledger)
+        console = self._console(keyring, submission) if has(ServerRole.CONSOLE) else None
+        return route(callbacks, self._api(keyring, submission), console)
+
+    def _api(self, keyring: Keyring, submission: Submission) -> Any:
+        from answerback.api.app import build_api, build_health  # FastAPI is for the gateway, not for every command
+
+        if ServerRole.API not in self._roles:
+            return build_health(
+                self._ledger, self._committer, self._meter, self._relay, self._alerts, self._stream_of()
+            )
+        return build_api(
+            self._ledger,
+            self._committer,
+            self._meter,
+            keyring,
+            self._relay,
+            submission,
+            self._channels,
+            self._writer,
+            self._settings.console.timezone,
+            self._alerts,
+            self._exports,
+            self._stream_of(),
+        )
+
+    def _console(self, keyring: Keyring, submission: Submission) -> Any:
+        from answerback.console.app import build_console
+        from answerback.console.given import Given
+
+        settings = self._settings
+        return build_console(
+            Given(
+                ledger=self._ledger,
+                keyring=keyring,
+                health=self._committer,
+                relay=self._relay,
+                submission=submission,
+                writer=self._writer,
+                alerts=self._alerts,
+                exports=self._exports,
+                callback_urls=callback_urls(settings, self._listener.getsockname()[:2]),
+                zone=ZoneInfo(settings.console.timezone),
+                session_hours=settings.console.session_hours,
+                secret=self._key.key.encode(),
+                public_url=settings.server.public_url,
+                data_dir=settings.server.data_dir.resolve(),
+                farewells=self._farewells,
+            )
+        )
+
+    # What is told of it.
+
+    def _stream_of(self) -> Any:
+        return None if self._stream is None else self._stream.meter
+
+    def _state(self) -> dict[str, Any]:
+        """What the heartbeat says of this process."""
+        state = {
+            "url": self._url(),
+            "pending": self._committer.pending,
+            "failure": self._committer.failure,
+            "relay": self._relay.state,
+        }
+        if self._stream is not None:
+            state["stream"] = {shard.pop("stream"): shard for shard in map(dict, self._stream_status)}
+        return state
+
+    async def _look_at_stream(self) -> None:
+        import msgspec
+
+        assert self._stream is not None  # noqa: S101  # only then is this begun
+        while True:
+            with contextlib.suppress(Exception):  # what was known before is shown until it answers again
+                self._stream_status = [msgspec.to_builtins(shard) for shard in await self._stream.status()]
+            await asyncio.sleep(_STREAM_STATUS_EVERY_S)
+
+    def _url(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        return url_of(host, port)
+
+    def _listening(self) -> Listening:
+        return Listening(
+            url=self._url(),
+            callback_urls=callback_urls(self._settings, self._listener.getsockname()[:2]),
+            data_dir=self._settings.server.data_dir.resolve(),
+            store=opening_of(self._settings).place,
+            roles=tuple(str(role) for role in self._settings.server.roles),
+            admin_key=self._key.key if self._key.made else None,
+        )
+
+
+def _admin_key(settings: Settings) -> AdminKey:
+    """The key that is set for all processes alike, or that of the data directory. Raises ConfigError."""
+    directory = settings.server.data_dir
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"server.data_dir, {directory}: cannot be made: {error.strerror}") from error
+    if settings.server.admin_key is None:
+        return AdminKey.at(directory)
+    return AdminKey(settings.server.admin_key.get_secret_value(), made=False, made_at=datetime.now(UTC))

@@ -1,0 +1,97 @@
+"""The HTTP server: where it listens, what answers which path, and how it ends."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import structlog
+import uvicorn
+
+from answerback.config import IntakeSettings
+from answerback.errors import ConfigError
+from answerback.intake.app import Message, Receive, Send
+from answerback.intake.channels import PATH
+from answerback.intake.connections import Connection
+
+_BACKLOG = 2048
+_BELOW_PATH = f"{PATH}/"
+_CONSOLE_PATHS = ("/", "/console")
+_BELOW_CONSOLE = "/console/"
+
+log = structlog.get_logger("answerback.service")
+
+
+def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
+    """How uvicorn is set up for an ASGI application; the benchmark's echo runs on the same."""
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        proxy_headers=False,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=intake.keep_alive_s,
+        timeout_graceful_shutdown=intake.drain_timeout_s,
+        backlog=_BACKLOG,
+    )
+
+
+def route(callbacks: Any, rest: Any, console: Any = None) -> Callable[[Message, Receive, Send], Any]:
+    """The whole server as one ASGI application: the callback URL first, the pages, everything else to `rest`."""
+
+    def app(scope: Message, receive: Receive, send: Send) -> Any:
+        path: str = scope["path"]
+        if path == PATH or path.startswith(_BELOW_PATH):
+            return callbacks(scope, receive, send)
+        if console is not None and (path in _CONSOLE_PATHS or path.startswith(_BELOW_CONSOLE)):
+            return console(scope, receive, send)
+        return rest(scope, receive, send)
+
+    return app
+
+
+class Server(uvicorn.Server):
+    """uvicorn that leaves the signals to us: after it has drained, our own parts have to."""
+
+    def stop_at_signals(self, farewells: Sequence[Callable[[], None]]) -> None:
+        """At SIGINT and SIGTERM call `farewells`, then drain."""
+        self._farewells = farewells
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: int) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        for farewell in self._farewells:
+            farewell()
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the address, before anything else could fail. Raises ConfigError that names it."""
+    with contextlib.suppress(ValueError, OSError):  # every connection is a file: take all that we may
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"server.host, server.port: cannot listen on {host}:{port}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words; the socket module adds its own to them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)

@@ -1,0 +1,31 @@
+"""Which ledger the settings name, and a way to look into it."""
+
+import contextlib
+from collections.abc import Iterator
+
+from answerback.config import Settings
+from answerback.errors import ConfigError
+from answerback.ledger import FILE_NAME, Ledger, Opening
+
+
+def opening_of(settings: Settings) -> Opening:
+    """The ledger that the settings name."""
+    store = settings.ledger.store
+    return Opening(
+        data_dir=str(settings.server.data_dir.resolve()),
+        store=None if store is None else store.get_secret_value(),
+        lock_timeout_s=settings.ledger.lock_timeout_s,
+        allow_unsafe_place=settings.ledger.allow_unsafe_place,
+        quarantine_bytes=settings.quarantine.max_bytes,
+        quarantine_per_minute=settings.quarantine.max_per_minute,
+    )
+
+
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[Ledger]:
+    """The ledger that is there already, for a command that looks into it. Raises ConfigError where there is none."""
+    path = settings.server.data_dir / FILE_NAME
+    if settings.ledger.store is None and not path.exists():
+        raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
+    with contextlib.closing(opening_of(settings).open()) as ledger:
+        yield ledger
