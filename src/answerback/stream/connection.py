@@ -20,6 +20,7 @@ from nats.errors import NoRespondersError, UnexpectedEOF
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from answerback.errors import LedgerUnavailable
+from answerback.stream.ending import end
 from answerback.stream.servers import Server
 
 _CONNECT_TIMEOUT_S = 1.0
@@ -76,10 +77,9 @@ class Connection:
 
     async def stop(self) -> None:
         """Close it for good."""
-        self._keeping.cancel()
-        await asyncio.wait([self._keeping])
+        await end([self._keeping])
         if self._checking is not None:
-            self._checking.cancel()
+            await end([self._checking])
         if self._farewells:
             await asyncio.wait(self._farewells)
 
@@ -107,7 +107,14 @@ class Connection:
         """Send, and wait for the answer. Raises Broken, Silent, Nobody."""
         client = self._live()
         asked = asyncio.ensure_future(client.request(subject, payload, timeout=timeout_s))
-        await self._unless_broken(asked)
+        asked.add_done_callback(_look_at)
+        waited: tuple[asyncio.Future[Any], ...] = (asked, self._broken)
+        try:
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+        if not asked.done():
+            raise Broken(self.failure or "the connection broke")
         try:
             return asked.result()
         except NoRespondersError:
@@ -137,17 +144,6 @@ class Connection:
         if self._client is None or not self._connected.is_set():
             raise Broken(self.failure or "the connection broke")
         return self._client
-
-    async def _unless_broken(self, asked: "asyncio.Future[Msg]") -> None:
-        try:
-            waited: tuple[asyncio.Future[Any], ...] = (asked, self._broken)
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            asked.cancel()
-            raise
-        if not asked.done():
-            asked.cancel()
-            await asyncio.wait([asked])
 
     async def _keep(self) -> None:
         pause_s = _PAUSE_S
@@ -252,6 +248,12 @@ async def _close(client: Client) -> None:
     writer = getattr(client._transport, "_bare_io_writer", None)  # noqa: SLF001  # a frozen server's buffer is not waited for
     if writer is not None:
         writer.transport.abort()
+
+
+def _look_at(asked: "asyncio.Future[Msg]") -> None:
+    """Nobody waits for it any more: what became of it need not be told."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _words(error: BaseException) -> str:

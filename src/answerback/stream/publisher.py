@@ -22,6 +22,7 @@ from answerback.stream.connection import Broken, Connection
 from answerback.stream.meter import Meter
 from answerback.stream.safety import Shard
 from answerback.stream.streams import Refused, Streams, read_answer
+from answerback.tracing import Tracer
 
 PATIENCE_S = 0.6
 IN_FLIGHT = 4
@@ -53,6 +54,8 @@ class Publisher:
         self._healing: asyncio.Task[None] | None = None
         self.refusal: str | None = "the streams were not checked yet"
         """Why nothing may be published now."""
+        self.tracer: Tracer | None = None
+        """Who is told of every publication."""
 
     @property
     def shard(self) -> Shard:
@@ -74,25 +77,34 @@ class Publisher:
 
     async def _record(self, batch: Sequence[Arrival]) -> list[Verdict]:
         largest = min(self._connection.max_payload or self._largest, self._largest)
+        now_us = to_us(datetime.now(UTC))
         try:
-            messages = split(batch, to_us(datetime.now(UTC)), largest)
+            messages = split(batch, now_us, largest)
         except ValueError as error:
             raise LedgerUnavailable(f"the stream cannot take it: {error}") from error
         storing = asyncio.create_task(self._store(messages))
         verdicts = [_verdict(understand(arrival)) for arrival in batch]  # while the servers store it
-        await storing
+        try:
+            shards = await storing
+        except LedgerUnavailable as error:
+            if self.tracer is not None:
+                self.tracer.published(batch, verdicts, now_us, (), str(error))
+            raise
+        if self.tracer is not None:
+            self.tracer.published(batch, verdicts, now_us, [shard.stream for shard in shards])
         return verdicts
 
-    async def _store(self, messages: Sequence[bytes]) -> None:
-        """Return when all are acknowledged. Raises LedgerUnavailable."""
+    async def _store(self, messages: Sequence[bytes]) -> list[Shard]:
+        """Return when all are acknowledged, and by which shard each. Raises LedgerUnavailable."""
         if self.refusal is not None:
             raise LedgerUnavailable(self._connection.failure or self.refusal)
         began_s = time.monotonic()
-        await asyncio.gather(*(self._publish(message) for message in messages))
+        shards = await asyncio.gather(*(self._publish(message) for message in messages))
         self._meter.ack_latency_s.observe(time.monotonic() - began_s)
+        return shards
 
-    async def _publish(self, message: bytes) -> None:
-        """Send it to one shard after the other, until the first acknowledges. Raises LedgerUnavailable."""
+    async def _publish(self, message: bytes) -> Shard:
+        """Send it to one shard after the other, until the first acknowledges: that one. Raises LedgerUnavailable."""
         deadline_s = time.monotonic() + self._timeout_s
         under_way: dict[asyncio.Task[None], Shard] = {}
         refusals: dict[Shard, LedgerUnavailable] = {}
@@ -107,8 +119,8 @@ class Publisher:
                     await asyncio.sleep(min(_ROUND_PAUSE_S, left_s))
                     refusals.clear()
                     continue
-                if await self._acknowledged(under_way, refusals, min(self._patience_s, left_s)):
-                    return
+                if shard := await self._acknowledged(under_way, refusals, min(self._patience_s, left_s)):
+                    return shard
         finally:
             for task in under_way:
                 task.cancel()
@@ -119,14 +131,14 @@ class Publisher:
         under_way: dict["asyncio.Task[None]", Shard],
         refusals: dict[Shard, LedgerUnavailable],
         patience_s: float,
-    ) -> bool:
-        """Whether one of those under way has acknowledged; those that refused are moved to `refusals`."""
+    ) -> Shard | None:
+        """The one of those under way that has acknowledged, if one has; those that refused are moved to `refusals`."""
         done, late = await asyncio.wait(under_way, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             shard = under_way.pop(task)
             match task.exception():
                 case None:
-                    return True
+                    return shard
                 case Broken():  # not the shard's fault: it is asked again over the next connection
                     pass
                 case LedgerUnavailable() as error:
@@ -138,7 +150,7 @@ class Publisher:
             self._connection.check()
             for task in late:
                 self._turn_away(under_way[task], f"no acknowledgement in {patience_s:.1f} s")
-        return False
+        return None
 
     async def _send(self, shard: Shard, message: bytes, timeout_s: float) -> None:
         """Return when the shard has it on most of its replicas."""
@@ -190,4 +202,4 @@ def _verdict(item: Received | Rejected) -> Verdict:
     """What the sender is told once the body is stored; whether it is a repeat shows in the ledger only."""
     if isinstance(item, Rejected):
         return Verdict(Taken.QUARANTINED, None, item.result, item.reason)
-    return Verdict(Taken.STORED, item.callback.kind)
+    return Verdict(Taken.STORED, item.callback.kind, identity=item.identity)

@@ -50,14 +50,6 @@ class Pull:
         self._missing = 0
         self._pause_s = 0.0
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{shard.stream}.{CONSUMER}"
-        self._request = json.dumps(
-            {
-                "batch": MESSAGES,
-                "max_bytes": max(_SIZE_BYTES, 2 * connection.max_payload),
-                "expires": round(_EXPIRES_S * _NANOSECONDS),
-                "idle_heartbeat": round(_HEARTBEAT_S * _NANOSECONDS),
-            }
-        ).encode()
 
     async def run(self) -> None:
         """Pull for ever: over the next connection when one breaks, from the next leader when one is gone."""
@@ -72,6 +64,7 @@ class Pull:
         """Pull over the present connection, to its end."""
         client = await self._connection.ready(_CONNECT_S)
         inbox = client.new_inbox()
+        request = _request(client.max_payload)
         ended = asyncio.create_task(self._connection.broken())
         ended.add_done_callback(lambda _: self._news.set())
         subscription = await client.subscribe(f"{inbox}.*", cb=self._heard)
@@ -81,7 +74,7 @@ class Pull:
                 if ended.done():
                     return
                 self._inbox = f"{inbox}.{number}"
-                await client.publish(self._subject, self._request, reply=self._inbox)
+                await client.publish(self._subject, request, reply=self._inbox)
                 await self._answered(ended)
         finally:
             ended.cancel()
@@ -116,3 +109,13 @@ class Pull:
             elif headers.get("Description") not in _COMPLETE:
                 self._pause_s = _PAUSE_S  # nobody leads the shard, or its consumer was removed
         self._news.set()
+
+
+def _request(largest_message: int) -> bytes:
+    question = {
+        "batch": MESSAGES,
+        "max_bytes": max(_SIZE_BYTES, 2 * largest_message),
+        "expires": round(_EXPIRES_S * _NANOSECONDS),
+        "idle_heartbeat": round(_HEARTBEAT_S * _NANOSECONDS),
+    }
+    return json.dumps(question).encode()

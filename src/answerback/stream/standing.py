@@ -1,8 +1,9 @@
 """Pure: how the shards stand, out of what the servers tell of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -49,20 +50,28 @@ class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def moves(clusters: Iterable[tuple[Shard, Mapping[str, Any]]]) -> list[tuple[Shard, str]]:
+def moves(clusters: Sequence[tuple[Shard, Mapping[str, Any]]]) -> list[tuple[Shard, str]]:
     """Which shards are to be led by which node instead, so that each node leads about as many."""
-    told = [(shard, cluster) for shard, cluster in clusters if cluster.get("leader")]
-    leads = Counter(str(cluster["leader"]) for _, cluster in told)
-    moves = []
-    for shard, cluster in told:
-        leader = str(cluster["leader"])
-        others = [str(peer["name"]) for peer in cluster.get("replicas") or [] if _is_current(peer)]
-        idlest = min(others, key=lambda node: leads[node], default=leader)
-        if leads[leader] - leads[idlest] > 1:
-            leads[leader] -= 1
-            leads[idlest] += 1
-            moves.append((shard, idlest))
-    return moves
+    led = {shard: str(cluster["leader"]) for shard, cluster in clusters if cluster.get("leader")}
+    others = {
+        shard: [str(peer["name"]) for peer in cluster.get("replicas") or [] if _is_current(peer)]
+        for shard, cluster in clusters
+    }
+    found: dict[Shard, str] = {}
+    while step := _best_move({shard: leader for shard, leader in led.items() if shard not in found}, others, led):
+        shard, node = step
+        found[shard] = led[shard] = node
+    return [*found.items()]
+
+
+def _best_move(
+    movable: Mapping[Shard, str], others: Mapping[Shard, Sequence[str]], led: Mapping[Shard, str]
+) -> tuple[Shard, str] | None:
+    """The move from the busiest leader to the idlest node that may follow it; None where it would not help."""
+    leads = Counter(led.values())
+    steps = [(leads[leader] - leads[node], shard, node) for shard, leader in movable.items() for node in others[shard]]
+    gain, shard, node = max(steps, key=itemgetter(0), default=(0, Shard("", ""), ""))
+    return (shard, node) if gain > 1 else None
 
 
 def _is_current(peer: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ import structlog
 from answerback.errors import AnswerbackError, ExtraMissing, LedgerUnavailable, StreamUnsafe
 from answerback.stream.connection import Connection
 from answerback.stream.drain import Drain, Writer
+from answerback.stream.ending import end
 from answerback.stream.meter import Meter
 from answerback.stream.publisher import Publisher
 from answerback.stream.safety import Wanted
@@ -89,8 +90,7 @@ class Stream:
 
     async def stop(self) -> None:
         """Let go of the servers; stop its drain before."""
-        self._checking.cancel()
-        await asyncio.wait([self._checking])
+        await end([self._checking])
         for publisher in self._publishers:
             publisher.stop()
         await self._connection.stop()

@@ -1,0 +1,16 @@
+"""The end of tasks that use nats-py, which now and then takes a cancellation for itself and goes on."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+_AGAIN_S = 0.05
+
+
+async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
+    """Cancel `tasks` until they have ended."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)

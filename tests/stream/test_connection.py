@@ -1,0 +1,82 @@
+"""One connection, whatever becomes of the servers; users and certificates."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from nats_servers import NatsCluster
+from relay.certificates import found_authority
+from relay.loop import in_loop, until
+from stream.world import publishing, terms
+
+from answerback.errors import LedgerUnavailable
+from answerback.stream.connection import Broken, Connection, Nobody, Silent
+
+
+@in_loop
+async def test_who_waits_is_told(nats_cluster: NatsCluster) -> None:
+    """When the connection ends, those who wait for an answer are told at once, and the next server is used."""
+    connection = Connection(nats_cluster.urls, name="test")
+    await connection.start()
+    client = await connection.ready(5)
+    assert client.connected_url is not None
+    node = next(n for n, url in enumerate(nats_cluster.urls) if url.endswith(f":{client.connected_url.port}"))
+    await client.subscribe("nothing.said")
+    asked = asyncio.create_task(connection.ask("nothing.said", b"", 30))
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(nats_cluster.kill, node)
+    async with asyncio.timeout(2):
+        with pytest.raises(Broken):
+            await asked
+        assert await connection.ready(2) is not client
+    await connection.stop()
+    assert len(asyncio.all_tasks()) == 1
+    await asyncio.to_thread(nats_cluster.restart, node)
+
+
+@in_loop
+async def test_no_answer(nats_server: NatsCluster) -> None:
+    """Nobody there, and somebody who says nothing, are told apart."""
+    connection = Connection(nats_server.urls, name="test")
+    await connection.start()
+    client = await connection.ready(5)
+    await client.subscribe("nothing.said")
+    with pytest.raises(Silent, match=r"no answer in 0\.1 s"):
+        await connection.ask("nothing.said", b"", 0.1)
+    with pytest.raises(Nobody):
+        await connection.ask("nobody.there", b"", 1)
+    await connection.stop()
+
+
+@in_loop
+async def test_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user and a password of the URL are used, and never shown."""
+    monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)
+    users = 'authorization { users: [{ user: "voice", password: "p@ss/word" }] }'
+    with NatsCluster(tmp_path, size=1, more=users) as server:
+        url = server.url.replace("nats://", "nats://voice:p%40ss%2Fword@")
+        async with publishing(terms(server, urls=[url])) as (_, publisher):
+            await publisher.probe()
+        wrong = server.url.replace("nats://", "nats://voice:guessed@")
+        async with publishing(terms(server, urls=[wrong])) as (stream, publisher):
+            await until(lambda: "iolation" in str(stream.failure))
+            with pytest.raises(LedgerUnavailable, match=r"(?i)authorization violation") as refused:
+                await publisher.probe()
+            assert "guessed" not in str(refused.value) + str(stream.failure)
+
+
+@in_loop
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS the server must be certified by the authority that is named."""
+    monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)
+    ours, theirs = found_authority(tmp_path, "ours"), found_authority(tmp_path, "theirs")
+    issued = ours.issue("server", hosts="IP:127.0.0.1")
+    with NatsCluster(
+        tmp_path / "nats", size=1, more=f'tls {{ cert_file: "{issued}", key_file: "{issued}" }}'
+    ) as server:
+        url = server.url.replace("nats://", "tls://")
+        async with publishing(terms(server, urls=[url], ca_file=ours.file)) as (_, publisher):
+            await publisher.probe()
+        async with publishing(terms(server, urls=[url], ca_file=theirs.file)) as (_, publisher):
+            with pytest.raises(LedgerUnavailable, match=r"(?i)certificate"):
+                await publisher.probe()

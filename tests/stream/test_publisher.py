@@ -1,0 +1,198 @@
+"""Answered is stored: what the intake's end of the stream does when servers go, stop or are full."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+from nats_servers import NatsCluster
+from relay.loop import in_loop, until
+from stream.world import arrival, count_calls, draining, operator, publishing, recorded, terms
+
+from answerback.errors import LedgerUnavailable
+from answerback.stream import Publisher
+from answerback.stream.batch import decode
+
+LONGEST_ACK_S = 2.0
+
+
+class Load:
+    """Publishes batches for as long as it lasts, a few at a time, and notes what was acknowledged, and how soon."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.acknowledged: list[str] = []
+        self.latencies_s: list[float] = []
+        self.failures: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self._running = [asyncio.create_task(self._publish(n)) for n in range(3)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.wait(self._running)
+
+    async def _publish(self, lane: int) -> None:
+        number = 0
+        while True:
+            number += 1
+            callids = [f"c{lane}-{number}-{n}" for n in range(5)]
+            began_s = time.monotonic()
+            try:
+                await self._publisher.record([arrival(callid) for callid in callids])
+            except LedgerUnavailable as error:
+                self.failures.append(str(error))
+            else:
+                self.acknowledged += callids
+                self.latencies_s.append(time.monotonic() - began_s)
+            await asyncio.sleep(0.01)
+
+    async def more(self, count: int) -> None:
+        """Wait until so many batches more are acknowledged."""
+        goal = len(self.latencies_s) + count
+        await until(lambda: len(self.latencies_s) >= goal, 30)
+
+
+async def _through(load: Load, *events: Callable[[], object]) -> None:
+    """Have things happen to the servers while callbacks come in."""
+    await load.more(30)
+    for event in events:
+        await asyncio.to_thread(event)
+        await load.more(100)
+
+
+@in_loop
+async def test_leader_is_killed(nats_cluster: NatsCluster, tmp_path: Path) -> None:
+    """A node that leads a shard, and to which we may be connected, dies: callbacks are acknowledged soon, none is lost."""
+    wanted = terms(nats_cluster)
+    async with publishing(wanted) as (stream, publisher):
+        home = publisher.shard.stream
+        node = await asyncio.to_thread(nats_cluster.leader, home)
+        async with Load(publisher) as load:
+            await _through(load, lambda: nats_cluster.kill(node), lambda: nats_cluster.restart(node))
+        assert max(load.latencies_s) < LONGEST_ACK_S, sorted(load.latencies_s)[-5:]
+        assert load.failures == []
+        assert stream.meter.failovers[home] >= 1
+        async with draining(stream, tmp_path / "data"):
+            await until(lambda: stream.meter.drained_batches >= len(load.latencies_s))
+            await until(lambda: stream.meter.held_batches == 0)
+            found = recorded(tmp_path / "data", load.acknowledged)
+    assert set(found.values()) == {1}  # each once, and none of them came again
+
+
+@in_loop
+async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
+    """The node to which we are connected stops without a word: another is used soon."""
+    wanted = terms(nats_cluster)
+    async with publishing(wanted) as (stream, publisher), Load(publisher) as load:
+        node = [url.removeprefix("nats://") for url in nats_cluster.urls].index(str(stream.server))
+        await _through(load, lambda: nats_cluster.pause(node), lambda: nats_cluster.resume(node))
+        assert max(load.latencies_s) < LONGEST_ACK_S, sorted(load.latencies_s)[-5:]
+        assert load.failures == []
+    nats_cluster.wait_ready()
+
+
+@in_loop
+async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
+    """Without a majority nothing is answered as stored, and the reason is told in time; then it goes on by itself."""
+    wanted = terms(nats_cluster)
+    async with publishing(wanted, answer_timeout_s=2.0) as (_, publisher):
+        nats_cluster.pause(0)
+        nats_cluster.pause(1)
+        try:
+            began_s = time.monotonic()
+            with pytest.raises(LedgerUnavailable, match=r"no stream acknowledged in 1\.8 s|no NATS server"):
+                await publisher.record([arrival("a")])
+            assert time.monotonic() - began_s < 2.0
+        finally:
+            nats_cluster.resume(0)
+            nats_cluster.resume(1)
+        await _works_again(publisher)
+    nats_cluster.wait_ready()
+
+
+@in_loop
+async def test_full(nats_server: NatsCluster, tmp_path: Path) -> None:
+    """A full stream is told as full; once recorders have made room it goes on by itself."""
+    wanted = terms(nats_server, max_bytes=100_000)
+    async with publishing(wanted) as (stream, publisher):
+        stored, reason = await _fill(publisher)
+        assert re.search(r"the stream is full \(.*maximum bytes.*raise stream.max_bytes", reason)
+        assert stored > 300
+        with pytest.raises(LedgerUnavailable, match="the stream is full"):
+            await publisher.probe()
+        async with draining(stream, tmp_path / "data"):
+            await _works_again(publisher)
+            await until(lambda: stream.meter.held_batches == 0)
+    assert await count_calls(tmp_path / "data") == stored
+
+
+@in_loop
+async def test_disk_of_the_servers_is_full(tmp_path: Path) -> None:
+    """Servers that have no more room for files refuse, and that is told."""
+    with NatsCluster(tmp_path / "nats", size=1, max_file_store=400_000) as small:
+        wanted = terms(small, max_bytes=-1, shards=1)
+        async with publishing(wanted) as (_, publisher):
+            stored, reason = await _fill(publisher)
+            assert "the stream is full" in reason
+            assert stored > 300
+
+
+@in_loop
+async def test_larger_than_a_message(nats_server: NatsCluster) -> None:
+    """A batch that is larger than a message may be goes as several, and all are acknowledged."""
+    wanted = terms(nats_server, shards=1)
+    async with publishing(wanted) as (_, publisher), operator(nats_server) as hand:
+        bodies = [arrival(f"{n}", raw=b"x" * 60_000) for n in range(40)]
+        verdicts = await publisher.record(bodies)
+        assert len(verdicts) == 40
+        messages = [await hand.client.jetstream().get_msg(f"{wanted.name}-1", n) for n in (1, 2, 3)]
+        assert sum(len(decode(message.data).items) for message in messages) == 40
+
+
+@in_loop
+async def test_large_bodies(tmp_path: Path) -> None:
+    """Where the servers take larger messages, bodies may be as large, and are drained, too."""
+    with NatsCluster(tmp_path / "nats", size=1, more="max_payload: 8MB") as server:
+        async with publishing(terms(server, largest_body=7_000_000)) as (stream, publisher):
+            await publisher.record([arrival("large", raw=b"x" * 6_900_000)])
+            async with draining(stream, tmp_path / "data"):
+                await until(lambda: stream.meter.drained_batches == 1)
+
+
+@in_loop
+async def test_server_comes_back(tmp_path: Path) -> None:
+    """The only server dies: callbacks are refused with the reason, and taken again when it is back."""
+    with NatsCluster(tmp_path / "nats", size=1) as server:
+        async with publishing(terms(server), answer_timeout_s=1.0) as (_, publisher):
+            await publisher.probe()
+            server.kill(0)
+            with pytest.raises(LedgerUnavailable, match=r"no NATS server: 127\.0\.0\.1"):
+                await publisher.probe()
+            await asyncio.to_thread(server.restart, 0)
+            await _works_again(publisher)
+
+
+async def _fill(publisher: Publisher) -> tuple[int, str]:
+    """Publish until it is refused: how many were stored, and why no more were."""
+    for stored in range(0, 10_000, 20):
+        try:
+            await publisher.record([arrival(f"f{stored}-{n}") for n in range(20)])
+        except LedgerUnavailable as error:
+            return stored, str(error)
+    raise AssertionError
+
+
+async def _works_again(publisher: Publisher, timeout_s: float = 20.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while True:
+            with suppress(LedgerUnavailable):
+                await publisher.probe()
+                return
+            await asyncio.sleep(0.05)

@@ -1,0 +1,171 @@
+"""A stream on real servers and a ledger behind it, their parts at hand."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import nats
+from builders import key_press, status, wire
+from nats.js.errors import NotFoundError
+from nats_servers import NatsCluster
+from sqlalchemy import func, select
+
+from answerback.ledger import FILE_NAME, Ledger, Opening, open_ledger
+from answerback.ledger.process import WriterProcess
+from answerback.ledger.tables import call_key, callbacks, calls
+from answerback.model import Arrival
+from answerback.stream import Drain, Publisher, Stream, Terms
+
+ANSWER_TIMEOUT_S = 5.0
+
+
+def terms(cluster: NatsCluster, **changes: Any) -> Terms:
+    """Streams of a name of their own."""
+    given: dict[str, Any] = {"urls": cluster.urls, "name": f"T{uuid4().hex[:8]}", "max_bytes": 64 * 1024 * 1024}
+    if len(cluster.nodes) == 1:
+        given |= {"replicas": 1, "shards": 2}
+    return Terms(**given | changes)
+
+
+def arrival(callid: str, *, raw: bytes | None = None) -> Arrival:
+    """The body that tells of an answered call, as it comes in now."""
+    return Arrival("default", wire(status(callid=callid)) if raw is None else raw, datetime.now(UTC))
+
+
+def key_arrival(callid: str, key: str) -> Arrival:
+    """The body that tells of a key."""
+    return arrival(callid, raw=wire(key_press(callid=callid, key=key)))
+
+
+@asynccontextmanager
+async def streaming(wanted: Terms) -> AsyncIterator[Stream]:
+    """A stream that is ready."""
+    stream = Stream(wanted)
+    await stream.start()
+    try:
+        yield stream
+    finally:
+        await stream.stop()
+
+
+@asynccontextmanager
+async def publishing(
+    wanted: Terms, *, answer_timeout_s: float = ANSWER_TIMEOUT_S
+) -> AsyncIterator[tuple[Stream, Publisher]]:
+    """A stream, and what the intake has of it."""
+    async with streaming(wanted) as stream:
+        yield stream, stream.publisher(answer_timeout_s)
+
+
+@asynccontextmanager
+async def draining(stream: Stream, data_dir: Path) -> AsyncIterator[tuple[Drain, WriterProcess]]:
+    """A recorder with a ledger in `data_dir`, which several may share."""
+    writer = WriterProcess(Opening(data_dir=str(data_dir), allow_unsafe_place=True))
+    await writer.start()
+    await writer.probe()
+    drain = stream.drain(writer)
+    drain.start()
+    try:
+        yield drain, writer
+    finally:
+        await drain.stop(2.0)
+        await writer.stop(5.0)
+
+
+@asynccontextmanager
+async def operator(cluster: NatsCluster) -> AsyncIterator["Operator"]:
+    """Somebody who works on the servers' streams by hand."""
+    client = await nats.connect(cluster.urls)
+    try:
+        yield Operator(client)
+    finally:
+        await client.close()
+
+
+class Operator:
+    """Asks the servers' API."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def ask(self, subject: str, question: object = None) -> Any:
+        """What the API answers; it must not be an error."""
+        message = await self.client.request(f"$JS.API.{subject}", json.dumps(question or {}).encode(), timeout=10)
+        answer = json.loads(message.data)
+        assert "error" not in answer, answer
+        return answer
+
+    async def edit(self, stream: str, **changes: object) -> None:
+        """Change a stream."""
+        config = (await self.ask(f"STREAM.INFO.{stream}"))["config"]
+        await self.ask(f"STREAM.UPDATE.{stream}", config | changes)
+
+    async def messages(self, *streams: str) -> int:
+        """How many messages streams hold together."""
+        return sum([(await self.ask(f"STREAM.INFO.{stream}"))["state"]["messages"] for stream in streams])
+
+    async def emptied(self, *streams: str) -> None:
+        """Wait until streams hold nothing."""
+        for _ in range(100):
+            if await self.messages(*streams) == 0:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(await self.messages(*streams))
+
+    async def held(self, stream: str) -> list[bytes]:
+        """The messages that a stream holds."""
+        state = (await self.ask(f"STREAM.INFO.{stream}"))["state"]
+        found = []
+        for sequence in range(state["first_seq"], state["last_seq"] + 1):
+            with suppress(NotFoundError):  # recorded already
+                found.append((await self.client.jetstream().get_msg(stream, sequence)).data)
+        return found
+
+    async def publish(self, subject: str, *messages: bytes) -> None:
+        """Have messages stored."""
+        for message in messages:
+            await self.client.jetstream().publish(subject, message)
+
+
+def ledger(data_dir: Path) -> "closing[Ledger]":
+    """The ledger that the recorders write, to look into."""
+    return closing(open_ledger(data_dir, allow_unsafe_place=True))
+
+
+def everything(data_dir: Path) -> list[str]:
+    """All rows of the ledger, as text, but for the one that is written to try the disk."""
+    with closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
+        return [line for line in database.iterdump() if line.startswith("INSERT") and '"probes"' not in line]
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Somebody else holds the ledger's file."""
+    with closing(sqlite3.connect(data_dir / FILE_NAME, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def recorded(data_dir: Path, callids: Sequence[str]) -> dict[str, int]:
+    """How many callbacks of each call are in the ledger, and 100 for each that came again."""
+    counted = select(calls.c.call_key, func.count() + 100 * func.sum(callbacks.c.repeats))
+    counted = counted.join(callbacks, callbacks.c.call_id == calls.c.id).group_by(calls.c.call_key)
+    with ledger(data_dir) as opened:
+        found = dict(opened.read(lambda connection: [tuple(row) for row in connection.execute(counted)]))
+    return {callid: found.get(call_key(callid), 0) for callid in callids}
+
+
+async def count_calls(data_dir: Path) -> int:
+    """How many calls the ledger knows."""
+
+    def count() -> int:
+        with ledger(data_dir) as opened:
+            return int(opened.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM calls").scalar_one()))
+
+    return await asyncio.to_thread(count)
