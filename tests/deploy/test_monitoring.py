@@ -1,0 +1,228 @@
+"""What Prometheus and Grafana are given fits the metrics that a real gateway shows."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import promql_parser as promql
+import pytest
+import yaml
+from deploy.files import COMPOSE, DEPLOY, ROOT, all_manifests, program
+from gateway import Gateway, prompt
+from make_monitoring import documents, unshown
+from monitoring.exposed import EXPOSED
+from monitoring.panels import LEFT_OUT
+from nats_servers import NatsCluster
+from prometheus_client.parser import text_string_to_metric_families
+
+_OWN = {"", "__name__", "job", "instance", "le"}
+"""Labels that Prometheus adds, or that every histogram has."""
+
+_WINDOW = "5m"
+_TRIAL = {"ANSWERBACK_STREAM__REPLICAS": "1", "ANSWERBACK_STREAM__ALLOW_FEWER_REPLICAS": "true"}
+_CONFIG = """
+[endpoints.nowhere]
+url = "http://127.0.0.1:9/"
+format = "tencent"
+
+[alerts.rules.junk]
+when = "quarantine"
+"""
+
+
+class Shown(NamedTuple):
+    """A series as a scrape shows it: the values that each of its labels has; none where nothing has happened yet."""
+
+    kind: str
+    labels: dict[str, set[str]]
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
+    """The series of a real gateway with a stream that has stored, refused, and tried to deliver in vain."""
+    home = tmp_path_factory.mktemp("monitoring")
+    config = home / "answerback.toml"
+    config.write_text(_CONFIG)
+    with (
+        NatsCluster(home / "nats", size=1) as stream,
+        Gateway(home / "data", settings=_TRIAL, options=["--config", config, "--stream", stream.url]) as gateway,
+    ):
+        gateway.post(prompt("one"))
+        gateway.post(b"junk")
+        return _await_attempt(gateway)
+
+
+def _await_attempt(gateway: Gateway) -> dict[str, Shown]:
+    deadline_s = time.monotonic() + 15
+    while "answerback_attempt_seconds_bucket" not in (shown := _shown(gateway.get("/metrics").text)):
+        assert time.monotonic() < deadline_s, "no attempt was made"
+        time.sleep(0.1)
+    return shown
+
+
+def _shown(text: str) -> dict[str, Shown]:
+    series: dict[str, Shown] = {}
+    for family in text_string_to_metric_families(text):
+        if not family.samples:
+            series[family.name + ("_total" if family.type == "counter" else "")] = Shown(family.type, {})
+        for sample in family.samples:
+            found = series.setdefault(sample.name, Shown(family.type, {}))
+            for label, value in sample.labels.items():
+                found.labels.setdefault(label, set()).add(value)
+    return series
+
+
+def test_files_are_fresh() -> None:
+    """The files below deploy/ are what the tool makes now: `make docs` writes them."""
+    assert [name for name, text in documents().items() if (DEPLOY / name).read_text() != text] == []
+
+
+def test_every_metric_is_shown_or_left_out_on_purpose() -> None:
+    """A metric that is in no panel has its reason in LEFT_OUT, and what is left out does exist."""
+    assert unshown() == set()
+    assert LEFT_OUT.keys() <= EXPOSED.keys()
+    assert all(LEFT_OUT.values())
+
+
+def test_metrics_are_those_of_a_real_gateway(scraped: dict[str, Shown]) -> None:
+    """What the tool reads from the source is what the gateway shows: names, kinds and labels."""
+    shown = {
+        re.sub(r"_bucket$", "", name): series
+        for name, series in scraped.items()
+        if not (series.kind == "histogram" and name.endswith(("_sum", "_count")))
+    }
+    assert {name: series.kind for name, series in shown.items()} == {
+        name: metric.kind for name, metric in EXPOSED.items()
+    }
+    for name, series in shown.items():
+        if series.labels:
+            assert series.labels.keys() - {"le"} == set(EXPOSED[name].labels)
+
+
+def test_queries_ask_for_what_is_there(scraped: dict[str, Shown]) -> None:
+    """Every query of the dashboard and the rules is PromQL, and its series, labels and their values are a real gateway's."""
+    asked = [*_dashboard_queries(), *(rule["expr"] for rule in _rules())]
+    assert asked
+    for expr in asked:
+        tree = promql.parse(expr.replace("$__rate_interval", _WINDOW))
+        selectors, labels = _parts(tree)
+        allowed = set(_OWN)
+        for selector in selectors:
+            if selector.name == "up":
+                continue
+            series = scraped[str(selector.name)]
+            known = EXPOSED[re.sub(r"_(bucket|sum|count)$", "", str(selector.name))].labels
+            allowed |= set(known)
+            for matcher in selector.matchers.matchers:
+                assert matcher.name in {*known, *_OWN}, expr
+                if matcher.op == promql.MatchOp.Equal and matcher.name in series.labels:
+                    assert matcher.value in series.labels[matcher.name], expr
+        assert labels <= allowed, expr
+
+
+def _parts(tree: promql.Expr) -> tuple[list[Any], set[str]]:
+    """The selectors of a query, and the labels that it groups by."""
+    selectors: list[Any] = []
+    labels: set[str] = set()
+
+    def visit(node: Any) -> None:
+        if isinstance(node, promql.VectorSelector):
+            selectors.append(node)
+        if isinstance(node, promql.AggregateExpr) and node.modifier is not None:
+            labels.update(node.modifier.labels)
+
+    promql.walk(tree, visit)
+    return selectors, labels
+
+
+def test_rules_tell_what_to_do() -> None:
+    """Every rule has a severity, words that use only labels that its query leaves, and a section of the runbook that exists."""
+    for rule in _rules():
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
+        page, _, section = rule["annotations"]["runbook"].partition("#")
+        assert section in _sections(ROOT / page), rule["alert"]
+        _, grouped = _parts(promql.parse(rule["expr"]))
+        named = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        assert named <= grouped | {"instance"}, rule["alert"]
+
+
+def test_rules_fire_as_they_should() -> None:
+    """Prometheus' own tool runs the rules over series that were made for it."""
+    _promtool("test", "rules", Path(__file__).with_name("rules.test.yaml"))
+
+
+def test_prometheus_takes_the_files() -> None:
+    """Prometheus' own tool reads the rules, and the configuration for compose."""
+    _promtool("check", "rules", DEPLOY / "prometheus/rules.yaml")
+    _promtool("check", "config", DEPLOY / "prometheus/compose.yaml")
+
+
+def _promtool(*arguments: str | Path) -> None:
+    command = [program("promtool"), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_every_gateway_of_compose_is_scraped() -> None:
+    """Prometheus asks each service of compose.yaml that runs the gateway."""
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    job = yaml.safe_load((DEPLOY / "prometheus/compose.yaml").read_text())["scrape_configs"][0]
+    serving = {f"{name}:8000" for name, service in services.items() if "serve" in service.get("command", ())}
+    assert set(job["static_configs"][0]["targets"]) == serving
+    assert len(serving) == 7
+
+
+def test_every_gateway_of_kubernetes_is_scraped() -> None:
+    """The labels and the port by which Prometheus finds pods are those of the manifests."""
+    job = yaml.safe_load((DEPLOY / "prometheus/kubernetes.yaml").read_text())["scrape_configs"][0]
+    kept = job["relabel_configs"][0]
+    assert kept["regex"] == "answerback;http"
+    deployments = [manifest for manifest in all_manifests() if manifest["kind"] == "Deployment"]
+    assert {deployment["metadata"]["namespace"] for deployment in deployments} == set(
+        job["kubernetes_sd_configs"][0]["namespaces"]["names"]
+    )
+    for deployment in deployments:
+        pod = deployment["spec"]["template"]
+        assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == "answerback"
+        assert pod["spec"]["containers"][0]["ports"] == [{"name": "http", "containerPort": 8000}]
+
+
+def test_panels_have_places_of_their_own() -> None:
+    """No two panels share an id or a place, and none is wider than the page."""
+    taken: set[tuple[int, int]] = set()
+    panels = _dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    for panel in panels:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24
+        assert not taken & cells, panel["title"]
+        taken |= cells
+
+
+def _dashboard() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((DEPLOY / "grafana/answerback.json").read_text())
+    return document
+
+
+def _dashboard_queries() -> Iterator[str]:
+    for panel in _dashboard()["panels"]:
+        yield from (target["expr"] for target in panel.get("targets", ()))
+    for variable in _dashboard()["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["definition"].partition("(")[2].rpartition(",")[0]
+
+
+def _rules() -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())["groups"][0]["rules"]
+    return rules
+
+
+def _sections(page: Path) -> set[str]:
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

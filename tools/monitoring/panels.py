@@ -1,0 +1,138 @@
+"""What the dashboard shows: rows of panels, each with its queries."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from monitoring.promql import each, highest, increase, mean, narrowed, quantile, rate, total
+
+_WINDOW = "$__rate_interval"
+_SELECTED = 'job=~"$job",instance=~"$instance"'
+
+LEFT_OUT: dict[str, str] = {}
+"""Metrics that no panel shows, each with the reason. A metric that is in no panel has to stand here."""
+
+
+class Query(NamedTuple):
+    """One line, or one group of lines, of a panel."""
+
+    expr: str
+    legend: str
+
+
+class Panel(NamedTuple):
+    """One panel. `unit` is Grafana's word for it; `limit` is where a number turns from green to red."""
+
+    title: str
+    queries: tuple[Query, ...]
+    unit: str = "short"
+    kind: str = "timeseries"
+    width: int = 8
+    limit: float | None = None
+    low_is_bad: bool = False
+
+
+class Row(NamedTuple):
+    """Panels under one heading."""
+
+    title: str
+    panels: Sequence[Panel]
+
+
+def rows() -> list[Row]:
+    """The whole dashboard, top to bottom."""
+    with narrowed(_SELECTED):
+        return [
+            Row("Now", list(_now())),
+            Row("Intake", list(_intake())),
+            Row("Ledger", list(_ledger())),
+            Row("Stream", list(_stream())),
+            Row("Relay", list(_relay())),
+            Row("Quarantine", list(_quarantine())),
+        ]
+
+
+def _now() -> Iterator[Panel]:
+    yield _number("Gateways that can store", total("ready"), limit=1, low_is_bad=True)
+    yield _number("Gateways that relay", total("relaying"), limit=1, low_is_bad=True)
+    yield _number("Answers per second", rate("answers", _WINDOW), unit="reqps")
+    yield _number("Answered 503, last hour", increase("answers", "1h", result="3002"), limit=1)
+    yield _number("Deliveries pending", f"sum({highest('deliveries_pending', by='endpoint')})")
+    yield _number("Deliveries dead", f"sum({highest('deliveries_dead', by='endpoint')})", limit=1)
+
+
+def _intake() -> Iterator[Panel]:
+    yield _lines("Answers by result", rate("answers", _WINDOW, by="result"), "result {{result}}", unit="reqps")
+    yield _lines("Answers by kind", rate("answers", _WINDOW, by="kind"), "{{kind}}", unit="reqps")
+    yield _lines("What the ledger did", rate("callbacks", _WINDOW, by="taken"), "{{taken}}", unit="reqps")
+    yield _quantiles("From request to answer", "answer_seconds")
+    yield _lines("Callbacks that wait for their commit", each("pending"), "{{instance}}")
+    yield _lines("Senders that were too slow", increase("receive_timeouts", _WINDOW, by="instance"), "{{instance}}")
+
+
+def _ledger() -> Iterator[Panel]:
+    yield _quantiles("One batch's commit", "commit_seconds")
+    yield _lines("Callbacks in one commit, mean", mean("batch_size", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Commits that failed", increase("commit_failures", _WINDOW, by="instance"), "{{instance}}")
+
+
+def _stream() -> Iterator[Panel]:
+    yield _quantiles("From published to acknowledged", "stream_ack_seconds")
+    yield _lines("How late the ledger is", each("stream_lag_seconds"), "{{instance}}", unit="s")
+    yield _lines("Batches that wait", highest("stream_pending", by="stream"), "{{stream}}")
+    yield _lines("Callbacks drained", rate("stream_drained_callbacks", _WINDOW, by="taken"), "{{taken}}", unit="reqps")
+    yield Panel(
+        "Batches drained",
+        (
+            Query(rate("stream_drained_batches", _WINDOW), "drained"),
+            Query(rate("stream_skipped_batches", _WINDOW), "the ledger held them"),
+            Query(rate("stream_unreadable_batches", _WINDOW), "unreadable"),
+        ),
+    )
+    yield _lines("Batches on their way into the ledger", each("stream_held_batches"), "{{instance}}")
+    yield _lines(
+        "Sent to another shard as well", increase("stream_failovers", _WINDOW, by="stream"), "{{stream}}", width=24
+    )
+
+
+def _relay() -> Iterator[Panel]:
+    yield _lines("Attempts by result", rate("attempts", _WINDOW, by="result"), "{{result}}", unit="reqps")
+    yield _lines("Attempts by endpoint", rate("attempts", _WINDOW, by="endpoint"), "{{endpoint}}", unit="reqps")
+    yield _quantiles("From stored to delivered", "delivery_seconds")
+    yield _lines(
+        "How long an attempt takes, 99 %",
+        quantile(0.99, "attempt_seconds", _WINDOW, by="endpoint"),
+        "{{endpoint}}",
+        unit="s",
+    )
+    yield _lines("Deliveries pending", highest("deliveries_pending", by="endpoint"), "{{endpoint}}")
+    yield _lines("Deliveries dead", highest("deliveries_dead", by="endpoint"), "{{endpoint}}")
+    yield _lines("Oldest pending delivery", highest("oldest_pending_seconds", by="endpoint"), "{{endpoint}}", unit="s")
+    yield Panel(
+        "Endpoints off or paused",
+        (
+            Query(f"1 - {highest('endpoint_enabled', by='endpoint')}", "{{endpoint}} off"),
+            Query(highest("endpoint_paused", by="endpoint"), "{{endpoint}} paused"),
+        ),
+    )
+    yield _lines("Rules of the config file that hold", highest("alert_firing", by="rule"), "{{rule}}")
+
+
+def _quarantine() -> Iterator[Panel]:
+    yield _lines("Refused bodies kept", highest("quarantine_bodies"), "bodies", width=12)
+    yield _lines("Their bytes", highest("quarantine_bytes"), "bytes", unit="bytes", width=12)
+
+
+def _lines(title: str, expr: str, legend: str, *, unit: str = "short", width: int = 8) -> Panel:
+    return Panel(title, (Query(expr, legend),), unit=unit, width=width)
+
+
+def _quantiles(title: str, name: str) -> Panel:
+    shares = {"50 %": 0.5, "99 %": 0.99, "99.9 %": 0.999}
+    queries = tuple(Query(quantile(share, name, _WINDOW), words) for words, share in shares.items())
+    return Panel(title, queries, unit="s")
+
+
+def _number(
+    title: str, expr: str, *, unit: str = "short", limit: float | None = None, low_is_bad: bool = False
+) -> Panel:
+    return Panel(title, (Query(expr, title),), unit, "stat", 4, limit, low_is_bad)

@@ -1,0 +1,244 @@
+"""The alert rules: what somebody should be woken by, or look at in the morning."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from answerback.config import Settings
+from monitoring.promql import each, growth, highest, increase, quantile, rate, seen
+
+JOB = "answerback"
+RUNBOOK = "docs/operations.md"
+CRITICAL, WARNING, INFO = "critical", "warning", "info"
+
+_HALF_PENDING = Settings.model_fields["intake"].default.max_pending // 2
+
+
+class AlertRule(NamedTuple):
+    """One rule of Prometheus'. `holds_for` is how long it has to hold; `section` is where the operator reads on."""
+
+    name: str
+    expr: str
+    holds_for: str
+    severity: str
+    summary: str
+    description: str
+    section: str
+
+
+def alert_rules() -> Iterator[AlertRule]:
+    """All of them, the worst first."""
+    yield from _intake()
+    yield from _quarantine()
+    yield from _stream()
+    yield from _relay()
+
+
+def _intake() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "AnswerbackDown",
+        f'up{{job="{JOB}"}} == 0',
+        "30s",
+        CRITICAL,
+        "{{ $labels.instance }} does not answer",
+        "A process of Answerback is gone or hangs. If no other takes callbacks, the cloud's are being lost.",
+        "health",
+    )
+    yield AlertRule(
+        "AnswerbackGone",
+        "absent(answerback_ready)",
+        "1m",
+        CRITICAL,
+        "no gateway is scraped at all",
+        "Either none runs, or Prometheus has lost sight of them.",
+        "health",
+    )
+    yield AlertRule(
+        "AnswerbackCannotStore",
+        f"{each('ready')} == 0",
+        "10s",
+        CRITICAL,
+        "{{ $labels.instance }} cannot store callbacks",
+        "Every callback that it gets is answered 503. GET /readyz says why.",
+        "readyz-is-red",
+    )
+    yield AlertRule(
+        "AnswerbackAnswers503",
+        f"{increase('answers', '5m', result='3002')} > 0",
+        "0s",
+        CRITICAL,
+        "{{ $value | humanize }} callbacks were answered 503 within 5 minutes",
+        "The cloud was told to come again, and nobody knows whether it does.",
+        "readyz-is-red",
+    )
+    yield AlertRule(
+        "AnswerbackCommitsFail",
+        f"{increase('commit_failures', '5m')} > 0",
+        "0s",
+        WARNING,
+        "{{ $value | humanize }} commits failed within 5 minutes",
+        "The log says why: cannot_store.",
+        "readyz-is-red",
+    )
+    yield AlertRule(
+        "AnswerbackCommitsSlow",
+        f"{quantile(0.99, 'commit_seconds', '5m', by='instance')} > 1",
+        "5m",
+        WARNING,
+        "one commit in a hundred takes {{ $value | humanizeDuration }} on {{ $labels.instance }}",
+        "The disk or the database is in trouble.",
+        "readyz-is-red",
+    )
+    yield AlertRule(
+        "AnswerbackBacklog",
+        f"{each('pending')} > {_HALF_PENDING}",
+        "30s",
+        WARNING,
+        "{{ $value | humanize }} callbacks wait for their commit on {{ $labels.instance }}",
+        "Half of what may wait by default (intake.max_pending). Past it callbacks are answered 503.",
+        "readyz-is-red",
+    )
+    yield AlertRule(
+        "AnswerbackSlowSenders",
+        f"{increase('receive_timeouts', '15m')} > 10",
+        "0s",
+        INFO,
+        "{{ $value | humanize }} requests did not arrive in time within 15 minutes",
+        "A bad line to the cloud, or somebody who holds connections open on purpose.",
+        "metrics",
+    )
+
+
+def _quarantine() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "AnswerbackQuarantineFull",
+        f"{increase('callbacks', '15m', taken='dropped')} > 0",
+        "0s",
+        CRITICAL,
+        "{{ $value | humanize }} refused bodies were not kept within 15 minutes",
+        "Quarantine is full, or too many come. If a callback is among them, it is lost.",
+        "quarantine",
+    )
+    yield AlertRule(
+        "AnswerbackQuarantined",
+        f"{increase('callbacks', '15m', taken='quarantined')} > 0",
+        "0s",
+        WARNING,
+        "{{ $value | humanize }} bodies could not be understood within 15 minutes",
+        "A scanner has found the URL, or the cloud has changed something.",
+        "quarantine",
+    )
+
+
+def _stream() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "AnswerbackNobodyRecords",
+        f"{seen('stream_ack_seconds', '5m')} > 0 unless {rate('stream_drained_batches', '5m')} > 0",
+        "2m",
+        CRITICAL,
+        "callbacks go into the stream, and nobody writes them into the ledger",
+        "They are answered and safe, but nobody sees them or is told. Start processes with the role record.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackLedgerLate",
+        f"{highest('stream_lag_seconds')} > 60",
+        "1m",
+        WARNING,
+        "the ledger is {{ $value | humanizeDuration }} behind the stream",
+        "PostgreSQL is slow or away, or there are too few processes with the role record.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackStreamUnreadable",
+        f"{increase('stream_unreadable_batches', '15m')} > 0",
+        "0s",
+        CRITICAL,
+        "the stream holds messages that this version cannot read",
+        "They stay there. A newer version has published them, or somebody else has.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackStreamFailover",
+        f"{increase('stream_failovers', '5m', by='stream')} > 0",
+        "0s",
+        WARNING,
+        "{{ $labels.stream }} did not acknowledge in time",
+        "Its leader moved, or a NATS node is slow or gone. The batches went to another shard.",
+        "readyz-is-red",
+    )
+
+
+def _relay() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "AnswerbackNobodyRelays",
+        f"{highest('relaying')} == 0",
+        "1m",
+        CRITICAL,
+        "no gateway tells the endpoints",
+        "Callbacks are answered and stored, and what is owed waits.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackEndpointPaused",
+        f"{highest('endpoint_paused', by='endpoint')} == 1",
+        "5m",
+        WARNING,
+        "the endpoint {{ $labels.endpoint }} is left alone after failures",
+        "Its receiver is down, or refuses all it is told.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackEndpointOff",
+        f"{highest('endpoint_enabled', by='endpoint')} == 0",
+        "5m",
+        INFO,
+        "the endpoint {{ $labels.endpoint }} is off",
+        "What it is owed waits without end. Somebody switched it off, or it answered 410.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackToldLate",
+        f"{highest('oldest_pending_seconds', by='endpoint')} > 600",
+        "5m",
+        WARNING,
+        "the endpoint {{ $labels.endpoint }} is told {{ $value | humanizeDuration }} late",
+        "Set the limit to what your business can bear.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackDeliveriesDie",
+        f"{growth('deliveries_dead', '15m', by='endpoint')} > 0",
+        "0s",
+        CRITICAL,
+        "deliveries to {{ $labels.endpoint }} were given up",
+        "All their attempts failed. Mend the receiver, then: answerback deliveries retry --endpoint NAME --dead.",
+        "the-business-is-not-told",
+    )
+    yield AlertRule(
+        "AnswerbackRuleHolds",
+        f"{highest('alert_firing', by='rule')} == 1",
+        "0s",
+        INFO,
+        "the rule {{ $labels.rule }} of the config file holds",
+        "Answerback itself has told those whom alerts.notify names.",
+        "metrics",
+    )
+
+
+def rules_document() -> dict[str, Any]:
+    """deploy/prometheus/rules.yaml as data."""
+    return {"groups": [{"name": "answerback", "interval": "10s", "rules": [_written(rule) for rule in alert_rules()]}]}
+
+
+def _written(rule: AlertRule) -> dict[str, Any]:
+    return {
+        "alert": rule.name,
+        "expr": rule.expr,
+        "for": rule.holds_for,
+        "labels": {"severity": rule.severity},
+        "annotations": {
+            "summary": rule.summary,
+            "description": rule.description,
+            "runbook": f"{RUNBOOK}#{rule.section}",
+        },
+    }
