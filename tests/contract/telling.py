@@ -183,10 +183,10 @@ def exhaust(ledger: Ledger, *jobs: Job) -> list[Job]:
     return settle(ledger, *[attempt(job, Happening.EXHAUSTED, error="no") for job in jobs])
 
 
-def accept_everything(ledger: Ledger, to: Endpoint) -> list[Job]:
+def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) -> list[Job]:
     """Tell an endpoint all that it is owed, in the order in which it may go out."""
     told: list[Job] = []
-    while jobs := load(ledger, to):
+    while jobs := load(ledger, to, at_s=at_s):
         told += jobs
         accept(ledger, *jobs)
     return told

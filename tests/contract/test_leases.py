@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -7,6 +8,8 @@ import pytest
 from builders import NOON, key_press, received
 from contract.backends import OpenLedger
 from contract.telling import accept, attempt, endpoint, load, load_one, owed, remove, tried
+from hypothesis import given
+from hypothesis import strategies as st
 
 from answerback.deliveries import Happening
 from answerback.ledger import Ledger, leases, members, settlement
@@ -137,14 +140,35 @@ def test_a_process_that_left_has_no_share(ledger: Ledger) -> None:
     assert len(held(ledger)) == len(made)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 100])
-@pytest.mark.parametrize("among", [1, 2, 3, 8])
-def test_shares_add_up(count: int, among: int) -> None:
-    """No endpoint is nobody's, and no two shares differ by more than one."""
-    names = [f"m{n}" for n in range(among)]
-    shares = [share_of(name, names, count) for name in names]
-    assert sum(shares) == count
-    assert max(shares) - min(shares) <= 1
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 20), min_size=1, max_size=9), st.integers(0, 100))
+def test_shares_add_up(held: dict[str, int], count: int) -> None:
+    """No endpoint is nobody's, no two shares differ by more than one, and who holds more has no smaller one."""
+    shares = {name: share_of(name, held, count) for name in held}
+    assert sum(shares.values()) == count
+    assert max(shares.values()) - min(shares.values()) <= 1
+    assert all(shares[a] >= shares[b] for a in held for b in held if held[a] > held[b])
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=0, max_size=40), st.permutations("abcd" * 12))
+def test_shares_come_to_rest(holders: list[str], turns: list[str]) -> None:
+    """Whoever claims when, after some rounds everybody holds its share, and nothing changes hands any more."""
+    held, free = Counter({name: holders.count(name) for name in "abcd"}), 0
+    for name in turns:
+        share = share_of(name, held, len(holders))
+        change = min(share - held[name], free)
+        held[name] += change
+        free -= change
+    assert free == 0
+    assert [share_of(name, held, len(holders)) for name in "abcd"] == [held[name] for name in "abcd"]
+
+
+def test_nothing_changes_hands_for_nothing(ledger: Ledger) -> None:
+    """What does not divide evenly stays where it is, whoever comes."""
+    made = endpoints(ledger, 1)
+    for member in ("m2", "m1"):
+        arrive(ledger, member)
+        claim(ledger, member)
+    assert claim(ledger, "m2", here=made) == Claimed(kept=made, taken=[], excess=[], duties=[])
 
 
 def test_a_release_gives_back_only_ones_own(ledger: Ledger) -> None:

@@ -68,7 +68,8 @@ def test_endpoints_are_shown_with_who_tells_them(ledger: Ledger) -> None:
     )
     assert (told.pending, told.waiting, told.dead) == (1, 1, 0)
     assert told.lag_s is not None
-    assert (view.endpoints[1].id, view.endpoints[1].enabled, view.endpoints[1].lag_s) == (off.id, False, None)
+    assert told.lag_s > 0
+    assert (view.endpoints[1].id, view.endpoints[1].enabled) == (off.id, False)
     assert view.members[0].endpoints == 2
 
 

@@ -25,7 +25,7 @@ from relay.receiver import ANSWER, Exchange, Script, obey, receiving, saying, wh
 from standardwebhooks import Webhook
 
 from answerback.model import Endpoint, Format
-from answerback.relay.courier import KEPT_BYTES, Courier, Outcome, addresses_of, trust
+from answerback.relay.courier import KEPT_BYTES, Courier, Outcome, TooLate, addresses_of, trust
 from answerback.relay.guard import Network
 
 ID = "dlv_17_9f86d081884c"
@@ -809,3 +809,19 @@ def test_a_key_behind_a_pass_phrase_is_refused(authority: Authority) -> None:
             asking.kill()
             pytest.fail("it waits for a pass phrase")
         assert asking.stdout.read() == b"refused\n"
+
+
+@in_loop
+async def test_nothing_is_sent_too_late() -> None:
+    """The right to send is asked for when there is a connection; it may have gone while that was made."""
+    async with receiving() as receiver:
+        courier = Courier()
+        for allowed in (True, False, True):
+            courier.may_send = lambda allowed=allowed: allowed  # type: ignore[misc]
+            try:
+                outcome = await courier.attempt(endpoint(receiver.url()), "dlv_1_9f86d081884c", b"{}")
+                assert (allowed, outcome.error) == (True, None)
+            except TooLate:
+                assert not allowed
+        assert len(receiver.posts) == 2
+        await courier.close()

@@ -11,7 +11,8 @@ from relay.making import TERMS
 from relay.receiver import receiving
 from relay.world import LOOPBACK, answered, writing
 
-from answerback.ledger import Ledger, WriterProcess, open_ledger
+from answerback.ledger import Ledger, open_ledger
+from answerback.ledger.process import WriterProcess
 from answerback.ledger.query import CallFilter, count_calls
 from answerback.ledger.references import Reference
 from answerback.ledger.requests import Request

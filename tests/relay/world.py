@@ -18,8 +18,9 @@ from contract.telling import Owed, Tried, owed, tried
 from relay.loop import until
 from relay.making import terms
 
-from answerback.ledger import Ledger, Opening, WriterProcess, open_ledger
+from answerback.ledger import Ledger, Opening, open_ledger
 from answerback.ledger.endpoints import Draft
+from answerback.ledger.process import WriterProcess
 from answerback.ledger.references import Reference
 from answerback.ledger.requests import AddEndpoint, Refer
 from answerback.model import Arrival, Definition, Endpoint, State

@@ -4,11 +4,11 @@ Their times are those of the database, so that no two hosts have to agree. A lea
 until somebody else takes it.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Text, cast, delete, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, Text, cast, delete, func, literal, or_, select, text, update
 from sqlalchemy.engine import Connection
 
 from answerback.ledger.endpoints import find_endpoints_of
@@ -64,8 +64,9 @@ def claim(connection: Connection, member: str, here: Collection[int], duties: Co
     renewed = set(_renew(connection, member, now_us + ttl_us))
     held = sorted(id_ for name in renewed if (id_ := _endpoint_of(name)) is not None)
     # who is silent has no share by the time its leases are over, so that the others take them at once
-    relays = relays_since(connection, now_us - ttl_us * 2 // 3)
-    share = share_of(member, relays, _count_endpoints(connection))
+    there = {*relays_since(connection, now_us - ttl_us * 2 // 3), member}
+    counts = _count_held(connection)
+    share = share_of(member, {one: counts.get(one, 0) for one in there}, _count_endpoints(connection))
     free = or_(_l.holder == NOBODY, _l.until_us <= now_us)
     names = _take(connection, member, now_us + ttl_us, [free, _is_endpoint], share - len(held))
     new = [id_ for name in names if (id_ := _endpoint_of(name)) is not None]
@@ -76,9 +77,12 @@ def claim(connection: Connection, member: str, here: Collection[int], duties: Co
     return Claimed(kept, taken, kept[share:], sorted({*on_duty, *renewed.intersection(duties)}))
 
 
-def share_of(member: str, others: Iterable[str], count: int) -> int:
-    """How many of `count` things are a member's among all members; the shares of all of them add up to `count`."""
-    ranked = sorted({member, *others})
+def share_of(member: str, held: Mapping[str, int], count: int) -> int:
+    """How many of `count` endpoints are a member's, by what each of all members holds; the shares add up to `count`.
+
+    What does not divide evenly stays with those who hold most, so that nothing changes hands for nothing.
+    """
+    ranked = sorted(held, key=lambda one: (-held[one], one))
     return count // len(ranked) + (ranked.index(member) < count % len(ranked))
 
 
@@ -133,6 +137,12 @@ def _take(
         taken: Any = update(leases).where(_l.name.in_(names)).values(holder=member, until_us=until_us)
         connection.execute(taken)
     return names
+
+
+def _count_held(connection: Connection) -> dict[str, int]:
+    """Member -> how many endpoints it holds."""
+    found = select(_l.holder, func.count()).where(_is_endpoint, _l.holder != NOBODY).group_by(_l.holder)
+    return {row[0]: row[1] for row in connection.execute(found)}
 
 
 def _count_endpoints(connection: Connection) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, func, literal_column, select
 from sqlalchemy.engine import Connection
 
+from answerback.calls import identify_call
 from answerback.deliveries import UNSETTLED, event_of, message_id
 from answerback.ledger import endpoints as store
 from answerback.ledger import statements
@@ -47,7 +48,19 @@ Pair = tuple[int, int]
 """A call's id and an endpoint's id."""
 
 _d = deliveries.c
-_head = (_d.id, _d.endpoint_id, _d.call_id, _d.failures, _d.tag, _d.created_us, calls.c.referred_us, callbacks.c.raw)
+_head = (
+    _d.id,
+    _d.endpoint_id,
+    _d.call_id,
+    _d.failures,
+    _d.attempts,
+    _d.tag,
+    _d.created_us,
+    calls.c.referred_us,
+    callbacks.c.raw,
+    callbacks.c.identity,
+    callbacks.c.received_us,
+)
 _its_callback = and_(callbacks.c.id == _d.callback_id, callbacks.c.call_id == _d.call_id)  # both: they tell the month
 _of_callback = select(*_head).join(callbacks, _its_callback).join(calls, calls.c.id == _d.call_id)
 _of_call: Select[Any] = (
@@ -56,8 +69,6 @@ _of_call: Select[Any] = (
         _d.event,
         callbacks.c.id,
         callbacks.c.kind,
-        callbacks.c.identity,
-        callbacks.c.received_us,
         callbacks.c.repeats,
         callbacks.c.repeated_us,
         *[calls.c[name] for name in READ_COLUMNS],
@@ -66,6 +77,7 @@ _of_call: Select[Any] = (
     .outerjoin(callbacks, _its_callback)
 )
 _WIDTH = len(_head)
+_OF_CALLBACK = 5  # the columns between those and the call's
 _due: ColumnElement[bool] = literal_column(DUE)  # spelled as in the index, or SQLite does not see that it fits
 
 
@@ -171,7 +183,8 @@ class Owing:
             fields = CallbackFields.of(callback_id, item.callback.kind, item.identity, item.received_at, item.raw)
             body = write_message(event, now, call, fields)
         referred_us = None if call.referred_at is None else to_us(call.referred_at)
-        self.jobs.append(Job(id_, endpoint.id, call_id, 0, message_id(id_, tag), body, referred_us, now_us))
+        whose = (identify_call(call.channel, call.callid), None) if item is None else (item.identity, now_us)
+        self.jobs.append(Job(id_, endpoint.id, call_id, 0, message_id(id_, tag), body, referred_us, now_us, *whose))
 
     def write(self) -> None:
         """Hand the rows to the database."""
@@ -255,15 +268,20 @@ def _query_for(endpoint: Endpoint) -> Select[Any]:
 
 
 def _job(row: Row[Any], endpoint: Endpoint) -> Job:
-    id_, _, call_id, failures, tag, created_us, referred_us, raw = row[:_WIDTH]
+    id_, _, call_id, failures, attempts, tag, created_us, referred_us, body, identity, received_us = row[:_WIDTH]
     if endpoint.definition.format is not Format.TENCENT:
-        raw = _message(tuple(row), raw, created_us)
-    return Job(id_, endpoint.id, call_id, failures, message_id(id_, tag), raw, referred_us, created_us)
+        call = call_of(tuple(row[_WIDTH + _OF_CALLBACK :]))
+        body = _message(row, call)
+        identity = identify_call(call.channel, call.callid) if identity is None else identity
+    named = message_id(id_, tag)
+    return Job(
+        id_, endpoint.id, call_id, failures, named, body, referred_us, created_us, identity, received_us, attempts
+    )
 
 
-def _message(row: tuple[Any, ...], raw: bytes | None, created_us: int) -> bytes:
-    event, callback_id, kind, identity, received_us, repeats, repeated_us = row[_WIDTH : _WIDTH + 7]
-    call = call_of(row[_WIDTH + 7 :])
+def _message(row: Row[Any], call: Call) -> bytes:
+    created_us, _, raw, identity, received_us = row[_WIDTH - 5 : _WIDTH]
+    event, callback_id, kind, repeats, repeated_us = row[_WIDTH : _WIDTH + _OF_CALLBACK]
     if callback_id is None or raw is None:
         return write_message(Event(event), from_us(created_us), call, None)
     received_at = from_us(received_us)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from answerback.calls import fold
 from answerback.ledger import statements
 from answerback.ledger.outbox import Outbox, Owing
+from answerback.ledger.postgresql.text import storable_item
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.rollups import QUARANTINED, REPEATED, REVISED, STORED, Coming, Rollups
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
@@ -41,6 +42,8 @@ def record(
     full: Collection[int] = (),
 ) -> Recorded:
     """Write `batch`, and what is owed because of it, in the connection's transaction. The caller commits."""
+    if statements.on_postgresql(connection):
+        batch = [storable_item(item) for item in batch]
     transaction = _Batch(connection, [item for item in batch if isinstance(item, Received)], outbox, full)
     receipts = [
         transaction.add(item) if isinstance(item, Received) else quarantine.take(connection, item) for item in batch
@@ -49,7 +52,7 @@ def record(
         if receipt.taken is Taken.QUARANTINED:
             transaction.coming.count(QUARANTINED, to_us(item.received_at), item.channel)
     transaction.write()
-    return Recorded(receipts, transaction.owing.jobs, sorted(transaction.owing.behind))
+    return Recorded(receipts, transaction.owing.jobs, sorted(transaction.owing.behind), batch)
 
 
 class _Batch:

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger import statements
 from answerback.ledger.outbox import Outbox, Owing, busy_pairs
+from answerback.ledger.postgresql.text import storable
 from answerback.ledger.query import channels_holding
 from answerback.ledger.rollups import Rollups
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
@@ -51,6 +52,8 @@ def refer(
     Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, and NotFound
     where there is neither.
     """
+    if statements.on_postgresql(connection):
+        callid = storable(callid)
     if channel is None:
         holders = channels_holding(connection, callid)
         if len(holders) > 1:

@@ -23,7 +23,7 @@ from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Overdue, Reference, Referred
 from answerback.ledger.replays import Chunk
 from answerback.ledger.store import Ledger
-from answerback.ledger.values import Job, Pause, Settled, Taken, Verdict, to_us
+from answerback.ledger.values import Job, Pause, Recorded, Settled, Taken, Verdict, to_us
 from answerback.model import ApiKey, Arrival, Endpoint, Format, Kind, Received, Rejected
 from answerback.reading import understand
 
@@ -40,6 +40,14 @@ class Request(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=True
     answer: ClassVar[Any] = None
 
 
+class Witnessed(msgspec.Struct, frozen=True, array_like=True):
+    """When a transaction was, and each callback in it, in order: its identity, when it came in, what became of it."""
+
+    began_us: int
+    ended_us: int
+    callbacks: list[tuple[bytes, int, Taken]]
+
+
 class Noted(msgspec.Struct, frozen=True, array_like=True):
     """What became of a batch: a byte per item, and result and errmsg of each refused one; what may go out now."""
 
@@ -47,6 +55,7 @@ class Noted(msgspec.Struct, frozen=True, array_like=True):
     refusals: list[tuple[int, str]]
     jobs: list[Job]
     behind: list[int]
+    witnessed: Witnessed | None = None
 
     def verdicts(self) -> list[Verdict]:
         """What each sender is to be told, in the order of the batch."""
@@ -61,20 +70,25 @@ class Noted(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(Request[Noted], frozen=True, array_like=True, tag=True):
-    """Read and store bodies, and owe them to whoever is to be told; of endpoints that are `full` no jobs come back."""
+    """Read and store bodies, and owe them to whoever is to be told; of endpoints that are `full` no jobs come back.
+
+    `witness` asks for what `Witnessed` tells.
+    """
 
     answer: ClassVar[Any] = Noted
     batch: Sequence[Arrival]
     full: list[int] = []
+    witness: bool = False
 
     def run(self, ledger: Ledger) -> Noted:
         """Carry it out."""
+        began_us = to_us(_now()) if self.witness else None
         items = [understand(arrival) for arrival in self.batch]
         recorded = ledger.take(items, self.full)
         kinds = (item.callback.kind if isinstance(item, Received) else None for item in items)
         codes = bytes([_CODES[receipt.taken, kind] for receipt, kind in zip(recorded.receipts, kinds, strict=True)])
         refusals = [(item.result, item.reason) for item in items if isinstance(item, Rejected)]
-        return Noted(codes, refusals, recorded.jobs, recorded.behind)
+        return Noted(codes, refusals, recorded.jobs, recorded.behind, _witnessed(recorded, began_us))
 
 
 class Drained(msgspec.Struct, frozen=True, array_like=True):
@@ -84,6 +98,7 @@ class Drained(msgspec.Struct, frozen=True, array_like=True):
     taken: dict[Taken, int]
     jobs: list[Job]
     behind: list[int]
+    witnessed: Witnessed | None = None
 
 
 class RecordDrained(Request[Drained], frozen=True, array_like=True, tag=True):
@@ -92,12 +107,14 @@ class RecordDrained(Request[Drained], frozen=True, array_like=True, tag=True):
     answer: ClassVar[Any] = Drained
     batches: Sequence[Batch]
     full: list[int] = []
+    witness: bool = False
 
     def run(self, ledger: Ledger) -> Drained:
         """Carry it out."""
+        began_us = to_us(_now()) if self.witness else None
         new, recorded = ledger.take_batches(self.batches, self.full)
         taken = Counter([receipt.taken for receipt in recorded.receipts])
-        return Drained(len(new), dict(taken), recorded.jobs, recorded.behind)
+        return Drained(len(new), dict(taken), recorded.jobs, recorded.behind, _witnessed(recorded, began_us))
 
 
 class ForgetDrained(Request[int], frozen=True, array_like=True, tag=True):
@@ -605,6 +622,17 @@ def _change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoi
     if endpoint.definition.format is Format.TENCENT:
         settlement.abandon_words(connection, endpoint.id, now)
     return endpoints.change(connection, endpoint, now)
+
+
+def _witnessed(recorded: Recorded, began_us: int | None) -> Witnessed | None:
+    if began_us is None:
+        return None
+    callbacks = [
+        (item.identity, to_us(item.received_at), receipt.taken)
+        for item, receipt in zip(recorded.items, recorded.receipts, strict=True)
+        if isinstance(item, Received)
+    ]
+    return Witnessed(began_us, to_us(_now()), callbacks)
 
 
 def _now() -> datetime:

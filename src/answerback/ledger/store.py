@@ -14,8 +14,8 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from answerback.errors import LedgerUnavailable, LedgerUnsafe, LedgerVersion
-from answerback.ledger import endpoints, history, keys, migrations, query, statements, stats
+from answerback.errors import Conflict, LedgerUnavailable, LedgerUnsafe, LedgerVersion
+from answerback.ledger import endpoints, history, keys, migrations, query, retention, statements, stats
 from answerback.ledger.drained import Batch, read_all, take_new
 from answerback.ledger.keys import Deed
 from answerback.ledger.outbox import Outbox
@@ -24,6 +24,7 @@ from answerback.ledger.postgresql.server import is_postgresql, postgresql_engine
 from answerback.ledger.postgresql.server import verify_durable as verify_database
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
+from answerback.ledger.retention import Month
 from answerback.ledger.rollups import count_everything
 from answerback.ledger.sqlite import (
     SQLiteTransactions,
@@ -64,8 +65,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
         """Where the ledger is, in words that hold no secret."""
         return str(Path(self.data_dir) / FILE_NAME) if self.store is None else spoken(self.store)
 
-    def open(self, *, migrate: bool = False) -> "Ledger":
-        """Open it, as `open_ledger` and `open_database` do."""
+    def open(self, *, migrate: bool = False, patient: bool = False) -> "Ledger":
+        """Open it, as `open_ledger` and `open_database` do; a database that is away is no error to who is `patient`."""
         bounds = (self.quarantine_bytes, self.quarantine_per_minute)
         if self.store is not None:
             return open_database(
@@ -75,6 +76,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
                 quarantine_per_minute=bounds[1],
                 allow_unsafe=self.allow_unsafe_place,
                 migrate=migrate,
+                patient=patient,
             )
         return open_ledger(
             Path(self.data_dir),
@@ -301,6 +303,24 @@ class Ledger:
         """A page of what people did, newest first. Raises InvalidCursor."""
         return self.read(lambda connection: keys.find_deeds(connection, cursor, limit))
 
+    def months_before(self, when: datetime) -> list[Month]:
+        """The months that are over before the one of `when`. Raises Conflict where the ledger is not cut by months."""
+        self._require_months()
+        return self.read(lambda connection: retention.months_before(connection, to_us(when)))
+
+    def drop_month(self, month: int) -> Iterator[int]:
+        """Let go of a month: its callbacks and deliveries at once, then its calls; how many so far, as it goes on."""
+        self._require_months()
+        self.write(lambda connection, _: retention.drop_month(connection, month))
+        gone = 0
+        while some := self.write(lambda connection, _: retention.forget_calls(connection, month)):
+            gone += some
+            yield gone
+
+    def _require_months(self) -> None:
+        if self.engine.dialect.name != "postgresql":
+            raise Conflict("a SQLite ledger is not cut by months: it keeps everything; `answerback copy` moves it up")
+
     def close(self) -> None:
         """Let go of the files, or of the connections."""
         self._transactions.close()
@@ -371,11 +391,13 @@ def open_database(
     quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
     allow_unsafe: bool = False,
     migrate: bool = False,
+    patient: bool = False,
 ) -> Ledger:
     """Open the ledger in the PostgreSQL database at the URL `store`, empty or not.
 
     An empty one gets its schema; an older one is changed only with `migrate`. What fails for a passing reason is tried again
-    for `retry_s`. Raises ExtraMissing, LedgerUnsafe, LedgerVersion, and LedgerUnavailable where there is no way to it.
+    for `retry_s`. Raises ExtraMissing, LedgerUnsafe, LedgerVersion, and LedgerUnavailable where there is no way to it, unless
+    `patient`: then the ledger answers from when it is there, and was not checked.
     """
     if not is_postgresql(store):
         raise LedgerUnsafe(
@@ -391,8 +413,9 @@ def open_database(
                 verify_database(connection, allow_unsafe=allow_unsafe)
             _agree_on_schema(writing, place, migrate=migrate)
     except LedgerUnavailable as error:
-        writing.dispose()
-        raise LedgerUnavailable(f"ledger.store, {place}: {error}") from error
+        if not patient:
+            writing.dispose()
+            raise LedgerUnavailable(f"ledger.store, {place}: {error}") from error
     except LedgerUnsafe as error:
         writing.dispose()
         raise LedgerUnsafe(f"ledger.store, {place}: {error}") from error
@@ -410,6 +433,8 @@ def _agree_on_schema(engine: Engine, place: Path | str, *, migrate: bool) -> Non
         version = migrations.version(connection)
         if version is not None and migrations.serves(connection, version):
             return
+    if version == migrations.UNFINISHED:
+        raise LedgerVersion(f"{place}: the copy into it is not finished: stop the old gateway, run `answerback copy` again")
     if version is not None and version not in migrations.OLDER:
         raise LedgerVersion(f"{place}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
     if version is not None and not migrate:

@@ -1,5 +1,6 @@
 """What goes into the ledger's mouth and what comes out of it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import IntEnum, auto
 from typing import Generic, TypeVar
@@ -7,7 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from answerback.deliveries import Happening
-from answerback.model import Kind
+from answerback.model import Kind, Received, Rejected
 
 T = TypeVar("T")
 
@@ -31,26 +32,33 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """What became of a batch: a receipt per item, what may go out because of it, and to whom there is more than that."""
+    """What became of a batch: a receipt for each of its items, what may go out because of it, and to whom there is more."""
 
     receipts: "list[Receipt]"
     jobs: "list[Job]"
     behind: list[int]
+    items: "Sequence[Received | Rejected]"
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What the sender of a body is to be told, now that it is on disk. `kind` is None where it is no callback."""
+    """What the sender of a body is to be told, now that it is on disk. `kind` is None where it is no callback.
+
+    `identity` is the callback's, where somebody wants to know.
+    """
 
     taken: Taken
     kind: Kind | None
     result: int = 0
     errmsg: str = "OK"
+    identity: bytes = b""
 
 
 class Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A delivery that may go out now, with all that an attempt needs.
 
     `referred_us` is when the business last spoke of the call, as far as `body` knows it; `created_us` since when it is owed.
+    `identity` is that of the callback, which came in at `received_us`; of the call itself where it tells of that alone.
+    `attempts` were made before.
     """
 
     delivery_id: int
@@ -61,6 +69,9 @@ class Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
     body: bytes
     referred_us: int | None
     created_us: int
+    identity: bytes = b""
+    received_us: int | None = None
+    attempts: int = 0
 
 
 class Settled(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -28,16 +28,25 @@ from answerback.ledger.query import CallFilter, count_calls
 from answerback.membership import Membership, introduce
 from answerback.service.http import Server, http_config, listen, route
 from answerback.service.opening import opening_of
-from answerback.service.parts import build_alerts, build_committer, build_recorder, build_stream, relay_terms
+from answerback.service.parts import (
+    build_alerts,
+    build_committer,
+    build_recorder,
+    build_stream,
+    build_tracer,
+    relay_terms,
+)
 from answerback.service.post import Post
 from answerback.service.sharing import Sharing
 from answerback.service.urls import callback_urls, url_of
+from answerback.tracing import TracedWriter
 
 if TYPE_CHECKING:
     pass
 
 _LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
 _WRITER_END_S = 0.5
+_LAST_SPANS_S = 1.5
 _STREAM_STATUS_EVERY_S = 5.0
 _OWNER_ONLY = 0o077
 
@@ -66,11 +75,16 @@ def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
     writer = WriterProcess(opening_of(settings))
     writer.spawn()  # it gets ready while the rest does
     with (
-        contextlib.closing(opening_of(settings).open()) as ledger,
+        contextlib.closing(opening_of(settings).open(patient=_can_wait(settings))) as ledger,
         listen(settings.server.host, settings.server.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(Gateway(settings, ledger, writer, listener).run(started))
+
+
+def _can_wait(settings: Settings) -> bool:
+    """Whether callbacks can be taken though the database is away: what a stream holds is safe without it."""
+    return settings.stream.url is not None and ServerRole.INTAKE in settings.server.roles
 
 
 class Gateway:
@@ -113,8 +127,11 @@ class Gateway:
 
         settings, writer = self._settings, self._writer
         self._stream = build_stream(settings)
+        self._member = introduce(settings.server.roles)
+        self._tracer = tracer = build_tracer(settings, self._member)
+        self._book = writer if tracer is None else TracedWriter(writer, tracer)
         self._committer = committer = build_committer(
-            build_recorder(writer, self._stream, settings), self._meter, settings.intake
+            build_recorder(self._book, self._stream, settings, tracer), self._meter, settings.intake
         )
         self._relay = Relay(
             writer,
@@ -123,11 +140,11 @@ class Gateway:
             default_channel=self._channels[0] if len(self._channels) == 1 else None,
             count=self._count,
             pressed=lambda: committer.pressed,
+            tracer=tracer,
         )
         self._alerts = build_alerts(settings, writer, self._ledger)
         self._exports = Exports(opening_of(settings), writer)
         self._farewells.append(self._exports.stop)
-        self._member = introduce(settings.server.roles)
         self._membership = Membership(writer, self._member, self._state)
         self._post: Post | Sharing = (
             Post(settings, self._relay, self._alerts)
@@ -140,6 +157,9 @@ class Gateway:
         settings, writer = self._settings, self._writer
         server = Server(http_config(self._app(), settings.intake))
         server.stop_at_signals(self._farewells)
+        if self._tracer is not None:
+            self._tracer.start()
+            ending.push_async_callback(asyncio.to_thread, self._tracer.stop, _LAST_SPANS_S)
         await writer.start()
         ending.push_async_callback(writer.stop, _WRITER_END_S)
         if self._stream is not None:
@@ -149,7 +169,7 @@ class Gateway:
         ending.push_async_callback(self._committer.stop, _LAST_COMMITS_S)
         writer.on_owed, writer.full = self._relay.owed, self._relay.full
         if self._stream is not None and ServerRole.RECORD in self._roles:
-            drain = self._stream.drain(writer)
+            drain = self._stream.drain(self._book)
             drain.start()
             ending.push_async_callback(drain.stop, settings.intake.drain_timeout_s)
         self._membership.start()
@@ -176,11 +196,11 @@ class Gateway:
         settings, has = self._settings, self._roles.__contains__
         max_body_bytes = settings.intake.max_body_bytes
         callbacks = (
-            Intake(Channels(settings.tokens()), self._committer, self._meter, max_body_bytes)
+            Intake(Channels(settings.tokens()), self._committer, self._meter, max_body_bytes, self._tracer)
             if has(ServerRole.INTAKE)
             else Elsewhere()
         )
-        submission = Submission(self._committer, self._meter, max_body_bytes)
+        submission = Submission(self._committer, self._meter, max_body_bytes, self._tracer)
         keyring = Keyring(self._key, self._ledger)
         console = self._console(keyring, submission) if has(ServerRole.CONSOLE) else None
         return route(callbacks, self._api(keyring, submission), console)

@@ -6,7 +6,9 @@ from answerback.config import IntakeSettings, RelaySettings, ServerRole, Setting
 from answerback.intake import Committer, Meter
 from answerback.intake.committer import IN_FLIGHT, Recorder
 from answerback.ledger import Ledger
+from answerback.ledger.members import Member
 from answerback.ledger.process import WriterProcess
+from answerback.tracing import TracedWriter, Tracer, open_tracer
 
 if TYPE_CHECKING:
     from answerback.alerts import Alerts, Letterhead, Target
@@ -91,11 +93,27 @@ def build_stream(settings: Settings) -> "Stream | None":
     )
 
 
-def build_recorder(writer: WriterProcess, stream: "Stream | None", settings: Settings) -> Recorder:
+def build_tracer(settings: Settings, member: Member) -> Tracer | None:
+    """What tells a collector of callbacks, where one is named. Raises ExtraMissing, ConfigError."""
+    about = {
+        "service.name": "answerback",
+        "service.version": member.version,
+        "service.instance.id": member.id,
+        "host.name": member.host,
+        "answerback.roles": ",".join(member.roles),
+    }
+    return open_tracer(settings.traces.url(), settings.traces.sample_ratio, about)
+
+
+def build_recorder(
+    writer: WriterProcess | TracedWriter, stream: "Stream | None", settings: Settings, tracer: Tracer | None
+) -> Recorder:
     """What a callback is safe with: the stream, where this process takes callbacks and there is one; else the ledger."""
     if stream is None or ServerRole.INTAKE not in settings.server.roles:
         return writer
-    return stream.publisher(settings.intake.answer_timeout_s)
+    publisher = stream.publisher(settings.intake.answer_timeout_s)
+    publisher.tracer = tracer
+    return publisher
 
 
 def build_committer(recorder: Recorder, meter: Meter, intake: IntakeSettings) -> Committer:

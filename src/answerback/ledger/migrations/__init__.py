@@ -26,6 +26,9 @@ FLOOR = "0003"
 UNCOUNTED = frozenset({"0001", "0002"})
 """The revisions that kept no statistics."""
 
+UNFINISHED = f"copying {HEAD}"
+"""What a ledger says for both while `answerback copy` fills it: no program, older or newer, takes it for its own."""
+
 
 def _version_table(name: str) -> Table:
     """Such a table as Alembic makes."""
@@ -60,14 +63,25 @@ def _say(connection: Connection, table: Table, revision: str) -> None:
     connection.execute(table.insert().values(version_num=revision))
 
 
+def shut(connection: Connection) -> None:
+    """Let no program serve the ledger: it is not whole yet."""
+    _say(connection, _revision, UNFINISHED)
+    _say(connection, _floor, UNFINISHED)
+
+
+def unshut(connection: Connection) -> None:
+    """The ledger is whole."""
+    _say(connection, _revision, HEAD)
+    _say(connection, _floor, FLOOR)
+
+
 def create(connection: Connection) -> None:
     """Give a new ledger its schema at once, as if every revision had been run; a test holds the two equal."""
     if connection.dialect.name == "postgresql":
         schema.create(connection)
     else:
         metadata.create_all(connection)
-    _say(connection, _revision, HEAD)
-    _say(connection, _floor, FLOOR)
+    unshut(connection)
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:

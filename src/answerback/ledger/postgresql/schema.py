@@ -7,6 +7,8 @@ is the identity of a call for ever, and PostgreSQL keeps what is unique within a
 No foreign keys: they would look into `calls` once for every row, and partitions could not be dropped one by one.
 """
 
+import re
+
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint, text
 from sqlalchemy.engine import Connection
 
@@ -64,6 +66,17 @@ def _add(connection: Connection, table: str, month: int) -> None:
     bounds = f"FROM ({first}) TO ({first + NUMBERS})"
     connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)"))
     connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+
+
+def months_there(connection: Connection) -> list[int]:
+    """The months that have partitions."""
+    bounds = text(
+        "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'callbacks'::regclass"
+    )
+    first = re.compile(r"FROM \('?(\d+)'?\)")
+    found = [first.search(bound) for bound in connection.execute(bounds).scalars()]
+    return sorted(int(match[1]) // NUMBERS for match in found if match)
 
 
 def _partition(table: str, month: int) -> str:

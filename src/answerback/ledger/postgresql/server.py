@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
 
 from answerback.errors import ExtraMissing, LedgerUnavailable, LedgerUnsafe
+from answerback.ledger.postgresql.text import holds_nul, storable
 
 if TYPE_CHECKING:
     import psycopg
@@ -80,6 +81,10 @@ def postgresql_engine(store: str, *, writes: bool) -> Engine:
                 if cursor.fetchone()[0] in ("off", "local"):
                     cursor.execute("SET synchronous_commit TO on")
         connection.commit()
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _spell(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> tuple[str, Any]:
+        return statement, storable(parameters) if holds_nul(parameters) else parameters
 
     return engine
 

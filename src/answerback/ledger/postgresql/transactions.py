@@ -36,6 +36,7 @@ _AGAIN = (
     "08",  # the connection
     "57P",  # the server stops, crashes or starts
     "23505",  # another process was first with the same call
+    "23514",  # a month that was let go comes up once more
     "25006",  # it has become a standby
     "55P03",  # a lock
     "53300",  # too many connections
@@ -75,7 +76,7 @@ class Transactions:
             attempt = 0
             while True:
                 try:
-                    return self._once(work, beside=beside)
+                    done = self._once(work, beside=beside)
                 except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, CommitUnknown) as error:
                     undone()
                     if _lost(error):
@@ -86,6 +87,8 @@ class Transactions:
                         raise
                     time.sleep(pause_s)
                     attempt += 1
+                else:
+                    return done
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -142,7 +145,11 @@ class Transactions:
 
     def _roll_back(self) -> None:
         connection = self._connection
-        if connection is not None:
+        if connection is None:
+            return
+        if connection.invalidated:
+            self._forget()
+        else:
             forget_months(connection)
             try:
                 if connection.in_transaction():

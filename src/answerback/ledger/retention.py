@@ -1,0 +1,61 @@
+"""Letting go of whole months on PostgreSQL: their partitions are dropped, which takes no longer for more callbacks.
+
+Statistics stay: they are sums, and name nobody.
+"""
+
+import msgspec
+from sqlalchemy import delete, func, select
+from sqlalchemy.engine import Connection
+
+from answerback.deliveries import UNSETTLED
+from answerback.ledger.months import NUMBERS, month_of_us
+from answerback.ledger.postgresql import schema
+from answerback.ledger.tables import calls, deliveries
+
+_CALLS_AT_A_TIME = 5_000
+
+
+class Month(msgspec.Struct, frozen=True, kw_only=True):
+    """A month that the ledger holds; `calls` first seen in it, `unsettled` deliveries that are not at their end."""
+
+    month: int
+    calls: int
+    unsettled: int
+
+
+def months_before(connection: Connection, when_us: int) -> list[Month]:
+    """The months that are over before the one of `when_us`; that of copied calls where the last of them was seen before it."""
+    limit = month_of_us(when_us)
+    found = [month for month in schema.months_there(connection) if month < limit]
+    if schema.COPIED in found:
+        last_us = connection.execute(select(func.max(calls.c.first_seen_us)).where(calls.c.id < NUMBERS)).scalar()
+        if last_us is None or month_of_us(last_us) >= limit:
+            found.remove(schema.COPIED)
+    return [_month(connection, month) for month in sorted(found)]
+
+
+def _month(connection: Connection, month: int) -> Month:
+    first, last = month * NUMBERS, (month + 1) * NUMBERS - 1
+    of_calls = select(func.count()).select_from(calls).where(calls.c.id.between(first, last))
+    open_ones = (
+        select(func.count())
+        .select_from(deliveries)
+        .where(deliveries.c.call_id.between(first, last), deliveries.c.state.in_([state.value for state in UNSETTLED]))
+    )
+    return Month(
+        month=month,
+        calls=connection.execute(of_calls).scalar_one(),
+        unsettled=connection.execute(open_ones).scalar_one(),
+    )
+
+
+def drop_month(connection: Connection, month: int) -> None:
+    """Drop the callbacks, deliveries and attempts of a month."""
+    schema.drop_month(connection, month)
+
+
+def forget_calls(connection: Connection, month: int) -> int:
+    """Delete some calls of a month that was dropped; how many there were."""
+    first, last = month * NUMBERS, (month + 1) * NUMBERS - 1
+    some = select(calls.c.id).where(calls.c.id.between(first, last)).order_by(calls.c.id).limit(_CALLS_AT_A_TIME)
+    return connection.execute(delete(calls).where(calls.c.id.in_(some))).rowcount

@@ -1,0 +1,74 @@
+"""`answerback status` and /v1/status: who serves the ledger, and who tells which endpoint."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract.backends import ledger_database
+from gateway import Gateway, run
+
+URL = "http://127.0.0.1:9/voice"
+LOOPBACK = {"ANSWERBACK_RELAY__ALLOW_NETWORKS": '["127.0.0.0/8"]'}
+
+
+def add_endpoint(gateway: Gateway, name: str) -> None:
+    """An endpoint that nobody answers for."""
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    answer = gateway.client.post("/v1/endpoints", json={"name": name, "url": URL}, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
+def shown(gateway: Gateway, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What /v1/status says, as soon as it is what is waited for."""
+    deadline_s = time.monotonic() + 15.0
+    while not wanted(status := gateway.get("/v1/status").json()):
+        assert time.monotonic() < deadline_s, status
+        time.sleep(0.1)
+    told: dict[str, Any] = status
+    return told
+
+
+def test_a_gateway_alone_shows_itself(tmp_path: Path) -> None:
+    """It tells every endpoint; the command shows the same, also when the gateway has ended."""
+    with Gateway(tmp_path / "data", settings=LOOPBACK) as gateway:
+        add_endpoint(gateway, "crm")
+        told = shown(gateway, lambda status: [one["endpoints"] for one in status["members"]] == [1])
+        (member,) = told["members"]
+        assert (member["pid"], member["url"], member["silent"]) == (gateway.process.pid, gateway.url, False)
+        assert told["endpoints"][0]["member"] == member["id"]
+        assert gateway.client.get("/v1/status").status_code == 401
+        asked = json.loads(run("status", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout)
+        assert [one["id"] for one in asked["members"]] == [member["id"]]
+        words = run("status", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout
+        assert "sqlite" in words
+        assert member["id"] in words
+        gateway.terminate()
+        words = run("status", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout
+        assert "no process serves this ledger" in words
+        assert "nobody" in words
+
+
+@pytest.mark.timeout(180)
+def test_processes_with_roles_show_each_other(tmp_path: Path) -> None:
+    """Which of them tells which endpoint; one that was killed is there no longer, or silent."""
+    settings = LOOPBACK | {"ANSWERBACK_LEDGER__STORE": ledger_database(tmp_path)}
+    relay = {**settings, "ANSWERBACK_SERVER__ROLES": "relay"}
+    api = {**settings, "ANSWERBACK_SERVER__ROLES": "intake,record,api"}
+    with (
+        Gateway(tmp_path / "api", settings=api) as asked,
+        Gateway(tmp_path / "one", settings=relay) as one,
+        Gateway(tmp_path / "two", settings=relay) as two,
+    ):
+        for name in ("crm", "erp"):
+            add_endpoint(asked, name)
+        told = shown(asked, lambda status: sorted(one["endpoints"] for one in status["members"]) == [0, 1, 1])
+        roles = {member["pid"]: member["roles"] for member in told["members"]}
+        assert roles[one.process.pid] == roles[two.process.pid] == ["relay"]
+        assert roles[asked.process.pid] == ["intake", "record", "api"]
+        gone = one.process.pid
+        one.kill()
+        told = shown(asked, lambda status: any(member["silent"] for member in status["members"]))
+        assert [member["pid"] for member in told["members"] if member["silent"]] == [gone]

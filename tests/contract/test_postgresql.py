@@ -1,0 +1,278 @@
+"""What only PostgreSQL can do to a ledger, or for it: many writers, connections that break, months."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import NOON, failure, key_press, received, status, unanswered
+from contract import telling
+from contract.backends import ledger_database
+from contract.test_statistics import EVER, everything, recount, said
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from answerback.deliveries import Happening
+from answerback.errors import Conflict, LedgerUnavailable, LedgerUnsafe, LedgerVersion
+from answerback.ledger import Ledger, Taken, migrations, open_database
+from answerback.ledger.months import month_name, month_of_id, number_of
+from answerback.ledger.postgresql import schema
+from answerback.model import Outcome, Received, State
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database with an empty ledger."""
+    return ledger_database(tmp_path)
+
+
+@pytest.fixture
+def connect(url: str) -> Iterator[Callable[..., Ledger]]:
+    """Opens the ledger, as often as there are processes; by another way where one is given."""
+    with ExitStack() as opened:
+
+        def connect(way: str | None = None) -> Ledger:
+            return opened.enter_context(closing(open_database(way or url, allow_unsafe=True)))
+
+        yield connect
+
+
+def callbacks_of(calls: int) -> list[Received]:
+    """Two to four callbacks of each call, in order."""
+    items = []
+    for n in range(calls):
+        callid, after_s = f"call-{n}", n / 1000
+        items += [
+            received(status(callid=callid) if n % 3 else unanswered(callid=callid), after_s=after_s),
+            received(key_press(callid=callid, key=str(n % 10)), after_s=after_s + 1),
+        ]
+        if n % 3 == 0:
+            items.append(received(failure(callid=callid), after_s=after_s + 2))
+    return items
+
+
+def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> None:
+    """Whoever writes what and when: each callback is there once, each call is folded, the sums are those of a recount."""
+    ledgers = [connect() for _ in range(4)]
+    telling.endpoint(ledgers[0], "crm")
+    items = callbacks_of(60)
+    begin = threading.Barrier(len(ledgers))
+
+    def write(number: int) -> list[Taken]:
+        ledger, mine = ledgers[number], items[number:] + items[:number]
+        begin.wait()
+        taken = []
+        for start in range(0, len(mine), 20):
+            taken += [receipt.taken for receipt in ledger.record(mine[start : start + 20])]
+        return taken
+
+    with ThreadPoolExecutor(len(ledgers)) as threads:
+        taken = [one for told in threads.map(write, range(len(ledgers))) for one in told]
+    assert taken.count(Taken.STORED) == len(items)
+    assert taken.count(Taken.REPEATED) == 3 * len(items)
+    ledger = ledgers[0]
+    page = ledger.calls(limit=500)
+    assert len(page.items) == 60
+    assert {call.outcome for call in page.items} == {Outcome.ANSWERED, Outcome.UNANSWERED}
+    assert [len(ledger.callbacks(f"call-{n}")) for n in range(60)] == [3 if n % 3 == 0 else 2 for n in range(60)]
+    assert said(ledger.statistics(EVER)) == recount(everything(ledger))
+    owed = telling.owed(ledger)
+    assert len(owed) == len(items)
+    for n in range(60):
+        assert [one.state for one in owed if one.callid == f"call-{n}"].count(State.PENDING) == 1
+
+
+def test_nothing_stays_waiting_when_the_end_of_one_meets_the_next(connect: Callable[..., Ledger]) -> None:
+    """An attempt ends while another callback of the call is being stored: what is behind goes out all the same."""
+    here, there = connect(), connect()
+    to = telling.endpoint(here, "crm")
+    for n in range(30):
+        here.record([received(status(callid=f"call-{n}"))])
+        (job,) = telling.load(here, to)
+        begin = threading.Barrier(2)
+
+        def store(n: int = n, begin: threading.Barrier = begin) -> None:
+            begin.wait()
+            there.record([received(key_press(callid=f"call-{n}"), after_s=1)])
+
+        with ThreadPoolExecutor(1) as thread:
+            storing = thread.submit(store)
+            begin.wait()
+            telling.settle(here, telling.attempt(job, Happening.ACCEPTED))
+            storing.result()
+        telling.accept_everything(here, to)
+        assert set(telling.states(here)) == {State.DELIVERED}
+
+
+def pid_of(ledger: Ledger) -> int:
+    """The server's process that serves the ledger's writing connection."""
+    return ledger.write(lambda connection, _: int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one()))
+
+
+def end(ledger: Ledger, pid: int) -> None:
+    """End a process of the server, as a restart or a failover does."""
+    with ledger.engine.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+
+
+def test_a_connection_that_breaks_is_made_again(connect: Callable[..., Ledger]) -> None:
+    """Between two transactions, and between two statements of one: the sender does not hear of it."""
+    ledger, other = connect(), connect()
+    ledger.record([received(status(callid="first"))])
+    end(other, pid_of(ledger))
+    assert [receipt.taken for receipt in ledger.record([received(status(callid="second"))])] == [Taken.STORED]
+    times = iter(range(10))
+
+    def work(connection: Connection, _: Any) -> int:
+        if (number := next(times)) == 0:
+            end(other, int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one()))
+        connection.execute(text("SELECT 1"))
+        return number
+
+    assert ledger.write(work, beside=True) == 1
+
+
+class CutAtCommit(threading.Thread):
+    """A way to the server that breaks right after a commit has gone through, before the answer comes back; once."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = port
+        self.armed = threading.Event()
+        self.cuts = 0
+
+    def run(self) -> None:
+        """Serve one connection after the other."""
+        with suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                server = socket.create_connection(("127.0.0.1", self.port))
+                threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+                threading.Thread(target=self._forth, args=(client, server), daemon=True).start()
+
+    def _forth(self, client: socket.socket, server: socket.socket) -> None:
+        with server, suppress(OSError):
+            while data := client.recv(65536):
+                cut = self.armed.is_set() and b"COMMIT" in data
+                if cut:
+                    self.armed.clear()
+                    self.cuts += 1
+                    client.shutdown(socket.SHUT_RDWR)
+                server.sendall(data)
+                if cut:
+                    server.recv(65536)  # it is done
+                    return
+
+    @staticmethod
+    def _back(server: socket.socket, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+
+
+def test_a_commit_whose_answer_was_lost_counts_once(connect: Callable[..., Ledger], url: str) -> None:
+    """The connection breaks when the commit is through: the server is asked, and nothing is done twice."""
+    where, _, database = url.rpartition("/")
+    way = CutAtCommit(int(where.rpartition(":")[2]))
+    way.start()
+    ledger = connect(f"postgresql://answerback@127.0.0.1:{way.listener.getsockname()[1]}/{database}")
+    ledger.record([received(status(callid="first"))])
+    way.armed.set()
+    (receipt,) = ledger.record([received(status(callid="second"))])
+    assert (way.cuts, receipt.taken) == (1, Taken.STORED)
+    (entry,) = ledger.callbacks("second")
+    assert entry.repeats == 0
+    assert said(ledger.statistics(EVER)) == recount(everything(ledger))
+    way.listener.close()
+
+
+def test_a_server_that_may_lose_a_commit_is_refused(url: str) -> None:
+    """fsync=off is said by its name, with what to do; the tests' server runs so."""
+    with pytest.raises(LedgerUnsafe, match=r"ledger\.store, postgresql://.*fsync=off.*ledger\.allow_unsafe_place"):
+        open_database(url)
+
+
+def test_an_error_never_shows_the_password(url: str) -> None:
+    """What cannot be connected to is named by host and database."""
+    nowhere = url.replace("answerback@", "answerback:topsecret@").replace("test_", "missing_")
+    with pytest.raises(LedgerUnavailable) as told:
+        open_database(nowhere, allow_unsafe=True)
+    assert "topsecret" not in str(told.value)
+    assert "missing_" in str(told.value)
+    with pytest.raises(LedgerUnsafe, match=r"ledger\.store: expected postgresql://"):
+        open_database("mysql://root:topsecret@db/x")
+
+
+def test_a_newer_schema_that_is_too_new_is_refused(connect: Callable[..., Ledger], url: str) -> None:
+    """As on SQLite: the floor decides."""
+    ledger = connect()
+    with ledger.engine.begin() as connection:
+        connection.execute(text("UPDATE schema_revision SET version_num = '9999'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '9998'"))
+    with pytest.raises(LedgerVersion, match=f"9999, newer than this program's {migrations.HEAD}"):
+        open_database(url, allow_unsafe=True)
+
+
+def test_a_character_that_it_cannot_keep_is_kept_as_its_sign(connect: Callable[..., Ledger]) -> None:
+    """A NUL in a callid, a number or a reference costs nobody an answer; the bytes stay as they came."""
+    ledger = connect()
+    item = received(status(callid="a\0b", mobile="138\0"))
+    assert [receipt.taken for receipt in ledger.record([item, received(status(callid="other"))])] == [Taken.STORED] * 2
+    assert ledger.call("a\0b").callid == "a␀b"
+    assert ledger.callbacks("a\0b")[0].raw == item.raw
+    assert ledger.record([item])[0].taken is Taken.REPEATED
+    telling.refer(ledger, "a\0b", reference="o\0")
+    assert ledger.call("a\0b").reference == "o␀"
+
+
+def test_a_call_lies_in_its_month(connect: Callable[..., Ledger]) -> None:
+    """A call's callbacks and deliveries have its month in their ids, however late they come; months are made as needed."""
+    ledger = connect()
+    to = telling.endpoint(ledger)
+    december_s = timedelta(days=230).total_seconds()
+    ledger.record([received(status(callid="may")), received(status(callid="december"), after_s=december_s)])
+    ledger.record([received(key_press(callid="may"), after_s=december_s)])
+    telling.accept_everything(ledger, to)
+    months = {
+        callid: {month_name(month_of_id(entry.id)) for entry in ledger.callbacks(callid)}
+        for callid in ("may", "december")
+    }
+    assert months == {"may": {"2026_05"}, "december": {"2026_12"}}
+    assert [month_name(month_of_id(one.id)) for one in telling.owed(ledger)] == ["2026_05", "2026_05", "2026_12"]
+    with ledger.engine.connect() as connection:
+        assert [month_name(month) for month in schema.months_there(connection)] == ["copied", "2026_05", "2026_12"]
+    assert number_of(ledger.callbacks("may")[0].id) > 0
+
+
+def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
+    """Its calls, callbacks, deliveries and attempts are gone; other months and the statistics stay."""
+    ledger = connect()
+    to = telling.endpoint(ledger)
+    later_s = timedelta(days=62).total_seconds()
+    ledger.record([received(status(callid="old")), received(status(callid="new"), after_s=later_s)])
+    before = ledger.statistics(EVER).total
+    (may,) = ledger.months_before(NOON + timedelta(days=62))
+    assert (month_name(may.month), may.calls, may.unsettled) == ("2026_05", 1, 1)
+    telling.accept_everything(ledger, to, at_s=2 * later_s)
+    assert ledger.months_before(NOON + timedelta(days=62))[0].unsettled == 0
+    assert list(ledger.drop_month(may.month)) == [1]
+    assert [call.callid for call in ledger.calls().items] == ["new"]
+    assert [one.callid for one in telling.owed(ledger)] == ["new"]
+    assert len(telling.tried(ledger)) == 1
+    assert ledger.statistics(EVER).total == before
+    (again,) = ledger.record([received(status(callid="old"))])
+    assert again.taken is Taken.STORED
+
+
+def test_a_file_keeps_everything(tmp_path: Path) -> None:
+    """A SQLite ledger is not cut: it says so, and what to do."""
+    from contract.backends import sqlite
+
+    with closing(sqlite(tmp_path)()) as ledger, pytest.raises(Conflict, match="answerback copy"):
+        ledger.months_before(NOON)
