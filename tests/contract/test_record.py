@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger import Ledger, Taken
-from answerback.model import Call, Kind, Outcome, Received, Rejected, Result
+from answerback.model import Call, KeyPress, Kind, Outcome, Received, Rejected, Result
 
 fresh = count()
 
@@ -284,7 +284,7 @@ BATCHES = st.lists(st.lists(callbacks(st.sampled_from(["a", UUID1, "c"])), max_s
 def test_the_ledger_says_what_folding_says(
     ledger: Ledger, batches: list[list[AnyCallback]], data: st.DataObject
 ) -> None:
-    """Any callbacks in any split into batches give the records that folding them in memory gives."""
+    """Any callbacks in any split into batches give the records that folding them in memory gives; keys by their times."""
     channels = [f"channel-{next(fresh)}" for _ in range(2)]
     calls: dict[tuple[str, str], list[Received]] = {}
     for batch in batches:
@@ -298,7 +298,11 @@ def test_the_ledger_says_what_folding_says(
             assert receipt.taken is (Taken.REPEATED if known else Taken.STORED)
             history.append(item)
     for (channel, callid), history in calls.items():
-        assert ledger.call(callid, channel) == stored(folded(history))
+        pressed = sorted({item.identity: item for item in reversed(history)}.values(), key=history.index)
+        pressed.sort(key=lambda item: item.received_at)
+        keys = tuple(dict.fromkeys(item.callback.key for item in pressed if isinstance(item.callback, KeyPress)))
+        expected = msgspec.structs.replace(stored(folded(history)), keys=keys)
+        assert ledger.call(callid, channel) == expected
         repeats = Counter(item.identity for item in history)
         entries = ledger.callbacks(callid, channel)
         assert [(entry.identity, entry.repeats + 1) for entry in entries] == list(repeats.items())
@@ -359,3 +363,11 @@ def test_the_ledger_serves_on_after_close(reopen: OpenLedger) -> None:
     ledger.close()
     ledger.close()
     assert reopen().call(UUID1) == as_read(status())
+
+
+def test_keys_are_in_the_order_in_which_they_came_in(ledger: Ledger) -> None:
+    """Also where a press that came earlier is stored later, as when several recorders drain one stream."""
+    ledger.record([received(key_press(key="3"), after_s=3), received(status(), after_s=4)])
+    ledger.record([received(key_press(key="4"), after_s=4), received(key_press(key="1"), after_s=1)])
+    ledger.record([received(key_press(key="2"), after_s=2)])
+    assert ledger.call(UUID1).keys == ("1", "2", "3", "4")

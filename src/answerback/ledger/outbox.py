@@ -186,6 +186,9 @@ class Owing:
         whose = (identify_call(call.channel, call.callid), None) if item is None else (item.identity, now_us)
         self.jobs.append(Job(id_, endpoint.id, call_id, 0, message_id(id_, tag), body, referred_us, now_us, *whose))
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def write(self) -> None:
         """Hand the rows to the database."""
         statements.insert(self._connection, deliveries, DELIVERY_COLUMNS, self._rows)

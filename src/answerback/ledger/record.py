@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import bindparam, update
 from sqlalchemy.engine import Connection
 
@@ -15,12 +16,13 @@ from answerback.calls import fold
 from answerback.ledger import statements
 from answerback.ledger.outbox import Outbox, Owing
 from answerback.ledger.postgresql.text import storable_item
+from answerback.ledger.presses import comes_late, keys_in_order
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.rollups import QUARANTINED, REPEATED, REVISED, STORED, Coming, Rollups
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls
 from answerback.ledger.values import Receipt, Recorded, Taken, to_us
-from answerback.model import Call, Received, Rejected
+from answerback.model import Call, Kind, Received, Rejected
 
 CALLBACK_COLUMNS = ("id", "call_id", "identity", "kind", "received_us", "repeats", "raw")
 
@@ -70,6 +72,8 @@ class _Batch:
         self._callbacks: list[tuple[object, ...]] = []
         self._repeats: Counter[int] = Counter()
         self._repeated_us: dict[int, int] = {}
+        self._presses: dict[Key, list[Received]] = {}
+        self._late: set[Key] = set()
         self.coming = Coming()
         if received:
             self._load(received)
@@ -113,6 +117,10 @@ class _Batch:
             self._ids[key] = self._call_ids.of_time(received_us)
         self._calls[key] = after
         self._changed[key] = None
+        if item.callback.kind is Kind.KEY:
+            self._presses.setdefault(key, []).append(item)
+            if comes_late(before, item):
+                self._late.add(key)
         self.coming.count(STORED, received_us, item.channel)
         if before is not None and after.revisions > before.revisions:
             self.coming.count(REVISED, received_us, item.channel)
@@ -131,13 +139,18 @@ class _Batch:
 
     def write(self) -> None:
         """Hand every owed row to the database."""
+        for key in self._late:
+            keys = keys_in_order(self._connection, key[0], self._ids[key], self._presses[key])
+            self._calls[key] = msgspec.structs.replace(self._calls[key], keys=keys)
         rows = [call_row(self._ids[key], key[1], self._calls[key]) for key in self._changed]
         known = self._loaded
         new = [row for key, row in zip(self._changed, rows, strict=True) if key not in known]
         changed = [row for key, row in zip(self._changed, rows, strict=True) if key in known]
-        statements.insert(self._connection, calls, CALL_COLUMNS, new)
-        statements.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), changed)
-        statements.insert(self._connection, callbacks, CALLBACK_COLUMNS, self._callbacks)
+        with statements.together(self._connection, len(self._callbacks) + len(self.owing)):
+            statements.insert(self._connection, calls, CALL_COLUMNS, new)
+            statements.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), changed)
+            statements.insert(self._connection, callbacks, CALLBACK_COLUMNS, self._callbacks)
+            self.owing.write()
         if self._repeats:
             self._connection.execute(
                 _repeated,
@@ -146,10 +159,14 @@ class _Batch:
                     for id_, times in self._repeats.items()
                 ],
             )
-        self.owing.write()
+        with statements.together(self._connection, len(rows)):
+            self._write_sums(rows)
+
+    def _write_sums(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Bring the statistics up to the calls as they are now; last, for all writers meet there."""
         sums = Rollups()
         for key, row in zip(self._changed, rows, strict=True):
-            sums.replace(known.get(key), row)
+            sums.replace(self._loaded.get(key), row)
         statements.hold_sums(self._connection)
         sums.write(self._connection)
         self.coming.write(self._connection)

@@ -159,15 +159,8 @@ def _add(
     sums: Mapping[Key, list[int]],
 ) -> None:
     """Add to the rows of each key, made where they are missing."""
-    if not sums:
-        return
-    width, columns = len(key), (*key, *columns)
-    known = {row[:width]: row[width:] for row in statements.find(connection, table, columns, key, list(sums))}
-    rows = [
-        (*own, *(added if (old := known.get(own)) is None else map(sum, zip(old, added, strict=True))))
-        for own, added in sorted(sums.items())
-    ]
-    statements.upsert(connection, table, columns, key, rows)
+    if sums:
+        statements.add(connection, table, key, columns, [(*own, *added) for own, added in sorted(sums.items())])
 
 
 def _add_details(connection: Connection, details: Mapping[Span, Counter[str]]) -> None:

@@ -9,11 +9,12 @@ untranslated.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Any, Protocol
 
-from sqlalchemy import Table, text
+from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
@@ -24,7 +25,7 @@ _EXACT_CHUNK = 32
 
 Row = tuple[object, ...]
 
-_hold_sums = text(f"SELECT pg_advisory_xact_lock({0x616E73_02})")
+_HOLD_SUMS = f"SELECT pg_advisory_xact_lock({0x616E73_02})"
 
 
 def insert(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -47,6 +48,23 @@ def upsert(
     for chunk in _chunks(rows):
         sql = _upsert_sql(table.name, columns, key, len(chunk))
         _cursor(connection).execute(sql, tuple(chain.from_iterable(chunk)))
+
+
+def add(
+    connection: Connection, table: Table, key: tuple[str, ...], columns: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """Add to the `columns` of the rows of each `key`, made where they are missing; `rows` have key and sums."""
+    if on_postgresql(connection):
+        arrays.add(connection, table, key, columns, rows)
+        return
+    width, names = len(key), (*key, *columns)
+    known = {row[:width]: row[width:] for row in find(connection, table, names, key, [row[:width] for row in rows])}
+    upsert(connection, table, names, key, [_added(row, known.get(row[:width]), width) for row in rows])
+
+
+def _added(row: Row, before: Row | None, width: int) -> Row:
+    sums: Any = row[width:]
+    return row if before is None else (*row[:width], *map(sum, zip(before, sums, strict=True)))
 
 
 def find(
@@ -93,7 +111,17 @@ def hold(connection: Connection, table: Table, ids: Sequence[int]) -> None:
 def hold_sums(connection: Connection) -> None:
     """Let nobody else write statistics before the transaction ends: to be done last, for all of them meet there."""
     if on_postgresql(connection):
-        connection.execute(_hold_sums)
+        _cursor(connection).execute(_HOLD_SUMS)
+
+
+@contextmanager
+def together(connection: Connection, rows: int) -> Iterator[None]:
+    """Do the statements of this module with one wait for all of them, where each waits longer than its few `rows` take."""
+    if on_postgresql(connection) and rows < arrays.MANY:
+        with arrays.pipeline(connection):
+            yield
+    else:
+        yield
 
 
 class NewIds(Protocol):

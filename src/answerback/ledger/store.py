@@ -434,7 +434,9 @@ def _agree_on_schema(engine: Engine, place: Path | str, *, migrate: bool) -> Non
         if version is not None and migrations.serves(connection, version):
             return
     if version == migrations.UNFINISHED:
-        raise LedgerVersion(f"{place}: the copy into it is not finished: stop the old gateway, run `answerback copy` again")
+        raise LedgerVersion(
+            f"{place}: the copy into it is not finished: stop the old gateway, run `answerback copy` again"
+        )
     if version is not None and version not in migrations.OLDER:
         raise LedgerVersion(f"{place}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
     if version is not None and not migrate:

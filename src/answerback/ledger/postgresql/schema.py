@@ -21,6 +21,9 @@ MONTHLY = {"callbacks": "call_id", "deliveries": "call_id", "attempts": "deliver
 COPIED = 0
 """The month of ids that were counted from 1."""
 
+_CHANNEL = "channel"
+"""Last where something is unique: who looks for a call gives both, and the channel alone finds nearly all there are."""
+
 _KNOWN = "answerback.months"
 _SCHEMA = 0x616E73_01
 
@@ -108,7 +111,7 @@ def _copy(table: Table, physical: MetaData) -> None:
         *(_column(column) for column in table.columns),
         PrimaryKeyConstraint(*key),
         *(
-            UniqueConstraint(*(column.name for column in constraint.columns))
+            UniqueConstraint(*sorted((column.name for column in constraint.columns), key=_CHANNEL.__eq__))
             for constraint in table.constraints
             if isinstance(constraint, UniqueConstraint)
         ),
