@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from contract.backends import BACKENDS
 from relay.certificates import Authority, found_authority
-from relay.world import close_nursery
+from relay.world import close_nursery, on
+
+ON_EVERY_BACKEND = ("test_dispatcher", "test_overdue", "test_pressure", "test_registry")
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,19 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Another one."""
     return found_authority(tmp_path_factory.mktemp("other"), "theirs")
+
+
+@pytest.fixture(autouse=True)
+def backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the directories of a test stand for."""
+    with on(getattr(request, "param", "sqlite")):
+        yield
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what has a ledger on every backend."""
+    if metafunc.module.__name__.rpartition(".")[2] in ON_EVERY_BACKEND:
+        metafunc.parametrize("backend", BACKENDS, indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

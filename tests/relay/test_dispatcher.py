@@ -16,10 +16,12 @@ from builders import key_press, received, status, wire
 from relay.loop import in_loop, until
 from relay.making import endpoint, terms
 from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
-from relay.world import QUICK, add_directly, answered, pressed, relaying, with_definition, writing
+from relay.world import QUICK, add_directly, answered, opened, pressed, relaying, with_definition, writing
+from sqlalchemy import text
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import Job, open_ledger
+from answerback.ledger import Job
+from answerback.ledger.months import NUMBERS
 from answerback.ledger.requests import Endpoints, Load, Settle
 from answerback.ledger.values import to_us
 from answerback.model import Event, Format, State
@@ -187,12 +189,13 @@ async def test_many_retries_all_come(tmp_path: Path) -> None:
 
 def test_what_is_due_or_will_be_is_never_overlooked(tmp_path: Path) -> None:
     """What a load does not bring it announces: no delivery falls between what is due now and what is due next."""
-    with closing(open_ledger(tmp_path, allow_unsafe_place=True)) as ledger:
+    with closing(opened(tmp_path)) as ledger:
         to = asyncio.run(_one_endpoint(tmp_path))
         ledger.take([received(status(callid=f"call-{n}")) for n in range(3000)])
         first_us = to_us(datetime.now(UTC)) + 300_000
         with ledger.engine.execution_options(writes=True).begin() as connection:
-            connection.exec_driver_sql("UPDATE deliveries SET due_us = ? + id * 100", (first_us,))
+            spread = text("UPDATE deliveries SET due_us = :first_us + (id % :numbers) * 100")
+            connection.execute(spread, {"first_us": first_us, "numbers": NUMBERS})
         due_us = [first_us + id_ * 100 for id_ in range(1, 3001)]
         overlooked, loads = 0, 0
         while to_us(datetime.now(UTC)) < due_us[-1]:

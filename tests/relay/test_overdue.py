@@ -9,9 +9,9 @@ from typing import TypeVar
 from relay.loop import in_loop, until
 from relay.making import TERMS
 from relay.receiver import receiving
-from relay.world import LOOPBACK, answered, writing
+from relay.world import LOOPBACK, answered, opened, writing
 
-from answerback.ledger import Ledger, open_ledger
+from answerback.ledger import Ledger
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.query import CallFilter, count_calls
 from answerback.ledger.references import Reference
@@ -64,7 +64,7 @@ async def telling(ledger: Ledger, writer: WriterProcess) -> AsyncIterator[Relay]
 async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path) -> None:
     """Soon after `due_at`, not before, and not again; a call that was heard of in time is not told."""
     async with receiving() as receiver, writing(tmp_path) as writer:
-        with closing(open_ledger(tmp_path, allow_unsafe_place=True)) as ledger:
+        with closing(opened(tmp_path)) as ledger:
             async with telling(ledger, writer) as relay:
                 await relay.endpoints.add("crm", "default", Definition(url=receiver.url()))
                 due_at = soon(0.5)
@@ -87,7 +87,7 @@ async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path
 async def test_a_call_that_was_overdue_before_the_start_is_told_then(tmp_path: Path) -> None:
     """Nobody was there when its time was over; and an earlier time that comes later is not slept through."""
     async with receiving() as receiver, writing(tmp_path) as writer:
-        with closing(open_ledger(tmp_path, allow_unsafe_place=True)) as ledger:
+        with closing(opened(tmp_path)) as ledger:
             async with telling(ledger, writer) as relay:
                 await relay.endpoints.add("crm", "default", Definition(url=receiver.url()))
                 await relay.refer("first", None, Reference(due_at=soon(0.2)))

@@ -4,8 +4,8 @@ import asyncio
 import itertools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import psutil
 from builders import key_press, status, wire
+from contract.backends import BACKENDS, ledger_database
 from contract.telling import Owed, Tried, owed, tried
 from relay.loop import until
 from relay.making import terms
 
-from answerback.ledger import Ledger, Opening, open_ledger
+from answerback.ledger import Ledger, Opening
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.references import Reference
@@ -159,6 +160,25 @@ class Nursery:
         shutil.rmtree(self._places)
 
 
+_backend = "sqlite"
+
+
+@contextmanager
+def on(backend: str) -> Iterator[None]:
+    """Let every directory stand for a ledger on that backend, one of contract.backends."""
+    global _backend  # noqa: PLW0603  # the tests name directories only
+    before, _backend = _backend, backend
+    try:
+        yield
+    finally:
+        _backend = before
+
+
+def opened(data_dir: Path) -> Ledger:
+    """The ledger that a directory stands for."""
+    return BACKENDS[_backend](data_dir)()
+
+
 _nurseries: list[Nursery] = []
 
 
@@ -178,7 +198,11 @@ def close_nursery() -> None:
 @asynccontextmanager
 async def writing(data_dir: Path) -> AsyncIterator[WriterProcess]:
     """A writer of the ledger there."""
-    writer = nursery().take(data_dir)
+    if _backend == "sqlite":
+        writer = nursery().take(data_dir)
+    else:
+        store = ledger_database(data_dir)
+        writer = WriterProcess(Opening(data_dir=str(data_dir), store=store, allow_unsafe_place=True))
     await writer.start()
     try:
         yield writer
@@ -191,7 +215,7 @@ async def relaying(
     data_dir: Path, terms_: Terms = QUICK, wanted: dict[str, Wanted] | None = None
 ) -> AsyncIterator[World]:
     """A relay on the ledger there, that runs."""
-    with closing(open_ledger(data_dir, allow_unsafe_place=True)) as ledger:
+    with closing(opened(data_dir)) as ledger:
         async with writing(data_dir) as writer:
             world = World(ledger, writer, terms_)
             writer.on_owed, writer.full = world.dispatcher.owed, world.dispatcher.full
