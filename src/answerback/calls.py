@@ -32,6 +32,11 @@ def identify(channel: str, callback: Status | KeyPress | Failure) -> bytes:
     return blake2b(_encode((channel, callback.kind, callback)), digest_size=16).digest()
 
 
+def identify_call(channel: str, callid: str) -> bytes:
+    """The 16 bytes of a call itself, for what is told of no callback."""
+    return blake2b(_encode((channel, callid)), digest_size=16).digest()
+
+
 def fold(call: Call | None, received: Received) -> Call:
     """Add one callback to what is known of its call; the very `call` where it is no news."""
     if call is None:

@@ -267,6 +267,39 @@ class AlertsSettings(_Section):
     rules: dict[str, Rule] = Field(default_factory=dict, description="what they are told of, by name")
 
 
+class TracesSettings(_Section):
+    """Traces of OpenTelemetry: one for each callback, from its reception to its deliveries."""
+
+    endpoint: str | None = Field(
+        None,
+        description="the collector's OTLP/HTTP address, as http://127.0.0.1:4318; not given: no traces",
+        max_length=2048,
+    )
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = Field(1.0, description="share of the callbacks that are traced")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str | None) -> str | None:
+        if endpoint is None:
+            return None
+        try:
+            parts = urlsplit(endpoint)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise ValueError(f"not a URL: {error}") from error
+        if not known or not endpoint.isprintable() or " " in endpoint:
+            raise ValueError("expected http://host:4318 or https://host:4318")
+        if "@" in parts.netloc:
+            raise ValueError("holds a user name: give credentials in OTEL_EXPORTER_OTLP_HEADERS")
+        return endpoint
+
+    def url(self) -> str | None:
+        """Where spans are POSTed to: the address itself where it has a path, else with that of the protocol."""
+        if self.endpoint is None or urlsplit(self.endpoint).path.strip("/"):
+            return self.endpoint
+        return f"{self.endpoint.rstrip('/')}/v1/traces"
+
+
 class LogSettings(_Section):
     """What is logged, to standard error."""
 
@@ -294,6 +327,7 @@ class Settings(BaseSettings):
     stream: StreamSettings = StreamSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     log: LogSettings = LogSettings()
+    traces: TracesSettings = TracesSettings()
     relay: RelaySettings = RelaySettings()
     console: ConsoleSettings = ConsoleSettings()
     alerts: AlertsSettings = AlertsSettings()

@@ -274,9 +274,13 @@ class Witness:
 
     async def overlaps(self) -> list[tuple[str, int, int]]:
         """Which endpoints were told by two processes at a time, and by which."""
-        await asyncio.gather(*self._looking)
+        await self.looked()
         told = [(path, self._pids[one], self._pids[other]) for path, one, other in self._together]
         return [(path, one, other) for path, one, other in told if one and other and one != other]
+
+    async def looked(self) -> None:
+        """Return when it is known who has told until now."""
+        await asyncio.gather(*self._looking)
 
     @property
     def pids(self) -> set[int]:

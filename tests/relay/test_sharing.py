@@ -255,6 +255,7 @@ async def test_what_a_lost_process_told_is_taken_over(tmp_path: Path, how: signa
         await board.shared((one, 2), (two, 2))
         recording = asyncio.create_task(_keep_recording(recorder.record, calls=5, presses=9))
         await until(told(receiver, 20))
+        await witness.looked()
         lost_s = time.monotonic()
         one.send(how)
         await board.shared((two, 4), timeout_s=TTL_S + 3.0)

@@ -18,6 +18,7 @@ from answerback.ledger import Taken, Verdict
 from answerback.model import Arrival
 from answerback.tencent import answer
 from answerback.tencent.codes import Answered
+from answerback.tracing import Tracer
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -80,16 +81,25 @@ class _Gone(Exception):
 class Intake:
     """ASGI application for `/voice/callback` and `/voice/callback/{token}`."""
 
-    def __init__(self, channels: Channels, committer: Committer, meter: Meter, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        channels: Channels,
+        committer: Committer,
+        meter: Meter,
+        max_body_bytes: int,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._channels = channels
         self._committer = committer
         self._meter = meter
         self._max_body_bytes = max_body_bytes
+        self._tracer = tracer
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began_s = perf_counter()
         kind: str | None = None
+        arrival = verdict = None
         try:
             channel = self._channels.of_path(scope["path"])
             if channel is None:
@@ -98,7 +108,8 @@ class Intake:
                 reply = _WRONG_METHOD
             else:
                 raw = await self._read(scope, receive)
-                verdict = await self._committer.submit(Arrival(channel, raw, datetime.now(UTC)))
+                arrival = Arrival(channel, raw, datetime.now(UTC))
+                verdict = await self._committer.submit(arrival)
                 kind = verdict.kind
                 reply = _OK if verdict.result == 0 else _refusal(channel, verdict)
         except _TooLarge as large:
@@ -114,6 +125,8 @@ class Intake:
         await send(reply.body)
         self._meter.answers[kind or NO_KIND, reply.result] += 1
         self._meter.answer_latency_s.observe(perf_counter() - began_s)
+        if self._tracer is not None and arrival is not None:
+            self._tracer.received(arrival, verdict, reply.result, reply.start["status"], scope["headers"])
 
     async def _read(self, scope: Message, receive: Receive) -> bytes:
         """The whole body, or _TooLarge, or _Gone."""

@@ -9,9 +9,9 @@ from answerback.errors import LedgerUnavailable
 from answerback.intake.app import NO_KIND
 from answerback.intake.committer import Committer
 from answerback.intake.meter import Meter
-from answerback.ledger import Verdict
 from answerback.model import Arrival
 from answerback.tencent.codes import Answered
+from answerback.tracing import Tracer
 
 _AT_A_TIME = 256  # the callback URL finds room between them
 
@@ -27,10 +27,11 @@ class Told(NamedTuple):
 class Submission:
     """The way in for bodies that do not come one by one."""
 
-    def __init__(self, committer: Committer, meter: Meter, max_body_bytes: int) -> None:
+    def __init__(self, committer: Committer, meter: Meter, max_body_bytes: int, tracer: Tracer | None = None) -> None:
         self._committer = committer
         self._meter = meter
         self._max_body_bytes = max_body_bytes
+        self._tracer = tracer
 
     async def take(self, channel: str, bodies: Sequence[bytes]) -> list[Told]:
         """Store each of `bodies` durably; what each is answered, in order."""
@@ -42,15 +43,19 @@ class Submission:
 
     async def _take(self, channel: str, body: bytes) -> Told:
         kind = None
+        arrival = verdict = None
         if len(body) > self._max_body_bytes:
             told = Told(Answered.TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes", None)
         else:
+            arrival = Arrival(channel, body, datetime.now(UTC))
             try:
-                verdict: Verdict = await self._committer.submit(Arrival(channel, body, datetime.now(UTC)))
+                verdict = await self._committer.submit(arrival)
             except LedgerUnavailable as error:
                 told = Told(Answered.UNAVAILABLE, f"not known to be stored, try again: {error}", None)
             else:
                 kind = verdict.kind
                 told = Told(verdict.result, verdict.errmsg, verdict.taken.name.lower())
         self._meter.answers[kind or NO_KIND, told.result] += 1
+        if self._tracer is not None and arrival is not None:
+            self._tracer.received(arrival, verdict, told.result)
         return told

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 import structlog
 import yarl
+from aiohttp.connector import Connection
 
 from answerback.model import Definition, Endpoint, Format
 from answerback.relay.guard import Guard, Network
@@ -45,11 +46,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_after_s: float | None = None
 
 
+class TooLate(Exception):
+    """Nothing was sent: there is no right to it any more."""
+
+
 class Courier:
     """Carries deliveries, over connections that it keeps open. Make and `close` it inside the loop."""
 
     def __init__(self, allow_networks: Sequence[Network] = ()) -> None:
         self.guard = Guard(allow_networks, trusted=False)
+        self.may_send: Callable[[], bool] = lambda: True
+        """Asked at the last moment before a request is written: much time may have passed while it was connected."""
         self._sessions = {
             trusted: aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -57,6 +64,7 @@ class Courier:
                     keepalive_timeout=_KEEP_ALIVE_S,
                     socket_factory=(Guard(trusted=True) if trusted else self.guard).open_socket,
                 ),
+                request_class=self._request_class(),
                 auto_decompress=False,  # nobody's answer is worth a decompression bomb
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -68,22 +76,45 @@ class Courier:
             "User-Agent": f"answerback/{version('answerback')}",
         }
 
+    def _request_class(self) -> type[aiohttp.ClientRequest]:
+        courier = self
+
+        class Request(aiohttp.ClientRequest):
+            """A request that is not sent too late."""
+
+            async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+                if not courier.may_send():
+                    raise TooLate
+                return await super().send(conn)
+
+        return Request
+
     async def close(self) -> None:
         """Close the connections."""
         for session in self._sessions.values():
             await session.close()
 
-    async def attempt(self, endpoint: Endpoint, message_id: str, body: bytes, *, again: bool = False) -> Outcome:
-        """POST `body` once. `again`: once more at once where a kept connection turns out to be closed."""
+    async def attempt(
+        self,
+        endpoint: Endpoint,
+        message_id: str,
+        body: bytes,
+        *,
+        again: bool = False,
+        traceparent: str | None = None,
+    ) -> Outcome:
+        """POST `body` once. `again`: once more at once where a kept connection turns out to be closed. Raises TooLate."""
         began_us, began_s = time.time_ns() // 1000, time.perf_counter()
         try:
-            status, answer, headers = await self._post(endpoint, message_id, body)
+            status, answer, headers = await self._post(endpoint, message_id, body, traceparent)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if again and not isinstance(error, aiohttp.ClientConnectorError):
-                return await self.attempt(endpoint, message_id, body)
+                return await self.attempt(endpoint, message_id, body, traceparent=traceparent)
             return _failed(began_us, began_s, _words(error, endpoint))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return _failed(began_us, began_s, _words(error, endpoint))
+        except TooLate:
+            raise
         except Exception as error:  # a fault of ours must not end the work for an endpoint
             log.exception("attempt_failed", endpoint=endpoint.name)
             return _failed(began_us, began_s, f"a fault in the program: {type(error).__name__}, see the log")
@@ -98,9 +129,13 @@ class Courier:
             retry_after_s=None if judged.error is None else _retry_after_s(headers),
         )
 
-    async def _post(self, endpoint: Endpoint, message_id: str, body: bytes) -> tuple[int, bytes, Mapping[str, str]]:
+    async def _post(
+        self, endpoint: Endpoint, message_id: str, body: bytes, traceparent: str | None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         definition = endpoint.definition
         headers = self._headers | {"webhook-id": message_id}
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         if definition.format is Format.STANDARD:
             headers |= signature(endpoint, message_id, datetime.now(UTC), body)
         async with self._sessions[endpoint.from_config].post(

@@ -20,13 +20,14 @@ from answerback.ledger.requests import Backlog, Load
 from answerback.model import Endpoint
 from answerback.relay.book import Book, give_up
 from answerback.relay.breaker import Breaker
-from answerback.relay.courier import Courier, Outcome
+from answerback.relay.courier import Courier, Outcome, TooLate
 from answerback.relay.deciding import Decision, Terms, decide
 from answerback.relay.lane import Lane
 from answerback.relay.look import Look
 from answerback.relay.meter import RelayMeter
 from answerback.relay.pace import clock_s
 from answerback.relay.settling import Settling
+from answerback.tracing import Attempt, Tracer
 
 _AGAIN_S = 0.5
 _GRACE_S = 1.0
@@ -48,12 +49,14 @@ class Dispatcher:
         meter: RelayMeter,
         terms: Terms,
         pressed: Callable[[], bool] = lambda: False,
+        tracer: Tracer | None = None,
     ) -> None:
         self._book = book
         self._courier = courier
         self._meter = meter
         self._terms = terms
         self._pressed = pressed
+        self._tracer = tracer
         self._lanes: dict[int, Lane] = {}
         self._starved: OrderedDict[int, None] = OrderedDict()
         self._under_way = 0
@@ -90,6 +93,7 @@ class Dispatcher:
         """Begin with no endpoint: they come and go, for other processes tell some of them."""
         self._loop = asyncio.get_running_loop()
         self._settling.member = member
+        self._courier.may_send = lambda: clock_s() < self.until_s
 
     async def stop(self, timeout_s: float) -> None:
         """Begin nothing more, let the attempts under way come to their end, and keep what they came to."""
@@ -265,11 +269,19 @@ class Dispatcher:
                 return
             job = lane.queue.popleft()
             endpoint, probing = lane.endpoint, lane.breaker.open
+            traced = None if self._tracer is None else self._tracer.delivering(job, endpoint)
+            parent = None if traced is None else traced.traceparent
             try:
-                outcome = await self._courier.attempt(endpoint, job.message_id, job.body, again=lane.trusty)
+                outcome = await self._courier.attempt(
+                    endpoint, job.message_id, job.body, again=lane.trusty, traceparent=parent
+                )
             except asyncio.CancelledError:
-                self._cut_short(lane, job)
+                _tell(traced, self._cut_short(lane, job))
                 raise
+            except TooLate:
+                _tell(traced, self._cut_short(lane, job))
+                return
+            _tell(traced, outcome)
             self._conclude(lane, job, outcome, probing=probing)
             if self._starved or self._under_way > self._most:
                 return  # others have waited for this place
@@ -330,13 +342,14 @@ class Dispatcher:
             lane.frozen = True
             self._spawn(self.on_gone(lane.endpoint, outcome.error or ""))
 
-    def _cut_short(self, lane: Lane, job: Job) -> None:
+    def _cut_short(self, lane: Lane, job: Job) -> Outcome:
         """An attempt was ended by us: whether it arrived is not known, so it will be made again, and is not counted."""
         now_s = time.time()
         reason = "the gateway stopped" if self._stopping else lane.reason
         outcome = Outcome(began_us=round(now_s * _US), duration_us=0, error=f"cut short: {reason}")
         self._settle(job, outcome, Decision(Happening.REFUSED, now_s, spent=False))
         lane.behind = True
+        return outcome
 
     def _opened(self, lane: Lane) -> None:
         lane.take_back()
@@ -446,3 +459,8 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("relay_task_failed", exc_info=error)
+
+
+def _tell(traced: Attempt | None, outcome: Outcome) -> None:
+    if traced is not None:
+        traced.ended(outcome.status, outcome.error)

@@ -48,7 +48,7 @@ class Lane:
         self.behind = False
         self.loading = False
         self.frozen = False
-        self.reason = ""
+        self.reason = "the lease of the endpoint ended"
         self.quiet_until_s = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.timer_s = 0.0

@@ -6,7 +6,7 @@ Where several processes share the endpoints, that is so for those that are told 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from urllib.parse import urlsplit
@@ -122,6 +122,10 @@ class Registry:
                     self._forget(endpoint)
                     self._dispatcher.drop(endpoint, give_up_owed=False)  # who removed it does
 
+    def _in_turn(self) -> AbstractAsyncContextManager[None]:
+        """No change is made between what is learned of others and the moment at which it counts here."""
+        return self._refreshing if self._shared else nullcontext()
+
     def open(self, endpoints: Iterable[Endpoint]) -> None:
         """From now on these are told here."""
         for endpoint in endpoints:
@@ -220,7 +224,7 @@ class Registry:
         endpoint = self.find(name)
         if endpoint.from_config and endpoint.disabled_reason != NOT_IN_CONFIG:
             raise Conflict(f"endpoint {endpoint.name} is made by the config file: remove it there first")
-        async with self.holding(endpoint.id):
+        async with self._in_turn(), self.holding(endpoint.id):
             await self._book.ask(RemoveEndpoint(endpoint.id))
             self._forget(endpoint)
             self._dispatcher.drop(endpoint)
@@ -236,7 +240,7 @@ class Registry:
 
     async def _change(self, endpoint: Endpoint, **changes: object) -> Endpoint:
         """Hold the endpoint's deliveries, write the change, and go on: nothing goes by the old one any more."""
-        async with self.holding(endpoint.id):
+        async with self._in_turn(), self.holding(endpoint.id):
             after = msgspec.structs.replace(self.find(str(endpoint.id)), **changes)
             changed = await self._book.ask(ChangeEndpoint(after, unchanged=self._shared))
             self._keep(changed)

@@ -21,6 +21,7 @@ from answerback.relay.overdue import Overdue
 from answerback.relay.registry import Registry, Wanted
 from answerback.relay.replays import Replays
 from answerback.relay.sharing import Share, Sharing
+from answerback.tracing import Tracer
 
 _JOIN_AGAIN_S = 2.0
 
@@ -39,12 +40,13 @@ class Relay:
         default_channel: str | None,
         count: Callable[[CallFilter], Awaitable[int]],
         pressed: Callable[[], bool],
+        tracer: Tracer | None = None,
     ) -> None:
         self._book = book
         self._default_channel = default_channel
         self._courier = Courier(allow_networks)
         self.meter = RelayMeter()
-        self._dispatcher = Dispatcher(book, self._courier, self.meter, terms, pressed)
+        self._dispatcher = Dispatcher(book, self._courier, self.meter, terms, pressed, tracer)
         self._overdue = Overdue(book, self._dispatcher)
         self._registry = Registry(book, self._dispatcher, self._courier)
         self._replays = Replays(book, self._dispatcher, count)

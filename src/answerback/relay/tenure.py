@@ -139,8 +139,10 @@ class Tenure:
 
     async def _give_back(self, endpoint_id: int) -> None:
         """Let another process have an endpoint, when nothing of it is under way and all that was is written down."""
+        lane = self._dispatcher.lane(endpoint_id)
         async with self._registry.holding(endpoint_id, "another process takes it over"):
-            if not await self._dispatcher.written(endpoint_id, self._ttl_s):
+            written = await self._dispatcher.written(endpoint_id, self._ttl_s)
+            if not written or self._dispatcher.lane(endpoint_id) is not lane:  # it lapsed meanwhile: it is a new one
                 return
             try:
                 await self._book.ask(Release(self._member, [endpoint_id]))
