@@ -1,12 +1,15 @@
-# Few verbs, all of them set up what they need: serve, test, check, bench, crash, docs.
+# Few verbs, all of them set up what they need: serve, test, check, bench, crash, cluster, docs.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 DEV := .venv/dev-installed
 RUN := .venv/installed
 BROWSER := .venv/browser-sought
+# Two processes for the tests, a file to each in turn. Those marked `alone` measure time: they come after, one by one.
+PROCESSES ?= 2
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not alone"
 
-.PHONY: help serve test check bench crash docs clean
+.PHONY: help serve test check bench crash cluster docs clean
 
 help:  ## the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -14,8 +17,13 @@ help:  ## the verbs
 serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 	$(BIN)/answerback serve $(ARGS)
 
-test: check $(BROWSER)  ## everything that is checked, then all tests
+test: check $(BROWSER)  ## everything that is checked, then all tests, or those that ARGS names
+ifdef ARGS
 	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest $(TOGETHER)
+	$(BIN)/pytest -m alone
+endif
 
 check: $(DEV)  ## ruff, mypy strict, import-linter, documents that are made from the code
 	$(BIN)/ruff format --check .
@@ -23,18 +31,26 @@ check: $(DEV)  ## ruff, mypy strict, import-linter, documents that are made from
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python bench/simulate_scaling.py --check
+	$(BIN)/python tools/make_monitoring.py --check
 
 bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/results
 	$(BIN)/python bench/prepare.py
 	$(BIN)/python bench/run.py $(ARGS)
 	$(BIN)/python bench/relay.py
 	$(BIN)/python bench/seeing.py
+	$(BIN)/python bench/cluster.py
 
 crash: $(DEV)  ## SIGKILL the server ROUNDS times under load
 	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)
 
+cluster: $(DEV)  ## strike each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
+	ROUNDS=$(or $(ROUNDS),10) $(BIN)/pytest tests/cluster -s --timeout 0 $(ARGS)
+
 docs: $(DEV)  ## regenerate the documents that are made from the code
 	$(BIN)/python docs/generate.py
+	$(BIN)/python bench/simulate_scaling.py
+	$(BIN)/python tools/make_monitoring.py
 
 clean:  ## remove what the verbs made
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results

@@ -1,6 +1,9 @@
-"""Hypothesis for all suites: no clock, the machine may be busy; a store may serve many examples."""
+"""For all suites: a PostgreSQL for who asks for one; Hypothesis without a clock, the machine may be busy."""
 
 from hypothesis import HealthCheck, settings
+from postgresql import postgresql_server, postgresql_url
+
+__all__ = ["postgresql_server", "postgresql_url"]
 
 settings.register_profile(
     "answerback",

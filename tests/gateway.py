@@ -22,7 +22,7 @@ import httpx
 COMMAND = Path(sys.executable).with_name("answerback")
 CALLBACK = "/voice/callback"
 OK = b'{"result":0,"errmsg":"OK"}'
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0  # where much else runs; how soon it is up has a test of its own
 STOP_TIMEOUT_S = 15.0
 
 SEED = b"""{
@@ -162,7 +162,7 @@ class Gateway:
         self.spawn()
         self.told = self._await_told(began_s + START_TIMEOUT_S)
         self.url = self.told["url"]
-        self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+        self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=False)  # no TLS here
         assert self.get("/healthz").status_code == 200
         self.first_answer_s = time.monotonic() - began_s
         return self

@@ -95,8 +95,8 @@ class PostgreSQL:
         return server
 
     def restart(self) -> None:
-        """Start it again on the same port after `stop` or `kill`; it recovers first what it had committed."""
-        assert self._process is None, "runs already"
+        """Start it again on the same port after its end, whatever it was; it recovers first what it had committed."""
+        assert not self.up, "runs already"
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -105,6 +105,7 @@ class PostgreSQL:
             "fsync": "on" if self.fsync else "off",
             "max_connections": CONNECTIONS,
             "wal_keep_size": "256MB",
+            "wal_retrieve_retry_interval": "100ms",  # a standby is back as soon as its primary is
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
@@ -181,7 +182,7 @@ class PostgreSQL:
     @property
     def up(self) -> bool:
         """Whether it runs."""
-        return self._process is not None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> str:
@@ -229,7 +230,7 @@ class PostgreSQL:
 
         Where `synchronous`, the primary confirms from now on no commit before its standby has it as well.
         """
-        assert self._process is None, "runs still"
+        assert not self.up, "runs still"
         shutil.rmtree(self.data, ignore_errors=True)
         self._make(
             "pg_basebackup",

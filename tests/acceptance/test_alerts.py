@@ -98,6 +98,7 @@ def test_few_answers_begin_and_end_and_do_not_flap(tmp_path: Path, people: Peopl
         assert "最近 5 通通话的接通率为 40 %，下限为 60 %。" in began["message"]
         assert "(Asia/Shanghai)" in began["message"]
         assert began["type"] == "failure"
+        await_true(lambda: state(gateway, "few")["told_at"], lambda: "not told")
         shown = await_state(gateway, "few", firing=True, value=0.4, error=None)
         assert shown["told_at"] >= shown["since"]
 

@@ -4,10 +4,13 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from gateway import OK, Gateway, Wire, prompt, request
 from prometheus_client.parser import text_string_to_metric_families
 
 PENDING = 8
+
+pytestmark = pytest.mark.alone  # "at once" is half a second
 
 
 def _pending(gateway: Gateway) -> float:

@@ -26,7 +26,7 @@ PROMPT = {"prompttype": 2, "promptfile": "disk full"}
 CODE = {"msg": "5678"}
 TEMPLATE = {"tpl_id": 1001, "params": ["db1", "disk full"]}
 FILE = {"fid": "known.mp3"}
-ABSENT: Any = object()
+ABSENT: Any = ...
 
 
 def account(**changes: Any) -> Account:

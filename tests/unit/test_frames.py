@@ -24,6 +24,7 @@ from answerback.errors import (
 )
 from answerback.ledger import Job, Opening, Pause, Settled, Taken
 from answerback.ledger.alerts import Alert
+from answerback.ledger.drained import Batch, Item
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.frames import (
     LENGTH_BYTES,
@@ -35,6 +36,8 @@ from answerback.ledger.frames import (
     read_reply,
 )
 from answerback.ledger.keys import KeyDraft
+from answerback.ledger.leases import Claimed
+from answerback.ledger.members import Member
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Overdue, Reference, Referred
 from answerback.ledger.replays import Chunk
@@ -45,19 +48,30 @@ from answerback.ledger.requests import (
     Align,
     AnyRequest,
     Backlog,
+    Beat,
+    Changed,
     ChangeEndpoint,
+    Claim,
     CountDead,
     CreateKey,
+    Drained,
     DropQuarantined,
     Endpoints,
+    EndpointsSince,
+    FirstDue,
+    ForgetDrained,
     KeepAlerts,
+    Leave,
+    LeftOver,
     Load,
     Loaded,
     Note,
     Noted,
     Probe,
     Record,
+    RecordDrained,
     Refer,
+    Release,
     RemoveEndpoint,
     ReplayCalls,
     ReplayDead,
@@ -103,17 +117,31 @@ CALL = Call(
     seen=frozenset({b"\x00" * 16}),
 )
 
+MEMBER = Member(id="m1", host="host", pid=1, roles=["relay"], version="1", started_us=2**53)
+
 REQUESTS: list[Request[Any]] = [
     Record([]),
     Record([Arrival("default", payload("voicekey.json"), NOON), Arrival("空", b"\xff\x00", LATER)]),
+    RecordDrained([]),
+    RecordDrained([Batch(bytes(16), 2**53, [Item("空", b"\xff\x00", 1)])], [7]),
+    ForgetDrained(2**53, 100),
     Probe(),
     Settle([], []),
     Settle([FAILED], [], again=True),
+    Settle([FAILED], [], member="m1"),
     Settle([ATTEMPT, FAILED], [Pause(1, 10, 2**53), Pause(2, 0, None)]),
     Load(1, 512),
     Backlog(),
     Added(2**62, 100),
     Endpoints(),
+    EndpointsSince(-1),
+    FirstDue([1, 2**62]),
+    LeftOver(),
+    Claim("m1", [1, 2**62], ["alerts"], 15_000_000),
+    Release("m1", None),
+    Release("m1", [1]),
+    Beat(MEMBER, {"url": "http://x", "pending": 1, "relay": {"paused": {"crm": 10}}, "stream": None}),
+    Leave("m1"),
     Align([], []),
     Align(
         [FULL],
@@ -124,7 +152,7 @@ REQUESTS: list[Request[Any]] = [
         Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, enabled=False, from_config=True)
     ),
     ChangeEndpoint(endpoint()),
-    ChangeEndpoint(FULL),
+    ChangeEndpoint(FULL, unchanged=True),
     RemoveEndpoint(1),
     Abandon(1, 1000),
     Refer("default", None, "x", Reference()),
@@ -171,6 +199,8 @@ REQUESTS: list[Request[Any]] = [
 ]
 
 ANSWERS: list[tuple[type[Request[Any]], object]] = [
+    (RecordDrained, Drained(1, {Taken.STORED: 2, Taken.QUARANTINED: 1}, [], [2**62])),
+    (ForgetDrained, 7),
     (Record, Noted(b"\x00\x05", [(3003, "空")], [JOB], [1, 2])),
     (Probe, None),
     (Settle, [JOB, JOB]),
@@ -179,6 +209,13 @@ ANSWERS: list[tuple[type[Request[Any]], object]] = [
     (Backlog, {1: 2**53}),
     (Added, (2**62, [(1, 2**62), (7, 3)])),
     (Endpoints, [endpoint(), FULL]),
+    (EndpointsSince, Changed(2**53, [(endpoint(), True), (FULL, False)])),
+    (FirstDue, {1: (2**62, 2**53)}),
+    (LeftOver, [1]),
+    (Claim, Claimed([1], [FULL], [1], ["overdue"])),
+    (Release, 2),
+    (Beat, None),
+    (Leave, None),
     (Align, [endpoint(), FULL]),
     (AddEndpoint, FULL),
     (ChangeEndpoint, endpoint()),
