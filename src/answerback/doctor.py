@@ -1,5 +1,6 @@
 """What would keep this gateway from keeping its word, found before it matters: each finding with what to do."""
 
+import asyncio
 import ipaddress
 import os
 import shutil
@@ -9,14 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from answerback.access import FILE_NAME as KEY_FILE
 from answerback.config import DEFAULT_CHANNEL, Settings
-from answerback.errors import AnswerbackError, LedgerVersion
+from answerback.errors import AnswerbackError, LedgerUnavailable, LedgerVersion
 from answerback.ledger.sqlite import existing, unsafe_place
 from answerback.service.opening import opening_of
+from answerback.service.parts import build_stream
+
+if TYPE_CHECKING:
+    from answerback.stream import ShardStatus
 
 _EARLIEST_S = 1735689600  # 2025-01-01: no clock of a machine that runs this is before it
 _LOW_SPACE_BYTES = 1024**3
@@ -47,6 +53,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     checks: list[Callable[[Settings], Finding]] = [
         _place,
         _ledger,
+        _stream,
         _permissions,
         _open_url,
         _clock,
@@ -58,6 +65,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _place(settings: Settings) -> Finding:
+    if settings.ledger.store is not None:
+        return Finding("durable place", Level.OK, f"the ledger is in {opening_of(settings).place}")
     directory = existing(settings.server.data_dir)
     problem = unsafe_place(directory)
     if problem is None:
@@ -66,7 +75,8 @@ def _place(settings: Settings) -> Finding:
 
 
 def _ledger(settings: Settings) -> Finding:
-    if not settings.server.data_dir.exists():
+    on_file = settings.ledger.store is None
+    if on_file and not settings.server.data_dir.exists():
         return Finding("ledger", Level.OK, "none yet: the first start makes it")
     try:
         ledger = opening_of(settings).open()
@@ -80,7 +90,32 @@ def _ledger(settings: Settings) -> Finding:
         return Finding("ledger", Level.BAD, str(error), "until then the gateway does not start")
     except AnswerbackError as error:
         return Finding("ledger", Level.BAD, str(error), "until this is mended every callback is answered 503")
-    return Finding("ledger", Level.OK, f"WAL, synchronous=FULL; a commit took {took_ms:.1f} ms")
+    how = "WAL, synchronous=FULL" if on_file else "a primary with fsync on"
+    return Finding("ledger", Level.OK, f"{how}; a commit took {took_ms:.1f} ms")
+
+
+def _stream(settings: Settings) -> Finding:
+    if settings.stream.url is None:
+        return Finding("stream", Level.OK, "none: the ledger alone stores")
+    try:
+        shards = asyncio.run(_shards(settings))
+    except AnswerbackError as error:
+        return Finding("stream", Level.BAD, str(error), "until this is mended every callback is answered 503")
+    held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches wait in them"
+    return Finding("stream", Level.OK, f"{held}; sync_interval is the servers' own to say: it should be always")
+
+
+async def _shards(settings: Settings) -> "list[ShardStatus]":
+    """The streams, made and checked as a start would. Raises StreamUnsafe, LedgerUnavailable, ExtraMissing."""
+    stream = build_stream(settings)
+    assert stream is not None  # noqa: S101  # there is a URL
+    await stream.start()
+    try:
+        if stream.failure is not None:
+            raise LedgerUnavailable(stream.failure)
+        return await stream.status()
+    finally:
+        await stream.stop()
 
 
 def _permissions(settings: Settings) -> Finding:

@@ -5,33 +5,37 @@ from typing import Annotated, Any
 
 import typer
 
-from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
 from answerback.config import PREFIX, Settings, spelled
 from answerback.doctor import Finding, Level, examine
+from answerback.logs import configure_logs
 from answerback.service.opening import opening_of
 from answerback.service.urls import callback_urls
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 
 
-def migrate(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+def migrate(data_dir: DataDir = None, store: Store = None, config: Config = None, as_json: AsJson = False) -> None:
     """Bring the ledger's schema up to this version of the program."""
     with spoken_errors():
         from answerback.ledger.migrations import HEAD
 
-        settings = settings_from(config, data_dir=data_dir)
-        opening_of(settings).open(migrate=True).close()
+        settings = settings_from(config, data_dir=data_dir, store=store)
+        opening = opening_of(settings)
+        opening.open(migrate=True).close()
+    place = str(settings.server.data_dir) if opening.store is None else opening.place
     if as_json:
-        print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir)})
+        print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.place})
     else:
-        out.print(f"the ledger in {settings.server.data_dir} has schema {HEAD}")
+        out.print(f"the ledger in {place} has schema {HEAD}")
 
 
-def doctor(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+def doctor(data_dir: DataDir = None, store: Store = None, config: Config = None, as_json: AsJson = False) -> None:
     """Look for what would keep the gateway from keeping its word; exit status 1 if something is bad."""
     with spoken_errors():
-        findings = list(examine(settings_from(config, data_dir=data_dir)))
+        configure_logs("error", "text")  # what it opens would speak on standard output
+        findings = list(examine(settings_from(config, data_dir=data_dir, store=store)))
     if as_json:
         print_json({"items": findings})
     else:

@@ -1,6 +1,6 @@
 """`answerback status`: the processes that serve the ledger, and who tells which endpoint."""
 
-from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
 from answerback.ledger.standing import find_standing
 from answerback.service.opening import reading
@@ -10,9 +10,9 @@ _MEMBERS = ("process", "host", "pid", "version", "roles", "heard of", "endpoints
 _ENDPOINTS = ("endpoint", "channel", "told by", "", "pending", "waiting", "dead", "lag")
 
 
-def status(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+def status(as_json: AsJson = False, data_dir: DataDir = None, store: Store = None, config: Config = None) -> None:
     """Show all processes that serve the ledger, who tells which endpoint, and what is owed."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with spoken_errors(), reading(settings_from(config, data_dir=data_dir, store=store)) as ledger:
         view = StatusView.of(ledger.read(find_standing))
     if as_json:
         print_json(view)
