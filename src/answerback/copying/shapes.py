@@ -75,7 +75,7 @@ SHAPES = (
     ),
 )
 
-LEFT_OUT = frozenset({"members", "leases", "probes", "drained"})
+LEFT_OUT = frozenset({"members", "leases", "probes", "drained", "writers"})
 """What a ledger holds of the processes that serve it, and of the stream in front of it."""
 
 IDENTITIES = {

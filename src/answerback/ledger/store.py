@@ -135,7 +135,7 @@ class Ledger:
         def work(connection: Connection, outbox: Outbox) -> Recorded:
             return record(connection, batch, self._bounds, outbox if tell else Outbox(), full)
 
-        return self.write(work, beside=True, repeatable=True)
+        return self.write(work, beside=True)
 
     def take_batches(self, batches: Sequence[Batch], full: Collection[int] = ()) -> tuple[Collection[bytes], Recorded]:
         """Do what `take` does with what batches of the stream hold, and tell which of them were new.

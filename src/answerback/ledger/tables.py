@@ -334,6 +334,19 @@ leases = Table(
     Column("until_us", BigInteger, nullable=False),
 )
 
+writers = Table(
+    "writers",
+    metadata,
+    Column("id", Text, primary_key=True, comment="made anew by each start"),
+    Column(
+        "mark",
+        Text,
+        nullable=False,
+        comment="of its last transaction: on PostgreSQL it tells whether that was committed",
+    ),
+    Column("seen_us", BigInteger, nullable=False, comment="when it last connected"),
+)
+
 drained = Table(
     "drained",
     metadata,

@@ -3,16 +3,18 @@
 A transaction is alone (nobody else writes meanwhile, as on SQLite) or beside others: then it holds the rows of its calls
 itself, in order of their ids, before it looks at what belongs to them.
 
-A transaction takes its id before any number for a row: so a reader who leaves out what is younger than the oldest
-transaction under way sees rows in the order of their numbers (`history.happened_since`).
+When the connection breaks during a commit nobody has said whether it was done. So each transaction leaves a mark of its own in a
+row of its process, and a new connection looks which one is there. It does so by a commit, which waits for whoever still holds the
+row, and for the standby where commits do. A transaction's id would not tell: after a crash PostgreSQL gives it to another.
 
-When the connection breaks during a commit nobody has said whether it was done. The server knows, by the transaction's id, as
-long as it is the same one; after a failover it may have given the id to another.
+The mark is left before any number for a row is drawn: so a reader who leaves out what is younger than the oldest transaction
+under way sees rows in the order of their numbers (`history.happened_since`).
 """
 
 import threading
 import time
 from collections.abc import Callable
+from secrets import token_hex
 from typing import TypeVar
 
 from sqlalchemy import Engine, text
@@ -25,10 +27,15 @@ from answerback.ledger.postgresql.schema import forget_months
 T = TypeVar("T")
 
 _WRITERS = 0x616E73_00
-_alone = text(f"SELECT pg_current_xact_id()::text, pg_advisory_xact_lock({_WRITERS})")
-_beside = text(f"SELECT pg_current_xact_id()::text, pg_advisory_xact_lock_shared({_WRITERS})")
-_outcome = text("SELECT pg_xact_status(CAST(:id AS xid8))")
-_timeline = text("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)")
+_ALONE, _BESIDE = (f"SELECT pg_advisory_xact_lock{kind}({_WRITERS})" for kind in ("", "_shared"))
+_alone, _beside = text(_ALONE), text(_BESIDE)
+_leave = "WITH mark AS (UPDATE writers SET mark = :mark WHERE id = :id) "
+_alone_marked, _beside_marked = text(_leave + _ALONE), text(_leave + _BESIDE)
+_last_mark = text(
+    "INSERT INTO writers (id, mark, seen_us) VALUES (:id, '', :now_us)"
+    " ON CONFLICT (id) DO UPDATE SET seen_us = :now_us RETURNING mark"
+)
+_forget_dead = text("DELETE FROM writers WHERE seen_us < :before_us")
 
 _PAUSES_S = (0.0, 0.01, 0.05, 0.1, 0.2)
 _AGAIN = (
@@ -41,6 +48,8 @@ _AGAIN = (
     "55P03",  # a lock
     "53300",  # too many connections
 )
+_ANEW_S = 24 * 3600
+_DEAD_US = 30 * _ANEW_S * 1_000_000  # a process connects anew each day; one that has not for so long has ended
 _NO_CONNECTION = None
 
 
@@ -55,7 +64,9 @@ class Transactions:
         self._engine = engine
         self._retry_s = retry_s
         self._connection: Connection | None = None
-        self._timeline: str | None = None
+        self._id = token_hex(8)
+        self._mark = ""
+        self._connected_s = 0.0
         self._writing = threading.Lock()
 
     def write(
@@ -68,20 +79,20 @@ class Transactions:
     ) -> T:
         """Do `work` and commit it, again and again for a while where it is worth it; `undone` is called each time it was not.
 
-        `repeatable`: to do it twice does no harm. Raises what the driver raised last, and LedgerUnavailable where nobody knows
-        whether it was done.
+        `repeatable`: to do it twice does no harm, so it leaves no mark. Raises what the driver raised last, and CommitUnknown where
+        nobody knows whether it was done.
         """
         with self._writing:
             deadline_s = time.monotonic() + self._retry_s
             attempt = 0
             while True:
                 try:
-                    done = self._once(work, beside=beside)
+                    done = self._once(work, beside=beside, marked=not repeatable)
                 except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, CommitUnknown) as error:
                     undone()
                     if _lost(error):
                         self._forget()
-                    worth_it = repeatable if isinstance(error, CommitUnknown) else _passes(error)
+                    worth_it = not isinstance(error, CommitUnknown) and _passes(error)
                     pause_s = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
                     if not worth_it or time.monotonic() + pause_s > deadline_s:
                         raise
@@ -95,11 +106,17 @@ class Transactions:
         self._forget()
         self._engine.dispose()
 
-    def _once(self, work: Callable[[Connection], T], *, beside: bool) -> T:
+    def _once(self, work: Callable[[Connection], T], *, beside: bool, marked: bool) -> T:
+        if time.monotonic() - self._connected_s > _ANEW_S:
+            self._forget()
         connection = self._connected()
         transaction = connection.begin()
+        mark = token_hex(8)
         try:
-            id_ = str(connection.execute(_beside if beside else _alone).scalar_one())
+            if marked:
+                connection.execute(_beside_marked if beside else _alone_marked, {"mark": mark, "id": self._id})
+            else:
+                connection.execute(_beside if beside else _alone)
             result = work(connection)
         except BaseException:
             self._roll_back()
@@ -110,37 +127,33 @@ class Transactions:
             if not _lost(error):
                 raise
             self._forget()
-            if self._was_committed(id_):
+            if marked and self._last_mark() == mark:
                 return result
             raise
         return result
 
-    def _was_committed(self, id_: str) -> bool:
-        """Whether a transaction was, as the server says it. Raises CommitUnknown, and what the driver raises."""
+    def _last_mark(self) -> str:
+        """The mark of the last transaction that was committed. Raises CommitUnknown where the server stays away."""
         deadline_s = time.monotonic() + self._retry_s
-        before = self._timeline
         while time.monotonic() < deadline_s:
             try:
-                connection = self._connected()
-                with connection.begin():
-                    if self._timeline != before:
-                        break
-                    status = connection.execute(_outcome, {"id": id_}).scalar()
+                self._connected()
             except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error):
                 self._forget()
                 time.sleep(_PAUSES_S[-1])
-                continue
-            if status in ("committed", "aborted"):
-                return bool(status == "committed")
-            time.sleep(_PAUSES_S[-1])
+            else:
+                return self._mark
         raise CommitUnknown("the connection broke during a commit, and whether it was done is not known")
 
     def _connected(self) -> Connection:
+        """The connection; a new one begins with a commit that shows what the one before has left."""
         if self._connection is None:
             connection = self._engine.connect()
+            now_us = time.time_ns() // 1000
             with connection.begin():
-                self._timeline = connection.execute(_timeline).scalar()
-            self._connection = connection
+                self._mark = str(connection.execute(_last_mark, {"id": self._id, "now_us": now_us}).scalar_one())
+                connection.execute(_forget_dead, {"before_us": now_us - _DEAD_US})
+            self._connection, self._connected_s = connection, time.monotonic()
         return self._connection
 
     def _roll_back(self) -> None:

@@ -33,6 +33,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name="pk_leases"),
     )
     op.create_table(
+        "writers",
+        sa.Column("id", sa.Text, nullable=False, comment="made anew by each start"),
+        sa.Column(
+            "mark",
+            sa.Text,
+            nullable=False,
+            comment="of its last transaction: on PostgreSQL it tells whether that was committed",
+        ),
+        sa.Column("seen_us", sa.BigInteger, nullable=False, comment="when it last connected"),
+        sa.PrimaryKeyConstraint("id", name="pk_writers"),
+    )
+    op.create_table(
         "drained",
         sa.Column("batch", sa.LargeBinary(16), nullable=False),
         sa.Column("published_us", sa.BigInteger, nullable=False),

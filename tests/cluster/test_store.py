@@ -1,0 +1,61 @@
+"""Two gateways on one PostgreSQL, under load: whatever is killed, what was answered is there once and is told.
+
+ROUNDS sets how often each strike is made (once by default); `make cluster` makes ten and shows each.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from cluster.deployment import ALL, ROUNDS, Deployment, say
+from cluster.pair import Pair
+from cluster.strikes import (
+    Cluster,
+    Strike,
+    intake_killed,
+    moment,
+    postgresql_killed,
+    postgresql_killed_often,
+    postgresql_paused,
+    primary_restarted_alone,
+    standby_killed_then_promoted,
+    standby_promoted,
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A PostgreSQL with its standby, and two gateways that do everything."""
+    with Pair() as pair:
+        settings = {"ANSWERBACK_LEDGER__STORE": pair.url}
+        roles = {"first": ALL, "second": ALL}
+        with Deployment(tmp_path_factory.mktemp("gateways"), roles, pair.rows, settings) as deployment:
+            yield Cluster(pair, deployment)
+
+
+@pytest.mark.parametrize("strike", [intake_killed, postgresql_killed, postgresql_killed_often, standby_promoted])
+def test_killed_under_load_nothing_answered_is_lost(cluster: Cluster, strike: Strike) -> None:
+    """A gateway or the database is killed: what was answered is in the ledger once, and told in order."""
+    deployment = cluster.deployment
+    for number in range(ROUNDS):
+        with deployment.load() as load:
+            load.await_answered(50)
+            with strike(cluster, number):
+                moment()
+            load.await_answered(30, *deployment.having("intake"))
+        say(f"{strike.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")
+
+
+@pytest.mark.parametrize("strike", [postgresql_paused, standby_killed_then_promoted, primary_restarted_alone])
+def test_what_cannot_be_confirmed_is_refused(cluster: Cluster, strike: Strike) -> None:
+    """A database that hangs, or waits for its standby, confirms nothing: the cloud is told so, until it does again."""
+    deployment = cluster.deployment
+    for number in range(ROUNDS):
+        with deployment.load() as load:
+            load.await_answered(50)
+            with strike(cluster, number):
+                load.await_refused(20)
+            load.await_answered(30, *deployment.having("intake"))
+        assert load.unheard == 0
+        say(f"{strike.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")

@@ -1,0 +1,90 @@
+"""Three NATS nodes in front of a PostgreSQL with its standby, and two processes of each role, under load.
+
+ROUNDS sets how often each strike is made (once by default); `make cluster` makes ten and shows each.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from cluster.cables import CabledCluster, Cables
+from cluster.deployment import ROUNDS, Deployment, say
+from cluster.network import POSSIBLE, Network
+from cluster.pair import Pair
+from cluster.strikes import (
+    Cluster,
+    Strike,
+    intake_killed,
+    moment,
+    nats_leader_killed,
+    nats_node_cut_off,
+    nats_node_frozen,
+    nats_node_killed,
+    postgresql_killed,
+    postgresql_paused,
+    recorder_killed,
+    relay_killed,
+    standby_promoted,
+)
+from nats_servers import NatsCluster
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for fifteen processes to start
+
+ROLES = {
+    "relay-0": "relay,api",
+    "relay-1": "relay,api",
+    "recorder-0": "record",
+    "recorder-1": "record",
+    "intake-0": "intake",
+    "intake-1": "intake",
+}
+
+
+def wired(stack: ExitStack, directory: Path) -> tuple[NatsCluster, Network | Cables]:
+    """Three nodes, and what connects them: namespaces where these are possible, or else this process."""
+    if not POSSIBLE:
+        cables = stack.enter_context(Cables())
+        return stack.enter_context(CabledCluster(directory, cables)), cables
+    network = stack.enter_context(Network(3))
+    nats = NatsCluster(directory, hosts=network.hosts, prefixes=network.prefixes)
+    return stack.enter_context(nats), network
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """All of it, each NATS node at the end of a cable of its own."""
+    with ExitStack() as stack:
+        pair = stack.enter_context(Pair())
+        nats, network = wired(stack, tmp_path_factory.mktemp("nats"))
+        settings = {"ANSWERBACK_LEDGER__STORE": pair.url, "ANSWERBACK_STREAM__URL": nats.url}
+        deployment = Deployment(tmp_path_factory.mktemp("gateways"), ROLES, pair.rows, settings, in_order=False)
+        yield Cluster(pair, stack.enter_context(deployment), nats, network)
+
+
+@pytest.mark.parametrize(
+    "strike",
+    [
+        intake_killed,
+        recorder_killed,
+        relay_killed,
+        postgresql_killed,
+        postgresql_paused,
+        standby_promoted,
+        nats_node_killed,
+        nats_leader_killed,
+        nats_node_frozen,
+        nats_node_cut_off,
+    ],
+)
+def test_whatever_is_struck_the_cloud_is_answered(cluster: Cluster, strike: Strike) -> None:
+    """Any one part may go: callbacks are answered meanwhile, are in the ledger once, and are told in order."""
+    deployment = cluster.deployment
+    for number in range(ROUNDS):
+        with deployment.load() as load:
+            load.await_answered(50)
+            with strike(cluster, number):
+                load.await_answered(50)
+                moment()
+            load.await_answered(30, *deployment.having("intake"))
+        say(f"{strike.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")
