@@ -77,13 +77,16 @@ class Figures:
 
 
 @contextmanager
-def running(server: str, data_dir: Path, *options: str) -> Iterator[tuple[psutil.Process, float]]:
+def running(server: str, data_dir: Path, *options: str, port: int = PORT) -> Iterator[tuple[psutil.Process, float]]:
     """The server's process, and how long its first answer took from the start of the command."""
+    if answers(port):
+        raise SystemExit(f"somebody answers on port {port} already: one benchmark at a time")
     began_s = time.perf_counter()
     quiet = os.environ | {"ANSWERBACK_LOG__LEVEL": "error"}
-    process = subprocess.Popen([*SERVERS[server](data_dir), *options], stdout=subprocess.DEVNULL, env=quiet)
+    command = [*SERVERS[server](data_dir), *options, "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=quiet)
     try:
-        while not answers():
+        while not answers(port):
             if process.poll() is not None or time.perf_counter() - began_s > 60:
                 raise SystemExit(f"{server} does not answer")
             time.sleep(0.005)
@@ -115,12 +118,12 @@ class Told:
     cpu_s: float
 
 
-def load(connections: int, seconds: int, delay_ms: int) -> Told:
-    """Run wrk against the server that listens on PORT."""
+def load(connections: int, seconds: int, delay_ms: int, port: int = PORT) -> Told:
+    """Run wrk against the server that listens on `port`."""
     before_s = _cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(HERE / "post.lua")]
     told = subprocess.run(
-        [*command, f"http://127.0.0.1:{PORT}"],
+        [*command, f"http://127.0.0.1:{port}"],
         check=True,
         capture_output=True,
         text=True,
