@@ -55,7 +55,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.deliveries import Happening, message_id
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import Ledger, endpoints, outbox, requests, settlement
+from answerback.ledger import Ledger, endpoints, outbox, settlement
 from answerback.ledger.requests import ChangeEndpoint, Load
 from answerback.ledger.values import Job, Pause
 from answerback.model import Call, Definition, Event, Format, Kind, Outcome, Result
@@ -605,7 +605,7 @@ def test_what_falls_due_while_it_is_looked_for_is_not_missed(ledger: Ledger, mon
     (job,) = ledger.take([received(status())]).jobs
     refuse(ledger, job, due_s=1)
     clock = iter([at(0), at(2), at(4)])
-    monkeypatch.setattr(requests, "_now", lambda: next(clock))
+    monkeypatch.setattr("answerback.ledger.requests.telling.now", lambda: next(clock))
     loaded = Load(to.id, 10).run(ledger)
     assert loaded.jobs or loaded.next_due_us == us(1)
 

@@ -3,7 +3,8 @@
 SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`.
 """
 
-from answerback.ledger.store import FILE_NAME, Ledger, Opening, open_database, open_ledger
+from answerback.ledger.opening import FILE_NAME, Opening, open_database, open_ledger
+from answerback.ledger.store import Ledger
 from answerback.ledger.values import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
 
 __all__ = [

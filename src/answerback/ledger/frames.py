@@ -18,7 +18,7 @@ from answerback.errors import (
     LedgerUnavailable,
     NotFound,
 )
-from answerback.ledger.store import Opening
+from answerback.ledger.opening import Opening
 
 LENGTH_BYTES = 4
 

@@ -13,6 +13,7 @@ import structlog
 
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.frames import LENGTH_BYTES, encode_opening, frame, read_reply
+from answerback.ledger.opening import Opening
 from answerback.ledger.requests import (
     Drained,
     Noted,
@@ -23,7 +24,6 @@ from answerback.ledger.requests import (
     decode_answer,
     encode_request,
 )
-from answerback.ledger.store import Opening
 from answerback.ledger.values import Job, Verdict
 from answerback.model import Arrival
 

@@ -1,4 +1,4 @@
-"""The ledger itself: opens the store, keeps its one writer, serves its readers.
+"""The ledger itself: its one way to write, and its readers.
 
 Synchronous on purpose. `writer` calls it in a process of its own, the API reads from its threads.
 """
@@ -6,33 +6,20 @@ Synchronous on purpose. `writer` calls it in a process of its own, the API reads
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol, TypeVar
 
-import msgspec
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from answerback.errors import Conflict, LedgerUnavailable, LedgerUnsafe, LedgerVersion
-from answerback.ledger import endpoints, history, keys, migrations, query, retention, statements, stats
+from answerback.errors import Conflict, LedgerUnavailable
+from answerback.ledger import endpoints, history, keys, query, retention, statements, stats
 from answerback.ledger.drained import Batch, read_all, take_new
 from answerback.ledger.keys import Deed
 from answerback.ledger.outbox import Outbox
-from answerback.ledger.postgresql.schema import hold_schema
-from answerback.ledger.postgresql.server import is_postgresql, postgresql_engine, spoken
-from answerback.ledger.postgresql.server import verify_durable as verify_database
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
 from answerback.ledger.retention import Month
-from answerback.ledger.rollups import count_everything
-from answerback.ledger.sqlite import (
-    SQLiteTransactions,
-    refuse_unsafe_place,
-    sqlite_engine,
-    sync_directory,
-    verify_durable,
-)
 from answerback.ledger.tables import probes, quarantine
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Recorded, to_us
 from answerback.model import ApiKey, Arrival, Attempt, Call, Delivery, Endpoint, Received, Rejected
@@ -40,52 +27,6 @@ from answerback.reading import read
 from answerback.statistics import Statistics
 
 T = TypeVar("T")
-
-FILE_NAME = "ledger.db"
-DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
-DEFAULT_QUARANTINE_PER_MINUTE = 6_000
-DEFAULT_LOCK_TIMEOUT_S = 2.0
-
-
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ledger, and how: a SQLite file in `data_dir`, or the database that `store` names. It can be sent."""
-
-    data_dir: str
-    store: str | None = None
-    lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT_S
-    quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES
-    quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE
-    allow_unsafe_place: bool = False
-
-    def __repr__(self) -> str:
-        return f"Opening({self.place})"
-
-    @property
-    def place(self) -> str:
-        """Where the ledger is, in words that hold no secret."""
-        return str(Path(self.data_dir) / FILE_NAME) if self.store is None else spoken(self.store)
-
-    def open(self, *, migrate: bool = False, patient: bool = False) -> "Ledger":
-        """Open it, as `open_ledger` and `open_database` do; a database that is away is no error to who is `patient`."""
-        bounds = (self.quarantine_bytes, self.quarantine_per_minute)
-        if self.store is not None:
-            return open_database(
-                self.store,
-                retry_s=2 * self.lock_timeout_s,
-                quarantine_bytes=bounds[0],
-                quarantine_per_minute=bounds[1],
-                allow_unsafe=self.allow_unsafe_place,
-                migrate=migrate,
-                patient=patient,
-            )
-        return open_ledger(
-            Path(self.data_dir),
-            lock_timeout_s=self.lock_timeout_s,
-            quarantine_bytes=bounds[0],
-            quarantine_per_minute=bounds[1],
-            allow_unsafe_place=self.allow_unsafe_place,
-            migrate=migrate,
-        )
 
 
 class Transactions(Protocol):
@@ -166,7 +107,7 @@ class Ledger:
             self._outbox.refresh(connection)
             return work(connection, self._outbox)
 
-        with _translated(self.engine):
+        with translated(self.engine):
             return self._transactions.write(with_outbox, self._undone, beside=beside, repeatable=repeatable)
 
     def _undone(self) -> None:
@@ -328,12 +269,12 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with _translated(self.engine), self.engine.connect() as connection:
+        with translated(self.engine), self.engine.connect() as connection:
             yield connection
 
 
 @contextmanager
-def _translated(engine: Engine) -> Iterator[None]:
+def translated(engine: Engine) -> Iterator[None]:
     """A driver's errors as ours: the words of the database, never its parameters."""
     try:
         yield
@@ -343,110 +284,3 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise LedgerUnavailable(f"the ledger does not answer: {type(error).__name__}") from error
     except engine.dialect.loaded_dbapi.Error as error:
         raise LedgerUnavailable(f"the ledger does not answer: {error}") from error
-
-
-def open_ledger(
-    data_dir: Path,
-    *,
-    lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT_S,
-    quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES,
-    quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
-    allow_unsafe_place: bool = False,
-    migrate: bool = False,
-) -> Ledger:
-    """Open the ledger in `data_dir`, new or not.
-
-    A new one gets its schema; an older one only with `migrate`.
-    Raises LedgerUnsafe where answers would not mean stored, LedgerVersion where the schema is not this program's,
-    LedgerUnavailable where the directory or the file cannot be used.
-    """
-    if not allow_unsafe_place:
-        refuse_unsafe_place(data_dir)
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerUnavailable(f"{data_dir}: cannot be made: {error.strerror}") from error
-    path = data_dir / FILE_NAME
-    engine = sqlite_engine(path, lock_timeout_s)
-    try:
-        with _translated(engine):
-            with engine.connect() as connection:
-                verify_durable(connection, path)
-            _agree_on_schema(engine, path, migrate=migrate)
-            sync_directory(data_dir)
-            return Ledger(engine, SQLiteTransactions(engine), Quarantine(quarantine_bytes, quarantine_per_minute))
-    except LedgerUnavailable as error:
-        engine.dispose()
-        raise LedgerUnavailable(f"server.data_dir, {path}: {error}") from error
-    except BaseException:
-        engine.dispose()
-        raise
-
-
-def open_database(
-    store: str,
-    *,
-    retry_s: float = 2 * DEFAULT_LOCK_TIMEOUT_S,
-    quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES,
-    quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
-    allow_unsafe: bool = False,
-    migrate: bool = False,
-    patient: bool = False,
-) -> Ledger:
-    """Open the ledger in the PostgreSQL database at the URL `store`, empty or not.
-
-    An empty one gets its schema; an older one is changed only with `migrate`. What fails for a passing reason is tried again
-    for `retry_s`. Raises ExtraMissing, LedgerUnsafe, LedgerVersion, and LedgerUnavailable where there is no way to it, unless
-    `patient`: then the ledger answers from when it is there, and was not checked.
-    """
-    if not is_postgresql(store):
-        raise LedgerUnsafe(
-            f"ledger.store: expected postgresql://user:password@host/database, not {store.partition(':')[0]}:"
-        )
-    from answerback.ledger.postgresql.transactions import Transactions as PostgreSQLTransactions
-
-    place = spoken(store)
-    writing = postgresql_engine(store, writes=True)
-    try:
-        with _translated(writing):
-            with writing.connect() as connection:
-                verify_database(connection, allow_unsafe=allow_unsafe)
-            _agree_on_schema(writing, place, migrate=migrate)
-    except LedgerUnavailable as error:
-        if not patient:
-            writing.dispose()
-            raise LedgerUnavailable(f"ledger.store, {place}: {error}") from error
-    except LedgerUnsafe as error:
-        writing.dispose()
-        raise LedgerUnsafe(f"ledger.store, {place}: {error}") from error
-    except BaseException:
-        writing.dispose()
-        raise
-    transactions = PostgreSQLTransactions(writing, retry_s)
-    return Ledger(
-        postgresql_engine(store, writes=False), transactions, Quarantine(quarantine_bytes, quarantine_per_minute)
-    )
-
-
-def _agree_on_schema(engine: Engine, place: Path | str, *, migrate: bool) -> None:
-    with engine.connect() as connection:
-        version = migrations.version(connection)
-        if version is not None and migrations.serves(connection, version):
-            return
-    if version == migrations.UNFINISHED:
-        raise LedgerVersion(
-            f"{place}: the copy into it is not finished: stop the old gateway, run `answerback copy` again"
-        )
-    if version is not None and version not in migrations.OLDER:
-        raise LedgerVersion(f"{place}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
-    if version is not None and not migrate:
-        raise LedgerVersion(f"{place}: its schema is {version}, older than {migrations.HEAD}: run `answerback migrate`")
-    with engine.execution_options(writes=True).begin() as connection:
-        if statements.on_postgresql(connection):
-            hold_schema(connection)
-        if version is not None:
-            migrations.upgrade(connection)
-            if version in migrations.UNCOUNTED:
-                count_everything(connection)
-        elif migrations.version(connection) is None:  # another process may have been first
-            migrations.create(connection)

@@ -13,8 +13,9 @@ import traceback
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.heap import settle_heap
 from answerback.ledger.frames import LENGTH_BYTES, decode_opening, encode_error, encode_result, frame
+from answerback.ledger.opening import Opening
 from answerback.ledger.requests import decode_request
-from answerback.ledger.store import Ledger, Opening
+from answerback.ledger.store import Ledger
 from answerback.numbers import mask_text
 
 

@@ -1,0 +1,19 @@
+"""What every request is."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=True):
+    """One thing to do, and (`answer`) the type of what comes of it; each has `run`, which carries it out."""
+
+    answer: ClassVar[Any] = None
+
+
+def now() -> datetime:
+    """The time of what is carried out."""
+    return datetime.now(UTC)
