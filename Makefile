@@ -7,7 +7,7 @@ RUN := .venv/installed
 BROWSER := .venv/browser-sought
 # Two processes for the tests, a file to each in turn. Those marked `alone` measure time: they come after, one by one.
 PROCESSES ?= 2
-TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not alone"
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 30 -m "not alone"
 
 .PHONY: help serve test check bench crash cluster docs clean
 
