@@ -12,24 +12,24 @@ from pathlib import Path
 
 from scaling_model import Assumed, Measured, Plan, bottlenecks, costs, limits, plan
 
-HOW = ("preliminary: the machine did much else", "初步数据：测试时机器另有大量负载")
+HOW = ("2 cores for everything, load generator included", "共 2 核，含压测程序")
 """Under what conditions MEASURED was found; said above its table."""
 
 MEASURED = Measured(
     # bench/cluster.py, 256 connections:
-    sqlite_answers_per_s=3_743,
-    postgresql_answers_per_s=2_244,
-    jetstream_answers_per_s=5_648,
-    sustained_answers_per_s=2_464,  # recorded into PostgreSQL
-    recorded_per_s=8_505,  # drained into PostgreSQL
-    second_intake=1.47,
-    leader_killed_p99_ms=778,
-    leader_stepped_down_p99_ms=53,
-    intake_us=98,
-    stream_publish_us=41,  # three servers together
-    stream_deliver_us=12,  # the same
-    recorder_us=40,  # gateway 5 and writer 35
-    postgresql_us=19,
+    sqlite_answers_per_s=9_689,
+    postgresql_answers_per_s=5_258,
+    jetstream_answers_per_s=10_166,
+    sustained_answers_per_s=6_575,  # recorded into PostgreSQL
+    recorded_per_s=14_281,  # drained into PostgreSQL
+    second_intake=0.94,
+    leader_killed_p99_ms=4_470,
+    leader_stepped_down_p99_ms=52,
+    intake_us=86,
+    stream_publish_us=23,  # three servers together
+    stream_deliver_us=8,  # the same
+    recorder_us=44,  # gateway 2 and writer 42
+    postgresql_us=20,
     # bench/relay.py, in the form `tencent`, on SQLite:
     told_per_s=5_920,
     relay_us=190,  # relay 160 and writer 30
