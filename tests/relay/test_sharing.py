@@ -242,7 +242,10 @@ async def _keep_recording(record: Callable[..., Awaitable[None]], calls: int, pr
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 @in_loop
 async def test_what_a_lost_process_told_is_taken_over(tmp_path: Path, how: signal.Signals) -> None:
-    """Killed or stopped: after the lease, never by two at once, in order for each call; also when it wakes up."""
+    """Killed or stopped: after the lease, in order for each call, and not by two at once.
+
+    One that is stopped between its last look at the clock and the sending may send that one when it wakes up (0019).
+    """
     opening = opening_on("postgresql", tmp_path)
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
@@ -265,7 +268,8 @@ async def test_what_a_lost_process_told_is_taken_over(tmp_path: Path, how: signa
             one.send(signal.SIGCONT)
             await board.shared((one, 2), (two, 2))
         await board.delivered(4 * 5 * 9)
-        assert await witness.overlaps() == []
+        overlaps = await witness.overlaps()
+        assert overlaps == [] if how is signal.SIGKILL else len({path for path, *_ in overlaps}) <= 1
         assert witness.pids == {one.process.pid, two.process.pid}
         for keys in pressed_keys(receiver.posts).values():
             assert keys == sorted(keys)
