@@ -1,5 +1,8 @@
 """For all suites: a PostgreSQL for who asks for one; Hypothesis without a clock, the machine may be busy."""
 
+import signal
+import threading
+
 from hypothesis import HealthCheck, settings
 from postgresql import postgresql_server, postgresql_url
 
@@ -11,3 +14,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("answerback")
+
+# A run in the background of a shell ignores Ctrl-C, and so would all that it starts; some tests send it to what they started.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
