@@ -34,6 +34,7 @@ PAGES = {
 CHOICE = 409
 LOOKS = {"en": ("en-GB", "light", 1440), "zh": ("zh-CN", "dark", 390)}
 OTHER_LOOKS = {"en": ("en-GB", "dark", 390), "zh": ("zh-CN", "light", 1440)}
+WIDTHS = (1280, 1024, 768, 390, 360)
 
 Keep = Callable[[Visitor, Sequence[str]], None]
 
@@ -61,6 +62,22 @@ def test_every_page_is_fit_to_be_seen(
     for name, path in PAGES.items():
         check(visitor, path, language)
         keep(visitor, [name, language, scheme, str(width)])
+
+
+@pytest.mark.parametrize("language", LOOKS)
+def test_nothing_stands_out_of_its_card(visit: OpenVisitor, gateway: Gateway, keep: Keep, language: str) -> None:
+    """Each page at each usual width: tables, figures and forms stay in their boxes, and the page in the screen."""
+    visitor = visit(gateway.key, language=LOOKS[language][0])
+    outside: list[str] = []
+    for name, path in PAGES.items():
+        visitor.go(path)
+        visitor.swell()
+        for width in WIDTHS:
+            visitor.page.set_viewport_size({"width": width, "height": 900})
+            found = visitor.spilt() + visitor.cut_off() + ["the page"] * visitor.is_too_wide()
+            keep(visitor, [name, language, "large", str(width)])
+            outside += [f"{name} at {width} px: {what}" for what in found]
+    assert not outside, "\n".join(outside)
 
 
 @pytest.mark.parametrize("language", LOOKS)

@@ -22,6 +22,25 @@ _CUT_OFF = """() => {
     .map((one) => `${one.tagName} ${one.className}: ${one.textContent.trim().slice(0, 60)}`);
 }"""
 
+_SPILT = """() => {
+  const boxes = ".card, .tile, .panel, .notice, fieldset, .field, td, th";
+  return [...document.querySelectorAll("main *")].flatMap((one) => {
+    const box = one.parentElement.closest(boxes);
+    if (!box || one.closest(".unseen, svg *, details:not([open]) > :not(summary)")) return [];
+    for (let up = one.parentElement; up !== box; up = up.parentElement)
+      if (/auto|scroll|hidden|clip/.test(getComputedStyle(up).overflowX)) return [];
+    const mine = one.getBoundingClientRect(), its = box.getBoundingClientRect();
+    const over = Math.max(mine.right - its.right, its.left - mine.left);
+    return mine.width && over > 1 ? [`${one.tagName}.${one.className} is ${Math.round(over)} px outside its ${box.className || box.tagName}`] : [];
+  });
+}"""
+
+_SWELL = """() => {
+  for (const one of document.querySelectorAll("td.amount, .tile dd"))
+    for (const part of one.childNodes)
+      if (part.nodeType === Node.TEXT_NODE) part.data = part.data.replace(/^\\s*[\\d,]+(?=\\s*$)/, "12,345,678");
+}"""
+
 
 class Visitor:
     """One browser context with one page, and `w`: the texts in its language.
@@ -115,6 +134,15 @@ class Visitor:
     def cut_off(self) -> list[str]:
         """What is written in a box too small for it: names of things, and cells of tables."""
         found: list[str] = self.page.evaluate(_CUT_OFF)
+        return found
+
+    def swell(self) -> None:
+        """Show as many calls, minutes and seconds as a large company has in a year."""
+        self.page.evaluate(_SWELL)
+
+    def spilt(self) -> list[str]:
+        """What stands out of the card, the tile or the cell that it is in, where nothing scrolls."""
+        found: list[str] = self.page.evaluate(_SPILT)
         return found
 
     def forgive(self, complaint: str) -> None:
