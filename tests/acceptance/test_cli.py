@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ from typing import Any
 import httpx
 import pytest
 from gateway import COMMAND, OK, SEED, Gateway, environment, failure, key_press, prompt, run
+from typer.main import get_group
+
+from answerback.cli import app
+from answerback.cli.main import COMMANDS
 
 TOKEN = "tok-alerts-3k5Jq0ZtV2"
 NUMBER = "13788888888"
@@ -478,6 +483,29 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
     other.write_bytes(b"not a database" * 1000)
     complaint(run("serve", "--port", "0", "--data-dir", "data", cwd=tmp_path))
     assert other.read_bytes() == b"not a database" * 1000
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    """The first paragraph of each command's own help is what `--help` shows of it."""
+    group = get_group(app)
+    own = {name: (command.help or "").split("\n\n")[0].replace("\n", " ") for name, command in group.commands.items()}
+    assert own == {name: summary for name, (_, summary) in COMMANDS.items()}
+
+
+def test_help_imports_no_command(tmp_path: Path) -> None:
+    """What takes long to import is not needed to say which commands there are."""
+    heavy = ("answerback.config", "pydantic", "sqlalchemy", "fastapi", "uvicorn", "aiohttp", "jinja2", "structlog")
+    program = f"""
+import sys
+from answerback.cli import app
+try:
+    app(["--help"])
+except SystemExit:
+    pass
+print("loaded:", [name for name in {heavy!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
 def test_help_tells_every_command_and_completion(tmp_path: Path) -> None:

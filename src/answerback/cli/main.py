@@ -6,35 +6,74 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-_PLACES = {
-    "serve": "serve.serve",
-    "emulate": "emulate.emulate",
-    "send": "send.send",
-    "load": "load.load",
-    "conform": "conform.conform",
-    "tail": "tail.tail",
-    "stats": "stats.stats",
-    "status": "status.status",
-    "export": "export.export",
-    "import": "import_.import_",
-    "copy": "copy.copy",
-    "migrate": "operate.migrate",
-    "doctor": "operate.doctor",
-    "prune": "prune.prune",
-    "channels": "operate.channels",
-    "settings": "operate.settings",
-    "calls": "calls.calls_app",
-    "callbacks": "calls.callbacks_app",
-    "endpoints": "endpoints.app",
-    "deliveries": "deliveries.app",
-    "quarantine": "quarantine.app",
-    "alerts": "alerts.app",
-    "keys": "keys.app",
+COMMANDS = {
+    "serve": (
+        "serve.serve",
+        "Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk.",
+    ),
+    "emulate": (
+        "emulate.emulate",
+        "Play Tencent Cloud's voice service: send by API 2.0 or 3.0, and calls live, end, and call back.",
+    ),
+    "send": (
+        "send.send",
+        "POST callbacks to URL as the cloud would, and show the answers; exit status 0 if all were accepted.",
+    ),
+    "load": (
+        "load.load",
+        "Send callbacks to URL at a rate, however slow it answers, and measure; exit status 0 if all were accepted.",
+    ),
+    "conform": (
+        "conform.conform",
+        "Send URL every form of callback and every mistake, and judge the answers; exit status 0 if no rule is broken.",
+    ),
+    "tail": (
+        "tail.tail",
+        "Show callbacks as they come in and attempts as they are made, until Ctrl-C. Numbers are masked.",
+    ),
+    "stats": ("stats.stats", "What the calls of some days come to: outcomes, times, minutes, failures."),
+    "status": (
+        "status.status",
+        "Show all processes that serve the ledger, who tells which endpoint, and what is owed.",
+    ),
+    "export": (
+        "export.export",
+        "Write calls, callbacks, deliveries or statistics to a file, oldest first. Numbers are masked.",
+    ),
+    "import": (
+        "import_.import_",
+        "Record callbacks of former times; repeats are ignored, so it can be run again. Endpoints are not told.",
+    ),
+    "copy": (
+        "copy.copy",
+        "Copy a ledger between SQLite and PostgreSQL, also while it is served; run again, it goes on and catches up.",
+    ),
+    "migrate": ("operate.migrate", "Bring the ledger's schema up to this version of the program."),
+    "doctor": (
+        "operate.doctor",
+        "Look for what would keep the gateway from keeping its word; exit status 1 if something is bad.",
+    ),
+    "prune": (
+        "prune.prune",
+        "Drop calls, callbacks and deliveries of months long over, on PostgreSQL; statistics stay.",
+    ),
+    "channels": ("operate.channels", "The channels and the callback URL of each, to paste into the cloud console."),
+    "settings": (
+        "operate.settings",
+        "Every setting: its value now, the variable that sets it, and what it does. Secrets stay hidden.",
+    ),
+    "calls": ("calls.calls_app", "What became of the calls."),
+    "callbacks": ("calls.callbacks_app", "The callbacks as they were received."),
+    "endpoints": ("endpoints.app", "The business URLs that are told of the calls."),
+    "deliveries": ("deliveries.app", "What was told to whom."),
+    "quarantine": ("quarantine.app", "Bodies that could not be understood."),
+    "alerts": ("alerts.app", "Who is told when something is wrong."),
+    "keys": ("keys.app", "The API keys, and what each may do."),
 }
-"""Command -> where in `answerback.cli` its function is, or the app of those below it."""
+"""Command -> where in `answerback.cli` its function is, or the app of those below it, and what it says of itself first."""
 
 
 class _Commands(Mapping[str, Any]):
@@ -45,14 +84,14 @@ class _Commands(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = _load(name, *_PLACES[name].split("."))
+            self._loaded[name] = _load(name, *COMMANDS[name][0].split("."))
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_PLACES)
+        return iter(COMMANDS)
 
     def __len__(self) -> int:
-        return len(_PLACES)
+        return len(COMMANDS)
 
 
 def _load(name: str, module: str, member: str) -> Any:
@@ -70,14 +109,27 @@ def _load(name: str, module: str, member: str) -> Any:
     return get_group(around).commands[name]
 
 
-class _Group(TyperGroup):
+class CommandGroup(TyperGroup):
+    """All commands, none of them imported before it is run."""
+
     def __init__(self, **given: Any) -> None:
         super().__init__(**given | {"commands": _Commands()})
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """List the commands by what the table says of them: to import them all takes three times as long."""
+        listed = TyperGroup(
+            name=self.name,
+            commands={name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()},
+            params=self.params,
+            help=self.help,
+            rich_markup_mode=self.rich_markup_mode,
+        )
+        listed.format_help(ctx, formatter)
 
 
 app = typer.Typer(
     name="answerback",
-    cls=_Group,
+    cls=CommandGroup,
     help="Know what became of every voice call: a gateway for Tencent Cloud voice-message callbacks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
