@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from answerback.connections import Connection
 from answerback.emulator.app import build_app
 from answerback.emulator.cloud import Cloud
 from answerback.emulator.page import page_routes
@@ -66,6 +67,8 @@ async def serve(
 def _config(cloud: Cloud, certificate: Path | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         build_app(cloud, page_routes(cloud)),
+        http=Connection,
+        ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,

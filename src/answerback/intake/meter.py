@@ -20,3 +20,7 @@ class Meter:
         self.taken: Counter[str] = Counter()
         """By what the ledger did: stored, repeated, quarantined, dropped."""
         self.timeouts = 0
+
+    def timed_out(self) -> None:
+        """Count a request that did not arrive in time."""
+        self.timeouts += 1

@@ -17,11 +17,11 @@ import uvloop
 
 from answerback.access import AdminKey, Keyring
 from answerback.config import ServerRole, Settings
+from answerback.connections import sweep
 from answerback.errors import ConfigError
 from answerback.heap import settle_heap
 from answerback.intake import Channels, Intake, Meter, Submission
 from answerback.intake.app import Elsewhere
-from answerback.intake.connections import sweep
 from answerback.ledger import Ledger
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.query import CallFilter, count_calls
@@ -176,7 +176,9 @@ class Gateway:
         ending.push_async_callback(self._membership.stop)
         ending.push_async_callback(self._post.leave)
         await self._post.take()
-        self._run_beside(ending, sweep(server.server_state.connections, self._meter, settings.intake.receive_timeout_s))
+        self._run_beside(
+            ending, sweep(server.server_state.connections, settings.intake.receive_timeout_s, self._meter.timed_out)
+        )
         if self._stream is not None:
             self._run_beside(ending, self._look_at_stream())
         settle_heap()

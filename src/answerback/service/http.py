@@ -13,10 +13,10 @@ import structlog
 import uvicorn
 
 from answerback.config import IntakeSettings
+from answerback.connections import Connection
 from answerback.errors import ConfigError
 from answerback.intake.app import Message, Receive, Send
 from answerback.intake.channels import PATH
-from answerback.intake.connections import Connection
 
 _BACKLOG = 2048
 _BELOW_PATH = f"{PATH}/"
@@ -46,16 +46,34 @@ def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
 
 def route(callbacks: Any, rest: Any, console: Any = None) -> Callable[[Message, Receive, Send], Any]:
     """The whole server as one ASGI application: the callback URL first, the pages, everything else to `rest`."""
+    rest, pages = with_head(rest), with_head(console)
 
     def app(scope: Message, receive: Receive, send: Send) -> Any:
         path: str = scope["path"]
         if path == PATH or path.startswith(_BELOW_PATH):
             return callbacks(scope, receive, send)
         if console is not None and (path in _CONSOLE_PATHS or path.startswith(_BELOW_CONSOLE)):
-            return console(scope, receive, send)
+            return pages(scope, receive, send)
         return rest(scope, receive, send)
 
     return app
+
+
+def with_head(app: Any) -> Callable[[Message, Receive, Send], Any]:
+    """`app` that answers HEAD as it does GET, without the body: an answer that would go on for ever ends with its head."""
+
+    def either(scope: Message, receive: Receive, send: Send) -> Any:
+        if scope["method"] != "HEAD":
+            return app(scope, receive, send)
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body"})
+
+        return app({**scope, "method": "GET"}, receive, send_head)
+
+    return either
 
 
 class Server(uvicorn.Server):
