@@ -132,9 +132,9 @@ def folded(items: Iterable[Received]) -> Call:
 
 # Few distinct values each, so that callbacks agree in some fields and differ in others.
 
-MOBILES = st.sampled_from(["13788888888", "13800000000", "13xxxxxxxxx", "+8613788888888", ""])
-NATIONCODES = st.sampled_from(["86", "852", ""])
-CALLERS = st.sampled_from(["", "4001234567"])
+MOBILES = st.sampled_from(["13788888888", "13800000000", "13xxxxxxxxx", "+8613788888888", "", None])
+NATIONCODES = st.sampled_from(["86", "852", "", None])
+CALLERS = st.sampled_from(["", "4001234567", None])
 TIMES = st.one_of(st.none(), st.integers(-40, 40).map(lambda s: STARTED + timedelta(seconds=s)))
 WIRE_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=256)
 CALLIDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=64).filter(str.isprintable)
@@ -172,7 +172,7 @@ def failures(callids: st.SearchStrategy[str]) -> st.SearchStrategy[Failure]:
         mobile=MOBILES,
         call_from=CALLERS,
         code=st.sampled_from([0, 5, 8, 11, 14, 99, 2**31 - 1]),
-        reason=st.sampled_from(["", "空号", "其他", "其他原因"]),
+        reason=st.sampled_from(["", "空号", "其他", "其他原因", None]),
     )
 
 

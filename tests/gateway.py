@@ -64,7 +64,7 @@ def failure(callid: str, /, **fields: object) -> bytes:
     return _callback("voice_failure_callback", told | fields)
 
 
-def key_press(callid: str, key: str = "1", /, **fields: object) -> bytes:
+def key_press(callid: str, key: str | None = "1", /, **fields: object) -> bytes:
     """A key that the callee pressed."""
     told = {"call_from": "", "callid": callid, "keypress": key, "mobile": "13788888888", "nationcode": "86"}
     return _callback("voicekey_callback", told | fields)

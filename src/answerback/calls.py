@@ -95,9 +95,7 @@ def _standing(status: Status | Call, kind: Kind | None) -> tuple[object, ...]:
         status.started_at or _NEVER,
         -1 if status.fee_minutes is None else status.fee_minutes,
         kind or "",
-        status.nationcode,
-        status.mobile,
-        status.call_from,
+        *_callee(status),
     )
 
 
@@ -105,7 +103,7 @@ def _with_failure(call: Call, failure: Failure) -> dict[str, object]:
     changes: dict[str, object] = {"outcome": LAW[call.outcome][Kind.FAILURE]}
     if call.failure_code is not None:
         changes["revisions"] = call.revisions + 1
-        known = (*_telling(call.failure_code, call.failure_reason or ""), *_callee(call))
+        known = (*_telling(call.failure_code, call.failure_reason), *_callee(call))
         if (*_telling(failure.code, failure.reason), *_callee(failure)) <= known:
             return changes
     changes |= {"failure_code": failure.code, "failure_reason": failure.reason}
@@ -114,9 +112,9 @@ def _with_failure(call: Call, failure: Failure) -> dict[str, object]:
     return changes
 
 
-def _telling(code: int, reason: str) -> tuple[object, ...]:
+def _telling(code: int, reason: str | None) -> tuple[object, ...]:
     """A total order of failures: a listed reason over an unlisted one over "other"."""
-    return (code in FAILURE_REASONS and code != OTHER_REASON, code != OTHER_REASON, code, reason)
+    return (code in FAILURE_REASONS and code != OTHER_REASON, code != OTHER_REASON, code, *_ranked(reason))
 
 
 def _with_key(call: Call, press: KeyPress) -> dict[str, object]:
@@ -128,9 +126,14 @@ def _with_key(call: Call, press: KeyPress) -> dict[str, object]:
     return changes
 
 
-def _callee(source: Call | Failure | KeyPress) -> tuple[str, str, str]:
-    return (source.nationcode, source.mobile, source.call_from)
+def _callee(source: Call | Status | Failure | KeyPress) -> tuple[object, ...]:
+    return (*_ranked(source.nationcode), *_ranked(source.mobile), *_ranked(source.call_from))
 
 
-def _numbers(source: Status | Failure | KeyPress) -> dict[str, str]:
+def _ranked(text: str | None) -> tuple[bool, str]:
+    """For a total order: a text over none."""
+    return (text is not None, text or "")
+
+
+def _numbers(source: Status | Failure | KeyPress) -> dict[str, str | None]:
     return {"nationcode": source.nationcode, "mobile": source.mobile, "call_from": source.call_from}

@@ -79,19 +79,19 @@ _RANKS = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`."""
+    """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`. A number is None where it is not told."""
 
     callid: str
-    nationcode: str
-    mobile: str
-    call_from: str
+    nationcode: str | None
+    mobile: str | None
+    call_from: str | None
 
     @property
     def e164(self) -> str | None:
         """The callee as `+8613788888888`, or None where nationcode and mobile form no number."""
         from answerback.numbers import e164  # its metadata is large: loaded when asked for
 
-        return e164(self.nationcode, self.mobile)
+        return e164(self.nationcode or "", self.mobile or "")
 
 
 class Status(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -117,7 +117,7 @@ class Failure(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
 
     kind: ClassVar[Kind] = Kind.FAILURE
     code: int
-    reason: str
+    reason: str | None
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -161,9 +161,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind | None
     first_seen_at: datetime
     updated_at: datetime
-    nationcode: str = ""
-    mobile: str = ""
-    call_from: str = ""
+    nationcode: str | None = ""
+    mobile: str | None = ""
+    call_from: str | None = ""
     outcome: Outcome = Outcome.PENDING
     result: Result | None = None
     started_at: datetime | None = None

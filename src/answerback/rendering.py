@@ -18,9 +18,9 @@ class CallFields(msgspec.Struct, frozen=True, gc=False):
     callid: str
     channel: str
     kind: Kind | None
-    mobile: str
-    nationcode: str
-    call_from: str
+    mobile: str | None
+    nationcode: str | None
+    call_from: str | None
     outcome: Outcome
     result: int | None
     started_at: datetime | None

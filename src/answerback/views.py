@@ -34,9 +34,9 @@ class CallView(_View):
     kind: Kind | None = Field(
         description="what told of the call: a status of a prompt or a code; else a failure, else a key; null: only you"
     )
-    mobile: str = Field(examples=["13788888888"])
-    nationcode: str = Field(examples=["86"])
-    call_from: str
+    mobile: str | None = Field(examples=["13788888888"], description="null: no callback tells it; so with the next two")
+    nationcode: str | None = Field(examples=["86"])
+    call_from: str | None
     outcome: Outcome
     result: int | None = Field(
         description="the vendor's: 0 answered, 1 not answered, 2 call error; null: no status yet"
@@ -68,8 +68,8 @@ class CallView(_View):
 def _without_numbers(call: Call) -> dict[str, Any]:
     """The fields of `call` that hold numbers, or may: callees press them, and businesses write them down."""
     return {
-        "mobile": mask(call.mobile),
-        "call_from": mask(call.call_from),
+        "mobile": call.mobile and mask(call.mobile),
+        "call_from": call.call_from and mask(call.call_from),
         "failure_reason": None if call.failure_reason is None else mask_text(call.failure_reason),
         "keys": [mask_text(key) for key in call.keys],
         "reference": None if call.reference is None else mask_mobiles(call.reference),

@@ -1,12 +1,13 @@
 """The callback URL: what it answers, and what is on disk once it has answered."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from gateway import CALLBACK, OK, SEED, Gateway, Wire, chunked, code, failure, key_press, prompt, request
+from gateway import CALLBACK, OK, SEED, Gateway, Wire, chunked, code, failure, key_press, prompt, request, run
 
 ALERTS_TOKEN = "tok-alerts-3k5Jq0ZtV2"
 CODES_TOKEN = "tok-codes-9fW1xYbR7m"
@@ -96,6 +97,7 @@ def test_a_chunked_body_is_read(gateway: Gateway, callid: str) -> None:
         {"fee": 0},
         {"result": 1, "mobile": 13788888888, "nationcode": 86, "start_calltime": 1470197196},
         {"more": {"of": ["the", "vendor's"]}, "session": None},
+        {"result": 1.0, "fee": 0.0, "mobile": 13788888888.0, "start_calltime": 1470197196.0},
     ],
     ids=str,
 )
@@ -129,7 +131,48 @@ def test_json_that_is_no_callback_is_answered_1011_and_kept(gateway: Gateway, bo
     assert gateway.rows("SELECT result FROM quarantine WHERE raw = ?", body) == [(1011,)]
 
 
-@pytest.mark.parametrize("field", ["result", "callid", "call_from", "mobile", "nationcode", "start_calltime"])
+@pytest.mark.parametrize("absent", [..., None], ids=["missing", "null"])
+def test_what_is_not_told_is_null_in_the_record(gateway: Gateway, callid: str, absent: object) -> None:
+    """A callback with its callid and its outcome is taken; null in the record is what it did not tell, wherever it is read."""
+    numbers = dict.fromkeys(("mobile", "nationcode", "call_from"), absent)
+    times = dict.fromkeys(("start_calltime", "accept_time", "end_calltime", "fee"), absent)
+    assert gateway.post(prompt(callid, **numbers, **times)).content == OK
+    assert gateway.post(failure(f"{callid}-f", failure_code=8.0, failure_reason=absent, **numbers)).content == OK
+    assert gateway.post(key_press(f"{callid}-k", "1", **numbers)).content == OK
+    unknown = dict.fromkeys(numbers)
+    timeless = dict.fromkeys(("started_at", "answered_at", "ended_at", "ring_seconds", "talk_seconds", "fee_minutes"))
+    for name, expected in {
+        callid: unknown | timeless | {"outcome": "answered", "result": 0},
+        f"{callid}-f": unknown | {"outcome": "failed", "failure_code": 8, "failure_reason": None},
+        f"{callid}-k": unknown | {"outcome": "pending", "keys": ["1"]},
+    }.items():
+        record = gateway.call(name)
+        assert {field: record[field] for field in expected} == expected
+        exported = [json.loads(line) for line in gateway.get("/v1/exports/calls.ndjson").content.splitlines()]
+        assert record in exported
+        assert name in run("calls", "show", name, "--data-dir", gateway.data_dir, cwd=gateway.data_dir).stdout
+    assert any(call["callid"] == f"{callid}-f" for call in gateway.items("/v1/calls", failure_code=8))
+    assert gateway.post(prompt(callid)).content == OK
+    assert {field: gateway.call(callid)[field] for field in numbers} == {
+        "mobile": "13xxxxxxxxx",
+        "nationcode": "86",
+        "call_from": "",
+    }
+
+
+def test_null_siblings_and_other_encodings(gateway: Gateway, callid: str) -> None:
+    """A null beside the callback is nothing; a packed body is refused by its name; milliseconds are asked about."""
+    body = json.loads(prompt(callid)) | {"voicecode_callback": None, "voicekey_callback": None}
+    assert gateway.post(json.dumps(body).encode()).content == OK
+    packed = gateway.post(gzip.compress(prompt(callid)), headers={"Content-Encoding": "gzip"})
+    assert "gzip" in refused(packed, 400, 3003)
+    assert "UTF-16" in refused(gateway.post(prompt(callid).decode().encode("utf-16")), 400, 3003)
+    late = gateway.post(prompt(callid, end_calltime="1470197221000"))
+    errmsg = refused(late, 400, 3004)
+    assert errmsg == "voiceprompt_callback.end_calltime: expected Unix seconds, got 13 digits: milliseconds?"
+
+
+@pytest.mark.parametrize("field", ["result", "callid"])
 def test_a_missing_field_is_answered_3004_and_named(gateway: Gateway, callid: str, field: str) -> None:
     """A required field that is missing is named with its path."""
     body = prompt(callid, **{field: ...})
@@ -144,7 +187,8 @@ def test_a_missing_field_is_answered_3004_and_named(gateway: Gateway, callid: st
         (prompt("x", result="3"), "voiceprompt_callback.result"),
         (prompt("x", result=True), "voiceprompt_callback.result"),
         (prompt("x", mobile=[]), "voiceprompt_callback.mobile"),
-        (prompt("x", mobile=None), "voiceprompt_callback.mobile"),
+        (prompt("x", mobile=1.5), "voiceprompt_callback.mobile"),
+        (prompt("x", result=None), "voiceprompt_callback.result"),
         (prompt("x", mobile="1" * 300), "voiceprompt_callback.mobile"),
         (prompt("x", accept_time="yesterday"), "voiceprompt_callback.accept_time"),
         (prompt("x", fee="-1"), "voiceprompt_callback.fee"),
@@ -155,7 +199,9 @@ def test_a_missing_field_is_answered_3004_and_named(gateway: Gateway, callid: st
         (code("x", result={}), "voicecode_callback.result"),
         (key_press("x", ""), "voicekey_callback.keypress"),
         (failure("x", failure_code="shut"), "voice_failure_callback.failure_code"),
-        (failure("x", failure_reason=...), "voice_failure_callback.failure_reason"),
+        (failure("x", failure_reason=1), "voice_failure_callback.failure_reason"),
+        (failure("x", failure_code=None), "voice_failure_callback.failure_code"),
+        (key_press("x", None), "voicekey_callback.keypress"),
         (b'{"voiceprompt_callback":null}', "voiceprompt_callback"),
         (b'{"voiceprompt_callback":[]}', "voiceprompt_callback"),
     ],

@@ -1,4 +1,6 @@
+import gzip
 import json
+import zlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,8 +66,16 @@ READ_AS: dict[str, AnyCallback] = {
 }
 
 ONE_OF_EACH: list[AnyCallback] = [status(), status(kind=Kind.CODE), key_press(), failure()]
-TOLERATED = ("accept_time", "fee")
-REQUIRED = [(callback, field) for callback in ONE_OF_EACH for field in wire_fields(callback) if field not in TOLERATED]
+NEEDED = ("callid", "result", "keypress", "failure_code")
+REQUIRED = [(callback, field) for callback in ONE_OF_EACH for field in wire_fields(callback) if field in NEEDED]
+TOLERATED = [(callback, field) for callback in ONE_OF_EACH for field in wire_fields(callback) if field not in NEEDED]
+KNOWN_AS = {
+    "start_calltime": "started_at",
+    "accept_time": "answered_at",
+    "end_calltime": "ended_at",
+    "fee": "fee_minutes",
+    "failure_reason": "reason",
+}
 EVERY_FIELD = [(callback, field) for callback in ONE_OF_EACH for field in wire_fields(callback)]
 
 
@@ -130,13 +140,72 @@ def test_a_missing_field_is_named(callback: AnyCallback, field: str) -> None:
     assert (error.field, error.errmsg, str(error)) == (path, f"{path}: required", f"{path}: required")
 
 
-@pytest.mark.parametrize("field", TOLERATED)
-@pytest.mark.parametrize("value", [..., None, ""])
+@pytest.mark.parametrize(("callback", "field"), TOLERATED)
+@pytest.mark.parametrize("value", [..., None])
+def test_what_is_missing_or_null_is_not_known(callback: AnyCallback, field: str, value: object) -> None:
+    """Every other field may be missing or null, and is then None."""
+    known = msgspec.structs.replace(callback, **{KNOWN_AS.get(field, field): None})
+    assert parse(body_of(callback, **{field: value})) == known
+
+
+@pytest.mark.parametrize("field", ["start_calltime", "accept_time", "end_calltime", "fee"])
 @pytest.mark.parametrize("kind", [Kind.PROMPT, Kind.CODE])
-def test_an_absent_accept_time_or_fee_is_not_known(field: str, value: object, kind: Kind) -> None:
-    """`accept_time` and `fee` may be missing, null or empty, and are then not known."""
-    known_as = {"accept_time": "answered_at", "fee": "fee_minutes"}[field]
-    assert parse(body_of(status(kind=kind), **{field: value})) == status(kind=kind, **{known_as: None})
+def test_an_empty_time_or_fee_is_not_known(field: str, kind: Kind) -> None:
+    """So is an empty time or fee."""
+    assert parse(body_of(status(kind=kind), **{field: ""})) == status(kind=kind, **{KNOWN_AS[field]: None})
+
+
+@pytest.mark.parametrize("callback", ONE_OF_EACH)
+def test_a_whole_float_is_the_number_that_it_means(callback: AnyCallback) -> None:
+    """`8.0`, as some languages write every number, is 8 in whatever field it stands."""
+    fields = wire_fields(callback)
+    numeric = [name for name, value in fields.items() if str(value).isdigit()]
+    assert {"mobile", "nationcode"} < set(numeric)
+    assert parse(body_of(callback, **{name: float(fields[name]) for name in numeric})) == callback
+
+
+def test_a_float_that_holds_no_whole_number_is_refused() -> None:
+    """Beyond 2**53 a float may mean one of several numbers."""
+    assert parse(body_of(status(), callid=2.0**52)).callid == str(2**52)
+    error = refusal(body_of(status(), callid=2.0**53))
+    assert error.errmsg == "voiceprompt_callback.callid: expected a string or whole number, got another number"
+
+
+@pytest.mark.parametrize("callback", ONE_OF_EACH)
+def test_null_siblings_of_a_callback_are_none(callback: AnyCallback) -> None:
+    """A serialiser that writes every key of its class means the one that is not null."""
+    document = dict.fromkeys(KEYS.values()) | {KEYS[callback.kind]: wire_fields(callback)}
+    assert parse(json.dumps(document).encode()) == callback
+
+
+@pytest.mark.parametrize("field", ["start_calltime", "accept_time", "end_calltime"])
+@pytest.mark.parametrize("value", ["1470197211000", 1470197211000, 1470197211000.0])
+def test_milliseconds_are_asked_about(field: str, value: object) -> None:
+    """A time of 13 digits is refused with the question that answers it."""
+    error = refusal(body_of(status(), **{field: value}))
+    path = f"voiceprompt_callback.{field}"
+    assert (error.field, error.errmsg) == (path, f"{path}: expected Unix seconds, got 13 digits: milliseconds?")
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (gzip.compress(wire(status())), "gzip"),
+        (zlib.compress(wire(status())), "zlib"),
+        (zlib.compress(wire(status()), 1), "zlib"),
+        (zlib.compress(wire(status()), 9), "zlib"),
+        (b"\x28\xb5\x2f\xfd\x04\x00\x41\x00", "Zstandard"),
+        (wire(status()).decode().encode("utf-16"), "UTF-16"),
+        (wire(status()).decode().encode("utf-16-le"), "UTF-16"),
+        (wire(status()).decode().encode("utf-16-be"), "UTF-16"),
+        (wire(failure()).decode().encode("gbk"), "GBK"),
+    ],
+)
+def test_what_is_no_utf8_is_called_by_its_name(body: bytes, name: str) -> None:
+    """A body that is packed or in another encoding is refused with what it is."""
+    error = refusal(body)
+    assert type(error) is NotJson
+    assert f" {name}" in error.errmsg
 
 
 @pytest.mark.parametrize(("callback", "field"), EVERY_FIELD)
@@ -156,7 +225,7 @@ def test_null_for_a_required_field_is_refused(callback: AnyCallback, field: str)
     assert (type(error), error.field) == (UnfitField, f"{KEYS[callback.kind]}.{field}")
 
 
-@pytest.mark.parametrize("value", ["3", "-1", "", "00", " 0", "0.0", "ok", "10", 3, -1, 10**30])
+@pytest.mark.parametrize("value", ["3", "-1", "", "00", " 0", "0.0", "ok", "10", 3, -1, 0.5, 10**30])
 def test_a_result_that_the_contract_does_not_have_is_refused(value: object) -> None:
     """`result` is 0, 1 or 2 and nothing else."""
     error = refusal(body_of(status(), result=value))

@@ -122,4 +122,4 @@ def _why(view: CallView) -> str:
     if view.failure_code is None:
         return ""
     reason = FAILURE_REASONS.get(view.failure_code)
-    return f"{view.failure_code} {reason.en if reason else view.failure_reason}"
+    return f"{view.failure_code} {reason.en if reason else view.failure_reason or ''}".rstrip()

@@ -67,9 +67,9 @@ class Visit:
         """Whether the reader's role includes `role`."""
         return self.reader.role.includes(role)
 
-    def number(self, number: str) -> str:
-        """A phone number as this page may show it."""
-        return number if self.revealed else mask(number)
+    def number(self, number: str | None) -> str:
+        """A phone number as this page may show it; empty where it is not known."""
+        return (number or "") if self.revealed else mask(number or "")
 
     async def read(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Do something that waits for the disk, away from the event loop."""

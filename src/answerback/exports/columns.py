@@ -5,9 +5,10 @@ from enum import Enum, auto
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, null, select
 
 from answerback.exports.bodies import mask_plain_body
+from answerback.ledger.rows import NUMBERS
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints, rollups
 from answerback.model import Event, Outcome
 from answerback.numbers import mask, mask_mobiles, mask_text, mask_values
@@ -63,6 +64,14 @@ def _without_end(message_id: str) -> str:
 
 _c, _b, _d, _r = calls.c, callbacks.c, deliveries.c, rollups.c
 
+
+def _number(name: str) -> ColumnElement[Any]:
+    """One of the call's numbers, as `rows.call_of` has it."""
+    text = _c[name]
+    is_missing = _c.missing.op("&")(1 << NUMBERS.index(name)) != 0
+    return case((and_(text == "", is_missing), null()), else_=text)
+
+
 _ring_seconds = case(
     (_c.outcome == Outcome.ANSWERED.value, _c.answered_at - _c.started_at),
     (_c.outcome == Outcome.UNANSWERED.value, _c.ended_at - _c.started_at),
@@ -73,9 +82,9 @@ CALL_COLUMNS = (
     Column("callid", Sort.TEXT, _c.callid),
     Column("channel", Sort.WORD, _c.channel),
     Column("kind", Sort.WORD, func.nullif(_c.kind, "")),
-    Column("mobile", Sort.TEXT, _c.mobile, mask),
-    Column("nationcode", Sort.TEXT, _c.nationcode),
-    Column("call_from", Sort.TEXT, _c.call_from, mask),
+    Column("mobile", Sort.TEXT, _number("mobile"), mask),
+    Column("nationcode", Sort.TEXT, _number("nationcode")),
+    Column("call_from", Sort.TEXT, _number("call_from"), mask),
     Column("outcome", Sort.WORD, _c.outcome),
     Column("result", Sort.NUMBER, _c.result),
     Column("started_at", Sort.SECONDS, _c.started_at),

@@ -89,7 +89,7 @@ class Bringing:
         except CallbackRejected as rejection:
             return rejection.errmsg
         callback = received.callback
-        if found.exported and (_MASK in callback.mobile or _MASK in callback.call_from):
+        if found.exported and _MASK in f"{callback.mobile} {callback.call_from}":
             return "its numbers are masked: export the callbacks with full numbers"
         return _in_its_time(received, found)
 

@@ -33,10 +33,17 @@ CALL_COLUMNS = (
     "updated_us",
     "block",
     "fee_difference",
+    "missing",
 )
 """What the fold decides; the others of READ_COLUMNS are the business's and are never written by it."""
 
 READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata", "due_us", "overdue_us", "referred_us")
+
+NUMBERS = ("nationcode", "mobile", "call_from")
+"""Where the column is empty and its bit of `missing` is set, 1, 2 or 4, no callback told it: it is None, not "".
+
+The columns are older than that difference and hold no NULL, so that the release before can read them.
+"""
 
 _to_json = msgspec.json.Encoder().encode
 _keys = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -54,9 +61,9 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         call.callid,
         call.kind.value if call.kind else "",
         outcome,
-        call.nationcode,
-        call.mobile,
-        call.call_from,
+        call.nationcode or "",
+        call.mobile or "",
+        call.call_from or "",
         None if call.result is None else call.result.value,
         started_at,
         answered_at,
@@ -70,6 +77,7 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         to_us(call.updated_at),
         block_of(id_),
         fee_difference(call.fee_minutes, due_minutes(outcome, talk_s(outcome, answered_at, ended_at))),
+        sum((getattr(call, name) is None) << bit for bit, name in enumerate(NUMBERS)) or None,
     )
 
 
@@ -80,6 +88,9 @@ def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
         del values[name]
     for name in ("started_at", "answered_at", "ended_at"):
         values[name] = _from_s(values[name])
+    if missing := values.pop("missing"):
+        for bit, name in enumerate(NUMBERS):
+            values[name] = values[name] or (None if missing >> bit & 1 else "")
     return Call(
         kind=Kind(kind) if (kind := values.pop("kind")) else None,
         outcome=Outcome(values.pop("outcome")),

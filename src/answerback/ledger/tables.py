@@ -76,6 +76,7 @@ calls = Table(
     Column("overdue_us", BigInteger, comment="when it was told that it is overdue"),
     Column("referred_us", BigInteger, comment="when the business last said what it knows of the call"),
     Column("fee_difference", Integer, comment="billed minutes over the due ones; null: as due, or not known"),
+    Column("missing", SmallInteger, comment="which numbers no callback told, though their text is empty: see rows.py"),
     UniqueConstraint("channel", "call_key"),
     Index(None, "first_seen_us", "id"),
     Index("ix_calls_class", "channel", "kind", "outcome", "first_seen_us", "id"),

@@ -1,8 +1,8 @@
 """Bytes of the cloud -> a typed `Callback`, or `CallbackRejected` that names the field.
 
-The vendor documents strings; the field sends numbers for them, leaves out `accept_time` and `fee` where nobody
-answered, and puts a BOM in front. Each is taken as meant. Fields that the contract does not know stay in the raw
-bytes only.
+The vendor documents strings; the field sends numbers for them, whole floats among these, leaves out what it does not
+know or sends null, and puts a BOM in front. Each is taken as meant, and what is not told is None. Fields that the contract
+does not know stay in the raw bytes only.
 
 Source: "Voice Notification Status Callback", product 1128/37519, and its sibling pages for verification codes,
 key presses and failures.
@@ -17,54 +17,68 @@ from msgspec import UNSET, UnsetType
 from answerback.errors import NotJson, UnfitField, UnknownCallback
 from answerback.model import Failure, KeyPress, Kind, Result, Status
 
-Number = int | str
-"""A vendor's number: a string by the table, an integer in some payloads."""
+Text = int | float | str
+"""A vendor's text or number: a string by the table, a number in some payloads."""
 
 _BOM = b"\xef\xbb\xbf"
+_NOT_JSON = {
+    b"\x1f\x8b": "gzip: send it uncompressed",
+    b"\x28\xb5\x2f\xfd": "Zstandard: send it uncompressed",
+    b"\x78\x01": "zlib: send it uncompressed",
+    b"\x78\x9c": "zlib: send it uncompressed",
+    b"\x78\xda": "zlib: send it uncompressed",
+    b"\xff\xfe": "UTF-16: send UTF-8",
+    b"\xfe\xff": "UTF-16: send UTF-8",
+    b"{\x00": "UTF-16: send UTF-8",
+    b"\x00{": "UTF-16: send UTF-8",
+}
+"""How bodies begin that are something else, which can be told."""
 _LONGEST_TEXT = 256
 _LAST_SECOND = 253402300799  # 9999-12-31T23:59:59Z, the last that a datetime holds
 _LARGEST = 2**31 - 1
-_RESULTS: dict[int | str, Result] = {form: result for result in Result for form in (result.value, str(result.value))}
+_EXACT_BELOW = 2**53  # from there on a float does not hold every whole number
+_MILLISECONDS, _MILLISECONDS_DIGITS = 10**12, 13
+_RESULTS: dict[object, Result] = {form: result for result in Result for form in (result.value, str(result.value))}
 
 
 class _StatusWire(msgspec.Struct, gc=False):
-    result: Number
-    callid: Number
-    call_from: Number
-    mobile: Number
-    nationcode: Number
-    start_calltime: Number
-    end_calltime: Number
-    accept_time: Number | None = None
-    fee: Number | None = None
+    result: Text
+    callid: Text
+    call_from: Text | None = None
+    mobile: Text | None = None
+    nationcode: Text | None = None
+    start_calltime: Text | None = None
+    end_calltime: Text | None = None
+    accept_time: Text | None = None
+    fee: Text | None = None
 
 
 class _KeyWire(msgspec.Struct, gc=False):
-    callid: Number
-    call_from: Number
-    mobile: Number
-    nationcode: Number
-    keypress: Number
+    callid: Text
+    keypress: Text
+    call_from: Text | None = None
+    mobile: Text | None = None
+    nationcode: Text | None = None
 
 
 class _FailureWire(msgspec.Struct, gc=False):
-    callid: Number
-    call_from: Number
-    mobile: Number
-    nationcode: Number
-    failure_code: Number
-    failure_reason: str
+    callid: Text
+    failure_code: Text
+    call_from: Text | None = None
+    mobile: Text | None = None
+    nationcode: Text | None = None
+    failure_reason: str | None = None
 
 
 class _Envelope(msgspec.Struct, gc=False):
-    voiceprompt_callback: _StatusWire | UnsetType = UNSET
-    voicecode_callback: _StatusWire | UnsetType = UNSET
-    voicekey_callback: _KeyWire | UnsetType = UNSET
-    voice_failure_callback: _FailureWire | UnsetType = UNSET
+    voiceprompt_callback: _StatusWire | UnsetType | None = UNSET
+    voicecode_callback: _StatusWire | UnsetType | None = UNSET
+    voicekey_callback: _KeyWire | UnsetType | None = UNSET
+    voice_failure_callback: _FailureWire | UnsetType | None = UNSET
 
 
 CALLBACK_KEYS = _Envelope.__struct_fields__
-"""The four top-level keys of the contract; a body holds exactly one."""
+"""The four top-level keys of the contract; a body holds exactly one that is not null."""
 
 _decode = msgspec.json.Decoder(_Envelope).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -83,15 +97,18 @@ def parse(body: bytes) -> Status | KeyPress | Failure:
         _reject(body, error)
     prompt = envelope.voiceprompt_callback
     others = (envelope.voicecode_callback, envelope.voicekey_callback, envelope.voice_failure_callback)
-    if prompt is not UNSET and others == (UNSET, UNSET, UNSET):
+    if isinstance(prompt, _StatusWire) and others == (UNSET, UNSET, UNSET):
         return _status(Kind.PROMPT, "voiceprompt_callback", prompt)
     return _other(envelope)
 
 
 def _other(envelope: _Envelope) -> Status | KeyPress | Failure:
-    present = [key for key in CALLBACK_KEYS if getattr(envelope, key) is not UNSET]
-    if not present:
+    named = [key for key in CALLBACK_KEYS if getattr(envelope, key) is not UNSET]
+    if not named:
         raise UnknownCallback(f"no callback key: one of {', '.join(CALLBACK_KEYS)} is required")
+    present = [key for key in named if getattr(envelope, key) is not None]
+    if not present:
+        raise UnfitField("expected object, got null", named[0])
     if len(present) > 1:
         raise UnfitField(f"comes with {present[0]}, a body holds one callback", present[1])
     key = present[0]
@@ -100,7 +117,7 @@ def _other(envelope: _Envelope) -> Status | KeyPress | Failure:
         return _key(key, wire)
     if isinstance(wire, _FailureWire):
         return _failure(key, wire)
-    return _status(Kind.CODE, key, wire)
+    return _status(Kind.PROMPT if key == "voiceprompt_callback" else Kind.CODE, key, wire)
 
 
 def _status(kind: Kind, key: str, wire: _StatusWire) -> Status:
@@ -111,9 +128,9 @@ def _status(kind: Kind, key: str, wire: _StatusWire) -> Status:
         kind=kind,
         result=result,
         callid=_callid(key, wire.callid),
-        nationcode=_text(key, "nationcode", wire.nationcode),
-        mobile=_text(key, "mobile", wire.mobile),
-        call_from=_text(key, "call_from", wire.call_from),
+        nationcode=_maybe_text(key, "nationcode", wire.nationcode),
+        mobile=_maybe_text(key, "mobile", wire.mobile),
+        call_from=_maybe_text(key, "call_from", wire.call_from),
         started_at=_time(key, "start_calltime", wire.start_calltime),
         answered_at=_time(key, "accept_time", wire.accept_time),
         ended_at=_time(key, "end_calltime", wire.end_calltime),
@@ -127,9 +144,9 @@ def _key(key: str, wire: _KeyWire) -> KeyPress:
         raise UnfitField("is empty", f"{key}.keypress")
     return KeyPress(
         callid=_callid(key, wire.callid),
-        nationcode=_text(key, "nationcode", wire.nationcode),
-        mobile=_text(key, "mobile", wire.mobile),
-        call_from=_text(key, "call_from", wire.call_from),
+        nationcode=_maybe_text(key, "nationcode", wire.nationcode),
+        mobile=_maybe_text(key, "mobile", wire.mobile),
+        call_from=_maybe_text(key, "call_from", wire.call_from),
         key=pressed,
     )
 
@@ -137,15 +154,15 @@ def _key(key: str, wire: _KeyWire) -> KeyPress:
 def _failure(key: str, wire: _FailureWire) -> Failure:
     return Failure(
         callid=_callid(key, wire.callid),
-        nationcode=_text(key, "nationcode", wire.nationcode),
-        mobile=_text(key, "mobile", wire.mobile),
-        call_from=_text(key, "call_from", wire.call_from),
+        nationcode=_maybe_text(key, "nationcode", wire.nationcode),
+        mobile=_maybe_text(key, "mobile", wire.mobile),
+        call_from=_maybe_text(key, "call_from", wire.call_from),
         code=_number(key, "failure_code", wire.failure_code, _LARGEST),
-        reason=_text(key, "failure_reason", wire.failure_reason),
+        reason=_maybe_text(key, "failure_reason", wire.failure_reason),
     )
 
 
-def _callid(key: str, value: Number) -> str:
+def _callid(key: str, value: Text) -> str:
     callid = _text(key, "callid", value)
     if not callid:
         raise UnfitField("is empty", f"{key}.callid")
@@ -154,8 +171,12 @@ def _callid(key: str, value: Number) -> str:
     return callid
 
 
-def _text(key: str, name: str, value: Number) -> str:
-    text = value if type(value) is str else str(value)
+def _maybe_text(key: str, name: str, value: Text | None) -> str | None:
+    return None if value is None else _text(key, name, value)
+
+
+def _text(key: str, name: str, value: Text) -> str:
+    text = value if type(value) is str else str(_whole(key, name, value))
     if len(text) > _LONGEST_TEXT:
         raise UnfitField(f"expected at most {_LONGEST_TEXT} characters, got {len(text)}", f"{key}.{name}")
     if "\x00" in text:
@@ -163,13 +184,32 @@ def _text(key: str, name: str, value: Number) -> str:
     return text
 
 
-def _time(key: str, name: str, value: Number | None) -> datetime | None:
+def _whole(key: str, name: str, value: Text) -> int | str:
+    """A float as the whole number that it means; anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    if value.is_integer() and abs(value) < _EXACT_BELOW:
+        return int(value)
+    raise UnfitField(f"expected a string or whole number, got {_shape(value)}", f"{key}.{name}")
+
+
+def _time(key: str, name: str, value: Text | None) -> datetime | None:
     if value in ("", "0", 0, None):
         return None
+    value = _whole(key, name, value)
+    if _is_milliseconds(value):
+        raise UnfitField(f"expected Unix seconds, got {_MILLISECONDS_DIGITS} digits: milliseconds?", f"{key}.{name}")
     return datetime.fromtimestamp(_number(key, name, value, _LAST_SECOND), UTC)
 
 
-def _number(key: str, name: str, value: Number | None, largest: int) -> int:
+def _is_milliseconds(value: int | str) -> bool:
+    if isinstance(value, str):
+        return len(value) == _MILLISECONDS_DIGITS and value.isascii() and value.isdigit()
+    return _MILLISECONDS <= value < 10 * _MILLISECONDS
+
+
+def _number(key: str, name: str, value: Text, largest: int) -> int:
+    value = _whole(key, name, value)
     if type(value) is str and value.isascii() and value.isdigit() and len(value) <= len(str(largest)):
         value = int(value)
     if type(value) is int and 0 <= value <= largest:
@@ -177,11 +217,19 @@ def _number(key: str, name: str, value: Number | None, largest: int) -> int:
     raise UnfitField(f"expected a whole number from 0 to {largest}, got {_shape(value)}", f"{key}.{name}")
 
 
-def _shape(value: object) -> str:
+def _shape(value: Text) -> str:
     """Describe a value without repeating it: it may be somebody's number."""
     if isinstance(value, str):
         return f"a string of {len(value)} characters" if value else "an empty string"
-    return "another number" if isinstance(value, int) else type(value).__name__
+    return "a fraction" if isinstance(value, float) and not value.is_integer() else "another number"
+
+
+_MSGSPEC_WORDS = (
+    ("Expected", "expected"),
+    ("`", ""),
+    (" | null", ""),
+    ("int | float | str", "a string or whole number"),
+)
 
 
 def _reject(body: bytes, error: Exception) -> NoReturn:
@@ -198,18 +246,31 @@ def _reject(body: bytes, error: Exception) -> NoReturn:
     path = path.removesuffix("`")
     if problem.startswith("Object missing required field"):
         raise UnfitField("required", ".".join(filter(None, [path, problem.split("`")[1]]))) from error
-    problem = problem.replace("Expected", "expected").replace("`", "").replace("int | str", "a string or whole number")
+    for word, meant in _MSGSPEC_WORDS:
+        problem = problem.replace(word, meant)
     raise UnfitField(problem, path) from error
 
 
 def _why_not_json(body: bytes, cause: Exception) -> str:
     if not body.strip():
         return "the body is empty"
+    for beginning, name in _NOT_JSON.items():
+        if body.startswith(beginning):
+            return f"the body is not JSON: it is {name}"
     if isinstance(cause, UnicodeDecodeError):
-        return "the body is not JSON: not UTF-8"
+        return f"the body is not JSON: {_encoding_of(body)}"
     if isinstance(cause, RecursionError):
         return "the body is not JSON that can be read: nested too deep"
     return f"the body is not JSON: {str(cause).removeprefix('JSON is malformed: ')}"
+
+
+def _encoding_of(body: bytes) -> str:
+    """What is to be said of text that is not UTF-8: GBK, in which logs and programs in China are written, can be told."""
+    try:
+        _decode_any(body.decode("gb18030"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "not UTF-8"
+    return "not UTF-8, it is GBK: send UTF-8"
 
 
 def _json_name(value: object) -> str:

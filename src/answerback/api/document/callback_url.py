@@ -11,13 +11,13 @@ _JSON = "application/json"
 _ANSWER = {"$ref": "#/components/schemas/CallbackAnswer"}
 
 _TEXT = {"type": ["string", "integer"], "maxLength": 256}
-_CALL = {
-    "callid": _TEXT | {"minLength": 1, "description": "the id that the cloud gave when the call was ordered"},
-    "call_from": _TEXT | {"description": "the number that called"},
-    "mobile": _TEXT | {"description": "the number that was called"},
-    "nationcode": _TEXT | {"description": "its country"},
+_MAYBE = {"type": ["string", "integer", "null"], "maxLength": 256}
+_CALLID = {"callid": _TEXT | {"minLength": 1, "description": "the id that the cloud gave when the call was ordered"}}
+_NUMBERS = {
+    "call_from": _MAYBE | {"description": "the number that called"},
+    "mobile": _MAYBE | {"description": "the number that was called"},
+    "nationcode": _MAYBE | {"description": "its country"},
 }
-_MAYBE = {"type": ["string", "integer", "null"]}
 
 
 def _object(needed: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -25,25 +25,21 @@ def _object(needed: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 _STATUS = _object(
-    {"result": {"enum": ["0", "1", "2", 0, 1, 2], "description": "0 answered, 1 not answered, 2 call error"}}
-    | _CALL
+    {"result": {"enum": ["0", "1", "2", 0, 1, 2], "description": "0 answered, 1 not answered, 2 call error"}} | _CALLID,
+    _NUMBERS
     | {
-        "start_calltime": _TEXT | {"description": "when it began to ring, Unix seconds"},
-        "end_calltime": _TEXT | {"description": "when it ended, Unix seconds"},
-    },
-    {
+        "start_calltime": _MAYBE | {"description": "when it began to ring, Unix seconds"},
+        "end_calltime": _MAYBE | {"description": "when it ended, Unix seconds"},
         "accept_time": _MAYBE | {"description": "when it was answered, Unix seconds"},
         "fee": _MAYBE | {"description": "billed minutes"},
     },
 )
-_KEY_PRESS = _object(_CALL | {"keypress": _TEXT | {"minLength": 1, "description": "the key that was pressed"}}, {})
+_KEY_PRESS = _object(
+    _CALLID | {"keypress": _TEXT | {"minLength": 1, "description": "the key that was pressed"}}, _NUMBERS
+)
 _FAILED = _object(
-    _CALL
-    | {
-        "failure_code": _TEXT | {"description": "why, by the vendor's table"},
-        "failure_reason": {"type": "string", "description": "the same in its words"},
-    },
-    {},
+    _CALLID | {"failure_code": _TEXT | {"description": "why, by the vendor's table"}},
+    _NUMBERS | {"failure_reason": {"type": ["string", "null"], "description": "the same in its words"}},
 )
 _FIELDS = {
     "voiceprompt_callback": _STATUS,
@@ -55,7 +51,7 @@ _FIELDS = {
 SCHEMAS: dict[str, Any] = {
     "Callback": {
         "title": "Callback",
-        "description": "One callback of the cloud's: one of the four keys, and more fields if it likes. Numbers may be texts.",
+        "description": "One callback of the cloud's: one of the four keys, and more fields if it likes. Numbers may be texts, other keys null.",
         "oneOf": [
             {"type": "object", "title": name, "required": [name], "properties": {name: fields}}
             for name, fields in _FIELDS.items()

@@ -182,7 +182,7 @@ ENDPOINT: Record = {
 }
 STATUS: Record = {
     "store": "postgresql",
-    "schema_revision": "0004",
+    "schema_revision": "0005",
     "at": "2016-08-03T04:07:02.281053Z",
     "members": [
         {

@@ -15,10 +15,10 @@ from sqlalchemy.engine import Connection
 from answerback.ledger.postgresql import schema
 from answerback.ledger.tables import metadata
 
-OLDER = frozenset({"0001", "0002", "0003"})
+OLDER = frozenset({"0001", "0002", "0003", "0004"})
 """Every revision before HEAD; a test compares both with the files."""
 
-HEAD = "0004"
+HEAD = "0005"
 
 FLOOR = "0003"
 """The oldest revision whose program may serve a ledger of HEAD."""
