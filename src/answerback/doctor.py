@@ -89,9 +89,13 @@ def _ledger(settings: Settings) -> Finding:
     except LedgerVersion as error:
         return Finding("ledger", Level.BAD, str(error), "until then the gateway does not start")
     except AnswerbackError as error:
-        return Finding("ledger", Level.BAD, str(error), "until this is mended every callback is answered 503")
+        return Finding("ledger", Level.BAD, _words(error), "until this is mended every callback is answered 503")
     how = "WAL, synchronous=FULL" if on_file else "a primary with fsync on"
     return Finding("ledger", Level.OK, f"{how}; a commit took {took_ms:.1f} ms")
+
+
+def _words(error: AnswerbackError) -> str:
+    return error.explained if isinstance(error, LedgerUnavailable) else str(error)
 
 
 def _stream(settings: Settings) -> Finding:
@@ -100,7 +104,7 @@ def _stream(settings: Settings) -> Finding:
     try:
         shards = asyncio.run(_shards(settings))
     except AnswerbackError as error:
-        return Finding("stream", Level.BAD, str(error), "until this is mended every callback is answered 503")
+        return Finding("stream", Level.BAD, _words(error), "until this is mended every callback is answered 503")
     held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches wait in them"
     return Finding("stream", Level.OK, f"{held}; sync_interval is the servers' own to say: it should be always")
 
@@ -112,7 +116,7 @@ async def _shards(settings: Settings) -> "list[ShardStatus]":
     await stream.start()
     try:
         if stream.failure is not None:
-            raise LedgerUnavailable(stream.failure)
+            raise stream.failure
         return await stream.status()
     finally:
         await stream.stop()

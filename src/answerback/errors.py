@@ -26,6 +26,7 @@ AnswerbackError
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 
 class AnswerbackError(Exception):
@@ -121,8 +122,51 @@ class LedgerError(AnswerbackError):
     """The durable store cannot do what it is for."""
 
 
+class UnavailableReason(StrEnum):
+    """Why nothing can be stored or read, in all the words that leave the gateway; operations.md says what to do about each."""
+
+    LOCKED = "the ledger is locked"
+    BUSY = "the ledger is busy"
+    DISK_FULL = "the disk is full"
+    DISK_FAILED = "the disk fails"
+    STALLED = "the disk does not answer"
+    READ_ONLY = "the ledger cannot be written"
+    DAMAGED = "the ledger is damaged"
+    MOVED = "the ledger's file was moved or replaced"
+    UNREACHABLE = "the ledger cannot be reached"
+    DENIED = "the ledger does not admit the gateway"
+    SCHEMA = "the ledger's schema is of another version"
+    UNSAFE = "the ledger may lose what it is given"
+    VALUE = "the ledger cannot hold a value"
+    UNKNOWN = "the ledger does not answer"
+    COMMIT_UNKNOWN = "the connection broke during the commit"
+    WRITER_ENDED = "the ledger's writer ended"
+    WRITER_STARTING = "the ledger's writer is starting again"
+    OVERLOADED = "too many callbacks are waiting to be stored"
+    STREAM_UNREACHABLE = "the stream cannot be reached"
+    STREAM_SILENT = "the stream does not acknowledge"
+    STREAM_FULL = "the stream is full"
+    STREAM_UNSAFE = "the stream may lose what it is given"
+    ENDPOINTS_UNREAD = "the endpoints are not read yet"
+    FAULT = "a fault in the program, see the log"
+
+
 class LedgerUnavailable(LedgerError):
-    """The store did not take the batch: nothing of it was stored, the caller may try again."""
+    """The store did not take the batch: nothing of it was stored, the caller may try again.
+
+    Its text is `reason` alone, fit for anybody. `detail` holds a driver's or the system's own words: for logs and for
+    whoever runs the command.
+    """
+
+    def __init__(self, reason: UnavailableReason, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = " ".join(detail.split())
+        super().__init__(str(reason))
+
+    @property
+    def explained(self) -> str:
+        """The reason, with the detail."""
+        return f"{self.reason} ({self.detail})" if self.detail else str(self.reason)
 
 
 class LedgerUnsafe(LedgerError):

@@ -9,7 +9,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from answerback.numbers import mask, mask_text
 
 _NUMBERS = ("mobile", "call_from")
-_PROSE = ("reason", "error", "exception", "was")
+_PROSE = ("reason", "detail", "error", "exception", "was")
 
 
 def hide_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

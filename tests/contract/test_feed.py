@@ -11,7 +11,7 @@ from builders import received, status
 from sqlalchemy.engine import Connection
 
 from answerback.console.feed import MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Ledger
 from answerback.ledger.history import happened_since
 
@@ -32,7 +32,7 @@ class Reading:
         """Read, or not."""
         self.reads += 1
         if self.fails:
-            raise LedgerUnavailable("away")
+            raise LedgerUnavailable(UnavailableReason.UNREACHABLE)
         return self.ledger.read(work)
 
     def hear(self, *callids: str) -> None:

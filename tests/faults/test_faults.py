@@ -293,7 +293,7 @@ def test_a_disk_that_fails_to_sync(tmp_path: Path, data_dir: Path) -> None:
         assert gateway.post(prompt("before")).content == OK
         failing.touch()
         refused(gateway.post(prompt("during")))
-        assert "disk I/O error" in gateway.await_ready(503)["reason"]
+        assert "the disk fails" in gateway.await_ready(503)["reason"]
         refused(gateway.post(prompt("still during")))
         failing.unlink()
         check_mended(gateway, ["before"])

@@ -19,7 +19,7 @@ from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, sa
 from relay.world import QUICK, add_directly, answered, opened, pressed, relaying, with_definition, writing
 from sqlalchemy import text
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Job
 from answerback.ledger.months import NUMBERS
 from answerback.ledger.requests import Endpoints, Load, Settle
@@ -822,7 +822,7 @@ async def test_what_a_lost_reply_let_go_out_goes_out(tmp_path: Path) -> None:
             reply = await ask(request)
             if isinstance(request, Settle) and not lost:
                 lost.append(request)
-                raise LedgerUnavailable("the writer ended before it could say so")
+                raise LedgerUnavailable(UnavailableReason.WRITER_ENDED)
             return reply
 
         world.writer.ask = lose_one  # type: ignore[method-assign, assignment]

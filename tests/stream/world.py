@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
@@ -11,11 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 import nats
+import pytest
 from builders import key_press, status, wire
 from nats.js.errors import NotFoundError
 from nats_servers import NatsCluster
 from sqlalchemy import func, select
 
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import FILE_NAME, Ledger, Opening, open_ledger
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.tables import call_key, callbacks, calls
@@ -41,6 +44,15 @@ def arrival(callid: str, *, raw: bytes | None = None) -> Arrival:
 def key_arrival(callid: str, key: str) -> Arrival:
     """The body that tells of a key."""
     return arrival(callid, raw=wire(key_press(callid=callid, key=key)))
+
+
+@contextmanager
+def refused(detail: str) -> Iterator[pytest.ExceptionInfo[LedgerUnavailable]]:
+    """The stream refuses: in listed words for everybody, with `detail` for the log."""
+    with pytest.raises(LedgerUnavailable) as told:
+        yield told
+    assert re.search(detail, told.value.detail)
+    assert str(told.value) in set(UnavailableReason)
 
 
 @asynccontextmanager

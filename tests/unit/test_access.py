@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.access import AdminKey, Keyring, digest_of, draft_key, new_key, unfit_key_name
-from answerback.errors import ConfigError, LedgerUnavailable
+from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.ledger import open_ledger
 from answerback.ledger.requests import CreateKey, RevokeKey
 from answerback.model import ApiKey, Role
@@ -20,11 +20,11 @@ class Away:
 
     def key_of(self, digest: bytes) -> ApiKey | None:
         """Say so."""
-        raise LedgerUnavailable(f"the ledger does not answer: {len(digest)}")
+        raise LedgerUnavailable(UnavailableReason.UNKNOWN, str(len(digest)))
 
     def key_by_id(self, id_: int) -> ApiKey | None:
         """Say so."""
-        raise LedgerUnavailable(f"the ledger does not answer: {id_}")
+        raise LedgerUnavailable(UnavailableReason.UNKNOWN, str(id_))
 
 
 @pytest.fixture

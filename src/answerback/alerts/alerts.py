@@ -97,7 +97,7 @@ class Alerts:
             try:
                 await self._look()
             except LedgerUnavailable as error:
-                log.warning("alerts_not_kept", reason=str(error))
+                log.warning("alerts_not_kept", reason=str(error), detail=error.detail)
             except Exception:  # an alarm that falls silent is worse than one that fails
                 log.exception("alerts_failed")
             if self._loaded and not self._rules:
@@ -142,7 +142,7 @@ class Alerts:
         try:
             return await asyncio.to_thread(self._reader.read, work)
         except LedgerUnavailable as error:
-            log.warning("alerts_not_measured", reason=str(error))
+            log.warning("alerts_not_measured", reason=str(error), detail=error.detail)
             return {}
 
     async def _tell(self, name: str, now: datetime) -> None:

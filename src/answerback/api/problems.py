@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -18,6 +19,7 @@ from answerback.errors import (
     InvalidCursor,
     LedgerUnavailable,
     NotFound,
+    UnavailableReason,
     Unfit,
 )
 from answerback.views import Problem
@@ -30,6 +32,8 @@ _STATUS_OF: dict[type[AnswerbackError], int] = {
     Unfit: 422,
     LedgerUnavailable: 503,
 }
+log = structlog.get_logger("answerback.api")
+
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
@@ -56,6 +60,10 @@ def add_problems(api: FastAPI) -> None:
 
 
 def _known(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, LedgerUnavailable):
+        log.warning("ledger_unavailable", reason=str(error), detail=error.detail)
+        if error.reason is UnavailableReason.VALUE:  # to ask again would not help
+            return _ProblemAnswer(Problem(detail=str(error)), 422)
     status = next(_STATUS_OF[kind] for kind in type(error).__mro__ if kind in _STATUS_OF)
     field = "cursor" if isinstance(error, InvalidCursor) else getattr(error, "field", None)
     return _ProblemAnswer(Problem(detail=str(error), field=field, channels=getattr(error, "channels", None)), status)

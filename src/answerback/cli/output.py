@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from answerback.errors import AnswerbackError
+from answerback.errors import AnswerbackError, LedgerUnavailable
 
 _PIPE_WIDTH = 240
 _WIDEST = 100_000
@@ -84,5 +84,7 @@ def spoken_errors() -> Iterator[None]:
     """Turn our errors into one line and exit status 1."""
     try:
         yield
+    except LedgerUnavailable as error:
+        fail(escape(error.explained))
     except AnswerbackError as error:
         fail(escape(str(error)))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from answerback.copying.places import Place
 from answerback.copying.side import Side
 from answerback.copying.standing import require_schema, schema_of
-from answerback.errors import ConfigError, Conflict, LedgerUnavailable
+from answerback.errors import ConfigError, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import FILE_NAME, open_database, open_ledger
 from answerback.ledger.postgresql.server import postgresql_engine, verify_durable
 from answerback.ledger.sqlite import refuse_unsafe_place, sqlite_engine
@@ -105,7 +105,7 @@ def _locked(place: Place, path: Path) -> Iterator[None]:
     except BlockingIOError as error:
         raise _busy(place) from error
     except OSError as error:
-        raise LedgerUnavailable(f"{place.option}, {path}: {error.strerror}") from error
+        raise LedgerUnavailable(UnavailableReason.READ_ONLY, f"{place.option}, {path}: {error.strerror}") from error
 
 
 def _busy(place: Place) -> Conflict:

@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from answerback.copying import loading
 from answerback.copying.places import Place
 from answerback.copying.shapes import Key, Row, Shape
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import statements
+from answerback.ledger.failures import meaning
 from answerback.ledger.postgresql.schema import forget_months
 
 PAGE = 4_000
@@ -79,7 +80,8 @@ class Side:
             reason = str(error.orig if isinstance(error, DBAPIError) else error).strip()
             reason = reason.partition("\n")[0]  # what comes after may hold a row
             raise LedgerUnavailable(
-                f"{self.place.option}, {self.place}: {reason}; run the command again: it goes on from here"
+                meaning(error).reason,
+                f"{self.place.option}, {self.place}: {reason}; run the command again: it goes on from here",
             ) from error
 
     # Reading.
@@ -144,7 +146,7 @@ class Side:
         try:
             self._replace(shape, gone, rows)
         except LedgerUnavailable as error:
-            if not (self.on_postgresql and "0x00" in str(error)):
+            if not (self.on_postgresql and error.reason is UnavailableReason.VALUE):
                 raise
             forget_months(self.connection)
             self._replace(shape, gone, [loading.kept(row) for row in rows])

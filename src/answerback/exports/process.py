@@ -9,7 +9,7 @@ from typing import Protocol, Self, TypeVar
 import msgspec
 import structlog
 
-from answerback.errors import ExportFailed, ExportsBusy, LedgerUnavailable
+from answerback.errors import ExportFailed, ExportsBusy, LedgerUnavailable, UnavailableReason
 from answerback.exports.spec import Export, Task, require
 from answerback.ledger import Opening
 from answerback.ledger.requests import Note, Request
@@ -105,7 +105,7 @@ class Stream:
                 yield chunk
                 chunk = await self._read()
         except (ExportFailed, LedgerUnavailable) as error:
-            log.error("export_broken", reason=str(error))  # noqa: TRY400  # the words are enough
+            log.error("export_broken", reason=str(error), detail=getattr(error, "detail", ""))  # noqa: TRY400  # the words are enough
             raise
 
     async def _read(self) -> bytes:
@@ -120,8 +120,10 @@ class Stream:
             return b""
         kind, _, words = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2].partition(": ")
         if kind == LedgerUnavailable.__name__:
-            raise LedgerUnavailable(words)
-        raise ExportFailed(f"the export ended with status {status}: {mask_text(words) or 'without a word'}")
+            reason, _, detail = words.partition(": ")
+            raise LedgerUnavailable(UnavailableReason[reason], detail)
+        log.error("export_ended", status=status, error=mask_text(f"{kind}: {words}"))
+        raise ExportFailed("the export ended before its end: its log has more")
 
     async def aclose(self) -> None:
         """End the process if it still runs, and let the next export begin."""

@@ -11,7 +11,7 @@ import sys
 
 import msgspec
 
-from answerback.errors import AnswerbackError
+from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.exports.spec import Task
 from answerback.exports.write import write_export
 from answerback.heap import settle_heap
@@ -38,6 +38,8 @@ def main() -> None:
         _carry_out(msgspec.json.decode(_first_line(), type=Task))
     except BrokenPipeError:
         return
+    except LedgerUnavailable as error:
+        sys.exit(f"{LedgerUnavailable.__name__}: {error.reason.name}: {error.detail}")
     except (AnswerbackError, MemoryError, OSError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

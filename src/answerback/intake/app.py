@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.intake.channels import Channels
 from answerback.intake.committer import Committer
 from answerback.intake.meter import Meter
@@ -120,7 +120,7 @@ class Intake:
             return
         except Exception:  # a fault of ours, too, is answered by the contract
             log.exception("callback_failed")
-            reply = _unavailable(LedgerUnavailable("a fault in the program"))
+            reply = _unavailable(LedgerUnavailable(UnavailableReason.FAULT))
         await send(reply.start)
         await send(reply.body)
         self._meter.answers[kind or NO_KIND, reply.result] += 1

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.intake.meter import Meter
 from answerback.ledger import Taken, Verdict
 from answerback.model import Arrival
@@ -23,7 +23,7 @@ _LOG_DROPS_EVERY_S = 10.0
 IN_FLIGHT = 2  # one is committed while the next is on its way
 _PRESSED_BATCH = 8.0
 _WEIGHT_OF_ONE = 0.1
-_STALLED = "the disk does not answer"
+_STALLED = UnavailableReason.STALLED
 
 log = structlog.get_logger("answerback.intake")
 
@@ -67,7 +67,7 @@ class Committer:
         self._commits: dict[Commit, tuple[float, list[Waiting]]] = {}
         self._dispatching = False
         self._stalled = False
-        self._failure: str | None = None
+        self._failure: UnavailableReason | None = None
         self._dropped_logged_s = float("-inf")
         self._usual_batch = 0.0
         self.pending = 0
@@ -86,7 +86,7 @@ class Committer:
             await asyncio.wait(self._commits, timeout=deadline_s - self._loop.time())
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> UnavailableReason | None:
         """Why nothing can be stored now; None while the last commit succeeded."""
         return _STALLED if self._stalled else self._failure
 
@@ -101,7 +101,7 @@ class Committer:
         Raises LedgerUnavailable at once where too many wait already or the disk does not answer.
         """
         if self.pending >= self._max_pending:
-            raise LedgerUnavailable("too many callbacks are waiting to be stored")
+            raise LedgerUnavailable(UnavailableReason.OVERLOADED)
         if self._stalled:
             raise LedgerUnavailable(_STALLED)
         verdict: asyncio.Future[Verdict] = self._loop.create_future()
@@ -135,7 +135,7 @@ class Committer:
             self._refused(batch, error)
         except Exception as error:  # a fault of ours must not leave anybody without an answer
             log.exception("batch_failed", size=len(batch))
-            self._refused(batch, LedgerUnavailable(f"a fault in the program: {type(error).__name__}, see the log"))
+            self._refused(batch, LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
         self._meter.commit_latency_s.observe(time.monotonic() - began_s)
         self._meter.batch_sizes.observe(len(batch))
 
@@ -148,7 +148,7 @@ class Committer:
         self._count(Counter([verdict.taken for verdict in verdicts]))
 
     def _refused(self, batch: list[Waiting], error: LedgerUnavailable) -> None:
-        self._failed(str(error))
+        self._failed(error.reason, error.detail)
         self._meter.commit_failures += 1
         self.pending -= len(batch)
         self._refuse(batch, error)
@@ -174,7 +174,7 @@ class Committer:
                 self._give_up(now_s - oldest_s)
             elif self._stalled:
                 self._stalled = False
-                log.info("storing", was=_STALLED)
+                log.info("storing", was=str(_STALLED))
 
     def _give_up(self, waited_s: float) -> None:
         if not self._stalled:
@@ -190,7 +190,7 @@ class Committer:
             async with asyncio.timeout(self._answer_timeout_s):
                 await self._recorder.probe()
         except LedgerUnavailable as error:
-            self._failed(str(error))
+            self._failed(error.reason, error.detail)
         except TimeoutError:
             self._failed(_STALLED)
         else:
@@ -198,12 +198,12 @@ class Committer:
 
     def _succeeded(self) -> None:
         if self._failure is not None:
-            log.info("storing", was=self._failure)
+            log.info("storing", was=str(self._failure))
             self._failure = None
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: UnavailableReason, detail: str = "") -> None:
         if self._failure != reason:
-            log.error("cannot_store", reason=reason, answered="503 until a commit succeeds")
+            log.error("cannot_store", reason=str(reason), detail=detail, answered="503 until a commit succeeds")
             self._failure = reason
 
     @staticmethod

@@ -16,7 +16,10 @@ from answerback.errors import (
     Conflict,
     InvalidCursor,
     LedgerUnavailable,
+    LedgerUnsafe,
+    LedgerVersion,
     NotFound,
+    UnavailableReason,
 )
 from answerback.ledger.opening import Opening
 
@@ -24,8 +27,11 @@ LENGTH_BYTES = 4
 
 _DONE, _REFUSED = b"\x00", b"\x01"
 _ERRORS: dict[str, Callable[..., AnswerbackError]] = {
-    error.__name__: error
-    for error in (LedgerUnavailable, NotFound, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected)
+    error.__name__: error for error in (NotFound, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected)
+}
+_REASONS: dict[type[AnswerbackError], UnavailableReason] = {
+    LedgerUnsafe: UnavailableReason.UNSAFE,
+    LedgerVersion: UnavailableReason.SCHEMA,
 }
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -49,8 +55,11 @@ def encode_error(error: AnswerbackError) -> bytes:
     """The reply to a request that was not; an error that has no name on the wire is one of the ledger's."""
     if isinstance(error, AmbiguousCall):
         return _REFUSED + _encode((AmbiguousCall.__name__, [error.callid, error.channels]))
-    name = type(error).__name__ if type(error).__name__ in _ERRORS else LedgerUnavailable.__name__
-    return _REFUSED + _encode((name, [str(error)]))
+    if (name := type(error).__name__) in _ERRORS:
+        return _REFUSED + _encode((name, [str(error)]))
+    if not isinstance(error, LedgerUnavailable):
+        error = LedgerUnavailable(_REASONS.get(type(error), UnavailableReason.UNKNOWN), str(error))
+    return _REFUSED + _encode((LedgerUnavailable.__name__, [error.reason, error.detail]))
 
 
 def read_reply(reply: bytes) -> bytes:
@@ -58,4 +67,7 @@ def read_reply(reply: bytes) -> bytes:
     if reply[:1] == _DONE:
         return reply[1:]
     name, arguments = _decode_problem(reply[1:])
+    if name == LedgerUnavailable.__name__:
+        reason, detail = arguments
+        raise LedgerUnavailable(UnavailableReason(reason), detail)
     raise _ERRORS[name](*arguments)

@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
-from answerback.errors import LedgerUnavailable, LedgerUnsafe, LedgerVersion
+from answerback.errors import LedgerUnavailable, LedgerUnsafe, LedgerVersion, UnavailableReason
 from answerback.ledger import migrations, statements
+from answerback.ledger.failures import translated
 from answerback.ledger.postgresql.schema import hold_schema
 from answerback.ledger.postgresql.server import is_postgresql, postgresql_engine, spoken
 from answerback.ledger.postgresql.server import verify_durable as verify_database
@@ -19,7 +20,7 @@ from answerback.ledger.sqlite import (
     sync_directory,
     verify_durable,
 )
-from answerback.ledger.store import Ledger, translated
+from answerback.ledger.store import Ledger
 
 FILE_NAME = "ledger.db"
 DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
@@ -88,7 +89,9 @@ def open_ledger(
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise LedgerUnavailable(f"{data_dir}: cannot be made: {error.strerror}") from error
+        raise LedgerUnavailable(
+            UnavailableReason.READ_ONLY, f"server.data_dir, {data_dir}: cannot be made: {error.strerror}"
+        ) from error
     path = data_dir / FILE_NAME
     engine = sqlite_engine(path, lock_timeout_s)
     try:
@@ -100,7 +103,7 @@ def open_ledger(
             return Ledger(engine, SQLiteTransactions(engine), Quarantine(quarantine_bytes, quarantine_per_minute))
     except LedgerUnavailable as error:
         engine.dispose()
-        raise LedgerUnavailable(f"server.data_dir, {path}: {error}") from error
+        raise LedgerUnavailable(error.reason, f"server.data_dir, {path}: {error.detail}") from error
     except BaseException:
         engine.dispose()
         raise
@@ -138,7 +141,7 @@ def open_database(
     except LedgerUnavailable as error:
         if not patient:
             writing.dispose()
-            raise LedgerUnavailable(f"ledger.store, {place}: {error}") from error
+            raise LedgerUnavailable(error.reason, f"ledger.store, {place}: {error.detail}") from error
     except LedgerUnsafe as error:
         writing.dispose()
         raise LedgerUnsafe(f"ledger.store, {place}: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
 from answerback.ledger.frames import LENGTH_BYTES, encode_opening, frame, read_reply
 from answerback.ledger.opening import Opening
 from answerback.ledger.requests import (
@@ -95,7 +95,7 @@ class WriterProcess:
 
     def _ask(self, request: Request[Any], decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
         if self._link is None:
-            raise LedgerUnavailable("the ledger's writer is starting again")
+            raise LedgerUnavailable(UnavailableReason.WRITER_STARTING)
         return self._link.ask(encode_request(request), decode)
 
     def _verdicts(self, payload: bytes) -> list[Verdict]:
@@ -193,6 +193,6 @@ class _Link(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         for future, _ in self._waiting:
             if not future.done():
-                future.set_exception(LedgerUnavailable("the ledger's writer ended"))
+                future.set_exception(LedgerUnavailable(UnavailableReason.WRITER_ENDED))
         self._waiting.clear()
         self._lost()

@@ -14,9 +14,8 @@ from typing import TypeVar
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
 
-from answerback.errors import LedgerUnavailable, LedgerUnsafe
+from answerback.errors import LedgerUnavailable, LedgerUnsafe, UnavailableReason
 from answerback.ledger.tables import probes
 
 T = TypeVar("T")
@@ -72,7 +71,6 @@ class SQLiteTransactions:
     """The one writing connection of a process; of several processes one writes at a time."""
 
     def __init__(self, engine: Engine) -> None:
-        self._dialect_error = engine.dialect.loaded_dbapi.Error
         self._writer = engine.execution_options(writes=True)
         self._connection: Connection | None = None
         self._writing = threading.Lock()
@@ -95,7 +93,7 @@ class SQLiteTransactions:
             try:
                 with self._connection.begin():
                     return work(self._connection)
-            except (SQLAlchemyError, self._dialect_error):
+            except Exception:
                 undone()
                 self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
                 raise
@@ -179,4 +177,6 @@ def sync_directory(directory: Path) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise LedgerUnavailable(f"{directory}: cannot be synced: {error.strerror}") from error
+        raise LedgerUnavailable(
+            UnavailableReason.DISK_FAILED, f"{directory}: cannot be synced: {error.strerror}"
+        ) from error

@@ -10,11 +10,11 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from answerback.errors import Conflict, LedgerUnavailable
+from answerback.errors import Conflict
 from answerback.ledger import endpoints, history, keys, query, retention, statements, stats
 from answerback.ledger.drained import Batch, read_all, take_new
+from answerback.ledger.failures import translated
 from answerback.ledger.keys import Deed
 from answerback.ledger.outbox import Outbox
 from answerback.ledger.quarantine import Quarantine
@@ -271,16 +271,3 @@ class Ledger:
     def _reading(self) -> Iterator[Connection]:
         with translated(self.engine), self.engine.connect() as connection:
             yield connection
-
-
-@contextmanager
-def translated(engine: Engine) -> Iterator[None]:
-    """A driver's errors as ours: the words of the database, never its parameters."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise LedgerUnavailable(f"the ledger does not answer: {error.orig}") from error
-    except SQLAlchemyError as error:
-        raise LedgerUnavailable(f"the ledger does not answer: {type(error).__name__}") from error
-    except engine.dialect.loaded_dbapi.Error as error:
-        raise LedgerUnavailable(f"the ledger does not answer: {error}") from error

@@ -10,7 +10,7 @@ import socket
 import sys
 import traceback
 
-from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
 from answerback.heap import settle_heap
 from answerback.ledger.frames import LENGTH_BYTES, decode_opening, encode_error, encode_result, frame
 from answerback.ledger.opening import Opening
@@ -52,7 +52,7 @@ class _Writer:
             return encode_error(error)
         except Exception as error:  # noqa: BLE001  # a fault of ours costs its request, never the only writer
             print(mask_text(traceback.format_exc()), file=sys.stderr, flush=True)  # noqa: T201  # its only log
-            return encode_error(LedgerUnavailable(f"a fault in the program: {type(error).__name__}, see the log"))
+            return encode_error(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
 
 
 def _read_frame(incoming: io.BufferedReader) -> bytes | None:

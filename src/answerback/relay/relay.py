@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
-from answerback.errors import AnswerbackError, Conflict, LedgerUnavailable
+from answerback.errors import AnswerbackError, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import Job
 from answerback.ledger.bell import Ring
 from answerback.ledger.query import CallFilter
@@ -103,7 +103,7 @@ class Relay:
         try:
             await self._join(sharing, wanted)
         except LedgerUnavailable as error:
-            log.warning("not_relaying", reason=str(error))
+            log.warning("not_relaying", reason=str(error), detail=error.detail)
             self._joining = asyncio.get_running_loop().create_task(self._join_later(sharing, wanted))
 
     async def _join(self, sharing: Sharing, wanted: Mapping[str, Wanted]) -> None:
@@ -167,6 +167,6 @@ class Relay:
 
     def _require_managing(self) -> None:
         if self._sharing is not None and not self._joined:
-            raise LedgerUnavailable("the endpoints are not read yet: the ledger did not answer, it is tried again")
+            raise LedgerUnavailable(UnavailableReason.ENDPOINTS_UNREAD)
         if not self.manages:
             raise Conflict("another gateway on this data directory tells the business: ask that one")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger.leases import Claimed
 from answerback.ledger.requests import Claim, Release
 from answerback.relay.book import Book
@@ -72,7 +72,7 @@ class Tenure:
                 failing = False
             except LedgerUnavailable as error:
                 if not failing:
-                    log.warning("leases_not_renewed", reason=str(error))
+                    log.warning("leases_not_renewed", reason=str(error), detail=error.detail)
                 failing = True
             await self._pace.rest(_AGAIN_S if failing else self._renew_s)
 
@@ -94,7 +94,9 @@ class Tenure:
         late_s = clock_s() - asked_s
         if late_s >= self._ttl_s * _BEGIN_UNTIL:
             self._lapse()
-            raise LedgerUnavailable(f"the ledger took {late_s:.1f} s, which is too long to hold a lease")
+            raise LedgerUnavailable(
+                UnavailableReason.BUSY, f"it took {late_s:.1f} s, which is too long to hold a lease"
+            )
         self._count_from(asked_s, late_s)
         self._follow(claimed)
 

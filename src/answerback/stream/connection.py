@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError, UnexpectedEOF
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.stream.ending import end
 from answerback.stream.servers import Server
 
@@ -42,15 +42,22 @@ log = structlog.get_logger("answerback.stream")
 logging.getLogger("nats").setLevel(logging.CRITICAL)  # what there is to say is said here
 
 
-class Broken(LedgerUnavailable):
+class StreamUnavailable(LedgerUnavailable):
+    """The servers did not do it; `detail` says why, and may name them."""
+
+    def __init__(self, detail: str, reason: UnavailableReason = UnavailableReason.STREAM_UNREACHABLE) -> None:
+        super().__init__(reason, detail)
+
+
+class Broken(StreamUnavailable):
     """The connection ended before an answer came; whether the question arrived is not known."""
 
 
-class Silent(LedgerUnavailable):
+class Silent(StreamUnavailable):
     """No answer in time."""
 
 
-class Nobody(LedgerUnavailable):
+class Nobody(StreamUnavailable):
     """Nobody is there who would answer: no leader at the moment, or no such stream."""
 
 
@@ -84,9 +91,9 @@ class Connection:
             await asyncio.wait(self._farewells)
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> Broken | None:
         """Why there is no connection; None where there is one."""
-        return None if self._connected.is_set() else f"no NATS server: {self._trouble}"
+        return None if self._connected.is_set() else Broken(f"no NATS server: {self._trouble}")
 
     @property
     def max_payload(self) -> int:
@@ -99,7 +106,7 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
         except TimeoutError:
-            raise Broken(self.failure or "the connection broke") from None
+            raise (self.failure or Broken("the connection broke")) from None
         assert self._client is not None  # noqa: S101  # set before the event
         return self._client
 
@@ -114,7 +121,7 @@ class Connection:
         finally:
             asked.cancel()
         if not asked.done():
-            raise Broken(self.failure or "the connection broke")
+            raise self.failure or Broken("the connection broke")
         try:
             return asked.result()
         except NoRespondersError:
@@ -142,7 +149,7 @@ class Connection:
 
     def _live(self) -> Client:
         if self._client is None or not self._connected.is_set():
-            raise Broken(self.failure or "the connection broke")
+            raise self.failure or Broken("the connection broke")
         return self._client
 
     async def _keep(self) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 from nats.aio.msg import Msg
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger.requests import Drained, Probe, RecordDrained, Request
 from answerback.stream.batch import Unreadable, decode
 from answerback.stream.connection import Connection
@@ -58,12 +58,12 @@ class Drain:
         self._replies = Replies(connection)
         self._hold = Hold(most_messages=2 * MESSAGES * len(streams.shards))
         self._arrived = asyncio.Event()
-        self._failure: str | None = None
+        self._failure: LedgerUnavailable | None = None
         self._stopping = False
         self._small: set[asyncio.Task[None]] = set()
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> LedgerUnavailable | None:
         """Why nothing goes into the ledger now; None where it does, or nothing waits."""
         return self._failure or self._connection.failure
 
@@ -141,7 +141,7 @@ class Drain:
             return
         (left,) = taken
         stream, sequence = left.key
-        log.error("batch_left", stream=stream, sequence=sequence, reason=self._failure, again_in_s=_LEFT_AGAIN_S)
+        log.error("batch_left", stream=stream, sequence=sequence, reason=str(self._failure), again_in_s=_LEFT_AGAIN_S)
         self._failed(None)
         await self._replies.give_back(left.reply, _LEFT_AGAIN_S)
         self._let_go(left)
@@ -151,11 +151,11 @@ class Drain:
         try:
             drained = await self._writer.ask(RecordDrained([held.batch for held in taken], list(self._writer.full)))
         except LedgerUnavailable as error:
-            self._failed(str(error))
+            self._failed(error)
             return False
         except Exception as error:  # a fault of ours must not end the drain
             log.exception("drain_fault")
-            self._failed(f"a fault in the program: {type(error).__name__}, see the log")
+            self._failed(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
             return False
         self._failed(None)
         self._count(taken, drained)
@@ -181,13 +181,12 @@ class Drain:
         self._meter.drained_callbacks.update(drained.taken)
         self._meter.lag_s = max(0.0, time.time() - taken[0].batch.published_us / _MICROSECONDS)
 
-    def _failed(self, reason: str | None) -> None:
-        if reason != self._failure:
-            if reason is None:
-                log.info("draining", was=self._failure)
-            else:
-                log.error("cannot_drain", reason=reason, held_batches=len(self._hold))
-        self._failure = reason
+    def _failed(self, error: LedgerUnavailable | None) -> None:
+        if error is None and self._failure is not None:
+            log.info("draining", was=str(self._failure))
+        if error is not None and (self._failure is None or error.explained != self._failure.explained):
+            log.error("cannot_drain", reason=str(error), detail=error.detail, held_batches=len(self._hold))
+        self._failure = error
 
     async def _keep(self) -> None:
         """Tell the servers that what is held is being worked on, so that they give it to nobody else."""

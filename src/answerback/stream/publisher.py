@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Taken, Verdict
 from answerback.ledger.values import to_us
 from answerback.model import Arrival, Received, Rejected
 from answerback.reading import understand
 from answerback.stream.batch import encode_nothing, split
-from answerback.stream.connection import Broken, Connection
+from answerback.stream.connection import Broken, Connection, StreamUnavailable
 from answerback.stream.meter import Meter
 from answerback.stream.safety import Shard
 from answerback.stream.streams import Refused, Streams, read_answer
@@ -52,7 +52,7 @@ class Publisher:
         self._timeout_s = answer_timeout_s * _SHARE_OF_TIMEOUT
         self._patience_s = min(PATIENCE_S, self._timeout_s / 4)
         self._healing: asyncio.Task[None] | None = None
-        self.refusal: str | None = "the streams were not checked yet"
+        self.refusal: LedgerUnavailable | None = None
         """Why nothing may be published now."""
         self.tracer: Tracer | None = None
         """Who is told of every publication."""
@@ -81,14 +81,14 @@ class Publisher:
         try:
             messages = split(batch, now_us, largest)
         except ValueError as error:
-            raise LedgerUnavailable(f"the stream cannot take it: {error}") from error
+            raise StreamUnavailable(f"it cannot take a batch: {error}", UnavailableReason.STREAM_UNSAFE) from error
         storing = asyncio.create_task(self._store(messages))
         verdicts = [_verdict(understand(arrival)) for arrival in batch]  # while the servers store it
         try:
             shards = await storing
         except LedgerUnavailable as error:
             if self.tracer is not None:
-                self.tracer.published(batch, verdicts, now_us, (), str(error))
+                self.tracer.published(batch, verdicts, now_us, (), str(error.reason))
             raise
         if self.tracer is not None:
             self.tracer.published(batch, verdicts, now_us, [shard.stream for shard in shards])
@@ -97,7 +97,7 @@ class Publisher:
     async def _store(self, messages: Sequence[bytes]) -> list[Shard]:
         """Return when all are acknowledged, and by which shard each. Raises LedgerUnavailable."""
         if self.refusal is not None:
-            raise LedgerUnavailable(self._connection.failure or self.refusal)
+            raise self._connection.failure or self.refusal
         began_s = time.monotonic()
         shards = await asyncio.gather(*(self._publish(message) for message in messages))
         self._meter.ack_latency_s.observe(time.monotonic() - began_s)
@@ -124,7 +124,7 @@ class Publisher:
         finally:
             for task in under_way:
                 task.cancel()
-        raise LedgerUnavailable(self._why(refusals))
+        raise self._why(refusals)
 
     async def _acknowledged(
         self,
@@ -143,7 +143,7 @@ class Publisher:
                     pass
                 case LedgerUnavailable() as error:
                     refusals[shard] = error
-                    self._turn_away(shard, str(error))
+                    self._turn_away(shard, error.detail)
                 case error:
                     raise error
         if not done:
@@ -181,17 +181,22 @@ class Publisher:
                 try:
                     await self._send(shard, encode_nothing(), _HEAL_EVERY_S)
                 except LedgerUnavailable as error:
-                    self._sick[shard] = str(error)
+                    self._sick[shard] = error.detail
                 else:
                     del self._sick[shard]
                     log.info("shard_well", stream=shard.stream)
 
-    def _why(self, refusals: Mapping[Shard, LedgerUnavailable]) -> str:
+    def _why(self, refusals: Mapping[Shard, LedgerUnavailable]) -> StreamUnavailable:
         if refusals and all(map(_is_full, refusals.values())):
-            reason = next(iter(refusals.values()))
-            return f"the stream is full ({reason}): have recorders drain it, or raise stream.max_bytes"
+            told = next(iter(refusals.values())).detail
+            return StreamUnavailable(
+                f"{told}: have recorders drain it, or raise stream.max_bytes", UnavailableReason.STREAM_FULL
+            )
         told = "; ".join(f"{shard.stream}: {reason}" for shard, reason in self._sick.items())
-        return f"no stream acknowledged in {self._timeout_s:.1f} s: {told or 'no reason told'}"
+        return StreamUnavailable(
+            f"no stream acknowledged in {self._timeout_s:.1f} s: {told or 'no reason told'}",
+            UnavailableReason.STREAM_SILENT,
+        )
 
 
 def _is_full(error: LedgerUnavailable) -> bool:

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from answerback.errors import AnswerbackError, ExtraMissing, LedgerUnavailable, StreamUnsafe
-from answerback.stream.connection import Connection
+from answerback.errors import AnswerbackError, ExtraMissing, LedgerUnavailable, StreamUnsafe, UnavailableReason
+from answerback.stream.connection import Connection, StreamUnavailable
 from answerback.stream.drain import Drain, Writer
 from answerback.stream.ending import end
 from answerback.stream.meter import Meter
@@ -68,7 +68,7 @@ class Stream:
         )
         self._streams = Streams(self._connection, wanted)
         self._publishers: list[Publisher] = []
-        self._refusal: str | None = "the streams were not checked yet"
+        self._refusal: LedgerUnavailable | None = StreamUnavailable("the streams were not checked yet")
 
     async def start(self) -> None:
         """Connect, and make and check the streams; goes on with it by itself where the servers are away now.
@@ -80,9 +80,11 @@ class Stream:
             async with asyncio.timeout(_START_S):
                 await self._connection.ready(_START_S)
                 await self._check()
-        except (LedgerUnavailable, TimeoutError) as error:
-            late = f"the streams did not answer in {_START_S:.0f} s"
-            self._refuse(self._connection.failure or str(error) or late)
+        except LedgerUnavailable as error:
+            self._refuse(self._connection.failure or error)
+        except TimeoutError:
+            late = StreamUnavailable(f"the streams did not answer in {_START_S:.0f} s", UnavailableReason.STREAM_SILENT)
+            self._refuse(self._connection.failure or late)
         except StreamUnsafe:
             await self._connection.stop()
             raise
@@ -96,7 +98,7 @@ class Stream:
         await self._connection.stop()
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> LedgerUnavailable | None:
         """Why nothing can be stored in it now, as far as is known without trying."""
         return self._connection.failure or self._refusal
 
@@ -135,13 +137,13 @@ class Stream:
                 async with asyncio.timeout(_LONGEST_CHECK_S):
                     await self._check()
             except StreamUnsafe as error:
-                self._refuse(str(error))
+                self._refuse(StreamUnavailable(str(error), UnavailableReason.STREAM_UNSAFE))
             except (AnswerbackError, TimeoutError) as error:  # what was found before still holds
-                log.debug("streams_not_checked", reason=str(error))
+                log.debug("streams_not_checked", reason=str(error), detail=getattr(error, "detail", ""))
 
-    def _refuse(self, reason: str | None) -> None:
-        if reason is not None and reason != self._refusal:
-            log.error("stream_refused", reason=reason)
-        self._refusal = reason
+    def _refuse(self, refusal: LedgerUnavailable | None) -> None:
+        if refusal is not None and (self._refusal is None or refusal.detail != self._refusal.detail):
+            log.error("stream_refused", reason=str(refusal), detail=refusal.detail)
+        self._refusal = refusal
         for publisher in self._publishers:
-            publisher.refusal = reason
+            publisher.refusal = refusal

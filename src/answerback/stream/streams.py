@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from answerback.errors import LedgerUnavailable, StreamUnsafe
-from answerback.stream.connection import Connection, Nobody
+from answerback.stream.connection import Connection, Nobody, StreamUnavailable
 from answerback.stream.safety import (
     CONSUMER,
     Shard,
@@ -30,7 +30,7 @@ _NOT_ENABLED = (10039, 10076)
 log = structlog.get_logger("answerback.stream")
 
 
-class Refused(LedgerUnavailable):
+class Refused(StreamUnavailable):
     """A server said no; `code` is JetStream's own."""
 
     def __init__(self, description: str, code: int) -> None:
@@ -82,7 +82,7 @@ class Streams:
             try:
                 await ask(self._connection, f"STREAM.LEADER.STEPDOWN.{shard.stream}", request)
             except LedgerUnavailable as error:  # a server before 2.11, or no right to: it is only for the better
-                log.debug("stream_leader_stays", stream=shard.stream, reason=str(error))
+                log.debug("stream_leader_stays", stream=shard.stream, reason=error.detail)
 
     async def oldest_us(self, now_us: int) -> int:
         """When the oldest message that any shard holds was stored; `now_us` where they are empty."""
@@ -133,19 +133,19 @@ class Streams:
         if error.code in _TOO_FEW:
             return StreamUnsafe(
                 f"stream {shard.stream}: stream.replicas is {self._wanted.replicas}, so many nodes are not there "
-                f"({error}): start them, or set stream.allow_fewer_replicas = true for a trial"
+                f"({error.detail}): start them, or set stream.allow_fewer_replicas = true for a trial"
             )
         if error.code in _NO_ROOM:
             return StreamUnsafe(
                 f"stream {shard.stream}: the servers have no room for stream.max_bytes, {self._wanted.max_bytes} "
-                f"({error}): lower it, or raise max_file_store on the servers"
+                f"({error.detail}): lower it, or raise max_file_store on the servers"
             )
         if error.code == _OVERLAPS:
             return StreamUnsafe(
-                f"stream {shard.stream}: another stream takes its subject {shard.subject} already ({error}): "
+                f"stream {shard.stream}: another stream takes its subject {shard.subject} already ({error.detail}): "
                 "choose another stream.name, or remove that stream"
             )
-        return LedgerUnavailable(f"stream {shard.stream}: it cannot be made: {error}")
+        return StreamUnavailable(f"stream {shard.stream}: it cannot be made: {error.detail}")
 
     async def _consumer(self, shard: Shard) -> dict[str, Any]:
         try:
@@ -158,8 +158,8 @@ class Streams:
             await ask(self._connection, f"CONSUMER.DURABLE.CREATE.{shard.stream}.{CONSUMER}", request)
         except Refused as error:
             if error.code not in _TAKEN:
-                raise LedgerUnavailable(
-                    f"stream {shard.stream}: consumer {CONSUMER} cannot be made: {error}"
+                raise StreamUnavailable(
+                    f"stream {shard.stream}: consumer {CONSUMER} cannot be made: {error.detail}"
                 ) from error
         return await self._consumer_info(shard)
 

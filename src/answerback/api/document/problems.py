@@ -13,7 +13,7 @@ PROBLEMS: dict[int, dict[str, Any]] = {
         "cursor": {"detail": "cursor: not one that a former page gave", "field": "cursor"},
     },
     501: {"parquet": {"detail": 'parquet needs pyarrow: pip install "answerback[parquet]"'}},
-    503: {"ledger": {"detail": "the ledger does not answer: disk I/O error"}},
+    503: {"ledger": {"detail": "the disk fails"}},
 }
 """Status -> name -> example."""
 

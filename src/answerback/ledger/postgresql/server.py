@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
 
-from answerback.errors import ExtraMissing, LedgerUnavailable, LedgerUnsafe
+from answerback.errors import ExtraMissing, LedgerUnavailable, LedgerUnsafe, UnavailableReason
 from answerback.ledger.postgresql.text import holds_nul, storable
 
 if TYPE_CHECKING:
@@ -114,7 +114,10 @@ def verify_durable(connection: Connection, *, allow_unsafe: bool) -> None:
     if _setting(connection, "server_encoding") != "UTF8":
         raise LedgerUnsafe("the database does not keep UTF-8: make it with ENCODING 'UTF8'")
     if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
-        raise LedgerUnavailable("the server is a standby, which takes no writes: name the primary, or all of them")
+        raise LedgerUnavailable(
+            UnavailableReason.READ_ONLY,
+            "the server is a standby, which takes no writes: name the primary, or all of them",
+        )
     for name, harm in (("fsync", "a commit may be lost"), ("full_page_writes", "a crash may tear pages")):
         if _setting(connection, name) != "on" and not allow_unsafe:
             raise LedgerUnsafe(f"the server runs with {name}=off: {harm}; set it on, or set ledger.allow_unsafe_place")

@@ -19,9 +19,10 @@ from typing import TypeVar
 
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from answerback.errors import LedgerUnavailable
+from answerback.errors import LedgerUnavailable, UnavailableReason
+from answerback.ledger.failures import meaning, sqlstate
 from answerback.ledger.postgresql.schema import forget_months
 
 T = TypeVar("T")
@@ -38,23 +39,16 @@ _last_mark = text(
 _forget_dead = text("DELETE FROM writers WHERE seen_us < :before_us")
 
 _PAUSES_S = (0.0, 0.01, 0.05, 0.1, 0.2)
-_AGAIN = (
-    "40",  # serialization, deadlock
-    "08",  # the connection
-    "57P",  # the server stops, crashes or starts
-    "23505",  # another process was first with the same call
-    "23514",  # a month that was let go comes up once more
-    "25006",  # it has become a standby
-    "55P03",  # a lock
-    "53300",  # too many connections
-)
+_NOW_STANDBY = "25006"
 _ANEW_S = 24 * 3600
 _DEAD_US = 30 * _ANEW_S * 1_000_000  # a process connects anew each day; one that has not for so long has ended
-_NO_CONNECTION = None
 
 
 class CommitUnknown(LedgerUnavailable):
     """The connection broke while a transaction was committed, and nobody can tell any more whether it was."""
+
+    def __init__(self) -> None:
+        super().__init__(UnavailableReason.COMMIT_UNKNOWN)
 
 
 class Transactions:
@@ -88,13 +82,12 @@ class Transactions:
             while True:
                 try:
                     done = self._once(work, beside=beside, marked=not repeatable)
-                except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, CommitUnknown) as error:
+                except Exception as error:
                     undone()
                     if _lost(error):
                         self._forget()
-                    worth_it = not isinstance(error, CommitUnknown) and _passes(error)
                     pause_s = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
-                    if not worth_it or time.monotonic() + pause_s > deadline_s:
+                    if not meaning(error).passes or time.monotonic() + pause_s > deadline_s:
                         raise
                     time.sleep(pause_s)
                     attempt += 1
@@ -143,7 +136,7 @@ class Transactions:
                 time.sleep(_PAUSES_S[-1])
             else:
                 return self._mark
-        raise CommitUnknown("the connection broke during a commit, and whether it was done is not known")
+        raise CommitUnknown
 
     def _connected(self) -> Connection:
         """The connection; a new one begins with a commit that shows what the one before has left."""
@@ -181,20 +174,4 @@ def _lost(error: Exception) -> bool:
     """Whether the connection is gone."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    state = _state(error)
-    return state is _NO_CONNECTION or state.startswith(("08", "57P", "25006"))
-
-
-def _passes(error: Exception) -> bool:
-    """Whether it may go well another time."""
-    state = _state(error)
-    if state is _NO_CONNECTION:
-        return isinstance(error, OperationalError) or not isinstance(error, SQLAlchemyError)
-    return state.startswith(_AGAIN)
-
-
-def _state(error: Exception) -> str | None:
-    """The server's code of an error; None where it did not say one."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    state: str | None = getattr(original, "sqlstate", None)
-    return state
+    return meaning(error).reason is UnavailableReason.UNREACHABLE or sqlstate(error) == _NOW_STANDBY
