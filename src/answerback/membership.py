@@ -43,12 +43,19 @@ class Membership:
     """Beats from `start` to `stop`; `state` is asked each time for what is to be shown of the process."""
 
     def __init__(
-        self, book: Book, member: Member, state: Callable[[], dict[str, Any]], *, every_s: float = EVERY_S
+        self,
+        book: Book,
+        member: Member,
+        state: Callable[[], dict[str, Any]],
+        *,
+        every_s: float = EVERY_S,
+        on_failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._book = book
         self._member = member
         self._state = state
         self._every_s = every_s
+        self._on_failed = on_failed
         self._beating: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -66,6 +73,8 @@ class Membership:
 
     async def _beat_on(self) -> None:
         while True:
-            with contextlib.suppress(LedgerUnavailable):
+            try:
                 await self._book.ask(Beat(self._member, self._state()))
+            except LedgerUnavailable:
+                self._on_failed()
             await asyncio.sleep(self._every_s)

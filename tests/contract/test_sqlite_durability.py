@@ -1,14 +1,17 @@
 """What only SQLite tells: whether its commit means stored."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from builders import received, status
 from contract.backends import sqlite
 from sqlalchemy import Engine
 
-from answerback.errors import LedgerUnsafe
+from answerback.errors import LedgerUnavailable, LedgerUnsafe
+from answerback.ledger import FILE_NAME, Opening, open_ledger
 from answerback.ledger.sqlite import sqlite_engine, verify_durable
 
 FILE = "some.db"
@@ -55,3 +58,85 @@ def test_every_connection_of_a_ledger_syncs(tmp_path: Path) -> None:
             with ledger.engine.execution_options(**options).connect() as connection:
                 assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
                 assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def moved_away(file: Path) -> Callable[[], object]:
+    """Rename it; what is returned puts it back."""
+    aside = file.with_name("aside")
+    file.rename(aside)
+    return lambda: aside.rename(file)
+
+
+def unlinked(file: Path) -> Callable[[], object]:
+    """Unlink it; another name keeps it, so that it can be put back."""
+    spare = file.with_name("spare")
+    spare.hardlink_to(file)
+    file.unlink()
+    return lambda: spare.rename(file)
+
+
+def replaced(file: Path) -> Callable[[], object]:
+    """Put a copy in its place, as `mv backup.db ledger.db` does."""
+    back = moved_away(file)
+    shutil.copy(file.with_name("aside"), file)
+    return back
+
+
+def directory_replaced(file: Path) -> Callable[[], object]:
+    """Another directory, with a ledger of its own, under the same name."""
+    directory, aside = file.parent, file.parent.with_name("aside")
+    directory.rename(aside)
+    open_ledger(directory, allow_unsafe_place=True).close()
+
+    def back() -> None:
+        shutil.rmtree(directory)
+        aside.rename(directory)
+
+    return back
+
+
+LOSSES = {
+    "moved": (moved_away, ""),
+    "unlinked": (unlinked, ""),
+    "replaced": (replaced, ""),
+    "log unlinked": (unlinked, "-wal"),
+    "index unlinked": (unlinked, "-shm"),
+    "directory replaced": (directory_replaced, ""),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_ledger_that_is_not_at_its_path_takes_nothing(tmp_path: Path, loss: str) -> None:
+    """Neither before nor after it was lost within a transaction is it told as stored; nobody reads; put back, all goes on."""
+    data = tmp_path / "data"
+    lose, suffix = LOSSES[loss]
+    file = data / f"{FILE_NAME}{suffix}"
+    undone: list[Callable[[], object]] = []
+    with closing(sqlite(data)()) as ledger:
+        ledger.record([received(status(callid="before"))])
+        for lost_within in (True, False):
+            if not lost_within:
+                undone.append(lose(file))
+            with pytest.raises(LedgerUnavailable, match="moved or replaced"):
+                ledger.write(lambda _c, _o, within=lost_within: undone.append(lose(file)) if within else None)  # type: ignore[misc]
+            with pytest.raises(LedgerUnavailable, match="moved or replaced"):
+                ledger.call("before")
+            undone.pop()()
+        ledger.record([received(status(callid="after"))])
+        assert {call.callid for call in ledger.calls().items} == {"before", "after"}
+    with closing(sqlite(data)()) as ledger:
+        assert {call.callid for call in ledger.calls().items} == {"before", "after"}
+
+
+@pytest.mark.parametrize("lose", [moved_away, replaced])
+def test_another_process_opens_the_same_files_or_none(
+    tmp_path: Path, lose: Callable[[Path], Callable[[], object]]
+) -> None:
+    """A writer that is started again does not begin to write another file, nor make one."""
+    with closing(sqlite(tmp_path)()) as ledger:
+        opening = Opening(data_dir=str(tmp_path), allow_unsafe_place=True, file_ids=ledger.file_ids)
+        back = lose(tmp_path / FILE_NAME)
+        with pytest.raises(LedgerUnavailable, match="moved or replaced"):
+            opening.open()
+        back()
+        opening.open().close()

@@ -313,6 +313,50 @@ def test_a_helper_process_is_killed(data_dir: Path) -> None:
         check_mended(gateway, ["before"])
 
 
+MOVED = "the ledger's file was moved or replaced"
+
+
+def test_a_ledger_that_is_moved(data_dir: Path) -> None:
+    """Refused in listed words and red though nobody calls, also when the writer starts again; put back, it goes on by itself."""
+    with Gateway(data_dir) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        aside = data_dir.with_name("aside.db")
+        gateway.ledger.rename(aside)
+        assert gateway.await_ready(503)["reason"] == MOVED
+        answer = gateway.post(prompt("during"))
+        refused(answer)
+        assert answer.json()["errmsg"] == f"not known to be stored, try again: {MOVED}"
+        read = gateway.get("/v1/calls")
+        assert (read.status_code, read.json()) == (503, {"detail": MOVED})
+        shutil.copy(aside, gateway.ledger)
+        for helper in gateway.helpers:
+            os.kill(helper, signal.SIGKILL)
+        time.sleep(1.5)
+        refused(gateway.post(prompt("during")))
+        assert gateway.await_ready(503)["reason"] == MOVED
+        assert str(aside.parent) not in gateway.get("/readyz").text
+        aside.rename(gateway.ledger)
+        check_mended(gateway, ["before"])
+
+
+def test_a_used_directory_without_its_ledger(data_dir: Path) -> None:
+    """Refused at the start, and by commands, with what to do; --new-ledger begins a new one under the old key."""
+    with Gateway(data_dir) as gateway:
+        key = gateway.key
+        gateway.terminate()
+        gateway.ledger.unlink()
+        for command in (["serve", "--port", "0"], ["migrate"], ["import", "/dev/null"]):
+            ended = run(*command, "--data-dir", data_dir, cwd=data_dir.parent)
+            assert ended.returncode == 1
+            assert "put it back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`" in (
+                " ".join(ended.stderr.split())
+            )
+            assert not gateway.ledger.exists()
+    with Gateway(data_dir, options=["--new-ledger"]) as gateway:
+        assert gateway.key == key
+        assert gateway.post(prompt("first")).content == OK
+
+
 # At the start.
 
 

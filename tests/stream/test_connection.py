@@ -40,7 +40,7 @@ async def test_no_answer(nats_server: NatsCluster) -> None:
     await connection.start()
     client = await connection.ready(5)
     await client.subscribe("nothing.said")
-    with pytest.raises(Silent, match=r"no answer in 0\.1 s"):
+    with pytest.raises(Silent):
         await connection.ask("nothing.said", b"", 0.1)
     with pytest.raises(Nobody):
         await connection.ask("nobody.there", b"", 1)

@@ -23,6 +23,12 @@ def serve(
         str | None, typer.Option(help="What this process does: intake,record,relay,api,console; by default all.")
     ] = None,
     config: Config = None,
+    new_ledger: Annotated[
+        bool,
+        typer.Option(
+            "--new-ledger", help="Begin a new ledger where a data directory that was used before has lost its own."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk."""
@@ -34,7 +40,7 @@ def serve(
             config, host=host, port=port, data_dir=data_dir, roles=roles, store=store, stream=stream
         )
         configure_logs(settings.log.level, settings.log.format)
-        run(settings, _print_json if as_json else _print_text)
+        run(settings, _print_json if as_json else _print_text, new_ledger=new_ledger)
 
 
 def _print_text(listening: Listening) -> None:

@@ -71,7 +71,7 @@ def _make(place: Place, *, allow_unsafe: bool) -> None:
             refuse_unsafe_place(place.path.parent)
         if place.path.is_file() and _has_schema(place):
             return
-        open_ledger(place.path.parent, allow_unsafe_place=allow_unsafe).close()
+        open_ledger(place.path.parent, allow_unsafe_place=allow_unsafe, new_ledger=True).close()
     elif not _has_schema(place):
         open_database(str(place.store), allow_unsafe=allow_unsafe).close()
 

@@ -66,7 +66,7 @@ class Committer:
         self._gathering: list[Waiting] = []
         self._commits: dict[Commit, tuple[float, list[Waiting]]] = {}
         self._dispatching = False
-        self._stalled = False
+        self._stalled = self._doubted = False
         self._failure: UnavailableReason | None = None
         self._dropped_logged_s = float("-inf")
         self._usual_batch = 0.0
@@ -94,6 +94,10 @@ class Committer:
     def pressed(self) -> bool:
         """Whether callbacks come in so fast that what can wait should."""
         return self.pending > 0 and self._usual_batch > _PRESSED_BATCH
+
+    def doubt(self) -> None:
+        """Have it looked soon whether anything can be stored: something else could not be."""
+        self._doubted = True
 
     def submit(self, arrival: Arrival) -> "asyncio.Future[Verdict]":
         """Queue `arrival`; the future tells its verdict once it is on disk, or raises LedgerUnavailable.
@@ -166,7 +170,7 @@ class Committer:
         while True:
             await asyncio.sleep(_WATCH_EVERY_S)
             now_s = time.monotonic()
-            if self._failure is not None and not self._commits and now_s - probed_s > _PROBE_EVERY_S:
+            if (self._failure is not None or self._doubted) and not self._commits and now_s - probed_s > _PROBE_EVERY_S:
                 await self._probe()
                 probed_s = now_s
             oldest_s = min((since_s for since_s, _ in self._commits.values()), default=now_s)
@@ -186,6 +190,7 @@ class Committer:
             self._refuse(batch, LedgerUnavailable(_STALLED))
 
     async def _probe(self) -> None:
+        self._doubted = False
         try:
             async with asyncio.timeout(self._answer_timeout_s):
                 await self._recorder.probe()

@@ -20,9 +20,11 @@ from answerback.ledger.sqlite import (
     sync_directory,
     verify_durable,
 )
+from answerback.ledger.sqlite_files import FileIds, file_id, moved
 from answerback.ledger.store import Ledger
 
 FILE_NAME = "ledger.db"
+_USED = "admin-key"  # made once the ledger is there: see `access`
 DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
 DEFAULT_QUARANTINE_PER_MINUTE = 6_000
 DEFAULT_LOCK_TIMEOUT_S = 2.0
@@ -37,6 +39,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES
     quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE
     allow_unsafe_place: bool = False
+    file_ids: FileIds | None = None
+    """The files that another process has opened: these, or none."""
 
     def __repr__(self) -> str:
         return f"Opening({self.place})"
@@ -46,7 +50,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
         """Where the ledger is, in words that hold no secret."""
         return str(Path(self.data_dir) / FILE_NAME) if self.store is None else spoken(self.store)
 
-    def open(self, *, migrate: bool = False, patient: bool = False) -> Ledger:
+    def open(self, *, migrate: bool = False, patient: bool = False, new_ledger: bool = False) -> Ledger:
         """Open it, as `open_ledger` and `open_database` do; a database that is away is no error to who is `patient`."""
         bounds = (self.quarantine_bytes, self.quarantine_per_minute)
         if self.store is not None:
@@ -66,6 +70,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
             quarantine_per_minute=bounds[1],
             allow_unsafe_place=self.allow_unsafe_place,
             migrate=migrate,
+            new_ledger=new_ledger,
+            file_ids=self.file_ids,
         )
 
 
@@ -77,10 +83,13 @@ def open_ledger(
     quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
     allow_unsafe_place: bool = False,
     migrate: bool = False,
+    new_ledger: bool = False,
+    file_ids: FileIds | None = None,
 ) -> Ledger:
     """Open the ledger in `data_dir`, new or not.
 
-    A new one gets its schema; an older one only with `migrate`.
+    A new one gets its schema; an older one only with `migrate`. Where the directory was used before, a new one is made only
+    with `new_ledger`. `file_ids`: the files that another process has opened, which it has to be.
     Raises LedgerUnsafe where answers would not mean stored, LedgerVersion where the schema is not this program's,
     LedgerUnavailable where the directory or the file cannot be used.
     """
@@ -93,6 +102,14 @@ def open_ledger(
             UnavailableReason.READ_ONLY, f"server.data_dir, {data_dir}: cannot be made: {error.strerror}"
         ) from error
     path = data_dir / FILE_NAME
+    if not path.exists() and (data_dir / _USED).exists() and not new_ledger:
+        raise LedgerUnavailable(
+            UnavailableReason.MOVED,
+            f"server.data_dir, {data_dir}: it was used before, for it holds {_USED}, but {FILE_NAME} is not there: put it "
+            "back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`",
+        )
+    if file_ids is not None and file_id(str(path)) != file_ids[0]:
+        raise moved(str(path))
     engine = sqlite_engine(path, lock_timeout_s)
     try:
         with translated(engine):
@@ -100,7 +117,8 @@ def open_ledger(
                 verify_durable(connection, path)
             _agree_on_schema(engine, path, migrate=migrate)
             sync_directory(data_dir)
-            return Ledger(engine, SQLiteTransactions(engine), Quarantine(quarantine_bytes, quarantine_per_minute))
+            transactions = SQLiteTransactions(engine, file_ids)
+            return Ledger(engine, transactions, Quarantine(quarantine_bytes, quarantine_per_minute))
     except LedgerUnavailable as error:
         engine.dispose()
         raise LedgerUnavailable(error.reason, f"server.data_dir, {path}: {error.detail}") from error

@@ -43,7 +43,8 @@ class WriterProcess:
     """
 
     def __init__(self, opening: Opening) -> None:
-        self._opening = opening
+        self.opening = opening
+        """Which ledger; up to `start` it may be said more exactly."""
         self.on_owed: Callable[[list[Job], list[int]], None] = lambda _jobs, _behind: None
         """Called with what may go out because of a batch, and with the endpoints to whom there is more."""
         self.full: Collection[int] = ()
@@ -71,7 +72,7 @@ class WriterProcess:
             self.spawn()
         loop = asyncio.get_running_loop()
         _, self._link = await loop.create_connection(lambda: _Link(self._lost), sock=self._socket)
-        self._link.send(encode_opening(self._opening))
+        self._link.send(encode_opening(self.opening))
         self._alive_since_s = loop.time()
 
     def record(self, batch: Sequence[Arrival]) -> "asyncio.Future[list[Verdict]]":

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from answerback.errors import LedgerUnavailable, LedgerUnsafe, UnavailableReason
+from answerback.ledger.sqlite_files import FileIds, LedgerFiles
 from answerback.ledger.tables import probes
 
 T = TypeVar("T")
@@ -70,13 +71,32 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
 class SQLiteTransactions:
     """The one writing connection of a process; of several processes one writes at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, file_ids: FileIds | None = None) -> None:
         self._writer = engine.execution_options(writes=True)
         self._connection: Connection | None = None
         self._writing = threading.Lock()
         self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
         self._anchor.execute(select(probes.c.id)).all()
         self._anchor.rollback()
+        try:
+            self.files = files = LedgerFiles(Path(str(engine.url.database)), file_ids)
+        except LedgerUnavailable:
+            self._anchor.close()
+            raise
+
+        @event.listens_for(engine, "do_connect")
+        def _check_before(*_: object) -> None:
+            """Or SQLite would make a new file, and throw away the log of the one that was moved."""
+            files.check()
+
+        @event.listens_for(engine, "begin", insert=True)
+        def _check_files(connection: Connection) -> None:
+            """Whoever reads or writes; a connection that was opened to another file is not to be kept."""
+            try:
+                files.check()
+            except LedgerUnavailable:
+                connection.invalidate()
+                raise
 
     def write(
         self,
@@ -86,17 +106,22 @@ class SQLiteTransactions:
         beside: bool = False,  # noqa: ARG002  # nobody writes beside another here
         repeatable: bool = False,  # noqa: ARG002  # nothing is done again: SQLite waits for the file by itself
     ) -> T:
-        """Do `work` and commit it; `undone` is called where it was not. Raises what the driver raises."""
+        """Do `work` and commit it; `undone` is called where it was not. Raises what the driver raises.
+
+        LedgerUnavailable, too, where the files were moved meanwhile: it is then not known to be stored.
+        """
         with self._writing:
             if self._connection is None:
                 self._connection = self._writer.connect()
             try:
                 with self._connection.begin():
-                    return work(self._connection)
+                    done = work(self._connection)
+                self.files.check()
             except Exception:
                 undone()
                 self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
                 raise
+            return done
 
     def close(self) -> None:
         """Let go of the file."""

@@ -20,6 +20,7 @@ from answerback.ledger.outbox import Outbox
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
 from answerback.ledger.retention import Month
+from answerback.ledger.sqlite_files import FileIds, LedgerFiles
 from answerback.ledger.tables import probes, quarantine
 from answerback.ledger.values import Entry, Page, Quarantined, Receipt, Recorded, to_us
 from answerback.model import ApiKey, Arrival, Attempt, Call, Delivery, Endpoint, Received, Rejected
@@ -44,6 +45,10 @@ class Transactions(Protocol):
 
         Beside others, if the backend can: `work` holds what it changes. `repeatable`: to do it twice does no harm.
         """
+
+    @property
+    def files(self) -> LedgerFiles | None:
+        """The files that it writes, where there are any."""
 
     def close(self) -> None:
         """Let go of what it holds."""
@@ -261,6 +266,11 @@ class Ledger:
     def _require_months(self) -> None:
         if self.engine.dialect.name != "postgresql":
             raise Conflict("a SQLite ledger is not cut by months: it keeps everything; `answerback copy` moves it up")
+
+    @property
+    def file_ids(self) -> FileIds | None:
+        """Which files it has opened; None where it is a database."""
+        return None if self._transactions.files is None else self._transactions.files.ids
 
     def close(self) -> None:
         """Let go of the files, or of the connections."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import structlog
 import uvloop
 
@@ -65,20 +66,21 @@ class Listening:
     admin_key: str | None
 
 
-def serve(settings: Settings, started: Callable[[Listening], None]) -> None:
+def serve(settings: Settings, started: Callable[[Listening], None], *, new_ledger: bool = False) -> None:
     """Run the gateway until SIGINT or SIGTERM; calls `started` once it listens.
 
-    Raises ConfigError or LedgerError where it cannot start.
+    With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one. Raises ConfigError or LedgerError where it cannot start.
     """
     os.umask(_OWNER_ONLY)
     gc.disable()  # until all is loaded, there is nothing to collect
     writer = WriterProcess(opening_of(settings))
     writer.spawn()  # it gets ready while the rest does
     with (
-        contextlib.closing(opening_of(settings).open(patient=_can_wait(settings))) as ledger,
+        contextlib.closing(opening_of(settings).open(patient=_can_wait(settings), new_ledger=new_ledger)) as ledger,
         listen(settings.server.host, settings.server.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
+        writer.opening = msgspec.structs.replace(writer.opening, file_ids=ledger.file_ids)
         runner.run(Gateway(settings, ledger, writer, listener).run(started))
 
 
@@ -143,9 +145,9 @@ class Gateway:
             tracer=tracer,
         )
         self._alerts = build_alerts(settings, writer, self._ledger)
-        self._exports = Exports(opening_of(settings), writer)
+        self._exports = Exports(writer.opening, writer)
         self._farewells.append(self._exports.stop)
-        self._membership = Membership(writer, self._member, self._state)
+        self._membership = Membership(writer, self._member, self._state, on_failed=committer.doubt)
         self._post: Post | Sharing = (
             Post(settings, self._relay, self._alerts)
             if settings.ledger.store is None
@@ -272,8 +274,6 @@ class Gateway:
         return state
 
     async def _look_at_stream(self) -> None:
-        import msgspec
-
         assert self._stream is not None  # noqa: S101  # only then is this begun
         while True:
             with contextlib.suppress(Exception):  # what was known before is shown until it answers again

@@ -54,6 +54,8 @@ class CommitUnknown(LedgerUnavailable):
 class Transactions:
     """The one writing connection of a process."""
 
+    files = None
+
     def __init__(self, engine: Engine, retry_s: float) -> None:
         self._engine = engine
         self._retry_s = retry_s

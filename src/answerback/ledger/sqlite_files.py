@@ -1,0 +1,46 @@
+"""Whether SQLite's files are still the ones that were opened.
+
+SQLite goes on writing, and syncing, a file that was moved, unlinked or replaced: the commit succeeds, and whoever opens the
+path later finds nothing of it. So device and inode of each path are compared, before a transaction and after its commit.
+"""
+
+import os
+from pathlib import Path
+
+from answerback.errors import LedgerUnavailable, UnavailableReason
+
+FileId = tuple[int, int]
+"""A file's device and inode."""
+
+FileIds = list[FileId | None]
+
+
+class LedgerFiles:
+    """The database, its write-ahead log and that log's index, as they are when this is made: all must be open then."""
+
+    def __init__(self, path: Path, ids: FileIds | None = None) -> None:
+        """With `ids`, those that they have to be."""
+        self._paths = [f"{path}{suffix}" for suffix in ("", "-wal", "-shm")]
+        self.ids = ids or [file_id(path) for path in self._paths]
+        self.check()
+
+    def check(self) -> None:
+        """Raise LedgerUnavailable where a path does not name its file any more; it is well again once it does."""
+        for path, known in zip(self._paths, self.ids, strict=True):
+            if known is None or file_id(path) != known:
+                raise moved(path)
+
+
+def file_id(path: str) -> FileId | None:
+    """Which file a path names; None where it names none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # on the hot path
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def moved(path: str) -> LedgerUnavailable:
+    """What is said of a path that does not name its file any more."""
+    what = "is not there" if file_id(path) is None else "is another file than the one that was opened"
+    return LedgerUnavailable(UnavailableReason.MOVED, f"{path} {what}")
