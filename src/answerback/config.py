@@ -84,7 +84,8 @@ class ServerSettings(_Section):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     data_dir: Path = Field(Path("answerback-data"), description="directory of all that is kept: ledger.db, admin-key")
     public_url: str | None = Field(
-        None, description="how the outside reaches this server, for the printed callback URL"
+        None,
+        description="how the outside reaches this server, with the path that a proxy puts in front; for callback URLs and the console",
     )
     roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)] = Field(
         tuple(ServerRole), description="what this process does; by default all of it"

@@ -148,7 +148,7 @@ def test_garbage_is_refused_and_harms_nobody(gateway: Gateway, callid: str, garb
         assert other.read().body == OK
 
 
-@pytest.mark.parametrize("path", ["/voice/callback/\xff", "/\xff", "*", "/voice/callback/%", "//voice/callback", "/%"])
+@pytest.mark.parametrize("path", ["/voice/callback/\xff", "/\xff", "*", "/voice/callback/%", "/%"])
 def test_an_odd_path_is_refused(gateway: Gateway, path: str) -> None:
     """A path that no URL may have is answered with a 4xx, never a 5xx and never silence."""
     with Wire(gateway) as wire:

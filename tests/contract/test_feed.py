@@ -10,6 +10,7 @@ import pytest
 from builders import received, status
 from sqlalchemy.engine import Connection
 
+from answerback.console.addresses import Links
 from answerback.console.feed import MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Ledger
@@ -70,7 +71,7 @@ def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
     """Ten who look cost as much as one, and nobody costs nothing."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE)
+        feed = Feed(reading, ZONE, Links())
         viewers = [await feed.join(None, None) for _ in range(10)]
         before = reading.reads
         reading.hear("one")
@@ -90,7 +91,7 @@ def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
     """The others are told on, and whoever was let go may come back from where they were."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, poll_s=0.02)
+        feed = Feed(reading, ZONE, Links(), poll_s=0.02)
         slow, quick = await feed.join(None, None), await feed.join(None, None)
         stream, place = feed.stream(quick), slow.place
         number = 0
@@ -111,7 +112,7 @@ def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> N
     """While others are told, whatever the moment."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE)
+        feed = Feed(reading, ZONE, Links())
         first = await feed.join(None, None)
         place = first.place
         for number in range(5):
@@ -131,7 +132,7 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
     """What came meanwhile is told once it is back."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE)
+        feed = Feed(reading, ZONE, Links())
         stream = feed.stream(await feed.join(None, None))
         reading.fails = True
         reading.hear("meanwhile")
@@ -150,7 +151,7 @@ def test_there_is_an_end_to_how_many_may_look(reading: Reading) -> None:
     """And to looking at all, once the gateway stops."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE)
+        feed = Feed(reading, ZONE, Links())
         viewers = [await feed.join(None, None) for _ in range(MOST_VIEWERS)]
         with pytest.raises(FeedFull):
             await feed.join(None, None)
@@ -168,7 +169,7 @@ def test_a_place_of_the_future_is_now(reading: Reading) -> None:
     """Of a ledger that was restored from a backup: what comes next is told."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE)
+        feed = Feed(reading, ZONE, Links())
         viewer = await feed.join(Place(10**9, 10**9), None)
         stream = feed.stream(viewer)
         reading.hear("next")
@@ -181,7 +182,7 @@ def test_a_place_of_the_future_is_now(reading: Reading) -> None:
 def test_nothing_is_shown_but_what_is_of_the_channel(ledger: Ledger) -> None:
     """The place moves on all the same."""
     ledger.record([received(status(callid="mine"), channel="a"), received(status(callid="other"), channel="b")])
-    feed = Feed(ledger, ZONE)
+    feed = Feed(ledger, ZONE, Links())
     lines, place = feed.latest("a")
     assert [line.channel for line in lines] == ["a"]
     assert place == Place(2, 0)

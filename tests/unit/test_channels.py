@@ -30,11 +30,8 @@ def test_without_an_open_channel_the_bare_url_is_nobody_s() -> None:
 @pytest.mark.parametrize(
     "tail",
     [
-        "",
         ALERTS[:-1],
         f"{ALERTS}x",
-        f"{ALERTS}/",
-        f"/{ALERTS}",
         ALERTS.upper(),
         f" {ALERTS}",
         "default",
@@ -48,8 +45,30 @@ def test_another_token_opens_nothing(tail: str) -> None:
     assert Channels({"default": None, "alerts": ALERTS}).of_path(f"{PATH}/{tail}") is None
 
 
+@pytest.mark.parametrize(
+    ("path", "channel"),
+    [
+        (f"{PATH}/", "default"),
+        ("//voice//callback", "default"),
+        ("/voice/callback///", "default"),
+        (f"{PATH}/{ALERTS}/", "alerts"),
+        (f"//voice//callback//{ALERTS}//", "alerts"),
+        ("/voice", None),
+        ("/voice/callbacks", None),
+        ("/voice/callbacks/", None),
+        ("/x//voice/callback", None),
+        (f"{PATH}/{ALERTS}/more", None),
+        ("voice/callback", None),
+        ("//", None),
+    ],
+)
+def test_slashes_at_the_end_and_doubled_ones_do_not_count(path: str, channel: str | None) -> None:
+    """What people make of a URL that they paste is the same URL."""
+    assert Channels({"default": None, "alerts": ALERTS}).of_path(path) == channel
+
+
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_path_below_is_answered(tail: str) -> None:
     """Whatever stands in the URL, the look-up ends in a channel or in None."""
     found = Channels({"default": None, "alerts": ALERTS}).of_path(f"{PATH}/{tail}")
-    assert found == ("alerts" if tail == ALERTS else None)
+    assert found == {"": "default", ALERTS: "alerts"}.get(tail.strip("/"))

@@ -1,6 +1,7 @@
 """The console as one application: every page below /console, and the headers that keep it to itself."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,10 +28,10 @@ from answerback.console import (
     settings_page,
     sign_in,
 )
+from answerback.console.addresses import PATH, Links
 from answerback.console.given import Given
 from answerback.console.preferences import preferences_of
 from answerback.console.render import renderer
-from answerback.console.session import PATH
 from answerback.console.site import Site
 from answerback.console.visit import Visit, frame_of
 from answerback.errors import LedgerUnavailable
@@ -56,6 +57,10 @@ _LARGEST_FORM_BYTES = 64 * 1024
 def build_console(given: Given) -> Starlette:
     """Build the application; it serves `/`, which leads to it, and everything below /console."""
     site = Site(given)
+
+    async def to_console(request: Request) -> Response:
+        return RedirectResponse(given.links.console + (f"?{request.url.query}" if request.url.query else ""), 303)
+
     pages = (
         sign_in,
         overview,
@@ -74,38 +79,34 @@ def build_console(given: Given) -> Starlette:
     )
     return Starlette(
         routes=[
-            Route("/", _to_console, methods=["GET"]),
-            Route(f"{PATH}/", _to_console, methods=["GET"]),
+            Route("/", to_console, methods=["GET"]),
+            Route(f"{PATH}/", to_console, methods=["GET"]),
             assets.ROUTE,
             *(route for page in pages for route in page.routes(site)),
             site.page("/{rest:path}", _missing),
         ],
         middleware=[Middleware(_Guarded)],
-        exception_handlers={LedgerUnavailable: _away, Exception: _broken},
+        exception_handlers={LedgerUnavailable: partial(_away, given.links), Exception: partial(_broken, given.links)},
         max_body_size=_LARGEST_FORM_BYTES,
     )
-
-
-async def _to_console(request: Request) -> Response:
-    return RedirectResponse(PATH + (f"?{request.url.query}" if request.url.query else ""), 303)
 
 
 async def _missing(visit: Visit) -> Response:
     return visit.refuse("missing", 404)
 
 
-async def _away(request: Request, _error: Exception) -> Response:
+async def _away(links: Links, request: Request, _error: Exception) -> Response:
     """Where not even the session can be looked up."""
-    return _apart(request, "unavailable", 503)
+    return _apart(links, request, "unavailable", 503)
 
 
-async def _broken(request: Request, _error: Exception) -> Response:
+async def _broken(links: Links, request: Request, _error: Exception) -> Response:
     """Where we made a mistake; what it was is in the log."""
-    return _apart(request, "broken", 500)
+    return _apart(links, request, "broken", 500)
 
 
-def _apart(request: Request, name: str, status: int) -> Response:
-    page = renderer()("apart.html", {**frame_of(preferences_of(request)), "name": name})
+def _apart(links: Links, request: Request, name: str, status: int) -> Response:
+    page = renderer()("apart.html", {**frame_of(preferences_of(request), links), "name": name})
     return Response(page, status, HEADERS, "text/html")
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.session import PATH
+from answerback.console.addresses import PATH, Links
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -16,9 +16,9 @@ _FOREVER = "public, max-age=31536000, immutable"
 _MARK_LENGTH = 12
 
 
-def asset_url(name: str) -> str:
+def asset_url(links: Links, name: str) -> str:
     """The address of a static file."""
-    return f"{PATH}/static/{name}?{_marks()[name]}"
+    return f"{links.console}/static/{name}?{_marks()[name]}"
 
 
 async def _asset(request: Request) -> Response:

@@ -9,7 +9,6 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.addresses import call_url, delivery_url, endpoint_url
 from answerback.console.bodies import Body, Difference, body_of, callback_of, differences, document_text, sort_of
 from answerback.console.reasons import reason_words
 from answerback.console.render import local_time
@@ -84,7 +83,7 @@ async def _choose(visit: Visit, ambiguous: AmbiguousCall) -> Response:
     def calls() -> list[Call]:
         return [visit.given.ledger.call(ambiguous.callid, channel) for channel in ambiguous.channels]
 
-    told = {"callid": ambiguous.callid, "calls": await visit.read(calls), "call_url": call_url, "section": "calls"}
+    told = {"callid": ambiguous.callid, "calls": await visit.read(calls), "section": "calls"}
     return visit.render("call_choice.html", told, 409)
 
 
@@ -120,9 +119,6 @@ def _told(visit: Visit, found: Found) -> Mapping[str, Any]:
         "earlier": found.earlier,
         "told": found.told,
         "has_more_told": found.has_more_told,
-        "call_url": call_url,
-        "delivery_url": delivery_url,
-        "endpoint_url": endpoint_url,
         "hide": (lambda text: text) if visit.revealed else mask_text,
     }
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.addresses import call_url, list_url
+from answerback.console.addresses import Links
 from answerback.console.call_filter import FIELDS, RANGES, Wanted, matches, numbers_meant, read_filter
 from answerback.console.reasons import reason_words
 from answerback.console.site import Site
@@ -44,23 +44,23 @@ async def _list(visit: Visit) -> Response:
 
 async def _find(visit: Visit, text: str) -> Response:
     """To the call of that callid or reference; else the calls to that number, or of that reference."""
-    found = await visit.read(visit.given.ledger.read, partial(_found, text=text))
+    found = await visit.read(visit.given.ledger.read, partial(_found, text=text, links=visit.links))
     if isinstance(found, str):
         return visit.redirect(found)
     wanted = read_filter(found, visit.given.channels, datetime.now(UTC), visit.given.zone)
     if found:
-        return visit.redirect(list_url("calls", **found))
+        return visit.redirect(visit.links.list("calls", **found))
     return _show(visit, Page([], None), wanted, sought=text)
 
 
-def _found(connection: Connection, text: str) -> str | dict[str, str]:
+def _found(connection: Connection, text: str, links: Links) -> str | dict[str, str]:
     """The page of the one call that is meant, or the filter for several; empty where there is none."""
     holders = channels_holding(connection, text)
     if holders:
-        return call_url(text, holders[0] if len(holders) == 1 else None)
+        return links.call(text, holders[0] if len(holders) == 1 else None)
     referred = find_calls(connection, CallFilter(reference=text), None, 2).items
     if len(referred) == 1:
-        return call_url(referred[0].callid, referred[0].channel)
+        return links.call(referred[0].callid, referred[0].channel)
     if referred:
         return {"reference": text}
     for number in numbers_meant(text):
@@ -90,10 +90,9 @@ def _show(visit: Visit, page: Page[Call], wanted: Wanted, sought: str = "") -> R
         "outcomes": list(Outcome),
         "ranges": RANGES,
         "codes": {code: reason_words(code, None, visit.language) for code in FAILURE_REASONS},
-        "exports": _exports(wanted),
-        "full_exports": _exports(wanted, numbers="full") if visit.reader.full_numbers else {},
+        "exports": _exports(wanted, visit.links),
+        "full_exports": _exports(wanted, visit.links, numbers="full") if visit.reader.full_numbers else {},
         "reason": partial(_reason, visit.language),
-        "call_url": call_url,
     }
     return visit.render("calls.html", told, 422 if wanted.faults else 200)
 
@@ -102,7 +101,7 @@ def _reason(language: str, call: Call) -> str:
     return mask_text(reason_words(call.failure_code, call.failure_reason, language))
 
 
-def _exports(wanted: Wanted, **more: str) -> dict[str, str]:
+def _exports(wanted: Wanted, links: Links, **more: str) -> dict[str, str]:
     """The same calls as a file, by the names of its forms; of one callid there is no file."""
     fields = {name: getattr(wanted.calls, name) for name in CallFilter.__struct_fields__}
     texts = {
@@ -111,7 +110,7 @@ def _exports(wanted: Wanted, **more: str) -> dict[str, str]:
         if value is not None
     }
     forms = {} if wanted.callid else {name: form for name, form in _FORMATS.items() if _is_offered(form)}
-    return {name: list_url(f"exports/calls.{form}", **texts, **more) for name, form in forms.items()}
+    return {name: links.list(f"exports/calls.{form}", **texts, **more) for name, form in forms.items()}
 
 
 def _is_offered(form: FileFormat) -> bool:

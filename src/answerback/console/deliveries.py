@@ -3,7 +3,6 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.addresses import call_url, delivery_url, endpoint_url, list_url
 from answerback.console.session import safe_next
 from answerback.console.site import Site
 from answerback.console.visit import Visit
@@ -38,10 +37,6 @@ async def _list(visit: Visit) -> Response:
         "wanted_state": known,
         "states": list(State),
         "cursor": visit.query.get("cursor"),
-        "call_url": call_url,
-        "delivery_url": delivery_url,
-        "endpoint_url": endpoint_url,
-        "list_url": list_url,
     }
     return visit.render("deliveries.html", told)
 
@@ -63,9 +58,6 @@ async def _show(visit: Visit) -> Response:
         "delivery": delivery,
         "attempts": attempts,
         "is_living": delivery.endpoint in living,
-        "call_url": call_url,
-        "endpoint_url": endpoint_url,
-        "list_url": list_url,
         "hide": mask_text,
     }
     return visit.render("delivery.html", told)
@@ -75,5 +67,5 @@ async def _retry(visit: Visit) -> Response:
     id_ = visit.path["id"]
     await visit.given.relay.replays.one(id_)
     await visit.note("delivery_retried", f"delivery {id_}")
-    back = safe_next(visit.form["back"]) if visit.form.get("back") else delivery_url(id_)
+    back = safe_next(visit.form["back"], visit.links) if visit.form.get("back") else visit.links.delivery(id_)
     return visit.redirect(f"{back}{'&' if '?' in back else '?'}done=retried")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.addresses import endpoint_url
 from answerback.console.endpoint_form import (
     KINDS,
     OUTCOMES,
@@ -72,7 +71,7 @@ async def _change(visit: Visit) -> Response:
     except UnfitEndpoint as unfit:
         return _fill_in(visit, form, endpoint, {unfit.field: str(unfit).removeprefix(f"{unfit.field}: ")})
     await visit.note("endpoint_changed", endpoint.name)
-    return visit.redirect(endpoint_url(endpoint.name), "endpoint_changed")
+    return visit.redirect(visit.links.endpoint(endpoint.name), "endpoint_changed")
 
 
 def _fill_in(
@@ -87,6 +86,5 @@ def _fill_in(
         "formats": list(Format),
         "kinds": KINDS,
         "outcomes": OUTCOMES,
-        "endpoint_url": endpoint_url,
     }
     return visit.render("endpoint_form.html", told, 422 if problems else 200)

@@ -9,9 +9,7 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.addresses import call_url, delivery_url, endpoint_url, list_url
 from answerback.console.health import EndpointRow, Health, row_of
-from answerback.console.session import PATH
 from answerback.console.site import Site
 from answerback.console.visit import Visit
 from answerback.errors import Conflict
@@ -71,10 +69,6 @@ async def show_endpoint(
 def links() -> dict[str, Any]:
     """What the pages of an endpoint link to."""
     return {
-        "call_url": call_url,
-        "delivery_url": delivery_url,
-        "endpoint_url": endpoint_url,
-        "list_url": list_url,
         "hide": mask_text,
     }
 
@@ -99,7 +93,7 @@ async def _switch(visit: Visit, *, on: bool) -> Response:
     await visit.given.relay.endpoints.switch(name, on=on)
     deed = "endpoint_enabled" if on else "endpoint_disabled"
     await visit.note(deed, name)
-    return visit.redirect(endpoint_url(name), deed)
+    return visit.redirect(visit.links.endpoint(name), deed)
 
 
 async def _rotate(visit: Visit) -> Response:
@@ -111,13 +105,13 @@ async def _rotate(visit: Visit) -> Response:
 
 def show_secret(visit: Visit, endpoint: Endpoint, how: str) -> Response:
     """The one page that shows a secret: in the answer to the form that made it. `how`: added, rotated."""
-    return visit.render("endpoint_secret.html", {"endpoint": endpoint, "how": how, "endpoint_url": endpoint_url})
+    return visit.render("endpoint_secret.html", {"endpoint": endpoint, "how": how})
 
 
 async def _ask_to_remove(visit: Visit) -> Response:
     endpoint = await visit.read(visit.given.ledger.endpoint, visit.path["name"])
     owed = (await visit.read(visit.given.ledger.owed)).get(endpoint.id, Owed())
-    return visit.render("endpoint_remove.html", {"endpoint": endpoint, "owed": owed, "endpoint_url": endpoint_url})
+    return visit.render("endpoint_remove.html", {"endpoint": endpoint, "owed": owed})
 
 
 async def _remove(visit: Visit) -> Response:
@@ -126,4 +120,4 @@ async def _remove(visit: Visit) -> Response:
         raise Conflict(visit.w["endpoint_remove_unsure"])
     await visit.given.relay.endpoints.remove(name)
     await visit.note("endpoint_removed", name)
-    return visit.redirect(f"{PATH}/endpoints", "endpoint_removed")
+    return visit.redirect(f"{visit.links.console}/endpoints", "endpoint_removed")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.console.addresses import call_url
+from answerback.console.addresses import Links
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.history import Happened, happened_since, last_happened
 from answerback.numbers import mask, mask_text
@@ -106,9 +106,10 @@ class Viewer:
 class Feed:
     """Reads what is new, every `poll_s` while somebody looks, and hands it to all who do."""
 
-    def __init__(self, ledger: Reader, zone: ZoneInfo, poll_s: float = 0.5) -> None:
+    def __init__(self, ledger: Reader, zone: ZoneInfo, links: Links, poll_s: float = 0.5) -> None:
         self._ledger = ledger
         self._zone = zone
+        self._links = links
         self._poll_s = poll_s
         self._viewers: set[Viewer] = set()
         self._polling: asyncio.Task[None] | None = None
@@ -121,7 +122,7 @@ class Feed:
             lambda connection: _latest(connection, SHOWN_AT_FIRST * (1 if channel is None else 10))
         )
         mine = [one for one in news.happened if channel in (None, one.channel)]
-        return [line_of(one, self._zone) for one in reversed(mine[-SHOWN_AT_FIRST:])], news.place
+        return [line_of(one, self._zone, self._links) for one in reversed(mine[-SHOWN_AT_FIRST:])], news.place
 
     async def join(self, after: Place | None, channel: str | None) -> Viewer:
         """Begin to tell somebody what comes after `after`, or from now on. Raises FeedFull, LedgerUnavailable."""
@@ -161,7 +162,7 @@ class Feed:
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
-            lines = [line_of(one, self._zone) for one in viewer.unseen(news)]
+            lines = [line_of(one, self._zone, self._links) for one in viewer.unseen(news)]
             if lines or news.missed:
                 data = _encode({"lines": lines, "missed": news.missed})
                 yield b"id: %b\nevent: happened\ndata: %b\n\n" % (str(viewer.place).encode(), data)
@@ -195,14 +196,14 @@ def read_place(text: str) -> Place | None:
     return None if match is None else Place(int(match[1]), int(match[2]))
 
 
-def line_of(one: Happened, zone: ZoneInfo) -> Line:
+def line_of(one: Happened, zone: ZoneInfo, links: Links) -> Line:
     """A happening as everybody may see it: its number masked, its time by the clock of `zone`."""
     local = one.at.astimezone(zone)  # of our own clock: far from the end of time
     return Line(
         clock=f"{local:%H:%M:%S}.{local.microsecond // 1000:03}",
         at=local.isoformat(),
         channel=one.channel,
-        href=call_url(one.callid, one.channel),
+        href=links.call(one.callid, one.channel),
         who=mask(one.mobile) or one.callid,
         kind=one.callback,
         outcome=one.outcome,

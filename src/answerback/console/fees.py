@@ -4,7 +4,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from answerback.console import figures
-from answerback.console.addresses import call_url
 from answerback.console.filters import told_of, wanted_of
 from answerback.console.site import Site
 from answerback.console.visit import Visit
@@ -33,7 +32,6 @@ def _page(visit: Visit) -> Response:
         "calls": [(call, _due(call)) for call in differing.items],
         "next_cursor": differing.next_cursor,
         "cursor": cursor,
-        "call_url": call_url,
         "times": times,
         "minutes": figures.minutes(times),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from answerback.console.addresses import Links
 from answerback.exports import Exports
 from answerback.model import ApiKey
 from answerback.ports import Alerts, Health, Relay, Shelf, Submission, Writer
@@ -39,6 +40,7 @@ class Given:
     secret: bytes
     public_url: str | None
     data_dir: Path
+    links: Links
     farewells: list[Callable[[], None]] = field(default_factory=list)
     """What pages want done when the gateway begins to stop: answers that go on are to end then."""
 

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from answerback.console.addresses import delivery_url
 from answerback.console.feed import SHOWN_AT_FIRST, Feed, FeedFull, Viewer, read_place
 from answerback.console.site import Site
 from answerback.console.visit import Visit
@@ -37,7 +36,7 @@ _WORDS = (
 
 def routes(site: Site) -> list[Route]:
     """The page and its stream of events."""
-    feed = Feed(site.given.ledger, site.given.zone)
+    feed = Feed(site.given.ledger, site.given.zone, site.given.links)
     site.given.farewells.append(feed.close)
 
     async def show(visit: Visit) -> Response:
@@ -51,7 +50,6 @@ def routes(site: Site) -> list[Route]:
             "refresh_s": _REFRESH_S if visit.query.get("refresh") else None,
             "most_lines": SHOWN_AT_FIRST * 4,
             "codes": _codes(visit),
-            "delivery_url": delivery_url,
         }
         return visit.render("live.html", told)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from answerback.console.session import PATH
+from answerback.console.addresses import Links
 from answerback.console.words import LANGUAGES
 
 THEMES = ("auto", "light", "dark")
@@ -34,7 +34,7 @@ def preferences_of(request: Request) -> Preferences:
     )
 
 
-def chosen(request: Request) -> RedirectResponse | None:
+def chosen(request: Request, links: Links) -> RedirectResponse | None:
     """Where `?lang=` or `?theme=` asks for it: keep the choice, and go to the same page without them."""
     query = request.query_params
     made = {name: query[name] for name, choices in _CHOICES.items() if query.get(name) in choices}
@@ -43,7 +43,7 @@ def chosen(request: Request) -> RedirectResponse | None:
     rest = urlencode([(name, value) for name, value in query.multi_items() if name not in _CHOICES])
     response = RedirectResponse(request.url.path + (f"?{rest}" if rest else ""), 303)
     for name, value in made.items():
-        response.set_cookie(_COOKIES[name], value, max_age=_A_YEAR_S, path=PATH, httponly=True, samesite="lax")
+        response.set_cookie(_COOKIES[name], value, max_age=_A_YEAR_S, path=links.console, httponly=True, samesite="lax")
     return response
 
 

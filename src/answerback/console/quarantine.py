@@ -6,9 +6,7 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.addresses import list_url
 from answerback.console.bodies import body_of
-from answerback.console.session import PATH
 from answerback.console.site import Site
 from answerback.console.visit import Visit
 from answerback.errors import NotFound
@@ -56,7 +54,6 @@ async def _listing(visit: Visit, retried: Retried | None = None) -> Response:
         "channels": visit.given.channels,
         "cursor": query.get("cursor"),
         "retried": retried,
-        "list_url": list_url,
     }
     return visit.render("quarantine.html", told)
 
@@ -84,7 +81,7 @@ async def _retry(visit: Visit) -> Response:
     if requeued.taken is None:
         return await _showing(visit, still=requeued.reason or "")
     await visit.note("quarantine_retried", f"quarantined body {id_}")
-    return visit.redirect(f"{PATH}/quarantine", "requeued")
+    return visit.redirect(f"{visit.links.console}/quarantine", "requeued")
 
 
 async def _retry_all(visit: Visit) -> Response:
@@ -117,7 +114,7 @@ async def _read_again(visit: Visit, after: int) -> Retried:
 async def _drop(visit: Visit) -> Response:
     ids = [int(id_) for id_ in visit.forms.get("id", []) if id_.isascii() and id_.isdigit()]
     if not ids:
-        return visit.redirect(f"{PATH}/quarantine", "drop_none")
+        return visit.redirect(f"{visit.links.console}/quarantine", "drop_none")
     dropped = await visit.given.writer.ask(DropQuarantined(ids))
     await visit.note("quarantine_dropped", f"{dropped} quarantined bodies")
-    return visit.redirect(f"{PATH}/quarantine", "dropped")
+    return visit.redirect(f"{visit.links.console}/quarantine", "dropped")

@@ -10,8 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from answerback.console.assets import asset_url
-
 _TEMPLATES = Path(__file__).parent / "templates"
 _MINUTE_S = 60
 _HOUR_S = 3600
@@ -38,7 +36,6 @@ def renderer() -> Render:
         "moment": _moment,
         "day": _day,
     }
-    environment.globals["asset"] = asset_url
     return lambda template, told: environment.get_template(template).render(told)
 
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.addresses import endpoint_url
 from answerback.console.endpoints import show_endpoint
 from answerback.console.site import Site
 from answerback.console.visit import Visit
@@ -29,7 +28,7 @@ async def _replay_dead(visit: Visit) -> Response:
     await relay.endpoints.refresh()
     replay = await relay.replays.dead(relay.endpoints.find(name))
     await visit.note("endpoint_replayed", f"{name}: {replay.total} dead deliveries")
-    return visit.redirect(endpoint_url(name, "replays", str(replay.id)))
+    return visit.redirect(visit.links.endpoint(name, "replays", str(replay.id)))
 
 
 async def _replay_calls(visit: Visit) -> Response:
@@ -50,7 +49,7 @@ async def _replay_calls(visit: Visit) -> Response:
     await relay.endpoints.refresh()
     replay = await relay.replays.calls(relay.endpoints.find(name), wanted)
     await visit.note("endpoint_replayed", f"{name}: {replay.total} calls from {since:%Y-%m-%d %H:%M} on")
-    return visit.redirect(endpoint_url(name, "replays", str(replay.id)))
+    return visit.redirect(visit.links.endpoint(name, "replays", str(replay.id)))
 
 
 def _moment(visit: Visit, text: str) -> datetime | None:
@@ -68,6 +67,5 @@ async def _progress(visit: Visit) -> Response:
         "section": "endpoints",
         "replay": replay,
         "refresh_s": _REFRESH_S if replay.stage == "running" else None,
-        "endpoint_url": endpoint_url,
     }
     return visit.render("replay.html", told)

@@ -10,11 +10,11 @@ from urllib.parse import unquote, urlsplit
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
 
+from answerback.console.addresses import Links
 from answerback.console.given import Given
 from answerback.model import ApiKey
 
 COOKIE = "answerback_session"
-PATH = "/console"
 
 _SALT = b"answerback console session"
 _TOKEN_BYTES = 18
@@ -44,7 +44,7 @@ class Sessions:
             COOKIE,
             value,
             max_age=self._age_s,
-            path=PATH,
+            path=self._given.links.console,
             secure=self._given.is_https,
             httponly=True,
             samesite="lax",
@@ -52,7 +52,9 @@ class Sessions:
 
     def end(self, response: Response) -> None:
         """Sign out."""
-        response.delete_cookie(COOKIE, PATH, secure=self._given.is_https, httponly=True, samesite="lax")
+        response.delete_cookie(
+            COOKIE, self._given.links.console, secure=self._given.is_https, httponly=True, samesite="lax"
+        )
 
     def find(self, cookies: Mapping[str, str]) -> Session | None:
         """The session of a request; None where there is none, it is too old, or its key was revoked."""
@@ -78,9 +80,9 @@ def is_token(offered: str, token: str) -> bool:
     return hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), token.encode())
 
 
-def safe_next(target: str) -> str:
+def safe_next(target: str, links: Links) -> str:
     """`target`, if it is a page of this console, else its first page."""
     path = target.partition("?")[0]
-    inside = path == PATH or path.startswith(f"{PATH}/")
     plain = target.isascii() and target.isprintable() and not set(unquote(path).split("/")[1:]) & {"", ".", ".."}
-    return target if inside and plain and "\\" not in target and not path.startswith(f"{PATH}/sign-") else PATH
+    good = links.holds(path) and plain and "\\" not in target and not path.startswith(f"{links.console}/sign-")
+    return target if good else links.console

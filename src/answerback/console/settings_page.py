@@ -18,7 +18,6 @@ from answerback.model import AlertState, ApiKey, Role
 
 _DEEDS_A_PAGE = 20
 _HIDDEN = "••••••••"
-_PAGE = "/console/settings"
 _EMPTY = {"name": "", "role": "", "full_numbers": ""}
 
 
@@ -49,7 +48,7 @@ async def _create(visit: Visit) -> Response:
 
 async def _revoke(visit: Visit) -> Response:
     await visit.given.writer.ask(RevokeKey(visit.path["name"], visit.reader.name))
-    return visit.redirect(_PAGE, done="key_revoked")
+    return visit.redirect(visit.links.list("settings"), done="key_revoked")
 
 
 def _named(visit: Visit) -> tuple[str, Role]:

@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from answerback.console.addresses import PATH, Links
 from answerback.console.preferences import chosen, preferences_of
 from answerback.console.render import renderer
-from answerback.console.session import PATH, is_from_elsewhere, safe_next
+from answerback.console.session import is_from_elsewhere, safe_next
 from answerback.console.site import Site
 from answerback.console.visit import Visit, frame_of
 from answerback.errors import LedgerUnavailable
@@ -22,31 +23,31 @@ def routes(site: Site) -> list[Route]:
     """The page to sign in at, and the button to sign out with."""
 
     async def show(request: Request) -> Response:
-        if (turned := chosen(request)) is not None:
+        if (turned := chosen(request, site.given.links)) is not None:
             return turned
-        target = safe_next(request.query_params.get("next", PATH))
+        target = safe_next(request.query_params.get("next", ""), site.given.links)
         if await run_in_threadpool(site.sessions.find, request.cookies):
             return RedirectResponse(target, 303)
-        return _page(request, target)
+        return _page(site.given.links, request, target)
 
     async def enter(request: Request) -> Response:
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
-        target = safe_next(form.get("next", [PATH])[-1])
+        target = safe_next(form.get("next", [""])[-1], site.given.links)
         if is_from_elsewhere(request.headers, site.given.public_url):
-            return _page(request, target, "sign_in_elsewhere", 403)
+            return _page(site.given.links, request, target, "sign_in_elsewhere", 403)
         try:
             reader = await run_in_threadpool(site.given.keyring.open, form.get("key", [""])[-1].strip())
         except LedgerUnavailable:
-            return _page(request, target, "note_unavailable_hint", 503)
+            return _page(site.given.links, request, target, "note_unavailable_hint", 503)
         if reader is None:
             await asyncio.sleep(_WRONG_KEY_PAUSE_S)
-            return _page(request, target, "sign_in_wrong", 422)
+            return _page(site.given.links, request, target, "sign_in_wrong", 422)
         response = RedirectResponse(target, 303)
         site.sessions.begin(reader, response)
         return response
 
     async def leave(visit: Visit) -> Response:
-        response = visit.redirect(f"{PATH}/sign-in")
+        response = visit.redirect(visit.links.list("sign-in"))
         site.sessions.end(response)
         return response
 
@@ -57,8 +58,8 @@ def routes(site: Site) -> list[Route]:
     ]
 
 
-def _page(request: Request, target: str, problem: str | None = None, status: int = 200) -> Response:
+def _page(links: Links, request: Request, target: str, problem: str | None = None, status: int = 200) -> Response:
     told = {"target": target, "problem": problem}
     return Response(
-        renderer()("sign_in.html", frame_of(preferences_of(request)) | told), status, media_type="text/html"
+        renderer()("sign_in.html", frame_of(preferences_of(request), links) | told), status, media_type="text/html"
     )

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from answerback.console.addresses import PATH, Links
 from answerback.console.given import Given
 from answerback.console.preferences import chosen, preferences_of
-from answerback.console.session import PATH, Sessions, is_from_elsewhere, is_token
+from answerback.console.session import Sessions, is_from_elsewhere, is_token
 from answerback.console.visit import Visit
 from answerback.errors import (
     AmbiguousCall,
@@ -54,10 +55,10 @@ class Site:
         """A page at `path` below /console, for who has `role`."""
 
         async def endpoint(request: Request) -> Response:
-            if (turned := chosen(request)) is not None:
+            if (turned := chosen(request, self.given.links)) is not None:
                 return turned
             visit = await self._visit(request)
-            return await _answer(visit, handler, role) if visit else _to_sign_in(request)
+            return await _answer(visit, handler, role) if visit else _to_sign_in(request, self.given.links)
 
         return Route(PATH + path, endpoint, methods=["GET"])
 
@@ -67,7 +68,7 @@ class Site:
         async def endpoint(request: Request) -> Response:
             visit = await self._visit(request)
             if visit is None:
-                return _to_sign_in(request)
+                return _to_sign_in(request, self.given.links)
             forms = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
             form = {name: values[-1].strip() for name, values in forms.items()}
             ours = not is_from_elsewhere(request.headers, self.given.public_url)
@@ -96,8 +97,8 @@ async def _answer(visit: Visit, handler: Handler, role: Role) -> Response:
         return visit.refuse(name, status, str(error) if name in _WITH_DETAIL else "")
 
 
-def _to_sign_in(request: Request) -> Response:
+def _to_sign_in(request: Request, links: Links) -> Response:
     """To the sign-in page, and back from there to where a page was wanted."""
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    back = urlencode({"next": wanted}) if request.method == "GET" and wanted != PATH else ""
-    return RedirectResponse(f"{PATH}/sign-in" + (f"?{back}" if back else ""), 303)
+    back = urlencode({"next": wanted}) if request.method == "GET" and wanted != links.console else ""
+    return RedirectResponse(links.list("sign-in") + (f"?{back}" if back else ""), 303)

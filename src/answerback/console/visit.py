@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -10,10 +11,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from answerback.console.addresses import Links
+from answerback.console.assets import asset_url
 from answerback.console.given import Given
 from answerback.console.preferences import THEMES, Preferences
 from answerback.console.render import renderer
-from answerback.console.session import PATH, Session
+from answerback.console.session import Session
 from answerback.console.words import LANGUAGES, words
 from answerback.ledger.requests import Note
 from answerback.model import ApiKey, Role
@@ -41,6 +44,11 @@ class Visit:
     def reader(self) -> ApiKey:
         """Whose key it is."""
         return self.session.reader
+
+    @property
+    def links(self) -> Links:
+        """The addresses of other pages."""
+        return self.given.links
 
     @property
     def language(self) -> str:
@@ -99,7 +107,7 @@ class Visit:
 
     def render(self, template: str, told: Mapping[str, Any], status: int = 200) -> Response:
         """A page; `told` is for its template, beside what the frame has."""
-        page = renderer()(template, {**frame_of(self.preferences), **self._frame(), **told})
+        page = renderer()(template, {**frame_of(self.preferences, self.links), **self._frame(), **told})
         return Response(page, status, {"Content-Language": _tag(self.language)}, "text/html")
 
     def redirect(self, path: str, done: str | None = None, **query: str) -> Response:
@@ -121,7 +129,7 @@ class Visit:
             "here": self.here,
             "zone": self.given.zone,
             "zone_name": self.given.zone.key,
-            "section": self._address.removeprefix(PATH).strip("/").partition("/")[0] or "overview",
+            "section": self._address.removeprefix(self.links.console).strip("/").partition("/")[0] or "overview",
             "now": datetime.now(UTC),
             "done": self.w.get(done) if self.request.method == "GET" else None,
         }
@@ -138,13 +146,19 @@ class Visit:
     def _came_from(self) -> tuple[str, str]:
         """Path and query of the page that a form was on."""
         parts = urlsplit(self.request.headers.get("referer", ""))
-        inside = parts.path == PATH or parts.path.startswith(f"{PATH}/")
-        return (parts.path, parts.query) if inside else (PATH, "")
+        return (parts.path, parts.query) if self.links.holds(parts.path) else (self.links.console, "")
 
 
-def frame_of(preferences: Preferences) -> dict[str, Any]:
+def frame_of(preferences: Preferences, links: Links) -> dict[str, Any]:
     """What every page has, whoever looks at it."""
     return {
+        "base": links.base,
+        "console": links.console,
+        "asset": partial(asset_url, links),
+        "call_url": links.call,
+        "delivery_url": links.delivery,
+        "endpoint_url": links.endpoint,
+        "list_url": links.list,
         "w": words(preferences.language),
         "language": preferences.language,
         "languages": LANGUAGES,

@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 PATH = "/voice/callback"
+_BELOW_PATH = f"{PATH}/"
+
+
+def callback_path(path: str) -> str | None:
+    """`path` as callback URLs are given out, where it is one of theirs: people double slashes, and end with one."""
+    if "//" in path or path.endswith("/"):
+        path = "/" + "/".join(filter(None, path.split("/")))
+    return path if path == PATH or path.startswith(_BELOW_PATH) else None
 
 
 class Channels:
@@ -22,9 +30,10 @@ class Channels:
 
     def of_path(self, path: str) -> str | None:
         """The channel whose callback URL has this path, or None."""
-        if path == PATH:
-            return self._open
-        token = path.removeprefix(f"{PATH}/")
+        known_path = callback_path(path)
+        if known_path is None or known_path == PATH:
+            return self._open if known_path else None
+        token = known_path.removeprefix(_BELOW_PATH)
         name, known = self._by_hash.get(self._hash(token), (None, ""))
         return name if name is not None and hmac.compare_digest(token.encode(), known.encode()) else None
 

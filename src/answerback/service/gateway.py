@@ -39,7 +39,7 @@ from answerback.service.parts import (
 )
 from answerback.service.post import Post
 from answerback.service.sharing import Sharing
-from answerback.service.urls import callback_urls, url_of
+from answerback.service.urls import base_path, callback_urls, url_of
 from answerback.tracing import TracedWriter
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Gateway:
         submission = Submission(self._committer, self._meter, max_body_bytes, self._tracer)
         keyring = Keyring(self._key, self._ledger)
         console = self._console(keyring, submission) if has(ServerRole.CONSOLE) else None
-        return route(callbacks, self._api(keyring, submission), console)
+        return route(callbacks, self._api(keyring, submission), console, base_path(settings))
 
     def _api(self, keyring: Keyring, submission: Submission) -> Any:
         from answerback.api.app import build_api, build_health  # FastAPI is for the gateway, not for every command
@@ -232,6 +232,7 @@ class Gateway:
         )
 
     def _console(self, keyring: Keyring, submission: Submission) -> Any:
+        from answerback.console.addresses import Links
         from answerback.console.app import build_console
         from answerback.console.given import Given
 
@@ -252,6 +253,7 @@ class Gateway:
                 secret=self._key.key.encode(),
                 public_url=settings.server.public_url,
                 data_dir=settings.server.data_dir.resolve(),
+                links=Links(base_path(settings)),
                 farewells=self._farewells,
             )
         )

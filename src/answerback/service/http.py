@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
@@ -16,12 +17,12 @@ from answerback.config import IntakeSettings
 from answerback.connections import Connection
 from answerback.errors import ConfigError
 from answerback.intake.app import Message, Receive, Send
-from answerback.intake.channels import PATH
+from answerback.intake.channels import callback_path
 
 _BACKLOG = 2048
-_BELOW_PATH = f"{PATH}/"
 _CONSOLE_PATHS = ("/", "/console")
 _BELOW_CONSOLE = "/console/"
+_OURS = re.compile(r"/+(?:console|v1|voice/+callback|healthz|readyz|metrics|openapi\.json)(?:/|\Z)")
 
 log = structlog.get_logger("answerback.service")
 
@@ -44,19 +45,35 @@ def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
     )
 
 
-def route(callbacks: Any, rest: Any, console: Any = None) -> Callable[[Message, Receive, Send], Any]:
-    """The whole server as one ASGI application: the callback URL first, the pages, everything else to `rest`."""
+def route(callbacks: Any, rest: Any, console: Any = None, base: str = "") -> Callable[[Message, Receive, Send], Any]:
+    """The whole server as one ASGI application: the callback URL first, the pages, everything else to `rest`.
+
+    A proxy may have put `base` in front of all paths; whether it takes that off again before it passes a request on is
+    the same to us.
+    """
     rest, pages = with_head(rest), with_head(console)
 
     def app(scope: Message, receive: Receive, send: Send) -> Any:
         path: str = scope["path"]
-        if path == PATH or path.startswith(_BELOW_PATH):
+        if callback_path(path) is not None:
             return callbacks(scope, receive, send)
+        if base:
+            path = _below(base, path)
+            scope = {**scope, "path": path}
+            if callback_path(path) is not None:
+                return callbacks(scope, receive, send)
         if console is not None and (path in _CONSOLE_PATHS or path.startswith(_BELOW_CONSOLE)):
-            return pages(scope, receive, send)
+            return pages({**scope, "path": base + path, "root_path": base}, receive, send)
         return rest(scope, receive, send)
 
     return app
+
+
+def _below(base: str, path: str) -> str:
+    """`path` without `base`, where it has it: "/console" may be both."""
+    if _OURS.match(path.removeprefix(base)):
+        return path.removeprefix(base)
+    return "/" if path.rstrip("/") == base and not _OURS.match(path) else path
 
 
 def with_head(app: Any) -> Callable[[Message, Receive, Send], Any]:

@@ -1,5 +1,7 @@
 """The URLs of a gateway."""
 
+from urllib.parse import urlsplit
+
 from answerback.config import Settings
 from answerback.intake.channels import PATH
 
@@ -14,6 +16,11 @@ def callback_urls(settings: Settings, address: tuple[str, int] | None = None) ->
     return {
         name: f"{base}{PATH}" if token is None else f"{base}{PATH}/{token}" for name, token in settings.tokens().items()
     }
+
+
+def base_path(settings: Settings) -> str:
+    """The path of `server.public_url`, below which the outside sees all of ours; "" where it has none."""
+    return urlsplit(settings.server.public_url or "").path.rstrip("/")
 
 
 def url_of(host: str, port: int) -> str:

@@ -36,7 +36,7 @@ const delivery = (line) => {
   const told = [`${words[`event_${line.event}`]} → ${line.endpoint}`, `${line.milliseconds} ms`];
   if (!good) told.push(line.error);
   const badge = `state state-${good ? "good" : "bad"}`;
-  how.append(link(badge, good ? words.live_delivered : words.live_failed, `/console/deliveries/${line.delivery_id}`));
+  how.append(link(badge, good ? words.live_delivered : words.live_failed, feed.dataset.deliveries + line.delivery_id));
   how.append(" ", element("span", "quiet", told.join(" · ")));
   return how;
 };
