@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from answerback.cli import app
-from answerback.config import PREFIX, ChannelSettings, EndpointSettings, Settings, spelled
+from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, spelled
 from answerback.emulator.outcomes import ROWS
 from answerback.rules import RULES, AnyRule
 
@@ -83,6 +83,13 @@ The section is repeated for each channel: `[channels.<name>]`. A name is small l
   there is the channel `alerts`.
 """
 
+CERTIFICATES_TAIL = """\
+The section is repeated for each certificate: `[certificates.<name>]`. An endpoint names it in `certificate`, whether it is made
+by this file, by `/v1/endpoints` or in the console: only who writes this file says which files are read. They are read at the
+start, which fails where one cannot be used. A file that is renewed is read again within a minute; while it cannot be used, what
+was read before goes on, and the log says `certificate_unfit`. Processes that share a ledger need the same certificates.
+"""
+
 ENDPOINTS_TAIL = """\
 The section is repeated for each endpoint: `[endpoints.<name>]`. A name is small letters, digits, `-` and `_`, and not
 digits alone. [relay.md](relay.md) tells what endpoints get, and how.
@@ -123,6 +130,12 @@ def configuration() -> str:
     rows = [_setting(f"channels.<name>.{name}", setting) for name, setting in ChannelSettings.model_fields.items()]
     parts.append(
         f"## `[channels.<name>]`\n\n{ChannelSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{CHANNELS_TAIL}"
+    )
+    rows = [
+        _setting(f"certificates.<name>.{name}", setting) for name, setting in CertificateSettings.model_fields.items()
+    ]
+    parts.append(
+        f"## `[certificates.<name>]`\n\n{CertificateSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{CERTIFICATES_TAIL}"
     )
     rows = [_setting(f"endpoints.<name>.{name}", setting) for name, setting in EndpointSettings.model_fields.items()]
     parts.append(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -213,6 +213,24 @@ class ConsoleSettings(_Section):
         return timezone
 
 
+class CertificateSettings(_Section):
+    """PEM files, regular ones, that endpoints name. A file that is renewed is read again within a minute."""
+
+    ca_file: Path | None = Field(None, description="the authorities to trust in place of the system's")
+    client_cert: Path | None = Field(None, description="the certificate that we show, for mutual TLS")
+    client_key: Path | None = Field(
+        None, description="its key, not encrypted; not needed where client_cert holds it as well"
+    )
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.ca_file is None and self.client_cert is None:
+            raise ValueError("needs ca_file, client_cert or both")
+        if self.client_key is not None and self.client_cert is None:
+            raise ValueError("client_key is given without client_cert")
+        return self
+
+
 class EndpointSettings(_Section):
     """A business URL that is told of a channel's calls."""
 
@@ -232,10 +250,10 @@ class EndpointSettings(_Section):
     secret: SecretStr | None = Field(
         None, description="whsec_ and 24 to 64 bytes in base64; made by itself where it is not given"
     )
-    client_cert: str | None = Field(
-        None, description="PEM file on this machine with certificate and key, for mutual TLS"
+    certificate: str | None = Field(
+        None,
+        description="the name of a certificate of this file, for servers of your own authority, and for mutual TLS",
     )
-    ca_file: str | None = Field(None, description="PEM file on this machine with the authorities to trust instead")
 
     @field_validator("url")
     @classmethod
@@ -333,6 +351,9 @@ class Settings(BaseSettings):
     console: ConsoleSettings = ConsoleSettings()
     alerts: AlertsSettings = AlertsSettings()
     channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="the voice applications, by name")
+    certificates: dict[str, CertificateSettings] = Field(
+        default_factory=dict, description="certificates for endpoints, by name"
+    )
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="who is told, by name")
 
     @model_validator(mode="after")
@@ -361,6 +382,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_certificates(self) -> "Settings":
+        for name in self.certificates:
+            if not _CHANNEL_NAME.fullmatch(name):
+                raise ValueError(f"certificates.{name}: a name is small letters, digits, - and _")
+        return self
+
+    @model_validator(mode="after")
     def _check_endpoints(self) -> "Settings":
         channels = self.tokens().keys()
         for name, endpoint in self.endpoints.items():
@@ -368,6 +396,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"endpoints.{name}: {problem}")
             if endpoint.channel not in channels:
                 raise ValueError(f"endpoints.{name}.channel: there is no channel {endpoint.channel}")
+            if endpoint.certificate is not None and endpoint.certificate not in self.certificates:
+                raise ValueError(f"endpoints.{name}.certificate: there is no certificate {endpoint.certificate}")
         return self
 
     @model_validator(mode="after")

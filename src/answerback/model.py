@@ -197,7 +197,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
 
     `updates` asks to be told again when the business's own words about a call change. `timeout_s` is for one attempt,
-    `concurrency` the most attempts at a time. `client_cert` and `ca_file` are PEM files on the gateway's machine.
+    `concurrency` the most attempts at a time. `certificate` names one of the config file.
     """
 
     url: str
@@ -207,8 +207,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     updates: bool = False
     timeout_s: float = 10.0
     concurrency: int = 8
-    client_cert: str | None = None
-    ca_file: str | None = None
+    certificate: str | None = None
 
     def wants(self, kind: Kind | None, outcome: Outcome) -> bool:
         """Whether it is to be told of a callback of `kind` (None: of the call itself) that made its call `outcome`."""

@@ -171,8 +171,7 @@ class EndpointView(_View):
     updates: bool
     timeout_s: float
     concurrency: int
-    client_cert: str | None
-    ca_file: str | None
+    certificate: str | None = Field(description="the name of one in the config file")
     from_config: bool = Field(description="made by the config file, which alone can change it")
     old_secret_until: datetime | None = Field(description="until then both secrets sign")
     created_at: datetime

@@ -459,7 +459,7 @@ def test_an_endpoint_is_added_changed_and_removed(admin: Person, gateway: Gatewa
         ({"name": "No Name"}, "name", "small letters"),
         ({"concurrency": "0"}, "concurrency", "greater than or equal to 1"),
         ({"secret": "short"}, "secret", "whsec_"),
-        ({"ca_file": "/nowhere.pem"}, "ca_file", "No such file"),
+        ({"certificate": "unheard-of"}, "certificate", "there is no certificate unheard-of"),
     ],
 )
 def test_what_is_unfit_is_said_beside_its_field(

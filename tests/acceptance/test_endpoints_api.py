@@ -53,8 +53,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
         "updates": False,
         "timeout_s": 10.0,
         "concurrency": 8,
-        "client_cert": None,
-        "ca_file": None,
+        "certificate": None,
         "from_config": False,
         "old_secret_until": None,
         "created_at": "",
@@ -179,9 +178,9 @@ UNFIT: list[tuple[str, object]] = [
     ("concurrency", 0),
     ("concurrency", 1025),
     ("concurrency", 1.5),
-    ("client_cert", "/nowhere/client.pem"),
-    ("ca_file", "/nowhere/ca.pem"),
-    ("ca_file", "/"),
+    ("certificate", "unheard-of"),
+    ("certificate", "/etc/ssl/ca.pem"),
+    ("ca_file", "/etc/ssl/ca.pem"),
     ("urll", PUBLIC),
 ]
 

@@ -21,8 +21,7 @@ DEFINITION = Definition(
     updates=True,
     timeout_s=2.5,
     concurrency=3,
-    client_cert="/etc/answerback/client.pem",
-    ca_file="/etc/answerback/ca.pem",
+    certificate="crm",
 )
 
 

@@ -2,7 +2,6 @@ import asyncio
 import gzip
 import json
 import shutil
-import ssl
 import subprocess
 import sys
 import time
@@ -25,7 +24,8 @@ from relay.receiver import ANSWER, Exchange, Script, obey, receiving, saying, wh
 from standardwebhooks import Webhook
 
 from answerback.model import Endpoint, Format
-from answerback.relay.courier import KEPT_BYTES, Courier, Outcome, TooLate, addresses_of, trust
+from answerback.relay import CertificateFiles, Certificates
+from answerback.relay.courier import KEPT_BYTES, Courier, Outcome, TooLate, addresses_of
 from answerback.relay.guard import Network
 
 ID = "dlv_17_9f86d081884c"
@@ -38,9 +38,9 @@ SHOWN = {"host", "accept", "accept-encoding", "content-length", "content-type", 
 
 
 @asynccontextmanager
-async def courier(*allow: Network) -> AsyncIterator[Courier]:
-    """A courier, closed at the end."""
-    made = Courier(allow)
+async def courier(*allow: Network, **certificates: CertificateFiles) -> AsyncIterator[Courier]:
+    """A courier that has these certificates, closed at the end."""
+    made = Courier(allow, Certificates(certificates))
     try:
         yield made
     finally:
@@ -53,10 +53,11 @@ async def attempt(script: Script, form: Format = Format.STANDARD, timeout_s: flo
         return await carrying.attempt(endpoint(receiver.url(), format=form, timeout_s=timeout_s), ID, BODY)
 
 
-async def attempt_at(url: str, **definition: Any) -> Outcome:
-    """One attempt at a URL."""
-    async with courier() as carrying:
-        return await carrying.attempt(endpoint(url, **definition), ID, BODY)
+async def attempt_at(url: str, ca_file: Path | None = None, **definition: Any) -> Outcome:
+    """One attempt at a URL, trusting `ca_file` where it is given."""
+    certificates = {} if ca_file is None else {"own": CertificateFiles(ca_file=ca_file)}
+    async with courier(**certificates) as carrying:
+        return await carrying.attempt(endpoint(url, certificate=next(iter(certificates), None), **definition), ID, BODY)
 
 
 # What goes out
@@ -546,7 +547,7 @@ async def test_a_certificate_of_another_host_is_refused(authority: Authority) ->
     tls = server_side(authority.issue("elsewhere", hosts="DNS:elsewhere.example,IP:127.0.0.2"))
     async with receiving(tls=tls) as receiver:
         for host in ("localhost", "127.0.0.1"):
-            outcome = await attempt_at(receiver.url(host), ca_file=str(authority.file))
+            outcome = await attempt_at(receiver.url(host), authority.file)
             assert (outcome.error or "").startswith("the certificate is not trusted: "), host
             assert "mismatch" in (outcome.error or "") or "not valid for" in (outcome.error or "")
         assert receiver.posts == []
@@ -558,8 +559,8 @@ async def test_a_ca_file_makes_its_servers_trusted(authority: Authority, other_a
     tls = server_side(authority.issue("server", hosts="DNS:localhost,IP:127.0.0.1"))
     async with receiving(tls=tls) as receiver:
         for host in ("localhost", "127.0.0.1"):
-            assert (await attempt_at(receiver.url(host), ca_file=str(authority.file))).error is None
-        outcome = await attempt_at(receiver.url("localhost"), ca_file=str(other_authority.file))
+            assert (await attempt_at(receiver.url(host), authority.file)).error is None
+        outcome = await attempt_at(receiver.url("localhost"), other_authority.file)
         assert (outcome.error or "").startswith("the certificate is not trusted: ")
         assert len(receiver.posts) == 2
 
@@ -568,11 +569,9 @@ async def test_a_ca_file_makes_its_servers_trusted(authority: Authority, other_a
 async def test_one_endpoints_trust_is_not_anothers(authority: Authority) -> None:
     """A connection that one endpoint trusts is not lent to one that does not."""
     tls = server_side(authority.issue("server", hosts="DNS:localhost"))
-    async with receiving(tls=tls) as receiver, courier() as carrying:
-        trusting, doubting = (
-            endpoint(receiver.url("localhost"), ca_file=str(authority.file)),
-            endpoint(receiver.url("localhost")),
-        )
+    own = CertificateFiles(ca_file=authority.file)
+    async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
+        trusting, doubting = (endpoint(receiver.url("localhost"), certificate=name) for name in ("own", None))
         assert (await carrying.attempt(trusting, ID, BODY)).error is None
         assert (await carrying.attempt(doubting, ID, BODY)).error is not None
         assert len(receiver.posts) == 1
@@ -603,17 +602,18 @@ async def test_a_tls_server_asked_in_plain_text_is_told(authority: Authority) ->
 async def test_a_client_certificate_lets_us_in(authority: Authority, other_authority: Authority) -> None:
     """Mutual TLS: with ours the delivery arrives; without one, or with one of another authority, it does not."""
     tls = server_side(authority.issue("server", hosts="DNS:localhost"), clients=authority.file)
-    ours, foreign = authority.issue("client"), other_authority.issue("foreign")
-    async with receiving(tls=tls) as receiver, courier() as carrying:
+    files = {"ours": authority.issue("client"), "foreign": other_authority.issue("foreign"), "none": None}
+    certificates = {
+        name: CertificateFiles(ca_file=authority.file, client_cert=client_cert) for name, client_cert in files.items()
+    }
+    async with receiving(tls=tls) as receiver, courier(**certificates) as carrying:
 
-        async def by(client_cert: Path | None) -> Outcome:
-            cert = None if client_cert is None else str(client_cert)
-            to = endpoint(receiver.url("localhost"), ca_file=str(authority.file), client_cert=cert)
-            return await carrying.attempt(to, ID, BODY)
+        async def by(name: str) -> Outcome:
+            return await carrying.attempt(endpoint(receiver.url("localhost"), certificate=name), ID, BODY)
 
-        assert (await by(ours)).error is None
-        for client_cert in (None, foreign):
-            outcome = await by(client_cert)
+        assert (await by("ours")).error is None
+        for name in ("none", "foreign"):
+            outcome = await by(name)
             assert outcome.error is not None
             assert "fault in the program" not in outcome.error
         assert len(receiver.posts) == 1
@@ -623,41 +623,30 @@ async def test_a_client_certificate_lets_us_in(authority: Authority, other_autho
 async def test_a_renewed_client_certificate_is_read_again(
     authority: Authority, other_authority: Authority, tmp_path: Path
 ) -> None:
-    """Without a restart: the next attempt goes by the file as it is now."""
+    """Without a restart: attempts go by the file as it is now, once it has been looked at."""
     tls = server_side(authority.issue("server", hosts="DNS:localhost"), clients=authority.file)
     ours, foreign = authority.issue("client"), other_authority.issue("foreign")
     file = Path(shutil.copy(foreign, tmp_path / "client.pem"))
-    async with receiving(tls=tls) as receiver, courier() as carrying:
-        to = endpoint(receiver.url("localhost"), ca_file=str(authority.file), client_cert=str(file))
+    own = CertificateFiles(ca_file=authority.file, client_cert=file)
+    async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
+        to = endpoint(receiver.url("localhost"), certificate="own")
         assert (await carrying.attempt(to, ID, BODY)).error is not None
-        await asyncio.sleep(0.05)
         shutil.copy(ours, file)
-        assert (await carrying.attempt(to, ID, BODY)).error is None
+        watching = asyncio.create_task(carrying.certificates.watch(0.01))
+        deadline_s = time.monotonic() + 10
+        while (await carrying.attempt(to, ID, BODY)).error is not None:
+            assert time.monotonic() < deadline_s
+        watching.cancel()
         assert len(receiver.posts) == 1
 
 
 @in_loop
-async def test_a_certificate_file_that_is_gone_or_broken_is_told(authority: Authority, tmp_path: Path) -> None:
-    """A failure as any other, that names the file or what is wrong with it."""
-    broken = tmp_path / "broken.pem"
-    broken.write_text("no certificate")
-    missing = tmp_path / "missing.pem"
-    async with receiving() as receiver:
-        for file in (broken, missing, tmp_path):
-            for field in ("client_cert", "ca_file"):
-                outcome = await attempt_at(receiver.url(), **{field: str(file)})
-                assert (outcome.error or "").startswith("no answer: "), (file, field)
-        assert str(missing) in ((await attempt_at(receiver.url(), ca_file=str(missing))).error or "")
+async def test_a_certificate_that_another_process_has_is_told() -> None:
+    """A failure as any other: an endpoint names what this process's config file does not hold."""
+    async with receiving() as receiver, courier() as carrying:
+        outcome = await carrying.attempt(endpoint(receiver.url(), certificate="crm"), ID, BODY)
+        assert "there is no certificate crm in the config file" in (outcome.error or "")
         assert receiver.posts == []
-    assert authority.file.exists()
-
-
-def test_trust_is_made_once_per_file(authority: Authority) -> None:
-    """Reading certificates is slow: it is done again only where a file has changed."""
-    to = endpoint(ca_file=str(authority.file)).definition
-    assert isinstance(trust(to), ssl.SSLContext)
-    assert trust(to) is trust(to)
-    assert trust(endpoint().definition) is True
 
 
 # Connections
@@ -680,9 +669,9 @@ async def test_a_connection_is_used_again() -> None:
 async def test_a_secure_connection_is_used_again(authority: Authority) -> None:
     """No handshake for each delivery, with a client certificate either."""
     tls = server_side(authority.issue("server", hosts="DNS:localhost"), clients=authority.file)
-    client_cert = str(authority.issue("client"))
-    async with receiving(tls=tls) as receiver, courier() as carrying:
-        to = endpoint(receiver.url("localhost"), ca_file=str(authority.file), client_cert=client_cert)
+    own = CertificateFiles(ca_file=authority.file, client_cert=authority.issue("client"))
+    async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
+        to = endpoint(receiver.url("localhost"), certificate="own")
         for _ in range(3):
             assert (await carrying.attempt(to, ID, BODY)).error is None
         assert receiver.connections == 1
@@ -786,11 +775,12 @@ async def test_a_cancelled_attempt_leaves_nothing_behind() -> None:
 
 _TRUST = """
 import sys
-from answerback.model import Definition
-from answerback.relay.courier import trust
+from pathlib import Path
+from answerback.errors import ConfigError
+from answerback.relay import CertificateFiles, Certificates
 try:
-    trust(Definition(url="https://crm.example/", client_cert=sys.argv[1]))
-except (OSError, ValueError):
+    Certificates({"own": CertificateFiles(client_cert=Path(sys.argv[1]))})
+except ConfigError:
     print("refused")
 """
 

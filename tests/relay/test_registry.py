@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from relay.certificates import Authority
 from relay.loop import in_loop
 from relay.making import SECRET
 from relay.receiver import receiving
@@ -21,20 +20,14 @@ def wanted(url: str = URL, *, enabled: bool = True, secret: str | None = None, *
 
 
 @in_loop
-async def test_an_unfit_file_is_named_by_its_field(tmp_path: Path, authority: Authority) -> None:
-    """The one that is at fault, where there are two."""
-    fit, missing = str(authority.issue("client")), str(tmp_path / "missing.pem")
-    async with relaying(tmp_path / "data") as world:
-        for field, files in [
-            ("client_cert", {"client_cert": missing}),
-            ("client_cert", {"client_cert": missing, "ca_file": fit}),
-            ("ca_file", {"ca_file": missing}),
-            ("ca_file", {"client_cert": fit, "ca_file": missing}),
-        ]:
-            with pytest.raises(UnfitEndpoint) as refused:
-                await world.endpoint(URL, **files)
-            assert refused.value.field == field, files
-        assert (await world.endpoint(URL, client_cert=fit, ca_file=str(authority.file))).name == "crm"
+async def test_a_certificate_that_nobody_configured_is_refused(tmp_path: Path) -> None:
+    """Who adds or changes an endpoint names a certificate of the config file, and no path."""
+    async with relaying(tmp_path) as world:
+        for name in ("unheard-of", "/etc/ssl/ca.pem"):
+            with pytest.raises(
+                UnfitEndpoint, match=f"^certificate: there is no certificate {name} in the config file$"
+            ):
+                await world.endpoint(URL, certificate=name)
 
 
 @in_loop
@@ -146,7 +139,7 @@ async def test_an_unfit_endpoint_of_the_config_file_is_named(tmp_path: Path) -> 
         await world.endpoint(URL, "mine")
         for name, unfit, match in [
             ("crm", wanted(secret="short"), r"^endpoints\.crm\.secret: expected whsec_"),
-            ("crm", wanted(ca_file="/missing.pem"), r"^endpoints\.crm\.ca_file: "),
+            ("crm", wanted(certificate="missing"), r"^endpoints\.crm\.certificate: "),
             ("mine", wanted(), r"^endpoints\.mine: there is one of that name"),
         ]:
             with pytest.raises(ConfigError, match=match):

@@ -80,7 +80,7 @@ def test_a_fit_form_becomes_an_endpoint() -> None:
 def test_what_is_left_empty_is_not_given() -> None:
     """No secret, no certificate: they are made up, or not used."""
     settings = settings_of(FIT, CHANNELS, is_new=True)
-    assert (settings.secret, settings.client_cert, settings.ca_file) == (None, None, None)
+    assert (settings.secret, settings.certificate) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_name_of_an_endpoint_that_is_there_is_not_looked_at() -> None:
 
 def test_a_form_is_filled_in_with_what_the_endpoint_is() -> None:
     """Sent back untouched, it changes nothing."""
-    known = endpoint(kinds=(Kind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, ca_file="/etc/ca.pem")
+    known = endpoint(kinds=(Kind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, certificate="crm")
     form = form_of(known)
     assert changes_of(settings_of(form, CHANNELS, is_new=False), known) == (None, None)
 

@@ -176,7 +176,9 @@ def test_an_endpoint_of_the_file(directory: Path) -> None:
         timeout_s = 2.5
         concurrency = 3
         secret = "{SECRET}"
-        client_cert = "/etc/crm.pem"
+        certificate = "crm"
+
+        [certificates.crm]
         ca_file = "/etc/ca.pem"
         """,
     )
@@ -190,8 +192,7 @@ def test_an_endpoint_of_the_file(directory: Path) -> None:
         updates=True,
         timeout_s=2.5,
         concurrency=3,
-        client_cert="/etc/crm.pem",
-        ca_file="/etc/ca.pem",
+        certificate="crm",
     )
 
 

@@ -34,8 +34,9 @@ def add(
     timeout_s: Annotated[float | None, typer.Option("--timeout", help="Seconds for one attempt.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Most attempts at a time.")] = None,
     secret: Annotated[str | None, typer.Option(help="whsec_…; made by itself where it is not given.")] = None,
-    client_cert: Annotated[str | None, typer.Option(help="PEM file on the gateway's machine, for mutual TLS.")] = None,
-    ca_file: Annotated[str | None, typer.Option(help="PEM file there, of the authorities to trust instead.")] = None,
+    certificate: Annotated[
+        str | None, typer.Option(help="The name of a certificate in the gateway's config file.")
+    ] = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Add it switched off.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -54,8 +55,7 @@ def add(
         "timeout_s": timeout_s,
         "concurrency": concurrency,
         "secret": secret,
-        "client_cert": client_cert,
-        "ca_file": ca_file,
+        "certificate": certificate,
         "enabled": not disabled,
     }
     body = {field: value for field, value in given.items() if value is not None}

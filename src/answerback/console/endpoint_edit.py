@@ -83,6 +83,7 @@ def _fill_in(
         "endpoint": endpoint,
         "problems": problems or {},
         "channels": visit.given.channels,
+        "certificates": sorted({*visit.given.certificates, form.certificate} - {""}),
         "formats": list(Format),
         "kinds": KINDS,
         "outcomes": OUTCOMES,

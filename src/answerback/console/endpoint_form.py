@@ -35,14 +35,13 @@ class EndpointForm(NamedTuple):
     timeout_s: str = "10"
     concurrency: str = "8"
     secret: str = ""
-    client_cert: str = ""
-    ca_file: str = ""
+    certificate: str = ""
 
 
 _CHOICES = ("kinds", "outcomes")
 _SWITCHES = ("updates", "enabled")
 _TEXTS = tuple(name for name in EndpointForm._fields if name not in _CHOICES + _SWITCHES)
-_OPTIONAL = ("secret", "client_cert", "ca_file")
+_OPTIONAL = ("secret", "certificate")
 
 
 def read_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
@@ -67,8 +66,7 @@ def form_of(endpoint: Endpoint) -> EndpointForm:
         enabled=endpoint.enabled,
         timeout_s=f"{defined.timeout_s:g}",
         concurrency=str(defined.concurrency),
-        client_cert=defined.client_cert or "",
-        ca_file=defined.ca_file or "",
+        certificate=defined.certificate or "",
     )
 
 

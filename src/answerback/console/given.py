@@ -34,6 +34,8 @@ class Given:
     writer: Writer
     alerts: Alerts
     exports: Exports
+    certificates: tuple[str, ...]
+    """The names of those in the config file."""
     callback_urls: Mapping[str, str]
     zone: ZoneInfo
     session_hours: int

@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,7 +16,8 @@ import structlog
 import yarl
 from aiohttp.connector import Connection
 
-from answerback.model import Definition, Endpoint, Format
+from answerback.model import Endpoint, Format
+from answerback.relay.certificates import Certificates
 from answerback.relay.guard import Guard, Network
 from answerback.relay.judging import judge
 from answerback.relay.signing import signature
@@ -53,7 +52,8 @@ class TooLate(Exception):
 class Courier:
     """Carries deliveries, over connections that it keeps open. Make and `close` it inside the loop."""
 
-    def __init__(self, allow_networks: Sequence[Network] = ()) -> None:
+    def __init__(self, allow_networks: Sequence[Network] = (), certificates: Certificates | None = None) -> None:
+        self.certificates = certificates or Certificates()
         self.guard = Guard(allow_networks, trusted=False)
         self.may_send: Callable[[], bool] = lambda: True
         """Asked at the last moment before a request is written: much time may have passed while it was connected."""
@@ -144,7 +144,7 @@ class Courier:
             headers=headers,
             allow_redirects=False,
             timeout=_timeout(definition.timeout_s),
-            ssl=trust(definition),
+            ssl=self.certificates.context(definition.certificate),
         ) as response:
             answer = await response.content.read(_READ_BYTES)
             while len(answer) < _READ_BYTES and not response.content.at_eof():
@@ -160,25 +160,6 @@ def _url(url: str) -> yarl.URL:
 @lru_cache(maxsize=256)
 def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout_s)
-
-
-def trust(definition: Definition) -> ssl.SSLContext | bool:
-    """How an endpoint is trusted, and how it can trust us; a renewed file is read again.
-
-    Raises OSError or ValueError where a file is not as it should be.
-    """
-    if definition.client_cert is None and definition.ca_file is None:
-        return True
-    files = (definition.client_cert, definition.ca_file)
-    return _context(*files, tuple(Path(file).stat().st_mtime_ns for file in files if file is not None))
-
-
-@lru_cache(maxsize=1024)
-def _context(client_cert: str | None, ca_file: str | None, _changed: tuple[int, ...]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    if client_cert is not None:
-        context.load_cert_chain(client_cert, password=lambda: "")  # or OpenSSL would ask the terminal
-    return context
 
 
 def _text(words: str) -> str:

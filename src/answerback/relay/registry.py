@@ -19,7 +19,7 @@ from answerback.ledger.endpoints import Draft
 from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, EndpointsSince, RemoveEndpoint
 from answerback.model import NOT_IN_CONFIG, OFF_BY_HAND, OFF_IN_CONFIG, Definition, Endpoint
 from answerback.relay.book import Book
-from answerback.relay.courier import Courier, Outcome, addresses_of, trust
+from answerback.relay.courier import Courier, Outcome, addresses_of
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.sample import sample_body
 from answerback.relay.signing import new_secret, unfit_secret
@@ -256,17 +256,12 @@ class Registry:
             self._dispatcher.go_on(endpoint)  # it will say so once more
             raise
 
-    @staticmethod
-    def _check(definition: Definition, secret: str | None) -> None:
+    def _check(self, definition: Definition, secret: str | None) -> None:
         """Refuse at once what could only fail later. Raises UnfitEndpoint that names the field."""
         if secret is not None and (problem := unfit_secret(secret)):
             raise UnfitEndpoint("secret", problem)
-        for field in ("ca_file", "client_cert"):
-            alone = {"ca_file": None, "client_cert": None, field: getattr(definition, field)}
-            try:
-                trust(msgspec.structs.replace(definition, **alone))
-            except (OSError, ValueError) as error:
-                raise UnfitEndpoint(field, f"cannot be used: {error}") from error
+        if definition.certificate is not None and definition.certificate not in self._courier.certificates:
+            raise UnfitEndpoint("certificate", f"there is no certificate {definition.certificate} in the config file")
 
     async def _check_address(self, url: str) -> None:
         """Refuse an address that could never be connected to; a name that means nothing yet may mean something later."""

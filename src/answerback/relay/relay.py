@@ -12,6 +12,7 @@ from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference, Referred
 from answerback.ledger.requests import Refer
 from answerback.relay.book import Book
+from answerback.relay.certificates import Certificates
 from answerback.relay.courier import Courier
 from answerback.relay.deciding import Terms
 from answerback.relay.dispatcher import Dispatcher
@@ -40,11 +41,12 @@ class Relay:
         default_channel: str | None,
         count: Callable[[CallFilter], Awaitable[int]],
         pressed: Callable[[], bool],
+        certificates: Certificates | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._book = book
         self._default_channel = default_channel
-        self._courier = Courier(allow_networks)
+        self._courier = Courier(allow_networks, certificates)
         self.meter = RelayMeter()
         self._dispatcher = Dispatcher(book, self._courier, self.meter, terms, pressed, tracer)
         self._overdue = Overdue(book, self._dispatcher)

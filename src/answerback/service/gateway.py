@@ -35,6 +35,7 @@ from answerback.service.parts import (
     build_recorder,
     build_stream,
     build_tracer,
+    open_certificates,
     relay_terms,
 )
 from answerback.service.post import Post
@@ -99,6 +100,7 @@ class Gateway:
         self._listener = listener
         self._roles = frozenset(settings.server.roles)
         self._key = _admin_key(settings)  # only now: it is shown once, to who has started
+        self._certificates = open_certificates(settings)
         self._meter = Meter()
         self._channels = tuple(settings.tokens())
         self._stream_status: list[dict[str, Any]] = []
@@ -142,6 +144,7 @@ class Gateway:
             default_channel=self._channels[0] if len(self._channels) == 1 else None,
             count=self._count,
             pressed=lambda: committer.pressed,
+            certificates=self._certificates,
             tracer=tracer,
         )
         self._alerts = build_alerts(settings, writer, self._ledger)
@@ -181,6 +184,7 @@ class Gateway:
         self._run_beside(
             ending, sweep(server.server_state.connections, settings.intake.receive_timeout_s, self._meter.timed_out)
         )
+        self._run_beside(ending, self._certificates.watch())
         if self._stream is not None:
             self._run_beside(ending, self._look_at_stream())
         settle_heap()
@@ -247,6 +251,7 @@ class Gateway:
                 writer=self._writer,
                 alerts=self._alerts,
                 exports=self._exports,
+                certificates=self._certificates.names,
                 callback_urls=callback_urls(settings, self._listener.getsockname()[:2]),
                 zone=ZoneInfo(settings.console.timezone),
                 session_hours=settings.console.session_hours,

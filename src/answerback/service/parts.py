@@ -12,7 +12,7 @@ from answerback.tracing import TracedWriter, Tracer, open_tracer
 
 if TYPE_CHECKING:
     from answerback.alerts import Alerts, Letterhead, Target
-    from answerback.relay import Terms, Wanted
+    from answerback.relay import Certificates, Terms, Wanted
     from answerback.stream import Stream
 
 
@@ -61,6 +61,18 @@ def letterhead_of(settings: Settings) -> "Letterhead":
     public_url = settings.server.public_url
     return Letterhead(
         timezone=settings.console.timezone, console_url=f"{public_url.rstrip('/')}/console" if public_url else None
+    )
+
+
+def open_certificates(settings: Settings) -> "Certificates":
+    """Those of the config file, read. Raises ConfigError that names the setting."""
+    from answerback.relay import CertificateFiles, Certificates
+
+    return Certificates(
+        {
+            name: CertificateFiles(ca_file=one.ca_file, client_cert=one.client_cert, client_key=one.client_key)
+            for name, one in settings.certificates.items()
+        }
     )
 
 

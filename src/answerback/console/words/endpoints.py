@@ -59,8 +59,8 @@ TEXTS: Mapping[str, Text] = {
     "endpoint_concurrency": Text("Attempts at a time", "并发数"),
     "endpoint_enabled": Text("Switched on", "启用"),
     "endpoint_secret": Text("Secret", "密钥"),
-    "endpoint_client_cert": Text("Client certificate", "客户端证书"),
-    "endpoint_ca_file": Text("Authorities to trust", "受信 CA"),
+    "endpoint_certificate": Text("Certificate", "证书"),
+    "endpoint_certificate_none": Text("the system's authorities, no client certificate", "系统 CA，不使用客户端证书"),
     "endpoint_old_secret": Text("The secret before signs as well until", "旧密钥仍有效至"),
     "endpoint_from_config": Text("from the config file", "来自配置文件"),
     "endpoint_from_config_hint": Text(
@@ -117,11 +117,11 @@ TEXTS: Mapping[str, Text] = {
     "endpoint_secret_hint": Text(
         "whsec_ and 24 to 64 bytes in base64; made if left empty.", "whsec_ 加 24 至 64 字节的 base64；留空则自动生成。"
     ),
-    "endpoint_cert_hint": Text(
-        "PEM file on the gateway's machine, for mutual TLS.", "网关主机上的 PEM 文件，用于双向 TLS。"
+    "endpoint_certificate_hint": Text(
+        "For your own authority, or for mutual TLS; certificates are in the config file.",
+        "用于自建 CA 或双向 TLS；证书在配置文件中定义。",
     ),
-    "endpoint_ca_hint": Text("PEM file on the gateway's machine.", "网关主机上的 PEM 文件。"),
-    "endpoint_more": Text("Limits and certificates", "限制与证书"),
+    "endpoint_more": Text("Limits and certificate", "限制与证书"),
     "endpoint_save": Text("Save", "保存"),
     "endpoint_cancel": Text("Cancel", "取消"),
     "endpoint_unfit": Text("Some fields need another look.", "请检查以下字段。"),
@@ -142,8 +142,7 @@ TEXTS: Mapping[str, Text] = {
     "unfit_timeout_s": Text("Seconds above 0, up to 300.", "请填写大于 0 且不超过 300 的秒数。"),
     "unfit_concurrency": Text("A whole number from 1 to 1024.", "请填写 1 到 1024 的整数。"),
     "unfit_secret": Text("whsec_ and 24 to 64 bytes in base64.", "格式应为 whsec_ 加 24 至 64 字节的 base64。"),
-    "unfit_client_cert": Text("This certificate cannot be used.", "无法使用该证书文件。"),
-    "unfit_ca_file": Text("This file of authorities cannot be used.", "无法使用该 CA 文件。"),
+    "unfit_certificate": Text("The config file has no such certificate.", "配置文件中没有这个证书。"),
     # Secrets and removal.
     "secret_added": Text("%s is added", "已添加 %s"),
     "secret_rotated": Text("%s has a new secret", "%s 的密钥已更换"),
