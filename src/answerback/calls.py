@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from answerback.model import Call, Failure, KeyPress, Kind, Outcome, Received, Result, Status
+from answerback.model import MOST_KEYS, Call, Failure, KeyPress, Kind, Outcome, Received, Result, Status
 from answerback.tencent.codes import FAILURE_REASONS, OTHER_REASON
 
 P, A, U, F = Outcome.PENDING, Outcome.ANSWERED, Outcome.UNANSWERED, Outcome.FAILED
@@ -118,8 +118,8 @@ def _telling(code: int, reason: str | None) -> tuple[object, ...]:
 
 
 def _with_key(call: Call, press: KeyPress) -> dict[str, object]:
-    changes: dict[str, object] = {"outcome": LAW[call.outcome][Kind.KEY]}
-    if press.key not in call.keys:
+    changes: dict[str, object] = {"outcome": LAW[call.outcome][Kind.KEY], "keys_total": call.keys_total + 1}
+    if press.key not in call.keys and len(call.keys) < MOST_KEYS:
         changes["keys"] = (*call.keys, press.key)
     if call.kind is Kind.KEY and _callee(press) > _callee(call):
         changes |= _numbers(press)

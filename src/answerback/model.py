@@ -148,10 +148,15 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_at: datetime
 
 
+MOST_KEYS = 200
+"""Keys that a call keeps, so that none makes its record, and every commit that touches it, larger and larger."""
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one call, by channel and callid.
 
-    `kind` is None while only the business has told of the call. `keys` in order of arrival. `revisions` counts the statuses and failures that differed from the first of
+    `kind` is None while only the business has told of the call. `keys` are the first `MOST_KEYS` different ones in order of
+    arrival; `keys_total` counts all presses. `revisions` counts the statuses and failures that differed from the first of
     their sort. `reference`, `metadata` and `due_at` are the business's, as of `referred_at`; past `due_at` without an
     outcome it was told at `overdue_at`. `seen` holds the identities already folded in, as far as the caller loaded them.
     """
@@ -173,6 +178,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     failure_code: int | None = None
     failure_reason: str | None = None
     keys: tuple[str, ...] = ()
+    keys_total: int = 0
     revisions: int = 0
     reference: str | None = None
     metadata: dict[str, object] | None = None

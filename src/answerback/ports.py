@@ -81,8 +81,10 @@ class Shelf(Protocol):
     def call(self, callid: str, channel: str | None = None) -> Call:
         """One call. Raises NotFound, AmbiguousCall."""
 
-    def callbacks(self, callid: str, channel: str | None = None) -> list[Entry]:
-        """Its callbacks, in order."""
+    def callbacks(
+        self, callid: str, channel: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[Entry]:
+        """A page of its callbacks, in order. Raises NotFound, AmbiguousCall, InvalidCursor."""
 
     def calls(self, wanted: CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of calls, newest first."""

@@ -32,6 +32,7 @@ class CallFields(msgspec.Struct, frozen=True, gc=False):
     failure_code: int | None
     failure_reason: str | None
     keys: tuple[str, ...]
+    keys_total: int
     reference: str | None
     metadata: dict[str, object] | None
     due_at: datetime | None

@@ -14,7 +14,7 @@ from answerback.ledger import Entry, Quarantined
 from answerback.ledger.history import Owed
 from answerback.ledger.keys import Deed
 from answerback.ledger.requests import Requeued
-from answerback.model import ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
+from answerback.model import MOST_KEYS, ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
 from answerback.numbers import mask, mask_body, mask_mobiles, mask_text, mask_values
 from answerback.ports import Replayed, Tried
 from answerback.rendering import TYPES
@@ -49,7 +49,8 @@ class CallView(_View):
     fee_minutes: int | None = Field(description="billed minutes, as the vendor says")
     failure_code: int | None
     failure_reason: str | None
-    keys: list[str] = Field(description="the keys pressed, in order of arrival")
+    keys: list[str] = Field(description=f"the different keys pressed, the first {MOST_KEYS} in order of arrival")
+    keys_total: int = Field(description="key presses in all, whether they are in keys or not")
     reference: str | None = Field(description="the business's own id of the call")
     metadata: dict[str, Any] | None
     due_at: datetime | None = Field(description="when the business expects an outcome")

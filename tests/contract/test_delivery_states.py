@@ -433,7 +433,7 @@ class Deliveries(RuleBasedStateMachine):
     def each_callback_is_owed_once_to_each_who_wants_it(self) -> None:
         """Whoever wanted it at the time has exactly one delivery of it."""
         identities = {
-            entry.id: entry.identity for callid in self.model.calls for entry in self.ledger.callbacks(callid)
+            entry.id: entry.identity for callid in self.model.calls for entry in self.ledger.callbacks(callid).items
         }
         owed = Counter(
             (identities[row.callback_id], row.endpoint_id)

@@ -27,13 +27,13 @@ def test_once(ledger: Ledger) -> None:
     assert (first.new, first.taken) == (1, {Taken.STORED: 2})
     again = RecordDrained([batch(1, "a", "b"), batch(2, "a", "c")]).run(ledger)
     assert (again.new, again.taken) == (1, {Taken.STORED: 1, Taken.REPEATED: 1})
-    assert [entry.repeats for entry in ledger.callbacks("b")] == [0]
+    assert [entry.repeats for entry in ledger.callbacks("b").items] == [0]
 
 
 def test_twice_at_a_time(ledger: Ledger) -> None:
     """The same batch twice in one request is one batch."""
     assert RecordDrained([batch(1, "a"), batch(1, "a")]).run(ledger).new == 1
-    assert [entry.repeats for entry in ledger.callbacks("a")] == [0]
+    assert [entry.repeats for entry in ledger.callbacks("a").items] == [0]
 
 
 def test_nothing_new(ledger: Ledger) -> None:
@@ -71,8 +71,8 @@ def test_two_recorders(reopen: OpenLedger) -> None:
     for thread in threads:
         thread.join(60)
     assert sum(written) == 40
-    assert [entry.repeats for entry in ledgers[0].callbacks("shared")] == [39]
-    assert [entry.repeats for entry in ledgers[0].callbacks("c7")] == [0]
+    assert [entry.repeats for entry in ledgers[0].callbacks("shared").items] == [39]
+    assert [entry.repeats for entry in ledgers[0].callbacks("c7").items] == [0]
 
 
 @pytest.mark.parametrize("limit", [1, 10])
@@ -81,4 +81,4 @@ def test_forget(ledger: Ledger, limit: int) -> None:
     RecordDrained([batch(n, f"c{n}") for n in (1, 2, 3)]).run(ledger)
     assert ForgetDrained(NOON_US + 3_000_000, limit).run(ledger) == min(limit, 2)
     assert RecordDrained([batch(1, "c1"), batch(3, "c3")]).run(ledger).new == 1
-    assert [entry.repeats for entry in ledger.callbacks("c1")] == [1]
+    assert [entry.repeats for entry in ledger.callbacks("c1").items] == [1]

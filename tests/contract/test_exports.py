@@ -151,7 +151,7 @@ def test_the_filters_are_those_of_the_list(filled: Ledger, filters: dict[str, An
     assert [line["callid"] for line in lines(filled, What.CALLS, **filters)] == expected
     callbacks = {line["id"]: line["callid"] for line in lines(filled, What.CALLBACKS, **filters)}
     assert callbacks == {
-        entry.id: callid for callid in expected for entry in filled.callbacks(callid) if callid in expected
+        entry.id: callid for callid in expected for entry in filled.callbacks(callid).items if callid in expected
     }
 
 
@@ -159,7 +159,7 @@ def test_the_filters_are_those_of_the_list(filled: Ledger, filters: dict[str, An
 def test_callbacks_are_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> None:
     """Each as received, with its call and how often it came again."""
     for line in lines(filled, What.CALLBACKS, full_numbers=full_numbers):
-        (entry,) = [entry for entry in filled.callbacks(line["callid"]) if entry.id == line["id"]]
+        (entry,) = [entry for entry in filled.callbacks(line["callid"]).items if entry.id == line["id"]]
         view = CallbackView.of(entry, full_numbers=full_numbers).model_dump(mode="json")
         assert {name: view[name] for name in line if name in view} == {n: v for n, v in line.items() if n in view}
     rows = sheet(filled, What.CALLBACKS)

@@ -16,7 +16,7 @@ def test_few_are_all_there(ledger: Ledger) -> None:
     """In order of arrival, with nothing before them, and nothing of other calls."""
     ledger.record([received(status()), received(status(callid="other")), received(key_press(), after_s=1)])
     entries, earlier = last(ledger, 10)
-    assert (entries, earlier) == (ledger.callbacks(UUID1), 0)
+    assert (entries, earlier) == (ledger.callbacks(UUID1).items, 0)
     assert len(entries) == 2
 
 
@@ -24,5 +24,5 @@ def test_of_many_the_last_are_shown(ledger: Ledger) -> None:
     """And how many came before; a call that somebody floods stays a page."""
     ledger.record([received(key_press(key=str(number)), after_s=number) for number in range(25)])
     entries, earlier = last(ledger, 10)
-    assert entries == ledger.callbacks(UUID1)[15:]
+    assert entries == ledger.callbacks(UUID1).items[15:]
     assert earlier == 15

@@ -129,7 +129,7 @@ def test_a_transaction_that_fails_owes_nothing(ledger: Ledger, monkeypatch: pyte
         assert owed(ledger) == []
         assert ledger.calls().items == []
     assert len(ledger.take([received(status())]).jobs) == 1
-    assert len(owed(ledger)) == len(ledger.callbacks(UUID1)) == 1
+    assert len(owed(ledger)) == len(ledger.callbacks(UUID1).items) == 1
 
 
 @pytest.mark.parametrize("callback", [status(), key_press(), failure()])

@@ -79,7 +79,7 @@ def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> 
     page = ledger.calls(limit=500)
     assert len(page.items) == 60
     assert {call.outcome for call in page.items} == {Outcome.ANSWERED, Outcome.UNANSWERED}
-    assert [len(ledger.callbacks(f"call-{n}")) for n in range(60)] == [3 if n % 3 == 0 else 2 for n in range(60)]
+    assert [len(ledger.callbacks(f"call-{n}").items) for n in range(60)] == [3 if n % 3 == 0 else 2 for n in range(60)]
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
     owed = telling.owed(ledger)
     assert len(owed) == len(items)
@@ -186,7 +186,7 @@ def test_a_commit_whose_answer_was_lost_counts_once(connect: Callable[..., Ledge
     way.armed.set()
     (receipt,) = ledger.record([received(status(callid="second"))])
     assert (way.cuts, receipt.taken) == (1, Taken.STORED)
-    (entry,) = ledger.callbacks("second")
+    (entry,) = ledger.callbacks("second").items
     assert entry.repeats == 0
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
     way.listener.close()
@@ -226,7 +226,7 @@ def test_a_character_that_it_cannot_keep_is_kept_as_its_sign(connect: Callable[.
     item = received(status(callid="a\0b", mobile="138\0"))
     assert [receipt.taken for receipt in ledger.record([item, received(status(callid="other"))])] == [Taken.STORED] * 2
     assert ledger.call("a\0b").callid == "a␀b"
-    assert ledger.callbacks("a\0b")[0].raw == item.raw
+    assert ledger.callbacks("a\0b").items[0].raw == item.raw
     assert ledger.record([item])[0].taken is Taken.REPEATED
     telling.refer(ledger, "a\0b", reference="o\0")
     assert ledger.call("a\0b").reference == "o␀"
@@ -241,14 +241,14 @@ def test_a_call_lies_in_its_month(connect: Callable[..., Ledger]) -> None:
     ledger.record([received(key_press(callid="may"), after_s=december_s)])
     telling.accept_everything(ledger, to)
     months = {
-        callid: {month_name(month_of_id(entry.id)) for entry in ledger.callbacks(callid)}
+        callid: {month_name(month_of_id(entry.id)) for entry in ledger.callbacks(callid).items}
         for callid in ("may", "december")
     }
     assert months == {"may": {"2026_05"}, "december": {"2026_12"}}
     assert [month_name(month_of_id(one.id)) for one in telling.owed(ledger)] == ["2026_05", "2026_05", "2026_12"]
     with ledger.engine.connect() as connection:
         assert [month_name(month) for month in schema.months_there(connection)] == ["copied", "2026_05", "2026_12"]
-    assert number_of(ledger.callbacks("may")[0].id) > 0
+    assert number_of(ledger.callbacks("may").items[0].id) > 0
 
 
 def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:

@@ -156,7 +156,7 @@ def test_what_is_a_callback_now_becomes_its_call(reopen: OpenLedger) -> None:
     assert receipt.id is not None
     assert ledger.requeue(receipt.id).taken is Taken.STORED
     ledger = reopen()
-    call, (entry,) = ledger.call(UUID1), ledger.callbacks(UUID1)
+    call, (entry,) = ledger.call(UUID1), ledger.callbacks(UUID1).items
     came_in = NOON - timedelta(seconds=3600)
     assert (call.channel, call.outcome, call.first_seen_at, call.updated_at) == (
         "alerts",
@@ -189,7 +189,7 @@ def test_a_body_recorded_meanwhile_is_a_repeat(ledger: Ledger) -> None:
     assert refused.id is not None
     receipt = ledger.requeue(refused.id)
     assert (receipt.taken, receipt.id) == (Taken.REPEATED, first.id)
-    assert [entry.repeats for entry in ledger.callbacks(UUID1)] == [1]
+    assert [entry.repeats for entry in ledger.callbacks(UUID1).items] == [1]
     assert ledger.quarantined_ids() == []
 
 

@@ -243,7 +243,7 @@ def test_a_migrated_ledger_keeps_what_it_holds(tmp_path: Path) -> None:
         assert [
             (entry.id, entry.identity, entry.received_at, entry.repeats, entry.raw)
             for channel in ("default", "codes")
-            for entry in ledger.callbacks("call-1", channel)
+            for entry in ledger.callbacks("call-1", channel).items
         ] == [(n, item.identity, item.received_at, 2 * (n == 1), item.raw) for n, item in enumerate(HISTORY, start=1)]
         assert ledger.quarantined_body(1).raw == b"{"
         call = ledger.call("call-1", "default")
@@ -278,7 +278,7 @@ def test_an_interrupted_migration_leaves_the_first_version(tmp_path: Path) -> No
             assert (migrations.version(connection), schema_of(engine)) == ("0001", before)
     with closing(opened(tmp_path / "stopped", migrate=True)) as ledger:
         assert schema_of(ledger.engine) == whole
-        assert len(ledger.callbacks("call-1", "default")) == 2
+        assert len(ledger.callbacks("call-1", "default").items) == 2
 
 
 Make = Callable[[Connection], None]

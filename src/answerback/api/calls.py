@@ -125,13 +125,16 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
 
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
-        summary="Its callbacks as received, in order",
+        summary="Its callbacks as received, in order; a page has fewer than `limit` where their bodies are large",
         responses=PROBLEMS | NOT_FOUND | AMBIGUOUS,
     )
-    def list_callbacks(callid: str, reader: Asking, channel: Channel = None) -> Listing[CallbackView]:
-        entries = ledger.callbacks(callid, channel)
-        reader.shown(len(entries))
-        return Listing(items=[CallbackView.of(entry, full_numbers=reader.full_numbers) for entry in entries])
+    def list_callbacks(
+        callid: str, reader: Asking, channel: Channel = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Listing[CallbackView]:
+        page = ledger.callbacks(callid, channel, cursor, limit)
+        reader.shown(len(page.items))
+        views = [CallbackView.of(entry, full_numbers=reader.full_numbers) for entry in page.items]
+        return Listing(items=views, next_cursor=page.next_cursor)
 
     @router.get("/v1/calls/{callid:callid}", summary="One call", responses=PROBLEMS | NOT_FOUND | AMBIGUOUS)
     def get_call(callid: str, reader: Asking, channel: Channel = None) -> CallView:

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import AsJson, FullNumbers, out, print_fields, print_json, print_table, spoken_errors
+from answerback.cli.output import (
+    AsJson,
+    FullNumbers,
+    print_cursor,
+    print_fields,
+    print_json,
+    print_table,
+    spoken_errors,
+)
 from answerback.ledger.query import LARGEST_PAGE, CallFilter
 from answerback.model import Kind, Outcome
 from answerback.service.opening import reading
@@ -18,6 +26,8 @@ callbacks_app = typer.Typer(help="The callbacks as they were received.", no_args
 
 Callid = Annotated[str, typer.Argument(help="The callid that the cloud gave the call.")]
 Channel = Annotated[str | None, typer.Option(help="The channel; needed where two hold the callid.")]
+Limit = Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")]
+After = Annotated[str | None, typer.Option("--cursor", help="The next_cursor of the page before.")]
 Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
 
 
@@ -31,8 +41,8 @@ def list_calls(
     reference: Annotated[str | None, typer.Option(help="Only with this reference of the business's.")] = None,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
-    limit: Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the page before.")] = None,
+    limit: Limit = 50,
+    cursor: After = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -60,8 +70,7 @@ def list_calls(
         for view in views
     ]
     print_table(("first seen (UTC)", "callid", "mobile", "kind", "outcome", "", "channel"), rows, "no calls")
-    if page.next_cursor:
-        out.print(f"[dim]more: --cursor {page.next_cursor}[/]")
+    print_cursor(page.next_cursor)
 
 
 @calls_app.command("show")
@@ -87,20 +96,23 @@ def show_call(
 def show_callbacks(
     callid: Callid,
     channel: Channel = None,
+    limit: Limit = 50,
+    cursor: After = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Show a call's callbacks as they were received, in order."""
+    """Show a call's callbacks as they were received, in order; fewer than --limit where they are large."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        entries = ledger.callbacks(callid, channel)
-    views = [CallbackView.of(entry, full_numbers=full_numbers) for entry in entries]
+        page = ledger.callbacks(callid, channel, cursor, limit)
+    views = [CallbackView.of(entry, full_numbers=full_numbers) for entry in page.items]
     if as_json:
-        print_json(Listing(items=views))
+        print_json(Listing(items=views, next_cursor=page.next_cursor))
         return
     rows = [(_time(view.received_at), view.kind, view.repeats, view.raw) for view in views]
     print_table(("received (UTC)", "kind", "repeats", "body"), rows, "no callbacks")
+    print_cursor(page.next_cursor)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

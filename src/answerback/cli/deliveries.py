@@ -16,6 +16,7 @@ from answerback.cli.output import (
     err,
     fail,
     out,
+    print_cursor,
     print_fields,
     print_json,
     print_table,
@@ -64,8 +65,7 @@ def list_deliveries(
     ]
     columns = ("id", "since (UTC)", "endpoint", "callid", "type", "state", "attempts")
     print_table(columns, rows, "no deliveries")
-    if page.next_cursor:
-        out.print(f"[dim]more: --cursor {page.next_cursor}[/]")
+    print_cursor(page.next_cursor)
 
 
 @app.command("show")

@@ -55,6 +55,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothin
     Console(highlight=False, width=width).print(table)
 
 
+def print_cursor(next_cursor: str | None) -> None:
+    """How to go on, if there is more."""
+    if next_cursor:
+        out.print(f"[dim]more: --cursor {next_cursor}[/]")
+
+
 class Styled(str):
     """A cell of our own words that holds markup; every other one is shown letter by letter."""
 

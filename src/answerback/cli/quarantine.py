@@ -6,7 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import AsJson, FullNumbers, out, print_fields, print_json, print_table, spoken_errors
+from answerback.cli.output import (
+    AsJson,
+    FullNumbers,
+    out,
+    print_cursor,
+    print_fields,
+    print_json,
+    print_table,
+    spoken_errors,
+)
 from answerback.errors import CallbackRejected
 from answerback.ledger.query import LARGEST_PAGE
 from answerback.service.opening import reading
@@ -36,8 +45,7 @@ def list_bodies(
         for view in views
     ]
     print_table(("id", "received (UTC)", "bytes", "repeats", "result", "reason"), rows, "nothing in quarantine")
-    if page.next_cursor:
-        out.print(f"[dim]more: --cursor {page.next_cursor}[/]")
+    print_cursor(page.next_cursor)
 
 
 @app.command("show")

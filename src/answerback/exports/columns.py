@@ -96,6 +96,7 @@ CALL_COLUMNS = (
     Column("failure_code", Sort.NUMBER, _c.failure_code),
     Column("failure_reason", Sort.TEXT, _c.failure_reason, mask_text),
     Column("keys", Sort.KEYS, _c["keys"], _without_keys),
+    Column("keys_total", Sort.NUMBER, _c.keys_total),
     Column("reference", Sort.TEXT, _c.reference, mask_mobiles),
     Column("metadata", Sort.DOCUMENT, _c.metadata, _without_values),
     Column("due_at", Sort.MICROSECONDS, _c.due_us),

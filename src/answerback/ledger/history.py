@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Row, Table, func, literal_column, or_, sel
 from sqlalchemy.engine import Connection
 
 from answerback.deliveries import message_id
-from answerback.errors import InvalidCursor, NotFound
+from answerback.errors import NotFound
 from answerback.ledger.months import NUMBERS, SHIFT, month_of_id, number_of
-from answerback.ledger.query import LARGEST_ID
+from answerback.ledger.query import LARGEST_ID, read_id
 from answerback.ledger.statements import on_postgresql
 from answerback.ledger.tables import DEAD, DUE, WAITING, attempts, call_key, callbacks, calls, deliveries, endpoints
 from answerback.ledger.values import Page, from_us
@@ -63,7 +63,7 @@ def find_deliveries(connection: Connection, wanted: DeliveryFilter, cursor: str 
     elif wanted.channel is not None:
         query = query.where(endpoints.c.channel == wanted.channel)
     if cursor is not None:
-        query = query.where(deliveries.c.id < _read_cursor(cursor))
+        query = query.where(deliveries.c.id < read_id(cursor))
     rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit + 1)).all()
     shown = rows[:limit]
     return Page([_delivery(row) for row in shown], str(shown[-1].id) if len(rows) > limit else None)
@@ -235,9 +235,3 @@ def _attempt(row: Row[Any]) -> Attempt:
         answer=row.answer,
         error=row.error,
     )
-
-
-def _read_cursor(cursor: str) -> int:
-    if cursor.isascii() and cursor.isdigit() and int(cursor) < LARGEST_ID:
-        return int(cursor)
-    raise InvalidCursor("cursor: not one that a former page gave")

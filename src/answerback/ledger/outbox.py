@@ -5,7 +5,7 @@ Of the deliveries of a call to an endpoint one at most is pending, the first tha
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from secrets import token_hex
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, literal_column, s
 from sqlalchemy.engine import Connection
 
 from answerback.calls import identify_call
-from answerback.deliveries import UNSETTLED, event_of, message_id
+from answerback.deliveries import event_of, message_id
 from answerback.ledger import endpoints as store
 from answerback.ledger import statements
 from answerback.ledger.rows import READ_COLUMNS, call_of
@@ -139,7 +139,7 @@ class Owing:
         self.behind: set[int] = set()
         if not outbox.empty:
             self._new_ids = statements.new_ids(connection, deliveries)
-            self._busy = {pair for pair, _ in busy_pairs(connection, [(id_,) for id_ in call_ids], ("call_id",))}
+            self._busy = busy_pairs(connection, call_ids)
 
     def tell(self, call_id: int, callback_id: int, item: Received, before: Call | None, after: Call) -> None:
         """Owe `item`, which made `after` of `before`, to every endpoint that wants it."""
@@ -195,12 +195,10 @@ class Owing:
         self._rows = []
 
 
-def busy_pairs(
-    connection: Connection, keys: Sequence[tuple[int, ...]], columns: tuple[str, ...]
-) -> Iterator[tuple[Pair, tuple[int, str]]]:
-    """Which calls have a delivery that is not at its end, at which endpoint; with the delivery's id and state."""
-    found = statements.find(connection, deliveries, ("call_id", "endpoint_id", "id", "state"), columns, keys)
-    return (((call_id, endpoint_id), (id_, state)) for call_id, endpoint_id, id_, state in found if state in UNSETTLED)
+def busy_pairs(connection: Connection, call_ids: Iterable[int]) -> set[Pair]:
+    """At which endpoints these calls have a delivery that is not at its end: then one of them is pending."""
+    keys = [(id_,) for id_ in call_ids]
+    return set(statements.find(connection, deliveries, ("call_id", "endpoint_id"), ("call_id",), keys, where=DUE))
 
 
 def load(connection: Connection, outbox: Outbox, endpoint_id: int, now_us: int, limit: int) -> list[Job]:

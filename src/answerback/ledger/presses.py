@@ -9,17 +9,21 @@ from sqlalchemy.engine import Connection
 from answerback.errors import CallbackRejected
 from answerback.ledger.tables import callbacks
 from answerback.ledger.values import to_us
-from answerback.model import Arrival, Call, KeyPress, Kind, Received
+from answerback.model import MOST_KEYS, Arrival, Call, KeyPress, Kind, Received
 from answerback.reading import read
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def comes_late(before: Call | None, item: Received) -> bool:
-    """Whether a key was pressed before one that the call holds already, as far as that can be."""
+    """Whether a key was pressed before one that the call holds already, as far as that can be.
+
+    Of a call with very many callbacks it is not asked: to put its keys in order all of them would have to be read.
+    """
     return (
         before is not None
         and bool(before.keys)
+        and before.keys_total + before.revisions <= MOST_KEYS
         and item.callback.kind is Kind.KEY
         and item.received_at < before.updated_at
     )
@@ -34,7 +38,7 @@ def keys_in_order(connection: Connection, channel: str, call_id: int, more: Iter
     )
     pressed = [(row.received_us, key) for row in connection.execute(stored) if (key := _key_of(channel, row.raw))]
     pressed += [(to_us(item.received_at), item.callback.key) for item in more if isinstance(item.callback, KeyPress)]
-    return tuple(dict.fromkeys(key for _, key in sorted(pressed, key=lambda press: press[0])))
+    return tuple(dict.fromkeys(key for _, key in sorted(pressed, key=lambda press: press[0])))[:MOST_KEYS]
 
 
 def _key_of(channel: str, raw: bytes) -> str | None:

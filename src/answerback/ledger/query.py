@@ -18,6 +18,9 @@ from answerback.model import Call, Kind, Outcome
 T = TypeVar("T")
 
 LARGEST_PAGE = 500
+LARGEST_PAGE_BYTES = 2 * 1024 * 1024
+"""Of the bodies on a page of callbacks."""
+
 LARGEST_ID = 2**63
 
 _MOST_CLASSES = 100
@@ -209,19 +212,50 @@ def _by_mobile(query: Select[Any], mobile: str) -> Select[Any]:
     return query.join(blocks, and_(calls.c.block == blocks.c.n, calls.c.mobile == mobile))
 
 
-def find_callbacks(connection: Connection, call_id: int) -> list[Entry]:
-    """Every callback of a call, in order of arrival."""
-    rows = connection.execute(select(callbacks).where(callbacks.c.call_id == call_id).order_by(callbacks.c.id))
-    return [_entry(row) for row in rows]
+def find_callbacks(connection: Connection, call_id: int, cursor: str | None, limit: int) -> Page[Entry]:
+    """A page of a call's callbacks, in order of arrival; fewer than `limit` where their bodies are large."""
+    mine = callbacks.c.call_id == call_id
+    after = 0 if cursor is None else read_id(cursor)
+    ids = select(callbacks.c.id).where(mine, callbacks.c.id > after).order_by(callbacks.c.id).limit(limit + 1)
+    sizes = connection.execute(_sizes(mine, ids)).all()
+    shown = _first_of(sizes[:limit])
+    next_cursor = str(shown[-1]) if len(shown) < len(sizes) else None
+    return Page(_entries(connection, mine, shown), next_cursor)
 
 
 def find_last_callbacks(connection: Connection, call_id: int, limit: int) -> tuple[list[Entry], int]:
     """The last callbacks of a call, in order of arrival, and how many came before them."""
     mine = callbacks.c.call_id == call_id
     count = connection.execute(select(func.count()).select_from(callbacks).where(mine)).scalar_one()
-    last = select(callbacks.c.id).where(mine).order_by(callbacks.c.id.desc()).limit(limit)
-    rows = connection.execute(select(callbacks).where(callbacks.c.id.in_(last)).order_by(callbacks.c.id)).all()
-    return [_entry(row) for row in rows], count - len(rows)
+    ids = select(callbacks.c.id).where(mine).order_by(callbacks.c.id.desc()).limit(limit)
+    shown = _first_of(connection.execute(_sizes(mine, ids)).all()[::-1])
+    return _entries(connection, mine, shown), count - len(shown)
+
+
+def _sizes(mine: ColumnElement[bool], ids: Select[int]) -> Select[Any]:
+    """Ids and sizes; the ids alone are sorted, by the index, before a body is looked at."""
+    return (
+        select(callbacks.c.id, func.length(callbacks.c.raw))
+        .where(mine, callbacks.c.id.in_(ids.scalar_subquery()))
+        .order_by(callbacks.c.id)
+    )
+
+
+def _first_of(sizes: Sequence[Any]) -> list[int]:
+    """The first ids of `sizes` whose bodies are a page together; one at least, if there is one."""
+    shown: list[int] = []
+    total = 0
+    for id_, size in sizes:
+        total += size
+        if shown and total > LARGEST_PAGE_BYTES:
+            break
+        shown.append(id_)
+    return shown
+
+
+def _entries(connection: Connection, mine: ColumnElement[bool], ids: Sequence[int]) -> list[Entry]:
+    rows = connection.execute(select(callbacks).where(mine, callbacks.c.id.in_(ids)).order_by(callbacks.c.id))
+    return [_entry(row) for row in rows]
 
 
 def _entry(row: Row[Any]) -> Entry:
@@ -298,6 +332,13 @@ def _read_cursor(cursor: str) -> Place:
         return _int64(when_us), _int64(id_)
     except (ValueError, UnicodeError) as error:
         raise InvalidCursor("cursor: not one that a former page gave") from error
+
+
+def read_id(cursor: str) -> int:
+    """The id at which a page of things in order of their ids ended. Raises InvalidCursor."""
+    if cursor.isascii() and cursor.isdigit() and int(cursor) < LARGEST_ID:
+        return int(cursor)
+    raise InvalidCursor("cursor: not one that a former page gave")
 
 
 def _int64(text: str) -> int:

@@ -13,7 +13,7 @@ from answerback.ledger.postgresql.text import storable
 from answerback.ledger.query import channels_holding
 from answerback.ledger.rollups import Rollups
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
-from answerback.ledger.tables import AWAITED, call_key, calls, deliveries
+from answerback.ledger.tables import AWAITED, call_key, calls, deliveries, endpoints
 from answerback.ledger.values import Job, to_us
 from answerback.model import Call, Event, Format, State
 
@@ -115,10 +115,14 @@ def _follow_up(connection: Connection, outbox: Outbox, call_id: int, call: Call,
     if not wanting:
         return []
     told = select(deliveries.c.endpoint_id).where(
-        deliveries.c.call_id == call_id, deliveries.c.state == State.DELIVERED.value
+        deliveries.c.call_id == call_id,
+        deliveries.c.endpoint_id == endpoints.c.id,
+        deliveries.c.state == State.DELIVERED.value,
     )
-    told_ids = set(connection.execute(told).scalars())
-    busy = {pair[1] for pair, _ in busy_pairs(connection, [(call_id,)], ("call_id",))}
+    wanting_ids = [end.id for end in wanting]
+    found = select(endpoints.c.id).where(endpoints.c.id.in_(wanting_ids), told.exists())
+    told_ids = set(connection.execute(found).scalars())
+    busy = {endpoint_id for _, endpoint_id in busy_pairs(connection, [call_id])}
     owing = Owing(connection, outbox)
     for endpoint in wanting:
         if endpoint.id in told_ids - busy and endpoint.definition.format is Format.STANDARD:

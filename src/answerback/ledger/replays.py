@@ -26,6 +26,9 @@ _again = (
     .values(state=bindparam("next_state"), failures=0, due_us=bindparam("next_due_us"), settled_us=None)
 )
 
+_AT_A_TIME = 200
+"""Callbacks of a call that are in memory at a time: it may have any number."""
+
 Row = tuple[int, int, int, str]
 
 
@@ -122,11 +125,14 @@ def _tell_missing(
     now: datetime,
 ) -> int:
     """Owe the callbacks of a call that the endpoint wants and was never owed, as they would have been at the time."""
-    rows = connection.execute(select(callbacks).where(callbacks.c.call_id == call_id).order_by(callbacks.c.id)).all()
-    if owed.issuperset(row.id for row in rows):
+    ids, bodies = (
+        select(*columns).where(callbacks.c.call_id == call_id).order_by(callbacks.c.id)
+        for columns in ((callbacks.c.id,), (callbacks.c.id, callbacks.c.raw))
+    )
+    if owed.issuperset(connection.execute(ids).scalars()):
         return 0
     added, before = 0, None
-    for row in rows:
+    for row in connection.execute(bodies.execution_options(yield_per=_AT_A_TIME)):
         try:
             item = read(Arrival(channel, row.raw, now))
         except CallbackRejected:  # understood by a later or an earlier version only
@@ -143,8 +149,8 @@ def _tell_missing(
 
 def _tell_again(connection: Connection, rows: Sequence[Row], now: datetime) -> int:
     """Move each of `rows`, in order of their ids, as the law says; how many will be told again."""
-    calls_ = list(dict.fromkeys((call_id, endpoint_id) for _, call_id, endpoint_id, _ in rows))
-    busy = {pair for pair, _ in busy_pairs(connection, calls_, ("call_id", "endpoint_id"))}
+    calls_ = dict.fromkeys(call_id for _, call_id, _, _ in rows)
+    busy = busy_pairs(connection, calls_)
     changes = []
     for id_, call_id, endpoint_id, state in rows:
         pair = (call_id, endpoint_id)

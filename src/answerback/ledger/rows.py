@@ -28,6 +28,7 @@ CALL_COLUMNS = (
     "failure_code",
     "failure_reason",
     "keys",
+    "keys_total",
     "revisions",
     "first_seen_us",
     "updated_us",
@@ -72,6 +73,7 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         call.failure_code,
         call.failure_reason,
         _to_json(call.keys).decode() if call.keys else "[]",
+        call.keys_total,
         call.revisions,
         to_us(call.first_seen_at),
         to_us(call.updated_at),
@@ -91,11 +93,13 @@ def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
     if missing := values.pop("missing"):
         for bit, name in enumerate(NUMBERS):
             values[name] = values[name] or (None if missing >> bit & 1 else "")
+    keys = _keys(values.pop("keys"))
     return Call(
         kind=Kind(kind) if (kind := values.pop("kind")) else None,
         outcome=Outcome(values.pop("outcome")),
         result=None if (result := values.pop("result")) is None else Result(result),
-        keys=_keys(values.pop("keys")),
+        keys=keys,
+        keys_total=max(values.pop("keys_total"), len(keys)),  # a release before this one counts none
         first_seen_at=from_us(values.pop("first_seen_us")),
         updated_at=from_us(values.pop("updated_us")),
         due_at=_from_us(values.pop("due_us")),

@@ -9,15 +9,17 @@ from sqlalchemy.engine import Connection
 from answerback.deliveries import LAW, UNSETTLED, Happening
 from answerback.ledger import endpoints as store
 from answerback.ledger import statements
-from answerback.ledger.outbox import Outbox, Owing, Pair, busy_pairs, load_these
+from answerback.ledger.outbox import Outbox, Owing, Pair, load_these
 from answerback.ledger.rows import READ_COLUMNS, call_of
-from answerback.ledger.tables import attempts, calls, deliveries
+from answerback.ledger.tables import DUE, WAITING, attempts, calls, deliveries
 from answerback.ledger.values import Job, Pause, Settled, to_us
 from answerback.model import Endpoint, Event, Format, State
 
 ATTEMPT_COLUMNS = ("delivery_id", "began_us", "duration_us", "status", "answer", "error")
 
 _PENDING = State.PENDING.value
+_LAST_ONES = 100
+"""Deliveries of a call that are looked through for what its endpoint was told last: a call may have any number."""
 
 _d = deliveries.c
 
@@ -111,14 +113,11 @@ def _after_failure(one: Settled, now_us: int) -> dict[str, object]:
 
 def _free(connection: Connection, pairs: Sequence[Pair], now_us: int | None = None) -> tuple[list[int], set[Pair]]:
     """Let the first that waits go out, for each of `pairs` that has none pending; and which pairs have one now."""
-    first: dict[Pair, int] = {}
-    pending = set()
-    for pair, (id_, state) in busy_pairs(connection, pairs, ("call_id", "endpoint_id")):
-        if state == _PENDING:
-            pending.add(pair)
-        else:
-            first[pair] = min(id_, first.get(pair, id_))
-    freed = sorted(id_ for pair, id_ in first.items() if pair not in pending)
+    columns = ("call_id", "endpoint_id")
+    pending: set[Pair] = set(statements.find(connection, deliveries, columns, columns, pairs, where=DUE))
+    idle = [pair for pair in dict.fromkeys(pairs) if pair not in pending]
+    first = {row[:2]: row[2] for row in statements.find_first(connection, deliveries, columns, WAITING, idle)}
+    freed = sorted(first.values())
     if now_us is None:  # as soon as it could have gone out
         statements.change(connection, deliveries, "state = 'pending'", (), freed)
     else:
@@ -134,7 +133,8 @@ def _untold(connection: Connection, outbox: Outbox, one: Settled) -> bool:
     if one.happening is not Happening.EXHAUSTED or not _wants_updates(outbox.endpoint(one.endpoint_id)):
         return False
     mine = (_d.call_id == one.call_id, _d.endpoint_id == one.endpoint_id)
-    told = select(func.max(_d.settled_us)).where(*mine, _d.state == State.DELIVERED.value).scalar_subquery()
+    last = select(_d.settled_us, _d.state).where(*mine).order_by(_d.id.desc()).limit(_LAST_ONES).subquery()
+    told = select(func.max(last.c.settled_us)).where(last.c.state == State.DELIVERED.value).scalar_subquery()
     after = select(_d.id).where(_d.id == one.delivery_id, _d.callback_id.is_not(None), calls.c.referred_us >= told)
     return connection.execute(after.join(calls, calls.c.id == _d.call_id)).scalar() is not None
 

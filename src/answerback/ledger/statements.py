@@ -74,20 +74,38 @@ def find(
     key: tuple[str, ...],
     rows: Sequence[Row],
     *,
+    where: str = "1 = 1",
     lock: bool = False,
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of `table` whose `key` is among `rows`, as tuples of `columns`; each key is looked up by its index.
+    """The rows of `table` that match `where` and whose `key` is among `rows`, as tuples of `columns`, looked up by an index.
 
     With `lock` nobody else changes them before the transaction ends; on SQLite nobody could anyhow.
     """
     if on_postgresql(connection):
-        yield from arrays.find(connection, table, columns, key, rows, lock=lock)
+        yield from arrays.find(connection, table, columns, key, rows, where=where, lock=lock)
         return
     for chunk in _chunks(rows):
-        sql = _find_sql(table.name, columns, key, len(chunk))
+        sql = _find_sql(table.name, columns, key, where, len(chunk))
         cursor = _cursor(connection)
         cursor.execute(sql, tuple(chain.from_iterable(chunk)))
         yield from cursor.fetchall()
+
+
+def find_first(
+    connection: Connection, table: Table, key: tuple[str, ...], where: str, rows: Sequence[Row]
+) -> Iterator[tuple[Any, ...]]:
+    """Each of `rows`, a `key`, with the least id among the rows of `table` that have it and match `where`, if there is one.
+
+    An index on the key and the id, partial by `where`, gives each by one look, however many rows match.
+    """
+    if on_postgresql(connection):
+        yield from arrays.find_first(connection, table, key, where, rows)
+        return
+    for chunk in _chunks(rows):
+        sql = _find_first_sql(table.name, key, where, len(chunk))
+        cursor = _cursor(connection)
+        cursor.execute(sql, tuple(chain.from_iterable(chunk)))
+        yield from (row for row in cursor.fetchall() if row[-1] is not None)
 
 
 def change(
@@ -217,8 +235,21 @@ def _upsert_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows
 
 
 @cache
-def _find_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int) -> str:
-    matches = " AND ".join(f'{table}."{column}" = wanted."{column}"' for column in key)
-    wanted = f"WITH wanted ({_names(key)}) AS (VALUES {_values(len(key), rows)})"
+def _find_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], where: str, rows: int) -> str:
     found = _names(columns, f"{table}.")
-    return f"{wanted} SELECT {found} FROM wanted CROSS JOIN {table} WHERE {matches}"  # noqa: S608  # as above
+    matches = _matches(table, key)
+    return f"{_wanted(key, rows)} SELECT {found} FROM wanted CROSS JOIN {table} WHERE {matches} AND {where}"  # noqa: S608  # as above
+
+
+@cache
+def _find_first_sql(table: str, key: tuple[str, ...], where: str, rows: int) -> str:
+    first = f"SELECT min(id) FROM {table} WHERE {_matches(table, key)} AND {where}"  # noqa: S608  # as above
+    return f"{_wanted(key, rows)} SELECT {_names(key)}, ({first}) FROM wanted"  # noqa: S608  # as above
+
+
+def _wanted(key: tuple[str, ...], rows: int) -> str:
+    return f"WITH wanted ({_names(key)}) AS (VALUES {_values(len(key), rows)})"
+
+
+def _matches(table: str, key: tuple[str, ...]) -> str:
+    return " AND ".join(f'{table}."{column}" = wanted."{column}"' for column in key)

@@ -150,10 +150,12 @@ class Ledger:
         """A page of the calls whose fee is not what is due, newest first. Raises InvalidCursor."""
         return self.read(lambda connection: stats.find_differing(connection, span, cursor, limit))
 
-    def callbacks(self, callid: str, channel: str | None = None) -> list[Entry]:
-        """The callbacks of a call as received, in order. Raises NotFound, AmbiguousCall."""
+    def callbacks(
+        self, callid: str, channel: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[Entry]:
+        """A page of a call's callbacks as received, in order. Raises NotFound, AmbiguousCall, InvalidCursor."""
         with self._reading() as connection:
-            return query.find_callbacks(connection, query.find_call(connection, callid, channel)[0])
+            return query.find_callbacks(connection, query.find_call(connection, callid, channel)[0], cursor, limit)
 
     def calls(self, wanted: query.CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of calls, newest first. Raises InvalidCursor."""

@@ -65,7 +65,8 @@ calls = Table(
     Column("fee_minutes", Integer),
     Column("failure_code", Integer),
     Column("failure_reason", Text),
-    Column("keys", Text, nullable=False, comment="JSON array, in order of arrival"),
+    Column("keys", Text, nullable=False, comment="JSON array, the first of them in order of arrival"),
+    Column("keys_total", Integer, nullable=False, server_default="0", comment="key presses, kept in keys or not"),
     Column("revisions", Integer, nullable=False),
     Column("first_seen_us", BigInteger, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
@@ -173,6 +174,23 @@ deliveries = Table(
         postgresql_where=text(WAITING),
     ),
     Index("ix_deliveries_dead", "endpoint_id", "state", "id", sqlite_where=text(DEAD), postgresql_where=text(DEAD)),
+    Index(
+        "ix_deliveries_call_due",
+        "call_id",
+        "state",  # or SQLite takes the index of all deliveries of a call
+        "endpoint_id",
+        sqlite_where=text(DUE),
+        postgresql_where=text(DUE),
+    ),
+    Index(
+        "ix_deliveries_call_waiting",
+        "call_id",
+        "endpoint_id",
+        "state",
+        "id",
+        sqlite_where=text(WAITING),
+        postgresql_where=text(WAITING),
+    ),
 )
 
 attempts = Table(

@@ -86,6 +86,7 @@ CALL: Record = {
     "failure_code": None,
     "failure_reason": None,
     "keys": ["1"],
+    "keys_total": 1,
     "reference": "order-42",
     "metadata": {"team": "night-shift"},
     "due_at": "2016-08-03T04:10:00Z",
@@ -105,6 +106,7 @@ UNANSWERED_CALL: Record = CALL | {
     "talk_seconds": None,
     "fee_minutes": 0,
     "keys": [],
+    "keys_total": 0,
 }
 MASKED_CALL: Record = CALL | {"mobile": "137****8888"}
 FAILED_CALL: Record = (
@@ -117,6 +119,7 @@ FAILED_CALL: Record = (
         "failure_code": 8,
         "failure_reason": "空号",
         "keys": [],
+        "keys_total": 0,
         "reference": None,
         "metadata": None,
     }
@@ -130,6 +133,7 @@ NEW_CALL: Record = (
         "nationcode": "",
         "outcome": "pending",
         "keys": [],
+        "keys_total": 0,
         "due_at": CALL["due_at"],
         "updated_at": CALL["first_seen_at"],
     }

@@ -35,6 +35,7 @@ TEXTS: Mapping[str, Text] = {
     "call_updated": Text("Last changed", "最近更新"),
     "call_revisions": Text("Revisions", "修订次数"),
     "call_keys": Text("Keys pressed", "按键"),
+    "call_keys_total": Text("%d presses in all", "共 %d 次按键"),
     "call_ring": Text("Ring time", "振铃时长"),
     "call_talk": Text("Talk time", "通话时长"),
     "call_started": Text("Rang", "开始振铃"),

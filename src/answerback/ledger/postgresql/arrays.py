@@ -61,11 +61,20 @@ def find(
     key: tuple[str, ...],
     rows: Sequence[Row],
     *,
+    where: str = "1 = 1",
     lock: bool = False,
 ) -> Iterator[tuple[Any, ...]]:
     """The rows whose `key` is among `rows`; with `lock` they are ours until the end, taken in order of their ids."""
     for chunk in _chunks(sorted(rows) if lock else rows):
-        yield from _execute(connection, _find_sql(table, columns, key, lock), _arrays(chunk)).fetchall()
+        yield from _execute(connection, _find_sql(table, columns, key, where, lock), _arrays(chunk)).fetchall()
+
+
+def find_first(
+    connection: Connection, table: Table, key: tuple[str, ...], where: str, rows: Sequence[Row]
+) -> Iterator[tuple[Any, ...]]:
+    """Each of `rows` with the least id that has this `key` and matches `where`, if there is one."""
+    for chunk in _chunks(rows):
+        yield from _execute(connection, _find_first_sql(table, key, where), _arrays(chunk)).fetchall()
 
 
 def change(connection: Connection, table: Table, assignments: str, values: Row, ids: Sequence[int], where: str) -> None:
@@ -177,11 +186,19 @@ def _upsert_sql(table: Table, columns: tuple[str, ...], key: tuple[str, ...]) ->
 
 
 @cache
-def _find_sql(table: Table, columns: tuple[str, ...], key: tuple[str, ...], lock: bool) -> str:  # noqa: FBT001  # a part of the cache's key
-    matches = " AND ".join(_matches(table.name, column) for column in key)
+def _find_sql(table: Table, columns: tuple[str, ...], key: tuple[str, ...], where: str, lock: bool) -> str:  # noqa: FBT001  # a part of the cache's key
+    matches = " AND ".join([*(_matches(table.name, column) for column in key), where])
     wanted = f"unnest({_unnested(table, key)}) AS wanted ({_names(key)})"
     held = f" ORDER BY {table.name}.id FOR NO KEY UPDATE OF {table.name}" if lock else ""
     return f"SELECT {_names(columns, f'{table.name}.')} FROM {wanted} JOIN {table.name} ON {matches}{held}"  # noqa: S608  # as above
+
+
+@cache
+def _find_first_sql(table: Table, key: tuple[str, ...], where: str) -> str:
+    matches = " AND ".join([*(_matches(table.name, column) for column in key), where])
+    wanted = f"unnest({_unnested(table, key)}) AS wanted ({_names(key)})"
+    first = f"SELECT id FROM {table.name} WHERE {matches} ORDER BY id LIMIT 1"  # noqa: S608  # as above
+    return f"SELECT {_names(key, 'wanted.')}, first.id FROM {wanted} CROSS JOIN LATERAL ({first}) AS first"  # noqa: S608  # as above
 
 
 def _matches(table: str, column: str) -> str:

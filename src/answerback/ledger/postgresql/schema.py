@@ -9,7 +9,7 @@ No foreign keys: they would look into `calls` once for every row, and partitions
 
 import re
 
-from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint, text
+from sqlalchemy import Column, DefaultClause, Index, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint, text
 from sqlalchemy.engine import Connection
 
 from answerback.ledger import tables
@@ -129,6 +129,7 @@ def _column(column: "Column[object]") -> "Column[object]":
         kind,
         nullable=column.nullable,
         autoincrement=counted and not isinstance(column.type, Text),
+        server_default=str(default.arg) if isinstance(default := column.server_default, DefaultClause) else None,
         comment=column.comment,
     )
 

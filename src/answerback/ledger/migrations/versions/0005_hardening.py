@@ -9,6 +9,11 @@ branch_labels = None
 depends_on = None
 
 
+def _partial(name: str, table: str, columns: list[str], where: str) -> None:
+    condition = sa.text(where)
+    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
+
+
 def upgrade() -> None:
     op.add_column(
         "calls",
@@ -18,3 +23,16 @@ def upgrade() -> None:
             comment="which numbers no callback told, though their text is empty: see rows.py",
         ),
     )
+    op.add_column(
+        "calls",
+        sa.Column(
+            "keys_total", sa.Integer, nullable=False, server_default="0", comment="key presses, kept in keys or not"
+        ),
+    )
+    op.execute(
+        "UPDATE calls SET keys_total = ("
+        "SELECT count(*) FROM callbacks WHERE callbacks.call_id = calls.id AND callbacks.kind = 'key'"
+        ") WHERE keys <> '[]'"
+    )
+    _partial("ix_deliveries_call_due", "deliveries", ["call_id", "state", "endpoint_id"], "state = 'pending'")
+    _partial("ix_deliveries_call_waiting", "deliveries", ["call_id", "endpoint_id", "state", "id"], "state = 'waiting'")

@@ -1,0 +1,129 @@
+"""One call may have any number of callbacks: no commit, no record and no answer grows with them."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from builders import NOON, UUID1, folded, key_press, received, status, wire
+from contract import telling
+from contract.backends import sqlite
+from contract.walking import walked
+from sqlalchemy.engine import Connection
+
+from answerback.errors import InvalidCursor
+from answerback.ledger import Ledger, statements
+from answerback.ledger.outbox import DELIVERY_COLUMNS
+from answerback.ledger.query import LARGEST_PAGE_BYTES
+from answerback.ledger.record import CALLBACK_COLUMNS
+from answerback.ledger.tables import callbacks, calls, deliveries
+from answerback.ledger.values import to_us
+from answerback.model import MOST_KEYS, Kind, Outcome, State
+
+MANY = 100_000
+
+
+def test_a_call_keeps_its_first_keys_and_counts_all(ledger: Ledger) -> None:
+    """What comes after them is stored and counted, and a repeat is not news."""
+    items = [received(key_press(key=str(n)), after_s=n) for n in range(MOST_KEYS + 50)]
+    ledger.record(items[:-20])
+    ledger.record([*items[-20:], items[-1], items[0]])
+    call = ledger.call(UUID1)
+    assert call.keys == tuple(str(n) for n in range(MOST_KEYS))
+    assert call.keys_total == MOST_KEYS + 50 == folded(items).keys_total
+
+
+def test_late_keys_are_in_order_as_long_as_few_are_known(ledger: Ledger) -> None:
+    """A key that came in before the others goes before them; none is put before those of a call with very many."""
+    ledger.record([received(key_press(key=str(n)), after_s=n) for n in range(10, MOST_KEYS)])
+    ledger.record([received(key_press(key=str(n)), after_s=n) for n in range(20) if n < 10])
+    assert ledger.call(UUID1).keys == tuple(str(n) for n in range(MOST_KEYS))
+    ledger.record([received(key_press(key="more"), after_s=MOST_KEYS)])
+    ledger.record([received(key_press(key="late"), after_s=-1)])
+    assert ledger.call(UUID1).keys == tuple(str(n) for n in range(MOST_KEYS))
+    assert ledger.call(UUID1).keys_total == MOST_KEYS + 2
+
+
+def test_callbacks_come_page_by_page(ledger: Ledger) -> None:
+    """Each once, in order of arrival, whatever the size of the page."""
+    items = [received(key_press(key=str(n)), after_s=n) for n in range(25)]
+    ledger.record([*items, received(status(callid="other"))])
+    for size in (1, 7, 24, 25, 26):
+        assert [entry.raw for entry in walked(ledger, UUID1, size)] == [item.raw for item in items]
+    page = ledger.callbacks(UUID1, limit=10)
+    assert (len(page.items), page.next_cursor) == (10, str(page.items[-1].id))
+    for cursor in ("x", "-1", str(2**63), ""):
+        with pytest.raises(InvalidCursor):
+            ledger.callbacks(UUID1, cursor=cursor)
+
+
+def test_a_page_of_large_callbacks_is_short(ledger: Ledger) -> None:
+    """A page holds so many bytes of bodies at most, and one callback at least."""
+    padding = b" " * 65_000
+    items = [received(key_press(key=str(n)), after_s=n, raw=wire(key_press(key=str(n))) + padding) for n in range(60)]
+    ledger.record(items)
+    page = ledger.callbacks(UUID1, limit=500)
+    assert sum(len(entry.raw) for entry in page.items) <= LARGEST_PAGE_BYTES
+    assert 1 < len(page.items) < len(items)
+    assert [entry.raw for entry in walked(ledger, UUID1, 500)] == [item.raw for item in items]
+
+
+Work = Callable[[Ledger], object]
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.WAITING])
+def test_a_commit_costs_the_same_however_many_callbacks_a_call_has(tmp_path: Path, state: State) -> None:
+    """Counted in the steps of SQLite's engine: more of a call with 100,000 callbacks and deliveries, and an end of one."""
+    costs = []
+    for count in (0, MANY):
+        with closing(sqlite(tmp_path / str(count))()) as ledger:
+            endpoint = telling.endpoint(ledger)
+            ledger.record([received(status())])
+            (job,) = telling.load(ledger, endpoint)
+            if count:
+                _flood(ledger, count, endpoint.id, state)
+            works: list[Work] = [
+                lambda ledger: ledger.record([received(key_press(key="#"), after_s=10)]),
+                lambda ledger: ledger.record([received(key_press(key="*"), after_s=5)]),
+                lambda ledger: telling.refer(ledger, UUID1, reference="order-1"),
+                lambda ledger, job=job: telling.accept(ledger, job),  # type: ignore[misc]
+            ]
+            costs.append([_steps(ledger, work) for work in works])
+            assert ledger.call(UUID1).keys_total == (count + 2 if count else 2)
+            assert ledger.call(UUID1).outcome is Outcome.ANSWERED
+    for few, many in zip(*costs, strict=True):
+        assert many < 3 * few + 2_000
+
+
+def _flood(ledger: Ledger, count: int, endpoint_id: int, state: State) -> None:
+    """Give the ledger's first call so many more callbacks and deliveries, past the record."""
+    now_us = to_us(NOON)
+    callback_rows = [(n, 1, n.to_bytes(16), Kind.KEY.value, now_us, 0, b"{}") for n in range(2, count + 2)]
+    delivery_rows = [
+        (n, endpoint_id, 1, n, "key_pressed", state.value, "tag", 0, 0, now_us, now_us) for n in range(2, count + 2)
+    ]
+
+    def work(connection: Connection, _: object) -> None:
+        statements.insert(connection, callbacks, CALLBACK_COLUMNS, callback_rows)
+        statements.insert(connection, deliveries, DELIVERY_COLUMNS, delivery_rows)
+        statements.change(connection, calls, "keys_total = ?", (count,), [1])
+
+    ledger.write(work)
+
+
+def _steps(ledger: Ledger, work: Work) -> int:
+    """How many hundred steps of the engine it takes on the connection that writes."""
+    counted = 0
+
+    def count() -> int:
+        nonlocal counted
+        counted += 100
+        return 0
+
+    def watch(handler: Callable[[], int] | None) -> None:
+        ledger.write(lambda c, _: c.connection.driver_connection.set_progress_handler(handler, 100))  # type: ignore[union-attr]
+
+    watch(count)
+    work(ledger)
+    watch(None)
+    return counted
