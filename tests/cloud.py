@@ -3,7 +3,6 @@
 import json
 import re
 import ssl
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from gateway import COMMAND, START_TIMEOUT_S, STOP_TIMEOUT_S, environment
+from forking import Running, launch
+from gateway import START_TIMEOUT_S, STOP_TIMEOUT_S, environment
 
 from answerback.emulator.api2 import signature
 from answerback.emulator.settings import READY
@@ -32,19 +32,17 @@ class VoiceCloud:
         self._home = home
         self._as_json = as_json
         self._authority = authority
-        self._arguments = [str(COMMAND), "emulate", "--port", "0", "--callback-url", callback_url]
+        self._arguments = ["emulate", "--port", "0", "--callback-url", callback_url]
         self._arguments += ["--json"] if as_json else []
         for name, value in options.items():
             flag = f"--{name.replace('_', '-')}"
             self._arguments += [flag] if value is True else [flag, str(value)]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
         with self._log("out").open("wb") as out, self._log("err").open("wb") as err:
-            self._process = subprocess.Popen(
-                self._arguments, cwd=self._home, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err
-            )
+            self._process = launch(self._arguments, cwd=self._home, env=environment(), stdout=out, stderr=err)
         self.told = self._await_told()
         self.url = self.told["url"]
         trusted = ssl.create_default_context(cafile=self._authority) if self._authority else True
@@ -73,7 +71,7 @@ class VoiceCloud:
         raise AssertionError(f"emulate told no URL: status {self.process.wait()}: {self.stderr}")
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Running:
         """The running process."""
         assert self._process is not None, "not started"
         return self._process

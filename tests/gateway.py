@@ -6,20 +6,21 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from email.message import Message
 from http.client import parse_headers
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
+from forking import COMMAND, OURS, Running, launch
 
-COMMAND = Path(sys.executable).with_name("answerback")
+__all__ = ["COMMAND"]
 CALLBACK = "/voice/callback"
 OK = b'{"result":0,"errmsg":"OK"}'
 START_TIMEOUT_S = 60.0  # where much else runs; how soon it is up has a test of its own
@@ -80,25 +81,33 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 
     An unsafe place is allowed, so that the tests run where /tmp is in memory; "" takes that back.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERBACK_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     given = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": "true", "COLUMNS": "240"} | dict(settings or {})
     return kept | {name: value for name, value in given.items() if value}
 
 
 def run(
-    *arguments: str | Path, cwd: Path, settings: Mapping[str, str] | None = None, timeout_s: float = 60.0
+    *arguments: str | Path,
+    cwd: Path,
+    settings: Mapping[str, str] | None = None,
+    timeout_s: float = 60.0,
+    executed: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `answerback` with `arguments` to its end."""
-    return subprocess.run(
-        [COMMAND, *arguments],
-        cwd=cwd,
-        env=environment(settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    """Run `answerback` with `arguments` to its end; see `forking.launch` for `executed`."""
+    with TemporaryFile() as out, TemporaryFile() as err:
+        running = launch(arguments, cwd=cwd, env=environment(settings), stdout=out, stderr=err, executed=executed)
+        try:
+            status = running.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            raise
+        said = [_whole(file) for file in (out, err)]
+    return subprocess.CompletedProcess(arguments, status, *said)
+
+
+def _whole(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n")
 
 
 def _lives(pid: int) -> bool:
@@ -118,6 +127,7 @@ class Gateway:
         *,
         settings: Mapping[str, str] | None = None,
         options: Sequence[str | Path] = (),
+        executed: bool = False,
     ) -> None:
         self.data_dir = data_dir
         self.ledger = data_dir / "ledger.db"
@@ -126,8 +136,9 @@ class Gateway:
         self.first_answer_s = 0.0
         self._settings = dict(settings or {})
         self._options = list(options)
+        self._executed = executed
         self._starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -145,15 +156,14 @@ class Gateway:
         """Start the process, and do not wait for anything."""
         assert self._process is None, "runs already"
         self._starts += 1
-        arguments = [COMMAND, "serve", "--json", "--port", "0", "--data-dir", self.data_dir, *self._options]
         with self._log("out").open("wb") as out, self._log("err").open("wb") as err:
-            self._process = subprocess.Popen(
-                arguments,
+            self._process = launch(
+                ["serve", "--json", "--port", "0", "--data-dir", self.data_dir, *self._options],
                 cwd=self.data_dir.parent,
                 env=environment(self._settings),
-                stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                executed=self._executed,
             )
 
     def start(self) -> Self:
@@ -180,7 +190,7 @@ class Gateway:
         raise AssertionError(f"serve told no URL in time: {self.stderr}")
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Running:
         """The running process."""
         assert self._process is not None, "not started"
         return self._process

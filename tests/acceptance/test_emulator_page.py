@@ -4,7 +4,6 @@ import hashlib
 import html
 import itertools
 import json
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 import pytest
-from gateway import COMMAND, START_TIMEOUT_S, STOP_TIMEOUT_S, environment
+from forking import launch
+from gateway import START_TIMEOUT_S, STOP_TIMEOUT_S, environment
 from receivers.process import Receive, Receiver, await_true
 
 from answerback.emulator.outcomes import ROWS
@@ -34,10 +34,8 @@ class Emulator:
     def __init__(self, home: Path, *options: str | Path) -> None:
         out = home / f"emulate-{uuid.uuid4().hex}.out"
         with out.open("wb") as told, out.with_suffix(".err").open("wb") as err:
-            arguments = [COMMAND, "emulate", "--port", "0", "--json", *options]
-            self._process = subprocess.Popen(
-                arguments, cwd=home, env=environment(), stdin=subprocess.DEVNULL, stdout=told, stderr=err
-            )
+            arguments = ["emulate", "--port", "0", "--json", *options]
+            self._process = launch(arguments, cwd=home, env=environment(), stdout=told, stderr=err)
         try:
             await_true(lambda: out.read_text().endswith("}\n"), out.with_suffix(".err").read_text, START_TIMEOUT_S)
         except AssertionError:

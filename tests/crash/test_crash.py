@@ -96,7 +96,7 @@ def _wal_bytes(gateway: Gateway) -> int:
 
 def test_killed_under_load(tmp_path: Path) -> None:
     """Round after round on one ledger: load, SIGKILL, start; every answered callback is stored exactly once."""
-    load, gateway, began_s = Load(), Gateway(tmp_path / "data"), time.monotonic()
+    load, gateway, began_s = Load(), Gateway(tmp_path / "data", executed=True), time.monotonic()
     for number in range(ROUNDS):
         with gateway.start():
             check(gateway, load)
@@ -111,7 +111,7 @@ def test_killed_under_load(tmp_path: Path) -> None:
 def test_killed_during_checkpoints(tmp_path: Path) -> None:
     """The same while the log is copied into the file all the time, by the server's commits and by another process."""
     rounds = max(3, ROUNDS // 3)
-    load, gateway, began_s = Load(size_bytes=LARGE_BYTES), Gateway(tmp_path / "data"), time.monotonic()
+    load, gateway, began_s = Load(size_bytes=LARGE_BYTES), Gateway(tmp_path / "data", executed=True), time.monotonic()
     for number in range(rounds):
         with gateway.start():
             check(gateway, load)
@@ -130,10 +130,10 @@ def test_killed_while_starting(tmp_path: Path) -> None:
     """Killed at any moment of its first start, the next one finds a directory it can use."""
     rounds = max(4, ROUNDS // 3)
     began_s = time.monotonic()
-    with Gateway(tmp_path / "whole") as whole:
+    with Gateway(tmp_path / "whole", executed=True) as whole:
         start_s = whole.first_answer_s
     for number in range(rounds):
-        gateway = Gateway(tmp_path / f"data-{number}")
+        gateway = Gateway(tmp_path / f"data-{number}", executed=True)
         stages = []
         for _ in range(2):
             gateway.spawn()
@@ -152,7 +152,7 @@ def test_killed_while_migrating(tmp_path: Path) -> None:
     """Killed inside a migration, the file has the old schema or the new one, and the next start goes on from there."""
     rounds, left = max(6, ROUNDS // 2), set()
     for number in range(rounds):
-        gateway = Gateway(tmp_path / f"data-{number}")
+        gateway = Gateway(tmp_path / f"data-{number}", executed=True)
         gateway.data_dir.mkdir(mode=0o700)
         migrating = subprocess.Popen([sys.executable, "-c", MIGRATES, gateway.ledger], stdout=subprocess.PIPE)
         assert migrating.stdout is not None
@@ -173,7 +173,11 @@ def test_killed_while_migrating(tmp_path: Path) -> None:
 def test_killed_while_recovering(tmp_path: Path) -> None:
     """Killed while it starts on a log that a kill has left, the next start still finds everything."""
     rounds = max(3, ROUNDS // 5)
-    load, gateway, began_s = Load(size_bytes=LARGE_BYTES // 8), Gateway(tmp_path / "data"), time.monotonic()
+    load, gateway, began_s = (
+        Load(size_bytes=LARGE_BYTES // 8),
+        Gateway(tmp_path / "data", executed=True),
+        time.monotonic(),
+    )
     for number in range(rounds):
         with gateway.start():
             start_s = gateway.first_answer_s
@@ -190,7 +194,7 @@ def test_killed_while_recovering(tmp_path: Path) -> None:
 
 def test_killed_while_junk_comes_in(tmp_path: Path) -> None:
     """A refused body that was answered is in quarantine after a kill too."""
-    gateway = Gateway(tmp_path / "data")
+    gateway = Gateway(tmp_path / "data", executed=True)
     refused: list[bytes] = []
     for number in range(3):
         with gateway.start():

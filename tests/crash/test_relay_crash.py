@@ -109,7 +109,7 @@ def check(receiver: Receiver, calls: Calls) -> int:
 
 def test_killed_under_load_the_business_is_still_told(tmp_path: Path, receivers: dict[str, Receiver]) -> None:
     """Gateway and receivers are killed again and again: everything answered arrives, in order, repeats by the same id."""
-    rounds, calls, gateway = max(3, ROUNDS // 4), Calls(), Gateway(tmp_path / "data", settings=SETTINGS)
+    rounds, calls, gateway = max(3, ROUNDS // 4), Calls(), Gateway(tmp_path / "data", settings=SETTINGS, executed=True)
     business, began_s = Business(gateway), time.monotonic()
     for number in range(rounds):
         with gateway.start():
@@ -139,7 +139,7 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
         striking.cancel()
         await asyncio.gather(striking, return_exceptions=True)
 
-    with Gateway(tmp_path / "data", settings=SETTINGS) as gateway:
+    with Gateway(tmp_path / "data", settings=SETTINGS, executed=True) as gateway:
         business = Business(gateway)
         add_all(business, receivers)
         asyncio.run(load(gateway))
@@ -154,7 +154,7 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
 
 def test_killed_during_a_replay_nothing_is_lost(tmp_path: Path) -> None:
     """Killed while dead deliveries are told again: what was marked goes out after the start, each by its old id."""
-    gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_failures="100000"))
+    gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_failures="100000"), executed=True)
     business, calls = Business(gateway), [f"call-{number}" for number in range(300)]
     with Receiver(tmp_path, behaviour="refusing") as receiver:
         with gateway.start():

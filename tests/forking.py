@@ -1,0 +1,287 @@
+"""The command `answerback` without the start of Python and without its imports: forked from a process that has them.
+
+What is forked is a process like any other: arguments, directory, environment, files, signals and status are its own. Only the
+name that `ps` shows is not. Where the environment differs in more than our own settings the program is executed as usual,
+because the interpreter reads some of it at its start.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+COMMAND = Path(sys.executable).with_name("answerback")
+OURS = "ANSWERBACK_"
+_LENGTH_BYTES = 4
+_PRELOADED = (
+    "answerback.cli.main",
+    "answerback.api.app",
+    "answerback.console.app",
+    "answerback.service.gateway",
+    "answerback.relay",
+    "answerback.exports",
+    "answerback.alerts",
+    "answerback.emulator.serving",
+    "uvicorn.lifespan.off",
+)
+
+
+def _foreign(environment: Mapping[str, str]) -> dict[str, str]:
+    """What is not a setting of ours, nor changed by pytest from one test to the next."""
+    own = ("COLUMNS", "PYTEST_CURRENT_TEST")
+    return {name: value for name, value in environment.items() if not name.startswith(OURS) and name not in own}
+
+
+# The side of the tests.
+
+
+class Forked:
+    """A forked program; has what the tests use of `subprocess.Popen`."""
+
+    def __init__(self, status: socket.socket) -> None:
+        self._status = status
+        self.pid = int(_read(status))
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit status, if it has ended; minus the number of the signal that ended it."""
+        with contextlib.suppress(TimeoutError):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, once it has ended. Raises TimeoutError, as `subprocess.TimeoutExpired`."""
+        if self.returncode is None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._status, selectors.EVENT_READ)
+                if not selector.select(timeout):
+                    raise Expired([str(COMMAND)], timeout or 0.0)
+            self.returncode = int(_read(self._status))
+            self._status.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Signal it, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+class Expired(subprocess.TimeoutExpired, TimeoutError):
+    """It has not ended in time."""
+
+
+Running = Forked | subprocess.Popen[bytes]
+
+
+class _Server:
+    """The process that forks, started when it is first asked; it ends with this one."""
+
+    def __init__(self) -> None:
+        self._environment = _foreign(os.environ)
+        self._asking = threading.Lock()
+        self._control: socket.socket | None = None
+
+    def start(
+        self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], files: Sequence[int]
+    ) -> Forked | None:
+        """Fork the command, or None where it has to be executed: the interpreter's own environment is another."""
+        if _foreign(environment) != self._environment:
+            return None
+        order = json.dumps({"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}).encode()
+        ours, theirs = socket.socketpair()
+        with theirs, self._asking:
+            control = self._connected(environment)
+            socket.send_fds(control, [len(order).to_bytes(_LENGTH_BYTES, "big")], [*files, theirs.fileno()])
+            control.sendall(order)
+            return Forked(ours)
+
+    def _connected(self, environment: Mapping[str, str]) -> socket.socket:
+        if self._control is None:
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, __file__, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env={**_foreign(environment), "COLUMNS": environment.get("COLUMNS", "240")},
+                )
+        return self._control
+
+
+_server = _Server()
+
+
+def launch(
+    arguments: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    executed: bool = False,
+) -> Running:
+    """Start `answerback` with `arguments`, without input; `executed`: as a shell does, from the start of Python on."""
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # as subprocess does
+        if not executed:
+            files = [nothing.fileno(), stdout.fileno(), stderr.fileno()]
+            if forked := _server.start(list(map(str, arguments)), cwd, env, files):
+                return forked
+        return subprocess.Popen([COMMAND, *arguments], cwd=cwd, env=env, stdin=nothing, stdout=stdout, stderr=stderr)
+
+
+def _read(source: socket.socket) -> bytes:
+    """A message of the fork server: a number, and a line's end."""
+    said = b""
+    while not said.endswith(b"\n"):
+        part = source.recv(64)
+        assert part, "the process that forks ended"
+        said += part
+    return said
+
+
+# The side of the process that forks.
+
+
+def serve(control: socket.socket) -> dict[str, Any] | None:
+    """Fork for each order; returns the order in the child, and None in the parent once nobody can order any more."""
+    living: dict[int, tuple[int, socket.socket]] = {}
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is not control:
+                    selector.unregister(key.fileobj)
+                    pid, status = living.pop(key.fd)
+                    os.close(key.fd)
+                    _report(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                    status.close()
+                    continue
+                head, files, _, _ = socket.recv_fds(control, _LENGTH_BYTES, 4)
+                if not head:
+                    return None
+                order: dict[str, Any] = json.loads(_receive(control, int.from_bytes(head, "big")))
+                pid = os.fork()
+                if pid == 0:
+                    for number, file in enumerate(files[:3]):
+                        os.dup2(file, number)
+                    for file in [*files, *living]:
+                        os.close(file)
+                    for _, status in living.values():
+                        status.close()
+                    return order
+                status = socket.socket(fileno=files.pop())
+                for file in files:
+                    os.close(file)
+                _report(status, pid)
+                watched = os.pidfd_open(pid)
+                living[watched] = (pid, status)
+                selector.register(watched, selectors.EVENT_READ)
+
+
+def _report(status: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # who asked does not want to know any more
+        status.sendall(b"%d\n" % number)
+
+
+def _receive(control: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        received += control.recv(size - len(received))
+    return received
+
+
+def main() -> None:
+    """Import everything, fork, and in each child be the command."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; this ends when they do
+    for name in _PRELOADED:
+        importlib.import_module(name)
+    for path in Path(importlib.import_module("answerback.cli").__path__[0]).glob("*.py"):
+        importlib.import_module(f"answerback.cli.{path.stem}")
+    gc.collect()
+    gc.freeze()  # a collection in a child would touch, and so copy, every page
+    assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1, "a fork would lose a thread"  # noqa: PTH208
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        order = serve(control)
+    if order is None:
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    time.tzset()
+    sys.argv = [str(COMMAND), *order["arguments"]]
+    vars(importlib.import_module("answerback.ledger.process"))["subprocess"] = _Subprocess
+    _leave(importlib.import_module("answerback.cli").app)
+
+
+class _Subprocess:
+    """What the gateway starts its writer with: forked as long as it has no thread yet, executed where it is started again."""
+
+    DEVNULL = subprocess.DEVNULL
+    TimeoutExpired = subprocess.TimeoutExpired
+
+    class Popen(subprocess.Popen[bytes]):
+        """The writer."""
+
+        def __init__(self, command: list[str], **how: Any) -> None:
+            if threading.active_count() > 1:
+                super().__init__(command, **how)
+                return
+            self.args, self.returncode = command, None
+            self.stdin = self.stdout = self.stderr = None
+            self._waitpid_lock = threading.Lock()
+            self.pid = os.fork()
+            if self.pid == 0:
+                os.setsid()
+                _close_others(how["pass_fds"])
+                sys.argv = command[2:]
+                _leave(importlib.import_module("answerback.ledger.writer").main)
+
+
+def _close_others(kept: Sequence[int]) -> None:
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if (number := int(name)) > 2 and number not in kept:
+            with contextlib.suppress(OSError):  # the one that the listing itself had
+                os.close(number)
+
+
+def _leave(command: Callable[[], object]) -> NoReturn:
+    """Run the command, and end as Python does, but without taking down what was imported before the fork."""
+    status = 0
+    try:
+        command()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  # the interpreter's last resort
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    vars(threading)["_shutdown"]()  # nothing public ends idle threads and runs what is left for the end
+    vars(atexit)["_run_exitfuncs"]()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
