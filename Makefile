@@ -1,15 +1,15 @@
-# Few verbs, all of them set up what they need: serve, test, check, bench, crash, cluster, docs.
+# Few verbs, all of them set up what they need.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 DEV := .venv/dev-installed
 RUN := .venv/installed
-BROWSER := .venv/browser-sought
+TOOLS := .venv/tools-brought
 # Two processes for the tests, a file to each in turn. Those marked `alone` measure time: they come after, one by one.
 PROCESSES ?= 2
 TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 30 -m "not alone"
 
-.PHONY: help serve test check bench crash cluster docs clean
+.PHONY: help serve test check bench crash cluster matrix fresh docs clean
 
 help:  ## the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -17,7 +17,7 @@ help:  ## the verbs
 serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 	$(BIN)/answerback serve $(ARGS)
 
-test: check $(BROWSER)  ## everything that is checked, then all tests, or those that ARGS names
+test: check $(TOOLS)  ## everything that is checked, then all tests, or those that ARGS names
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
@@ -41,11 +41,17 @@ bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/resu
 	$(BIN)/python bench/seeing.py
 	$(BIN)/python bench/cluster.py
 
-crash: $(DEV)  ## SIGKILL the server ROUNDS times under load
+crash: $(TOOLS)  ## SIGKILL the server ROUNDS times under load
 	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)
 
-cluster: $(DEV)  ## strike each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
+cluster: $(TOOLS)  ## strike each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
 	ROUNDS=$(or $(ROUNDS),10) $(BIN)/pytest tests/cluster -s --timeout 0 $(ARGS)
+
+matrix: $(TOOLS)  ## all tests, or those that ARGS names, on every Python here, on the oldest dependencies and on the newest
+	$(BIN)/nox $(if $(ARGS),-- $(ARGS))
+
+fresh:  ## build a bare Debian (SUITE=bookworm) and run `make serve` and `make test` in it, as root and as somebody (WHO)
+	tools/fresh.sh $(or $(WHO),root somebody)
 
 docs: $(DEV)  ## regenerate the documents that are made from the code
 	$(BIN)/python docs/generate.py
@@ -57,7 +63,8 @@ clean:  ## remove what the verbs made
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { \
-	  echo "Debian keeps venv apart: installing python3-venv"; rm -rf .venv; \
+	  rm -rf .venv; test "$$(id -u)" = 0 || { echo "Debian keeps venv apart: apt-get install python3-venv"; exit 1; }; \
+	  echo "Debian keeps venv apart: installing python3-venv"; \
 	  apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv .venv; }
 
 $(RUN): .venv/bin/python pyproject.toml constraints.txt
@@ -68,9 +75,6 @@ $(DEV): .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .[dev]
 	@touch $@ $(RUN)
 
-$(BROWSER): $(DEV)
-	@command -v chromium >/dev/null || { \
-	  test "$$(id -u)" = 0 || { echo "no Chromium: apt-get install chromium fonts-noto-cjk"; exit 0; }; \
-	  echo "Chromium is Debian's: installing it, and a Chinese font"; apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; }
+$(TOOLS): $(DEV) tools/bring.sh
+	@tools/bring.sh $(CURDIR)/.venv/debian
 	@touch $@

@@ -1,12 +1,13 @@
-"""For all suites: a PostgreSQL for who asks for one; Hypothesis without a clock, the machine may be busy."""
+"""For all suites: a PostgreSQL for who asks for one; Hypothesis without a clock, the machine may be busy; no skips in CI."""
 
 import signal
 import threading
 
 from hypothesis import HealthCheck, settings
 from postgresql import postgresql_server, postgresql_url
+from skips import pytest_make_collect_report, pytest_runtest_makereport
 
-__all__ = ["postgresql_server", "postgresql_url"]
+__all__ = ["postgresql_server", "postgresql_url", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
 settings.register_profile(
     "answerback",

@@ -333,16 +333,23 @@ def _installed() -> Path:
 
 
 def _copy(installed: Path) -> Path:
-    """A copy that `nobody` can reach; made once, by whoever comes first."""
-    place = Path(tempfile.gettempdir(), f"answerback-postgresql-{installed.stat().st_mtime_ns}")
+    """A copy that `nobody` can reach; made once, by whoever comes first.
+
+    The wheel's programs look for libraries in `../../../<package>.libs`, so these are copied to the same place beside them.
+    """
+    package = installed.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    place = Path(tempfile.gettempdir(), f"answerback-pgserver-{installed.stat().st_mtime_ns}")
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
             unfinished = Path(tempfile.mkdtemp(prefix="pg-"))
-            shutil.copytree(installed, unfinished, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(installed, unfinished / package.name / installed.name, symlinks=True)
+            if libraries.exists():
+                shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
             unfinished.chmod(0o755)
             unfinished.rename(place)
-    return place
+    return place / package.name / installed.name
 
 
 def _holds_files(pid: int) -> bool:

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -60,7 +61,7 @@ def compose(**variables: str) -> dict[str, Any]:
 
 @cache
 def kustomized(name: str) -> list[dict[str, Any]]:
-    """What `kubectl apply -k deploy/kubernetes/<name>` would send; the test is skipped where there is no kubectl."""
+    """What `kubectl apply -k deploy/kubernetes/<name>` would send."""
     return [document for document in yaml.safe_load_all(kustomized_text(name)) if document]
 
 
@@ -76,9 +77,11 @@ def kustomized_text(name: str) -> str:
     ).stdout
 
 
-def program(name: str, *places: str) -> str:
-    """Where a program is that not every machine has, on the path or in `places`; the test is skipped where there is none."""
-    path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *places]))
+def program(name: str) -> str:
+    """Where a program is: a wheel's, the system's, or one that tools/bring.sh has unpacked; without it the test is skipped."""
+    unpacked = ROOT / ".venv/debian/usr"
+    places = [Path(sys.executable).parent, os.environ["PATH"], "/usr/sbin", unpacked / "sbin", unpacked / "bin"]
+    path = shutil.which(name, path=os.pathsep.join(map(str, places)))
     if path is None:
         pytest.skip(f"there is no {name} here")
     return path

@@ -34,7 +34,7 @@ def proxy(tmp_path: Path, intakes: list[Gateway]) -> Iterator[httpx.Client]:
     config = _rewritten(
         tmp_path, port, {name: one.address[1] for name, one in zip(names, [*intakes, intakes[1]], strict=True)}
     )
-    process = subprocess.Popen([_nginx(), "-c", config, "-g", "daemon off;"])
+    process = subprocess.Popen([program("nginx"), "-c", config, "-g", "daemon off;"])
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
             _await_answer(client)
@@ -54,14 +54,12 @@ def _rewritten(directory: Path, port: int, gateways: Mapping[str, int]) -> Path:
     return config
 
 
-def _nginx() -> str:
-    return program("nginx", "/usr/sbin")
-
-
 def test_nginx_takes_the_file(tmp_path: Path) -> None:
     """The server finds nothing wrong with it."""
     config = _rewritten(tmp_path, 8080, {"intake-1": 8001, "intake-2": 8002, "front": 8003})
-    ended = subprocess.run([_nginx(), "-t", "-c", config], capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(
+        [program("nginx"), "-t", "-c", config], capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode == 0, ended.stderr
 
 
