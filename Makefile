@@ -25,11 +25,12 @@ else
 	$(BIN)/pytest -m alone
 endif
 
-check: $(DEV)  ## ruff, mypy strict, import-linter, documents that are made from the code
+check: $(DEV)  ## ruff, mypy strict, import-linter, deptry, documents that are made from the code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry --no-ansi src
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python bench/simulate_scaling.py --check
 	$(BIN)/python tools/make_monitoring.py --check
@@ -59,7 +60,7 @@ docs: $(DEV)  ## regenerate the documents that are made from the code
 	$(BIN)/python tools/make_monitoring.py
 
 clean:  ## remove what the verbs made
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results
+	rm -rf .venv .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { \

@@ -49,17 +49,17 @@ readme='
     set -euo pipefail
     cd ~/answerback
     unset -v MAKEFLAGS MAKELEVEL
-    set -m # a group for the gateway, so that it can be sent a Ctrl-C
+    set -m # a group for the gateway, so that all of it can be told to end
     began=$SECONDS
-    make serve ARGS="--port 0 --json" >~/told 2>~/serve.log &
-    until grep -q "^{.*}$" ~/told; do
-        kill -0 $! || { cat ~/told ~/serve.log; echo "make serve: NOT SERVED"; exit 1; }
+    make serve ARGS="--port 0" >~/serve.log 2>&1 &
+    until test -s answerback-data/gateway-url; do
+        kill -0 $! || { cat ~/serve.log; echo "make serve: NOT SERVED"; exit 1; }
         sleep 0.1
     done
-    url=$(grep "^{.*}$" ~/told | python3 -c "import json, sys; print(json.load(sys.stdin)[\"url\"])")
-    test "$(curl -s "$url/voice/callback" -d @tests/payloads/voiceprompt_example.json)" = "{\"result\":0,\"errmsg\":\"OK\"}"
+    url=$(cat answerback-data/gateway-url)
+    test "$(curl -s "$url/voice/callback" --data-binary @tests/payloads/voiceprompt_example.json)" = "{\"result\":0,\"errmsg\":\"OK\"}"
     echo "make serve: answered after $((SECONDS - began)) s"
-    kill -INT -- -$!
+    kill -TERM -- -$!
     wait || true
     began=$SECONDS
     if make test ARGS="$1"; then result=passed; else result=FAILED; fi
@@ -93,9 +93,13 @@ run() { # who
         mount --rbind /dev "$machine/dev"
         mount -t tmpfs -o mode=755 tmpfs "$machine/run"
         exec chroot --userspec="$who:$who" "$machine" "$@"
-    ' bash "$machine" "$who" /usr/bin/env -i "${passed[@]}" bash -c "$readme" bash "$ARGS"
+    ' bash "$machine" "$who" /usr/bin/env -i "${passed[@]}" bash -c "$readme" bash "$ARGS" &
+    child=$!
+    wait "$child"
 }
 
+child=
+trap '[ -z "$child" ] || kill -KILL "$child" 2>/dev/null || true' EXIT
 mkdir -p "$PLACE"
 [ -d "$base" ] || build
 failed=

@@ -1,38 +1,57 @@
-"""Write src/answerback/places.bin: for each seven digits that a Chinese mobile number may begin with, its carrier and province.
+"""Write or --check what src/answerback/places.py knows: the carrier and province of Chinese mobile numbers, and countries' names.
 
-Made from the data of the phonenumbers package (Apache-2.0), which has them from Google's libphonenumber. Run it after an
-upgrade of that package; tests/unit/test_places.py says when it is due.
+places.bin has a byte for each seven digits that such a number may begin with, from the data of the package phonenumbers
+(Apache-2.0), which has them from Google's libphonenumber. countries.json has the names of Unicode's CLDR, from Babel (BSD).
+`nox -s places` runs it with both packages, which the program itself does without: `nox -s places -- --write`.
 """
 # ruff: noqa: INP001  # a script, not a package
 
+import json
 import sys
 import zlib
 from pathlib import Path
 
-from phonenumbers import PhoneNumber
+from babel import Locale
+from phonenumbers import SUPPORTED_REGIONS, PhoneNumber
 from phonenumbers.carrier import name_for_number
 from phonenumbers.geocoder import description_for_valid_number
 
 from answerback.places import CARRIERS, CHINA, FIRST_PREFIX, LAST_PREFIX, PLACES, PROVINCES, UNKNOWN, Place
 
-TARGET = Path(__file__).parent.parent / "src/answerback/places.bin"
+PACKAGE = Path(__file__).parent.parent / "src/answerback"
 _CODES = {english: code for code, (english, _) in PROVINCES.items()}
 
 
-def place_by_library(prefix: int) -> Place:
-    """What the library says of a number that begins with these seven digits."""
+def main() -> None:
+    """Write both files, or say which of them is out of date."""
+    made = {PACKAGE / "places.bin": zlib.compress(_table(), 9), PACKAGE / "countries.json": _countries()}
+    for path, content in made.items():
+        if "--write" in sys.argv:
+            path.write_bytes(content)
+        elif path.read_bytes() != content:
+            sys.exit(f"{path.name} is not what the libraries say: nox -s places -- --write")
+        sys.stdout.write(f"{path.name}: {len(content)} bytes\n")
+
+
+def _table() -> bytes:
+    numbers = {place: number for number, place in enumerate(PLACES)}
+    return bytes(numbers[_place(prefix)] for prefix in range(FIRST_PREFIX, LAST_PREFIX + 1))
+
+
+def _place(prefix: int) -> Place:
     number = PhoneNumber(country_code=86, national_number=prefix * 10_000)
     carrier = name_for_number(number, "en")
     province = description_for_valid_number(number, "en").rpartition(", ")[2]
     return Place(carrier if carrier in CARRIERS else UNKNOWN, _CODES.get(province, CHINA))
 
 
-def main() -> None:
-    """Write the table."""
-    numbers = {place: number for number, place in enumerate(PLACES)}
-    table = bytes(numbers[place_by_library(prefix)] for prefix in range(FIRST_PREFIX, LAST_PREFIX + 1))
-    TARGET.write_bytes(zlib.compress(table, 9))
-    sys.stdout.write(f"{TARGET.name}: {TARGET.stat().st_size} bytes\n")
+def _countries() -> bytes:
+    english, chinese = Locale("en").territories, Locale("zh").territories
+    names = ",\n".join(
+        f'"{region}": {json.dumps([english[region], chinese[region]], ensure_ascii=False)}'
+        for region in sorted(SUPPORTED_REGIONS)
+    )
+    return f"{{\n{names}\n}}\n".encode()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Where a number is at home, and with whom: province or country, and carrier. Pure.
 
 China's mobile numbers are looked up in a table of their first seven digits, made from phonenumbers' data by
-tools/make_places.py: the library's own look-up takes 100 MB of memory and 20 us a number, the table 0.7 MB and 0.5 us. Other
-countries' numbers are asked of the library. A number that moved to another carrier stays with its first.
+tools/make_places.py: the library's own look-up takes 100 MB of memory and 20 us a number, the table 0.7 MB and 0.5 us. Of
+other countries' numbers only the country is known. A number that moved to another carrier stays with its first.
 """
 
+import json
 import zlib
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -103,11 +104,9 @@ def _elsewhere(nationcode: str, mobile: str) -> Place:
         return Place(UNKNOWN, _country_of(nationcode))
     if number.startswith("+86") and len(number) == len("+86") + _MOBILE_LENGTH:
         return _chinese(number.removeprefix("+86"))
-    from phonenumbers.carrier import name_for_number
-
     parsed = phonenumbers.parse(number, None)
     region = phonenumbers.region_code_for_number(parsed)
-    return Place(name_for_number(parsed, "en"), region or _country_of(str(parsed.country_code)))
+    return Place(UNKNOWN, region or _country_of(str(parsed.country_code)))
 
 
 def _country_of(nationcode: str) -> str:
@@ -124,7 +123,7 @@ def region_words(region: str, language: str) -> str:
     """A region's name in "en" or "zh"; empty where it is unknown."""
     if region in PROVINCES:
         return PROVINCES[region][language == "zh"]
-    return _territories(language).get(region, region)
+    return _countries()[region][language == "zh"] if region in _countries() else region
 
 
 def carrier_words(carrier: str, language: str) -> str:
@@ -133,7 +132,7 @@ def carrier_words(carrier: str, language: str) -> str:
 
 
 @cache
-def _territories(language: str) -> dict[str, str]:
-    from babel import Locale  # only who shows calls abroad needs it
-
-    return dict(Locale(language).territories)
+def _countries() -> dict[str, tuple[str, str]]:
+    """Each country that has telephone numbers: its name in English and in Chinese."""
+    names: dict[str, tuple[str, str]] = json.loads(files("answerback").joinpath("countries.json").read_bytes())
+    return names

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from answerback.alerts.hysteresis import Measured, News, among, heard, missed, n
 from answerback.alerts.messages import Mood, compose
 from answerback.alerts.words import count, percent, span
 from answerback.config import read_settings
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, ExtraMissing
 from answerback.ledger.alerts import Alert
 from answerback.rules import MEASURED, AnswerRateRule, EndpointRule, FailuresRule, QuarantineRule
 
@@ -150,6 +151,14 @@ def test_a_url_that_apprise_cannot_read_is_named_and_not_shown(unfit: str) -> No
     with pytest.raises(ConfigError, match=r"^alerts\.notify\[1\]: is no URL that Apprise can read") as caught:
         open_targets(["json://127.0.0.1", unfit])
     assert SECRET not in str(caught.value)
+
+
+def test_without_apprise_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apprise is an extra: whoever names nobody to tell does without it."""
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    assert open_targets([]) == []
+    with pytest.raises(ExtraMissing, match=r'^alerts\.notify needs Apprise: pip install "answerback\[alerts\]"$'):
+        open_targets(["json://127.0.0.1"])
 
 
 def test_the_services_of_the_issue_are_known() -> None:

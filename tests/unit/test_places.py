@@ -1,23 +1,8 @@
-"""Where a number is at home: the table of China's prefixes, and the library for the rest."""
-
-import random
+"""Where a number is at home: the table of China's prefixes (`nox -s places` compares it), and the library for the rest."""
 
 import pytest
-from make_places import place_by_library
 
 from answerback.places import CARRIERS, PLACES, PROVINCES, Place, carrier_words, place_of, region_words
-
-
-def test_the_table_says_what_the_library_says() -> None:
-    """For prefixes by chance out of all there are; where this fails, run tools/make_places.py."""
-    chance = random.Random(5)
-    prefixes = chance.sample(range(1_300_000, 2_000_000), 4_000)
-    wrong = [
-        prefix
-        for prefix in prefixes
-        if place_of("86", f"{prefix}{chance.randrange(10_000):04}") != place_by_library(prefix)
-    ]
-    assert wrong == []
 
 
 def test_every_place_is_in_the_table() -> None:
@@ -41,9 +26,9 @@ def test_every_place_is_in_the_table() -> None:
         ("86", "99999999999", Place("", "CN")),
         ("1", "2125550123", Place("", "US")),
         ("1", "4165550123", Place("", "CA")),
-        ("44", "7911123456", Place("JT", "GG")),
-        ("852", "91234567", Place("3", "HK")),
-        ("886", "912345678", Place("Chunghwa Telecom", "TW")),
+        ("44", "7911123456", Place("", "GG")),
+        ("852", "91234567", Place("", "HK")),
+        ("886", "912345678", Place("", "TW")),
         ("999", "12345678", Place("", "")),
         ("", "", Place("", "")),
         ("x", "y", Place("", "")),

@@ -10,10 +10,11 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from answerback.alerts.messages import Message
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, ExtraMissing
 
 _TIMEOUT_S = 20.0
 _STATUS = re.compile(r"\berror=(\d{3})\b")
@@ -54,9 +55,11 @@ class Target:
 
 
 def open_targets(urls: Sequence[str]) -> list[Target]:
-    """A target for each URL. Raises ConfigError that names the one Apprise cannot read."""
+    """A target for each URL. Raises ConfigError that names the one Apprise cannot read, ExtraMissing without Apprise."""
     if not urls:
         return []
+    if find_spec("apprise") is None:
+        raise ExtraMissing('alerts.notify needs Apprise: pip install "answerback[alerts]"')
     for library in ("apprise", "urllib3", "requests"):
         logger = logging.getLogger(library)
         logger.propagate = False  # they log URLs; what went wrong is read from the result

@@ -1,0 +1,67 @@
+"""The tests on every Python that is here, on the oldest and on the newest dependencies. `make matrix` runs it.
+
+`nox -- tests/unit` runs what it names on all of them, `nox -s tests-3.13` everything on one. What is not here is named as skipped.
+"""
+
+import os
+from pathlib import Path
+
+import nox
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""Debian 12 has 3.11, deploy/Dockerfile 3.13."""
+
+TESTS = ("unit", "contract", "relay", "stream", "migration", "acceptance")
+"""The suites that depend on Python or on a library, and not rather on a browser, a kernel or a cluster."""
+
+EXTRAS = "alerts,nats,otel,parquet,postgresql"
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["tests", "lowest", "newest", "places"]
+nox.options.error_on_missing_interpreters = False
+nox.options.stop_on_first_error = False
+
+# pyenv's own commands stand for Pythons that they then do not find, so its Pythons come first.
+_PYENV = sorted((Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions").glob("3.*/bin"))
+os.environ["PATH"] = os.pathsep.join([*map(str, _PYENV), os.environ["PATH"]])
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests with the dependencies that constraints.txt pins."""
+    session.install("-c", "constraints.txt", "-e", ".[dev]")
+    _pytest(session)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run them with the oldest versions that pyproject.toml allows."""
+    oldest = str(Path(session.create_tmp(), "lowest.txt"))
+    extras = [f"--extra={extra}" for extra in EXTRAS.split(",")]
+    session.run(
+        "uv", "pip", "compile", "-q", "--resolution=lowest-direct", *extras, "-o", oldest, "pyproject.toml", silent=True
+    )
+    session.install("-c", oldest, "-e", ".[dev]")
+    _pytest(session)
+
+
+@nox.session(python=PYTHONS[2])
+def newest(session: nox.Session) -> None:
+    """Run them with the newest versions that there are."""
+    session.install("--upgrade", "-e", ".[dev]")
+    _pytest(session)
+
+
+@nox.session(python=PYTHONS[0])
+def places(session: nox.Session) -> None:
+    """Compare the tables of numbers and countries with the libraries they are made from, or make them anew: `-- --write`."""
+    session.install("-c", "constraints.txt", "-e", ".", "babel")
+    session.install("-c", "constraints.txt", "phonenumbers")  # over phonenumberslite, of which it is the whole
+    session.run("python", "tools/make_places.py", *(arg for arg in session.posargs if arg == "--write"))
+
+
+def _pytest(session: nox.Session) -> None:
+    chosen = session.posargs or [f"tests/{suite}" for suite in TESTS]
+    session.run("pytest", "--numprocesses=2", "--dist=loadfile", "-m", "not alone", *chosen)
