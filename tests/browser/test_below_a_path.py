@@ -79,7 +79,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             for way, port in ports.items()
         ]
         (home / "nginx.conf").write_text(_CONFIG.format(home=home, servers="".join(servers)))
-        nginx = subprocess.Popen([program("nginx", "/usr/sbin"), "-c", home / "nginx.conf", "-g", "daemon off;"])
+        nginx = subprocess.Popen([program("nginx"), "-c", home / "nginx.conf", "-g", "daemon off;"])
         try:
             for url in ways.values():
                 _await_answer(f"{url}/healthz")
