@@ -1,7 +1,6 @@
 """Who may do what: the admin key of the data directory, and the keys that the ledger holds."""
 
 import hmac
-import os
 import secrets
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from answerback.config import unfit_endpoint_name
-from answerback.errors import ConfigError
 from answerback.ledger.keys import KeyDraft
 from answerback.model import ApiKey, Role
+from answerback.server_secret import load_or_create_line
 
 FILE_NAME = "admin-key"
 ADMIN = "admin"
@@ -21,7 +20,6 @@ COMMAND_LINE = "command line"
 _PREFIX = "ab_"
 _RANDOM_BYTES = 32
 _KEY_LENGTH = len(_PREFIX) + 43  # 32 bytes in base64 without its padding
-_OWNER_ONLY = 0o600
 
 
 class Keys(Protocol):
@@ -48,17 +46,10 @@ class AdminKey:
 
     @classmethod
     def at(cls, data_dir: Path) -> "AdminKey":
-        """Read the key of `data_dir`, or make it. Raises ConfigError where the file is empty or cannot be used."""
+        """Read the key of `data_dir`, or make it. Raises ConfigError where the file holds none or cannot be used."""
         path = data_dir / FILE_NAME
-        try:
-            made = not path.exists()
-            key = _write_new(path) if made else path.read_text(encoding="ascii").strip()
-            made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        except (OSError, UnicodeError) as error:
-            raise ConfigError(f"{path}: the admin key cannot be read or made: {error}") from error
-        if not key:
-            raise ConfigError(f"{path}: is empty; remove it and start again for a new key")
-        return cls(key, made=made, made_at=made_at)
+        key, made = load_or_create_line(path, new_key)
+        return cls(key, made=made, made_at=datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
 class Keyring:
@@ -114,17 +105,3 @@ def unfit_key_name(name: str) -> str | None:
 def _has_form(offered: str) -> bool:
     """Whether it could be a key of the ledger at all: junk need not trouble it."""
     return len(offered) == _KEY_LENGTH and offered.startswith(_PREFIX)
-
-
-def _write_new(path: Path) -> str:
-    """Write a new key so that a kill half-way leaves either no file or a whole one."""
-    key = new_key()
-    draft = path.with_name(f"{FILE_NAME}.new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-    with os.fdopen(handle, "w") as file:
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    return key

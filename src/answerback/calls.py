@@ -37,6 +37,14 @@ def identify_call(channel: str, callid: str) -> bytes:
     return blake2b(_encode((channel, callid)), digest_size=16).digest()
 
 
+def public_id(key: bytes, identity: bytes) -> bytes:
+    """The 16 bytes by which a callback, or a call, is known outside; `key` keeps who has them from trying numbers.
+
+    The identity itself never leaves: of a hash with a number in it whose four digits are hidden there are ten thousand.
+    """
+    return blake2b(identity, key=key, digest_size=16).digest()
+
+
 def fold(call: Call | None, received: Received) -> Call:
     """Add one callback to what is known of its call; the very `call` where it is no news."""
     if call is None:

@@ -45,7 +45,8 @@ DEFAULT_FILE = Path("answerback.toml")
 DEFAULT_CHANNEL = "default"
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
-_SHORTEST_KEY = 32
+SHORTEST_SECRET = 32
+"""The characters that a secret of the whole server has at least."""
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Count = Annotated[int, Field(ge=1)]
@@ -82,7 +83,9 @@ class ServerSettings(_Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    data_dir: Path = Field(Path("answerback-data"), description="directory of all that is kept: ledger.db, admin-key")
+    data_dir: Path = Field(
+        Path("answerback-data"), description="directory of all that is kept: ledger.db, admin-key, server-secret"
+    )
     public_url: str | None = Field(
         None,
         description="how the outside reaches this server, with the path that a proxy puts in front; for callback URLs and the console",
@@ -93,13 +96,18 @@ class ServerSettings(_Section):
     admin_key: SecretStr | None = Field(
         None, description="the admin key of all processes of a cluster; where not given, one is made in server.data_dir"
     )
+    secret: SecretStr | None = Field(
+        None,
+        description="what ids and sessions are keyed by, the same in all processes of a cluster; where not given, it is made "
+        "in server.data_dir",
+    )
 
-    @field_validator("admin_key")
+    @field_validator("admin_key", "secret")
     @classmethod
-    def _check_admin_key(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
-            raise ValueError(f"expected {_SHORTEST_KEY} characters or more, such as `openssl rand -hex 32` prints")
-        return key
+    def _check_length(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"expected {SHORTEST_SECRET} characters or more, such as `openssl rand -hex 32` prints")
+        return secret
 
 
 class IntakeSettings(_Section):

@@ -41,6 +41,9 @@ LAW: dict[State, dict[Happening, State]] = {
 
 UNSETTLED = (W, P)
 
+TAG_LENGTH = 16
+"""The hex digits of a tag; in ledgers of schema 0004 and before there are some of 12, a piece of a hash without a key."""
+
 _EVENT_OF = {
     Outcome.ANSWERED: Event.ANSWERED,
     Outcome.UNANSWERED: Event.UNANSWERED,
@@ -58,8 +61,14 @@ def event_of(before: Call | None, after: Call, callback: Status | KeyPress | Fai
 
 
 def message_id(delivery_id: int, tag: str) -> str:
-    """What the endpoint knows the delivery by, in each attempt: `dlv_17_9f86d081884c`.
+    """What the endpoint knows the delivery by, in each attempt: `dlv_17_9f86d081884c7d65`.
 
     `tag` sets it apart from one of the same number in a ledger that was restored from a backup.
     """
     return f"dlv_{delivery_id}_{tag}"
+
+
+def mask_message_id(known_by: str) -> str:
+    """A message id for who may see no numbers: without its tag where that is of a time when tags were not keyed."""
+    head, _, tag = known_by.rpartition("_")
+    return known_by if len(tag) >= TAG_LENGTH else head

@@ -17,8 +17,11 @@ import msgspec
 from answerback.access import FILE_NAME as KEY_FILE
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import AnswerbackError, LedgerUnavailable, LedgerVersion
+from answerback.ledger.members import find_members
 from answerback.ledger.sqlite import existing, unsafe_place
-from answerback.service.opening import opening_of
+from answerback.server_secret import FILE_NAME as SECRET_FILE
+from answerback.server_secret import ServerSecret
+from answerback.service.opening import opening_of, reading
 from answerback.service.parts import build_stream
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _ledger,
         _stream,
         _permissions,
+        _secret,
         _open_url,
         _clock,
         _disk_space,
@@ -128,13 +132,28 @@ def _permissions(settings: Settings) -> Finding:
         return Finding("permissions", Level.OK, "nothing to look at yet")
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return Finding("permissions", Level.BAD, f"{directory} cannot be written", "run as its owner, or chown it")
-    key = directory / KEY_FILE
-    for path in (directory, key):
+    for path in (directory, directory / KEY_FILE, directory / SECRET_FILE):
         if path.exists() and path.stat().st_mode & _OTHERS:
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod go= {path}"
             return Finding("permissions", Level.WARNING, f"{path} is open to other users ({mode})", remedy)
     return Finding("permissions", Level.OK, f"{directory} is open to its owner only")
+
+
+def _secret(settings: Settings) -> Finding:
+    secret = ServerSecret.find(settings.server)
+    if secret is None:
+        return Finding("server secret", Level.OK, "none yet: the first start makes it")
+    try:
+        with reading(settings) as ledger:
+            checks = {f"{one.member.host}:{one.member.pid}": one.secret for one in ledger.read(find_members)}
+    except AnswerbackError as error:
+        return Finding("server secret", Level.OK, f"not compared with that of other processes: {error}")
+    others = sorted(name for name, check in checks.items() if check not in (None, secret.check))
+    if others:
+        finding = f"another one than here: {', '.join(others)}"
+        return Finding("server secret", Level.WARNING, finding, "give every process the same server.secret")
+    return Finding("server secret", Level.OK, "no process that serves the ledger has another one")
 
 
 def _open_url(settings: Settings) -> Finding:

@@ -64,7 +64,7 @@ class CallbackFields(msgspec.Struct, frozen=True, gc=False):
         cls,
         id_: int,
         kind: Kind,
-        identity: bytes,
+        public_id: bytes,
         received_at: datetime,
         raw: bytes,
         repeats: int = 0,
@@ -72,7 +72,7 @@ class CallbackFields(msgspec.Struct, frozen=True, gc=False):
     ) -> "CallbackFields":
         """The fields of a callback in the ledger."""
         text, exact = raw.decode("utf-8", "replace"), b64encode(raw).decode()
-        return cls(id_, kind, identity.hex(), received_at, repeats, repeated_at, text, exact)
+        return cls(id_, kind, public_id.hex(), received_at, repeats, repeated_at, text, exact)
 
 
 class _Data(msgspec.Struct, frozen=True, gc=False):

@@ -8,13 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.ledger.history import Owed
 from answerback.ledger.leases import lease_of
-from answerback.ledger.members import Seen
+from answerback.ledger.members import SILENT_US, Seen
 from answerback.ledger.standing import Standing
 from answerback.ledger.values import from_us
 from answerback.model import Endpoint
-
-SILENT_S = 10.0
-"""Who said nothing for so long is shown as silent; a process says something every 3 s."""
 
 _US = 1_000_000
 
@@ -33,7 +30,7 @@ class MemberView(_View):
     version: str = Field(examples=["0.6.0"])
     started_at: datetime
     silent_s: float = Field(description="seconds since it was last heard of", examples=[1.2])
-    silent: bool = Field(description=f"for more than {SILENT_S:g} s: it hangs, or has ended without a word")
+    silent: bool = Field(description=f"for more than {SILENT_US // _US} s: it hangs, or has ended without a word")
     url: str | None = Field(description="where it listens", examples=["http://10.0.0.11:8000"])
     pending: int | None = Field(description="callbacks that wait for their commit")
     failure: str | None = Field(description="why it can store nothing now; null: it can")
@@ -53,7 +50,7 @@ class MemberView(_View):
             version=member.version,
             started_at=from_us(member.started_us),
             silent_s=round(seen.silent_us / _US, 1),
-            silent=seen.silent_us > SILENT_S * _US,
+            silent=seen.silent_us > SILENT_US,
             url=state.get("url"),
             pending=state.get("pending"),
             failure=state.get("failure"),
@@ -106,6 +103,7 @@ class StatusView(_View):
     schema_revision: str | None = Field(examples=["0004"])
     at: datetime = Field(description="when this was so, by the ledger's clock")
     members: list[MemberView] = Field(description="the longest there first")
+    secrets_differ: bool = Field(description="not all of them have the same server.secret: traces and sessions break")
     endpoints: list[ToldView] = Field(description="by name")
 
     @classmethod
@@ -118,6 +116,7 @@ class StatusView(_View):
             schema_revision=standing.schema,
             at=now,
             members=[MemberView.of(seen, endpoints=told.count(seen.member.id)) for seen in standing.members],
+            secrets_differ=len({seen.secret for seen in standing.members} - {None}) > 1,
             endpoints=[
                 ToldView.of(one, standing.owed.get(one.id, Owed()), holders.get(one.id), now)
                 for one in standing.endpoints
@@ -128,7 +127,7 @@ class StatusView(_View):
 def _holders(standing: Standing) -> Mapping[int, str]:
     """Endpoint id -> the member that tells it: by its lease, or where there are none the one that tells all."""
     for seen in standing.members:
-        alone = (seen.state.get("relay") or {}).get("alone") and seen.silent_us <= SILENT_S * _US
+        alone = (seen.state.get("relay") or {}).get("alone") and seen.silent_us <= SILENT_US
         if alone:
             return {endpoint.id: seen.member.id for endpoint in standing.endpoints}
     known = {seen.member.id for seen in standing.members}

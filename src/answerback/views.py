@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from answerback.deliveries import mask_message_id
 from answerback.ledger import Entry, Quarantined
 from answerback.ledger.history import Owed
 from answerback.ledger.keys import Deed
@@ -84,8 +85,8 @@ class CallbackView(_View):
     id: int
     kind: Kind
     identity: str | None = Field(
-        description="hex; the same for a repeat, and only for a repeat; null where numbers are masked, for it is a hash "
-        "with the number in it, and of a number with four digits hidden there are ten thousand"
+        description="hex, keyed by server.secret; the same for a repeat, and only for a repeat; the id of its trace; null "
+        "for a command that has no server.secret"
     )
     received_at: datetime
     repeats: int = Field(description="how often the same callback came again")
@@ -99,7 +100,7 @@ class CallbackView(_View):
         return cls(
             id=entry.id,
             kind=entry.kind,
-            identity=entry.identity.hex() if full_numbers else None,
+            identity=None if entry.public_id is None else entry.public_id.hex(),
             received_at=entry.received_at,
             repeats=entry.repeats,
             repeated_at=entry.repeated_at,
@@ -213,9 +214,7 @@ class DeliveryView(_View):
 
     id: int
     message_id: str = Field(
-        description="the webhook-id, the same in every attempt; without its end, a piece of the callback's identity, "
-        "where numbers are masked",
-        examples=["dlv_17_9f86d081884c"],
+        description="the webhook-id, the same in every attempt", examples=["dlv_17_9f86d081884c7d65"]
     )
     endpoint: str
     channel: str
@@ -234,7 +233,7 @@ class DeliveryView(_View):
         """The view of `delivery`."""
         own = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "type"}
         if not full_numbers:
-            own["message_id"] = delivery.message_id.rpartition("_")[0]
+            own["message_id"] = mask_message_id(delivery.message_id)
         return cls(**own, type=TYPES[delivery.event])
 
 

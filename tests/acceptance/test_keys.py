@@ -327,12 +327,12 @@ def test_what_a_masked_reader_sees(told: dict[str, Any], viewer: Holder) -> None
     assert call["reference"] == f"order-20260131-{MASKED}"
     assert call["metadata"] == {"customer": MASKED, "n": MASKED}
     first = viewer.sees(f"calls/{told['callid']}/callbacks")["items"][0]
-    assert (first["raw_base64"], first["identity"]) == (None, None)
+    assert first["raw_base64"] is None
     fields = json.loads(first["raw"])["voiceprompt_callback"]
     assert fields["mobile"] == fields["ext"]["also"] == MASKED
     assert (fields["callid"], fields["accept_time"]) == (told["callid"], "1470197211")
     delivery = viewer.sees(f"deliveries/{told['delivery']}")
-    assert delivery["message_id"] == f"dlv_{told['delivery']}"
+    assert delivery["message_id"].startswith(f"dlv_{told['delivery']}_")
     assert delivery["tried"][0]["answer"] == ANSWER.replace(NUMBER, MASKED)
     raws = [viewer.sees(f"quarantine/{one['id']}") for one in viewer.sees("quarantine")["items"]]
     assert all(one["raw_base64"] is None for one in raws)

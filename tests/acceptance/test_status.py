@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from contract.backends import ledger_database
 from gateway import Gateway, run
+from receivers.process import await_true
 
 URL = "http://127.0.0.1:9/voice"
 LOOPBACK = {"ANSWERBACK_RELAY__ALLOW_NETWORKS": '["127.0.0.0/8"]'}
@@ -38,6 +39,12 @@ def test_a_gateway_alone_shows_itself(tmp_path: Path) -> None:
         told = shown(gateway, lambda status: [one["endpoints"] for one in status["members"]] == [1])
         (member,) = told["members"]
         assert (member["pid"], member["url"], member["silent"]) == (gateway.process.pid, gateway.url, False)
+        assert not told["secrets_differ"]
+        found = json.loads(run("doctor", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout)["items"]
+        assert {one["check"]: one["level"] for one in found}["server secret"] == "ok"
+        other = {"ANSWERBACK_SERVER__SECRET": "another one than that of the gateway"}
+        found = json.loads(run("doctor", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path, settings=other).stdout)
+        assert {one["check"]: one["remedy"] for one in found["items"]}["server secret"].endswith("server.secret")
         assert told["endpoints"][0]["member"] == member["id"]
         assert gateway.client.get("/v1/status").status_code == 401
         asked = json.loads(run("status", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout)
@@ -68,6 +75,8 @@ def test_processes_with_roles_show_each_other(tmp_path: Path) -> None:
         roles = {member["pid"]: member["roles"] for member in told["members"]}
         assert roles[one.process.pid] == roles[two.process.pid] == ["relay"]
         assert roles[asked.process.pid] == ["intake", "record", "api"]
+        assert told["secrets_differ"], "each has made its own"
+        await_true(lambda: "server_secret_differs" in two.stderr, lambda: two.stderr)
         gone = one.process.pid
         one.kill()
         told = shown(asked, lambda status: any(member["silent"] for member in status["members"]))

@@ -12,9 +12,11 @@ from nats_servers import NatsCluster
 from receivers.business import Business, relaying
 from receivers.process import Receive, Taken, await_true
 
-from answerback.calls import identify_call
+from answerback.calls import identify_call, public_id
+from answerback.server_secret import ServerSecret
 
 NUMBER = "13788888888"
+SECRET = "the same in every process of these tests"
 SENDER = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 """The trace and the span of whoever posts a callback."""
 
@@ -28,7 +30,8 @@ def collector() -> Iterator[Collector]:
 
 def traced(collector: Collector, **more: str) -> dict[str, str]:
     """The settings of a gateway that traces and retries after a second."""
-    return relaying("[1, 1, 1]") | {"ANSWERBACK_TRACES__ENDPOINT": collector.url} | more
+    settings = {"ANSWERBACK_TRACES__ENDPOINT": collector.url, "ANSWERBACK_SERVER__SECRET": SECRET}
+    return relaying("[1, 1, 1]") | settings | more
 
 
 def identity_of(gateway: Gateway, callid: str) -> str:
@@ -166,7 +169,8 @@ def test_a_word_about_the_call_itself_has_a_trace_of_the_call(
         _, update = receiver.await_taken(2)
         identity = identity_of(gateway, callid)
         received, delivered = collector.await_spans("receive", "deliver", trace=identity)
-        (told,) = collector.await_spans("deliver", trace=identify_call("default", callid).hex())
+        of_call = public_id(ServerSecret(SECRET).id_key, identify_call("default", callid))
+        (told,) = collector.await_spans("deliver", trace=of_call.hex())
     assert (received.kind, delivered.parent) == ("internal", received.id)
     assert (told.parent, parent_told(update)) == ("", (told.trace, told.id))
 

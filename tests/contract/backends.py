@@ -12,6 +12,8 @@ from postgresql import PostgreSQL
 
 from answerback.ledger import Ledger, open_database, open_ledger
 
+ID_KEY = b"what the ids of the tests are keyed by"
+
 
 class OpenLedger(Protocol):
     """Open the one store of a test, again and again; what is opened is closed at the test's end."""
@@ -29,6 +31,7 @@ def sqlite(directory: Path) -> OpenLedger:
             quarantine_bytes=quarantine_bytes,
             quarantine_per_minute=quarantine_per_minute,
             allow_unsafe_place=True,  # the tests may run in memory
+            id_key=ID_KEY,
         )
 
     return reopen
@@ -44,6 +47,7 @@ def postgresql(directory: Path) -> OpenLedger:
             quarantine_bytes=quarantine_bytes,
             quarantine_per_minute=quarantine_per_minute,
             allow_unsafe=True,  # the server of the tests does not sync
+            id_key=ID_KEY,
         )
 
     return reopen

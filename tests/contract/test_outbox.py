@@ -18,7 +18,7 @@ from builders import (
     unanswered,
     wire,
 )
-from contract.backends import OpenLedger
+from contract.backends import ID_KEY, OpenLedger
 from contract.telling import (
     LATER_S,
     D,
@@ -53,6 +53,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Connection
 
+from answerback.calls import public_id
 from answerback.deliveries import Happening, message_id
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger, endpoints, outbox, settlement
@@ -84,7 +85,7 @@ def test_a_callback_is_owed_once_it_is_stored(ledger: Ledger) -> None:
     assert (delivery.endpoint_id, delivery.callid, delivery.callback_id) == (to.id, UUID1, recorded.receipts[0].id)
     assert (delivery.event, delivery.state, delivery.attempts, delivery.failures) == (Event.ANSWERED, P, 0, 0)
     assert (delivery.due_us, delivery.created_us, delivery.settled_us) == (us(1), us(1), None)
-    assert delivery.tag == item.identity.hex()[:12]
+    assert delivery.tag == public_id(ID_KEY, item.identity).hex()[:16]
     (job,) = recorded.jobs
     assert (job.delivery_id, job.endpoint_id, job.failures, job.created_us) == (delivery.id, to.id, 0, us(1))
     assert job.message_id == message_id(delivery.id, delivery.tag)
@@ -466,7 +467,8 @@ def test_a_webhook_tells_the_call_and_the_callback(ledger: Ledger, callbacks_: l
     (receipt_id,) = (receipt.id for receipt in recorded.receipts)
     assert receipt_id is not None
     item = items[-1]
-    fields = CallbackFields.of(receipt_id, item.callback.kind, item.identity, item.received_at, item.raw)
+    known_by = public_id(ID_KEY, item.identity)
+    fields = CallbackFields.of(receipt_id, item.callback.kind, known_by, item.received_at, item.raw)
     event = Event(type_.removeprefix("voice.call."))
     assert job.body == write_message(event, item.received_at, folded(items), fields)
     assert body_of(job)["type"] == type_

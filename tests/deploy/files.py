@@ -34,6 +34,7 @@ _SECRETS = {
     "NATS_PASSWORD": "natspw",
     "NATS_ROUTE_PASSWORD": "routepw",
     "ANSWERBACK_ADMIN_KEY": "ab_an-admin-key-of-32-characters-or-more",
+    "ANSWERBACK_SECRET": "a-secret-of-the-server-of-32-or-more",
 }
 
 

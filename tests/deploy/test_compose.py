@@ -21,7 +21,8 @@ def test_specification_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["POSTGRES_PASSWORD", "NATS_PASSWORD", "NATS_ROUTE_PASSWORD", "ANSWERBACK_ADMIN_KEY"]
+    "password",
+    ["POSTGRES_PASSWORD", "NATS_PASSWORD", "NATS_ROUTE_PASSWORD", "ANSWERBACK_ADMIN_KEY", "ANSWERBACK_SECRET"],
 )
 def test_no_password_has_a_default(password: str) -> None:
     """Without a password of one's own nothing starts."""

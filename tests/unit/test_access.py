@@ -45,7 +45,7 @@ def test_the_admin_key_is_made_once_and_read_again(tmp_path: Path) -> None:
     assert began <= first.holder.created_at <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "号"])
+@pytest.mark.parametrize("text", ["", "\n", "号", "short"])
 def test_a_file_without_a_key_is_refused(tmp_path: Path, text: str) -> None:
     """The error names the file."""
     (tmp_path / "admin-key").write_text(text, encoding="utf-8")

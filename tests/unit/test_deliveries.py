@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.calls import fold
-from answerback.deliveries import LAW, UNSETTLED, Happening, event_of, message_id
+from answerback.deliveries import LAW, UNSETTLED, Happening, event_of, mask_message_id, message_id
 from answerback.model import Call, Event, KeyPress, Kind, Outcome, Result, State
 
 ERROR = unanswered(result=Result.ERROR)
@@ -139,3 +139,9 @@ def test_a_message_id_tells_number_and_tag() -> None:
     """The id has both, so that a ledger restored from a backup does not give an id to something else."""
     assert message_id(17, "9f86d081884c") == "dlv_17_9f86d081884c"
     assert len({message_id(id_, tag) for id_ in (1, 11) for tag in ("1a", "a")}) == 4
+
+
+def test_a_message_id_of_before_tags_were_keyed_is_masked() -> None:
+    """Its tag is a piece of a hash with the number in it; one of today is shown to everybody."""
+    assert mask_message_id("dlv_17_9f86d081884c") == "dlv_17"
+    assert mask_message_id("dlv_17_9f86d081884c7d65") == "dlv_17_9f86d081884c7d65"

@@ -8,6 +8,7 @@ from builders import NOON, UUID1, callbacks, folded, key_press, received, status
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answerback.calls import public_id
 from answerback.ledger import Entry
 from answerback.model import Call, Event
 from answerback.rendering import TYPES, CallbackFields, CallFields, write_message
@@ -49,6 +50,7 @@ def entries(draw: st.DrawFn) -> Entry:
         id=draw(st.integers(1, 2**53)),
         kind=item.callback.kind,
         identity=item.identity,
+        public_id=public_id(b"key", item.identity),
         received_at=draw(MOMENTS),
         repeats=draw(st.integers(0, 99)),
         repeated_at=draw(st.none() | MOMENTS),
@@ -58,8 +60,9 @@ def entries(draw: st.DrawFn) -> Entry:
 
 def fields_of(entry: Entry) -> CallbackFields:
     """The same callback for a webhook."""
+    assert entry.public_id is not None
     return CallbackFields.of(
-        entry.id, entry.kind, entry.identity, entry.received_at, entry.raw, entry.repeats, entry.repeated_at
+        entry.id, entry.kind, entry.public_id, entry.received_at, entry.raw, entry.repeats, entry.repeated_at
     )
 
 

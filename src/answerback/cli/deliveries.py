@@ -80,7 +80,6 @@ def show(
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         delivery, attempts = ledger.delivery(_id(id))
     view = DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=full_numbers)
-    view = view.model_copy(update={"message_id": delivery.message_id})  # whoever holds the ledger's file has it anyway
     if as_json:
         print_json(view)
         return
@@ -150,10 +149,10 @@ def _follow(gateway: Gateway, replay: dict[str, Any]) -> dict[str, Any]:
 
 
 def _id(text: str) -> int:
-    """`17`, or the 17 of `dlv_17_9f86d081884c`."""
+    """`17`, or the 17 of `dlv_17_9f86d081884c7d65`."""
     digits = text.split("_")[1] if text.startswith("dlv_") and text.count("_") > 1 else text
     if not (digits.isascii() and digits.isdigit()):
-        fail(f"{text}: expected a delivery's id, as 17 or dlv_17_9f86d081884c")
+        fail(f"{text}: expected a delivery's id, as 17 or dlv_17_9f86d081884c7d65")
     return int(digits)
 
 

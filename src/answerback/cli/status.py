@@ -19,6 +19,8 @@ def status(as_json: AsJson = False, data_dir: DataDir = None, store: Store = Non
         return
     out.print(f"[bold]{view.store}[/], schema {view.schema_revision}\n")
     print_table(_MEMBERS, [_member(one) for one in view.members], "no process serves this ledger")
+    if view.secrets_differ:
+        out.print("[red]not all processes have the same secret: give every one the same server.secret[/]")
     _print_stream(view)
     out.print()
     hosts = {one.id: f"{one.host}:{one.pid}" for one in view.members}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, null, select
 
+from answerback.deliveries import mask_message_id
 from answerback.exports.bodies import mask_plain_body
 from answerback.ledger.rows import NUMBERS
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints, rollups
@@ -56,10 +57,6 @@ def _without_keys(keys: str) -> str:
 
 def _without_values(document: str) -> str:
     return _to_json(mask_values(_from_json(document))).decode()
-
-
-def _without_end(message_id: str) -> str:
-    return message_id.rpartition("_")[0]
 
 
 _c, _b, _d, _r = calls.c, callbacks.c, deliveries.c, rollups.c
@@ -126,7 +123,7 @@ _last_attempt = (
 
 DELIVERY_COLUMNS = (
     Column("id", Sort.NUMBER, _d.id),
-    Column("message_id", Sort.WORD, _message_id, _without_end),
+    Column("message_id", Sort.WORD, _message_id, mask_message_id),
     Column("endpoint", Sort.WORD, endpoints.c.name),
     Column("channel", Sort.WORD, _c.channel),
     Column("callid", Sort.TEXT, _c.callid),

@@ -13,6 +13,9 @@ from answerback.ledger.tables import members
 FORGOTTEN_US = 3600 * 1_000_000
 """Who is silent for so long is not shown any more."""
 
+SILENT_US = 10 * 1_000_000
+"""Who is silent for so long hangs, or has ended without a word; a process says something every 3 s."""
+
 RELAY = "relay"
 
 _m = members.c
@@ -40,6 +43,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     member: Member
     silent_us: int
     state: dict[str, Any]
+
+    @property
+    def secret(self) -> str | None:
+        """What tells whether it has the same server secret as another one; None where it is silent, or never said."""
+        return self.state.get("secret") if self.silent_us <= SILENT_US else None
 
 
 def clock_us(connection: Connection) -> int:

@@ -31,7 +31,10 @@ DEFAULT_LOCK_TIMEOUT_S = 2.0
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ledger, and how: a SQLite file in `data_dir`, or the database that `store` names. It can be sent."""
+    """Which ledger, and how: a SQLite file in `data_dir`, or the database that `store` names. It can be sent.
+
+    `id_key` is what the ids that leave it are keyed by; without it no callback has one.
+    """
 
     data_dir: str
     store: str | None = None
@@ -41,6 +44,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     allow_unsafe_place: bool = False
     file_ids: FileIds | None = None
     """The files that another process has opened: these, or none."""
+    id_key: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Opening({self.place})"
@@ -60,6 +64,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
                 quarantine_bytes=bounds[0],
                 quarantine_per_minute=bounds[1],
                 allow_unsafe=self.allow_unsafe_place,
+                id_key=self.id_key,
                 migrate=migrate,
                 patient=patient,
             )
@@ -69,6 +74,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
             quarantine_bytes=bounds[0],
             quarantine_per_minute=bounds[1],
             allow_unsafe_place=self.allow_unsafe_place,
+            id_key=self.id_key,
             migrate=migrate,
             new_ledger=new_ledger,
             file_ids=self.file_ids,
@@ -82,6 +88,7 @@ def open_ledger(
     quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES,
     quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
     allow_unsafe_place: bool = False,
+    id_key: bytes | None = None,
     migrate: bool = False,
     new_ledger: bool = False,
     file_ids: FileIds | None = None,
@@ -118,7 +125,8 @@ def open_ledger(
             _agree_on_schema(engine, path, migrate=migrate)
             sync_directory(data_dir)
             transactions = SQLiteTransactions(engine, file_ids)
-            return Ledger(engine, transactions, Quarantine(quarantine_bytes, quarantine_per_minute))
+            bounds = Quarantine(quarantine_bytes, quarantine_per_minute)
+            return Ledger(engine, transactions, bounds, id_key)
     except LedgerUnavailable as error:
         engine.dispose()
         raise LedgerUnavailable(error.reason, f"server.data_dir, {path}: {error.detail}") from error
@@ -134,6 +142,7 @@ def open_database(
     quarantine_bytes: int = DEFAULT_QUARANTINE_BYTES,
     quarantine_per_minute: int = DEFAULT_QUARANTINE_PER_MINUTE,
     allow_unsafe: bool = False,
+    id_key: bytes | None = None,
     migrate: bool = False,
     patient: bool = False,
 ) -> Ledger:
@@ -167,9 +176,8 @@ def open_database(
         writing.dispose()
         raise
     transactions = PostgreSQLTransactions(writing, retry_s)
-    return Ledger(
-        postgresql_engine(store, writes=False), transactions, Quarantine(quarantine_bytes, quarantine_per_minute)
-    )
+    bounds = Quarantine(quarantine_bytes, quarantine_per_minute)
+    return Ledger(postgresql_engine(store, writes=False), transactions, bounds, id_key)
 
 
 def _agree_on_schema(engine: Engine, place: Path | str, *, migrate: bool) -> None:

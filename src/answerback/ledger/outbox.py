@@ -7,14 +7,14 @@ Of the deliveries of a call to an endpoint one at most is pending, the first tha
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, literal_column, select
 from sqlalchemy.engine import Connection
 
-from answerback.calls import identify_call
-from answerback.deliveries import event_of, message_id
+from answerback.calls import identify_call, public_id
+from answerback.deliveries import TAG_LENGTH, event_of, message_id
 from answerback.ledger import endpoints as store
 from answerback.ledger import statements
 from answerback.ledger.rows import READ_COLUMNS, call_of
@@ -40,7 +40,6 @@ DELIVERY_COLUMNS = (
 MOST_JOBS = 4096
 """Jobs told of after one transaction; the rest are in the ledger when their endpoint asks for more."""
 
-_TAG_LENGTH = 12
 _PENDING = State.PENDING.value
 _WAITING = State.WAITING.value
 
@@ -82,9 +81,13 @@ _due: ColumnElement[bool] = literal_column(DUE)  # spelled as in the index, or S
 
 
 class Outbox:
-    """Who is to be told what: the endpoints as of the transaction under way."""
+    """Who is to be told what, and by which ids: the endpoints as of the transaction under way.
 
-    def __init__(self) -> None:
+    Without `id_key`, as where a command writes beside the gateway, nobody else can make the same ids.
+    """
+
+    def __init__(self, id_key: bytes | None = None) -> None:
+        self._id_key = id_key or token_bytes()
         self._revision = -1
         self._by_id: dict[int, Endpoint] = {}
         self._by_channel: defaultdict[str, dict[int, Endpoint]] = defaultdict(dict)
@@ -109,6 +112,14 @@ class Outbox:
         """The endpoints that are told of this channel's calls."""
         return self._by_channel[channel].values()
 
+    def public_id(self, identity: bytes) -> bytes:
+        """What a callback is known by outside."""
+        return public_id(self._id_key, identity)
+
+    def tag_of(self, identity: bytes) -> str:
+        """What a callback's message ids end in."""
+        return self.public_id(identity).hex()[:TAG_LENGTH]
+
     @property
     def empty(self) -> bool:
         """Whether there is nobody to tell."""
@@ -131,7 +142,7 @@ class Owing:
         self, connection: Connection, outbox: Outbox, call_ids: Iterable[int] = (), full: Collection[int] = ()
     ) -> None:
         self._connection = connection
-        self._outbox = outbox
+        self.outbox = outbox
         self._full = full
         self._rows: list[tuple[object, ...]] = []
         self._busy: set[Pair] = set()
@@ -143,16 +154,16 @@ class Owing:
 
     def tell(self, call_id: int, callback_id: int, item: Received, before: Call | None, after: Call) -> None:
         """Owe `item`, which made `after` of `before`, to every endpoint that wants it."""
-        for endpoint in self._outbox.of_channel(item.channel):
+        for endpoint in self.outbox.of_channel(item.channel):
             kind = item.callback.kind
             if endpoint.definition.wants(kind, after.outcome):
                 event = event_of(before, after, item.callback)
-                tag = item.identity.hex()[:_TAG_LENGTH]
+                tag = self.outbox.tag_of(item.identity)
                 self.owe(endpoint, call_id, callback_id, event, tag, item.received_at, after, item)
 
     def tell_of_call(self, endpoint: Endpoint, call_id: int, event: Event, call: Call, now: datetime) -> None:
         """Owe `endpoint` a word about the call itself."""
-        self.owe(endpoint, call_id, None, event, token_hex(_TAG_LENGTH // 2), now, call, None)
+        self.owe(endpoint, call_id, None, event, token_hex(TAG_LENGTH // 2), now, call, None)
 
     def owe(
         self,
@@ -180,7 +191,8 @@ class Owing:
         elif endpoint.definition.format is Format.TENCENT:
             body = item.raw
         else:
-            fields = CallbackFields.of(callback_id, item.callback.kind, item.identity, item.received_at, item.raw)
+            known_by = self.outbox.public_id(item.identity)
+            fields = CallbackFields.of(callback_id, item.callback.kind, known_by, item.received_at, item.raw)
             body = write_message(event, now, call, fields)
         referred_us = None if call.referred_at is None else to_us(call.referred_at)
         whose = (identify_call(call.channel, call.callid), None) if item is None else (item.identity, now_us)
@@ -208,7 +220,7 @@ def load(connection: Connection, outbox: Outbox, endpoint_id: int, now_us: int, 
         return []
     mine = (_due, _d.endpoint_id == endpoint_id, _d.due_us <= now_us)
     query = _query_for(endpoint).where(*mine).order_by(_d.due_us, _d.id).limit(limit)
-    return [_job(row, endpoint) for row in connection.execute(query)]
+    return [_job(row, endpoint, outbox) for row in connection.execute(query)]
 
 
 def load_these(connection: Connection, outbox: Outbox, ids: Sequence[int]) -> list[Job]:
@@ -222,7 +234,7 @@ def load_these(connection: Connection, outbox: Outbox, ids: Sequence[int]) -> li
         endpoint = outbox.endpoint(endpoint_id)
         if endpoint is not None and endpoint.enabled:
             found = connection.execute(_query_for(endpoint).where(_d.id.in_(mine)).order_by(_d.id))
-            jobs += [_job(row, endpoint) for row in found]
+            jobs += [_job(row, endpoint, outbox) for row in found]
     return jobs
 
 
@@ -268,11 +280,11 @@ def _query_for(endpoint: Endpoint) -> Select[Any]:
     return _of_callback if endpoint.definition.format is Format.TENCENT else _of_call
 
 
-def _job(row: Row[Any], endpoint: Endpoint) -> Job:
+def _job(row: Row[Any], endpoint: Endpoint, outbox: Outbox) -> Job:
     id_, _, call_id, failures, attempts, tag, created_us, referred_us, body, identity, received_us = row[:_WIDTH]
     if endpoint.definition.format is not Format.TENCENT:
         call = call_of(tuple(row[_WIDTH + _OF_CALLBACK :]))
-        body = _message(row, call)
+        body = _message(row, call, outbox)
         identity = identify_call(call.channel, call.callid) if identity is None else identity
     named = message_id(id_, tag)
     return Job(
@@ -280,12 +292,13 @@ def _job(row: Row[Any], endpoint: Endpoint) -> Job:
     )
 
 
-def _message(row: Row[Any], call: Call) -> bytes:
+def _message(row: Row[Any], call: Call, outbox: Outbox) -> bytes:
     created_us, _, raw, identity, received_us = row[_WIDTH - 5 : _WIDTH]
     event, callback_id, kind, repeats, repeated_us = row[_WIDTH : _WIDTH + _OF_CALLBACK]
     if callback_id is None or raw is None:
         return write_message(Event(event), from_us(created_us), call, None)
     received_at = from_us(received_us)
     repeated_at = None if repeated_us is None else from_us(repeated_us)
-    fields = CallbackFields.of(callback_id, Kind(kind), identity, received_at, raw, repeats, repeated_at)
+    known_by = outbox.public_id(identity)
+    fields = CallbackFields.of(callback_id, Kind(kind), known_by, received_at, raw, repeats, repeated_at)
     return write_message(Event(event), received_at, call, fields)

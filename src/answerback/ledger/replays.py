@@ -141,7 +141,7 @@ def _tell_missing(
         kind = item.callback.kind
         if row.id not in owed and endpoint.definition.wants(kind, after.outcome):
             event = event_of(before, after, item.callback)
-            owing.owe(endpoint, call_id, row.id, event, item.identity.hex()[:12], now, after, item)
+            owing.owe(endpoint, call_id, row.id, event, owing.outbox.tag_of(item.identity), now, after, item)
             added += 1
         before = after
     return added

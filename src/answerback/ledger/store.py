@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 
+from answerback.calls import public_id
 from answerback.errors import Conflict
 from answerback.ledger import endpoints, history, keys, query, retention, statements, stats
 from answerback.ledger.drained import Batch, read_all, take_new
@@ -57,11 +59,14 @@ class Transactions(Protocol):
 class Ledger:
     """The durable store of one gateway. Made by `open_ledger`; close it when done."""
 
-    def __init__(self, engine: Engine, transactions: Transactions, quarantine_bounds: Quarantine) -> None:
+    def __init__(
+        self, engine: Engine, transactions: Transactions, quarantine_bounds: Quarantine, id_key: bytes | None = None
+    ) -> None:
         self.engine = engine
         self._transactions = transactions
         self._bounds = quarantine_bounds
-        self._outbox = Outbox()
+        self._id_key = id_key
+        self._outbox = Outbox(id_key)
 
     def record(self, batch: Sequence[Received | Rejected]) -> list[Receipt]:
         """Store `batch` durably; return one receipt per item, in order.
@@ -155,7 +160,13 @@ class Ledger:
     ) -> Page[Entry]:
         """A page of a call's callbacks as received, in order. Raises NotFound, AmbiguousCall, InvalidCursor."""
         with self._reading() as connection:
-            return query.find_callbacks(connection, query.find_call(connection, callid, channel)[0], cursor, limit)
+            page = query.find_callbacks(connection, query.find_call(connection, callid, channel)[0], cursor, limit)
+        return msgspec.structs.replace(page, items=list(map(self._known_outside, page.items)))
+
+    def _known_outside(self, entry: Entry) -> Entry:
+        if self._id_key is None:
+            return entry
+        return msgspec.structs.replace(entry, public_id=public_id(self._id_key, entry.identity))
 
     def calls(self, wanted: query.CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of calls, newest first. Raises InvalidCursor."""

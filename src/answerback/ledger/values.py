@@ -103,11 +103,15 @@ class Pause(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A callback as it stands in the ledger: the raw bytes, and how often they came again."""
+    """A callback as it stands in the ledger: the raw bytes, and how often they came again.
+
+    `public_id` is what it is known by outside; None where the ledger was opened without the key.
+    """
 
     id: int
     kind: Kind
     identity: bytes
+    public_id: bytes | None = None
     received_at: datetime
     repeats: int
     repeated_at: datetime | None

@@ -1,6 +1,7 @@
 """The callback that a test sends: nobody's call, and recognisable as such."""
 
 from datetime import datetime
+from secrets import token_bytes
 
 from answerback.calls import fold
 from answerback.model import Arrival, Event, Format
@@ -21,5 +22,5 @@ def sample_body(form: Format, channel: str, now: datetime) -> bytes:
     if form is Format.TENCENT:
         return _RAW
     item = read(Arrival(channel, _RAW, now))
-    fields = CallbackFields.of(0, item.callback.kind, item.identity, now, _RAW)
+    fields = CallbackFields.of(0, item.callback.kind, token_bytes(16), now, _RAW)
     return write_message(Event.ANSWERED, now, fold(None, item), fields)

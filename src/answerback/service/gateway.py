@@ -19,14 +19,17 @@ import uvloop
 from answerback.access import AdminKey, Keyring
 from answerback.config import ServerRole, Settings
 from answerback.connections import sweep
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, LedgerUnavailable
 from answerback.heap import settle_heap
 from answerback.intake import Channels, Intake, Meter, Submission
 from answerback.intake.app import Elsewhere
 from answerback.ledger import Ledger
+from answerback.ledger.members import find_members
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.query import CallFilter, count_calls
+from answerback.ledger.sqlite import refuse_unsafe_place
 from answerback.membership import Membership, introduce
+from answerback.server_secret import ServerSecret
 from answerback.service.http import Server, http_config, listen, route
 from answerback.service.opening import opening_of
 from answerback.service.parts import (
@@ -50,6 +53,7 @@ _LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
 _WRITER_END_S = 0.5
 _LAST_SPANS_S = 1.5
 _STREAM_STATUS_EVERY_S = 5.0
+_SECRETS_EVERY_S = 60.0
 _OWNER_ONLY = 0o077
 
 log = structlog.get_logger("answerback.service")
@@ -74,6 +78,7 @@ def serve(settings: Settings, started: Callable[[Listening], None], *, new_ledge
     """
     os.umask(_OWNER_ONLY)
     gc.disable()  # until all is loaded, there is nothing to collect
+    secret = _server_secret(settings)
     writer = WriterProcess(opening_of(settings))
     writer.spawn()  # it gets ready while the rest does
     with (
@@ -82,7 +87,7 @@ def serve(settings: Settings, started: Callable[[Listening], None], *, new_ledge
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         writer.opening = msgspec.structs.replace(writer.opening, file_ids=ledger.file_ids)
-        runner.run(Gateway(settings, ledger, writer, listener).run(started))
+        runner.run(Gateway(settings, secret, ledger, writer, listener).run(started))
 
 
 def _can_wait(settings: Settings) -> bool:
@@ -93,8 +98,16 @@ def _can_wait(settings: Settings) -> bool:
 class Gateway:
     """All parts of one process."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, writer: WriterProcess, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        secret: ServerSecret,
+        ledger: Ledger,
+        writer: WriterProcess,
+        listener: socket.socket,
+    ) -> None:
         self._settings = settings
+        self._secret = secret
         self._ledger = ledger
         self._writer = writer
         self._listener = listener
@@ -132,7 +145,7 @@ class Gateway:
         settings, writer = self._settings, self._writer
         self._stream = build_stream(settings)
         self._member = introduce(settings.server.roles)
-        self._tracer = tracer = build_tracer(settings, self._member)
+        self._tracer = tracer = build_tracer(settings, self._member, self._secret.id_key)
         self._book = writer if tracer is None else TracedWriter(writer, tracer)
         self._committer = committer = build_committer(
             build_recorder(self._book, self._stream, settings, tracer), self._meter, settings.intake
@@ -185,6 +198,7 @@ class Gateway:
             ending, sweep(server.server_state.connections, settings.intake.receive_timeout_s, self._meter.timed_out)
         )
         self._run_beside(ending, self._certificates.watch())
+        self._run_beside(ending, self._compare_secrets())
         if self._stream is not None:
             self._run_beside(ending, self._look_at_stream())
         settle_heap()
@@ -275,6 +289,7 @@ class Gateway:
             "pending": self._committer.pending,
             "failure": self._committer.failure,
             "relay": self._relay.state,
+            "secret": self._secret.check,
         }
         if self._stream is not None:
             state["stream"] = {shard.pop("stream"): shard for shard in map(dict, self._stream_status)}
@@ -286,6 +301,23 @@ class Gateway:
             with contextlib.suppress(Exception):  # what was known before is shown until it answers again
                 self._stream_status = [msgspec.to_builtins(shard) for shard in await self._stream.status()]
             await asyncio.sleep(_STREAM_STATUS_EVERY_S)
+
+    async def _compare_secrets(self) -> None:
+        """Log, once for each, which processes on this ledger have another secret."""
+        logged: set[str] = set()
+        while True:
+            with contextlib.suppress(LedgerUnavailable):
+                seen = await asyncio.to_thread(self._ledger.read, find_members)
+                others = {
+                    one.member.id: f"{one.member.host}:{one.member.pid}"
+                    for one in seen
+                    if one.secret not in (None, self._secret.check)
+                }
+                if others.keys() - logged:
+                    remedy = "give every process the same server.secret"
+                    log.error("server_secret_differs", others=sorted(others.values()), remedy=remedy)
+                logged.update(others)
+            await asyncio.sleep(_SECRETS_EVERY_S)
 
     def _url(self) -> str:
         host, port = self._listener.getsockname()[:2]
@@ -302,13 +334,20 @@ class Gateway:
         )
 
 
-def _admin_key(settings: Settings) -> AdminKey:
-    """The key that is set for all processes alike, or that of the data directory. Raises ConfigError."""
+def _server_secret(settings: Settings) -> ServerSecret:
+    """The secret, made in the data directory where there is none yet. Raises ConfigError, LedgerUnsafe."""
     directory = settings.server.data_dir
+    if settings.ledger.store is None and not settings.ledger.allow_unsafe_place:
+        refuse_unsafe_place(directory)  # before anything is left there
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"server.data_dir, {directory}: cannot be made: {error.strerror}") from error
+    return ServerSecret.load_or_create(settings.server)
+
+
+def _admin_key(settings: Settings) -> AdminKey:
+    """The key that is set for all processes alike, or that of the data directory. Raises ConfigError."""
     if settings.server.admin_key is None:
-        return AdminKey.at(directory)
+        return AdminKey.at(settings.server.data_dir)
     return AdminKey(settings.server.admin_key.get_secret_value(), made=False, made_at=datetime.now(UTC))

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from answerback.config import Settings
 from answerback.errors import ConfigError
 from answerback.ledger import FILE_NAME, Ledger, Opening
+from answerback.server_secret import ServerSecret
 
 
 def opening_of(settings: Settings) -> Opening:
-    """The ledger that the settings name."""
-    store = settings.ledger.store
+    """The ledger that the settings name; the ids of its callbacks are those of the gateway whose secret is at hand."""
+    store, secret = settings.ledger.store, ServerSecret.find(settings.server)
     return Opening(
         data_dir=str(settings.server.data_dir.resolve()),
         store=None if store is None else store.get_secret_value(),
@@ -18,6 +19,7 @@ def opening_of(settings: Settings) -> Opening:
         allow_unsafe_place=settings.ledger.allow_unsafe_place,
         quarantine_bytes=settings.quarantine.max_bytes,
         quarantine_per_minute=settings.quarantine.max_per_minute,
+        id_key=None if secret is None else secret.id_key,
     )
 
 

@@ -105,7 +105,7 @@ def build_stream(settings: Settings) -> "Stream | None":
     )
 
 
-def build_tracer(settings: Settings, member: Member) -> Tracer | None:
+def build_tracer(settings: Settings, member: Member, id_key: bytes) -> Tracer | None:
     """What tells a collector of callbacks, where one is named. Raises ExtraMissing, ConfigError."""
     about = {
         "service.name": "answerback",
@@ -114,7 +114,7 @@ def build_tracer(settings: Settings, member: Member) -> Tracer | None:
         "host.name": member.host,
         "answerback.roles": ",".join(member.roles),
     }
-    return open_tracer(settings.traces.url(), settings.traces.sample_ratio, about)
+    return open_tracer(settings.traces.url(), settings.traces.sample_ratio, about, id_key)
 
 
 def build_recorder(

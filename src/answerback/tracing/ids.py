@@ -1,8 +1,8 @@
 """Pure: who is who in a trace.
 
-The identity of a callback is 16 bytes, and so is the id of a trace: it is the same. So no context is sent along or
-stored, and every process, and every attempt days later, is in the one trace. The span of a reception is known by the
-identity and the time, which the ledger keeps as well: whatever follows has a parent that exists.
+What a callback is known by outside is 16 bytes, and so is the id of a trace: it is the same. So no context is sent along
+or stored, and every process, and every attempt days later, is in the one trace. The span of a reception is known by the
+trace and the time, which the ledger keeps: whatever follows has a parent that exists.
 """
 
 import re
@@ -30,9 +30,9 @@ def new_span() -> bytes:
     return urandom(SPAN_BYTES)
 
 
-def reception(identity: bytes, received_us: int) -> bytes:
+def reception(trace: bytes, received_us: int) -> bytes:
     """The span id of a callback's reception: a repeat of it has another."""
-    return blake2b(identity + received_us.to_bytes(8, "big", signed=True), digest_size=SPAN_BYTES).digest()
+    return blake2b(trace + received_us.to_bytes(8, "big", signed=True), digest_size=SPAN_BYTES).digest()
 
 
 def threshold(sample_ratio: float) -> int:

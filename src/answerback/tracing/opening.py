@@ -14,10 +14,10 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 log = structlog.get_logger("answerback.tracing")
 
 
-def open_tracer(endpoint: str | None, sample_ratio: float, about: Mapping[str, str]) -> Tracer | None:
+def open_tracer(endpoint: str | None, sample_ratio: float, about: Mapping[str, str], id_key: bytes) -> Tracer | None:
     """A tracer, not yet started; None where no collector is named, by `endpoint` or by OpenTelemetry's variables.
 
-    `about` is what tells this process from others. Raises ExtraMissing, ConfigError.
+    `about` is what tells this process from others, `id_key` what the traces' ids are keyed by. Raises ExtraMissing, ConfigError.
     """
     if os.environ.get(_DISABLED, "").strip().lower() == "true":
         return None
@@ -32,6 +32,6 @@ def open_tracer(endpoint: str | None, sample_ratio: float, about: Mapping[str, s
         log.warning("not_tracing", reason=f"OTEL_EXPORTER_OTLP_ENDPOINT {missing}")  # it may be meant for others
         return None
     try:
-        return Tracer(Export(endpoint, about), sample_ratio)
+        return Tracer(Export(endpoint, about), id_key, sample_ratio)
     except ValueError as error:
         raise ConfigError(f"traces, OTEL_EXPORTER_OTLP_*: {error}") from error

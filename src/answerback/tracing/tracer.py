@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from answerback.calls import public_id
 from answerback.ledger import Job, Taken, Verdict
 from answerback.ledger.requests import Witnessed
 from answerback.ledger.values import to_us
@@ -29,11 +30,11 @@ from answerback.tracing.span import Attributes, Side, Sink, Span
 class Attempt:
     """One attempt to deliver: the header that it carries, and its span once it has ended."""
 
-    def __init__(self, sink: Sink | None, job: Job, endpoint: Endpoint) -> None:
+    def __init__(self, sink: Sink | None, trace: bytes, job: Job, endpoint: Endpoint) -> None:
         self._sink = sink
         self._job = job
         self._endpoint = endpoint
-        self._id = SpanId(job.identity, new_span())
+        self._id = SpanId(trace, new_span())
         self._began_us = _now_us()
         self.traceparent = write_traceparent(*self._id, sampled=sink is not None)
 
@@ -56,7 +57,7 @@ class Attempt:
                 name="deliver",
                 side=Side.CLIENT,
                 id=self._id,
-                parent=None if job.received_us is None else reception(job.identity, job.received_us),
+                parent=None if job.received_us is None else reception(self._id.trace, job.received_us),
                 began_us=self._began_us,
                 ended_us=_now_us(),
                 attributes=attributes,
@@ -66,10 +67,11 @@ class Attempt:
 
 
 class Tracer:
-    """Makes the spans of this process, of as many traces as `sample_ratio` says."""
+    """Makes the spans of this process, of as many traces as `sample_ratio` says; `id_key` is what their ids are keyed by."""
 
-    def __init__(self, sink: Sink, sample_ratio: float = 1.0) -> None:
+    def __init__(self, sink: Sink, id_key: bytes, sample_ratio: float = 1.0) -> None:
         self._sink = sink
+        self._id_key = id_key
         self._below = threshold(sample_ratio)
 
     def start(self) -> None:
@@ -93,9 +95,9 @@ class Tracer:
         What is no callback has no identity, and no trace.
         """
         known = _identify(arrival, verdict)
-        if known is None or not self._takes(known[0]):
+        if known is None or not self._takes(trace := self._trace_of(known[0])):
             return
-        identity, kind = known
+        kind = known[1]
         received_us = to_us(arrival.received_at)
         attributes: Attributes = {
             "answerback.channel": arrival.channel,
@@ -108,7 +110,7 @@ class Tracer:
             Span(
                 name="receive",
                 side=Side.INTERNAL if status is None else Side.SERVER,
-                id=SpanId(identity, reception(identity, received_us)),
+                id=SpanId(trace, reception(trace, received_us)),
                 parent=None,
                 began_us=received_us,
                 ended_us=_now_us(),
@@ -148,10 +150,14 @@ class Tracer:
 
     def delivering(self, job: Job, endpoint: Endpoint) -> Attempt:
         """An attempt begins."""
-        return Attempt(self._sink if self._takes(job.identity) else None, job, endpoint)
+        trace = self._trace_of(job.identity)
+        return Attempt(self._sink if self._takes(trace) else None, trace, job, endpoint)
 
-    def _takes(self, identity: bytes) -> bool:
-        return is_sampled(identity, self._below)
+    def _trace_of(self, identity: bytes) -> bytes:
+        return public_id(self._id_key, identity)
+
+    def _takes(self, trace: bytes) -> bool:
+        return is_sampled(trace, self._below)
 
     def _together(
         self,
@@ -165,13 +171,13 @@ class Tracer:
         """Tell the same step of several callbacks, each in its own trace."""
         ended_us = _now_us() if ended_us is None else ended_us
         for identity, received_us, attributes in callbacks:
-            if self._takes(identity):
+            if self._takes(trace := self._trace_of(identity)):
                 self._sink.add(
                     Span(
                         name=name,
                         side=side,
-                        id=SpanId(identity, new_span()),
-                        parent=reception(identity, received_us),
+                        id=SpanId(trace, new_span()),
+                        parent=reception(trace, received_us),
                         began_us=began_us,
                         ended_us=ended_us,
                         attributes=attributes,

@@ -187,6 +187,7 @@ STATUS: Record = {
     "store": "postgresql",
     "schema_revision": "0005",
     "at": "2016-08-03T04:07:02.281053Z",
+    "secrets_differ": False,
     "members": [
         {
             "id": "5f0c2b7a91d3e468",
@@ -224,7 +225,7 @@ STATUS: Record = {
 }
 DELIVERY: Record = {
     "id": 17,
-    "message_id": "dlv_17_643a07884824",
+    "message_id": "dlv_17_643a0788482425e9",
     "endpoint": "crm",
     "channel": "default",
     "callid": CALLID,

@@ -45,7 +45,7 @@ _OF_EVENT = {
     Event.OVERDUE: _Told("`due_at` is past, and there is no outcome", OVERDUE_CALL, None),
 }
 _HEADERS = {
-    "webhook-id": ("the same in every attempt: keep it to make once of at least once", "dlv_17_643a07884824"),
+    "webhook-id": ("the same in every attempt: keep it to make once of at least once", "dlv_17_643a0788482425e9"),
     "webhook-timestamp": ("when this attempt was made, Unix seconds", "1470197222"),
     "webhook-signature": (
         "v1, and the base64 of an HMAC-SHA256; two while a secret is being replaced",

@@ -1,0 +1,73 @@
+"""The secret of the server, from which the keys are derived of whatever leaves it or comes back: ids, sessions."""
+
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from answerback.config import SHORTEST_SECRET, ServerSettings
+from answerback.errors import ConfigError
+
+FILE_NAME = "server-secret"
+
+_OWNER_ONLY = 0o600
+
+
+class ServerSecret:
+    """The secret; each use has a key of its own, from which neither the secret nor another key can be told."""
+
+    def __init__(self, text: str) -> None:
+        self.id_key = _derive(text, b"ids")
+        """What the ids of callbacks and deliveries are keyed by."""
+        self.session_key = _derive(text, b"console sessions")
+        """What the cookies of the console are signed with."""
+        self.check = _derive(text, b"check").hex()[:16]
+        """The same in every process that has the same secret; tells nothing else of it."""
+
+    @classmethod
+    def load_or_create(cls, server: ServerSettings) -> "ServerSecret":
+        """The secret that is set for all processes alike, or that of the data directory. Raises ConfigError."""
+        if server.secret is not None:
+            return cls(server.secret.get_secret_value())
+        return cls(load_or_create_line(server.data_dir / FILE_NAME, secrets.token_urlsafe)[0])
+
+    @classmethod
+    def find(cls, server: ServerSettings) -> "ServerSecret | None":
+        """The same, but None where there is none yet: for a command that only looks. Raises ConfigError."""
+        has_one = server.secret is not None or (server.data_dir / FILE_NAME).exists()
+        return cls.load_or_create(server) if has_one else None
+
+
+def load_or_create_line(path: Path, create: Callable[[], str]) -> tuple[str, bool]:
+    """The secret in the file `path`, one line of text, and whether it is new. Raises ConfigError."""
+    try:
+        created = not path.exists() and _write_new(path, create())
+        line = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"{path}: the secret in it cannot be read or made: {error}") from error
+    if len(line) < SHORTEST_SECRET:
+        raise ConfigError(
+            f"{path}: expected {SHORTEST_SECRET} characters or more; remove it, and the next start makes a new one"
+        )
+    return line, created
+
+
+def _write_new(path: Path, line: str) -> bool:
+    """Write the file so that a kill half-way leaves either none or a whole one; False where another process was first."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "w") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(draft)  # a rename would replace what another process has made, and uses already
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
+
+
+def _derive(text: str, purpose: bytes) -> bytes:
+    return hmac.digest(text.encode(), b"answerback " + purpose, "sha256")

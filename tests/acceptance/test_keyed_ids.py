@@ -1,0 +1,61 @@
+"""Ids: the same wherever a callback is met, and no number can be worked out of them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from gateway import Gateway, prompt
+from people import make_key
+from receivers.business import Business, relaying
+from receivers.process import Receive, Taken
+
+from answerback.calls import identify
+from answerback.tencent.callbacks import parse
+
+NUMBER = "13788881234"
+TRACED = {"ANSWERBACK_TRACES__ENDPOINT": "http://127.0.0.1:9"}
+
+
+def bare_hashes(callid: str) -> Iterable[str]:
+    """What an id would be without a key, for each number that fits one whose last four digits are hidden."""
+    for last in range(10_000):
+        yield identify("default", parse(prompt(callid, mobile=f"{NUMBER[:-4]}{last:04}"))).hex()
+
+
+def ids_told(taken: Taken) -> tuple[str, str, str]:
+    """The message id, the trace's id and the identity that a receiver was told."""
+    identity: str = json.loads(taken.body)["data"]["callback"]["identity"]
+    return taken.id, taken.headers["traceparent"].split("-")[1], identity
+
+
+def test_ids_betray_no_number_and_stay(data_dir: Path, receive: Receive, callid: str) -> None:
+    """Who may see no number sees them all and cannot try numbers; a restart, a replay and another secret keep the message id."""
+    receiver = receive()
+    with Gateway(data_dir, settings=relaying() | TRACED) as gateway:
+        business = Business(gateway)
+        business.add("crm", receiver.url)
+        business.hears(prompt(callid, mobile=NUMBER))
+        message_id, trace, identity = ids_told(*receiver.await_taken(1))
+        one = business.await_state("crm", callid, "delivered")
+        headers = {"Authorization": f"Bearer {make_key(gateway, 'looks', 'viewer')}"}
+        (callback,) = gateway.client.get(f"/v1/calls/{callid}/callbacks", headers=headers).json()["items"]
+        (shown,) = gateway.client.get("/v1/deliveries", headers=headers).json()["items"]
+        assert (callback["identity"], shown["message_id"]) == (identity, message_id)
+        assert trace == identity
+        ends = {identity[:16], message_id.rpartition("_")[2]}
+        assert ends == {identity[:16]}
+        assert not any(identity.startswith(bare[:8]) for bare in bare_hashes(callid))
+        assert gateway.terminate() == 0
+        gateway.start()
+        business.asks("POST", f"deliveries/{one['id']}/retry")
+        assert ids_told(receiver.await_taken(2)[-1]) == (message_id, trace, identity)
+        assert gateway.terminate() == 0
+    (data_dir / "server-secret").unlink()
+    with Gateway(data_dir, settings=relaying() | TRACED) as gateway:
+        Business(gateway).asks("POST", f"deliveries/{one['id']}/retry")
+        again, other_trace, other_identity = ids_told(receiver.await_taken(3)[-1])
+        assert again == message_id
+        assert other_trace == other_identity != identity
+        assert gateway.post(prompt(callid, mobile=NUMBER)).status_code == 200
+        (callback,) = gateway.items(f"/v1/calls/{callid}/callbacks")
+        assert callback["repeats"] == 1, "a repeat is known by what has no key"
