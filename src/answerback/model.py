@@ -3,7 +3,7 @@
 Times are aware UTC. `None` means: not known.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
@@ -189,14 +189,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ring_seconds(self) -> int | None:
-        """How long it rang: until the answer, or to the end where nobody answered."""
-        until = {Outcome.ANSWERED: self.answered_at, Outcome.UNANSWERED: self.ended_at}.get(self.outcome)
-        return _seconds(self.started_at, until)
+        """How long it rang: see `ring_s`."""
+        return ring_s(self.outcome, unix_s(self.started_at), unix_s(self.answered_at), unix_s(self.ended_at))
 
     @property
     def talk_seconds(self) -> int | None:
-        """How long the answered call lasted."""
-        return _seconds(self.answered_at, self.ended_at) if self.outcome is Outcome.ANSWERED else None
+        """How long it lasted: see `talk_s`."""
+        return talk_s(self.outcome, unix_s(self.answered_at), unix_s(self.ended_at))
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -316,5 +315,25 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
 
 
-def _seconds(since: datetime | None, until: datetime | None) -> int | None:
-    return None if since is None or until is None else (until - since) // timedelta(seconds=1)
+def ring_s(outcome: str, started_s: int | None, answered_s: int | None, ended_s: int | None) -> int | None:
+    """How long it rang: until the answer, or to the end where nobody answered; None where that is not known.
+
+    A time that cannot be, of a call that the vendor's clocks let end before it began, counts as not known.
+    `exports.columns` says the same in SQL.
+    """
+    until_s = answered_s if outcome == Outcome.ANSWERED else ended_s if outcome == Outcome.UNANSWERED else None
+    return _elapsed_s(started_s, until_s)
+
+
+def talk_s(outcome: str, answered_s: int | None, ended_s: int | None) -> int | None:
+    """How long the answered call lasted, as `ring_s` has it."""
+    return _elapsed_s(answered_s, ended_s) if outcome == Outcome.ANSWERED else None
+
+
+def _elapsed_s(since_s: int | None, until_s: int | None) -> int | None:
+    return None if since_s is None or until_s is None or until_s < since_s else until_s - since_s
+
+
+def unix_s(when: datetime | None) -> int | None:
+    """Whole seconds since 1970."""
+    return None if when is None else int(when.timestamp())

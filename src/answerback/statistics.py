@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 EXACT_BELOW_S = 600
 """Ring and talk times are counted to the second below this, to the minute above."""
 
-ANSWERED, UNANSWERED, PENDING = Outcome.ANSWERED.value, Outcome.UNANSWERED.value, Outcome.PENDING.value
+ANSWERED, PENDING = Outcome.ANSWERED.value, Outcome.PENDING.value
 
 _MINUTE_S = 60
 _DAY_HOURS = 24
@@ -133,24 +133,6 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         for hour, counts in self.hours.items():
             sums[start_of(hour)] += counts
         return sums
-
-
-def ring_s(outcome: str, started_s: int | None, answered_s: int | None, ended_s: int | None) -> int | None:
-    """How long it rang: until the answer, or to the end where nobody answered; None where that is not known.
-
-    A time that cannot be, of a call that the vendor's clocks let end before it began, counts as not known.
-    """
-    if started_s is None:
-        return None
-    until_s = answered_s if outcome == ANSWERED else ended_s if outcome == UNANSWERED else None
-    return until_s - started_s if until_s is not None and until_s >= started_s else None
-
-
-def talk_s(outcome: str, answered_s: int | None, ended_s: int | None) -> int | None:
-    """How long the answered call lasted, as `ring_s` has it."""
-    if outcome != ANSWERED or answered_s is None or ended_s is None or ended_s < answered_s:
-        return None
-    return ended_s - answered_s
 
 
 def due_minutes(outcome: str, talked_s: int | None) -> int | None:

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
-from builders import NOON, failure, key_press, received, status, unanswered
+from builders import NOON, STARTED, failure, key_press, received, status, unanswered
 from contract import telling
 from contract.backends import sqlite
 
@@ -21,8 +23,10 @@ from answerback.exports import Export, FileFormat, What, write_export
 from answerback.exports.walks import IDS_PER_PAGE, walk
 from answerback.ledger import Ledger
 from answerback.ledger.history import DeliveryFilter
-from answerback.ledger.query import CallFilter
-from answerback.model import Kind, Outcome, State
+from answerback.ledger.query import LARGEST_PAGE, CallFilter
+from answerback.ledger.stats import Span
+from answerback.model import Call, Kind, Outcome, Result, State
+from answerback.rendering import CallFields
 from answerback.views import CallbackView, CallView, DeliveryView
 
 MOBILE = "+8613788888888"
@@ -76,9 +80,14 @@ def table(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def everything(ledger: Ledger) -> list[Call]:
+    """All calls."""
+    return list(ledger.calls(limit=LARGEST_PAGE).items)
+
+
 def views(ledger: Ledger, *, full_numbers: bool) -> list[dict[str, Any]]:
     """What /v1/calls shows, by callid."""
-    found = [CallView.of(call, full_numbers=full_numbers) for call in ledger.calls(limit=100).items]
+    found = [CallView.of(call, full_numbers=full_numbers) for call in everything(ledger)]
     return sorted((view.model_dump(mode="json") for view in found), key=lambda view: str(view["callid"]))
 
 
@@ -88,6 +97,36 @@ def test_ndjson_is_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> 
     found = lines(filled, What.CALLS, full_numbers=full_numbers)
     assert [list(line) for line in found] == [list(CallView.model_fields)] * 7
     assert sorted(found, key=lambda line: str(line["callid"])) == views(filled, full_numbers=full_numbers)
+
+
+def test_no_time_is_negative_wherever_it_is_read(ledger: Ledger) -> None:
+    """Whatever the vendor's clocks did: views, webhooks, exports and statistics have the same times, and null for what cannot be."""
+    times = (None, *(STARTED + timedelta(seconds=seconds) for seconds in (-700, 0, 15, 25)))
+    ledger.record(
+        [
+            received(status(callid=f"c{n}", result=result, started_at=start, answered_at=answer, ended_at=end))
+            for n, (result, start, answer, end) in enumerate(product(Result, times, times, times))
+        ]
+    )
+    of_views = {str(view["callid"]): durations(view) for view in views(ledger, full_numbers=True)}
+    assert len(of_views) == 3 * 5**3
+    told = [msgspec.to_builtins(CallFields.of(call)) for call in everything(ledger)]
+    assert {str(call["callid"]): durations(call) for call in told} == of_views
+    assert {str(line["callid"]): durations(line) for line in lines(ledger, What.CALLS)} == of_views
+    assert {row["callid"]: durations(row) for row in sheet(ledger, What.CALLS)} == of_views
+    assert {row["callid"]: durations(row) for row in table(ledger, What.CALLS)} == of_views
+    found = ledger.statistics(Span(since=NOON, until=NOON + timedelta(hours=1)))
+    for known, one in zip(zip(*of_views.values(), strict=True), (found.ring, found.talk), strict=True):
+        seconds = [value for value in known if value is not None]
+        assert min(seconds) == 0
+        assert (one.calls, one.total_s) == (len(seconds), sum(seconds))
+        assert min(one.seconds) == 0
+
+
+def durations(call: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Ring and talk time, as numbers."""
+    ring, talk = (None if call[name] in (None, "") else int(call[name]) for name in ("ring_seconds", "talk_seconds"))
+    return ring, talk
 
 
 @BOTH

@@ -66,15 +66,15 @@ def recount(many: Iterable[Call]) -> dict[str, Any]:
         if call.fee_minutes != due[call.callid + call.channel]
     ]
     told = [call for call in many if call.kind is not None]
-    rings = [call.ring_seconds for call in many if call.ring_seconds is not None and call.ring_seconds >= 0]
-    talks = [call.talk_seconds for call in many if call.talk_seconds is not None and call.talk_seconds >= 0]
+    rings = [call.ring_seconds for call in many if call.ring_seconds is not None]
+    talks = [call.talk_seconds for call in many if call.talk_seconds is not None]
     return {
         "total": counts(many),
         "hours": grouped(many, lambda call: call.first_seen_at.replace(minute=0, second=0, microsecond=0)),
         "kinds": grouped(many, lambda call: call.kind),
         "channels": grouped(many, lambda call: call.channel),
-        "carriers": grouped(told, lambda call: place_of(call.nationcode, call.mobile).carrier, fee=False),
-        "regions": grouped(told, lambda call: place_of(call.nationcode, call.mobile).region, fee=False),
+        "carriers": grouped(told, lambda call: place_of(call.nationcode or "", call.mobile or "").carrier, fee=False),
+        "regions": grouped(told, lambda call: place_of(call.nationcode or "", call.mobile or "").region, fee=False),
         "codes": Counter(call.failure_code for call in many if call.failure_code is not None),
         "ring": (len(rings), sum(rings), Counter(rings)),
         "talk": (len(talks), sum(talks), Counter(talks)),
@@ -99,7 +99,7 @@ def due_of(call: Call) -> int | None:
     """Begun minutes of an answered call, at least one; none of a call that nobody answered."""
     if call.outcome is not Outcome.ANSWERED:
         return None if call.outcome is Outcome.PENDING else 0
-    if call.talk_seconds is None or call.talk_seconds < 0:
+    if call.talk_seconds is None:
         return None
     return max(1, (call.talk_seconds + 59) // 60)
 

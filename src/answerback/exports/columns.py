@@ -69,11 +69,16 @@ def _number(name: str) -> ColumnElement[Any]:
     return case((and_(text == "", is_missing), null()), else_=text)
 
 
+def _elapsed_s(outcome: Outcome, since: ColumnElement[Any], until: ColumnElement[Any]) -> tuple[Any, Any]:
+    """A case of `model.ring_s` or `talk_s`, in SQL."""
+    return and_(_c.outcome == outcome.value, since <= until), until - since
+
+
 _ring_seconds = case(
-    (_c.outcome == Outcome.ANSWERED.value, _c.answered_at - _c.started_at),
-    (_c.outcome == Outcome.UNANSWERED.value, _c.ended_at - _c.started_at),
+    _elapsed_s(Outcome.ANSWERED, _c.started_at, _c.answered_at),
+    _elapsed_s(Outcome.UNANSWERED, _c.started_at, _c.ended_at),
 )
-_talk_seconds = case((_c.outcome == Outcome.ANSWERED.value, _c.ended_at - _c.answered_at))
+_talk_seconds = case(_elapsed_s(Outcome.ANSWERED, _c.answered_at, _c.ended_at))
 
 CALL_COLUMNS = (
     Column("callid", Sort.TEXT, _c.callid),

@@ -17,8 +17,9 @@ from sqlalchemy.engine import Connection
 from answerback.ledger import statements
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS
 from answerback.ledger.tables import arrivals, callbacks, calls, quarantine, rollup_details, rollups
+from answerback.model import ring_s, talk_s
 from answerback.places import Place, place_of
-from answerback.statistics import EXACT_BELOW_S, due_minutes, fee_difference, ring_s, talk_s
+from answerback.statistics import EXACT_BELOW_S, due_minutes, fee_difference
 
 DAY_HOURS = 24
 SPANS = (1, DAY_HOURS)

@@ -7,8 +7,8 @@ import msgspec
 
 from answerback.ledger.months import block_of
 from answerback.ledger.values import from_us, to_us
-from answerback.model import Call, Kind, Outcome, Result
-from answerback.statistics import due_minutes, fee_difference, talk_s
+from answerback.model import Call, Kind, Outcome, Result, talk_s, unix_s
+from answerback.statistics import due_minutes, fee_difference
 
 CALL_COLUMNS = (
     "id",
@@ -54,7 +54,7 @@ _metadata = msgspec.json.Decoder(dict[str, Any]).decode
 def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
     """The values of CALL_COLUMNS; `key` is the callid's call_key."""
     outcome = call.outcome.value
-    started_at, answered_at, ended_at = _to_s(call.started_at), _to_s(call.answered_at), _to_s(call.ended_at)
+    started_at, answered_at, ended_at = unix_s(call.started_at), unix_s(call.answered_at), unix_s(call.ended_at)
     return (
         id_,
         call.channel,
@@ -109,10 +109,6 @@ def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
         seen=seen,
         **values,
     )
-
-
-def _to_s(when: datetime | None) -> int | None:
-    return None if when is None else int(when.timestamp())
 
 
 def _from_s(when_s: int | None) -> datetime | None:
