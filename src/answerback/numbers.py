@@ -2,7 +2,8 @@
 
 import json
 import re
-from typing import Any
+import unicodedata
+from typing import Any, NamedTuple
 
 _FULL_LENGTH = 11
 _SHOWN = 2
@@ -15,6 +16,8 @@ _DIGITS = re.compile(rf"\d{{7,}}|{_GROUPED}")
 _MOBILE = re.compile(rf"(?<!\d)(?:\+?86)?1[3-9]\d{{9}}(?!\d)|\+\d{{7,15}}(?!\d)|{_GROUPED}")
 _ESCAPED_DIGIT = re.compile(r"\\u003([0-9])")
 _NUMBER = re.compile(r"\+?[0-9]+")
+_TYPED = re.compile(r"\+?[0-9]{3,20}")
+_SPACING = re.compile(r"[\s()./-]+")
 
 
 def e164(nationcode: str, mobile: str) -> str | None:
@@ -37,6 +40,49 @@ def e164(nationcode: str, mobile: str) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+class Spellings(NamedTuple):
+    """How a number may have been received: as `anywhere`, or as `national` with one of the `codes` as its nationcode."""
+
+    anywhere: tuple[str, ...]
+    national: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+
+def spellings(number: str) -> Spellings:
+    """Every form of a number that somebody typed, in whatever form: `+86 137 8888 8888`, `0086…`, `13788888888`.
+
+    Without a country it is one of China where it can be, as the vendor's are. What is no number is only itself.
+    """
+    bare = _SPACING.sub("", unicodedata.normalize("NFKC", number))
+    parsed = _parsed(bare) if _TYPED.fullmatch(bare) else None
+    if parsed is None:
+        return Spellings(tuple(dict.fromkeys((number, bare) if _TYPED.fullmatch(bare) else (number,))))
+    code, national = parsed
+    anywhere = tuple(dict.fromkeys((number, bare, f"+{code}{national}", f"{code}{national}", f"00{code}{national}")))
+    return Spellings(
+        anywhere,
+        tuple(form for form in (national, f"0{national}") if form not in anywhere),
+        ("", code, f"+{code}", f"00{code}"),
+    )
+
+
+def _parsed(bare: str) -> tuple[str, str] | None:
+    """The country code and the rest; None where no country has such a number."""
+    import phonenumbers  # as in e164
+
+    is_whole = bare.startswith(("+", "00"))
+    international = f"+{bare.removeprefix('+' if bare.startswith('+') else '00')}"
+    is_number = phonenumbers.is_possible_number if is_whole else phonenumbers.is_valid_number  # else it is a guess
+    for text, country in [(international, None)] if is_whole else [(bare, "CN"), (f"+{bare}", None)]:
+        try:
+            number = phonenumbers.parse(text, country)
+        except phonenumbers.NumberParseException:
+            continue
+        if is_number(number):
+            return str(number.country_code), phonenumbers.national_significant_number(number)
+    return None
 
 
 def mask(number: str) -> str:

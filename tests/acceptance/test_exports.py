@@ -21,8 +21,8 @@ from gateway import OK, Gateway, failure, key_press, prompt, run
 
 from answerback.ledger import open_ledger
 
-MOBILE = "+8613788888888"
-MASKED = "+86*******8888"
+MOBILE = "+8613712345678"
+MASKED = "+86*******5678"
 MANY = 30_000
 FILES = [
     f"{what}.{form}"
@@ -263,6 +263,17 @@ def exported(gateway: Gateway, cwd: Path, *arguments: str | Path) -> Any:
     done = run("export", *arguments, "--data-dir", gateway.data_dir, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done
+
+
+def test_dates_are_those_of_the_zone(filled: Gateway, tmp_path: Path) -> None:
+    """Over HTTP and on the command line; in UTC where no zone is named."""
+    dates = {"since": "2026-05-01", "until": "2026-05-02"}  # the calls begin at noon in UTC, 20:00 in Shanghai
+    for timezone, count in (("UTC", MANY), ("Asia/Shanghai", MANY), ("Asia/Tokyo", MANY), ("Pacific/Kiritimati", 0)):
+        file = filled.get("/v1/exports/calls.ndjson", timezone=timezone, **dates)
+        assert file.content.count(b"\n") == count
+    options = [f"--{name}={value}" for name, value in dates.items()]
+    assert exported(filled, tmp_path, "calls", *options, "--timezone", "Pacific/Kiritimati").stdout.count("\n") == 1
+    assert filled.get("/v1/exports/calls.ndjson", timezone="Moon").json()["field"] == "timezone"
 
 
 def test_the_command_writes_to_standard_output_and_masks_numbers(filled: Gateway, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -105,6 +105,34 @@ def test_statistics_can_be_of_a_channel_a_kind_and_a_time(filled: Gateway) -> No
     until = since - timedelta(hours=1)
     old = f"since={until - timedelta(hours=5):%Y-%m-%dT%H:%M:%SZ}&until={until:%Y-%m-%dT%H:%M:%SZ}"
     assert get(filled, f"/v1/stats?{old}")["total"]["calls"] == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours", "starts"),
+    [
+        ("Asia/Shanghai", "2026-11-23", 24, "2026-11-22T16:00:00Z"),
+        ("America/New_York", "2026-03-08", 23, "2026-03-08T05:00:00Z"),
+        ("America/New_York", "2026-11-01", 25, "2026-11-01T04:00:00Z"),
+        ("UTC", "2026-11-23", 24, "2026-11-23T00:00:00Z"),
+    ],
+)
+@pytest.mark.parametrize("path", ["stats", "failures", "fees"])
+def test_a_date_is_a_day_of_the_zone(  # a table of days
+    filled: Gateway, path: str, zone: str, day: str, hours: int, starts: str
+) -> None:
+    """From its midnight to the next one, however long the day is; what names its own zone is of that."""
+    following = f"{date.fromisoformat(day) + timedelta(days=1)}"
+    found = get(filled, f"/v1/{path}?since={day}&until={following}&timezone={zone}")
+    first, last = (datetime.fromisoformat(found[end]) for end in ("since", "until"))
+    assert (found["since"], (last - first) / timedelta(hours=1)) == (starts, hours)
+    own = get(filled, f"/v1/{path}?since={day}T00:00:00Z&until={following}T00:00:00Z&timezone={zone}")
+    assert own["since"] == f"{day}T00:00:00Z"
+
+
+def test_dates_are_those_of_the_command(filled: Gateway) -> None:
+    """Both take the console's zone where none is given."""
+    told = run("stats", "--json", "--since", "2026-11-23", "--data-dir", filled.data_dir, cwd=filled.data_dir)
+    assert json.loads(told.stdout)["since"] == get(filled, "/v1/stats?since=2026-11-23")["since"]
 
 
 def test_failures_are_counted_by_code(filled: Gateway) -> None:

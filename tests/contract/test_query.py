@@ -1,5 +1,8 @@
+import io
+import json
 from base64 import urlsafe_b64encode
 from datetime import timedelta
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -9,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from answerback.errors import InvalidCursor
+from answerback.exports import Export, FileFormat, What, write_export
 from answerback.ledger import Ledger
 from answerback.ledger.months import CALLS_PER_BLOCK
-from answerback.ledger.query import CallFilter
+from answerback.ledger.query import CallFilter, count_calls
 from answerback.model import Call, Kind, Outcome
 
 fresh = count()
@@ -157,9 +161,53 @@ def mixed(ledger: Ledger) -> Ledger:
 def test_a_filter_lets_through_what_matches_in_every_field(
     mixed: Ledger, wanted: CallFilter, expected: list[str]
 ) -> None:
-    """All given fields must match; `since` is included, `until` is not; a number is exact."""
+    """All given fields must match; `since` is included, `until` is not; a number is whole."""
     assert callids(mixed.calls(wanted).items) == expected
     assert callids(all_pages(mixed, wanted, limit=1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        *(
+            (typed, "cn-whole cn-plus cn-zeros cn-digits")
+            for typed in ("13788888888", "+8613788888888", "8613788888888")
+        ),
+        *((typed, "cn-whole cn-plus cn-zeros cn-digits") for typed in ("0086 137 8888 8888", "137-8888-8888")),
+        *((typed, "landline") for typed in ("0755 83763333", "+8675583763333", "(0755) 8376-3333")),
+        *((typed, "hongkong") for typed in ("+85291234567", "00852 9123 4567", "85291234567", " 85291234567")),
+        ("+6591234567", "singapore"),
+        ("91234567", "singapore hongkong"),
+        ("95000", "short"),
+        ("13xxxxxxxxx", "example"),
+    ],
+)
+def test_a_number_is_found_however_it_is_spelled(ledger: Ledger, typed: str, expected: str) -> None:
+    """As it was received or as somebody types it, with its country or without, and no other country's number."""
+    told = {
+        "cn-digits": ("86", "8613788888888"),
+        "cn-zeros": ("0086", "008613788888888"),
+        "cn-plus": ("86", "+8613788888888"),
+        "cn-whole": ("86", "13788888888"),
+        "landline": ("86", "075583763333"),
+        "hongkong": ("852", "91234567"),
+        "singapore": ("+65", "91234567"),
+        "short": ("86", "95000"),
+        "example": ("86", "13xxxxxxxxx"),
+    }
+    ledger.record(
+        [
+            received(status(callid=name, nationcode=code, mobile=mobile), after_s=n)
+            for n, (name, (code, mobile)) in enumerate(told.items())
+        ]
+    )
+    wanted = CallFilter(mobile=typed)
+    assert callids(ledger.calls(wanted).items) == expected.split()
+    assert callids(all_pages(ledger, wanted, limit=1)) == expected.split()
+    lines = io.BytesIO()
+    write_export(ledger, Export.of(What.CALLS, FileFormat.NDJSON, {"mobile": typed}, full_numbers=True), lines)
+    assert [json.loads(line)["callid"] for line in lines.getvalue().splitlines()] == expected.split()[::-1]
+    assert ledger.read(partial(count_calls, wanted=wanted)) == len(expected.split())
 
 
 def test_a_filter_follows_the_record(mixed: Ledger) -> None:

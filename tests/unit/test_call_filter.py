@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.call_filter import FIELDS, numbers_meant, read_filter
+from answerback.console.call_filter import FIELDS, read_filter
 from answerback.ledger.query import CallFilter
 from answerback.model import Kind, Outcome
 
@@ -79,20 +79,3 @@ def test_what_there_is_not_filters_nothing() -> None:
 def test_any_address_is_a_filter(query: dict[str, str]) -> None:
     """Whatever somebody types after the question mark."""
     read_filter(query, CHANNELS, NOW, SHANGHAI)
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("13788888888", ["13788888888"]),
-        ("137 8888-8888", ["137 8888-8888", "13788888888"]),
-        ("+86 137 8888 8888", ["+86 137 8888 8888", "+8613788888888", "13788888888"]),
-        ("008613788888888", ["008613788888888", "13788888888"]),
-        ("+1 202 555 0100", ["+1 202 555 0100", "+12025550100"]),
-        ("order-77", []),
-        ("", []),
-    ],
-)
-def test_a_number_may_be_typed_as_one_likes(text: str, meant: list[str]) -> None:
-    """It is looked for as typed, bare, and as the vendor writes Chinese ones."""
-    assert numbers_meant(text) == meant

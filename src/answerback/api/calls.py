@@ -98,7 +98,9 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
     def list_calls(
         reader: Asking,
         channel: str | None = None,
-        mobile: Annotated[str | None, Query(description="exactly as received, without nationcode")] = None,
+        mobile: Annotated[
+            str | None, Query(description="however it is spelled: E.164, with or without its country")
+        ] = None,
         outcome: Outcome | None = None,
         kind: Kind | None = None,
         failure_code: Annotated[int | None, Query(ge=-(2**31), lt=2**31, description="the vendor's")] = None,

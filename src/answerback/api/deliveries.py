@@ -40,7 +40,7 @@ class NewReplay(BaseModel):
     until: Instant | None = Field(None, description="calls first seen before then")
     outcome: Outcome | None = Field(None, description="only calls with this outcome")
     kind: Kind | None = Field(None, description="only calls of this kind")
-    mobile: Text | None = Field(None, description="only calls to this number, exactly as received")
+    mobile: Text | None = Field(None, description="only calls to this number, however it is spelled")
 
 
 def routes(ledger: Shelf, relay: Relay) -> APIRouter:

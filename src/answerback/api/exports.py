@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from answerback.api.parts import NOT_FOUND, PROBLEMS, UNFIT, Asking, Moment, Responses, utc
+from answerback.api.parts import NOT_FOUND, PROBLEMS, UNFIT, Asking, Moment, Responses, Timezone, local, zone_of
 from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
 from answerback.exports import RETRY_AFTER_S, Export, Exports, FileFormat, What
 from answerback.exports.answer import ExportAnswer
@@ -38,17 +38,19 @@ def routes(ledger: Shelf, exports: Exports) -> APIRouter:
         format: FileFormat,
         reader: Asking,
         channel: str | None = None,
-        mobile: Annotated[str | None, Query(description="calls and callbacks: exactly as received")] = None,
+        mobile: Annotated[str | None, Query(description="calls and callbacks: however it is spelled")] = None,
         outcome: Annotated[Outcome | None, Query(description="calls and callbacks")] = None,
         kind: Annotated[Kind | None, Query(description="calls, callbacks (of such calls) and statistics")] = None,
         failure_code: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="calls and callbacks")] = None,
         reference: Annotated[str | None, Query(description="calls and callbacks")] = None,
         since: Moment = None,
         until: Moment = None,
+        timezone: Timezone = "UTC",
         endpoint: Annotated[str | None, Query(description="deliveries: name or id")] = None,
         state: Annotated[State | None, Query(description="deliveries")] = None,
         callid: Annotated[str | None, Query(description="deliveries")] = None,
     ) -> Response:
+        zone = zone_of(timezone)
         filters: dict[str, Any] = {
             "channel": channel,
             "mobile": mobile,
@@ -56,8 +58,8 @@ def routes(ledger: Shelf, exports: Exports) -> APIRouter:
             "kind": kind,
             "failure_code": failure_code,
             "reference": reference,
-            "since": utc(since),
-            "until": utc(until),
+            "since": local(since, zone),
+            "until": local(until, zone),
             "endpoint_id": None if endpoint is None else (await run_in_threadpool(ledger.endpoint, endpoint)).id,
             "state": state,
             "callid": callid,

@@ -3,9 +3,10 @@
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any, overload
 from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from fastapi import Depends, HTTPException, Query, Request, Security
@@ -13,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, BeforeValidator
 
 from answerback.access import Keyring
+from answerback.errors import UnfitSpan
 from answerback.ledger.query import LARGEST_PAGE
 from answerback.model import ApiKey, Role
 from answerback.numbers import mask_mobiles
@@ -46,6 +48,9 @@ Text = Annotated[str, AfterValidator(_check_text)]
 Instant = Annotated[datetime, BeforeValidator(_check_spelling)]
 """A time as a reader spells it."""
 Moment = Annotated[Instant | None, Query(description="ISO 8601; UTC where it names no zone")]
+Timezone = Annotated[
+    str, Query(description="whose days and hours of the clock they are, and of times that name no zone", max_length=64)
+]
 Responses = dict[int | str, dict[str, Any]]
 
 PROBLEMS: Responses = {
@@ -144,4 +149,23 @@ def utc(moment: None) -> None: ...
 def utc(moment: datetime | None) -> datetime | None: ...
 def utc(moment: datetime | None) -> datetime | None:
     """`moment`, in UTC where it names no zone."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+    return local(moment, UTC)
+
+
+@overload
+def local(moment: datetime, zone: tzinfo) -> datetime: ...
+@overload
+def local(moment: None, zone: tzinfo) -> None: ...
+@overload
+def local(moment: datetime | None, zone: tzinfo) -> datetime | None: ...
+def local(moment: datetime | None, zone: tzinfo) -> datetime | None:
+    """`moment`, in `zone` where it names none."""
+    return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
+
+
+def zone_of(timezone: str) -> ZoneInfo:
+    """The zone of that name. Raises UnfitSpan."""
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UnfitSpan("timezone", "expected a name such as Asia/Shanghai or UTC") from error

@@ -69,12 +69,19 @@ def _known(_request: Request, error: Exception) -> JSONResponse:
     return _ProblemAnswer(Problem(detail=str(error), field=field, channels=getattr(error, "channels", None)), status)
 
 
-def _unfit(_request: Request, error: Exception) -> JSONResponse:
+def _unfit(request: Request, error: Exception) -> JSONResponse:
     first = cast(RequestValidationError, error).errors()[0]
     if first["type"] == "json_invalid":
         return _unreadable(f"is not JSON: {first['ctx']['error']} (character {first['loc'][-1]})")
+    if first["loc"] == ("body",) and isinstance(first.get("input"), bytes) and first["input"]:  # it was not read
+        told = request.headers.get("content-type")
+        problem = "is missing" if told is None else "is not that of JSON"
+        detail = f"Content-Type: {problem}: send application/json"
+        return _ProblemAnswer(Problem(detail=detail, field="Content-Type"), 422)
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][-1])
     message = str(first["msg"]).removeprefix("Value error, ")
+    if first["loc"][0] == "query" and " " in str(first.get("input")) and b"+" in request.scope["query_string"]:
+        message += " (a + in an address means a blank: write %2B)"
     return _ProblemAnswer(Problem(detail=f"{field}: {message}", field=field), 422)
 
 

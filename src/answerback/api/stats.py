@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from answerback.api.parts import PROBLEMS, UNFIT, Asking, Cursor, Limit, Moment, utc
+from answerback.api.parts import PROBLEMS, UNFIT, Asking, Cursor, Limit, Moment, Timezone, local, zone_of
 from answerback.errors import UnfitSpan
 from answerback.ledger.stats import Span
 from answerback.model import Call, Kind
@@ -120,17 +120,18 @@ def _asking(timezone: str) -> Callable[..., Asked]:
         until: Moment = None,
         channel: Annotated[str | None, Query(description="only its calls")] = None,
         kind: Annotated[Kind | None, Query(description="only calls of this kind")] = None,
-        timezone: Annotated[
-            str, Query(description="whose days and hours of the clock they are", max_length=64)
-        ] = timezone,
+        timezone: Timezone = timezone,
     ) -> Asked:
-        zone = _zone(timezone)
+        zone = zone_of(timezone)
         now = datetime.now(UTC)
         if range is not None and (since, until) != (None, None):
             raise UnfitSpan("range", "name either a range, or since and until")
         if since is None and until is not None:
             raise UnfitSpan("since", "is needed where until is given")
-        first, last = range_of(range or "7d", now, zone) if since is None else (since, until or now)
+        if since is None:
+            first, last = range_of(range or "7d", now, zone)
+        else:
+            first, last = local(since, zone), local(until, zone) or now
         return Asked(span=_span(first, last, channel, kind), zone=zone)
 
     return asked
@@ -138,7 +139,7 @@ def _asking(timezone: str) -> Callable[..., Asked]:
 
 def _span(since: datetime, until: datetime, channel: str | None, kind: Kind | None) -> Span:
     try:
-        since, until = (utc(moment).astimezone(UTC) for moment in (since, until))
+        since, until = since.astimezone(UTC), until.astimezone(UTC)
     except OverflowError as error:
         raise UnfitSpan("since", "is outside of the years 1 to 9999 in UTC") from error
     if not since < until:
@@ -148,10 +149,3 @@ def _span(since: datetime, until: datetime, channel: str | None, kind: Kind | No
     if not FIRST_YEAR <= since.year <= until.year <= LAST_YEAR:
         raise UnfitSpan("since", f"statistics are of the years {FIRST_YEAR} to {LAST_YEAR}")
     return Span(since=since, until=until, channel=channel, kind=kind)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UnfitSpan("timezone", "expected a name such as Asia/Shanghai or UTC") from error

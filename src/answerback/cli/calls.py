@@ -34,7 +34,7 @@ Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:
 @calls_app.command("list")
 def list_calls(
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only to this number, exactly as received.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only to this number, however it is spelled.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only with this outcome.")] = None,
     kind: Annotated[Kind | None, typer.Option(help="Only of this kind.")] = None,
     failure_code: Annotated[int | None, typer.Option(help="Only with this failure code.")] = None,

@@ -109,7 +109,7 @@ def retry(
     until: Annotated[datetime | None, Moment] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
     kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, exactly as received.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, however it is spelled.")] = None,
     as_json: AsJson = False,
     url: Url = None,
     data_dir: DataDir = None,

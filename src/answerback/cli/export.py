@@ -4,14 +4,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.options import Config, DataDir, Timezone, settings_from, zone_of
 from answerback.cli.output import FullNumbers, err, fail, spoken_errors
 from answerback.errors import ConfigError
 from answerback.exports import Export, FileFormat, What, write_export
@@ -23,7 +23,7 @@ from answerback.service.opening import reading
 _OWNER_ONLY = 0o600
 _STDOUT = Path("-")
 
-Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
+Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In --timezone.")
 
 
 def export(
@@ -31,13 +31,14 @@ def export(
     file_format: Annotated[FileFormat, typer.Option("--format", help="The form of the file.")] = FileFormat.CSV,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file; - is standard output.")] = _STDOUT,
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, exactly as received.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, however it is spelled.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
     kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
     failure_code: Annotated[int | None, typer.Option(help="Only calls with this failure code.")] = None,
     reference: Annotated[str | None, typer.Option(help="Only calls with this reference of the business's.")] = None,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
+    timezone: Timezone = "UTC",
     endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")] = None,
     state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
     callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")] = None,
@@ -53,12 +54,15 @@ def export(
         "kind": kind,
         "failure_code": failure_code,
         "reference": reference,
-        "since": since and since.replace(tzinfo=UTC),
-        "until": until and until.replace(tzinfo=UTC),
+        "since": since,
+        "until": until,
         "state": state,
         "callid": callid,
     }
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        zone = zone_of(timezone)
+        for name in ("since", "until"):
+            filters[name] = filters[name] and filters[name].replace(tzinfo=zone)
         filters["endpoint_id"] = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)
         if output == _STDOUT:

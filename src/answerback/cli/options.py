@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from answerback.config import Settings, read_settings
+from answerback.errors import ConfigError
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; answerback.toml by default.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data lies; answerback-data by default.")]
@@ -16,8 +18,18 @@ Store = Annotated[
     ),
 ]
 
+Timezone = Annotated[str, typer.Option("--timezone", help="Whose clock it is where nothing names a zone.")]
+
 _PLACES = {"store": ("ledger", "store"), "stream": ("stream", "url")}
 """The options that are not of the section `server`."""
+
+
+def zone_of(timezone: str) -> ZoneInfo:
+    """The zone of that name. Raises ConfigError."""
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError("--timezone: expected a name such as Asia/Shanghai or UTC") from error
 
 
 def settings_from(config: Path | None, **given: Any) -> Settings:

@@ -1,6 +1,5 @@
 """Which calls a list shows: what the form above it asks for; pure."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -17,8 +16,6 @@ RANGES = (*PRESETS, CUSTOM)
 FIELDS = ("mobile", "callid", "reference", "channel", "kind", "outcome", "failure_code", "range", "since", "until")
 
 _LARGEST_CODE = 2**31 - 1
-_SPACING = re.compile(r"[\s()./-]+")
-_CHINESE = re.compile(r"(?:\+|00)86(1\d{10})")
 
 
 class Wanted(NamedTuple):
@@ -56,15 +53,6 @@ def read_filter(query: Mapping[str, str], channels: Sequence[str], now: datetime
         until=None if shown is None else shown.until,
     )
     return Wanted(wanted, query.get("callid", "").strip() or None, shown, faults)
-
-
-def numbers_meant(text: str) -> list[str]:
-    """The forms in which a number that somebody typed may have been received; none where it is no number."""
-    bare = _SPACING.sub("", text)
-    if not re.fullmatch(r"\+?\d{3,20}", bare):
-        return []
-    national = _CHINESE.fullmatch(bare)
-    return list(dict.fromkeys([text, bare, *([national[1]] if national else [])]))
 
 
 def matches(wanted: CallFilter, channel: str, kind: Kind | None, outcome: Outcome) -> bool:

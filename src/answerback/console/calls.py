@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from answerback.console.addresses import Links
-from answerback.console.call_filter import FIELDS, RANGES, Wanted, matches, numbers_meant, read_filter
+from answerback.console.call_filter import FIELDS, RANGES, Wanted, matches, read_filter
 from answerback.console.reasons import reason_words
 from answerback.console.site import Site
 from answerback.console.visit import Visit
@@ -63,10 +63,7 @@ def _found(connection: Connection, text: str, links: Links) -> str | dict[str, s
         return links.call(referred[0].callid, referred[0].channel)
     if referred:
         return {"reference": text}
-    for number in numbers_meant(text):
-        if find_calls(connection, CallFilter(mobile=number), None, 1).items:
-            return {"mobile": number}
-    return {}
+    return {"mobile": text} if find_calls(connection, CallFilter(mobile=text), None, 1).items else {}
 
 
 def _page(connection: Connection, wanted: Wanted, cursor: str | None) -> Page[Call]:

@@ -17,7 +17,7 @@ from answerback.exports.spec import Export, What
 from answerback.ledger import Ledger, statements
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.months import CALLS_PER_BLOCK, block_of
-from answerback.ledger.query import CallFilter, channels_holding
+from answerback.ledger.query import CallFilter, channels_holding, to_number
 from answerback.ledger.tables import call_key, callbacks, calls, deliveries, endpoints, rollups
 from answerback.ledger.values import to_us
 
@@ -84,9 +84,9 @@ def _of_calls(wanted: CallFilter) -> list[Condition]:
     ]
     if wanted.failure_code is not None:
         hidden.append(calls.c.failure_code + 0 == wanted.failure_code)
-    looked_up = [
-        calls.c[name] == value for name in ("mobile", "reference") if (value := getattr(wanted, name)) is not None
-    ]
+    looked_up = [] if wanted.mobile is None else to_number(wanted.mobile)
+    if wanted.reference is not None:
+        looked_up.append(calls.c.reference == wanted.reference)
     return [*hidden, *looked_up]
 
 

@@ -14,6 +14,7 @@ from answerback.ledger.rows import READ_COLUMNS, call_of
 from answerback.ledger.tables import call_key, callbacks, calls, quarantine
 from answerback.ledger.values import Entry, Page, Quarantined, from_us, to_us
 from answerback.model import Call, Kind, Outcome
+from answerback.numbers import spellings
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ _call_columns = [calls.c[name] for name in READ_COLUMNS]
 
 
 class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which calls: each given field must match. `since` <= first seen < `until`; `mobile` exactly as received."""
+    """Which calls: each given field must match. `since` <= first seen < `until`; `mobile` in any spelling."""
 
     channel: str | None = None
     mobile: str | None = None
@@ -131,7 +132,7 @@ def count_calls(connection: Connection, wanted: CallFilter) -> int:
     """How many calls there are."""
     query = select(func.count()).select_from(calls).where(*_conditions(wanted))
     if wanted.mobile is not None:
-        query = query.where(calls.c.mobile == wanted.mobile)
+        query = query.where(*to_number(wanted.mobile))
     return connection.execute(query).scalar_one()
 
 
@@ -149,7 +150,7 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     if wanted.reference is not None:
         conditions.append(calls.c.reference == wanted.reference)
         if wanted.mobile is not None:
-            conditions.append(calls.c.mobile.concat("") == wanted.mobile)
+            conditions += to_number(wanted.mobile, calls.c.mobile.concat(""))
     if wanted.failure_code is not None:
         code = calls.c.failure_code
         conditions.append(
@@ -209,7 +210,17 @@ def _by_mobile(query: Select[Any], mobile: str) -> Select[Any]:
     last = select(func.max(calls.c.block).label("n")).cte("blocks", recursive=True)
     before = select(func.max(calls.c.block)).where(calls.c.block < last.c.n).scalar_subquery()
     blocks = last.union_all(select(before).where(last.c.n.is_not(None)))
-    return query.join(blocks, and_(calls.c.block == blocks.c.n, calls.c.mobile == mobile))
+    return query.join(blocks, and_(calls.c.block == blocks.c.n, *to_number(mobile)))
+
+
+def to_number(mobile: str, column: ColumnElement[str] = calls.c.mobile) -> list[ColumnElement[bool]]:
+    """What a call to this number has to match, however it was spelled here and there."""
+    meant = spellings(mobile)
+    forms = column.in_((*meant.anywhere, *meant.national))
+    if not meant.national:
+        return [forms]
+    whole = calls.c.mobile.concat("").in_(meant.anywhere)  # hidden from the planner: the forms are looked up
+    return [forms, or_(whole, calls.c.nationcode.in_(meant.codes))]
 
 
 def find_callbacks(connection: Connection, call_id: int, cursor: str | None, limit: int) -> Page[Entry]:

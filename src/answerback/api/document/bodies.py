@@ -42,7 +42,7 @@ def _of(description: str, *examples: Any) -> dict[str, Any]:
 PARAMETERS: dict[str | tuple[str, str], dict[str, Any]] = {
     "callid": _of("the call's id, as the cloud gave it when the call was ordered; it may hold a slash", CALLID),
     "channel": _of("only of this channel", "default"),
-    "mobile": _of("exactly as received, without nationcode", NUMBER),
+    "mobile": _of("only calls to this number, however it is spelled: E.164, with or without its country", NUMBER),
     "outcome": _of("only calls with this outcome", "failed"),
     "kind": _of("only calls of this kind", "prompt"),
     "failure_code": _of("only calls with this failure code of the vendor's", 8),
@@ -58,6 +58,15 @@ PARAMETERS: dict[str | tuple[str, str], dict[str, Any]] = {
     "what": _of("what the file holds", "calls"),
     "format": _of("how it holds it; parquet needs the extra `parquet`", "csv"),
     "step": _of("of the trend; by default hours up to two days, and days beyond", "day"),
+    **{
+        (operation, name): _of(f"{words}; ISO 8601, by the clock of `timezone` where it names no zone", example)
+        for operation in ("getStatistics", "getFailures", "auditFees", "exportFile")
+        for name, words, example in (
+            ("since", "first seen then or later", "2016-08-03"),
+            ("until", "first seen before then", "2016-08-04"),
+        )
+    },
+    ("exportFile", "timezone"): _of("by whose clock times are that name no zone", "Asia/Shanghai"),
     ("listCalls", "kind"): _of("only calls that were told of so", "prompt"),
     ("getCall", "channel"): _of("needed where two channels hold the same callid", "default"),
     ("listCallbacks", "channel"): _of("needed where two channels hold the same callid", "default"),
@@ -66,7 +75,7 @@ PARAMETERS: dict[str | tuple[str, str], dict[str, Any]] = {
         "default",
     ),
     ("submitCallbacks", "channel"): _of("the channel that they came by", "default"),
-    ("exportFile", "mobile"): _of("calls and callbacks: exactly as received, without nationcode", NUMBER),
+    ("exportFile", "mobile"): _of("calls and callbacks: only of calls to this number, however it is spelled", NUMBER),
     ("exportFile", "outcome"): _of("calls and callbacks: only of calls with this outcome", "failed"),
     ("exportFile", "kind"): _of("calls, callbacks and statistics: only of calls of this kind", "prompt"),
     ("exportFile", "failure_code"): _of("calls and callbacks: only of calls with this failure code", 8),
