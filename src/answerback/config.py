@@ -93,6 +93,9 @@ class ServerSettings(_Section):
     roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)] = Field(
         tuple(ServerRole), description="what this process does; by default all of it"
     )
+    reader_timeout_s: Seconds = Field(
+        30.0, description="time in which a reader has to take something of what is sent to it; past it, it is cut off"
+    )
     admin_key: SecretStr | None = Field(
         None, description="the admin key of all processes of a cluster; where not given, one is made in server.data_dir"
     )

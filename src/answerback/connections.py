@@ -72,6 +72,8 @@ class Connection(HttpToolsProtocol):
     """
 
     arriving_since_s: float | None = None
+    _unsent_bytes = 0
+    _taken_at_s = 0.0
     _head_bytes = 0  # of a head that is not whole, up to the current segment
     _segment_bytes = 0  # of the current segment, where no other request is in it
     _may_be_too_large = False
@@ -79,7 +81,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(cast(asyncio.Transport, _Corked(transport, self.loop)))
-        self.arriving_since_s = self.loop.time()
+        self.arriving_since_s = self._taken_at_s = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -164,6 +166,14 @@ class Connection(HttpToolsProtocol):
                 self.transport.write(farewell)
             self.transport.close()
 
+    def takes_nothing(self, now_s: float, timeout_s: float) -> bool:
+        """Whether not a byte of what waits to be sent was taken for so long; to be asked again and again."""
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes == 0 or unsent_bytes < self._unsent_bytes:
+            self._taken_at_s = now_s
+        self._unsent_bytes = unsent_bytes
+        return now_s - self._taken_at_s > timeout_s
+
     def _owes_an_answer(self) -> bool:
         """Whether a whole request is not answered in full; of several, the newest may not be whole."""
         cycle = self.cycle
@@ -175,14 +185,23 @@ class Connection(HttpToolsProtocol):
         return len(self.url) + lines + len(b"POST  HTTP/1.1\r\n\r\n")
 
 
-async def sweep(connections: set[Any], receive_timeout_s: float, timed_out: Callable[[], None]) -> None:
-    """Hang up on senders that are too slow, for ever."""
+async def sweep(
+    connections: set[Any],
+    receive_timeout_s: float,
+    timed_out: Callable[[], None],
+    reader_timeout_s: float,
+    cut_off: Callable[[], None],
+) -> None:
+    """Hang up on senders that are too slow, and on readers that take nothing of what is sent to them, for ever."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(min(_SWEEP_EVERY_S, receive_timeout_s / 2))
-        latest_s = loop.time() - receive_timeout_s
-        for connection in list(connections):
-            since_s = cast(Connection, connection).arriving_since_s
-            if since_s is not None and since_s < latest_s:
+        await asyncio.sleep(min(_SWEEP_EVERY_S, receive_timeout_s / 2, reader_timeout_s / 2))
+        now_s = loop.time()
+        for connection in [cast(Connection, connection) for connection in connections]:
+            since_s = connection.arriving_since_s
+            if since_s is not None and since_s < now_s - receive_timeout_s:
                 timed_out()
                 connection.end_with(_TOO_SLOW)
+            if connection.takes_nothing(now_s, reader_timeout_s):
+                cut_off()
+                connection.transport.abort()

@@ -50,6 +50,7 @@ class Meter(Protocol):
 
     commit_failures: int
     timeouts: int
+    stalled_readers: int
 
     @property
     def answers(self) -> Mapping[tuple[str, int], int]:

@@ -66,15 +66,17 @@ def exporting(gateway: Gateway) -> list[psutil.Process]:
 class Slow:
     """An export that is begun and not read to its end."""
 
-    def __init__(self, gateway: Gateway, path: str = "/v1/exports/calls.ndjson") -> None:
+    def __init__(
+        self, gateway: Gateway, path: str = "/v1/exports/calls.ndjson", who: dict[str, str] | None = None
+    ) -> None:
         self._gateway = gateway
+        self._who = who or {"Authorization": f"Bearer {gateway.key}"}
         self._path = path
         self._stack = ExitStack()
 
     def __enter__(self) -> Iterator[bytes]:
         client = self._stack.enter_context(httpx.Client(base_url=self._gateway.url, timeout=30, trust_env=False))
-        headers = {"Authorization": f"Bearer {self._gateway.key}"}
-        answer = self._stack.enter_context(client.stream("GET", self._path, headers=headers))
+        answer = self._stack.enter_context(client.stream("GET", self._path, headers=self._who))
         assert answer.status_code == 200
         self._chunks = answer.iter_raw(1000)  # dropped, it would hang up
         next(self._chunks)
@@ -185,15 +187,35 @@ def test_without_a_key_there_is_no_file(filled: Gateway) -> None:
     assert filled.client.get("/v1/exports/calls.csv").status_code == 401
 
 
-def test_two_exports_at_a_time_and_callbacks_meanwhile(filled: Gateway) -> None:
-    """The third is told to come again; callbacks are answered as if there were none; then there is room once more."""
-    with Slow(filled), Slow(filled):
+def test_one_export_a_key_and_callbacks_meanwhile(filled: Gateway) -> None:
+    """Who reads nothing takes the room of nobody else: another key exports, callbacks are answered, and so is a page."""
+    other = made_key(filled, "exporting", full_numbers=False)
+    with Slow(filled):
         refused = filled.get("/v1/exports/calls.csv")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "15")
-        assert "2 exports are running" in refused.json()["detail"]
+        assert "an export of the key admin is running already" in refused.json()["detail"]
+        with Slow(filled, who=other):
+            assert len(exporting(filled)) == 2
+        await_true(lambda: len(exporting(filled)) == 1)
+        answer = filled.client.get("/v1/exports/statistics.csv", headers=other)
+        assert answer.status_code == 200
         assert filled.post(key_press("last", "1")).content == OK
     await_true(lambda: not exporting(filled))
     assert filled.get("/v1/exports/statistics.csv").status_code == 200
+
+
+def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+    """After server.reader_timeout_s its connection is closed, the process behind it ends, and its key may export again."""
+    data_dir = tmp_path / "data"
+    fill(data_dir, 28_000)
+    with Gateway(data_dir, settings={"ANSWERBACK_SERVER__READER_TIMEOUT_S": "1"}) as running:
+        with Slow(running) as chunks, Slow(running, who=made_key(running, "other", full_numbers=False)):
+            assert len(exporting(running)) == 2
+            await_true(lambda: not exporting(running))
+            assert "answerback_stalled_readers_total 2.0" in running.get("/metrics").text
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+                list(chunks)
+        assert running.get("/v1/exports/calls.csv").text.count("\n") == 28_001
 
 
 def test_the_process_ends_when_its_client_hangs_up(filled: Gateway) -> None:

@@ -11,7 +11,7 @@ from builders import received, status
 from sqlalchemy.engine import Connection
 
 from answerback.console.addresses import Links
-from answerback.console.feed import MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
+from answerback.console.feed import MOST_OF_ONE, MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Ledger
 from answerback.ledger.history import happened_since
@@ -72,7 +72,7 @@ def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
 
     async def test() -> None:
         feed = Feed(reading, ZONE, Links())
-        viewers = [await feed.join(None, None) for _ in range(10)]
+        viewers = [await feed.join(None, None, f"key-{n}") for n in range(10)]
         before = reading.reads
         reading.hear("one")
         streams = [feed.stream(viewer) for viewer in viewers]
@@ -92,7 +92,7 @@ def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
 
     async def test() -> None:
         feed = Feed(reading, ZONE, Links(), poll_s=0.02)
-        slow, quick = await feed.join(None, None), await feed.join(None, None)
+        slow, quick = await feed.join(None, None, "admin"), await feed.join(None, None, "admin")
         stream, place = feed.stream(quick), slow.place
         number = 0
         while not slow.gone.is_set():
@@ -101,7 +101,7 @@ def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
             number += 1
         assert not quick.gone.is_set()
         feed.leave(slow)
-        again = feed.stream(await feed.join(place, None))
+        again = feed.stream(await feed.join(place, None, "admin"))
         assert await callids(again) == [f"call-{told}" for told in range(number)]
         feed.close()
 
@@ -113,11 +113,11 @@ def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> N
 
     async def test() -> None:
         feed = Feed(reading, ZONE, Links())
-        first = await feed.join(None, None)
+        first = await feed.join(None, None, "admin")
         place = first.place
         for number in range(5):
             reading.hear(f"call-{number}")
-            viewer = await feed.join(place, None)
+            viewer = await feed.join(place, None, "admin")
             seen: list[str] = []
             stream = feed.stream(viewer)
             while len(seen) <= number:
@@ -133,7 +133,7 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
 
     async def test() -> None:
         feed = Feed(reading, ZONE, Links())
-        stream = feed.stream(await feed.join(None, None))
+        stream = feed.stream(await feed.join(None, None, "admin"))
         reading.fails = True
         reading.hear("meanwhile")
         await asyncio.sleep(0.7)
@@ -141,7 +141,7 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
         assert await callids(stream) == ["meanwhile"]
         reading.fails = True
         with pytest.raises(LedgerUnavailable):
-            await feed.join(None, None)
+            await feed.join(None, None, "admin")
         feed.close()
 
     run(test)
@@ -152,15 +152,31 @@ def test_there_is_an_end_to_how_many_may_look(reading: Reading) -> None:
 
     async def test() -> None:
         feed = Feed(reading, ZONE, Links())
-        viewers = [await feed.join(None, None) for _ in range(MOST_VIEWERS)]
+        viewers = [await feed.join(None, None, f"key-{n}") for n in range(MOST_VIEWERS)]
         with pytest.raises(FeedFull):
-            await feed.join(None, None)
+            await feed.join(None, None, "admin")
         feed.leave(viewers[0])
-        await feed.join(None, None)
+        await feed.join(None, None, "admin")
         feed.close()
         assert all(viewer.gone.is_set() for viewer in viewers)
         with pytest.raises(FeedFull):
-            await feed.join(None, None)
+            await feed.join(None, None, "admin")
+
+    run(test)
+
+
+def test_one_key_does_not_take_the_room_of_the_others(reading: Reading) -> None:
+    """So many may look with it, and one less lets in one more."""
+
+    async def test() -> None:
+        feed = Feed(reading, ZONE, Links())
+        viewers = [await feed.join(None, None, "tabs") for _ in range(MOST_OF_ONE)]
+        with pytest.raises(FeedFull, match="look already with the key tabs"):
+            await feed.join(None, None, "tabs")
+        await feed.join(None, None, "other")
+        feed.leave(viewers[0])
+        await feed.join(None, None, "tabs")
+        feed.close()
 
     run(test)
 
@@ -170,7 +186,7 @@ def test_a_place_of_the_future_is_now(reading: Reading) -> None:
 
     async def test() -> None:
         feed = Feed(reading, ZONE, Links())
-        viewer = await feed.join(Place(10**9, 10**9), None)
+        viewer = await feed.join(Place(10**9, 10**9), None, "admin")
         stream = feed.stream(viewer)
         reading.hear("next")
         assert await callids(stream) == ["next"]
@@ -186,7 +202,7 @@ def test_nothing_is_shown_but_what_is_of_the_channel(ledger: Ledger) -> None:
     lines, place = feed.latest("a")
     assert [line.channel for line in lines] == ["a"]
     assert place == Place(2, 0)
-    viewer = Viewer(Place(0, 0), "a")
+    viewer = Viewer(Place(0, 0), "a", "admin")
     news = News(ledger.read(lambda connection: happened_since(connection, (0, 0), 10)[0]), place, 0)
     assert [one.callid for one in viewer.unseen(news)] == ["mine"]
     assert viewer.unseen(news) == []

@@ -67,6 +67,7 @@ def _intake() -> Iterator[Panel]:
     yield _quantiles("From request to answer", "answer_seconds")
     yield _lines("Callbacks that wait for their commit", each("pending"), "{{instance}}")
     yield _lines("Senders that were too slow", increase("receive_timeouts", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Readers that were cut off", increase("stalled_readers", _WINDOW, by="instance"), "{{instance}}")
 
 
 def _ledger() -> Iterator[Panel]:

@@ -44,6 +44,9 @@ class _Collector(Collector):
         yield _histogram("answerback_batch_size", "Callbacks in one commit.", meter.batch_sizes)
         yield CounterMetricFamily("answerback_commit_failures", "Batches that were not stored.", meter.commit_failures)
         yield CounterMetricFamily("answerback_receive_timeouts", "Senders that were too slow.", meter.timeouts)
+        yield CounterMetricFamily(
+            "answerback_stalled_readers", "Readers that took nothing and were cut off.", meter.stalled_readers
+        )
         yield GaugeMetricFamily("answerback_pending", "Callbacks waiting for their commit.", self._health.pending)
         yield GaugeMetricFamily("answerback_ready", "1 if a callback can be stored.", float(not self._health.failure))
         yield from self._quarantine()

@@ -17,6 +17,9 @@ from answerback.numbers import mask, mask_text
 T = TypeVar("T")
 
 MOST_VIEWERS = 64
+MOST_OF_ONE = 8
+"""Who look with the same key: so many tabs, and nobody takes all the room."""
+
 MOST_AT_ONCE = 100
 SHOWN_AT_FIRST = 50
 
@@ -76,10 +79,11 @@ class Reader(Protocol):
 
 
 class Viewer:
-    """One who looks at the happenings of `channel`, or of all. `gone` is set once they are not told any more."""
+    """One who looks at the happenings of `channel`, or of all, with the key `who`. `gone` is set once they are told no more."""
 
-    def __init__(self, place: Place, channel: str | None) -> None:
+    def __init__(self, place: Place, channel: str | None, who: str) -> None:
         self.place = place
+        self.who = who
         self.channel = channel
         self.waiting: asyncio.Queue[News] = asyncio.Queue(_QUEUE)
         self.gone = asyncio.Event()
@@ -124,13 +128,15 @@ class Feed:
         mine = [one for one in news.happened if channel in (None, one.channel)]
         return [line_of(one, self._zone, self._links) for one in reversed(mine[-SHOWN_AT_FIRST:])], news.place
 
-    async def join(self, after: Place | None, channel: str | None) -> Viewer:
+    async def join(self, after: Place | None, channel: str | None, who: str) -> Viewer:
         """Begin to tell somebody what comes after `after`, or from now on. Raises FeedFull, LedgerUnavailable."""
         async with self._looking:  # nothing is handed out between this look and the next one of all
             if self._closed or len(self._viewers) >= MOST_VIEWERS:
                 raise FeedFull(f"{MOST_VIEWERS} people look already")
+            if sum(viewer.who == who for viewer in self._viewers) >= MOST_OF_ONE:
+                raise FeedFull(f"{MOST_OF_ONE} look already with the key {who}")
             news = await asyncio.to_thread(self._ledger.read, lambda connection: _for_newcomer(connection, after))
-            viewer = Viewer(news.place if after is None else Place(*map(min, after, news.place)), channel)
+            viewer = Viewer(news.place if after is None else Place(*map(min, after, news.place)), channel, who)
             viewer.offer(news)
             self._viewers.add(viewer)
             if self._polling is None:

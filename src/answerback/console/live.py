@@ -56,7 +56,7 @@ def routes(site: Site) -> list[Route]:
     async def events(visit: Visit) -> Response:
         after = read_place(visit.request.headers.get("last-event-id") or visit.query.get("after", ""))
         try:
-            viewer = await feed.join(after, visit.query.get("channel"))
+            viewer = await feed.join(after, visit.query.get("channel"), visit.reader.name)
         except FeedFull as error:
             return Response(str(error), 503, {"Retry-After": "60"}, "text/plain")
         return EventStream(feed, viewer, _revoked(visit))

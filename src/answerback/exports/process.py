@@ -17,8 +17,8 @@ from answerback.numbers import mask_text
 
 T = TypeVar("T")
 
-MOST = 2
-"""Exports at a time."""
+MOST = 4
+"""Exports at a time, one for each key."""
 
 RETRY_AFTER_S = 15
 EXPORTED = "exported"
@@ -37,12 +37,12 @@ class Writer(Protocol):
 
 
 class Exports:
-    """The exports of one gateway, `MOST` at a time."""
+    """The exports of one gateway, `MOST` at a time, and one for each key: nobody takes all the room."""
 
     def __init__(self, opening: Opening, writer: Writer) -> None:
         self._opening = opening
         self._writer = writer
-        self._streams: set[Stream] = set()
+        self._streams: dict[str, Stream] = {}
 
     async def open(self, export: Export, who: str) -> "Stream":
         """Begin an export for the holder of the key `who`, which is noted; its bytes come from the stream.
@@ -51,10 +51,11 @@ class Exports:
         Raises ExportsBusy, ExtraMissing, LedgerUnavailable, ExportFailed.
         """
         require(export.format)
+        if who in self._streams:
+            raise ExportsBusy(f"an export of the key {who} is running already: try again when it has ended")
         if len(self._streams) >= MOST:
             raise ExportsBusy(f"{MOST} exports are running already: try again in a while")
-        stream = Stream(self._streams.discard)
-        self._streams.add(stream)
+        stream = self._streams[who] = Stream(lambda: self._leave(who, stream))
         try:
             await stream.start(self._opening, export)
             await self._writer.ask(Note(who, EXPORTED, export.about))
@@ -63,16 +64,20 @@ class Exports:
             raise
         return stream
 
+    def _leave(self, who: str, stream: "Stream") -> None:
+        if self._streams.get(who) is stream:
+            del self._streams[who]
+
     def stop(self) -> None:
         """End them all, broken off as they are: the gateway begins to stop, and may take long to export."""
-        for stream in self._streams:
+        for stream in self._streams.values():
             stream.kill()
 
 
 class Stream:
     """The bytes of one export, as they come. It ends its process when it is closed."""
 
-    def __init__(self, leave: "Callable[[Stream], None]") -> None:
+    def __init__(self, leave: Callable[[], None]) -> None:
         self._leave = leave
         self._process: asyncio.subprocess.Process | None = None
         self._first = b""
@@ -127,7 +132,7 @@ class Stream:
 
     async def aclose(self) -> None:
         """End the process if it still runs, and let the next export begin."""
-        self._leave(self)
+        self._leave()
         self.kill()
         if self._process is not None:
             await asyncio.shield(self._process.wait())

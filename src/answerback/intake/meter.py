@@ -20,7 +20,12 @@ class Meter:
         self.taken: Counter[str] = Counter()
         """By what the ledger did: stored, repeated, quarantined, dropped."""
         self.timeouts = 0
+        self.stalled_readers = 0
 
     def timed_out(self) -> None:
         """Count a request that did not arrive in time."""
         self.timeouts += 1
+
+    def cut_off(self) -> None:
+        """Count a reader that took nothing of what was sent to it."""
+        self.stalled_readers += 1

@@ -195,7 +195,14 @@ class Gateway:
         ending.push_async_callback(self._post.leave)
         await self._post.take()
         self._run_beside(
-            ending, sweep(server.server_state.connections, settings.intake.receive_timeout_s, self._meter.timed_out)
+            ending,
+            sweep(
+                server.server_state.connections,
+                settings.intake.receive_timeout_s,
+                self._meter.timed_out,
+                settings.server.reader_timeout_s,
+                self._meter.cut_off,
+            ),
         )
         self._run_beside(ending, self._certificates.watch())
         self._run_beside(ending, self._compare_secrets())

@@ -108,7 +108,9 @@ TEXTS: Mapping[str, Text] = {
         "It is our mistake; the gateway's log tells more.", "这是程序的问题，网关日志中有更多信息。"
     ),
     "note_busy": Text("Too many exports are running", "同时进行的导出过多"),
-    "note_busy_hint": Text("Try again when one of them has ended.", "请在其中一个完成后重试。"),
+    "note_busy_hint": Text(
+        "One runs at a time with each key. Try again when it has ended.", "每个密钥同时只能导出一个，请在其完成后重试。"
+    ),
     # Sign-in.
     "sign_in": Text("Sign in", "登录"),
     "sign_in_lead": Text("Use the API key that you were given.", "请使用分配给您的 API 密钥。"),
