@@ -14,9 +14,15 @@ import msgspec
 from hypothesis import strategies as st
 
 from answerback.calls import fold, identify
+from answerback.ledger.audit import Actor
 from answerback.model import Call, Failure, KeyPress, Kind, Received, Rejected, Result, Status
 
 AnyCallback: TypeAlias = Status | KeyPress | Failure
+
+ADMIN = Actor("admin")
+"""Who did it, where the test is not about that."""
+NIGHT = Actor("night", full_numbers=False)
+"""Somebody who may not see numbers in full."""
 
 PAYLOADS = Path(__file__).parent / "payloads"
 

@@ -14,8 +14,6 @@ from answerback.server_secret import load_or_create_line
 
 FILE_NAME = "admin-key"
 ADMIN = "admin"
-COMMAND_LINE = "command line"
-"""Who did what was done by `answerback keys`: no key has a name with a space in it."""
 
 _PREFIX = "ab_"
 _RANDOM_BYTES = 32

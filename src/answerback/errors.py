@@ -8,6 +8,7 @@ AnswerbackError
 ├── AnswerUnreadable        the receiver's: its answer is not the contract's
 ├── ConfigError             the operator's: a setting is unfit
 ├── NotFound                the reader's: no such call, endpoint, delivery or quarantined body
+├── Forbidden               the key's: it does not have the right
 ├── AmbiguousCall           the reader's: several channels hold the callid
 ├── Conflict                the caller's: it cannot be as things stand
 ├── Unfit                   the caller's: a field of what is asked for is not what it may be
@@ -67,6 +68,10 @@ class ConfigError(AnswerbackError):
 
 class NotFound(AnswerbackError):
     """Nothing by that id."""
+
+
+class Forbidden(AnswerbackError):
+    """Who asks does not have the right; the message names the one that is needed."""
 
 
 class AmbiguousCall(AnswerbackError):

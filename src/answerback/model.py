@@ -6,6 +6,7 @@ Times are aware UTC. `None` means: not known.
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -213,6 +214,12 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_s: float = 10.0
     concurrency: int = 8
     certificate: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the URL: the part that is no secret."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def wants(self, kind: Kind | None, outcome: Outcome) -> bool:
         """Whether it is to be told of a callback of `kind` (None: of the call itself) that made its call `outcome`."""

@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy.engine import Connection
 
 from answerback.ledger import Entry, Page, Quarantined, Taken
+from answerback.ledger.audit import Actor, AuditEvent
 from answerback.ledger.history import DeliveryFilter, Owed
-from answerback.ledger.keys import Deed
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference, Referred
 from answerback.ledger.requests import Request
@@ -126,8 +126,8 @@ class Shelf(Protocol):
     def keys(self) -> list[ApiKey]:
         """Every API key that was not revoked, by name."""
 
-    def deeds(self, cursor: str | None = None, limit: int = 50) -> Page[Deed]:
-        """A page of what people did, newest first."""
+    def audit_events(self, cursor: str | None = None, limit: int = 50) -> Page[AuditEvent]:
+        """A page of who did what, newest first."""
 
 
 class Writer(Protocol):
@@ -212,23 +212,30 @@ class Registry(Protocol):
         """Learn of the changes that other processes made until now. Raises LedgerUnavailable."""
 
     async def add(
-        self, name: str | None, channel: str, definition: Definition, *, enabled: bool, secret: str | None
+        self,
+        actor: Actor,
+        name: str | None,
+        channel: str,
+        definition: Definition,
+        *,
+        enabled: bool,
+        secret: str | None,
     ) -> Endpoint:
-        """Add one. Raises UnfitEndpoint, Conflict."""
+        """Add one. Raises Forbidden, UnfitEndpoint, Conflict."""
 
-    async def change(self, name: str, channel: str | None, definition: Definition | None) -> Endpoint:
-        """Change one. Raises NotFound, UnfitEndpoint, Conflict."""
+    async def change(self, actor: Actor, name: str, channel: str | None, definition: Definition | None) -> Endpoint:
+        """Change one. Raises NotFound, Forbidden, UnfitEndpoint, Conflict."""
 
-    async def switch(self, name: str, *, on: bool) -> Endpoint:
+    async def switch(self, actor: Actor, name: str, *, on: bool) -> Endpoint:
         """Switch one on or off. Raises NotFound."""
 
-    async def rotate_secret(self, name: str, secret: str | None = None) -> Endpoint:
+    async def rotate_secret(self, actor: Actor, name: str, secret: str | None = None) -> Endpoint:
         """Give one a new secret. Raises NotFound, UnfitEndpoint."""
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, actor: Actor, name: str) -> None:
         """Remove one. Raises NotFound, Conflict."""
 
-    async def test(self, name: str) -> Tried:
+    async def test(self, actor: Actor, name: str) -> Tried:
         """Try one. Raises NotFound."""
 
 
@@ -255,14 +262,14 @@ class Replays(Protocol):
     def find(self, id_: int) -> Replayed:
         """One by its id. Raises NotFound."""
 
-    async def one(self, delivery_id: int) -> None:
-        """Tell one delivery again. Raises NotFound, Conflict."""
+    async def one(self, actor: Actor, delivery_id: int) -> None:
+        """Tell one delivery again. Raises NotFound, Forbidden, Conflict."""
 
-    async def dead(self, endpoint: Endpoint) -> Replayed:
-        """Begin to tell what is dead."""
+    async def dead(self, actor: Actor, endpoint: Endpoint) -> Replayed:
+        """Begin to tell what is dead. Raises Forbidden."""
 
-    async def calls(self, endpoint: Endpoint, wanted: CallFilter) -> Replayed:
-        """Begin to tell everything about some calls."""
+    async def calls(self, actor: Actor, endpoint: Endpoint, wanted: CallFilter) -> Replayed:
+        """Begin to tell everything about some calls. Raises Forbidden."""
 
 
 class RelayMeter(Protocol):

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.deliveries import mask_message_id
 from answerback.ledger import Entry, Quarantined
+from answerback.ledger.audit import AuditEvent
 from answerback.ledger.history import Owed
-from answerback.ledger.keys import Deed
 from answerback.ledger.requests import Requeued
 from answerback.model import MOST_KEYS, ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
 from answerback.numbers import mask, mask_body, mask_mobiles, mask_text, mask_values
@@ -353,19 +353,25 @@ class NewKeyView(KeyView):
         return cls(**KeyView.of(made).model_dump(), key=key)
 
 
-class DeedView(_View):
-    """Something that somebody did and is accountable for."""
+class AuditEventView(_View):
+    """Who did what to what; written in the transaction of the act."""
 
     id: int
-    at: datetime
-    who: str = Field(description="the name of the key", examples=["admin", "command line"])
-    deed: str = Field(examples=["key_created", "key_revoked", "numbers_revealed", "exported"])
-    about: str = Field(examples=["night-shift (viewer)"])
+    occurred_at: datetime
+    actor: str = Field(
+        description="the name of a key, or `admin`, `command line`, `config file`, `the gateway`",
+        examples=["night-shift", "command line"],
+    )
+    action: str = Field(examples=["endpoint_changed", "numbers_revealed", "exported", "key_created"])
+    target: str = Field(
+        description="to what: numbers in it are masked; of an endpoint the scheme and host of its URL",
+        examples=["crm at https://crm.example.com (url)"],
+    )
 
     @classmethod
-    def of(cls, deed: Deed) -> "DeedView":
-        """The view of `deed`."""
-        return cls(**{name: getattr(deed, name) for name in cls.model_fields})
+    def of(cls, event: AuditEvent) -> "AuditEventView":
+        """The view of `event`."""
+        return cls(**{name: getattr(event, name) for name in cls.model_fields})
 
 
 class Listing(_View, Generic[T]):

@@ -241,12 +241,12 @@ def test_a_key_is_shown_once(console: Gateway, browser: httpx.Client) -> None:
 
 
 def test_a_viewer_sees_neither_secrets_nor_keys(console: Gateway) -> None:
-    """Callback URLs lose their secret part, and keys and deeds are the administrator's; making one is refused."""
+    """Callback URLs lose their secret part, and keys and the audit log are the administrator's; making one is refused."""
     with visitor(console) as client:
         sign_in(client, make_key(console, "looker", "viewer"))
         page = client.get("/console/settings").text
         assert SECRET_TOKEN not in page
-        assert "Record of deeds" not in page
+        assert "Audit log" not in page
         assert "looker" in page
         body = {"csrf": token_of(client), "name": "more", "role": "admin"}
         assert client.post("/console/settings/keys", data=body).status_code == 403

@@ -52,8 +52,8 @@ DONE_BY_OPERATORS = [
     "quarantine/1/retry",
     "endpoint/new",
     *(
-        f"endpoints/crm/{deed}"
-        for deed in ("test", "enable", "disable", "rotate-secret", "remove", "edit", "replay-dead", "replay")
+        f"endpoints/crm/{act}"
+        for act in ("test", "enable", "disable", "rotate-secret", "remove", "edit", "replay-dead", "replay")
     ),
 ]
 
@@ -160,7 +160,7 @@ def test_hostile_words_stay_words(viewer: Person, gateway: Gateway) -> None:
 
 
 def test_numbers_are_masked_on_every_page(admin: Person, gateway: Gateway) -> None:
-    """Even for who may see them in full: that takes a deed of its own."""
+    """Even for who may see them in full: that takes an act of its own."""
     pages = [*PAGES, f"call?callid={quote(HOSTILE, safe='')}", *(f"deliveries/{number}" for number in range(1, 6))]
     pages += [f"quarantine/{quarantined(gateway, body)}" for body in BODIES.values()]
     for page in pages:
@@ -334,9 +334,9 @@ def test_full_numbers_are_shown_once_and_noted(gateway: Gateway) -> None:
         assert MOBILE in words_of(answer.text)
         assert MOBILE not in person.get("calls/story")
         assert MOBILE in person.sends(f"quarantine/{quarantined(gateway, BODIES['json'])}").text
-    deeds = gateway.rows("SELECT deed, about FROM deeds WHERE who = 'auditor' ORDER BY id")
-    assert deeds[0] == ("numbers_revealed", "call story (default)")
-    assert [deed for deed, _ in deeds] == ["numbers_revealed", "numbers_revealed"]
+    events = gateway.rows("SELECT deed, about FROM deeds WHERE who = 'auditor' ORDER BY id")
+    assert events[0] == ("numbers_revealed", "call story (default)")
+    assert [action for action, _ in events] == ["numbers_revealed", "numbers_revealed"]
 
 
 def test_full_numbers_need_the_right(viewer: Person) -> None:

@@ -174,12 +174,12 @@ def test_numbers_are_masked_unless_the_key_may_see_them(filled: Gateway, what: s
 
 
 def test_who_exported_what_is_noted_without_numbers(filled: Gateway) -> None:
-    """The deed names the key, the file, its filters, and whether numbers were full."""
+    """The audit event names the key, the file, its filters, and whether numbers were full."""
     headers = made_key(filled, "night-shift", full_numbers=False)
     filled.client.get("/v1/exports/calls.csv", params={"mobile": MOBILE, "kind": "code"}, headers=headers)
-    deed = filled.items("/v1/deeds", limit=1)[0]
-    assert (deed["who"], deed["deed"]) == ("night-shift", "exported")
-    assert deed["about"] == "calls.csv mobile=… kind=code masked numbers"
+    event = filled.items("/v1/audit-events", limit=1)[0]
+    assert (event["actor"], event["action"]) == ("night-shift", "exported")
+    assert event["target"] == "calls.csv mobile=… kind=code masked numbers"
 
 
 def test_without_a_key_there_is_no_file(filled: Gateway) -> None:

@@ -117,7 +117,7 @@ def test_a_key_is_made_shown_once_and_revoked(admin: Holder) -> None:
     holder = Holder(admin.gateway, "night-shift", key)
     assert holder.sees("me") == {"name": "night-shift", "role": "operator", "full_numbers": True}
     assert made in admin.sees("keys")["items"]
-    assert key not in admin.ask("GET", "keys").text + admin.ask("GET", "deeds").text
+    assert key not in admin.ask("GET", "keys").text + admin.ask("GET", "audit-events").text
     gone = admin.ask("DELETE", "keys/night-shift")
     assert (gone.status_code, gone.content) == (204, b"")
     refused = holder.ask("GET", "me")
@@ -169,26 +169,26 @@ def test_an_unfit_key_is_422_and_names_the_field(admin: Holder, fields: dict[str
 
 
 def test_an_admin_of_the_ledger_may_make_keys(place: Gateway, admin: Holder) -> None:
-    """The role, not the file, is what counts; the deeds tell them apart."""
+    """The role, not the file, is what counts; the audit log tells them apart."""
     second = make(place, "admin")
     assert second.ask("POST", "keys", {"name": "by-second", "role": "viewer"}).status_code == 201
-    newest = admin.sees("deeds", limit=1)["items"][0]
-    assert (newest["who"], newest["deed"], newest["about"]) == (second.name, "key_created", "by-second (viewer)")
+    newest = admin.sees("audit-events", limit=1)["items"][0]
+    assert (newest["actor"], newest["action"], newest["target"]) == (second.name, "key_created", "by-second (viewer)")
 
 
-def test_the_deeds_are_listed_newest_first_in_pages(admin: Holder) -> None:
+def test_the_audit_log_is_listed_newest_first_in_pages(admin: Holder) -> None:
     """Made and revoked, by whom and when."""
     admin.ask("POST", "keys", {"name": "noted", "role": "viewer", "full_numbers": True})
     admin.ask("DELETE", "keys/noted")
-    first = admin.sees("deeds", limit=1)
-    second = admin.sees("deeds", limit=1, cursor=first["next_cursor"])
+    first = admin.sees("audit-events", limit=1)
+    second = admin.sees("audit-events", limit=1, cursor=first["next_cursor"])
     noted = [*first["items"], *second["items"]]
-    assert [(deed["who"], deed["deed"], deed["about"]) for deed in noted] == [
+    assert [(one["actor"], one["action"], one["target"]) for one in noted] == [
         ("admin", "key_revoked", "noted"),
         ("admin", "key_created", "noted (viewer, full numbers)"),
     ]
-    assert noted[0]["at"] > noted[1]["at"]
-    assert admin.ask("GET", "deeds", cursor="nonsense").json()["field"] == "cursor"
+    assert noted[0]["occurred_at"] > noted[1]["occurred_at"]
+    assert admin.ask("GET", "audit-events", cursor="nonsense").json()["field"] == "cursor"
 
 
 # Roles.
@@ -227,7 +227,7 @@ ADMINISTERING: list[tuple[str, str, object]] = [
     ("GET", "keys", None),
     ("POST", "keys", {}),
     ("DELETE", "keys/nobody", None),
-    ("GET", "deeds", None),
+    ("GET", "audit-events", None),
 ]
 
 
@@ -280,7 +280,8 @@ def test_every_route_below_v1_needs_a_key_and_every_changing_one_a_role(place: G
 def test_an_operator_works(told: dict[str, Any], operator: Holder, receive: Receive) -> None:
     """Endpoints with their secret, callbacks, references, retries, the quarantine: all that is no key."""
     crm = receive("crm")
-    added = operator.ask("POST", "endpoints", {"name": "op-crm", "channel": "default", "url": crm.url})
+    trusted = make(operator.gateway, "operator", full_numbers=True)
+    added = trusted.ask("POST", "endpoints", {"name": "op-crm", "channel": "default", "url": crm.url})
     assert (added.status_code, added.json()["secret"][:6]) == (201, "whsec_")
     assert operator.ask("POST", "endpoints/op-crm/rotate-secret").json()["secret"] != added.json()["secret"]
     assert operator.ask("POST", "endpoints/op-crm/test").json()["delivered"] is True
@@ -419,8 +420,8 @@ def test_the_command_line_makes_lists_and_revokes(place: Gateway, admin: Holder)
     revoked = run("keys", "revoke", "cli", *options, cwd=place.data_dir)
     assert (revoked.returncode, "cli is revoked" in revoked.stdout) == (0, True)
     assert holder.ask("GET", "me").status_code == 401
-    deeds = [(deed["who"], deed["deed"], deed["about"]) for deed in admin.sees("deeds", limit=2)["items"]]
-    assert deeds == [
+    newest = admin.sees("audit-events", limit=2)["items"]
+    assert [(one["actor"], one["action"], one["target"]) for one in newest] == [
         ("command line", "key_revoked", "cli"),
         ("command line", "key_created", "cli (operator, full numbers)"),
     ]

@@ -270,7 +270,7 @@ def test_a_large_body_is_refused(filled: Gateway) -> None:
         "stats?range=today&timezone=%00",
         "stats?timezone=" + "A" * 5000,
         "deliveries?cursor=MQ",
-        "deeds?cursor=99999999999999999999.1",
+        "audit-events?cursor=99999999999999999999.1",
         "exports/calls.csv?state=dead",
         "exports/calls.xlsx",
         "quarantine/x",

@@ -94,8 +94,8 @@ def test_a_number_is_revealed_until_the_page_is_left(visitor: Visitor) -> None:
     visitor.press(visitor.w["body_masked"])
     assert FULL not in visitor.page.content()
     visitor.go("/console/settings")
-    deeds = visitor.page.locator("#deeds tbody tr").all_inner_texts()
-    assert any(visitor.w["deed_numbers_revealed"] in deed and ANSWERED in deed for deed in deeds)
+    events = visitor.page.locator("#audit tbody tr").all_inner_texts()
+    assert any(visitor.w["audit_numbers_revealed"] in event and ANSWERED in event for event in events)
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -19,10 +19,10 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
         yield receiver
 
 
-def deeds(visitor: Visitor) -> list[str]:
+def audited(visitor: Visitor) -> list[str]:
     """What Settings says was done, newest first."""
     visitor.go("/console/settings")
-    return visitor.page.locator("#deeds tbody tr td:nth-child(3)").all_inner_texts()
+    return visitor.page.locator("#audit tbody tr td:nth-child(3)").all_inner_texts()
 
 
 def test_an_endpoint_from_first_to_last(visitor: Visitor, receiver: Receiver) -> None:
@@ -77,7 +77,7 @@ def test_an_endpoint_from_first_to_last(visitor: Visitor, receiver: Receiver) ->
     assert visitor.notice == w["done_endpoint_removed"]
     assert page.locator("h2").get_by_text("fresh", exact=True).count() == 0
     told = ("removed", "changed", "secret_rotated", "enabled", "disabled", "tested", "added")
-    assert deeds(visitor)[: len(told)] == [w[f"deed_endpoint_{what}"] for what in told]
+    assert audited(visitor)[: len(told)] == [w[f"audit_endpoint_{what}"] for what in told]
 
 
 def test_an_endpoint_that_refuses_is_told_as_such(visitor: Visitor) -> None:

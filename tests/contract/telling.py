@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from builders import NOON
+from builders import ADMIN, NOON
 from sqlalchemy import select
 
 from answerback.deliveries import Happening
 from answerback.ledger import Ledger, endpoints, outbox, references, replays, settlement
+from answerback.ledger.audit import Actor
 from answerback.ledger.query import CallFilter
 from answerback.ledger.tables import attempts, calls, deliveries
 from answerback.ledger.values import Job, Pause, Settled, to_us
@@ -72,7 +73,7 @@ def endpoint(
         secret="whsec_c2VjcmV0",
         enabled=enabled,
     )
-    return ledger.write(lambda c, _: endpoints.add(c, draft, NOON))
+    return ledger.write(lambda c, _: endpoints.add(c, draft, ADMIN, NOON))
 
 
 def tencent(ledger: Ledger, name: str = "old", **definition: Any) -> Endpoint:
@@ -82,7 +83,7 @@ def tencent(ledger: Ledger, name: str = "old", **definition: Any) -> Endpoint:
 
 def change(ledger: Ledger, changed: Endpoint) -> Endpoint:
     """Bring an endpoint up to `changed`."""
-    return ledger.write(lambda c, _: endpoints.change(c, changed, NOON))
+    return ledger.write(lambda c, _: endpoints.change(c, changed, ADMIN, NOON))
 
 
 def known(ledger: Ledger) -> list[Endpoint]:
@@ -92,7 +93,7 @@ def known(ledger: Ledger) -> list[Endpoint]:
 
 def remove(ledger: Ledger, gone: Endpoint) -> None:
     """Remove an endpoint."""
-    ledger.write(lambda c, _: endpoints.remove(c, gone.id, NOON))
+    ledger.write(lambda c, _: endpoints.remove(c, gone.id, ADMIN, NOON))
 
 
 def owed(ledger: Ledger, to: Endpoint | None = None) -> list[Owed]:
@@ -216,9 +217,9 @@ def tell_overdue(ledger: Ledger, *, at_s: float, limit: int = 100) -> references
     return ledger.write(lambda c, box: references.tell_overdue(c, box, at(at_s), limit))
 
 
-def replay_one(ledger: Ledger, id_: int, *, at_s: float = 0) -> int:
+def replay_one(ledger: Ledger, id_: int, *, at_s: float = 0, actor: Actor = ADMIN) -> int:
     """Tell one delivery again."""
-    return ledger.write(lambda c, box: replays.replay_one(c, box, id_, at(at_s)))
+    return ledger.write(lambda c, box: replays.replay_one(c, box, id_, actor, at(at_s)))
 
 
 def dead_of(ledger: Ledger, to: Endpoint) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import NOON, failure, key_press, received, rejected, status, unanswered
+from builders import ADMIN, NOON, failure, key_press, received, rejected, status, unanswered
 from contract.backends import ledger_database
 from contract.telling import (
     D,
@@ -37,6 +37,7 @@ from answerback.deliveries import Happening, message_id
 from answerback.errors import AnswerbackError, ConfigError, Conflict, LedgerVersion
 from answerback.ledger import Ledger, Pause, Taken, keys, migrations, open_database, open_ledger, query
 from answerback.ledger.alerts import Alert, keep_alerts
+from answerback.ledger.audit import AuditAction, record_event
 from answerback.ledger.keys import KeyDraft
 from answerback.ledger.members import Member, beat, leave
 from answerback.ledger.months import NUMBERS, block_of
@@ -115,7 +116,7 @@ def fill(ledger: Ledger) -> Endpoint:
     refuse(ledger, others[1], due_s=60)
     settle(ledger, pauses=[Pause(crm.id, 3, 1)])
     draft = KeyDraft("night", bytes(32), Role.VIEWER, full_numbers=True)
-    ledger.write(lambda c, _: keys.add(c, draft, "admin", NOON))
+    ledger.write(lambda c, _: keys.add(c, draft, ADMIN, NOON))
     alert = Alert(rule="fees", when="fees > 1", since=NOON, firing=True, en="1", told={"mailto": NOON})
     ledger.write(lambda c, _: keep_alerts(c, [alert]))
     ledger.record([received(status(callid=f"owed-{n}"), after_s=n) for n in range(3)])
@@ -184,11 +185,11 @@ def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first
     refer(ledger, "call-3", reference="late", at_s=-900_000)
     replay_one(ledger, next(one.id for one in owed(ledger, crm) if one.state is D))
     accept_everything(ledger, crm)
-    ledger.drop_quarantined(ledger.quarantined_ids())
+    ledger.drop_quarantined(ledger.quarantined_ids(), ADMIN)
     ledger.record([rejected(b""), rejected(b"new")])
     remove(ledger, crm)
     change(ledger, msgspec.structs.replace(endpoint(ledger, "crm"), enabled=False))
-    ledger.write(lambda c, _: keys.revoke(c, "night", "admin", NOON))
+    ledger.write(lambda c, _: keys.revoke(c, "night", ADMIN, NOON))
     last = stores.copy(first, second)
     assert last.ready
     assert last.carried["calls"].changed
@@ -233,7 +234,7 @@ def test_the_new_gateway_goes_on_where_the_old_one_was(stores: Stores, first: st
     assert not {job.delivery_id for job in jobs} & told
     assert {message_id(one.id, one.tag) for one in owed(after, crm)} > set(pending)
     after.record([received(status(callid="new"), after_s=6), rejected(b"unheard of")])
-    after.write(lambda c, _: keys.note(c, "admin", "exported", "", NOON))
+    after.write(lambda c, _: record_event(c, ADMIN, AuditAction.EXPORTED, NOON))
     assert all(highest_of(after, shape.table) > highest[shape.name] for shape in GROWING)
     columns = ("id", "block")
     assert all(block == block_of(id_) for id_, block in rows_of(after, metadata.tables["calls"], *columns))

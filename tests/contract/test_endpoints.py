@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from builders import NOON, received, status
+from builders import ADMIN, NOON, received, status
 from contract.backends import OpenLedger
 from contract.telling import URL, at, change, endpoint, known, load, owed, remove, us
 
@@ -42,7 +42,7 @@ def test_an_endpoint_comes_back_as_it_was_added(reopen: OpenLedger) -> None:
     draft = Draft(
         name="crm", channel="alerts", definition=DEFINITION, secret="whsec_x", enabled=False, from_config=True
     )
-    added = ledger.write(lambda c, _: endpoints.add(c, draft, now))
+    added = ledger.write(lambda c, _: endpoints.add(c, draft, ADMIN, now))
     assert added == Endpoint(
         id=added.id,
         name="crm",
@@ -110,11 +110,11 @@ def test_a_change_brings_all_of_it(reopen: OpenLedger) -> None:
         old_secret=to.secret,
         old_secret_until=NOON + timedelta(hours=24, microseconds=1),
     )
-    changed = ledger.write(lambda c, _: endpoints.change(c, wanted, at(60)))
+    changed = ledger.write(lambda c, _: endpoints.change(c, wanted, ADMIN, at(60)))
     assert changed == msgspec.structs.replace(wanted, changed_at=at(60))
     assert known(reopen()) == [changed]
     assert changed.created_at == NOON
-    back = ledger.write(lambda c, _: endpoints.change(c, to, at(90)))
+    back = ledger.write(lambda c, _: endpoints.change(c, to, ADMIN, at(90)))
     assert back == msgspec.structs.replace(to, changed_at=at(90))
 
 
@@ -194,16 +194,16 @@ def test_requests_do_the_same(ledger: Ledger) -> None:
     """What the gateway asks of the writer: add, list, change and remove, with the time of now."""
     began = datetime.now(UTC)
     draft = Draft(name="crm", channel="default", definition=Definition(url=URL), secret="whsec_x")
-    added = AddEndpoint(draft).run(ledger)
+    added = AddEndpoint(ADMIN, draft).run(ledger)
     assert began <= added.created_at <= datetime.now(UTC)
-    changed = ChangeEndpoint(msgspec.structs.replace(added, definition=DEFINITION)).run(ledger)
+    changed = ChangeEndpoint(ADMIN, msgspec.structs.replace(added, definition=DEFINITION)).run(ledger)
     assert changed.definition == DEFINITION
     assert changed.changed_at >= added.created_at
     assert Endpoints().run(ledger) == [changed]
-    RemoveEndpoint(added.id).run(ledger)
+    RemoveEndpoint(ADMIN, added.id).run(ledger)
     assert Endpoints().run(ledger) == []
     with pytest.raises(NotFound):
-        RemoveEndpoint(added.id).run(ledger)
+        RemoveEndpoint(ADMIN, added.id).run(ledger)
 
 
 def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
@@ -240,10 +240,10 @@ def test_bringing_in_line_is_all_or_nothing(ledger: Ledger) -> None:
     )
     changed = msgspec.structs.replace(old, definition=DEFINITION)
     with pytest.raises(NotFound):
-        Align([changed, msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
+        Align(ADMIN, [changed, msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
     assert known(ledger) == [old]
-    there = Align([changed], [draft]).run(ledger)
+    there = Align(ADMIN, [changed], [draft]).run(ledger)
     assert there == known(ledger)
     assert [(end.name, end.definition) for end in there] == [("new", DEFINITION), ("old", DEFINITION)]
     assert (there[0].enabled, there[0].disabled_reason) == (False, "off")
-    assert Align([], []).run(ledger) == there
+    assert Align(ADMIN, [], []).run(ledger) == there

@@ -4,6 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 from builders import (
+    ADMIN,
     NOON,
     UUID1,
     AnyCallback,
@@ -106,7 +107,7 @@ def test_a_refused_body_is_owed_to_nobody(ledger: Ledger) -> None:
     endpoint(ledger)
     ledger.take([rejected(b"{"), rejected(wire(status()))])
     assert owed(ledger) == []
-    ledger.requeue(ledger.quarantined_ids()[-1])
+    ledger.requeue(ledger.quarantined_ids()[-1], ADMIN)
     assert events(ledger) == [Event.ANSWERED]
 
 
@@ -682,7 +683,7 @@ def test_a_change_that_was_undone_is_not_believed(ledger: Ledger) -> None:
     to = endpoint(ledger)
 
     def work(connection: Connection, box: outbox.Outbox) -> None:
-        endpoints.remove(connection, to.id, NOON)
+        endpoints.remove(connection, to.id, ADMIN, NOON)
         box.refresh(connection)
         connection.exec_driver_sql("no SQL at all")
 
@@ -783,7 +784,7 @@ def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger
     ledger.record([received(status())])
     assert states(ledger) == [P, W]
     changed = msgspec.structs.replace(to, definition=Definition(url=to.definition.url, format=Format.TENCENT))
-    ChangeEndpoint(changed).run(ledger)
+    ChangeEndpoint(ADMIN, changed).run(ledger)
     assert states(ledger) == [X, P]
     assert load_one(ledger, to).body == wire(status())
 
@@ -795,7 +796,7 @@ def test_given_up_words_do_not_hold_up_the_call(ledger: Ledger) -> None:
     tell_overdue(ledger, at_s=1)
     ledger.record([received(status())])
     changed = msgspec.structs.replace(to, definition=Definition(url=to.definition.url, format=Format.TENCENT))
-    changed = ChangeEndpoint(changed).run(ledger)
+    changed = ChangeEndpoint(ADMIN, changed).run(ledger)
     ledger.record([received(key_press())])
     assert [job.body for job in accept_everything(ledger, changed)] == [wire(status()), wire(key_press())]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import NOON, failure, key_press, received, status, unanswered
+from builders import ADMIN, NOON, failure, key_press, received, status, unanswered
 from contract import telling
 from contract.backends import ledger_database
 from contract.test_statistics import EVER, everything, recount, said
@@ -262,7 +262,7 @@ def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
     assert (month_name(may.month), may.calls, may.unsettled) == ("2026_05", 1, 1)
     telling.accept_everything(ledger, to, at_s=2 * later_s)
     assert ledger.months_before(NOON + timedelta(days=62))[0].unsettled == 0
-    assert list(ledger.drop_month(may.month)) == [1]
+    assert list(ledger.drop_month(may.month, ADMIN)) == [1]
     assert [call.callid for call in ledger.calls().items] == ["new"]
     assert [one.callid for one in telling.owed(ledger)] == ["new"]
     assert len(telling.tried(ledger)) == 1

@@ -1,7 +1,8 @@
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from builders import NOON, UUID1, failure, folded, key_press, received, rejected, status, wire
+from builders import ADMIN, NOON, UUID1, failure, folded, key_press, received, rejected, status, wire
 from contract.backends import OpenLedger
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def test_a_refused_body_is_kept_with_its_reason(reopen: OpenLedger, raw: bytes) 
 
 def test_what_is_not_in_quarantine_is_not_found(ledger: Ledger) -> None:
     """An id that nothing has is said to be nothing's."""
-    for read in (ledger.quarantined_body, ledger.requeue):
+    for read in (ledger.quarantined_body, partial(ledger.requeue, actor=ADMIN)):
         with pytest.raises(NotFound, match="id 7"):
             read(7)
 
@@ -142,7 +143,7 @@ def test_what_is_still_no_callback_stays(ledger: Ledger) -> None:
     for receipt, error in zip(receipts, (NotJson, UnfitField), strict=True):
         assert receipt.id is not None
         with pytest.raises(error) as caught:
-            ledger.requeue(receipt.id)
+            ledger.requeue(receipt.id, ADMIN)
         assert isinstance(caught.value, CallbackRejected)
     assert ledger.quarantined().items == before
     assert ledger.calls().items == []
@@ -154,7 +155,7 @@ def test_what_is_a_callback_now_becomes_its_call(reopen: OpenLedger) -> None:
     raw = b"\xef\xbb\xbf" + wire(status())
     (receipt,) = ledger.record([rejected(raw, channel="alerts", after_s=-3600)])
     assert receipt.id is not None
-    assert ledger.requeue(receipt.id).taken is Taken.STORED
+    assert ledger.requeue(receipt.id, ADMIN).taken is Taken.STORED
     ledger = reopen()
     call, (entry,) = ledger.call(UUID1), ledger.callbacks(UUID1).items
     came_in = NOON - timedelta(seconds=3600)
@@ -167,7 +168,7 @@ def test_what_is_a_callback_now_becomes_its_call(reopen: OpenLedger) -> None:
     assert (entry.raw, entry.received_at, entry.repeats) == (raw, came_in, 0)
     assert (ledger.quarantined_ids(), ledger.quarantine_size()) == ([], (0, 0))
     with pytest.raises(NotFound):
-        ledger.requeue(receipt.id)
+        ledger.requeue(receipt.id, ADMIN)
 
 
 def test_a_body_read_late_joins_what_is_known(ledger: Ledger) -> None:
@@ -176,7 +177,7 @@ def test_a_body_read_late_joins_what_is_known(ledger: Ledger) -> None:
     others = [received(key_press(key="2")), received(failure())]
     ledger.record(others)
     assert receipt.id is not None
-    ledger.requeue(receipt.id)
+    ledger.requeue(receipt.id, ADMIN)
     call, expected = ledger.call(UUID1), folded([received(status(), after_s=-60), *others])
     assert (call.outcome, call.keys, call.failure_code) == (expected.outcome, expected.keys, expected.failure_code)
     assert (call.first_seen_at, call.updated_at) == (expected.first_seen_at, expected.updated_at)
@@ -187,7 +188,7 @@ def test_a_body_recorded_meanwhile_is_a_repeat(ledger: Ledger) -> None:
     (refused,) = ledger.record([rejected(wire(status()), after_s=-60)])
     (first,) = ledger.record([received(status())])
     assert refused.id is not None
-    receipt = ledger.requeue(refused.id)
+    receipt = ledger.requeue(refused.id, ADMIN)
     assert (receipt.taken, receipt.id) == (Taken.REPEATED, first.id)
     assert [entry.repeats for entry in ledger.callbacks(UUID1).items] == [1]
     assert ledger.quarantined_ids() == []
@@ -197,6 +198,6 @@ def test_reading_once_more_takes_one_body_only(ledger: Ledger) -> None:
     """The other bodies stay, those of the same content in another channel too."""
     receipts = ledger.record([rejected(wire(status()), channel=channel) for channel in ("alerts", "codes")])
     assert receipts[0].id is not None
-    ledger.requeue(receipts[0].id)
+    ledger.requeue(receipts[0].id, ADMIN)
     assert [body.channel for body in ledger.quarantined().items] == ["codes"]
     assert ledger.call(UUID1).channel == "alerts"

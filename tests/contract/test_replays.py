@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import UUID1, failure, key_press, received, status, unanswered, wire
+from builders import ADMIN, UUID1, failure, key_press, received, status, unanswered, wire
 from contract.backends import OpenLedger
 from contract.telling import (
     D,
@@ -266,7 +266,7 @@ def test_words_that_the_format_cannot_tell_stay_dead(ledger: Ledger) -> None:
     refer(ledger, UUID1, due_at=at(0))
     tell_overdue(ledger, at_s=0)
     changed = msgspec.structs.replace(to, definition=Definition(url=to.definition.url, format=Format.TENCENT))
-    changed = ChangeEndpoint(changed).run(ledger)
+    changed = ChangeEndpoint(ADMIN, changed).run(ledger)
     assert states(ledger) == [X]
     replay_dead(ledger, changed)
     ledger.record([received(status())])
@@ -492,7 +492,7 @@ def test_requests_do_the_same(reopen: OpenLedger) -> None:
     count, until_id = CountDead(to.id).run(ledger)
     assert (count, until_id) == (1, job.delivery_id)
     assert ReplayDead(to.id, None, until_id, 10).run(ledger).replayed == 1
-    assert ReplayOne(job.delivery_id).run(ledger) == to.id
+    assert ReplayOne(ADMIN, job.delivery_id).run(ledger) == to.id
     accept(ledger, job)
     assert ReplayCalls(to, CallFilter(channel="default"), None, 10).run(ledger).replayed == 1
     assert load(ledger, to, at_s=1e9) == [tried_before(job, 2)]

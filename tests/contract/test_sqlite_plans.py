@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from builders import NOON, failure, key_press, received, rejected, status, unanswered, wire
+from builders import ADMIN, NOON, failure, key_press, received, rejected, status, unanswered, wire
 from contract import telling
 from contract.backends import sqlite
 from sqlalchemy import event
@@ -90,7 +90,7 @@ def test_reading_once_more_goes_by_index(watched: Watched) -> None:
     """One body out of many is found by its id."""
     (good,) = [body.id for body in watched.ledger.quarantined().items if body.size_bytes > 1]
     watched.plans()
-    watched.ledger.requeue(good)
+    watched.ledger.requeue(good, ADMIN)
     assert [step for step in watched.plans() if step.startswith("SCAN") and "quarantine" in step] == []
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import psutil
+from builders import ADMIN
 from contract.backends import ledger_database
 from contract.telling import Owed, owed
 from relay.loop import until
@@ -90,7 +91,7 @@ class Party:
 
     async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
         """A new endpoint."""
-        added = await self.relay.endpoints.add(name, "default", Definition(url=url, **definition))
+        added = await self.relay.endpoints.add(ADMIN, name, "default", Definition(url=url, **definition))
         assert isinstance(added, Endpoint)
         return added
 

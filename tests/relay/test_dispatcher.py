@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from builders import key_press, received, status, wire
+from builders import ADMIN, key_press, received, status, wire
 from relay.loop import in_loop, until
 from relay.making import endpoint, terms
 from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
@@ -538,7 +538,7 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
         for _ in range(3):
             for wrong, right in ((one, other), (other, one)):
                 await asyncio.sleep(0.1)
-                to = await world.registry.change("crm", None, with_definition(to, url=right.url()))
+                to = await world.registry.change(ADMIN, "crm", None, with_definition(to, url=right.url()))
                 late = len(wrong.posts)
                 await asyncio.sleep(0.1)
                 assert len(wrong.posts) == late
@@ -553,12 +553,12 @@ async def test_an_endpoint_that_is_off_is_told_when_it_is_on(tmp_path: Path) -> 
     """Off: what it is owed waits, nothing is spent. On: all of it, in order for each call."""
     async with receiving() as receiver, relaying(tmp_path) as world:
         await world.endpoint(receiver.url())
-        await world.registry.switch("crm", on=False)
+        await world.registry.switch(ADMIN, "crm", on=False)
         await world.record(*[pressed("a", key) for key in "12345"])
         await asyncio.sleep(QUIET_S)
         assert receiver.posts == []
         assert world.tried() == []
-        await world.registry.switch("crm", on=True)
+        await world.registry.switch(ADMIN, "crm", on=True)
         await world.settled(5)
         assert keys(receiver.posts) == list("12345")
 
@@ -570,7 +570,7 @@ async def test_a_removed_endpoint_is_told_nothing(tmp_path: Path) -> None:
         await world.endpoint(receiver.url())
         await world.record(answered("a"), pressed("b", "1"), pressed("b", "2"))
         await until(lambda: len(receiver.posts) >= 2)
-        await world.registry.remove("crm")
+        await world.registry.remove(ADMIN, "crm")
         told = len(receiver.posts)
         await world.record(answered("c"))
         await world.settled(3)
@@ -592,7 +592,7 @@ async def test_an_endpoint_that_is_gone_is_switched_off(tmp_path: Path) -> None:
         assert len(receiver.posts) == 1
         assert [(one.state, one.failures) for one in world.owed()] == [(P, 0), (P, 0)]
         receiver.script = obey
-        await world.registry.switch("crm", on=True)
+        await world.registry.switch(ADMIN, "crm", on=True)
         await world.settled(2)
 
 
@@ -677,7 +677,7 @@ async def test_a_change_ends_a_pause(tmp_path: Path) -> None:
         while not lane.breaker.open:  # noqa: ASYNC110  # to the moment: what it came to is not yet kept
             await asyncio.sleep(0)
         receiver.script = obey
-        await world.registry.switch("crm", on=True)
+        await world.registry.switch(ADMIN, "crm", on=True)
         assert world.meter.paused == {}
         await until(lambda: D in world.states())
         (kept,) = await world.writer.ask(Endpoints())

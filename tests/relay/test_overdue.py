@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from builders import ADMIN
 from relay.loop import in_loop, until
 from relay.making import TERMS
 from relay.receiver import receiving
@@ -66,7 +67,7 @@ async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path
     async with receiving() as receiver, writing(tmp_path) as writer:
         with closing(opened(tmp_path)) as ledger:
             async with telling(ledger, writer) as relay:
-                await relay.endpoints.add("crm", "default", Definition(url=receiver.url()))
+                await relay.endpoints.add(ADMIN, "crm", "default", Definition(url=receiver.url()))
                 due_at = soon(0.5)
                 await relay.refer("late", None, Reference(reference="order-1", due_at=due_at))
                 await relay.refer("heard", None, Reference(due_at=due_at))
@@ -89,7 +90,7 @@ async def test_a_call_that_was_overdue_before_the_start_is_told_then(tmp_path: P
     async with receiving() as receiver, writing(tmp_path) as writer:
         with closing(opened(tmp_path)) as ledger:
             async with telling(ledger, writer) as relay:
-                await relay.endpoints.add("crm", "default", Definition(url=receiver.url()))
+                await relay.endpoints.add(ADMIN, "crm", "default", Definition(url=receiver.url()))
                 await relay.refer("first", None, Reference(due_at=soon(0.2)))
             await asyncio.sleep(0.3)
             async with telling(ledger, writer) as relay:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from builders import ADMIN
 from relay.loop import in_loop
 from relay.making import SECRET
 from relay.receiver import receiving
@@ -39,7 +40,7 @@ async def test_an_address_that_may_not_be_is_refused_at_once(tmp_path: Path) -> 
                 await world.endpoint(url)
         to = await world.endpoint(URL)
         with pytest.raises(UnfitEndpoint, match=r"^url: "):
-            await world.registry.change("crm", None, Definition(url="http://192.168.1.1/"))
+            await world.registry.change(ADMIN, "crm", None, Definition(url="http://192.168.1.1/"))
         assert world.registry.find("crm") == to
 
 
@@ -62,16 +63,16 @@ async def test_what_is_refused_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(Conflict, match=r"^name: "):
             await world.endpoint(receiver.url())
         for unfit in (
-            world.registry.add("b", "default", Definition(url=URL), secret="x"),
-            world.registry.rotate_secret("crm", "x"),
+            world.registry.add(ADMIN, "b", "default", Definition(url=URL), secret="x"),
+            world.registry.rotate_secret(ADMIN, "crm", "x"),
         ):
             with pytest.raises(UnfitEndpoint, match=r"^secret: "):
                 await unfit
-        for absent in (world.registry.remove("b"), world.registry.switch("99", on=True)):
+        for absent in (world.registry.remove(ADMIN, "b"), world.registry.switch(ADMIN, "99", on=True)):
             with pytest.raises(NotFound):
                 await absent
         assert world.registry.find("crm") == world.registry.find(str(to.id)) == to
-        assert (await world.registry.test("crm")).error is None
+        assert (await world.registry.test(ADMIN, "crm")).error is None
 
 
 @in_loop
@@ -80,10 +81,10 @@ async def test_the_config_file_decides_at_each_start(tmp_path: Path) -> None:
     async with relaying(tmp_path, wanted={"a": wanted(), "b": wanted(enabled=False)}) as world:
         a, b = world.registry.find("a"), world.registry.find("b")
         assert (a.enabled, a.from_config, b.enabled) == (True, True, False)
-        for forbidden in (world.registry.remove("a"), world.registry.change("a", None, None)):
+        for forbidden in (world.registry.remove(ADMIN, "a"), world.registry.change(ADMIN, "a", None, None)):
             with pytest.raises(Conflict, match="config file"):
                 await forbidden
-        await world.registry.switch("a", on=False, reason="too many calls")
+        await world.registry.switch(ADMIN, "a", on=False, reason="too many calls")
         await world.endpoint(URL, "mine")
     async with relaying(tmp_path, wanted={"a": wanted(), "b": wanted()}) as world:
         assert world.registry.find("a").disabled_reason == "too many calls"
@@ -102,15 +103,15 @@ async def test_what_is_not_in_the_config_file_any_more_is_off_and_loses_nothing(
     async with receiving() as receiver:
         file = {"a": wanted(receiver.url()), "b": wanted(receiver.url())}
         async with relaying(tmp_path, wanted=file) as world:
-            await world.registry.switch("a", on=False)
-            await world.registry.switch("b", on=False)
+            await world.registry.switch(ADMIN, "a", on=False)
+            await world.registry.switch(ADMIN, "b", on=False)
             await world.record(answered("first"))
         async with relaying(tmp_path) as world:
             for name in file:
                 gone = world.registry.find(name)
                 assert (gone.enabled, gone.disabled_reason) == (False, "not in the config file any more")
             await world.record(answered("second"))
-            await world.registry.remove("b")
+            await world.registry.remove(ADMIN, "b")
             assert receiver.posts == []
         async with relaying(tmp_path, wanted={"a": file["a"]}) as world:
             await world.settled(2, world.registry.find("a"))
@@ -124,9 +125,9 @@ async def test_a_secret_is_changed_where_it_is(tmp_path: Path) -> None:
     """One that the config file gives cannot be rotated by hand: the next start would undo it."""
     async with relaying(tmp_path, wanted={"fixed": wanted(secret=SECRET), "made": wanted()}) as world:
         with pytest.raises(Conflict, match="config file"):
-            await world.registry.rotate_secret("fixed")
+            await world.registry.rotate_secret(ADMIN, "fixed")
         made = world.registry.find("made").secret
-        rotated = await world.registry.rotate_secret("made")
+        rotated = await world.registry.rotate_secret(ADMIN, "made")
         assert rotated.old_secret == made
     async with relaying(tmp_path, wanted={"made": wanted()}) as world:
         assert world.registry.find("made").secret == rotated.secret

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from builders import ADMIN
 from relay.loop import in_loop, until
 from relay.party import NO_RELAY, TTL_S, Witness, ledger_of, member, opening_on, peer
 from relay.receiver import Post, Receiver, receiving
@@ -128,19 +129,19 @@ async def test_a_change_by_another_process_takes_effect(tmp_path: Path, backend:
         await board.shared((relay, 1))
         await api.record(answered("before"))
         await board.delivered(1)
-        await api.relay.endpoints.change("crm", None, with_definition(made, url=new.url()))
+        await api.relay.endpoints.change(ADMIN, "crm", None, with_definition(made, url=new.url()))
         await asyncio.sleep(1.0)
         await relay.record(answered("after"))
         await board.delivered(2)
         assert (callids(old.posts), callids(new.posts)) == (["before"], ["after"])
-        await api.relay.endpoints.switch("crm", on=False)
+        await api.relay.endpoints.switch(ADMIN, "crm", on=False)
         await asyncio.sleep(1.0)
         await api.record(answered("off"))
         await asyncio.sleep(0.3)
         assert len(new.posts) == 1
-        await relay.relay.endpoints.switch("crm", on=True)
+        await relay.relay.endpoints.switch(ADMIN, "crm", on=True)
         await board.delivered(3)
-        await api.relay.endpoints.remove("crm")
+        await api.relay.endpoints.remove(ADMIN, "crm")
         await until(lambda: relay.relay.state["endpoints"] == 0, timeout_s=2.0)
         await until(lambda: board.holders() == {}, timeout_s=2.0)
 
@@ -153,7 +154,7 @@ async def test_what_a_removed_endpoint_was_owed_is_given_up(tmp_path: Path) -> N
         await api.endpoint("http://127.0.0.1:9/nowhere")
         await board.shared((relay, 1))
         await api.record(answered("call"))
-        await api.relay.endpoints.remove("crm")
+        await api.relay.endpoints.remove(ADMIN, "crm")
         await until(lambda: [one.state for one in board.owed()] == [State.DEAD])
         await relay.endpoint("http://127.0.0.1:9/elsewhere")
         await api.relay.endpoints.refresh()
@@ -166,12 +167,12 @@ async def test_a_change_knows_the_one_before(tmp_path: Path) -> None:
     opening = opening_on("sqlite", tmp_path / "data")
     async with member(opening, NO_RELAY, look_s=60.0) as one, member(opening, NO_RELAY, look_s=60.0) as other:
         made = await one.endpoint("http://127.0.0.1:9/a")
-        await other.relay.endpoints.change("crm", None, with_definition(made, timeout_s=3.0))
-        switched = await one.relay.endpoints.switch("crm", on=False)
+        await other.relay.endpoints.change(ADMIN, "crm", None, with_definition(made, timeout_s=3.0))
+        switched = await one.relay.endpoints.switch(ADMIN, "crm", on=False)
         assert switched.definition.timeout_s == 3.0
         both = await asyncio.gather(
-            one.relay.endpoints.switch("crm", on=True),
-            other.relay.endpoints.rotate_secret("crm"),
+            one.relay.endpoints.switch(ADMIN, "crm", on=True),
+            other.relay.endpoints.rotate_secret(ADMIN, "crm"),
             return_exceptions=True,
         )
         assert sum(isinstance(result, Conflict) for result in both) <= 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import psutil
-from builders import key_press, status, wire
+from builders import ADMIN, key_press, status, wire
 from contract.backends import BACKENDS, ledger_database
 from contract.telling import Owed, Tried, owed, tried
 from relay.loop import until
@@ -83,7 +83,7 @@ class World:
 
     async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
         """A new endpoint."""
-        return await self.registry.add(name, "default", Definition(url=url, **definition))
+        return await self.registry.add(ADMIN, name, "default", Definition(url=url, **definition))
 
     async def record(self, *raws: bytes) -> None:
         """Callbacks come in, in one batch."""
@@ -231,7 +231,7 @@ async def add_directly(writer: WriterProcess, names: Sequence[str], url: str) ->
     drafts = [
         Draft(name=name, channel="default", definition=Definition(url=url), secret=new_secret()) for name in names
     ]
-    return list(await asyncio.gather(*[writer.ask(AddEndpoint(draft)) for draft in drafts]))
+    return list(await asyncio.gather(*[writer.ask(AddEndpoint(ADMIN, draft)) for draft in drafts]))
 
 
 def with_definition(endpoint: Endpoint, **changes: Any) -> Definition:

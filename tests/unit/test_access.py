@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from builders import ADMIN
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,12 +86,12 @@ def test_a_key_of_the_ledger_opens_until_it_is_revoked(tmp_path: Path) -> None:
         keyring = Keyring(AdminKey("secret", made=False, made_at=_MADE), ledger)
         key, draft = draft_key("night", Role.OPERATOR, full_numbers=True)
         assert keyring.open(key) is None
-        made = CreateKey(draft, "admin").run(other)
+        made = CreateKey(ADMIN, draft).run(other)
         assert keyring.open(key) == keyring.by_id(made.id) == made
         assert (made.name, made.role, made.full_numbers) == ("night", Role.OPERATOR, True)
         assert keyring.admin(key) is None
         assert keyring.open(key[:-1] + ("a" if key[-1] != "a" else "b")) is None
-        RevokeKey("night", "admin").run(other)
+        RevokeKey(ADMIN, "night").run(other)
         assert keyring.open(key) is None
         assert keyring.by_id(made.id) is None
     finally:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import CALLIDS, NOON, payload
+from builders import ADMIN, CALLIDS, NIGHT, NOON, payload
 from hypothesis import given
 from hypothesis import strategies as st
 from relay.making import OTHER_SECRET, endpoint
@@ -25,6 +25,7 @@ from answerback.errors import (
 )
 from answerback.ledger import Job, Opening, Pause, Settled, Taken
 from answerback.ledger.alerts import Alert
+from answerback.ledger.audit import COMMAND_LINE, CONFIG_FILE, AuditAction
 from answerback.ledger.drained import Batch, Item
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.frames import (
@@ -66,10 +67,10 @@ from answerback.ledger.requests import (
     LeftOver,
     Load,
     Loaded,
-    Note,
     Noted,
     Probe,
     Record,
+    RecordAuditEvent,
     RecordDrained,
     Refer,
     Release,
@@ -82,6 +83,7 @@ from answerback.ledger.requests import (
     Requeued,
     RevokeKey,
     Settle,
+    StartReplay,
     TellOverdue,
     decode_answer,
     decode_request,
@@ -142,25 +144,32 @@ REQUESTS: list[Request[Any]] = [
     Release("m1", [1]),
     Beat(MEMBER, {"url": "http://x", "pending": 1, "relay": {"paused": {"crm": 10}}, "stream": None}),
     Leave("m1"),
-    Align([], []),
+    Align(CONFIG_FILE, [], []),
     Align(
+        CONFIG_FILE,
         [FULL],
         [Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, disabled_reason="off")],
     ),
-    AddEndpoint(Draft(name="crm", channel="default", definition=Definition(url="http://x"), secret=OTHER_SECRET)),
     AddEndpoint(
-        Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, enabled=False, from_config=True)
+        ADMIN, Draft(name="crm", channel="default", definition=Definition(url="http://x"), secret=OTHER_SECRET)
     ),
-    ChangeEndpoint(endpoint()),
-    ChangeEndpoint(FULL, unchanged=True),
-    RemoveEndpoint(1),
+    AddEndpoint(
+        ADMIN,
+        Draft(
+            name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, enabled=False, from_config=True
+        ),
+    ),
+    ChangeEndpoint(ADMIN, endpoint()),
+    ChangeEndpoint(ADMIN, FULL, unchanged=True),
+    RemoveEndpoint(ADMIN, 1),
     Abandon(1, 1000),
     Refer("default", None, "x", Reference()),
     Refer(None, "default", "空", Reference(reference="order-17", metadata={"a": [1, 2.5, None]}, due_at=LATER)),
     Refer(None, None, "x", Reference(reference=None, metadata=None, due_at=None)),
     TellOverdue(500),
-    ReplayOne(2**53),
+    ReplayOne(ADMIN, 2**53),
     CountDead(1),
+    StartReplay(ADMIN, 1, (2, "calls")),
     ReplayDead(1, None, 17, 100),
     ReplayDead(1, "cursor", 17, 100),
     ReplayCalls(FULL, CallFilter(), None, 100),
@@ -170,11 +179,11 @@ REQUESTS: list[Request[Any]] = [
         "cursor",
         100,
     ),
-    CreateKey(KeyDraft("night", bytes(range(32)), Role.OPERATOR, full_numbers=True), "admin"),
-    RevokeKey("17", "command line"),
-    Note("night", "exported", "电话"),
-    Requeue(2**62),
-    DropQuarantined([1, 2**62]),
+    CreateKey(ADMIN, KeyDraft("night", bytes(range(32)), Role.OPERATOR, full_numbers=True)),
+    RevokeKey(COMMAND_LINE, "17"),
+    RecordAuditEvent(NIGHT, AuditAction.EXPORTED, ("电话", 17)),
+    Requeue(ADMIN, 2**62),
+    DropQuarantined(ADMIN, [1, 2**62]),
     KeepAlerts([], []),
     KeepAlerts(
         [
@@ -229,7 +238,8 @@ ANSWERS: list[tuple[type[Request[Any]], object]] = [
     (ReplayCalls, Chunk(1, 1, None)),
     (CreateKey, ApiKey(id=1, name="night", role=Role.OPERATOR, full_numbers=True, created_at=NOON)),
     (RevokeKey, ApiKey(id=1, name="x", role=Role.ADMIN, full_numbers=False, created_at=NOON, revoked_at=LATER)),
-    (Note, None),
+    (RecordAuditEvent, None),
+    (StartReplay, None),
     (KeepAlerts, None),
     (Requeue, Requeued(None, "the body is empty")),
     (Requeue, Requeued(Taken.STORED, None, [JOB], [1])),

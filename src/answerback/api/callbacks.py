@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from answerback.api.parts import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT
+from answerback.api.parts import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT, Asking
 from answerback.config import DEFAULT_CHANNEL
 from answerback.errors import UnfitEndpoint
 from answerback.ports import Submission
@@ -72,6 +72,7 @@ def routes(submission: Submission, channels: Sequence[str]) -> APIRouter:
     )
     async def submit_callbacks(
         request: Request,
+        reader: Asking,
         channel: Annotated[str, Query(description="the channel that they came by")] = DEFAULT_CHANNEL,
     ) -> JSONResponse:
         if channel not in channels:
@@ -80,11 +81,13 @@ def routes(submission: Submission, channels: Sequence[str]) -> APIRouter:
         if body is None:
             return _answer(Answered.TOO_LARGE, f"the body is larger than {LARGEST_BYTES} bytes")
         if _NDJSON not in request.headers.get("content-type", "") and _is_one(body):
+            reader.log("callbacks_submitted", channel=channel, count=1)
             (told,) = await submission.take(channel, [body])
             return _answer(told.result, told.errmsg)
         numbered = [(number, line) for number, line in enumerate(body.splitlines(), 1) if line.strip()]
         if len(numbered) > MOST_LINES:
             return _answer(Answered.TOO_LARGE, f"{len(numbered)} callbacks are more than {MOST_LINES}")
+        reader.log("callbacks_submitted", channel=channel, count=len(numbered))
         answers = await submission.take(channel, [line for _, line in numbered])
         items = [
             LineView(line=number, result=told.result, errmsg=told.errmsg)

@@ -165,6 +165,7 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
         if channel is not None and channel not in channels:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
         referred = await relay.refer(callid, channel, body.said())
+        reader.log("call_annotated", channel=referred.call.channel, call=referred.call_id)
         response.status_code = 201 if referred.created else 200
         reader.shown(1)
         return CallView.of(referred.call, full_numbers=reader.full_numbers)

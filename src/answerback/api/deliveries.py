@@ -77,7 +77,7 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
         dependencies=[OPERATOR],
     )
     async def retry_delivery(id: int, reader: Asking) -> DeliveryView:
-        await relay.replays.one(id)
+        await relay.replays.one(reader.actor, id)
         return DeliveryView.of(ledger.delivery(id)[0], full_numbers=reader.full_numbers)
 
     @router.post(
@@ -87,7 +87,7 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND | CONFLICT | UNFIT,
         dependencies=[OPERATOR],
     )
-    async def start_replay(body: NewReplay) -> ReplayView:
+    async def start_replay(body: NewReplay, reader: Asking) -> ReplayView:
         await relay.endpoints.refresh()
         endpoint = relay.endpoints.find(body.endpoint)
         wanted = CallFilter(
@@ -96,8 +96,8 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
         if body.dead == (wanted != CallFilter()):
             raise UnfitEndpoint("dead", "say either dead: true, or which calls: since, until, outcome, kind, mobile")
         if body.dead:
-            return ReplayView.of(await relay.replays.dead(endpoint))
-        return ReplayView.of(await relay.replays.calls(endpoint, wanted))
+            return ReplayView.of(await relay.replays.dead(reader.actor, endpoint))
+        return ReplayView.of(await relay.replays.calls(reader.actor, endpoint, wanted))
 
     @router.get("/v1/replays/{id}", summary="How far a replay is", responses=PROBLEMS | NOT_FOUND)
     async def get_replay(id: int) -> ReplayView:

@@ -93,13 +93,13 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         summary="Add an endpoint; the answer is the only one that shows its secret",
         responses=PROBLEMS | CONFLICT | UNFIT,
     )
-    async def add_endpoint(body: NewEndpoint) -> EndpointWithSecretView:
+    async def add_endpoint(body: NewEndpoint, reader: Asking) -> EndpointWithSecretView:
         if body.name is not None and (problem := unfit_endpoint_name(body.name)):
             raise UnfitEndpoint("name", problem)
         check_channel(body.channel)
         secret = body.secret.get_secret_value() if body.secret is not None else None
         added = await relay.endpoints.add(
-            body.name, body.channel, body.definition(), enabled=body.enabled, secret=secret
+            reader.actor, body.name, body.channel, body.definition(), enabled=body.enabled, secret=secret
         )
         return EndpointWithSecretView.with_secret(added, Owed())
 
@@ -109,16 +109,16 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         responses=PROBLEMS | NOT_FOUND | CONFLICT | UNFIT,
         openapi_extra=_CHANGES,
     )
-    async def change_endpoint(endpoint: str, body: Annotated[dict[str, Any], Body()]) -> EndpointView:
+    async def change_endpoint(endpoint: str, body: Annotated[dict[str, Any], Body()], reader: Asking) -> EndpointView:
         await relay.endpoints.refresh()
         known = relay.endpoints.find(endpoint)
         wanted = _merged(known.definition, known.channel, enabled=known.enabled, changes=body)
         check_channel(wanted.channel)
         changed = known
         if wanted.channel != known.channel or wanted.definition() != known.definition:
-            changed = await relay.endpoints.change(endpoint, wanted.channel, wanted.definition())
+            changed = await relay.endpoints.change(reader.actor, endpoint, wanted.channel, wanted.definition())
         if wanted.enabled != known.enabled:
-            changed = await relay.endpoints.switch(endpoint, on=wanted.enabled)
+            changed = await relay.endpoints.switch(reader.actor, endpoint, on=wanted.enabled)
         return EndpointView.of(changed, await _owed(ledger, changed))
 
     @router.delete(
@@ -127,14 +127,14 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         summary="Remove it: it is owed nothing",
         responses=PROBLEMS | NOT_FOUND | CONFLICT,
     )
-    async def remove_endpoint(endpoint: str) -> None:
-        await relay.endpoints.remove(endpoint)
+    async def remove_endpoint(endpoint: str, reader: Asking) -> None:
+        await relay.endpoints.remove(reader.actor, endpoint)
 
 
 def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
     @router.post("/{endpoint}/enable", summary="Switch it on", responses=PROBLEMS | NOT_FOUND | CONFLICT)
-    async def enable_endpoint(endpoint: str) -> EndpointView:
-        switched = await relay.endpoints.switch(endpoint, on=True)
+    async def enable_endpoint(endpoint: str, reader: Asking) -> EndpointView:
+        switched = await relay.endpoints.switch(reader.actor, endpoint, on=True)
         return EndpointView.of(switched, await _owed(ledger, switched))
 
     @router.post(
@@ -142,8 +142,8 @@ def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
         summary="Switch it off: what it is owed waits",
         responses=PROBLEMS | NOT_FOUND | CONFLICT,
     )
-    async def disable_endpoint(endpoint: str) -> EndpointView:
-        switched = await relay.endpoints.switch(endpoint, on=False)
+    async def disable_endpoint(endpoint: str, reader: Asking) -> EndpointView:
+        switched = await relay.endpoints.switch(reader.actor, endpoint, on=False)
         return EndpointView.of(switched, await _owed(ledger, switched))
 
     @router.post(
@@ -151,8 +151,8 @@ def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
         summary="Give it a new secret; for 24 hours both sign",
         responses=PROBLEMS | NOT_FOUND | CONFLICT | UNFIT,
     )
-    async def rotate_secret(endpoint: str, body: NewSecret | None = None) -> EndpointWithSecretView:
-        rotated = await relay.endpoints.rotate_secret(endpoint, body.secret if body else None)
+    async def rotate_secret(endpoint: str, reader: Asking, body: NewSecret | None = None) -> EndpointWithSecretView:
+        rotated = await relay.endpoints.rotate_secret(reader.actor, endpoint, body.secret if body else None)
         return EndpointWithSecretView.with_secret(rotated, await _owed(ledger, rotated))
 
     @router.post(
@@ -161,7 +161,7 @@ def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
         responses=PROBLEMS | NOT_FOUND | CONFLICT,
     )
     async def test_endpoint(endpoint: str, reader: Asking) -> TestView:
-        return TestView.of(await relay.endpoints.test(endpoint), full_numbers=reader.full_numbers)
+        return TestView.of(await relay.endpoints.test(reader.actor, endpoint), full_numbers=reader.full_numbers)
 
 
 async def _owed(ledger: Shelf, endpoint: Endpoint) -> Owed:

@@ -66,7 +66,7 @@ def routes(ledger: Shelf, exports: Exports) -> APIRouter:
         }
         try:
             wanted = Export.of(what, format, filters, full_numbers=reader.full_numbers)
-            return ExportAnswer(wanted, await exports.open(wanted, reader.key.name))
+            return ExportAnswer(wanted, await exports.open(wanted, reader.actor))
         except ExportsBusy as error:
             raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
         except ExtraMissing as error:

@@ -1,4 +1,4 @@
-"""/v1/me, /v1/keys and /v1/deeds: who may do what, and who did what."""
+"""/v1/me, /v1/keys and /v1/audit-events: who may do what, and who did what."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -18,7 +18,7 @@ from answerback.api.parts import (
 from answerback.ledger.requests import CreateKey, RevokeKey
 from answerback.model import Role
 from answerback.ports import Shelf, Writer
-from answerback.views import DeedView, KeyView, Listing, MeView, NewKeyView
+from answerback.views import AuditEventView, KeyView, Listing, MeView, NewKeyView
 
 
 class NewKey(BaseModel):
@@ -43,7 +43,7 @@ class NewKey(BaseModel):
 
 
 def routes(ledger: Shelf, writer: Writer) -> APIRouter:
-    """The routes /v1/me, /v1/deeds, and those below /v1/keys."""
+    """The routes /v1/me, /v1/audit-events, and those below /v1/keys."""
     router = APIRouter(tags=["access"])
     _add_looking(router, ledger)
     _add_changing(router, writer)
@@ -62,14 +62,14 @@ def _add_looking(router: APIRouter, ledger: Shelf) -> None:
         return Listing(items=list(map(KeyView.of, ledger.keys())))
 
     @router.get(
-        "/v1/deeds",
-        summary="What people did that is to be accounted for, newest first",
+        "/v1/audit-events",
+        summary="Who did what to what, newest first",
         responses=PROBLEMS | FORBIDDEN,
         dependencies=[ADMIN],
     )
-    def list_deeds(cursor: Cursor = None, limit: Limit = 50) -> Listing[DeedView]:
-        page = ledger.deeds(cursor, limit)
-        return Listing(items=[DeedView.of(deed) for deed in page.items], next_cursor=page.next_cursor)
+    def list_audit_events(cursor: Cursor = None, limit: Limit = 50) -> Listing[AuditEventView]:
+        page = ledger.audit_events(cursor, limit)
+        return Listing(items=[AuditEventView.of(event) for event in page.items], next_cursor=page.next_cursor)
 
 
 def _add_changing(router: APIRouter, writer: Writer) -> None:
@@ -82,7 +82,7 @@ def _add_changing(router: APIRouter, writer: Writer) -> None:
     )
     async def create_key(body: NewKey, reader: Asking) -> NewKeyView:
         key, draft = draft_key(body.name, body.role, full_numbers=body.full_numbers)
-        return NewKeyView.with_key(await writer.ask(CreateKey(draft, reader.key.name)), key)
+        return NewKeyView.with_key(await writer.ask(CreateKey(reader.actor, draft)), key)
 
     @router.delete(
         "/v1/keys/{name}",
@@ -92,4 +92,4 @@ def _add_changing(router: APIRouter, writer: Writer) -> None:
         dependencies=[ADMIN],
     )
     async def revoke_key(name: str, reader: Asking) -> None:
-        await writer.ask(RevokeKey(name, reader.key.name))
+        await writer.ask(RevokeKey(reader.actor, name))

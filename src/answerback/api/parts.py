@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from answerback.access import Keyring
 from answerback.errors import UnfitSpan
+from answerback.ledger.audit import Actor
 from answerback.ledger.query import LARGEST_PAGE
 from answerback.model import ApiKey, Role
 from answerback.numbers import mask_mobiles
@@ -58,7 +59,10 @@ PROBLEMS: Responses = {
     503: {"model": Problem, "description": "the ledger does not answer"},
 }
 FORBIDDEN: Responses = {
-    403: {"model": Problem, "description": "the key's role is not enough: `detail` names the one that is needed"}
+    403: {
+        "model": Problem,
+        "description": "the key lacks the role, or the right to full numbers: `detail` names what is needed",
+    }
 }
 NOT_FOUND: Responses = {404: {"model": Problem, "description": "nothing by that id"}}
 AMBIGUOUS: Responses = {
@@ -83,6 +87,7 @@ class Reader:
 
     def __init__(self, key: ApiKey, path: str) -> None:
         self.key = key
+        self.actor = Actor.of(key)
         self.full_numbers = key.full_numbers
         self._path = path
 
@@ -91,10 +96,14 @@ class Reader:
         if not self.key.role.includes(role):
             raise HTTPException(403, f"this needs the role {role}; the key `{self.key.name}` has {self.key.role}")
 
+    def log(self, event: str, **facts: object) -> None:
+        """Log what programs do at the rate of calls, which would bury the audit log."""
+        log.info(event, who=self.key.name, **facts)
+
     def shown(self, count: int) -> None:
         """Log that so many things were shown with their numbers; the numbers are not in it."""
         if self.full_numbers and count:
-            log.info("numbers_shown", who=self.key.name, path=self._path, count=count)
+            self.log("numbers_shown", path=self._path, count=count)
 
 
 def guard(keyring: Keyring) -> Any:

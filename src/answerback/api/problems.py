@@ -16,6 +16,7 @@ from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
     Conflict,
+    Forbidden,
     InvalidCursor,
     LedgerUnavailable,
     NotFound,
@@ -25,6 +26,7 @@ from answerback.errors import (
 from answerback.views import Problem
 
 _STATUS_OF: dict[type[AnswerbackError], int] = {
+    Forbidden: 403,
     NotFound: 404,
     AmbiguousCall: 409,
     Conflict: 409,

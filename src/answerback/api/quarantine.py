@@ -37,7 +37,7 @@ def routes(ledger: Shelf, writer: Writer) -> APIRouter:
         dependencies=[OPERATOR],
     )
     async def retry_quarantined(id: int, reader: Asking) -> RetriedView:
-        requeued = await writer.ask(Requeue(_fitting(id)))
+        requeued = await writer.ask(Requeue(reader.actor, _fitting(id)))
         return RetriedView.of(id, requeued, full_numbers=reader.full_numbers)
 
     @router.delete(
@@ -47,8 +47,8 @@ def routes(ledger: Shelf, writer: Writer) -> APIRouter:
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
         dependencies=[OPERATOR],
     )
-    async def drop_quarantined(id: int) -> None:
-        if not await writer.ask(DropQuarantined([_fitting(id)])):
+    async def drop_quarantined(id: int, reader: Asking) -> None:
+        if not await writer.ask(DropQuarantined(reader.actor, [_fitting(id)])):
             raise _nothing(id)
 
     return router

@@ -15,9 +15,10 @@ from answerback.cli.output import (
     print_table,
     spoken_errors,
 )
+from answerback.ledger.audit import filter_text
 from answerback.ledger.query import LARGEST_PAGE, CallFilter
 from answerback.model import Kind, Outcome
-from answerback.service.opening import reading
+from answerback.service.opening import reading, record_reveal
 from answerback.tencent.codes import FAILURE_REASONS
 from answerback.views import CallbackView, CallView, Listing
 
@@ -61,6 +62,8 @@ def list_calls(
     )
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         page = ledger.calls(wanted, cursor, limit)
+        if full_numbers:
+            record_reveal(ledger, len(page.items), "calls", filter_text(wanted))
     views = [CallView.of(call, full_numbers=full_numbers) for call in page.items]
     if as_json:
         print_json(Listing(items=views, next_cursor=page.next_cursor))
@@ -85,6 +88,8 @@ def show_call(
     """Show all that is known of one call."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         call = ledger.call(callid, channel)
+        if full_numbers:
+            record_reveal(ledger, "call", call.callid, f"({call.channel})")
     view = CallView.of(call, full_numbers=full_numbers)
     if as_json:
         print_json(view)
@@ -106,6 +111,8 @@ def show_callbacks(
     """Show a call's callbacks as they were received, in order; fewer than --limit where they are large."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         page = ledger.callbacks(callid, channel, cursor, limit)
+        if full_numbers:
+            record_reveal(ledger, "callbacks of call", callid)
     views = [CallbackView.of(entry, full_numbers=full_numbers) for entry in page.items]
     if as_json:
         print_json(Listing(items=views, next_cursor=page.next_cursor))

@@ -26,7 +26,7 @@ from answerback.cli.remote import Gateway, Url
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import LARGEST_PAGE
 from answerback.model import Kind, Outcome, State
-from answerback.service.opening import reading
+from answerback.service.opening import reading, record_reveal
 from answerback.views import DeliveryView, DeliveryWithAttemptsView, Listing
 
 app = typer.Typer(help="What was told to whom.", no_args_is_help=True)
@@ -79,6 +79,8 @@ def show(
     """Show one delivery and every attempt."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         delivery, attempts = ledger.delivery(_id(id))
+        if full_numbers:
+            record_reveal(ledger, "delivery", delivery.id)
     view = DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=full_numbers)
     if as_json:
         print_json(view)

@@ -17,6 +17,8 @@ from answerback.errors import ConfigError
 from answerback.exports import Export, FileFormat, What, write_export
 from answerback.heap import settle_heap
 from answerback.ledger import Ledger
+from answerback.ledger.audit import COMMAND_LINE, AuditAction
+from answerback.ledger.requests import RecordAuditEvent
 from answerback.model import Kind, Outcome, State
 from answerback.service.opening import reading
 
@@ -65,6 +67,7 @@ def export(
             filters[name] = filters[name] and filters[name].replace(tzinfo=zone)
         filters["endpoint_id"] = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)
+        RecordAuditEvent(COMMAND_LINE, AuditAction.EXPORTED, (wanted.about,)).run(ledger)
         if output == _STDOUT:
             _to_stdout(ledger, wanted)
         else:

@@ -19,6 +19,8 @@ from answerback.errors import ConfigError
 from answerback.imports import Bringing, Source, Tally, open_source
 from answerback.imports.files import size_of
 from answerback.ledger import FILE_NAME, Ledger
+from answerback.ledger.audit import COMMAND_LINE, AuditAction
+from answerback.ledger.requests import RecordAuditEvent
 from answerback.service.opening import opening_of
 
 _OWNER_ONLY = 0o077
@@ -43,6 +45,9 @@ def import_(
             raise ConfigError(f"--channel: there is no channel {channel}: one of {', '.join(settings.tokens())}")
         tokens = {token: name for name, token in settings.tokens().items() if token is not None}
         with nullcontext(None) if dry_run else _ledger(settings) as ledger:
+            if ledger is not None:
+                about = (len(files), "files into", channel, "told to endpoints" if tell else "told to nobody")
+                RecordAuditEvent(COMMAND_LINE, AuditAction.CALLBACKS_IMPORTED, about).run(ledger)
             bringing = Bringing(ledger, tokens, channel, tell=tell)
             _take(files, bringing)
     if as_json:

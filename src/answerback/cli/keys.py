@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from answerback.access import COMMAND_LINE, draft_key, unfit_key_name
+from answerback.access import draft_key, unfit_key_name
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, err, fail, out, print_json, print_table, spoken_errors
+from answerback.ledger.audit import COMMAND_LINE
 from answerback.ledger.requests import CreateKey, RevokeKey
 from answerback.model import Role
 from answerback.service.opening import reading
@@ -32,7 +33,7 @@ def create(
         fail(f"name: {problem}")
     key, draft = draft_key(name, role, full_numbers=full_numbers)
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        made = CreateKey(draft, COMMAND_LINE).run(ledger)
+        made = CreateKey(COMMAND_LINE, draft).run(ledger)
     if as_json:
         print_json(NewKeyView.with_key(made, key))
         return
@@ -65,7 +66,7 @@ def revoke(
 ) -> None:
     """Revoke a key: from now on it opens nothing."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        revoked = RevokeKey(name, COMMAND_LINE).run(ledger)
+        revoked = RevokeKey(COMMAND_LINE, name).run(ledger)
     if as_json:
         print_json(KeyView.of(revoked))
     else:

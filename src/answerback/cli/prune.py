@@ -8,6 +8,7 @@ import typer
 from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
 from answerback.ledger import Ledger
+from answerback.ledger.audit import COMMAND_LINE
 from answerback.ledger.months import month_name
 from answerback.ledger.retention import Month
 from answerback.service.opening import reading
@@ -50,7 +51,7 @@ def _first_kept(now: datetime, keep_months: int) -> datetime:
 
 
 def _drop(ledger: Ledger, month: Month, *, quiet: bool) -> None:
-    for gone in ledger.drop_month(month.month):
+    for gone in ledger.drop_month(month.month, COMMAND_LINE):
         if not quiet:
             out.print(f"{month_name(month.month)}: {gone:,} of {month.calls:,} calls", highlight=False)
 

@@ -17,8 +17,9 @@ from answerback.cli.output import (
     spoken_errors,
 )
 from answerback.errors import CallbackRejected
+from answerback.ledger.audit import COMMAND_LINE
 from answerback.ledger.query import LARGEST_PAGE
-from answerback.service.opening import reading
+from answerback.service.opening import reading, record_reveal
 from answerback.views import Listing, QuarantinedBodyView, QuarantinedView
 
 app = typer.Typer(help="Bodies that could not be understood.", no_args_is_help=True)
@@ -58,6 +59,8 @@ def show_body(
 ) -> None:
     """Show one, with its bytes."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        if full_numbers:
+            record_reveal(ledger, "quarantined body", id)
         view = QuarantinedBodyView.with_body(ledger.quarantined_body(id), full_numbers=full_numbers)
     if as_json:
         print_json(view)
@@ -80,7 +83,7 @@ def drop(
 ) -> None:
     """Throw bodies away, for good."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        dropped = ledger.drop_quarantined(ids)
+        dropped = ledger.drop_quarantined(ids, COMMAND_LINE)
     if as_json:
         print_json({"dropped": dropped})
     else:
@@ -102,7 +105,7 @@ def retry(
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         for id_ in ids or ledger.quarantined_ids():
             try:
-                receipt = ledger.requeue(id_)
+                receipt = ledger.requeue(id_, COMMAND_LINE)
                 outcomes.append({"id": id_, "taken": receipt.taken.name.lower(), "reason": None})
             except CallbackRejected as rejection:
                 outcomes.append({"id": id_, "taken": None, "reason": rejection.errmsg})

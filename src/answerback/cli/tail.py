@@ -13,7 +13,7 @@ from answerback.cli.output import FullNumbers, err, out, spoken_errors
 from answerback.ledger import Ledger
 from answerback.ledger.history import Happened, happened_since, last_happened
 from answerback.numbers import mask
-from answerback.service.opening import reading
+from answerback.service.opening import reading, record_reveal
 
 _POLL_S = 0.2
 _AT_A_TIME = 500
@@ -30,6 +30,8 @@ def tail(
 ) -> None:
     """Show callbacks as they come in and attempts as they are made, until Ctrl-C. Numbers are masked."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+        if full_numbers:
+            record_reveal(ledger, "callbacks as they come in")
         try:
             _follow(ledger, channel, endpoint, failures=failures, full_numbers=full_numbers, as_json=as_json)
         except KeyboardInterrupt:

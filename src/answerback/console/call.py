@@ -74,8 +74,7 @@ async def _show(visit: Visit) -> Response:
 async def _reveal(visit: Visit) -> Response:
     callid, channel = _asked(visit)
     found = await visit.read(visit.given.ledger.read, partial(find_story, callid=callid, channel=channel))
-    about = f"call {found.call.callid} ({found.call.channel})"
-    revealed = await visit.reveal(about)
+    revealed = await visit.reveal("call", found.call.callid, f"({found.call.channel})")
     return revealed.render("call.html", _told(revealed, found))
 
 

@@ -65,7 +65,6 @@ async def _show(visit: Visit) -> Response:
 
 async def _retry(visit: Visit) -> Response:
     id_ = visit.path["id"]
-    await visit.given.relay.replays.one(id_)
-    await visit.note("delivery_retried", f"delivery {id_}")
+    await visit.given.relay.replays.one(visit.actor, id_)
     back = safe_next(visit.form["back"], visit.links) if visit.form.get("back") else visit.links.delivery(id_)
     return visit.redirect(f"{back}{'&' if '?' in back else '?'}done=retried")

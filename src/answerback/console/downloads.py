@@ -41,7 +41,7 @@ async def _send(visit: Visit) -> Response:
     if "endpoint" in visit.query:
         filters["endpoint_id"] = (await visit.read(visit.given.ledger.endpoint, visit.query["endpoint"])).id
     wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)
-    return ExportAnswer(wanted, await visit.given.exports.open(wanted, visit.reader.name))
+    return ExportAnswer(wanted, await visit.given.exports.open(wanted, visit.actor))
 
 
 def _known(choices: type[C], text: str) -> C:

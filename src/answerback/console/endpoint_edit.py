@@ -33,6 +33,7 @@ def routes(site: Site) -> list[Route]:
 
 
 async def _new(visit: Visit) -> Response:
+    visit.actor.require_full_numbers()
     return _fill_in(visit, EndpointForm(channel=visit.given.channels[0]), None)
 
 
@@ -42,7 +43,12 @@ async def _add(visit: Visit) -> Response:
         settings = settings_of(form, visit.given.channels, is_new=True)
         secret = settings.secret.get_secret_value() if settings.secret is not None else None
         added = await visit.given.relay.endpoints.add(
-            form.name or None, settings.channel, settings.definition(), enabled=settings.enabled, secret=secret
+            visit.actor,
+            form.name or None,
+            settings.channel,
+            settings.definition(),
+            enabled=settings.enabled,
+            secret=secret,
         )
     except UnfitForm as unfit:
         return _fill_in(visit, form, None, unfit.problems)
@@ -50,7 +56,6 @@ async def _add(visit: Visit) -> Response:
         return _fill_in(visit, form, None, {unfit.field: str(unfit).removeprefix(f"{unfit.field}: ")})
     except Conflict as conflict:
         return _fill_in(visit, form, None, {"name": str(conflict)})
-    await visit.note("endpoint_added", added.name)
     return show_secret(visit, added, "added")
 
 
@@ -65,12 +70,11 @@ async def _change(visit: Visit) -> Response:
     try:
         channel, definition = changes_of(settings_of(form, visit.given.channels, is_new=False), endpoint)
         if channel is not None or definition is not None:
-            await visit.given.relay.endpoints.change(endpoint.name, channel, definition)
+            await visit.given.relay.endpoints.change(visit.actor, endpoint.name, channel, definition)
     except UnfitForm as unfit:
         return _fill_in(visit, form, endpoint, unfit.problems)
     except UnfitEndpoint as unfit:
         return _fill_in(visit, form, endpoint, {unfit.field: str(unfit).removeprefix(f"{unfit.field}: ")})
-    await visit.note("endpoint_changed", endpoint.name)
     return visit.redirect(visit.links.endpoint(endpoint.name), "endpoint_changed")
 
 

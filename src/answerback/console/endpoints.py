@@ -83,23 +83,19 @@ def _rows(visit: Visit, endpoints: Collection[Endpoint]) -> list[EndpointRow]:
 
 
 async def _test(visit: Visit) -> Response:
-    tried = await visit.given.relay.endpoints.test(visit.path["name"])
-    await visit.note("endpoint_tested", visit.path["name"])
+    tried = await visit.given.relay.endpoints.test(visit.actor, visit.path["name"])
     return await show_endpoint(visit, tried)
 
 
 async def _switch(visit: Visit, *, on: bool) -> Response:
     name = visit.path["name"]
-    await visit.given.relay.endpoints.switch(name, on=on)
-    deed = "endpoint_enabled" if on else "endpoint_disabled"
-    await visit.note(deed, name)
-    return visit.redirect(visit.links.endpoint(name), deed)
+    await visit.given.relay.endpoints.switch(visit.actor, name, on=on)
+    return visit.redirect(visit.links.endpoint(name), "endpoint_enabled" if on else "endpoint_disabled")
 
 
 async def _rotate(visit: Visit) -> Response:
     name = visit.path["name"]
-    rotated = await visit.given.relay.endpoints.rotate_secret(name)
-    await visit.note("endpoint_secret_rotated", name)
+    rotated = await visit.given.relay.endpoints.rotate_secret(visit.actor, name)
     return show_secret(visit, rotated, "rotated")
 
 
@@ -118,6 +114,5 @@ async def _remove(visit: Visit) -> Response:
     name = visit.path["name"]
     if visit.form.get("sure") != "yes":
         raise Conflict(visit.w["endpoint_remove_unsure"])
-    await visit.given.relay.endpoints.remove(name)
-    await visit.note("endpoint_removed", name)
+    await visit.given.relay.endpoints.remove(visit.actor, name)
     return visit.redirect(f"{visit.links.console}/endpoints", "endpoint_removed")

@@ -72,15 +72,14 @@ async def _showing(visit: Visit, still: str | None = None) -> Response:
 async def _reveal(visit: Visit) -> Response:
     id_ = visit.path["id"]
     await visit.read(visit.given.ledger.quarantined_body, id_)
-    return await _showing(await visit.reveal(f"quarantined body {id_}"))
+    return await _showing(await visit.reveal("quarantined body", id_))
 
 
 async def _retry(visit: Visit) -> Response:
     id_ = visit.path["id"]
-    requeued = await visit.given.writer.ask(Requeue(id_))
+    requeued = await visit.given.writer.ask(Requeue(visit.actor, id_))
     if requeued.taken is None:
         return await _showing(visit, still=requeued.reason or "")
-    await visit.note("quarantine_retried", f"quarantined body {id_}")
     return visit.redirect(f"{visit.links.console}/quarantine", "requeued")
 
 
@@ -89,7 +88,6 @@ async def _retry_all(visit: Visit) -> Response:
     after = visit.form.get("after", "")
     start = int(after) if after.isascii() and after.isdigit() and len(after) <= len(str(2**62)) else 0
     retried = await _read_again(visit, start)
-    await visit.note("quarantine_retried", f"{retried.looked_at} quarantined bodies")
     return await _listing(visit, retried)
 
 
@@ -99,7 +97,7 @@ async def _read_again(visit: Visit, after: int) -> Retried:
     taken = refused = 0
     for number, id_ in enumerate(ids, 1):
         try:
-            requeued = await visit.given.writer.ask(Requeue(id_))
+            requeued = await visit.given.writer.ask(Requeue(visit.actor, id_))
         except NotFound:  # somebody else was faster
             continue
         if requeued.taken is None:
@@ -115,6 +113,5 @@ async def _drop(visit: Visit) -> Response:
     ids = [int(id_) for id_ in visit.forms.get("id", []) if id_.isascii() and id_.isdigit()]
     if not ids:
         return visit.redirect(f"{visit.links.console}/quarantine", "drop_none")
-    dropped = await visit.given.writer.ask(DropQuarantined(ids))
-    await visit.note("quarantine_dropped", f"{dropped} quarantined bodies")
+    await visit.given.writer.ask(DropQuarantined(visit.actor, ids))
     return visit.redirect(f"{visit.links.console}/quarantine", "dropped")

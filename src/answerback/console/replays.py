@@ -26,8 +26,7 @@ def routes(site: Site) -> list[Route]:
 async def _replay_dead(visit: Visit) -> Response:
     relay, name = visit.given.relay, visit.path["name"]
     await relay.endpoints.refresh()
-    replay = await relay.replays.dead(relay.endpoints.find(name))
-    await visit.note("endpoint_replayed", f"{name}: {replay.total} dead deliveries")
+    replay = await relay.replays.dead(visit.actor, relay.endpoints.find(name))
     return visit.redirect(visit.links.endpoint(name, "replays", str(replay.id)))
 
 
@@ -47,8 +46,7 @@ async def _replay_calls(visit: Visit) -> Response:
     outcome = visit.form.get("outcome")
     wanted = CallFilter(since=since, until=until, outcome=Outcome(outcome) if outcome in set(Outcome) else None)
     await relay.endpoints.refresh()
-    replay = await relay.replays.calls(relay.endpoints.find(name), wanted)
-    await visit.note("endpoint_replayed", f"{name}: {replay.total} calls from {since:%Y-%m-%d %H:%M} on")
+    replay = await relay.replays.calls(visit.actor, relay.endpoints.find(name), wanted)
     return visit.redirect(visit.links.endpoint(name, "replays", str(replay.id)))
 
 

@@ -12,11 +12,11 @@ from answerback.console.site import Site
 from answerback.console.visit import Visit
 from answerback.errors import Conflict, UnfitEndpoint
 from answerback.ledger import Page
-from answerback.ledger.keys import Deed
+from answerback.ledger.audit import AuditEvent
 from answerback.ledger.requests import CreateKey, RevokeKey
 from answerback.model import AlertState, ApiKey, Role
 
-_DEEDS_A_PAGE = 20
+_EVENTS_A_PAGE = 20
 _HIDDEN = "••••••••"
 _EMPTY = {"name": "", "role": "", "full_numbers": ""}
 
@@ -38,7 +38,7 @@ async def _create(visit: Visit) -> Response:
     """Make a key and show it, this once: the page is the form's own answer."""
     try:
         key, draft = draft_key(*_named(visit), full_numbers=visit.form.get("full_numbers") == "on")
-        made = await visit.given.writer.ask(CreateKey(draft, visit.reader.name))
+        made = await visit.given.writer.ask(CreateKey(visit.actor, draft))
     except UnfitEndpoint as error:
         return await _page(visit, {"problem": str(error), "draft": {**_EMPTY, **visit.form}}, 422)
     except Conflict as error:
@@ -47,7 +47,7 @@ async def _create(visit: Visit) -> Response:
 
 
 async def _revoke(visit: Visit) -> Response:
-    await visit.given.writer.ask(RevokeKey(visit.path["name"], visit.reader.name))
+    await visit.given.writer.ask(RevokeKey(visit.actor, visit.path["name"]))
     return visit.redirect(visit.links.list("settings"), done="key_revoked")
 
 
@@ -64,12 +64,12 @@ def _named(visit: Visit) -> tuple[str, Role]:
 async def _page(visit: Visit, told: dict[str, Any], status: int = 200) -> Response:
     given, is_admin = visit.given, visit.may(Role.ADMIN)
     cursor = visit.query.get("cursor")
-    keys, deeds, alerts = await visit.read(_look, given, cursor, is_admin=is_admin)
+    keys, events, alerts = await visit.read(_look, given, cursor, is_admin=is_admin)
     facts = {
         "is_open": any(url == _without_token(url) for url in given.callback_urls.values()),
         "urls": {name: url if is_admin else _without_token(url) for name, url in given.callback_urls.items()},
         "keys": keys,
-        "deeds": deeds,
+        "events": events,
         "cursor": cursor,
         "alerts": alerts,
         "roles": list(Role),
@@ -83,11 +83,13 @@ async def _page(visit: Visit, told: dict[str, Any], status: int = 200) -> Respon
     return visit.render("settings.html", facts | told, status)
 
 
-def _look(given: Given, cursor: str | None, *, is_admin: bool) -> tuple[list[ApiKey], Page[Deed], list[AlertState]]:
-    """Keys and deeds for the administrator, alerts for everybody. Raises InvalidCursor."""
+def _look(
+    given: Given, cursor: str | None, *, is_admin: bool
+) -> tuple[list[ApiKey], Page[AuditEvent], list[AlertState]]:
+    """Keys and audit events for the administrator, alerts for everybody. Raises InvalidCursor."""
     if not is_admin:
         return [], Page([], None), given.alerts.states()
-    return given.ledger.keys(), given.ledger.deeds(cursor, _DEEDS_A_PAGE), given.alerts.states()
+    return given.ledger.keys(), given.ledger.audit_events(cursor, _EVENTS_A_PAGE), given.alerts.states()
 
 
 def _without_token(url: str) -> str:

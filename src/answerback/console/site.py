@@ -21,6 +21,7 @@ from answerback.errors import (
     ExportFailed,
     ExportsBusy,
     ExtraMissing,
+    Forbidden,
     InvalidCursor,
     LedgerUnavailable,
     NotFound,
@@ -31,6 +32,7 @@ from answerback.model import Role
 Handler = Callable[[Visit], Awaitable[Response]]
 
 _REFUSALS: dict[type[AnswerbackError], tuple[str, int]] = {
+    Forbidden: ("needs_numbers", 403),
     NotFound: ("missing", 404),
     AmbiguousCall: ("conflict", 409),
     Conflict: ("conflict", 409),

@@ -18,7 +18,8 @@ from answerback.console.preferences import THEMES, Preferences
 from answerback.console.render import renderer
 from answerback.console.session import Session
 from answerback.console.words import LANGUAGES, words
-from answerback.ledger.requests import Note
+from answerback.ledger.audit import Actor, AuditAction
+from answerback.ledger.requests import RecordAuditEvent
 from answerback.model import ApiKey, Role
 from answerback.numbers import mask
 
@@ -44,6 +45,11 @@ class Visit:
     def reader(self) -> ApiKey:
         """Whose key it is."""
         return self.session.reader
+
+    @property
+    def actor(self) -> Actor:
+        """The same, as the audit log names them."""
+        return Actor.of(self.reader)
 
     @property
     def links(self) -> Links:
@@ -83,18 +89,13 @@ class Visit:
         """Do something that waits for the disk, away from the event loop."""
         return await run_in_threadpool(function, *arguments, **named)
 
-    async def note(self, deed: str, about: str) -> None:
-        """Keep, in the ledger, that the reader did this. Raises LedgerUnavailable."""
-        await self.given.writer.ask(Note(self.reader.name, deed, about))
+    async def reveal(self, *target: str | int) -> "Visit":
+        """The same visit with numbers in full, which is an audit event before it is an answer.
 
-    async def reveal(self, about: str) -> "Visit":
-        """The same visit with numbers in full, noted as a deed first. Only who has the right gets there.
-
-        Raises PermissionError where the reader has not.
+        Raises Forbidden where the reader does not have the right, LedgerUnavailable.
         """
-        if not self.reader.full_numbers:
-            raise PermissionError("full_numbers")
-        await self.note("numbers_revealed", about)
+        self.actor.require_full_numbers()
+        await self.given.writer.ask(RecordAuditEvent(self.actor, AuditAction.NUMBERS_REVEALED, target))
         return replace(self, revealed=True)
 
     def here(self, **changes: str | None) -> str:

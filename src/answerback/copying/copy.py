@@ -6,7 +6,7 @@ import msgspec
 
 from answerback.copying import standing
 from answerback.copying.carrying import Carried, carry
-from answerback.copying.opening import opened
+from answerback.copying.opening import opened, record_copy
 from answerback.copying.places import Place
 from answerback.copying.shapes import SHAPES
 from answerback.copying.side import Side
@@ -55,6 +55,7 @@ class Copying(msgspec.Struct, frozen=True, kw_only=True):
         """Copy, or go on with it. Safe to be killed and run again at any time. Raises AnswerbackError."""
         with opened(self.source, self.target, writes=True, allow_unsafe=self.allow_unsafe) as (source, target):
             standing.shut(source, target)
+            record_copy(self.source, self.target)
             watch = Watch(source)
             carried = _carry_all(source, target, shown)
             verified = _verify_all(source, target, shown) if self.verifies else {}

@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -13,6 +14,7 @@ from answerback.copying.side import Side
 from answerback.copying.standing import require_schema, schema_of
 from answerback.errors import ConfigError, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import FILE_NAME, open_database, open_ledger
+from answerback.ledger.audit import COMMAND_LINE, AuditAction, record_event
 from answerback.ledger.postgresql.server import postgresql_engine, verify_durable
 from answerback.ledger.sqlite import refuse_unsafe_place, sqlite_engine
 
@@ -50,6 +52,12 @@ def _side(place: Place, *, writes: bool) -> Iterator[Side]:
         yield side
     finally:
         side.close()
+
+
+def record_copy(source: Place, target: Place) -> None:
+    """Keep, in the ledger that is there, where its content goes. Raises LedgerUnavailable."""
+    with _side(source, writes=True) as side, side.transaction() as connection:
+        record_event(connection, COMMAND_LINE, AuditAction.LEDGER_COPIED, datetime.now(UTC), "to", str(target))
 
 
 def _engine(place: Place, *, new: bool) -> Engine:

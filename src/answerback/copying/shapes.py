@@ -66,7 +66,7 @@ SHAPES = (
             tables.endpoints,
             tables.endpoint_changes,
             tables.api_keys,
-            tables.deeds,
+            tables.audit_events,
             tables.alerts,
             tables.rollups,
             tables.rollup_details,

@@ -3,7 +3,7 @@
 A server gives them away as they are written, from a process of their own:
 
     export = Export.of(What.CALLS, FileFormat.CSV, {"channel": "alerts", "since": since}, full_numbers=False)
-    stream = await exports.open(export, who=key.name)   # `exports` is the gateway's one `Exports`
+    stream = await exports.open(export, Actor.of(key))   # `exports` is the gateway's one `Exports`
     try:
         async for chunk in stream:                       # an error here: what was sent is not whole, hang up
             await send(chunk)

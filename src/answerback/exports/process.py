@@ -12,7 +12,8 @@ import structlog
 from answerback.errors import ExportFailed, ExportsBusy, LedgerUnavailable, UnavailableReason
 from answerback.exports.spec import Export, Task, require
 from answerback.ledger import Opening
-from answerback.ledger.requests import Note, Request
+from answerback.ledger.audit import Actor, AuditAction
+from answerback.ledger.requests import RecordAuditEvent, Request
 from answerback.numbers import mask_text
 
 T = TypeVar("T")
@@ -21,7 +22,6 @@ MOST = 4
 """Exports at a time, one for each key."""
 
 RETRY_AFTER_S = 15
-EXPORTED = "exported"
 
 _CHUNK_BYTES = 256 * 1024
 _MOST_WORDS = 4096
@@ -44,13 +44,14 @@ class Exports:
         self._writer = writer
         self._streams: dict[str, Stream] = {}
 
-    async def open(self, export: Export, who: str) -> "Stream":
-        """Begin an export for the holder of the key `who`, which is noted; its bytes come from the stream.
+    async def open(self, export: Export, actor: Actor) -> "Stream":
+        """Begin an export for `actor`, which is an audit event; its bytes come from the stream.
 
         Returns when the first of them are there. Close the stream whatever happens.
         Raises ExportsBusy, ExtraMissing, LedgerUnavailable, ExportFailed.
         """
         require(export.format)
+        who = actor.name
         if who in self._streams:
             raise ExportsBusy(f"an export of the key {who} is running already: try again when it has ended")
         if len(self._streams) >= MOST:
@@ -58,7 +59,7 @@ class Exports:
         stream = self._streams[who] = Stream(lambda: self._leave(who, stream))
         try:
             await stream.start(self._opening, export)
-            await self._writer.ask(Note(who, EXPORTED, export.about))
+            await self._writer.ask(RecordAuditEvent(actor, AuditAction.EXPORTED, (export.about,)))
         except BaseException:
             await stream.aclose()
             raise

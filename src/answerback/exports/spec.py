@@ -10,6 +10,7 @@ import msgspec
 
 from answerback.errors import ExtraMissing, UnfitExport
 from answerback.ledger import Opening
+from answerback.ledger.audit import filter_text
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import CallFilter
 
@@ -48,7 +49,6 @@ _FIELDS: Mapping[What, tuple[str, ...]] = {
     What.DELIVERIES: DeliveryFilter.__struct_fields__,
     What.STATISTICS: _OF_STATISTICS,
 }
-_NUMBERS = ("mobile",)
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,15 +83,10 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def about(self) -> str:
-        """The export in a few words without anybody's number, for the record of deeds."""
+        """The export in a few words without the number that is looked for, for the audit log."""
         chosen = self.deliveries if self.what is What.DELIVERIES else self.calls
-        words = [f"{self.what}.{self.format}"]
-        for name in chosen.__struct_fields__:
-            value = getattr(chosen, name)
-            if value is not None:
-                words.append(f"{name}=…" if name in _NUMBERS else f"{name}={_spelled(value)}")
-        words.append("full numbers" if self.full_numbers else "masked numbers")
-        return " ".join(words)
+        numbers = "full numbers" if self.full_numbers else "masked numbers"
+        return " ".join(filter(None, [f"{self.what}.{self.format}", filter_text(chosen), numbers]))
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -110,7 +105,3 @@ def require(file_format: FileFormat) -> None:
 def _spelled_out(name: str) -> str:
     """A filter's name as readers know it."""
     return name.removesuffix("_id")
-
-
-def _spelled(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.errors import Conflict, NotFound
 from answerback.ledger import statements
+from answerback.ledger.audit import Actor, AuditAction, record_event
 from answerback.ledger.tables import endpoint_changes, endpoints
 from answerback.ledger.values import from_us, to_us
 from answerback.model import Definition, Endpoint
@@ -18,6 +19,7 @@ _to_json = msgspec.json.Encoder().encode
 _definition = msgspec.json.Decoder(Definition).decode
 _live = endpoints.c.removed_us.is_(None)
 _revision = select(endpoint_changes.c.revision)
+_PACE = frozenset({"timeout_s", "concurrency"})
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,15 +66,28 @@ def find_endpoint(connection: Connection, name: str) -> Endpoint:
     return _endpoint(row)
 
 
-def add(connection: Connection, draft: Draft, now: datetime) -> Endpoint:
-    """Add an endpoint. Raises Conflict where the name is taken."""
+def changed_fields(before: Endpoint, after: Endpoint) -> list[str]:
+    """The channel and the fields of the definition in which two states of an endpoint differ."""
+    old, new = before.definition, after.definition
+    changed = [name for name in Definition.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    return ["channel", *changed] if before.channel != after.channel else changed
+
+
+def is_retargeted(changed: Sequence[str]) -> bool:
+    """Whether, with these fields changed, other numbers go out, or to others: all but the pace of it decides that."""
+    return not _PACE.issuperset(changed)
+
+
+def add(connection: Connection, draft: Draft, actor: Actor, now: datetime) -> Endpoint:
+    """Add an endpoint. Raises Conflict where the name is taken, Forbidden where the actor may not see numbers."""
+    actor.require_full_numbers()
     taken = connection.execute(select(endpoints.c.id).where(endpoints.c.name == draft.name, _live)).scalar()
     if taken is not None:
         raise Conflict(f"name: there is an endpoint {draft.name} already")
-    return find_endpoint(connection, str(add_all(connection, [draft], now)))
+    return find_endpoint(connection, str(add_all(connection, [draft], actor, now)))
 
 
-def add_all(connection: Connection, drafts: Sequence[Draft], now: datetime) -> int:
+def add_all(connection: Connection, drafts: Sequence[Draft], actor: Actor, now: datetime) -> int:
     """Add endpoints whose names are free; the id of the last."""
     new_ids = statements.new_ids(connection, endpoints, len(drafts))
     revision_ = _next_revision(connection)
@@ -94,14 +109,23 @@ def add_all(connection: Connection, drafts: Sequence[Draft], now: datetime) -> i
         for draft in drafts
     ]
     connection.execute(insert(endpoints), rows)
+    for draft in drafts:
+        record_event(connection, actor, AuditAction.ENDPOINT_ADDED, now, *target_of(draft))
     last_id: int = rows[-1]["id"]
     return last_id
 
 
-def change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoint:
-    """Bring the endpoint of this id up to `endpoint`. Raises NotFound where it was removed."""
+def change(connection: Connection, endpoint: Endpoint, actor: Actor, now: datetime) -> Endpoint:
+    """Bring the endpoint of this id up to `endpoint`.
+
+    Raises NotFound where it was removed, Forbidden where the change hands numbers on and the actor may not see them.
+    """
+    before = find_endpoint(connection, str(endpoint.id))
+    changed = changed_fields(before, endpoint)
+    if retargeted := is_retargeted(changed):
+        actor.require_full_numbers()
     until = endpoint.old_secret_until
-    found = connection.execute(
+    connection.execute(
         update(endpoints)
         .where(endpoints.c.id == endpoint.id, _live)
         .values(
@@ -113,14 +137,38 @@ def change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoin
             old_secret=endpoint.old_secret,
             old_secret_until_us=None if until is None else to_us(until),
             changed_us=to_us(now),
+            retargeted_us=to_us(now) if retargeted else endpoints.c.retargeted_us,
             failures=0,
             paused_until_us=None,
             revision=_next_revision(connection),
         )
-    ).rowcount
-    if not found:
-        raise NotFound(f"no endpoint {endpoint.name}")
+    )
+    _record_change(connection, before, endpoint, changed, actor, now)
     return find_endpoint(connection, str(endpoint.id))
+
+
+def _record_change(
+    connection: Connection, before: Endpoint, after: Endpoint, changed: Sequence[str], actor: Actor, now: datetime
+) -> None:
+    """Keep each thing that a change does."""
+    where = target_of(after)
+    if changed:
+        origin = before.definition.origin
+        moved = [] if origin == after.definition.origin else ["from", origin]
+        record_event(connection, actor, AuditAction.ENDPOINT_CHANGED, now, *where, *moved, f"({', '.join(changed)})")
+    if before.secret != after.secret:
+        record_event(connection, actor, AuditAction.ENDPOINT_SECRET_ROTATED, now, *where)
+    if (before.enabled, before.disabled_reason) != (after.enabled, after.disabled_reason):
+        action = AuditAction.ENDPOINT_ENABLED if after.enabled else AuditAction.ENDPOINT_DISABLED
+        reason = [] if after.disabled_reason is None else [f"({after.disabled_reason})"]
+        record_event(connection, actor, action, now, *where, *reason)
+    elif after.enabled and before.paused_until is not None:
+        record_event(connection, actor, AuditAction.ENDPOINT_ENABLED, now, *where, "(it was paused)")
+
+
+def target_of(endpoint: Endpoint | Draft) -> tuple[str, ...]:
+    """An endpoint as the audit log names it: never the path or the query of its URL, in which secrets may be."""
+    return endpoint.name, "at", endpoint.definition.origin
 
 
 def is_as_of(connection: Connection, endpoint: Endpoint) -> bool:
@@ -129,11 +177,12 @@ def is_as_of(connection: Connection, endpoint: Endpoint) -> bool:
     return connection.execute(found).scalar() == to_us(endpoint.changed_at)
 
 
-def remove(connection: Connection, id_: int, now: datetime) -> None:
+def remove(connection: Connection, id_: int, actor: Actor, now: datetime) -> None:
     """Remove an endpoint: nothing is owed to it any more. Raises NotFound."""
+    gone = find_endpoint(connection, str(id_))
     changes = {"removed_us": to_us(now), "revision": _next_revision(connection)}
-    if not connection.execute(update(endpoints).where(endpoints.c.id == id_, _live).values(**changes)).rowcount:
-        raise NotFound(f"no endpoint {id_}")
+    connection.execute(update(endpoints).where(endpoints.c.id == id_).values(**changes))
+    record_event(connection, actor, AuditAction.ENDPOINT_REMOVED, now, *target_of(gone))
 
 
 def pause(connection: Connection, id_: int, failures: int, until_us: int | None) -> None:

@@ -14,6 +14,7 @@ from answerback.errors import (
     AnswerbackError,
     CallbackRejected,
     Conflict,
+    Forbidden,
     InvalidCursor,
     LedgerUnavailable,
     LedgerUnsafe,
@@ -27,7 +28,7 @@ LENGTH_BYTES = 4
 
 _DONE, _REFUSED = b"\x00", b"\x01"
 _ERRORS: dict[str, Callable[..., AnswerbackError]] = {
-    error.__name__: error for error in (NotFound, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected)
+    error.__name__: error for error in (NotFound, Forbidden, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected)
 }
 _REASONS: dict[type[AnswerbackError], UnavailableReason] = {
     LedgerUnsafe: UnavailableReason.UNSAFE,

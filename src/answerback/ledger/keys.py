@@ -1,4 +1,4 @@
-"""The API keys and the record of deeds. Of a key only its SHA-256 is kept.
+"""The API keys. Of a key only its SHA-256 is kept.
 
 A key is 256 random bits: nobody finds it by trying, so it needs no hash that is slow on purpose, as a password would.
 """
@@ -10,13 +10,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.errors import Conflict, InvalidCursor, NotFound
-from answerback.ledger.tables import api_keys, deeds
-from answerback.ledger.values import Page, from_us, to_us
+from answerback.errors import Conflict, NotFound
+from answerback.ledger.audit import Actor, AuditAction, record_event
+from answerback.ledger.tables import api_keys
+from answerback.ledger.values import from_us, to_us
 from answerback.model import ApiKey, Role
-
-KEY_CREATED = "key_created"
-KEY_REVOKED = "key_revoked"
 
 _ID_DIGITS = 18  # so many fit an id, whatever they are
 
@@ -34,18 +32,10 @@ class KeyDraft(msgspec.Struct, frozen=True, array_like=True):
     full_numbers: bool
 
 
-class Deed(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that somebody did and is accountable for; `who` is the name of their key."""
-
-    id: int
-    at: datetime
-    who: str
-    deed: str
-    about: str
-
-
-def add(connection: Connection, draft: KeyDraft, who: str, now: datetime) -> ApiKey:
-    """Add a key, and note who did. Raises Conflict where a living one has the name."""
+def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) -> ApiKey:
+    """Add a key. Raises Conflict where a living one has the name, Forbidden where it may see more than its maker."""
+    if draft.full_numbers:
+        actor.require_full_numbers()
     if connection.execute(select(api_keys.c.id).where(api_keys.c.name == draft.name, _living)).scalar() is not None:
         raise Conflict(f"name: there is a key {draft.name} already; revoke that first, or take another name")
     row = {
@@ -57,17 +47,17 @@ def add(connection: Connection, draft: KeyDraft, who: str, now: datetime) -> Api
     }
     added = connection.execute(insert(api_keys).values(row).returning(*_columns)).one()
     rights = f"{draft.role}, full numbers" if draft.full_numbers else draft.role
-    note(connection, who, KEY_CREATED, f"{draft.name} ({rights})", now)
+    record_event(connection, actor, AuditAction.KEY_CREATED, now, f"{draft.name} ({rights})")
     return _key(added)
 
 
-def revoke(connection: Connection, name: str, who: str, now: datetime) -> ApiKey:
-    """Revoke a key, named or by its id as digits, and note who did. Raises NotFound."""
+def revoke(connection: Connection, name: str, actor: Actor, now: datetime) -> ApiKey:
+    """Revoke a key, named or by its id as digits. Raises NotFound."""
     changed = update(api_keys).where(_called(name), _living).values(revoked_us=to_us(now)).returning(*_columns)
     row = connection.execute(changed).one_or_none()
     if row is None:
         raise NotFound("no living key of that name or id")  # who takes it for a key must not see it again
-    note(connection, who, KEY_REVOKED, row.name, now)
+    record_event(connection, actor, AuditAction.KEY_REVOKED, now, row.name)
     return _key(row)
 
 
@@ -88,21 +78,6 @@ def find_keys(connection: Connection) -> list[ApiKey]:
     return [_key(row) for row in connection.execute(select(*_columns).where(_living).order_by(api_keys.c.name))]
 
 
-def note(connection: Connection, who: str, deed: str, about: str, now: datetime) -> None:
-    """Keep what somebody did."""
-    connection.execute(insert(deeds).values(at_us=to_us(now), who=who, deed=deed, about=about))
-
-
-def find_deeds(connection: Connection, cursor: str | None, limit: int) -> Page[Deed]:
-    """A page of deeds, newest first. Raises InvalidCursor."""
-    query = select(deeds)
-    if cursor is not None:
-        query = query.where(deeds.c.id < _read_cursor(cursor))
-    rows = connection.execute(query.order_by(deeds.c.id.desc()).limit(limit + 1)).all()
-    shown = rows[:limit]
-    return Page([_deed(row) for row in shown], str(shown[-1].id) if len(rows) > limit else None)
-
-
 def _called(name: str) -> ColumnElement[bool]:
     """The condition for a name, or for an id: a name is never digits alone."""
     return api_keys.c.id == int(name) if _is_id(name) else api_keys.c.name == name
@@ -121,13 +96,3 @@ def _key(row: Row[Any]) -> ApiKey:
         created_at=from_us(row.created_us),
         revoked_at=None if row.revoked_us is None else from_us(row.revoked_us),
     )
-
-
-def _deed(row: Row[Any]) -> Deed:
-    return Deed(id=row.id, at=from_us(row.at_us), who=row.who, deed=row.deed, about=row.about)
-
-
-def _read_cursor(cursor: str) -> int:
-    if not _is_id(cursor):
-        raise InvalidCursor("cursor: not one that a former page gave")
-    return int(cursor)

@@ -11,8 +11,10 @@ from answerback.calls import fold
 from answerback.deliveries import LAW, UNSETTLED, Happening, event_of
 from answerback.errors import CallbackRejected, Conflict, NotFound
 from answerback.ledger import query, statements
+from answerback.ledger.audit import Actor, AuditAction, record_event
+from answerback.ledger.endpoints import target_of
 from answerback.ledger.outbox import Outbox, Owing, busy_pairs
-from answerback.ledger.tables import DEAD, callbacks, deliveries
+from answerback.ledger.tables import DEAD, callbacks, deliveries, endpoints
 from answerback.ledger.values import to_us
 from answerback.model import Arrival, Call, Endpoint, Format, State
 from answerback.reading import read
@@ -40,10 +42,18 @@ class Chunk(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-def replay_one(connection: Connection, outbox: Outbox, id_: int, now: datetime) -> int:
-    """Tell one delivery again, whatever its state; its endpoint's id. Raises NotFound, Conflict."""
+def replay_one(connection: Connection, outbox: Outbox, id_: int, actor: Actor, now: datetime) -> int:
+    """Tell one delivery again, whatever its state; its endpoint's id.
+
+    Raises NotFound, Conflict; Forbidden where the endpoint was another one when the delivery was made, and the actor may
+    not see numbers: else it goes to nobody to whom it was not owed.
+    """
     known = 0 <= id_ < query.LARGEST_ID
-    row = connection.execute(select(*_columns, _d.callback_id).where(_d.id == id_)).one_or_none() if known else None
+    row = (
+        connection.execute(select(*_columns, _d.callback_id, _d.created_us).where(_d.id == id_)).one_or_none()
+        if known
+        else None
+    )
     if row is None:
         raise NotFound(f"no delivery {id_}")
     endpoint = outbox.endpoint(row.endpoint_id)
@@ -53,7 +63,11 @@ def replay_one(connection: Connection, outbox: Outbox, id_: int, now: datetime) 
         raise Conflict(f"delivery {id_} tells of a call itself, for which the format of {endpoint.name} has no form")
     if row.state == State.WAITING.value:
         raise Conflict(f"delivery {id_} waits for an earlier one of its call: retry that one")
+    retargeted_us = connection.execute(select(endpoints.c.retargeted_us).where(endpoints.c.id == endpoint.id)).scalar()
+    if retargeted_us is not None and row.created_us <= retargeted_us:
+        actor.require_full_numbers()
     _tell_again(connection, [(row.id, row.call_id, row.endpoint_id, row.state)], now)
+    record_event(connection, actor, AuditAction.DELIVERY_RETRIED, now, "delivery", id_, "to", *target_of(endpoint))
     endpoint_id: int = row.endpoint_id
     return endpoint_id
 

@@ -3,12 +3,15 @@
 Statistics stay: they are sums, and name nobody.
 """
 
+from datetime import datetime
+
 import msgspec
 from sqlalchemy import delete, func, select
 from sqlalchemy.engine import Connection
 
 from answerback.deliveries import UNSETTLED
-from answerback.ledger.months import NUMBERS, month_of_us
+from answerback.ledger.audit import Actor, AuditAction, record_event
+from answerback.ledger.months import NUMBERS, month_name, month_of_us
 from answerback.ledger.postgresql import schema
 from answerback.ledger.tables import calls, deliveries
 
@@ -49,9 +52,10 @@ def _month(connection: Connection, month: int) -> Month:
     )
 
 
-def drop_month(connection: Connection, month: int) -> None:
+def drop_month(connection: Connection, month: int, actor: Actor, now: datetime) -> None:
     """Drop the callbacks, deliveries and attempts of a month."""
     schema.drop_month(connection, month)
+    record_event(connection, actor, AuditAction.MONTH_DROPPED, now, month_name(month))
 
 
 def forget_calls(connection: Connection, month: int) -> int:

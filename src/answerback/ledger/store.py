@@ -15,9 +15,9 @@ from sqlalchemy.engine import Connection
 from answerback.calls import public_id
 from answerback.errors import Conflict
 from answerback.ledger import endpoints, history, keys, query, retention, statements, stats
+from answerback.ledger.audit import Actor, AuditAction, AuditEvent, find_events, record_event
 from answerback.ledger.drained import Batch, read_all, take_new
 from answerback.ledger.failures import translated
-from answerback.ledger.keys import Deed
 from answerback.ledger.outbox import Outbox
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.record import record
@@ -188,13 +188,17 @@ class Ledger:
         with self._reading() as connection:
             return list(connection.execute(select(quarantine.c.id).order_by(quarantine.c.id)).scalars())
 
-    def drop_quarantined(self, ids: Sequence[int]) -> int:
+    def drop_quarantined(self, ids: Sequence[int], actor: Actor) -> int:
         """Throw refused bodies away; how many there were."""
         known = [id_ for id_ in ids if 0 <= id_ < query.LARGEST_ID]
 
         def work(connection: Connection, _: Outbox) -> int:
             self._bounds.count_again()
-            return connection.execute(quarantine.delete().where(quarantine.c.id.in_(known))).rowcount
+            gone = quarantine.delete().where(quarantine.c.id.in_(known)).returning(quarantine.c.id)
+            if dropped := sorted(connection.execute(gone).scalars()):
+                words = ("quarantined body",) if len(dropped) == 1 else (len(dropped), "quarantined bodies")
+                record_event(connection, actor, AuditAction.QUARANTINE_DROPPED, datetime.now(UTC), *words, *dropped)
+            return len(dropped)
 
         return self.write(work)
 
@@ -205,14 +209,14 @@ class Ledger:
             count, size_bytes = connection.execute(totals).one()
             return count, size_bytes
 
-    def requeue(self, id_: int) -> Receipt:
+    def requeue(self, id_: int, actor: Actor) -> Receipt:
         """Read a refused body once more; if it is a callback now, record it and take it out, in one transaction.
 
         It keeps the time it came in. Raises NotFound; CallbackRejected where it still cannot be understood.
         """
-        return self.take_again(id_).receipts[0]
+        return self.take_again(id_, actor).receipts[0]
 
-    def take_again(self, id_: int) -> Recorded:
+    def take_again(self, id_: int, actor: Actor) -> Recorded:
         """Do what `requeue` does, and tell also what may go out because of it."""
         kept = self.quarantined_body(id_)
 
@@ -220,6 +224,8 @@ class Ledger:
             query.find_quarantined_body(connection, id_)  # it may be gone by now
             recorded = record(connection, [received], self._bounds, outbox)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
+            about = ("quarantined body", id_, "of", kept.channel)
+            record_event(connection, actor, AuditAction.QUARANTINE_RETRIED, datetime.now(UTC), *about)
             self._bounds.count_again()
             return recorded
 
@@ -258,19 +264,19 @@ class Ledger:
         """The living API key of that id, if there is one."""
         return self.read(lambda connection: keys.find_key_by_id(connection, id_))
 
-    def deeds(self, cursor: str | None = None, limit: int = 50) -> Page[Deed]:
-        """A page of what people did, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: keys.find_deeds(connection, cursor, limit))
+    def audit_events(self, cursor: str | None = None, limit: int = 50) -> Page[AuditEvent]:
+        """A page of who did what, newest first. Raises InvalidCursor."""
+        return self.read(lambda connection: find_events(connection, cursor, limit))
 
     def months_before(self, when: datetime) -> list[Month]:
         """The months that are over before the one of `when`. Raises Conflict where the ledger is not cut by months."""
         self._require_months()
         return self.read(lambda connection: retention.months_before(connection, to_us(when)))
 
-    def drop_month(self, month: int) -> Iterator[int]:
+    def drop_month(self, month: int, actor: Actor) -> Iterator[int]:
         """Let go of a month: its callbacks and deliveries at once, then its calls; how many so far, as it goes on."""
         self._require_months()
-        self.write(lambda connection, _: retention.drop_month(connection, month))
+        self.write(lambda connection, _: retention.drop_month(connection, month, actor, datetime.now(UTC)))
         gone = 0
         while some := self.write(lambda connection, _: retention.forget_calls(connection, month)):
             gone += some

@@ -129,6 +129,7 @@ endpoints = Table(
     Column("failures", Integer, nullable=False, comment="in a row, when it was paused"),
     Column("paused_until_us", BigInteger),
     Column("revision", BigInteger, nullable=False, comment="of endpoint_changes, by its last change"),
+    Column("retargeted_us", BigInteger, comment="when what goes there, or where, was last changed"),
     Index(None, "revision"),
     Index(
         "uq_endpoints_name",
@@ -302,8 +303,8 @@ api_keys = Table(
     ),
 )
 
-deeds = Table(
-    "deeds",
+audit_events = Table(
+    "deeds",  # its first name: the release before reads and writes it, too, and nothing of either is hidden from the other
     metadata,
     Column("id", Id, primary_key=True),
     Column("at_us", BigInteger, nullable=False),

@@ -15,8 +15,17 @@ import msgspec
 import structlog
 
 from answerback.errors import AnswerbackError, ConfigError, Conflict, NotFound, UnfitEndpoint
-from answerback.ledger.endpoints import Draft
-from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, EndpointsSince, RemoveEndpoint
+from answerback.ledger.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
+from answerback.ledger.endpoints import Draft, changed_fields, is_retargeted, target_of
+from answerback.ledger.requests import (
+    AddEndpoint,
+    Align,
+    ChangeEndpoint,
+    Endpoints,
+    EndpointsSince,
+    RecordAuditEvent,
+    RemoveEndpoint,
+)
 from answerback.model import NOT_IN_CONFIG, OFF_BY_HAND, OFF_IN_CONFIG, Definition, Endpoint
 from answerback.relay.book import Book
 from answerback.relay.courier import Courier, Outcome, addresses_of
@@ -82,7 +91,7 @@ class Registry:
             elif (after := _in_line(before, one)) != before:
                 changed.append(after)
         self._fixed_secrets = {name for name, one in wanted.items() if one.secret is not None}
-        endpoints = await self._book.ask(Align(changed, added))
+        endpoints = await self._book.ask(Align(CONFIG_FILE, changed, added))
         for endpoint in endpoints:
             self._keep(endpoint)
         return endpoints
@@ -166,9 +175,17 @@ class Registry:
             del self._known[endpoint.name]
 
     async def add(
-        self, name: str | None, channel: str, definition: Definition, *, enabled: bool = True, secret: str | None = None
+        self,
+        actor: Actor,
+        name: str | None,
+        channel: str,
+        definition: Definition,
+        *,
+        enabled: bool = True,
+        secret: str | None = None,
     ) -> Endpoint:
-        """Add an endpoint. Raises UnfitEndpoint, and Conflict where the name is taken."""
+        """Add an endpoint. Raises Forbidden, UnfitEndpoint, and Conflict where the name is taken."""
+        actor.require_full_numbers()  # before anything is looked up for who may not
         self._check(definition, secret)
         await self._check_address(definition.url)
         draft = Draft(
@@ -178,7 +195,7 @@ class Registry:
             secret=secret or new_secret(),
             enabled=enabled,
         )
-        endpoint = await self._book.ask(AddEndpoint(draft))
+        endpoint = await self._book.ask(AddEndpoint(actor, draft))
         self._keep(endpoint)
         if not self._shared:
             self._dispatcher.add(endpoint)
@@ -186,26 +203,32 @@ class Registry:
         log.info("endpoint_added", endpoint=endpoint.name, channel=channel)
         return endpoint
 
-    async def change(self, name: str, channel: str | None, definition: Definition | None) -> Endpoint:
-        """Give an endpoint another definition, or move it to another channel. Raises NotFound, UnfitEndpoint, Conflict."""
+    async def change(self, actor: Actor, name: str, channel: str | None, definition: Definition | None) -> Endpoint:
+        """Give an endpoint another definition, or move it to another channel.
+
+        Raises NotFound, UnfitEndpoint, Conflict; Forbidden where numbers would go elsewhere, and the actor may not see them.
+        """
         await self.refresh()
         endpoint = self.find(name)
         if endpoint.from_config:
             raise Conflict(f"endpoint {endpoint.name} is made by the config file: change it there")
+        after = msgspec.structs.replace(
+            endpoint, channel=channel or endpoint.channel, definition=definition or endpoint.definition
+        )
+        if is_retargeted(changed_fields(endpoint, after)):
+            actor.require_full_numbers()
         if definition is not None:
             self._check(definition, None)
             await self._check_address(definition.url)
-        return await self._change(
-            endpoint, channel=channel or endpoint.channel, definition=definition or endpoint.definition
-        )
+        return await self._change(actor, endpoint, channel=after.channel, definition=after.definition)
 
-    async def switch(self, name: str, *, on: bool, reason: str | None = None) -> Endpoint:
+    async def switch(self, actor: Actor, name: str, *, on: bool, reason: str | None = None) -> Endpoint:
         """Switch an endpoint on or off; what it is owed waits while it is off. Raises NotFound, Conflict."""
         await self.refresh()
         endpoint = self.find(name)
-        return await self._change(endpoint, enabled=on, disabled_reason=None if on else reason or OFF_BY_HAND)
+        return await self._change(actor, endpoint, enabled=on, disabled_reason=None if on else reason or OFF_BY_HAND)
 
-    async def rotate_secret(self, name: str, secret: str | None = None) -> Endpoint:
+    async def rotate_secret(self, actor: Actor, name: str, secret: str | None = None) -> Endpoint:
         """Give an endpoint a new secret; the old one signs as well for 24 hours. Raises NotFound, UnfitEndpoint, Conflict."""
         await self.refresh()
         endpoint = self.find(name)
@@ -215,34 +238,35 @@ class Registry:
             raise UnfitEndpoint("secret", problem)
         after = _with_secret(endpoint, secret or new_secret())
         return await self._change(
-            endpoint, secret=after.secret, old_secret=after.old_secret, old_secret_until=after.old_secret_until
+            actor, endpoint, secret=after.secret, old_secret=after.old_secret, old_secret_until=after.old_secret_until
         )
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, actor: Actor, name: str) -> None:
         """Remove an endpoint; what it was owed is given up, and stays to be seen. Raises NotFound, Conflict."""
         await self.refresh()
         endpoint = self.find(name)
         if endpoint.from_config and endpoint.disabled_reason != NOT_IN_CONFIG:
             raise Conflict(f"endpoint {endpoint.name} is made by the config file: remove it there first")
         async with self._in_turn(), self.holding(endpoint.id):
-            await self._book.ask(RemoveEndpoint(endpoint.id))
+            await self._book.ask(RemoveEndpoint(actor, endpoint.id))
             self._forget(endpoint)
             self._dispatcher.drop(endpoint)
         self.on_changed()
         log.info("endpoint_removed", endpoint=endpoint.name)
 
-    async def test(self, name: str) -> Outcome:
+    async def test(self, actor: Actor, name: str) -> Outcome:
         """Send an endpoint a callback about nobody's call, on or off, paused or not. Raises NotFound."""
         await self.refresh()
         endpoint, now = self.find(name), datetime.now(UTC)
+        await self._book.ask(RecordAuditEvent(actor, AuditAction.ENDPOINT_TESTED, target_of(endpoint)))
         body = sample_body(endpoint.definition.format, endpoint.channel, now)
         return await self._courier.attempt(endpoint, f"test_{token_hex(12)}", body)
 
-    async def _change(self, endpoint: Endpoint, **changes: object) -> Endpoint:
+    async def _change(self, actor: Actor, endpoint: Endpoint, **changes: object) -> Endpoint:
         """Hold the endpoint's deliveries, write the change, and go on: nothing goes by the old one any more."""
         async with self._in_turn(), self.holding(endpoint.id):
             after = msgspec.structs.replace(self.find(str(endpoint.id)), **changes)
-            changed = await self._book.ask(ChangeEndpoint(after, unchanged=self._shared))
+            changed = await self._book.ask(ChangeEndpoint(actor, after, unchanged=self._shared))
             self._keep(changed)
         self.on_changed()
         log.info("endpoint_changed", endpoint=endpoint.name, fields=sorted(changes))
@@ -251,7 +275,7 @@ class Registry:
     async def _gone(self, endpoint: Endpoint, reason: str) -> None:
         log.error("endpoint_gone", endpoint=endpoint.name, reason=reason)
         try:
-            await self.switch(endpoint.name, on=False, reason=reason)
+            await self.switch(GATEWAY, endpoint.name, on=False, reason=reason)
         except AnswerbackError:
             self._dispatcher.go_on(endpoint)  # it will say so once more
             raise

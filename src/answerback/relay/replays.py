@@ -10,15 +10,19 @@ import msgspec
 import structlog
 
 from answerback.errors import AnswerbackError, NotFound
+from answerback.ledger.audit import Actor, filter_text
 from answerback.ledger.query import LARGEST_ID, CallFilter
 from answerback.ledger.replays import Chunk
-from answerback.ledger.requests import CountDead, ReplayCalls, ReplayDead, ReplayOne
+from answerback.ledger.requests import CountDead, ReplayCalls, ReplayDead, ReplayOne, StartReplay
 from answerback.model import Endpoint
 from answerback.relay.book import Book
 from answerback.relay.dispatcher import Dispatcher
 
 _AT_A_TIME = 100
 _KEPT = 100
+
+DEAD, CALLS = "dead deliveries", "calls"
+"""What can be told again."""
 
 log = structlog.get_logger("answerback.relay")
 
@@ -62,29 +66,36 @@ class Replays:
             raise NotFound(f"no replay {id_} since the gateway was started")
         return self._known[id_]
 
-    async def one(self, delivery_id: int) -> None:
-        """Tell one delivery again. Raises NotFound, Conflict."""
+    async def one(self, actor: Actor, delivery_id: int) -> None:
+        """Tell one delivery again. Raises NotFound, Conflict; Forbidden where its endpoint is another one now."""
         if not 0 <= delivery_id < LARGEST_ID:  # beyond it neither the message nor the ledger has such a number
             raise NotFound(f"no delivery {delivery_id}")
-        self._dispatcher.look_again(await self._book.ask(ReplayOne(delivery_id)))
+        self._dispatcher.look_again(await self._book.ask(ReplayOne(actor, delivery_id)))
 
-    async def dead(self, endpoint: Endpoint) -> Replay:
-        """Begin to tell all dead deliveries of an endpoint again."""
+    async def dead(self, actor: Actor, endpoint: Endpoint) -> Replay:
+        """Begin to tell all dead deliveries of an endpoint again. Raises Forbidden, NotFound."""
         count, last_id = await self._book.ask(CountDead(endpoint.id))
 
         def step(cursor: str | None) -> Awaitable[Chunk]:
             return self._book.ask(ReplayDead(endpoint.id, cursor, last_id, _AT_A_TIME))
 
-        return self._begin(endpoint, "dead deliveries", count, step)
+        await self._book.ask(StartReplay(actor, endpoint.id, (count, DEAD)))
+        return self._begin(endpoint, DEAD, count, step)
 
-    async def calls(self, endpoint: Endpoint, wanted: CallFilter) -> Replay:
-        """Begin to tell everything about the calls of the endpoint's channel again that match `wanted`."""
+    async def calls(self, actor: Actor, endpoint: Endpoint, wanted: CallFilter) -> Replay:
+        """Begin to tell everything about the calls of the endpoint's channel again that match `wanted`.
+
+        Raises Forbidden, NotFound.
+        """
+        actor.require_full_numbers()  # before they are counted for who may not
         mine = msgspec.structs.replace(wanted, channel=endpoint.channel)
 
         def step(cursor: str | None) -> Awaitable[Chunk]:
             return self._book.ask(ReplayCalls(endpoint, mine, cursor, _AT_A_TIME))
 
-        return self._begin(endpoint, "calls", await self._count(mine), step)
+        count = await self._count(mine)
+        await self._book.ask(StartReplay(actor, endpoint.id, (count, CALLS, filter_text(wanted))))
+        return self._begin(endpoint, CALLS, count, step)
 
     def stop(self) -> None:
         """End all of them."""

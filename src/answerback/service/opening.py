@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from answerback.config import Settings
 from answerback.errors import ConfigError
 from answerback.ledger import FILE_NAME, Ledger, Opening
+from answerback.ledger.audit import COMMAND_LINE, AuditAction
+from answerback.ledger.requests import RecordAuditEvent
 from answerback.server_secret import ServerSecret
 
 
@@ -31,3 +33,8 @@ def reading(settings: Settings) -> Iterator[Ledger]:
         raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
     with contextlib.closing(opening_of(settings).open()) as ledger:
         yield ledger
+
+
+def record_reveal(ledger: Ledger, *target: str | int) -> None:
+    """Keep that a command shows numbers in full; it does so only after this. Raises LedgerUnavailable."""
+    RecordAuditEvent(COMMAND_LINE, AuditAction.NUMBERS_REVEALED, target).run(ledger)

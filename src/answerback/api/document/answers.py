@@ -45,12 +45,12 @@ _ALERT = {
     "told_at": "2016-08-03T04:00:00.441908Z",
     "error": None,
 }
-_DEED = {
+_AUDIT_EVENT = {
     "id": 1,
-    "at": "2016-08-03T03:00:00.412345Z",
-    "who": "admin",
-    "deed": "key_created",
-    "about": "night-shift (viewer)",
+    "occurred_at": "2016-08-03T03:00:00.412345Z",
+    "actor": "admin",
+    "action": "key_created",
+    "target": "night-shift (viewer)",
 }
 _LINES = {
     "items": [
@@ -114,7 +114,7 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("createKey", 409): {
         "taken": {"detail": "name: there is a key night-shift already; revoke that first, or take another name"}
     },
-    ("listDeeds", 200): {"page": _page(_DEED)},
+    ("listAuditEvents", 200): {"page": _page(_AUDIT_EVENT)},
     ("listAlerts", 200): {"firing": _page(_ALERT)},
     ("getStatus", 200): {"one": STATUS},
 }

@@ -105,6 +105,15 @@ TEXTS: Mapping[str, Text] = {
     "replay_refreshes": Text("This page refreshes itself.", "页面会自动刷新。"),
     "replay_began": Text("Began", "开始时间"),
     # The forms.
+    "endpoint_needs_numbers": Text(
+        "It hands phone numbers to whoever owns the URL: this needs the right to full numbers.",
+        "重新投递会把电话号码交给该 URL 的所有者，需要查看完整号码的权限。",
+    ),
+    "endpoint_pace_only": Text(
+        "Your key may change the time limit and the number of attempts at a time. The rest decides who gets phone numbers: "
+        "it needs the right to full numbers.",
+        "当前密钥只能修改单次超时和并发数。其余各项决定谁会收到电话号码，需要查看完整号码的权限。",
+    ),
     "endpoint_new": Text("Add an endpoint", "添加端点"),
     "endpoint_edit_title": Text("Edit %s", "编辑 %s"),
     "endpoint_name_hint": Text(
@@ -167,13 +176,13 @@ TEXTS: Mapping[str, Text] = {
     "done_endpoint_changed": Text("The changes are in force.", "修改已生效。"),
     "done_endpoint_removed": Text("The endpoint is removed.", "端点已删除。"),
     # What is on record.
-    "deed_endpoint_added": Text("Added an endpoint", "添加端点"),
-    "deed_endpoint_changed": Text("Changed an endpoint", "修改端点"),
-    "deed_endpoint_enabled": Text("Switched an endpoint on", "启用端点"),
-    "deed_endpoint_disabled": Text("Switched an endpoint off", "停用端点"),
-    "deed_endpoint_secret_rotated": Text("Gave an endpoint a new secret", "更换投递密钥"),
-    "deed_endpoint_removed": Text("Removed an endpoint", "删除端点"),
-    "deed_endpoint_tested": Text("Tested an endpoint", "测试端点"),
-    "deed_endpoint_replayed": Text("Told an endpoint again", "重新投递"),
-    "deed_delivery_retried": Text("Had a delivery told again", "重新投递单条记录"),
+    "audit_endpoint_added": Text("Added an endpoint", "添加端点"),
+    "audit_endpoint_changed": Text("Changed an endpoint", "修改端点"),
+    "audit_endpoint_enabled": Text("Switched an endpoint on", "启用端点"),
+    "audit_endpoint_disabled": Text("Switched an endpoint off", "停用端点"),
+    "audit_endpoint_secret_rotated": Text("Gave an endpoint a new secret", "更换投递密钥"),
+    "audit_endpoint_removed": Text("Removed an endpoint", "删除端点"),
+    "audit_endpoint_tested": Text("Tested an endpoint", "测试端点"),
+    "audit_endpoint_replayed": Text("Told an endpoint again", "重新投递"),
+    "audit_delivery_retried": Text("Had a delivery told again", "重新投递单条记录"),
 }

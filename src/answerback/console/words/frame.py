@@ -91,6 +91,11 @@ TEXTS: Mapping[str, Text] = {
     "note_forbidden_hint": Text(
         "Sign in with a key of a higher role, or ask an administrator.", "请使用更高角色的密钥登录，或联系管理员。"
     ),
+    "note_needs_numbers": Text("This needs the right to full numbers", "此操作需要查看完整号码的权限"),
+    "note_needs_numbers_hint": Text(
+        "It hands phone numbers to somebody. Sign in with a key that may see them in full, or ask an administrator.",
+        "此操作会使他人获得电话号码。请使用可查看完整号码的密钥登录，或联系管理员。",
+    ),
     "note_elsewhere": Text("This form is out of date", "该表单已失效"),
     "note_elsewhere_hint": Text(
         "It was sent from another site, or from a page of an earlier sign-in. Open the page again and repeat.",

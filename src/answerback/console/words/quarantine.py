@@ -44,6 +44,6 @@ TEXTS: Mapping[str, Text] = {
     "done_requeued": Text("It is a callback now, and out of quarantine.", "已识别为回调并移出隔离区。"),
     "done_dropped": Text("Thrown away.", "已丢弃。"),
     "done_drop_none": Text("None was chosen.", "没有选择任何内容。"),
-    "deed_quarantine_retried": Text("Had quarantined bodies read again", "重新识别隔离内容"),
-    "deed_quarantine_dropped": Text("Threw quarantined bodies away", "丢弃隔离内容"),
+    "audit_quarantine_retried": Text("Had quarantined bodies read again", "重新识别隔离内容"),
+    "audit_quarantine_dropped": Text("Threw quarantined bodies away", "丢弃隔离内容"),
 }

@@ -10,7 +10,7 @@ import msgspec
 from answerback.ledger.requests.keeping import (
     CreateKey,
     KeepAlerts,
-    Note,
+    RecordAuditEvent,
     RevokeKey,
 )
 from answerback.ledger.requests.recording import (
@@ -55,6 +55,7 @@ from answerback.ledger.requests.telling import (
     ReplayDead,
     ReplayOne,
     Settle,
+    StartReplay,
     TellOverdue,
 )
 
@@ -88,11 +89,12 @@ AnyRequest = (
     | TellOverdue
     | ReplayOne
     | CountDead
+    | StartReplay
     | ReplayDead
     | ReplayCalls
     | CreateKey
     | RevokeKey
-    | Note
+    | RecordAuditEvent
     | KeepAlerts
 )
 
@@ -131,10 +133,10 @@ __all__ = [
     "LeftOver",
     "Load",
     "Loaded",
-    "Note",
     "Noted",
     "Probe",
     "Record",
+    "RecordAuditEvent",
     "RecordDrained",
     "Refer",
     "Release",
@@ -147,6 +149,7 @@ __all__ = [
     "Requeued",
     "RevokeKey",
     "Settle",
+    "StartReplay",
     "TellOverdue",
     "Witnessed",
     "decode_answer",

@@ -1,4 +1,4 @@
-"""What people have and did: keys, deeds, alerts."""
+"""What people have and did: keys, audit events, alerts."""
 
 from typing import Any, ClassVar
 
@@ -6,6 +6,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.ledger import keys, outbox
 from answerback.ledger.alerts import Alert, forget_alerts, keep_alerts
+from answerback.ledger.audit import Actor, AuditAction, record_event
 from answerback.ledger.keys import KeyDraft
 from answerback.ledger.requests.request import Request, now
 from answerback.ledger.store import Ledger
@@ -13,39 +14,39 @@ from answerback.model import ApiKey
 
 
 class CreateKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
-    """Add an API key, and note who did."""
+    """Add an API key."""
 
     answer: ClassVar[Any] = ApiKey
+    actor: Actor
     draft: KeyDraft
-    who: str
 
     def run(self, ledger: Ledger) -> ApiKey:
         """Carry it out."""
-        return ledger.write(lambda c, _: keys.add(c, self.draft, self.who, now()))
+        return ledger.write(lambda c, _: keys.add(c, self.draft, self.actor, now()))
 
 
 class RevokeKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
-    """Revoke an API key, by name or id, and note who did."""
+    """Revoke an API key, by name or id."""
 
     answer: ClassVar[Any] = ApiKey
+    actor: Actor
     name: str
-    who: str
 
     def run(self, ledger: Ledger) -> ApiKey:
         """Carry it out."""
-        return ledger.write(lambda c, _: keys.revoke(c, self.name, self.who, now()))
+        return ledger.write(lambda c, _: keys.revoke(c, self.name, self.actor, now()))
 
 
-class Note(Request[None], frozen=True, array_like=True, tag=True):
-    """Keep what somebody did that is to be accounted for."""
+class RecordAuditEvent(Request[None], frozen=True, array_like=True, tag=True):
+    """Keep that somebody does what changes nothing in the ledger; it is done once this is answered."""
 
-    who: str
-    deed: str
-    about: str
+    actor: Actor
+    action: AuditAction
+    target: tuple[str | int, ...]
 
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
-        ledger.write(lambda c, _: keys.note(c, self.who, self.deed, self.about, now()), beside=True)
+        ledger.write(lambda c, _: record_event(c, self.actor, self.action, now(), *self.target), beside=True)
 
 
 class KeepAlerts(Request[None], frozen=True, array_like=True, tag=True):

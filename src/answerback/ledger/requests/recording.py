@@ -8,6 +8,7 @@ import msgspec
 
 from answerback.errors import CallbackRejected
 from answerback.ledger import drained
+from answerback.ledger.audit import Actor
 from answerback.ledger.drained import Batch
 from answerback.ledger.requests.request import Request, now
 from answerback.ledger.store import Ledger
@@ -122,12 +123,13 @@ class Requeue(Request[Requeued], frozen=True, array_like=True, tag=True):
     """Read a refused body once more; if it is a callback now, take it out of the quarantine."""
 
     answer: ClassVar[Any] = Requeued
+    actor: Actor
     quarantined_id: int
 
     def run(self, ledger: Ledger) -> Requeued:
         """Carry it out."""
         try:
-            recorded = ledger.take_again(self.quarantined_id)
+            recorded = ledger.take_again(self.quarantined_id, self.actor)
         except CallbackRejected as rejection:
             return Requeued(None, rejection.errmsg)
         return Requeued(recorded.receipts[0].taken, None, recorded.jobs, recorded.behind)
@@ -137,11 +139,12 @@ class DropQuarantined(Request[int], frozen=True, array_like=True, tag=True):
     """Throw refused bodies away; how many there were."""
 
     answer: ClassVar[Any] = int
+    actor: Actor
     ids: list[int]
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        return ledger.drop_quarantined(self.ids)
+        return ledger.drop_quarantined(self.ids, self.actor)
 
 
 class Probe(Request[None], frozen=True, array_like=True, tag=True):

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.errors import Conflict
 from answerback.ledger import endpoints, outbox, settlement
+from answerback.ledger.audit import Actor
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.requests.request import Request, now
 from answerback.ledger.store import Ledger
@@ -53,6 +54,7 @@ class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
     """Change and add endpoints, all or none; all there are then."""
 
     answer: ClassVar[Any] = list[Endpoint]
+    actor: Actor
     changed: list[Endpoint]
     added: list[Draft]
 
@@ -62,10 +64,10 @@ class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
         def work(connection: Connection, _: outbox.Outbox) -> list[Endpoint]:
             moment = now()
             for endpoint in self.changed:
-                _change(connection, endpoint, moment)
+                _change(connection, endpoint, self.actor, moment)
             taken = {endpoint.name for endpoint in endpoints.find_endpoints(connection)}
             if added := [draft for draft in self.added if draft.name not in taken]:  # another process may be first
-                endpoints.add_all(connection, added, moment)
+                endpoints.add_all(connection, added, self.actor, moment)
             return endpoints.find_endpoints(connection)
 
         return ledger.write(work)
@@ -75,17 +77,19 @@ class AddEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
     """Add an endpoint."""
 
     answer: ClassVar[Any] = Endpoint
+    actor: Actor
     draft: Draft
 
     def run(self, ledger: Ledger) -> Endpoint:
         """Carry it out."""
-        return ledger.write(lambda c, _: endpoints.add(c, self.draft, now()))
+        return ledger.write(lambda c, _: endpoints.add(c, self.draft, self.actor, now()))
 
 
 class ChangeEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
     """Bring the endpoint of that id up to this; `unchanged`: only as long as nobody else has changed it since."""
 
     answer: ClassVar[Any] = Endpoint
+    actor: Actor
     endpoint: Endpoint
     unchanged: bool = False
 
@@ -95,7 +99,7 @@ class ChangeEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
         def work(connection: Connection, _: outbox.Outbox) -> Endpoint:
             if self.unchanged and not endpoints.is_as_of(connection, self.endpoint):
                 raise Conflict(f"endpoint {self.endpoint.name} was changed at this moment: look at it and try again")
-            return _change(connection, self.endpoint, now())
+            return _change(connection, self.endpoint, self.actor, now())
 
         return ledger.write(work)
 
@@ -103,15 +107,16 @@ class ChangeEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
 class RemoveEndpoint(Request[None], frozen=True, array_like=True, tag=True):
     """Remove an endpoint."""
 
+    actor: Actor
     endpoint_id: int
 
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
-        ledger.write(lambda c, _: endpoints.remove(c, self.endpoint_id, now()))
+        ledger.write(lambda c, _: endpoints.remove(c, self.endpoint_id, self.actor, now()))
 
 
-def _change(connection: Connection, endpoint: Endpoint, now: datetime) -> Endpoint:
+def _change(connection: Connection, endpoint: Endpoint, actor: Actor, now: datetime) -> Endpoint:
     """Change an endpoint; words about calls, for which the vendor's contract has no form, are given up with it."""
     if endpoint.definition.format is Format.TENCENT:
         settlement.abandon_words(connection, endpoint.id, now)
-    return endpoints.change(connection, endpoint, now)
+    return endpoints.change(connection, endpoint, actor, now)

@@ -6,6 +6,8 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from answerback.ledger import leases, outbox, references, replays, settlement
+from answerback.ledger.audit import Actor, AuditAction, record_event
+from answerback.ledger.endpoints import find_endpoint, target_of
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Overdue, Reference, Referred
 from answerback.ledger.replays import Chunk
@@ -156,11 +158,12 @@ class ReplayOne(Request[int], frozen=True, array_like=True, tag=True):
     """Tell one delivery again; its endpoint's id."""
 
     answer: ClassVar[Any] = int
+    actor: Actor
     delivery_id: int
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        return ledger.write(lambda c, box: replays.replay_one(c, box, self.delivery_id, now()))
+        return ledger.write(lambda c, box: replays.replay_one(c, box, self.delivery_id, self.actor, now()))
 
 
 class CountDead(Request[tuple[int, int]], frozen=True, array_like=True, tag=True):
@@ -172,6 +175,24 @@ class CountDead(Request[tuple[int, int]], frozen=True, array_like=True, tag=True
     def run(self, ledger: Ledger) -> tuple[int, int]:
         """Carry it out."""
         return ledger.write(lambda c, _: replays.dead_of(c, self.endpoint_id), beside=True, repeatable=True)
+
+
+class StartReplay(Request[None], frozen=True, array_like=True, tag=True):
+    """Keep that somebody has an endpoint told again; the steps follow. Raises Forbidden, NotFound."""
+
+    actor: Actor
+    endpoint_id: int
+    about: tuple[str | int, ...]
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+
+        def work(connection: Connection, _: outbox.Outbox) -> None:
+            self.actor.require_full_numbers()
+            where = target_of(find_endpoint(connection, str(self.endpoint_id)))
+            record_event(connection, self.actor, AuditAction.ENDPOINT_REPLAYED, now(), *where, "with", *self.about)
+
+        ledger.write(work, beside=True)
 
 
 class ReplayDead(Request[Chunk], frozen=True, array_like=True, tag=True):

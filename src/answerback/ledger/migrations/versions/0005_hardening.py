@@ -36,3 +36,7 @@ def upgrade() -> None:
     )
     _partial("ix_deliveries_call_due", "deliveries", ["call_id", "state", "endpoint_id"], "state = 'pending'")
     _partial("ix_deliveries_call_waiting", "deliveries", ["call_id", "endpoint_id", "state", "id"], "state = 'waiting'")
+    op.add_column(
+        "endpoints",
+        sa.Column("retargeted_us", sa.BigInteger, comment="when what goes there, or where, was last changed"),
+    )
