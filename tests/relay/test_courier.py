@@ -68,7 +68,7 @@ async def test_the_original_bytes_are_posted() -> None:
     """In the cloud's format: the body as it was received, as JSON, with the delivery's id and without a signature."""
     async with receiving() as receiver, courier() as carrying:
         outcome = await carrying.attempt(
-            endpoint(receiver.url("localhost", "/a%2Fb?c=d&e"), format=Format.TENCENT), ID, BODY
+            endpoint(receiver.url("localhost", "/a%2Fb?c=d&e"), Format.TENCENT), ID, BODY
         )
         (post,) = receiver.posts
     assert outcome.error is None
@@ -260,6 +260,17 @@ async def test_a_redirect_is_not_followed() -> None:
             assert outcome.status == status
             assert f"to {other.url()}: redirects are not followed" in (outcome.error or "")
         assert other.connections == 0
+
+
+@in_loop
+async def test_an_errmsg_in_another_encoding_is_no_obstacle() -> None:
+    """A receiver on GBK takes deliveries; what it says is shown in the charset that it names; an empty answer is called so."""
+    in_gbk = whole(200, '{"result":0,"errmsg":"成功"}'.encode("gbk"))
+    assert (await attempt(saying(in_gbk), Format.TENCENT)).error is None
+    in_big5 = whole(200, '{"result":1,"errmsg":"表"}'.encode("big5"), ["Content-Type: application/json; charset=Big5"])
+    assert (await attempt(saying(in_big5), Format.TENCENT)).error == "answered result 1: 表"
+    empty = await attempt(saying(whole(200, b"")), Format.TENCENT)
+    assert empty.error == "answered 200, but the answer is empty"
 
 
 @in_loop

@@ -36,6 +36,14 @@ def test_an_answer_is_read_back_as_it_was_written(result: int, errmsg: str) -> N
         (b'{"result": 1, "errmsg": 7}', Answer(1, "7")),
         (b'\xef\xbb\xbf{"result": 0, "errmsg": "OK"}\r\n', Answer(0, "OK")),
         (b'{"result": 0, "errmsg": "OK", "ext": "", "more": [1]}', Answer(0, "OK")),
+        ('{"result": 0, "errmsg": "成功"}'.encode("gbk"), Answer(0, "成功")),
+        ('{"errmsg": "誠信 號碼", "result": 7}'.encode("gb18030"), Answer(7, "誠信 號碼")),  # 誠 ends in a backslash
+        ('{"errmsg": {"more": ["失败"]}, "result": 0}'.encode("gbk"), Answer(0, "{'more': ['失败']}")),
+        ('{"result": 0, "errmsg": "OK"}'.encode("utf-16"), Answer(0, "OK")),
+        (b'{"result": 0, "errmsg": "\xff"}', Answer(0, "\ufffd")),
+        (b'\xef\xbb\xbf {"result": 0, "errmsg": "\xe6"}\r\n', Answer(0, "\ufffd")),
+        (b'{"result": 0, "errmsg": "two\nlines\x00"}', Answer(0, "two\nlines\x00")),
+        (b'{"result": 0, "errmsg": "\\ud800"}', Answer(0, "?")),
     ],
 )
 def test_answers_of_the_field_are_read_as_meant(body: bytes, answer: Answer) -> None:
@@ -43,10 +51,29 @@ def test_answers_of_the_field_are_read_as_meant(body: bytes, answer: Answer) -> 
     assert read_answer(body) == answer
 
 
+@pytest.mark.parametrize("charset", ["big5", "shift_jis", "utf-16-le", "latin-1"])
+def test_an_errmsg_is_read_in_the_charset_that_is_said(charset: str) -> None:
+    """Where the Content-Type of the answer says one, and it is right."""
+    errmsg = "café" if charset == "latin-1" else "表功"
+    assert read_answer(f'{{"result":0,"errmsg":"{errmsg}"}}'.encode(charset), charset) == Answer(0, errmsg)
+
+
+@pytest.mark.parametrize("charset", ["no-such", "utf-16", "ascii", "base64", "undefined", "idna"])
+def test_a_charset_that_is_wrong_is_no_obstacle(charset: str) -> None:
+    """What the Content-Type says may be anything."""
+    assert read_answer('{"result":0,"errmsg":"成功"}'.encode("gbk"), charset) == Answer(0, "成功")
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_an_empty_answer_is_called_empty(body: bytes) -> None:
+    """So that nobody looks for a fault in JSON that is not there."""
+    with pytest.raises(AnswerUnreadable, match=r"^the answer is empty$"):
+        read_answer(body)
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
         b"OK",
         b"null",
         b"[]",
@@ -60,7 +87,7 @@ def test_answers_of_the_field_are_read_as_meant(body: bytes, answer: Answer) -> 
         b'{"result": "OK"}',
         b'{"result": [0]}',
         b'{"result": 0',
-        b'{"result": 0, "errmsg": "\xff"}',
+        b'{"result": \xff}',
         b'{"result": 0, "errmsg": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"result": "' + b"9" * 5000 + b'"}',
         b"<html>502 Bad Gateway</html>",

@@ -43,6 +43,9 @@ STATUSES = st.one_of(st.sampled_from([200, 204, 299, 302, 400, 410, 500]), st.in
         b'{"result":0,"errmsg":"OK","ext":"x"}',
         b' {\n "errmsg": "OK", "result": 0 }\r\n',
         BOM + OK,
+        '{"result":0,"errmsg":"成功"}'.encode("gbk"),
+        b'{"result":0,"errmsg":"\xff"}',
+        OK.decode().encode("utf-16"),
     ],
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 206, 299])
@@ -71,7 +74,6 @@ def test_another_result_is_a_failure_with_its_errmsg(answer: bytes, words: str) 
 @pytest.mark.parametrize(
     "answer",
     [
-        b"",
         b"OK",
         b"<html>login</html>",
         b"[]",
@@ -91,9 +93,6 @@ def test_another_result_is_a_failure_with_its_errmsg(answer: bytes, words: str) 
         b'{"result":0',
         b'{"result":0} trailing',
         b"\xff\xfe",
-        BOM,
-        b'{"result":0,"errmsg":"\xff"}',
-        OK.decode().encode("utf-16"),
     ],
 )
 def test_what_is_not_the_contract_is_a_failure(answer: bytes) -> None:
@@ -190,6 +189,18 @@ def test_a_long_errmsg_is_cut(status: int) -> None:
 def test_an_absurd_answer_is_a_failure(answer: bytes) -> None:
     """Endless numbers and depths are judged as anything else."""
     assert judge(T, 200, answer).error is not None
+
+
+@pytest.mark.parametrize("answer", [b"", BOM, b"\r\n"])
+def test_an_empty_answer_is_called_empty(answer: bytes) -> None:
+    """A 2xx with nothing behind it is what a handler gives that forgot to answer."""
+    assert judge(T, 200, answer) == Judgement("answered 200, but the answer is empty")
+
+
+def test_the_charset_of_the_answer_is_used_for_its_words() -> None:
+    """What the receiver says is shown as it meant it."""
+    answer = '{"result":1,"errmsg":"表"}'.encode("big5")
+    assert judge(T, 200, answer, charset="big5") == Judgement("answered result 1: 表")
 
 
 @given(st.sampled_from(Format), STATUSES, ANSWERS, st.one_of(st.none(), st.text(max_size=30)))

@@ -106,7 +106,7 @@ class Courier:
         """POST `body` once. `again`: once more at once where a kept connection turns out to be closed. Raises TooLate."""
         began_us, began_s = time.time_ns() // 1000, time.perf_counter()
         try:
-            status, answer, headers = await self._post(endpoint, message_id, body, traceparent)
+            status, answer, headers, charset = await self._post(endpoint, message_id, body, traceparent)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if again and not isinstance(error, aiohttp.ClientConnectorError):
                 return await self.attempt(endpoint, message_id, body, traceparent=traceparent)
@@ -118,7 +118,7 @@ class Courier:
         except Exception as error:  # a fault of ours must not end the work for an endpoint
             log.exception("attempt_failed", endpoint=endpoint.name)
             return _failed(began_us, began_s, f"a fault in the program: {type(error).__name__}, see the log")
-        judged = judge(endpoint.definition.format, status, answer, headers.get("Location"))
+        judged = judge(endpoint.definition.format, status, answer, headers.get("Location"), charset)
         return Outcome(
             began_us=began_us,
             duration_us=_since_us(began_s),
@@ -131,7 +131,7 @@ class Courier:
 
     async def _post(
         self, endpoint: Endpoint, message_id: str, body: bytes, traceparent: str | None
-    ) -> tuple[int, bytes, Mapping[str, str]]:
+    ) -> tuple[int, bytes, Mapping[str, str], str | None]:
         definition = endpoint.definition
         headers = self._headers | {"webhook-id": message_id}
         if traceparent is not None:
@@ -149,7 +149,7 @@ class Courier:
             answer = await response.content.read(_READ_BYTES)
             while len(answer) < _READ_BYTES and not response.content.at_eof():
                 answer += await response.content.read(_READ_BYTES - len(answer))
-            return response.status, answer, response.headers
+            return response.status, answer, response.headers, response.charset
 
 
 @lru_cache(maxsize=16_384)

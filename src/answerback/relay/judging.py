@@ -19,8 +19,10 @@ class Judgement(NamedTuple):
     gone: bool = False
 
 
-def judge(form: Format, status: int, answer: bytes, location: str | None = None) -> Judgement:
-    """Judge an answer in full by the format of its endpoint."""
+def judge(
+    form: Format, status: int, answer: bytes, location: str | None = None, charset: str | None = None
+) -> Judgement:
+    """Judge an answer in full by the format of its endpoint; `charset` is what its Content-Type says."""
     if status in _REDIRECT:
         to = f" to {location[:_LONGEST_WORDS]}" if location else ""
         return Judgement(f"answered {_named(status)}{to}: redirects are not followed, give the endpoint that URL")
@@ -28,12 +30,12 @@ def judge(form: Format, status: int, answer: bytes, location: str | None = None)
         if status in _SUCCESS:
             return Judgement(None)
         return Judgement(f"answered {_named(status)}", gone=status == HTTPStatus.GONE)
-    return Judgement(_by_contract(status, answer))
+    return Judgement(_by_contract(status, answer, charset))
 
 
-def _by_contract(status: int, answer: bytes) -> str | None:
+def _by_contract(status: int, answer: bytes, charset: str | None) -> str | None:
     try:
-        told = read_answer(answer)
+        told = read_answer(answer, charset)
     except AnswerUnreadable as error:
         return f"answered {_named(status)}" if status not in _SUCCESS else f"answered {status}, but {error}"
     said = f"result {told.result}" + (f": {told.errmsg[:_LONGEST_WORDS]}" if told.errmsg else "")

@@ -3,6 +3,9 @@
 Source: "Voice Notification Status Callback", response parameters, product 1128/37519.
 """
 
+import codecs
+import contextlib
+import json
 import re
 
 import msgspec
@@ -39,19 +42,36 @@ def write_answer(result: int, errmsg: str) -> bytes:
     return msgspec.json.encode(Answer(result, errmsg))
 
 
-def read_answer(body: bytes) -> Answer:
+def read_answer(body: bytes, charset: str | None = None) -> Answer:
     """Decode somebody's answer; a numeric string counts as the number, a missing errmsg as "".
 
-    Raises AnswerUnreadable where the body is not JSON or has no whole-number `result`.
+    Only `result` decides, so that an errmsg in GBK, in `charset` or in no encoding at all is no obstacle. Raises
+    AnswerUnreadable where the body is empty, not JSON, or has no whole-number `result`.
     """
+    if not body.removeprefix(codecs.BOM_UTF8).strip():
+        raise AnswerUnreadable("the answer is empty")
     try:
-        answer = _lenient.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        answer = _decode(body.removeprefix(codecs.BOM_UTF8), charset)
+    except (ValueError, RecursionError) as error:
         raise AnswerUnreadable(f"not the contract's answer: {error}") from error
     errmsg = "" if answer.errmsg is None else str(answer.errmsg)
     if isinstance(answer.result, str) and not _WHOLE.fullmatch(answer.result):
         raise AnswerUnreadable("not the contract's answer: `result` is not a whole number")
-    return Answer(int(answer.result), errmsg)
+    return Answer(int(answer.result), errmsg.encode("utf-8", "replace").decode())  # half a surrogate is no text
+
+
+def _decode(body: bytes, charset: str | None) -> _Lenient:
+    """Read the body as UTF-8, or else as the first encoding that makes JSON of it. Raises ValueError."""
+    try:
+        return _lenient.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        problem = error
+    for encoding in filter(None, (charset, "utf-8", "gb18030", "utf-16")):
+        with contextlib.suppress(ValueError, LookupError):
+            return msgspec.convert(json.loads(body.decode(encoding), strict=False), _Lenient)
+    with contextlib.suppress(ValueError):
+        return msgspec.convert(json.loads(body.decode("utf-8", "replace"), strict=False), _Lenient)
+    raise problem
 
 
 OK = write_answer(Answered.OK, "OK")
