@@ -68,7 +68,7 @@ async def test_the_original_bytes_are_posted() -> None:
     """In the cloud's format: the body as it was received, as JSON, with the delivery's id and without a signature."""
     async with receiving() as receiver, courier() as carrying:
         outcome = await carrying.attempt(
-            endpoint(receiver.url("localhost", "/a%2Fb?c=d&e"), Format.TENCENT), ID, BODY
+            endpoint(receiver.url("localhost", "/a%2Fb?c=d&e"), format=Format.TENCENT), ID, BODY
         )
         (post,) = receiver.posts
     assert outcome.error is None

@@ -65,6 +65,16 @@ PRIVATE = [
 UNROUTED = [
     "fec0::1",  # site-local, RFC 3879
     "64:ff9b:1::7f00:1",  # NAT64 of a network's own, RFC 8215
+    "64:ff9b:1::808:808",
+    "64:ff9b:1:fffe:a:0:808:808",
+    "2001::1",  # Teredo
+    "2001:0:101:101:0:0:fefe:fefe",
+    "100:0:0:1::1",  # dummy, RFC 9780
+    "192.88.99.1",  # 6to4 relays, RFC 7526
+    "2002:c058:6301::1",
+    "4000::1",  # not handed out
+    "64:ff9b:2::1",
+    "2001:2::1",  # benchmarks
     "64:ff9b:1::a9fe:a9fe",
     "::ffff:0:127.0.0.1",  # IPv4-translated, RFC 2765
     "::ffff:0:a9fe:a9fe",
@@ -207,6 +217,7 @@ def test_what_is_no_host_is_for_nobody(address: str) -> None:
         ("::1/128", "::1", "127.0.0.1"),
         ("0.0.0.0/0", "10.0.0.1", "fd12::1"),
         ("::/0", "fd12::1", "10.0.0.1"),
+        ("64:ff9b:1::/48", "64:ff9b:1::10.0.0.1", "64:ff9b::10.0.0.1"),
     ],
 )
 def test_allow_networks_allows_what_it_names(network: str, inside: str, outside: str) -> None:

@@ -2,9 +2,10 @@
 
 Whoever may add an endpoint must not reach what only this machine can: its own services, its network, the cloud's
 metadata. A name is no proof, it can mean another address the next moment; so the check is made on the resolved address, in
-the call that opens the socket.
+the call that opens the socket. This machine's own public addresses are as much itself as loopback is.
 """
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Sequence
@@ -29,11 +30,30 @@ METADATA = frozenset(
 )
 """Where clouds tell a machine its secrets; refused to everybody, as are link-local addresses."""
 
-_CARRIED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+_CARRIED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
 """Prefixes whose addresses end in an IPv4 address, which is what they mean."""
 
-_NOT_ROUTED = tuple(map(ipaddress.ip_network, ("fec0::/10", "5f00::/16", "3fff::/20", "192.0.0.0/24", "100.64.0.0/10")))
-"""What `is_global` of older Pythons takes for public."""
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+"""A network's own translation into whatever IPv4 addresses it likes, RFC 8215; most end in one."""
+
+_NOT_ROUTED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "fec0::/10",
+            "5f00::/16",
+            "3fff::/20",
+            "100:0:0:1::/64",
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "100.64.0.0/10",
+        ),
+    )
+)
+"""What `is_global` of some Pythons takes for public."""
+
+
+_ANY_PORT = 9
 
 
 class AddressRefused(OSError):
@@ -49,14 +69,15 @@ class Guard:
 
     def refusal(self, address: str) -> str | None:
         """Why `address` must not be connected to, in words; None where it may."""
-        found = _bare(ipaddress.ip_address(address.partition("%")[0]))
-        if found in METADATA or found.is_link_local:
+        given = ipaddress.ip_address(address.partition("%")[0])
+        found = _bare(given)
+        if _is_for_nobody(found) or (given in _LOCAL_NAT64 and _is_for_nobody(_last_four_bytes(given))):
             return f"{found} is a link-local or metadata address, which no endpoint may have"
         if found.is_multicast or found.is_unspecified or found == ipaddress.ip_address("255.255.255.255"):
             return f"{found} is the address of no host"
         if self._trusted or any(found in network for network in self._allow_networks):
             return None
-        if found.is_loopback:
+        if found.is_loopback or _is_own(given) or _is_own(found):
             return f"{found} is this machine itself; relay.allow_networks can allow it"
         if not found.is_global or found.is_reserved or any(found in network for network in _NOT_ROUTED):
             return f"{found} is a private address; relay.allow_networks can allow it"
@@ -70,6 +91,19 @@ class Guard:
         return socket.socket(family, kind, protocol)
 
 
+def _is_for_nobody(address: Address) -> bool:
+    return address in METADATA or address.is_link_local
+
+
+def _is_own(address: Address) -> bool:
+    """Whether `address` is one of this machine's: the system would connect to it from itself. Nothing is sent."""
+    family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:  # no way there: not ours
+        probe.connect((str(address), _ANY_PORT))
+        return ipaddress.ip_address(probe.getsockname()[0]) == address
+    return False
+
+
 def _bare(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for, where it does."""
     if isinstance(address, ipaddress.IPv4Address):
@@ -79,5 +113,9 @@ def _bare(address: Address) -> Address:
     if address.sixtofour is not None:
         return address.sixtofour
     if any(address in network for network in _CARRIED) and int(address) > 1:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return _last_four_bytes(address)
     return address
+
+
+def _last_four_bytes(address: Address) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
