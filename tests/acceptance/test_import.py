@@ -70,6 +70,7 @@ def test_an_access_log_becomes_calls(tmp_path: Path, log: Path, gateway: Gateway
         "repeated": 0,
         "skipped": 3,
     }
+    assert sum(told["reasons"].values()) == 3
     reasons = [(skip["line"], skip["reason"]) for skip in told["examples"]]
     assert [line for line, _ in reasons] == [3, 5, 6]
     assert reasons[0][1] == "no callback in it"
@@ -151,6 +152,45 @@ def test_an_export_with_masked_numbers_is_refused(tmp_path: Path) -> None:
     assert "export the callbacks with full numbers" in told["examples"][0]["reason"]
 
 
+def test_nothing_is_dropped_in_silence(tmp_path: Path, gateway: Gateway) -> None:
+    """Several on a line, arrays, objects over lines, in three encodings: each is recorded, or counted with its reason."""
+    array = json.dumps([json.loads(prompt(f"array-{n}")) for n in range(700)])
+    pretty = json.dumps([json.loads(failure(f"pretty-{n}", failure_reason="停机")) for n in range(3)], indent=2)
+    bad = json.dumps([json.loads(body) for body in (prompt("good"), prompt("bad", result="7"), prompt("bad", fee="x"))])
+    logged = b"2025-11-23 15:31:52 INFO got " + prompt("log-1") + b" then " + prompt("log-2") + b"\n"
+    (tmp_path / "array.json").write_text(array)
+    (tmp_path / "pretty.json").write_bytes(pretty.encode("gbk"))
+    (tmp_path / "bad.json").write_bytes(bad.encode("utf-16"))
+    (tmp_path / "app.log").write_bytes(logged)
+    files = [tmp_path / name for name in ("array.json", "pretty.json", "bad.json", "app.log")]
+    told = imported(tmp_path, *files, "--timezone", "Asia/Shanghai")
+    assert (told["callbacks"], told["stored"], told["skipped"], sum(told["reasons"].values())) == (706, 706, 2, 2)
+    assert {(Path(one["file"]).name, one["line"]) for one in told["examples"]} == {("bad.json", 1)}
+    assert {reason.partition(":")[0] for reason in told["reasons"]} == {
+        "voiceprompt_callback.result",
+        "voiceprompt_callback.fee",
+    }
+    gateway.start()
+    assert gateway.call("array-699")["outcome"] == "answered"
+    assert gateway.call("pretty-2")["failure_reason"] == "停机"
+    assert {gateway.call(f"log-{n}")["first_seen_at"] for n in (1, 2)} == {"2025-11-23T07:31:52Z"}
+
+
+def test_the_good_part_of_a_file_that_is_cut_off_is_recorded(tmp_path: Path, gateway: Gateway) -> None:
+    """Then the fault is told, and the command fails; what is in the other files is recorded, too."""
+    whole = gzip.compress(b"".join(prompt(f"cut-{n}", mobile=f"{n * 7919:011}") + b"\n" for n in range(3000)))
+    (tmp_path / "cut.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "whole").write_bytes(prompt("whole"))
+    files = (tmp_path / "cut.gz", tmp_path / "whole")
+    done = run("import", *files, "--json", "--data-dir", tmp_path / "data", cwd=tmp_path, settings=ALERTS)
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, f"answerback: {told['faults'][0]}\n")
+    assert told["faults"] == [f"{tmp_path}/cut.gz: cannot be read to its end: the gzip is cut off"]
+    assert told["stored"] == told["callbacks"] > 1000
+    gateway.start()
+    assert gateway.call("cut-1000")["outcome"] == gateway.call("whole")["outcome"] == "answered"
+
+
 @pytest.mark.parametrize("tell", [False, True])
 def test_history_is_no_news_unless_told_so(tmp_path: Path, receive: Receive, *, tell: bool) -> None:
     """Beside a running gateway, which shows the calls at once; endpoints hear of them only with --tell."""
@@ -172,7 +212,14 @@ def test_people_get_a_table(tmp_path: Path, log: Path) -> None:
     """What became of the lines, and the first that were skipped, by their number."""
     done = run("import", log, "--data-dir", tmp_path / "data", cwd=tmp_path, settings=ALERTS)
     assert done.returncode == 0
-    for words in ("callbacks", "recorded", "known already", "lines skipped", f"{log}:3: no callback in it"):
+    for words in (
+        "callbacks",
+        "recorded",
+        "known already",
+        "not recorded",
+        "1 × no callback in it",
+        f"{log}:3: no callback in it",
+    ):
         assert words in done.stdout
 
 
@@ -180,6 +227,8 @@ def test_people_get_a_table(tmp_path: Path, log: Path) -> None:
     ("arguments", "words"),
     [
         (["nowhere.log"], "nowhere.log: cannot be read: No such file or directory"),
+        (["nowhere.log", "--encoding", "klingon"], "--encoding: there is no encoding klingon"),
+        (["nowhere.log", "--timezone", "Moon"], "--timezone: expected a name such as Asia/Shanghai"),
         (["nowhere.log", "--channel", "nobody"], "--channel: there is no channel nobody: one of default, alerts"),
     ],
 )

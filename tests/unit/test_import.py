@@ -2,6 +2,7 @@ import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from builders import PAYLOADS, callbacks, wire
@@ -9,10 +10,11 @@ from gateway import SEED, failure, prompt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.errors import ConfigError
-from answerback.imports.bodies import find_body
+from answerback.imports.bodies import Body, find_bodies
 from answerback.imports.files import open_source
 from answerback.imports.lines import Found, find
+from answerback.imports.records import LONGEST_OBJECT, records_of
+from answerback.imports.texts import LONGEST_LINE, lines_of
 from answerback.imports.times import time_in, time_of
 from answerback.tencent.callbacks import parse
 
@@ -59,6 +61,24 @@ def unescaped(body: bytes) -> bytes:
     return b"[23/Nov/2026:15:31:52 +0800] " + body + b" 200"
 
 
+def found_in(line: bytes) -> Found | None:
+    """The one callback of a line; None where there is none."""
+    found, _ = find(line.decode("utf-8", "surrogateescape"))
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+def bodies(*pieces: bytes, encoding: str | None = None) -> list[tuple[int, bytes]]:
+    """The line and the bytes of every callback in a file that is read in these pieces."""
+    records = records_of(lines_of(pieces, encoding))
+    return [(record.line, one.raw) for record in records for one in find(record.text).found]
+
+
+def callids(*pieces: bytes, encoding: str | None = None) -> list[str]:
+    """The callids of every callback in such a file."""
+    return [parse(raw).callid for _, raw in bodies(*pieces, encoding=encoding)]
+
+
 LOGS = pytest.mark.parametrize(
     "log", [nginx, nginx_json_escape, nginx_json_line, apache, gateway_log, unescaped], ids=lambda log: log.__name__
 )
@@ -79,7 +99,7 @@ BODIES = pytest.mark.parametrize(
 def test_a_body_is_found_in_a_log_line_with_its_time(log: object, body: bytes) -> None:
     """Whatever the log does to quotes, backslashes and Chinese."""
     assert callable(log)
-    found = find(log(body))
+    found = found_in(log(body))
     assert found is not None
     assert (parse(found.raw), found.at) == (parse(body), LOGGED)
 
@@ -88,7 +108,7 @@ def test_a_body_is_found_in_a_log_line_with_its_time(log: object, body: bytes) -
 def test_a_body_over_several_lines_is_one_in_the_log(log: object) -> None:
     """The vendor's own example is pretty-printed."""
     assert callable(log)
-    found = find(log(SEED))
+    found = found_in(log(SEED))
     assert found is not None
     assert found.raw == SEED
 
@@ -97,8 +117,8 @@ def test_a_body_over_several_lines_is_one_in_the_log(log: object) -> None:
 def test_any_callback_survives_nginx(callback: object) -> None:
     """The bytes come out as they went in."""
     body = wire(callback)  # type: ignore[arg-type]
-    assert find_body(nginx(body).decode()) == (body, nginx(body).index(b'"{') + 1)
-    found = find(nginx(body))
+    assert list(find_bodies(nginx(body).decode())) == [Body(nginx(body).index(b'"{') + 1, body)]
+    found = found_in(nginx(body))
     assert found is not None
     assert found.raw == body
 
@@ -106,38 +126,38 @@ def test_any_callback_survives_nginx(callback: object) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_line(line: bytes) -> None:
     """Junk is no callback, and never a crash."""
-    assert find(line) is None or b"_callback" in line
+    assert found_in(line) is None or b"_callback" in line
 
 
 @pytest.mark.parametrize("cut", [1, 30, 60])
 def test_a_body_that_was_cut_off_is_none(cut: int) -> None:
     """A log that keeps only the first bytes of a body."""
-    assert find(nginx(prompt("call-1")[:-cut])) is None
+    assert found_in(nginx(prompt("call-1")[:-cut])) is None
 
 
 def test_the_vendors_json_is_taken_as_it_is() -> None:
     """Byte for byte, without a time of its own."""
     for body in (prompt("call-1"), failure("call-2")):
-        assert find(body + b"\n") == Found(raw=body)
+        assert found_in(body) == Found(raw=body)
 
 
 @pytest.mark.parametrize("path", sorted(path.name for path in PAYLOADS.glob("*.json")))
 def test_the_payloads_of_the_field_are_found_in_a_log(path: str) -> None:
     """Every payload that is known."""
     body = (PAYLOADS / path).read_bytes().removeprefix(b"\xef\xbb\xbf").strip()
-    found = find(nginx(body))
+    found = found_in(nginx(body))
     assert found is None or found.raw == body
 
 
 def test_our_own_export_tells_channel_and_time() -> None:
     """A line of `answerback export callbacks --format ndjson`."""
     line = {"id": 1, "callid": "c", "channel": "alerts", "received_at": "2026-11-23T07:31:52Z", "raw": "{}"}
-    assert find(json.dumps(line).encode()) == Found(raw=b"{}", at=LOGGED, channel="alerts", exported=True)
+    assert found_in(json.dumps(line).encode()) == Found(raw=b"{}", at=LOGGED, channel="alerts", exported=True)
 
 
 def test_the_token_in_the_url_is_seen() -> None:
     """It tells the channel."""
-    found = find(nginx(prompt("call-1"), f"/voice/callback/{TOKEN}"))
+    found = found_in(nginx(prompt("call-1"), f"/voice/callback/{TOKEN}"))
     assert found is not None
     assert found.token == TOKEN
 
@@ -170,25 +190,124 @@ def test_times_of_json_logs(value: object) -> None:
 
 
 def test_files_may_be_gzipped(tmp_path: Path) -> None:
-    """Whatever they are called."""
-    (tmp_path / "plain").write_bytes(b"one\ntwo")
-    (tmp_path / "packed").write_bytes(gzip.compress(b"one\ntwo"))
-    for name in ("plain", "packed"):
-        with open_source(tmp_path / name) as source:
-            assert list(source) == [b"one\n", b"two"]
+    """Whatever they are called, and however many are put behind each other."""
+    packed = gzip.compress(b"one\n")
+    for content in (b"one\ntwo", gzip.compress(b"one\ntwo"), packed + gzip.compress(b"two"), packed * 2 + b"\0" * 512):
+        (tmp_path / "file").write_bytes(content)
+        with open_source(tmp_path / "file") as source:
+            assert next(line.text for line in lines_of(source, None)) == "one"
+            assert source.fault is None
 
 
-def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
-    """A gzip that has no end."""
-    path = tmp_path / "cut.gz"
-    path.write_bytes(gzip.compress(b"one\n" * 1000)[:-9])
-    with open_source(path) as source, pytest.raises(ConfigError, match=r"cut\.gz: cannot be read to its end"):
-        list(source)
+def test_what_is_good_of_a_file_that_is_cut_off_comes_first(tmp_path: Path) -> None:
+    """A gzip that has no end, or whose bytes were changed: then the fault."""
+    path, whole = tmp_path / "cut.gz", b"".join(prompt(f"c-{n}", mobile=f"{n * 7919:011}") + b"\n" for n in range(4000))
+    packed = gzip.compress(whole)
+    for content, least in ((packed[:-9], 4000), (packed[: len(packed) // 2], 1500), (packed[:9000] + b"x" * 99, 300)):
+        path.write_bytes(content)
+        with open_source(path) as source:
+            found = callids(*source)
+            assert found == [f"c-{n}" for n in range(len(found))]
+            assert len(found) >= least
+            assert source.fault is not None
+            assert source.fault.startswith(f"{path}: cannot be read to its end: ")
 
 
-def test_a_line_without_end_does_not_fill_memory(tmp_path: Path) -> None:
-    """What is longer than any callback comes cut off, as one line."""
-    path = tmp_path / "long"
-    path.write_bytes(b"x" * 3_000_000 + b"\nnext\n")
-    with open_source(path) as source:
-        assert [len(line) for line in source] == [1024 * 1024, 5]
+def test_a_line_without_end_does_not_fill_memory() -> None:
+    """What is longer than any callback comes in parts, and the next line is the next."""
+    lines = list(lines_of([b"x" * 65536] * 40 + [b"\nnext\n"], None))
+    assert max(len(line.text) for line in lines) <= LONGEST_LINE
+    assert [line.text for line in lines if line.is_whole][1:] == ["next"]
+    assert [record.line for record in records_of(lines)][-1] == 2
+
+
+MANY = [prompt(f"c-{n}", failure_reason="é{[") for n in range(60)]
+PRETTY = [json.dumps(json.loads(body), indent=4, ensure_ascii=False).encode() for body in MANY]
+FORMS = {
+    "ndjson": b"\n".join(MANY),
+    "ndjson-crlf": b"\r\n".join(MANY) + b"\r\n",
+    "array": b"[" + b",".join(MANY) + b"]",
+    "array-over-lines": b"[\n" + b",\n".join(MANY) + b"\n]\n",
+    "array-pretty": json.dumps([json.loads(body) for body in MANY], indent=2).encode(),
+    "array-flat": json.dumps([json.loads(body) for body in MANY], indent=0).encode(),
+    "pretty": b"\n".join(PRETTY),
+    "concatenated": b"".join(MANY),
+    "concatenated-pretty": b"".join(PRETTY),
+    "several-on-a-line": b"\n".join(b" ".join(MANY[n : n + 7]) for n in range(0, 60, 7)),
+    "in-an-object": json.dumps({"total": 60, "callbacks": [json.loads(body) for body in MANY]}).encode(),
+    "in-an-object-pretty": json.dumps({"n": 60, "all": [json.loads(body) for body in MANY]}, indent=1).encode(),
+    "logged": b"\n".join(b"2026-11-23 08:00:00 INFO [x] got: " + body for body in PRETTY),
+    "logged-together": b"2026-11-23 08:00:00 INFO got: " + b" and ".join(MANY) + b" done",
+    "nginx-together": b"\n".join(nginx(MANY[n]) + nginx(MANY[n + 1]) for n in range(0, 60, 2)),
+    "export-pretty": b"\n".join(
+        json.dumps({"received_at": "2026-11-23T07:31:52Z", "channel": "a", "raw": body.decode()}, indent=1).encode()
+        for body in MANY
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("piece_bytes", [1 << 20, 100])
+def test_every_callback_of_a_file_is_found(form: str, piece_bytes: int) -> None:
+    """One a line, several on a line, over lines, in an array, in an object; in whatever pieces it is read."""
+    content = FORMS[form]
+    pieces = [content[n : n + piece_bytes] for n in range(0, len(content), piece_bytes)]
+    assert callids(*pieces) == [f"c-{n}" for n in range(60)]
+
+
+@pytest.mark.parametrize("form", ["array", "in-an-object", "concatenated", "logged-together"])
+def test_a_line_may_be_longer_than_memory_should_hold(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array of any length on one line: no part of it is lost between two pieces."""
+    for module in ("texts", "records"):
+        monkeypatch.setattr(f"answerback.imports.{module}.LONGEST_LINE", 2000)
+    content = FORMS[form]
+    assert callids(*(content[n : n + 100] for n in range(0, len(content), 100))) == [f"c-{n}" for n in range(60)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gbk", "gb18030"])
+@pytest.mark.parametrize("form", ["ndjson", "pretty"])
+def test_the_encoding_is_seen(form: str, encoding: str) -> None:
+    """By its mark, its NULs, or what the first lines beyond ASCII are; the bytes come out as UTF-8."""
+    text = FORMS[form].decode().replace("é", "停机")
+    content = text.encode(encoding)
+    found = bodies(*(content[n : n + 4096] for n in range(0, len(content), 4096)))
+    assert [json.loads(raw)["voiceprompt_callback"]["failure_reason"] for _, raw in found] == ["停机{["] * 60
+
+
+def test_an_encoding_can_be_named() -> None:
+    """Where it cannot be seen."""
+    body = failure("call-1", failure_reason="關機")
+    assert bodies(body.decode().encode("big5"), encoding="big5") == [(1, body)]
+
+
+def test_what_is_broken_takes_nothing_with_it() -> None:
+    """A line that was cut off within an object: the lines after it are read as if it were not there."""
+    good = prompt("good")
+    for cut in range(1, len(good)):
+        assert callids(good[:cut] + b"\n" + good + b"\n" + PRETTY[0] + b"\n") == ["good", "c-0"], good[:cut]
+    endless = b'{"a": [\n' + b"1,\n" * LONGEST_OBJECT
+    assert callids(endless + good) == ["good"]
+
+
+def test_a_number_of_a_line_is_that_of_its_beginning() -> None:
+    """So that whoever looks finds it."""
+    content = b"\n" + PRETTY[0] + b",\n\n" + MANY[1] + b" " + MANY[2] + b"\n" + nginx(MANY[3])
+    following = 2 + len(PRETTY[0].splitlines()) + 1
+    assert [line for line, _ in bodies(content)] == [2, following, following, following + 1]
+
+
+def test_what_begins_and_is_not_whole_is_counted() -> None:
+    """Beside those of its line that are."""
+    found, broken = find((nginx(prompt("a")) + b" " + nginx(prompt("b")[:-9])).decode())
+    assert ([parse(one.raw).callid for one in found], broken) == (["a"], 1)
+
+
+def test_times_without_a_zone_are_of_the_one_that_is_given() -> None:
+    """Of a log's text and of its JSON; one that names its zone keeps it."""
+    shanghai = ZoneInfo("Asia/Shanghai")
+    assert time_in("2026/11/23 15:31:52 [error]", shanghai) == LOGGED
+    assert time_in("2026-11-23 15:31:52,000 INFO", shanghai) == LOGGED
+    assert time_in("2026-11-23T07:31:52Z", shanghai) == LOGGED
+    assert time_of({"ts": "2026-11-23 15:31:52"}, shanghai) == LOGGED
+    (found,), _ = find(f"2026-11-23 15:31:52 {prompt('c').decode()}", shanghai)
+    assert found.at == LOGGED

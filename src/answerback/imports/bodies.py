@@ -6,6 +6,9 @@ writes `\"`, `\\`, `\n` and `\xhh`. Sources: nginx, ngx_http_log_module, log_for
 
 import json
 import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import NamedTuple
 
 from answerback.tencent.callbacks import CALLBACK_KEYS
 
@@ -16,21 +19,56 @@ _BEGINNING = re.compile(
 _ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|u00([0-9A-Fa-f]{2})|([nrtbf])|(["\\/]))')
 _CONTROL = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
+_LONGEST_BEGINNING = 256
+_LONGEST = 4 * 64 * 1024  # a body of the largest size, escaped byte by byte
+
 _decoder = json.JSONDecoder()
 
 
-def find_body(text: str) -> tuple[bytes, int] | None:
-    """The bytes of the first callback in `text` and where it begins; None where there is none that is whole."""
-    beginning = _BEGINNING.search(text)
-    if beginning is None:
-        return None
-    start = beginning.start()
-    rest = text[start:] if beginning["quote"] == '"' else unescape(text[start:])
+class Body(NamedTuple):
+    """A callback in a text: where it begins, and its bytes, or None where it is not whole."""
+
+    start: int
+    raw: bytes | None
+
+
+def find_bodies(text: str) -> Iterator[Body]:
+    """Every callback that begins in `text`."""
+    beginnings = list(_BEGINNING.finditer(text))
+    end = 0
+    for beginning, following in zip_longest(beginnings, beginnings[1:]):
+        start = beginning.start()
+        if start < end:
+            continue  # within the one before
+        try:
+            if beginning["quote"] == '"':
+                _, end = _decoder.raw_decode(text, start)
+                body = text[start:end]
+            else:
+                rest = unescape(text[start : following.start() if following else None])
+                _, length = _decoder.raw_decode(rest)
+                body = rest[:length]
+        except (ValueError, RecursionError):
+            yield Body(start, None)
+        else:
+            yield Body(start, to_bytes(body))
+
+
+def open_body(text: str) -> int:
+    """Where `text` can be cut: before its last callback, which may go on beyond it, else a little before the end."""
+    last = None
+    for last in find_bodies(text):  # noqa: B007  # the last one
+        pass
+    is_near = last is not None and (last.raw is None or len(text) - last.start < _LONGEST)
+    return last.start if last is not None and is_near else max(0, len(text) - _LONGEST_BEGINNING)
+
+
+def to_bytes(text: str) -> bytes:
+    """UTF-8, with the bytes that were none as they were."""
     try:
-        _, end = _decoder.raw_decode(rest)
-    except (ValueError, RecursionError):
-        return None
-    return rest[:end].encode("utf-8", "surrogateescape"), start
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair, from an escape of JSON's
+        return text.encode("utf-8", "surrogatepass")
 
 
 def unescape(text: str) -> str:

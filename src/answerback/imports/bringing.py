@@ -2,26 +2,31 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
 
 import msgspec
 
 from answerback.errors import CallbackRejected
 from answerback.imports.lines import Found, find
+from answerback.imports.records import records_of
+from answerback.imports.texts import Line
 from answerback.ledger import Ledger, Taken
 from answerback.model import Arrival, Received, Status
 from answerback.reading import read
 
-LINES_SHOWN = 5
+LINES_SHOWN = 3
+"""Of each reason."""
 BATCH = 512
 
 _MASK = "**"
+_MOST_REASONS = 50
+_NOTHING = " \t\r\n,[]\ufeff"
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """A line without a callback that could be taken."""
+    """A callback that could not be taken, or a line without one."""
 
     file: str
     line: int
@@ -29,56 +34,77 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, kw_only=True):
-    """What became of the lines. `examples` are the first that were skipped."""
+    """What became of the lines. `reasons` counts what was skipped, `examples` are the first of each reason."""
 
     lines: int = 0
     callbacks: int = 0
     stored: int = 0
     repeated: int = 0
     skipped: int = 0
+    reasons: dict[str, int] = {}
     examples: list[Skip] = []
 
 
 class Bringing:
     """One import: what it reads it records, unless `ledger` is None; endpoints are told only where `tell`.
 
-    A line that names no channel belongs to that of its URL's token, else to `channel`.
+    A line that names no channel belongs to that of its URL's token, else to `channel`; a time that names no zone to `zone`.
     """
 
     def __init__(
-        self, ledger: Ledger | None, tokens: Mapping[str, str], channel: str, *, tell: bool, pause: bool = True
+        self,
+        ledger: Ledger | None,
+        tokens: Mapping[str, str],
+        channel: str,
+        *,
+        tell: bool,
+        zone: tzinfo = UTC,
+        pause: bool = True,
     ) -> None:
-        self.tally = Tally(examples=[])
+        self.tally = Tally(reasons={}, examples=[])
         self._ledger = ledger
         self._tokens = tokens
         self._channel = channel
         self._tell = tell
+        self._zone = zone
         self._pauses = pause
         self._batch: list[Received] = []
 
-    def take(self, name: str, lines: Iterable[bytes], progress: Callable[[], object] = lambda: None) -> None:
+    def take(self, name: str, lines: Iterable[Line], progress: Callable[[], object] = lambda: None) -> None:
         """Take the lines of one file. Raises LedgerUnavailable: what was recorded stays, run it again for the rest."""
-        for number, line in enumerate(lines, 1):
-            self.tally.lines += 1
-            if not line.strip():
-                continue
-            item = self._read(line)
-            if isinstance(item, str):
-                self._skip(Skip(name, number, item))
-                continue
-            self.tally.callbacks += 1
-            self._batch.append(item)
-            if len(self._batch) == BATCH:
-                self._record()
-                progress()
+        in_line = 0  # callbacks found so far in a line that comes in parts
+        for number, text, is_last in records_of(self._counted(lines)):
+            found, broken = find(text, self._zone)
+            in_line += len(found) + broken
+            for one in found:
+                self._take(name, number, one)
+                if len(self._batch) == BATCH:
+                    self._record()
+                    progress()
+            for _ in range(broken):
+                self._skip(Skip(name, number, "a callback begins in it, but is cut off or no JSON"))
+            if is_last:
+                if not in_line and text.strip(_NOTHING):
+                    self._skip(Skip(name, number, "no callback in it"))
+                in_line = 0
         self._record()
         progress()
 
-    def _read(self, line: bytes) -> Received | str:
-        """The callback of a line, or why there is none."""
-        found = find(line)
-        if found is None:
-            return "no callback in it"
+    def _counted(self, lines: Iterable[Line]) -> Iterator[Line]:
+        for line in lines:
+            self.tally.lines += line.is_whole
+            yield line
+
+    def _take(self, name: str, number: int, found: Found) -> None:
+        item = self._read(found)
+        if isinstance(item, str):
+            self._skip(Skip(name, number, item))
+        else:
+            self.tally.callbacks += 1
+            self._batch.append(item)
+
+    def _read(self, found: Found) -> Received | str:
+        """The callback, or why there is none."""
         if found.channel is None and found.token is not None and found.token not in self._tokens:
             return "the token in its URL is of no channel: add the channel to the config file first"
         if found.channel is not None and not _CHANNEL_NAME.fullmatch(found.channel):
@@ -94,9 +120,12 @@ class Bringing:
         return _in_its_time(received, found)
 
     def _skip(self, skip: Skip) -> None:
-        self.tally.skipped += 1
-        if len(self.tally.examples) < LINES_SHOWN:
-            self.tally.examples.append(skip)
+        tally = self.tally
+        tally.skipped += 1
+        reason = skip.reason if skip.reason in tally.reasons or len(tally.reasons) < _MOST_REASONS else "other reasons"
+        times = tally.reasons[reason] = tally.reasons.get(reason, 0) + 1
+        if times <= LINES_SHOWN:
+            tally.examples.append(skip)
 
     def _record(self) -> None:
         """Record a batch in a transaction of its own, and leave the ledger to others for as long as that took."""

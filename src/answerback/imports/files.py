@@ -1,27 +1,28 @@
-"""The lines of a file, gzipped or not, and how far they are read."""
+"""A file, gzipped or not, as pieces of bytes, and how far it is read."""
 
-import gzip
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from answerback.errors import ConfigError
 
-_LONGEST_BYTES = 1024 * 1024
+_PIECE_BYTES = 64 * 1024
+_PACKED_BYTES = 4096  # of a damaged gzip no more than so much is lost before the fault
 _GZIP = b"\x1f\x8b"
+_WITH_GZIP_HEADER = 31
 STDIN = Path("-")
 
 
 class Source:
-    """One file, line by line. Longer lines than a MiB come cut off: nothing that is a callback is so long."""
+    """One file. `fault` says, once it is read, what kept it from being read to its end; what came before is good."""
 
-    def __init__(self, name: str, handle: BinaryIO, lines: BinaryIO) -> None:
+    def __init__(self, name: str, handle: BinaryIO) -> None:
         self.name = name
+        self.fault: str | None = None
         self._handle = handle
-        self._lines = lines
 
     @property
     def read_bytes(self) -> int:
@@ -29,30 +30,45 @@ class Source:
         return self._handle.tell() if self._handle.seekable() else 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Every line. Raises ConfigError where it cannot be read to its end."""
+        """Every piece, as far as it can be read."""
         try:
-            while line := self._lines.readline(_LONGEST_BYTES):
-                yield line
-                while len(line) == _LONGEST_BYTES and not line.endswith(b"\n"):
-                    line = self._lines.readline(_LONGEST_BYTES)
+            first = self._handle.read(_PACKED_BYTES)
+            yield from self._unpacked(first) if first.startswith(_GZIP) else self._plain(first)
         except (EOFError, zlib.error, OSError) as error:
-            raise ConfigError(f"{self.name}: cannot be read to its end: {error}") from error
+            self.fault = f"{self.name}: cannot be read to its end: {error}"
+
+    def _plain(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
+            yield piece
+            piece = self._handle.read(_PIECE_BYTES)
+
+    def _unpacked(self, packed: bytes) -> Iterator[bytes]:
+        """One gzip, or several in a row."""
+        member = zlib.decompressobj(_WITH_GZIP_HEADER)
+        while packed:
+            if member.eof:
+                member = zlib.decompressobj(_WITH_GZIP_HEADER)
+            if piece := member.decompress(packed, _PIECE_BYTES):
+                yield piece
+            packed = member.unused_data.lstrip(b"\0") if member.eof else member.unconsumed_tail
+            packed = packed or self._handle.read(_PACKED_BYTES)
+        yield member.flush()
+        if not member.eof:
+            raise EOFError("the gzip is cut off")
 
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
     """A file, or standard input for `-`. Raises ConfigError where it cannot be opened."""
     if path == STDIN:
-        yield Source("standard input", sys.stdin.buffer, sys.stdin.buffer)
+        yield Source("standard input", sys.stdin.buffer)
         return
     try:
         handle = path.open("rb")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     with handle:
-        packed = handle.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
-        lines = cast(BinaryIO, gzip.GzipFile(fileobj=handle)) if packed else handle
-        yield Source(str(path), handle, lines)
+        yield Source(str(path), handle)
 
 
 def size_of(paths: list[Path]) -> int | None:

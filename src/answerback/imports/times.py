@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LOCAL = re.compile(r"(\d{2})/([A-Z][a-z]{2})/(\d{4}):(\d{2}):(\d{2}):(\d{2}) ([+-])(\d{2})(\d{2})")
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})?")
+_ISO = re.compile(r"\d{4}(?:-\d{2}-|/\d{2}/)\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})?")
 _NAMES = (
     "received_at",
     "time_iso8601",
@@ -26,21 +26,21 @@ _MICRO = 1e14
 _NANO = 1e17
 
 
-def time_in(text: str) -> datetime | None:
-    """The first time in `text`: nginx's `23/Nov/2026:15:31:52 +0800` or ISO 8601, UTC where that names no zone."""
+def time_in(text: str, zone: tzinfo = UTC) -> datetime | None:
+    """The first time in `text`: nginx's `23/Nov/2026:15:31:52 +0800` or ISO 8601, of `zone` where that names none."""
     found = [match for match in (_LOCAL.search(text), _ISO.search(text)) if match is not None]
     if not found:
         return None
     first = min(found, key=lambda match: match.start())
-    return _local(first) if first.re is _LOCAL else _iso(first.group())
+    return _local(first) if first.re is _LOCAL else _iso(first.group(), zone)
 
 
-def time_of(document: Mapping[str, Any]) -> datetime | None:
+def time_of(document: Mapping[str, Any], zone: tzinfo = UTC) -> datetime | None:
     """The time of a log line that is JSON: under one of the usual names, as text or as a number since 1970."""
     for name in _NAMES:
         value = document.get(name)
         if isinstance(value, str):
-            when = time_in(value) or _number(value)
+            when = time_in(value, zone) or _number(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             when = _since_1970(float(value))
         else:
@@ -61,10 +61,10 @@ def _local(match: re.Match[str]) -> datetime | None:
         return None
 
 
-def _iso(text: str) -> datetime | None:
+def _iso(text: str, zone: tzinfo) -> datetime | None:
     try:
-        when = datetime.fromisoformat(text)
-        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+        when = datetime.fromisoformat(text.replace("/", "-"))
+        return (when.replace(tzinfo=zone) if when.tzinfo is None else when).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
