@@ -41,8 +41,8 @@ connect() { # machine: it reaches what this machine reaches, in the same ways
     [ ! -e ~/.npmrc ] || { mkdir -p "$1/usr/local/etc"; cp ~/.npmrc "$1/usr/local/etc/npmrc"; }
 }
 
-variables() { # the environment's, as far as it says how to reach package registries
-    env -0 | grep -zE '^(PIP_|UV_|npm_config_|NPM_CONFIG_|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|SSL_CERT_|NODE_EXTRA_CA_CERTS)' || true
+variables() { # that say how to reach package registries
+    env -0 | grep -zv '^PIP_FIND_LINKS=' | grep -zE '^(PIP_|UV_|npm_config_|NPM_CONFIG_|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|SSL_CERT_|NODE_EXTRA_CA_CERTS)' || true
 }
 
 readme='
