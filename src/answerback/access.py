@@ -26,8 +26,11 @@ class Keys(Protocol):
     def key_of(self, digest: bytes) -> ApiKey | None:
         """The living key with this SHA-256, if there is one."""
 
-    def key_by_id(self, id_: int) -> ApiKey | None:
-        """The living key of that id, if there is one."""
+    def key_of_session(self, session: str, key_id: int) -> ApiKey | None:
+        """The living key of that id, unless its session was ended."""
+
+    def has_ended(self, session: str) -> bool:
+        """Whether the session was ended."""
 
 
 class AdminKey:
@@ -36,7 +39,9 @@ class AdminKey:
     def __init__(self, key: str, *, made: bool, made_at: datetime) -> None:
         self.key = key
         self.made = made
-        self.holder = ApiKey(id=0, name=ADMIN, role=Role.ADMIN, full_numbers=True, created_at=made_at)
+        self.holder = ApiKey(
+            id=0, name=ADMIN, digest=digest_of(key), role=Role.ADMIN, full_numbers=True, created_at=made_at
+        )
 
     def opens(self, offered: str) -> bool:
         """Whether `offered` is this key; takes the same time for every wrong one."""
@@ -70,11 +75,14 @@ class Keyring:
             return holder
         return self._keys.key_of(digest_of(offered)) if _has_form(offered) else None
 
-    def by_id(self, id_: int) -> ApiKey | None:
-        """The living key of that id, or None. Blocks for as long as the ledger does. Raises LedgerUnavailable."""
-        if id_ == self._admin.holder.id:
-            return self._admin.holder
-        return self._keys.key_by_id(id_)
+    def of_session(self, session: str, key_id: int) -> ApiKey | None:
+        """The living key of that id, or None, also where the session was ended.
+
+        Blocks for as long as the ledger does, for the admin key too. Raises LedgerUnavailable.
+        """
+        if key_id == self._admin.holder.id:
+            return None if self._keys.has_ended(session) else self._admin.holder
+        return self._keys.key_of_session(session, key_id)
 
 
 def new_key() -> str:

@@ -311,11 +311,12 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True):
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks, as far as a key tells. `id` 0 is the admin key of the data directory, which no ledger holds.
 
-    `full_numbers` is the right to see phone numbers in full, apart from the role.
+    `digest` is the key's SHA-256, by which alone it is told from every other that was or will be. `full_numbers` is the right to see phone numbers in full, apart from the role.
     """
 
     id: int
     name: str
+    digest: bytes
     role: Role
     full_numbers: bool
     created_at: datetime

@@ -17,6 +17,9 @@ from builders import failure, status, wire
 from gateway import Gateway
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
+from answerback.access import digest_of
+from answerback.server_secret import ServerSecret
+
 PAGES = ["", "/failures", "/fees", "/settings"]
 SECRET_TOKEN = "tok-console-5hQ2mZ8vR4"
 XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -141,10 +144,13 @@ def test_the_sign_in_leads_nowhere_else(console: Gateway, target: str) -> None:
     assert answer.headers["location"] == "/console"
 
 
-def test_signing_out_ends_the_session_here(browser: httpx.Client) -> None:
-    """The button takes the cookie away."""
+def test_signing_out_ends_the_session(browser: httpx.Client) -> None:
+    """The button takes the cookie away; a copy of it opens nothing any more."""
+    copy = browser.cookies["answerback_session"]
     answer = browser.post("/console/sign-out", data={"csrf": token_of(browser)})
     assert answer.headers["location"] == "/console/sign-in"
+    assert browser.get("/console").status_code == 303
+    browser.cookies.set("answerback_session", copy, path="/console")
     assert browser.get("/console").status_code == 303
 
 
@@ -177,20 +183,20 @@ def test_a_session_ends_by_itself(console: Gateway) -> None:
     """A cookie that was signed thirteen hours ago opens nothing any more; one of eleven hours ago does."""
     for hours, status_code in ((13, 303), (11, 200)):
         with visitor(console) as client:
-            client.cookies.set("answerback_session", signed(console.key, hours), path="/console")
+            client.cookies.set("answerback_session", signed(console, hours), path="/console")
             assert client.get("/console").status_code == status_code
 
 
-def signed(key: str, hours: int) -> str:
+def signed(gateway: Gateway, hours: int) -> str:
     """The session of the admin key as it was signed so long ago."""
 
     class Earlier(TimestampSigner):
         def get_timestamp(self) -> int:
             return super().get_timestamp() - hours * 3600
 
-    secret = hmac.digest(key.encode(), b"answerback console session", "sha256")
+    secret = ServerSecret((gateway.data_dir / "server-secret").read_text().strip()).session_key
     serializer = URLSafeTimedSerializer(secret, signer=Earlier, signer_kwargs={"digest_method": hashlib.sha256})
-    cookie = serializer.dumps([0, "token"])
+    cookie = serializer.dumps([0, hmac.digest(secret, digest_of(gateway.key), "sha256").hex(), "token"])
     return cookie if isinstance(cookie, str) else cookie.decode()
 
 

@@ -23,9 +23,13 @@ class Away:
         """Say so."""
         raise LedgerUnavailable(UnavailableReason.UNKNOWN, str(len(digest)))
 
-    def key_by_id(self, id_: int) -> ApiKey | None:
+    def key_of_session(self, session: str, key_id: int) -> ApiKey | None:
         """Say so."""
-        raise LedgerUnavailable(UnavailableReason.UNKNOWN, str(id_))
+        raise LedgerUnavailable(UnavailableReason.UNKNOWN, f"{session} {key_id}")
+
+    def has_ended(self, session: str) -> bool:
+        """Say so."""
+        raise LedgerUnavailable(UnavailableReason.UNKNOWN, session)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ def test_the_admin_key_opens_while_the_ledger_is_away(alone: Keyring) -> None:
     """It asks nobody; so whoever has it can look at a gateway in trouble."""
     holder = alone.open("secret")
     assert holder is not None
-    assert holder == alone.admin("secret") == alone.by_id(0)
+    assert holder == alone.admin("secret")
     assert (holder.name, holder.role) == ("admin", Role.ADMIN)
 
 
@@ -66,8 +70,9 @@ def test_another_key_is_not_refused_while_the_ledger_is_away(alone: Keyring) -> 
     """Nobody knows whether it is right: that is no "wrong key"."""
     with pytest.raises(LedgerUnavailable):
         alone.open(new_key())
-    with pytest.raises(LedgerUnavailable):
-        alone.by_id(1)
+    for key_id in (0, 1):
+        with pytest.raises(LedgerUnavailable):
+            alone.of_session("it may have been ended", key_id)
 
 
 @given(st.text(max_size=60))
@@ -87,13 +92,13 @@ def test_a_key_of_the_ledger_opens_until_it_is_revoked(tmp_path: Path) -> None:
         key, draft = draft_key("night", Role.OPERATOR, full_numbers=True)
         assert keyring.open(key) is None
         made = CreateKey(ADMIN, draft).run(other)
-        assert keyring.open(key) == keyring.by_id(made.id) == made
+        assert keyring.open(key) == keyring.of_session("s", made.id) == made
         assert (made.name, made.role, made.full_numbers) == ("night", Role.OPERATOR, True)
         assert keyring.admin(key) is None
         assert keyring.open(key[:-1] + ("a" if key[-1] != "a" else "b")) is None
         RevokeKey(ADMIN, "night").run(other)
         assert keyring.open(key) is None
-        assert keyring.by_id(made.id) is None
+        assert keyring.of_session("s", made.id) is None
     finally:
         ledger.close()
         other.close()

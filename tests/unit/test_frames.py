@@ -60,6 +60,7 @@ from answerback.ledger.requests import (
     DropQuarantined,
     Endpoints,
     EndpointsSince,
+    EndSession,
     FirstDue,
     ForgetDrained,
     KeepAlerts,
@@ -180,6 +181,7 @@ REQUESTS: list[Request[Any]] = [
         100,
     ),
     CreateKey(ADMIN, KeyDraft("night", bytes(range(32)), Role.OPERATOR, full_numbers=True)),
+    EndSession("token", 1_777_000_000_000_000),
     RevokeKey(COMMAND_LINE, "17"),
     RecordAuditEvent(NIGHT, AuditAction.EXPORTED, ("电话", 17)),
     Requeue(ADMIN, 2**62),
@@ -236,8 +238,14 @@ ANSWERS: list[tuple[type[Request[Any]], object]] = [
     (CountDead, (0, 0)),
     (ReplayDead, Chunk(100, 99, "cursor")),
     (ReplayCalls, Chunk(1, 1, None)),
-    (CreateKey, ApiKey(id=1, name="night", role=Role.OPERATOR, full_numbers=True, created_at=NOON)),
-    (RevokeKey, ApiKey(id=1, name="x", role=Role.ADMIN, full_numbers=False, created_at=NOON, revoked_at=LATER)),
+    (CreateKey, ApiKey(id=1, name="night", digest=bytes(32), role=Role.OPERATOR, full_numbers=True, created_at=NOON)),
+    (
+        RevokeKey,
+        ApiKey(
+            id=1, name="x", digest=bytes(32), role=Role.ADMIN, full_numbers=False, created_at=NOON, revoked_at=LATER
+        ),
+    ),
+    (EndSession, None),
     (RecordAuditEvent, None),
     (StartReplay, None),
     (KeepAlerts, None),

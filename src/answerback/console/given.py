@@ -18,8 +18,8 @@ class Keyring(Protocol):
     def open(self, offered: str) -> ApiKey | None:
         """Whose key this is; None where it is nobody's, or revoked."""
 
-    def by_id(self, id_: int) -> ApiKey | None:
-        """The key of that id as it stands now; None where it is revoked."""
+    def of_session(self, session: str, key_id: int) -> ApiKey | None:
+        """The key of that id as it stands now; None where it is revoked, or the session was ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Given:
     callback_urls: Mapping[str, str]
     zone: ZoneInfo
     session_hours: int
-    secret: bytes
+    session_key: bytes
     public_url: str | None
     data_dir: Path
     links: Links

@@ -10,10 +10,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from answerback.console.feed import SHOWN_AT_FIRST, Feed, FeedFull, Viewer, read_place
+from answerback.console.session import Session, Sessions
 from answerback.console.site import Site
 from answerback.console.visit import Visit
 from answerback.errors import LedgerUnavailable
-from answerback.model import ApiKey, Event, Kind, Outcome
+from answerback.model import Event, Kind, Outcome
 
 _REFRESH_S = 5
 _GOODBYE_S = 1.0
@@ -59,7 +60,7 @@ def routes(site: Site) -> list[Route]:
             viewer = await feed.join(after, visit.query.get("channel"), visit.reader.name)
         except FeedFull as error:
             return Response(str(error), 503, {"Retry-After": "60"}, "text/plain")
-        return EventStream(feed, viewer, _revoked(visit))
+        return EventStream(feed, viewer, _signed_out(visit, site.sessions))
 
     return [site.page("/live", show), site.page("/live/events", events)]
 
@@ -72,22 +73,22 @@ def _codes(visit: Visit) -> dict[str, str]:
 
 
 class EventStream(Response):
-    """The answer that goes on: until the reader leaves or falls behind, `revoked` comes true, or the gateway stops."""
+    """The answer that goes on: until the reader leaves or falls behind, `signed_out` ends, or the gateway stops."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: Feed, viewer: Viewer, revoked: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, feed: Feed, viewer: Viewer, signed_out: Coroutine[Any, Any, None]) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._feed = feed
         self._viewer = viewer
-        self._revoked = revoked
+        self._signed_out = signed_out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events; a reader who takes nothing is cut off even in the middle of one."""
         _ = scope
         sending = asyncio.ensure_future(self._send(send, self._feed.stream(self._viewer)))
-        endings = [asyncio.ensure_future(end) for end in (_left(receive), self._viewer.gone.wait(), self._revoked)]
+        endings = [asyncio.ensure_future(end) for end in (_left(receive), self._viewer.gone.wait(), self._signed_out)]
         try:
             await asyncio.wait([sending, *endings], return_when=asyncio.FIRST_COMPLETED)
             if not self._viewer.waiting.full():
@@ -119,10 +120,10 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _revoked(visit: Visit) -> None:
-    """Until the reader's key opens nothing any more."""
-    key: ApiKey | None = visit.reader
-    while key is not None and key.revoked_at is None:
+async def _signed_out(visit: Visit, sessions: Sessions) -> None:
+    """Until the session has ended."""
+    session: Session | None = visit.session
+    while session is not None:
         await asyncio.sleep(_LOOKS_AGAIN_S)
         with suppress(LedgerUnavailable):
-            key = await visit.read(visit.given.keyring.by_id, visit.reader.id)
+            session = await visit.read(sessions.find, visit.request.cookies)

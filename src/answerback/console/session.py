@@ -1,9 +1,10 @@
-"""Who is signed in: a signed cookie that names a key; the key itself is looked up at every request."""
+"""Who is signed in: a signed cookie that is bound to one key, which is looked up at every request."""
 
 import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -12,34 +13,34 @@ from starlette.responses import Response
 
 from answerback.console.addresses import Links
 from answerback.console.given import Given
+from answerback.ledger.requests import EndSession
+from answerback.ledger.values import to_us
 from answerback.model import ApiKey
 
 COOKIE = "answerback_session"
 
-_SALT = b"answerback console session"
 _TOKEN_BYTES = 18
 _HOUR_S = 3600
 
 
 class Session(NamedTuple):
-    """Who is signed in, and the token that their forms carry."""
+    """Who is signed in, and the token that their forms carry, by which the session is known."""
 
     reader: ApiKey
     token: str
 
 
 class Sessions:
-    """Signs cookies and reads them. The secret comes from the admin key: a new one ends every session."""
+    """Signs cookies and reads them. The secret is the server's: a new one ends every session."""
 
     def __init__(self, given: Given) -> None:
         self._given = given
-        secret = hmac.digest(given.secret, _SALT, "sha256")
-        self._serializer = URLSafeTimedSerializer(secret, signer_kwargs={"digest_method": hashlib.sha256})
+        self._serializer = URLSafeTimedSerializer(given.session_key, signer_kwargs={"digest_method": hashlib.sha256})
         self._age_s = given.session_hours * _HOUR_S
 
     def begin(self, reader: ApiKey, response: Response) -> None:
         """Sign `reader` in."""
-        value = self._serializer.dumps([reader.id, secrets.token_urlsafe(_TOKEN_BYTES)])
+        value = self._serializer.dumps([reader.id, self._binding(reader), secrets.token_urlsafe(_TOKEN_BYTES)])
         response.set_cookie(
             COOKIE,
             value,
@@ -50,20 +51,31 @@ class Sessions:
             samesite="lax",
         )
 
-    def end(self, response: Response) -> None:
-        """Sign out."""
+    async def end(self, session: Session, response: Response) -> None:
+        """Sign out, of every copy of the cookie. Raises LedgerUnavailable."""
+        expires_us = to_us(datetime.now(UTC) + timedelta(seconds=self._age_s))
+        await self._given.writer.ask(EndSession(session.token, expires_us))
         response.delete_cookie(
             COOKIE, self._given.links.console, secure=self._given.is_https, httponly=True, samesite="lax"
         )
 
     def find(self, cookies: Mapping[str, str]) -> Session | None:
-        """The session of a request; None where there is none, it is too old, or its key was revoked."""
+        """The session of a request; None where there is none, it has ended, or its key opens nothing any more.
+
+        Blocks for as long as the ledger does. Raises LedgerUnavailable.
+        """
         try:
-            key_id, token = self._serializer.loads(cookies.get(COOKIE, ""), max_age=self._age_s)
-        except BadData:
+            key_id, binding, token = self._serializer.loads(cookies.get(COOKIE, ""), max_age=self._age_s)
+        except (BadData, ValueError):  # ValueError: signed by a version that put something else in
             return None
-        reader = self._given.keyring.by_id(key_id)
-        return None if reader is None or reader.revoked_at is not None else Session(reader, token)
+        reader = self._given.keyring.of_session(token, key_id)
+        if reader is None or not hmac.compare_digest(binding, self._binding(reader)):
+            return None
+        return Session(reader, token)
+
+    def _binding(self, reader: ApiKey) -> str:
+        """What ties a session to the key itself: another one may be in its place by now, under its name and id."""
+        return hmac.digest(self._given.session_key, reader.digest, "sha256").hex()
 
 
 def is_from_elsewhere(headers: Mapping[str, str], public_url: str | None) -> bool:

@@ -48,7 +48,7 @@ def routes(site: Site) -> list[Route]:
 
     async def leave(visit: Visit) -> Response:
         response = visit.redirect(visit.links.list("sign-in"))
-        site.sessions.end(response)
+        await site.sessions.end(visit.session, response)
         return response
 
     return [

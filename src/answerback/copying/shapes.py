@@ -66,6 +66,7 @@ SHAPES = (
             tables.endpoints,
             tables.endpoint_changes,
             tables.api_keys,
+            tables.ended_sessions,
             tables.audit_events,
             tables.alerts,
             tables.rollups,

@@ -4,6 +4,7 @@ A key is 256 random bits: nobody finds it by trying, so it needs no hash that is
 """
 
 from datetime import datetime
+from secrets import randbelow
 from typing import Any
 
 import msgspec
@@ -16,11 +17,11 @@ from answerback.ledger.tables import api_keys
 from answerback.ledger.values import from_us, to_us
 from answerback.model import ApiKey, Role
 
+_IDS = 2**48  # chosen by chance, so that none is given twice, not even by a ledger that was restored from a backup
 _ID_DIGITS = 18  # so many fit an id, whatever they are
 
-_columns = [column for column in api_keys.c if column.name != "digest"]
 _living = api_keys.c.revoked_us.is_(None)
-_by_digest = select(*_columns).where(api_keys.c.digest == bindparam("digest"), _living)  # made once: each request asks
+_by_digest = select(api_keys).where(api_keys.c.digest == bindparam("digest"), _living)  # made once: each request asks
 
 
 class KeyDraft(msgspec.Struct, frozen=True, array_like=True):
@@ -39,13 +40,14 @@ def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) ->
     if connection.execute(select(api_keys.c.id).where(api_keys.c.name == draft.name, _living)).scalar() is not None:
         raise Conflict(f"name: there is a key {draft.name} already; revoke that first, or take another name")
     row = {
+        "id": 1 + randbelow(_IDS),
         "name": draft.name,
         "digest": draft.digest,
         "role": draft.role.value,
         "full_numbers": int(draft.full_numbers),
         "created_us": to_us(now),
     }
-    added = connection.execute(insert(api_keys).values(row).returning(*_columns)).one()
+    added = connection.execute(insert(api_keys).values(row).returning(api_keys)).one()
     rights = f"{draft.role}, full numbers" if draft.full_numbers else draft.role
     record_event(connection, actor, AuditAction.KEY_CREATED, now, f"{draft.name} ({rights})")
     return _key(added)
@@ -53,7 +55,7 @@ def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) ->
 
 def revoke(connection: Connection, name: str, actor: Actor, now: datetime) -> ApiKey:
     """Revoke a key, named or by its id as digits. Raises NotFound."""
-    changed = update(api_keys).where(_called(name), _living).values(revoked_us=to_us(now)).returning(*_columns)
+    changed = update(api_keys).where(_called(name), _living).values(revoked_us=to_us(now)).returning(api_keys)
     row = connection.execute(changed).one_or_none()
     if row is None:
         raise NotFound("no living key of that name or id")  # who takes it for a key must not see it again
@@ -69,13 +71,13 @@ def find_key(connection: Connection, digest: bytes) -> ApiKey | None:
 
 def find_key_by_id(connection: Connection, id_: int) -> ApiKey | None:
     """The living key of that id, if there is one."""
-    row = connection.execute(select(*_columns).where(api_keys.c.id == id_, _living)).one_or_none()
+    row = connection.execute(select(api_keys).where(api_keys.c.id == id_, _living)).one_or_none()
     return None if row is None else _key(row)
 
 
 def find_keys(connection: Connection) -> list[ApiKey]:
     """All that were not revoked, by name."""
-    return [_key(row) for row in connection.execute(select(*_columns).where(_living).order_by(api_keys.c.name))]
+    return [_key(row) for row in connection.execute(select(api_keys).where(_living).order_by(api_keys.c.name))]
 
 
 def _called(name: str) -> ColumnElement[bool]:
@@ -91,6 +93,7 @@ def _key(row: Row[Any]) -> ApiKey:
     return ApiKey(
         id=row.id,
         name=row.name,
+        digest=row.digest,
         role=Role(row.role),
         full_numbers=bool(row.full_numbers),
         created_at=from_us(row.created_us),

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.calls import public_id
 from answerback.errors import Conflict
-from answerback.ledger import endpoints, history, keys, query, retention, statements, stats
+from answerback.ledger import endpoints, history, keys, query, retention, sessions, statements, stats
 from answerback.ledger.audit import Actor, AuditAction, AuditEvent, find_events, record_event
 from answerback.ledger.drained import Batch, read_all, take_new
 from answerback.ledger.failures import translated
@@ -260,9 +260,13 @@ class Ledger:
         """The living API key with this SHA-256, if there is one."""
         return self.read(lambda connection: keys.find_key(connection, digest))
 
-    def key_by_id(self, id_: int) -> ApiKey | None:
-        """The living API key of that id, if there is one."""
-        return self.read(lambda connection: keys.find_key_by_id(connection, id_))
+    def key_of_session(self, session: str, key_id: int) -> ApiKey | None:
+        """The living API key of that id, unless its session was ended."""
+        return self.read(lambda connection: sessions.find_key(connection, session, key_id))
+
+    def has_ended(self, session: str) -> bool:
+        """Whether a session of the console was ended."""
+        return self.read(lambda connection: sessions.has_ended(connection, session))
 
     def audit_events(self, cursor: str | None = None, limit: int = 50) -> Page[AuditEvent]:
         """A page of who did what, newest first. Raises InvalidCursor."""

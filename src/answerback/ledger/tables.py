@@ -303,6 +303,14 @@ api_keys = Table(
     ),
 )
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", Text, primary_key=True, comment="the token of a session of the console"),
+    Column("expires_us", BigInteger, nullable=False, comment="when it would have ended by itself"),
+    comment="the sessions that were signed out of",
+)
+
 audit_events = Table(
     "deeds",  # its first name: the release before reads and writes it, too, and nothing of either is hidden from the other
     metadata,

@@ -276,7 +276,7 @@ class Gateway:
                 callback_urls=callback_urls(settings, self._listener.getsockname()[:2]),
                 zone=ZoneInfo(settings.console.timezone),
                 session_hours=settings.console.session_hours,
-                secret=self._key.key.encode(),
+                session_key=self._secret.session_key,
                 public_url=settings.server.public_url,
                 data_dir=settings.server.data_dir.resolve(),
                 links=Links(base_path(settings)),

@@ -9,6 +9,7 @@ import msgspec
 
 from answerback.ledger.requests.keeping import (
     CreateKey,
+    EndSession,
     KeepAlerts,
     RecordAuditEvent,
     RevokeKey,
@@ -94,6 +95,7 @@ AnyRequest = (
     | ReplayCalls
     | CreateKey
     | RevokeKey
+    | EndSession
     | RecordAuditEvent
     | KeepAlerts
 )
@@ -124,6 +126,7 @@ __all__ = [
     "CreateKey",
     "Drained",
     "DropQuarantined",
+    "EndSession",
     "Endpoints",
     "EndpointsSince",
     "FirstDue",

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy.engine import Connection
 
-from answerback.ledger import keys, outbox
+from answerback.ledger import keys, outbox, sessions
 from answerback.ledger.alerts import Alert, forget_alerts, keep_alerts
 from answerback.ledger.audit import Actor, AuditAction, record_event
 from answerback.ledger.keys import KeyDraft
@@ -35,6 +35,17 @@ class RevokeKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> ApiKey:
         """Carry it out."""
         return ledger.write(lambda c, _: keys.revoke(c, self.name, self.actor, now()))
+
+
+class EndSession(Request[None], frozen=True, array_like=True, tag=True):
+    """End a session of the console, which would have lasted until `expires_us`."""
+
+    session: str
+    expires_us: int
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+        ledger.write(lambda c, _: sessions.end(c, self.session, self.expires_us, now()), beside=True, repeatable=True)
 
 
 class RecordAuditEvent(Request[None], frozen=True, array_like=True, tag=True):

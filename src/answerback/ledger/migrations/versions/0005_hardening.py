@@ -40,3 +40,10 @@ def upgrade() -> None:
         "endpoints",
         sa.Column("retargeted_us", sa.BigInteger, comment="when what goes there, or where, was last changed"),
     )
+    op.create_table(
+        "ended_sessions",
+        sa.Column("id", sa.Text, nullable=False, comment="the token of a session of the console"),
+        sa.Column("expires_us", sa.BigInteger, nullable=False, comment="when it would have ended by itself"),
+        sa.PrimaryKeyConstraint("id", name="pk_ended_sessions"),
+        comment="the sessions that were signed out of",
+    )
