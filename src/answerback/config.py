@@ -120,7 +120,9 @@ class IntakeSettings(_Section):
         10_000, description="callbacks that may wait for their commit; past it the answer is 503"
     )
     max_batch: Count = Field(512, description="callbacks in one commit")
-    max_body_bytes: Count = Field(65_536, description="largest body of a callback; a larger one is answered 413")
+    max_body_bytes: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] = Field(
+        65_536, description="largest body of a callback; a larger one is answered 413"
+    )
     receive_timeout_s: Seconds = Field(10.0, description="time for a request to arrive in full")
     answer_timeout_s: Seconds = Field(5.0, description="time for a commit; past it the answer is 503")
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(75, description="time an idle connection is kept open")

@@ -140,13 +140,17 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A body that could not be understood, on its way to quarantine. `result` is what its sender is answered."""
+    """A body that could not be understood, on its way to quarantine. `result` is what its sender is answered.
+
+    One that is not `bounded` is kept whatever else the quarantine holds: it is a callback that the ledger refused.
+    """
 
     channel: str
     raw: bytes
     result: int
     reason: str
     received_at: datetime
+    bounded: bool = True
 
 
 MOST_KEYS = 200
@@ -323,6 +327,10 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
 
 
+LONGEST_S = 2**31 - 1
+"""What is longer, between times that cannot be, counts as this: so what is due, and the sums of all calls, fit their columns."""
+
+
 def ring_s(outcome: str, started_s: int | None, answered_s: int | None, ended_s: int | None) -> int | None:
     """How long it rang: until the answer, or to the end where nobody answered; None where that is not known.
 
@@ -339,7 +347,7 @@ def talk_s(outcome: str, answered_s: int | None, ended_s: int | None) -> int | N
 
 
 def _elapsed_s(since_s: int | None, until_s: int | None) -> int | None:
-    return None if since_s is None or until_s is None or until_s < since_s else until_s - since_s
+    return None if since_s is None or until_s is None or until_s < since_s else min(until_s - since_s, LONGEST_S)
 
 
 def unix_s(when: datetime | None) -> int | None:

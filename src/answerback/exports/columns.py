@@ -11,7 +11,7 @@ from answerback.deliveries import mask_message_id
 from answerback.exports.bodies import mask_plain_body
 from answerback.ledger.rows import NUMBERS
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints, rollups
-from answerback.model import Event, Outcome
+from answerback.model import LONGEST_S, Event, Outcome
 from answerback.numbers import mask, mask_mobiles, mask_text, mask_values
 from answerback.rendering import TYPES
 
@@ -71,7 +71,8 @@ def _number(name: str) -> ColumnElement[Any]:
 
 def _elapsed_s(outcome: Outcome, since: ColumnElement[Any], until: ColumnElement[Any]) -> tuple[Any, Any]:
     """A case of `model.ring_s` or `talk_s`, in SQL."""
-    return and_(_c.outcome == outcome.value, since <= until), until - since
+    elapsed_s = case((until - since > LONGEST_S, LONGEST_S), else_=until - since)
+    return and_(_c.outcome == outcome.value, since <= until), elapsed_s
 
 
 _ring_seconds = case(

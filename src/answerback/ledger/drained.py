@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import delete, select
@@ -17,19 +17,23 @@ from answerback.reading import understand
 _insert: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
+Microseconds = Annotated[int, msgspec.Meta(le=2**63 - 1)]
+"""Since 1970."""
+
+
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A body, and when it came in, in microseconds since 1970."""
 
     channel: str
     raw: bytes
-    received_us: int
+    received_us: Microseconds
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Bodies that were published together."""
 
     id: bytes
-    published_us: int
+    published_us: Microseconds
     items: list[Item]
 
 

@@ -47,6 +47,8 @@ class WriterProcess:
         """Which ledger; up to `start` it may be said more exactly."""
         self.on_owed: Callable[[list[Job], list[int]], None] = lambda _jobs, _behind: None
         """Called with what may go out because of a batch, and with the endpoints to whom there is more."""
+        self.on_set_aside: Callable[[int], None] = lambda _count: None
+        """Called with how many callbacks of a batch the ledger refused, which are in quarantine now."""
         self.full: Collection[int] = ()
         """Endpoints for which no more jobs can be taken now."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,7 +106,10 @@ class WriterProcess:
         return noted.verdicts()
 
     def _handing_on(self, answer: T) -> T:
-        """`answer`, after what it says may go out is handed on."""
+        """`answer`, after what it says may go out, and what it says was set aside, is handed on."""
+        if isinstance(answer, Noted | Drained) and answer.set_aside:
+            log.error("callbacks_set_aside", count=len(answer.set_aside), detail=answer.set_aside[0])
+            self.on_set_aside(len(answer.set_aside))
         if isinstance(answer, Noted | Drained | Requeued) and (answer.jobs or answer.behind):
             self.on_owed(answer.jobs, answer.behind)
         return answer

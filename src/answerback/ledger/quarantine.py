@@ -10,7 +10,7 @@ from hashlib import blake2b
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.ledger.tables import quarantine
+from answerback.ledger.tables import quarantine, saturated
 from answerback.ledger.values import Receipt, Taken, to_us
 from answerback.model import Rejected
 
@@ -40,10 +40,10 @@ class Quarantine:
             connection.execute(
                 update(quarantine)
                 .where(quarantine.c.id == known)
-                .values(repeats=quarantine.c.repeats + 1, repeated_us=to_us(item.received_at))
+                .values(repeats=saturated(quarantine.c.repeats, 1), repeated_us=to_us(item.received_at))
             )
             return Receipt(Taken.REPEATED, known)
-        if not self._admits(connection, len(item.raw)):
+        if not self._admits(connection, len(item.raw)) and item.bounded:
             return Receipt(Taken.DROPPED)
         id_ = connection.execute(
             insert(quarantine)

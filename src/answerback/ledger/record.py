@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, update
+from sqlalchemy import Integer, bindparam, update
 from sqlalchemy.engine import Connection
 
 from answerback.calls import fold
@@ -20,7 +20,7 @@ from answerback.ledger.presses import comes_late, keys_in_order
 from answerback.ledger.quarantine import Quarantine
 from answerback.ledger.rollups import QUARANTINED, REPEATED, REVISED, STORED, Coming, Rollups
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
-from answerback.ledger.tables import call_key, callbacks, calls
+from answerback.ledger.tables import call_key, callbacks, calls, saturated
 from answerback.ledger.values import Receipt, Recorded, Taken, to_us
 from answerback.model import Call, Kind, Received, Rejected
 
@@ -32,7 +32,7 @@ Key = tuple[str, str]
 _repeated = (
     update(callbacks)
     .where(callbacks.c.id == bindparam("callback_id"))
-    .values(repeats=callbacks.c.repeats + bindparam("times"), repeated_us=bindparam("last_us"))
+    .values(repeats=saturated(callbacks.c.repeats, bindparam("times", type_=Integer)), repeated_us=bindparam("last_us"))
 )
 
 

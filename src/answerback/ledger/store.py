@@ -13,9 +13,10 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 
 from answerback.calls import public_id
-from answerback.errors import Conflict
+from answerback.errors import CallbackRejected, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import endpoints, history, keys, query, retention, sessions, statements, stats
 from answerback.ledger.audit import Actor, AuditAction, AuditEvent, find_events, record_event
+from answerback.ledger.bisection import REFUSED, Record, may_be_taken_apart, record_apart
 from answerback.ledger.drained import Batch, read_all, take_new
 from answerback.ledger.failures import translated
 from answerback.ledger.outbox import Outbox
@@ -82,11 +83,7 @@ class Ledger:
 
         Without `tell` nobody is owed a word of it.
         """
-
-        def work(connection: Connection, outbox: Outbox) -> Recorded:
-            return record(connection, batch, self._bounds, outbox if tell else Outbox(), full)
-
-        return self.write(work, beside=True)
+        return self._take(lambda _: batch, full, tell=tell)
 
     def take_batches(self, batches: Sequence[Batch], full: Collection[int] = ()) -> tuple[Collection[bytes], Recorded]:
         """Do what `take` does with what batches of the stream hold, and tell which of them were new.
@@ -94,12 +91,41 @@ class Ledger:
         One that the ledger holds already is passed over.
         """
         items = read_all({batch.id: batch for batch in batches}.values())
+        new: set[bytes] = set()
 
-        def work(connection: Connection, outbox: Outbox) -> tuple[Collection[bytes], Recorded]:
-            new = take_new(connection, batches)
-            return new, record(connection, [item for id_, item in items if id_ in new], self._bounds, outbox, full)
+        def new_items(connection: Connection) -> list[Received | Rejected]:
+            new.clear()
+            new.update(take_new(connection, batches))
+            return [item for id_, item in items if id_ in new]
 
-        return self.write(work, beside=True, repeatable=True)
+        recorded = self._take(new_items, full, repeatable=True)
+        return new, recorded
+
+    def _take(
+        self,
+        batch: Callable[[Connection], Sequence[Received | Rejected]],
+        full: Collection[int],
+        *,
+        tell: bool = True,
+        repeatable: bool = False,
+    ) -> Recorded:
+        """Record what `batch` finds in the transaction; where it is refused for what is in it, all but that."""
+
+        def writing(connection: Connection, outbox: Outbox) -> Record:
+            return lambda items: record(connection, items, self._bounds, outbox if tell else Outbox(), full)
+
+        def work(connection: Connection, outbox: Outbox) -> Recorded:
+            return writing(connection, outbox)(batch(connection))
+
+        def work_apart(connection: Connection, outbox: Outbox) -> Recorded:
+            return record_apart(connection, batch(connection), writing(connection, outbox), self._bounds.count_again)
+
+        try:
+            return self.write(work, beside=True, repeatable=repeatable)
+        except Exception as error:
+            if not may_be_taken_apart(error):
+                raise
+            return self.write(work_apart, repeatable=repeatable)
 
     def write(
         self,
@@ -230,7 +256,12 @@ class Ledger:
             return recorded
 
         received = read(Arrival(kept.channel, kept.raw, kept.received_at))
-        return self.write(work)
+        try:
+            return self.write(work)
+        except LedgerUnavailable as error:
+            if error.reason is not UnavailableReason.VALUE:
+                raise
+            raise CallbackRejected(REFUSED) from error
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint, by name."""

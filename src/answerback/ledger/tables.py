@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
     text,
 )
 
@@ -383,6 +385,14 @@ drained = Table(
     Index(None, "published_us"),
     comment="the batches of the stream that are in this ledger, as long as they may come once more",
 )
+
+LARGEST = 2**31 - 1
+
+
+def saturated(column: Column[int], more: int | ColumnElement[int]) -> ColumnElement[int]:
+    """A counter and `more`, or the largest number that its column holds: no flood of repeats may make it overflow."""
+    return case((column > LARGEST - more, LARGEST), else_=column + more)
+
 
 _DASHED, _PLAIN = 36, 32  # the lengths of a UUID as text
 

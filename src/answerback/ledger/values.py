@@ -1,7 +1,7 @@
 """What goes into the ledger's mouth and what comes out of it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, auto
 from typing import Generic, TypeVar
 
@@ -13,6 +13,9 @@ from answerback.model import Kind, Received, Rejected
 T = TypeVar("T")
 
 _MICROSECONDS = 1_000_000
+_DAY_S = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class Taken(IntEnum):
@@ -32,12 +35,16 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """What became of a batch: a receipt for each of its items, what may go out because of it, and to whom there is more."""
+    """What became of a batch: a receipt for each of its items, what may go out because of it, and to whom there is more.
+
+    `set_aside` says in the driver's words why the ledger refused some of `items`, which are then those that were kept instead.
+    """
 
     receipts: "list[Receipt]"
     jobs: "list[Job]"
     behind: list[int]
     items: "Sequence[Received | Rejected]"
+    set_aside: list[str] = []  # msgspec gives each its own
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -140,10 +147,14 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 def to_us(when: datetime) -> int:
-    """Aware time -> microseconds since 1970."""
-    return round(when.timestamp() * _MICROSECONDS)
+    """Aware time -> microseconds since 1970, all of them: a float would not hold those of the year 9999."""
+    since = when - _EPOCH
+    return (since.days * _DAY_S + since.seconds) * _MICROSECONDS + since.microseconds
 
 
 def from_us(when_us: int) -> datetime:
-    """Microseconds since 1970 -> aware UTC."""
-    return datetime.fromtimestamp(when_us / _MICROSECONDS, UTC)
+    """Microseconds since 1970 -> aware UTC; the first or the last time there is where it is before or after that."""
+    try:
+        return _EPOCH + timedelta(microseconds=when_us)
+    except OverflowError:
+        return _LAST if when_us > 0 else _FIRST

@@ -30,13 +30,17 @@ class Witnessed(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Noted(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a batch: a byte per item, and result and errmsg of each refused one; what may go out now."""
+    """What became of a batch: a byte per item, and result and errmsg of each refused one; what may go out now.
+
+    `set_aside`: why the ledger refused some of them, in the driver's words.
+    """
 
     codes: bytes
     refusals: list[tuple[int, str]]
     jobs: list[Job]
     behind: list[int]
     witnessed: Witnessed | None = None
+    set_aside: list[str] = []  # msgspec gives each its own
 
     def verdicts(self) -> list[Verdict]:
         """What each sender is to be told, in the order of the batch."""
@@ -64,22 +68,25 @@ class Record(Request[Noted], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> Noted:
         """Carry it out."""
         began_us = to_us(now()) if self.witness else None
-        items = [understand(arrival) for arrival in self.batch]
-        recorded = ledger.take(items, self.full)
+        recorded = ledger.take([understand(arrival) for arrival in self.batch], self.full)
+        items = recorded.items
         kinds = (item.callback.kind if isinstance(item, Received) else None for item in items)
         codes = bytes([_CODES[receipt.taken, kind] for receipt, kind in zip(recorded.receipts, kinds, strict=True)])
         refusals = [(item.result, item.reason) for item in items if isinstance(item, Rejected)]
-        return Noted(codes, refusals, recorded.jobs, recorded.behind, _witnessed(recorded, began_us))
+        return Noted(
+            codes, refusals, recorded.jobs, recorded.behind, _witnessed(recorded, began_us), recorded.set_aside
+        )
 
 
 class Drained(msgspec.Struct, frozen=True, array_like=True):
-    """What became of batches of the stream: how many were new, and of their bodies by `Taken`; what may go out now."""
+    """What became of batches of the stream: how many were new, and of their bodies by `Taken`; the rest as of `Noted`."""
 
     new: int
     taken: dict[Taken, int]
     jobs: list[Job]
     behind: list[int]
     witnessed: Witnessed | None = None
+    set_aside: list[str] = []  # msgspec gives each its own
 
 
 class RecordDrained(Request[Drained], frozen=True, array_like=True, tag=True):
@@ -95,7 +102,8 @@ class RecordDrained(Request[Drained], frozen=True, array_like=True, tag=True):
         began_us = to_us(now()) if self.witness else None
         new, recorded = ledger.take_batches(self.batches, self.full)
         taken = Counter([receipt.taken for receipt in recorded.receipts])
-        return Drained(len(new), dict(taken), recorded.jobs, recorded.behind, _witnessed(recorded, began_us))
+        witnessed = _witnessed(recorded, began_us)
+        return Drained(len(new), dict(taken), recorded.jobs, recorded.behind, witnessed, recorded.set_aside)
 
 
 class ForgetDrained(Request[int], frozen=True, array_like=True, tag=True):
