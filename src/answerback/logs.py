@@ -1,12 +1,21 @@
 """Structured logs to standard error, without anybody's number in them."""
 
+import atexit
+import contextlib
 import logging
+import queue
 import sys
+import threading
+import time
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from answerback.numbers import mask, mask_text
+
+_MOST_LINES = 10_000
+_LONGEST_FLUSH_S = 1.0
+_LOOKS_EVERY_S = 0.005
 
 _NUMBERS = ("mobile", "call_from")
 _PROSE = ("reason", "detail", "error", "exception", "was")
@@ -21,6 +30,48 @@ def hide_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
         if isinstance(event.get(field), str):
             event[field] = mask_text(event[field])
     return event
+
+
+class _Background(logging.Handler):
+    """Writes lines to standard error from a thread of its own: who does not read them must not hold up who logs.
+
+    What finds no room is dropped, and how much it was is said with the next line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: queue.Queue[str] = queue.Queue(_MOST_LINES)
+        self._dropped = 0
+        threading.Thread(target=self._write, name="logs", daemon=True).start()
+        atexit.register(self.flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a line."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._dropped += 1
+        except Exception:  # noqa: BLE001  # as all handlers do
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until everything is written, and not for long."""
+        deadline_s = time.monotonic() + _LONGEST_FLUSH_S
+        while self._lines.unfinished_tasks and time.monotonic() < deadline_s:
+            time.sleep(_LOOKS_EVERY_S)
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                line = f"{dropped} lines were not logged: nobody read standard error\n{line}"
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # closed, full, or of another encoding: there is nobody to tell
+                sys.stderr.write(f"{line}\n")
+                sys.stderr.flush()
+            self._lines.task_done()
 
 
 def configure_logs(level: str, form: str) -> None:
@@ -45,7 +96,7 @@ def configure_logs(level: str, form: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler()
+    handler = _Background()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -69,6 +69,10 @@ class Meter(Protocol):
         """One batch's commit."""
 
     @property
+    def loop_lag_s(self) -> Buckets:
+        """By how much later than asked for the event loop comes to something."""
+
+    @property
     def batch_sizes(self) -> Buckets:
         """Callbacks in one commit."""
 
@@ -121,7 +125,7 @@ class Shelf(Protocol):
         """A page of deliveries, newest first."""
 
     def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
-        """One delivery and its attempts. Raises NotFound."""
+        """One delivery and its last attempts. Raises NotFound."""
 
     def keys(self) -> list[ApiKey]:
         """Every API key that was not revoked, by name."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from answerback.deliveries import mask_message_id
 from answerback.ledger import Entry, Quarantined
 from answerback.ledger.audit import AuditEvent
-from answerback.ledger.history import Owed
+from answerback.ledger.history import MOST_ATTEMPTS, Owed
 from answerback.ledger.requests import Requeued
 from answerback.model import MOST_KEYS, ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
 from answerback.numbers import mask, mask_body, mask_mobiles, mask_text, mask_values
@@ -258,9 +258,9 @@ class AttemptView(_View):
 
 
 class DeliveryWithAttemptsView(DeliveryView):
-    """The same with all that was tried."""
+    """The same with what was tried."""
 
-    tried: list[AttemptView]
+    tried: list[AttemptView] = Field(description=f"the last {MOST_ATTEMPTS} attempts, in order")
 
     @classmethod
     def with_attempts(

@@ -210,7 +210,6 @@ def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
     fill(data_dir, 28_000)
     with Gateway(data_dir, settings={"ANSWERBACK_SERVER__READER_TIMEOUT_S": "1"}) as running:
         with Slow(running) as chunks, Slow(running, who=made_key(running, "other", full_numbers=False)):
-            assert len(exporting(running)) == 2
             await_true(lambda: not exporting(running))
             assert "answerback_stalled_readers_total 2.0" in running.get("/metrics").text
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):

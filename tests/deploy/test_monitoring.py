@@ -41,9 +41,16 @@ class Shown(NamedTuple):
     labels: dict[str, set[str]]
 
 
+class Scrapes(NamedTuple):
+    """The series of a gateway: as it shows them first, and once it has stored, refused, and tried to deliver in vain."""
+
+    first: dict[str, Shown]
+    later: dict[str, Shown]
+
+
 @pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
-    """The series of a real gateway with a stream that has stored, refused, and tried to deliver in vain."""
+def scrapes(tmp_path_factory: pytest.TempPathFactory) -> Scrapes:
+    """The series of a real gateway with a stream."""
     home = tmp_path_factory.mktemp("monitoring")
     config = home / "answerback.toml"
     config.write_text(_CONFIG)
@@ -51,9 +58,16 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
         NatsCluster(home / "nats", size=1) as stream,
         Gateway(home / "data", settings=_TRIAL, options=["--config", config, "--stream", stream.url]) as gateway,
     ):
+        first = _shown(gateway.get("/metrics").text)
         gateway.post(prompt("one"))
         gateway.post(b"junk")
-        return _await_attempt(gateway)
+        return Scrapes(first, _await_attempt(gateway))
+
+
+@pytest.fixture(scope="module")
+def scraped(scrapes: Scrapes) -> dict[str, Shown]:
+    """The series once something has happened."""
+    return scrapes.later
 
 
 def _await_attempt(gateway: Gateway) -> dict[str, Shown]:
@@ -122,6 +136,20 @@ def test_queries_ask_for_what_is_there(scraped: dict[str, Shown]) -> None:
                 if matcher.op == promql.MatchOp.Equal and matcher.name in series.labels:
                     assert matcher.value in series.labels[matcher.name], expr
         assert labels <= allowed, expr
+
+
+def test_what_the_rules_watch_is_there_from_the_start(scrapes: Scrapes) -> None:
+    """An increase is seen only of what stood at 0 before: each series of each rule is in the first scrape."""
+    for rule in _rules():
+        for selector in _parts(promql.parse(rule["expr"]))[0]:
+            if selector.name == "up":
+                continue
+            series = scrapes.first[str(selector.name)]
+            for label in EXPOSED[re.sub(r"_(bucket|sum|count)$", "", str(selector.name))].labels:
+                assert series.labels.get(label), (rule["alert"], label)
+            for matcher in selector.matchers.matchers:
+                if matcher.name in series.labels:
+                    assert matcher.value in series.labels[matcher.name], rule["alert"]
 
 
 def _parts(tree: promql.Expr) -> tuple[list[Any], set[str]]:

@@ -66,6 +66,7 @@ def _intake() -> Iterator[Panel]:
     yield _lines("What the ledger did", rate("callbacks", _WINDOW, by="taken"), "{{taken}}", unit="reqps")
     yield _quantiles("From request to answer", "answer_seconds")
     yield _lines("Callbacks that wait for their commit", each("pending"), "{{instance}}")
+    yield _quantiles("How late the event loop is", "event_loop_lag_seconds")
     yield _lines("Senders that were too slow", increase("receive_timeouts", _WINDOW, by="instance"), "{{instance}}")
     yield _lines("Readers that were cut off", increase("stalled_readers", _WINDOW, by="instance"), "{{instance}}")
 
@@ -73,6 +74,7 @@ def _intake() -> Iterator[Panel]:
 def _ledger() -> Iterator[Panel]:
     yield _quantiles("One batch's commit", "commit_seconds")
     yield _lines("Callbacks in one commit, mean", mean("batch_size", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Age of what was counted in the ledger", each("ledger_numbers_age_seconds"), "{{instance}}", unit="s")
     yield _lines("Commits that failed", increase("commit_failures", _WINDOW, by="instance"), "{{instance}}")
 
 

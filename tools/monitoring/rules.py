@@ -89,6 +89,15 @@ def _intake() -> Iterator[AlertRule]:
         "readyz-is-red",
     )
     yield AlertRule(
+        "AnswerbackLoopLate",
+        f"{quantile(0.99, 'event_loop_lag_seconds', '5m', by='instance')} > 0.25",
+        "5m",
+        WARNING,
+        "the event loop of {{ $labels.instance }} is {{ $value | humanizeDuration }} late",
+        "It takes the callbacks. The machine has too little CPU, or something holds the loop.",
+        "metrics",
+    )
+    yield AlertRule(
         "AnswerbackBacklog",
         f"{each('pending')} > {_HALF_PENDING}",
         "30s",

@@ -1,10 +1,15 @@
 """The HTTP surface beside the callback URL: /v1, /healthz, /readyz, /metrics, /openapi.json."""
 
+import asyncio
+import json
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from answerback.access import Keyring
 from answerback.api import alerts as alerts_api
@@ -13,17 +18,18 @@ from answerback.api import exports as exports_api
 from answerback.api import health as health_api
 from answerback.api.bounds import Bounds
 from answerback.api.document import DESCRIPTION, TAGS, complete, operation_id
-from answerback.api.parts import guard
+from answerback.api.ledger_numbers import LedgerNumbers
+from answerback.api.parts import guard, render_in_thread
 from answerback.api.problems import add_problems
 from answerback.exports import Exports
 from answerback.ports import Alerts, Health, Meter, Relay, Shelf, Stream, Submission, Writer
 
 # Bodies of changes are small; /v1/callbacks bounds its own, and answers by the contract.
-_LARGEST_BODY_BYTES = 1024 * 1024
+_LARGEST_BODY_BYTES = 256 * 1024
 
 
 def build_health(
-    ledger: Shelf, health: Health, meter: Meter, relay: Relay, alerts: Alerts, stream: Stream | None = None
+    numbers: LedgerNumbers, health: Health, meter: Meter, relay: Relay, stream: Stream | None = None
 ) -> FastAPI:
     """Build what every process answers, whatever its roles: how it is itself."""
     api = _Api(
@@ -35,23 +41,52 @@ def build_health(
         openapi_tags=TAGS,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
     )
     add_problems(api)
     api.add_middleware(Bounds, largest_bytes=_LARGEST_BODY_BYTES, free=(callbacks.PATH,))
-    api.include_router(health_api.routes(ledger, health, meter, relay, alerts, stream))
+    api.include_router(health_api.routes(numbers, health, meter, relay, stream))
+    api.add_route("/openapi.json", api.document, include_in_schema=False)
     return api
 
 
 class _Api(FastAPI):
-    """FastAPI with a document that is whole."""
+    """FastAPI with a document that is whole, and that gets ready for its first request beside the event loop."""
+
+    _is_ready = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if not self._is_ready:
+            async with self._getting_ready:
+                if not self._is_ready:
+                    await run_in_threadpool(self._get_ready)
+        await super().__call__(scope, receive, send)
+
+    @cached_property
+    def _getting_ready(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
+    def _get_ready(self) -> None:
+        """Have every route looked at: FastAPI works each out when it first is, all together for a quarter of a second."""
+        nowhere = {"type": "http", "method": "GET", "path": "/nowhere", "root_path": "", "headers": []}
+        for route in self.routes:
+            route.matches(nowhere)
+        self._is_ready = True
 
     def openapi(self) -> dict[str, Any]:
         """What /openapi.json says."""
         if self.openapi_schema is None:
             self.openapi_schema = complete(super().openapi())
         return self.openapi_schema
+
+    @cached_property
+    def _document(self) -> bytes:
+        return json.dumps(self.openapi(), ensure_ascii=False).encode()
+
+    def document(self, _request: Request) -> Response:
+        """The same as bytes, made when they are first asked for, and not in the event loop."""
+        return Response(self._document, media_type="application/json")
 
 
 def build_api(
@@ -66,10 +101,11 @@ def build_api(
     timezone: str,
     alerts: Alerts,
     exports: Exports,
+    numbers: LedgerNumbers,
     stream: Stream | None = None,
 ) -> FastAPI:
     """Build the application; `keyring` says who may ask, `channels` are the names there are."""
-    api = build_health(ledger, health, meter, relay, alerts, stream)
+    api = build_health(numbers, health, meter, relay, stream)
     guarded = guard(keyring)
     for router in (
         callbacks.routes(submission, channels),
@@ -83,5 +119,6 @@ def build_api(
         exports_api.routes(ledger, exports),
         status.routes(ledger),
     ):
+        render_in_thread(router)
         api.include_router(router, dependencies=[guarded])
     return api

@@ -1,17 +1,19 @@
 """POST /v1/callbacks: outcomes that a platform hands in, one or many."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from io import BytesIO
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from answerback.api.parts import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT, Asking
 from answerback.config import DEFAULT_CHANNEL
 from answerback.errors import UnfitEndpoint
-from answerback.ports import Submission
+from answerback.ports import Submission, Told
 from answerback.tencent.codes import Answered
 
 PATH = "/v1/callbacks"
@@ -19,6 +21,10 @@ MOST_LINES = 10_000
 LARGEST_BYTES = 32 * 1024 * 1024
 
 _NDJSON = "ndjson"
+_BOM = b"\xef\xbb\xbf"
+_LARGEST_LOOK_BYTES = 1024 * 1024
+"""No callback is larger, and what is decoded in one piece holds everything else up."""
+
 _STATUS_OF: dict[int, int] = {Answered.OK: 200, Answered.UNAVAILABLE: 503, Answered.TOO_LARGE: 413}
 _REFUSED = 400
 
@@ -77,50 +83,66 @@ def routes(submission: Submission, channels: Sequence[str]) -> APIRouter:
     ) -> JSONResponse:
         if channel not in channels:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
-        body = await _read(request)
-        if body is None:
+        parts = await _read(request)
+        if parts is None:
             return _answer(Answered.TOO_LARGE, f"the body is larger than {LARGEST_BYTES} bytes")
-        if _NDJSON not in request.headers.get("content-type", "") and _is_one(body):
+        are_many = _NDJSON in request.headers.get("content-type", "")
+        lines = await run_in_threadpool(_lines, parts, are_many=are_many)
+        if isinstance(lines, bytes):
             reader.log("callbacks_submitted", channel=channel, count=1)
-            (told,) = await submission.take(channel, [body])
+            (told,) = await submission.take(channel, [lines])
             return _answer(told.result, told.errmsg)
-        numbered = [(number, line) for number, line in enumerate(body.splitlines(), 1) if line.strip()]
-        if len(numbered) > MOST_LINES:
-            return _answer(Answered.TOO_LARGE, f"{len(numbered)} callbacks are more than {MOST_LINES}")
-        reader.log("callbacks_submitted", channel=channel, count=len(numbered))
-        answers = await submission.take(channel, [line for _, line in numbered])
-        items = [
-            LineView(line=number, result=told.result, errmsg=told.errmsg)
-            for (number, _), told in zip(numbered, answers, strict=True)
-        ]
-        accepted = sum(item.result == Answered.OK for item in items)
-        unavailable = sum(item.result == Answered.UNAVAILABLE for item in items)
-        refused = len(items) - accepted - unavailable
-        view = SubmittedView(items=items, accepted=accepted, refused=refused, unavailable=unavailable)
-        return JSONResponse(view.model_dump())
+        if len(lines) > MOST_LINES:
+            return _answer(Answered.TOO_LARGE, f"{len(lines)} callbacks are more than {MOST_LINES}")
+        reader.log("callbacks_submitted", channel=channel, count=len(lines))
+        answers = await submission.take(channel, list(lines.values()))
+        return await run_in_threadpool(_told, list(lines), answers)
 
     return router
 
 
-async def _read(request: Request) -> bytes | None:
-    """The whole body, or None where it is too large."""
+async def _read(request: Request) -> list[bytes] | None:
+    """The whole body in parts, or None where it is too large."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size <= LARGEST_BYTES:
             parts.append(part)
-    return b"".join(parts) if size <= LARGEST_BYTES else None
+    return parts if size <= LARGEST_BYTES else None
 
 
-def _is_one(body: bytes) -> bool:
+def _lines(parts: Sequence[bytes], *, are_many: bool) -> dict[int, bytes] | bytes:
+    """The lines that are not empty, by number; or the body, where it is one callback.
+
+    It is gone through line by line: one look of C at so much would hold Python's lock, and with it the event loop.
+    """
+    body = b"".join(parts)
+    lines = {number: line.rstrip(b"\r\n") for number, line in enumerate(BytesIO(body), 1) if not line.isspace()}
+    return body if not are_many and _is_one(body, lines.values()) else lines
+
+
+def _is_one(body: bytes, lines: Collection[bytes]) -> bool:
     """Whether this is one JSON text, over however many lines, or meant to be one: no line of it is JSON by itself."""
-    body = body.removeprefix(b"\xef\xbb\xbf")
-    return b"\n" not in body.strip() or _is_json(body) or not any(map(_is_json, body.splitlines()))
+    return len(lines) <= 1 or _is_json(body) or not any(map(_is_json, lines))
+
+
+def _told(numbers: Sequence[int], answers: Sequence[Told]) -> JSONResponse:
+    items = [
+        LineView(line=number, result=told.result, errmsg=told.errmsg)
+        for number, told in zip(numbers, answers, strict=True)
+    ]
+    accepted = sum(item.result == Answered.OK for item in items)
+    unavailable = sum(item.result == Answered.UNAVAILABLE for item in items)
+    refused = len(items) - accepted - unavailable
+    view = SubmittedView(items=items, accepted=accepted, refused=refused, unavailable=unavailable)
+    return JSONResponse(view.model_dump())
 
 
 def _is_json(text: bytes) -> bool:
+    if len(text) > _LARGEST_LOOK_BYTES:
+        return False
     try:
-        msgspec.json.decode(text)
+        msgspec.json.decode(text.removeprefix(_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

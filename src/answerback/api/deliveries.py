@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.api.parts import (
@@ -78,7 +79,8 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
     )
     async def retry_delivery(id: int, reader: Asking) -> DeliveryView:
         await relay.replays.one(reader.actor, id)
-        return DeliveryView.of(ledger.delivery(id)[0], full_numbers=reader.full_numbers)
+        told, _ = await run_in_threadpool(ledger.delivery, id)
+        return DeliveryView.of(told, full_numbers=reader.full_numbers)
 
     @router.post(
         "/v1/replays",

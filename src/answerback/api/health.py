@@ -5,8 +5,9 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from answerback.api.ledger_numbers import LedgerNumbers
 from answerback.api.metrics import build_registry, scrape
-from answerback.ports import Alerts, Health, Meter, Relay, Shelf, Stream
+from answerback.ports import Health, Meter, Relay, Stream
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,11 +31,9 @@ class UnreadyView(BaseModel):
     reason: str = Field(description="what is wrong")
 
 
-def routes(
-    ledger: Shelf, health: Health, meter: Meter, relay: Relay, alerts: Alerts, stream: Stream | None
-) -> APIRouter:
+def routes(numbers: LedgerNumbers, health: Health, meter: Meter, relay: Relay, stream: Stream | None) -> APIRouter:
     """The routes; they need no key."""
-    registry = build_registry(meter, health, ledger, relay, alerts, stream)
+    registry = build_registry(meter, health, numbers, relay, stream)
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="Is the process alive?")

@@ -1,30 +1,32 @@
 """Prometheus metrics, made from the intake's plain numbers when they are asked for."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from answerback.api.ledger_numbers import LedgerNumbers, Reading
+from answerback.ledger import Taken
 from answerback.ledger.history import Owed
-from answerback.ports import Alerts, Buckets, Health, Meter, Relay, Shelf, Stream
+from answerback.model import Endpoint, Kind
+from answerback.ports import Buckets, Health, Meter, Relay, Stream
 from answerback.tencent.codes import Answered
 
-_NO_ANSWERS = {("none", int(Answered.UNAVAILABLE)): 0}
-"""A series that is not there has no increase to be alarmed by."""
+_NO_ANSWERS = dict.fromkeys([*product(("none", *Kind), [int(Answered.OK)]), *product(("none",), map(int, Answered))], 0)
+"""What is known to come stands at 0 from the start: a series that is not there has no increase to be alarmed by."""
 
 _RESULTS = ("delivered", "failed", "dead")
 
 
 class _Collector(Collector):
-    def __init__(self, meter: Meter, health: Health, ledger: Shelf, relay: Relay, alerts: Alerts) -> None:
+    def __init__(self, meter: Meter, health: Health, numbers: LedgerNumbers, relay: Relay) -> None:
         self._meter = meter
-        self._alerts = alerts
         self._relay = relay
         self._health = health
-        self._ledger = ledger
+        self._numbers = numbers
 
     def collect(self) -> Iterable[Metric]:
         meter = self._meter
@@ -42,6 +44,7 @@ class _Collector(Collector):
         yield _histogram("answerback_answer_seconds", "From request to answer.", meter.answer_latency_s)
         yield _histogram("answerback_commit_seconds", "One batch's commit.", meter.commit_latency_s)
         yield _histogram("answerback_batch_size", "Callbacks in one commit.", meter.batch_sizes)
+        yield _histogram("answerback_event_loop_lag_seconds", "How late the event loop is.", meter.loop_lag_s)
         yield CounterMetricFamily("answerback_commit_failures", "Batches that were not stored.", meter.commit_failures)
         yield CounterMetricFamily("answerback_receive_timeouts", "Senders that were too slow.", meter.timeouts)
         yield CounterMetricFamily(
@@ -49,12 +52,18 @@ class _Collector(Collector):
         )
         yield GaugeMetricFamily("answerback_pending", "Callbacks waiting for their commit.", self._health.pending)
         yield GaugeMetricFamily("answerback_ready", "1 if a callback can be stored.", float(not self._health.failure))
-        yield from self._quarantine()
-        yield from self._attempts()
-        yield from self._owed()
-        yield self._firing()
+        numbers = self._numbers.latest
+        yield from self._attempts(numbers.endpoints)
+        yield from self._owed(numbers)
+        yield from _quarantine(numbers)
+        yield _firing(numbers)
+        yield GaugeMetricFamily(
+            "answerback_ledger_numbers_age_seconds",
+            "How long ago what is counted in the ledger was counted.",
+            time.time() - numbers.at_s,
+        )
 
-    def _attempts(self) -> Iterator[Metric]:
+    def _attempts(self, endpoints: Sequence[Endpoint]) -> Iterator[Metric]:
         meter = self._relay.meter
         yield GaugeMetricFamily(
             "answerback_relaying", "1 if it is this gateway that tells the endpoints.", float(self._relay.active)
@@ -62,7 +71,7 @@ class _Collector(Collector):
         attempts = CounterMetricFamily(
             "answerback_attempts", "Attempts to deliver, by endpoint and result.", labels=["endpoint", "result"]
         )
-        none = dict.fromkeys(product((one.name for one in self._ledger.endpoints()), _RESULTS), 0)
+        none = dict.fromkeys(product((one.name for one in endpoints), _RESULTS), 0)
         for (endpoint, result), count in sorted({**none, **meter.attempts}.items()):
             attempts.add_metric([endpoint, result], count)
         latency = HistogramMetricFamily("answerback_attempt_seconds", "How long an attempt took.", labels=["endpoint"])
@@ -71,7 +80,7 @@ class _Collector(Collector):
         yield from (attempts, latency)
         yield _histogram("answerback_delivery_seconds", "From stored to delivered.", meter.lag_s)
 
-    def _owed(self) -> Iterator[Metric]:
+    def _owed(self, numbers: Reading) -> Iterator[Metric]:
         """Read from the ledger, so that it is true after a restart, too."""
         pending = GaugeMetricFamily("answerback_deliveries_pending", "Deliveries still owed.", labels=["endpoint"])
         dead = GaugeMetricFamily("answerback_deliveries_dead", "Deliveries that were given up.", labels=["endpoint"])
@@ -82,9 +91,9 @@ class _Collector(Collector):
         paused = GaugeMetricFamily(
             "answerback_endpoint_paused", "1 if it is left alone after failures.", labels=["endpoint"]
         )
-        owed, resting, now_s = self._ledger.owed(), dict(self._relay.meter.paused), time.time()
-        for endpoint in self._ledger.endpoints():
-            mine = owed.get(endpoint.id, Owed())
+        resting, now_s = dict(self._relay.meter.paused), time.time()
+        for endpoint in numbers.endpoints:
+            mine = numbers.owed.get(endpoint.id, Owed())
             pending.add_metric([endpoint.name], mine.pending + mine.waiting)
             dead.add_metric([endpoint.name], mine.dead)
             age.add_metric([endpoint.name], now_s - mine.oldest_at.timestamp() if mine.oldest_at else 0.0)
@@ -92,16 +101,18 @@ class _Collector(Collector):
             paused.add_metric([endpoint.name], float(endpoint.name in resting or endpoint.paused_until is not None))
         yield from (pending, dead, age, enabled, paused)
 
-    def _firing(self) -> Metric:
-        firing = GaugeMetricFamily("answerback_alert_firing", "1 while it lasts, by rule.", labels=["rule"])
-        for state in self._alerts.states():
-            firing.add_metric([state.rule], float(state.firing))
-        return firing
 
-    def _quarantine(self) -> Iterator[Metric]:
-        count, size_bytes = self._ledger.quarantine_size()
-        yield GaugeMetricFamily("answerback_quarantine_bodies", "Refused bodies that are kept.", count)
-        yield GaugeMetricFamily("answerback_quarantine_bytes", "Their bytes.", size_bytes)
+def _firing(numbers: Reading) -> Metric:
+    firing = GaugeMetricFamily("answerback_alert_firing", "1 while it lasts, by rule.", labels=["rule"])
+    for state in numbers.alerts:
+        firing.add_metric([state.rule], float(state.firing))
+    return firing
+
+
+def _quarantine(numbers: Reading) -> Iterator[Metric]:
+    count, size_bytes = numbers.quarantine
+    yield GaugeMetricFamily("answerback_quarantine_bodies", "Refused bodies that are kept.", count)
+    yield GaugeMetricFamily("answerback_quarantine_bytes", "Their bytes.", size_bytes)
 
 
 def _histogram(name: str, words: str, buckets: Buckets) -> Metric:
@@ -133,7 +144,7 @@ class _StreamCollector(Collector):
         drained = CounterMetricFamily(
             "answerback_stream_drained_callbacks", "Callbacks drained, by what the ledger did.", labels=["taken"]
         )
-        for taken, count in sorted(stream.drained_callbacks.items()):
+        for taken, count in sorted({**dict.fromkeys(Taken, 0), **stream.drained_callbacks}.items()):
             drained.add_metric([taken.name.lower()], count)
         pending = GaugeMetricFamily("answerback_stream_pending", "Batches that wait in a stream.", labels=["stream"])
         for name, count in sorted(stream.pending.items()):
@@ -153,11 +164,11 @@ class _StreamCollector(Collector):
 
 
 def build_registry(
-    meter: Meter, health: Health, ledger: Shelf, relay: Relay, alerts: Alerts, stream: Stream | None = None
+    meter: Meter, health: Health, numbers: LedgerNumbers, relay: Relay, stream: Stream | None = None
 ) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape."""
     registry = CollectorRegistry()
-    registry.register(_Collector(meter, health, ledger, relay, alerts))
+    registry.register(_Collector(meter, health, numbers, relay))
     if stream is not None:
         registry.register(_StreamCollector(stream))
     return registry

@@ -31,7 +31,7 @@ from answerback.console import (
 from answerback.console.addresses import PATH, Links
 from answerback.console.given import Given
 from answerback.console.preferences import preferences_of
-from answerback.console.render import renderer
+from answerback.console.render import Page
 from answerback.console.site import Site
 from answerback.console.visit import Visit, frame_of
 from answerback.errors import LedgerUnavailable
@@ -106,8 +106,7 @@ async def _broken(links: Links, request: Request, _error: Exception) -> Response
 
 
 def _apart(links: Links, request: Request, name: str, status: int) -> Response:
-    page = renderer()("apart.html", {**frame_of(preferences_of(request), links), "name": name})
-    return Response(page, status, HEADERS, "text/html")
+    return Page("apart.html", {**frame_of(preferences_of(request), links), "name": name}, status, HEADERS)
 
 
 class _Guarded:

@@ -68,14 +68,14 @@ async def _show(visit: Visit) -> Response:
         found = await visit.read(visit.given.ledger.read, partial(find_story, callid=callid, channel=channel))
     except AmbiguousCall as error:
         return await _choose(visit, error)
-    return visit.render("call.html", _told(visit, found))
+    return visit.render("call.html", partial(_told, visit, found))
 
 
 async def _reveal(visit: Visit) -> Response:
     callid, channel = _asked(visit)
     found = await visit.read(visit.given.ledger.read, partial(find_story, callid=callid, channel=channel))
     revealed = await visit.reveal("call", found.call.callid, f"({found.call.channel})")
-    return revealed.render("call.html", _told(revealed, found))
+    return revealed.render("call.html", partial(_told, revealed, found))
 
 
 async def _choose(visit: Visit, ambiguous: AmbiguousCall) -> Response:

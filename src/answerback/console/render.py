@@ -9,6 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MINUTE_S = 60
@@ -16,6 +19,33 @@ _HOUR_S = 3600
 _ABSENT = "–"
 
 Render = Callable[[str, Mapping[str, Any]], str]
+
+
+class Page(Response):
+    """A page of `template`, which is rendered in a thread when it is sent: a large one takes longer than the loop may be held."""
+
+    media_type = "text/html"
+
+    def __init__(
+        self,
+        template: str,
+        told: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(None, status, headers)
+        self._template = template
+        self._told = told
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Render and send it."""
+        self.body = await run_in_threadpool(self._rendered)
+        self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+    def _rendered(self) -> bytes:
+        told = self._told() if callable(self._told) else self._told
+        return renderer()(self._template, told).encode()
 
 
 @cache

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from answerback.console.addresses import PATH, Links
 from answerback.console.preferences import chosen, preferences_of
-from answerback.console.render import renderer
+from answerback.console.render import Page
 from answerback.console.session import is_from_elsewhere, safe_next
 from answerback.console.site import Site
 from answerback.console.visit import Visit, frame_of
@@ -60,6 +60,4 @@ def routes(site: Site) -> list[Route]:
 
 def _page(links: Links, request: Request, target: str, problem: str | None = None, status: int = 200) -> Response:
     told = {"target": target, "problem": problem}
-    return Response(
-        renderer()("sign_in.html", frame_of(preferences_of(request), links) | told), status, media_type="text/html"
-    )
+    return Page("sign_in.html", frame_of(preferences_of(request), links) | told, status)

@@ -15,7 +15,7 @@ from answerback.console.addresses import Links
 from answerback.console.assets import asset_url
 from answerback.console.given import Given
 from answerback.console.preferences import THEMES, Preferences
-from answerback.console.render import renderer
+from answerback.console.render import Page
 from answerback.console.session import Session
 from answerback.console.words import LANGUAGES, words
 from answerback.ledger.audit import Actor, AuditAction
@@ -106,10 +106,17 @@ class Visit:
         text = urlencode(made, doseq=True)
         return self._address + (f"?{text}" if text else "")
 
-    def render(self, template: str, told: Mapping[str, Any], status: int = 200) -> Response:
-        """A page; `told` is for its template, beside what the frame has."""
-        page = renderer()(template, {**frame_of(self.preferences, self.links), **self._frame(), **told})
-        return Response(page, status, {"Content-Language": _tag(self.language)}, "text/html")
+    def render(
+        self, template: str, told: Mapping[str, Any] | Callable[[], Mapping[str, Any]], status: int = 200
+    ) -> Response:
+        """A page; `told` is for its template, beside what the frame has, and may be worked out where the page is rendered."""
+        frame = {**frame_of(self.preferences, self.links), **self._frame()}
+        return Page(
+            template,
+            lambda: {**frame, **(told() if callable(told) else told)},
+            status,
+            {"Content-Language": _tag(self.language)},
+        )
 
     def redirect(self, path: str, done: str | None = None, **query: str) -> Response:
         """Go to another page after a form; it says `done_<done>` of the words at its top."""

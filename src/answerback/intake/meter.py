@@ -19,6 +19,8 @@ class Meter:
         self.commit_failures = 0
         self.taken: Counter[str] = Counter()
         """By what the ledger did: stored, repeated, quarantined, dropped."""
+        self.loop_lag_s = Histogram(LATENCY_BOUNDS_S)
+        """By how much later than asked for the event loop comes to something."""
         self.timeouts = 0
         self.stalled_readers = 0
 

@@ -1,7 +1,7 @@
 """Callbacks that a platform hands in by the API: they go the same way as those of the callback URL."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from answerback.tencent.codes import Answered
 from answerback.tracing import Tracer
 
 _AT_A_TIME = 256  # the callback URL finds room between them
+_BYTES_AT_A_TIME = 1024 * 1024
 
 
 class Told(NamedTuple):
@@ -36,8 +37,7 @@ class Submission:
     async def take(self, channel: str, bodies: Sequence[bytes]) -> list[Told]:
         """Store each of `bodies` durably; what each is answered, in order."""
         told: list[Told] = []
-        for start in range(0, len(bodies), _AT_A_TIME):
-            part = bodies[start : start + _AT_A_TIME]
+        for part in _parts(bodies):
             told += await asyncio.gather(*[self._take(channel, body) for body in part])
         return told
 
@@ -59,3 +59,17 @@ class Submission:
         if self._tracer is not None and arrival is not None:
             self._tracer.received(arrival, verdict, told.result)
         return told
+
+
+def _parts(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """`bodies` in order, so many at a time that none holds the event loop for long."""
+    part: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if part and (len(part) == _AT_A_TIME or size + len(body) > _BYTES_AT_A_TIME):
+            yield part
+            part, size = [], 0
+        part.append(body)
+        size += len(body)
+    if part:
+        yield part

@@ -16,6 +16,9 @@ from answerback.ledger.tables import DEAD, DUE, WAITING, attempts, call_key, cal
 from answerback.ledger.values import Page, from_us
 from answerback.model import Attempt, Delivery, Event, State
 
+MOST_ATTEMPTS = 100
+"""Attempts that are shown of a delivery: while its endpoint is away there is one more with every probe."""
+
 _US = 1_000_000
 _STATES: dict[State, ColumnElement[bool]] = {
     State.PENDING: literal_column(DUE),
@@ -70,13 +73,13 @@ def find_deliveries(connection: Connection, wanted: DeliveryFilter, cursor: str 
 
 
 def find_delivery(connection: Connection, id_: int) -> tuple[Delivery, list[Attempt]]:
-    """One delivery and its attempts, in order. Raises NotFound."""
+    """One delivery and its last attempts, in order. Raises NotFound."""
     known = 0 <= id_ < LARGEST_ID
     row = connection.execute(_named.where(deliveries.c.id == id_)).one_or_none() if known else None
     if row is None:
         raise NotFound(f"no delivery {id_}")
-    made = select(attempts).where(attempts.c.delivery_id == id_).order_by(attempts.c.id)
-    return _delivery(row), [_attempt(row) for row in connection.execute(made)]
+    made = select(attempts).where(attempts.c.delivery_id == id_).order_by(attempts.c.id.desc()).limit(MOST_ATTEMPTS)
+    return _delivery(row), [_attempt(row) for row in connection.execute(made)][::-1]
 
 
 def owed_by_endpoint(connection: Connection) -> dict[int, Owed]:

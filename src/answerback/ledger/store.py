@@ -280,7 +280,7 @@ class Ledger:
         return self.read(lambda connection: history.find_deliveries(connection, wanted, cursor, limit))
 
     def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
-        """One delivery and its attempts, in order. Raises NotFound."""
+        """One delivery and its last attempts, in order. Raises NotFound."""
         return self.read(lambda connection: history.find_delivery(connection, id_))
 
     def keys(self) -> list[ApiKey]:

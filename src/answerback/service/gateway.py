@@ -31,6 +31,7 @@ from answerback.ledger.sqlite import refuse_unsafe_place
 from answerback.membership import Membership, introduce
 from answerback.server_secret import ServerSecret
 from answerback.service.http import Server, http_config, listen, route
+from answerback.service.loop_watch import Watchdog, measure_lag
 from answerback.service.opening import opening_of
 from answerback.service.parts import (
     build_alerts,
@@ -139,6 +140,7 @@ class Gateway:
 
     def _build(self) -> None:
         """Make the parts that need the running loop."""
+        from answerback.api.ledger_numbers import LedgerNumbers
         from answerback.exports import Exports
         from answerback.relay import Relay
 
@@ -161,6 +163,7 @@ class Gateway:
             tracer=tracer,
         )
         self._alerts = build_alerts(settings, writer, self._ledger)
+        self._numbers = LedgerNumbers(self._ledger, self._alerts)
         self._exports = Exports(writer.opening, writer)
         self._farewells.append(self._exports.stop)
         self._membership = Membership(writer, self._member, self._state, on_failed=committer.doubt)
@@ -205,6 +208,10 @@ class Gateway:
             ),
         )
         self._run_beside(ending, self._certificates.watch())
+        await self._numbers.read()
+        self._run_beside(ending, self._numbers.watch())
+        self._run_beside(ending, measure_lag(self._meter.loop_lag_s))
+        Watchdog.start_if_asked()
         self._run_beside(ending, self._compare_secrets())
         if self._stream is not None:
             self._run_beside(ending, self._look_at_stream())
@@ -238,9 +245,7 @@ class Gateway:
         from answerback.api.app import build_api, build_health  # FastAPI is for the gateway, not for every command
 
         if ServerRole.API not in self._roles:
-            return build_health(
-                self._ledger, self._committer, self._meter, self._relay, self._alerts, self._stream_of()
-            )
+            return build_health(self._numbers, self._committer, self._meter, self._relay, self._stream_of())
         return build_api(
             self._ledger,
             self._committer,
@@ -253,6 +258,7 @@ class Gateway:
             self._settings.console.timezone,
             self._alerts,
             self._exports,
+            self._numbers,
             self._stream_of(),
         )
 

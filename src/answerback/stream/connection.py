@@ -188,7 +188,8 @@ class Connection:
 
         try:
             async with asyncio.timeout(2 * _CONNECT_TIMEOUT_S):
-                await client.connect(**server.options(), **_ALONE, closed_cb=closed, error_cb=failed)
+                options = await asyncio.to_thread(server.options)
+                await client.connect(**options, **_ALONE, closed_cb=closed, error_cb=failed)
         except Exception as error:  # noqa: BLE001  # whatever the client stumbles over, it is tried again
             self._failed(server, next(reversed(heard), error))
             self._farewell(client)

@@ -1,6 +1,7 @@
 """What the stream's two ends count. Plain numbers, read at scrape time."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from answerback.histogram import LATENCY_BOUNDS_S, Histogram
 from answerback.ledger import Taken
@@ -9,10 +10,10 @@ from answerback.ledger import Taken
 class Meter:
     """The stream's numbers since the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: Iterable[str] = ()) -> None:
         self.ack_latency_s = Histogram(LATENCY_BOUNDS_S)
         """From the publication of a batch to the acknowledgement by most replicas."""
-        self.failovers: Counter[str] = Counter()
+        self.failovers: Counter[str] = Counter(dict.fromkeys(streams, 0))
         """By shard that did not acknowledge in time, or could not: the batch went to another as well."""
         self.drained_batches = 0
         self.drained_callbacks: Counter[Taken] = Counter()

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from nats.aio.client import RawCredentials
+
 
 class Server:
     """One of the servers, as its URL and the settings name it."""
@@ -21,11 +23,11 @@ class Server:
         return self._parts.netloc.rpartition("@")[2]
 
     def options(self) -> dict[str, Any]:
-        """What nats-py has to know to connect to it, and to it alone."""
+        """What nats-py has to know to connect to it, and to it alone; reads files, so not for the event loop."""
         parts = self._parts
         options: dict[str, Any] = {"servers": f"{parts.scheme or 'nats'}://{self.address}", "name": self._name}
         if self._credentials is not None:
-            options["user_credentials"] = str(self._credentials)
+            options["user_credentials"] = RawCredentials(self._credentials.read_text(encoding="utf-8"))
         if parts.username and parts.password is not None:
             options |= {"user": unquote(parts.username), "password": unquote(parts.password)}
         elif parts.username:

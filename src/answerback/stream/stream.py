@@ -54,7 +54,6 @@ class Stream:
     def __init__(self, terms: Terms, *, client_name: str = "answerback") -> None:
         if terms.credentials is not None and find_spec("nkeys") is None:
             raise ExtraMissing('stream.credentials needs nkeys: pip install "answerback[nats]"')
-        self.meter = Meter()
         self._connection = Connection(
             terms.urls, name=client_name, credentials=terms.credentials, ca_file=terms.ca_file
         )
@@ -66,6 +65,7 @@ class Stream:
             largest_body=terms.largest_body,
             fewer_replicas=terms.allow_fewer_replicas,
         )
+        self.meter = Meter(shard.stream for shard in wanted.all())
         self._streams = Streams(self._connection, wanted)
         self._publishers: list[Publisher] = []
         self._refusal: LedgerUnavailable | None = StreamUnavailable("the streams were not checked yet")

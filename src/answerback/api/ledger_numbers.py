@@ -1,0 +1,57 @@
+"""What the metrics tell of the ledger: counted in the background, so that no scrape counts rows, nor waits for the ledger."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from answerback.errors import LedgerUnavailable
+from answerback.ledger.history import Owed
+from answerback.model import AlertState, Endpoint
+from answerback.ports import Alerts, Shelf
+
+_LEAST_PAUSE_S = 1.0
+_PAUSES_A_READING = 200  # counting takes half a percent of one thread's time at most, however much there is to count
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted, and when, in Unix seconds."""
+
+    at_s: float
+    endpoints: Sequence[Endpoint] = ()
+    owed: Mapping[int, Owed] = {}
+    quarantine: tuple[int, int] = (0, 0)
+    """How many bodies, how many bytes."""
+    alerts: Sequence[AlertState] = ()
+
+
+class LedgerNumbers:
+    """The latest reading; until there is one nothing is counted, and its age is that of the process."""
+
+    def __init__(self, ledger: Shelf, alerts: Alerts) -> None:
+        self._ledger = ledger
+        self._alerts = alerts
+        self.latest = Reading(at_s=time.time())
+
+    async def read(self) -> None:
+        """Count now; what was counted before stays where the ledger is away."""
+        with contextlib.suppress(LedgerUnavailable):
+            self.latest = await asyncio.to_thread(self._read)
+
+    async def watch(self) -> None:
+        """Count again and again, for ever, the less often the longer it takes."""
+        while True:
+            began_s = time.monotonic()
+            await self.read()
+            await asyncio.sleep(max(_LEAST_PAUSE_S, _PAUSES_A_READING * (time.monotonic() - began_s)))
+
+    def _read(self) -> Reading:
+        return Reading(
+            at_s=time.time(),
+            endpoints=self._ledger.endpoints(),
+            owed=self._ledger.owed(),
+            quarantine=self._ledger.quarantine_size(),
+            alerts=self._alerts.states(),
+        )
