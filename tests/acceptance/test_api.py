@@ -382,3 +382,35 @@ def test_the_first_answer_comes_soon_after_the_start(data_dir: Path, record_prop
     with Gateway(data_dir, executed=True) as running:
         record_property("first_answer_s", running.first_answer_s)
         assert running.first_answer_s < 5.0
+
+
+@pytest.mark.parametrize(
+    ("id_", "problem"),
+    [
+        ("%0A", "line break"),
+        ("a%0D%0Ab", "line break"),
+        ("a%00", "not printable"),
+        ("%e2%80%a8", "not printable"),
+        ("%ff", "not UTF-8"),
+        ("%e5%91", "not UTF-8"),
+        ("%ed%a0%80", "not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/calls/{}"),
+        ("PUT", "/v1/calls/{}"),
+        ("GET", "/v1/calls/{}/callbacks"),
+        ("GET", "/v1/endpoints/{}"),
+        ("DELETE", "/v1/keys/{}"),
+        ("GET", "/v1/quarantine/{}"),
+    ],
+)
+def test_an_id_that_can_be_none_is_a_mistake(gateway: Gateway, method: str, path: str, id_: str, problem: str) -> None:
+    """A line break or broken UTF-8 in an id is 422, said so; a mark that stands for a broken letter is a letter."""
+    key = {"Authorization": f"Bearer {gateway.key}"}
+    answer = gateway.client.request(method, path.format(id_), headers=key, json={} if method == "PUT" else None)
+    assert (answer.status_code, answer.json()["field"]) == (422, "path")
+    assert problem in answer.json()["detail"]
+    assert gateway.get("/v1/calls/%EF%BF%BD").status_code == 404

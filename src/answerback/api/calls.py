@@ -160,8 +160,6 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
             Query(description="the call's channel; needed before its first callback where there are several"),
         ] = None,
     ) -> CallView:
-        if not callid.isprintable():
-            raise UnfitEndpoint("callid", "holds a character that is not printable")
         if channel is not None and channel not in channels:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
         referred = await relay.refer(callid, channel, body.said())

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from answerback.errors import (
     AmbiguousCall,
@@ -52,8 +54,30 @@ class _ProblemAnswer(JSONResponse):
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
+class _ReadablePaths:
+    """ASGI middleware: no id of ours holds what such a path does, so it is no id that is missing, but a mistake."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        problem = _path_problem(scope) if scope["type"] == "http" else None
+        answer = None if problem is None else _ProblemAnswer(Problem(detail=f"path: {problem}", field="path"), 422)
+        await (answer or self._app)(scope, receive, send)
+
+
+def _path_problem(scope: Scope) -> str | None:
+    try:
+        unquote_to_bytes(scope["raw_path"]).decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    return None if scope["path"].isprintable() else "holds a line break, or another character that is not printable"
+
+
 def add_problems(api: FastAPI) -> None:
     """Have every error of `api` answered as a Problem."""
+    api.add_middleware(_ReadablePaths)
     for kind in _STATUS_OF:
         api.add_exception_handler(kind, _known)
     api.add_exception_handler(RequestValidationError, _unfit)
