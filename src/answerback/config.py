@@ -23,6 +23,7 @@ from pydantic import (
     PlainValidator,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -168,7 +169,20 @@ class StreamSettings(_Section):
     def _check_url(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not all(map(_is_server, url.get_secret_value().split(","))):
             raise ValueError("expected nats://host:port or tls://host:port, several with commas between")
+        if (
+            url is not None
+            and len({each.strip().partition("://")[0] for each in url.get_secret_value().split(",")}) > 1
+        ):
+            raise ValueError("expected nats:// of all servers or tls:// of all, not of some")
         return url
+
+    @field_validator("ca_file")
+    @classmethod
+    def _check_ca_file(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
+        url = info.data.get("url")
+        if ca_file is not None and url is not None and not url.get_secret_value().startswith("tls://"):
+            raise ValueError("would not be used: stream.url asks for no TLS: write tls:// in place of nats://")
+        return ca_file
 
     def urls(self) -> tuple[str, ...]:
         """The servers; none where there is no stream."""

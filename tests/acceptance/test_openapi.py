@@ -187,7 +187,7 @@ def test_a_wrong_method_is_told_the_right_ones(filled: Gateway, method: str, pat
 
 
 @pytest.mark.parametrize(
-    "path", ["nothing", "calls/", "endpoints/crm/", "calls/%00", "keys/%ff%fe", "calls/%0A", "%2e%2e"]
+    "path", ["nothing", "calls/", "endpoints/crm/", "calls/nobody", "keys/%EF%BF%BD", "calls/%20", "%2e%2e"]
 )
 def test_an_address_with_nothing_is_a_problem(filled: Gateway, path: str) -> None:
     """404 in JSON, not a redirect and not a page."""

@@ -1,6 +1,7 @@
 """One connection, whatever becomes of the servers; users and certificates."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,35 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         async with publishing(terms(server, urls=[url], ca_file=theirs.file)) as (_, publisher):
             with refused("(?i)certificate"):
                 await publisher.probe()
+        named = [url.replace("127.0.0.1", "localhost")]
+        async with publishing(terms(server, urls=named, ca_file=ours.file)) as (_, publisher):
+            with refused("(?i)certificate"):
+                await publisher.probe()
+        async with publishing(terms(server, urls=[url])) as (_, publisher):
+            with refused("(?i)certificate"):
+                await publisher.probe()
+
+
+@in_loop
+async def test_a_server_without_tls_learns_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tls://` is a demand, not a wish: who only plays the server, and offers no TLS, is told nothing."""
+    monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)
+    heard = bytearray()
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"auth_required":true}\r\n')
+        with contextlib.suppress(OSError):
+            heard.extend(await reader.read(65_536))
+            writer.write(b"-ERR 'Unknown Protocol Operation'\r\n")
+            heard.extend(await reader.read(65_536))
+        writer.close()
+
+    async with await asyncio.start_server(play, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = Connection([f"tls://voice:guess-me@127.0.0.1:{port}"], name="test")
+        await connection.start()
+        await until(lambda: connection.failure is not None and str(port) in connection.failure.detail)
+        await connection.stop()
+    assert heard
+    assert b"CONNECT" not in heard
+    assert b"guess-me" not in heard

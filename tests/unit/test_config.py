@@ -290,3 +290,18 @@ def test_every_setting_is_described() -> None:
         if not setting.get("description")
     ]
     assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("nats://a:4222", r"stream\.ca_file.*would not be used: stream\.url asks for no TLS: write tls://"),
+        ("tls://a:4222,nats://b:4222", r"stream\.url.*nats:// of all servers or tls:// of all"),
+    ],
+)
+def test_an_authority_is_for_tls(directory: Path, url: str, problem: str) -> None:
+    """A certificate that would not be looked at, or not by every server, ends the start."""
+    file = write(directory / "a.toml", f'[stream]\nurl = "{url}"\nca_file = "ca.pem"\n')
+    refused(problem, file)
+    write(file, '[stream]\nurl = "tls://a:4222, tls://b:4222"\nca_file = "ca.pem"\n')
+    assert read_settings(file).stream.ca_file == Path("ca.pem")

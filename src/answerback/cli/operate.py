@@ -1,5 +1,6 @@
 """`answerback migrate`, `doctor`, `channels` and `settings`: what an operator needs around the gateway."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
 from answerback.config import PREFIX, Settings, spelled
 from answerback.doctor import Finding, Level, examine
+from answerback.errors import ConfigError
 from answerback.logs import configure_logs
 from answerback.service.opening import opening_of
 from answerback.service.urls import callback_urls
@@ -16,14 +18,29 @@ from answerback.service.urls import callback_urls
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 
 
-def migrate(data_dir: DataDir = None, store: Store = None, config: Config = None, as_json: AsJson = False) -> None:
+def migrate(
+    months: Annotated[
+        int,
+        typer.Option(
+            help="Make the partitions of so many months, too, from this one on: on PostgreSQL.", min=0, max=240
+        ),
+    ] = 0,
+    data_dir: DataDir = None,
+    store: Store = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
     """Bring the ledger's schema up to this version of the program."""
     with spoken_errors():
         from answerback.ledger.migrations import HEAD
 
         settings = settings_from(config, data_dir=data_dir, store=store)
         opening = opening_of(settings)
-        opening.open(migrate=True).close()
+        if months and opening.store is None:
+            raise ConfigError("--months: is for PostgreSQL, see --store: SQLite has no partitions")
+        with contextlib.closing(opening.open(migrate=True)) as ledger:
+            if months:
+                ledger.make_months(months)
     place = str(settings.server.data_dir) if opening.store is None else opening.place
     if as_json:
         print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.place})

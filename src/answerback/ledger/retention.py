@@ -14,6 +14,7 @@ from answerback.ledger.audit import Actor, AuditAction, record_event
 from answerback.ledger.months import NUMBERS, month_name, month_of_us
 from answerback.ledger.postgresql import schema
 from answerback.ledger.tables import calls, deliveries
+from answerback.ledger.values import to_us
 
 _CALLS_AT_A_TIME = 5_000
 
@@ -50,6 +51,13 @@ def _month(connection: Connection, month: int) -> Month:
         calls=connection.execute(of_calls).scalar_one(),
         unsettled=connection.execute(open_ones).scalar_one(),
     )
+
+
+def make_months(connection: Connection, now: datetime, count: int) -> None:
+    """Make the partitions of the month of `now` and of those after it: who only serves the ledger may have no right to."""
+    first = month_of_us(to_us(now))
+    for month in range(first, first + count):
+        schema.see_to_month(connection, month)
 
 
 def drop_month(connection: Connection, month: int, actor: Actor, now: datetime) -> None:

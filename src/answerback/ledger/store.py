@@ -308,6 +308,10 @@ class Ledger:
         self._require_months()
         return self.read(lambda connection: retention.months_before(connection, to_us(when)))
 
+    def make_months(self, count: int) -> None:
+        """On PostgreSQL: make the partitions of this month and of the next ones, `count` in all. Raises LedgerUnavailable."""
+        self.write(lambda connection, _: retention.make_months(connection, datetime.now(UTC), count))
+
     def drop_month(self, month: int, actor: Actor) -> Iterator[int]:
         """Let go of a month: its callbacks and deliveries at once, then its calls; how many so far, as it goes on."""
         self._require_months()

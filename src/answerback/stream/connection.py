@@ -61,6 +61,15 @@ class Nobody(StreamUnavailable):
     """Nobody is there who would answer: no leader at the moment, or no such stream."""
 
 
+class _Client(Client):
+    """A client that speaks TLS where the URL says so: nats-py does where the server asks for it, and that says anybody."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  # nats-py's
+        if self._current_server is not None and self._current_server.uri.scheme == "tls":
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
+
+
 class Connection:
     """Keeps one connection to one of `urls`, on behalf of the running loop."""
 
@@ -174,7 +183,7 @@ class Connection:
         """Connect to the next server; None where it is not to be had."""
         server = self._servers[self._next]
         self._next = (self._next + 1) % len(self._servers)
-        client = Client()
+        client = _Client()
         heard: list[Exception] = []
 
         async def closed() -> None:  # the client wants a coroutine
