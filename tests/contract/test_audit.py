@@ -1,0 +1,297 @@
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from builders import ADMIN, NIGHT, NOON, UUID1, received, rejected, status, unanswered, wire
+from contract.telling import accept_everything, at, change, endpoint, exhaust, load, owed
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from answerback.errors import Forbidden, InvalidCursor, LedgerUnavailable
+from answerback.ledger import Ledger, endpoints
+from answerback.ledger.audit import CONFIG_FILE, LONGEST_TARGET, Actor, AuditAction, record_event
+from answerback.ledger.endpoints import Draft
+from answerback.ledger.keys import KeyDraft
+from answerback.ledger.requests import (
+    AddEndpoint,
+    Align,
+    AnyRequest,
+    ChangeEndpoint,
+    CreateKey,
+    DropQuarantined,
+    RecordAuditEvent,
+    RemoveEndpoint,
+    ReplayOne,
+    Requeue,
+    RevokeKey,
+    StartReplay,
+)
+from answerback.ledger.tables import audit_events, metadata
+from answerback.model import Definition, Endpoint, Format, Kind, Outcome, Role
+
+CRM, NEW = "crm at https://crm.example", "https://new.example:8443/voice?token=s3cret"
+KEY = KeyDraft("auditor", bytes(32), Role.VIEWER, full_numbers=True)
+
+
+class Filled(NamedTuple):
+    """A ledger with something of each sort in it, by the ids of it."""
+
+    ledger: Ledger
+    crm: Endpoint
+    delivery: int
+    quarantined: int
+
+
+class Act(NamedTuple):
+    """A request that people cause, made for a filled ledger, and the events that it is to leave."""
+
+    request: Callable[[Filled], AnyRequest]
+    events: Callable[[Filled], list[tuple[str, str, str]]]
+
+
+def fill(ledger: Ledger) -> Filled:
+    """An endpoint with a delivery given up, a body in quarantine that is a callback by now, and a key."""
+    crm = endpoint(ledger)
+    ledger.record([received(status(callid=UUID1)), rejected(wire(unanswered(callid="later")))])
+    (job,) = load(ledger, crm)
+    exhaust(ledger, job)
+    CreateKey(ADMIN, KeyDraft("old", b"1" * 32, Role.ADMIN, full_numbers=False)).run(ledger)
+    return Filled(ledger, crm, owed(ledger)[0].id, ledger.quarantined_ids()[0])
+
+
+def changed(crm: Endpoint, **fields: Any) -> Endpoint:
+    """The endpoint with other fields of its definition, or of itself."""
+    own = {name: fields.pop(name) for name in list(fields) if name in Endpoint.__struct_fields__}
+    return msgspec.structs.replace(crm, definition=msgspec.structs.replace(crm.definition, **fields), **own)
+
+
+def one(action: str, target: str, actor: str = "admin") -> Callable[[Filled], list[tuple[str, str, str]]]:
+    """One event; `{delivery}` and `{quarantined}` in its target are those ids."""
+    return lambda filled: [(actor, action, target.format(**filled._asdict()))]
+
+
+_DRAFT = Draft(name="new", channel="default", definition=Definition(url=NEW), secret="whsec_c2VjcmV0")
+
+ACTS: dict[str, Act] = {
+    "add": Act(lambda _: AddEndpoint(ADMIN, _DRAFT), one("endpoint_added", "new at https://new.example:8443")),
+    "change": Act(
+        lambda f: ChangeEndpoint(ADMIN, changed(f.crm, url=NEW, timeout_s=3.0)),
+        one("endpoint_changed", "crm at https://new.example:8443 from https://crm.example (url, timeout_s)"),
+    ),
+    "disable": Act(
+        lambda f: ChangeEndpoint(ADMIN, changed(f.crm, enabled=False, disabled_reason="13812345678 said no")),
+        one("endpoint_disabled", f"{CRM} (138****5678 said no)"),
+    ),
+    "rotate": Act(
+        lambda f: ChangeEndpoint(ADMIN, changed(f.crm, secret="whsec_bmV3ZXI")), one("endpoint_secret_rotated", CRM)
+    ),
+    "align": Act(
+        lambda f: Align(CONFIG_FILE, [changed(f.crm, channel="sales", enabled=False)], [_DRAFT]),
+        lambda _: [
+            ("config file", "endpoint_changed", f"{CRM} (channel)"),
+            ("config file", "endpoint_disabled", CRM),
+            ("config file", "endpoint_added", "new at https://new.example:8443"),
+        ],
+    ),
+    "remove": Act(lambda f: RemoveEndpoint(ADMIN, f.crm.id), one("endpoint_removed", CRM)),
+    "replay": Act(
+        lambda f: StartReplay(ADMIN, f.crm.id, (12, "dead deliveries")),
+        one("endpoint_replayed", f"{CRM} with 12 dead deliveries"),
+    ),
+    "retry": Act(
+        lambda f: ReplayOne(NIGHT, f.delivery), one("delivery_retried", f"delivery {{delivery}} to {CRM}", "night")
+    ),
+    "requeue": Act(
+        lambda f: Requeue(NIGHT, f.quarantined),
+        one("quarantine_retried", "quarantined body {quarantined} of default", "night"),
+    ),
+    "drop": Act(
+        lambda f: DropQuarantined(ADMIN, [f.quarantined, f.quarantined + 99]),
+        one("quarantine_dropped", "quarantined body {quarantined}"),
+    ),
+    "create key": Act(lambda _: CreateKey(ADMIN, KEY), one("key_created", "auditor (viewer, full numbers)")),
+    "revoke key": Act(lambda _: RevokeKey(ADMIN, "old"), one("key_revoked", "old")),
+    "reveal": Act(
+        lambda _: RecordAuditEvent(ADMIN, AuditAction.NUMBERS_REVEALED, ("call", UUID1)),
+        one("numbers_revealed", f"call {UUID1}"),
+    ),
+}
+
+OURS = {
+    *("Record", "RecordDrained", "ForgetDrained", "Probe", "Settle", "Load", "Backlog", "Added", "Endpoints"),
+    *("EndpointsSince", "FirstDue", "LeftOver", "Claim", "Release", "Beat", "Leave", "Abandon", "TellOverdue"),
+    *("CountDead", "ReplayDead", "ReplayCalls", "KeepAlerts", "EndSession"),
+}
+"""The requests that nobody causes, that are the steps of one that somebody did, or that concern nobody else."""
+AT_THE_RATE_OF_CALLS = {"Refer"}
+"""What programs do with each call: lines of the log."""
+
+
+def state_of(ledger: Ledger) -> dict[str, Sequence[object]]:
+    """Everything that is in the ledger, the audit log too."""
+    tables = [table for table in metadata.tables.values() if table.name not in ("writers", "probes")]
+    return {table.name: ledger.read(lambda c, t=table: c.execute(select(t)).all()) for table in tables}  # type: ignore[misc]  # the table is bound
+
+
+def events(ledger: Ledger) -> list[tuple[str, str, str]]:
+    """Actor, action and target of each event, oldest first."""
+    return [(it.actor, it.action, it.target) for it in reversed(ledger.audit_events(limit=100).items)]
+
+
+def break_log(ledger: Ledger) -> None:
+    """Have the database refuse every further event."""
+    if ledger.engine.dialect.name == "sqlite":
+        refuse = ["CREATE TRIGGER no_log BEFORE INSERT ON deeds BEGIN INSERT INTO nowhere VALUES (1); END"]
+    else:
+        refuse = [
+            "CREATE FUNCTION no_log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no log'; END $$",
+            "CREATE TRIGGER no_log BEFORE INSERT ON deeds EXECUTE FUNCTION no_log()",
+        ]
+    ledger.write(lambda c, _: [c.exec_driver_sql(sql) for sql in refuse])
+
+
+def mend_log(ledger: Ledger) -> None:
+    """Undo that."""
+    on = "" if ledger.engine.dialect.name == "sqlite" else " ON deeds"
+    ledger.write(lambda c, _: c.exec_driver_sql(f"DROP TRIGGER no_log{on}"))
+
+
+def test_every_request_is_an_act_with_an_actor_or_one_of_ours() -> None:
+    """A new request fails this until it is decided which; each act is in the table below."""
+    requests = {request.__name__: request for request in AnyRequest.__args__}
+    assert {name for name in requests if name not in OURS | AT_THE_RATE_OF_CALLS} == {
+        name for name, request in requests.items() if request.__struct_fields__[:1] == ("actor",)
+    }
+    covered = {name for act in ACTS.values() for name in act.request.__code__.co_names}
+    assert requests.keys() - OURS - AT_THE_RATE_OF_CALLS <= covered
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_act_and_event_are_one(ledger: Ledger, name: str) -> None:
+    """Where the database refuses the event nothing of the act is there; else both are, the event as it should be."""
+    filled = fill(ledger)
+    act = ACTS[name]
+    break_log(ledger)
+    before = state_of(ledger)
+    with pytest.raises(LedgerUnavailable):
+        act.request(filled).run(ledger)
+    assert state_of(ledger) == before
+    mend_log(ledger)
+    noted = len(events(ledger))
+    act.request(filled).run(ledger)
+    assert events(ledger)[noted:] == act.events(filled)
+
+
+def test_what_fails_or_changes_nothing_is_no_event(ledger: Ledger) -> None:
+    """A body that is still none, one that is gone, an endpoint as it is already, a start with the same config file."""
+    filled = fill(ledger)
+    ledger.record([rejected(b"still none")])
+    before = events(ledger)
+    Requeue(ADMIN, ledger.quarantined_ids()[-1]).run(ledger)
+    DropQuarantined(ADMIN, [10**6]).run(ledger)
+    ChangeEndpoint(ADMIN, filled.crm).run(ledger)
+    Align(CONFIG_FILE, [], []).run(ledger)
+    assert events(ledger) == before
+
+
+REDIRECTING: list[dict[str, Any]] = [
+    {"url": NEW},
+    {"format": Format.TENCENT},
+    {"kinds": (Kind.PROMPT,)},
+    {"outcomes": (Outcome.FAILED,)},
+    {"updates": True},
+    {"certificate": "own"},
+    {"channel": "sales"},
+]
+
+
+def test_who_may_not_see_numbers_hands_none_on(ledger: Ledger) -> None:
+    """Neither by a new endpoint, nor by any change of one but its pace, its switch and its secret, nor by a replay."""
+    filled = fill(ledger)
+    tries: list[AnyRequest] = [ChangeEndpoint(NIGHT, changed(filled.crm, **fields)) for fields in REDIRECTING]
+    before = state_of(ledger)
+    for request in (*tries, AddEndpoint(NIGHT, _DRAFT), StartReplay(NIGHT, filled.crm.id, ())):
+        with pytest.raises(Forbidden, match="this needs the right to full numbers; the key `night` does not have it"):
+            request.run(ledger)
+    assert state_of(ledger) == before
+    fields = Definition.__struct_fields__
+    assert {*fields, "channel"} == {name for one in REDIRECTING for name in one} | {"timeout_s", "concurrency"}
+    for allowed in ({"timeout_s": 3.0}, {"concurrency": 1}, {"enabled": False}, {"secret": "whsec_bmV3ZXI"}):
+        ChangeEndpoint(NIGHT, changed(filled.crm, **allowed)).run(ledger)
+
+
+def test_a_retry_goes_to_whom_it_was_owed(ledger: Ledger) -> None:
+    """Who may not see numbers retries what was made since the endpoint was last pointed elsewhere, and nothing before."""
+    filled = fill(ledger)
+    change(ledger, changed(filled.crm, timeout_s=3.0, enabled=False))
+    change(ledger, filled.crm)
+    ReplayOne(NIGHT, filled.delivery).run(ledger)
+    accept_everything(ledger, filled.crm)
+    ledger.write(lambda c, _: endpoints.change(c, changed(filled.crm, url=NEW), ADMIN, at(60)))
+    with pytest.raises(Forbidden):
+        ReplayOne(NIGHT, filled.delivery).run(ledger)
+    assert ReplayOne(ADMIN, filled.delivery).run(ledger) == filled.crm.id
+    accept_everything(ledger, filled.crm)
+    ledger.record([received(unanswered(callid="since"), after_s=61)])
+    assert ReplayOne(NIGHT, owed(ledger)[-1].id).run(ledger) == filled.crm.id
+
+
+def stored(ledger: Ledger, *target: str | int) -> str:
+    """A target as it is in the table, which is as it is read."""
+    ledger.write(lambda c, _: record_event(c, Actor("night"), AuditAction.EXPORTED, NOON, *target))
+    row = ledger.read(lambda c: c.execute(select(audit_events).order_by(audit_events.c.id.desc()).limit(1)).one())
+    assert ledger.audit_events(limit=1).items[0].target == row.about
+    return str(row.about)
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        (("calls.csv", "reference=13812345678", "mobile=…"), "calls.csv reference=138****5678 mobile=…"),
+        (("call", UUID1, "(default)"), f"call {UUID1} (default)"),
+        (("call", UUID1.replace("-", "")), f"call {UUID1.replace('-', '')}"),
+        (("call", "order-13812345678"), "call order-138****5678"),
+        (("delivery", 13812345678), "delivery 13812345678"),
+        (("since=2026-05-01T12:00:00+00:00",), "since=2026-05-01T12:00:00+00:00"),
+        (("a\x00b\nc\ud800",), "a\ufffdb\ufffdc\ufffd"),
+        (("x" * 60_000,), "x" * LONGEST_TARGET + "… (59,500 more characters)"),
+        (("x" * (LONGEST_TARGET - 5) + "13812345678",), "x" * (LONGEST_TARGET - 5) + "138**… (6 more characters)"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_target_is_masked_and_bounded(ledger: Ledger, target: tuple[str | int, ...], kept: str) -> None:
+    """No number of anybody's, no more than fits a line of a page, nothing that cannot be printed; ids of ours stay."""
+    assert stored(ledger, *target) == kept
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 8, 100])
+def test_pages_follow_each_other(ledger: Ledger, limit: int) -> None:
+    """Newest first, each once, with what is written in between not among them."""
+    for number in range(7):
+        stored(ledger, number)
+    seen, cursor = [], None
+    while True:
+        page = ledger.audit_events(cursor, limit)
+        seen += [event.target for event in page.items]
+        stored(ledger, "new")
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == [str(number) for number in reversed(range(7))]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "1\n", str(2**63), "9" * 5000, "１"])
+def test_a_cursor_that_nobody_gave_is_refused(ledger: Ledger, cursor: str) -> None:
+    """What is not a former page's is said to be so."""
+    with pytest.raises(InvalidCursor, match="cursor"):
+        ledger.audit_events(cursor)
+
+
+@given(st.text(), st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.text(alphabet="abc -./"))
+def test_no_number_of_eleven_digits_is_kept(before: str, number: str, after: str) -> None:
+    """Whatever stands around it."""
+    from answerback.ledger.audit import _written
+
+    assert number not in _written((before, number + after))
