@@ -50,6 +50,7 @@ class Meter(Protocol):
 
     commit_failures: int
     timeouts: int
+    set_aside: int
     stalled_readers: int
 
     @property
@@ -147,6 +148,7 @@ class Stream(Protocol):
     drained_batches: int
     skipped_batches: int
     unreadable_batches: int
+    left_batches: int
     lag_s: float
     held_batches: int
 
@@ -165,6 +167,10 @@ class Stream(Protocol):
     @property
     def pending(self) -> Mapping[str, int]:
         """Batches that wait, by shard."""
+
+    @property
+    def oldest_us(self) -> Mapping[str, int | None]:
+        """When the oldest batch that a shard still holds was stored there, by shard; None where it holds none."""
 
 
 class Told(Protocol):

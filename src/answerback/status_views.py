@@ -34,6 +34,12 @@ class MemberView(_View):
     url: str | None = Field(description="where it listens", examples=["http://10.0.0.11:8000"])
     pending: int | None = Field(description="callbacks that wait for their commit")
     failure: str | None = Field(description="why it can store nothing now; null: it can")
+    recorder_failure: str | None = Field(
+        description="why nothing goes out of the stream into the ledger by it now; null: it does, or is not for it to do"
+    )
+    set_aside: int | None = Field(
+        description="callbacks, since its start, that the ledger refused and that are in quarantine"
+    )
     endpoints: int = Field(description="how many it tells")
     duties: list[str] = Field(description="what only one process does, and this is the one", examples=[["overdue"]])
     stream: dict[str, Any] | None = Field(description="what it says of the stream; null: it has none")
@@ -54,6 +60,8 @@ class MemberView(_View):
             url=state.get("url"),
             pending=state.get("pending"),
             failure=state.get("failure"),
+            recorder_failure=state.get("recorder_failure"),
+            set_aside=state.get("set_aside"),
             endpoints=endpoints,
             duties=relay.get("duties", []),
             stream=state.get("stream"),

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from stream.world import (
     terms,
 )
 
+from answerback.ledger import FILE_NAME
 from answerback.ledger.drained import Batch, Item
 from answerback.stream import Publisher, Stream
 from answerback.stream.batch import encode
@@ -174,3 +177,27 @@ async def test_forgets(nats_server: NatsCluster, tmp_path: Path, monkeypatch: py
             assert ids() == 5
             await hand.ask(f"STREAM.DELETE.{wanted.name}-2")
             await until(lambda: ids() == 0)
+
+
+@in_loop
+async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_path: Path) -> None:
+    """It goes to quarantine, with a word to who counts; its batch, and those beside it, are recorded and acknowledged."""
+    data = tmp_path / "data"
+    async with publishing(terms(nats_server)) as (stream, publisher), draining(stream, data) as (_, writer):
+        callids = await _published(publisher, 1, "before")
+        await _drained(stream, 1)
+        set_aside: list[int] = []
+        writer.on_set_aside = set_aside.append
+        with closing(sqlite3.connect(data / FILE_NAME)) as database:
+            database.execute(
+                "CREATE TRIGGER poison BEFORE INSERT ON calls WHEN NEW.callid = 'poison'"
+                " BEGIN SELECT RAISE(ABORT, 'out of range'); END"
+            )
+        verdicts = await publisher.record([arrival("beside"), arrival("poison"), arrival("behind")])
+        assert [verdict.result for verdict in verdicts] == [0, 0, 0]
+        callids += ["beside", "behind", *await _published(publisher, 3, "after")]
+        await _drained(stream, 5)
+        assert set(recorded(data, callids).values()) == {1}
+        assert (set_aside, stream.meter.left_batches) == ([1], 0)
+        assert sum(shard.messages for shard in await stream.status()) == 0
+        assert set(stream.meter.oldest_us.values()) == {None}

@@ -76,6 +76,9 @@ def _ledger() -> Iterator[Panel]:
     yield _lines("Callbacks in one commit, mean", mean("batch_size", _WINDOW, by="instance"), "{{instance}}")
     yield _lines("Age of what was counted in the ledger", each("ledger_numbers_age_seconds"), "{{instance}}", unit="s")
     yield _lines("Commits that failed", increase("commit_failures", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines(
+        "Callbacks that it refused", increase("callbacks_set_aside", _WINDOW, by="instance"), "{{instance}}", width=24
+    )
 
 
 def _stream() -> Iterator[Panel]:
@@ -89,11 +92,13 @@ def _stream() -> Iterator[Panel]:
             Query(rate("stream_drained_batches", _WINDOW), "drained"),
             Query(rate("stream_skipped_batches", _WINDOW), "the ledger held them"),
             Query(rate("stream_unreadable_batches", _WINDOW), "unreadable"),
+            Query(rate("stream_left_batches", _WINDOW), "the ledger could not take them"),
         ),
     )
     yield _lines("Batches on their way into the ledger", each("stream_held_batches"), "{{instance}}")
+    yield _lines("Age of the oldest batch", highest("stream_oldest_seconds", by="stream"), "{{stream}}", unit="s")
     yield _lines(
-        "Sent to another shard as well", increase("stream_failovers", _WINDOW, by="stream"), "{{stream}}", width=24
+        "Sent to another shard as well", increase("stream_failovers", _WINDOW, by="stream"), "{{stream}}", width=16
     )
 
 

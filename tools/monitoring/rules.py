@@ -119,6 +119,15 @@ def _intake() -> Iterator[AlertRule]:
 
 def _quarantine() -> Iterator[AlertRule]:
     yield AlertRule(
+        "AnswerbackSetAside",
+        f"{increase('callbacks_set_aside', '15m')} > 0",
+        "0s",
+        CRITICAL,
+        "the ledger refused {{ $value | humanize }} callbacks within 15 minutes",
+        "They are in quarantine, in no call. The log says why: callbacks_set_aside.",
+        "quarantine",
+    )
+    yield AlertRule(
         "AnswerbackQuarantineFull",
         f"{increase('callbacks', '15m', taken='dropped')} > 0",
         "0s",
@@ -139,6 +148,24 @@ def _quarantine() -> Iterator[AlertRule]:
 
 
 def _stream() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "AnswerbackStreamStuck",
+        f"{highest('stream_oldest_seconds', by='stream')} > 300",
+        "1m",
+        CRITICAL,
+        "a batch has been in {{ $labels.stream }} for {{ $value | humanizeDuration }}",
+        "Its callbacks were answered OK and are in no ledger yet: nobody records, or the ledger does not take this one.",
+        "the-stream-is-stuck",
+    )
+    yield AlertRule(
+        "AnswerbackBatchesLeft",
+        f"{increase('stream_left_batches', '15m')} > 0",
+        "0s",
+        CRITICAL,
+        "the ledger could not take {{ $value | humanize }} batches of the stream within 15 minutes",
+        "They stay in the stream, and are tried again each minute. The log says why: batch_left.",
+        "the-stream-is-stuck",
+    )
     yield AlertRule(
         "AnswerbackNobodyRecords",
         f"{seen('stream_ack_seconds', '5m')} > 0 unless {rate('stream_drained_batches', '5m')} > 0",

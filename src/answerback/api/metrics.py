@@ -46,6 +46,9 @@ class _Collector(Collector):
         yield _histogram("answerback_batch_size", "Callbacks in one commit.", meter.batch_sizes)
         yield _histogram("answerback_event_loop_lag_seconds", "How late the event loop is.", meter.loop_lag_s)
         yield CounterMetricFamily("answerback_commit_failures", "Batches that were not stored.", meter.commit_failures)
+        yield CounterMetricFamily(
+            "answerback_callbacks_set_aside", "Callbacks that the ledger refused, now in quarantine.", meter.set_aside
+        )
         yield CounterMetricFamily("answerback_receive_timeouts", "Senders that were too slow.", meter.timeouts)
         yield CounterMetricFamily(
             "answerback_stalled_readers", "Readers that took nothing and were cut off.", meter.stalled_readers
@@ -149,7 +152,13 @@ class _StreamCollector(Collector):
         pending = GaugeMetricFamily("answerback_stream_pending", "Batches that wait in a stream.", labels=["stream"])
         for name, count in sorted(stream.pending.items()):
             pending.add_metric([name], count)
-        yield from (failovers, drained, pending)
+        oldest = GaugeMetricFamily(
+            "answerback_stream_oldest_seconds", "Age of the oldest batch that a stream holds.", labels=["stream"]
+        )
+        now_s = time.time()
+        for name, oldest_us in sorted(stream.oldest_us.items()):
+            oldest.add_metric([name], 0.0 if oldest_us is None else max(0.0, now_s - oldest_us / 1e6))
+        yield from (failovers, drained, pending, oldest)
         yield CounterMetricFamily("answerback_stream_drained_batches", "Batches drained.", stream.drained_batches)
         yield CounterMetricFamily(
             "answerback_stream_skipped_batches",
@@ -158,6 +167,9 @@ class _StreamCollector(Collector):
         )
         yield CounterMetricFamily(
             "answerback_stream_unreadable_batches", "Messages nobody here can read.", stream.unreadable_batches
+        )
+        yield CounterMetricFamily(
+            "answerback_stream_left_batches", "Batches the ledger could not take; they stay.", stream.left_batches
         )
         yield GaugeMetricFamily("answerback_stream_lag_seconds", "Age of what was drained last.", stream.lag_s)
         yield GaugeMetricFamily("answerback_stream_held_batches", "Batches on their way here.", stream.held_batches)

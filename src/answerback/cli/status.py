@@ -1,12 +1,17 @@
 """`answerback status`: the processes that serve the ledger, and who tells which endpoint."""
 
+from typing import Any
+
 from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
 from answerback.ledger.standing import find_standing
+from answerback.ledger.values import from_us
 from answerback.service.opening import reading
 from answerback.status_views import MemberView, StatusView, ToldView
 
-_MEMBERS = ("process", "host", "pid", "version", "roles", "heard of", "endpoints", "duties", "pending", "")
+_MEMBERS = ("process", "host", "pid", "version", "roles", "heard of", "endpoints", "duties", "pending", "set aside", "")
+_SHARDS = ("stream", "batches", "bytes", "pending", "in hand", "led by", "replicas", "oldest", "")
+_OLD_S = 60.0
 _ENDPOINTS = ("endpoint", "channel", "told by", "", "pending", "waiting", "dead", "lag")
 
 
@@ -39,7 +44,8 @@ def _member(one: MemberView) -> tuple[object, ...]:
         one.endpoints,
         ",".join(one.duties),
         one.pending,
-        one.failure,
+        one.set_aside,
+        one.failure or one.recorder_failure,
     )
 
 
@@ -64,6 +70,16 @@ def _print_stream(view: StatusView) -> None:
     for one in view.members:
         if one.stream and not one.silent:
             out.print()
-            for name, value in one.stream.items():
-                out.print(f"stream {name}: {value}", markup=False)
+            print_table(_SHARDS, [_shard(name, shard, view) for name, shard in one.stream.items()], "")
             return
+
+
+def _shard(name: str, shard: dict[str, Any], view: StatusView) -> tuple[object, ...]:
+    oldest_us = shard.get("oldest_us")
+    age_s = None if oldest_us is None else (view.at - from_us(oldest_us)).total_seconds()
+    return (
+        name,
+        *(shard.get(field) for field in ("messages", "size_bytes", "pending", "delivered", "leader", "current")),
+        "" if age_s is None else Styled(f"[red]{age_s:.0f} s ago[/]") if age_s > _OLD_S else f"{age_s:.0f} s ago",
+        shard.get("failure"),
+    )

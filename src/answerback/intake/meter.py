@@ -22,6 +22,8 @@ class Meter:
         self.loop_lag_s = Histogram(LATENCY_BOUNDS_S)
         """By how much later than asked for the event loop comes to something."""
         self.timeouts = 0
+        self.set_aside = 0
+        """Callbacks that the ledger refused, directly or by the stream, and that are in quarantine."""
         self.stalled_readers = 0
 
     def timed_out(self) -> None:
@@ -31,3 +33,7 @@ class Meter:
     def cut_off(self) -> None:
         """Count a reader that took nothing of what was sent to it."""
         self.stalled_readers += 1
+
+    def count_set_aside(self, callbacks: int) -> None:
+        """Count callbacks that the ledger refused."""
+        self.set_aside += callbacks

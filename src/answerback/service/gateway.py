@@ -48,7 +48,7 @@ from answerback.service.urls import base_path, callback_urls, url_of
 from answerback.tracing import TracedWriter
 
 if TYPE_CHECKING:
-    pass
+    from answerback.stream import Drain
 
 _LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
 _WRITER_END_S = 0.5
@@ -118,6 +118,7 @@ class Gateway:
         self._meter = Meter()
         self._channels = tuple(settings.tokens())
         self._stream_status: list[dict[str, Any]] = []
+        self._drain: Drain | None = None
         self._farewells: list[Callable[[], None]] = []
 
     async def run(self, started: Callable[[Listening], None]) -> None:
@@ -189,8 +190,9 @@ class Gateway:
         await self._committer.start()
         ending.push_async_callback(self._committer.stop, _LAST_COMMITS_S)
         writer.on_owed, writer.full = self._relay.owed, self._relay.full
+        writer.on_set_aside = self._meter.count_set_aside
         if self._stream is not None and ServerRole.RECORD in self._roles:
-            drain = self._stream.drain(self._book)
+            self._drain = drain = self._stream.drain(self._book)
             drain.start()
             ending.push_async_callback(drain.stop, settings.intake.drain_timeout_s)
         self._membership.start()
@@ -301,6 +303,8 @@ class Gateway:
             "url": self._url(),
             "pending": self._committer.pending,
             "failure": self._committer.failure,
+            "recorder_failure": str(self._drain.failure) if self._drain is not None and self._drain.failure else None,
+            "set_aside": self._meter.set_aside,
             "relay": self._relay.state,
             "secret": self._secret.check,
         }

@@ -140,6 +140,7 @@ class Drain:
                 await self._write([held])
             return
         (left,) = taken
+        self._meter.left_batches += 1
         stream, sequence = left.key
         log.error("batch_left", stream=stream, sequence=sequence, reason=str(self._failure), again_in_s=_LEFT_AGAIN_S)
         self._failed(None)

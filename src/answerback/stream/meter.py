@@ -22,6 +22,10 @@ class Meter:
         """Batches that came though the ledger held them already."""
         self.unreadable_batches = 0
         """Messages that this program cannot read, each time they came; they stay in the stream."""
+        self.left_batches = 0
+        """Batches that the ledger could not take, each time they came; they stay in the stream, their callbacks unrecorded."""
+        self.oldest_us: dict[str, int | None] = {}
+        """By shard: when the oldest batch that it still holds was stored there, None where it holds none."""
         self.lag_s = 0.0
         """How long ago the oldest batch of the last commit was published; 0 while nothing waits."""
         self.pending: dict[str, int] = {}

@@ -120,7 +120,9 @@ class Stream:
 
     async def status(self) -> list[ShardStatus]:
         """How each shard is now."""
-        return await self._streams.status()
+        shards = await self._streams.status()
+        self.meter.oldest_us.update({shard.stream: shard.oldest_us for shard in shards if shard.failure is None})
+        return shards
 
     async def _check(self) -> None:
         await self._streams.ensure()
