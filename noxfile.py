@@ -44,7 +44,7 @@ def lowest(session: nox.Session) -> None:
         "uv", "pip", "compile", "-q", "--resolution=lowest-direct", *extras, "-o", oldest, "pyproject.toml", silent=True
     )
     session.install("-c", oldest, "-e", ".[dev]")
-    _pytest(session)
+    _pytest(session, "-W", "ignore::DeprecationWarning")  # old releases do to new ones what was right in their time
 
 
 @nox.session(python=PYTHONS[2])
@@ -62,6 +62,6 @@ def places(session: nox.Session) -> None:
     session.run("python", "tools/make_places.py", *(arg for arg in session.posargs if arg == "--write"))
 
 
-def _pytest(session: nox.Session) -> None:
+def _pytest(session: nox.Session, *options: str) -> None:
     chosen = session.posargs or [f"tests/{suite}" for suite in TESTS]
-    session.run("pytest", "--numprocesses=2", "--dist=loadfile", "-m", "not alone", *chosen)
+    session.run("pytest", "--numprocesses=2", "--dist=loadfile", "-m", "not alone", *options, *chosen)

@@ -56,12 +56,20 @@ async def serve(
     """Play the cloud until SIGINT or SIGTERM, by https where there is a certificate; calls that live then are cut short."""
     cloud = make()
     server = _Server(_config(cloud, certificate), lambda: started(cloud))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    _on_signals(server.stop)
     try:
         await server.serve(sockets=[listener])
     finally:
         await cloud.close()
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
 
 
 def _config(cloud: Cloud, certificate: Path | None = None) -> uvicorn.Config:
