@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c constraints.txt
 DEV := .venv/dev-installed
 RUN := .venv/installed
 TOOLS := .venv/tools-brought
@@ -49,6 +50,7 @@ cluster: $(TOOLS)  ## strike each part of a cluster ROUNDS times under load: Pos
 	ROUNDS=$(or $(ROUNDS),10) $(BIN)/pytest tests/cluster -s --timeout 0 $(ARGS)
 
 matrix: $(TOOLS)  ## all tests, or those that ARGS names, on every Python here, on the oldest dependencies and on the newest
+	$(PIP) -e .[matrix]
 	$(BIN)/nox $(if $(ARGS),-- $(ARGS))
 
 fresh:  ## build a bare Debian (SUITE=bookworm) and run `make serve` and `make test` in it, as root and as somebody (WHO)
@@ -69,11 +71,11 @@ clean:  ## remove what the verbs made
 	  apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv .venv; }
 
 $(RUN): .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(PIP) -e .
 	@touch $@
 
 $(DEV): .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .[dev]
+	$(PIP) -e .[dev]
 	@touch $@ $(RUN)
 
 $(TOOLS): $(DEV) tools/bring.sh

@@ -51,7 +51,7 @@ def test_parse(environment: Mapping[str, str]) -> None:
 
 def test_emulate(tmp_path: Path, environment: Mapping[str, str]) -> None:
     """The emulator serves, and ends at a Ctrl-C."""
-    command = [COMMAND, "emulate", "--port", "0"]
+    command: list[str | Path] = [COMMAND, "emulate", "--port", "0"]
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -66,6 +66,6 @@ def test_emulate(tmp_path: Path, environment: Mapping[str, str]) -> None:
 def test_fixture(tmp_path: Path, environment: Mapping[str, str]) -> None:
     """`voice_cloud` is there in a project's own tests."""
     (tmp_path / "test_some.py").write_text(TEST)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
+    command: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
     ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
