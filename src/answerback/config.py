@@ -100,6 +100,9 @@ class ServerSettings(_Section):
     admin_key: SecretStr | None = Field(
         None, description="the admin key of all processes of a cluster; where not given, one is made in server.data_dir"
     )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="networks of the reverse proxies whose X-Forwarded-For tells who tries a key, as 10.0.0.0/8"
+    )
     secret: SecretStr | None = Field(
         None,
         description="what ids and sessions are keyed by, the same in all processes of a cluster; where not given, it is made "

@@ -9,6 +9,7 @@ AnswerbackError
 ├── ConfigError             the operator's: a setting is unfit
 ├── NotFound                the reader's: no such call, endpoint, delivery or quarantined body
 ├── Forbidden               the key's: it does not have the right
+├── TooManyAttempts         whoever tries keys: too many were wrong
 ├── AmbiguousCall           the reader's: several channels hold the callid
 ├── Conflict                the caller's: it cannot be as things stand
 ├── Unfit                   the caller's: a field of what is asked for is not what it may be
@@ -72,6 +73,14 @@ class NotFound(AnswerbackError):
 
 class Forbidden(AnswerbackError):
     """Who asks does not have the right; the message names the one that is needed."""
+
+
+class TooManyAttempts(AnswerbackError):
+    """Too many wrong keys were tried, from one address or in all; this one was not looked at."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"too many wrong keys were tried: try again in {retry_after_s} s")
 
 
 class AmbiguousCall(AnswerbackError):

@@ -11,7 +11,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from answerback.access import Keyring
 from answerback.api import alerts as alerts_api
 from answerback.api import callbacks, calls, deliveries, endpoints, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
@@ -21,6 +20,7 @@ from answerback.api.document import DESCRIPTION, TAGS, complete, operation_id
 from answerback.api.ledger_numbers import LedgerNumbers
 from answerback.api.parts import guard, render_in_thread
 from answerback.api.problems import add_problems
+from answerback.authenticator import Authenticator
 from answerback.exports import Exports
 from answerback.ports import Alerts, Health, Meter, Relay, Shelf, Stream, Submission, Writer
 
@@ -93,7 +93,7 @@ def build_api(
     ledger: Shelf,
     health: Health,
     meter: Meter,
-    keyring: Keyring,
+    authenticator: Authenticator,
     relay: Relay,
     submission: Submission,
     channels: Sequence[str],
@@ -104,9 +104,9 @@ def build_api(
     numbers: LedgerNumbers,
     stream: Stream | None = None,
 ) -> FastAPI:
-    """Build the application; `keyring` says who may ask, `channels` are the names there are."""
+    """Build the application; `authenticator` says who asks, `channels` are the names there are."""
     api = build_health(numbers, health, meter, relay, stream)
-    guarded = guard(keyring)
+    guarded = guard(authenticator)
     for router in (
         callbacks.routes(submission, channels),
         calls.routes(ledger, relay, channels),

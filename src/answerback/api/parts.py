@@ -1,9 +1,7 @@
 """What the routes share: who may ask, and the forms of common parameters."""
 
-import asyncio
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, tzinfo
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -17,7 +15,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, BeforeValidator
 
-from answerback.access import Keyring
+from answerback.authenticator import Authenticator
 from answerback.errors import UnfitSpan
 from answerback.ledger.audit import Actor
 from answerback.ledger.query import LARGEST_PAGE
@@ -60,6 +58,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 PROBLEMS: Responses = {
     401: {"model": Problem, "description": "no API key, or one that is wrong or revoked"},
+    429: {"model": Problem, "description": "too many wrong keys were tried: `Retry-After` says when to try again"},
     503: {"model": Problem, "description": "the ledger does not answer"},
 }
 FORBIDDEN: Responses = {
@@ -80,8 +79,6 @@ _KEY_WORDS = (
     "`answerback keys create`. Its role says what it may do: a viewer looks, an operator also changes and tells again, "
     "an admin also makes keys. Numbers are masked unless it has the right to see them in full."
 )
-
-_LOOKUPS = 4  # keys looked up at a time: fewer than the connections that the ledger keeps open
 
 log = structlog.get_logger("answerback.api")
 
@@ -128,17 +125,14 @@ def _rendering(endpoint: Callable[..., Any]) -> Callable[..., Response]:
     return rendered
 
 
-def guard(keyring: Keyring) -> Any:
+def guard(authenticator: Authenticator) -> Any:
     """A dependency that lets only the holder of an API key through, and tells the routes who it is."""
     scheme = HTTPBearer(auto_error=False, description=_KEY_WORDS)
-    lookups = ThreadPoolExecutor(_LOOKUPS, "keys")  # its own, so that slow readers hold up no sign-in
 
     async def know(request: Request, offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
         if offered is None:
             raise _unknown("send an API key: Authorization: Bearer …")
-        key = keyring.admin(offered.credentials)
-        if key is None:
-            key = await asyncio.get_running_loop().run_in_executor(lookups, keyring.open, offered.credentials)
+        key = await authenticator.authenticate(offered.credentials, request.scope, "api")
         if key is None:
             raise _unknown("this API key is not known")
         request.state.reader = Reader(key, quote(mask_mobiles(request.scope["path"]), safe="/*"))

@@ -22,6 +22,7 @@ from answerback.errors import (
     InvalidCursor,
     LedgerUnavailable,
     NotFound,
+    TooManyAttempts,
     UnavailableReason,
     Unfit,
 )
@@ -34,6 +35,7 @@ _STATUS_OF: dict[type[AnswerbackError], int] = {
     Conflict: 409,
     InvalidCursor: 422,
     Unfit: 422,
+    TooManyAttempts: 429,
     LedgerUnavailable: 503,
 }
 log = structlog.get_logger("answerback.api")
@@ -92,7 +94,9 @@ def _known(_request: Request, error: Exception) -> JSONResponse:
             return _ProblemAnswer(Problem(detail=str(error)), 422)
     status = next(_STATUS_OF[kind] for kind in type(error).__mro__ if kind in _STATUS_OF)
     field = "cursor" if isinstance(error, InvalidCursor) else getattr(error, "field", None)
-    return _ProblemAnswer(Problem(detail=str(error), field=field, channels=getattr(error, "channels", None)), status)
+    problem = Problem(detail=str(error), field=field, channels=getattr(error, "channels", None))
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyAttempts) else None
+    return _ProblemAnswer(problem, status, headers)
 
 
 def _unfit(request: Request, error: Exception) -> JSONResponse:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from answerback.authenticator import Authenticator
 from answerback.console.addresses import Links
 from answerback.exports import Exports
 from answerback.model import ApiKey
@@ -13,10 +14,7 @@ from answerback.ports import Alerts, Health, Relay, Shelf, Submission, Writer
 
 
 class Keyring(Protocol):
-    """Who may come in."""
-
-    def open(self, offered: str) -> ApiKey | None:
-        """Whose key this is; None where it is nobody's, or revoked."""
+    """Who is in."""
 
     def of_session(self, session: str, key_id: int) -> ApiKey | None:
         """The key of that id as it stands now; None where it is revoked, or the session was ended."""
@@ -28,6 +26,7 @@ class Given:
 
     ledger: Shelf
     keyring: Keyring
+    authenticator: Authenticator
     health: Health
     relay: Relay
     submission: Submission

@@ -1,6 +1,5 @@
 """Signing in with an API key, and signing out."""
 
-import asyncio
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +13,7 @@ from answerback.console.render import Page
 from answerback.console.session import is_from_elsewhere, safe_next
 from answerback.console.site import Site
 from answerback.console.visit import Visit, frame_of
-from answerback.errors import LedgerUnavailable
-
-_WRONG_KEY_PAUSE_S = 0.5
+from answerback.errors import LedgerUnavailable, TooManyAttempts
 
 
 def routes(site: Site) -> list[Route]:
@@ -36,11 +33,15 @@ def routes(site: Site) -> list[Route]:
         if is_from_elsewhere(request.headers, site.given.public_url):
             return _page(site.given.links, request, target, "sign_in_elsewhere", 403)
         try:
-            reader = await run_in_threadpool(site.given.keyring.open, form.get("key", [""])[-1].strip())
+            offered = form.get("key", [""])[-1].strip()
+            reader = await site.given.authenticator.authenticate(offered, request.scope, "console")
+        except TooManyAttempts as error:
+            page = _page(site.given.links, request, target, "sign_in_limited", 429)
+            page.headers["Retry-After"] = str(error.retry_after_s)
+            return page
         except LedgerUnavailable:
             return _page(site.given.links, request, target, "note_unavailable_hint", 503)
         if reader is None:
-            await asyncio.sleep(_WRONG_KEY_PAUSE_S)
             return _page(site.given.links, request, target, "sign_in_wrong", 422)
         response = RedirectResponse(target, 303)
         site.sessions.begin(reader, response)

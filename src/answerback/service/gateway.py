@@ -17,6 +17,8 @@ import structlog
 import uvloop
 
 from answerback.access import AdminKey, Keyring
+from answerback.attempt_limits import AttemptLimiter
+from answerback.authenticator import Authenticator
 from answerback.config import ServerRole, Settings
 from answerback.connections import sweep
 from answerback.errors import ConfigError, LedgerUnavailable
@@ -240,10 +242,11 @@ class Gateway:
         )
         submission = Submission(self._committer, self._meter, max_body_bytes, self._tracer)
         keyring = Keyring(self._key, self._ledger)
-        console = self._console(keyring, submission) if has(ServerRole.CONSOLE) else None
-        return route(callbacks, self._api(keyring, submission), console, base_path(settings))
+        authenticator = Authenticator(keyring, AttemptLimiter(), settings.server.trusted_proxies)
+        console = self._console(keyring, authenticator, submission) if has(ServerRole.CONSOLE) else None
+        return route(callbacks, self._api(authenticator, submission), console, base_path(settings))
 
-    def _api(self, keyring: Keyring, submission: Submission) -> Any:
+    def _api(self, authenticator: Authenticator, submission: Submission) -> Any:
         from answerback.api.app import build_api, build_health  # FastAPI is for the gateway, not for every command
 
         if ServerRole.API not in self._roles:
@@ -252,7 +255,7 @@ class Gateway:
             self._ledger,
             self._committer,
             self._meter,
-            keyring,
+            authenticator,
             self._relay,
             submission,
             self._channels,
@@ -264,7 +267,7 @@ class Gateway:
             self._stream_of(),
         )
 
-    def _console(self, keyring: Keyring, submission: Submission) -> Any:
+    def _console(self, keyring: Keyring, authenticator: Authenticator, submission: Submission) -> Any:
         from answerback.console.addresses import Links
         from answerback.console.app import build_console
         from answerback.console.given import Given
@@ -274,6 +277,7 @@ class Gateway:
             Given(
                 ledger=self._ledger,
                 keyring=keyring,
+                authenticator=authenticator,
                 health=self._committer,
                 relay=self._relay,
                 submission=submission,

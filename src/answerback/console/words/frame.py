@@ -124,5 +124,8 @@ TEXTS: Mapping[str, Text] = {
         "The first one is in the file admin-key of the data directory.", "首个密钥保存在数据目录的 admin-key 文件中。"
     ),
     "sign_in_wrong": Text("This key is not known, or it was revoked.", "该密钥不存在或已被吊销。"),
+    "sign_in_limited": Text(
+        "Too many wrong keys were tried. Try again in a minute.", "错误的密钥尝试过多，请一分钟后再试。"
+    ),
     "sign_in_elsewhere": Text("Open this page again and sign in from here.", "请重新打开此页面后登录。"),
 }
