@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -279,6 +280,18 @@ class Gateway:
         """GET with the admin key, where there is one already."""
         headers = {"Authorization": f"Bearer {self.key}"} if (self.data_dir / "admin-key").exists() else {}
         return self.client.get(path, params=query or None, headers=headers)
+
+    def metrics(self) -> str:
+        """What /metrics says, with what is in the ledger counted from now on."""
+        asked_s = time.time()
+        while True:
+            text = self.client.get("/metrics").text
+            age = re.search(r"^answerback_ledger_numbers_age_seconds (.+)$", text, re.MULTILINE)
+            assert age is not None
+            if time.time() - float(age[1]) > asked_s:
+                return text
+            assert time.time() < asked_s + START_TIMEOUT_S
+            time.sleep(0.05)
 
     def call(self, callid: str, **query: str) -> dict[str, Any]:
         """The record of a call."""

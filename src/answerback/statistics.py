@@ -10,16 +10,34 @@ from datetime import datetime, timedelta, tzinfo
 import msgspec
 
 from answerback.model import Kind, Outcome
+from answerback.tencent.codes import OTHER_REASON
 
 HOUR = timedelta(hours=1)
 EXACT_BELOW_S = 600
 """Ring and talk times are counted to the second below this, to the minute above."""
+
+LONGEST_S = 24 * 3600
+"""What is longer counts as that long among the times; the sum of the seconds is exact."""
+
+LARGEST_CODE = 999
+"""Failure codes above it, which no table has, are counted as "other": a sender could make up any number of them."""
 
 ANSWERED, PENDING = Outcome.ANSWERED.value, Outcome.PENDING.value
 
 _MINUTE_S = 60
 _DAY_HOURS = 24
 _DAYS = 7
+
+
+def counted_code(code: int) -> int:
+    """The code that a failure is counted under."""
+    return code if code <= LARGEST_CODE else OTHER_REASON
+
+
+def counted_s(seconds: int) -> int:
+    """The time that a ring or talk time is counted under."""
+    seconds = min(seconds, LONGEST_S)
+    return seconds if seconds < EXACT_BELOW_S else seconds - seconds % _MINUTE_S
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

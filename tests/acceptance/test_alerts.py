@@ -243,7 +243,7 @@ def test_the_metric_follows_the_rules(tmp_path: Path, people: People) -> None:
     with alerting(tmp_path, FEW + '[alerts.rules.junk]\nwhen = "quarantine"\n', people) as gateway:
         gateway.post(b"{")
         await_state(gateway, "junk", firing=True)
-        families = text_string_to_metric_families(gateway.client.get("/metrics").text)
+        families = text_string_to_metric_families(gateway.metrics())
         (firing,) = [family for family in families if family.name == "answerback_alert_firing"]
         assert {one.labels["rule"]: one.value for one in firing.samples} == {"few": 0.0, "junk": 1.0}
 

@@ -311,6 +311,7 @@ def test_the_metrics_count_what_was_sent(data_dir: Path) -> None:
         running.client.get("/voice/callback")
         running.post(b"x" * 70_000)
         running.post(SEED, "no-such-token")
+        running.metrics()
         answer = running.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     values = {

@@ -454,7 +454,7 @@ def test_a_removed_endpoint_is_owed_nothing(business: Business, receive: Receive
         lambda: f"they are {business.deliveries(callid=callid)}",
     )
     assert business.deliveries(callid=f"later-{callid}") == []
-    assert f'endpoint="{business.name("crm")}"' not in business.gateway.get("/metrics").text
+    assert f'endpoint="{business.name("crm")}"' not in business.gateway.metrics()
 
 
 def test_an_endpoint_hears_only_of_what_comes_after_it(business: Business, receive: Receive, callid: str) -> None:

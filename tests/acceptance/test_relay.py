@@ -307,14 +307,14 @@ def test_a_failing_endpoint_is_paused_probed_and_resumed(tmp_path: Path) -> None
         assert 1 <= probes <= (time.monotonic() - began_s) / 0.3 + 2
         assert sum(one["failures"] for one in business.deliveries("weak")) <= 4
         assert not [one for one in business.deliveries("weak") if one["state"] == "dead"]
-        assert 'answerback_endpoint_paused{endpoint="default-weak"} 1.0' in gateway.get("/metrics").text
+        assert 'answerback_endpoint_paused{endpoint="default-weak"} 1.0' in gateway.metrics()
         receiver.restart(behaviour="obeying")
         business.await_settled("weak")
         assert first_arrivals(receiver.taken) == {callid: [prompt(callid), key_press(callid)] for callid in calls}
         accepted = [one.id for one in receiver.taken if one.status == 200]
         assert len(accepted) == len(set(accepted)) == 2 * len(calls)
         assert (business.endpoint("weak")["paused_until"], business.endpoint("weak")["failures_in_a_row"]) == (None, 0)
-        assert 'answerback_endpoint_paused{endpoint="default-weak"} 0.0' in gateway.get("/metrics").text
+        assert 'answerback_endpoint_paused{endpoint="default-weak"} 0.0' in gateway.metrics()
 
 
 def test_a_pause_outlives_a_restart(tmp_path: Path) -> None:

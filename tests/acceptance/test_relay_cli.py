@@ -244,7 +244,7 @@ def test_tail_as_json_and_filtered(business: Business, receive: Receive, callid:
 
 def samples(gateway: Gateway) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Every sample of /metrics."""
-    text = gateway.get("/metrics").text
+    text = gateway.metrics()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -278,7 +278,7 @@ def test_metrics_by_endpoint(business: Business, receive: Receive, callid: str) 
     assert value("attempts_total", "off", result="delivered") == 0
     assert found["answerback_relaying", frozenset()] == 1
     assert found["answerback_delivery_seconds_count", frozenset()] >= 2
-    text = business.gateway.get("/metrics").text
+    text = business.gateway.metrics()
     assert NUMBER not in text
     assert callid not in text
 

@@ -1,24 +1,28 @@
-"""One call may have any number of callbacks: no commit, no record and no answer grows with them."""
+"""What a sender, a call or a key may bring about has a bound: no commit, no record and no answer grows with it."""
 
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from builders import NOON, UUID1, folded, key_press, received, status, wire
+from builders import NOON, STARTED, UUID1, failure, folded, key_press, received, status, unanswered, wire
 from contract import telling
 from contract.backends import sqlite
 from contract.walking import walked
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from answerback.errors import InvalidCursor
-from answerback.ledger import Ledger, statements
+from answerback.errors import Conflict, InvalidCursor
+from answerback.ledger import Ledger, endpoints, keys, statements
+from answerback.ledger.audit import COMMAND_LINE
 from answerback.ledger.outbox import DELIVERY_COLUMNS
 from answerback.ledger.query import LARGEST_PAGE_BYTES
 from answerback.ledger.record import CALLBACK_COLUMNS
-from answerback.ledger.tables import callbacks, calls, deliveries
+from answerback.ledger.stats import Span
+from answerback.ledger.tables import callbacks, calls, deliveries, rollup_details
 from answerback.ledger.values import to_us
-from answerback.model import MOST_KEYS, Kind, Outcome, State
+from answerback.model import MOST_KEYS, Definition, Kind, Outcome, Role, State
 
 MANY = 100_000
 
@@ -66,6 +70,39 @@ def test_a_page_of_large_callbacks_is_short(ledger: Ledger) -> None:
     assert sum(len(entry.raw) for entry in page.items) <= LARGEST_PAGE_BYTES
     assert 1 < len(page.items) < len(items)
     assert [entry.raw for entry in walked(ledger, UUID1, 500)] == [item.raw for item in items]
+
+
+def test_what_senders_make_up_does_not_grow_the_statistics(ledger: Ledger) -> None:
+    """Any number of failure codes and of ring times: the row of their hour, which each commit reads and writes, stays small."""
+    ledger.record([received(failure(callid=f"f-{n}", code=n * 1_000, reason="")) for n in range(3_000)])
+    long = [timedelta(minutes=n) for n in range(3_000)]
+    ledger.record([received(unanswered(callid=f"u-{n}", ended_at=STARTED + rang)) for n, rang in enumerate(long)])
+    sizes = ledger.read(lambda c: c.execute(select(func.length(rollup_details.c.counts))).scalars().all())
+    assert max(sizes) < 40_000
+    found = ledger.statistics(Span(since=NOON, until=NOON + timedelta(hours=1)))
+    assert found.codes == {0: 1, 11: 2_999}
+    assert (found.ring.calls, found.ring.total_s) == (3_000, sum(rang.total_seconds() for rang in long))
+
+
+def test_there_is_an_end_to_how_many_endpoints_and_keys_there_are(ledger: Ledger) -> None:
+    """Each callback is owed to every endpoint of its channel, and lists of both are whole."""
+
+    def fill(connection: Connection, _: object) -> None:
+        drafts = [
+            endpoints.Draft(name=f"e-{n}", channel="default", definition=Definition(url=telling.URL), secret="whsec_")
+            for n in range(endpoints.MOST_ENDPOINTS)
+        ]
+        endpoints.add_all(connection, drafts, COMMAND_LINE, NOON)
+        for n in range(keys.MOST_KEYS):
+            draft = keys.KeyDraft(f"k-{n}", n.to_bytes(32), Role.VIEWER, full_numbers=False)
+            keys.add(connection, draft, COMMAND_LINE, NOON)
+
+    ledger.write(fill)
+    with pytest.raises(Conflict, match=f"there are {endpoints.MOST_ENDPOINTS} endpoints already: remove one"):
+        telling.endpoint(ledger)
+    draft = keys.KeyDraft("one-more", bytes(31) + b"x", Role.VIEWER, full_numbers=False)
+    with pytest.raises(Conflict, match=f"there are {keys.MOST_KEYS} keys already: revoke one"):
+        ledger.write(lambda c, _: keys.add(c, draft, COMMAND_LINE, NOON))
 
 
 Work = Callable[[Ledger], object]

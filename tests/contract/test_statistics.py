@@ -36,7 +36,7 @@ from answerback.ledger.stats import Span
 from answerback.ledger.tables import arrivals, calls, rollup_details, rollups
 from answerback.model import Call, Kind, Outcome, Received, Rejected
 from answerback.places import place_of
-from answerback.statistics import Counts, Statistics
+from answerback.statistics import Counts, Statistics, counted_code
 
 EVER = Span(since=NOON - timedelta(days=40), until=NOON + timedelta(days=40))
 fresh = count()
@@ -75,7 +75,7 @@ def recount(many: Iterable[Call]) -> dict[str, Any]:
         "channels": grouped(many, lambda call: call.channel),
         "carriers": grouped(told, lambda call: place_of(call.nationcode or "", call.mobile or "").carrier, fee=False),
         "regions": grouped(told, lambda call: place_of(call.nationcode or "", call.mobile or "").region, fee=False),
-        "codes": Counter(call.failure_code for call in many if call.failure_code is not None),
+        "codes": Counter(counted_code(call.failure_code) for call in many if call.failure_code is not None),
         "ring": (len(rings), sum(rings), Counter(rings)),
         "talk": (len(talks), sum(talks), Counter(talks)),
         "fees": (sum(call.fee_minutes or 0 for call in billed), sum(due.values()), len(excess), sum(excess)),

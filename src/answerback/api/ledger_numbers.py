@@ -13,7 +13,8 @@ from answerback.model import AlertState, Endpoint
 from answerback.ports import Alerts, Shelf
 
 _LEAST_PAUSE_S = 1.0
-_PAUSES_A_READING = 200  # counting takes half a percent of one thread's time at most, however much there is to count
+_LONGEST_PAUSE_S = 60.0
+_PAUSES_A_READING = 50  # counting takes two percent of one thread's time, however much there is to count
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,8 @@ class LedgerNumbers:
         while True:
             began_s = time.monotonic()
             await self.read()
-            await asyncio.sleep(max(_LEAST_PAUSE_S, _PAUSES_A_READING * (time.monotonic() - began_s)))
+            pause_s = _PAUSES_A_READING * (time.monotonic() - began_s)
+            await asyncio.sleep(min(max(pause_s, _LEAST_PAUSE_S), _LONGEST_PAUSE_S))
 
     def _read(self) -> Reading:
         return Reading(

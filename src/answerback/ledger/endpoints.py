@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.errors import Conflict, NotFound
@@ -20,6 +20,10 @@ _definition = msgspec.json.Decoder(Definition).decode
 _live = endpoints.c.removed_us.is_(None)
 _revision = select(endpoint_changes.c.revision)
 _PACE = frozenset({"timeout_s", "concurrency"})
+
+
+MOST_ENDPOINTS = 1_000
+"""Each callback is owed to every endpoint of its channel, in the transaction that stores it."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +88,8 @@ def add(connection: Connection, draft: Draft, actor: Actor, now: datetime) -> En
     taken = connection.execute(select(endpoints.c.id).where(endpoints.c.name == draft.name, _live)).scalar()
     if taken is not None:
         raise Conflict(f"name: there is an endpoint {draft.name} already")
+    if connection.execute(select(func.count()).select_from(endpoints).where(_live)).scalar_one() >= MOST_ENDPOINTS:
+        raise Conflict(f"there are {MOST_ENDPOINTS} endpoints already: remove one")
     return find_endpoint(connection, str(add_all(connection, [draft], actor, now)))
 
 

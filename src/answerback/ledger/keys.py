@@ -8,7 +8,7 @@ from secrets import randbelow
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.errors import Conflict, NotFound
@@ -22,6 +22,10 @@ _ID_DIGITS = 18  # so many fit an id, whatever they are
 
 _living = api_keys.c.revoked_us.is_(None)
 _by_digest = select(api_keys).where(api_keys.c.digest == bindparam("digest"), _living)  # made once: each request asks
+
+
+MOST_KEYS = 1_000
+"""So many living ones: they are listed whole."""
 
 
 class KeyDraft(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +43,8 @@ def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) ->
         actor.require_full_numbers()
     if connection.execute(select(api_keys.c.id).where(api_keys.c.name == draft.name, _living)).scalar() is not None:
         raise Conflict(f"name: there is a key {draft.name} already; revoke that first, or take another name")
+    if connection.execute(select(func.count()).select_from(api_keys).where(_living)).scalar_one() >= MOST_KEYS:
+        raise Conflict(f"there are {MOST_KEYS} keys already: revoke one")
     row = {
         "id": 1 + randbelow(_IDS),
         "name": draft.name,

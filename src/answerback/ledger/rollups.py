@@ -19,7 +19,7 @@ from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS
 from answerback.ledger.tables import arrivals, callbacks, calls, quarantine, rollup_details, rollups
 from answerback.model import ring_s, talk_s
 from answerback.places import Place, place_of
-from answerback.statistics import EXACT_BELOW_S, due_minutes, fee_difference
+from answerback.statistics import counted_code, counted_s, due_minutes, fee_difference
 
 DAY_HOURS = 24
 SPANS = (1, DAY_HOURS)
@@ -89,16 +89,16 @@ class Rollups:
         if kind:
             names += _place_names(place_of(row[_NATIONCODE], row[_MOBILE]))
         if code is not None:
-            names.append(f"code:{code}")
+            names.append(f"code:{counted_code(code)}")
         rang_s, talked_s = ring_s(outcome, started_at, answered_at, ended_at), talk_s(outcome, answered_at, ended_at)
         if rang_s is not None:
             sums[6] += sign
             sums[7] += sign * rang_s
-            names.append(f"ring:{_rounded(rang_s)}")
+            names.append(f"ring:{counted_s(rang_s)}")
         if talked_s is not None:
             sums[8] += sign
             sums[9] += sign * talked_s
-            names.append(f"talk:{_rounded(talked_s)}")
+            names.append(f"talk:{counted_s(talked_s)}")
         if fee_minutes is not None:
             _count_fee(sums, sign, fee_minutes, due_minutes(outcome, talked_s))
 
@@ -140,10 +140,6 @@ def _count_fee(sums: list[int], sign: int, fee_minutes: int, due: int | None) ->
 @cache
 def _place_names(place: Place) -> tuple[str, str]:
     return f"carrier:{place.carrier}", f"region:{place.region}"
-
-
-def _rounded(seconds: int) -> int:
-    return seconds if seconds < EXACT_BELOW_S else seconds - seconds % _MINUTE_S
 
 
 def _spans(group: Group) -> Iterator[Span]:
