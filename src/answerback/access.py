@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from answerback.config import unfit_endpoint_name
+from answerback.errors import FullNumbersRequired
 from answerback.ledger.keys import KeyDraft
 from answerback.model import ApiKey, Role
+from answerback.numbers import is_number_like
 from answerback.server_secret import load_or_create_line
 
 FILE_NAME = "admin-key"
@@ -31,6 +33,20 @@ class Keys(Protocol):
 
     def has_ended(self, session: str) -> bool:
         """Whether the session was ended."""
+
+
+def check_filters(reader: ApiKey, mobile: str | None = None, **names: str | None) -> None:
+    """Refuse to find calls by a number, or by a name that is one, for who may not see it: the answer would tell whose it is.
+
+    Raises FullNumbersRequired.
+    """
+    if reader.full_numbers:
+        return
+    if mobile is not None:
+        raise FullNumbersRequired("mobile")
+    for field, name in names.items():
+        if name is not None and is_number_like(name):
+            raise FullNumbersRequired(field)
 
 
 class AdminKey:

@@ -9,6 +9,7 @@ AnswerbackError
 ├── ConfigError             the operator's: a setting is unfit
 ├── NotFound                the reader's: no such call, endpoint, delivery or quarantined body
 ├── Forbidden               the key's: it does not have the right
+│   └── FullNumbersRequired     to find calls by a number
 ├── TooManyAttempts         whoever tries keys: too many were wrong
 ├── AmbiguousCall           the reader's: several channels hold the callid
 ├── Conflict                the caller's: it cannot be as things stand
@@ -73,6 +74,14 @@ class NotFound(AnswerbackError):
 
 class Forbidden(AnswerbackError):
     """Who asks does not have the right; the message names the one that is needed."""
+
+
+class FullNumbersRequired(Forbidden):
+    """Calls were asked for by a number, in `field`, by somebody who may not see numbers."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: to find calls by a phone number, a key needs the right to see full numbers")
 
 
 class TooManyAttempts(AnswerbackError):

@@ -11,24 +11,25 @@ import time
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from answerback.numbers import mask, mask_text
+from answerback.masking import mask_urls
+from answerback.numbers import mask, mask_mobiles, mask_text
 
 _MOST_LINES = 10_000
 _LONGEST_FLUSH_S = 1.0
 _LOOKS_EVERY_S = 0.005
 
 _NUMBERS = ("mobile", "call_from")
-_PROSE = ("reason", "detail", "error", "exception", "was")
+_PROSE = ("event", "reason", "detail", "error", "exception", "was")
+_OURS = ("level", "logger", "timestamp", "path")  # the API has taken the numbers out of the path
 
 
 def hide_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask the fields that hold numbers, and digits in prose long enough to be one."""
-    for field in _NUMBERS:
-        if field in event:
-            event[field] = mask(str(event[field]))
-    for field in _PROSE:
-        if isinstance(event.get(field), str):
-            event[field] = mask_text(event[field])
+    """Mask what holds numbers, or may: prose wherever digits are enough for one, every other text where it looks like one."""
+    for field, value in event.items():
+        if field in _NUMBERS:
+            event[field] = mask(str(value))
+        elif isinstance(value, str) and field not in _OURS:
+            event[field] = mask_text(mask_urls(value)) if field in _PROSE else mask_mobiles(value)
     return event
 
 

@@ -1,23 +1,62 @@
-"""Phone numbers are people: how they are normalised, and how they are hidden."""
+"""Phone numbers are people: how they are normalised, and how they are found in text and hidden, however they are spelled."""
 
-import json
 import re
 import unicodedata
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _FULL_LENGTH = 11
-_SHOWN = 2
-_NAMES = ("mobile", "call_from")
-_OTHER_NAMES = ("callid", "accept_time", "start_calltime", "end_calltime")
-_MOST_VALUES = 100  # no callback has so many; to look for them all would take long
-_TIME_LENGTH = 10  # Unix seconds until the year 2286; what is longer under a time's name may be a number
-_GROUPED = r"(?<!\d)1[3-9]\d[ .-]\d{4}[ .-]\d{4}(?!\d)"  # a Chinese mobile as people write it; no date looks so
-_DIGITS = re.compile(rf"\d{{7,}}|{_GROUPED}")
-_MOBILE = re.compile(rf"(?<!\d)(?:\+?86)?1[3-9]\d{{9}}(?!\d)|\+\d{{7,15}}(?!\d)|{_GROUPED}")
-_ESCAPED_DIGIT = re.compile(r"\\u003([0-9])")
+_SHOWN_FIRST, _SHOWN_LAST = 3, 4
+_SHOWN_OF_SHORT = 2
+_LEAST_DIGITS = 7
 _NUMBER = re.compile(r"\+?[0-9]+")
 _TYPED = re.compile(r"\+?[0-9]{3,20}")
 _SPACING = re.compile(r"[\s()./-]+")
+
+# A digit that is none of a script's: escaped for a URL, for JSON or for HTML; Chinese; in a circle or raised.
+_ODD_DIGIT = (
+    r"%(?:25){0,2}3\d|%EF%BC%9\d|\\{1,4}(?:u003|uff1|x3)\d|&\#(?:4[89]|5[0-7]|x3\d);"
+    r"|[〇零一二三四五六七八九幺²³¹⁰⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒]"
+)
+_DIGIT = rf"(?:\d|{_ODD_DIGIT})"
+# What stands between the digits of one number: space, dashes, dots, slashes, brackets, what nobody sees, the NUL of UTF-16.
+_MARK = (
+    r"(?:[\s\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufffd"
+    r"\-‐-―−﹘﹣－.．。·•‧・/／()（）\[\]_＿+＋]|%(?:00|0[9AD]|2[089BDEF]|5F)|\\{1,4}(?:u0000|[nrt]))"
+)
+_ANY, _SOME = rf"{_MARK}{{0,3}}+", rf"{_MARK}{{1,3}}+"
+
+_ID = (
+    r"(?<![0-9A-Za-z])(?=[0-9-]{0,35}+[a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})(?![0-9A-Za-z])"
+)
+_DAY = r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_CLOCK = r"[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
+_TIME = rf"(?<!\d){_DAY}(?:{_CLOCK})?(?!\d)"
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_ADDRESS = rf"(?<![\d.])(?=10\.|[0-9.]*?[0-9]{{3}})(?:{_BYTE}\.){{3}}{_BYTE}(?!\.?\d)"  # four pairs may be a number
+
+_IN_TEXT = re.compile(rf"(?P<kept>{_ID}|{_TIME}|{_ADDRESS})|[+＋]?{_DIGIT}(?:{_ANY}{_DIGIT}){{6,}}+", re.IGNORECASE)
+
+
+def _grouped(*sizes: int) -> str:
+    return _SOME.join(rf"\d{{{size}}}" for size in sizes)
+
+
+_MOBILE = (
+    rf"(?<!\d)(?:(?:00)?86{_ANY})?(?=1{_ANY}[3-9])(?:\d{{3}}{_ANY}\d{{4}}{_ANY}\d{{4}}"
+    rf"|{_grouped(4, 4, 3)}|{_grouped(4, 3, 4)}|{_grouped(3, 3, 5)}|{_grouped(3, 3, 3, 2)}|{_grouped(3, 2, 2, 2, 2)}"
+    rf"|{_grouped(1, 2, 2, 2, 2, 2)}|{_grouped(2, 2, 2, 2, 2, 1)}|{_grouped(*[1] * 11)})(?!\d)"
+)
+_LOCAL = rf"(?=[2-8])(?:\d{{3,4}}{_ANY}\d{{4}}|{_grouped(2, 2, 2, 2)}|{_grouped(*[1] * 8)})(?!\d)"
+_WITH_AREA = rf"(?<!\d)(?:(?:00)?86{_ANY}0?|0)(?:10|2\d|[3-9]\d\d){_ANY}{_LOCAL}"
+_SERVICE = rf"(?<!\d)[48]00{_ANY}(?:\d{{3}}{_ANY}\d{{4}}|\d{{4}}{_ANY}\d{{3}})(?!\d)"
+_COMPACT_DAY = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
+_ABROAD = rf"[+＋]\d(?:{_ANY}\d){{6,14}}(?!\d)"
+_IN_ID = re.compile(
+    rf"(?P<kept>{_ID}|{_TIME})|{_ABROAD}|{_MOBILE}|{_WITH_AREA}|{_SERVICE}"
+    rf"|(?<![\w-])(?!{_COMPACT_DAY}){_LOCAL}(?![\w-])|(?:{_ODD_DIGIT})(?:{_ANY}(?:{_ODD_DIGIT})){{6,}}+",
+    re.IGNORECASE,
+)
+_PIECE = re.compile(rf"^[+＋]|(?P<mark>{_MARK})|{_DIGIT}|.", re.IGNORECASE | re.DOTALL)
 
 
 def e164(nationcode: str, mobile: str) -> str | None:
@@ -86,59 +125,52 @@ def _parsed(bare: str) -> tuple[str, str] | None:
 
 
 def mask(number: str) -> str:
-    """`13788888888` -> `137****8888`; a short one keeps only its last two digits."""
-    if len(number) >= _FULL_LENGTH:
-        return f"{number[:3]}{'*' * (len(number) - 7)}{number[-4:]}"
-    return "*" * (len(number) - _SHOWN) + number[-_SHOWN:] if len(number) > _SHOWN else "*" * len(number)
-
-
-def mask_body(body: str) -> str:
-    """Hide the numbers in a body that was sent: by the contract's names if it is JSON, and wherever else digits run.
-
-    Of JSON the callid and the times stay as they are: they look like numbers, and are what a reader is after.
-    """
-    text = _ESCAPED_DIGIT.sub(r"\1", body)
-    try:
-        document = json.loads(text.removeprefix("\ufeff"))
-        hidden, kept = _values_of(document, _NAMES), _values_of(document, _OTHER_NAMES)
-    except (ValueError, RecursionError):
-        return mask_text(text)
-    if len(hidden) + len(kept) > _MOST_VALUES:
-        return mask_text(text)
-    kept = {value for value in kept - hidden if len(value) <= _TIME_LENGTH or not value.isdigit()}
-    known = [re.escape(number) for number in sorted(hidden, key=len, reverse=True)]
-    known += [rf"(?<!\d){re.escape(value)}(?!\d)" for value in sorted(kept, key=len, reverse=True)]
-    every = re.compile("|".join([*known, _DIGITS.pattern]))
-    return every.sub(lambda found: found.group() if found.group() in kept else mask(found.group()), text)
-
-
-def _values_of(document: object, names: tuple[str, ...]) -> set[str]:
-    """What `document` holds under `names`, at any depth."""
-    if isinstance(document, list):
-        return set().union(*(_values_of(item, names) for item in document))
-    if not isinstance(document, dict):
-        return set()
-    own = {str(document[name]) for name in names if isinstance(document.get(name), str | int)}
-    return (own - {""}).union(*(_values_of(value, names) for value in document.values()))
+    """`13788888888` -> `137****8888`; a short one keeps only its last two digits. What parts its digits stays."""
+    pieces, places = list(number), list(range(len(number)))
+    if not number.isalnum():
+        found = list(_PIECE.finditer(number))
+        pieces, places = [one[0] for one in found], [place for place, one in enumerate(found) if one["mark"] is None]
+    first, last = (_SHOWN_FIRST, _SHOWN_LAST) if len(places) >= _FULL_LENGTH else (0, _SHOWN_OF_SHORT)
+    for place in places[first:-last] if len(places) > last else places:
+        pieces[place] = "*"
+    return "".join(pieces)
 
 
 def mask_text(text: str) -> str:
-    """Hide every run of digits in prose that is long enough to be somebody's number."""
-    return _DIGITS.sub(lambda run: mask(run.group()), text)
+    """Hide in prose whatever has digits enough to be somebody's number, but for UUIDs, days, times and IP addresses."""
+    return text if _has_few_digits(text) else _IN_TEXT.sub(_hide, text)
 
 
 def mask_mobiles(text: str) -> str:
-    """Hide what looks like a phone number in the name of something, where other digits must stay."""
-    return _MOBILE.sub(lambda found: mask(found.group()), text)
+    """Hide in the name of something what is spelled as a phone number is; other digits stay: they are what it is known by.
+
+    That is: a Chinese mobile or landline, with its area or without, 400 and 800, and what begins with +.
+    """
+    if _has_few_digits(text):
+        return text
+    plain = text if text.isascii() else "".join(map(_in_ascii, text))
+    masked, end = [], 0
+    for found in _IN_ID.finditer(plain):
+        if found["kept"] is None:
+            masked += [text[end : found.start()], mask(text[found.start() : found.end()])]
+            end = found.end()
+    return "".join([*masked, text[end:]])
 
 
-def mask_values(document: Any) -> Any:
-    """`document`, any JSON value, with long runs of digits hidden in its texts, numbers and names."""
-    if isinstance(document, dict):
-        return {mask_text(name): mask_values(value) for name, value in document.items()}
-    if isinstance(document, list):
-        return [mask_values(item) for item in document]
-    if isinstance(document, str):
-        return mask_text(document)
-    masked = mask_text(str(document))
-    return document if masked == str(document) else masked
+def is_number_like(text: str) -> bool:
+    """Whether the name of something is, or holds, what is spelled as a phone number is."""
+    return mask_mobiles(text) != text
+
+
+def _has_few_digits(text: str) -> bool:
+    """Whether a glance tells that nobody's number is in `text`."""
+    return len(text) < _LEAST_DIGITS or (text.isascii() and sum(map(text.count, "0123456789")) < _LEAST_DIGITS)
+
+
+def _hide(found: re.Match[str]) -> str:
+    return found[0] if found["kept"] is not None else mask(found[0])
+
+
+def _in_ascii(character: str) -> str:
+    """A digit of any script as it is in ASCII; everything else as it is."""
+    return str(unicodedata.decimal(character, character))

@@ -15,8 +15,8 @@ from answerback.ledger import Entry, Quarantined
 from answerback.ledger.audit import AuditEvent
 from answerback.ledger.history import MOST_ATTEMPTS, Owed
 from answerback.ledger.requests import Requeued
+from answerback.masking import mask_urls, masked
 from answerback.model import MOST_KEYS, ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
-from answerback.numbers import mask, mask_body, mask_mobiles, mask_text, mask_values
 from answerback.ports import Replayed, Tried
 from answerback.rendering import TYPES
 
@@ -64,19 +64,7 @@ class CallView(_View):
     def of(cls, call: Call, *, full_numbers: bool) -> "CallView":
         """The view of `call`."""
         values = {name: getattr(call, name) for name in cls.model_fields}
-        return cls(**values if full_numbers else values | _without_numbers(call))
-
-
-def _without_numbers(call: Call) -> dict[str, Any]:
-    """The fields of `call` that hold numbers, or may: callees press them, and businesses write them down."""
-    return {
-        "mobile": call.mobile and mask(call.mobile),
-        "call_from": call.call_from and mask(call.call_from),
-        "failure_reason": None if call.failure_reason is None else mask_text(call.failure_reason),
-        "keys": [mask_text(key) for key in call.keys],
-        "reference": None if call.reference is None else mask_mobiles(call.reference),
-        "metadata": mask_values(call.metadata),
-    }
+        return cls(**masked(values, full_numbers=full_numbers))
 
 
 class CallbackView(_View):
@@ -121,7 +109,7 @@ class QuarantinedView(_View):
     repeated_at: datetime | None
 
     @classmethod
-    def of(cls, body: Quarantined, *, full_numbers: bool = False) -> "QuarantinedView":
+    def of(cls, body: Quarantined, *, full_numbers: bool) -> "QuarantinedView":
         """The view of `body`."""
         return cls(**_refusal(body, full_numbers=full_numbers))
 
@@ -140,7 +128,7 @@ class QuarantinedBodyView(QuarantinedView):
 
 def _refusal(body: Quarantined, *, full_numbers: bool) -> dict[str, Any]:
     own = {name: getattr(body, name) for name in QuarantinedView.model_fields}
-    return own | {"reason": body.reason if full_numbers else mask_text(body.reason)}
+    return masked(own, full_numbers=full_numbers)
 
 
 class RetriedView(_View):
@@ -151,11 +139,10 @@ class RetriedView(_View):
     reason: str | None = Field(description="why it is still refused")
 
     @classmethod
-    def of(cls, id_: int, requeued: Requeued, *, full_numbers: bool = False) -> "RetriedView":
+    def of(cls, id_: int, requeued: Requeued, *, full_numbers: bool) -> "RetriedView":
         """The view of a retry."""
         taken = None if requeued.taken is None else requeued.taken.name.lower()
-        hide = str if full_numbers else mask_text
-        return cls(id=id_, taken=taken, reason=None if requeued.reason is None else hide(requeued.reason))
+        return cls(**masked({"id": id_, "taken": taken, "reason": requeued.reason}, full_numbers=full_numbers))
 
 
 class EndpointView(_View):
@@ -164,7 +151,10 @@ class EndpointView(_View):
     id: int
     name: str = Field(examples=["crm"])
     channel: str
-    url: str = Field(examples=["https://crm.example.com/voice"])
+    url: str = Field(
+        description="where it is; without path and query for who may not change it: secrets live there",
+        examples=["https://crm.example.com/voice"],
+    )
     format: Format
     enabled: bool
     disabled_reason: str | None
@@ -186,9 +176,10 @@ class EndpointView(_View):
     oldest_pending_at: datetime | None
 
     @classmethod
-    def of(cls, endpoint: Endpoint, owed: Owed) -> "EndpointView":
+    def of(cls, endpoint: Endpoint, owed: Owed, *, full_url: bool) -> "EndpointView":
         """The view of `endpoint`."""
-        return cls(**_endpoint_fields(endpoint, owed))
+        fields = _endpoint_fields(endpoint, owed)
+        return cls(**fields if full_url else fields | {"url": mask_urls(fields["url"])})
 
 
 class EndpointWithSecretView(EndpointView):
@@ -206,7 +197,7 @@ def _endpoint_fields(endpoint: Endpoint, owed: Owed) -> dict[str, Any]:
     own = {name: getattr(endpoint, name) for name in EndpointView.model_fields if hasattr(endpoint, name)}
     defined = msgspec.structs.asdict(endpoint.definition)
     counts = {"pending": owed.pending, "waiting": owed.waiting, "dead": owed.dead, "oldest_pending_at": owed.oldest_at}
-    return own | defined | counts | {"failures_in_a_row": endpoint.failures}
+    return masked(own | defined | counts, full_numbers=False) | {"failures_in_a_row": endpoint.failures}
 
 
 class DeliveryView(_View):
@@ -229,12 +220,12 @@ class DeliveryView(_View):
     settled_at: datetime | None
 
     @classmethod
-    def of(cls, delivery: Delivery, *, full_numbers: bool = False) -> "DeliveryView":
+    def of(cls, delivery: Delivery, *, full_numbers: bool) -> "DeliveryView":
         """The view of `delivery`."""
         own = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "type"}
         if not full_numbers:
             own["message_id"] = mask_message_id(delivery.message_id)
-        return cls(**own, type=TYPES[delivery.event])
+        return cls(**masked(own, full_numbers=full_numbers), type=TYPES[delivery.event])
 
 
 class AttemptView(_View):
@@ -247,7 +238,7 @@ class AttemptView(_View):
     error: str | None = Field(description="null: delivered")
 
     @classmethod
-    def of(cls, attempt: Attempt, *, full_numbers: bool = False) -> "AttemptView":
+    def of(cls, attempt: Attempt, *, full_numbers: bool) -> "AttemptView":
         """The view of `attempt`: an endpoint may answer with somebody's number."""
         return cls(
             began_at=attempt.began_at,
@@ -264,7 +255,7 @@ class DeliveryWithAttemptsView(DeliveryView):
 
     @classmethod
     def with_attempts(
-        cls, delivery: Delivery, attempts: list[Attempt], *, full_numbers: bool = False
+        cls, delivery: Delivery, attempts: list[Attempt], *, full_numbers: bool
     ) -> "DeliveryWithAttemptsView":
         """The view of a delivery and its attempts."""
         tried = [AttemptView.of(one, full_numbers=full_numbers) for one in attempts]
@@ -281,7 +272,7 @@ class TestView(_View):
     duration_ms: float
 
     @classmethod
-    def of(cls, outcome: Tried, *, full_numbers: bool = False) -> "TestView":
+    def of(cls, outcome: Tried, *, full_numbers: bool) -> "TestView":
         """The view of an attempt."""
         return cls(
             delivered=outcome.error is None,
@@ -292,8 +283,7 @@ class TestView(_View):
 
 
 def _answered(answer: bytes, error: str | None, *, full_numbers: bool) -> dict[str, Any]:
-    hide = str if full_numbers else mask_text
-    return {"answer": hide(answer.decode("utf-8", "replace")), "error": None if error is None else hide(error)}
+    return masked({"answer": answer.decode("utf-8", "replace"), "error": error}, full_numbers=full_numbers)
 
 
 class ReplayView(_View):
@@ -313,8 +303,7 @@ class ReplayView(_View):
     def of(cls, replay: Replayed) -> "ReplayView":
         """The view of `replay`."""
         own = {name: getattr(replay, name) for name in cls.model_fields if name != "of_what"}
-        error = None if replay.error is None else mask_text(replay.error)
-        return cls(**own | {"of_what": replay.of, "error": error})
+        return cls(**masked(own, full_numbers=False), of_what=replay.of)
 
 
 class MeView(_View):
@@ -390,7 +379,5 @@ class Problem(_View):
 
 
 def _raw(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
-    text = raw.decode("utf-8", "replace")
-    if full_numbers:
-        return {"raw": text, "raw_base64": b64encode(raw).decode()}
-    return {"raw": mask_body(text), "raw_base64": None}
+    exact = b64encode(raw).decode() if full_numbers else None
+    return masked({"raw": raw.decode("utf-8", "replace"), "raw_base64": exact}, full_numbers=full_numbers)

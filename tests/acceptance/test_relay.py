@@ -168,7 +168,7 @@ def refused_with(answer: str, status: int = 200) -> dict[str, object]:
             "standard",
             {"behaviour": "redirecting", "status": 307, "location": "http://elsewhere.example/"},
             307,
-            "answered 307 Temporary Redirect to http://elsewhere.example/: redirects are not followed",
+            "answered 307 Temporary Redirect to http://elsewhere.example: redirects are not followed",
         ),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",

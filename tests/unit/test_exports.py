@@ -18,8 +18,8 @@ from answerback.exports.sheet import Sheet, quoted, safe
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import CallFilter
 from answerback.ledger.values import from_us
+from answerback.masking import mask_body
 from answerback.model import Kind, State
-from answerback.numbers import mask_body
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 LAST_US = 253402300799 * 1_000_000

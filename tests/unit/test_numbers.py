@@ -1,11 +1,10 @@
-import json
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.numbers import e164, mask, mask_body, mask_mobiles, mask_text, mask_values
+from answerback.numbers import e164, is_number_like, mask, mask_mobiles, mask_text
 
 
 @pytest.mark.parametrize(
@@ -63,21 +62,26 @@ def test_e164_of_a_chinese_mobile(mobile: str, nationcode: str) -> None:
         ("12", "**"),
         ("1", "*"),
         ("", ""),
+        ("138 0013 8000", "138 **** 8000"),
+        ("0755-8376 3333", "075*-**** 3333"),
+        ("83-76-33-33", "**-**-**-33"),
+        ("(0755)83763333", "(075*)****3333"),
     ],
 )
 def test_a_masked_number(number: str, masked: str) -> None:
-    """A full number keeps three digits and four, a short one its last two."""
+    """A full number keeps three digits and four, a short one its last two; what parts its digits stays."""
     assert mask(number) == masked
 
 
-@given(st.text(st.sampled_from("0123456789+"), max_size=40))
+@given(st.text(st.sampled_from("0123456789+- ()."), max_size=40))
 def test_a_mask_keeps_the_length_and_hides_enough(number: str) -> None:
-    """Of a number of any length at most seven characters are shown, and never a number that could be dialled."""
+    """Of a number of any length at most seven digits are shown, and never a number that could be dialled."""
     masked = mask(number)
     shown = [(was, now) for was, now in zip(number, masked, strict=True) if now != "*"]
-    assert len(shown) <= 7
+    digits = sum(map(str.isdigit, number))
+    assert sum(now.isdigit() for _, now in shown) <= 7
     assert all(was == now for was, now in shown)
-    assert masked.count("*") >= min(len(number), 4) - 2
+    assert masked.count("*") >= min(digits, 4) - 2
 
 
 @given(st.text(max_size=20), st.from_regex(r"[0-9]{7,20}", fullmatch=True), st.text(max_size=20))
@@ -86,6 +90,7 @@ def test_prose_keeps_no_number(before: str, number: str, after: str) -> None:
     masked = mask_text(before + number + after)
     assert len(masked) == len(before + number + after)
     assert re.search(r"\d{7,}", masked) is None
+    assert number not in masked
 
 
 @pytest.mark.parametrize("text", ["", "3004", "in 123456 ms", "2026-05-01 12:00", "voiceprompt_callback.fee: required"])
@@ -100,65 +105,6 @@ def test_a_number_in_prose_is_masked_in_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "masked"),
-    [
-        (
-            '{"k":{"mobile":"13788888888","call_from":"4001234567"}}',
-            '{"k":{"mobile":"137****8888","call_from":"********67"}}',
-        ),
-        ('{"mobile": 13788888888}', '{"mobile": 137****8888}'),
-        ('{"mobile":"13xxxxxxxxx"}', '{"mobile":"13x****xxxx"}'),
-        ('{"ext":"call 13788888888","list":[1378888888.5]}', '{"ext":"call 137****8888","list":[********88.5]}'),
-        ('{"mobile":"13788888888","mobile":"13900001111"}', '{"mobile":"137****8888","mobile":"139****1111"}'),
-        (r'{"x":"\u0031\u0033\u0037\u0038\u0038\u0038\u0038\u0038\u0038\u0038\u0038"}', '{"x":"137****8888"}'),
-        ('{"x":"137-8888-8888 or 137 8888 8888"}', '{"x":"137******8888 or 137******8888"}'),
-        ('{"x":"１３７８８８８８８８８"}', '{"x":"１３７****８８８８"}'),
-        ("mobile=13788888888", "mobile=137****8888"),
-        ('{"mobile":"13788888888"', '{"mobile":"137****8888"'),
-        ('\ufeff{"mobile":"123456"}', '\ufeff{"mobile":"****56"}'),
-        ("[" * 5000 + "13788888888", "[" * 5000 + "137****8888"),
-        ("", ""),
-    ],
-    ids=lambda text: text[:40],
-)
-def test_a_masked_body(body: str, masked: str) -> None:
-    """Numbers are hidden under the contract's names, under any other, and in what is no JSON at all."""
-    assert mask_body(body) == masked
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"callid":"d9428888-122b-11e1-b85c-61cd3cbb3210"}',
-        '{"callid":"d9428888122b11e1b85c61cd3cbb3210","accept_time":"1470197211","start_calltime":1470197196}',
-        '{"fee":"1","result":"0","nationcode":"86"}',
-    ],
-)
-def test_a_masked_body_keeps_its_callid_and_times(body: str) -> None:
-    """They look like numbers, and are what a reader is after."""
-    assert mask_body(body) == body
-
-
-@pytest.mark.parametrize("name", ["callid", "accept_time"])
-def test_a_number_does_not_hide_under_another_name(name: str) -> None:
-    """What is the callee's number is hidden wherever it stands; and a time of eleven digits is none."""
-    assert "13788888888" not in mask_body(f'{{"{name}":"13788888888","mobile":"13788888888"}}')
-    assert "13788888888" not in mask_body('{"accept_time":"13788888888"}')
-    assert (
-        mask_body('{"accept_time":"1378888888","x":"13788888889"}') == '{"accept_time":"1378888888","x":"137****8889"}'
-    )
-
-
-@given(
-    st.text(max_size=40), st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.sampled_from(["mobile", "phone", "é"])
-)
-def test_a_body_keeps_no_number(text: str, number: str, name: str) -> None:
-    """However it is written as JSON, and whatever is around it."""
-    for body in (json.dumps({name: number, "x": text}), json.dumps([{name: int(number)}, text]), f"{text} {number}"):
-        assert number not in mask_body(body)
-
-
-@pytest.mark.parametrize(
     ("reference", "masked"),
     [
         ("order-20260131-1234567", "order-20260131-1234567"),
@@ -168,16 +114,74 @@ def test_a_body_keeps_no_number(text: str, number: str, name: str) -> None:
         ("+8613788888888", "+86*******8888"),
         ("+14155550123", "+14*****0123"),
         ("1378888888812", "1378888888812"),
+        ("137 8888-8888", "137 ****-8888"),
+        ("1-3-7-8-8-8-8-8-8-8-8", "1-3-7-*-*-*-*-8-8-8-8"),
+        ("１３７８８８８８８８８", "１３７****８８８８"),
+        ("0755-83763333/2", "075*-****3333/2"),
+        ("83763333", "******33"),
+        ("83.76.33.33", "**.**.**.33"),
+        ("400-123-4567", "***-***-**67"),
+        ("20260131", "20260131"),
+        ("20261128-153045-12345", "20261128-153045-12345"),
+        ("2026-11-18-1530-1234567", "2026-11-18-1530-1234567"),
+        ("d9428888122b11e1b85c61cd3cbb3210", "d9428888122b11e1b85c61cd3cbb3210"),
+        ("%31%33%37%38%38%38%38%38%38%38%38", "%31%33%37****%38%38%38%38"),
     ],
 )
 def test_a_masked_name(reference: str, masked: str) -> None:
     """Of the name of something only what looks like a phone number is hidden."""
     assert mask_mobiles(reference) == masked
+    assert is_number_like(reference) == (reference != masked)
 
 
-def test_masked_metadata() -> None:
-    """Numbers in texts, as numbers and as names, at any depth; the rest stays as it is."""
-    document = {"a": 13788888888, "b": [True, None, 1.5, {"13788888888": "call 13788888888"}], "c": "x"}
-    masked = {"a": "137****8888", "b": [True, None, 1.5, {"137****8888": "call 137****8888"}], "c": "x"}
-    assert mask_values(document) == masked
-    assert mask_values(None) is None
+def spellings(number: str) -> list[str]:
+    """A number as people, programs and encodings write it."""
+    groups = [number[:3], number[3:7], number[7:]]
+    marks = [" ", "-", ".", "/", ") ", " - ", "\x00", "\u00a0", "\u3000", "‐", "－", "·", "\u200b", "_", "%20", "%2D"]
+    whole = [
+        number,
+        f"+86{number}",
+        f"0086-{number}",
+        f"{number}.0",
+        f"{number[0]}.{number[1:]}e10",
+        "\x00".join(number),
+        "\x00\x00\x00".join(number),
+        " ".join(number),
+        number.translate({ord(str(digit)): chr(0xFF10 + digit) for digit in range(10)}),
+        number.translate({ord(str(digit)): chr(0x0660 + digit) for digit in range(10)}),
+        number.translate({ord(str(digit)): chr(0x1D7CE + digit) for digit in range(10)}),
+        number.translate({ord(str(digit)): "〇一二三四五六七八九"[digit] for digit in range(10)}),
+        "".join(f"%{ord(digit):02x}" for digit in number),
+        "".join(f"\\u{ord(digit):04x}" for digit in number),
+        "".join(f"&#{ord(digit)};" for digit in number),
+    ]
+    return [*whole, *(mark.join(groups) for mark in marks), f"({number[:3]}){number[3:]}"]
+
+
+@pytest.mark.parametrize("spelled", [*spellings("13788888888"), *spellings("075583763333"), *spellings("83763333")])
+def test_prose_keeps_no_number_however_it_is_spelled(spelled: str) -> None:
+    """Grouped, in other scripts, escaped, with NULs between its digits, as a float: four digits of it are hidden."""
+    masked = mask_text(f"to {spelled}, please")
+    assert spelled not in masked
+    assert masked.count("*") >= 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at 2026-05-01 12:00:33.123456Z, 2026-05-01T12:00+08:00 and 2026-05-01",
+        "no connection: ('192.168.100.200', 443), 10.20.30.40",
+        "call d9428888-122b-11e1-b85c-61cd3cbb3210 of d9428888122b11e1b85c61cd3cbb3210",
+        "503 after 1234 ms",
+    ],
+)
+def test_days_addresses_and_ids_stay_in_prose(text: str) -> None:
+    """They have digits enough for a number, and are what a reader is after."""
+    assert mask_text(text) == text
+
+
+@pytest.mark.parametrize("piece", ["1", "1 ", "12 x", "\\", "%2", "1---", "a", "0-", "(1", "1.", "+1 ", "１ ", "%25"])
+def test_hostile_text_takes_no_time(piece: str) -> None:
+    """A body may be made to be slow to look through: the time grows no faster than the text."""
+    for hide in (mask_text, mask_mobiles):
+        hide(piece * 20_000)

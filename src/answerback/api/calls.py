@@ -10,10 +10,12 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from starlette.convertors import Convertor, register_url_convertor
 
+from answerback.access import check_filters
 from answerback.api.parts import (
     AMBIGUOUS,
     FORBIDDEN,
     NOT_FOUND,
+    NUMBERS_HIDDEN,
     OPERATOR,
     PROBLEMS,
     UNFIT,
@@ -94,7 +96,7 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
     """The routes below /v1/calls."""
     router = APIRouter(tags=["calls"])
 
-    @router.get("/v1/calls", summary="Calls, newest first", responses=PROBLEMS)
+    @router.get("/v1/calls", summary="Calls, newest first", responses=PROBLEMS | NUMBERS_HIDDEN)
     def list_calls(
         reader: Asking,
         channel: str | None = None,
@@ -110,6 +112,7 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Listing[CallView]:
+        check_filters(reader.key, mobile, reference=reference)
         wanted = CallFilter(
             channel=channel,
             mobile=mobile,
@@ -128,18 +131,24 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
         summary="Its callbacks as received, in order; a page has fewer than `limit` where their bodies are large",
-        responses=PROBLEMS | NOT_FOUND | AMBIGUOUS,
+        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
     )
     def list_callbacks(
         callid: str, reader: Asking, channel: Channel = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Listing[CallbackView]:
+        check_filters(reader.key, callid=callid)
         page = ledger.callbacks(callid, channel, cursor, limit)
         reader.shown(len(page.items))
         views = [CallbackView.of(entry, full_numbers=reader.full_numbers) for entry in page.items]
         return Listing(items=views, next_cursor=page.next_cursor)
 
-    @router.get("/v1/calls/{callid:callid}", summary="One call", responses=PROBLEMS | NOT_FOUND | AMBIGUOUS)
+    @router.get(
+        "/v1/calls/{callid:callid}",
+        summary="One call",
+        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
+    )
     def get_call(callid: str, reader: Asking, channel: Channel = None) -> CallView:
+        check_filters(reader.key, callid=callid)
         found = ledger.call(callid, channel)
         reader.shown(1)
         return CallView.of(found, full_numbers=reader.full_numbers)
@@ -160,6 +169,7 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
             Query(description="the call's channel; needed before its first callback where there are several"),
         ] = None,
     ) -> CallView:
+        check_filters(reader.key, callid=callid)
         if channel is not None and channel not in channels:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
         referred = await relay.refer(callid, channel, body.said())

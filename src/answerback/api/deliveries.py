@@ -6,10 +6,12 @@ from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from answerback.access import check_filters
 from answerback.api.parts import (
     CONFLICT,
     FORBIDDEN,
     NOT_FOUND,
+    NUMBERS_HIDDEN,
     OPERATOR,
     PROBLEMS,
     UNFIT,
@@ -48,7 +50,9 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
     """The routes below /v1/deliveries and /v1/replays."""
     router = APIRouter(tags=["deliveries"])
 
-    @router.get("/v1/deliveries", summary="Deliveries, newest first", responses=PROBLEMS | NOT_FOUND | UNFIT)
+    @router.get(
+        "/v1/deliveries", summary="Deliveries, newest first", responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | UNFIT
+    )
     def list_deliveries(
         reader: Asking,
         endpoint: Annotated[str | None, Query(description="name or id")] = None,
@@ -58,6 +62,7 @@ def routes(ledger: Shelf, relay: Relay) -> APIRouter:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Listing[DeliveryView]:
+        check_filters(reader.key, callid=callid)
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(wanted, cursor, limit)

@@ -72,14 +72,15 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
 
 def _add_reading(router: APIRouter, ledger: Shelf) -> None:
     @router.get("", summary="All endpoints, by name, with what they are owed", responses=PROBLEMS)
-    def list_endpoints() -> Listing[EndpointView]:
-        owed = ledger.owed()
-        return Listing(items=[EndpointView.of(one, owed.get(one.id, Owed())) for one in ledger.endpoints()])
+    def list_endpoints(reader: Asking) -> Listing[EndpointView]:
+        owed, full_url = ledger.owed(), reader.full_urls
+        views = [EndpointView.of(one, owed.get(one.id, Owed()), full_url=full_url) for one in ledger.endpoints()]
+        return Listing(items=views)
 
     @router.get("/{endpoint}", summary="One endpoint", responses=PROBLEMS | NOT_FOUND)
-    def get_endpoint(endpoint: str) -> EndpointView:
+    def get_endpoint(endpoint: str, reader: Asking) -> EndpointView:
         found = ledger.endpoint(endpoint)
-        return EndpointView.of(found, ledger.owed().get(found.id, Owed()))
+        return EndpointView.of(found, ledger.owed().get(found.id, Owed()), full_url=reader.full_urls)
 
 
 def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequence[str]) -> None:
@@ -119,7 +120,7 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
             changed = await relay.endpoints.change(reader.actor, endpoint, wanted.channel, wanted.definition())
         if wanted.enabled != known.enabled:
             changed = await relay.endpoints.switch(reader.actor, endpoint, on=wanted.enabled)
-        return EndpointView.of(changed, await _owed(ledger, changed))
+        return EndpointView.of(changed, await _owed(ledger, changed), full_url=True)
 
     @router.delete(
         "/{endpoint}",
@@ -135,7 +136,7 @@ def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
     @router.post("/{endpoint}/enable", summary="Switch it on", responses=PROBLEMS | NOT_FOUND | CONFLICT)
     async def enable_endpoint(endpoint: str, reader: Asking) -> EndpointView:
         switched = await relay.endpoints.switch(reader.actor, endpoint, on=True)
-        return EndpointView.of(switched, await _owed(ledger, switched))
+        return EndpointView.of(switched, await _owed(ledger, switched), full_url=True)
 
     @router.post(
         "/{endpoint}/disable",
@@ -144,7 +145,7 @@ def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
     )
     async def disable_endpoint(endpoint: str, reader: Asking) -> EndpointView:
         switched = await relay.endpoints.switch(reader.actor, endpoint, on=False)
-        return EndpointView.of(switched, await _owed(ledger, switched))
+        return EndpointView.of(switched, await _owed(ledger, switched), full_url=True)
 
     @router.post(
         "/{endpoint}/rotate-secret",

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from answerback.api.parts import NOT_FOUND, PROBLEMS, UNFIT, Asking, Moment, Responses, Timezone, local, zone_of
+from answerback.access import check_filters
+from answerback.api.parts import NOT_FOUND, NUMBERS_HIDDEN, PROBLEMS, UNFIT, Asking, Moment, Responses, Timezone, local, zone_of
 from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
 from answerback.exports import RETRY_AFTER_S, Export, Exports, FileFormat, What
 from answerback.exports.answer import ExportAnswer
@@ -31,7 +32,7 @@ def routes(ledger: Shelf, exports: Exports) -> APIRouter:
         "/v1/exports/{what}.{format}",
         summary="A file of what is in the ledger, oldest first",
         response_class=Response,
-        responses=PROBLEMS | NOT_FOUND | UNFIT | _FILE,
+        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | UNFIT | _FILE,
     )
     async def export_file(
         what: What,
@@ -50,6 +51,7 @@ def routes(ledger: Shelf, exports: Exports) -> APIRouter:
         state: Annotated[State | None, Query(description="deliveries")] = None,
         callid: Annotated[str | None, Query(description="deliveries")] = None,
     ) -> Response:
+        check_filters(reader.key, mobile, reference=reference, callid=callid)
         zone = zone_of(timezone)
         filters: dict[str, Any] = {
             "channel": channel,

@@ -61,6 +61,9 @@ PROBLEMS: Responses = {
     429: {"model": Problem, "description": "too many wrong keys were tried: `Retry-After` says when to try again"},
     503: {"model": Problem, "description": "the ledger does not answer"},
 }
+NUMBERS_HIDDEN: Responses = {
+    403: {"model": Problem, "description": "the key may not see full numbers, so it cannot ask for calls by one"}
+}
 FORBIDDEN: Responses = {
     403: {
         "model": Problem,
@@ -84,12 +87,13 @@ log = structlog.get_logger("answerback.api")
 
 
 class Reader:
-    """Who asks, and whether numbers are shown to them in full."""
+    """Who asks, and whether numbers, and the URLs of endpoints, are shown to them in full."""
 
     def __init__(self, key: ApiKey, path: str) -> None:
         self.key = key
         self.actor = Actor.of(key)
         self.full_numbers = key.full_numbers
+        self.full_urls = key.role.includes(Role.OPERATOR)
         self._path = path
 
     def require(self, role: Role) -> None:
@@ -135,9 +139,14 @@ def guard(authenticator: Authenticator) -> Any:
         key = await authenticator.authenticate(offered.credentials, request.scope, "api")
         if key is None:
             raise _unknown("this API key is not known")
-        request.state.reader = Reader(key, quote(mask_mobiles(request.scope["path"]), safe="/*"))
+        request.state.reader = Reader(key, _path_without_numbers(request.scope["path"]))
 
     return Depends(know)
+
+
+def _path_without_numbers(path: str) -> str:
+    """A path as it may be logged: a callid may be a number, our own ids are none."""
+    return quote(mask_mobiles(path) if path.startswith("/v1/calls/") else path, safe="/*")
 
 
 def _unknown(detail: str) -> HTTPException:

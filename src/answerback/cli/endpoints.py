@@ -69,7 +69,9 @@ def list_endpoints(as_json: AsJson = False, data_dir: DataDir = None, config: Co
     """List the endpoints and what they are owed."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         owed = ledger.owed()
-        views = [EndpointView.of(endpoint, owed.get(endpoint.id, Owed())) for endpoint in ledger.endpoints()]
+        views = [
+            EndpointView.of(endpoint, owed.get(endpoint.id, Owed()), full_url=True) for endpoint in ledger.endpoints()
+        ]
     if as_json:
         print_json(Listing(items=views))
         return
@@ -85,7 +87,7 @@ def show(name: Name, as_json: AsJson = False, data_dir: DataDir = None, config: 
     """Show one endpoint."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         endpoint = ledger.endpoint(name)
-        view = EndpointView.of(endpoint, ledger.owed().get(endpoint.id, Owed()))
+        view = EndpointView.of(endpoint, ledger.owed().get(endpoint.id, Owed()), full_url=True)
     if as_json:
         print_json(view)
     else:

@@ -37,7 +37,7 @@ def list_bodies(
     """List them, newest first, with the reason."""
     with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
         page = ledger.quarantined(channel, cursor, limit)
-    views = [QuarantinedView.of(body) for body in page.items]
+    views = [QuarantinedView.of(body, full_numbers=False) for body in page.items]
     if as_json:
         print_json(Listing(items=views, next_cursor=page.next_cursor))
         return

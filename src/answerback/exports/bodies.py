@@ -6,16 +6,19 @@ contract's fields and no more, without an escape: those are known by one pattern
 
 import re
 
-from answerback.numbers import mask, mask_body
+from answerback.masking import mask_body
+from answerback.numbers import mask
 
 _S = r"[ \t\r\n]*+"
 _C = r'[^"\\\x00-\x1f]'
+_FEW = r"[A-Za-z_-]*+[0-9]{0,6}+"  # too few digits for a number
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _PHONE = rf'"(?:mobile|call_from)"{_S}:{_S}"{_C}*+"'
-_CALLID = rf'"callid"{_S}:{_S}"(?!\d{{11,}}"){_C}*+"'
-_TIME = rf'"(?:accept_time|start_calltime|end_calltime)"{_S}:{_S}(?:"{_C}{{0,10}}+"|null|0|[1-9][0-9]{{0,9}}+)'
+_CALLID = rf'"callid"{_S}:{_S}"(?:{_FEW}|(?=[0-9-]*+[a-f])(?:{_UUID}|[0-9a-f]{{32}}))"'
+_TIME = rf'"(?:accept_time|start_calltime|end_calltime)"{_S}:{_S}(?:"[0-9]{{0,10}}+"|null|0|[1-9][0-9]{{0,9}}+)'
 _OTHER = (
     rf'"(?:result|nationcode|fee|keypress|failure_code|failure_reason)"{_S}:{_S}'
-    rf'(?:"{_C}{{0,6}}+"|"[^"\\\x00-\x1f\d]*+"|null|0|[1-9][0-9]{{0,5}}+)'
+    rf'(?:"{_C}{{0,6}}+"|null|0|[1-9][0-9]{{0,5}}+)'
 )
 _FIELD = rf"{_S}(?>{_PHONE}|{_CALLID}|{_TIME}|{_OTHER}){_S}"  # nothing is tried twice: a body may be made to be slow
 _PLAIN = re.compile(

@@ -11,8 +11,8 @@ from answerback.deliveries import mask_message_id
 from answerback.exports.bodies import mask_plain_body
 from answerback.ledger.rows import NUMBERS
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints, rollups
+from answerback.masking import MASKS
 from answerback.model import LONGEST_S, Event, Outcome
-from answerback.numbers import mask, mask_mobiles, mask_text, mask_values
 from answerback.rendering import TYPES
 
 
@@ -42,7 +42,7 @@ class Column(msgspec.Struct, frozen=True):
     name: str
     sort: Sort
     source: ColumnElement[Any]
-    hide: Callable[[str], str] | None = None
+    hide: Callable[[Any], Any] | None = None
 
 
 _HOUR_S = 3600
@@ -51,12 +51,16 @@ _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
 
-def _without_keys(keys: str) -> str:
-    return keys if keys == "[]" else _to_json(list(map(mask_text, _from_json(keys)))).decode()
+def _with_masks(*columns: Column) -> tuple[Column, ...]:
+    """`columns`, each with the mask of the field that it is named after."""
+    return tuple(msgspec.structs.replace(column, hide=column.hide or _mask_of(column)) for column in columns)
 
 
-def _without_values(document: str) -> str:
-    return _to_json(mask_values(_from_json(document))).decode()
+def _mask_of(column: Column) -> Callable[[Any], Any] | None:
+    mask = MASKS.get(column.name)
+    if mask is None or column.sort not in (Sort.KEYS, Sort.DOCUMENT):
+        return mask
+    return lambda text: text if text == "[]" else _to_json(mask(_from_json(text))).decode()
 
 
 _c, _b, _d, _r = calls.c, callbacks.c, deliveries.c, rollups.c
@@ -81,13 +85,13 @@ _ring_seconds = case(
 )
 _talk_seconds = case(_elapsed_s(Outcome.ANSWERED, _c.answered_at, _c.ended_at))
 
-CALL_COLUMNS = (
+CALL_COLUMNS = _with_masks(
     Column("callid", Sort.TEXT, _c.callid),
     Column("channel", Sort.WORD, _c.channel),
     Column("kind", Sort.WORD, func.nullif(_c.kind, "")),
-    Column("mobile", Sort.TEXT, _number("mobile"), mask),
+    Column("mobile", Sort.TEXT, _number("mobile")),
     Column("nationcode", Sort.TEXT, _number("nationcode")),
-    Column("call_from", Sort.TEXT, _number("call_from"), mask),
+    Column("call_from", Sort.TEXT, _number("call_from")),
     Column("outcome", Sort.WORD, _c.outcome),
     Column("result", Sort.NUMBER, _c.result),
     Column("started_at", Sort.SECONDS, _c.started_at),
@@ -97,11 +101,11 @@ CALL_COLUMNS = (
     Column("talk_seconds", Sort.NUMBER, _talk_seconds),
     Column("fee_minutes", Sort.NUMBER, _c.fee_minutes),
     Column("failure_code", Sort.NUMBER, _c.failure_code),
-    Column("failure_reason", Sort.TEXT, _c.failure_reason, mask_text),
-    Column("keys", Sort.KEYS, _c["keys"], _without_keys),
+    Column("failure_reason", Sort.TEXT, _c.failure_reason),
+    Column("keys", Sort.KEYS, _c["keys"]),
     Column("keys_total", Sort.NUMBER, _c.keys_total),
-    Column("reference", Sort.TEXT, _c.reference, mask_mobiles),
-    Column("metadata", Sort.DOCUMENT, _c.metadata, _without_values),
+    Column("reference", Sort.TEXT, _c.reference),
+    Column("metadata", Sort.DOCUMENT, _c.metadata),
     Column("due_at", Sort.MICROSECONDS, _c.due_us),
     Column("overdue_at", Sort.MICROSECONDS, _c.overdue_us),
     Column("revisions", Sort.NUMBER, _c.revisions),
@@ -109,7 +113,7 @@ CALL_COLUMNS = (
     Column("updated_at", Sort.MICROSECONDS, _c.updated_us),
 )
 
-CALLBACK_COLUMNS = (
+CALLBACK_COLUMNS = _with_masks(
     Column("id", Sort.NUMBER, _b.id),
     Column("callid", Sort.TEXT, _c.callid),
     Column("channel", Sort.WORD, _c.channel),
@@ -127,7 +131,7 @@ _last_attempt = (
     select(func.max(_tried.c.id)).where(_tried.c.delivery_id == _d.id).correlate(deliveries).scalar_subquery()
 )
 
-DELIVERY_COLUMNS = (
+DELIVERY_COLUMNS = _with_masks(
     Column("id", Sort.NUMBER, _d.id),
     Column("message_id", Sort.WORD, _message_id, mask_message_id),
     Column("endpoint", Sort.WORD, endpoints.c.name),
@@ -139,7 +143,7 @@ DELIVERY_COLUMNS = (
     Column("attempts", Sort.NUMBER, _d.attempts),
     Column("failures", Sort.NUMBER, _d.failures),
     Column("last_status", Sort.NUMBER, attempts.c.status),
-    Column("last_error", Sort.TEXT, attempts.c.error, mask_text),
+    Column("last_error", Sort.TEXT, attempts.c.error),
     Column("due_at", Sort.MICROSECONDS, _d.due_us),
     Column("created_at", Sort.MICROSECONDS, _d.created_us),
     Column("settled_at", Sort.MICROSECONDS, _d.settled_us),

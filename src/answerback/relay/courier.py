@@ -16,6 +16,7 @@ import structlog
 import yarl
 from aiohttp.connector import Connection
 
+from answerback.masking import mask_path, mask_urls
 from answerback.model import Endpoint, Format
 from answerback.relay.certificates import Certificates
 from answerback.relay.guard import Guard, Network
@@ -110,9 +111,9 @@ class Courier:
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if again and not isinstance(error, aiohttp.ClientConnectorError):
                 return await self.attempt(endpoint, message_id, body, traceparent=traceparent)
-            return _failed(began_us, began_s, _words(error, endpoint))
+            return _failed(began_us, began_s, _text(_words(error, endpoint), endpoint))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return _failed(began_us, began_s, _words(error, endpoint))
+            return _failed(began_us, began_s, _text(_words(error, endpoint), endpoint))
         except TooLate:
             raise
         except Exception as error:  # a fault of ours must not end the work for an endpoint
@@ -123,8 +124,8 @@ class Courier:
             began_us=began_us,
             duration_us=_since_us(began_s),
             status=status,
-            answer=answer[:KEPT_BYTES],
-            error=None if judged.error is None else _text(judged.error),
+            answer=_without_path(answer[:KEPT_BYTES], endpoint),
+            error=None if judged.error is None else _text(judged.error, endpoint),
             gone=judged.gone,
             retry_after_s=None if judged.error is None else _retry_after_s(headers),
         )
@@ -162,13 +163,20 @@ def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout_s)
 
 
-def _text(words: str) -> str:
-    """Words that can be kept: an answer's headers may hold bytes that are no text."""
-    return words.encode("utf-8", "replace").decode()
+def _text(words: str, endpoint: Endpoint) -> str:
+    """Words that everybody may read: without bytes that are no text, and without what follows the host of a URL."""
+    return mask_path(mask_urls(words), endpoint.definition.url).encode("utf-8", "replace").decode()
+
+
+def _without_path(answer: bytes, endpoint: Endpoint) -> bytes:
+    """What was answered, without the path and the query that it was asked by: many answers repeat them."""
+    return mask_path(answer.decode("utf-8", "surrogateescape"), endpoint.definition.url).encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def _failed(began_us: int, began_s: float, words: str) -> Outcome:
-    return Outcome(began_us=began_us, duration_us=_since_us(began_s), error=_text(words))
+    return Outcome(began_us=began_us, duration_us=_since_us(began_s), error=words)
 
 
 def _since_us(began_s: float) -> int:

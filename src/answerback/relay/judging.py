@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from answerback.errors import AnswerUnreadable
+from answerback.masking import mask_urls
 from answerback.model import Format
 from answerback.tencent.answer import read_answer
 
@@ -24,13 +25,21 @@ def judge(
 ) -> Judgement:
     """Judge an answer in full by the format of its endpoint; `charset` is what its Content-Type says."""
     if status in _REDIRECT:
-        to = f" to {location[:_LONGEST_WORDS]}" if location else ""
-        return Judgement(f"answered {_named(status)}{to}: redirects are not followed, give the endpoint that URL")
+        to = f" to {_host_of(location)}" if location else ""
+        return Judgement(
+            f"answered {_named(status)}{to}: redirects are not followed, give the endpoint the URL it leads to"
+        )
     if form is Format.STANDARD:
         if status in _SUCCESS:
             return Judgement(None)
         return Judgement(f"answered {_named(status)}", gone=status == HTTPStatus.GONE)
     return Judgement(_by_contract(status, answer, charset))
+
+
+def _host_of(location: str) -> str:
+    """Where a redirect leads, without path and query, where secrets live."""
+    host = mask_urls(location[:_LONGEST_WORDS])
+    return host if "://" in host else "another path"
 
 
 def _by_contract(status: int, answer: bytes, charset: str | None) -> str | None:
