@@ -3,7 +3,9 @@
 Times are ISO 8601 in UTC. Numbers are masked unless the reader may see them in full.
 """
 
+import json
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -13,12 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from answerback.deliveries import mask_message_id
 from answerback.ledger import Entry, Quarantined
 from answerback.ledger.audit import AuditEvent
-from answerback.ledger.history import MOST_ATTEMPTS, Owed
+from answerback.ledger.history import MOST_ATTEMPTS, Happened, Owed
 from answerback.ledger.requests import Requeued
-from answerback.masking import mask_urls, masked
+from answerback.masking import mask_urls, mask_values, masked
 from answerback.model import MOST_KEYS, ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
+from answerback.numbers import mask_text
 from answerback.ports import Replayed, Tried
 from answerback.rendering import TYPES
+from answerback.statistics import due_minutes
+from answerback.tencent.callbacks import fields_of
 
 T = TypeVar("T")
 
@@ -67,6 +72,20 @@ class CallView(_View):
         return cls(**masked(values, full_numbers=full_numbers))
 
 
+class DifferingView(CallView):
+    """A call whose fee is not what is due."""
+
+    due_minutes: int
+    excess_minutes: int | None = Field(description="billed over due; below 0: too little was billed")
+
+    @classmethod
+    def of(cls, call: Call, *, full_numbers: bool) -> "DifferingView":
+        """The view of `call`."""
+        due, view = due_minutes(call.outcome, call.talk_seconds) or 0, CallView.of(call, full_numbers=full_numbers)
+        excess = None if view.fee_minutes is None else view.fee_minutes - due
+        return cls(**view.model_dump(), due_minutes=due, excess_minutes=excess)
+
+
 class CallbackView(_View):
     """One callback as it was received."""
 
@@ -94,6 +113,41 @@ class CallbackView(_View):
             repeated_at=entry.repeated_at,
             **_raw(entry.raw, full_numbers=full_numbers),
         )
+
+
+class DifferenceView(_View):
+    """A field that another callback of the same sort tells otherwise; null where it does not tell it."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+    @classmethod
+    def between(cls, before: bytes, after: bytes, *, full_numbers: bool) -> "list[DifferenceView]":
+        """What two callbacks of one call tell otherwise, by the vendor's names. Raises ValueError where one is none."""
+        old, new = fields_of(before), fields_of(after)
+        return [
+            cls(
+                field=field if full_numbers else mask_text(field),
+                before=_spelled(field, old, full_numbers=full_numbers),
+                after=_spelled(field, new, full_numbers=full_numbers),
+            )
+            for field in dict.fromkeys((*old, *new))
+            if old.get(field, ...) != new.get(field, ...)
+        ]
+
+
+def _spelled(field: str, fields: Mapping[str, Any], *, full_numbers: bool) -> str | None:
+    if field not in fields:
+        return None
+    value = fields[field] if full_numbers else mask_values(fields[field], field)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def view_of_activity(one: Happened, *, full_numbers: bool) -> Happened:
+    """A callback that came in, or an attempt that was made, as somebody who watches may see it."""
+    hidden = {"callid": one.callid, "mobile": one.mobile, "error": one.error}
+    return msgspec.structs.replace(one, **masked(hidden, full_numbers=full_numbers))
 
 
 class QuarantinedView(_View):

@@ -1,11 +1,15 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 from builders import failure, status, wire
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.bodies import body_of, differences
+from answerback.console.bodies import Body, body_of
+from answerback.ledger import Entry
+from answerback.model import Kind
+from answerback.views import CallbackView, DifferenceView
 
 MOBILE, MASKED = "13912345678", "139****5678"
 JSON = st.recursive(
@@ -14,9 +18,16 @@ JSON = st.recursive(
 )
 
 
+def shown(raw: bytes, *, full_numbers: bool) -> Body:
+    """How a body is set out for a reader."""
+    now = datetime.now(UTC)
+    entry = Entry(id=1, kind=Kind.PROMPT, identity=b"", received_at=now, repeats=0, repeated_at=None, raw=raw)
+    return body_of(CallbackView.of(entry, full_numbers=full_numbers))
+
+
 def masked(document: object) -> str:
     """How a document is shown to who sees no numbers."""
-    return body_of(json.dumps(document).encode(), full_numbers=False).text
+    return shown(json.dumps(document).encode(), full_numbers=False).text
 
 
 @pytest.mark.parametrize(
@@ -44,7 +55,7 @@ def test_a_number_is_hidden_under_any_name(document: object) -> None:
 def test_an_escaped_number_is_hidden() -> None:
     """However the digits are written."""
     raw = ('{"mobile":"' + "".join(f"\\u{ord(digit):04x}" for digit in MOBILE) + '"}').encode()
-    assert MASKED in body_of(raw, full_numbers=False).text
+    assert MASKED in shown(raw, full_numbers=False).text
 
 
 def test_what_is_no_number_stays() -> None:
@@ -55,21 +66,21 @@ def test_what_is_no_number_stays() -> None:
 
 def test_json_is_set_out_in_lines() -> None:
     """In full as it came, even what JSON allows and nobody writes."""
-    body = body_of(b'\xef\xbb\xbf{"a":1,"a":2}', full_numbers=True)
+    body = shown(b'\xef\xbb\xbf{"a":1,"a":2}', full_numbers=True)
     assert (body.text, body.form, body.has_bom) == ('{\n  "a": 1,\n  "a": 2\n}', "json", True)
 
 
 def test_text_is_text_and_bytes_are_bytes() -> None:
     """What is no JSON is shown as the text that it is; what is no text, in hex."""
-    assert body_of(f"mobile={MOBILE}".encode(), full_numbers=False)[:2] == (f"mobile={MASKED}", "text")
-    body = body_of(b"\xff\x00A", full_numbers=False)
+    assert shown(f"mobile={MOBILE}".encode(), full_numbers=False)[:2] == (f"mobile={MASKED}", "text")
+    body = shown(b"\xff\x00A", full_numbers=True)
     assert body.form == "bytes"
     assert body.text.split() == ["0000", "ff", "00", "41", "··A"]
 
 
 def test_a_long_body_is_cut() -> None:
     """A page stays a page."""
-    body = body_of(b"x" * 1_000_000, full_numbers=True)
+    body = shown(b"x" * 1_000_000, full_numbers=True)
     assert body.cut
     assert len(body.text) < 100_000
 
@@ -78,32 +89,32 @@ def test_a_long_body_is_cut() -> None:
 def test_any_bytes_can_be_shown(raw: bytes) -> None:
     """Whoever looks, and whatever came."""
     for full_numbers in (True, False):
-        body_of(raw, full_numbers=full_numbers).text.encode()
+        shown(raw, full_numbers=full_numbers).text.encode()
 
 
 @pytest.mark.parametrize("depth", [500, 900, 2_000, 60_000])
 def test_deep_nesting_can_be_shown(depth: int) -> None:
     """As far as it goes, without filling the memory."""
     for full_numbers in (True, False):
-        assert len(body_of(b"[" * depth + b"]" * depth, full_numbers=full_numbers).text) <= 65_536
+        assert len(shown(b"[" * depth + b"]" * depth, full_numbers=full_numbers).text) <= 65_536
 
 
 def test_differences_are_told_by_the_vendors_names() -> None:
     """Only what differs, with numbers as the reader may see them."""
     before, after = wire(status()), wire(status(mobile=MOBILE, fee_minutes=2))
-    told = {one.field: (one.before, one.after) for one in differences(before, after, full_numbers=False)}
+    told = {one.field: (one.before, one.after) for one in DifferenceView.between(before, after, full_numbers=False)}
     assert told == {"mobile": ("137****8888", MASKED), "fee": ("1", "2")}
 
 
 def test_a_field_that_is_not_told_is_absent() -> None:
     """Where two callbacks have not the same fields."""
-    (one,) = differences(
+    (one,) = DifferenceView.between(
         b'{"voice_failure_callback":{"failure_code":1}}', b'{"voice_failure_callback":{}}', full_numbers=True
     )
-    assert one == ("failure_code", "1", None)
+    assert (one.field, one.before, one.after) == ("failure_code", "1", None)
 
 
 def test_prose_that_differs_hides_numbers() -> None:
     """A reason may hold one."""
-    told = differences(wire(failure(reason="x")), wire(failure(reason=f"call {MOBILE}")), full_numbers=False)
+    told = DifferenceView.between(wire(failure(reason="x")), wire(failure(reason=f"call {MOBILE}")), full_numbers=False)
     assert [one.after for one in told] == [f"call {MASKED}"]

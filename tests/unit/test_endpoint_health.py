@@ -59,17 +59,17 @@ def tried(*errors: str | None, milliseconds: float = 10) -> list[Recent]:
 )
 def test_health_is_the_worst_that_is_true(endpoint: Endpoint, owed: Owed, recent: list[Recent], health: Health) -> None:
     """Off before paused, paused before failing, failing before behind."""
-    assert row_of(endpoint, owed, recent, NOON).health is health
+    assert row_of(endpoint, owed, recent, NOON, full_url=True).health is health
 
 
 def test_times_are_those_of_real_attempts() -> None:
     """The median and the 95th percentile: never a time that nothing took."""
-    row = row_of(ENDPOINT, Owed(), tried(*[None] * 20), NOON)
+    row = row_of(ENDPOINT, Owed(), tried(*[None] * 20), NOON, full_url=True)
     assert row.p50_ms == pytest.approx(100)
     assert row.p95_ms == pytest.approx(190)
 
 
 def test_of_one_that_was_never_tried_no_time_is_known() -> None:
     """Nothing is made up."""
-    row = row_of(ENDPOINT, Owed(), [], NOON)
+    row = row_of(ENDPOINT, Owed(), [], NOON, full_url=True)
     assert (row.p50_ms, row.p95_ms) == (None, None)

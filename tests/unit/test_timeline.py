@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.calls import identify
-from answerback.console.story import Told, story_of
+from answerback.console.story import story_of
 from answerback.console.timeline import LEFT, RIGHT, Scale, spread
 from answerback.ledger import Entry
 from answerback.model import Attempt, Call, Delivery, Event, Outcome, State
+from answerback.views import DeliveryWithAttemptsView
 
 SECONDS = st.lists(st.floats(0, 10**9, allow_nan=False), min_size=1, max_size=60)
 
@@ -52,6 +53,11 @@ def delivery(**changes: object) -> Delivery:
         settled_at=NOON,
     )
     return msgspec.structs.replace(made, **changes)
+
+
+def told(delivery: Delivery, attempts: list[Attempt]) -> DeliveryWithAttemptsView:
+    """A delivery with its attempts, as a reader sees it."""
+    return DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=True)
 
 
 def attempt(after_s: float, error: str | None = None) -> Attempt:
@@ -147,8 +153,8 @@ def test_a_story_tells_everything_in_order() -> None:
     """Registered, rang, answered, key, ended, callbacks, attempts: each where it belongs in time."""
     call = call_at_noon(referred_at=at(-30), keys=("1",))
     entries = [entry(1, key_press(), -5), entry(2, status(), 0, repeats=2, repeated_at=at(3))]
-    told = [Told(delivery(), [attempt(0.1, "answered 500"), attempt(5.2)])]
-    story = story_of(call, entries, told, {1: "1"})
+    deliveries = [told(delivery(), [attempt(0.1, "answered 500"), attempt(5.2)])]
+    story = story_of(call, entries, deliveries, {1: "1"})
     assert [moment.what for moment in story.moments] == [
         "registered",
         "rang",
@@ -176,7 +182,7 @@ def test_an_unanswered_call_rings_to_its_end() -> None:
 
 def test_a_delivery_that_was_never_tried_is_shown_as_owed() -> None:
     """It stands where it began to be owed."""
-    story = story_of(call_at_noon(), [], [Told(delivery(attempts=0), [])], {})
+    story = story_of(call_at_noon(), [], [told(delivery(attempts=0), [])], {})
     (owed,) = (moment for moment in story.moments if moment.what == "owed")
     assert (owed.at, owed.lane) == (NOON, "→ crm")
 

@@ -6,7 +6,18 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from answerback.access import check_filters
-from answerback.api.parts import NOT_FOUND, NUMBERS_HIDDEN, PROBLEMS, UNFIT, Asking, Moment, Responses, Timezone, local, zone_of
+from answerback.api.parts import (
+    NOT_FOUND,
+    NUMBERS_HIDDEN,
+    PROBLEMS,
+    UNFIT,
+    Asking,
+    Moment,
+    Responses,
+    Timezone,
+    local,
+    zone_of,
+)
 from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
 from answerback.exports import RETRY_AFTER_S, Export, Exports, FileFormat, What
 from answerback.exports.answer import ExportAnswer

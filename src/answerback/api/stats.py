@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from answerback.api.parts import PROBLEMS, UNFIT, Asking, Cursor, Limit, Moment, Timezone, local, zone_of
 from answerback.errors import UnfitSpan
 from answerback.ledger.stats import Span
-from answerback.model import Call, Kind
+from answerback.model import Kind
 from answerback.ports import Shelf
-from answerback.statistics import due_minutes, range_of
+from answerback.statistics import range_of
 from answerback.statistics_views import FailureView, FeesView, StatisticsView, Step, failures_of
-from answerback.views import CallView
+from answerback.views import DifferingView
 
 LONGEST = timedelta(days=3 * 366)
 FIRST_YEAR, LAST_YEAR = 1971, 9998
@@ -35,13 +35,6 @@ class FailuresView(BaseModel):
     until: datetime
     calls: int = Field(description="all calls of the range")
     items: list[FailureView]
-
-
-class DifferingView(CallView):
-    """A call whose fee is not what is due."""
-
-    due_minutes: int
-    excess_minutes: int = Field(description="billed over due; below 0: too little was billed")
 
 
 class FeeAuditView(FeesView):
@@ -98,17 +91,11 @@ def routes(ledger: Shelf, timezone: str) -> APIRouter:
             **sums.model_dump(),
             since=found.since,
             until=found.until,
-            items=[_differing(call, full_numbers=reader.full_numbers) for call in page.items],
+            items=[DifferingView.of(call, full_numbers=reader.full_numbers) for call in page.items],
             next_cursor=page.next_cursor,
         )
 
     return router
-
-
-def _differing(call: Call, *, full_numbers: bool) -> DifferingView:
-    due = due_minutes(call.outcome, call.talk_seconds) or 0
-    view = CallView.of(call, full_numbers=full_numbers).model_dump()
-    return DifferingView(**view, due_minutes=due, excess_minutes=(call.fee_minutes or 0) - due)
 
 
 def _asking(timezone: str) -> Callable[..., Asked]:

@@ -12,8 +12,8 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import FullNumbers, err, out, spoken_errors
 from answerback.ledger import Ledger
 from answerback.ledger.history import Happened, happened_since, last_happened
-from answerback.numbers import mask
 from answerback.service.opening import reading, record_reveal
+from answerback.views import view_of_activity
 
 _POLL_S = 0.2
 _AT_A_TIME = 500
@@ -48,7 +48,7 @@ def _follow(
         for one in news:
             wanted = channel in (None, one.channel) and endpoint in (None, one.endpoint)
             if wanted and not (failures and one.error is None):
-                _show(one if full_numbers else msgspec.structs.replace(one, mobile=mask(one.mobile)), as_json=as_json)
+                _show(view_of_activity(one, full_numbers=full_numbers), as_json=as_json)
         if len(news) < _AT_A_TIME:
             time.sleep(_POLL_S)
 

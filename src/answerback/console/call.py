@@ -1,5 +1,6 @@
 """One call: what is known of it, its story, the callbacks as received, and who was told."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,19 +10,22 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.bodies import Body, Difference, body_of, callback_of, differences, document_text, sort_of
+from answerback.access import check_filters
+from answerback.console.bodies import Body, body_of, sort_of
 from answerback.console.reasons import reason_words
 from answerback.console.render import local_time
 from answerback.console.site import Site
-from answerback.console.story import Told, story_of
+from answerback.console.story import story_of
 from answerback.console.timeline import Tick
 from answerback.console.visit import Visit
 from answerback.errors import AmbiguousCall, CallbackRejected
 from answerback.ledger import Entry
 from answerback.ledger.history import DeliveryFilter, find_deliveries, find_delivery
 from answerback.ledger.query import find_call, find_last_callbacks
-from answerback.model import Call, KeyPress, Outcome
-from answerback.numbers import mask_text
+from answerback.masking import masked
+from answerback.model import Attempt, Call, Delivery, KeyPress, Outcome
+from answerback.tencent.callbacks import parse
+from answerback.views import CallbackView, CallView, DeliveryWithAttemptsView, DifferenceView
 
 _MOST_CALLBACKS = 100
 _MOST_DELIVERIES = 100
@@ -34,7 +38,7 @@ class Found(NamedTuple):
     call: Call
     entries: Sequence[Entry]
     earlier: int
-    told: Sequence[Told]
+    told: Sequence[tuple[Delivery, list[Attempt]]]
     has_more_told: bool
 
 
@@ -53,7 +57,7 @@ class CallbackCard(NamedTuple):
     body: Body
     key: str
     revises: int | None
-    differences: Sequence[Difference]
+    differences: Sequence[DifferenceView]
 
 
 def routes(site: Site) -> list[Route]:
@@ -82,12 +86,14 @@ async def _choose(visit: Visit, ambiguous: AmbiguousCall) -> Response:
     def calls() -> list[Call]:
         return [visit.given.ledger.call(ambiguous.callid, channel) for channel in ambiguous.channels]
 
-    told = {"callid": ambiguous.callid, "calls": await visit.read(calls), "section": "calls"}
-    return visit.render("call_choice.html", told, 409)
+    found = [(visit.view_of(call), visit.link_to(call.callid, call.channel)) for call in await visit.read(calls)]
+    return visit.render("call_choice.html", {"calls": found, "section": "calls"}, 409)
 
 
 def _asked(visit: Visit) -> tuple[str, str | None]:
+    """Callid and channel of the address. Raises FullNumbersRequired."""
     callid = str(visit.path["callid"]) if "callid" in visit.path else visit.query.get("callid", "")
+    check_filters(visit.reader, callid=callid)
     return callid, visit.query.get("channel")
 
 
@@ -97,32 +103,33 @@ def find_story(connection: Connection, callid: str, channel: str | None) -> Foun
     entries, earlier = find_last_callbacks(connection, call_id, _MOST_CALLBACKS)
     wanted = DeliveryFilter(callid=callid, channel=call.channel)
     page = find_deliveries(connection, wanted, None, _MOST_DELIVERIES)
-    told = [Told(*find_delivery(connection, delivery.id)) for delivery in reversed(page.items)]
+    told = [find_delivery(connection, delivery.id) for delivery in reversed(page.items)]
     return Found(call, entries, earlier, told, page.next_cursor is not None)
 
 
 def _told(visit: Visit, found: Found) -> Mapping[str, Any]:
-    call = found.call
-    keys = _keys(found.entries)
-    story = story_of(call, found.entries, found.told, keys)
+    call, full_numbers = visit.view_of(found.call), visit.revealed
+    keys = _keys(found.entries, full_numbers=full_numbers)
+    told = [DeliveryWithAttemptsView.with_attempts(*one, full_numbers=full_numbers) for one in found.told]
+    story = story_of(found.call, found.entries, told, keys)
     return {
         "section": "calls",
         "call": call,
+        "self_url": visit.link_to(found.call.callid, found.call.channel),
         "revealed": visit.revealed,
-        "metadata": call.metadata and document_text(call.metadata, full_numbers=visit.revealed),
+        "metadata": call.metadata and json.dumps(call.metadata, ensure_ascii=False, indent=2),
         "reason": reason_words(call.failure_code, call.failure_reason, visit.language),
         "story": story,
         "ticks": _labels(story.ticks, visit.given.zone),
         "said": _said(call),
-        "callbacks": _cards(found.entries, keys, full_numbers=visit.revealed),
+        "callbacks": _cards(found.entries, keys, full_numbers=full_numbers),
         "earlier": found.earlier,
-        "told": found.told,
+        "told": told,
         "has_more_told": found.has_more_told,
-        "hide": (lambda text: text) if visit.revealed else mask_text,
     }
 
 
-def _said(call: Call) -> str:
+def _said(call: CallView) -> str:
     """The name of the sentence that tells what became of the call."""
     times = {Outcome.ANSWERED: call.talk_seconds, Outcome.UNANSWERED: call.ring_seconds}
     return f"call_said_{call.outcome}" + ("_only" if times.get(call.outcome, 0) is None else "")
@@ -141,16 +148,16 @@ def _labels(ticks: Sequence[Tick], zone: ZoneInfo) -> list[TickLabel]:
     return labels
 
 
-def _keys(entries: Sequence[Entry]) -> dict[int, str]:
+def _keys(entries: Sequence[Entry], *, full_numbers: bool) -> dict[int, str]:
     """The key that each callback of that kind tells, by its id."""
     keys = {}
     for entry in entries:
         try:
-            callback = callback_of(entry.raw)
+            callback = parse(entry.raw)
         except CallbackRejected:  # taken by an older program, or by a newer one
             continue
         if isinstance(callback, KeyPress):
-            keys[entry.id] = callback.key
+            keys[entry.id] = masked({"keys": [callback.key]}, full_numbers=full_numbers)["keys"][0]
     return keys
 
 
@@ -164,7 +171,7 @@ def _cards(entries: Sequence[Entry], keys: Mapping[int, str], *, full_numbers: b
         cards.append(
             CallbackCard(
                 entry=entry,
-                body=body_of(entry.raw, full_numbers=full_numbers),
+                body=body_of(CallbackView.of(entry, full_numbers=full_numbers)),
                 key=keys.get(entry.id, ""),
                 revises=None if revised is None else revised.id,
                 differences=[] if revised is None else _differences(revised, entry, full_numbers=full_numbers),
@@ -173,8 +180,8 @@ def _cards(entries: Sequence[Entry], keys: Mapping[int, str], *, full_numbers: b
     return cards
 
 
-def _differences(before: Entry, after: Entry, *, full_numbers: bool) -> list[Difference]:
+def _differences(before: Entry, after: Entry, *, full_numbers: bool) -> list[DifferenceView]:
     try:
-        return differences(before.raw, after.raw, full_numbers=full_numbers)
-    except (ValueError, StopIteration):  # bytes of another program's contract
+        return DifferenceView.between(before.raw, after.raw, full_numbers=full_numbers)
+    except (ValueError, RecursionError):  # bytes of another program's contract
         return []

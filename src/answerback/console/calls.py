@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
+from answerback.access import check_filters
 from answerback.console.addresses import Links
 from answerback.console.call_filter import FIELDS, RANGES, Wanted, matches, read_filter
 from answerback.console.reasons import reason_words
@@ -20,8 +21,8 @@ from answerback.exports.spec import require
 from answerback.ledger import Page
 from answerback.ledger.query import CallFilter, channels_holding, find_call, find_calls
 from answerback.model import Call, Kind, Outcome
-from answerback.numbers import mask_text
 from answerback.tencent.codes import FAILURE_REASONS
+from answerback.views import CallView
 
 _A_PAGE = 50
 _FORMATS = {"CSV": FileFormat.CSV, "NDJSON": FileFormat.NDJSON, "Parquet": FileFormat.PARQUET}
@@ -37,6 +38,7 @@ async def _list(visit: Visit) -> Response:
     if text:
         return await _find(visit, text)
     wanted = read_filter(visit.query, visit.given.channels, datetime.now(UTC), visit.given.zone)
+    check_filters(visit.reader, wanted.calls.mobile, callid=wanted.callid, reference=wanted.calls.reference)
     cursor = visit.query.get("cursor")
     page = await visit.read(visit.given.ledger.read, partial(_page, wanted=wanted, cursor=cursor))
     return _show(visit, page, wanted)
@@ -44,7 +46,8 @@ async def _list(visit: Visit) -> Response:
 
 async def _find(visit: Visit, text: str) -> Response:
     """To the call of that callid or reference; else the calls to that number, or of that reference."""
-    found = await visit.read(visit.given.ledger.read, partial(_found, text=text, links=visit.links))
+    check_filters(visit.reader, find=text)
+    found = await visit.read(visit.given.ledger.read, partial(_found, text=text, visit=visit))
     if isinstance(found, str):
         return visit.redirect(found)
     wanted = read_filter(found, visit.given.channels, datetime.now(UTC), visit.given.zone)
@@ -53,9 +56,9 @@ async def _find(visit: Visit, text: str) -> Response:
     return _show(visit, Page([], None), wanted, sought=text)
 
 
-def _found(connection: Connection, text: str, links: Links) -> str | dict[str, str]:
+def _found(connection: Connection, text: str, visit: Visit) -> str | dict[str, str]:
     """The page of the one call that is meant, or the filter for several; empty where there is none."""
-    holders = channels_holding(connection, text)
+    holders, links = channels_holding(connection, text), visit.links
     if holders:
         return links.call(text, holders[0] if len(holders) == 1 else None)
     referred = find_calls(connection, CallFilter(reference=text), None, 2).items
@@ -63,7 +66,8 @@ def _found(connection: Connection, text: str, links: Links) -> str | dict[str, s
         return links.call(referred[0].callid, referred[0].channel)
     if referred:
         return {"reference": text}
-    return {"mobile": text} if find_calls(connection, CallFilter(mobile=text), None, 1).items else {}
+    may_know = visit.reader.full_numbers and find_calls(connection, CallFilter(mobile=text), None, 1).items
+    return {"mobile": text} if may_know else {}
 
 
 def _page(connection: Connection, wanted: Wanted, cursor: str | None) -> Page[Call]:
@@ -76,7 +80,10 @@ def _page(connection: Connection, wanted: Wanted, cursor: str | None) -> Page[Ca
 def _show(visit: Visit, page: Page[Call], wanted: Wanted, sought: str = "") -> Response:
     query = {name: visit.query[name] for name in FIELDS if name in visit.query}
     told: Mapping[str, Any] = {
-        "page": page,
+        "next_cursor": page.next_cursor,
+        "calls": [
+            (visit.view_of(call), visit.link_to(call.callid, _named(call.channel, visit))) for call in page.items
+        ],
         "wanted": wanted,
         "sought": sought,
         "query": query,
@@ -94,8 +101,13 @@ def _show(visit: Visit, page: Page[Call], wanted: Wanted, sought: str = "") -> R
     return visit.render("calls.html", told, 422 if wanted.faults else 200)
 
 
-def _reason(language: str, call: Call) -> str:
-    return mask_text(reason_words(call.failure_code, call.failure_reason, language))
+def _named(channel: str, visit: Visit) -> str | None:
+    """A channel, where there are several."""
+    return channel if len(visit.given.channels) > 1 else None
+
+
+def _reason(language: str, call: CallView) -> str:
+    return reason_words(call.failure_code, call.failure_reason, language)
 
 
 def _exports(wanted: Wanted, links: Links, **more: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from answerback.errors import NotFound
 from answerback.ledger import Page
 from answerback.ledger.history import DeliveryFilter
 from answerback.model import Delivery, Role, State
-from answerback.numbers import mask_text
+from answerback.views import DeliveryView, DeliveryWithAttemptsView
 
 _A_PAGE = 50
 
@@ -31,7 +31,11 @@ async def _list(visit: Visit) -> Response:
     page = await visit.read(_page, visit, name, known)
     told = {
         "section": "endpoints",
-        "page": page,
+        "deliveries": [
+            (DeliveryView.of(one, full_numbers=visit.revealed), visit.link_to(one.callid, one.channel))
+            for one in page.items
+        ],
+        "next_cursor": page.next_cursor,
         "endpoints": [endpoint.name for endpoint in endpoints],
         "wanted_endpoint": name,
         "wanted_state": known,
@@ -55,10 +59,9 @@ async def _show(visit: Visit) -> Response:
     living = {endpoint.name for endpoint in await visit.read(visit.given.ledger.endpoints)}
     told = {
         "section": "endpoints",
-        "delivery": delivery,
-        "attempts": attempts,
+        "delivery": DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=visit.revealed),
+        "call_link": visit.link_to(delivery.callid, delivery.channel),
         "is_living": delivery.endpoint in living,
-        "hide": mask_text,
     }
     return visit.render("delivery.html", told)
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.routing import Route
 
+from answerback.access import check_filters
 from answerback.console.session import is_from_elsewhere
 from answerback.console.site import Site
 from answerback.console.visit import Visit
@@ -38,6 +39,7 @@ async def _send(visit: Visit) -> Response:
     ):
         raise PermissionError("full_numbers")
     filters = {name: _read(name, text) for name, text in visit.query.items() if name in _READERS}
+    check_filters(visit.reader, **{name: visit.query.get(name) for name in ("mobile", "reference", "callid")})
     if "endpoint" in visit.query:
         filters["endpoint_id"] = (await visit.read(visit.given.ledger.endpoint, visit.query["endpoint"])).id
     wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from sqlalchemy.engine import Connection
 from starlette.responses import Response
@@ -16,8 +15,8 @@ from answerback.errors import Conflict
 from answerback.ledger.history import Owed
 from answerback.ledger.recent import recent_attempts
 from answerback.model import Endpoint, Role
-from answerback.numbers import mask_text
 from answerback.ports import Tried
+from answerback.views import TestView
 
 _RECENT = 60
 _ROUTE = "/endpoints/{name}"
@@ -39,7 +38,7 @@ def routes(site: Site) -> list[Route]:
 
 async def _list(visit: Visit) -> Response:
     rows = await visit.read(_rows, visit, await visit.read(visit.given.ledger.endpoints))
-    told = {"rows": rows, "active": visit.given.relay.manages, **links()}
+    told = {"rows": rows, "active": visit.given.relay.manages}
     return visit.render("endpoints.html", told)
 
 
@@ -55,28 +54,21 @@ async def show_endpoint(
     (row,) = await visit.read(_rows, visit, [endpoint])
     told = {
         "row": row,
-        "endpoint": endpoint,
-        "tried": tried,
+        "endpoint": row.endpoint,
+        "tried": tried and TestView.of(tried, full_numbers=visit.revealed),
         "problems": problems or {},
         "form": visit.form,
         "active": visit.given.relay.manages,
         "healths": Health,
-        **links(),
     }
     return visit.render("endpoint.html", told, status)
 
 
-def links() -> dict[str, Any]:
-    """What the pages of an endpoint link to."""
-    return {
-        "hide": mask_text,
-    }
-
-
 def _rows(visit: Visit, endpoints: Collection[Endpoint]) -> list[EndpointRow]:
     def look(connection: Connection) -> list[EndpointRow]:
+        full_url = visit.may(Role.OPERATOR)
         recent = recent_attempts(connection, [endpoint.id for endpoint in endpoints], _RECENT)
-        return [row_of(one, owed.get(one.id, Owed()), recent[one.id], now) for one in endpoints]
+        return [row_of(one, owed.get(one.id, Owed()), recent[one.id], now, full_url=full_url) for one in endpoints]
 
     owed, now = visit.given.ledger.owed(), datetime.now(UTC)
     return visit.given.ledger.read(look)

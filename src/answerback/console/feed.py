@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from answerback.console.addresses import Links
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.history import Happened, happened_since, last_happened
-from answerback.numbers import mask, mask_text
+from answerback.views import view_of_activity
 
 T = TypeVar("T")
 
@@ -202,20 +202,21 @@ def read_place(text: str) -> Place | None:
     return None if match is None else Place(int(match[1]), int(match[2]))
 
 
-def line_of(one: Happened, zone: ZoneInfo, links: Links) -> Line:
+def line_of(happened: Happened, zone: ZoneInfo, links: Links) -> Line:
     """A happening as everybody may see it: its number masked, its time by the clock of `zone`."""
+    one = view_of_activity(happened, full_numbers=False)
     local = one.at.astimezone(zone)  # of our own clock: far from the end of time
     return Line(
         clock=f"{local:%H:%M:%S}.{local.microsecond // 1000:03}",
         at=local.isoformat(),
         channel=one.channel,
-        href=links.call(one.callid, one.channel),
-        who=mask(one.mobile) or one.callid,
+        href=links.call(one.callid, one.channel) if one.callid == happened.callid else "",
+        who=one.mobile or one.callid,
         kind=one.callback,
         outcome=one.outcome,
         endpoint=one.endpoint,
         event=one.event,
-        error=None if one.error is None else mask_text(one.error),
+        error=one.error,
         status=one.status,
         milliseconds=None if one.duration_s is None else round(one.duration_s * 1000, 1),
         delivery_id=one.delivery_id,

@@ -7,8 +7,7 @@ from answerback.console import figures
 from answerback.console.filters import told_of, wanted_of
 from answerback.console.site import Site
 from answerback.console.visit import Visit
-from answerback.model import Call
-from answerback.statistics import due_minutes
+from answerback.views import DifferingView
 
 _CALLS_A_PAGE = 50
 
@@ -29,14 +28,13 @@ def _page(visit: Visit) -> Response:
     told = {
         "fees": statistics.fees,
         "total": statistics.total,
-        "calls": [(call, _due(call)) for call in differing.items],
+        "calls": [
+            (DifferingView.of(call, full_numbers=visit.revealed), visit.link_to(call.callid, call.channel))
+            for call in differing.items
+        ],
         "next_cursor": differing.next_cursor,
         "cursor": cursor,
         "times": times,
         "minutes": figures.minutes(times),
     }
     return visit.render("fees.html", told_of(wanted, visit) | told)
-
-
-def _due(call: Call) -> int:
-    return due_minutes(call.outcome, call.talk_seconds) or 0

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from answerback.ledger.history import Owed
 from answerback.ledger.recent import Recent
 from answerback.model import Endpoint
+from answerback.views import AttemptView, EndpointView
 
 BEHIND = timedelta(minutes=1)
 STRIP = 24
@@ -35,28 +36,35 @@ TONES = {
 }
 
 
+class RecentAttempt(NamedTuple):
+    """An attempt at a delivery, as everybody may see it."""
+
+    delivery_id: int
+    attempt: AttemptView
+
+
 class EndpointRow(NamedTuple):
     """An endpoint in the list: what it is owed, how it does, and its latest attempts, oldest first."""
 
-    endpoint: Endpoint
+    endpoint: EndpointView
     owed: Owed
     health: Health
     tone: str
-    recent: Sequence[Recent]
+    recent: Sequence[RecentAttempt]
     p50_ms: float | None
     p95_ms: float | None
 
 
-def row_of(endpoint: Endpoint, owed: Owed, recent: Sequence[Recent], now: datetime) -> EndpointRow:
+def row_of(endpoint: Endpoint, owed: Owed, recent: Sequence[Recent], now: datetime, *, full_url: bool) -> EndpointRow:
     """The line of `endpoint`."""
     health = _health(endpoint, owed, recent, now)
     times = sorted(one.attempt.duration_s * 1000 for one in recent)
     return EndpointRow(
-        endpoint=endpoint,
+        endpoint=EndpointView.of(endpoint, owed, full_url=full_url),
         owed=owed,
         health=health,
         tone=TONES[health],
-        recent=recent[-STRIP:],
+        recent=[RecentAttempt(r.delivery_id, AttemptView.of(r.attempt, full_numbers=False)) for r in recent[-STRIP:]],
         p50_ms=_quantile(times, 0.5),
         p95_ms=_quantile(times, 0.95),
     )

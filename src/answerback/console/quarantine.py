@@ -12,6 +12,7 @@ from answerback.console.visit import Visit
 from answerback.errors import NotFound
 from answerback.ledger.requests import DropQuarantined, Requeue
 from answerback.model import Role
+from answerback.views import QuarantinedBodyView, QuarantinedView, RetriedView
 
 _A_PAGE = 50
 _LONGEST_S = 4.0  # a browser waits for the answer; what is left goes on with another press
@@ -47,7 +48,8 @@ async def _listing(visit: Visit, retried: Retried | None = None) -> Response:
     page = await visit.read(ledger.quarantined, query.get("channel"), query.get("cursor"), _A_PAGE)
     count, size_bytes = await visit.read(ledger.quarantine_size)
     told = {
-        "page": page,
+        "bodies": [QuarantinedView.of(one, full_numbers=visit.revealed) for one in page.items],
+        "next_cursor": page.next_cursor,
         "count": count,
         "size_bytes": size_bytes,
         "channel": query.get("channel"),
@@ -64,8 +66,8 @@ async def _show(visit: Visit) -> Response:
 
 async def _showing(visit: Visit, still: str | None = None) -> Response:
     kept = await visit.read(visit.given.ledger.quarantined_body, visit.path["id"])
-    body = body_of(kept.raw, full_numbers=visit.revealed)
-    told = {"kept": kept, "body": body, "revealed": visit.revealed, "still": still}
+    view = QuarantinedBodyView.with_body(kept, full_numbers=visit.revealed)
+    told = {"kept": view, "body": body_of(view), "revealed": visit.revealed, "still": still}
     return visit.render("quarantined.html", told)
 
 
@@ -79,7 +81,7 @@ async def _retry(visit: Visit) -> Response:
     id_ = visit.path["id"]
     requeued = await visit.given.writer.ask(Requeue(visit.actor, id_))
     if requeued.taken is None:
-        return await _showing(visit, still=requeued.reason or "")
+        return await _showing(visit, still=RetriedView.of(id_, requeued, full_numbers=visit.revealed).reason or "")
     return visit.redirect(f"{visit.links.console}/quarantine", "requeued")
 
 

@@ -22,6 +22,7 @@ from answerback.errors import (
     ExportsBusy,
     ExtraMissing,
     Forbidden,
+    FullNumbersRequired,
     InvalidCursor,
     LedgerUnavailable,
     NotFound,
@@ -32,6 +33,7 @@ from answerback.model import Role
 Handler = Callable[[Visit], Awaitable[Response]]
 
 _REFUSALS: dict[type[AnswerbackError], tuple[str, int]] = {
+    FullNumbersRequired: ("numbers", 403),
     Forbidden: ("needs_numbers", 403),
     NotFound: ("missing", 404),
     AmbiguousCall: ("conflict", 409),

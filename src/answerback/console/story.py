@@ -6,16 +6,10 @@ from typing import NamedTuple
 
 from answerback.console.timeline import Cut, Scale, Tick, spread
 from answerback.ledger import Entry
-from answerback.model import Attempt, Call, Delivery, Kind, Outcome
+from answerback.model import Call, Kind, Outcome
+from answerback.views import AttemptView, DeliveryWithAttemptsView
 
 CALL, CALLBACKS = "call", "callbacks"
-
-
-class Told(NamedTuple):
-    """A delivery with all that was tried."""
-
-    delivery: Delivery
-    attempts: Sequence[Attempt]
 
 
 class Moment(NamedTuple):
@@ -33,7 +27,7 @@ class Moment(NamedTuple):
     kind: Kind | None = None
     repeats: int = 0
     endpoint: str = ""
-    attempt: Attempt | None = None
+    attempt: AttemptView | None = None
 
 
 class Mark(NamedTuple):
@@ -70,7 +64,9 @@ class Story(NamedTuple):
     ticks: Sequence[Tick]
 
 
-def story_of(call: Call, entries: Sequence[Entry], told: Sequence[Told], pressed: dict[int, str]) -> Story:
+def story_of(
+    call: Call, entries: Sequence[Entry], told: Sequence[DeliveryWithAttemptsView], pressed: dict[int, str]
+) -> Story:
     """The story of `call`; `pressed` is the key that each callback of that kind tells, by its id."""
     moments = sorted(_moments(call, entries, told, pressed), key=lambda moment: moment.at)
     if not moments:
@@ -88,7 +84,9 @@ def _busy(call: Call) -> tuple[datetime, datetime] | None:
     return call.started_at, call.ended_at
 
 
-def _moments(call: Call, entries: Sequence[Entry], told: Sequence[Told], pressed: dict[int, str]) -> Iterator[Moment]:
+def _moments(
+    call: Call, entries: Sequence[Entry], told: Sequence[DeliveryWithAttemptsView], pressed: dict[int, str]
+) -> Iterator[Moment]:
     yield from _of_call(call)
     for entry in entries:
         anchor = f"callback-{entry.id}"
@@ -116,13 +114,12 @@ def _of_call(call: Call) -> Iterator[Moment]:
         yield Moment(call.overdue_at, "overdue", CALL, "bad")
 
 
-def _of_delivery(told: Told) -> Iterator[Moment]:
-    delivery = told.delivery
+def _of_delivery(delivery: DeliveryWithAttemptsView) -> Iterator[Moment]:
     lane, anchor = f"→ {delivery.endpoint}", f"delivery-{delivery.id}"
-    for attempt in told.attempts:
+    for attempt in delivery.tried:
         what, tone = ("attempt_taken", "good") if attempt.error is None else ("attempt_failed", "bad")
         yield Moment(attempt.began_at, what, lane, tone, anchor, endpoint=delivery.endpoint, attempt=attempt)
-    if not told.attempts:
+    if not delivery.tried:
         yield Moment(delivery.created_at, "owed", lane, "quiet", anchor, endpoint=delivery.endpoint)
 
 

@@ -20,8 +20,9 @@ from answerback.console.session import Session
 from answerback.console.words import LANGUAGES, words
 from answerback.ledger.audit import Actor, AuditAction
 from answerback.ledger.requests import RecordAuditEvent
-from answerback.model import ApiKey, Role
-from answerback.numbers import mask
+from answerback.model import ApiKey, Call, Role
+from answerback.numbers import is_number_like
+from answerback.views import CallView
 
 T = TypeVar("T")
 
@@ -81,9 +82,13 @@ class Visit:
         """Whether the reader's role includes `role`."""
         return self.reader.role.includes(role)
 
-    def number(self, number: str | None) -> str:
-        """A phone number as this page may show it; empty where it is not known."""
-        return (number or "") if self.revealed else mask(number or "")
+    def view_of(self, call: Call) -> CallView:
+        """A call as this page may show it."""
+        return CallView.of(call, full_numbers=self.revealed)
+
+    def link_to(self, callid: str, channel: str | None = None) -> str:
+        """The page of a call; "" where its callid is a number, and the reader has no right to see that."""
+        return "" if is_number_like(callid) and not self.reader.full_numbers else self.links.call(callid, channel)
 
     async def read(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Do something that waits for the disk, away from the event loop."""
@@ -133,7 +138,6 @@ class Visit:
             "reader": self.reader,
             "csrf": self.session.token,
             "may": self.may,
-            "number": self.number,
             "here": self.here,
             "zone": self.given.zone,
             "zone_name": self.given.zone.key,
@@ -163,7 +167,6 @@ def frame_of(preferences: Preferences, links: Links) -> dict[str, Any]:
         "base": links.base,
         "console": links.console,
         "asset": partial(asset_url, links),
-        "call_url": links.call,
         "delivery_url": links.delivery,
         "endpoint_url": links.endpoint,
         "list_url": links.list,

@@ -9,7 +9,7 @@ key presses and failures.
 """
 
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -100,6 +100,16 @@ def parse(body: bytes) -> Status | KeyPress | Failure:
     if isinstance(prompt, _StatusWire) and others == (UNSET, UNSET, UNSET):
         return _status(Kind.PROMPT, "voiceprompt_callback", prompt)
     return _other(envelope)
+
+
+def fields_of(body: bytes) -> dict[str, Any]:
+    """The fields of a callback as they came, by the vendor's names. Raises ValueError where there are none."""
+    document = _decode_any(body.removeprefix(_BOM))
+    for key in CALLBACK_KEYS:
+        if isinstance(document, dict) and isinstance(document.get(key), dict):
+            fields: dict[str, Any] = document[key]
+            return fields
+    raise ValueError("no callback")
 
 
 def _other(envelope: _Envelope) -> Status | KeyPress | Failure:

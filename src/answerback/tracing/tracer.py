@@ -12,8 +12,9 @@ from answerback.calls import public_id
 from answerback.ledger import Job, Taken, Verdict
 from answerback.ledger.requests import Witnessed
 from answerback.ledger.values import to_us
+from answerback.masking import mask_urls
 from answerback.model import Arrival, Endpoint, Received
-from answerback.numbers import mask_mobiles, mask_text
+from answerback.numbers import mask_text
 from answerback.reading import understand
 from answerback.tracing.ids import (
     SpanId,
@@ -196,12 +197,11 @@ def _identify(arrival: Arrival, verdict: Verdict | None) -> tuple[bytes, str] | 
 
 @lru_cache(maxsize=4096)
 def _address(url: str) -> Attributes:
-    """Where an endpoint is, without what may be a secret: no user, no query."""
+    """Where an endpoint is, without what may be a secret: no user, no path, no query."""
     parts = urlsplit(url)
-    netloc = parts.netloc.rpartition("@")[2]
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {
-        "url.full": mask_mobiles(f"{parts.scheme}://{netloc}{parts.path}"),
+        "url.full": mask_urls(url),
         "server.address": parts.hostname or "",
         "server.port": port,
     }

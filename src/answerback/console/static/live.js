@@ -48,7 +48,7 @@ const item = (line) => {
   made.append(
     time,
     element("span", "line-what", line.kind ? words.live_callback : words.live_delivery),
-    link("line-who number", line.who, line.href),
+    line.href ? link("line-who number", line.who, line.href) : element("span", "line-who number", line.who),
     line.kind ? callback(line) : delivery(line),
   );
   if (feed.dataset.several) made.append(element("span", "line-where tag", line.channel));

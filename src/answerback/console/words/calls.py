@@ -9,6 +9,7 @@ TEXTS: Mapping[str, Text] = {
     "calls_lead": Text("Newest first. Days and hours in %s.", "按时间倒序，时区为 %s。"),
     "calls_find": Text("Find a call", "查找通话"),
     "calls_find_hint": Text("callid, reference or number", "callid、业务编号或号码"),
+    "calls_find_hint_masked": Text("callid or reference", "callid 或业务编号"),
     "calls_find_go": Text("Find", "查找"),
     "calls_filters": Text("Filters", "筛选条件"),
     "calls_number": Text("Number", "号码"),

@@ -96,6 +96,11 @@ TEXTS: Mapping[str, Text] = {
         "It hands phone numbers to somebody. Sign in with a key that may see them in full, or ask an administrator.",
         "此操作会使他人获得电话号码。请使用可查看完整号码的密钥登录，或联系管理员。",
     ),
+    "note_numbers": Text("Your key may not look for numbers", "当前密钥无权按号码查找"),
+    "note_numbers_hint": Text(
+        "Whoever may not see phone numbers in full may not find calls by one either: the answer would tell whose it is.",
+        "无权查看完整号码的密钥也不能按号码查找通话，否则查找结果会透露号码属于谁。",
+    ),
     "note_elsewhere": Text("This form is out of date", "该表单已失效"),
     "note_elsewhere_hint": Text(
         "It was sent from another site, or from a page of an earlier sign-in. Open the page again and repeat.",
