@@ -351,7 +351,6 @@ def test_what_a_masked_reader_sees(told: dict[str, Any], viewer: Holder) -> None
         ("GET", "calls/0755-83763333/callbacks", None, "callid"),
         ("PUT", f"calls/{NUMBER}", {}, "callid"),
         ("GET", f"deliveries?callid=%2B86{NUMBER}", None, "callid"),
-        ("POST", "replays", {"endpoint": "default-crm", "mobile": NUMBER}, "mobile"),
         ("GET", f"exports/calls.csv?mobile={NUMBER}", None, "mobile"),
         ("GET", f"exports/callbacks.ndjson?reference={NUMBER}", None, "reference"),
         ("GET", f"exports/deliveries.csv?callid={NUMBER}", None, "callid"),
