@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openpyxl
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -27,7 +28,7 @@ MANY = 30_000
 FILES = [
     f"{what}.{form}"
     for what in ("calls", "callbacks", "deliveries", "statistics")
-    for form in ("csv", "ndjson", "parquet")
+    for form in ("csv", "ndjson", "xlsx", "parquet")
 ]
 
 
@@ -95,6 +96,7 @@ def test_every_file_comes_with_its_name_and_type(filled: Gateway, file: str) -> 
     types = {
         "csv": "text/csv; charset=utf-8",
         "ndjson": "application/x-ndjson",
+        "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         "parquet": "application/vnd.apache.parquet",
     }
     assert answer.headers["content-type"] == types[form]
@@ -112,6 +114,8 @@ def test_all_forms_hold_every_call(filled: Gateway) -> None:
     assert [json.loads(line)["callid"] for line in lines] == expected
     table = pq.read_table(io.BytesIO(filled.get("/v1/exports/calls.parquet").content))
     assert table.column("callid").to_pylist() == expected
+    book = openpyxl.load_workbook(io.BytesIO(filled.get("/v1/exports/calls.xlsx").content), read_only=True)
+    assert [row[0] for row in book.worksheets[0].iter_rows(values_only=True)] == ["callid", *expected]
 
 
 def test_a_line_is_the_call_as_the_api_shows_it(filled: Gateway) -> None:
@@ -133,7 +137,7 @@ def test_filters_are_those_of_the_lists(filled: Gateway) -> None:
 @pytest.mark.parametrize(
     ("path", "query", "status", "field"),
     [
-        ("calls.xlsx", {}, 422, "format"),
+        ("calls.ods", {}, 422, "format"),
         ("people.csv", {}, 422, "what"),
         ("calls.csv", {"state": "dead"}, 422, "state"),
         ("calls.csv", {"since": "yesterday"}, 422, "since"),

@@ -34,7 +34,7 @@ above = 0
 DEAD_URL = "http://127.0.0.1:9/voice"  # nothing listens there: all that is owed stays
 SERVED = Path(__file__).with_name("schemathesis.toml")
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-BINARY = "application/vnd.apache.parquet"
+BINARY = {"application/vnd.apache.parquet", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 Document = dict[str, Any]
 
@@ -146,7 +146,7 @@ def test_every_body_has_examples_that_fit_their_schema(document: Document) -> No
     registry = Registry[Any]().with_resource(root, Resource.from_contents(closed, DRAFT202012))
     checker = Draft202012Validator.FORMAT_CHECKER
     for name, media_type, media in media_of(closed):
-        if media_type == BINARY:
+        if media_type in BINARY:
             continue
         assert media["examples"], (name, media_type)
         schema = Draft202012Validator(media["schema"], registry=registry, format_checker=checker)
@@ -272,7 +272,7 @@ def test_a_large_body_is_refused(filled: Gateway) -> None:
         "deliveries?cursor=MQ",
         "audit-events?cursor=99999999999999999999.1",
         "exports/calls.csv?state=dead",
-        "exports/calls.xlsx",
+        "exports/calls.ods",
         "quarantine/x",
     ],
 )

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import openpyxl
 import pyarrow.parquet as pq
 import pytest
 from builders import NOON, STARTED, failure, key_press, received, status, unanswered
@@ -30,6 +32,7 @@ from answerback.rendering import CallFields
 from answerback.views import CallbackView, CallView, DeliveryView
 
 MOBILE = "+8613788888888"
+LANDLINE = "075583763333"
 BOTH = pytest.mark.parametrize("full_numbers", [True, False])
 
 
@@ -38,7 +41,7 @@ def filled(ledger: Ledger) -> Ledger:
     """Calls of every kind and outcome in two channels, with what a spreadsheet and a JSON reader stumble over."""
     items = [
         received(status(callid="answered", mobile=MOBILE, call_from="4001234567"), after_s=0),
-        received(unanswered(callid="unanswered"), channel="alerts", after_s=1.5),
+        received(unanswered(callid="unanswered", call_from=LANDLINE), channel="alerts", after_s=1.5),
         received(failure(callid="failed", reason='=cmd|"/c calc",\r\n1'), after_s=2),
         received(failure(callid="again", code=5, reason="请拨13900001111"), after_s=3),
         received(key_press(callid="keys", key="1"), after_s=4),
@@ -142,7 +145,8 @@ def test_csv_is_read_back_as_what_the_api_shows(filled: Ledger, *, full_numbers:
 
 def _safe(value: object) -> str:
     text = str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
+    is_guarded = text[:1] in ("=", "+", "-", "@") or text == LANDLINE
+    return f"'{text}" if isinstance(value, str) and is_guarded else text
 
 
 def test_no_cell_of_a_sheet_is_a_formula(filled: Ledger) -> None:
@@ -163,6 +167,78 @@ def test_parquet_is_read_back_with_its_types(filled: Ledger, *, full_numbers: bo
         row = rows[call.callid]
         assert json.loads(row.pop("metadata") or "null") == view.pop("metadata")
         assert row == view
+
+
+def workbook(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
+    """The rows of all sheets of an XLSX file, as openpyxl reads them."""
+    book = openpyxl.load_workbook(io.BytesIO(written(ledger, what, FileFormat.XLSX, **given)), read_only=True)
+    rows = []
+    for one in book:
+        head, *cells = one.iter_rows(values_only=True)
+        rows += [dict(zip(map(str, head), map(unescaped, row), strict=True)) for row in cells]
+    return rows
+
+
+def unescaped(value: Any) -> Any:
+    """A text as Excel reads it; openpyxl leaves what XML cannot spell as it is."""
+    return re.sub(r"_x([0-9A-F]{4})_", lambda found: chr(int(found[1], 16)), value) if isinstance(value, str) else value
+
+
+@BOTH
+def test_xlsx_is_read_back_with_its_types(filled: Ledger, *, full_numbers: bool) -> None:
+    """Times are times, numbers are numbers, and all else is text, phone numbers and what looks like a formula, too."""
+    rows = {row["callid"]: row for row in workbook(filled, What.CALLS, full_numbers=full_numbers)}
+    for call in filled.calls(limit=100).items:
+        view = CallView.of(call, full_numbers=full_numbers).model_dump()
+        row = rows[call.callid]
+        assert json.loads(row.pop("metadata") or "null") == view.pop("metadata")
+        assert (row.pop("keys") or "").split() == view.pop("keys")
+        for name, value in view.items():
+            expected = value.replace(tzinfo=None) if isinstance(value, datetime) else value
+            if isinstance(expected, datetime):
+                assert abs(row[name] - expected) < timedelta(milliseconds=1)
+            else:
+                assert row[name] == (expected if expected != "" else None), name
+
+
+EXTREME = "<r>&\"'_x0041_ \x01\x0b\x1f\r\n\ufffe\uffff😀]]></r>"
+
+
+def test_no_form_refuses_what_the_ledger_holds(ledger: Ledger) -> None:
+    """The ends of the calendar, the largest numbers, what XML has no letters for, and texts longer than a cell."""
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    ledger.record(
+        [
+            received(status(callid="late", mobile=EXTREME, started_at=STARTED, answered_at=last, ended_at=last)),
+            received(
+                failure(callid="code", code=2**31 - 1, reason=EXTREME), after_s=1, raw=b"\xff\x00" + b"x" * 60_000
+            ),
+        ]
+    )
+    telling.refer(ledger, "late", reference="😀" * 200, metadata={"text": "😀" * 16_384, "n": 2**63}, at_s=10)
+    telling.refer(ledger, "code", due_at=datetime(1850, 1, 1, tzinfo=UTC), at_s=11)
+    (late, code) = workbook(ledger, What.CALLS)
+    assert (late["mobile"], late["answered_at"], late["reference"]) == (EXTREME, last.replace(tzinfo=None), "😀" * 200)
+    assert len(late["metadata"].encode("utf-16-le")) // 2 <= 32_767
+    assert re.search(r"😀… \(cut: \d+ characters\)$", late["metadata"])
+    assert (code["failure_code"], code["failure_reason"], code["due_at"]) == (
+        2**31 - 1,
+        EXTREME,
+        "1850-01-01T00:00:00Z",
+    )
+    assert [row["mobile"] for row in table(ledger, What.CALLS)] == [EXTREME, "13788888888"]
+    assert len(sheet(ledger, What.CALLS)) == len(lines(ledger, What.CALLS)) == 2
+    assert str(workbook(ledger, What.CALLBACKS)[1]["raw"]).startswith("�\0xxx")
+    assert len(table(ledger, What.CALLBACKS)[1]["raw"]) == 60_002
+
+
+def test_more_rows_than_a_sheet_holds_go_on_a_further_one(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with the names of the columns; none is lost between them."""
+    monkeypatch.setattr("answerback.exports.workbook.MOST_ROWS", 100)
+    ledger.record([received(status(callid=f"c-{n}"), after_s=n) for n in range(300)])
+    book = openpyxl.load_workbook(io.BytesIO(written(ledger, What.CALLS, FileFormat.XLSX)))
+    assert [one.max_row for one in book] == [100, 100, 100, 4]
+    assert [row["callid"] for row in workbook(ledger, What.CALLS)] == [f"c-{n}" for n in range(300)]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +351,7 @@ def test_pages_have_no_gaps_and_no_doubles(ledger: Ledger, form: FileFormat, fil
     """More calls than fit a page, many of them first seen at the same time."""
     count = IDS_PER_PAGE * 2 + 17
     ledger.record([received(status(callid=f"call-{n}"), after_s=n // 3000) for n in range(count)])
-    read = {FileFormat.CSV: sheet, FileFormat.NDJSON: lines, FileFormat.PARQUET: table}[form]
+    read = {FileFormat.CSV: sheet, FileFormat.NDJSON: lines, FileFormat.XLSX: workbook, FileFormat.PARQUET: table}[form]
     assert [row["callid"] for row in read(ledger, What.CALLS, **filters)] == [f"call-{n}" for n in range(count)]
 
 

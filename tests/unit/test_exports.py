@@ -31,6 +31,55 @@ def test_what_a_spreadsheet_would_run_gets_an_apostrophe(first: str) -> None:
     assert safe([f"{first}8613788888888", "1+1", "", "a=b"]) == [f"'{first}8613788888888", "1+1", "", "a=b"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "075583763333",
+        "0086",
+        "123456789012",
+        "12345678901234567890123456789012",
+        "1.50",
+        "1e5",
+        "12345e10",
+        "1,5",
+        "5%",
+        "¥5",
+        "2026-11-23",
+        "1/2",
+        "3-4",
+        "15:31",
+        "11月23日",
+        "2026年11月23日",
+        "MAR1",
+        "1-Mar",
+        "sept2",
+        "TRUE",
+        "1 1/2",
+        "9:30 pm",
+    ],
+)
+def test_what_a_spreadsheet_would_change_gets_an_apostrophe(text: str) -> None:
+    """A zero in front, digits that it does not show, a date that is none: text stays text."""
+    assert safe([text]) == [f"'{text}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["13788888888", "4001234567", "95000", "0", "86", "1 2 1", "137****8888", "d9428888-122b-11e1-b85c-61cd3cbb3210"],
+)
+def test_what_a_spreadsheet_shows_as_it_is_stays_as_it_is(text: str) -> None:
+    """Most cells: whoever reads the file by a program finds the value."""
+    assert safe([text]) == [text]
+
+
+@given(st.lists(st.sampled_from(["a", ";", "\t", "\n", "=1", "+1", "-1", "@x", '"', ","])).map("".join))
+def test_no_formula_begins_where_a_semicolon_separates(text: str) -> None:
+    """In such a region a file is cut at other places: what stands there is no formula either."""
+    line = ",".join(["x", *quoted(safe([text]))])
+    for cells in csv.reader(io.StringIO(line), delimiter=";"):
+        assert not [cell for cell in cells[1:] if cell.startswith(("=", "+", "-", "@"))]
+
+
 @given(st.lists(TEXT, min_size=1, max_size=8))
 def test_any_text_is_read_back_from_its_cell(texts: list[str]) -> None:
     """Commas, quotes and line breaks stay within their cell, whatever else there is in the column."""

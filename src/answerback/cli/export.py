@@ -77,8 +77,8 @@ def export(
 
 
 def _to_stdout(ledger: Ledger, wanted: Export) -> None:
-    if wanted.format is FileFormat.PARQUET and sys.stdout.isatty():
-        fail("parquet is not for a terminal: name a file with --output")
+    if not wanted.format.is_text and sys.stdout.isatty():
+        fail(f"{wanted.format} is not for a terminal: name a file with --output")
     try:
         _write(ledger, wanted, sys.stdout.buffer)
         sys.stdout.buffer.flush()

@@ -25,7 +25,7 @@ from answerback.tencent.codes import FAILURE_REASONS
 from answerback.views import CallView
 
 _A_PAGE = 50
-_FORMATS = {"CSV": FileFormat.CSV, "NDJSON": FileFormat.NDJSON, "Parquet": FileFormat.PARQUET}
+_FORMATS = {"Excel": FileFormat.XLSX, "CSV": FileFormat.CSV, "NDJSON": FileFormat.NDJSON, "Parquet": FileFormat.PARQUET}
 
 
 def routes(site: Site) -> list[Route]:

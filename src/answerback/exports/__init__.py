@@ -1,4 +1,4 @@
-"""Files of calls, callbacks, deliveries and statistics: CSV, NDJSON or Parquet, of any length, at constant memory.
+"""Files of calls, callbacks, deliveries and statistics: CSV, XLSX, NDJSON or Parquet, of any length, at constant memory.
 
 A server gives them away as they are written, from a process of their own:
 

@@ -1,8 +1,14 @@
-"""CSV for spreadsheets: UTF-8 with its mark, by which Excel knows it, CRLF, and no cell that a spreadsheet would run.
+"""CSV for spreadsheets: UTF-8 with its mark, by which Excel knows it, CRLF, and no text that a spreadsheet would run or change.
+
+What would be run is a formula, at the beginning of a cell or behind what parts cells elsewhere: a semicolon, a tab, a line
+break. What would be changed is a number with a leading zero or more digits than are shown, a date, a time: all of it gets
+an apostrophe before it. See docs/decisions/0029-files-for-spreadsheets.md.
 
 Cells are quoted by the column, as only few columns ever hold a comma: the csv module looks at each cell twice, and takes
 twice as long. Source of the first characters that make a formula: OWASP, "CSV Injection".
 """
+
+import re
 
 import msgspec
 
@@ -14,7 +20,19 @@ from answerback.exports.walks import Rows
 _MARK = "\ufeff"
 _END = "\r\n"
 _BEGINS_FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
-_NEEDS_QUOTES = ('"', ",", "\r", "\n")
+_PARTS = re.compile(r"[;\t\r\n]")
+_FORMULA = re.compile(r"(^(?=[=+\-@\t\r\n＝＋－＠])|[;\t\r\n]\"*(?=[=+\-@＝＋－＠]))")
+_DIGITS_SHOWN = 11
+_LONGEST_CHANGED = 30
+_CHANGED = re.compile(
+    r"""(?:[$¥€£(]?\s?[0-9.,]*[0-9][.,]?(?:e[+-]?[0-9]+)?\s?[%)]?                  # 1.50, 1e5, 5%
+    |[0-9]{1,4}(?:[-/.:年月][0-9]{1,4})+[日]?(?:[T ][0-9:.]+)?(?:\s?[ap]m?)?     # 2026-11-23, 1/2, 15:31
+    |[0-9]+\s[0-9]+/[0-9]+
+    |(?:[0-9]{1,4}[-/ ]?)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-/ ]?(?:[0-9]{1,4})?
+    |true|false)\Z""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+_NEEDS_QUOTES = ('"', ",", ";", "\t", "\r", "\n")
 _MOST_NUMBERS = 10_000
 
 _keys = msgspec.json.Decoder(list[str]).decode
@@ -72,9 +90,17 @@ _numbers = _Numbers()
 
 
 def safe(cells: Values) -> list[str]:
-    """Put an apostrophe before what a spreadsheet would take for a formula; a number such as +86… stays readable."""
-    begins = _BEGINS_FORMULA
-    return [(f"'{text}" if text[0] in begins else text) if text else "" for text in cells]
+    """Put an apostrophe before what a spreadsheet would run or change; a number such as +86… stays readable."""
+    return [_safe(text) if text else "" for text in cells]
+
+
+def _safe(text: str) -> str:
+    if text.isdigit():
+        is_shown = len(text) == 1 or (text[0] != "0" and len(text) <= _DIGITS_SHOWN)
+        return text if is_shown else f"'{text}"
+    if len(text) <= _LONGEST_CHANGED and _CHANGED.match(text):
+        return f"'{text}"
+    return _FORMULA.sub(r"\1'", text) if text[0] in _BEGINS_FORMULA or _PARTS.search(text) else text
 
 
 def quoted(cells: list[str]) -> list[str]:

@@ -29,7 +29,13 @@ class FileFormat(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    XLSX = "xlsx"
     PARQUET = "parquet"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a terminal can show it."""
+        return self in (FileFormat.CSV, FileFormat.NDJSON)
 
     @property
     def media_type(self) -> str:
@@ -40,6 +46,7 @@ class FileFormat(StrEnum):
 _MEDIA_TYPES = {
     FileFormat.CSV: "text/csv; charset=utf-8",
     FileFormat.NDJSON: "application/x-ndjson",
+    FileFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     FileFormat.PARQUET: "application/vnd.apache.parquet",
 }
 _OF_STATISTICS = ("channel", "kind", "since", "until")

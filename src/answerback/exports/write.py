@@ -9,6 +9,7 @@ from answerback.exports.lines import Lines
 from answerback.exports.sheet import Sheet
 from answerback.exports.spec import Export, FileFormat, What, require
 from answerback.exports.walks import walk
+from answerback.exports.workbook import Workbook
 from answerback.ledger import Ledger
 
 COLUMNS: dict[What, tuple[Column, ...]] = {
@@ -34,7 +35,7 @@ def write_export(ledger: Ledger, export: Export, out: Out, progress: Progress = 
 
 
 def _form(export: Export, out: Out) -> Form:
-    forms: dict[FileFormat, Any] = {FileFormat.CSV: Sheet, FileFormat.NDJSON: Lines}
+    forms: dict[FileFormat, Any] = {FileFormat.CSV: Sheet, FileFormat.NDJSON: Lines, FileFormat.XLSX: Workbook}
     if export.format is FileFormat.PARQUET:
         require(export.format)
         from answerback.exports.parquet import Parquet  # an extra, and large

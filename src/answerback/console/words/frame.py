@@ -61,6 +61,7 @@ TEXTS: Mapping[str, Text] = {
     "reset": Text("Reset", "重置"),
     "export": Text("Export", "导出"),
     "export_csv": Text("Export CSV", "导出 CSV"),
+    "export_xlsx": Text("Export Excel", "导出 Excel"),
     "copy_it": Text("Copy", "复制"),
     "copied": Text("Copied", "已复制"),
     "older": Text("Older", "较旧"),
