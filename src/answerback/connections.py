@@ -11,6 +11,7 @@ from answerback.tencent.answer import write_answer
 from answerback.tencent.codes import Answered
 
 _LARGEST_HEAD_BYTES = 65_536
+_SLICE_BYTES = 1024
 _SWEEP_EVERY_S = 1.0
 
 
@@ -26,10 +27,6 @@ _TOO_SLOW = _farewell(b"408 Request Timeout", Answered.TOO_SLOW, "the request di
 _HEAD_TOO_LARGE = _farewell(
     b"431 Request Header Fields Too Large", Answered.TOO_LARGE, f"the head is over {_LARGEST_HEAD_BYTES} bytes"
 )
-
-
-class _Ended(Exception):
-    """Nothing more is read of this connection."""
 
 
 class _Corked:
@@ -76,7 +73,6 @@ class Connection(HttpToolsProtocol):
     _taken_at_s = 0.0
     _head_bytes = 0  # of a head that is not whole, up to the current segment
     _segment_bytes = 0  # of the current segment, where no other request is in it
-    _may_be_too_large = False
     _farewell: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -84,11 +80,18 @@ class Connection(HttpToolsProtocol):
         self.arriving_since_s = self._taken_at_s = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+        if self._farewell is not None:
+            return
         self._segment_bytes = len(data)
-        self._may_be_too_large = self._head_bytes + self._segment_bytes > _LARGEST_HEAD_BYTES
+        if self._head_bytes + self._segment_bytes > _LARGEST_HEAD_BYTES and self._segment_bytes > _SLICE_BYTES:
+            for start in range(0, len(data), _SLICE_BYTES):  # so that a head is measured while it is read
+                self.data_received(data[start : start + _SLICE_BYTES])
+            return
+        self._unset_keepalive_if_required()
         try:
-            self._parse(data)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._parse_without_offer(data[offer.args[0] :])
         except httptools.HttpParserError:
             self.end_with(_NOT_HTTP)
         if self.arriving_since_s is not None and "method" not in (self.scope or {}):
@@ -96,39 +99,31 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > _LARGEST_HEAD_BYTES:
                 self.end_with(_HEAD_TOO_LARGE)
 
-    def _parse(self, data: bytes) -> None:
-        """Parse, and where a request offers another protocol, parse its head again without the offer.
+    def _parse_without_offer(self, rest: bytes) -> None:
+        """Parse the head of a request once more, without the other protocol that it offers, and what came behind it.
 
         llhttp stops behind such a head, and takes what follows for the other protocol. Everything else of the head is
         given to a new parser as it was, so that the body has the length that the first one saw.
         """
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as offer:
-                self.parser, old = httptools.HttpRequestParser(self), self.parser
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
-                request_line = b"%b %b HTTP/%b\r\n" % (old.get_method(), self.url, old.get_http_version().encode())
-                headers = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
-                data = request_line + headers + b"\r\n" + data[offer.args[0] :]
-            else:
-                return
+        old = self.parser
+        if old.get_method() == b"CONNECT":
+            self.end_with(_NO_TUNNEL)
+            return
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+        request_line = b"%b %b HTTP/%b\r\n" % (old.get_method(), self.url, old.get_http_version().encode())
+        headers = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        self.data_received(request_line + headers + b"\r\n" + rest)
+
+    def _should_upgrade(self) -> bool:
+        """Have uvicorn make no request of a head that offers another protocol: it comes again, without the offer."""
+        return True
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = 0
         if self.arriving_since_s is None:
             self.arriving_since_s = self.loop.time()
-
-    def on_headers_complete(self) -> None:
-        if self._may_be_too_large and self._head_size_bytes() > _LARGEST_HEAD_BYTES:
-            self.end_with(_HEAD_TOO_LARGE)
-            raise _Ended
-        if not self.parser.should_upgrade():
-            super().on_headers_complete()
-        elif self.parser.get_method() == b"CONNECT":
-            self.end_with(_NO_TUNNEL)
-            raise _Ended
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
@@ -178,11 +173,6 @@ class Connection(HttpToolsProtocol):
         """Whether a whole request is not answered in full; of several, the newest may not be whole."""
         cycle = self.cycle
         return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
-
-    def _head_size_bytes(self) -> int:
-        """The size of the head as it was sent, but for spaces around its values."""
-        lines = sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
-        return len(self.url) + lines + len(b"POST  HTTP/1.1\r\n\r\n")
 
 
 async def sweep(

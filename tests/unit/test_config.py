@@ -96,7 +96,7 @@ def test_every_setting_can_be_set_from_the_environment(monkeypatch: pytest.Monke
         ("server", "admin_key"): "k" * 32,
         ("server", "secret"): "s" * 32,
         ("ledger", "store"): "postgresql://db/x",
-        ("stream", "url"): "nats://a:4222",
+        ("stream", "url"): "tls://a:4222",
         ("stream", "credentials"): "/etc/answerback/user.creds",
         ("stream", "ca_file"): "/etc/answerback/ca.pem",
         ("traces", "endpoint"): "http://collector:4318",

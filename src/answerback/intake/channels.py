@@ -11,6 +11,8 @@ _BELOW_PATH = f"{PATH}/"
 
 def callback_path(path: str) -> str | None:
     """`path` as callback URLs are given out, where it is one of theirs: people double slashes, and end with one."""
+    if path == PATH:
+        return path
     if "//" in path or path.endswith("/"):
         path = "/" + "/".join(filter(None, path.split("/")))
     return path if path == PATH or path.startswith(_BELOW_PATH) else None

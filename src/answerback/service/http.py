@@ -80,15 +80,26 @@ def with_head(app: Any) -> Callable[[Message, Receive, Send], Any]:
     """`app` that answers HEAD as it does GET, without the body: an answer that would go on for ever ends with its head."""
 
     def either(scope: Message, receive: Receive, send: Send) -> Any:
-        if scope["method"] != "HEAD":
-            return app(scope, receive, send)
+        return (head if scope["method"] == "HEAD" else app)(scope, receive, send)
+
+    async def head(scope: Message, receive: Receive, send: Send) -> None:
+        begun, is_read = asyncio.Event(), False
+
+        async def receive_request() -> Message:
+            nonlocal is_read
+            if not is_read:
+                is_read = True
+                return await receive()
+            await begun.wait()
+            return {"type": "http.disconnect"}
 
         async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await send(message)
-                await send({"type": "http.response.body"})
+                begun.set()
 
-        return app({**scope, "method": "GET"}, receive, send_head)
+        await app({**scope, "method": "GET"}, receive_request, send_head)
+        await send({"type": "http.response.body"})
 
     return either
 
