@@ -26,6 +26,7 @@ CALLBACK = "/voice/callback"
 OK = b'{"result":0,"errmsg":"OK"}'
 START_TIMEOUT_S = 60.0  # where much else runs; how soon it is up has a test of its own
 STOP_TIMEOUT_S = 15.0
+WATCHDOG = "ANSWERBACK_WATCHDOG"
 
 SEED = b"""{
     "voiceprompt_callback": {
@@ -80,9 +81,10 @@ def _callback(name: str, fields: Mapping[str, object]) -> bytes:
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without its own settings of Answerback, and with `settings`.
 
+    But for the watchdog: `ANSWERBACK_WATCHDOG=1 pytest tests/acceptance` fails wherever a request holds the event loop.
     An unsafe place is allowed, so that the tests run where /tmp is in memory; "" takes that back.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS) or name == WATCHDOG}
     given = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": "true", "COLUMNS": "240"} | dict(settings or {})
     return kept | {name: value for name, value in given.items() if value}
 
@@ -150,6 +152,8 @@ class Gateway:
     ) -> None:
         if self._process is not None:
             self.kill()
+        if WATCHDOG in os.environ:
+            assert "loop_held" not in self.stderr, self.stderr
 
     # The process.
 

@@ -43,11 +43,14 @@ class _Background(logging.Handler):
         super().__init__()
         self._lines: queue.Queue[str] = queue.Queue(_MOST_LINES)
         self._dropped = 0
-        threading.Thread(target=self._write, name="logs", daemon=True).start()
+        self._writing: threading.Thread | None = None
         atexit.register(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line."""
+        """Queue a line; called by one thread at a time."""
+        if self._writing is None:
+            self._writing = threading.Thread(target=self._write, name="logs", daemon=True)
+            self._writing.start()
         try:
             self._lines.put_nowait(self.format(record))
         except queue.Full:
