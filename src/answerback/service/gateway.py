@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -233,6 +234,7 @@ class Gateway:
 
     def _app(self) -> Any:
         """The whole server as one ASGI application, without what is not this process's role."""
+        import_module("anyio._backends._asyncio")  # else anyio loads it with the first request
         settings, has = self._settings, self._roles.__contains__
         max_body_bytes = settings.intake.max_body_bytes
         callbacks = (
