@@ -103,6 +103,19 @@ def test_a_callback_survives_a_kill_and_is_found_by_its_callid(tmp_path: Path) -
     assert "2016-08-03 04:06:51 UTC" in shown.stdout
 
 
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    """`python -m answerback` is the command."""
+    module = [sys.executable, "-m", "answerback"]
+    shown = subprocess.run(
+        [*module, "channels"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert "http://127.0.0.1:8000/voice/callback" in shown.stdout
+    wrong = subprocess.run(
+        [*module, "calls", "show"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (wrong.returncode, "python -m answerback calls show" in wrong.stderr) == (2, True)
+
+
 # Sending.
 
 

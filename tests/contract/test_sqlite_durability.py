@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from answerback.errors import LedgerUnavailable, LedgerUnsafe
 from answerback.ledger import FILE_NAME, Opening, open_ledger
 from answerback.ledger.sqlite import sqlite_engine, verify_durable
+from answerback.ledger.sqlite_files import FileIds, file_id
 
 FILE = "some.db"
 
@@ -140,3 +141,18 @@ def test_another_process_opens_the_same_files_or_none(
             opening.open()
         back()
         opening.open().close()
+
+
+@pytest.mark.parametrize("content", [b"no database" * 1000, b"", None], ids=["damaged", "empty", "replaced"])
+def test_what_cannot_be_opened_is_closed(tmp_path: Path, content: bytes | None) -> None:
+    """Nothing keeps the file open while the error is told."""
+    file = tmp_path / FILE_NAME
+    if content is None:
+        sqlite(tmp_path)().close()
+    else:
+        file.write_bytes(content)
+    ids: FileIds = [file_id(str(file)), None, None]
+    with pytest.raises(LedgerUnavailable):
+        open_ledger(tmp_path, allow_unsafe_place=True, file_ids=ids)
+    held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    assert not [path for path in held if path.is_relative_to(tmp_path)]

@@ -16,7 +16,7 @@ from answerback.copying.places import Place
 from answerback.copying.shapes import Key, Row, Shape
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import statements
-from answerback.ledger.failures import meaning
+from answerback.ledger.failures import closed_on_failure, meaning
 from answerback.ledger.postgresql.schema import forget_months
 
 PAGE = 4_000
@@ -46,9 +46,10 @@ class Side:
             self.connection: Connection = engine.connect().execution_options(writes=writes)
         self.on_postgresql = statements.on_postgresql(self.connection)
         only_reads = "SET default_transaction_read_only = on" if self.on_postgresql else "PRAGMA query_only=ON"
-        self._set(
-            *(_POSTGRESQL if self.on_postgresql else _SQLITE), _LAZY[self.on_postgresql] if writes else only_reads
-        )
+        with closed_on_failure(self):
+            self._set(
+                *(_POSTGRESQL if self.on_postgresql else _SQLITE), _LAZY[self.on_postgresql] if writes else only_reads
+            )
 
     def commit_strictly(self) -> None:
         """From now on a commit means that it and all before it are on the disk."""

@@ -7,7 +7,7 @@ whoever wants to write waits and tries again.
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,6 +18,13 @@ from answerback.numbers import mask_text
 
 VALUE_ERRORS = (OverflowError, UnicodeEncodeError, struct.error)
 """What drivers raise, beside errors of their own, for a value that they cannot send."""
+
+
+class Closable(Protocol):
+    """A connection, the driver's or ours."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class Meaning(NamedTuple):
@@ -117,6 +124,16 @@ def translated(engine: Engine) -> Iterator[None]:
         yield
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error, *VALUE_ERRORS) as error:
         raise unavailable(error) from error
+
+
+@contextmanager
+def closed_on_failure(connection: Closable) -> Iterator[None]:
+    """Close a connection that cannot be made ready: nobody else knows of it yet."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _of_driver(error: BaseException) -> BaseException:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from answerback.errors import LedgerUnavailable, LedgerUnsafe, UnavailableReason
+from answerback.ledger.failures import closed_on_failure
 from answerback.ledger.sqlite_files import FileIds, LedgerFiles
 from answerback.ledger.tables import probes
 
@@ -47,18 +48,19 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None  # the driver opens no transaction of its own: _begin does
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "fullfsync=ON",
-            "checkpoint_fullfsync=ON",
-            "foreign_keys=ON",
-            f"cache_size=-{_CACHE_KIB}",
-            f"wal_autocheckpoint={_WAL_PAGES}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        with closed_on_failure(connection):
+            cursor = connection.cursor()
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "fullfsync=ON",
+                "checkpoint_fullfsync=ON",
+                "foreign_keys=ON",
+                f"cache_size=-{_CACHE_KIB}",
+                f"wal_autocheckpoint={_WAL_PAGES}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -76,11 +78,11 @@ class SQLiteTransactions:
         self._connection: Connection | None = None
         self._writing = threading.Lock()
         self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
-        self._anchor.execute(select(probes.c.id)).all()
-        self._anchor.rollback()
         try:
+            self._anchor.execute(select(probes.c.id)).all()
+            self._anchor.rollback()
             self.files = files = LedgerFiles(Path(str(engine.url.database)), file_ids)
-        except LedgerUnavailable:
+        except BaseException:
             self._anchor.close()
             raise
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
 
 from answerback.errors import ExtraMissing, LedgerUnavailable, LedgerUnsafe, UnavailableReason
+from answerback.ledger.failures import closed_on_failure
 from answerback.ledger.postgresql.text import holds_nul, storable
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def postgresql_engine(store: str, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
+        with closed_on_failure(connection), connection.cursor() as cursor:
             for name, value in settings.items():
                 cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
             if writes:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger.failures import meaning, sqlstate
+from answerback.ledger.failures import closed_on_failure, meaning, sqlstate
 from answerback.ledger.postgresql.schema import forget_months
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class Transactions:
         if self._connection is None:
             connection = self._engine.connect()
             now_us = time.time_ns() // 1000
-            with connection.begin():
+            with closed_on_failure(connection), connection.begin():
                 self._mark = str(connection.execute(_last_mark, {"id": self._id, "now_us": now_us}).scalar_one())
                 connection.execute(_forget_dead, {"before_us": now_us - _DEAD_US})
             self._connection, self._connected_s = connection, time.monotonic()
