@@ -368,9 +368,10 @@ class Wire:
         self.socket.close()
 
     def send(self, *segments: bytes) -> None:
-        """Write each of `segments` on its own."""
-        for segment in segments:
-            self.socket.sendall(segment)
+        """Write each of `segments` on its own, until the other side hangs up: what it has said is then there to read."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for segment in segments:
+                self.socket.sendall(segment)
 
     def read(self, *, head_only: bool = False) -> Reply:
         """Read one answer; a body only as long as Content-Length says."""

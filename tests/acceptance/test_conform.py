@@ -237,8 +237,14 @@ def serving(answers: Answers, *, keeps_open: bool = True) -> Serve:
 def verdicts(serve: Serve, *ids: str, timeout_s: float = 5.0) -> dict[str, Verdict]:
     """Check rules against a receiver in this process."""
 
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):  # the client may leave at any time
+            await close(writer)
+
     async def examine() -> dict[str, Verdict]:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         chosen = [rule for rule in RULES if rule.id in ids]
         async with server, Wire(f"http://127.0.0.1:{port}/voice?to=me", timeout_s) as wire:
