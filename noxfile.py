@@ -4,6 +4,8 @@
 """
 
 import os
+import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -18,7 +20,7 @@ EXTRAS = "alerts,nats,otel,parquet,postgresql"
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["tests", "lowest", "newest", "places"]
+nox.options.sessions = ["tests", "lowest", "newest", "image", "places"]
 nox.options.error_on_missing_interpreters = False
 nox.options.stop_on_first_error = False
 
@@ -54,12 +56,38 @@ def newest(session: nox.Session) -> None:
     _pytest(session)
 
 
+@nox.session(python=PYTHONS[2], venv_backend="venv")
+def image(session: nox.Session) -> None:
+    """Build what deploy/Dockerfile builds, from the files that it copies and by its own command, without a daemon."""
+    build = Path("deploy/Dockerfile").read_text().partition("\nFROM ${PYTHON}\n")[0].replace("\\\n", "")
+    place = Path(session.create_tmp()).resolve()
+    shutil.rmtree(place, ignore_errors=True)
+    for copied in re.findall(r"^COPY (.+) \S+$", build, re.MULTILINE):
+        for name in copied.split():
+            (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, _parent(place / name))
+    command = build.rpartition("RUN ")[2].partition("\n")[0]
+    for there, here in (
+        ("--mount=type=cache,target=/root/.cache/pip", ""),
+        ("/opt/answerback/", f"{session.virtualenv.location}/"),
+        ("/wheels", f"{place}/wheels"),
+    ):
+        command = command.replace(there, here)
+    with session.chdir(place):
+        session.run("sh", "-euc", command, external=True)
+        session.run("answerback", "--help", silent=True)
+
+
 @nox.session(python=PYTHONS[0])
 def places(session: nox.Session) -> None:
     """Compare the tables of numbers and countries with the libraries they are made from, or make them anew: `-- --write`."""
     session.install("-c", "constraints.txt", "-e", ".", "babel")
     session.install("-c", "constraints.txt", "phonenumbers")  # over phonenumberslite, of which it is the whole
     session.run("python", "tools/make_places.py", *(arg for arg in session.posargs if arg == "--write"))
+
+
+def _parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _pytest(session: nox.Session, *options: str) -> None:

@@ -1,11 +1,12 @@
 """The Dockerfile, read by hadolint, and what of it can be run without Docker."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-from deploy.files import DOCKERFILE, PINNED, instruction
+from deploy.files import DOCKERFILE, PINNED, ROOT, instruction
 from gateway import Gateway
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
@@ -18,14 +19,23 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_image_is_what_was_asked_for() -> None:
-    """Two stages of one whole version, another user than root, the three extras, and the signal that drains."""
+    """Two stages of one whole version, another user than root, the extras, and the signal that drains."""
     text = DOCKERFILE.read_text()
     assert PINNED.fullmatch(text.partition("ARG PYTHON=")[2].splitlines()[0])
     assert text.count("\nFROM ${PYTHON}") == 2
     assert "\nUSER 10001:10001\n" in text
-    assert "answerback[postgresql,nats,otel]" in text
+    assert "answerback[alerts,postgresql,nats,otel]" in text
     assert instruction("ENTRYPOINT") == ["answerback"]
     assert "\nSTOPSIGNAL SIGTERM\n" in text
+
+
+def test_python_is_one_of_the_matrix() -> None:
+    """What runs in the image was tested: `nox -s image` builds it, `nox -s tests-3.13` tests it."""
+    matrix = re.search(r"^PYTHONS = \((.*)\)$", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
+    version = re.search(r"^ARG PYTHON=python:(\d+\.\d+)\.", DOCKERFILE.read_text(), re.MULTILINE)
+    assert matrix is not None
+    assert version is not None
+    assert f'"{version[1]}"' in matrix[1]
 
 
 def test_health_check_tells_alive_from_dead(tmp_path: Path) -> None:
