@@ -98,7 +98,7 @@ def _row(name: str, copied: Copied) -> tuple[Any, ...]:
 def _compared(verified: Verified) -> str:
     difference = verified.difference
     if difference is None:
-        return f"equal {verified.digest}"
+        return "equal"
     rows = f"{difference.rows:,} row differs" if difference.rows == 1 else f"{difference.rows:,} rows differ"
     return f"{rows}: {difference.first}" + (f" to {difference.last}" if difference.first != difference.last else "")
 
