@@ -201,6 +201,7 @@ STATUS: Record = {
             "url": "http://10.0.0.11:8000",
             "pending": 0,
             "failure": None,
+            "recorder_failure": None,
             "endpoints": 1,
             "duties": ["alerts", "overdue", "remains"],
             "stream": None,
