@@ -86,6 +86,12 @@ def test_recording_looks_everything_up_by_index(watched: Watched) -> None:
     assert unindexed(plans) == []
 
 
+def test_the_size_of_the_quarantine_is_summed_without_its_bodies(watched: Watched) -> None:
+    """By an index that has nothing but sizes."""
+    watched.ledger.quarantine_size()
+    assert watched.plans() == ["SCAN quarantine USING COVERING INDEX ix_quarantine_size_bytes"]
+
+
 def test_reading_once_more_goes_by_index(watched: Watched) -> None:
     """One body out of many is found by its id."""
     (good,) = [body.id for body in watched.ledger.quarantined().items if body.size_bytes > 1]
@@ -220,10 +226,10 @@ def walked(plans: list[str]) -> list[str]:
 
 
 def test_owing_looks_everything_up_by_index(owing: Watched) -> None:
-    """What a batch owes costs the same however much is owed: the call's own deliveries are asked for, no more."""
+    """What a batch owes costs the same however much is owed: the pending ones of the call are asked for, no more."""
     owing.ledger.take([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
     plans = owing.plans()
-    assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_id_endpoint_id (call_id=?" in step]
+    assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_due (call_id=? AND state=?" in step]
     assert walked(plans) == []
 
 
@@ -275,7 +281,8 @@ def test_settling_looks_everything_up_by_index(owing: Watched) -> None:
     telling.exhaust(owing.ledger, *jobs[2:4])
     telling.refuse(owing.ledger, *jobs[4:6])
     plans = owing.plans()
-    assert [step for step in plans if "ix_deliveries_call_id_endpoint_id (call_id=? AND endpoint_id=?)" in step]
+    assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=? AND endpoint_id=?)" in step]
+    assert [step for step in plans if "ix_deliveries_call_waiting (call_id=? AND endpoint_id=? AND state=?)" in step]
     assert [step for step in plans if step == "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)"]
     assert walked(plans) == []
 
@@ -311,10 +318,10 @@ def test_the_dead_are_read_from_their_index(owing: Watched) -> None:
 
 
 def test_a_delivery_is_told_again_by_index(owing: Watched) -> None:
-    """One is found by its id, and what else its call is owed by the call."""
+    """One is found by its id, and what is pending of its call by the call."""
     telling.replay_one(owing.ledger, telling.owed(owing.ledger)[0].id)
     plans = [step for step in owing.plans() if "deliveries" in step]
-    assert [step for step in plans if "(call_id=? AND endpoint_id=?)" in step]
+    assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=?)" in step]
 
 
 def test_calls_are_told_again_by_index(owing: Watched) -> None:
@@ -322,7 +329,7 @@ def test_calls_are_told_again_by_index(owing: Watched) -> None:
     to = to_of(owing)
     telling.replay_calls(owing.ledger, to, limit=5)
     plans = owing.plans()
-    assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_id_endpoint_id (call_id=?" in step]
+    assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_due (call_id=? AND state=?" in step]
     assert [step for step in plans if step.startswith(("SCAN deliveries", "SCAN callbacks"))] == []
 
 

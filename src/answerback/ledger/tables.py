@@ -224,6 +224,7 @@ quarantine = Table(
     Column("raw", LargeBinary, nullable=False),
     UniqueConstraint("digest"),
     Index(None, "received_us", "id"),
+    Index(None, "size_bytes"),  # the sum of all of them is taken now and then, and their rows are large
 )
 
 _rollup_key = ("hours", "start_hour", "channel", "kind", "outcome")

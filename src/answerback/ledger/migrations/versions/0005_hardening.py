@@ -34,6 +34,7 @@ def upgrade() -> None:
         "SELECT count(*) FROM callbacks WHERE callbacks.call_id = calls.id AND callbacks.kind = 'key'"
         ") WHERE keys <> '[]'"
     )
+    op.create_index("ix_quarantine_size_bytes", "quarantine", ["size_bytes"])
     _partial("ix_deliveries_call_due", "deliveries", ["call_id", "state", "endpoint_id"], "state = 'pending'")
     _partial("ix_deliveries_call_waiting", "deliveries", ["call_id", "endpoint_id", "state", "id"], "state = 'waiting'")
     op.add_column(
