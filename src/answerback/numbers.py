@@ -52,7 +52,7 @@ _SERVICE = rf"(?<!\d)[48]00{_ANY}(?:\d{{3}}{_ANY}\d{{4}}|\d{{4}}{_ANY}\d{{3}})(?
 _COMPACT_DAY = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
 _ABROAD = rf"[+＋]\d(?:{_ANY}\d){{6,14}}(?!\d)"
 _IN_ID = re.compile(
-    rf"(?P<kept>{_ID}|{_TIME})|{_ABROAD}|{_MOBILE}|{_WITH_AREA}|{_SERVICE}"
+    rf"(?P<kept>{_ID}|{_TIME})|(?<!\d)1\.[3-9]\d{{9}}e\+?10(?!\d)|{_ABROAD}|{_MOBILE}|{_WITH_AREA}|{_SERVICE}"
     rf"|(?<![\w-])(?!{_COMPACT_DAY}){_LOCAL}(?![\w-])|(?:{_ODD_DIGIT})(?:{_ANY}(?:{_ODD_DIGIT})){{6,}}+",
     re.IGNORECASE,
 )
