@@ -180,6 +180,13 @@ def test_an_unanswered_call_rings_to_its_end() -> None:
     assert "answered" not in [moment.what for moment in story.moments]
 
 
+def test_how_long_it_rang_is_drawn_only_where_it_is_known() -> None:
+    """An answered call of which nobody says when it was answered did not ring to its end."""
+    call = call_at_noon(answered_at=None)
+    assert call.ring_seconds is None
+    assert [bar.name for bar in story_of(call, [], [], {}).bars] == []
+
+
 def test_a_delivery_that_was_never_tried_is_shown_as_owed() -> None:
     """It stands where it began to be owed."""
     story = story_of(call_at_noon(), [], [told(delivery(attempts=0), [])], {})

@@ -138,7 +138,7 @@ def _bars(call: Call, scale: Scale) -> Iterator[Bar]:
     answered_at = call.answered_at if call.outcome is Outcome.ANSWERED else None
     for name, since, until in (
         ("waits", call.referred_at, call.started_at),
-        ("rings", call.started_at, answered_at or call.ended_at),
+        ("rings", call.started_at, answered_at if call.outcome is Outcome.ANSWERED else call.ended_at),
         ("talks", answered_at, call.ended_at),
     ):
         if since is not None and until is not None and since < until:
