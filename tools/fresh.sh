@@ -99,14 +99,19 @@ run() { # who
     wait "$child"
 }
 
-child=
-trap '[ -z "$child" ] || kill -KILL "$child" 2>/dev/null || true' EXIT
-mkdir -p "$PLACE"
-[ -d "$base" ] || build
-failed=
-for who in "${@:-root}"; do
-    run "$who" || failed="$failed $who"
-    [ -n "${KEEP:-}" ] || rm -rf "$PLACE/$SUITE-$who"
-done
-[ -z "$failed" ] || { echo "make fresh: FAILED as$failed" >&2; exit 1; }
-echo "make fresh: both commands of the README work on a bare $SUITE, as $*"
+main() {
+    child=
+    trap '[ -z "$child" ] || kill -KILL "$child" 2>/dev/null || true' EXIT
+    mkdir -p "$PLACE"
+    [ -d "$base" ] || build
+    failed=
+    for who in "${@:-root}"; do
+        run "$who" || failed="$failed $who"
+        [ -n "${KEEP:-}" ] || rm -rf "$PLACE/$SUITE-$who"
+    done
+    [ -z "$failed" ] || { echo "make fresh: FAILED as$failed" >&2; exit 1; }
+    echo "make fresh: both commands of the README work on a bare $SUITE, as $*"
+}
+
+main "$@"
+exit # the file may have changed under a long run

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from deploy.files import image_environment, instruction
+from deploy.files import ROOT, image_environment, instruction
 from gateway import CALLBACK, COMMAND, OK, SEED, START_TIMEOUT_S
 
 USER = 10001
@@ -85,7 +85,7 @@ def _told(process: subprocess.Popen[bytes], home: Path) -> dict[str, Any]:
 
 def _command(data_dir: Path, *command: str | Path) -> list[str | Path]:
     prefix: list[str | Path] = ["unshare", "--mount", "--propagation", "private"]
-    prefix += ["sh", _SCRIPT, data_dir, sys.base_prefix]
+    prefix += ["sh", _SCRIPT, data_dir, sys.base_prefix, ROOT]
     if subprocess.run([*prefix, sys.executable, "-c", ""], capture_output=True, check=False).returncode != 0:
         pytest.skip("this machine lets nobody mount, or the user cannot reach Python")
     return [*prefix, *command]
