@@ -35,13 +35,14 @@ from answerback.copying import Copied, Copying, place_of
 from answerback.copying.shapes import GROWING, LEFT_OUT, SHAPES
 from answerback.deliveries import Happening, message_id
 from answerback.errors import AnswerbackError, ConfigError, Conflict, LedgerVersion
-from answerback.ledger import Ledger, Pause, Taken, keys, migrations, open_database, open_ledger, query
+from answerback.ledger import Ledger, Pause, Taken, keys, migrations, open_database, open_ledger, query, sessions
 from answerback.ledger.alerts import Alert, keep_alerts
 from answerback.ledger.audit import AuditAction, record_event
 from answerback.ledger.keys import KeyDraft
 from answerback.ledger.members import Member, beat, leave
 from answerback.ledger.months import NUMBERS, block_of
 from answerback.ledger.tables import metadata
+from answerback.ledger.values import to_us
 from answerback.model import Endpoint, Role
 
 BOTH_WAYS = pytest.mark.parametrize(("first", "second"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
@@ -117,6 +118,7 @@ def fill(ledger: Ledger) -> Endpoint:
     settle(ledger, pauses=[Pause(crm.id, 3, 1)])
     draft = KeyDraft("night", bytes(32), Role.VIEWER, full_numbers=True)
     ledger.write(lambda c, _: keys.add(c, draft, ADMIN, NOON))
+    ledger.write(lambda c, _: sessions.end(c, "signed out of", to_us(NOON + timedelta(days=1)), NOON))
     alert = Alert(rule="fees", when="fees > 1", since=NOON, firing=True, en="1", told={"mailto": NOON})
     ledger.write(lambda c, _: keep_alerts(c, [alert]))
     ledger.record([received(status(callid=f"owed-{n}"), after_s=n) for n in range(3)])
