@@ -202,6 +202,7 @@ STATUS: Record = {
             "pending": 0,
             "failure": None,
             "recorder_failure": None,
+            "set_aside": 0,
             "endpoints": 1,
             "duties": ["alerts", "overdue", "remains"],
             "stream": None,
