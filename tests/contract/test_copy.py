@@ -58,6 +58,9 @@ class Unseen:
         """Nothing is shown."""
 
 
+_KEY = b"the server's secret, which moves with the ledger"
+
+
 class Stores:
     """The stores of one test, by name: a directory, or a database, each new when it is first named."""
 
@@ -74,9 +77,9 @@ class Stores:
         """The ledger in it."""
         where = self.where(name)
         if name.startswith("postgresql"):
-            ledger = open_database(where, allow_unsafe=True)
+            ledger = open_database(where, allow_unsafe=True, id_key=_KEY)
         else:
-            ledger = open_ledger(Path(where.removeprefix("sqlite:")), allow_unsafe_place=True)
+            ledger = open_ledger(Path(where.removeprefix("sqlite:")), allow_unsafe_place=True, id_key=_KEY)
         return self._opened.enter_context(closing(ledger))
 
     def copying(self, source: str, target: str, *, verifies: bool = True) -> Copying:
