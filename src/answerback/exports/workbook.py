@@ -140,7 +140,8 @@ class Workbook:
     def _each(self, column: Column, values: Values) -> list[str]:
         match column.sort:
             case Sort.NUMBER:
-                return [_EMPTY if n is None else _number(n) for n in values]
+                numbers = shown(column, values, full_numbers=self._full_numbers)
+                return [_EMPTY if n is None else _number(n) for n in numbers]
             case Sort.SECONDS:
                 return _times(values, _DAY_S, of_seconds(values))
             case Sort.MICROSECONDS:
