@@ -83,7 +83,7 @@ class SQLiteTransactions:
             self._anchor.rollback()
             self.files = files = LedgerFiles(Path(str(engine.url.database)), file_ids)
         except BaseException:
-            self._anchor.close()
+            _close(self._anchor)
             raise
 
         @event.listens_for(engine, "do_connect")
@@ -128,13 +128,18 @@ class SQLiteTransactions:
     def close(self) -> None:
         """Let go of the file."""
         self._forget_connection()
-        self._anchor.close()
+        _close(self._anchor)
 
     def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.invalidate()
-            connection.close()
+            _close(connection)
+
+
+def _close(connection: Connection) -> None:
+    """Close it for good: one that goes back to a pool that was disposed of would stay open."""
+    connection.invalidate()
+    connection.close()
 
 
 def verify_durable(connection: Connection, path: Path) -> None:
