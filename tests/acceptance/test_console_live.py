@@ -14,7 +14,7 @@ from people import Person, make_key, signed_in
 
 TOKEN = "tok-live-4Kd83hQz1Xy"
 MOBILE, MASKED = "13912345678", "139****5678"
-VIEWERS = 64
+VIEWERS = 8
 
 
 class Events:
@@ -186,7 +186,7 @@ def test_an_open_stream_holds_up_no_stop(gateway: Gateway, person: Person) -> No
 
 
 def test_only_so_many_may_look(gateway: Gateway, person: Person) -> None:
-    """One more is told to come back later; when somebody leaves there is room again."""
+    """One key has eight; one more is told to come back later, and when somebody leaves there is room again."""
     limits = httpx.Limits(max_connections=VIEWERS + 2)
     cookies = person.client.cookies
     with httpx.Client(base_url=gateway.url, cookies=cookies, limits=limits, trust_env=False, timeout=30) as client:
