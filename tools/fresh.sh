@@ -20,12 +20,13 @@ base=$PLACE/$SUITE
 
 build() {
     command -v debootstrap >/dev/null || { apt-get update -qq; apt-get install -y -qq debootstrap >/dev/null; }
-    local mirror
+    local mirror script=/usr/share/debootstrap/scripts/$SUITE
+    [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid # a Debian that is newer than debootstrap
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -n 1)
     rm -rf "$base.unfinished"
     mkdir -p "$base.unfinished"
     debootstrap --variant=minbase --include=python3,python3-venv,git,make,curl,ca-certificates \
-        "$SUITE" "$base.unfinished" "${mirror:-http://deb.debian.org/debian}" >"$PLACE/$SUITE.log" 2>&1 ||
+        "$SUITE" "$base.unfinished" "${mirror:-http://deb.debian.org/debian}" "$script" >"$PLACE/$SUITE.log" 2>&1 ||
         { tail -n 20 "$PLACE/$SUITE.log" >&2; exit 1; }
     mv "$base.unfinished" "$base"
 }
