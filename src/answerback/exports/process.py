@@ -123,6 +123,7 @@ class Stream:
         complaint = await complaints.read(_MOST_WORDS)
         status = await self._process.wait()
         if status == 0:
+            self._leave()  # before the client can know that it has all, and ask for the next
             return b""
         kind, _, words = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2].partition(": ")
         if kind == LedgerUnavailable.__name__:
