@@ -16,9 +16,11 @@ from answerback.errors import (
     AnswerbackError,
     CallbackRejected,
     Conflict,
+    FullNumbersRequired,
     InvalidCursor,
     LedgerUnavailable,
     NotFound,
+    TooManyAttempts,
     UnavailableReason,
     Unfit,
     UnfitEndpoint,
@@ -302,13 +304,15 @@ def test_an_error_without_a_name_is_one_of_the_ledger(error: AnswerbackError) ->
     assert back.detail == str(error)
 
 
+TAKE_MORE_THAN_WORDS = AmbiguousCall | FullNumbersRequired | LedgerUnavailable | TooManyAttempts | Unfit
+
+
 def test_every_error_can_be_told() -> None:
     """There is no error of this program that the other side cannot read."""
     made = {
         error
         for _, error in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(error, AnswerbackError)
-        and not issubclass(error, AmbiguousCall | Unfit | LedgerUnavailable)  # these take more than words
+        if issubclass(error, AnswerbackError) and not issubclass(error, TAKE_MORE_THAN_WORDS)
     }
     assert len(made) > 10
     for error in made:
