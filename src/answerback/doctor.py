@@ -8,6 +8,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import msgspec
 from answerback.access import FILE_NAME as KEY_FILE
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import AnswerbackError, LedgerUnavailable, LedgerVersion
+from answerback.ledger import retention
 from answerback.ledger.members import find_members
 from answerback.ledger.sqlite import existing, unsafe_place
 from answerback.server_secret import FILE_NAME as SECRET_FILE
@@ -31,6 +33,7 @@ _EARLIEST_S = 1735689600  # 2025-01-01: no clock of a machine that runs this is 
 _LOW_SPACE_BYTES = 1024**3
 _NO_SPACE_BYTES = 64 * 1024**2
 _ENOUGH_FILES = 4096
+_ENOUGH_MONTHS = 3
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -56,6 +59,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     checks: list[Callable[[Settings], Finding]] = [
         _place,
         _ledger,
+        _months,
         _stream,
         _permissions,
         _secret,
@@ -96,6 +100,25 @@ def _ledger(settings: Settings) -> Finding:
         return Finding("ledger", Level.BAD, _words(error), "until this is mended every callback is answered 503")
     how = "WAL, synchronous=FULL" if on_file else "a primary with fsync on"
     return Finding("ledger", Level.OK, f"{how}; a commit took {took_ms:.1f} ms")
+
+
+def _months(settings: Settings) -> Finding:
+    """Whether callbacks of the next months have partitions to go to, where the gateway may not make them itself."""
+    if settings.ledger.store is None:
+        return Finding("months", Level.OK, "SQLite has no partitions")
+    try:
+        with reading(settings) as ledger:
+            ahead = ledger.read(lambda connection: retention.months_ahead(connection, datetime.now(UTC)))
+    except AnswerbackError as error:
+        return Finding("months", Level.OK, f"not looked at: {_words(error)}")
+    if ahead is None:
+        return Finding("months", Level.OK, "this role makes the partition of each month as it begins")
+    remedy = "as the owner of the tables: answerback migrate --months 24"
+    if ahead < 0:
+        return Finding("months", Level.BAD, "this month has no partition: callbacks are answered 503", remedy)
+    level = Level.OK if ahead >= _ENOUGH_MONTHS else Level.WARNING
+    finding = f"partitions are made for {ahead} months after this one, and this role may make no more"
+    return Finding("months", level, finding, remedy if level is Level.WARNING else "")
 
 
 def _words(error: AnswerbackError) -> str:

@@ -1,5 +1,6 @@
 """PostgreSQL asked for little and asked for proof: the roles that docs/postgresql.md makes, and TLS."""
 
+import json
 import re
 import socket
 import ssl
@@ -77,6 +78,36 @@ def test_who_only_serves_can_serve_and_nothing_more(tmp_path: Path, roles: dict[
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(forbidden.encode())
+
+
+def test_doctor_says_how_many_months_are_made(tmp_path: Path, roles: dict[str, str]) -> None:
+    """To who only serves: in time, and when callbacks are refused already. The owner needs no warning."""
+
+    def months(role: str) -> dict[str, str]:
+        done = gateway_run("doctor", "--json", "--store", roles[role], "--data-dir", tmp_path / "data", cwd=tmp_path)
+        found: dict[str, str] = next(one for one in json.loads(done.stdout)["items"] if one["check"] == "months")
+        return found
+
+    def drop(*partitions: tuple[str, ...]) -> None:
+        with psycopg.connect(roles["answerback_owner"], autocommit=True) as connection:
+            for (name,) in partitions:
+                connection.execute(f"DROP TABLE {name}".encode())
+
+    gateway_run("migrate", "--months", str(_MONTHS), "--store", roles["answerback_owner"], cwd=tmp_path)
+    assert months("answerback_server")["level"] == "ok"
+    with psycopg.connect(roles["answerback_owner"]) as connection:
+        made = connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'callbacks'::regclass ORDER BY inhrelid"
+        ).fetchall()[1:]  # the first is for what is copied
+    assert len(made) == _MONTHS
+    drop(*made[3:])
+    warned = months("answerback_server")
+    assert warned["level"] == "warning"
+    assert "made for 2 months after this one" in warned["finding"]
+    assert "migrate --months" in warned["remedy"]
+    drop(*made[:3])
+    assert months("answerback_server")["level"] == "bad"
+    assert months("answerback_owner")["level"] == "ok"
 
 
 def test_months_are_for_postgresql(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Statistics stay: they are sums, and name nobody.
 """
 
 from datetime import datetime
+from itertools import count
 
 import msgspec
 from sqlalchemy import delete, func, select
@@ -53,11 +54,19 @@ def _month(connection: Connection, month: int) -> Month:
     )
 
 
-def make_months(connection: Connection, now: datetime, count: int) -> None:
+def make_months(connection: Connection, now: datetime, months: int) -> None:
     """Make the partitions of the month of `now` and of those after it: who only serves the ledger may have no right to."""
     first = month_of_us(to_us(now))
-    for month in range(first, first + count):
+    for month in range(first, first + months):
         schema.see_to_month(connection, month)
+
+
+def months_ahead(connection: Connection, now: datetime) -> int | None:
+    """How many months after that of `now` have partitions without a gap; -1: not even it has; None: this role may make them."""
+    if schema.may_make_months(connection):
+        return None
+    there, month = set(schema.months_there(connection)), month_of_us(to_us(now))
+    return next(ahead for ahead in count(-1) if month + ahead + 1 not in there)
 
 
 def drop_month(connection: Connection, month: int, actor: Actor, now: datetime) -> None:

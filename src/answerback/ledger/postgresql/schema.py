@@ -82,6 +82,12 @@ def months_there(connection: Connection) -> list[int]:
     return sorted(int(match[1]) // NUMBERS for match in found if match)
 
 
+def may_make_months(connection: Connection) -> bool:
+    """Whether this role owns the tables, and so may attach partitions to them."""
+    owns = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'callbacks'::regclass"
+    return bool(connection.execute(text(owns)).scalar_one())
+
+
 def _partition(table: str, month: int) -> str:
     return f"{table}_{month_name(month)}"
 
