@@ -18,10 +18,11 @@ _ODD_DIGIT = (
     r"|[〇零一二三四五六七八九幺²³¹⁰⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒]"
 )
 _DIGIT = rf"(?:\d|{_ODD_DIGIT})"
-# What stands between the digits of one number: space, dashes, dots, slashes, brackets, what nobody sees, the NUL of UTF-16.
+# What stands between the digits of one number: space, dashes, dots, slashes, brackets, what nobody sees, the NUL of UTF-16,
+# and what groups thousands, right between digits: a comma before a blank parts one thing from another.
 _MARK = (
     r"(?:[\s\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufffd"
-    r"\-‐-―−﹘﹣－.．。·•‧・/／()（）\[\]_＿+＋]|%(?:00|0[9AD]|2[089BDEF]|5F)|\\{1,4}(?:u0000|[nrt]))"
+    r"\-‐-―−﹘﹣－.．。·•‧・/／()（）\[\]_＿+＋]|%(?:00|0[9AD]|2[089BDEF]|5F)|\\{1,4}(?:u0000|[nrt])|(?:[,，、'’]|%2[7C])(?=\d))"
 )
 _ANY, _SOME = rf"{_MARK}{{0,3}}+", rf"{_MARK}{{1,3}}+"
 
@@ -44,7 +45,7 @@ def _grouped(*sizes: int) -> str:
 _MOBILE = (
     rf"(?<!\d)(?:(?:00)?86{_ANY})?(?=1{_ANY}[3-9])(?:\d{{3}}{_ANY}\d{{4}}{_ANY}\d{{4}}"
     rf"|{_grouped(4, 4, 3)}|{_grouped(4, 3, 4)}|{_grouped(3, 3, 5)}|{_grouped(3, 3, 3, 2)}|{_grouped(3, 2, 2, 2, 2)}"
-    rf"|{_grouped(1, 2, 2, 2, 2, 2)}|{_grouped(2, 2, 2, 2, 2, 1)}|{_grouped(*[1] * 11)})(?!\d)"
+    rf"|{_grouped(2, 3, 3, 3)}|{_grouped(1, 2, 2, 2, 2, 2)}|{_grouped(2, 2, 2, 2, 2, 1)}|{_grouped(*[1] * 11)})(?!\d)"
 )
 _LOCAL = rf"(?=[2-8])(?:\d{{3,4}}{_ANY}\d{{4}}|{_grouped(2, 2, 2, 2)}|{_grouped(*[1] * 8)})(?!\d)"
 _WITH_AREA = rf"(?<!\d)(?:(?:00)?86{_ANY}0?|0)(?:10|2\d|[3-9]\d\d){_ANY}{_LOCAL}"

@@ -120,6 +120,7 @@ def test_a_number_in_prose_is_masked_in_place() -> None:
         ("0755-83763333/2", "075*-****3333/2"),
         ("83763333", "******33"),
         ("83.76.33.33", "**.**.**.33"),
+        ("13,788,888,888", "13,7**,**8,888"),
         ("400-123-4567", "***-***-**67"),
         ("20260131", "20260131"),
         ("20261128-153045-12345", "20261128-153045-12345"),
@@ -137,12 +138,34 @@ def test_a_masked_name(reference: str, masked: str) -> None:
 def spellings(number: str) -> list[str]:
     """A number as people, programs and encodings write it."""
     groups = [number[:3], number[3:7], number[7:]]
-    marks = [" ", "-", ".", "/", ") ", " - ", "\x00", "\u00a0", "\u3000", "‐", "－", "·", "\u200b", "_", "%20", "%2D"]
+    marks = [
+        " ",
+        "-",
+        ".",
+        "/",
+        ") ",
+        " - ",
+        "\x00",
+        "\u00a0",
+        "\u3000",
+        "‐",
+        "－",
+        "·",
+        "\u200b",
+        "_",
+        "%20",
+        "%2D",
+        ",",
+        "，",
+        "%2c",
+    ]
     whole = [
         number,
         f"+86{number}",
         f"0086-{number}",
         f"{number}.0",
+        f"{int(number):,}",
+        f"{int(number):,}".replace(",", "’"),
         f"{number[0]}.{number[1:]}e10",
         "\x00".join(number),
         "\x00\x00\x00".join(number),
