@@ -10,6 +10,7 @@ from typing import Protocol
 from answerback.config import unfit_endpoint_name
 from answerback.errors import FullNumbersRequired
 from answerback.ledger.keys import KeyDraft
+from answerback.masking import MASKS
 from answerback.model import ApiKey, Role
 from answerback.numbers import is_number_like
 from answerback.server_secret import load_or_create_line
@@ -35,8 +36,10 @@ class Keys(Protocol):
         """Whether the session was ended."""
 
 
-def check_filters(reader: ApiKey, mobile: str | None = None, **names: str | None) -> None:
-    """Refuse to find calls by a number, or by a name that is one, for who may not see it: the answer would tell whose it is.
+def check_filters(
+    reader: ApiKey, mobile: str | None = None, failure_code: int | None = None, **names: str | None
+) -> None:
+    """Refuse to find calls by a number, or by what is hidden as one, for who may not see it: the answer would tell whose it is.
 
     Raises FullNumbersRequired.
     """
@@ -44,6 +47,8 @@ def check_filters(reader: ApiKey, mobile: str | None = None, **names: str | None
         return
     if mobile is not None:
         raise FullNumbersRequired("mobile")
+    if failure_code is not None and MASKS["failure_code"](failure_code) is None:
+        raise FullNumbersRequired("failure_code")
     for field, name in names.items():
         if name is not None and is_number_like(name):
             raise FullNumbersRequired(field)

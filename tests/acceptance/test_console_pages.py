@@ -256,6 +256,7 @@ def test_one_box_finds_a_number(admin: Person, text: str) -> None:
         {"mobile": "1"},
         {"callid": MOBILE},
         {"reference": f"to {MOBILE}"},
+        {"failure_code": "83763333"},
     ],
 )
 def test_whose_a_number_is_is_not_told(viewer: Person, query: dict[str, str]) -> None:

@@ -112,7 +112,7 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Listing[CallView]:
-        check_filters(reader.key, mobile, reference=reference)
+        check_filters(reader.key, mobile, failure_code, reference=reference)
         wanted = CallFilter(
             channel=channel,
             mobile=mobile,

@@ -62,7 +62,7 @@ def routes(ledger: Shelf, exports: Exports) -> APIRouter:
         state: Annotated[State | None, Query(description="deliveries")] = None,
         callid: Annotated[str | None, Query(description="deliveries")] = None,
     ) -> Response:
-        check_filters(reader.key, mobile, reference=reference, callid=callid)
+        check_filters(reader.key, mobile, failure_code, reference=reference, callid=callid)
         zone = zone_of(timezone)
         filters: dict[str, Any] = {
             "channel": channel,

@@ -38,7 +38,8 @@ async def _list(visit: Visit) -> Response:
     if text:
         return await _find(visit, text)
     wanted = read_filter(visit.query, visit.given.channels, datetime.now(UTC), visit.given.zone)
-    check_filters(visit.reader, wanted.calls.mobile, callid=wanted.callid, reference=wanted.calls.reference)
+    calls = wanted.calls
+    check_filters(visit.reader, calls.mobile, calls.failure_code, callid=wanted.callid, reference=calls.reference)
     cursor = visit.query.get("cursor")
     page = await visit.read(visit.given.ledger.read, partial(_page, wanted=wanted, cursor=cursor))
     return _show(visit, page, wanted)

@@ -23,6 +23,7 @@ from answerback.model import Kind, Outcome, State
 C = TypeVar("C", bound=StrEnum)
 
 _FULL = "full"
+_CHECKED = ("mobile", "failure_code", "reference", "callid")
 _LARGEST_CODE = 2**31
 
 
@@ -39,7 +40,7 @@ async def _send(visit: Visit) -> Response:
     ):
         raise PermissionError("full_numbers")
     filters = {name: _read(name, text) for name, text in visit.query.items() if name in _READERS}
-    check_filters(visit.reader, **{name: visit.query.get(name) for name in ("mobile", "reference", "callid")})
+    check_filters(visit.reader, **{name: filters.get(name) for name in _CHECKED})
     if "endpoint" in visit.query:
         filters["endpoint_id"] = (await visit.read(visit.given.ledger.endpoint, visit.query["endpoint"])).id
     wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)
