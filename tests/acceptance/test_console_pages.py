@@ -283,6 +283,17 @@ def test_a_wrong_cursor_is_refused(viewer: Person) -> None:
     """It is told, not ignored."""
     viewer.get("calls", 422, cursor="made-up")
     viewer.get("deliveries", 422, cursor="made-up")
+    viewer.get("deliveries", 422, cursor="9" * 5000)
+
+
+@pytest.mark.parametrize("id_", ["9" * 19, "9" * 5000])
+def test_an_id_that_is_larger_than_any_is_none(admin: Person, id_: str) -> None:
+    """In an address and in a form alike."""
+    for page in ("quarantine", "deliveries"):
+        assert "There is nothing here" in admin.reads(f"{page}/{id_}", 404)
+        assert admin.sends(f"{page}/{id_}/retry").status_code == 405
+    assert admin.sends("quarantine/drop", id=[id_]).headers["location"].endswith("done=drop_none")
+    assert admin.sends("quarantine/retry", after=id_).status_code == 200
 
 
 def test_lists_go_on_page_by_page(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ def routes(site: Site) -> list[Route]:
     """The list, one delivery, and telling it again."""
     return [
         site.page("/deliveries", _list),
-        site.page("/deliveries/{id:int}", _show),
-        site.action("/deliveries/{id:int}/retry", _retry, Role.OPERATOR),
+        site.page("/deliveries/{id:id}", _show),
+        site.action("/deliveries/{id:id}/retry", _retry, Role.OPERATOR),
     ]
 
 

@@ -10,6 +10,7 @@ from answerback.console.bodies import body_of
 from answerback.console.site import Site
 from answerback.console.visit import Visit
 from answerback.errors import NotFound
+from answerback.ledger.query import id_of
 from answerback.ledger.requests import DropQuarantined, Requeue
 from answerback.model import Role
 from answerback.views import QuarantinedBodyView, QuarantinedView, RetriedView
@@ -31,11 +32,11 @@ def routes(site: Site) -> list[Route]:
     """The list, one body, and what can be done with them."""
     return [
         site.page("/quarantine", _list),
-        site.page("/quarantine/{id:int}", _show),
-        site.action("/quarantine/{id:int}", _reveal),
+        site.page("/quarantine/{id:id}", _show),
+        site.action("/quarantine/{id:id}", _reveal),
         site.action("/quarantine/retry", _retry_all, Role.OPERATOR),
         site.action("/quarantine/drop", _drop, Role.OPERATOR),
-        site.action("/quarantine/{id:int}/retry", _retry, Role.OPERATOR),
+        site.action("/quarantine/{id:id}/retry", _retry, Role.OPERATOR),
     ]
 
 
@@ -87,9 +88,7 @@ async def _retry(visit: Visit) -> Response:
 
 async def _retry_all(visit: Visit) -> Response:
     """Read all once more, oldest first, for as long as a reader can be kept waiting."""
-    after = visit.form.get("after", "")
-    start = int(after) if after.isascii() and after.isdigit() and len(after) <= len(str(2**62)) else 0
-    retried = await _read_again(visit, start)
+    retried = await _read_again(visit, id_of(visit.form.get("after", "")) or 0)
     return await _listing(visit, retried)
 
 
@@ -112,7 +111,7 @@ async def _read_again(visit: Visit, after: int) -> Retried:
 
 
 async def _drop(visit: Visit) -> Response:
-    ids = [int(id_) for id_ in visit.forms.get("id", []) if id_.isascii() and id_.isdigit()]
+    ids = [id_ for text in visit.forms.get("id", []) if (id_ := id_of(text)) is not None]
     if not ids:
         return visit.redirect(f"{visit.links.console}/quarantine", "drop_none")
     await visit.given.writer.ask(DropQuarantined(visit.actor, ids))

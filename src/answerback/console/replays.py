@@ -19,7 +19,7 @@ def routes(site: Site) -> list[Route]:
     return [
         site.action("/endpoints/{name}/replay-dead", _replay_dead, Role.OPERATOR),
         site.action("/endpoints/{name}/replay", _replay_calls, Role.OPERATOR),
-        site.page("/endpoints/{name}/replays/{id:int}", _progress),
+        site.page("/endpoints/{name}/replays/{id:id}", _progress),
     ]
 
 

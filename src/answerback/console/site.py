@@ -5,6 +5,7 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlencode
 
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -46,6 +47,15 @@ _REFUSALS: dict[type[AnswerbackError], tuple[str, int]] = {
     LedgerUnavailable: ("unavailable", 503),
 }
 _WITH_DETAIL = ("conflict", "unfit")
+
+
+class _Id(IntegerConvertor):
+    """An id in an address; what is longer is no id of ours, and nothing that a driver can be asked for."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("id", _Id())
 
 
 class Site:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from answerback.errors import Conflict, NotFound
 from answerback.ledger import statements
 from answerback.ledger.audit import Actor, AuditAction, record_event
+from answerback.ledger.query import id_of
 from answerback.ledger.tables import endpoint_changes, endpoints
 from answerback.ledger.values import from_us, to_us
 from answerback.model import Definition, Endpoint
@@ -62,8 +63,8 @@ def changed_since(connection: Connection, revision_: int) -> list[tuple[Endpoint
 
 def find_endpoint(connection: Connection, name: str) -> Endpoint:
     """One by its name, or by its id as digits. Raises NotFound."""
-    wanted = endpoints.c.id == int(name) if name.isascii() and name.isdigit() and len(name) < 19 else None  # noqa: PLR2004  # what an id can hold
-    wanted = endpoints.c.name == name if wanted is None else wanted
+    id_ = id_of(name)
+    wanted = endpoints.c.name == name if id_ is None else endpoints.c.id == id_
     row = connection.execute(select(endpoints).where(wanted, _live)).one_or_none()
     if row is None:
         raise NotFound(f"no endpoint {name}")

@@ -347,9 +347,14 @@ def _read_cursor(cursor: str) -> Place:
 
 def read_id(cursor: str) -> int:
     """The id at which a page of things in order of their ids ended. Raises InvalidCursor."""
-    if cursor.isascii() and cursor.isdigit() and int(cursor) < LARGEST_ID:
-        return int(cursor)
-    raise InvalidCursor("cursor: not one that a former page gave")
+    if (id_ := id_of(cursor)) is None:
+        raise InvalidCursor("cursor: not one that a former page gave")
+    return id_
+
+
+def id_of(text: str) -> int | None:
+    """The id that `text` spells; None where it is none, or one that is larger than any."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(LARGEST_ID)) else None
 
 
 def _int64(text: str) -> int:
