@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -36,6 +37,7 @@ class Authenticator:
         self._trusted = trusted_proxies
         self._lookups = ThreadPoolExecutor(_LOOKUPS, "keys")  # its own, so that slow readers hold up no sign-in
         self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._trying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._refused = 0
 
     async def authenticate(self, offered: str, scope: Mapping[str, Any], by: str) -> ApiKey | None:
@@ -43,9 +45,15 @@ class Authenticator:
         if holder := self._keyring.admin(offered):
             return holder
         digest = digest_of(offered)
-        if digest in self._known:
-            return await self._look_up(offered, digest)
-        address = client_address(scope, self._trusted)
+        if digest not in self._known:
+            # of one key one try at a time: many requests with a right one, at the start, are not as many tries
+            async with self._trying.setdefault(digest, asyncio.Lock()):
+                if digest not in self._known:
+                    return await self._try(offered, digest, client_address(scope, self._trusted), by)
+        return await self._look_up(offered, digest)
+
+    async def _try(self, offered: str, digest: bytes, address: str, by: str) -> ApiKey | None:
+        """Look up a key that is not known to be right, within the limits."""
         if wait_s := self._limiter.take(address):
             self._refused += 1
             raise TooManyAttempts(math.ceil(wait_s))
