@@ -46,13 +46,13 @@ class _Corked:
             self._held = b""
         else:
             self._held = data
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._held:
             self._transport.write(self._held)
             self._held = b""
@@ -142,6 +142,7 @@ class Connection(HttpToolsProtocol):
         Once an answer has begun, an end is that of a reader who left.
         """
         if self.scheme == "https" or not self._owes_an_answer() or self.cycle.response_started:
+            cast(_Corked, self.transport).flush()  # an answer without a body may be held; asyncio closes now
             return False
         self.end_with(b"")
         return True

@@ -198,13 +198,14 @@ def test_a_request_that_is_cut_off_takes_no_answer_from_the_one_before(gateway: 
     assert rows_of(gateway, callid) == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/healthz", "/v1/calls", "/console/sign-in", "/metrics"])
-def test_readers_that_end_their_half_are_answered(gateway: Gateway, path: str) -> None:
-    """So it is where something is read."""
+def test_readers_that_end_their_half_are_answered(gateway: Gateway, path: str, method: str) -> None:
+    """So it is where something is read, with a body or without one."""
     with Wire(gateway) as wire:
-        wire.send(f"GET {path} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {gateway.key}\r\n\r\n".encode())
+        wire.send(f"{method} {path} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {gateway.key}\r\n\r\n".encode())
         wire.socket.shutdown(socket.SHUT_WR)
-        assert wire.read().status == 200
+        assert wire.read(head_only=method == "HEAD").status == 200
         assert wire.is_closed()
 
 
