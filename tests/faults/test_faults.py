@@ -357,6 +357,26 @@ def test_a_used_directory_without_its_ledger(data_dir: Path) -> None:
         assert gateway.post(prompt("first")).content == OK
 
 
+@pytest.mark.parametrize("what", ["is empty", "is not there"])
+def test_a_log_without_its_ledger_is_kept(data_dir: Path, what: str) -> None:
+    """SQLite would throw it away: a start is refused, and so are commands, and nothing that was answered is lost."""
+    with Gateway(data_dir) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        gateway.kill()
+        aside = gateway.ledger.rename(data_dir.with_name("aside.db"))
+        if what == "is empty":
+            gateway.ledger.touch()
+        for command in (["serve", "--new-ledger"], ["calls", "list"], ["migrate"]):
+            ended = run(*command, "--data-dir", data_dir, cwd=data_dir.parent)
+            assert ended.returncode == 1
+            assert what in ended.stderr or "there is no ledger" in ended.stderr
+        copied = run("copy", "--from", f"sqlite:{data_dir}", "--to", "sqlite:copy", cwd=data_dir.parent)
+        assert copied.returncode == 1
+        aside.rename(gateway.ledger)
+        gateway.start()
+        assert gateway.rows("SELECT callid FROM calls") == [("before",)]
+
+
 # At the start.
 
 

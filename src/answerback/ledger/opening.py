@@ -20,7 +20,7 @@ from answerback.ledger.sqlite import (
     sync_directory,
     verify_durable,
 )
-from answerback.ledger.sqlite_files import FileIds, file_id, moved
+from answerback.ledger.sqlite_files import FileIds, file_id, is_filled, missing, moved
 from answerback.ledger.store import Ledger
 
 FILE_NAME = "ledger.db"
@@ -109,10 +109,10 @@ def open_ledger(
             UnavailableReason.READ_ONLY, f"server.data_dir, {data_dir}: cannot be made: {error.strerror}"
         ) from error
     path = data_dir / FILE_NAME
-    if not path.exists() and (data_dir / _USED).exists() and not new_ledger:
+    if not is_filled(path) and (data_dir / _USED).exists() and not new_ledger:
         raise LedgerUnavailable(
             UnavailableReason.MOVED,
-            f"server.data_dir, {data_dir}: it was used before, for it holds {_USED}, but {FILE_NAME} is not there: put it "
+            f"server.data_dir, {data_dir}: it was used before, for it holds {_USED}, but {FILE_NAME} {missing(path)}: put it "
             "back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`",
         )
     if file_ids is not None and file_id(str(path)) != file_ids[0]:

@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from answerback.errors import LedgerUnavailable, LedgerUnsafe, UnavailableReason
 from answerback.ledger.failures import closed_on_failure
-from answerback.ledger.sqlite_files import FileIds, LedgerFiles
+from answerback.ledger.sqlite_files import FileIds, LedgerFiles, check_log
 from answerback.ledger.tables import probes
 
 T = TypeVar("T")
@@ -34,11 +34,15 @@ _FULL = 2
 
 
 def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
-    """An engine whose every connection is WAL, synchronous=FULL and starts its transactions explicitly."""
+    """An engine whose every connection is WAL, synchronous=FULL and starts its transactions explicitly.
+
+    Raises LedgerUnsafe or LedgerUnavailable where the program or the files are unfit.
+    """
     if sqlite3.sqlite_version_info < OLDEST:
         raise LedgerUnsafe(
             f"SQLite {sqlite3.sqlite_version} is too old: install one from {'.'.join(map(str, OLDEST))} on"
         )
+    check_log(path)
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": lock_timeout_s, "check_same_thread": False, "cached_statements": 256},

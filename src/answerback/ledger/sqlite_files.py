@@ -44,3 +44,23 @@ def moved(path: str) -> LedgerUnavailable:
     """What is said of a path that does not name its file any more."""
     what = "is not there" if file_id(path) is None else "is another file than the one that was opened"
     return LedgerUnavailable(UnavailableReason.MOVED, f"{path} {what}")
+
+
+def check_log(path: Path) -> None:
+    """Raise LedgerUnavailable where there is a log and no ledger: SQLite would throw it away, and the newest callbacks with it."""
+    log = Path(f"{path}-wal")
+    if is_filled(log) and not is_filled(path):
+        raise LedgerUnavailable(
+            UnavailableReason.MOVED,
+            f"{log} is the log of a ledger, but {path.name} {missing(path)}: put that back, or move the log away as well",
+        )
+
+
+def is_filled(path: Path) -> bool:
+    """Whether there is such a file with something in it."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def missing(path: Path) -> str:
+    """What is said of a file that is not filled."""
+    return "is empty" if path.exists() else "is not there"
