@@ -11,6 +11,7 @@ from relay.loop import in_loop, until
 from stream.world import publishing, refused, terms
 
 from answerback.stream.connection import Broken, Connection, Nobody, Silent
+from answerback.stream.servers import Server
 
 
 @in_loop
@@ -88,6 +89,16 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         async with publishing(terms(server, urls=[url])) as (_, publisher):
             with refused("(?i)certificate"):
                 await publisher.probe()
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_an_unfit_authority_is_named(tmp_path: Path, content: str | None) -> None:
+    """A file that is not there, or holds no certificate, is told with its setting and its path."""
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(OSError, match=rf"^stream\.ca_file, {file}: \S+"):
+        Server("tls://a:4222", "test", ca_file=file).options()
 
 
 @in_loop

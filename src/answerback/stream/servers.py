@@ -33,5 +33,8 @@ class Server:
         elif parts.username:
             options["token"] = unquote(parts.username)
         if self._ca_file is not None:
-            options["tls"] = ssl.create_default_context(cafile=str(self._ca_file))
+            try:
+                options["tls"] = ssl.create_default_context(cafile=str(self._ca_file))
+            except OSError as error:
+                raise OSError(f"stream.ca_file, {self._ca_file}: {error.strerror}") from error
         return options
