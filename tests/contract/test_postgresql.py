@@ -22,6 +22,7 @@ from answerback.errors import Conflict, LedgerUnavailable, LedgerUnsafe, LedgerV
 from answerback.ledger import Ledger, Taken, migrations, open_database
 from answerback.ledger.months import month_name, month_of_id, number_of
 from answerback.ledger.postgresql import schema
+from answerback.ledger.postgresql.server import connector
 from answerback.model import Outcome, Received, State
 
 
@@ -208,6 +209,18 @@ def test_an_error_never_shows_the_password(url: str) -> None:
     assert str(told.value) == "the ledger cannot be reached"
     with pytest.raises(LedgerUnsafe, match=r"ledger\.store: expected postgresql://"):
         open_database("mysql://root:topsecret@db/x")
+
+
+@pytest.mark.parametrize("mode", ["", "sslmode=prefer&", "sslmode=disable&"])
+def test_an_authority_that_would_not_be_looked_at_is_refused(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """Who names an authority means to verify; libpq alone would go on in plain text."""
+    with pytest.raises(
+        LedgerUnsafe, match=r"^ledger\.store: sslrootcert would not be used with sslmode=\w+: write sslmode="
+    ):
+        open_database(f"postgresql://a@127.0.0.1:1/x?{mode}sslrootcert=/ca.pem")
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    for verified in ("sslrootcert=/ca.pem", "sslmode=verify-ca&sslrootcert=/ca.pem", "sslrootcert=system"):
+        connector(f"postgresql://a@127.0.0.1:1/x?{verified}")
 
 
 def test_a_newer_schema_that_is_too_new_is_refused(connect: Callable[..., Ledger], url: str) -> None:

@@ -4,10 +4,11 @@ Law 1 stands on the commit of a primary with fsync and full_page_writes on and s
 set for each of our sessions, the others are the server's and verified.
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 OLDEST = 140_000
 """PostgreSQL 14, the oldest that its makers look after."""
 
+_UNVERIFIED = ("disable", "allow", "prefer")
 _CONNECT_TIMEOUT_S = 3
 _STATEMENT_TIMEOUT_S = 30
 _READERS = 5
@@ -59,7 +61,7 @@ def spoken(store: str) -> str:
 def postgresql_engine(store: str, *, writes: bool) -> Engine:
     """An engine for a database; with `writes` for one connection, which looks everything up by index.
 
-    Raises ExtraMissing where psycopg is not installed, ConfigError-like LedgerUnavailable comes with the first connection.
+    Raises ExtraMissing and LedgerUnsafe; what the server says to it comes with the first connection.
     """
     engine = create_engine(
         "postgresql+psycopg://",
@@ -91,11 +93,12 @@ def postgresql_engine(store: str, *, writes: bool) -> Engine:
 
 
 def connector(store: str) -> "Callable[[], psycopg.Connection[Any]]":
-    """What connects to the server that takes writes, of those that the URL names. Raises ExtraMissing."""
+    """What connects to the server that takes writes, of those that the URL names. Raises ExtraMissing, LedgerUnsafe."""
     try:
         import psycopg
     except ImportError as error:
         raise ExtraMissing("ledger.store: PostgreSQL needs psycopg: pip install 'answerback[postgresql]'") from error
+    _check_authority(store)
     given: dict[str, Any] = {} if "target_session_attrs" in store else {"target_session_attrs": "read-write"}
     return partial(
         psycopg.connect,
@@ -105,6 +108,16 @@ def connector(store: str) -> "Callable[[], psycopg.Connection[Any]]":
         **_ALIVE,
         **given,
     )
+
+
+def _check_authority(store: str) -> None:
+    """Raise LedgerUnsafe for an authority that libpq would not look at."""
+    asked = parse_qs(urlsplit(store).query)
+    mode = asked.get("sslmode", [os.environ.get("PGSSLMODE", "prefer")])[-1]
+    if mode in _UNVERIFIED and asked.get("sslrootcert", ["system"]) != ["system"]:  # that one means verify-full
+        raise LedgerUnsafe(
+            f"ledger.store: sslrootcert would not be used with sslmode={mode}: write sslmode=verify-full"
+        )
 
 
 def verify_durable(connection: Connection, *, allow_unsafe: bool) -> None:
