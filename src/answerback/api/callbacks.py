@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from io import BytesIO
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -93,7 +94,7 @@ def routes(submission: Submission, channels: Sequence[str]) -> APIRouter:
             (told,) = await submission.take(channel, [lines])
             return _answer(told.result, told.errmsg)
         if len(lines) > MOST_LINES:
-            return _answer(Answered.TOO_LARGE, f"{len(lines)} callbacks are more than {MOST_LINES}")
+            return _answer(Answered.TOO_LARGE, f"there are more than {MOST_LINES} callbacks")
         reader.log("callbacks_submitted", channel=channel, count=len(lines))
         answers = await submission.take(channel, list(lines.values()))
         return await run_in_threadpool(_told, list(lines), answers)
@@ -112,12 +113,14 @@ async def _read(request: Request) -> list[bytes] | None:
 
 
 def _lines(parts: Sequence[bytes], *, are_many: bool) -> dict[int, bytes] | bytes:
-    """The lines that are not empty, by number; or the body, where it is one callback.
+    """The lines that are not empty, by number, and no more than one too many; or the body, where it is one callback.
 
-    It is gone through line by line: one look of C at so much would hold Python's lock, and with it the event loop.
+    It is gone through line by line: one look of C at so much would hold Python's lock, and with it the event loop. Many
+    short lines would take a hundred times their size in memory.
     """
     body = b"".join(parts)
-    lines = {number: line.rstrip(b"\r\n") for number, line in enumerate(BytesIO(body), 1) if not line.isspace()}
+    filled = ((number, line.rstrip(b"\r\n")) for number, line in enumerate(BytesIO(body), 1) if not line.isspace())
+    lines = dict(islice(filled, MOST_LINES + 1))
     return body if not are_many and _is_one(body, lines.values()) else lines
 
 
