@@ -13,12 +13,12 @@ from sqlalchemy.engine import Connection
 
 from answerback.errors import Conflict, NotFound
 from answerback.ledger.audit import Actor, AuditAction, record_event
+from answerback.ledger.query import id_of
 from answerback.ledger.tables import api_keys
 from answerback.ledger.values import from_us, to_us
 from answerback.model import ApiKey, Role
 
 _IDS = 2**48  # chosen by chance, so that none is given twice, not even by a ledger that was restored from a backup
-_ID_DIGITS = 18  # so many fit an id, whatever they are
 
 _living = api_keys.c.revoked_us.is_(None)
 _by_digest = select(api_keys).where(api_keys.c.digest == bindparam("digest"), _living)  # made once: each request asks
@@ -88,11 +88,8 @@ def find_keys(connection: Connection) -> list[ApiKey]:
 
 def _called(name: str) -> ColumnElement[bool]:
     """The condition for a name, or for an id: a name is never digits alone."""
-    return api_keys.c.id == int(name) if _is_id(name) else api_keys.c.name == name
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS
+    id_ = id_of(name)
+    return api_keys.c.name == name if id_ is None else api_keys.c.id == id_
 
 
 def _key(row: Row[Any]) -> ApiKey:
