@@ -203,7 +203,12 @@ def test_what_is_good_of_a_file_that_is_cut_off_comes_first(tmp_path: Path) -> N
     """A gzip that has no end, or whose bytes were changed: then the fault."""
     path, whole = tmp_path / "cut.gz", b"".join(prompt(f"c-{n}", mobile=f"{n * 7919:011}") + b"\n" for n in range(4000))
     packed = gzip.compress(whole)
-    for content, least in ((packed[:-9], 4000), (packed[: len(packed) // 2], 1500), (packed[:9000] + b"x" * 99, 300)):
+    for content, least in (
+        (packed[:-9], 4000),
+        (packed[:-8] + bytes(8), 4000),
+        (packed[: len(packed) // 2], 1500),
+        (packed[:9000] + b"x" * 99, 300),
+    ):
         path.write_bytes(content)
         with open_source(path) as source:
             found = callids(*source)

@@ -3,14 +3,14 @@
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from answerback.errors import ConfigError
 
 _PIECE_BYTES = 64 * 1024
-_PACKED_BYTES = 4096  # of a damaged gzip no more than so much is lost before the fault
+_PACKED_BYTES = 4096
 _GZIP = b"\x1f\x8b"
 _WITH_GZIP_HEADER = 31
 STDIN = Path("-")
@@ -48,13 +48,28 @@ class Source:
         while packed:
             if member.eof:
                 member = zlib.decompressobj(_WITH_GZIP_HEADER)
-            if piece := member.decompress(packed, _PIECE_BYTES):
+            before = member.copy()
+            try:
+                piece = member.decompress(packed, _PIECE_BYTES)
+            except zlib.error:
+                yield _up_to_the_fault(before, packed)
+                raise
+            if piece:
                 yield piece
             packed = member.unused_data.lstrip(b"\0") if member.eof else member.unconsumed_tail
             packed = packed or self._handle.read(_PACKED_BYTES)
         yield member.flush()
         if not member.eof:
             raise EOFError("the gzip is cut off")
+
+
+def _up_to_the_fault(member: "zlib._Decompress", packed: bytes) -> bytes:
+    """What comes before the byte that is damaged: zlib keeps back all that it unpacked together with it."""
+    good = bytearray()
+    with suppress(zlib.error):
+        for byte in packed:
+            good += member.decompress(bytes([byte]))
+    return bytes(good)
 
 
 @contextmanager
