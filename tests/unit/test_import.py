@@ -56,6 +56,11 @@ def gateway_log(body: bytes) -> bytes:
     return json.dumps({"@timestamp": "2026-11-23T07:31:52.000Z", "request": {"body": json.loads(body)}}).encode()
 
 
+def merged(body: bytes) -> bytes:
+    """A JSON line of a log that has put the body's fields among its own."""
+    return json.dumps({"time": "2026-11-23T15:31:52+08:00", "level": "info"} | json.loads(body)).encode()
+
+
 def unescaped(body: bytes) -> bytes:
     """A line of nginx's with escape=none."""
     return b"[23/Nov/2026:15:31:52 +0800] " + body + b" 200"
@@ -80,7 +85,9 @@ def callids(*pieces: bytes, encoding: str | None = None) -> list[str]:
 
 
 LOGS = pytest.mark.parametrize(
-    "log", [nginx, nginx_json_escape, nginx_json_line, apache, gateway_log, unescaped], ids=lambda log: log.__name__
+    "log",
+    [nginx, nginx_json_escape, nginx_json_line, apache, gateway_log, merged, unescaped],
+    ids=lambda log: log.__name__,
 )
 BODIES = pytest.mark.parametrize(
     "body",

@@ -54,8 +54,8 @@ def find(text: str, zone: tzinfo = UTC) -> Finding:
 
 def _in_document(one: Object, zone: tzinfo) -> Finding:
     document = one.value
-    if not document.keys().isdisjoint(CALLBACK_KEYS):
-        return Finding([Found(raw=to_bytes(one.text))])
+    if not document.keys().isdisjoint(CALLBACK_KEYS):  # the body itself, or with what a log added to it
+        return Finding([Found(raw=to_bytes(one.text), at=time_of(document, zone), token=_token_in(one.text))])
     raw, channel = document.get("raw"), document.get("channel")
     if isinstance(raw, str) and "received_at" in document:
         return Finding(
