@@ -181,7 +181,7 @@ def test_who_exported_what_is_noted_without_numbers(filled: Gateway) -> None:
     filled.client.get("/v1/exports/calls.csv", params={"mobile": MOBILE, "kind": "code"}, headers=headers)
     event = filled.items("/v1/audit-events", limit=1)[0]
     assert (event["actor"], event["action"]) == ("night-shift", "exported")
-    assert event["target"] == "calls.csv mobile=… kind=code full numbers"
+    assert event["target"] == "calls.csv full numbers mobile=… kind=code"
 
 
 def test_without_a_key_there_is_no_file(filled: Gateway) -> None:

@@ -90,10 +90,10 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def about(self) -> str:
-        """The export in a few words without the number that is looked for, for the audit log."""
+        """The export in a few words without the number that is looked for, for the audit log, which cuts off what is long."""
         chosen = self.deliveries if self.what is What.DELIVERIES else self.calls
         numbers = "full numbers" if self.full_numbers else "masked numbers"
-        return " ".join(filter(None, [f"{self.what}.{self.format}", filter_text(chosen), numbers]))
+        return " ".join(filter(None, [f"{self.what}.{self.format}", numbers, filter_text(chosen)]))
 
 
 class Task(msgspec.Struct, frozen=True):
