@@ -253,6 +253,7 @@ def stored(ledger: Ledger, *target: str | int) -> str:
         (("call", UUID1, "(default)"), f"call {UUID1} (default)"),
         (("call", UUID1.replace("-", "")), f"call {UUID1.replace('-', '')}"),
         (("call", "order-13812345678"), "call order-138****5678"),
+        (("call", "0" * 21 + "13812345678"), f"call 000{'*' * 25}5678"),
         (("delivery", 13812345678), "delivery 13812345678"),
         (("since=2026-05-01T12:00:00+00:00",), "since=2026-05-01T12:00:00+00:00"),
         (("a\x00b\nc\ud800",), "a\ufffdb\ufffdc\ufffd"),
