@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from answerback.tencent.answer import write_answer
 from answerback.tencent.codes import Answered
@@ -74,10 +74,22 @@ class Connection(HttpToolsProtocol):
     _head_bytes = 0  # of a head that is not whole, up to the current segment
     _segment_bytes = 0  # of the current segment, where no other request is in it
     _farewell: bytes | None = None
+    _answering: RequestResponseCycle | None = None  # of several requests the first; `cycle` is the newest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(cast(asyncio.Transport, _Corked(transport, self.loop)))
         self.arriving_since_s = self._taken_at_s = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered, too, where others wait behind it."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         if self._farewell is not None:

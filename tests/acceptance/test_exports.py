@@ -18,7 +18,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from builders import received, status
-from gateway import OK, Gateway, failure, key_press, prompt, run
+from gateway import OK, Gateway, Wire, failure, key_press, prompt, run
 
 from answerback.ledger import open_ledger
 
@@ -216,7 +216,14 @@ def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
             assert "answerback_stalled_readers_total 2.0" in running.get("/metrics").text
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 list(chunks)
+        with Wire(running) as reader:
+            asked = b"GET /v1/exports/calls.ndjson HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n"
+            reader.send(asked % running.key.encode() * 2)  # the second waits behind the first
+            await_true(lambda: len(exporting(running)) == 1)
+            await_true(lambda: "answerback_stalled_readers_total 3.0" in running.get("/metrics").text)
+            await_true(lambda: not exporting(running))
         assert running.get("/v1/exports/calls.csv").text.count("\n") == 28_001
+        assert "Exception" not in running.stderr
 
 
 def test_the_process_ends_when_its_client_hangs_up(filled: Gateway) -> None:
