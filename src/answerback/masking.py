@@ -18,6 +18,7 @@ _CALLID = "callid"
 _TIMES = ("accept_time", "start_calltime", "end_calltime")
 _LONGEST_TIME = 10  # Unix seconds until the year 2286; what is longer under a time's name may be a number
 _LEAST_KNOWN = 5  # what is shorter stands in other values by chance
+_MOST_KNOWN = 100  # no callback names so many, and each is looked for in each value
 _LEAST_COUNT = 1_000_000
 _LEAST_SECRET = 4
 _URL = re.compile(
@@ -134,9 +135,9 @@ def _without(text: str, known: tuple[str, ...]) -> str:
 
 
 def _known_of(document: Any) -> tuple[str, ...]:
-    """The numbers that a body names as such, the longest first."""
+    """The numbers that a body names as such, the longest first; of a body with too many only where it names them."""
     found = {number for number in _numbers_of(document) if len(number) >= _LEAST_KNOWN}
-    return tuple(sorted(found, key=len, reverse=True))
+    return tuple(sorted(found, key=len, reverse=True)) if len(found) <= _MOST_KNOWN else ()
 
 
 def _numbers_of(document: Any) -> Iterator[str]:

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -143,3 +144,13 @@ def test_the_path_of_an_endpoint_is_hidden_where_it_is_repeated() -> None:
         assert "k3y" not in shown
         assert "s3cret" not in shown
     assert mask_path("a/b/c", "https://crm.example.com/") == "a/b/c"
+
+
+def test_a_body_of_thousands_of_numbers_takes_no_time() -> None:
+    """Each is hidden where it is named as a number; they are not looked for in each other."""
+    body = json.dumps([{"mobile": f"1378{n:07}", "call_from": str(20_000 + n)} for n in range(1_500)])
+    began_s = time.process_time()
+    shown = mask_body(body)
+    assert time.process_time() - began_s < 0.4
+    assert [one["mobile"] for one in json.loads(shown)][:2] == ["137****0000", "137****0001"]
+    assert "20000" not in shown
