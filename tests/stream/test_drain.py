@@ -145,15 +145,22 @@ async def test_unreadable(nats_server: NatsCluster, tmp_path: Path) -> None:
 @in_loop
 async def test_untakeable(nats_server: NatsCluster, tmp_path: Path) -> None:
     """A batch that the ledger cannot take though it takes others stays in the stream, and the others go in."""
-    wanted = terms(nats_server, shards=1)
-    absurd = encode(Batch(bytes(16), 0, [Item("default", b"{}", 10**18)]))
+    wanted, data = terms(nats_server, shards=1), tmp_path / "data"
+    untakeable = encode(Batch(bytes(16), 0, [Item("default", b"{}", 0)]))
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
-        await hand.publish(f"{wanted.name}.1", absurd)
-        await _published(publisher, 5)
-        async with draining(stream, tmp_path / "data"):
+        async with draining(stream, data):
+            await _published(publisher, 1, "before")
+            await _drained(stream, 1)
+            with closing(sqlite3.connect(data / FILE_NAME)) as database:
+                database.execute(
+                    "CREATE TRIGGER refuse BEFORE INSERT ON drained WHEN NEW.batch = zeroblob(16)"
+                    " BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+                )
+            await hand.publish(f"{wanted.name}.1", untakeable)
+            await _published(publisher, 4)
             await _drained(stream, 5)
-        assert await count_calls(tmp_path / "data") == 15
-        assert await hand.held(f"{wanted.name}-1") == [absurd]
+        assert await count_calls(data) == 15
+        assert await hand.held(f"{wanted.name}-1") == [untakeable]
 
 
 @in_loop

@@ -142,8 +142,9 @@ class SQLiteTransactions:
 
 def _close(connection: Connection) -> None:
     """Close it for good: one that goes back to a pool that was disposed of would stay open."""
-    connection.invalidate()
-    connection.close()
+    if not connection.closed:
+        connection.invalidate()
+        connection.close()
 
 
 def verify_durable(connection: Connection, path: Path) -> None:
