@@ -51,7 +51,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             Receiver(home, "nasty", behaviour="refusing", status=500, answer=MARKUP + LONG * 9)
         )
         config = home / "answerback.toml"
-        config.write_text(f'[endpoints.nasty]\nurl = "{nasty.url}?a={quote(RUNS)}&b={LONG}"\n')
+        url = (
+            f"{nasty.url}?a={quote(RUNS * 2)}&b={LONG}b"  # nothing that the answer repeats: that would be hidden in it
+        )
+        config.write_text(f'[endpoints.nasty]\nurl = "{url}"\n')
         gateway = running.enter_context(Gateway(home / "data", options=["--config", config]))
         for name, text in NASTY.items():
             post(gateway, name, text)
@@ -124,6 +127,7 @@ def test_an_endpoint_tested_answers_in_text(visit: OpenVisitor, gateway: Gateway
     visitor.go("/console/endpoints/nasty")
     visitor.press(visitor.w["endpoint_test"])
     assert RUNS in visitor.text
+    assert LONG * 2 in visitor.text
     assert is_unharmed(visitor)
     assert not visitor.is_too_wide()
 

@@ -21,13 +21,12 @@ FORMS = (
     "endpoint/new",
     "deliveries/1/retry",
     "quarantine/1/retry",
-    "quarantine/1",
     "quarantine/retry",
     "quarantine/drop",
-    f"calls/{ANSWERED}",
     "settings/keys",
     "settings/keys/1/revoke",
 )
+REVEALING = ("quarantine/1", f"calls/{ANSWERED}")
 
 
 def test_no_page_holds_a_full_number_or_a_form(visit: OpenVisitor, viewer_key: str) -> None:
@@ -40,8 +39,13 @@ def test_no_page_holds_a_full_number_or_a_form(visit: OpenVisitor, viewer_key: s
         assert visitor.page.locator('main form[method="post"]').count() == 0, name
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_what_is_not_offered_is_refused(visit: OpenVisitor, gateway: Gateway, viewer_key: str, form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [*((form, "note_forbidden") for form in FORMS), *((form, "note_needs_numbers") for form in REVEALING)],
+)
+def test_what_is_not_offered_is_refused(
+    visit: OpenVisitor, gateway: Gateway, viewer_key: str, form: str, why: str
+) -> None:
     """A form that somebody makes up themselves, with a token that fits, is answered with the page that says why not."""
     visitor = visit(viewer_key, javascript=False)
     token = visitor.page.locator('input[name="csrf"]').first.get_attribute("value")
@@ -51,7 +55,7 @@ def test_what_is_not_offered_is_refused(visit: OpenVisitor, gateway: Gateway, vi
         headers={"Origin": gateway.url},
     )
     assert answer.status == 403
-    assert visitor.w["note_forbidden"] in answer.text()
+    assert visitor.w[why] in answer.text()
     assert not FULL_NUMBER.findall(answer.text())
 
 

@@ -152,6 +152,7 @@ def test_a_key_lives_until_it_is_revoked(visitor: Visitor, visit: OpenVisitor, r
     visitor.go("/console/settings")
     visitor.fill(name=name)
     visitor.choose(role="operator")
+    page.get_by_label(w["key_numbers_hint"]).check()
     visitor.press(w["key_create"], ".key-form")
     key = page.locator(".new-key").inner_text()
     visitor.go("/console/settings")
