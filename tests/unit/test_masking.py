@@ -146,11 +146,14 @@ def test_the_path_of_an_endpoint_is_hidden_where_it_is_repeated() -> None:
     assert mask_path("a/b/c", "https://crm.example.com/") == "a/b/c"
 
 
-def test_a_body_of_thousands_of_numbers_takes_no_time() -> None:
+def test_a_body_of_thousands_of_numbers_takes_no_longer() -> None:
     """Each is hidden where it is named as a number; they are not looked for in each other."""
-    body = json.dumps([{"mobile": f"1378{n:07}", "call_from": str(20_000 + n)} for n in range(1_500)])
-    began_s = time.process_time()
-    shown = mask_body(body)
-    assert time.process_time() - began_s < 0.4
-    assert [one["mobile"] for one in json.loads(shown)][:2] == ["137****0000", "137****0001"]
-    assert "20000" not in shown
+
+    def took_s(body: str) -> float:
+        began_s = time.process_time()
+        mask_body(body)
+        return time.process_time() - began_s
+
+    named, other = (json.dumps([{name: str(20_000 + n)} for n in range(3_000)]) for name in ("mobile", "number"))
+    assert min(took_s(named) for _ in range(3)) < 4 * min(took_s(other) for _ in range(3))
+    assert json.loads(mask_body(named))[0] == {"mobile": "***00"}
