@@ -201,4 +201,4 @@ def test_the_deed_tells_the_filters_but_no_number() -> None:
     """Who looks through the audit log sees what was exported, not whose calls."""
     filters = {"mobile": "13788888888", "kind": Kind.CODE, "since": NOON}
     about = Export.of(What.CALLS, FileFormat.CSV, filters, full_numbers=True).about
-    assert about == "calls.csv mobile=… kind=code since=2026-05-01T12:00:00+00:00 full numbers"
+    assert about == "calls.csv full numbers mobile=… kind=code since=2026-05-01T12:00:00+00:00"
