@@ -19,6 +19,10 @@ for package in $installed; do
     esac
 done
 
+# Of these any will do, wherever it is from.
+command -v curl >/dev/null || missing="$missing curl"
+command -v javac >/dev/null || missing="$missing default-jdk-headless"
+
 # Package lists of our own, if the machine has none: an ordinary user may read a mirror, too.
 lists=
 if ! apt-cache show nginx >/dev/null 2>&1; then
