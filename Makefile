@@ -8,7 +8,7 @@ RUN := .venv/installed
 TOOLS := .venv/tools-brought
 # Two processes for the tests, a file to each in turn. Those marked `alone` measure time: they come after, one by one.
 PROCESSES ?= 2
-TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 30 -m "not alone"
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 30 -m "not alone and not soak"
 
 .PHONY: help serve test check bench crash cluster matrix fresh docs clean
 
@@ -23,7 +23,7 @@ ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
 	$(BIN)/pytest $(TOGETHER)
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m "alone and not soak"
 endif
 
 check: $(DEV)  ## ruff, mypy strict, import-linter, deptry, documents that are made from the code

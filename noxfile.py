@@ -92,4 +92,4 @@ def _parent(path: Path) -> Path:
 
 def _pytest(session: nox.Session, *options: str) -> None:
     chosen = session.posargs or [f"tests/{suite}" for suite in TESTS]
-    session.run("pytest", "--numprocesses=2", "--dist=loadfile", "-m", "not alone", *options, *chosen)
+    session.run("pytest", "--numprocesses=2", "--dist=loadfile", "-m", "not alone and not soak", *options, *chosen)

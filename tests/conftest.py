@@ -10,11 +10,16 @@ from skips import pytest_make_collect_report, pytest_runtest_makereport
 __all__ = ["postgresql_server", "postgresql_url", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
 settings.register_profile(
-    "answerback",
+    "test",
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=40,
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
-settings.load_profile("answerback")
+settings.register_profile(
+    "soak", settings.get_profile("test"), max_examples=1000, stateful_step_count=100, derandomize=False, print_blob=True
+)
+settings.load_profile("test")  # `--hypothesis-profile soak` comes after it
 
 # A run in the background of a shell ignores Ctrl-C, and so would all that it starts; some tests send it to what they started.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():

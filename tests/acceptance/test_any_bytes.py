@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from gateway import OK, Gateway, key_press, prompt
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 LIMIT_BYTES = 65_536
@@ -24,12 +24,6 @@ FIELDS = [
     "failure_code",
     "failure_reason",
 ]
-
-unhurried = settings(
-    max_examples=250,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
 
 scalars = (
     st.none()
@@ -73,7 +67,6 @@ def hold(gateway: Gateway, body: bytes) -> None:
     assert kept == (told["result"], told["errmsg"], "default", len(body))
 
 
-@unhurried
 @given(st.binary() | large)
 @example(b"\xef\xbb\xbf")
 @example(b"\xef\xbb\xbf\xef\xbb\xbf{}")
@@ -87,7 +80,6 @@ def test_any_bytes_are_answered(gateway: Gateway, body: bytes) -> None:
     hold(gateway, body)
 
 
-@unhurried
 @given(documents, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]))
 def test_any_json_is_answered(gateway: Gateway, document: Any, encoding: str) -> None:
     """Any JSON, in any encoding, gets the contract's answer."""
@@ -95,7 +87,6 @@ def test_any_json_is_answered(gateway: Gateway, document: Any, encoding: str) ->
     hold(gateway, text.encode(encoding, "replace"))
 
 
-@unhurried
 @given(near_callbacks)
 @example({"voiceprompt_callback": {"callid": "\U0001f600" * 256}})
 @example(json.loads(prompt("x", callid=10**300)))
@@ -109,7 +100,6 @@ def test_anything_like_a_callback_is_answered(gateway: Gateway, document: dict[s
     hold(gateway, json.dumps(document).encode())
 
 
-@unhurried
 @given(st.binary(max_size=40), st.integers(0, 400), st.integers(0, 400))
 def test_a_damaged_callback_is_answered(gateway: Gateway, junk: bytes, start: int, end: int) -> None:
     """The vendor's example with any stretch of it replaced is stored or refused, never a fault."""

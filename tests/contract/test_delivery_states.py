@@ -472,5 +472,6 @@ def test_deliveries_go_by_the_law(backend: str, tmp_path_factory: pytest.TempPat
         return Deliveries(BACKENDS[backend](directory))
 
     run: Callable[..., None] = run_state_machine_as_test
-    examples = 40 if backend == "sqlite" else 10  # each makes a database
-    run(machine, settings=settings(max_examples=examples, stateful_step_count=40))
+    examples = settings().max_examples
+    fewer = settings(max_examples=examples if backend == "sqlite" else examples // 4)  # each makes a database
+    run(machine, settings=fewer)

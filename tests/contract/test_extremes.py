@@ -9,7 +9,7 @@ import pytest
 from builders import KEYS, NOON, received, rejected, status, wire
 from contract import telling
 from contract.test_statistics import EVER, everything
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -54,11 +54,8 @@ bodies = st.sampled_from(list(KEYS)).flatmap(
 )
 arrivals = st.builds(Arrival, st.sampled_from(["default", "c" * 64]), bodies, moments)
 
-ON_ONE_LEDGER = [HealthCheck.function_scoped_fixture]
-
 
 @given(batch=st.lists(arrivals, min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None, suppress_health_check=ON_ONE_LEDGER)
 def test_every_field(ledger: Ledger, batch: list[Arrival]) -> None:
     """Nothing of it is refused by the ledger, and all of it can be read again."""
     noted = Record(batch).run(ledger)

@@ -50,7 +50,7 @@ from contract.telling import (
     tried,
     us,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import Connection
 
@@ -502,7 +502,6 @@ def test_a_webhook_carries_what_the_business_said(ledger: Ledger) -> None:
     assert job.referred_us == us(-5)
 
 
-@settings(max_examples=40)
 @given(st.lists(callbacks(st.sampled_from(["a", UUID1])), min_size=1, max_size=6))
 def test_what_is_pushed_is_what_is_loaded(reopen: OpenLedger, said: list[AnyCallback]) -> None:
     """Of any callbacks, in one batch each: the job that a batch gives is the one that the ledger gives later."""
@@ -836,7 +835,6 @@ def test_a_registered_call_becomes_the_record_that_it_would_have_been(
     assert ledger.call(UUID1) == expected
 
 
-@settings(max_examples=40)
 @given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=5))
 def test_registering_changes_no_event(reopen: OpenLedger, said: list[AnyCallback]) -> None:
     """Of any callbacks: what a registered call is told as is what it would have been told as without."""

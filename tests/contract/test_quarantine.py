@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 from builders import ADMIN, NOON, UUID1, failure, folded, key_press, received, rejected, status, wire
 from contract.backends import OpenLedger
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.errors import CallbackRejected, NotFound, NotJson, UnfitField
@@ -67,7 +67,6 @@ def test_the_same_bytes_in_another_channel_are_kept_apart(ledger: Ledger) -> Non
     assert ledger.quarantined("nobody").items == []
 
 
-@settings(max_examples=25)
 @given(st.integers(1, 9))
 def test_pages_hold_every_body_once_newest_first(reopen: OpenLedger, limit: int) -> None:
     """Pages of any size have no gaps and no doubles."""

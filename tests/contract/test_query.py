@@ -8,7 +8,7 @@ from itertools import count
 import msgspec
 import pytest
 from builders import NOON, failure, key_press, received, rejected, status, unanswered
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.errors import InvalidCursor
@@ -47,7 +47,6 @@ def test_an_empty_ledger_is_one_empty_page(ledger: Ledger) -> None:
         assert (page.items, page.next_cursor) == ([], None)
 
 
-@settings(max_examples=40)
 @given(st.lists(st.integers(-3, 3), max_size=12), st.integers(1, 14))
 def test_pages_hold_every_call_once_newest_first(ledger: Ledger, seconds: list[int], limit: int) -> None:
     """Pages of any size have no gaps and no doubles; among calls of one time the later stored is first."""

@@ -21,7 +21,7 @@ from builders import (
 )
 from contract.backends import OpenLedger
 from contract.walking import walked
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.errors import AmbiguousCall, NotFound
@@ -280,7 +280,6 @@ def test_many_callbacks_of_one_call_in_one_batch(ledger: Ledger) -> None:
 BATCHES = st.lists(st.lists(callbacks(st.sampled_from(["a", UUID1, "c"])), max_size=6), min_size=1, max_size=5)
 
 
-@settings(max_examples=60)
 @given(BATCHES, st.data())
 def test_the_ledger_says_what_folding_says(
     ledger: Ledger, batches: list[list[AnyCallback]], data: st.DataObject

@@ -25,7 +25,7 @@ from builders import (
 )
 from contract import telling
 from contract.backends import OpenLedger
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
@@ -127,7 +127,6 @@ EVENTS = st.tuples(
 
 
 @given(batches=st.lists(st.lists(EVENTS, max_size=5), max_size=5), refers=st.lists(st.integers(0, 2), max_size=2))
-@settings(max_examples=60, deadline=None)
 def test_the_statistics_are_those_of_a_recount(
     reopen: OpenLedger, batches: list[list[tuple[AnyCallback, str, int]]], refers: list[int]
 ) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from relay.certificates import Authority, server_side
 from relay.loop import in_loop, until
@@ -462,7 +462,6 @@ async def test_the_words_can_always_be_kept() -> None:
             (outcome.error or "").encode()
 
 
-@settings(max_examples=30)
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda tail: whole()[:40] + tail)), st.booleans())
 def test_any_bytes_are_an_outcome(data: bytes, close: bool) -> None:  # noqa: FBT001  # drawn
     """Whatever comes back, a value whose words can be kept; and never a fault of the program."""
