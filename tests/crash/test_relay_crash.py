@@ -1,6 +1,6 @@
 """SIGKILL to the gateway and to the receivers: every answered callback reaches every endpoint, in order, by one id.
 
-ROUNDS sets how often (20 by default, of which a part is enough here); `make crash` shows each round.
+ROUNDS sets how often (4 by default, of which a part is enough here); `make crash` shows each round.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from gateway import Gateway
 from receivers.business import Business, relaying
 from receivers.process import Receiver
 
-ROUNDS = int(os.environ.get("ROUNDS", "20"))
+ROUNDS = int(os.environ.get("ROUNDS", "4"))
 SETTINGS = relaying(str([0.1] * 100), breaker_pauses_s="[0.1]")
 _ALONE = 0.5
 """How often the main process alone is killed, as the kernel does that is out of memory; else its helpers as well."""
@@ -54,18 +54,22 @@ def add_all(business: Business, receivers: Mapping[str, Receiver]) -> None:
 
 
 async def strike_receivers(receivers: Mapping[str, Receiver]) -> None:
-    """SIGKILL to one receiver after another, each of which is back a moment later; until cancelled."""
+    """SIGKILL to one receiver after another; until cancelled."""
     while True:
-        await asyncio.sleep(random.uniform(0.02, 0.2))
-        receiver = random.choice(list(receivers.values()))
-        receiver.kill()
-        await asyncio.sleep(random.uniform(0, 0.1))
-        starting = asyncio.create_task(asyncio.to_thread(receiver.start))
-        try:
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await starting
-            raise
+        await strike_one(random.choice(list(receivers.values())))
+
+
+async def strike_one(receiver: Receiver) -> None:
+    """SIGKILL to a receiver, which is back a moment later."""
+    await asyncio.sleep(random.uniform(0.02, 0.2))
+    receiver.kill()
+    await asyncio.sleep(random.uniform(0, 0.1))
+    starting = asyncio.create_task(asyncio.to_thread(receiver.start))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await starting
+        raise
 
 
 async def strike(calls: Calls, gateway: Gateway, receivers: Mapping[str, Receiver], after_s: float) -> None:
@@ -109,7 +113,7 @@ def check(receiver: Receiver, calls: Calls) -> int:
 
 def test_killed_under_load_the_business_is_still_told(tmp_path: Path, receivers: dict[str, Receiver]) -> None:
     """Gateway and receivers are killed again and again: everything answered arrives, in order, repeats by the same id."""
-    rounds, calls, gateway = max(3, ROUNDS // 4), Calls(), Gateway(tmp_path / "data", settings=SETTINGS, executed=True)
+    rounds, calls, gateway = max(3, ROUNDS // 4), Calls(), Gateway(tmp_path / "data", settings=SETTINGS)
     business, began_s = Business(gateway), time.monotonic()
     for number in range(rounds):
         with gateway.start():
@@ -132,20 +136,15 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
 
     async def load(gateway: Gateway) -> None:
         telling = asyncio.create_task(calls.run(gateway))
-        striking = asyncio.create_task(strike_receivers(receivers))
-        await asyncio.sleep(max(3, ROUNDS // 8))
+        for receiver in max(2, ROUNDS // 4) * list(receivers.values()):
+            await strike_one(receiver)
         calls.stop()
         await telling
-        striking.cancel()
-        await asyncio.gather(striking, return_exceptions=True)
 
-    with Gateway(tmp_path / "data", settings=SETTINGS, executed=True) as gateway:
+    with Gateway(tmp_path / "data", settings=SETTINGS) as gateway:
         business = Business(gateway)
         add_all(business, receivers)
         asyncio.run(load(gateway))
-        for receiver in receivers.values():
-            if not receiver.up:
-                receiver.start()
         business.await_settled(*receivers, timeout_s=30)
         assert business.deliveries(state="dead") == []
         for receiver in receivers.values():
@@ -154,7 +153,7 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
 
 def test_killed_during_a_replay_nothing_is_lost(tmp_path: Path) -> None:
     """Killed while dead deliveries are told again: what was marked goes out after the start, each by its old id."""
-    gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_failures="100000"), executed=True)
+    gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_failures="100000"))
     business, calls = Business(gateway), [f"call-{number}" for number in range(300)]
     with Receiver(tmp_path, behaviour="refusing") as receiver:
         with gateway.start():
