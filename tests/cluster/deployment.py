@@ -16,10 +16,6 @@ from receivers.business import Business, relaying
 from receivers.process import Receiver, await_true
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-EVERYTHING = "ROUNDS" in os.environ
-"""Whether each strike is made: it is where somebody asks for rounds (`make cluster`). A run of all tests makes those that say
-most, so that it stays short."""
-
 ALL = "intake,record,relay,api,console"
 SETTLE_TIMEOUT_S = 60.0
 
@@ -91,8 +87,8 @@ class Deployment:
 
     def await_settled(self, load: Load) -> None:
         """Wait until everything answered is in the ledger and nothing more can go out."""
-        await_true(lambda: not missing(self.rows, load), lambda: self._lacks(load), SETTLE_TIMEOUT_S)
-        await_true(lambda: not owed(self.rows), lambda: f"{owed(self.rows)} deliveries stay", SETTLE_TIMEOUT_S)
+        await_true(lambda: not missing(self.rows, load), lambda: self._lacks(load), SETTLE_TIMEOUT_S, 0.1)
+        await_true(lambda: not owed(self.rows), lambda: f"{owed(self.rows)} deliveries stay", SETTLE_TIMEOUT_S, 0.1)
 
     def _lacks(self, load: Load) -> str:
         lost = missing(self.rows, load)

@@ -29,7 +29,7 @@ class Load:
     often at least; `refused` counts the truthful noes, `unheard` the attempts without an answer.
     """
 
-    def __init__(self, gateways: Sequence[Gateway], connections: int = 12) -> None:
+    def __init__(self, gateways: Sequence[Gateway], connections: int = 6) -> None:
         self.began_us = time.time_ns() // 1_000
         self.sent: set[Told] = set()
         self.answered: Counter[Told] = Counter()

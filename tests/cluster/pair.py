@@ -9,14 +9,13 @@ DATABASE = "answerback"
 
 
 class Pair:
-    """Two servers of which one takes writes; as a context manager they are started, and closed at the end.
+    """Two servers of which one takes writes; as a context manager they are started, without a database, and closed at the end.
 
     The primary confirms no commit before the standby has it, so that nothing confirmed is lost by `fail_over`.
     """
 
     def __enter__(self) -> Self:
         self.primary = PostgreSQL.start()
-        self.primary.execute(f"CREATE DATABASE {DATABASE}")
         self.standby = self.primary.standby(synchronous=True)
         self._ports = (self.primary.port, self.standby.port)
         return self
@@ -36,6 +35,19 @@ class Pair:
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask the primary."""
         return self.primary.execute(statement, DATABASE)
+
+    def begin(self) -> None:
+        """Have an empty database."""
+        self.primary.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        self.primary.execute(f"CREATE DATABASE {DATABASE}")
+
+    def mend(self) -> None:
+        """Have both run again, whatever a test that failed half-way has left."""
+        if not self.primary.up:
+            self.primary.restart()
+        self.primary.resume()
+        if not self.standby.up:
+            self.follow()
 
     def fail_over(self) -> None:
         """The primary is killed, and the standby takes over; there is no other standby then."""

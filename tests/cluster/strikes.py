@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple
 
 from cluster.cables import Cables
@@ -58,6 +58,15 @@ def recorder_killed(cluster: Cluster, number: int) -> AbstractContextManager[Non
 def relay_killed(cluster: Cluster, number: int) -> AbstractContextManager[None]:
     """A relay is killed with attempts under way: another one takes over its endpoints."""
     return kill_one(cluster.deployment.having("relay"), number)
+
+
+@contextmanager
+def one_of_each_killed(cluster: Cluster, number: int) -> Iterator[None]:
+    """One process of each role is killed in the same moment, with all that it was at."""
+    with ExitStack() as stack:
+        for role in ("intake", "record", "relay"):
+            stack.enter_context(kill_one(cluster.deployment.having(role), number))
+        yield
 
 
 # PostgreSQL.

@@ -1,4 +1,7 @@
-"""What has no room left confirms nothing: the cloud is told so, and is answered again once there is room."""
+"""What has no room left confirms nothing: the cloud is told so, and is answered again once there is room.
+
+Both are for `make soak`: tests/stream shows in every run that a full stream refuses, tests/faults that a full disk does.
+"""
 
 import subprocess
 import tempfile
@@ -11,6 +14,8 @@ from cluster.deployment import ALL, Deployment, say
 from cluster.pair import DATABASE
 from nats_servers import NatsCluster
 from postgresql import PostgreSQL
+
+pytestmark = pytest.mark.soak
 
 DISK_BYTES = 160 * 1024 * 1024
 SHARD_BYTES = 256 * 1024

@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 from builders import received, status
 from cluster.pair import DATABASE, Pair
+from receivers.process import await_true
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
@@ -19,17 +20,13 @@ from answerback.ledger.outbox import Outbox
 NOTE = text("INSERT INTO alerts (rule, firing, since_us, value) VALUES ('noted', 0, 0, '')")
 NOTED = "SELECT count(*) FROM alerts WHERE rule = 'noted'"
 
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """A server, and a standby that it waits for."""
-    with Pair() as pair:
-        yield pair
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 @pytest.fixture
 def ledger(pair: Pair) -> Iterator[Ledger]:
     """The ledger on whichever of the two is the primary."""
+    pair.mend()
     with closing(open_database(pair.url, retry_s=10.0, allow_unsafe=True)) as ledger:
         yield ledger
 
@@ -57,7 +54,7 @@ def test_a_commit_that_the_standby_has_not_got_is_not_believed(pair: Pair, ledge
     pair.standby.kill()
     with ThreadPoolExecutor(1) as pool:
         commit = pool.submit(ledger.record, [received(status())])
-        time.sleep(0.5)
+        await_true(lambda: pair.rows(WAITING), lambda: "no commit waits for the standby")
         pair.primary.kill()
         pair.primary.restart()
         time.sleep(1)

@@ -22,12 +22,23 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.fixture
-def server() -> Iterator[PostgreSQL]:
-    """A server that the test may kill."""
+@pytest.fixture(scope="module")
+def lasting_server() -> Iterator[PostgreSQL]:
+    """A server, in whatever state the last test has left it."""
     with PostgreSQL.start() as server:
-        server.execute("CREATE TABLE told (callid text)")
         yield server
+
+
+@pytest.fixture
+def server(lasting_server: PostgreSQL) -> PostgreSQL:
+    """A server that the test may kill, and that waits for nobody."""
+    if not lasting_server.up:
+        lasting_server.restart()
+    lasting_server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    lasting_server.execute("SELECT pg_reload_conf()")
+    lasting_server.execute("DROP TABLE IF EXISTS told")
+    lasting_server.execute("CREATE TABLE told (callid text)")
+    return lasting_server
 
 
 def test_killed_it_recovers_what_was_committed(server: PostgreSQL) -> None:

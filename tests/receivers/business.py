@@ -129,5 +129,5 @@ class Business:
 
     def _await_settled(self, endpoint: str, timeout_s: float) -> None:
         await_true(
-            lambda: self.owed(endpoint) == 0, lambda: f"{endpoint} is still owed {self.owed(endpoint)}", timeout_s
+            lambda: self.owed(endpoint) == 0, lambda: f"{endpoint} is still owed {self.owed(endpoint)}", timeout_s, 0.03
         )

@@ -146,12 +146,14 @@ Receive = Callable[..., Receiver]
 """Starts a receiver by its name and options, and kills it at the end of the test."""
 
 
-def await_true(condition: Callable[[], object], words: Callable[[], str], timeout_s: float = 15.0) -> None:
-    """Wait until something holds; `words` say what was instead."""
+def await_true(
+    condition: Callable[[], object], words: Callable[[], str], timeout_s: float = 15.0, every_s: float = 0.01
+) -> None:
+    """Look every so often until something holds; `words` say what was instead."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s, words()
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 def _taken(line: bytes) -> Taken:
