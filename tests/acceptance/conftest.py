@@ -54,8 +54,18 @@ def relaying_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatew
 @pytest.fixture
 def business(relaying_gateway: Gateway) -> Business:
     """A business with a channel of its own, which nobody has used yet."""
+    return _new_business(relaying_gateway)
+
+
+@pytest.fixture
+def other_business(relaying_gateway: Gateway) -> Business:
+    """Another one."""
+    return _new_business(relaying_gateway)
+
+
+def _new_business(gateway: Gateway) -> Business:
     number = next(_numbers)
-    return Business(relaying_gateway, f"b{number}", _token(number))
+    return Business(gateway, f"b{number}", _token(number))
 
 
 def _token(number: int) -> str:
