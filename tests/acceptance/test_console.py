@@ -48,7 +48,8 @@ def browser(console: Gateway) -> Iterator[httpx.Client]:
 
 def visitor(gateway: Gateway, language: str = "en") -> httpx.Client:
     """Somebody who is not signed in."""
-    return httpx.Client(base_url=gateway.url, headers={"Accept-Language": language}, timeout=30.0, trust_env=False)
+    headers = {"Accept-Language": language}
+    return httpx.Client(base_url=gateway.url, headers=headers, timeout=30.0, trust_env=False, verify=False)
 
 
 def sign_in(client: httpx.Client, key: str) -> httpx.Response:

@@ -56,7 +56,7 @@ def test_emulate(tmp_path: Path, environment: Mapping[str, str]) -> None:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().removeprefix("Listening").strip()
-            assert httpx.get(url, trust_env=False).status_code == 200
+            assert httpx.get(url, trust_env=False, verify=False).status_code == 200
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 0
         finally:

@@ -31,7 +31,7 @@ def send(cloud: VoiceCloud, mobile: str) -> dict[str, Any]:
         "time": now,
     }
     url = f"{cloud.url}/v5/tlsvoicesvr/sendvoiceprompt?sdkappid={cloud.app_id}&random=17"
-    answer: dict[str, Any] = httpx.post(url, json=body, trust_env=False).json()
+    answer: dict[str, Any] = httpx.post(url, json=body, trust_env=False, verify=False).json()
     return answer
 
 
