@@ -28,10 +28,11 @@ _LENGTH_BYTES = 4
 _PRELOADED = (
     "answerback.cli.main",
     "answerback.api.app",
+    "answerback.api.metrics",
     "answerback.console.app",
     "answerback.service.gateway",
-    "answerback.relay",
-    "answerback.exports",
+    "answerback.relay.http_client",
+    "answerback.exports.write",
     "answerback.alerts",
     "answerback.emulator.serving",
     "uvicorn.lifespan.off",
@@ -231,7 +232,7 @@ def main() -> None:
     os.environ.update(order["environment"])
     time.tzset()
     sys.argv = [str(COMMAND), *order["arguments"]]
-    vars(importlib.import_module("answerback.ledger.process"))["subprocess"] = _Subprocess
+    vars(importlib.import_module("answerback.ledger.spawning"))["subprocess"] = _Subprocess
     _leave(importlib.import_module("answerback.cli").app)
 
 

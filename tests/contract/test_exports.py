@@ -21,8 +21,9 @@ from builders import NOON, STARTED, failure, key_press, received, status, unansw
 from contract import telling
 from contract.backends import sqlite
 
-from answerback.exports import Export, FileFormat, What, write_export
+from answerback.exports import Export, FileFormat, What
 from answerback.exports.walks import IDS_PER_PAGE, walk
+from answerback.exports.write import write_export
 from answerback.ledger import Ledger
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import LARGEST_PAGE, CallFilter

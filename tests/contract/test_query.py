@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.errors import InvalidCursor
-from answerback.exports import Export, FileFormat, What, write_export
+from answerback.exports import Export, FileFormat, What
+from answerback.exports.write import write_export
 from answerback.ledger import Ledger
 from answerback.ledger.months import CALLS_PER_BLOCK
 from answerback.ledger.query import CallFilter, count_calls

@@ -24,6 +24,7 @@ from answerback.ledger.endpoints import Draft
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.references import Reference
 from answerback.ledger.requests import AddEndpoint, Refer
+from answerback.ledger.spawning import spawn
 from answerback.model import Arrival, Definition, Endpoint, State
 from answerback.relay import Terms
 from answerback.relay.courier import Courier
@@ -138,8 +139,7 @@ class Nursery:
     def _raise(self) -> None:
         before = writer_pids()
         self._place = self._places / str(next(self._numbers))
-        self._next = WriterProcess(Opening(data_dir=str(self._place), allow_unsafe_place=True))
-        self._next.spawn()
+        self._next = WriterProcess(Opening(data_dir=str(self._place), allow_unsafe_place=True), spawn())
         self._idle = writer_pids() - before
 
     def take(self, data_dir: Path) -> WriterProcess:

@@ -1,6 +1,5 @@
-"""The HTTP surface beside the callback URL: /v1, /healthz, /readyz, /metrics, /openapi.json."""
+"""The HTTP surface for programs: /v1 and /openapi.json."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -8,30 +7,24 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
 
 from answerback.api import alerts as alerts_api
 from answerback.api import callbacks, calls, deliveries, endpoints, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
-from answerback.api import health as health_api
 from answerback.api.bounds import Bounds
 from answerback.api.document import DESCRIPTION, TAGS, complete, operation_id
-from answerback.api.ledger_numbers import LedgerNumbers
 from answerback.api.parts import guard, render_in_thread
 from answerback.api.problems import add_problems
 from answerback.authenticator import Authenticator
 from answerback.exports import Exports
-from answerback.ports import Alerts, Health, Meter, Relay, Shelf, Stream, Submission, Writer
+from answerback.ports import Alerts, Relay, Shelf, Submission, Writer
 
 # Bodies of changes are small; /v1/callbacks bounds its own, and answers by the contract.
 _LARGEST_BODY_BYTES = 256 * 1024
 
 
-def build_health(
-    numbers: LedgerNumbers, health: Health, meter: Meter, relay: Relay, stream: Stream | None = None
-) -> FastAPI:
-    """Build what every process answers, whatever its roles: how it is itself."""
+def build_document() -> FastAPI:
+    """Build what a process without the API answers: what there is, and that there is nothing else."""
     api = _Api(
         title="Answerback",
         summary="Know what became of every voice call.",
@@ -45,34 +38,12 @@ def build_health(
     )
     add_problems(api)
     api.add_middleware(Bounds, largest_bytes=_LARGEST_BODY_BYTES, free=(callbacks.PATH,))
-    api.include_router(health_api.routes(numbers, health, meter, relay, stream))
     api.add_route("/openapi.json", api.document, include_in_schema=False)
     return api
 
 
 class _Api(FastAPI):
-    """FastAPI with a document that is whole, and that gets ready for its first request beside the event loop."""
-
-    _is_ready = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if not self._is_ready:
-            async with self._getting_ready:
-                if not self._is_ready:
-                    await run_in_threadpool(self._get_ready)
-        await super().__call__(scope, receive, send)
-
-    @cached_property
-    def _getting_ready(self) -> asyncio.Lock:
-        return asyncio.Lock()
-
-    def _get_ready(self) -> None:
-        """Have every route looked at: FastAPI works each out when it first is, all together for a quarter of a second."""
-        nowhere = {"type": "http", "method": "GET", "path": "/nowhere", "root_path": "", "headers": []}
-        for route in self.routes:
-            route.matches(nowhere)
-        self._is_ready = True
+    """FastAPI with a document that is whole."""
 
     def openapi(self) -> dict[str, Any]:
         """What /openapi.json says."""
@@ -91,8 +62,6 @@ class _Api(FastAPI):
 
 def build_api(
     ledger: Shelf,
-    health: Health,
-    meter: Meter,
     authenticator: Authenticator,
     relay: Relay,
     submission: Submission,
@@ -101,11 +70,9 @@ def build_api(
     timezone: str,
     alerts: Alerts,
     exports: Exports,
-    numbers: LedgerNumbers,
-    stream: Stream | None = None,
 ) -> FastAPI:
     """Build the application; `authenticator` says who asks, `channels` are the names there are."""
-    api = build_health(numbers, health, meter, relay, stream)
+    api = build_document()
     guarded = guard(authenticator)
     for router in (
         callbacks.routes(submission, channels),
@@ -121,4 +88,12 @@ def build_api(
     ):
         render_in_thread(router)
         api.include_router(router, dependencies=[guarded])
+    _prepare(api)
     return api
+
+
+def _prepare(api: FastAPI) -> None:
+    """Have every route looked at: FastAPI works each out when it first is, all together for a quarter of a second."""
+    nowhere = {"type": "http", "method": "GET", "path": "/nowhere", "root_path": "", "headers": []}
+    for route in api.routes:
+        route.matches(nowhere)

@@ -1,64 +1,69 @@
-"""/healthz, /readyz and /metrics: how the gateway itself is."""
+"""/healthz, /readyz and /metrics: how the gateway itself is. Plain ASGI, so that they need nothing of the API's."""
 
-from typing import Literal
-
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from answerback.api.ledger_numbers import LedgerNumbers
-from answerback.api.metrics import build_registry, scrape
 from answerback.ports import Health, Meter, Relay, Stream
 
-_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+PATHS = ("/healthz", "/readyz", "/metrics")
+
+_JSON = b"application/json"
+_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class AliveView(BaseModel):
-    """The process answers."""
+class HealthApp:
+    """Answers the three paths; they need no key. prometheus_client is imported by the first scrape."""
 
-    status: Literal["alive"]
+    def __init__(
+        self, numbers: LedgerNumbers, health: Health, meter: Meter, relay: Relay, stream: Stream | None = None
+    ) -> None:
+        self._health = health
+        self._measured = (meter, health, numbers, relay, stream)
+        self._scrapes = ThreadPoolExecutor(1, "metrics")  # its own, so that slow readers hold up no scrape
+
+    async def __call__(self, scope: Message, _receive: object, send: Send) -> None:
+        """Answer one request."""
+        path, method = scope["path"], scope["method"]
+        if method != "GET":
+            await _answer(send, 405, {"detail": f"{method} is not for this address: GET"}, (b"allow", b"GET"))
+        elif path == "/metrics":
+            text = await asyncio.get_running_loop().run_in_executor(self._scrapes, self._scrape)
+            await _send(send, 200, _TEXT, text)
+        elif path == "/healthz":
+            await _answer(send, 200, {"status": "alive"})
+        elif (failure := self._health.failure) is None:
+            await _answer(send, 200, {"status": "ready"})
+        else:
+            await _answer(send, 503, {"status": "not ready", "reason": failure})
+
+    def _scrape(self) -> bytes:
+        from answerback.api.metrics import scrape
+
+        return scrape(self._registry)
+
+    @cached_property
+    def _registry(self) -> "CollectorRegistry":
+        from answerback.api.metrics import build_registry
+
+        return build_registry(*self._measured)
 
 
-class ReadyView(BaseModel):
-    """Callbacks can be stored."""
-
-    status: Literal["ready"]
+async def _answer(send: Send, status: int, said: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
+    await _send(send, status, _JSON, json.dumps(said, ensure_ascii=False).encode(), *headers)
 
 
-class UnreadyView(BaseModel):
-    """Callbacks cannot be stored."""
-
-    status: Literal["not ready"]
-    reason: str = Field(description="what is wrong")
-
-
-def routes(numbers: LedgerNumbers, health: Health, meter: Meter, relay: Relay, stream: Stream | None) -> APIRouter:
-    """The routes; they need no key."""
-    registry = build_registry(meter, health, numbers, relay, stream)
-    router = APIRouter(tags=["health"])
-
-    @router.get("/healthz", summary="Is the process alive?")
-    async def get_health() -> AliveView:
-        return AliveView(status="alive")
-
-    @router.get(
-        "/readyz",
-        summary="Can a callback be stored now?",
-        responses={503: {"model": UnreadyView, "description": "not now: `reason` says why"}},
-    )
-    async def get_readiness(response: Response) -> ReadyView | UnreadyView:
-        failure = health.failure
-        if failure is None:
-            return ReadyView(status="ready")
-        response.status_code = 503
-        return UnreadyView(status="not ready", reason=failure)
-
-    @router.get(
-        "/metrics",
-        summary="Prometheus metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    )
-    def get_metrics() -> Response:
-        return Response(scrape(registry), media_type=_TEXT)
-
-    return router
+async def _send(send: Send, status: int, media_type: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    described = [(b"content-type", media_type), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": described})
+    await send({"type": "http.response.body", "body": body})

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from answerback.cli.options import Config, DataDir, Timezone, settings_from, zone_of
 from answerback.cli.output import FullNumbers, err, fail, spoken_errors
 from answerback.errors import ConfigError
-from answerback.exports import Export, FileFormat, What, write_export
+from answerback.exports import Export, FileFormat, What
+from answerback.exports.write import write_export
 from answerback.heap import settle_heap
 from answerback.ledger import Ledger
 from answerback.ledger.audit import COMMAND_LINE, AuditAction

@@ -53,7 +53,7 @@ COMMANDS = {
     ),
     "migrate": ("operate.migrate", "Bring the ledger's schema up to this version of the program."),
     "doctor": (
-        "operate.doctor",
+        "doctor.doctor",
         "Look for what would keep the gateway from keeping its word; exit status 1 if something is bad.",
     ),
     "prune": (

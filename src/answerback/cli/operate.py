@@ -1,4 +1,4 @@
-"""`answerback migrate`, `doctor`, `channels` and `settings`: what an operator needs around the gateway."""
+"""`answerback migrate`, `channels` and `settings`: what an operator needs around the gateway."""
 
 import contextlib
 from pathlib import Path
@@ -7,15 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from answerback.cli.options import Config, DataDir, Store, settings_from
-from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
+from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
 from answerback.config import PREFIX, Settings, spelled
-from answerback.doctor import Finding, Level, examine
 from answerback.errors import ConfigError
-from answerback.logs import configure_logs
-from answerback.service.opening import opening_of
-from answerback.service.urls import callback_urls
-
-_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 
 
 def migrate(
@@ -33,6 +27,7 @@ def migrate(
     """Bring the ledger's schema up to this version of the program."""
     with spoken_errors():
         from answerback.ledger.migrations import HEAD
+        from answerback.service.opening import opening_of
 
         settings = settings_from(config, data_dir=data_dir, store=store)
         opening = opening_of(settings)
@@ -48,29 +43,6 @@ def migrate(
         out.print(f"the ledger in {place} has schema {HEAD}")
 
 
-def doctor(data_dir: DataDir = None, store: Store = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Look for what would keep the gateway from keeping its word; exit status 1 if something is bad."""
-    with spoken_errors():
-        configure_logs("error", "text")  # what it opens would speak on standard output
-        findings = list(examine(settings_from(config, data_dir=data_dir, store=store)))
-    if as_json:
-        print_json({"items": findings})
-    else:
-        print_table(
-            ("", "check", "finding", "what to do"),
-            [_row(finding) for finding in findings],
-            "nothing to check",
-            prose=True,
-        )
-    if any(finding.level is Level.BAD for finding in findings):
-        raise typer.Exit(1)
-
-
-def _row(finding: Finding) -> tuple[str, str, str, str]:
-    colour = _COLOURS[finding.level]
-    return (Styled(f"[{colour}]{finding.level}[/]"), finding.check, finding.finding, finding.remedy)
-
-
 def channels(
     full: Annotated[bool, typer.Option("--full", help="Show the secret tokens.")] = False,
     data_dir: DataDir = None,
@@ -78,6 +50,8 @@ def channels(
     as_json: AsJson = False,
 ) -> None:
     """The channels and the callback URL of each, to paste into the cloud console."""
+    from answerback.service.urls import callback_urls
+
     with spoken_errors():
         urls = callback_urls(settings_from(config, data_dir=data_dir))
     shown = {name: url if full else _without_token(url) for name, url in urls.items()}

@@ -1,13 +1,15 @@
 """The options that several commands share, and the settings they make."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from answerback.config import Settings, read_settings
 from answerback.errors import ConfigError
+
+if TYPE_CHECKING:
+    from answerback.config import Settings
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; answerback.toml by default.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data lies; answerback-data by default.")]
@@ -32,8 +34,10 @@ def zone_of(timezone: str) -> ZoneInfo:
         raise ConfigError("--timezone: expected a name such as Asia/Shanghai or UTC") from error
 
 
-def settings_from(config: Path | None, **given: Any) -> Settings:
+def settings_from(config: Path | None, **given: Any) -> "Settings":
     """The settings, with those that were given on the command line. Raises ConfigError."""
+    from answerback.config import read_settings
+
     overrides: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         if value is not None:

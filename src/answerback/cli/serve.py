@@ -1,14 +1,16 @@
 """`answerback serve`: the gateway."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, out, print_json, spoken_errors
-from answerback.config import ServerRole
-from answerback.service.gateway import Listening
+from answerback.ledger.spawning import spawn
+
+if TYPE_CHECKING:
+    from answerback.service.gateway import Listening
 
 
 def serve(
@@ -32,6 +34,8 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk."""
+    spawned = spawn()  # before anything else: it takes as long to load as the gateway does, and they can load at once
+
     from answerback.logs import configure_logs
     from answerback.service.gateway import serve as run
 
@@ -40,11 +44,13 @@ def serve(
             config, host=host, port=port, data_dir=data_dir, roles=roles, store=store, stream=stream
         )
         configure_logs(settings.log.level, settings.log.format)
-        run(settings, _print_json if as_json else _print_text, new_ledger=new_ledger)
+        run(settings, _print_json if as_json else _print_text, spawned, new_ledger=new_ledger)
 
 
-def _print_text(listening: Listening) -> None:
+def _print_text(listening: "Listening") -> None:
     """A line for each thing, never cut: a URL is there to be copied."""
+    from answerback.config import ServerRole
+
     lines = [("Listening", listening.url)]
     if "intake" in listening.roles:
         lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in listening.callback_urls.items()]
@@ -63,7 +69,7 @@ def _print_text(listening: Listening) -> None:
     sys.stdout.flush()
 
 
-def _print_json(listening: Listening) -> None:
+def _print_json(listening: "Listening") -> None:
     print_json(
         {
             "url": listening.url,

@@ -11,12 +11,11 @@ A server gives them away as they are written, from a process of their own:
         await stream.aclose()
 
 `ExportAnswer` is this as an answer of Starlette's; `export.file_name` and `export.format.media_type` are its headers.
-A command writes one itself: `write_export(ledger, export, file, progress)`.
+A command writes one itself: `write.write_export(ledger, export, file, progress)`.
 """
 
 from answerback.exports.process import MOST, RETRY_AFTER_S, Exports, Stream
 from answerback.exports.spec import Export, FileFormat, What
-from answerback.exports.write import write_export
 
 __all__ = [
     "MOST",
@@ -26,5 +25,4 @@ __all__ = [
     "FileFormat",
     "Stream",
     "What",
-    "write_export",
 ]

@@ -1,11 +1,16 @@
 """The durable store: what came in, what is known of each call, what could not be understood.
 
-SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`.
+SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`. What is named here is imported
+when it is asked for: to start the writer's process takes none of it.
 """
 
-from answerback.ledger.opening import FILE_NAME, Opening, open_database, open_ledger
-from answerback.ledger.store import Ledger
-from answerback.ledger.values import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from answerback.ledger.opening import FILE_NAME, Opening, open_database, open_ledger
+    from answerback.ledger.store import Ledger
+    from answerback.ledger.values import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
 
 __all__ = [
     "FILE_NAME",
@@ -23,3 +28,11 @@ __all__ = [
     "open_database",
     "open_ledger",
 ]
+
+_MODULES = {"Ledger": "store"} | dict.fromkeys(("FILE_NAME", "Opening", "open_database", "open_ledger"), "opening")
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'values')}"), name)

@@ -1,21 +1,18 @@
 """Which batches of the stream are in the ledger: one that comes once more changes nothing at all."""
 
 from collections.abc import Iterable
+from importlib import import_module
 from operator import itemgetter
 from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from answerback.ledger.tables import drained
 from answerback.ledger.values import from_us
 from answerback.model import Arrival, Received, Rejected
 from answerback.reading import understand
-
-_insert: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
 
 Microseconds = Annotated[int, msgspec.Meta(le=2**63 - 1)]
 """Since 1970."""
@@ -46,8 +43,13 @@ def take_new(connection: Connection, batches: Iterable[Batch]) -> set[bytes]:
     rows = [{"batch": id_, "published_us": published[id_]} for id_ in sorted(published)]
     if not rows:
         return set()
-    insert = _insert[connection.dialect.name](drained).values(rows).on_conflict_do_nothing()
+    insert = _dialect(connection).insert(drained).values(rows).on_conflict_do_nothing()
     return {bytes(id_) for id_ in connection.execute(insert.returning(drained.c.batch)).scalars()}
+
+
+def _dialect(connection: Connection) -> Any:
+    """SQLAlchemy's module for what is the store's: the others need not be imported."""
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
 def read_all(batches: Iterable[Batch]) -> list[tuple[bytes, Received | Rejected]]:

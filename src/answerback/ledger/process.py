@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar, cast
@@ -24,6 +22,7 @@ from answerback.ledger.requests import (
     decode_answer,
     encode_request,
 )
+from answerback.ledger.spawning import Spawned, spawn
 from answerback.ledger.values import Job, Verdict
 from answerback.model import Arrival
 
@@ -38,11 +37,11 @@ log = structlog.get_logger("answerback.ledger")
 class WriterProcess:
     """The ledger's one writer, in a process of its own.
 
-    `start` it inside the loop that is to use it. If it dies it is started again; what was under way then counts as
+    `start` it inside the loop that is to use it; its first process may be there already. If it dies it is started again; what was under way then counts as
     not stored.
     """
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, spawned: Spawned | None = None) -> None:
         self.opening = opening
         """Which ledger; up to `start` it may be said more exactly."""
         self.on_owed: Callable[[list[Job], list[int]], None] = lambda _jobs, _behind: None
@@ -51,29 +50,19 @@ class WriterProcess:
         """Called with how many callbacks of a batch the ledger refused, which are in quarantine now."""
         self.full: Collection[int] = ()
         """Endpoints for which no more jobs can be taken now."""
+        self._spawned = spawned
         self._process: subprocess.Popen[bytes] | None = None
         self._link: _Link | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._reviving: asyncio.Task[None] | None = None
         self._stopping = False
 
-    def spawn(self) -> None:
-        """Start the process; it gets ready while the caller does other things."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003  # the socket module takes it by place
-        with theirs:
-            command = [sys.executable, "-m", "answerback.ledger.writer", str(theirs.fileno())]
-            self._process = subprocess.Popen(  # noqa: S603  # our own module
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-            )
-        self._socket = ours
-
     async def start(self) -> None:
-        """Connect to the process, spawned before or now, and tell it which ledger to write."""
-        if self._process is None:
-            self.spawn()
+        """Connect to the process, and tell it which ledger to write."""
+        spawned, self._spawned = self._spawned or spawn(), None
+        self._process = spawned.process
         loop = asyncio.get_running_loop()
-        _, self._link = await loop.create_connection(lambda: _Link(self._lost), sock=self._socket)
+        _, self._link = await loop.create_connection(lambda: _Link(self._lost), sock=spawned.socket)
         self._link.send(encode_opening(self.opening))
         self._alive_since_s = loop.time()
 

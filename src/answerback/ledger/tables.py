@@ -84,18 +84,17 @@ calls = Table(
     Index(None, "first_seen_us", "id"),
     Index("ix_calls_class", "channel", "kind", "outcome", "first_seen_us", "id"),
     Index(None, "block", "mobile"),
-    Index("ix_calls_due", "due_us", sqlite_where=text(AWAITED), postgresql_where=text(AWAITED)),
-    Index("ix_calls_fee", "first_seen_us", "id", sqlite_where=text(DIFFERING), postgresql_where=text(DIFFERING)),
+    Index("ix_calls_due", "due_us", sqlite_where=text(AWAITED)),
+    Index("ix_calls_fee", "first_seen_us", "id", sqlite_where=text(DIFFERING)),
     Index(
         "ix_calls_failure",
         "failure_code",
         "first_seen_us",
         "id",
         sqlite_where=text(CODED),
-        postgresql_where=text(CODED),
     ),
-    Index("ix_calls_reference", "reference", sqlite_where=text(REFERRED), postgresql_where=text(REFERRED)),
-    Index("ix_calls_overdue", "overdue_us", sqlite_where=text(LATE), postgresql_where=text(LATE)),
+    Index("ix_calls_reference", "reference", sqlite_where=text(REFERRED)),
+    Index("ix_calls_overdue", "overdue_us", sqlite_where=text(LATE)),
 )
 
 callbacks = Table(
@@ -138,7 +137,6 @@ endpoints = Table(
         "name",
         unique=True,
         sqlite_where=text("removed_us IS NULL"),
-        postgresql_where=text("removed_us IS NULL"),
     ),
 )
 
@@ -167,23 +165,21 @@ deliveries = Table(
     Column("settled_us", BigInteger, comment="when it was delivered or given up"),
     Index(None, "call_id", "endpoint_id"),
     Index(None, "endpoint_id", "id"),
-    Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(DUE), postgresql_where=text(DUE)),
+    Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(DUE)),
     Index(
         "ix_deliveries_waiting",
         "endpoint_id",
         "state",
         "id",
         sqlite_where=text(WAITING),
-        postgresql_where=text(WAITING),
     ),
-    Index("ix_deliveries_dead", "endpoint_id", "state", "id", sqlite_where=text(DEAD), postgresql_where=text(DEAD)),
+    Index("ix_deliveries_dead", "endpoint_id", "state", "id", sqlite_where=text(DEAD)),
     Index(
         "ix_deliveries_call_due",
         "call_id",
         "state",  # or SQLite takes the index of all deliveries of a call
         "endpoint_id",
         sqlite_where=text(DUE),
-        postgresql_where=text(DUE),
     ),
     Index(
         "ix_deliveries_call_waiting",
@@ -192,7 +188,6 @@ deliveries = Table(
         "state",
         "id",
         sqlite_where=text(WAITING),
-        postgresql_where=text(WAITING),
     ),
 )
 
@@ -302,7 +297,6 @@ api_keys = Table(
         "name",
         unique=True,
         sqlite_where=text("revoked_us IS NULL"),
-        postgresql_where=text("revoked_us IS NULL"),
     ),
 )
 

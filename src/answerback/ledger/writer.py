@@ -5,6 +5,7 @@ as its socket: when the gateway ends, however it ends, this does too. Run by `pr
 """
 
 import io
+import os
 import signal
 import socket
 import sys
@@ -18,9 +19,12 @@ from answerback.ledger.requests import decode_request
 from answerback.ledger.store import Ledger
 from answerback.numbers import mask_text
 
+_OWNER_ONLY = 0o077
+
 
 def main() -> None:
     """Serve the socket whose number is the first argument, to its end."""
+    os.umask(_OWNER_ONLY)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # whoever stops the gateway lets it drain us first
     with socket.socket(fileno=int(sys.argv[1])) as gateway, gateway.makefile("rb") as incoming:

@@ -151,6 +151,7 @@ class Dispatcher:
 
     def add(self, endpoint: Endpoint) -> None:
         """Open a lane."""
+        self._courier.open()
         until_s = None if endpoint.paused_until is None else endpoint.paused_until.timestamp()
         terms = self._terms
         breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s, endpoint.failures, until_s)

@@ -18,6 +18,8 @@ import structlog
 import uvloop
 
 from answerback.access import AdminKey, Keyring
+from answerback.api.health import HealthApp
+from answerback.api.ledger_numbers import LedgerNumbers
 from answerback.attempt_limits import AttemptLimiter
 from answerback.authenticator import Authenticator
 from answerback.config import ServerRole, Settings
@@ -30,9 +32,11 @@ from answerback.ledger import Ledger
 from answerback.ledger.members import find_members
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.query import CallFilter, count_calls
+from answerback.ledger.spawning import Spawned
 from answerback.ledger.sqlite import refuse_unsafe_place
 from answerback.membership import Membership, introduce
 from answerback.server_secret import ServerSecret
+from answerback.service.deferred import Deferred
 from answerback.service.http import Server, http_config, listen, route
 from answerback.service.loop_watch import Watchdog, measure_lag
 from answerback.service.opening import opening_of
@@ -75,16 +79,17 @@ class Listening:
     admin_key: str | None
 
 
-def serve(settings: Settings, started: Callable[[Listening], None], *, new_ledger: bool = False) -> None:
+def serve(
+    settings: Settings, started: Callable[[Listening], None], spawned: Spawned, *, new_ledger: bool = False
+) -> None:
     """Run the gateway until SIGINT or SIGTERM; calls `started` once it listens.
 
-    With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one. Raises ConfigError or LedgerError where it cannot start.
+    `spawned` is its writer. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one. Raises ConfigError or LedgerError where it cannot start.
     """
     os.umask(_OWNER_ONLY)
     gc.disable()  # until all is loaded, there is nothing to collect
     secret = _server_secret(settings)
-    writer = WriterProcess(opening_of(settings))
-    writer.spawn()  # it gets ready while the rest does
+    writer = WriterProcess(opening_of(settings), spawned)
     with (
         contextlib.closing(opening_of(settings).open(patient=_can_wait(settings), new_ledger=new_ledger)) as ledger,
         listen(settings.server.host, settings.server.port) as listener,
@@ -144,7 +149,6 @@ class Gateway:
 
     def _build(self) -> None:
         """Make the parts that need the running loop."""
-        from answerback.api.ledger_numbers import LedgerNumbers
         from answerback.exports import Exports
         from answerback.relay import Relay
 
@@ -234,7 +238,6 @@ class Gateway:
 
     def _app(self) -> Any:
         """The whole server as one ASGI application, without what is not this process's role."""
-        import_module("anyio._backends._asyncio")  # else anyio loads it with the first request
         settings, has = self._settings, self._roles.__contains__
         max_body_bytes = settings.intake.max_body_bytes
         callbacks = (
@@ -245,18 +248,21 @@ class Gateway:
         submission = Submission(self._committer, self._meter, max_body_bytes, self._tracer)
         keyring = Keyring(self._key, self._ledger)
         authenticator = Authenticator(keyring, AttemptLimiter(), settings.server.trusted_proxies)
-        console = self._console(keyring, authenticator, submission) if has(ServerRole.CONSOLE) else None
-        return route(callbacks, self._api(authenticator, submission), console, base_path(settings))
+        console = (
+            Deferred(lambda: self._console(keyring, authenticator, submission)) if has(ServerRole.CONSOLE) else None
+        )
+        health = HealthApp(self._numbers, self._committer, self._meter, self._relay, self._stream_of())
+        api = Deferred(lambda: self._api(authenticator, submission))
+        return route(callbacks, health, api, console, base_path(settings))
 
     def _api(self, authenticator: Authenticator, submission: Submission) -> Any:
-        from answerback.api.app import build_api, build_health  # FastAPI is for the gateway, not for every command
+        from answerback.api.app import build_api, build_document
 
+        import_module("anyio._backends._asyncio")  # else anyio loads it with the first request
         if ServerRole.API not in self._roles:
-            return build_health(self._numbers, self._committer, self._meter, self._relay, self._stream_of())
+            return build_document()
         return build_api(
             self._ledger,
-            self._committer,
-            self._meter,
             authenticator,
             self._relay,
             submission,
@@ -265,8 +271,6 @@ class Gateway:
             self._settings.console.timezone,
             self._alerts,
             self._exports,
-            self._numbers,
-            self._stream_of(),
         )
 
     def _console(self, keyring: Keyring, authenticator: Authenticator, submission: Submission) -> Any:
@@ -274,6 +278,7 @@ class Gateway:
         from answerback.console.app import build_console
         from answerback.console.given import Given
 
+        import_module("anyio._backends._asyncio")
         settings = self._settings
         return build_console(
             Given(

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from answerback.api.health import PATHS as HEALTH_PATHS
 from answerback.config import IntakeSettings
 from answerback.connections import Connection
 from answerback.errors import ConfigError
@@ -45,13 +46,15 @@ def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
     )
 
 
-def route(callbacks: Any, rest: Any, console: Any = None, base: str = "") -> Callable[[Message, Receive, Send], Any]:
-    """The whole server as one ASGI application: the callback URL first, the pages, everything else to `rest`.
+def route(
+    callbacks: Any, health: Any, rest: Any, console: Any = None, base: str = ""
+) -> Callable[[Message, Receive, Send], Any]:
+    """The whole server as one ASGI application: the callback URL first, how it is, the pages, everything else to `rest`.
 
     A proxy may have put `base` in front of all paths; whether it takes that off again before it passes a request on is
     the same to us.
     """
-    rest, pages = with_head(rest), with_head(console)
+    health, rest, pages = with_head(health), with_head(rest), with_head(console)
 
     def app(scope: Message, receive: Receive, send: Send) -> Any:
         path: str = scope["path"]
@@ -62,6 +65,8 @@ def route(callbacks: Any, rest: Any, console: Any = None, base: str = "") -> Cal
             scope = {**scope, "path": path}
             if callback_path(path) is not None:
                 return callbacks(scope, receive, send)
+        if path in HEALTH_PATHS:
+            return health(scope, receive, send)
         if console is not None and (path in _CONSOLE_PATHS or path.startswith(_BELOW_CONSOLE)):
             return pages({**scope, "path": base + path, "root_path": base}, receive, send)
         return rest(scope, receive, send)

@@ -33,7 +33,6 @@ _AMBIGUOUS = {
     "detail": f"callid {CALLID} is held by the channels alerts, codes: name one",
     "channels": ["alerts", "codes"],
 }
-_METRICS = "# HELP answerback_ready Whether callbacks can be stored now.\n# TYPE answerback_ready gauge\nanswerback_ready 1.0\n"
 _ALERT = {
     "rule": "few-answers",
     "when": "answer_rate",
@@ -68,9 +67,6 @@ def _page(*items: Any, cursor: str | None = None) -> dict[str, Any]:
 
 
 _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
-    ("getHealth", 200): {"alive": {"status": "alive"}},
-    ("getReadiness", 200): {"ready": {"status": "ready"}},
-    ("getReadiness", 503): {"not ready": {"status": "not ready", "reason": "the ledger's writer is starting again"}},
     ("submitCallbacks", 200): {"one": {"result": 0, "errmsg": "OK"}, "many": _LINES},
     ("submitCallbacks", 400): {"refused": {"result": 3004, "errmsg": "voiceprompt_callback.callid: required"}},
     ("submitCallbacks", 413): {"large": {"result": 1036, "errmsg": "the body is larger than 33554432 bytes"}},
@@ -121,7 +117,6 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
 
 ANSWERS: dict[tuple[str, int], dict[str, dict[str, Any]]] = {
     **{answer: {_JSON: examples} for answer, examples in _EXAMPLES.items()},
-    ("getMetrics", 200): {"text/plain": {"metrics": _METRICS}},
     ("exportFile", 200): {
         "text/csv": {"calls": f"\ufeffcallid,channel\r\n{CALLID},default\r\n"},
         "application/x-ndjson": {"calls": f'{{"callid":"{CALLID}","channel":"default"}}\n'},

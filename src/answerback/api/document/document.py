@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 
-from answerback.api.document import callback_url, webhooks
+from answerback.api.document import callback_url, health, webhooks
 from answerback.api.document.answers import ANSWERS
 from answerback.api.document.bodies import BODIES, PARAMETERS
 from answerback.api.document.problems import PROBLEMS, problem
@@ -28,11 +28,11 @@ def complete(document: Document) -> Document:
     for operation in operations(document):
         _complete_request(operation)
         _complete_answers(operation)
-    schemas = document["components"]["schemas"]
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
-    schemas.update(callback_url.SCHEMAS | webhooks.SCHEMAS)
-    document["paths"] = callback_url.PATHS | document["paths"]
+    schemas.update(callback_url.SCHEMAS | health.SCHEMAS | webhooks.SCHEMAS)
+    document["paths"] = callback_url.PATHS | health.PATHS | document["paths"]
     document["webhooks"] = webhooks.WEBHOOKS
     return document
 

@@ -141,5 +141,5 @@ def _column(column: "Column[object]") -> "Column[object]":
 
 
 def _index(index: Index) -> Index:
-    where = index.dialect_options["postgresql"]["where"]
+    where = index.dialect_options["sqlite"]["where"]
     return Index(index.name, *(column.name for column in index.columns), unique=index.unique, postgresql_where=where)

@@ -1,0 +1,42 @@
+"""An application that is not there yet."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+
+from answerback.heap import settle_heap
+from answerback.intake.app import Message, Receive, Send
+
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class Deferred:
+    """An ASGI application that its first request has built, in a thread; requests that come meanwhile wait for it.
+
+    What goes wrong in building it goes wrong for those requests, and the next one tries again.
+    """
+
+    def __init__(self, build: Callable[[], App]) -> None:
+        self._build = build
+        self._app: App | None = None
+        self._building: asyncio.Task[App] | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await (self._app or await self._built())(scope, receive, send)
+
+    async def _built(self) -> App:
+        building = self._building = self._building or asyncio.create_task(asyncio.to_thread(self._load))
+        try:
+            self._app = await asyncio.shield(building)  # who hangs up leaves it to the others
+        finally:
+            if building.done() and self._building is building:
+                self._building = None
+        return self._app
+
+    def _load(self) -> App:
+        gc.disable()  # as at the start, what is loaded stays
+        try:
+            return self._build()
+        finally:
+            settle_heap()
