@@ -164,7 +164,8 @@ class Feed:
         yield b"retry: 2000\n\n"
         while not viewer.gone.is_set() and loop.time() < until_s:
             try:
-                news = await asyncio.wait_for(viewer.waiting.get(), _HEARTBEAT_S)
+                async with asyncio.timeout(_HEARTBEAT_S):
+                    news = await viewer.waiting.get()
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
