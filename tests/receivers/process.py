@@ -147,7 +147,10 @@ Receive = Callable[..., Receiver]
 
 
 def await_true(
-    condition: Callable[[], object], words: Callable[[], str], timeout_s: float = 15.0, every_s: float = 0.01
+    condition: Callable[[], object],
+    words: Callable[[], str] = lambda: "it never came",
+    timeout_s: float = 15.0,
+    every_s: float = 0.01,
 ) -> None:
     """Look every so often until something holds; `words` say what was instead."""
     deadline_s = time.monotonic() + timeout_s
