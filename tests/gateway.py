@@ -145,12 +145,12 @@ class Gateway:
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
-        return self if self._process is not None else self.start()
+        return self if self.up else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
+        if self.up:
             self.kill()
         if WATCHDOG in os.environ:
             assert "loop_held" not in self.stderr, self.stderr
@@ -159,7 +159,7 @@ class Gateway:
 
     def spawn(self) -> None:
         """Start the process, and do not wait for anything."""
-        assert self._process is None, "runs already"
+        assert not self.up, "runs already"
         self._starts += 1
         with self._log("out").open("wb") as out, self._log("err").open("wb") as err:
             self._process = launch(
@@ -193,6 +193,11 @@ class Gateway:
             time.sleep(0.01)
         self.kill()
         raise AssertionError(f"serve told no URL in time: {self.stderr}")
+
+    @property
+    def up(self) -> bool:
+        """Whether it was started, and not seen to end since."""
+        return self._process is not None
 
     @property
     def process(self) -> Running:

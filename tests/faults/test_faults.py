@@ -7,30 +7,30 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from builders import received
 from gateway import OK, Gateway, prompt, run
+
+from answerback import parse
+from answerback.config import Settings
+from answerback.ledger import Ledger, open_ledger
 
 DISK_BYTES = 16 * 1024 * 1024
 WAL_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
 QUICKLY_S = 10.0
-
-LOCK_FOR_HALF_A_SECOND = """
-import sqlite3, sys, time
-ledger = sqlite3.connect(sys.argv[1], isolation_level=None)
-ledger.execute("BEGIN IMMEDIATE")
-print("held", flush=True)
-time.sleep(0.5)
-"""
+LOCK_TIMEOUT_S = Settings.model_fields["ledger"].default.lock_timeout_s
+TEN = {f"call-{number}" for number in range(10)}
 
 
 def refused(answer: httpx.Response) -> None:
@@ -44,6 +44,23 @@ def refused(answer: httpx.Response) -> None:
 def stored(gateway: Gateway) -> set[str]:
     """The callids of the calls that have a callback."""
     return {callid for (callid,) in gateway.rows("SELECT callid FROM calls JOIN callbacks ON call_id = calls.id")}
+
+
+@contextmanager
+def opened(gateway: Gateway) -> Iterator[Ledger]:
+    """The ledger of a gateway that does not run, as its writer opens it."""
+    with closing(open_ledger(gateway.data_dir, allow_unsafe_place=True)) as ledger:
+        yield ledger
+
+
+def check_found(gateway: Gateway, callids: set[str]) -> None:
+    """Check that the ledger has these calls, is sound, and takes what is sent again."""
+    with opened(gateway) as ledger:
+        assert stored(gateway) == callids
+        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+        ledger.record([received(parse(prompt(callid))) for callid in sorted(TEN)])
+    assert stored(gateway) == TEN
+    assert gateway.rows("SELECT count(*) FROM callbacks") == [(10,)]
 
 
 def check_mended(gateway: Gateway, answered: list[str]) -> None:
@@ -137,52 +154,88 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(scope="module")
+def lasting_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that has to mend itself again and again."""
+    with Gateway(tmp_path_factory.mktemp("lasting") / "data") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(lasting_gateway: Gateway) -> Gateway:
+    """The same, ready, and with a callback stored."""
+    if not lasting_gateway.up:
+        lasting_gateway.start()
+    lasting_gateway.await_ready()
+    assert lasting_gateway.post(prompt("before")).content == OK
+    return lasting_gateway
+
+
+@pytest.fixture(scope="module")
+def killed_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a gateway leaves that was killed after ten callbacks, each committed by itself: all of them are in the log."""
+    with Gateway(tmp_path_factory.mktemp("killed") / "data") as gateway:
+        for number in range(10):
+            assert gateway.post(prompt(f"call-{number}")).content == OK
+    return gateway.data_dir
+
+
+@pytest.fixture
+def killed(killed_dir: Path, tmp_path: Path) -> Gateway:
+    """A gateway on a copy of that, not started."""
+    return Gateway(Path(shutil.copytree(killed_dir, tmp_path / "data")))
+
+
 # While it runs.
 
 
-def test_a_file_that_may_not_grow(data_dir: Path) -> None:
+def test_a_file_that_may_not_grow(gateway: Gateway) -> None:
     """Writes that fail (EFBIG) are answered 503, readiness is lost with the reason, and both come back."""
-    with Gateway(data_dir) as gateway:
-        answered = [f"before-{number}" for number in range(10)]
-        for callid in answered:
-            assert gateway.post(prompt(callid)).content == OK
-        with written_at_most(gateway, 4096):
-            for number in range(5):
-                refused(gateway.post(prompt(f"during-{number}")))
-                refused(gateway.post(b"junk %d" % number))
-            assert gateway.await_ready(503)["reason"]
-            assert gateway.get("/healthz").status_code == 200
-            assert gateway.call("before-0")["outcome"] == "answered"
-            time.sleep(2.5)
-            assert gateway.get("/readyz").status_code == 503
-        check_mended(gateway, answered)
-        assert gateway.rows("SELECT count(*) FROM quarantine") == [(0,)]
-        assert gateway.post(prompt("during-0")).content == OK
-        gateway.kill()
-        gateway.start()
-        assert len(gateway.items("/v1/calls")) == 12
+    answered = [f"grown-{number}" for number in range(10)]
+    for callid in answered:
+        assert gateway.post(prompt(callid)).content == OK
+    with written_at_most(gateway, 4096):
+        for number in range(5):
+            refused(gateway.post(prompt(f"too-much-{number}")))
+            refused(gateway.post(b"junk %d" % number))
+        assert gateway.await_ready(503)["reason"]
+        assert gateway.get("/healthz").status_code == 200
+        assert gateway.call("grown-0")["outcome"] == "answered"
+        time.sleep(2.5)
+        assert gateway.get("/readyz").status_code == 503
+    check_mended(gateway, answered)
+    assert gateway.rows("SELECT count(*) FROM quarantine") == [(0,)]
+    assert gateway.post(prompt("too-much-0")).content == OK
+    gateway.kill()
+    gateway.start()
+    kept = stored(gateway)
+    assert kept >= {*answered, "too-much-0"}
+    assert not kept & {f"too-much-{number}" for number in range(1, 5)}
 
 
-def test_a_fault_in_the_middle_of_a_growing_log(data_dir: Path) -> None:
+def test_a_fault_in_the_middle_of_a_growing_log(gateway: Gateway) -> None:
     """A log that fails to grow half-way through a commit keeps what was committed before, whole."""
-    with Gateway(data_dir) as gateway:
-        answered = []
+    with closing(sqlite3.connect(gateway.ledger, timeout=10)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    answered = [f"logged-{number}" for number in range(20)]
+    for callid in answered:
+        assert gateway.post(prompt(callid)).content == OK
+    size_bytes = gateway.ledger.with_name("ledger.db-wal").stat().st_size
+    refusals = 0
+    with written_at_most(gateway, size_bytes + 6000):
         for number in range(20):
-            assert gateway.post(prompt(f"before-{number}")).content == OK
-            answered.append(f"before-{number}")
-        size_bytes = gateway.ledger.with_name("ledger.db-wal").stat().st_size
-        with written_at_most(gateway, size_bytes + 6000):
-            for number in range(100):
-                answer = gateway.post(prompt(f"during-{number}").ljust(30_000))
-                if answer.status_code == 200:
-                    answered.append(f"during-{number}")
-                else:
-                    refused(answer)
-        check_mended(gateway, answered)
+            answer = gateway.post(prompt(f"half-{number}").ljust(30_000))
+            if answer.status_code == 200:
+                answered.append(f"half-{number}")
+            else:
+                refused(answer)
+                refusals += 1
+    assert refusals
+    check_mended(gateway, answered)
 
 
 def test_a_full_disk(small_disk: Path) -> None:
-    """With no byte left (ENOSPC) callbacks are answered 503; with room again they are stored."""
+    """With no byte left (ENOSPC) callbacks are answered 503; with room again they are stored. A kill meanwhile costs none."""
     with Gateway(small_disk / "data") as gateway:
         answered = []
         for number in range(10):
@@ -205,63 +258,47 @@ def test_a_full_disk(small_disk: Path) -> None:
         assert gateway.call("before-0")["outcome"] == "answered"
         filler.unlink()
         check_mended(gateway, answered)
-        gateway.kill()
-        gateway.start()
-        assert stored(gateway) >= {*answered, "after the fault"}
-
-
-def test_a_kill_on_a_full_disk(small_disk: Path) -> None:
-    """Killed while the disk is full, and started once it is not: all that was answered is there."""
-    with Gateway(small_disk / "data") as gateway:
-        answered = {f"before-{number}" for number in range(10)}
-        for callid in answered:
-            assert gateway.post(prompt(callid)).content == OK
         filler = _fill(small_disk)
-        for number in range(20):
-            if gateway.post(prompt(f"during-{number}").ljust(20_000)).status_code == 200:
-                answered.add(f"during-{number}")
+        tried = [f"again-{number}" for number in range(20)]
+        answered += [callid for callid in tried if gateway.post(prompt(callid).ljust(20_000)).status_code == 200]
         gateway.kill()
         filler.unlink()
         gateway.start()
-        assert stored(gateway) >= answered
+        assert stored(gateway) >= {*answered, "after the fault"}
         assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
         assert gateway.post(prompt("after")).content == OK
 
 
-def test_a_lock_held_by_another_process(data_dir: Path) -> None:
+def test_a_lock_held_by_another_process(gateway: Gateway) -> None:
     """While another process holds the ledger callbacks are answered 503 after the lock timeout, then stored again."""
-    with Gateway(data_dir, settings={"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.3"}) as gateway:
-        assert gateway.post(prompt("before")).content == OK
-        with gateway.locked():
-            began_s = time.monotonic()
-            refused(gateway.post(prompt("during")))
-            assert 0.2 < time.monotonic() - began_s < 3
-            assert "locked" in gateway.await_ready(503)["reason"]
-            assert gateway.call("before")["outcome"] == "answered"
-        check_mended(gateway, ["before"])
+    with gateway.locked():
+        began_s = time.monotonic()
+        refused(gateway.post(prompt("locked out")))
+        assert LOCK_TIMEOUT_S - 0.1 < time.monotonic() - began_s < LOCK_TIMEOUT_S + 2
+        assert "locked" in gateway.await_ready(503)["reason"]
+        assert gateway.call("before")["outcome"] == "answered"
+    check_mended(gateway, ["before"])
 
 
-def test_a_short_lock_is_waited_for(data_dir: Path) -> None:
+def test_a_short_lock_is_waited_for(gateway: Gateway) -> None:
     """A lock that is gone within the timeout is not the sender's business."""
-    with Gateway(data_dir) as gateway:
-        command: list[str | Path] = [sys.executable, "-c", LOCK_FOR_HALF_A_SECOND, gateway.ledger]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == b"held\n"
-            assert gateway.post(prompt("patient")).content == OK
+    with ThreadPoolExecutor(1) as pool:
+        with gateway.locked():
+            posted = pool.submit(gateway.post, prompt("patient"))
+            with pytest.raises(TimeoutError):
+                posted.result(LOCK_TIMEOUT_S / 5)
+        assert posted.result().content == OK
 
 
-def test_files_that_became_read_only(data_dir: Path) -> None:
+def test_files_that_became_read_only(gateway: Gateway) -> None:
     """A ledger that nobody may write any more is answered 503 with the reason, and taken up again later."""
-    with Gateway(data_dir) as gateway:
-        assert gateway.post(prompt("before")).content == OK
-        with immutable(gateway.ledger, gateway.ledger.with_name("ledger.db-wal")):
-            refused(gateway.post(prompt("during")))
-            assert gateway.await_ready(503)["reason"]
-            time.sleep(2.5)
-            assert gateway.get("/readyz").status_code == 503
-            refused(gateway.post(prompt("during")))
-        check_mended(gateway, ["before"])
+    with immutable(gateway.ledger, gateway.ledger.with_name("ledger.db-wal")):
+        refused(gateway.post(prompt("read only")))
+        assert gateway.await_ready(503)["reason"]
+        time.sleep(2.5)
+        assert gateway.get("/readyz").status_code == 503
+        refused(gateway.post(prompt("read only")))
+    check_mended(gateway, ["before"])
 
 
 FAILING_FSYNC = r"""
@@ -299,31 +336,28 @@ def test_a_disk_that_fails_to_sync(tmp_path: Path, data_dir: Path) -> None:
         check_mended(gateway, ["before"])
 
 
-def test_a_helper_process_is_killed(data_dir: Path) -> None:
+def test_a_helper_process_is_killed(gateway: Gateway) -> None:
     """Where a process that it needs is killed alone, the gateway goes on by itself and loses nothing it answered."""
-    with Gateway(data_dir) as gateway:
-        assert gateway.post(prompt("before")).content == OK
-        helpers = gateway.helpers
-        assert helpers, "the ledger's writer is a process of its own"
-        for helper in helpers:
-            os.kill(helper, signal.SIGKILL)
-        answer = gateway.post(prompt("during"))
-        if answer.status_code != 200:
-            refused(answer)
-        check_mended(gateway, ["before"])
+    helpers = gateway.helpers
+    assert helpers, "the ledger's writer is a process of its own"
+    for helper in helpers:
+        os.kill(helper, signal.SIGKILL)
+    answer = gateway.post(prompt("without a helper"))
+    if answer.status_code != 200:
+        refused(answer)
+    check_mended(gateway, ["before"])
 
 
 MOVED = "the ledger's file was moved or replaced"
 
 
-def test_a_ledger_that_is_moved(data_dir: Path) -> None:
+def test_a_ledger_that_is_moved(gateway: Gateway) -> None:
     """Refused in listed words and red though nobody calls, also when the writer starts again; put back, it goes on by itself."""
-    with Gateway(data_dir) as gateway:
-        assert gateway.post(prompt("before")).content == OK
-        aside = data_dir.with_name("aside.db")
-        gateway.ledger.rename(aside)
+    aside = gateway.data_dir.with_name("aside.db")
+    gateway.ledger.rename(aside)
+    try:
         assert gateway.await_ready(503)["reason"] == MOVED
-        answer = gateway.post(prompt("during"))
+        answer = gateway.post(prompt("moved away"))
         refused(answer)
         assert answer.json()["errmsg"] == f"not known to be stored, try again: {MOVED}"
         read = gateway.get("/v1/calls")
@@ -332,71 +366,60 @@ def test_a_ledger_that_is_moved(data_dir: Path) -> None:
         for helper in gateway.helpers:
             os.kill(helper, signal.SIGKILL)
         time.sleep(1.5)
-        refused(gateway.post(prompt("during")))
+        refused(gateway.post(prompt("moved away")))
         assert gateway.await_ready(503)["reason"] == MOVED
         assert str(aside.parent) not in gateway.get("/readyz").text
+    finally:
         aside.rename(gateway.ledger)
-        check_mended(gateway, ["before"])
+    check_mended(gateway, ["before"])
 
 
-def test_a_used_directory_without_its_ledger(data_dir: Path) -> None:
+def test_a_used_directory_without_its_ledger(killed: Gateway) -> None:
     """Refused at the start, and by commands, with what to do; --new-ledger begins a new one under the old key."""
-    with Gateway(data_dir) as gateway:
-        key = gateway.key
-        gateway.terminate()
-        gateway.ledger.unlink()
-        for command in (["serve", "--port", "0"], ["migrate"], ["import", "/dev/null"]):
-            ended = run(*command, "--data-dir", data_dir, cwd=data_dir.parent)
-            assert ended.returncode == 1
-            assert "put it back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`" in (
-                " ".join(ended.stderr.split())
-            )
-            assert not gateway.ledger.exists()
-    with Gateway(data_dir, options=["--new-ledger"]) as gateway:
+    key = killed.key
+    for file in killed.data_dir.glob("ledger.db*"):
+        file.unlink()
+    for command in (["serve", "--port", "0"], ["migrate"], ["import", "/dev/null"]):
+        ended = run(*command, "--data-dir", killed.data_dir, cwd=killed.data_dir.parent)
+        assert ended.returncode == 1
+        assert "put it back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`" in (
+            " ".join(ended.stderr.split())
+        )
+        assert not killed.ledger.exists()
+    with Gateway(killed.data_dir, options=["--new-ledger"]) as gateway:
         assert gateway.key == key
         assert gateway.post(prompt("first")).content == OK
 
 
 @pytest.mark.parametrize("what", ["is empty", "is not there"])
-def test_a_log_without_its_ledger_is_kept(data_dir: Path, what: str) -> None:
+def test_a_log_without_its_ledger_is_kept(killed: Gateway, what: str) -> None:
     """SQLite would throw it away: a start is refused, and so are commands, and nothing that was answered is lost."""
-    with Gateway(data_dir) as gateway:
-        assert gateway.post(prompt("before")).content == OK
-        gateway.kill()
-        aside = gateway.ledger.rename(data_dir.with_name("aside.db"))
-        if what == "is empty":
-            gateway.ledger.touch()
-        for command in (["serve", "--new-ledger"], ["calls", "list"], ["migrate"]):
-            ended = run(*command, "--data-dir", data_dir, cwd=data_dir.parent)
-            assert ended.returncode == 1
-            assert what in ended.stderr or "there is no ledger" in ended.stderr
-        copied = run("copy", "--from", f"sqlite:{data_dir}", "--to", "sqlite:copy", cwd=data_dir.parent)
-        assert copied.returncode == 1
-        aside.rename(gateway.ledger)
-        gateway.start()
-        assert gateway.rows("SELECT callid FROM calls") == [("before",)]
+    data_dir = killed.data_dir
+    aside = killed.ledger.rename(data_dir.with_name("aside.db"))
+    if what == "is empty":
+        killed.ledger.touch()
+    for command in (["serve", "--new-ledger"], ["calls", "list"], ["migrate"]):
+        ended = run(*command, "--data-dir", data_dir, cwd=data_dir.parent)
+        assert ended.returncode == 1
+        assert what in ended.stderr or "there is no ledger" in ended.stderr
+    copied = run("copy", "--from", f"sqlite:{data_dir}", "--to", "sqlite:copy", cwd=data_dir.parent)
+    assert copied.returncode == 1
+    aside.rename(killed.ledger)
+    check_found(killed, TEN)
 
 
 # At the start.
 
 
 @pytest.mark.parametrize("damage", ["cut", "cut to the header", "zeros", "noise", "one bit"])
-def test_a_torn_last_commit(data_dir: Path, damage: str) -> None:
+def test_a_torn_last_commit(killed: Gateway, damage: str) -> None:
     """A log whose last frame is damaged gives up that commit alone.
 
     Each callback was committed by itself. A disk that breaks its word about the last one's last frame costs that
     one: all others are there, the file is sound, and the last is taken when its sender repeats it.
     """
-    with Gateway(data_dir) as gateway:
-        for number in range(10):
-            assert gateway.post(prompt(f"call-{number}")).content == OK
-        gateway.kill()
-        _damage_last_frame(gateway.ledger.with_name("ledger.db-wal"), damage)
-        gateway.start()
-        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
-        assert stored(gateway) == {f"call-{number}" for number in range(9)}
-        assert gateway.post(prompt("call-9")).content == OK
-        assert len(gateway.items("/v1/calls")) == 10
+    _damage_last_frame(killed.ledger.with_name("ledger.db-wal"), damage)
+    check_found(killed, TEN - {"call-9"})
 
 
 def _damage_last_frame(wal: Path, damage: str) -> None:
@@ -415,35 +438,30 @@ def _damage_last_frame(wal: Path, damage: str) -> None:
     wal.write_bytes(kept + torn)
 
 
+def test_a_gateway_starts_on_a_torn_log(killed: Gateway) -> None:
+    """It answers, and takes again what the torn commit held."""
+    _damage_last_frame(killed.ledger.with_name("ledger.db-wal"), "cut")
+    with killed.start():
+        assert killed.post(prompt("call-9")).content == OK
+        assert {item["callid"] for item in killed.items("/v1/calls")} == TEN
+
+
 @pytest.mark.parametrize("tail", [bytes(5000), b"\xff" * 4120, b"x"], ids=["zeros", "ones", "a byte"])
-def test_an_unfinished_commit_after_the_last(data_dir: Path, tail: bytes) -> None:
+def test_an_unfinished_commit_after_the_last(killed: Gateway, tail: bytes) -> None:
     """What a kill leaves of a commit that was not answered costs nothing: every answered callback is there."""
-    with Gateway(data_dir) as gateway:
-        for number in range(10):
-            assert gateway.post(prompt(f"call-{number}")).content == OK
-        gateway.kill()
-        with gateway.ledger.with_name("ledger.db-wal").open("ab") as wal:
-            wal.write(tail)
-        gateway.start()
-        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
-        assert len(gateway.items("/v1/calls")) == 10
-        assert gateway.post(prompt("after")).content == OK
+    with killed.ledger.with_name("ledger.db-wal").open("ab") as wal:
+        wal.write(tail)
+    check_found(killed, TEN)
 
 
-def test_a_lost_shared_memory_file_costs_nothing(data_dir: Path) -> None:
+@pytest.mark.parametrize("memory", [None, os.urandom(32_768)], ids=["lost", "noise"])
+def test_a_lost_shared_memory_file_costs_nothing(killed: Gateway, memory: bytes | None) -> None:
     """The -shm file holds nothing of its own: without it, or with noise in it, everything is there."""
-    with Gateway(data_dir) as gateway:
-        for number in range(2):
-            assert gateway.post(prompt(f"call-{number}")).content == OK
-            gateway.kill()
-            memory = gateway.ledger.with_name("ledger.db-shm")
-            if number:
-                memory.write_bytes(os.urandom(32_768))
-            else:
-                memory.unlink()
-            gateway.start()
-            assert len(gateway.items("/v1/calls")) == number + 1
-        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+    file = killed.ledger.with_name("ledger.db-shm")
+    file.unlink()
+    if memory is not None:
+        file.write_bytes(memory)
+    check_found(killed, TEN)
 
 
 def test_a_directory_in_memory_is_refused(tmp_path: Path) -> None:
@@ -486,15 +504,14 @@ def test_a_directory_that_cannot_be_written_is_refused(data_dir: Path) -> None:
     assert str(data_dir) in done.stderr
 
 
-def test_a_damaged_ledger_is_refused_untouched(data_dir: Path) -> None:
+def test_a_damaged_ledger_is_refused_untouched(killed: Gateway) -> None:
     """A file whose first page is noise ends the start with one line, and stays as it is."""
-    with Gateway(data_dir) as gateway:
-        assert gateway.post(prompt("kept")).content == OK
-        assert gateway.terminate() == 0
+    with closing(sqlite3.connect(killed.ledger)) as ledger:
+        ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     noise = os.urandom(4096)
-    with gateway.ledger.open("r+b") as file:
+    with killed.ledger.open("r+b") as file:
         file.write(noise)
-    done = run("serve", "--port", "0", "--data-dir", data_dir, cwd=data_dir.parent)
+    done = run("serve", "--port", "0", "--data-dir", killed.data_dir, cwd=killed.data_dir.parent)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
-    assert gateway.ledger.read_bytes()[:4096] == noise
+    assert killed.ledger.read_bytes()[:4096] == noise
