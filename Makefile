@@ -8,9 +8,9 @@ RUN := .venv/installed
 TOOLS := .venv/tools-brought
 # Where it is set, each process compiles everything anew: two thirds of what a start costs.
 unexport PYTHONDONTWRITEBYTECODE
-# Two processes for the tests, a file to each in turn. Those marked `alone` measure time: they come after, one by one.
+# Two processes for the tests, a file to each in turn.
 PROCESSES ?= 2
-TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 30 -m "not alone and not soak"
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 30
 
 .PHONY: help serve test check bench crash cluster matrix fresh docs clean
 
@@ -25,7 +25,6 @@ ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
 	$(BIN)/pytest $(TOGETHER)
-	$(BIN)/pytest -m "alone and not soak"
 endif
 
 check: $(DEV)  ## ruff, mypy strict, import-linter, deptry, documents that are made from the code

