@@ -63,19 +63,10 @@ def compose(**variables: str) -> dict[str, Any]:
 @cache
 def kustomized(name: str) -> list[dict[str, Any]]:
     """What `kubectl apply -k deploy/kubernetes/<name>` would send."""
-    return [document for document in yaml.safe_load_all(kustomized_text(name)) if document]
-
-
-@cache
-def kustomized_text(name: str) -> str:
-    """The same as text."""
-    return subprocess.run(
-        [program("kubectl"), "kustomize", DEPLOY / "kubernetes" / name],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
+    made = subprocess.run(
+        [program("kubectl"), "kustomize", DEPLOY / "kubernetes" / name], capture_output=True, check=True, timeout=60
+    )
+    return [document for document in yaml.safe_load_all(made.stdout) if document]
 
 
 def program(name: str) -> str:

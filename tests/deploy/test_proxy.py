@@ -18,11 +18,23 @@ from answerback.config import Settings
 _CONFIG = DEPLOY / "nginx/nginx.conf"
 
 
-@pytest.fixture
-def intakes(tmp_path: Path) -> Iterator[list[Gateway]]:
-    """Two gateways that take callbacks."""
-    with Gateway(tmp_path / "one") as one, Gateway(tmp_path / "two") as two:
+@pytest.fixture(scope="module")
+def lasting_intakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Gateway]]:
+    """Two gateways that take callbacks, of which a test may kill one."""
+    home = tmp_path_factory.mktemp("proxied")
+    settings = {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.3"}
+    with Gateway(home / "one", settings=settings) as one, Gateway(home / "two", settings=settings) as two:
         yield [one, two]
+
+
+@pytest.fixture
+def intakes(lasting_intakes: list[Gateway]) -> list[Gateway]:
+    """Both of them, ready."""
+    for gateway in lasting_intakes:
+        if not gateway.up:
+            gateway.start()
+        gateway.await_ready()
+    return lasting_intakes
 
 
 @pytest.fixture

@@ -51,13 +51,12 @@ def test_gateway_runs_as_in_the_image(data_dir: Path) -> None:
 
 def test_root_is_read_only(data_dir: Path) -> None:
     """The sandbox is what it says: beside the data directory and /tmp nothing can be written."""
-    touch = "import pathlib, sys; pathlib.Path(sys.argv[1], 'new').touch()"
-    for directory, writable in ((data_dir, True), (Path("/tmp"), True), (Path("/var/tmp"), False)):
-        with subprocess.Popen(
-            _command(data_dir, sys.executable, "-c", touch, directory), stderr=subprocess.PIPE
-        ) as ended:
-            assert ended.stderr is not None
-            assert (b"Read-only file system" in ended.stderr.read()) is not writable
+    touch = 'touch "$1/new" && touch /tmp/new && ! touch /var/tmp/new'
+    ended = subprocess.run(
+        _command(data_dir, "sh", "-c", touch, "sh", data_dir), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (ended.stderr.count("\n"), ended.stderr.count("Read-only file system")) == (1, 1)
 
 
 @contextmanager
