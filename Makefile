@@ -10,9 +10,9 @@ TOOLS := .venv/tools-brought
 unexport PYTHONDONTWRITEBYTECODE
 # Two processes for the tests, a file to each in turn.
 PROCESSES ?= 2
-TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 30
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help serve test check bench crash cluster matrix fresh docs clean
+.PHONY: help serve unit test check bench crash cluster matrix fresh docs clean
 
 help:  ## the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,11 +20,14 @@ help:  ## the verbs
 serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 	$(BIN)/answerback serve $(ARGS)
 
+unit: $(DEV)  ## the tests of pure code, in less than 20 s
+	$(BIN)/pytest $(TOGETHER) tests/unit $(ARGS)
+
 test: check $(TOOLS)  ## everything that is checked, then all tests, or those that ARGS names
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
-	$(BIN)/pytest $(TOGETHER)
+	$(BIN)/pytest $(TOGETHER) --durations 30
 endif
 
 check: $(DEV)  ## ruff, mypy strict, import-linter, deptry, documents that are made from the code
@@ -45,10 +48,10 @@ bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/resu
 	$(BIN)/python bench/cluster.py
 
 crash: $(TOOLS)  ## SIGKILL the server ROUNDS times under load
-	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)
+	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -m "" -s --timeout 0 $(ARGS)
 
 cluster: $(TOOLS)  ## strike each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
-	ROUNDS=$(or $(ROUNDS),10) $(BIN)/pytest tests/cluster -s --timeout 0 $(ARGS)
+	ROUNDS=$(or $(ROUNDS),10) $(BIN)/pytest tests/cluster -m "" -s --timeout 0 $(ARGS)
 
 matrix: $(TOOLS)  ## all tests, or those that ARGS names, on every Python here, on the oldest dependencies and on the newest
 	$(PIP) -e .[matrix]

@@ -4,10 +4,19 @@ import signal
 import threading
 
 from hypothesis import HealthCheck, settings
+from layers import pytest_terminal_summary
 from postgresql import postgresql_server, postgresql_url
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
-__all__ = ["postgresql_server", "postgresql_url", "pytest_make_collect_report", "pytest_runtest_makereport"]
+__all__ = [
+    "postgresql_server",
+    "postgresql_url",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+    "pytest_terminal_summary",
+]
+
+pytest_plugins = ["pytester"]
 
 settings.register_profile(
     "test",
