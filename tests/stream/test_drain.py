@@ -107,7 +107,7 @@ async def test_writer_is_killed(nats_server: NatsCluster, tmp_path: Path) -> Non
             callids += await _published(publisher, 10, f"r{n}-")
             (pid,) = writer_pids() - others
             os.kill(pid, signal.SIGKILL)
-            await until(lambda pid=pid: writer_pids() - others - {pid})  # type: ignore[misc]
+            await until(lambda pid=pid: writer_pids() - others - {pid}, every_s=0.05)  # type: ignore[misc]
         await until(lambda: stream.meter.drained_batches + stream.meter.skipped_batches >= 30)
         await until(lambda: stream.meter.held_batches == 0)
         assert set(recorded(data, callids).values()) == {1}
@@ -183,7 +183,7 @@ async def test_forgets(nats_server: NatsCluster, tmp_path: Path, monkeypatch: py
             await asyncio.sleep(0.5)
             assert ids() == 5
             await hand.ask(f"STREAM.DELETE.{wanted.name}-2")
-            await until(lambda: ids() == 0)
+            await until(lambda: ids() == 0, every_s=0.1)
 
 
 @in_loop
