@@ -62,7 +62,9 @@ def marks_in(text: str) -> list[str]:
     """The marked numbers that a patient reader finds in `text`, whatever stands between and around their digits."""
     plain = unquote(unescape(text))
     plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), plain)
-    digits = "".join(str(unicodedata.decimal(letter, "")) for letter in plain)
+    digits = "".join(re.findall(r"\d+", plain))
+    if not digits.isascii():
+        digits = "".join(str(unicodedata.decimal(digit)) for digit in digits)
     return [mark for mark in MARKS if mark in digits]
 
 
