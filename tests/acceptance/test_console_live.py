@@ -4,13 +4,15 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from gateway import Gateway, failure, prompt
 from people import Person, make_key, signed_in
+from receivers.process import await_true
 
 TOKEN = "tok-live-4Kd83hQz1Xy"
 MOBILE, MASKED = "13912345678", "139****5678"
@@ -49,7 +51,7 @@ class Events:
             pass
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with two channels."""
     home = tmp_path_factory.mktemp("live")
@@ -59,7 +61,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def person(gateway: Gateway) -> Iterator[Person]:
     """Somebody who may look, and sees masked numbers."""
     with signed_in(gateway, make_key(gateway, "looker", "viewer")) as looker:
@@ -76,81 +78,81 @@ def watching(person: Person, last_id: str = "", **query: str) -> Iterator[Events
         yield Events(answer)
 
 
-def test_a_callback_is_told_as_it_comes(gateway: Gateway, person: Person) -> None:
+def test_a_callback_is_told_as_it_comes(gateway: Gateway, person: Person, callid: str) -> None:
     """Within moments, with the number masked and a link to its call."""
     with watching(person) as events:
         began_s = time.monotonic()
-        gateway.post(prompt("seen/live", mobile=MOBILE))
+        gateway.post(prompt(f"{callid}/live", mobile=MOBILE))
         (line,) = events.lines(1)
         assert time.monotonic() - began_s < 3
     assert (line["who"], line["kind"], line["outcome"]) == (MASKED, "prompt", "answered")
-    assert line["href"] == "/console/calls/seen/live?channel=default"
+    assert line["href"] == f"/console/calls/{callid}/live?channel=default"
     assert MOBILE not in json.dumps(line)
 
 
-def test_everybody_is_told_the_same(gateway: Gateway, person: Person) -> None:
+def test_everybody_is_told_the_same(gateway: Gateway, person: Person, callid: str) -> None:
     """Two who look see the same, each from when they came."""
     with watching(person) as first:
-        gateway.post(prompt("one", mobile=MOBILE))
+        gateway.post(prompt(f"{callid}-one", mobile=MOBILE))
         assert len(first.lines(1)) == 1
         with signed_in(gateway) as other, watching(other) as second:
-            gateway.post(prompt("two", mobile=MOBILE))
+            gateway.post(prompt(f"{callid}-two", mobile=MOBILE))
             assert [line["href"] for line in first.lines(1)] == [line["href"] for line in second.lines(1)]
 
 
-def test_a_channel_is_told_alone(gateway: Gateway, person: Person) -> None:
+def test_a_channel_is_told_alone(gateway: Gateway, person: Person, callid: str) -> None:
     """Who looks at one channel is not told of another."""
     with watching(person, channel="live") as events:
-        gateway.post(prompt("other", mobile=MOBILE))
-        gateway.post(failure("mine", mobile=MOBILE), TOKEN)
+        gateway.post(prompt(f"{callid}-other", mobile=MOBILE))
+        gateway.post(failure(f"{callid}-mine", mobile=MOBILE), TOKEN)
         (line,) = events.lines(1)
     assert line["channel"] == "live"
 
 
-def test_who_comes_back_misses_nothing(gateway: Gateway, person: Person) -> None:
+def test_who_comes_back_misses_nothing(gateway: Gateway, person: Person, callid: str) -> None:
     """The last event's id says from where on; nothing comes twice."""
     with watching(person) as events:
-        gateway.post(prompt("before", mobile=MOBILE))
+        gateway.post(prompt(f"{callid}-before", mobile=MOBILE))
         events.lines(1)
-    gateway.post(prompt("meanwhile", mobile=MOBILE))
+    gateway.post(prompt(f"{callid}-meanwhile", mobile=MOBILE))
     with watching(person, events.last_id) as events:
         (line,) = events.lines(1)
-        assert "meanwhile" in line["href"]
-        gateway.post(prompt("after", mobile=MOBILE))
+        assert f"{callid}-meanwhile" in line["href"]
+        gateway.post(prompt(f"{callid}-after", mobile=MOBILE))
         (line,) = events.lines(1)
-        assert "after" in line["href"]
+        assert f"{callid}-after" in line["href"]
 
 
-def test_what_comes_too_fast_is_counted(gateway: Gateway, person: Person) -> None:
+def test_what_comes_too_fast_is_counted(gateway: Gateway, person: Person, callid: str) -> None:
     """Of a flood the newest are shown, and how many were not."""
     with watching(person) as events:
-        gateway.post(prompt("start", mobile=MOBILE))
+        gateway.post(prompt(f"{callid}-start", mobile=MOBILE))
         events.lines(1)
     for number in range(150):
-        gateway.post(prompt(f"flood-{number}", mobile=MOBILE))
+        gateway.post(prompt(f"{callid}-flood-{number}", mobile=MOBILE))
     with watching(person, events.last_id) as events:
         news = events.next()
     assert news["missed"] == 50
     assert len(news["lines"]) == 100
-    assert "flood-149" in news["lines"][-1]["href"]
+    assert f"{callid}-flood-149" in news["lines"][-1]["href"]
 
 
 @pytest.mark.parametrize("place", ["", "x", "1", "1-2-3", "-1--1", "9" * 40 + "-1", "99999999-99999999"])
-def test_a_place_that_is_none_is_now(gateway: Gateway, person: Person, place: str) -> None:
+def test_a_place_that_is_none_is_now(gateway: Gateway, person: Person, callid: str, place: str) -> None:
     """Whatever a browser sends as its last id, the stream begins."""
-    gateway.post(prompt("before", mobile=MOBILE))
+    gateway.post(prompt(f"{callid}-before", mobile=MOBILE))
     with watching(person, place) as events:
-        gateway.post(prompt("after", mobile=MOBILE))
+        gateway.post(prompt(f"{callid}-after", mobile=MOBILE))
         (line,) = events.lines(1)
-    assert "after" in line["href"]
+    assert f"{callid}-after" in line["href"]
 
 
-def test_the_page_shows_what_was_last(gateway: Gateway, person: Person) -> None:
+def test_the_page_shows_what_was_last(gateway: Gateway, person: Person, callid: str) -> None:
     """Without a script, too: the newest on top, and a link that has the page refresh itself."""
-    gateway.post(prompt("older", mobile=MOBILE))
-    gateway.post(prompt("newer", mobile=MOBILE))
+    gateway.post(prompt(f"{callid}-older", mobile=MOBILE))
+    gateway.post(prompt(f"{callid}-newer", mobile=MOBILE))
     text = person.get("live")
-    assert 0 < text.index("/calls/newer") < text.index("/calls/older")
+    assert 0 < text.index(f"/calls/{callid}-newer") < text.index(f"/calls/{callid}-older")
     assert 'http-equiv="refresh"' not in text
     assert 'http-equiv="refresh"' in person.get("live", refresh="yes")
 
@@ -172,9 +174,9 @@ def test_a_revoked_key_ends_its_stream(gateway: Gateway) -> None:
         assert leaver.client.get("/console/live/events").status_code == 303
 
 
-def test_an_open_stream_holds_up_no_stop(gateway: Gateway, person: Person) -> None:
+def test_an_open_stream_holds_up_no_stop(data_dir: Path) -> None:
     """SIGTERM ends it in due form, and the gateway long before its drain is over."""
-    with watching(person) as events:
+    with Gateway(data_dir) as gateway, signed_in(gateway) as person, watching(person) as events:
         gateway.post(prompt("last", mobile=MOBILE))
         events.lines(1)
         began_s = time.monotonic()
@@ -182,26 +184,20 @@ def test_an_open_stream_holds_up_no_stop(gateway: Gateway, person: Person) -> No
         events.await_end()
         assert gateway.wait() == 0
         assert time.monotonic() - began_s < 2.5
-    assert "Cancel" not in gateway.stderr
+        assert "Cancel" not in gateway.stderr
 
 
-def test_only_so_many_may_look(gateway: Gateway, person: Person) -> None:
+def test_only_so_many_may_look(gateway: Gateway) -> None:
     """One key has eight; one more is told to come back later, and when somebody leaves there is room again."""
-    limits = httpx.Limits(max_connections=VIEWERS + 2)
-    cookies = person.client.cookies
-    with httpx.Client(base_url=gateway.url, cookies=cookies, limits=limits, trust_env=False, timeout=30) as client:
-        looker = Person(client)
-        opened = [watching(looker) for _ in range(VIEWERS)]
-        for one in opened:
-            one.__enter__()
-        answer = client.get("/console/live/events")
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
-        for one in opened:
-            one.__exit__(None, None, None)
-        deadline_s = time.monotonic() + 10
-        while True:
-            with client.stream("GET", "/console/live/events") as again:
-                if again.status_code == 200:
-                    break
-            assert time.monotonic() < deadline_s
-            time.sleep(0.1)
+    with signed_in(gateway, make_key(gateway, "crowd", "viewer")) as crowd:
+        with ExitStack() as watchers:
+            for _ in range(VIEWERS):
+                watchers.enter_context(watching(crowd))
+            answer = crowd.client.get("/console/live/events")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+
+        def is_let_in() -> bool:
+            with crowd.client.stream("GET", "/console/live/events") as again:
+                return again.status_code == 200
+
+        await_true(is_let_in)
