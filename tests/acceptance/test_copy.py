@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event, Thread
 from typing import Any
 
@@ -19,7 +20,8 @@ import pytest
 from acceptance.test_progress import on_a_terminal
 from builders import received, status
 from contract.telling import accept, endpoint, load
-from gateway import COMMAND, OK, Gateway, environment, failure, prompt, run
+from forking import launch
+from gateway import OK, Gateway, environment, failure, prompt, run
 from postgresql import PostgreSQL, database
 from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver
@@ -27,7 +29,6 @@ from receivers.process import Receive, Receiver
 from answerback.access import FILE_NAME as KEY_FILE
 from answerback.ledger import Ledger, open_database, open_ledger
 
-CALLS = 5_000
 _TABLES = ("calls", "callbacks", "deliveries", "attempts", "rollups")
 
 
@@ -95,26 +96,28 @@ def copy(source: Store, target: Store, *options: str) -> subprocess.CompletedPro
     return run("copy", "--from", str(source), "--to", str(target), *options, cwd=Path("/tmp"))
 
 
-def fill(store: Store, calls: int = CALLS) -> None:
-    """Many calls, their callbacks, and their deliveries, of which some are told."""
+def fill(store: Store, calls: int) -> None:
+    """Calls, their callbacks, and their deliveries, of which some are told."""
     store.directory.parent.mkdir(parents=True)
     with closing(store.open()) as ledger:
         crm = endpoint(ledger)
         for first in range(0, calls, 1_000):
-            callids = [str(uuid.uuid1()) for _ in range(1_000)]
+            callids = [str(uuid.uuid1()) for _ in range(min(1_000, calls - first))]
             ledger.record([received(status(callid=callid), after_s=first * 600) for callid in callids])
         accept(ledger, *load(ledger, crm, limit=500))
 
 
-def test_killed_anywhere_it_goes_on_from_there(stores: tuple[Store, Store]) -> None:
+@pytest.mark.parametrize(("calls", "kills"), [(1_000, 1), pytest.param(5_000, 3, marks=pytest.mark.soak)])
+def test_killed_anywhere_it_goes_on_from_there(stores: tuple[Store, Store], calls: int, kills: int) -> None:
     """SIGKILL at any moment, again and again: the last run makes both equal, and has less to do."""
     source, target = stores
-    fill(source)
+    fill(source, calls)
     total, chance = source.rows(), random.Random()
-    killed_at = sorted(chance.randrange(total) for _ in range(3))
-    command: list[str | Path] = [COMMAND, "copy", "--from", str(source), "--to", str(target)]
+    killed_at = sorted(chance.randrange(total) for _ in range(kills))
     for enough in killed_at:
-        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with TemporaryFile() as nowhere:
+            arguments = ["copy", "--from", str(source), "--to", str(target)]
+            process = launch(arguments, cwd=Path("/tmp"), env=environment(), stdout=nowhere, stderr=nowhere)
         while process.poll() is None and target.rows() <= enough:
             time.sleep(chance.random() / 100)
         process.send_signal(signal.SIGKILL)
@@ -140,7 +143,7 @@ def calling(gateway: Gateway) -> Iterator[Callable[[], list[str]]]:
             if gateway.post(prompt(callid)).content == OK:
                 answered.append(callid)
             gateway.post(failure(callid, failure_code=8) if len(answered) % 3 else prompt(callid))
-            time.sleep(0.02)
+            time.sleep(0.005)
 
     thread = Thread(target=go_on)
     thread.start()
@@ -229,7 +232,7 @@ def test_a_gateway_for_the_meantime_keeps_what_comes(tmp_path: Path, postgresql_
 def test_what_differs_is_named(tmp_path: Path, postgresql_url: str) -> None:
     """A row that is not the source's any more: its table and id, status 1; without --verify-only the copy stays shut."""
     source, target = Store(tmp_path / "old" / "data", None), Store(tmp_path / "new" / "data", postgresql_url)
-    fill(source, 1_000)
+    fill(source, 100)
     assert copy(source, target).returncode == 0
     target.execute("UPDATE callbacks SET raw = identity WHERE id IN (SELECT max(id) FROM callbacks)")
     ((last,),) = target.execute("SELECT max(id) FROM callbacks")
@@ -243,7 +246,7 @@ def test_what_differs_is_named(tmp_path: Path, postgresql_url: str) -> None:
 def test_a_terminal_shows_how_far_it_is(tmp_path: Path) -> None:
     """A bar to its end for each stage, with rows and their rate."""
     source, target = Store(tmp_path / "old" / "data", None), Store(tmp_path / "new" / "data", None)
-    fill(source, 1_000)
+    fill(source, 100)
     shown = on_a_terminal("copy", "--from", str(source), "--to", str(target), cwd=tmp_path)
     assert "copying" in shown
     assert "comparing" in shown
