@@ -1,13 +1,13 @@
 """Each test of this layer is confined to code: tests/confinement.py says what that is."""
 
-from collections.abc import Generator
+from collections.abc import Iterator
 
 import pytest
 from confinement import confined
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Generator[None, bool, bool]:
-    """Confine the test and its fixtures."""
+@pytest.fixture(autouse=True)
+def confinement() -> Iterator[None]:
+    """Confine the test, and what it asks for."""
     with confined():
-        return (yield)
+        yield
