@@ -6,17 +6,19 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
 from gateway import Gateway, failure, key_press, prompt
 from people import Person, make_key, signed_in, words_of
-from receivers.business import relaying
+from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, await_true
 
 TOKEN = "tok-records-7Yw2Qe91Lm"
 MOBILE, MASKED = "13912345678", "139****5678"
+OTHER_MOBILE = "13712345678"
+BUSINESSES = {name: f"tok-{name}-8Tz3Lk5Xq0" for name in ("learning", "failing", "waiting")}
 XSS = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>"
 HOSTILE = f"a/../b?c=1#d%2f{XSS}"
 BODIES = {
@@ -117,11 +119,39 @@ def quarantined(gateway: Gateway, body: bytes) -> int:
     return int(id_)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def admin(gateway: Gateway) -> Iterator[Person]:
     """The holder of the admin key."""
     with signed_in(gateway) as person:
         yield person
+
+
+@pytest.fixture(scope="module")
+def readers(gateway: Gateway, admin: Person) -> Iterator[dict[str, Person]]:
+    """One for each language."""
+    with signed_in(gateway, language="zh") as chinese:
+        yield {"en": admin, "zh": chinese}
+
+
+class Beginning(NamedTuple):
+    """A gateway that began without a call, whoever looks at it, and what was on their first page."""
+
+    gateway: Gateway
+    person: Person
+    at_first: str
+
+    def business(self, name: str) -> Business:
+        """The owner of one of its channels, which no other test uses."""
+        return Business(self.gateway, name, BUSINESSES[name])
+
+
+@pytest.fixture(scope="module")
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginning]:
+    """It gives up after one more attempt."""
+    home = tmp_path_factory.mktemp("beginning")
+    channels = {f"ANSWERBACK_CHANNELS__{name.upper()}__TOKEN": token for name, token in BUSINESSES.items()}
+    with Gateway(home / "data", settings=relaying("[0.05]") | channels) as running, signed_in(running) as person:
+        yield Beginning(running, person, person.reads("calls"))
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +166,9 @@ def viewer(gateway: Gateway) -> Iterator[Person]:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_is_there_in_both_languages(gateway: Gateway, page: str, language: str) -> None:
+def test_every_page_is_there_in_both_languages(readers: dict[str, Person], page: str, language: str) -> None:
     """It says its language, has one title, and nothing of it comes from elsewhere."""
-    with signed_in(gateway, language=language) as person:
-        text = person.get(page)
+    text = readers[language].get(page)
     assert f'<html lang="{"zh-CN" if language == "zh" else "en"}"' in text
     assert text.count("<h1") == 1
     assert re.search(r'(?:src|href|action)="(?!/console|#|\?|http://127)', text) is None
@@ -296,20 +325,23 @@ def test_an_id_that_is_larger_than_any_is_none(admin: Person, id_: str) -> None:
     assert admin.sends("quarantine/retry", after=id_).status_code == 200
 
 
-def test_lists_go_on_page_by_page(tmp_path: Path) -> None:
+def test_where_nothing_has_come_it_says_how_it_would(beginning: Beginning) -> None:
+    """The first page without calls shows the URL."""
+    assert "Paste this callback URL" in beginning.at_first
+
+
+def test_lists_go_on_page_by_page(beginning: Beginning) -> None:
     """Older calls are on the next page, with the same filters, each call on one page."""
-    with Gateway(tmp_path / "data") as running, signed_in(running) as person:
-        assert "Paste this callback URL" in person.reads("calls")
-        for number in range(120):
-            running.post(prompt(f"page-{number:03}", mobile=MOBILE))
-        seen: list[str] = []
-        path = "calls?mobile=" + MOBILE
-        while path:
-            text = person.get(path)
-            seen += re.findall(r'href="/console/calls/(page-\d+)"', text)
-            older = re.search(r'href="/console/(calls\?[^"]+)" rel="next"', text)
-            path = older[1].replace("&amp;", "&") if older else ""
-            assert not path or "mobile=" in path
+    for number in range(120):
+        beginning.gateway.post(prompt(f"page-{number:03}", mobile=OTHER_MOBILE))
+    seen: list[str] = []
+    path = "calls?mobile=" + OTHER_MOBILE
+    while path:
+        text = beginning.person.get(path)
+        seen += re.findall(r'href="/console/calls/(page-\d+)"', text)
+        older = re.search(r'href="/console/(calls\?[^"]+)" rel="next"', text)
+        path = older[1].replace("&amp;", "&") if older else ""
+        assert not path or "mobile=" in path
     assert seen == [f"page-{number:03}" for number in reversed(range(120))]
 
 
@@ -429,23 +461,21 @@ def test_a_body_that_is_still_refused_stays(admin: Person, gateway: Gateway) -> 
     assert quarantined(gateway, BODIES["form"]) == id_
 
 
-def test_what_is_understood_now_goes_to_its_call_and_out(tmp_path: Path, receive: Receive) -> None:
+def test_what_is_understood_now_goes_to_its_call_and_out(beginning: Beginning, receive: Receive) -> None:
     """Read once more, a body that is a callback now is recorded, and its endpoint is told at once."""
-    business = receive()
-    data_dir = tmp_path / "data"
-    with Gateway(data_dir, settings=relaying()) as running:
-        ask(running, "POST", "endpoints", {"name": "crm", "url": business.url})
-        running.post(b"not yet")
-        running.post(b"never")
-        learn(running, b"not yet", prompt("understood", mobile=MOBILE))
-        with signed_in(running) as person:
-            said = words_of(person.sends("quarantine/retry").text)
-            assert "2 read again: 1 are callbacks now, 1 are still refused." in said
-            assert [one.callid for one in business.await_taken(1)] == ["understood"]
-            assert running.call("understood")["outcome"] == "answered"
-            left = quarantined(running, b"never")
-            assert person.sends("quarantine/drop", id=[str(left)]).status_code == 303
-            assert "Nothing in quarantine" in person.reads("quarantine")
+    receiver = receive()
+    running, person, business = beginning.gateway, beginning.person, beginning.business("learning")
+    business.add("crm", receiver.url)
+    for body in (b"not yet", b"never"):
+        assert running.post(body, business.token).status_code == 400
+    learn(running, b"not yet", prompt("understood", mobile=MOBILE))
+    said = words_of(person.sends("quarantine/retry").text)
+    assert "2 read again: 1 are callbacks now, 1 are still refused." in said
+    assert [one.callid for one in receiver.await_taken(1)] == ["understood"]
+    assert running.call("understood")["outcome"] == "answered"
+    left = quarantined(running, b"never")
+    assert person.sends("quarantine/drop", id=[str(left)]).status_code == 303
+    assert "Nothing in quarantine" in person.reads("quarantine")
 
 
 def learn(gateway: Gateway, body: bytes, meaning: bytes) -> None:
@@ -571,38 +601,38 @@ def test_an_unfit_time_is_told(admin: Person, since: str, until: str, field: str
     assert f'id="{field}-fault"' in answer.text
 
 
-def test_an_endpoint_that_fails_is_seen_to(gateway: Gateway, receive: Receive, tmp_path: Path) -> None:
+def test_an_endpoint_that_fails_is_seen_to(beginning: Beginning, receive: Receive) -> None:
     """Its health, what it is owed, the attempts; and what is dead goes out again once it answers."""
-    business = receive(behaviour="refusing")
-    with Gateway(tmp_path / "data", settings=relaying("[0.05]")) as running, signed_in(running) as person:
-        ask(running, "POST", "endpoints", {"name": "crm", "url": business.url})
-        assert "Not tried" in person.reads("endpoints/crm")
-        running.post(prompt("fails", mobile=MOBILE))
-        await_true(lambda: "Given up 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
-        said = person.reads("endpoints/crm")
-        assert "Failing" in said
-        assert "0 of the last 2 delivered" in said
-        assert "answered 500" in person.reads("calls/fails")
-        business.kill()
-        business.start(behaviour="obeying")
-        answer = person.sends("endpoints/crm/replay-dead")
-        assert answer.status_code == 303
-        await_true(lambda: "Healthy" in person.reads("endpoints"), lambda: person.reads("endpoints"))
-    assert gateway.url
+    receiver = receive(behaviour="refusing")
+    person, business = beginning.person, beginning.business("failing")
+    business.add("crm", receiver.url)
+    page = f"endpoints/{business.name('crm')}"
+    assert "Not tried" in person.reads(page)
+    business.hears(prompt("fails", mobile=MOBILE))
+    await_true(lambda: "Given up 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
+    said = person.reads(page)
+    assert "Failing" in said
+    assert "0 of the last 2 delivered" in said
+    assert "answered 500" in person.reads("calls/fails")
+    receiver.restart(behaviour="obeying")
+    assert person.sends(f"{page}/replay-dead").status_code == 303
+    healthy = f"{business.name('crm')} Healthy"
+    await_true(lambda: healthy in person.reads("endpoints"), lambda: person.reads("endpoints"))
 
 
-def test_switching_off_keeps_what_is_owed(tmp_path: Path, receive: Receive) -> None:
+def test_switching_off_keeps_what_is_owed(beginning: Beginning, receive: Receive) -> None:
     """Off, it waits; on again, it goes out."""
-    business = receive()
-    with Gateway(tmp_path / "data", settings=relaying()) as running, signed_in(running) as person:
-        ask(running, "POST", "endpoints", {"name": "crm", "url": business.url})
-        person.sends("endpoints/crm/disable")
-        running.post(prompt("waits", mobile=MOBILE))
-        await_true(lambda: "Pending 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
-        time.sleep(0.1)
-        assert business.taken == []
-        person.sends("endpoints/crm/enable")
-        business.await_taken(1)
+    receiver = receive()
+    person, business = beginning.person, beginning.business("waiting")
+    business.add("crm", receiver.url)
+    page = f"endpoints/{business.name('crm')}"
+    person.sends(f"{page}/disable")
+    business.hears(prompt("waits", mobile=MOBILE))
+    await_true(lambda: "Pending 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
+    time.sleep(0.1)
+    assert receiver.taken == []
+    person.sends(f"{page}/enable")
+    receiver.await_taken(1)
 
 
 def test_a_call_with_very_many_callbacks_stays_a_page(gateway: Gateway, viewer: Person) -> None:

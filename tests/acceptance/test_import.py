@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from gateway import OK, Gateway, code, failure, key_press, prompt, run
-from receivers.business import relaying
+from receivers.business import Business, relaying
 from receivers.process import Receive
 
 TOKEN = "tok-alerts-3k5Jq0ZtV2"
-ALERTS = {"ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN}
+CHANNELS = {
+    "ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN,
+    "ANSWERBACK_CHANNELS__MASKED__TOKEN": "tok-masked-4nD8sK1xPo",
+    "ANSWERBACK_CHANNELS__NEWS__TOKEN": "tok-news-6uL2vR9wQe",
+}
 
 
 def nginx(body: bytes, path: str = "/voice/callback", at: str = "23/Nov/2025:15:31:52 +0800") -> bytes:
@@ -21,9 +25,9 @@ def nginx(body: bytes, path: str = "/voice/callback", at: str = "23/Nov/2025:15:
     return f'10.0.0.1 - - [{at}] "POST {path} HTTP/1.1" 200 26 "-" "Go-http-client" "{escaped}"\n'.encode()
 
 
-def imported(cwd: Path, *arguments: str | Path, settings: dict[str, str] | None = None) -> dict[str, Any]:
+def imported(cwd: Path, *arguments: str | Path) -> dict[str, Any]:
     """Run `answerback import --json` on cwd/data to its end; what it tells."""
-    done = run("import", *arguments, "--json", "--data-dir", cwd / "data", cwd=cwd, settings=ALERTS | (settings or {}))
+    done = run("import", *arguments, "--json", "--data-dir", cwd / "data", cwd=cwd, settings=CHANNELS)
     assert (done.returncode, done.stderr) == (0, "")
     told: dict[str, Any] = json.loads(done.stdout)
     return told
@@ -50,17 +54,22 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway beside which is imported: its calls are told apart by their callids or channels."""
+    home = tmp_path_factory.mktemp("beside")
+    with Gateway(home / "data", settings=CHANNELS | relaying()) as running:
+        yield running
+
+
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway on tmp_path/data, not started."""
-    with_settings = Gateway(tmp_path / "data", settings=ALERTS)
-    yield with_settings
-    if with_settings.url:
-        with_settings.kill()
+def home(gateway: Gateway) -> Path:
+    """Where the data directory of that gateway is."""
+    return gateway.data_dir.parent
 
 
-def test_an_access_log_becomes_calls(tmp_path: Path, log: Path, gateway: Gateway) -> None:
-    """In their channels and at their times, so that statistics put them where they belong."""
+def test_an_access_log_becomes_calls_once(tmp_path: Path, log: Path) -> None:
+    """In their channels and at their times, where statistics put them, too; an import that was broken off is run again."""
     told = imported(tmp_path, log)
     assert {name: told[name] for name in ("files", "lines", "callbacks", "stored", "repeated", "skipped")} == {
         "files": 1,
@@ -76,25 +85,19 @@ def test_an_access_log_becomes_calls(tmp_path: Path, log: Path, gateway: Gateway
     assert reasons[0][1] == "no callback in it"
     assert "voicecode_callback.result" in reasons[1][1]
     assert "token" in reasons[2][1]
-    gateway.start()
-    call = gateway.call("call-1")
-    assert (call["outcome"], call["keys"], call["first_seen_at"]) == ("answered", ["7"], "2025-11-23T07:31:52Z")
-    assert gateway.call("call-2")["channel"] == "alerts"
-    assert gateway.call("call-2")["failure_reason"] == "空号"
-    assert gateway.call("call-3")["first_seen_at"] == "2025-11-23T16:00:00Z"
-    rows = gateway.get("/v1/exports/statistics.ndjson").text.splitlines()
-    assert {json.loads(row)["hour"] for row in rows} == {"2025-11-23T07:00:00Z", "2025-11-23T16:00:00Z"}
-    assert gateway.items("/v1/quarantine") == []
-
-
-def test_run_again_it_changes_nothing(tmp_path: Path, log: Path, gateway: Gateway) -> None:
-    """So an import that was broken off is run again, as a whole."""
-    imported(tmp_path, log)
-    told = imported(tmp_path, log, log)
-    assert (told["stored"], told["repeated"]) == (0, 8)
-    gateway.start()
-    assert gateway.call("call-1")["revisions"] == 0
-    assert len(gateway.items("/v1/calls")) == 3
+    again = imported(tmp_path, log, log)
+    assert (again["stored"], again["repeated"]) == (0, 8)
+    with Gateway(tmp_path / "data", settings=CHANNELS) as gateway:
+        call = gateway.call("call-1")
+        assert (call["outcome"], call["keys"], call["first_seen_at"]) == ("answered", ["7"], "2025-11-23T07:31:52Z")
+        assert call["revisions"] == 0
+        assert gateway.call("call-2")["channel"] == "alerts"
+        assert gateway.call("call-2")["failure_reason"] == "空号"
+        assert gateway.call("call-3")["first_seen_at"] == "2025-11-23T16:00:00Z"
+        assert len(gateway.items("/v1/calls")) == 3
+        rows = gateway.get("/v1/exports/statistics.ndjson").text.splitlines()
+        assert {json.loads(row)["hour"] for row in rows} == {"2025-11-23T07:00:00Z", "2025-11-23T16:00:00Z"}
+        assert gateway.items("/v1/quarantine") == []
 
 
 def test_a_dry_run_only_reads(tmp_path: Path, log: Path) -> None:
@@ -104,13 +107,14 @@ def test_a_dry_run_only_reads(tmp_path: Path, log: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_the_vendors_json_goes_by_the_time_of_the_call(tmp_path: Path, gateway: Gateway) -> None:
+def test_the_vendors_json_goes_by_the_time_of_the_call(
+    tmp_path: Path, home: Path, gateway: Gateway, callid: str
+) -> None:
     """A line that is a body and nothing else: when the call ended; gzipped, into the channel that is named."""
     path = tmp_path / "callbacks.ndjson.gz"
-    path.write_bytes(gzip.compress(prompt("call-1") + b"\n" + failure("call-2") + b"\n"))
-    assert imported(tmp_path, path, "--channel", "alerts")["stored"] == 2
-    gateway.start()
-    call = gateway.call("call-1")
+    path.write_bytes(gzip.compress(prompt(callid) + b"\n" + failure(f"{callid}-2") + b"\n"))
+    assert imported(home, path, "--channel", "alerts")["stored"] == 2
+    call = gateway.call(callid)
     assert (call["channel"], call["first_seen_at"], call["ended_at"]) == (
         "alerts",
         "2016-08-03T04:07:01Z",
@@ -128,7 +132,7 @@ def test_what_one_ledger_exports_another_imports(tmp_path: Path) -> None:
         code("call-3", fee="2"),
     ]
     (tmp_path / "old").mkdir()
-    with Gateway(tmp_path / "old" / "data", settings=ALERTS) as old:
+    with Gateway(tmp_path / "old" / "data", settings=CHANNELS) as old:
         for body in bodies:
             for token in (None, TOKEN):
                 assert old.post(body, token).content == OK
@@ -136,23 +140,24 @@ def test_what_one_ledger_exports_another_imports(tmp_path: Path) -> None:
         file = tmp_path / "callbacks.ndjson"
         file.write_bytes(old.get("/v1/exports/callbacks.ndjson").content)
     assert imported(tmp_path, file)["stored"] == 14
-    with Gateway(tmp_path / "data", settings=ALERTS) as new:
+    with Gateway(tmp_path / "data", settings=CHANNELS) as new:
         assert new.items("/v1/calls") == calls
         assert new.get("/v1/exports/callbacks.ndjson").content == file.read_bytes()
 
 
-def test_an_export_with_masked_numbers_is_refused(tmp_path: Path) -> None:
+def test_an_export_with_masked_numbers_is_refused(tmp_path: Path, gateway: Gateway) -> None:
     """Stars would become the calls' numbers."""
-    with Gateway(tmp_path / "data") as running:
-        assert running.post(prompt("call-1", mobile="13788888888")).content == OK
-    done = run("export", "callbacks", "--format", "ndjson", "--data-dir", tmp_path / "data", cwd=tmp_path)
+    token = CHANNELS["ANSWERBACK_CHANNELS__MASKED__TOKEN"]
+    assert gateway.post(prompt("call-1", mobile="13788888888"), token).content == OK
+    options: list[str | Path] = ["--format", "ndjson", "--channel", "masked", "--data-dir", gateway.data_dir]
+    done = run("export", "callbacks", *options, cwd=tmp_path, settings=CHANNELS)
     (tmp_path / "masked").write_text(done.stdout)
     told = imported(tmp_path, tmp_path / "masked", "--dry-run")
     assert (told["callbacks"], told["skipped"]) == (0, 1)
     assert "export the callbacks with full numbers" in told["examples"][0]["reason"]
 
 
-def test_nothing_is_dropped_in_silence(tmp_path: Path, gateway: Gateway) -> None:
+def test_nothing_is_dropped_in_silence(tmp_path: Path, home: Path, gateway: Gateway) -> None:
     """Several on a line, arrays, objects over lines, in three encodings: each is recorded, or counted with its reason."""
     array = json.dumps([json.loads(prompt(f"array-{n}")) for n in range(700)])
     pretty = json.dumps([json.loads(failure(f"pretty-{n}", failure_reason="停机")) for n in range(3)], indent=2)
@@ -163,14 +168,13 @@ def test_nothing_is_dropped_in_silence(tmp_path: Path, gateway: Gateway) -> None
     (tmp_path / "bad.json").write_bytes(bad.encode("utf-16"))
     (tmp_path / "app.log").write_bytes(logged)
     files = [tmp_path / name for name in ("array.json", "pretty.json", "bad.json", "app.log")]
-    told = imported(tmp_path, *files, "--timezone", "Asia/Shanghai")
+    told = imported(home, *files, "--timezone", "Asia/Shanghai")
     assert (told["callbacks"], told["stored"], told["skipped"], sum(told["reasons"].values())) == (706, 706, 2, 2)
     assert {(Path(one["file"]).name, one["line"]) for one in told["examples"]} == {("bad.json", 1)}
     assert {reason.partition(":")[0] for reason in told["reasons"]} == {
         "voiceprompt_callback.result",
         "voiceprompt_callback.fee",
     }
-    gateway.start()
     assert gateway.call("array-699")["outcome"] == "answered"
     assert gateway.call("pretty-2")["failure_reason"] == "停机"
     assert {gateway.call(f"log-{n}")["first_seen_at"] for n in (1, 2)} == {"2025-11-23T07:31:52Z"}
@@ -182,35 +186,32 @@ def test_the_good_part_of_a_file_that_is_cut_off_is_recorded(tmp_path: Path, gat
     (tmp_path / "cut.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "whole").write_bytes(prompt("whole"))
     files = (tmp_path / "cut.gz", tmp_path / "whole")
-    done = run("import", *files, "--json", "--data-dir", tmp_path / "data", cwd=tmp_path, settings=ALERTS)
+    done = run("import", *files, "--json", "--data-dir", gateway.data_dir, cwd=tmp_path, settings=CHANNELS)
     told = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, f"answerback: {told['faults'][0]}\n")
     assert told["faults"] == [f"{tmp_path}/cut.gz: cannot be read to its end: the gzip is cut off"]
     assert told["stored"] == told["callbacks"] > 1000
-    gateway.start()
     assert gateway.call("cut-1000")["outcome"] == gateway.call("whole")["outcome"] == "answered"
 
 
-@pytest.mark.parametrize("tell", [False, True])
-def test_history_is_no_news_unless_told_so(tmp_path: Path, receive: Receive, *, tell: bool) -> None:
+def test_history_is_no_news_unless_told_so(tmp_path: Path, home: Path, gateway: Gateway, receive: Receive) -> None:
     """Beside a running gateway, which shows the calls at once; endpoints hear of them only with --tell."""
-    receiver = receive()
-    path = tmp_path / "callbacks.ndjson"
-    path.write_bytes(b"".join(prompt(f"old-{n}") + b"\n" for n in range(3)))
-    with Gateway(tmp_path / "data", settings=relaying()) as running:
-        headers = {"Authorization": f"Bearer {running.key}"}
-        crm = {"name": "crm", "channel": "default", "url": receiver.url}
-        assert running.client.post("/v1/endpoints", json=crm, headers=headers).status_code == 201
-        imported(tmp_path, path, *(["--tell"] if tell else []))
-        assert running.call("old-1")["outcome"] == "answered"
-        assert running.post(prompt("new")).content == OK
-        owed = {one["callid"] for one in running.items("/v1/deliveries")}
-    assert owed == ({"new", "old-0", "old-1", "old-2"} if tell else {"new"})
+    news = Business(gateway, "news", CHANNELS["ANSWERBACK_CHANNELS__NEWS__TOKEN"])
+    news.add("crm", receive().url)
+    owed = {"new"}
+    for age, options in (("old", []), ("older", ["--tell"])):
+        path = tmp_path / f"{age}.ndjson"
+        path.write_bytes(b"".join(prompt(f"{age}-{n}") + b"\n" for n in range(3)))
+        imported(home, path, "--channel", "news", *options)
+        assert gateway.call(f"{age}-1")["outcome"] == "answered"
+        news.hears(prompt("new"))
+        owed |= {f"{age}-{n}" for n in range(3)} if options else set()
+        assert {one["callid"] for one in news.deliveries()} == owed
 
 
 def test_people_get_a_table(tmp_path: Path, log: Path) -> None:
     """What became of the lines, and the first that were skipped, by their number."""
-    done = run("import", log, "--data-dir", tmp_path / "data", cwd=tmp_path, settings=ALERTS)
+    done = run("import", log, "--data-dir", tmp_path / "data", cwd=tmp_path, settings=CHANNELS)
     assert done.returncode == 0
     for words in (
         "callbacks",
@@ -229,11 +230,14 @@ def test_people_get_a_table(tmp_path: Path, log: Path) -> None:
         (["nowhere.log"], "nowhere.log: cannot be read: No such file or directory"),
         (["nowhere.log", "--encoding", "klingon"], "--encoding: there is no encoding klingon"),
         (["nowhere.log", "--timezone", "Moon"], "--timezone: expected a name such as Asia/Shanghai"),
-        (["nowhere.log", "--channel", "nobody"], "--channel: there is no channel nobody: one of default, alerts"),
+        (
+            ["nowhere.log", "--channel", "nobody"],
+            "--channel: there is no channel nobody: one of default, alerts, masked, news",
+        ),
     ],
 )
 def test_it_says_what_is_wrong(tmp_path: Path, arguments: list[str], words: str) -> None:
     """In one line."""
-    done = run("import", *arguments, "--data-dir", tmp_path / "data", cwd=tmp_path, settings=ALERTS)
+    done = run("import", *arguments, "--data-dir", tmp_path / "data", cwd=tmp_path, settings=CHANNELS)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr

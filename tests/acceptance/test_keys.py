@@ -6,7 +6,7 @@ import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -417,21 +417,28 @@ def test_each_showing_of_full_numbers_is_logged(data_dir: Path) -> None:
 # The ledger away, and the command line.
 
 
-def test_a_key_is_not_called_wrong_while_the_ledger_is_away(data_dir: Path) -> None:
+def test_a_key_is_not_called_wrong_while_the_ledger_is_away(place: Gateway, admin: Holder) -> None:
     """503, for nobody knows; the admin key still opens, and junk is still refused."""
-    with Gateway(data_dir) as running:
-        holder = make(running, "viewer")
-        assert holder.ask("GET", "me").status_code == 200
-        with closing(sqlite3.connect(running.ledger)) as connection:
-            connection.execute("ALTER TABLE api_keys RENAME TO away")
+    holder = make(place, "viewer")
+    assert holder.ask("GET", "me").status_code == 200
+    with renamed(place, "api_keys", "away"):
         away = holder.ask("GET", "me")
         assert away.status_code == 503
         assert "ledger" in away.json()["detail"]
-        assert Holder(running, "admin", running.key).sees("me")["role"] == "admin"
-        assert Holder(running, "", "junk").ask("GET", "me").status_code == 401
-        with closing(sqlite3.connect(running.ledger)) as connection:
-            connection.execute("ALTER TABLE away RENAME TO api_keys")
-        assert holder.ask("GET", "me").status_code == 200
+        assert admin.sees("me")["role"] == "admin"
+        assert Holder(place, "", "junk").ask("GET", "me").status_code == 401
+    assert holder.ask("GET", "me").status_code == 200
+
+
+@contextmanager
+def renamed(gateway: Gateway, table: str, to: str) -> Iterator[None]:
+    """Take a table of the ledger away, for a while."""
+    with closing(sqlite3.connect(gateway.ledger, timeout=10)) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {to}")
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER TABLE {to} RENAME TO {table}")
 
 
 def test_the_command_line_makes_lists_and_revokes(place: Gateway, admin: Holder) -> None:
@@ -461,12 +468,11 @@ def test_the_command_line_makes_lists_and_revokes(place: Gateway, admin: Holder)
 
 def test_the_command_line_needs_no_gateway(data_dir: Path) -> None:
     """What it makes before a start opens after it; by default a viewer with masked numbers."""
+    assert run("migrate", "--data-dir", data_dir, cwd=data_dir.parent).returncode == 0
+    done = run("keys", "create", "night", "--json", "--data-dir", data_dir, cwd=data_dir)
+    made = json.loads(done.stdout)
+    assert (made["role"], made["full_numbers"]) == ("viewer", False)
     with Gateway(data_dir) as running:
-        running.terminate()
-        done = run("keys", "create", "night", "--json", "--data-dir", data_dir, cwd=data_dir)
-        made = json.loads(done.stdout)
-        assert (made["role"], made["full_numbers"]) == ("viewer", False)
-        running.start()
         assert Holder(running, "night", made["key"]).sees("me")["name"] == "night"
 
 

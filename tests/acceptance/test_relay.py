@@ -448,26 +448,21 @@ def test_an_endpoint_is_told_what_it_asked_for(
     assert len(business.deliveries("some")) == len(told)
 
 
-def test_channels_are_walls(tmp_path: Path) -> None:
+def test_channels_are_walls(business: Business, other_business: Business, receive: Receive, callid: str) -> None:
     """The same callid in two channels is two calls: each endpoint is told of its own channel's alone."""
-    tokens = {"alerts": "tok-alerts-3k5Jq0ZtV2", "codes": "tok-codes-9fW1xYbR7m"}
-    settings = {f"ANSWERBACK_CHANNELS__{name.upper()}__TOKEN": token for name, token in tokens.items()}
-    with (
-        Receiver(tmp_path, "alerts") as alerts,
-        Receiver(tmp_path, "codes") as codes,
-        Gateway(tmp_path / "data", settings=relaying() | settings) as gateway,
-    ):
-        one, other = (Business(gateway, name, token) for name, token in tokens.items())
-        one.add("crm", alerts.url)
-        other.add("crm", codes.url)
-        one.hears(prompt("same", mobile="13711111111"), key_press("same", "1"))
-        other.hears(code("same", result="1", mobile="13722222222"))
-        told = alerts.await_taken(2)
-        (told_other,) = codes.await_taken(1)
-        assert [item.call["channel"] for item in told] == ["alerts", "alerts"]
-        assert (told_other.call["channel"], told_other.call["mobile"]) == ("codes", "13722222222")
-        assert (told_other.call["keys"], told_other.call["outcome"]) == ([], "unanswered")
-        assert (len(alerts.taken), len(codes.taken)) == (2, 1)
+    alerts, codes = receive("alerts"), receive("codes")
+    business.add("crm", alerts.url)
+    other_business.add("crm", codes.url)
+    business.hears(prompt(callid, mobile="13711111111"), key_press(callid, "1"))
+    other_business.hears(code(callid, result="1", mobile="13722222222"))
+    told = alerts.await_taken(2)
+    (told_other,) = codes.await_taken(1)
+    assert [item.call["channel"] for item in told] == [business.channel] * 2
+    assert (told_other.call["channel"], told_other.call["mobile"]) == (other_business.channel, "13722222222")
+    assert (told_other.call["keys"], told_other.call["outcome"]) == ([], "unanswered")
+    business.await_settled("crm")
+    other_business.await_settled("crm")
+    assert (len(alerts.taken), len(codes.taken)) == (2, 1)
 
 
 # When.

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway import COMMAND, OK, Gateway, environment, key_press, prompt, run
+from forking import Running, launch
+from gateway import OK, Gateway, environment, key_press, prompt, run
 from prometheus_client.parser import text_string_to_metric_families
 from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, await_true
@@ -142,14 +143,14 @@ def test_without_a_running_gateway_nothing_can_be_changed(tmp_path: Path) -> Non
     with gateway.start():
         business.add("crm", "https://1.1.1.1/")
         gateway.terminate()
-    for words in ("no gateway runs here", "no gateway answers at http"):
+    for killed, words in ((False, "no gateway runs here"), (True, "no gateway answers at http")):
+        if killed:
+            gateway.start().kill()
         for arguments in (["endpoints", "enable", "default-crm"], ["deliveries", "retry", "1"]):
             done = cli(business, *arguments)
             assert (done.returncode, words in done.stderr) == (1, True), done.stderr
             assert done.stderr.count("\n") == 1
         assert [item["name"] for item in as_json(business, "endpoints", "list")["items"]] == ["default-crm"]
-        with gateway.start():
-            gateway.kill()
 
 
 # Deliveries.
@@ -190,12 +191,12 @@ def test_deliveries_are_listed_and_shown(business: Business, receive: Receive, c
 
 
 @contextmanager
-def tailing(business: Business, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`answerback tail` as a process of its own that writes to `log`."""
-    command: list[str | Path] = [COMMAND, "tail", "--data-dir", business.gateway.data_dir, *options]
+def tailing(business: Business, log: Path, *options: str, executed: bool = False) -> Iterator[Running]:
+    """`answerback tail` as a process of its own that writes to `log`; see `forking.launch` for `executed`."""
+    arguments: list[str | Path] = ["tail", "--data-dir", business.gateway.data_dir, *options]
     said = log.with_suffix(".err")
     with log.open("wb") as out, said.open("wb") as err:
-        process = subprocess.Popen(command, env=environment(), stdout=out, stderr=err, cwd=log.parent)
+        process = launch(arguments, cwd=log.parent, env=environment(), stdout=out, stderr=err, executed=executed)
     try:
         await_true(lambda: "from now on" in said.read_text(), said.read_text)
         yield process
@@ -209,7 +210,7 @@ def test_tail_shows_what_happens(business: Business, receive: Receive, callid: s
     receiver = receive("late", behaviour="refusing", fail_first=1)
     business.add("crm", receiver.url)
     log = tmp_path / "tail"
-    with tailing(business, log, "--channel", business.channel) as process:
+    with tailing(business, log, "--channel", business.channel, executed=True) as process:
         business.hears(prompt(callid, mobile=NUMBER))
         await_true(lambda: log.read_text().count("\n") >= 3, lambda: f"it shows {log.read_text()!r}")
         process.send_signal(signal.SIGINT)
