@@ -45,7 +45,7 @@ class VoiceCloud:
             self._process = launch(self._arguments, cwd=self._home, env=environment(), stdout=out, stderr=err)
         self.told = self._await_told()
         self.url = self.told["url"]
-        trusted = ssl.create_default_context(cafile=self._authority) if self._authority else True
+        trusted = ssl.create_default_context(cafile=self._authority) if self._authority else False
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=trusted)
         return self
 

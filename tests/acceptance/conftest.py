@@ -2,7 +2,7 @@
 
 import itertools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -51,21 +51,27 @@ def relaying_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatew
         yield running
 
 
-@pytest.fixture
-def business(relaying_gateway: Gateway) -> Business:
-    """A business with a channel of its own, which nobody has used yet."""
-    return _new_business(relaying_gateway)
+@pytest.fixture(scope="session")
+def new_business(relaying_gateway: Gateway) -> Callable[[], Business]:
+    """Give a business with a channel of its own, which nobody has used yet."""
+
+    def give() -> Business:
+        number = next(_numbers)
+        return Business(relaying_gateway, f"b{number}", _token(number))
+
+    return give
 
 
 @pytest.fixture
-def other_business(relaying_gateway: Gateway) -> Business:
+def business(new_business: Callable[[], Business]) -> Business:
+    """A business with a channel of its own."""
+    return new_business()
+
+
+@pytest.fixture
+def other_business(new_business: Callable[[], Business]) -> Business:
     """Another one."""
-    return _new_business(relaying_gateway)
-
-
-def _new_business(gateway: Gateway) -> Business:
-    number = next(_numbers)
-    return Business(gateway, f"b{number}", _token(number))
+    return new_business()
 
 
 def _token(number: int) -> str:

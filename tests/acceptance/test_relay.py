@@ -18,7 +18,7 @@ from receivers.process import Receive, Receiver, Taken, await_true
 
 HEALTHY = ("obeying", "slow", "flapping")
 UNHEALTHY = ("refusing", "down", "garbage", "redirecting", "closing")
-CALLS = 60
+CALLS = 30
 
 
 def progress(callid: str) -> list[bytes]:

@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 from crash.load import Load, check
 from gateway import OK, Gateway, Wire, prompt, request
+from receivers.process import await_true
 
 LONGEST_S = 5.0
+SOME = 200
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 async def _stop_under_load(gateway: Gateway, load: Load, number: signal.Signals) -> tuple[int, float]:
     sending = asyncio.create_task(load.run(gateway))
-    await asyncio.sleep(1.0)
+    await asyncio.to_thread(
+        await_true, lambda: len(load.answered) >= SOME, lambda: f"{len(load.answered)} were answered"
+    )
     began_s = time.monotonic()
     status = await asyncio.to_thread(gateway.terminate, number)
     took_s = time.monotonic() - began_s
@@ -33,9 +37,8 @@ def test_under_load_all_that_was_answered_is_stored(data_dir: Path, number: sign
         status, took_s = asyncio.run(_stop_under_load(gateway, load, number))
         assert status == 0
         assert took_s < LONGEST_S
-        assert load.answered
+        assert len(load.answered) >= SOME
         assert not load.refused
-        gateway.start()
         check(gateway, load)
 
 

@@ -2,14 +2,14 @@
 
 import base64
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import node
 import pytest
-from gateway import Gateway, failure, key_press, prompt
-from receivers.business import Business, relaying
+from gateway import failure, key_press, prompt
+from receivers.business import Business
 from receivers.process import Receiver, Taken
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -35,14 +35,13 @@ _BODIES = [
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Taken]]]:
+def told(new_business: Callable[[], Business], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Taken]]:
     """A secret and the webhooks that were signed by it."""
-    home = tmp_path_factory.mktemp("signed")
-    with Receiver(home) as receiver, Gateway(home / "data", settings=relaying()) as gateway:
-        business = Business(gateway)
+    business = new_business()
+    with Receiver(tmp_path_factory.mktemp("signed")) as receiver:
         secret: str = business.add("crm", receiver.url)["secret"]
         business.hears(*_BODIES)
-        yield secret, receiver.await_taken(len(_BODIES))
+        return secret, receiver.await_taken(len(_BODIES))
 
 
 @pytest.fixture(scope="session")
