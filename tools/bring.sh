@@ -3,7 +3,7 @@
 # Root installs it. Servers are not installed, because that would start them: their programs are unpacked into $1.
 set -eu
 unpacked=$1
-installed="chromium fonts-noto-cjk libatomic1 gcc libc6-dev iproute2 e2fsprogs mount systemd"
+installed="chromium-headless-shell fonts-noto-cjk libatomic1 gcc libc6-dev iproute2 e2fsprogs mount systemd"
 quiet="-qq -o Dpkg::Use-Pty=0 -o APT::Get::Assume-Yes=true -o APT::Sandbox::User=root"
 
 if ! command -v apt-get >/dev/null; then

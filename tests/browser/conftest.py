@@ -1,20 +1,23 @@
 """A real browser in front of a console that has something to show.
 
-Screenshots of every page go to `artefacts/screenshots`, for people to look at.
+Screenshots of its pages go to `artefacts/screenshots`, for people to look at.
 """
 
 import re
 import shutil
+from asyncio import AbstractEventLoop, get_running_loop
+from asyncio.events import _set_running_loop
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from http.cookiejar import CookieJar
 from pathlib import Path
 
-import httpx
 import node
 import pytest
 from browser.filling import fill
 from browser.visitor import Visitor
 from gateway import Gateway
+from people import make_key, signed_in
 from playwright.sync_api import Browser, sync_playwright
 from receivers.process import Receiver
 
@@ -22,24 +25,48 @@ AXE = "axe-core@4.10.3"
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "screenshots"
 TOKENS = {"alerts": "tok-alerts-3k5Jq0ZtV2", "codes": "tok-codes-9fW1xYbR7m"}
 LOCALES = ("en-GB", "zh-CN")
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first one is Chromium without its own windows and menus: a third of the CPU for the same pages."""
 
 OpenVisitor = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Where there is none the test is skipped.
-
-    It ends with its module: as long as it is there, its event loop is in the way of every other one's.
-    """
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[tuple[Browser, AbstractEventLoop]]:
+    """Debian's Chromium, one for all tests of this process, and Playwright's event loop. Where there is none the test is skipped."""
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
-        pytest.skip("THE CONSOLE IS NOT TESTED: there is no Chromium (apt-get install chromium fonts-noto-cjk)")
+        pytest.skip(
+            "THE CONSOLE IS NOT TESTED: there is no Chromium (apt-get install chromium-headless-shell fonts-noto-cjk)"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
+        loop = get_running_loop()
+        _set_running_loop(None)
+        yield browser, loop
+        _set_running_loop(loop)
         browser.close()
+
+
+@pytest.fixture
+def browser(chromium: tuple[Browser, AbstractEventLoop]) -> Iterator[Browser]:
+    """Chromium. Its event loop counts as running while it is used, and only then: other tests of this process run theirs."""
+    browser, loop = chromium
+    _set_running_loop(loop)
+    yield browser
+    _set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def waiting() -> dict[tuple[str, bool], list[Visitor]]:
+    """Visitors whose test is over, by language and whether they run scripts: a new one costs more than most tests."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def sessions() -> dict[tuple[str, str], CookieJar]:
+    """The cookies of who is signed in, by gateway and key: only the tests of the form go through it."""
+    return {}
 
 
 @pytest.fixture(scope="session")
@@ -70,20 +97,25 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture(scope="session")
 def viewer_key(gateway: Gateway) -> str:
     """The key of somebody who may only look, and sees masked numbers."""
-    answer = httpx.post(
-        f"{gateway.url}/v1/keys",
-        json={"name": "looker", "role": "viewer", "full_numbers": False},
-        headers={"Authorization": f"Bearer {gateway.key}"},
-        trust_env=False,
-    )
-    key: str = answer.raise_for_status().json()["key"]
-    return key
+    return make_key(gateway, "looker", "viewer")
 
 
 @pytest.fixture
-def visit(browser: Browser, gateway: Gateway, axe: str) -> Iterator[OpenVisitor]:
+def visit(
+    browser: Browser,
+    gateway: Gateway,
+    axe: str,
+    waiting: dict[tuple[str, bool], list[Visitor]],
+    sessions: dict[tuple[str, str], CookieJar],
+) -> Iterator[OpenVisitor]:
     """Open the console as somebody: language, scheme, width; signed in where a key is given."""
-    opened: list[Visitor] = []
+    visiting: list[tuple[list[Visitor], Visitor]] = []
+
+    def session(key: str) -> CookieJar:
+        if (gateway.url, key) not in sessions:
+            with signed_in(gateway, key) as person:
+                sessions[gateway.url, key] = person.client.cookies.jar
+        return sessions[gateway.url, key]
 
     def start(
         key: str | None = None,
@@ -93,24 +125,21 @@ def visit(browser: Browser, gateway: Gateway, axe: str) -> Iterator[OpenVisitor]
         width: int = 1440,
         javascript: bool = True,
     ) -> Visitor:
-        context = browser.new_context(
-            base_url=gateway.url,
-            locale=language,
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": width, "height": 900},
-            java_script_enabled=javascript,
-            reduced_motion="reduce",
-        )
-        visitor = Visitor(context, gateway.url, axe, language)
-        opened.append(visitor)
-        if key is not None:
-            visitor.sign_in(key)
+        those = waiting.setdefault((language, javascript), [])
+        if those:
+            visitor = those.pop()
+        else:
+            context = browser.new_context(locale=language, java_script_enabled=javascript, reduced_motion="reduce")
+            visitor = Visitor(context, axe, language)
+        visiting.append((those, visitor))
+        visitor.arrive(gateway.url, scheme, width, session(key) if key else ())
         return visitor
 
     yield start
-    for visitor in opened:
-        visitor.context.close()
-    assert [said for visitor in opened for said in visitor.complaints] == []
+    for those, visitor in visiting:
+        visitor.leave()
+        those.append(visitor)
+    assert [said for _, visitor in visiting for said in visitor.complaints] == []
 
 
 @pytest.fixture(params=LOCALES)
@@ -126,6 +155,6 @@ def keep() -> Callable[[Visitor, Sequence[str]], None]:
     def picture(visitor: Visitor, name: Sequence[str]) -> None:
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         plain = re.sub(r"[^a-z0-9]+", "-", "-".join(name).lower()).strip("-")
-        visitor.page.screenshot(path=ARTEFACTS / f"{plain}.png", full_page=True)
+        visitor.page.screenshot(path=ARTEFACTS / f"{plain}.png", full_page=True, animations="allow", caret="initial")
 
     return picture

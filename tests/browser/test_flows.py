@@ -138,8 +138,11 @@ def test_language_and_appearance_stay_as_chosen(visitor: Visitor) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
 
 
-def test_signing_out_leaves_nothing_open(visitor: Visitor) -> None:
+@pytest.mark.parametrize("locale", LOCALES)
+def test_signing_out_leaves_nothing_open(visit: OpenVisitor, gateway: Gateway, locale: str) -> None:
     """After it every page leads to the door, the way back of the browser too."""
+    visitor = visit(language=locale, javascript=False)
+    visitor.sign_in(gateway.key)
     visitor.go("/console/calls")
     visitor.page.locator(".account > summary").click()
     visitor.press(visitor.w["sign_out"])

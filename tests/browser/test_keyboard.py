@@ -79,17 +79,6 @@ def test_menus_open_and_close(visit: OpenVisitor, gateway: Gateway) -> None:
         assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
-@pytest.mark.parametrize("width", [720, 360])
-def test_nothing_is_cut_off(visit: OpenVisitor, gateway: Gateway, locale: str, width: int) -> None:
-    """In neither language; half a screen is what zooming to 200 % leaves. Tables scroll in their card, not the page."""
-    visitor = visit(gateway.key, language=locale, width=width)
-    for name, path in PAGES.items():
-        visitor.go(path)
-        assert not visitor.is_too_wide(), name
-        assert visitor.cut_off() == [], name
-
-
 def test_sections_are_reached_on_a_narrow_screen(visit: OpenVisitor, gateway: Gateway) -> None:
     """All of them, by swiping; the one that is open is in sight."""
     visitor = visit(gateway.key, width=360)

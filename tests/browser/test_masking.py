@@ -1,12 +1,17 @@
 """Somebody who may only look: sees no number in full, is offered nothing they may not do, and is refused it."""
 
 import re
+from collections.abc import Iterator
+from html import unescape
 
 import pytest
 from browser.conftest import OpenVisitor
 from browser.filling import ANSWERED
 from browser.test_pages import PAGES
 from gateway import Gateway
+from people import Person, signed_in
+
+from answerback.console.words import words
 
 FULL_NUMBER = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)")
 FORBIDDEN = ("endpoint-new",)
@@ -39,31 +44,26 @@ def test_no_page_holds_a_full_number_or_a_form(visit: OpenVisitor, viewer_key: s
         assert visitor.page.locator('main form[method="post"]').count() == 0, name
 
 
+@pytest.fixture(scope="session")
+def viewer(gateway: Gateway, viewer_key: str) -> Iterator[Person]:
+    """The same somebody without a browser: who makes up requests themselves."""
+    with signed_in(gateway, viewer_key) as person:
+        yield person
+
+
 @pytest.mark.parametrize(
     ("form", "why"),
     [*((form, "note_forbidden") for form in FORMS), *((form, "note_needs_numbers") for form in REVEALING)],
 )
-def test_what_is_not_offered_is_refused(
-    visit: OpenVisitor, gateway: Gateway, viewer_key: str, form: str, why: str
-) -> None:
+def test_what_is_not_offered_is_refused(viewer: Person, form: str, why: str) -> None:
     """A form that somebody makes up themselves, with a token that fits, is answered with the page that says why not."""
-    visitor = visit(viewer_key, javascript=False)
-    token = visitor.page.locator('input[name="csrf"]').first.get_attribute("value")
-    answer = visitor.context.request.post(
-        f"/console/{form}",
-        form={"csrf": token or "", "sure": "yes", "id": "1", "name": "mine", "url": "http://example.com"},
-        headers={"Origin": gateway.url},
-    )
-    assert answer.status == 403
-    assert visitor.w[why] in answer.text()
-    assert not FULL_NUMBER.findall(answer.text())
+    answer = viewer.sends(form, sure="yes", id="1", name="mine", url="http://example.com")
+    assert answer.status_code == 403
+    assert words("en")[why] in unescape(answer.text)
+    assert not FULL_NUMBER.findall(answer.text)
 
 
-def test_full_numbers_are_not_exported(visit: OpenVisitor, gateway: Gateway, viewer_key: str) -> None:
+def test_full_numbers_are_not_exported(viewer: Person) -> None:
     """Whatever the address asks for."""
-    visitor = visit(viewer_key, javascript=False)
-    refused = visitor.context.request.get("/console/exports/calls.csv?numbers=full", headers={"Origin": gateway.url})
-    assert refused.status == 403
-    taken = visitor.context.request.get("/console/exports/callbacks.ndjson")
-    assert taken.status == 200
-    assert not FULL_NUMBER.findall(taken.text())
+    viewer.get("exports/calls.csv", 403, numbers="full")
+    assert not FULL_NUMBER.findall(viewer.get("exports/callbacks.ndjson"))

@@ -44,7 +44,7 @@ def test_an_endpoint_from_first_to_last(visitor: Visitor, receiver: Receiver) ->
     assert page.locator("#timeout_s").input_value() == "7.5"
     assert page.locator('input[value="tencent"]').is_checked()
     assert page.locator('input[name="outcomes"][value="failed"]').is_checked()
-    assert not visitor.is_too_wide()
+    assert visitor.misfits() == []
 
     visitor.fill(name="fresh", url=receiver.url, concurrency="2")
     visitor.press(w["endpoints_add"], "main form")

@@ -1,7 +1,8 @@
 """Somebody with a browser, who complains of what no page of ours may do."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from http.cookiejar import Cookie
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,48 +12,64 @@ from answerback.console.words import words
 
 _PATIENCE_MS = 10_000
 _SERIOUS = ("serious", "critical")
-_CUT_OFF = """() => {
+_MISFITS = """() => {
+  const shut = ".unseen, details:not([open]) > :not(summary)";
   const names = "button, .button, .state, .tag, .sections a, .switch a, h1, h2, h3, label, legend, dt, .tile dd, .tiles dd";
   const cells = ".records :is(th, td), .list thead th";
-  const hidden = (one) => one.closest(".unseen, .clip, [hidden], details:not([open]) > :not(summary)");
-  const cut = (one) => one.clientWidth && one.scrollWidth > one.clientWidth + 1;
-  const clips = (one) => getComputedStyle(one).textOverflow === "ellipsis";
-  return [...document.querySelectorAll(`${names}, ${cells}`)]
-    .filter((one) => !hidden(one) && cut(one) && !clips(one))
-    .map((one) => `${one.tagName} ${one.className}: ${one.textContent.trim().slice(0, 60)}`);
-}"""
-
-_SPILT = """() => {
   const boxes = ".card, .tile, .panel, .notice, fieldset, .field, td, th";
-  return [...document.querySelectorAll("main *")].flatMap((one) => {
+
+  const wide = () => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    return scrollWidth > clientWidth ? [`the page is ${scrollWidth} px wide in ${clientWidth}`] : [];
+  };
+  const cut = () => [...document.querySelectorAll(`${names}, ${cells}`)]
+    .filter((one) => one.clientWidth && one.scrollWidth > one.clientWidth + 1)
+    .filter((one) => !one.closest(`.clip, [hidden], ${shut}`) && getComputedStyle(one).textOverflow !== "ellipsis")
+    .map((one) => `${one.tagName}.${one.className} is cut off: ${one.textContent.trim().slice(0, 60)}`);
+  const outside = () => [...document.querySelectorAll("main *")].flatMap((one) => {
     const box = one.parentElement.closest(boxes);
-    if (!box || one.closest(".unseen, svg *, details:not([open]) > :not(summary)")) return [];
-    for (let up = one.parentElement; up !== box; up = up.parentElement)
-      if (/auto|scroll|hidden|clip/.test(getComputedStyle(up).overflowX)) return [];
+    if (!box) return [];
     const mine = one.getBoundingClientRect(), its = box.getBoundingClientRect();
     const over = Math.max(mine.right - its.right, its.left - mine.left);
-    return mine.width && over > 1 ? [`${one.tagName}.${one.className} is ${Math.round(over)} px outside its ${box.className || box.tagName}`] : [];
+    if (!mine.width || over <= 1 || one.closest(`svg *, ${shut}`)) return [];
+    for (let up = one.parentElement; up !== box; up = up.parentElement)
+      if (/auto|scroll|hidden|clip/.test(getComputedStyle(up).overflowX)) return [];
+    return [`${one.tagName}.${one.className} is ${Math.round(over)} px outside its ${box.className || box.tagName}`];
   });
+  const found = () => [...wide(), ...cut(), ...outside()];
+
+  const asItIs = found();
+  const figures = [...document.querySelectorAll("td.amount, .tile dd")].flatMap((one) => [...one.childNodes])
+    .filter((part) => part.nodeType === Node.TEXT_NODE).map((part) => [part, part.data]);
+  for (const [part, small] of figures) part.data = small.replace(/^\\s*[\\d,]+(?=\\s*$)/, "12,345,678");
+  const large = found();
+  for (const [part, small] of figures) part.data = small;
+  return [...asItIs, ...large.filter((one) => !asItIs.includes(one)).map((one) => `with large figures, ${one}`)];
 }"""
 
-_SWELL = """() => {
-  for (const one of document.querySelectorAll("td.amount, .tile dd"))
-    for (const part of one.childNodes)
-      if (part.nodeType === Node.TEXT_NODE) part.data = part.data.replace(/^\\s*[\\d,]+(?=\\s*$)/, "12,345,678");
+_BARRIERS = """() => {
+  const seen = new Set();
+  for (const one of document.querySelectorAll("tbody tr, .line")) {
+    const look = one.outerHTML.replace(/>[^<]*[^<\\s][^<]*/g, ">x").replace(/ (?!class)([\\w-]+)="[^"]+"/g, " $1");
+    one.toggleAttribute("data-again", seen.has(look));
+    seen.add(look);
+  }
+  return axe.run({ exclude: [["[data-again]"]] }, { resultTypes: ["violations"] });
 }"""
+"""Of rows that differ in nothing but their words, the first one is looked at."""
 
 
 class Visitor:
-    """One browser context with one page, and `w`: the texts in its language.
+    """A browser context with one page, and `w`: the texts in its language. It serves one test after another.
 
-    `complaints` gathers scripts' errors, broken rules, foreign requests and dialogs.
+    `complaints` gathers scripts' errors, foreign requests and dialogs.
     """
 
-    def __init__(self, context: BrowserContext, base_url: str, axe: str, language: str = "en-GB") -> None:
+    def __init__(self, context: BrowserContext, axe: str, language: str) -> None:
         self.context = context
         self.w: Mapping[str, str] = words(language.partition("-")[0])
         self.complaints: list[str] = []
-        self._host = urlsplit(base_url).netloc
+        self._base_url = ""
         self._axe = axe
         context.set_default_timeout(_PATIENCE_MS)
         self.page: Page = context.new_page()
@@ -60,6 +77,27 @@ class Visitor:
         self.page.on("console", self._listen)
         self.page.on("request", self._watch)
         self.page.on("dialog", self._refuse)
+
+    def arrive(self, base_url: str, scheme: str, width: int, cookies: Iterable[Cookie]) -> None:
+        """Stand before the console at `base_url`, signed in if the cookies are a session's."""
+        self.complaints.clear()
+        self._base_url = base_url
+        self.look(scheme, width)
+        for cookie in cookies:
+            kept = str(cookie.value)
+            self.context.add_cookies(
+                [{"name": cookie.name, "value": kept, "domain": cookie.domain, "path": cookie.path}]
+            )
+
+    def leave(self) -> None:
+        """Take nothing along to the next test."""
+        self.page.goto(f"{self._base_url}/healthz")
+        self.context.clear_cookies()
+
+    def look(self, scheme: str, width: int) -> None:
+        """Have the page light or dark, and so wide."""
+        self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        self.page.set_viewport_size({"width": width, "height": 900})
 
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type == "error" and "status of 4" not in message.text:
@@ -71,19 +109,19 @@ class Visitor:
 
     def _watch(self, request: Request) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != self._host:
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(self._base_url).netloc:
             self.complaints.append(f"foreign request: {request.url}")
 
     def sign_in(self, key: str) -> None:
         """Sign in by the form."""
-        self.page.goto("/console/sign-in")
+        self.go("/console/sign-in")
         self.page.locator('input[name="key"]').fill(key)
         self.enter(self.page.locator('input[name="key"]'))
         assert "sign-in" not in self.page.url
 
     def go(self, path: str) -> int:
         """Open a path; its status."""
-        answer = self.page.goto(path)
+        answer = self.page.goto(self._base_url + path)
         assert answer is not None
         return answer.status
 
@@ -127,22 +165,12 @@ class Visitor:
         """What there is to read."""
         return self.page.locator("body").inner_text()
 
-    def is_too_wide(self) -> bool:
-        """Whether the page itself scrolls sideways."""
-        return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+    def misfits(self) -> list[str]:
+        """What does not fit: the page in the screen, words in their box, anything in its card, tile or cell.
 
-    def cut_off(self) -> list[str]:
-        """What is written in a box too small for it: names of things, and cells of tables."""
-        found: list[str] = self.page.evaluate(_CUT_OFF)
-        return found
-
-    def swell(self) -> None:
-        """Show as many calls, minutes and seconds as a large company has in a year."""
-        self.page.evaluate(_SWELL)
-
-    def spilt(self) -> list[str]:
-        """What stands out of the card, the tile or the cell that it is in, where nothing scrolls."""
-        found: list[str] = self.page.evaluate(_SPILT)
+        As it is, and with as many calls, minutes and seconds as a large company has in a year.
+        """
+        found: list[str] = self.page.evaluate(_MISFITS)
         return found
 
     def forgive(self, complaint: str) -> None:
@@ -152,7 +180,7 @@ class Visitor:
     def barriers(self) -> list[str]:
         """What axe-core finds serious, with the element."""
         self.page.evaluate(self._axe)
-        found: dict[str, Any] = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found: dict[str, Any] = self.page.evaluate(_BARRIERS)
         return [
             f"{one['id']}: {node['html'][:120]}"
             for one in found["violations"]
