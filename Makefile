@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 2
 TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help serve unit test check bench crash cluster matrix fresh docs clean
+.PHONY: help serve unit test soak coverage check bench crash cluster matrix fresh docs clean
 
 help:  ## the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -29,6 +29,18 @@ ifdef ARGS
 else
 	$(BIN)/pytest $(TOGETHER) --durations 30
 endif
+
+soak: $(TOOLS)  ## all that looks for what is rare, in rounds, for HOURS (8): random order, kills, strikes, fuzzing, properties in depth
+	$(BIN)/python tools/soak.py --hours $(or $(HOURS),8)
+
+coverage: $(TOOLS)  ## all tests, or those that ARGS names, and how many lines and branches of each package they go through
+	@mkdir -p artefacts/coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(if $(ARGS),$(ARGS),$(TOGETHER)); status=$$?; \
+	  $(BIN)/coverage combine -q && \
+	  $(BIN)/coverage json -q -o artefacts/coverage/report.json && \
+	  $(BIN)/coverage report --show-missing && \
+	  $(BIN)/python tools/covered.py && exit $$status
 
 check: $(DEV)  ## ruff, mypy strict, import-linter, deptry, documents that are made from the code
 	$(BIN)/ruff format --check .

@@ -463,6 +463,7 @@ class Deliveries(RuleBasedStateMachine):
             self.ledger.close()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_deliveries_go_by_the_law(backend: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever happens in whatever order, the outbox is what the model says, and nothing owed is lost."""
