@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 COMMAND = Path(sys.executable).with_name("answerback")
+RECEIVER = Path(__file__).with_name("receivers") / "receiver.py"
 OURS = "ANSWERBACK_"
 _LENGTH_BYTES = 4
 _PRELOADED = (
@@ -36,6 +37,7 @@ _PRELOADED = (
     "answerback.alerts",
     "answerback.emulator.serving",
     "uvicorn.lifespan.off",
+    "receivers.receiver",
 )
 
 
@@ -103,12 +105,12 @@ class _Server:
         self._control: socket.socket | None = None
 
     def start(
-        self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], files: Sequence[int]
+        self, command: Sequence[str], cwd: Path, environment: Mapping[str, str], files: Sequence[int]
     ) -> Forked | None:
-        """Fork the command, or None where it has to be executed: the interpreter's own environment is another."""
+        """Fork a program, or None where it has to be executed: the interpreter's own environment is another."""
         if _foreign(environment) != self._environment:
             return None
-        order = json.dumps({"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}).encode()
+        order = json.dumps({"command": command, "cwd": str(cwd), "environment": dict(environment)}).encode()
         ours, theirs = socket.socketpair()
         with theirs, self._asking:
             control = self._connected(environment)
@@ -141,14 +143,20 @@ def launch(
     stdout: IO[bytes],
     stderr: IO[bytes],
     executed: bool = False,
+    program: Path = COMMAND,
 ) -> Running:
-    """Start `answerback` with `arguments`, without input; `executed`: as a shell does, from the start of Python on."""
+    """Start `answerback` with `arguments`, without input; `executed`: as a shell does, from the start of Python on.
+
+    The other `program` that there is to be started is RECEIVER.
+    """
+    command = [str(program), *map(str, arguments)]
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # as subprocess does
         if not executed:
             files = [nothing.fileno(), stdout.fileno(), stderr.fileno()]
-            if forked := _server.start(list(map(str, arguments)), cwd, env, files):
+            if forked := _server.start(command, cwd, env, files):
                 return forked
-        return subprocess.Popen([COMMAND, *arguments], cwd=cwd, env=env, stdin=nothing, stdout=stdout, stderr=stderr)
+        whole = [sys.executable, "-I", *command] if program == RECEIVER else command
+        return subprocess.Popen(whole, cwd=cwd, env=env, stdin=nothing, stdout=stdout, stderr=stderr)
 
 
 def _read(source: socket.socket) -> bytes:
@@ -213,7 +221,7 @@ def _receive(control: socket.socket, size: int) -> bytes:
 
 
 def main() -> None:
-    """Import everything, fork, and in each child be the command."""
+    """Import everything, fork, and in each child be the program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; this ends when they do
     for name in _PRELOADED:
         importlib.import_module(name)
@@ -231,7 +239,9 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     time.tzset()
-    sys.argv = [str(COMMAND), *order["arguments"]]
+    sys.argv = order["command"]
+    if sys.argv[0] == str(RECEIVER):
+        _leave(importlib.import_module("receivers.receiver").main)
     vars(importlib.import_module("answerback.ledger.spawning"))["subprocess"] = _Subprocess
     _leave(importlib.import_module("answerback.cli").app)
 

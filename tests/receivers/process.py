@@ -2,16 +2,15 @@
 
 import base64
 import json
+import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-SCRIPT = Path(__file__).with_name("receiver.py")
+from forking import RECEIVER, Running, launch
 
 
 class Taken(NamedTuple):
@@ -65,7 +64,7 @@ class Receiver:
         self.scheme = "https" if "certificate" in options else "http"
         self._log = home / f"{name}-{self.port}.jsonl"
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         self._read_bytes = 0
         self._taken: list[Taken] = []
 
@@ -98,10 +97,13 @@ class Receiver:
         self._options = options or self._options
         given = {"port": self.port, "log": self._log} | self._options
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-        self._process = subprocess.Popen([sys.executable, "-I", SCRIPT, *arguments], stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        with self._process.stdout as told:
-            assert told.readline() == b"listening\n", "the receiver did not start"
+        reading, writing = os.pipe()
+        errors = self._log.with_suffix(".err")
+        with os.fdopen(reading, "rb") as told:
+            with os.fdopen(writing, "wb") as out, errors.open("ab") as err:
+                home = self._log.parent
+                self._process = launch(arguments, cwd=home, env=os.environ, stdout=out, stderr=err, program=RECEIVER)
+            assert told.readline() == b"listening\n", f"the receiver did not start: {errors.read_text()}"
         return self
 
     def kill(self) -> None:

@@ -172,6 +172,11 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Be a receiver until killed."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(read_options()))
+
+
+if __name__ == "__main__":
+    main()
