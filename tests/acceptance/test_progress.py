@@ -2,24 +2,23 @@
 
 import os
 import pty
-import subprocess
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from gateway import COMMAND, OK, Gateway, environment, prompt
+from builders import received, status
+from forking import launch
+from gateway import environment, run
+
+from answerback.ledger import open_ledger
 
 
 def on_a_terminal(*arguments: str | Path, cwd: Path) -> str:
     """What the command writes to standard error where that is a terminal."""
     ours, its = pty.openpty()
-    process = subprocess.Popen(
-        [COMMAND, *arguments],
-        cwd=cwd,
-        env=environment({"TERM": "xterm"}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=its,
-    )
-    os.close(its)
+    with os.fdopen(its, "wb") as terminal, TemporaryFile() as nowhere:
+        settings = environment({"TERM": "xterm"})
+        process = launch(arguments, cwd=cwd, env=settings, stdout=nowhere, stderr=terminal, executed=True)
     written = b""
     try:
         while part := os.read(ours, 4096):
@@ -34,14 +33,13 @@ def on_a_terminal(*arguments: str | Path, cwd: Path) -> str:
 
 def test_an_export_and_an_import_show_how_far_they_are(tmp_path: Path) -> None:
     """A bar to its end, in per cent; without a terminal only what came of it."""
-    with Gateway(tmp_path / "data") as gateway:
-        for n in range(20):
-            assert gateway.post(prompt(f"call-{n}")).content == OK
-        exported = ("export", "callbacks", "--format", "ndjson", "--output", "callbacks.ndjson")
-        where = ("--data-dir", gateway.data_dir)
-        assert "100%" in on_a_terminal(*exported, *where, cwd=tmp_path)
-        assert "100%" in on_a_terminal("import", "callbacks.ndjson", "--dry-run", *where, cwd=tmp_path)
-        quiet = subprocess.run(
-            [COMMAND, *exported, *where], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
-        )
-        assert "%" not in quiet.stdout + quiet.stderr
+    with closing(open_ledger(tmp_path / "data", allow_unsafe_place=True)) as ledger:
+        ledger.record([received(status(callid=f"call-{n}")) for n in range(20)])
+    exported = ("export", "callbacks", "--format", "ndjson", "--output", "callbacks.ndjson")
+    where = ("--data-dir", tmp_path / "data")
+    assert "100%" in on_a_terminal(*exported, *where, cwd=tmp_path)
+    assert "100%" in on_a_terminal("import", "callbacks.ndjson", "--dry-run", *where, cwd=tmp_path)
+    quiet = run(*exported, *where, cwd=tmp_path)
+    assert quiet.returncode == 0, quiet.stderr
+    assert "20 callbacks in" in quiet.stderr
+    assert "%" not in quiet.stdout + quiet.stderr
