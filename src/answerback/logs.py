@@ -34,48 +34,49 @@ def hide_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 class _Background(logging.Handler):
-    """Writes lines to standard error from a thread of its own: who does not read them must not hold up who logs.
+    """Masks, renders and writes to standard error in a thread of its own: who does not read must not hold up who logs.
 
     What finds no room is dropped, and how much it was is said with the next line.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: queue.Queue[str] = queue.Queue(_MOST_LINES)
+        self._records: queue.Queue[logging.LogRecord] = queue.Queue(_MOST_LINES)
         self._dropped = 0
         self._writing: threading.Thread | None = None
         atexit.register(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line; called by one thread at a time."""
+        """Queue a record; called by one thread at a time."""
         if self._writing is None:
             self._writing = threading.Thread(target=self._write, name="logs", daemon=True)
             self._writing.start()
         try:
-            self._lines.put_nowait(self.format(record))
+            self._records.put_nowait(record)
         except queue.Full:
             self._dropped += 1
-        except Exception:  # noqa: BLE001  # as all handlers do
-            self.handleError(record)
 
     def flush(self) -> None:
         """Wait until everything is written, and not for long."""
         deadline_s = time.monotonic() + _LONGEST_FLUSH_S
-        while self._lines.unfinished_tasks and time.monotonic() < deadline_s:
+        while self._records.unfinished_tasks and time.monotonic() < deadline_s:
             time.sleep(_LOOKS_EVERY_S)
 
     def _write(self) -> None:
         while True:
-            line = self._lines.get()
+            record = self._records.get()
             dropped, self._dropped = self._dropped, 0
-            if dropped:
-                line = f"{dropped} lines were not logged: nobody read standard error\n{line}"
+            said = f"{dropped} lines were not logged: nobody read standard error\n" if dropped else ""
+            try:
+                said += f"{self.format(record)}\n"
+            except Exception:  # noqa: BLE001  # as all handlers do
+                self.handleError(record)
             with contextlib.suppress(
                 OSError, ValueError
             ):  # closed, full, or of another encoding: there is nobody to tell
-                sys.stderr.write(f"{line}\n")
+                sys.stderr.write(said)
                 sys.stderr.flush()
-            self._lines.task_done()
+            self._records.task_done()
 
 
 def configure_logs(level: str, form: str) -> None:
@@ -84,8 +85,9 @@ def configure_logs(level: str, form: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,  # here, for what it formats is not known in another thread
     ]
-    render: list[Processor] = [structlog.processors.format_exc_info, hide_numbers]
+    render: list[Processor] = [hide_numbers]
     if form == "json":
         render.append(structlog.processors.JSONRenderer())
     else:
