@@ -55,6 +55,7 @@ check: $(DEV)  ## ruff, mypy strict, import-linter, deptry, documents that are m
 bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/results
 	$(BIN)/python bench/prepare.py
 	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python bench/starting.py
 	$(BIN)/python bench/relay.py
 	$(BIN)/python bench/seeing.py
 	$(BIN)/python bench/cluster.py

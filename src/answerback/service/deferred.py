@@ -13,11 +13,14 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 class Deferred:
     """An ASGI application that its first request has built, in a thread; requests that come meanwhile wait for it.
 
+    None is built before all else is started.
+
     What goes wrong in building it goes wrong for those requests, and the next one tries again.
     """
 
-    def __init__(self, build: Callable[[], App]) -> None:
+    def __init__(self, build: Callable[[], App], is_started: asyncio.Event) -> None:
         self._build = build
+        self._is_started = is_started
         self._app: App | None = None
         self._building: asyncio.Task[App] | None = None
 
@@ -26,7 +29,7 @@ class Deferred:
         await (self._app or await self._built())(scope, receive, send)
 
     async def _built(self) -> App:
-        building = self._building = self._building or asyncio.create_task(asyncio.to_thread(self._load))
+        building = self._building = self._building or asyncio.create_task(self._load())
         try:
             self._app = await asyncio.shield(building)  # who hangs up leaves it to the others
         finally:
@@ -34,7 +37,11 @@ class Deferred:
                 self._building = None
         return self._app
 
-    def _load(self) -> App:
+    async def _load(self) -> App:
+        await self._is_started.wait()
+        return await asyncio.to_thread(self._load_now)
+
+    def _load_now(self) -> App:
         gc.disable()  # as at the start, what is loaded stays
         try:
             return self._build()

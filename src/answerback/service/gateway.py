@@ -128,24 +128,37 @@ class Gateway:
         self._stream_status: list[dict[str, Any]] = []
         self._drain: Drain | None = None
         self._farewells: list[Callable[[], None]] = []
+        self._is_started = asyncio.Event()
 
     async def run(self, started: Callable[[Listening], None]) -> None:
-        """Begin, serve until told to end, and end."""
+        """Begin, serve until told to end, and end. Callbacks are answered while the rest is still starting."""
         self._build()
         async with contextlib.AsyncExitStack() as ending:
-            server = await self._start(ending)
-            listening = self._listening()
-            log.info(
-                "started",
-                url=listening.url,
-                store=listening.store,
-                roles=listening.roles,
-                channels=sorted(listening.callback_urls),
-            )
-            self._post.announce(listening.url)
-            started(listening)
-            await server.serve(sockets=[self._listener])
+            server = await self._open(ending)
+            serving = asyncio.create_task(server.serve(sockets=[self._listener]))
+            try:
+                await self._start(ending, server)
+                self._announce(started)
+            except BaseException:
+                server.should_exit = True
+                await serving
+                raise
+            finally:
+                self._is_started.set()
+            await serving
         log.info("stopped", answered=sum(self._meter.answers.values()))
+
+    def _announce(self, started: Callable[[Listening], None]) -> None:
+        listening = self._listening()
+        log.info(
+            "started",
+            url=listening.url,
+            store=listening.store,
+            roles=listening.roles,
+            channels=sorted(listening.callback_urls),
+        )
+        self._post.announce(listening.url)
+        started(listening)
 
     def _build(self) -> None:
         """Make the parts that need the running loop."""
@@ -181,8 +194,8 @@ class Gateway:
             else Sharing(settings, self._relay, self._alerts, self._member.id)
         )
 
-    async def _start(self, ending: contextlib.AsyncExitStack) -> Server:
-        """Start each part after those that it needs; `ending` will end them."""
+    async def _open(self, ending: contextlib.AsyncExitStack) -> Server:
+        """Start what callbacks are answered with, each part after those that it needs; `ending` will end them."""
         settings, writer = self._settings, self._writer
         server = Server(http_config(self._app(), settings.intake))
         server.stop_at_signals(self._farewells)
@@ -196,6 +209,11 @@ class Gateway:
             ending.push_async_callback(self._stream.stop)
         await self._committer.start()
         ending.push_async_callback(self._committer.stop, _LAST_COMMITS_S)
+        return server
+
+    async def _start(self, ending: contextlib.AsyncExitStack, server: Server) -> None:
+        """Start the rest."""
+        settings, writer = self._settings, self._writer
         writer.on_owed, writer.full = self._relay.owed, self._relay.full
         writer.on_set_aside = self._meter.count_set_aside
         if self._stream is not None and ServerRole.RECORD in self._roles:
@@ -225,7 +243,6 @@ class Gateway:
         if self._stream is not None:
             self._run_beside(ending, self._look_at_stream())
         settle_heap()
-        return server
 
     def _run_beside(self, ending: contextlib.AsyncExitStack, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -249,10 +266,12 @@ class Gateway:
         keyring = Keyring(self._key, self._ledger)
         authenticator = Authenticator(keyring, AttemptLimiter(), settings.server.trusted_proxies)
         console = (
-            Deferred(lambda: self._console(keyring, authenticator, submission)) if has(ServerRole.CONSOLE) else None
+            Deferred(lambda: self._console(keyring, authenticator, submission), self._is_started)
+            if has(ServerRole.CONSOLE)
+            else None
         )
         health = HealthApp(self._numbers, self._committer, self._meter, self._relay, self._stream_of())
-        api = Deferred(lambda: self._api(authenticator, submission))
+        api = Deferred(lambda: self._api(authenticator, submission), self._is_started)
         return route(callbacks, health, api, console, base_path(settings))
 
     def _api(self, authenticator: Authenticator, submission: Submission) -> Any:
