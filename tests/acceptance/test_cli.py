@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from forking import launch
 from gateway import OK, SEED, Gateway, environment, failure, key_press, prompt, run
@@ -491,6 +492,20 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A path through a file ends the start with the path and the reason."""
     (tmp_path / "file").write_text("")
     assert "file/data" in complaint(run("serve", "--port", "0", "--data-dir", "file/data", cwd=tmp_path))
+
+
+def test_a_start_that_fails_leaves_no_process_behind(tmp_path: Path) -> None:
+    """The writer, which is started before the settings are read, has ended with the command."""
+    ended = run("serve", "--config", "nowhere.toml", cwd=tmp_path, executed=True)
+    assert "nowhere.toml" in complaint(ended)
+    assert [one for one in psutil.pids() if _directory(one) == tmp_path] == []
+
+
+def _directory(pid: int) -> Path | None:
+    try:
+        return Path("/proc", str(pid), "cwd").readlink()
+    except OSError:
+        return None
 
 
 def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:

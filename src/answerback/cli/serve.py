@@ -36,15 +36,19 @@ def serve(
     """Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk."""
     spawned = spawn()  # before anything else: it takes as long to load as the gateway does, and they can load at once
 
-    from answerback.logs import configure_logs
-    from answerback.service.gateway import serve as run
+    try:
+        from answerback.logs import configure_logs
+        from answerback.service.gateway import serve as run
 
-    with spoken_errors():
-        settings = settings_from(
-            config, host=host, port=port, data_dir=data_dir, roles=roles, store=store, stream=stream
-        )
-        configure_logs(settings.log.level, settings.log.format)
-        run(settings, _print_json if as_json else _print_text, spawned, new_ledger=new_ledger)
+        with spoken_errors():
+            settings = settings_from(
+                config, host=host, port=port, data_dir=data_dir, roles=roles, store=store, stream=stream
+            )
+            configure_logs(settings.log.level, settings.log.format)
+            run(settings, _print_json if as_json else _print_text, spawned, new_ledger=new_ledger)
+    finally:
+        spawned.process.kill()  # it has ended, but where nothing was started
+        spawned.process.wait()
 
 
 def _print_text(listening: "Listening") -> None:
