@@ -71,14 +71,15 @@ def postgresql_engine(store: str, *, writes: bool) -> Engine:
         max_overflow=0 if writes else _MOST_READERS - _READERS,
         pool_pre_ping=not writes,
         isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
+        use_native_hstore=False,  # or it asks for that type with the first connection
     )
     settings = _SESSION | (_BY_INDEX if writes else {})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
         with closed_on_failure(connection), connection.cursor() as cursor:
-            for name, value in settings.items():
-                cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+            named = [part for setting in settings.items() for part in setting]
+            cursor.execute("SELECT " + ", ".join(["set_config(%s, %s, false)"] * len(settings)), named)
             if writes:
                 cursor.execute("SELECT current_setting('synchronous_commit')")
                 if cursor.fetchone()[0] in ("off", "local"):
