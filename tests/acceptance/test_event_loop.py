@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 from builders import key_press, received, status, wire
-from contract.backends import ledger_database
+from contract.databases import ledger_database
 from gateway import COMMAND, OK, Gateway, environment, prompt, run
 from people import signed_in
 from receivers.process import await_true

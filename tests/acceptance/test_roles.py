@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from contract.backends import ledger_database
+from contract.databases import ledger_database
 from gateway import CALLBACK, OK, Gateway, key_press, prompt, run
 from nats_servers import NatsCluster
 from receivers.process import Receive, await_true

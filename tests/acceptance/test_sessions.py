@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx
-from contract.backends import ledger_database
+from contract.databases import ledger_database
 from gateway import Gateway
 from people import make_key, signed_in
 from receivers.process import await_true

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.backends import ledger_database
+from contract.databases import ledger_database
 from gateway import Gateway, run
 from receivers.process import await_true
 

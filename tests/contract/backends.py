@@ -1,16 +1,18 @@
-"""The stores that the behavioural suite runs on: a new one is one entry of BACKENDS."""
+"""The stores that the behavioural suite runs on: a new one is one entry of BACKENDS.
 
-import atexit
-from collections.abc import Callable
-from contextlib import suppress
+A new ledger is a copy of an empty one: to make its schema takes longer than most tests.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-import psycopg
-from postgresql import PostgreSQL
+from contract.databases import ledger_database, lent_database
 
-from answerback.ledger import Ledger, open_database, open_ledger
+from answerback.ledger import FILE_NAME, Ledger, open_database, open_ledger
 
 ID_KEY = b"what the ids of the tests are keyed by"
 
@@ -24,6 +26,7 @@ class OpenLedger(Protocol):
 
 def sqlite(directory: Path) -> OpenLedger:
     """SQLite, a real file."""
+    ledger_file(directory)
 
     def reopen(*, quarantine_bytes: int = 2**20, quarantine_per_minute: int = 60_000) -> Ledger:
         return open_ledger(
@@ -39,7 +42,11 @@ def sqlite(directory: Path) -> OpenLedger:
 
 def postgresql(directory: Path) -> OpenLedger:
     """PostgreSQL, a database of a real server; each directory stands for one."""
-    url = ledger_database(directory)
+    return database(ledger_database(directory))
+
+
+def database(url: str) -> OpenLedger:
+    """PostgreSQL, the database there."""
 
     def reopen(*, quarantine_bytes: int = 2**20, quarantine_per_minute: int = 60_000) -> Ledger:
         return open_database(
@@ -56,26 +63,35 @@ def postgresql(directory: Path) -> OpenLedger:
 BACKENDS: dict[str, Callable[[Path], OpenLedger]] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
+@contextmanager
+def lent_store(backend: str) -> Iterator[OpenLedger]:
+    """An empty store for one test; what was opened of it must be closed by the end."""
+    if backend == "postgresql":
+        with lent_database() as url:
+            yield database(url)
+    else:
+        with in_memory() as directory:
+            yield BACKENDS[backend](directory)
+
+
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A directory for files whose syncs prove nothing; on disk where no file system is in memory."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="answerback-", dir=memory if memory.is_mount() else None) as directory:
+        yield Path(directory)
+
+
+def ledger_file(directory: Path) -> None:
+    """Put an empty ledger into a directory that has none."""
+    path = directory / FILE_NAME
+    if not path.exists():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(_empty_file())
+
+
 @cache
-def _server() -> tuple[PostgreSQL, str]:
-    """One for all suites of this process, and the name of a database that holds an empty ledger, to be copied."""
-    server = PostgreSQL.start()
-    atexit.register(server.close)
-    template = server.create_database()
-    open_database(template, allow_unsafe=True).close()
-    return server, template.rpartition("/")[2]
-
-
-_databases: list[str] = []
-_KEPT = 20
-
-
-@cache
-def ledger_database(_place: Path) -> str:
-    """The URL of the database, an empty ledger at first, that stands for a directory; old ones are dropped."""
-    server, template = _server()
-    if len(_databases) >= _KEPT:
-        with suppress(psycopg.Error):
-            server.drop_database(_databases.pop(0))
-    _databases.append(server.create_database(template))
-    return _databases[-1]
+def _empty_file() -> bytes:
+    with in_memory() as directory:
+        open_ledger(directory, allow_unsafe_place=True).close()
+        return (directory / FILE_NAME).read_bytes()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from builders import ADMIN, NOON, failure, key_press, received, rejected, status, unanswered
-from contract.backends import ledger_database
+from contract.databases import ledger_database
 from contract.telling import (
     D,
     accept,

@@ -6,15 +6,15 @@ The model knows no rows and no indexes: a list of what is owed for each call and
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
 from builders import AnyCallback, failure, key_press, received, status, unanswered
 from contract import telling
-from contract.backends import BACKENDS, OpenLedger
-from contract.telling import D, P, W, X, at, us
+from contract.backends import BACKENDS, lent_store
+from contract.telling import D, Owed, P, W, X, at, us
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -139,10 +139,11 @@ class Outbox:
 class Deliveries(RuleBasedStateMachine):
     """The real outbox and the model, under the same happenings; jobs in hand are attempts under way."""
 
-    def __init__(self, open_store: OpenLedger) -> None:
+    def __init__(self, backend: str) -> None:
         super().__init__()
-        self.open_store = open_store
-        self.ledger: Ledger = open_store()
+        self.opened = ExitStack()
+        self.open_store = self.opened.enter_context(lent_store(backend))
+        self.ledger = self.open_ledger()
         self.model = Outbox()
         self.hand: dict[int, Job] = {}
         self.known: dict[int, tuple[State, str]] = {}
@@ -152,6 +153,10 @@ class Deliveries(RuleBasedStateMachine):
         self.made = 0
         for number in (1, 2, 3):
             self.add_endpoint(number)
+
+    def open_ledger(self) -> Ledger:
+        """The ledger, as it is in the store."""
+        return self.opened.enter_context(closing(self.open_store()))
 
     # What is asked of both
 
@@ -388,7 +393,7 @@ class Deliveries(RuleBasedStateMachine):
     def the_power_goes(self) -> None:
         """Attempts under way are forgotten; what is in the ledger is there."""
         self.ledger.close()
-        self.ledger = self.open_store()
+        self.ledger = self.open_ledger()
         self.hand.clear()
 
     def one_of(self, data: st.DataObject, things: list[T]) -> T | None:
@@ -398,9 +403,16 @@ class Deliveries(RuleBasedStateMachine):
     # What holds
 
     @invariant()
-    def the_ledger_says_what_the_model_says(self) -> None:
-        """Each delivery: whose, of what, its event, state, counts and due time; and none besides."""
+    def the_ledger_is_as_it_should_be(self) -> None:
+        """What holds of all deliveries, at every moment."""
         rows = telling.owed(self.ledger)
+        self.the_ledger_says_what_the_model_says(rows)
+        self.only_what_the_law_allows_has_happened(rows)
+        self.at_most_one_of_a_call_is_pending_at_an_endpoint(rows)
+        self.each_callback_is_owed_once_to_each_who_wants_it(rows)
+
+    def the_ledger_says_what_the_model_says(self, rows: list[Owed]) -> None:
+        """Each delivery: whose, of what, its event, state, counts and due time; and none besides."""
         assert [(row.callid, row.endpoint_id, row.event, row.state, row.attempts, row.failures) for row in rows] == [
             (*debt.pair, debt.event, debt.state, debt.attempts, debt.failures) for debt in self.model.debts
         ]
@@ -411,35 +423,27 @@ class Deliveries(RuleBasedStateMachine):
         assert all(due_us == expected for due_us, expected in pending)
         assert len(telling.tried(self.ledger)) == sum(debt.attempts for debt in self.model.debts)
 
-    @invariant()
-    def only_what_the_law_allows_has_happened(self) -> None:
+    def only_what_the_law_allows_has_happened(self, rows: list[Owed]) -> None:
         """No delivery vanishes, changes its tag, or changes its state as the law does not say."""
-        rows = {row.id: row for row in telling.owed(self.ledger)}
+        now = {row.id: row for row in rows}
         for id_, (before, tag) in self.known.items():
-            assert rows[id_].tag == tag
-            assert rows[id_].state is before or (before, rows[id_].state) in LEGAL
-        self.known = {id_: (row.state, row.tag) for id_, row in rows.items()}
+            assert now[id_].tag == tag
+            assert now[id_].state is before or (before, now[id_].state) in LEGAL
+        self.known = {id_: (row.state, row.tag) for id_, row in now.items()}
 
-    @invariant()
-    def at_most_one_of_a_call_is_pending_at_an_endpoint(self) -> None:
+    def at_most_one_of_a_call_is_pending_at_an_endpoint(self, rows: list[Owed]) -> None:
         """And where one waits, there is one that it waits for."""
-        rows = telling.owed(self.ledger)
         pending = Counter((row.callid, row.endpoint_id) for row in rows if row.state is P)
         waiting = {(row.callid, row.endpoint_id) for row in rows if row.state is W}
         assert all(count == 1 for count in pending.values())
         assert waiting <= set(pending)
 
-    @invariant()
-    def each_callback_is_owed_once_to_each_who_wants_it(self) -> None:
+    def each_callback_is_owed_once_to_each_who_wants_it(self, rows: list[Owed]) -> None:
         """Whoever wanted it at the time has exactly one delivery of it."""
         identities = {
             entry.id: entry.identity for callid in self.model.calls for entry in self.ledger.callbacks(callid).items
         }
-        owed = Counter(
-            (identities[row.callback_id], row.endpoint_id)
-            for row in telling.owed(self.ledger)
-            if row.callback_id is not None
-        )
+        owed = Counter((identities[row.callback_id], row.endpoint_id) for row in rows if row.callback_id is not None)
         assert owed == self.model.wanted
         assert set(owed.values()) <= {1}
 
@@ -460,19 +464,14 @@ class Deliveries(RuleBasedStateMachine):
                 left = {row.id for row in telling.owed(self.ledger, to) if row.state is X}
                 assert not left & known_before
         finally:
-            self.ledger.close()
+            self.opened.close()
 
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_deliveries_go_by_the_law(backend: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_deliveries_go_by_the_law(backend: str) -> None:
     """Whatever happens in whatever order, the outbox is what the model says, and nothing owed is lost."""
-
-    def machine() -> RuleBasedStateMachine:
-        directory: Path = tmp_path_factory.mktemp("ledger", numbered=True)
-        return Deliveries(BACKENDS[backend](directory))
-
     run: Callable[..., None] = run_state_machine_as_test
     examples = settings().max_examples
-    fewer = settings(max_examples=examples if backend == "sqlite" else examples // 4)  # each makes a database
-    run(machine, settings=fewer)
+    fewer = settings(max_examples=examples // (4 if backend == "sqlite" else 10))  # each is a walk of many steps
+    run(lambda: Deliveries(backend), settings=fewer)

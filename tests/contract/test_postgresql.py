@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from builders import ADMIN, NOON, failure, key_press, received, status, unanswered
 from contract import telling
-from contract.backends import ledger_database
+from contract.databases import ledger_database
 from contract.test_statistics import EVER, everything, recount, said
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
