@@ -1,13 +1,12 @@
-"""What the relay's tests are given: certificates; and what they leave is ended."""
+"""What the relay's tests are given: certificates, and a ledger that each directory stands for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from contract.backends import BACKENDS
+from contract.backends import in_memory
 from relay.certificates import Authority, found_authority
-from relay.world import close_nursery, on
-
-ON_EVERY_BACKEND = ("test_dispatcher", "test_overdue", "test_pressure", "test_registry")
+from relay.world import on
 
 
 @pytest.fixture(scope="session")
@@ -29,14 +28,8 @@ def backend(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what has a ledger on every backend."""
-    if metafunc.module.__name__.rpartition(".")[2] in ON_EVERY_BACKEND:
-        metafunc.parametrize("backend", BACKENDS, indirect=True)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def writers() -> Iterator[None]:
-    """The writer that was made ready for a next test is ended after the last."""
-    yield
-    close_nursery()
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory in memory: what a ledger syncs is not the relay's affair."""
+    with in_memory() as directory:
+        yield directory

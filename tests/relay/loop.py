@@ -27,8 +27,12 @@ def in_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
             gc.collect()  # a task's exception that was never retrieved shows when the task is collected
             await asyncio.sleep(0)
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(whole())
+        gc.freeze()  # what is there before costs the collection nothing
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(whole())
+        finally:
+            gc.unfreeze()
         assert unseen == []
 
     return run

@@ -6,33 +6,31 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import psutil
 from builders import ADMIN
-from contract.backends import ledger_database
+from contract.backends import ledger_file
+from contract.databases import ledger_database
 from contract.telling import Owed, owed
+from relay.desk import Desk
 from relay.loop import until
 from relay.receiver import Exchange, Receiver
 from relay.world import LOOPBACK, QUICK
 
-from answerback.ledger import Job, Ledger, Opening
+from answerback.ledger import Ledger, Opening
 from answerback.ledger.bell import Bell, Ring
 from answerback.ledger.leases import find_leases
 from answerback.ledger.process import WriterProcess
-from answerback.ledger.requests import Record, Request, decode_request, encode_request
 from answerback.membership import Membership, introduce
 from answerback.model import Arrival, Definition, Endpoint, State
 from answerback.relay import Relay, Share
 from answerback.relay.duties import Work
-
-T = TypeVar("T")
 
 ALL = ("intake", "record", "relay", "api")
 NO_RELAY = ("intake", "record", "api")
@@ -42,37 +40,12 @@ TTL_S = 3.0
 
 def opening_on(backend: str, directory: Path) -> Opening:
     """A store of the test's own."""
-    store = ledger_database(directory) if backend == "postgresql" else None
+    store = None
+    if backend == "postgresql":
+        store = ledger_database(directory)
+    else:
+        ledger_file(directory)
     return Opening(data_dir=str(directory), store=store, allow_unsafe_place=True)
-
-
-class Desk:
-    """The writer's work in a thread of this process, which is there at once."""
-
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
-        self._thread = ThreadPoolExecutor(1)
-        self.on_owed: Callable[[Sequence[Job], Sequence[int]], None] = lambda _jobs, _behind: None
-        self.full: Collection[int] = ()
-
-    async def start(self) -> None:
-        """Open the ledger."""
-        self._ledger = await asyncio.get_running_loop().run_in_executor(self._thread, self._opening.open)
-
-    async def stop(self, _timeout_s: float) -> None:
-        """Close it."""
-        await asyncio.to_thread(self._thread.shutdown)
-        self._ledger.close()
-
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have a request carried out after those before it."""
-        work = decode_request(encode_request(request)).run
-        return asyncio.get_running_loop().run_in_executor(self._thread, work, self._ledger)
-
-    async def record(self, batch: Sequence[Arrival]) -> None:
-        """Store bodies, and hand on what may go out."""
-        noted = await self.ask(Record(batch, list(self.full)))
-        self.on_owed(noted.jobs, noted.behind)
 
 
 class Party:
@@ -182,12 +155,15 @@ async def peer(opening: Opening) -> AsyncIterator[Peer]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     assert process.stdout is not None
-    id_ = (await process.stdout.readline()).decode().strip()
-    made = Peer(process, id_)
+    pids = [process.pid]
     try:
+        made = Peer(process, (await process.stdout.readline()).decode().strip())
+        pids = made.pids
         yield made
     finally:
-        made.send(signal.SIGKILL)
+        for pid in pids:  # also where it did not come as far as to tell its id
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         await process.wait()
 
 

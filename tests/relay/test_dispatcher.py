@@ -12,11 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from builders import ADMIN, key_press, received, status, wire
+from contract.backends import BACKENDS
 from relay.loop import in_loop, until
 from relay.making import endpoint, terms
 from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
-from relay.world import QUICK, add_directly, answered, opened, pressed, relaying, with_definition, writing
+from relay.world import (
+    QUICK,
+    add_directly,
+    answered,
+    opened,
+    pressed,
+    relaying,
+    with_definition,
+    writing,
+    writing_apart,
+)
 from sqlalchemy import text
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
@@ -31,8 +43,10 @@ from answerback.relay.meter import RelayMeter
 
 D, X, P, W = State.DELIVERED, State.DEAD, State.PENDING, State.WAITING
 
+ON_EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
+
 NEVER = saying(whole(500, b"no"))
-QUIET_S = 0.4
+QUIET_S = 0.2
 """So long nothing happens where nothing may happen."""
 
 
@@ -119,6 +133,7 @@ async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
         assert len({*ids(old.posts), *ids(new.posts)}) == 2
 
 
+@ON_EVERY_BACKEND
 @in_loop
 async def test_what_was_owed_is_told_after_a_restart(tmp_path: Path) -> None:
     """What could not be told before the end is told after the start, under the same id, with its failures counted."""
@@ -142,7 +157,7 @@ async def test_what_was_owed_is_told_after_a_restart(tmp_path: Path) -> None:
 async def test_what_waits_for_its_retry_waits_over_a_restart(tmp_path: Path) -> None:
     """A start is no reason to ask an endpoint earlier than its schedule says."""
     async with receiving(NEVER) as receiver:
-        async with relaying(tmp_path, terms(retries_s=(1.5,))) as world:
+        async with relaying(tmp_path, terms(retries_s=(0.5,))) as world:
             await world.endpoint(receiver.url())
             await world.record(answered("a"))
             await until(world.tried)
@@ -150,7 +165,7 @@ async def test_what_waits_for_its_retry_waits_over_a_restart(tmp_path: Path) -> 
         async with relaying(tmp_path) as world:
             await world.settled(1)
             first, second = receiver.posts
-            assert second.at_s - first.at_s >= 1.4
+            assert second.at_s - first.at_s >= 0.45
 
 
 @in_loop
@@ -187,16 +202,17 @@ async def test_many_retries_all_come(tmp_path: Path) -> None:
         assert world.states() == [D]
 
 
+@ON_EVERY_BACKEND
 def test_what_is_due_or_will_be_is_never_overlooked(tmp_path: Path) -> None:
     """What a load does not bring it announces: no delivery falls between what is due now and what is due next."""
     with closing(opened(tmp_path)) as ledger:
         to = asyncio.run(_one_endpoint(tmp_path))
-        ledger.take([received(status(callid=f"call-{n}")) for n in range(3000)])
+        ledger.take([received(status(callid=f"call-{n}")) for n in range(1000)])
         first_us = to_us(datetime.now(UTC)) + 300_000
         with ledger.engine.execution_options(writes=True).begin() as connection:
-            spread = text("UPDATE deliveries SET due_us = :first_us + (id % :numbers) * 100")
+            spread = text("UPDATE deliveries SET due_us = :first_us + (id % :numbers) * 300")
             connection.execute(spread, {"first_us": first_us, "numbers": NUMBERS})
-        due_us = [first_us + id_ * 100 for id_ in range(1, 3001)]
+        due_us = [first_us + id_ * 300 for id_ in range(1, 1001)]
         overlooked, loads = 0, 0
         while to_us(datetime.now(UTC)) < due_us[-1]:
             loaded = Load(to, 5000).run(ledger)
@@ -223,6 +239,7 @@ async def test_more_than_fits_into_memory_is_told(tmp_path: Path) -> None:
         assert Counter(callids(receiver.posts)) == {f"call-{n}": 1 for n in range(1500)}
 
 
+@ON_EVERY_BACKEND
 @in_loop
 async def test_what_another_process_wrote_is_found_under_load(tmp_path: Path) -> None:
     """Also while this gateway stores callbacks of its own, before and after it, all the time."""
@@ -232,7 +249,7 @@ async def test_what_another_process_wrote_is_found_under_load(tmp_path: Path) ->
             await world.record(answered(f"before-{n}"))
             world.ledger.take([received(status(callid=f"theirs-{n}"))])
             await world.record(answered(f"after-{n}"))
-        await world.settled(15, timeout_s=10)
+        await world.settled(15)
         assert len(receiver.posts) == 15
 
 
@@ -566,7 +583,7 @@ async def test_an_endpoint_that_is_off_is_told_when_it_is_on(tmp_path: Path) -> 
 @in_loop
 async def test_a_removed_endpoint_is_told_nothing(tmp_path: Path) -> None:
     """What it was owed is given up; what comes later is not owed; its numbers are gone."""
-    async with receiving(NEVER) as receiver, relaying(tmp_path, terms(retries_s=(0.3,))) as world:
+    async with receiving(NEVER) as receiver, relaying(tmp_path, terms(retries_s=(0.1,))) as world:
         await world.endpoint(receiver.url())
         await world.record(answered("a"), pressed("b", "1"), pressed("b", "2"))
         await until(lambda: len(receiver.posts) >= 2)
@@ -599,7 +616,7 @@ async def test_an_endpoint_that_is_gone_is_switched_off(tmp_path: Path) -> None:
 # Left alone
 
 
-BREAKER = terms(retries_s=(0.1,) * 100, breaker_failures=3, breaker_pauses_s=(0.5, 1.0))
+BREAKER = terms(retries_s=(0.05,) * 100, breaker_failures=3, breaker_pauses_s=(0.2, 0.4))
 
 
 @in_loop
@@ -614,8 +631,8 @@ async def test_an_endpoint_that_fails_again_and_again_is_paused_and_probed(tmp_p
         await until(lambda: len(receiver.posts) >= 5)
         assert sum(one.failures for one in world.owed()) == 3
         waits_s = [later.at_s - sooner.at_s for sooner, later in itertools.pairwise(receiver.posts[2:5])]
-        assert waits_s[0] >= 0.44
-        assert waits_s[1] >= 0.89
+        assert waits_s[0] >= 0.17
+        assert waits_s[1] >= 0.35
         (kept,) = await world.writer.ask(Endpoints())
         assert kept.failures >= 3
         assert kept.paused_until is not None
@@ -630,7 +647,10 @@ async def test_an_endpoint_that_fails_again_and_again_is_paused_and_probed(tmp_p
 @in_loop
 async def test_a_paused_endpoint_holds_nothing_in_memory(tmp_path: Path) -> None:
     """However much comes for it: it stays in the ledger, the writer does not even tell of it, and all is told later."""
-    async with receiving(NEVER) as receiver, relaying(tmp_path, BREAKER) as world:
+    async with (
+        receiving(NEVER) as receiver,
+        relaying(tmp_path, terms(breaker_failures=3, breaker_pauses_s=(60,))) as world,
+    ):
         to = await world.endpoint(receiver.url())
         await world.record(*[answered(f"call-{n}") for n in range(20)])
         await until(lambda: world.meter.paused)
@@ -642,6 +662,7 @@ async def test_a_paused_endpoint_holds_nothing_in_memory(tmp_path: Path) -> None
         assert len(lane.queue) <= lane.most == 32
         assert set(world.writer.full) == {to.id}
         receiver.script = obey
+        await world.registry.switch(ADMIN, "crm", on=True)  # which ends the pause
         await world.settled(520)
         assert not world.writer.full
 
@@ -650,7 +671,7 @@ async def test_a_paused_endpoint_holds_nothing_in_memory(tmp_path: Path) -> None
 async def test_a_paused_endpoint_is_still_paused_after_a_restart(tmp_path: Path) -> None:
     """Nothing goes out before the pause is over; then one probe does."""
     async with receiving(NEVER) as receiver:
-        async with relaying(tmp_path, msgspec.structs.replace(BREAKER, breaker_pauses_s=(2.0,))) as world:
+        async with relaying(tmp_path, msgspec.structs.replace(BREAKER, breaker_pauses_s=(0.8,))) as world:
             await world.endpoint(receiver.url())
             await world.record(*[answered(f"call-{n}") for n in range(20)])
             await until(lambda: world.meter.paused)
@@ -660,7 +681,7 @@ async def test_a_paused_endpoint_is_still_paused_after_a_restart(tmp_path: Path)
         async with relaying(tmp_path, BREAKER) as world:
             assert world.meter.paused == {"crm": 3}
             await world.settled(20)
-            assert receiver.posts[before].at_s - paused_s >= 1.7
+            assert receiver.posts[before].at_s - paused_s >= 0.65
 
 
 @in_loop
@@ -728,7 +749,7 @@ async def test_retry_after_puts_one_delivery_off(tmp_path: Path) -> None:
 async def test_attempts_are_settled_when_the_writer_is_back(tmp_path: Path) -> None:
     """The writer is killed while attempts are under way: what they came to is kept here, and told once it can be."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path) as world:
+    async with receiving(gate) as receiver, relaying(tmp_path, writes=writing_apart) as world:
         await world.endpoint(receiver.url())
         await world.record(*[pressed("a", key) for key in "123"], answered("b"))
         await until(lambda: gate.waiting == 1)
@@ -744,7 +765,10 @@ async def test_attempts_are_settled_when_the_writer_is_back(tmp_path: Path) -> N
 async def test_a_retry_is_made_though_its_failure_could_not_be_kept_in_time(tmp_path: Path) -> None:
     """The writer is away when an attempt fails, and back when its retry is due: the retry comes."""
     gate = Gate(NEVER)
-    async with receiving(gate) as receiver, relaying(tmp_path, terms(retries_s=(0.25,) * 9)) as world:
+    async with (
+        receiving(gate) as receiver,
+        relaying(tmp_path, terms(retries_s=(0.25,) * 9), writes=writing_apart) as world,
+    ):
         await world.endpoint(receiver.url())
         await world.record(answered("a"))
         await until(lambda: gate.waiting == 1)
@@ -756,6 +780,7 @@ async def test_a_retry_is_made_though_its_failure_could_not_be_kept_in_time(tmp_
         assert len(receiver.posts) >= 2
 
 
+@ON_EVERY_BACKEND
 @in_loop
 async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_path: Path) -> None:
     """Under load, with an endpoint that fails now and then: what was stored is delivered, in order for each call."""
@@ -770,7 +795,7 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
             took.extend(keys([exchange.post]))
             await exchange.answer()
 
-    async with receiving(moody) as receiver, relaying(tmp_path) as world:
+    async with receiving(moody) as receiver, relaying(tmp_path, writes=writing_apart) as world:
         await world.endpoint(receiver.url())
 
         async def load() -> None:
@@ -789,7 +814,8 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
             await asyncio.sleep(0.4)
             await world.kill_writer()
         await loading
-        await until(lambda: set(world.states()) == {D}, 20)
+        await world.settled(200, timeout_s=20)
+        assert set(world.states()) == {D}
         assert set(took) == set(stored) == {str(n) for n in range(200)}
         for call in range(7):
             mine = list(dict.fromkeys(int(key) for key in took if int(key) % 7 == call))

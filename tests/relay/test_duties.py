@@ -4,8 +4,9 @@ from pathlib import Path
 
 import msgspec
 from builders import rejected
+from relay.desk import Desk
 from relay.loop import in_loop, until
-from relay.party import Desk, ledger_of, opening_on
+from relay.party import ledger_of, opening_on
 
 from answerback.alerts import Alerts, Letterhead
 from answerback.relay.duties import Duties

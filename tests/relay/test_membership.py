@@ -1,8 +1,9 @@
 from pathlib import Path
 from typing import Any
 
+from relay.desk import Desk
 from relay.loop import in_loop, until
-from relay.party import Desk, ledger_of, opening_on
+from relay.party import ledger_of, opening_on
 
 from answerback.ledger.members import find_members
 from answerback.membership import Membership, introduce

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from builders import ADMIN
+from relay.desk import Desk
 from relay.loop import in_loop, until
 from relay.making import TERMS
 from relay.receiver import receiving
-from relay.world import LOOPBACK, answered, opened, writing
+from relay.world import LOOPBACK, answered, opened, writing, writing_apart
 
 from answerback.ledger import Ledger
 from answerback.ledger.process import WriterProcess
@@ -46,7 +47,7 @@ def soon(seconds: float) -> datetime:
 
 
 @asynccontextmanager
-async def telling(ledger: Ledger, writer: WriterProcess) -> AsyncIterator[Relay]:
+async def telling(ledger: Ledger, writer: Desk) -> AsyncIterator[Relay]:
     """The whole relay, running."""
 
     async def count(wanted: CallFilter) -> int:
@@ -106,7 +107,7 @@ async def test_a_call_that_was_overdue_before_the_start_is_told_then(tmp_path: P
 async def test_while_the_ledger_is_away_it_is_not_asked_all_the_time(tmp_path: Path) -> None:
     """A call is overdue and the ledger cannot be written: it is asked again every second, not as fast as can be."""
     (tmp_path / "data").write_text("no directory")
-    async with writing(tmp_path / "data") as writer:
+    async with writing_apart(tmp_path / "data") as writer:
         book, courier = Counted(writer), Courier()
         overdue = Overdue(book, Dispatcher(book, courier, RelayMeter(), TERMS))
         overdue.expect(soon(-1))

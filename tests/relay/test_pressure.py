@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relay.loop import in_loop
-from relay.world import answered, writing
+from relay.world import answered, writing_apart
 
 from answerback.intake import Committer, Meter
 from answerback.model import Arrival
@@ -12,7 +12,7 @@ from answerback.model import Arrival
 @in_loop
 async def test_many_callbacks_at_a_time_press(tmp_path: Path) -> None:
     """Large batches, one after the other, and more to come; neither few callbacks nor the time after them do."""
-    async with writing(tmp_path) as writer:
+    async with writing_apart(tmp_path) as writer:
         committer = Committer(writer, Meter(), max_pending=10_000, max_batch=64, answer_timeout_s=10.0)
         await committer.start()
 

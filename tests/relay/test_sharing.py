@@ -130,12 +130,12 @@ async def test_a_change_by_another_process_takes_effect(tmp_path: Path, backend:
         await api.record(answered("before"))
         await board.delivered(1)
         await api.relay.endpoints.change(ADMIN, "crm", None, with_definition(made, url=new.url()))
-        await asyncio.sleep(1.0)
+        await until(lambda: relay.relay.endpoints.find("crm").definition.url == new.url(), timeout_s=1.0)
         await relay.record(answered("after"))
         await board.delivered(2)
         assert (callids(old.posts), callids(new.posts)) == (["before"], ["after"])
         await api.relay.endpoints.switch(ADMIN, "crm", on=False)
-        await asyncio.sleep(1.0)
+        await until(lambda: not relay.relay.endpoints.find("crm").enabled, timeout_s=1.0)
         await api.record(answered("off"))
         await asyncio.sleep(0.3)
         assert len(new.posts) == 1
@@ -222,7 +222,7 @@ async def test_a_duty_is_done_by_one_process(tmp_path: Path) -> None:
     async with member(opening, duties={"alerts": duty("one")}) as one:
         await until(lambda: doing == ["one"])
         async with member(opening, duties={"alerts": duty("two")}):
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.5)
             assert doing == ["one"]
             assert one.relay.state["duties"] == ["alerts", "overdue", "remains"]
             await one.relay.stop(1.0)

@@ -1,11 +1,8 @@
-"""A relay on a real ledger: its writer in a process of its own, its parts at hand."""
+"""A relay on a real ledger, its parts at hand."""
 
 import asyncio
-import itertools
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,17 +11,20 @@ from typing import Any
 import msgspec
 import psutil
 from builders import ADMIN, key_press, status, wire
-from contract.backends import BACKENDS, ledger_database
+from contract.backends import BACKENDS
+from contract.databases import ledger_database
 from contract.telling import Owed, Tried, owed, tried
+from relay.desk import Desk
 from relay.loop import until
 from relay.making import terms
+from sqlalchemy import func, select
 
 from answerback.ledger import Ledger, Opening
 from answerback.ledger.endpoints import Draft
 from answerback.ledger.process import WriterProcess
 from answerback.ledger.references import Reference
 from answerback.ledger.requests import AddEndpoint, Refer
-from answerback.ledger.spawning import spawn
+from answerback.ledger.tables import deliveries
 from answerback.model import Arrival, Definition, Endpoint, State
 from answerback.relay import Terms
 from answerback.relay.courier import Courier
@@ -64,7 +64,7 @@ def writer_pids() -> set[int]:
 class World:
     """The parts as `relay.Relay` puts them together, and what tests do with them."""
 
-    def __init__(self, ledger: Ledger, writer: WriterProcess, terms_: Terms) -> None:
+    def __init__(self, ledger: Ledger, writer: Desk | WriterProcess, terms_: Terms) -> None:
         self.ledger = ledger
         self.writer = writer
         self.courier = Courier((LOOPBACK,))
@@ -111,53 +111,22 @@ class World:
 
     async def settled(self, count: int, to: Endpoint | None = None, timeout_s: float = 15.0) -> None:
         """Wait until so many deliveries have come to their end, and no other is owed."""
-        ends = (State.DELIVERED, State.DEAD)
+        query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
+        if to is not None:
+            query = query.where(deliveries.c.endpoint_id == to.id)
 
         def at_their_end() -> bool:
-            now = self.states(to)
-            return len(now) == count and all(state in ends for state in now)
+            counts = {State(state): of_it for state, of_it in self.ledger.read(lambda c: c.execute(query).all())}
+            return counts.keys() <= {State.DELIVERED, State.DEAD} and sum(counts.values()) == count
 
         await until(at_their_end, timeout_s, every_s=0.02)
 
     async def kill_writer(self) -> None:
-        """SIGKILL; returns when the gateway has seen it."""
-        (pid,) = nursery().busy()
+        """SIGKILL, where it is a process; returns when the gateway has seen it."""
+        (pid,) = writer_pids()
         psutil.Process(pid).kill()
-        await until(lambda: pid not in nursery().busy())
+        await until(lambda: pid not in writer_pids())
         await asyncio.sleep(0.02)
-
-
-class Nursery:
-    """A writer takes half a second to get ready: the next test's does so while this one runs."""
-
-    def __init__(self, places: Path) -> None:
-        self._places = places
-        self._numbers = itertools.count()
-        self._idle: set[int] = set()
-        self._raise()
-
-    def _raise(self) -> None:
-        before = writer_pids()
-        self._place = self._places / str(next(self._numbers))
-        self._next = WriterProcess(Opening(data_dir=str(self._place), allow_unsafe_place=True), spawn())
-        self._idle = writer_pids() - before
-
-    def take(self, data_dir: Path) -> WriterProcess:
-        """A writer, not yet started, of the ledger there."""
-        taken = self._next
-        self._place.symlink_to(data_dir.resolve())
-        self._raise()
-        return taken
-
-    def busy(self) -> set[int]:
-        """The writers that a test has."""
-        return writer_pids() - self._idle
-
-    async def close(self) -> None:
-        """End the one that nobody has taken."""
-        await self._next.start()
-        await self._next.stop(10.0)
-        shutil.rmtree(self._places)
 
 
 _backend = "sqlite"
@@ -179,30 +148,27 @@ def opened(data_dir: Path) -> Ledger:
     return BACKENDS[_backend](data_dir)()
 
 
-_nurseries: list[Nursery] = []
-
-
-def nursery() -> Nursery:
-    """The one of this process."""
-    if not _nurseries:
-        _nurseries.append(Nursery(Path(tempfile.mkdtemp(prefix="answerback-writers-"))))
-    return _nurseries[0]
-
-
-def close_nursery() -> None:
-    """At the end of all tests."""
-    while _nurseries:
-        asyncio.run(_nurseries.pop().close())
+def opening_of(data_dir: Path) -> Opening:
+    """How a writer opens it."""
+    store = ledger_database(data_dir) if _backend == "postgresql" else None
+    return Opening(data_dir=str(data_dir), store=store, allow_unsafe_place=True)
 
 
 @asynccontextmanager
-async def writing(data_dir: Path) -> AsyncIterator[WriterProcess]:
+async def writing(data_dir: Path) -> AsyncIterator[Desk]:
     """A writer of the ledger there."""
-    if _backend == "sqlite":
-        writer = nursery().take(data_dir)
-    else:
-        store = ledger_database(data_dir)
-        writer = WriterProcess(Opening(data_dir=str(data_dir), store=store, allow_unsafe_place=True))
+    desk = Desk(opening_of(data_dir))
+    await desk.start()
+    try:
+        yield desk
+    finally:
+        await desk.stop(10.0)
+
+
+@asynccontextmanager
+async def writing_apart(data_dir: Path) -> AsyncIterator[WriterProcess]:
+    """A writer of the ledger there in a process of its own."""
+    writer = WriterProcess(opening_of(data_dir))
     await writer.start()
     try:
         yield writer
@@ -212,11 +178,14 @@ async def writing(data_dir: Path) -> AsyncIterator[WriterProcess]:
 
 @asynccontextmanager
 async def relaying(
-    data_dir: Path, terms_: Terms = QUICK, wanted: dict[str, Wanted] | None = None
+    data_dir: Path,
+    terms_: Terms = QUICK,
+    wanted: dict[str, Wanted] | None = None,
+    writes: Callable[[Path], AbstractAsyncContextManager[Desk | WriterProcess]] = writing,
 ) -> AsyncIterator[World]:
     """A relay on the ledger there, that runs."""
     with closing(opened(data_dir)) as ledger:
-        async with writing(data_dir) as writer:
+        async with writes(data_dir) as writer:
             world = World(ledger, writer, terms_)
             writer.on_owed, writer.full = world.dispatcher.owed, world.dispatcher.full
             await world.start(wanted)
@@ -226,7 +195,7 @@ async def relaying(
                 await world.stop()
 
 
-async def add_directly(writer: WriterProcess, names: Sequence[str], url: str) -> list[Endpoint]:
+async def add_directly(writer: Desk | WriterProcess, names: Sequence[str], url: str) -> list[Endpoint]:
     """Endpoints in the ledger, of which no relay knows yet."""
     drafts = [
         Draft(name=name, channel="default", definition=Definition(url=url), secret=new_secret()) for name in names
