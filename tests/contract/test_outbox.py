@@ -503,9 +503,8 @@ def test_a_webhook_carries_what_the_business_said(ledger: Ledger) -> None:
 
 
 @given(st.lists(callbacks(st.sampled_from(["a", UUID1])), min_size=1, max_size=6))
-def test_what_is_pushed_is_what_is_loaded(reopen: OpenLedger, said: list[AnyCallback]) -> None:
+def test_what_is_pushed_is_what_is_loaded(ledger: Ledger, said: list[AnyCallback]) -> None:
     """Of any callbacks, in one batch each: the job that a batch gives is the one that the ledger gives later."""
-    ledger = reopen()
     try:
         tos = [endpoint(ledger), tencent(ledger)]
         for callback in said:
@@ -836,9 +835,8 @@ def test_a_registered_call_becomes_the_record_that_it_would_have_been(
 
 
 @given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=5))
-def test_registering_changes_no_event(reopen: OpenLedger, said: list[AnyCallback]) -> None:
+def test_registering_changes_no_event(ledger: Ledger, said: list[AnyCallback]) -> None:
     """Of any callbacks: what a registered call is told as is what it would have been told as without."""
-    ledger = reopen()
     callid = f"{UUID1}-{len(ledger.calls(limit=500).items)}"
     first, second = (endpoint(ledger, name, channel=name) for name in ("first", "second"))
     refer(ledger, callid, channel="first", reference="order-17")

@@ -68,9 +68,8 @@ def test_the_same_bytes_in_another_channel_are_kept_apart(ledger: Ledger) -> Non
 
 
 @given(st.integers(1, 9))
-def test_pages_hold_every_body_once_newest_first(reopen: OpenLedger, limit: int) -> None:
+def test_pages_hold_every_body_once_newest_first(ledger: Ledger, limit: int) -> None:
     """Pages of any size have no gaps and no doubles."""
-    ledger = reopen()
     ledger.record([rejected(b"%d" % n, channel="ab"[n % 2], after_s=n // 3) for n in range(8)])
     for channel, expected in ((None, range(8)), ("b", range(1, 8, 2))):
         found: list[bytes] = []

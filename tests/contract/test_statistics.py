@@ -24,7 +24,6 @@ from builders import (
     unanswered,
 )
 from contract import telling
-from contract.backends import OpenLedger
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
@@ -128,10 +127,10 @@ EVENTS = st.tuples(
 
 @given(batches=st.lists(st.lists(EVENTS, max_size=5), max_size=5), refers=st.lists(st.integers(0, 2), max_size=2))
 def test_the_statistics_are_those_of_a_recount(
-    reopen: OpenLedger, batches: list[list[tuple[AnyCallback, str, int]]], refers: list[int]
+    ledger: Ledger, batches: list[list[tuple[AnyCallback, str, int]]], refers: list[int]
 ) -> None:
     """After repeats, revisions, late arrivals, references and overdue calls, in any order and any batches."""
-    ledger, mark = reopen(), next(fresh)
+    mark = next(fresh)
     before = recount(everything(ledger))
     assert said(ledger.statistics(EVER)) == before
     for number, batch in enumerate(batches):
