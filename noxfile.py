@@ -1,6 +1,7 @@
 """The tests on every Python that is here, on the oldest and on the newest dependencies. `make matrix` runs it.
 
-`nox -- tests/unit` runs what it names on all of them, `nox -s tests-3.13` everything on one. What is not here is named as skipped.
+Everything on each takes as long as `make test` each time: `nox -- tests/unit` runs what it names on all of them,
+`nox -s tests-3.13` everything on one. What is not here is named as skipped.
 """
 
 import os
@@ -12,9 +13,6 @@ import nox
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 """Debian 12 has 3.11, deploy/Dockerfile 3.13."""
-
-TESTS = ("unit", "contract", "relay", "stream", "migration", "acceptance")
-"""The suites that depend on Python or on a library, and not rather on a browser, a kernel or a cluster."""
 
 EXTRAS = "alerts,nats,otel,parquet,postgresql"
 
@@ -91,5 +89,4 @@ def _parent(path: Path) -> Path:
 
 
 def _pytest(session: nox.Session, *options: str) -> None:
-    chosen = session.posargs or [f"tests/{suite}" for suite in TESTS]
-    session.run("pytest", "--numprocesses=2", "--dist=loadfile", *options, *chosen)
+    session.run("pytest", "--numprocesses=2", "--dist=loadfile", *options, *(session.posargs or ["tests"]))
