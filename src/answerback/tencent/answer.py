@@ -35,6 +35,7 @@ class _Lenient(msgspec.Struct):
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _lenient = msgspec.json.Decoder(_Lenient)
+_UNREADABLE = (ValueError, msgspec.MsgspecError)  # the second is the first from msgspec 0.22 on
 
 
 def write_answer(result: int, errmsg: str) -> bytes:
@@ -52,7 +53,7 @@ def read_answer(body: bytes, charset: str | None = None) -> Answer:
         raise AnswerUnreadable("the answer is empty")
     try:
         answer = _decode(body.removeprefix(codecs.BOM_UTF8), charset)
-    except (ValueError, RecursionError) as error:
+    except (*_UNREADABLE, RecursionError) as error:
         raise AnswerUnreadable(f"not the contract's answer: {error}") from error
     errmsg = "" if answer.errmsg is None else str(answer.errmsg)
     if isinstance(answer.result, str) and not _WHOLE.fullmatch(answer.result):
@@ -67,9 +68,9 @@ def _decode(body: bytes, charset: str | None) -> _Lenient:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         problem = error
     for encoding in filter(None, (charset, "utf-8", "gb18030", "utf-16")):
-        with contextlib.suppress(ValueError, LookupError):
+        with contextlib.suppress(*_UNREADABLE, LookupError):
             return msgspec.convert(json.loads(body.decode(encoding), strict=False), _Lenient)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(*_UNREADABLE):
         return msgspec.convert(json.loads(body.decode("utf-8", "replace"), strict=False), _Lenient)
     raise problem
 
