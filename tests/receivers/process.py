@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Self
 
 from forking import RECEIVER, Running, launch
 
+LONGEST_PAUSE_S = 0.05
+
 
 class Taken(NamedTuple):
     """One request that a receiver took; `busy` were under way at that moment, this one with them."""
@@ -154,11 +156,15 @@ def await_true(
     timeout_s: float = 15.0,
     every_s: float = 0.01,
 ) -> None:
-    """Look every so often until something holds; `words` say what was instead."""
-    deadline_s = time.monotonic() + timeout_s
+    """Look every so often until something holds, less often where it takes long; `words` say what was instead.
+
+    A look may cost as much as it is waited for: most are a request to a gateway.
+    """
+    began_s = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline_s, words()
-        time.sleep(every_s)
+        waited_s = time.monotonic() - began_s
+        assert waited_s < timeout_s, words()
+        time.sleep(max(every_s, min(waited_s / 8, LONGEST_PAUSE_S)))
 
 
 def _taken(line: bytes) -> Taken:
