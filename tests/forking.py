@@ -42,9 +42,13 @@ _PRELOADED = (
 
 
 def _foreign(environment: Mapping[str, str]) -> dict[str, str]:
-    """What is not a setting of ours, nor changed by pytest from one test to the next."""
+    """What is not a setting of ours, nor changed by tests and read by nothing at the start."""
     own = ("COLUMNS", "PYTEST_CURRENT_TEST")
-    return {name: value for name, value in environment.items() if not name.startswith(OURS) and name not in own}
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(OURS) and name not in own and not name.lower().endswith("_proxy")
+    }
 
 
 # The side of the tests.
