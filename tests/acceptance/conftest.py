@@ -1,6 +1,7 @@
 """One gateway for the tests that leave each other's calls alone, and one that tells businesses of them."""
 
 import itertools
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -76,6 +77,13 @@ def other_business(new_business: Callable[[], Business]) -> Business:
 
 def _token(number: int) -> str:
     return f"tok-business-{number:08}"
+
+
+@pytest.fixture(scope="session")
+def bare_pytest() -> list[str | Path]:
+    """Pytest as those have it who install this package, without the plugins of its own tests: they take seconds to import."""
+    ours = ("schemathesis", "anyio", "hypothesispytest", "xdist", "xdist.looponfail")
+    return [sys.executable, "-m", "pytest", "-q", *(f"-pno:{name}" for name in ours)]
 
 
 @pytest.fixture

@@ -63,9 +63,9 @@ def test_emulate(tmp_path: Path, environment: Mapping[str, str]) -> None:
             process.kill()
 
 
-def test_fixture(tmp_path: Path, environment: Mapping[str, str]) -> None:
+def test_fixture(tmp_path: Path, environment: Mapping[str, str], bare_pytest: list[str | Path]) -> None:
     """`voice_cloud` is there in a project's own tests."""
     (tmp_path / "test_some.py").write_text(TEST)
-    command: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
+    command = [*bare_pytest, "-p", "no:cacheprovider", tmp_path]
     ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "1 passed" in ended.stdout, ended.stdout + ended.stderr

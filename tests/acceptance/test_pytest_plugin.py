@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -107,13 +106,13 @@ def test_the_weather_and_the_limits_can_be_chosen() -> None:
     assert told[0] == told[1]
 
 
-def test_the_fixture_is_there_for_whoever_installs_the_package(tmp_path: Path) -> None:
+def test_the_fixture_is_there_for_whoever_installs_the_package(tmp_path: Path, bare_pytest: list[str | Path]) -> None:
     """`voice_cloud` by name, in a test of somebody's own."""
     (tmp_path / "test_theirs.py").write_text(
         "def test_theirs(voice_cloud):\n    assert voice_cloud.finish() == []\n    assert voice_cloud.url.startswith('http')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "test_theirs.py"],
+        [*bare_pytest, "test_theirs.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
