@@ -2,11 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
-from contract.backends import BACKENDS, OpenLedger, lent_store
+from contract.backends import BACKENDS, OpenLedger, in_memory, lent_store
 
 from answerback.ledger import Ledger
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory in memory: only `test_sqlite_durability` is about what the disk keeps."""
+    with in_memory() as directory:
+        yield directory
 
 
 @pytest.fixture(params=BACKENDS)

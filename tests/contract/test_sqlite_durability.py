@@ -19,6 +19,12 @@ FILE = "some.db"
 
 
 @pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory on disk."""
+    return tmp_path_factory.mktemp("disk")
+
+
+@pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine on a new file, as the ledger makes it."""
     engine = sqlite_engine(tmp_path / FILE, 1)
