@@ -58,10 +58,10 @@ def scrapes(tmp_path_factory: pytest.TempPathFactory) -> Scrapes:
         NatsCluster(home / "nats", size=1) as stream,
         Gateway(home / "data", settings=_TRIAL, options=["--config", config, "--stream", stream.url]) as gateway,
     ):
-        first = _shown(gateway.get("/metrics").text)
+        first = _await_shown(gateway, "answerback_stream_oldest_seconds")  # once the streams were asked how they are
         gateway.post(prompt("one"))
         gateway.post(b"junk")
-        return Scrapes(first, _await_attempt(gateway))
+        return Scrapes(first, _await_shown(gateway, "answerback_attempt_seconds_bucket"))
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,11 @@ def scraped(scrapes: Scrapes) -> dict[str, Shown]:
     return scrapes.later
 
 
-def _await_attempt(gateway: Gateway) -> dict[str, Shown]:
+def _await_shown(gateway: Gateway, name: str) -> dict[str, Shown]:
+    """A scrape with a value of this series."""
     deadline_s = time.monotonic() + 15
-    while "answerback_attempt_seconds_bucket" not in (shown := _shown(gateway.get("/metrics").text)):
-        assert time.monotonic() < deadline_s, "no attempt was made"
+    while not (shown := _shown(gateway.get("/metrics").text)).get(name, Shown("", {})).labels:
+        assert time.monotonic() < deadline_s, f"{name} is not shown"
         time.sleep(0.1)
     return shown
 

@@ -189,8 +189,12 @@ async def test_forgets(nats_server: NatsCluster, tmp_path: Path, monkeypatch: py
 @in_loop
 async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_path: Path) -> None:
     """It goes to quarantine, with a word to who counts; its batch, and those beside it, are recorded and acknowledged."""
-    data = tmp_path / "data"
-    async with publishing(terms(nats_server)) as (stream, publisher), draining(stream, data) as (_, writer):
+    wanted, data = terms(nats_server), tmp_path / "data"
+    async with (
+        publishing(wanted) as (stream, publisher),
+        draining(stream, data) as (_, writer),
+        operator(nats_server) as hand,
+    ):
         callids = await _published(publisher, 1, "before")
         await _drained(stream, 1)
         set_aside: list[int] = []
@@ -206,5 +210,6 @@ async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_
         await _drained(stream, 5)
         assert set(recorded(data, callids).values()) == {1}
         assert (set_aside, stream.meter.left_batches) == ([1], 0)
+        await hand.emptied(*[f"{wanted.name}-{n}" for n in (1, 2)])
         assert sum(shard.messages for shard in await stream.status()) == 0
         assert set(stream.meter.oldest_us.values()) == {None}
