@@ -36,9 +36,18 @@ _MISFITS = """() => {
       if (/auto|scroll|hidden|clip/.test(getComputedStyle(up).overflowX)) return [];
     return [`${one.tagName}.${one.className} is ${Math.round(over)} px outside its ${box.className || box.tagName}`];
   });
+  const lines = (one) => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    return new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size;
+  };
+  const squeezed = () => [...document.querySelectorAll("td, th")]
+    .filter((one) => one.clientWidth && one.clientWidth < 96 && !one.closest(shut))
+    .filter((one) => lines(one) > 3 && one.textContent.trim().length < 6 * lines(one))
+    .map((one) => `${one.tagName}.${one.className} is squeezed: ${one.textContent.trim().slice(0, 60)}`);
   const found = () => [...wide(), ...cut(), ...outside()];
 
-  const asItIs = found();
+  const asItIs = [...found(), ...squeezed()];
   const figures = [...document.querySelectorAll("td.amount, .tile dd")].flatMap((one) => [...one.childNodes])
     .filter((part) => part.nodeType === Node.TEXT_NODE).map((part) => [part, part.data]);
   for (const [part, small] of figures) part.data = small.replace(/^\\s*[\\d,]+(?=\\s*$)/, "12,345,678");
@@ -166,7 +175,7 @@ class Visitor:
         return self.page.locator("body").inner_text()
 
     def misfits(self) -> list[str]:
-        """What does not fit: the page in the screen, words in their box, anything in its card, tile or cell.
+        """What does not fit: the page in the screen, words in their box or their lines, anything in its card, tile or cell.
 
         As it is, and with as many calls, minutes and seconds as a large company has in a year.
         """
