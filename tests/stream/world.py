@@ -122,10 +122,10 @@ class Operator:
         """How many messages streams hold together."""
         return sum([(await self.ask(f"STREAM.INFO.{stream}"))["state"]["messages"] for stream in streams])
 
-    async def emptied(self, *streams: str) -> None:
-        """Wait until streams hold nothing."""
+    async def emptied(self, *streams: str, left: int = 0) -> None:
+        """Wait until streams hold nothing, or so many messages that are left there."""
         for _ in range(100):
-            if await self.messages(*streams) == 0:
+            if await self.messages(*streams) == left:
                 return
             await asyncio.sleep(0.1)
         raise AssertionError(await self.messages(*streams))
