@@ -79,7 +79,7 @@ docs: $(DEV)  ## regenerate the documents that are made from the code
 	$(BIN)/python tools/make_monitoring.py
 
 clean:  ## remove what the verbs made
-	rm -rf .venv .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results
+	rm -rf .venv .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts bench/results
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { \
