@@ -2,14 +2,16 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c constraints.txt
+INSTALL := tools/install.sh
 DEV := .venv/dev-installed
 RUN := .venv/installed
 TOOLS := .venv/tools-brought
+# Two things at a time where neither needs the other: bring the tools while installing, check while testing.
+MAKEFLAGS += --jobs=2
 # Where it is set, each process compiles everything anew: two thirds of what a start costs.
 unexport PYTHONDONTWRITEBYTECODE
-# Two processes for the tests, a file to each in turn.
-PROCESSES ?= 2
+# Three processes for the tests, a file to each in turn: on two cores that leaves nothing idle.
+PROCESSES ?= 3
 TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help serve unit test soak coverage check bench crash cluster matrix fresh docs clean
@@ -23,17 +25,19 @@ serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 unit: $(DEV)  ## the tests of pure code, in less than 20 s
 	$(BIN)/pytest $(TOGETHER) tests/unit $(ARGS)
 
-test: check $(TOOLS)  ## everything that is checked, then all tests, or those that ARGS names
+test: check tests  ## everything that is checked, then all tests, or those that ARGS names
+.PHONY: tests
+tests: $(DEV) $(TOOLS)
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
 	$(BIN)/pytest $(TOGETHER) --durations 30
 endif
 
-soak: $(TOOLS)  ## all that looks for what is rare, in rounds, for HOURS (8): random order, kills, strikes, fuzzing, properties in depth
+soak: $(DEV) $(TOOLS)  ## all that looks for what is rare, in rounds, for HOURS (8): random order, kills, strikes, fuzzing, properties in depth
 	$(BIN)/python tools/soak.py --hours $(or $(HOURS),8)
 
-coverage: $(TOOLS)  ## all tests, or those that ARGS names, and how many lines and branches of each package they go through
+coverage: $(DEV) $(TOOLS)  ## all tests, or those that ARGS names, and how many lines and branches of each package they go through
 	@mkdir -p artefacts/coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(if $(ARGS),$(ARGS),$(TOGETHER)); status=$$?; \
@@ -60,14 +64,14 @@ bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/resu
 	$(BIN)/python bench/seeing.py
 	$(BIN)/python bench/cluster.py
 
-crash: $(TOOLS)  ## SIGKILL the server ROUNDS times under load
+crash: $(DEV) $(TOOLS)  ## SIGKILL the server ROUNDS times under load
 	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -m "" -s --timeout 0 $(ARGS)
 
-cluster: $(TOOLS)  ## strike each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
+cluster: $(DEV) $(TOOLS)  ## strike each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
 	ROUNDS=$(or $(ROUNDS),10) $(BIN)/pytest tests/cluster -m "" -s --timeout 0 $(ARGS)
 
-matrix: $(TOOLS)  ## all tests, or those that ARGS names, on every Python here, on the oldest dependencies and on the newest
-	$(PIP) -e .[matrix]
+matrix: $(DEV) $(TOOLS)  ## all tests, or those that ARGS names, on every Python here, on the oldest dependencies and on the newest
+	$(INSTALL) -e .[matrix]
 	$(BIN)/nox $(if $(ARGS),-- $(ARGS))
 
 fresh:  ## build a bare Debian (SUITE=bookworm) and run `make serve` and `make test` in it, as root and as somebody (WHO)
@@ -87,14 +91,14 @@ clean:  ## remove what the verbs made
 	  echo "Debian keeps venv apart: installing python3-venv"; \
 	  apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv .venv; }
 
-$(RUN): .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) -e .
+$(RUN): .venv/bin/python pyproject.toml constraints.txt tools/install.sh
+	$(INSTALL) -e .
 	@touch $@
 
-$(DEV): .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) -e .[dev]
+$(DEV): .venv/bin/python pyproject.toml constraints.txt tools/install.sh
+	$(INSTALL) -e .[dev]
 	@touch $@ $(RUN)
 
-$(TOOLS): $(DEV) tools/bring.sh
+$(TOOLS): .venv/bin/python tools/bring.sh
 	@tools/bring.sh $(CURDIR)/.venv/debian
 	@touch $@
