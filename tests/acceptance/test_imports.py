@@ -52,6 +52,8 @@ RELAY = {"aiohttp"}
 SERVER = {"uvicorn", "httptools", "uvloop"}
 LEDGER = {"sqlalchemy"}
 SETTINGS = {"pydantic_settings"}  # Typer itself has pydantic
+NO_HELPERS = API | CONSOLE | METRICS | RELAY | SERVER | SETTINGS | EXTRAS | {"rich", "structlog", "typer"}
+"""What neither the writer nor an export needs."""
 
 
 @pytest.fixture
@@ -120,10 +122,16 @@ def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path
             assert (step.__name__, found & missing) == (step.__name__, set())
         found = modules(telling, writer)
         assert found >= LEDGER
-        assert (
-            found & (API | CONSOLE | METRICS | RELAY | SERVER | SETTINGS | EXTRAS | {"rich", "structlog", "typer"})
-            == set()
-        )
+        assert found & NO_HELPERS == set()
+
+
+def test_an_export_imports_what_it_writes_with() -> None:
+    """Its process has neither the server's parts nor its log in it."""
+    program = "import sys, answerback.exports.worker; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    found = set(done.stdout.split())
+    assert found >= LEDGER
+    assert found & NO_HELPERS == set()
 
 
 class Case(NamedTuple):

@@ -16,7 +16,7 @@ from answerback.api.document import DESCRIPTION, TAGS, complete, operation_id
 from answerback.api.parts import guard, render_in_thread
 from answerback.api.problems import add_problems
 from answerback.authenticator import Authenticator
-from answerback.exports import Exports
+from answerback.exports.process import Exports
 from answerback.ports import Alerts, Relay, Shelf, Submission, Writer
 
 # Bodies of changes are small; /v1/callbacks bounds its own, and answers by the contract.

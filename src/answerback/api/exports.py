@@ -19,8 +19,9 @@ from answerback.api.parts import (
     zone_of,
 )
 from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
-from answerback.exports import RETRY_AFTER_S, Export, Exports, FileFormat, What
+from answerback.exports import Export, FileFormat, What
 from answerback.exports.answer import ExportAnswer
+from answerback.exports.process import RETRY_AFTER_S, Exports
 from answerback.model import Kind, Outcome, State
 from answerback.ports import Shelf
 from answerback.views import Problem

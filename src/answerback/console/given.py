@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from answerback.authenticator import Authenticator
 from answerback.console.addresses import Links
-from answerback.exports import Exports
+from answerback.exports.process import Exports
 from answerback.model import ApiKey
 from answerback.ports import Alerts, Health, Relay, Shelf, Submission, Writer
 

@@ -3,7 +3,7 @@
 A server gives them away as they are written, from a process of their own:
 
     export = Export.of(What.CALLS, FileFormat.CSV, {"channel": "alerts", "since": since}, full_numbers=False)
-    stream = await exports.open(export, Actor.of(key))   # `exports` is the gateway's one `Exports`
+    stream = await exports.open(export, Actor.of(key))   # `exports` is the gateway's one `process.Exports`
     try:
         async for chunk in stream:                       # an error here: what was sent is not whole, hang up
             await send(chunk)
@@ -14,15 +14,10 @@ A server gives them away as they are written, from a process of their own:
 A command writes one itself: `write.write_export(ledger, export, file, progress)`.
 """
 
-from answerback.exports.process import MOST, RETRY_AFTER_S, Exports, Stream
 from answerback.exports.spec import Export, FileFormat, What
 
 __all__ = [
-    "MOST",
-    "RETRY_AFTER_S",
     "Export",
-    "Exports",
     "FileFormat",
-    "Stream",
     "What",
 ]

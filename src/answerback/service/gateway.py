@@ -162,7 +162,7 @@ class Gateway:
 
     def _build(self) -> None:
         """Make the parts that need the running loop."""
-        from answerback.exports import Exports
+        from answerback.exports.process import Exports
         from answerback.relay import Relay
 
         settings, writer = self._settings, self._writer
