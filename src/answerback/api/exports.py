@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from answerback.access import check_filters
+from answerback.api.document import problem
 from answerback.api.parts import (
     NOT_FOUND,
     NUMBERS_HIDDEN,
@@ -24,15 +25,14 @@ from answerback.exports.answer import ExportAnswer
 from answerback.exports.process import RETRY_AFTER_S, Exports
 from answerback.model import Kind, Outcome, State
 from answerback.ports import Shelf
-from answerback.views import Problem
 
 _FILE: Responses = {
     200: {
         "description": "the file; where it breaks off, so does the connection",
         "content": {each.media_type.partition(";")[0]: {"schema": {"type": "string"}} for each in FileFormat},
     },
-    501: {"model": Problem, "description": "the format needs a library that is not installed"},
-    503: {"model": Problem, "description": "the ledger does not answer, or too many exports are running: Retry-After"},
+    501: problem("the format needs a library that is not installed"),
+    503: problem("the ledger does not answer, or too many exports are running: Retry-After"),
 }
 
 

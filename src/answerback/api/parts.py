@@ -15,13 +15,13 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, BeforeValidator
 
+from answerback.api.document import problem
 from answerback.authenticator import Authenticator
 from answerback.errors import UnfitSpan
 from answerback.ledger.audit import Actor
 from answerback.ledger.query import LARGEST_PAGE
 from answerback.model import ApiKey, Role
 from answerback.numbers import mask_mobiles
-from answerback.views import Problem
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -57,25 +57,18 @@ Timezone = Annotated[
 Responses = dict[int | str, dict[str, Any]]
 
 PROBLEMS: Responses = {
-    401: {"model": Problem, "description": "no API key, or one that is wrong or revoked"},
-    429: {"model": Problem, "description": "too many wrong keys were tried: `Retry-After` says when to try again"},
-    503: {"model": Problem, "description": "the ledger does not answer"},
+    401: problem("no API key, or one that is wrong or revoked"),
+    429: problem("too many wrong keys were tried: `Retry-After` says when to try again"),
+    503: problem("the ledger does not answer"),
 }
-NUMBERS_HIDDEN: Responses = {
-    403: {"model": Problem, "description": "the key may not see full numbers, so it cannot ask for calls by one"}
-}
+NUMBERS_HIDDEN: Responses = {403: problem("the key may not see full numbers, so it cannot ask for calls by one")}
 FORBIDDEN: Responses = {
-    403: {
-        "model": Problem,
-        "description": "the key lacks the role, or the right to full numbers: `detail` names what is needed",
-    }
+    403: problem("the key lacks the role, or the right to full numbers: `detail` names what is needed")
 }
-NOT_FOUND: Responses = {404: {"model": Problem, "description": "nothing by that id"}}
-AMBIGUOUS: Responses = {
-    409: {"model": Problem, "description": "several channels hold the callid: `channels` names them"}
-}
-CONFLICT: Responses = {409: {"model": Problem, "description": "it cannot be as things stand"}}
-UNFIT: Responses = {422: {"model": Problem, "description": "a field is unfit: `field` names it"}}
+NOT_FOUND: Responses = {404: problem("nothing by that id")}
+AMBIGUOUS: Responses = {409: problem("several channels hold the callid: `channels` names them")}
+CONFLICT: Responses = {409: problem("it cannot be as things stand")}
+UNFIT: Responses = {422: problem("a field is unfit: `field` names it")}
 
 _KEY_WORDS = (
     "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one made by "

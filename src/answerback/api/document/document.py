@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from answerback.api.document import callback_url, health, webhooks
 from answerback.api.document.answers import ANSWERS
 from answerback.api.document.bodies import BODIES, PARAMETERS
-from answerback.api.document.problems import PROBLEMS, problem
+from answerback.api.document.problems import PROBLEMS, SCHEMAS, problem
 
 Document = dict[str, Any]
 
@@ -31,7 +31,7 @@ def complete(document: Document) -> Document:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
-    schemas.update(callback_url.SCHEMAS | health.SCHEMAS | webhooks.SCHEMAS)
+    schemas.update(callback_url.SCHEMAS | health.SCHEMAS | webhooks.SCHEMAS | SCHEMAS)
     document["paths"] = callback_url.PATHS | health.PATHS | document["paths"]
     document["webhooks"] = webhooks.WEBHOOKS
     return document

@@ -2,6 +2,12 @@
 
 from typing import Any
 
+from fastapi.encoders import jsonable_encoder
+
+from answerback.views import Problem
+
+SCHEMAS: dict[str, Any] = {"Problem": jsonable_encoder(Problem.model_json_schema(), exclude_none=True)}
+
 PROBLEMS: dict[int, dict[str, Any]] = {
     401: {"none": {"detail": "send an API key: Authorization: Bearer …"}},
     403: {"viewer": {"detail": "this needs the role operator; the key `night-shift` has viewer"}},
@@ -20,7 +26,7 @@ PROBLEMS: dict[int, dict[str, Any]] = {
 
 
 def problem(description: str) -> dict[str, Any]:
-    """An answer that is a Problem."""
+    """An answer that is a Problem. As a `model` FastAPI would make a validator of it for each of some 400 answers."""
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
