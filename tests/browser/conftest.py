@@ -1,6 +1,6 @@
 """A real browser in front of a console that has something to show.
 
-Screenshots of its pages go to `artefacts/screenshots`, for people to look at.
+`make test ARGS="tests/browser/test_pages.py -m soak"` leaves screenshots of its pages in `artefacts/screenshots`.
 """
 
 import re

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from browser.conftest import LOCALES, OpenVisitor
+from browser.conftest import OpenVisitor
 from browser.visitor import Visitor
 from gateway import OK, Gateway, failure, key_press, prompt
 from playwright.sync_api import expect
@@ -94,17 +94,15 @@ def is_unharmed(visitor: Visitor) -> bool:
     return visitor.page.locator(made).count() == 0 and visitor.page.evaluate("window.ran") is None
 
 
-@pytest.mark.parametrize("locale", LOCALES)
-def test_every_page_stays_whole(visit: OpenVisitor, gateway: Gateway, locale: str) -> None:
+@pytest.mark.parametrize(("locale", "width"), [("en-GB", 360), ("zh-CN", 1440)])
+def test_every_page_stays_whole(visit: OpenVisitor, gateway: Gateway, locale: str, width: int) -> None:
     """Nothing runs, nothing is an element, no page scrolls sideways, no cell runs into the next one."""
-    visitor = visit(gateway.key, language=locale)
+    visitor = visit(gateway.key, language=locale, width=width)
     for path in [*PAGES, *(f"/calls/{name}" for name in NASTY)]:
         assert visitor.go(f"/console{path}") in (200, 404, 422), path
         assert is_unharmed(visitor), path
         assert "Failed to render" not in visitor.text
-        for width in (1440, 360):
-            visitor.look("light", width)
-            assert visitor.misfits() == [], (path, width)
+        assert visitor.misfits() == [], path
 
 
 def test_what_is_clipped_can_be_read(visit: OpenVisitor, gateway: Gateway) -> None:
