@@ -325,7 +325,6 @@ def test_an_id_of_any_size_is_just_not_there(filled: Gateway, method: str, path:
     ("role", "phases", "examples"),
     [
         pytest.param("admin", "examples,fuzzing", 1, marks=pytest.mark.timeout(240)),
-        pytest.param("viewer", "fuzzing", 1, marks=pytest.mark.timeout(240)),
         pytest.param("admin", "examples,coverage,fuzzing,stateful", 20, marks=AT_LENGTH),
         pytest.param("viewer", "examples,coverage,fuzzing", 20, marks=AT_LENGTH),
     ],

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from contract.databases import ledger_database
 from gateway import Gateway, run
 from receivers.process import await_true
+
+from answerback.ledger.members import SILENT_US
 
 URL = "http://127.0.0.1:9/voice"
 LOOPBACK = {"ANSWERBACK_RELAY__ALLOW_NETWORKS": '["127.0.0.0/8"]'}
@@ -60,7 +63,7 @@ def test_a_gateway_alone_shows_itself(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(180)
 def test_processes_with_roles_show_each_other(tmp_path: Path) -> None:
-    """Which of them tells which endpoint; one that was killed is there no longer, or silent."""
+    """Which of them tells which endpoint; one that was killed is silent, once its last beat is old enough."""
     settings = LOOPBACK | {"ANSWERBACK_LEDGER__STORE": ledger_database(tmp_path)}
     relay = {**settings, "ANSWERBACK_SERVER__ROLES": "relay"}
     api = {**settings, "ANSWERBACK_SERVER__ROLES": "intake,record,api"}
@@ -79,5 +82,7 @@ def test_processes_with_roles_show_each_other(tmp_path: Path) -> None:
         await_true(lambda: "server_secret_differs" in two.stderr, lambda: two.stderr)
         gone = one.process.pid
         one.kill()
+        with psycopg.connect(settings["ANSWERBACK_LEDGER__STORE"]) as database:
+            database.execute("UPDATE members SET beat_us = beat_us - %s WHERE pid = %s", (SILENT_US, gone))
         told = shown(asked, lambda status: any(member["silent"] for member in status["members"]))
         assert [member["pid"] for member in told["members"] if member["silent"]] == [gone]

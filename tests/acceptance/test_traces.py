@@ -104,7 +104,7 @@ def test_a_retry_after_a_restart_is_in_the_same_trace(
     """Nothing but the callback tells of its trace: the attempt that another process makes is in it, too."""
     receiver = receive()
     receiver.kill()
-    with Gateway(data_dir, settings=traced(collector, ANSWERBACK_RELAY__RETRIES_S="[5, 1, 1]")) as gateway:
+    with Gateway(data_dir, settings=traced(collector, ANSWERBACK_RELAY__RETRIES_S="[5, 0.1, 0.1]")) as gateway:
         business = Business(gateway)
         business.add("crm", receiver.url)
         business.hears(prompt(callid))
