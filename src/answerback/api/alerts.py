@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Self
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from answerback.api.parts import PROBLEMS
+from answerback.api.routes import Routes
 from answerback.model import AlertState
 from answerback.ports import Alerts
 from answerback.views import Listing
@@ -35,9 +35,9 @@ class AlertView(BaseModel):
         return cls(**{name: getattr(state, name) for name in AlertState.__struct_fields__})
 
 
-def routes(alerts: Alerts) -> APIRouter:
+def routes(alerts: Alerts) -> Routes:
     """The route /v1/alerts."""
-    router = APIRouter(tags=["alerts"])
+    router = Routes("alerts")
 
     @router.get("/v1/alerts", summary="The rules of the config file, and which of them hold now", responses=PROBLEMS)
     def list_alerts() -> Listing[AlertView]:

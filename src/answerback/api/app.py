@@ -13,7 +13,7 @@ from answerback.api import callbacks, calls, deliveries, endpoints, keys, quaran
 from answerback.api import exports as exports_api
 from answerback.api.bounds import Bounds
 from answerback.api.document import DESCRIPTION, TAGS, complete, operation_id
-from answerback.api.parts import guard, render_in_thread
+from answerback.api.parts import guard
 from answerback.api.problems import add_problems
 from answerback.authenticator import Authenticator
 from answerback.exports.process import Exports
@@ -74,7 +74,7 @@ def build_api(
     """Build the application; `authenticator` says who asks, `channels` are the names there are."""
     api = build_document()
     guarded = guard(authenticator)
-    for router in (
+    for routes in (
         callbacks.routes(submission, channels),
         calls.routes(ledger, relay, channels),
         quarantine.routes(ledger, writer),
@@ -86,14 +86,5 @@ def build_api(
         exports_api.routes(ledger, exports),
         status.routes(ledger),
     ):
-        render_in_thread(router)
-        api.include_router(router, dependencies=[guarded])
-    _prepare(api)
+        routes.build(api, guarded)
     return api
-
-
-def _prepare(api: FastAPI) -> None:
-    """Have every route looked at: FastAPI works each out when it first is, all together for a quarter of a second."""
-    nowhere = {"type": "http", "method": "GET", "path": "/nowhere", "root_path": "", "headers": []}
-    for route in api.routes:
-        route.matches(nowhere)

@@ -6,12 +6,13 @@ from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from answerback.api.parts import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT, Asking
+from answerback.api.routes import Routes
 from answerback.config import DEFAULT_CHANNEL
 from answerback.errors import UnfitEndpoint
 from answerback.ports import Submission, Told
@@ -65,9 +66,9 @@ _BODY: dict[str, Any] = {
 }
 
 
-def routes(submission: Submission, channels: Sequence[str]) -> APIRouter:
+def routes(submission: Submission, channels: Sequence[str]) -> Routes:
     """The route /v1/callbacks."""
-    router = APIRouter(tags=["callbacks"])
+    router = Routes("callbacks")
 
     @router.post(
         PATH,

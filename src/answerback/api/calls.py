@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -27,6 +27,7 @@ from answerback.api.parts import (
     Moment,
     utc,
 )
+from answerback.api.routes import Routes
 from answerback.errors import UnfitEndpoint
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference
@@ -92,9 +93,9 @@ class ReferenceBody(BaseModel):
         return Reference(**given | ({"due_at": utc(self.due_at)} if "due_at" in given else {}))
 
 
-def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
+def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> Routes:
     """The routes below /v1/calls."""
-    router = APIRouter(tags=["calls"])
+    router = Routes("calls")
 
     @router.get("/v1/calls", summary="Calls, newest first", responses=PROBLEMS | NUMBERS_HIDDEN)
     def list_calls(

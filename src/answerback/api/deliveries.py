@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,7 @@ from answerback.api.parts import (
     Text,
     utc,
 )
+from answerback.api.routes import Routes
 from answerback.errors import UnfitEndpoint
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import CallFilter
@@ -46,9 +47,9 @@ class NewReplay(BaseModel):
     mobile: Text | None = Field(None, description="only calls to this number, however it is spelled")
 
 
-def routes(ledger: Shelf, relay: Relay) -> APIRouter:
+def routes(ledger: Shelf, relay: Relay) -> Routes:
     """The routes below /v1/deliveries and /v1/replays."""
-    router = APIRouter(tags=["deliveries"])
+    router = Routes("deliveries")
 
     @router.get(
         "/v1/deliveries", summary="Deliveries, newest first", responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | UNFIT

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from answerback.api.parts import CONFLICT, FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, UNFIT, Asking
+from answerback.api.routes import Routes
 from answerback.config import EndpointSettings, unfit_endpoint_name
 from answerback.errors import UnfitEndpoint
 from answerback.ledger.history import Owed
@@ -57,20 +58,18 @@ def _change_schema() -> dict[str, Any]:
 _CHANGES = {"requestBody": {"required": True, "content": {"application/json": {"schema": _change_schema()}}}}
 
 
-def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> APIRouter:
+def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> Routes:
     """The routes below /v1/endpoints; `{endpoint}` is a name or an id."""
-    reading = APIRouter(prefix=_PREFIX)
-    changing = APIRouter(prefix=_PREFIX, dependencies=[OPERATOR], responses=FORBIDDEN)
+    reading = Routes("endpoints", prefix=_PREFIX)
+    changing = Routes("endpoints", prefix=_PREFIX, dependencies=[OPERATOR], responses=FORBIDDEN)
     _add_reading(reading, ledger)
     _add_making(changing, ledger, relay, channels)
     _add_working(changing, ledger, relay)
-    router = APIRouter(tags=["endpoints"])
-    router.include_router(reading)
-    router.include_router(changing)
-    return router
+    reading.noted += changing.noted
+    return reading
 
 
-def _add_reading(router: APIRouter, ledger: Shelf) -> None:
+def _add_reading(router: Routes, ledger: Shelf) -> None:
     @router.get("", summary="All endpoints, by name, with what they are owed", responses=PROBLEMS)
     def list_endpoints(reader: Asking) -> Listing[EndpointView]:
         owed, full_url = ledger.owed(), reader.full_urls
@@ -83,7 +82,7 @@ def _add_reading(router: APIRouter, ledger: Shelf) -> None:
         return EndpointView.of(found, ledger.owed().get(found.id, Owed()), full_url=reader.full_urls)
 
 
-def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequence[str]) -> None:
+def _add_making(router: Routes, ledger: Shelf, relay: Relay, channels: Sequence[str]) -> None:
     def check_channel(channel: str) -> None:
         if channel not in channels:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
@@ -132,7 +131,7 @@ def _add_making(router: APIRouter, ledger: Shelf, relay: Relay, channels: Sequen
         await relay.endpoints.remove(reader.actor, endpoint)
 
 
-def _add_working(router: APIRouter, ledger: Shelf, relay: Relay) -> None:
+def _add_working(router: Routes, ledger: Shelf, relay: Relay) -> None:
     @router.post("/{endpoint}/enable", summary="Switch it on", responses=PROBLEMS | NOT_FOUND | CONFLICT)
     async def enable_endpoint(endpoint: str, reader: Asking) -> EndpointView:
         switched = await relay.endpoints.switch(reader.actor, endpoint, on=True)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from answerback.access import check_filters
@@ -14,11 +14,11 @@ from answerback.api.parts import (
     UNFIT,
     Asking,
     Moment,
-    Responses,
     Timezone,
     local,
     zone_of,
 )
+from answerback.api.routes import Responses, Routes
 from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
 from answerback.exports import Export, FileFormat, What
 from answerback.exports.answer import ExportAnswer
@@ -36,9 +36,9 @@ _FILE: Responses = {
 }
 
 
-def routes(ledger: Shelf, exports: Exports) -> APIRouter:
+def routes(ledger: Shelf, exports: Exports) -> Routes:
     """The routes below /v1/exports."""
-    router = APIRouter(tags=["exports"])
+    router = Routes("exports")
 
     @router.get(
         "/v1/exports/{what}.{format}",

@@ -1,6 +1,5 @@
 """/v1/me, /v1/keys and /v1/audit-events: who may do what, and who did what."""
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from answerback.access import draft_key, unfit_key_name
@@ -15,6 +14,7 @@ from answerback.api.parts import (
     Cursor,
     Limit,
 )
+from answerback.api.routes import Routes
 from answerback.ledger.requests import CreateKey, RevokeKey
 from answerback.model import Role
 from answerback.ports import Shelf, Writer
@@ -42,15 +42,15 @@ class NewKey(BaseModel):
         return name
 
 
-def routes(ledger: Shelf, writer: Writer) -> APIRouter:
+def routes(ledger: Shelf, writer: Writer) -> Routes:
     """The routes /v1/me, /v1/audit-events, and those below /v1/keys."""
-    router = APIRouter(tags=["access"])
+    router = Routes("access")
     _add_looking(router, ledger)
     _add_changing(router, writer)
     return router
 
 
-def _add_looking(router: APIRouter, ledger: Shelf) -> None:
+def _add_looking(router: Routes, ledger: Shelf) -> None:
     @router.get("/v1/me", summary="Whose key this is, and what it may do", responses=PROBLEMS)
     async def get_me(reader: Asking) -> MeView:
         return MeView.of(reader.key)
@@ -72,7 +72,7 @@ def _add_looking(router: APIRouter, ledger: Shelf) -> None:
         return Listing(items=[AuditEventView.of(event) for event in page.items], next_cursor=page.next_cursor)
 
 
-def _add_changing(router: APIRouter, writer: Writer) -> None:
+def _add_changing(router: Routes, writer: Writer) -> None:
     @router.post(
         "/v1/keys",
         status_code=201,

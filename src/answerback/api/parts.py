@@ -1,21 +1,18 @@
 """What the routes share: who may ask, and the forms of common parameters."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Annotated, Any, overload
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response, Security
-from fastapi.routing import APIRoute
+from fastapi import Depends, HTTPException, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, BeforeValidator
 
 from answerback.api.document import problem
+from answerback.api.routes import Responses
 from answerback.authenticator import Authenticator
 from answerback.errors import UnfitSpan
 from answerback.ledger.audit import Actor
@@ -54,7 +51,6 @@ Moment = Annotated[Instant | None, Query(description="ISO 8601; UTC where it nam
 Timezone = Annotated[
     str, Query(description="whose days and hours of the clock they are, and of times that name no zone", max_length=64)
 ]
-Responses = dict[int | str, dict[str, Any]]
 
 PROBLEMS: Responses = {
     401: problem("no API key, or one that is wrong or revoked"),
@@ -102,24 +98,6 @@ class Reader:
         """Log that so many things were shown with their numbers; the numbers are not in it."""
         if self.full_numbers and count:
             self.log("numbers_shown", path=self._path, count=count)
-
-
-def render_in_thread(router: APIRouter) -> None:
-    """Have answers that are worked out in a thread made into JSON there, too: a page may be large. For 200 alone."""
-    for route in router.routes:
-        if isinstance(route, APIRoute) and not iscoroutinefunction(route.endpoint):
-            route.endpoint = _rendering(route.endpoint)
-
-
-def _rendering(endpoint: Callable[..., Any]) -> Callable[..., Response]:
-    @wraps(endpoint)
-    def rendered(*arguments: Any, **named: Any) -> Response:
-        answer = endpoint(*arguments, **named)
-        if isinstance(answer, Response):
-            return answer
-        return Response(answer.model_dump_json(), media_type="application/json")
-
-    return rendered
 
 
 def guard(authenticator: Authenticator) -> Any:

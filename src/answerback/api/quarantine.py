@@ -1,8 +1,7 @@
 """/v1/quarantine: what could not be understood."""
 
-from fastapi import APIRouter
-
 from answerback.api.parts import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, Asking, Cursor, Limit
+from answerback.api.routes import Routes
 from answerback.errors import NotFound
 from answerback.ledger.query import LARGEST_ID
 from answerback.ledger.requests import DropQuarantined, Requeue
@@ -11,9 +10,9 @@ from answerback.ports import Shelf, Writer
 from answerback.views import Listing, QuarantinedBodyView, QuarantinedView, RetriedView
 
 
-def routes(ledger: Shelf, writer: Writer) -> APIRouter:
+def routes(ledger: Shelf, writer: Writer) -> Routes:
     """The routes below /v1/quarantine."""
-    router = APIRouter(tags=["quarantine"])
+    router = Routes("quarantine")
 
     @router.get("/v1/quarantine", summary="Refused bodies, newest first", responses=PROBLEMS)
     def list_quarantined(

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.api.parts import PROBLEMS, UNFIT, Asking, Cursor, Limit, Moment, Timezone, local, zone_of
+from answerback.api.routes import Routes
 from answerback.errors import UnfitSpan
 from answerback.ledger.stats import Span
 from answerback.model import Kind
@@ -55,9 +56,9 @@ class Asked(BaseModel):
     zone: ZoneInfo
 
 
-def routes(ledger: Shelf, timezone: str) -> APIRouter:
+def routes(ledger: Shelf, timezone: str) -> Routes:
     """The routes; `timezone` is whose days they are where the reader names no other."""
-    router = APIRouter(tags=["statistics"])
+    router = Routes("statistics")
     asked = Annotated[Asked, Depends(_asking(timezone))]
 
     @router.get("/v1/stats", summary="What the calls of a range come to", responses=PROBLEMS | UNFIT)

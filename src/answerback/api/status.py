@@ -1,16 +1,15 @@
 """/v1/status: the processes that serve the ledger, and what each does."""
 
-from fastapi import APIRouter
-
 from answerback.api.parts import PROBLEMS
+from answerback.api.routes import Routes
 from answerback.ledger.standing import find_standing
 from answerback.ports import Shelf
 from answerback.status_views import StatusView
 
 
-def routes(ledger: Shelf) -> APIRouter:
+def routes(ledger: Shelf) -> Routes:
     """The route /v1/status."""
-    router = APIRouter(tags=["processes"])
+    router = Routes("processes")
 
     @router.get("/v1/status", summary="All processes of this ledger, and who tells which endpoint", responses=PROBLEMS)
     def get_status() -> StatusView:

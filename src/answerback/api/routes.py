@@ -1,0 +1,87 @@
+"""Routes as the modules of the API name them, noted down first and built once."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Response
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Responses = dict[int | str, dict[str, Any]]
+
+
+class Routes:
+    """Routes that share a tag, a prefix, dependencies and answers.
+
+    FastAPI's own `APIRouter` builds each when it is named and again where it is included, for half of what the API's first
+    request takes.
+    """
+
+    def __init__(
+        self, tag: str, *, prefix: str = "", dependencies: Sequence[Any] = (), responses: Responses | None = None
+    ) -> None:
+        self._tag = tag
+        self._prefix = prefix
+        self._dependencies = dependencies
+        self._responses = responses or {}
+        self.noted: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
+
+    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Note what a GET is answered by; the options are FastAPI's."""
+        return self._note("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """The same of a POST."""
+        return self._note("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """The same of a PUT."""
+        return self._note("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """The same of a PATCH."""
+        return self._note("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """The same of a DELETE."""
+        return self._note("DELETE", path, **options)
+
+    def _note(
+        self,
+        method: str,
+        path: str,
+        *,
+        dependencies: Sequence[Any] = (),
+        responses: Responses | None = None,
+        **options: Any,
+    ) -> Callable[[Endpoint], Endpoint]:
+        options["methods"] = [method]
+        options["tags"] = [self._tag]
+        options["dependencies"] = [*self._dependencies, *dependencies]
+        options["responses"] = self._responses | (responses or {})
+
+        def note(endpoint: Endpoint) -> Endpoint:
+            self.noted.append((self._prefix + path, endpoint, options))
+            return endpoint
+
+        return note
+
+    def build(self, api: FastAPI, guard: Any) -> None:
+        """Add them to `api`, each behind `guard`."""
+        for path, endpoint, options in self.noted:
+            answering = endpoint if iscoroutinefunction(endpoint) else _rendering(endpoint)
+            api.add_api_route(path, answering, **options | {"dependencies": [guard, *options["dependencies"]]})
+
+
+def _rendering(endpoint: Callable[..., Any]) -> Callable[..., Response]:
+    """Have what is worked out in a thread made into JSON there, too: a page may be large. For 200 alone."""
+
+    @wraps(endpoint)
+    def rendered(*arguments: Any, **named: Any) -> Response:
+        answer = endpoint(*arguments, **named)
+        if isinstance(answer, Response):
+            return answer
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    return rendered
