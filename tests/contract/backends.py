@@ -3,16 +3,20 @@
 A new ledger is a copy of an empty one: to make its schema takes longer than most tests.
 """
 
+import atexit
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
-from contract.databases import ledger_database, lent_database
+from contract.databases import emptied_database, ledger_database, lent_database
+from postgresql import shared_server
 
 from answerback.ledger import FILE_NAME, Ledger, open_database, open_ledger
+from answerback.ledger.quarantine import Quarantine
 
 ID_KEY = b"what the ids of the tests are keyed by"
 
@@ -63,15 +67,68 @@ def database(url: str) -> OpenLedger:
 BACKENDS: dict[str, Callable[[Path], OpenLedger]] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
-@contextmanager
-def lent_store(backend: str) -> Iterator[OpenLedger]:
-    """An empty store for one test; what was opened of it must be closed by the end."""
+class Store:
+    """A store that one test after the other has, emptied in between, and a ledger that stays open on it.
+
+    To open one anew costs more than most tests: connections, and every statement, which SQLAlchemy compiles once an engine.
+    """
+
+    def __init__(self, reopen: OpenLedger, emptied: Callable[[Ledger], bool], remove: Callable[[], object]) -> None:
+        self.reopen = reopen
+        self.ledger = reopen()
+        self._emptied = emptied
+        self._remove = remove
+        atexit.register(self.close)
+
+    def empty(self) -> bool:
+        """Take every row away, and have the ledger forget; whether the store is like a new one then."""
+        as_new = self._emptied(self.ledger)
+        transactions = self.ledger._transactions  # noqa: SLF001  # a new ledger knows nothing, on the old connections
+        self.ledger = Ledger(self.ledger.engine, transactions, Quarantine(2**20, 60_000), ID_KEY)
+        return as_new
+
+    def close(self) -> None:
+        """Remove it."""
+        atexit.unregister(self.close)
+        self.ledger.close()
+        self._remove()
+
+
+def _new_store(backend: str) -> Store:
     if backend == "postgresql":
-        with lent_database() as url:
-            yield database(url)
+        url = lent_database()
+        return Store(database(url), emptied_database, partial(shared_server().drop_database, url))
+    opened = ExitStack()
+    directory = opened.enter_context(in_memory())
+    store = Store(sqlite(directory), lambda _: _emptied_file(file, schema), opened.close)
+    file = sqlite3.connect(directory / FILE_NAME, timeout=1, isolation_level=None)
+    opened.callback(file.close)
+    schema = file.execute("PRAGMA schema_version").fetchone()
+    return store
+
+
+def _emptied_file(file: sqlite3.Connection, schema: object) -> bool:
+    """Take every row away; whether the schema is still that one, and nobody else writes."""
+    with suppress(sqlite3.OperationalError):
+        tables = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        deletes = (f"DELETE FROM {name};" for (name,) in tables if name not in {"schema_revision", "alembic_version"})
+        file.executescript(f"BEGIN IMMEDIATE; {''.join(deletes)} COMMIT")
+        return bool(file.execute("PRAGMA schema_version").fetchone() == schema)
+    return False
+
+
+_free: dict[str, list[Store]] = {backend: [] for backend in BACKENDS}
+
+
+@contextmanager
+def lent_store(backend: str) -> Iterator[Store]:
+    """An empty store for one test; what the test opened of it must be closed by the end, its own ledger stays open."""
+    store = _free[backend].pop() if _free[backend] else _new_store(backend)
+    yield store
+    if store.empty():
+        _free[backend].append(store)
     else:
-        with in_memory() as directory:
-            yield BACKENDS[backend](directory)
+        store.close()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from contract.backends import BACKENDS, OpenLedger, in_memory, lent_store
+from contract.backends import BACKENDS, OpenLedger, Store, in_memory, lent_store
 
 from answerback.ledger import Ledger
 
@@ -18,19 +18,25 @@ def tmp_path() -> Iterator[Path]:
 
 
 @pytest.fixture(params=BACKENDS)
-def reopen(request: pytest.FixtureRequest) -> Iterator[OpenLedger]:
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The store of the test, empty at first."""
+    with lent_store(request.param) as store:
+        yield store
+
+
+@pytest.fixture
+def reopen(store: Store) -> Iterator[OpenLedger]:
     """The way to open the test's store, as often as it likes."""
     with ExitStack() as opened:
-        open_store = opened.enter_context(lent_store(request.param))
 
         def reopen(*, quarantine_bytes: int = 2**20, quarantine_per_minute: int = 60_000) -> Ledger:
-            ledger = open_store(quarantine_bytes=quarantine_bytes, quarantine_per_minute=quarantine_per_minute)
+            ledger = store.reopen(quarantine_bytes=quarantine_bytes, quarantine_per_minute=quarantine_per_minute)
             return opened.enter_context(closing(ledger))
 
         yield reopen
 
 
 @pytest.fixture
-def ledger(reopen: OpenLedger) -> Ledger:
-    """An empty ledger."""
-    return reopen()
+def ledger(store: Store) -> Ledger:
+    """An empty ledger, which the test leaves open."""
+    return store.ledger

@@ -1,29 +1,38 @@
-"""Databases that hold an empty ledger: copies of one, and such as one test after the other has, emptied in between."""
+"""Databases that hold an empty ledger: copies of one, which may be emptied again."""
 
-import atexit
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
 import psycopg
 from builders import NOON
 from postgresql import shared_server
+from sqlalchemy.engine import Connection
 
-from answerback.ledger import open_database, retention
+from answerback.errors import LedgerUnavailable
+from answerback.ledger import Ledger, open_database, retention
 
 _KEPT = 20
 
 _EMPTY = """
 DO $$
-DECLARE one regclass;
+DECLARE one record;
 BEGIN
-    FOR one IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+    SET LOCAL lock_timeout = '1s';
+    FOR one IN SELECT oid::regclass AS name, pg_relation_size(oid) > 131072 AS large FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
         AND relname NOT IN ('schema_revision', 'alembic_version') LOOP
-        EXECUTE format('DELETE FROM %s', one);
+        IF one.large THEN
+            EXECUTE format('TRUNCATE %s', one.name);
+        ELSE
+            EXECUTE format('DELETE FROM %s WHERE xmin <> pg_current_xact_id()::xid', one.name);
+        END IF;
     END LOOP;
     PERFORM setval(seqrelid, seqstart, false) FROM pg_sequence;
 END $$
+"""
+"""A large table is truncated: what is only deleted still lies in the way of who reads. The mark of this very transaction
+stays, or its ledger would leave none any more.
 """
 
 _SCHEMA = """
@@ -56,55 +65,35 @@ def ledger_database(_place: Path) -> str:
     return _databases[-1]
 
 
-class _Lent:
-    """A database that one test after the other has, and a connection by which it is emptied in between."""
-
-    def __init__(self, template: str) -> None:
-        self.url = shared_server().create_database(template)
-        self._connection = psycopg.connect(self.url, autocommit=True, options="-c lock_timeout=1s")
-        atexit.register(self.close)
-
-    def emptied(self) -> object:
-        """Take every row away, and tell the schema; None where somebody still holds a row."""
-        try:
-            self._connection.execute(_EMPTY)
-            return self._connection.execute(_SCHEMA).fetchone()
-        except psycopg.Error:
-            return None
-
-    def close(self) -> None:
-        """Leave it as it is."""
-        self._connection.close()
+def emptied_database(ledger: Ledger) -> bool:
+    """Take every row away; whether the schema is still that of `lent_database`, and nobody holds a row."""
+    return _emptied(ledger) == _lent_template()[1]
 
 
-_free: list[_Lent] = []
+def _emptied(ledger: Ledger) -> object:
+    def work(connection: Connection, _: object) -> object:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute(_EMPTY)
+        return driver.execute(_SCHEMA).fetchone()
+
+    with suppress(LedgerUnavailable):
+        return ledger.write(work)
+    return None
 
 
-@contextmanager
-def lent_database() -> Iterator[str]:
-    """The URL of a database with an empty ledger, in which the month of NOON is there; it is emptied for the next test.
-
-    What was opened of it must be closed by the end. One whose schema was changed is dropped.
-    """
-    template, schema = _lent_template()
-    lent = _free.pop() if _free else _Lent(template)
-    yield lent.url
-    if lent.emptied() == schema:
-        _free.append(lent)
-    else:
-        lent.close()
-        shared_server().drop_database(lent.url)
+def lent_database() -> str:
+    """The URL of a new database with an empty ledger, in which the month of NOON is there."""
+    return shared_server().create_database(_lent_template()[0])
 
 
 @cache
 def _lent_template() -> tuple[str, object]:
     """Its name, and its schema."""
-    lent = _Lent(_template())
-    with closing(open_database(lent.url, allow_unsafe=True)) as ledger:
+    url = shared_server().create_database(_template())
+    with closing(open_database(url, allow_unsafe=True)) as ledger:
         ledger.write(lambda connection, _: retention.make_months(connection, NOON, 1))
-    schema = lent.emptied()
-    lent.close()
-    return _name(lent.url), schema
+        return _name(url), _emptied(ledger)
 
 
 def _name(url: str) -> str:

@@ -142,7 +142,7 @@ class Deliveries(RuleBasedStateMachine):
     def __init__(self, backend: str) -> None:
         super().__init__()
         self.opened = ExitStack()
-        self.open_store = self.opened.enter_context(lent_store(backend))
+        self.store = self.opened.enter_context(lent_store(backend))
         self.ledger = self.open_ledger()
         self.model = Outbox()
         self.hand: dict[int, Job] = {}
@@ -156,7 +156,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def open_ledger(self) -> Ledger:
         """The ledger, as it is in the store."""
-        return self.opened.enter_context(closing(self.open_store()))
+        return self.opened.enter_context(closing(self.store.reopen()))
 
     # What is asked of both
 

@@ -363,9 +363,9 @@ def test_pages_have_no_gaps_and_no_doubles(ledger: Ledger, filters: dict[str, An
 @pytest.mark.parametrize("read", [sheet, workbook, table])
 def test_pages_make_one_file(read: Callable[..., list[dict[str, Any]]]) -> None:
     """In every form; which store they come from is nothing to it."""
-    with lent_store("sqlite") as open_store, closing(open_store()) as ledger:
-        callids = _more_than_two_pages(ledger)
-        assert [row["callid"] for row in read(ledger, What.CALLS)] == callids
+    with lent_store("sqlite") as store:
+        callids = _more_than_two_pages(store.ledger)
+        assert [row["callid"] for row in read(store.ledger, What.CALLS)] == callids
 
 
 @pytest.mark.parametrize("filters", [{}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}])
