@@ -28,6 +28,7 @@ from answerback.exports import FileFormat, What
 
 MOBILE, LANDLINE, AREA = "13788412675", "83764391", "0755"
 MARKS = (MOBILE, LANDLINE)
+EXPORTS = "/v1/exports/{what}.{format}"
 TOKEN = "s3cr3t-t0ken"
 """What stands in the query of an endpoint's URL."""
 
@@ -148,14 +149,15 @@ def paths_of(filled: Filled) -> Iterator[str]:
         "quarantine": [one["id"] for one in gateway.items("/v1/quarantine", limit=500)],
         "replay": [1],
         "endpoint": [one["name"] for one in gateway.items("/v1/endpoints")],
-        "what": list(What),
-        "format": list(FileFormat),
     }
     found["callid"] = [callid for callid in found["callid"] if not marks_in(callid)]
     names = {"/v1/deliveries/{id}": "delivery", "/v1/quarantine/{id}": "quarantine", "/v1/replays/{id}": "replay"}
     document = gateway.client.get("/openapi.json").json()
     for path, methods in document["paths"].items():
         if "get" not in methods or not path.startswith("/v1"):
+            continue
+        if path == EXPORTS:  # each of what there is, and each form; a command writes all that can be combined
+            yield from (path.format(what=what, format=form) for what, form in zip(What, FileFormat, strict=True))
             continue
         fields = re.findall(r"\{([^}]+)\}", path)
         choices = [found[names[path] if field == "id" else field] for field in fields]  # a new one is named here first
@@ -166,14 +168,14 @@ def paths_of(filled: Filled) -> Iterator[str]:
             yield f"{whole}?limit=500" if listing else whole
 
 
-def text_of(answer: httpx.Response) -> str:
+def text_of(content: bytes) -> str:
     """What can be read in an answer, also in a file of a form of its own."""
-    if answer.content.startswith(b"PAR1"):
-        return json.dumps(pq.read_table(BytesIO(answer.content)).to_pylist(), default=str, ensure_ascii=False)
-    if answer.content.startswith(b"PK"):
-        with zipfile.ZipFile(BytesIO(answer.content)) as book:
+    if content.startswith(b"PAR1"):
+        return json.dumps(pq.read_table(BytesIO(content)).to_pylist(), default=str, ensure_ascii=False)
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(BytesIO(content)) as book:
             return "\n".join(book.read(name).decode() for name in book.namelist() if "sheet" in name.lower())
-    return answer.text
+    return content.decode()
 
 
 def test_a_reader_with_the_right_sees_what_was_marked(filled: Filled) -> None:
@@ -186,7 +188,7 @@ def test_no_answer_of_the_api_tells_a_number(filled: Filled) -> None:
     """Every GET of the schema, lists, records and files in every form, to a viewer; what is the admins', to one without the right."""
     for path in paths_of(filled):
         holder = "admin" if path.startswith(("/v1/keys", "/v1/audit-events")) else "viewer"
-        text = text_of(ask(filled, path, holder))
+        text = text_of(ask(filled, path, holder).content)
         assert marks_in(text) == [], path
         assert holder == "admin" or TOKEN not in text, path
 
@@ -202,7 +204,7 @@ def test_no_page_of_the_console_tells_a_number(filled: Filled) -> None:
             page = ahead.pop()
             answer = person.client.get(page, follow_redirects=True)
             assert answer.status_code in {200, 409}, page
-            text = text_of(answer)
+            text = text_of(answer.content)
             assert marks_in(text) == [], page
             assert TOKEN not in text, page
             links = {unescape(link) for link in re.findall(r'(?:href|src)="(/console[^"#]*)', text)}
@@ -268,3 +270,19 @@ def test_commands_tell_no_number_unasked(filled: Filled, tmp_path: Path, command
     shown = run(*command, "--json", "--data-dir", filled.gateway.data_dir, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert marks_in(shown.stdout) == []
+
+
+@pytest.mark.parametrize("form", FileFormat)
+@pytest.mark.parametrize("what", What)
+def test_a_file_of_the_command_tells_no_number_unasked(
+    filled: Filled, tmp_path: Path, what: What, form: FileFormat
+) -> None:
+    """Of whatever there is, in every form."""
+    file = tmp_path / f"{what}.{form}"
+    arguments = (what, "--format", form, "--output", file, "--data-dir", filled.gateway.data_dir)
+    done = run("export", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = text_of(file.read_bytes())
+    assert what is What.STATISTICS or filled.callid in text
+    assert marks_in(text) == []
+    assert TOKEN not in text
