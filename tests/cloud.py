@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from forking import Running, launch
+from forking import Forked, launch
 from gateway import START_TIMEOUT_S, STOP_TIMEOUT_S, environment
 
 from answerback.emulator.api2 import signature
@@ -37,7 +37,7 @@ class VoiceCloud:
         for name, value in options.items():
             flag = f"--{name.replace('_', '-')}"
             self._arguments += [flag] if value is True else [flag, str(value)]
-        self._process: Running | None = None
+        self._process: Forked | None = None
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -71,7 +71,7 @@ class VoiceCloud:
         raise AssertionError(f"emulate told no URL: status {self.process.wait()}: {self.stderr}")
 
     @property
-    def process(self) -> Running:
+    def process(self) -> Forked:
         """The running process."""
         assert self._process is not None, "not started"
         return self._process

@@ -1,12 +1,16 @@
 """The command `answerback` without the start of Python and without its imports: forked from a process that has them.
 
 What is forked is a process like any other: arguments, directory, environment, files, signals and status are its own. Only the
-name that `ps` shows is not. Where the environment differs in more than our own settings the program is executed as usual,
-because the interpreter reads some of it at its start.
+name that `ps` shows is not. Where the environment differs in more than our own settings the program is executed by what was
+forked, because the interpreter reads some of it at its start.
+
+However the tests end, the process that forks sees the end of its socket and ends, and with it, by PR_SET_PDEATHSIG, all that
+it forked. That signal is sent when the thread that forked ends: the process that forks has one only.
 """
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -26,6 +30,7 @@ COMMAND = Path(sys.executable).with_name("answerback")
 RECEIVER = Path(__file__).with_name("receivers") / "receiver.py"
 OURS = "ANSWERBACK_"
 _LENGTH_BYTES = 4
+_PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "answerback.cli.main",
     "answerback.api.app",
@@ -99,32 +104,25 @@ class Expired(subprocess.TimeoutExpired, TimeoutError):
     """It has not ended in time."""
 
 
-Running = Forked | subprocess.Popen[bytes]
-
-
 class _Server:
     """The process that forks, started when it is first asked; it ends with this one."""
 
     def __init__(self) -> None:
-        self._environment = _foreign(os.environ)
+        self.environment = _foreign(os.environ)
         self._asking = threading.Lock()
         self._control: socket.socket | None = None
 
-    def start(
-        self, command: Sequence[str], cwd: Path, environment: Mapping[str, str], files: Sequence[int]
-    ) -> Forked | None:
-        """Fork a program, or None where it has to be executed: the interpreter's own environment is another."""
-        if _foreign(environment) != self._environment:
-            return None
-        order = json.dumps({"command": command, "cwd": str(cwd), "environment": dict(environment)}).encode()
+    def start(self, order: Mapping[str, Any], files: Sequence[int]) -> Forked:
+        """Fork a program with these standard files."""
+        told = json.dumps(order).encode()
         ours, theirs = socket.socketpair()
         with theirs, self._asking:
-            control = self._connected(environment)
-            socket.send_fds(control, [len(order).to_bytes(_LENGTH_BYTES, "big")], [*files, theirs.fileno()])
-            control.sendall(order)
+            control = self._connected()
+            socket.send_fds(control, [len(told).to_bytes(_LENGTH_BYTES, "big")], [*files, theirs.fileno()])
+            control.sendall(told)
             return Forked(ours)
 
-    def _connected(self, environment: Mapping[str, str]) -> socket.socket:
+    def _connected(self) -> socket.socket:
         if self._control is None:
             self._control, theirs = socket.socketpair()
             with theirs:
@@ -133,7 +131,7 @@ class _Server:
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    env={**_foreign(environment), "COLUMNS": environment.get("COLUMNS", "240")},
+                    env={**self.environment, "COLUMNS": "240"},
                 )
         return self._control
 
@@ -150,19 +148,18 @@ def launch(
     stderr: IO[bytes],
     executed: bool = False,
     program: Path = COMMAND,
-) -> Running:
+) -> Forked:
     """Start `answerback` with `arguments`, without input; `executed`: as a shell does, from the start of Python on.
 
     The other `program` that there is to be started is RECEIVER.
     """
     command = [str(program), *map(str, arguments)]
+    executed = executed or _foreign(env) != _server.environment
+    if executed and program == RECEIVER:
+        command = [sys.executable, "-I", *command]
+    order = {"command": command, "cwd": str(cwd), "environment": dict(env), "executed": executed}
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # as subprocess does
-        if not executed:
-            files = [nothing.fileno(), stdout.fileno(), stderr.fileno()]
-            if forked := _server.start(command, cwd, env, files):
-                return forked
-        whole = [sys.executable, "-I", *command] if program == RECEIVER else command
-        return subprocess.Popen(whole, cwd=cwd, env=env, stdin=nothing, stdout=stdout, stderr=stderr)
+        return _server.start(order, [nothing.fileno(), stdout.fileno(), stderr.fileno()])
 
 
 def _read(source: socket.socket) -> bytes:
@@ -198,6 +195,7 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
                 order: dict[str, Any] = json.loads(_receive(control, int.from_bytes(head, "big")))
                 pid = os.fork()
                 if pid == 0:
+                    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
                     for number, file in enumerate(files[:3]):
                         os.dup2(file, number)
                     for file in [*files, *living]:
@@ -244,6 +242,10 @@ def main() -> None:
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(order["cwd"])
+    if order["executed"]:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python's own change, as SIGXFSZ
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        os.execve(order["command"][0], order["command"], order["environment"])  # what the tests name
     os.environ.clear()
     os.environ.update(order["environment"])
     time.tzset()

@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
-from forking import COMMAND, OURS, Running, launch
+from forking import COMMAND, OURS, Forked, launch
 
 __all__ = ["COMMAND"]
 CALLBACK = "/voice/callback"
@@ -141,7 +141,7 @@ class Gateway:
         self._options = list(options)
         self._executed = executed
         self._starts = 0
-        self._process: Running | None = None
+        self._process: Forked | None = None
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -200,7 +200,7 @@ class Gateway:
         return self._process is not None
 
     @property
-    def process(self) -> Running:
+    def process(self) -> Forked:
         """The running process."""
         assert self._process is not None, "not started"
         return self._process

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forking import Running, launch
+from forking import Forked, launch
 from gateway import OK, Gateway, environment, key_press, prompt, run
 from prometheus_client.parser import text_string_to_metric_families
 from receivers.business import Business, relaying
@@ -191,7 +191,7 @@ def test_deliveries_are_listed_and_shown(business: Business, receive: Receive, c
 
 
 @contextmanager
-def tailing(business: Business, log: Path, *options: str, executed: bool = False) -> Iterator[Running]:
+def tailing(business: Business, log: Path, *options: str, executed: bool = False) -> Iterator[Forked]:
     """`answerback tail` as a process of its own that writes to `log`; see `forking.launch` for `executed`."""
     arguments: list[str | Path] = ["tail", "--data-dir", business.gateway.data_dir, *options]
     said = log.with_suffix(".err")

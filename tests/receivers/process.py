@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from forking import RECEIVER, Running, launch
+from forking import RECEIVER, Forked, launch
 
 LONGEST_PAUSE_S = 0.05
 
@@ -66,7 +66,7 @@ class Receiver:
         self.scheme = "https" if "certificate" in options else "http"
         self._log = home / f"{name}-{self.port}.jsonl"
         self._options = options
-        self._process: Running | None = None
+        self._process: Forked | None = None
         self._read_bytes = 0
         self._taken: list[Taken] = []
 

@@ -164,7 +164,7 @@ async def peer(opening: Opening) -> AsyncIterator[Peer]:
         for pid in pids:  # also where it did not come as far as to tell its id
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        await process.wait()
+        await process.communicate()  # its writer holds the pipe, too, and may end after it
 
 
 async def _serve(opening: Opening) -> None:

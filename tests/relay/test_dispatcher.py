@@ -208,19 +208,19 @@ def test_what_is_due_or_will_be_is_never_overlooked(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger:
         to = asyncio.run(_one_endpoint(tmp_path))
         ledger.take([received(status(callid=f"call-{n}")) for n in range(1000)])
-        first_us = to_us(datetime.now(UTC)) + 300_000
-        with ledger.engine.execution_options(writes=True).begin() as connection:
-            spread = text("UPDATE deliveries SET due_us = :first_us + (id % :numbers) * 300")
-            connection.execute(spread, {"first_us": first_us, "numbers": NUMBERS})
-        due_us = [first_us + id_ * 300 for id_ in range(1, 1001)]
-        overlooked, loads = 0, 0
-        while to_us(datetime.now(UTC)) < due_us[-1]:
-            loaded = Load(to, 5000).run(ledger)
-            loads += 1
-            if len(loaded.jobs) < len(due_us) and loaded.next_due_us != due_us[len(loaded.jobs)]:
-                overlooked += 1
-        assert loads > 3
-        assert overlooked == 0
+        spread = text("UPDATE deliveries SET due_us = :first_us + (id % :numbers) * :apart_us")
+        telling = 0
+        for apart_us in itertools.count(300, 30):  # however slow the machine is, some time a load falls into the spread
+            first_us = to_us(datetime.now(UTC))
+            with ledger.engine.execution_options(writes=True).begin() as connection:
+                connection.execute(spread, {"first_us": first_us, "numbers": NUMBERS, "apart_us": apart_us})
+            for _ in range(5):
+                loaded = Load(to, 5000).run(ledger)
+                due = len(loaded.jobs)
+                telling += 0 < due < 1000
+                assert loaded.next_due_us == (first_us + (due + 1) * apart_us if due < 1000 else None)
+            if telling > 20:
+                break
 
 
 async def _one_endpoint(data_dir: Path) -> int:

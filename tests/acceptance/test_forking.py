@@ -1,0 +1,43 @@
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+STARTS = """
+import os, signal
+from pathlib import Path
+from forking import RECEIVER, launch
+
+for executed in (False, True):
+    with open(os.devnull, "wb") as nothing:
+        given = ["--port=0", f"--log={executed}.log"]
+        started = launch(
+            given, cwd=Path.cwd(), env=os.environ, stdout=nothing, stderr=nothing, executed=executed, program=RECEIVER
+        )
+    print(started.pid, flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_the_tests_started_does_not_outlive_them(tmp_path: Path, how: signal.Signals) -> None:
+    """However their process ends, and whether it had the program forked or executed."""
+    command, path = [sys.executable, "-c", STARTS], {"PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(command, cwd=tmp_path, env=os.environ | path, stdout=subprocess.PIPE) as tests:
+        assert tests.stdout is not None
+        started = [os.pidfd_open(int(tests.stdout.readline())) for _ in range(2)]
+        try:
+            assert select.select(started, [], [], 0)[0] == []
+            tests.send_signal(how)
+            for one in started:
+                assert select.select([one], [], [], 10)[0] == [one]
+        finally:
+            for one in started:
+                os.close(one)
+            tests.kill()
