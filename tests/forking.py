@@ -28,6 +28,7 @@ from typing import IO, Any, NoReturn
 
 COMMAND = Path(sys.executable).with_name("answerback")
 RECEIVER = Path(__file__).with_name("receivers") / "receiver.py"
+PEER = Path(__file__).with_name("relay") / "party.py"
 OURS = "ANSWERBACK_"
 _LENGTH_BYTES = 4
 _PR_SET_PDEATHSIG = 1
@@ -151,7 +152,7 @@ def launch(
 ) -> Forked:
     """Start `answerback` with `arguments`, without input; `executed`: as a shell does, from the start of Python on.
 
-    The other `program` that there is to be started is RECEIVER.
+    The other programs that there are to be started are RECEIVER and PEER.
     """
     command = [str(program), *map(str, arguments)]
     executed = executed or _foreign(env) != _server.environment
@@ -253,6 +254,8 @@ def main() -> None:
     if sys.argv[0] == str(RECEIVER):
         _leave(importlib.import_module("receivers.receiver").main)
     vars(importlib.import_module("answerback.ledger.spawning"))["subprocess"] = _Subprocess
+    if sys.argv[0] == str(PEER):
+        _leave(importlib.import_module("relay.party").main)
     _leave(importlib.import_module("answerback.cli").app)
 
 

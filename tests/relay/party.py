@@ -14,19 +14,23 @@ from typing import Any
 
 import msgspec
 import psutil
+import uvloop
 from builders import ADMIN
 from contract.backends import ledger_file
 from contract.databases import ledger_database
 from contract.telling import Owed, owed
+from forking import PEER, Forked, launch
 from relay.desk import Desk
 from relay.loop import until
 from relay.receiver import Exchange, Receiver
 from relay.world import LOOPBACK, QUICK
+from sqlalchemy import func, select
 
 from answerback.ledger import Ledger, Opening
 from answerback.ledger.bell import Bell, Ring
 from answerback.ledger.leases import find_leases
 from answerback.ledger.process import WriterProcess
+from answerback.ledger.tables import deliveries
 from answerback.membership import Membership, introduce
 from answerback.model import Arrival, Definition, Endpoint, State
 from answerback.relay import Relay, Share
@@ -126,7 +130,7 @@ async def member(
 class Peer:
     """A member in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, id_: str) -> None:
+    def __init__(self, process: Forked, id_: str) -> None:
         self.process = process
         self.id = id_
         self.pids = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
@@ -142,29 +146,30 @@ class Peer:
         os.kill(self.pids[1], number)
 
 
+_peers: set[int] = set()
+"""The processes that a receiver may be told by, apart from this one."""
+
+
 @asynccontextmanager
 async def peer(opening: Opening) -> AsyncIterator[Peer]:
     """A member with all roles in a process that is killed at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        __file__,
-        json.dumps(msgspec.structs.asdict(opening)),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
-    pids = [process.pid]
-    try:
-        made = Peer(process, (await process.stdout.readline()).decode().strip())
-        pids = made.pids
-        yield made
-    finally:
-        for pid in pids:  # also where it did not come as far as to tell its id
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        await process.communicate()  # its writer holds the pipe, too, and may end after it
+    given = [json.dumps(msgspec.structs.asdict(opening))]
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as told:
+        with os.fdopen(writing, "wb") as err, open(os.devnull, "wb") as out:  # noqa: ASYNC230, PTH123
+            process = launch(given, cwd=Path.cwd(), env=os.environ, stdout=out, stderr=err, program=PEER)
+        pids = [process.pid]
+        _peers.add(process.pid)
+        try:
+            made = Peer(process, (await asyncio.to_thread(told.readline)).strip())
+            pids = made.pids
+            yield made
+        finally:
+            for pid in pids:  # also where it did not come as far as to tell its id
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(process.wait)
+            _peers.discard(process.pid)
 
 
 async def _serve(opening: Opening) -> None:
@@ -172,7 +177,7 @@ async def _serve(opening: Opening) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with member(opening, own_writer=True) as me:
-        print(me.id, flush=True)  # noqa: T201  # its parent reads it
+        print(me.id, file=sys.stderr, flush=True)  # noqa: T201  # its parent reads it; the log goes to stdout
         await ended.wait()
 
 
@@ -195,7 +200,7 @@ class Board:
     async def shared(self, *shares: tuple[Party | Peer, int], timeout_s: float = 15.0) -> None:
         """Wait until each holds so many."""
         parties, wanted = [party for party, _ in shares], [count for _, count in shares]
-        await until(lambda: self.shares(*parties) == wanted, timeout_s, every_s=0.02)
+        await until(lambda: self.shares(*parties) == wanted, timeout_s, every_s=0.05)
 
     def owed(self) -> list[Owed]:
         """Everything that was ever owed."""
@@ -203,10 +208,11 @@ class Board:
 
     async def delivered(self, count: int, timeout_s: float = 20.0) -> None:
         """Wait until so many deliveries were made, and no other is owed."""
+        query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
 
         def done() -> bool:
-            states = [one.state for one in self.owed()]
-            return states == [State.DELIVERED] * count
+            counts = [(State(state), of_it) for state, of_it in self.ledger.read(lambda c: c.execute(query).all())]
+            return counts == [(State.DELIVERED, count)]
 
         await until(done, timeout_s, every_s=0.05)
 
@@ -270,9 +276,9 @@ class Witness:
 
     def _look(self) -> None:
         """See who has which port now."""
-        for process in (psutil.Process(), *psutil.Process().children()):
+        for pid in (os.getpid(), *list(_peers)):
             with contextlib.suppress(psutil.Error):
-                self._pids |= {one.laddr.port: process.pid for one in self._connections(process)}
+                self._pids |= {one.laddr.port: pid for one in self._connections(psutil.Process(pid))}
 
     def _connections(self, process: psutil.Process) -> list[Any]:
         """Those of a process to the receiver."""
@@ -280,8 +286,7 @@ class Witness:
         return [one for one in found if one.raddr and one.raddr.port == self._receiver.port]
 
 
-if __name__ == "__main__":
-    import uvloop
-
+def main() -> None:
+    """Be a peer."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(Opening(**json.loads(sys.argv[1]))))
