@@ -232,8 +232,9 @@ def main() -> None:
         importlib.import_module(name)
     for path in Path(importlib.import_module("answerback.cli").__path__[0]).glob("*.py"):
         importlib.import_module(f"answerback.cli.{path.stem}")
-    # The first route of all imports what FastAPI needs for any, pydantic.v1 among it.
+    # The first route of all imports what FastAPI needs for any, pydantic.v1 among it; the first service all of Apprise's.
     importlib.import_module("fastapi").APIRouter().add_api_route("/", lambda: "", response_model=str)
+    importlib.import_module("apprise").Apprise().add("json://127.0.0.1/")
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1, "a fork would lose a thread"  # noqa: PTH208
