@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contract.databases import emptied_database, ledger_database, lent_database
+from hypothesis import settings
 from postgresql import shared_server
 
 from answerback.ledger import FILE_NAME, Ledger, open_database, open_ledger
@@ -62,6 +63,11 @@ def database(url: str) -> OpenLedger:
         )
 
     return reopen
+
+
+def few_examples() -> settings:
+    """For a property of which each example is many transactions, on each store: a quarter of what the profile says."""
+    return settings(max_examples=settings().max_examples // 4)
 
 
 BACKENDS: dict[str, Callable[[Path], OpenLedger]] = {"sqlite": sqlite, "postgresql": postgresql}

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from builders import KEYS, NOON, received, rejected, status, wire
 from contract import telling
+from contract.backends import few_examples
 from contract.test_statistics import EVER, everything
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +57,7 @@ arrivals = st.builds(Arrival, st.sampled_from(["default", "c" * 64]), bodies, mo
 
 
 @given(batch=st.lists(arrivals, min_size=1, max_size=12))
+@few_examples()
 def test_every_field(ledger: Ledger, batch: list[Arrival]) -> None:
     """Nothing of it is refused by the ledger, and all of it can be read again."""
     noted = Record(batch).run(ledger)

@@ -19,7 +19,7 @@ from builders import (
     unanswered,
     wire,
 )
-from contract.backends import ID_KEY, OpenLedger
+from contract.backends import ID_KEY, OpenLedger, few_examples
 from contract.telling import (
     LATER_S,
     D,
@@ -503,6 +503,7 @@ def test_a_webhook_carries_what_the_business_said(ledger: Ledger) -> None:
 
 
 @given(st.lists(callbacks(st.sampled_from(["a", UUID1])), min_size=1, max_size=6))
+@few_examples()
 def test_what_is_pushed_is_what_is_loaded(ledger: Ledger, said: list[AnyCallback]) -> None:
     """Of any callbacks, in one batch each: the job that a batch gives is the one that the ledger gives later."""
     try:
@@ -835,6 +836,7 @@ def test_a_registered_call_becomes_the_record_that_it_would_have_been(
 
 
 @given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=5))
+@few_examples()
 def test_registering_changes_no_event(ledger: Ledger, said: list[AnyCallback]) -> None:
     """Of any callbacks: what a registered call is told as is what it would have been told as without."""
     callid = f"{UUID1}-{len(ledger.calls(limit=500).items)}"

@@ -8,6 +8,7 @@ from itertools import count
 import msgspec
 import pytest
 from builders import NOON, failure, key_press, received, rejected, status, unanswered
+from contract.backends import few_examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def test_an_empty_ledger_is_one_empty_page(ledger: Ledger) -> None:
 
 
 @given(st.lists(st.integers(-3, 3), max_size=12), st.integers(1, 14))
+@few_examples()
 def test_pages_hold_every_call_once_newest_first(ledger: Ledger, seconds: list[int], limit: int) -> None:
     """Pages of any size have no gaps and no doubles; among calls of one time the later stored is first."""
     channel = f"channel-{next(fresh)}"

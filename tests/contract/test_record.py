@@ -19,7 +19,7 @@ from builders import (
     unanswered,
     wire,
 )
-from contract.backends import OpenLedger
+from contract.backends import OpenLedger, few_examples
 from contract.walking import walked
 from hypothesis import given
 from hypothesis import strategies as st
@@ -281,6 +281,7 @@ BATCHES = st.lists(st.lists(callbacks(st.sampled_from(["a", UUID1, "c"])), max_s
 
 
 @given(BATCHES, st.data())
+@few_examples()
 def test_the_ledger_says_what_folding_says(
     ledger: Ledger, batches: list[list[AnyCallback]], data: st.DataObject
 ) -> None:

@@ -24,6 +24,7 @@ from builders import (
     unanswered,
 )
 from contract import telling
+from contract.backends import few_examples
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
@@ -126,6 +127,7 @@ EVENTS = st.tuples(
 
 
 @given(batches=st.lists(st.lists(EVENTS, max_size=5), max_size=5), refers=st.lists(st.integers(0, 2), max_size=2))
+@few_examples()
 def test_the_statistics_are_those_of_a_recount(
     ledger: Ledger, batches: list[list[tuple[AnyCallback, str, int]]], refers: list[int]
 ) -> None:
