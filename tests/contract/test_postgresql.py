@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -136,6 +137,28 @@ def test_a_connection_that_breaks_is_made_again(connect: Callable[..., Ledger]) 
         return number
 
     assert ledger.write(work, beside=True) == 1
+
+
+def test_a_writer_that_stops_within_a_transaction_does_not_stop_the_others(connect: Callable[..., Ledger]) -> None:
+    """The server ends its transaction after 5 s; when it goes on, what it was to store counts as not stored."""
+    stopped, other = connect(), connect()
+    begun, going_on = threading.Event(), threading.Event()
+
+    def work(_connection: Connection, _: Any) -> None:
+        begun.set()
+        going_on.wait(60.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(stopped.write, work)
+        try:
+            assert begun.wait(10.0)
+            began_s = time.monotonic()
+            assert [receipt.taken for receipt in other.record([received(status(callid="meanwhile"))])] == [Taken.STORED]
+            assert time.monotonic() - began_s < 30.0
+        finally:
+            going_on.set()
+        with pytest.raises(LedgerUnavailable):
+            written.result(10.0)
 
 
 class CutAtCommit(threading.Thread):

@@ -36,6 +36,9 @@ _last_mark = text(
     "INSERT INTO writers (id, mark, seen_us) VALUES (:id, '', :now_us)"
     " ON CONFLICT (id) DO UPDATE SET seen_us = :now_us RETURNING mark"
 )
+_never_idle = text("SET idle_in_transaction_session_timeout = '5s'")
+"""We never wait within a transaction. If this machine stops in the middle of one, all who write alone wait for it, and so does whoever
+is to take over our leases, until the server has ended it."""
 _forget_dead = text("DELETE FROM writers WHERE seen_us < :before_us")
 
 _PAUSES_S = (0.0, 0.01, 0.05, 0.1, 0.2)
@@ -146,6 +149,7 @@ class Transactions:
             connection = self._engine.connect()
             now_us = time.time_ns() // 1000
             with closed_on_failure(connection), connection.begin():
+                connection.execute(_never_idle)
                 self._mark = str(connection.execute(_last_mark, {"id": self._id, "now_us": now_us}).scalar_one())
                 connection.execute(_forget_dead, {"before_us": now_us - _DEAD_US})
             self._connection, self._connected_s = connection, time.monotonic()
