@@ -26,7 +26,7 @@ build() {
     rm -rf "$base.unfinished"
     mkdir -p "$base.unfinished"
     debootstrap --variant=minbase --include=python3,python3-venv,git,make,curl,ca-certificates \
-        "$SUITE" "$base.unfinished" "${mirror:-http://deb.debian.org/debian}" "$script" >"$PLACE/$SUITE.log" 2>&1 ||
+        "$SUITE" "$base.unfinished" "${mirror:?apt knows no Debian mirror: apt-get update}" "$script" >"$PLACE/$SUITE.log" 2>&1 ||
         { tail -n 20 "$PLACE/$SUITE.log" >&2; exit 1; }
     mv "$base.unfinished" "$base"
 }
