@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from gateway import Gateway, prompt, run
+from gateway import Gateway, key_press, prompt, run
 from people import Person, make_key, signed_in, words_of
 from receivers.business import relaying
 from receivers.process import Receiver, await_true
@@ -50,7 +50,8 @@ class World(NamedTuple):
         return self.gateway.rows("SELECT who, deed, about FROM deeds ORDER BY id")
 
     def state(self) -> list[Sequence[object]]:
-        """Everything that an act could change."""
+        """Everything that an act could change, once nothing else is changing it."""
+        self.await_settled()
         return [self.gateway.rows(f"SELECT * FROM {table} ORDER BY 1") for table in WATCHED]  # our own names
 
     def await_settled(self) -> None:
@@ -109,36 +110,35 @@ def _body(world: World) -> int:
     return int(id_)
 
 
+TO_BE_MADE = {"name": "made", "channel": "default"}
 _DEFINED = {"channel": "default", "format": "standard", "timeout_s": "10", "concurrency": "8"}
 _FROM, _TO = "2020-01-01T00:00:00", "2030-01-01T00:00:00"
 
 API = [
     Act(
         "POST /v1/endpoints",
-        lambda world: world.ask(
-            "POST", "endpoints", {"name": "a", "channel": "default", "url": f"{world.url}?secret=1"}
-        ),
-        [("endpoint_added", "a at {host}")],
+        lambda world: world.ask("POST", "endpoints", TO_BE_MADE | {"url": f"{world.url}?secret=1"}),
+        [("endpoint_added", "made at {host}")],
     ),
     Act(
         "PATCH /v1/endpoints/{endpoint}",
-        by_api("PATCH", "endpoints/a", {"url": "http://127.0.0.2:9/x", "kinds": ["code"]}),
-        [("endpoint_changed", "a at http://127.0.0.2:9 from {host} (url, kinds)")],
+        by_api("PATCH", "endpoints/aim", {"url": "http://127.0.0.2:9/x", "kinds": ["code"]}),
+        [("endpoint_changed", "aim at {other} from {host} (url, kinds)")],
     ),
     Act(
         "POST /v1/endpoints/{endpoint}/disable",
-        by_api("POST", "endpoints/a/disable"),
-        [("endpoint_disabled", "a at http://127.0.0.2:9 (by hand)")],
+        by_api("POST", "endpoints/aim/disable"),
+        [("endpoint_disabled", "aim at {host} (by hand)")],
     ),
     Act(
         "POST /v1/endpoints/{endpoint}/enable",
-        by_api("POST", "endpoints/a/enable"),
-        [("endpoint_enabled", "a at http://127.0.0.2:9")],
+        by_api("POST", "endpoints/idle/enable"),
+        [("endpoint_enabled", "idle at {other}")],
     ),
     Act(
         "POST /v1/endpoints/{endpoint}/rotate-secret",
-        by_api("POST", "endpoints/a/rotate-secret"),
-        [("endpoint_secret_rotated", "a at http://127.0.0.2:9")],
+        by_api("POST", "endpoints/aim/rotate-secret"),
+        [("endpoint_secret_rotated", "aim at {host}")],
     ),
     Act(
         "POST /v1/endpoints/{endpoint}/test",
@@ -152,10 +152,10 @@ API = [
     ),
     Act(
         "POST /v1/replays",
-        by_api("POST", "replays", {"endpoint": "a", "mobile": MOBILE, "kind": "key"}),
-        [("endpoint_replayed", "a at http://127.0.0.2:9 with 0 calls mobile=… kind=key")],
+        by_api("POST", "replays", {"endpoint": "aim", "mobile": MOBILE, "kind": "key"}),
+        [("endpoint_replayed", "aim at {host} with 0 calls mobile=… kind=key")],
     ),
-    Act("DELETE /v1/endpoints/{endpoint}", by_api("DELETE", "endpoints/a"), [("endpoint_removed", "a at {other}")]),
+    Act("DELETE /v1/endpoints/{endpoint}", by_api("DELETE", "endpoints/aim"), [("endpoint_removed", "aim at {host}")]),
     Act(
         "POST /v1/deliveries/{id}/retry",
         lambda world: world.ask("POST", f"deliveries/{_delivery(world)}/retry"),
@@ -176,38 +176,38 @@ API = [
         by_api("POST", "keys", {"name": "made-by-api", "role": "operator", "full_numbers": True}),
         [("key_created", "made-by-api (operator, full numbers)")],
     ),
-    Act("DELETE /v1/keys/{name}", by_api("DELETE", "keys/made-by-api"), [("key_revoked", "made-by-api")]),
+    Act("DELETE /v1/keys/{name}", by_api("DELETE", "keys/held"), [("key_revoked", "held")]),
     Act(
         "GET /v1/exports/{what}.{format}",
         by_api("GET", f"exports/calls.csv?reference=order-{MOBILE}"),
         [("exported", f"calls.csv full numbers reference=order-{MASKED}")],
     ),
 ]
-"""What is done over /v1, in an order in which it can be done."""
+"""What is done over /v1."""
 
 CONSOLE = [
     Act(
         "/endpoint/new",
         lambda world: world.admin.sends(
-            "endpoint/new", name="c", url=f"{world.url}?secret=1", enabled="on", **_DEFINED
+            "endpoint/new", name="made", url=f"{world.url}?secret=1", enabled="on", **_DEFINED
         ),
-        [("endpoint_added", "c at {host}")],
+        [("endpoint_added", "made at {host}")],
     ),
     Act(
         "/endpoints/{name}/edit",
-        by_form("endpoints/c/edit", url="http://127.0.0.2:9/x", **_DEFINED),
-        [("endpoint_changed", "c at http://127.0.0.2:9 from {host} (url)")],
+        by_form("endpoints/aim/edit", url="http://127.0.0.2:9/x", **_DEFINED),
+        [("endpoint_changed", "aim at {other} from {host} (url, kinds)")],
     ),
     Act(
         "/endpoints/{name}/disable",
-        by_form("endpoints/c/disable"),
-        [("endpoint_disabled", "c at http://127.0.0.2:9 (by hand)")],
+        by_form("endpoints/aim/disable"),
+        [("endpoint_disabled", "aim at {host} (by hand)")],
     ),
-    Act("/endpoints/{name}/enable", by_form("endpoints/c/enable"), [("endpoint_enabled", "c at {other}")]),
+    Act("/endpoints/{name}/enable", by_form("endpoints/idle/enable"), [("endpoint_enabled", "idle at {other}")]),
     Act(
         "/endpoints/{name}/rotate-secret",
-        by_form("endpoints/c/rotate-secret"),
-        [("endpoint_secret_rotated", "c at {other}")],
+        by_form("endpoints/aim/rotate-secret"),
+        [("endpoint_secret_rotated", "aim at {host}")],
     ),
     Act(
         "/endpoints/{name}/test",
@@ -221,10 +221,12 @@ CONSOLE = [
     ),
     Act(
         "/endpoints/{name}/replay",
-        by_form("endpoints/c/replay", since=_TO, until="2031-01-01T00:00:00", outcome="failed"),
-        [("endpoint_replayed", "c at {other} with 0 calls outcome=failed since=20")],
+        by_form("endpoints/aim/replay", since=_TO, until="2031-01-01T00:00:00", outcome="failed"),
+        [("endpoint_replayed", "aim at {host} with 0 calls outcome=failed since=20")],
     ),
-    Act("/endpoints/{name}/remove", by_form("endpoints/c/remove", sure="yes"), [("endpoint_removed", "c at {other}")]),
+    Act(
+        "/endpoints/{name}/remove", by_form("endpoints/aim/remove", sure="yes"), [("endpoint_removed", "aim at {host}")]
+    ),
     Act(
         "/deliveries/{id:id}/retry",
         lambda world: world.admin.sends(f"deliveries/{_delivery(world)}/retry"),
@@ -255,9 +257,7 @@ CONSOLE = [
         by_form("settings/keys", name="made-by-form", role="viewer"),
         [("key_created", "made-by-form (viewer)")],
     ),
-    Act(
-        "/settings/keys/{name}/revoke", by_form("settings/keys/made-by-form/revoke"), [("key_revoked", "made-by-form")]
-    ),
+    Act("/settings/keys/{name}/revoke", by_form("settings/keys/held/revoke"), [("key_revoked", "held")]),
     Act("/calls/{callid:path}", by_form("calls/told"), [("numbers_revealed", "call told (default)")]),
     Act("/call", by_form("call?callid=told"), [("numbers_revealed", "call told (default)")]),
 ]
@@ -297,10 +297,33 @@ def quarantined(world: World) -> Iterator[int]:
     world.write("DELETE FROM quarantine")
 
 
+@pytest.fixture
+def aim(world: World) -> Iterator[None]:
+    """Endpoints to act on: `aim`, which is told of keys, and `idle`, which is off; none is left but the file's."""
+    for fields in (
+        {"name": "aim", "url": world.url, "kinds": ["key"]},
+        {"name": "idle", "url": "http://127.0.0.2:9/x", "kinds": ["code"], "enabled": False},
+    ):
+        assert world.ask("POST", "endpoints", fields | {"channel": "default"}).status_code == 201
+    yield
+    world.await_settled()
+    for endpoint in world.gateway.items("/v1/endpoints"):
+        assert endpoint["name"] == "from-file" or world.ask("DELETE", f"endpoints/{endpoint['name']}").is_success
+
+
+@pytest.fixture
+def held(world: World) -> Iterator[None]:
+    """A key `held` of a viewer; it and those that were made are revoked at the end."""
+    make_key(world.gateway, "held", "viewer")
+    yield
+    for name in ("held", "made-by-api", "made-by-form"):
+        assert world.ask("DELETE", f"keys/{name}").status_code in {204, 404}
+
+
+@pytest.mark.usefixtures("aim", "held")
 @pytest.mark.parametrize("act", [*API, *CONSOLE], ids=lambda act: act.route)
 def test_an_act_and_its_event_are_one(world: World, quarantined: int, act: Act) -> None:
     """While the ledger takes no event the act is refused and nothing is changed; else both are there."""
-    world.await_settled()
     before = world.state(), world.events()
     world.write("CREATE TRIGGER no_log BEFORE INSERT ON deeds BEGIN INSERT INTO nowhere VALUES (1); END")
     try:
@@ -344,16 +367,11 @@ HANDING_ON: list[tuple[str, str, object]] = [
 
 @pytest.fixture(scope="module")
 def operator(world: World) -> str:
-    """The key of an operator who sees masked numbers, and an endpoint `aim` that is not theirs."""
-    assert (
-        world.ask(
-            "POST", "endpoints", {"name": "aim", "channel": "default", "url": world.url, "enabled": False}
-        ).status_code
-        == 201
-    )
+    """The key of an operator who sees masked numbers."""
     return make_key(world.gateway, "operator", "operator")
 
 
+@pytest.mark.usefixtures("aim")
 @pytest.mark.parametrize(("method", "path", "body"), HANDING_ON, ids=str)
 def test_an_operator_hands_no_number_to_a_url(
     world: World, operator: str, method: str, path: str, body: object
@@ -365,6 +383,7 @@ def test_an_operator_hands_no_number_to_a_url(
     assert (world.state(), world.events()) == before
 
 
+@pytest.mark.usefixtures("aim")
 def test_an_operator_keeps_what_is_there_going(world: World, operator: str) -> None:
     """The pace, the switch, the secret, a test, a retry: the numbers go where they went."""
     for method, path, body in (
@@ -378,13 +397,13 @@ def test_an_operator_keeps_what_is_there_going(world: World, operator: str) -> N
         assert world.ask(method, path, body, operator).is_success
 
 
+@pytest.mark.usefixtures("aim")
 def test_a_retry_to_another_url_hands_numbers_on(world: World, operator: str) -> None:
     """What was made before an endpoint was pointed elsewhere is not the operator's to send there."""
-    assert world.ask("POST", "endpoints/aim/enable").is_success
-    assert world.gateway.post(prompt("for-aim")).status_code == 200
+    assert world.gateway.post(key_press("for-aim")).status_code == 200
     world.await_settled()
     ((id_,),) = world.gateway.rows(
-        "SELECT max(id) FROM deliveries WHERE endpoint_id = (SELECT id FROM endpoints WHERE name = 'aim')"
+        "SELECT max(id) FROM deliveries WHERE endpoint_id = (SELECT id FROM endpoints WHERE name = 'aim' AND removed_us IS NULL)"
     )
     assert world.ask("POST", f"deliveries/{id_}/retry", None, operator).is_success
     world.await_settled()
@@ -397,6 +416,7 @@ def test_a_retry_to_another_url_hands_numbers_on(world: World, operator: str) ->
     world.await_settled()
 
 
+@pytest.mark.usefixtures("aim")
 def test_the_console_says_what_an_operator_may_not(world: World, operator: str) -> None:
     """No button for it, a word why, and the form refused where it is sent all the same."""
     with signed_in(world.gateway, operator) as person:
@@ -417,7 +437,7 @@ def test_the_console_says_what_an_operator_may_not(world: World, operator: str) 
             assert (answer.status_code, "This needs the right to full numbers" in words_of(answer.text)) == (403, True)
         assert (world.state(), world.events()) == before
         url = world.ask("GET", "endpoints/aim").json()["url"]
-        paced = person.sends("endpoints/aim/edit", url=url, **_DEFINED | {"timeout_s": "7"})
+        paced = person.sends("endpoints/aim/edit", url=url, kinds="key", **_DEFINED | {"timeout_s": "7"})
         assert paced.status_code == 303
 
 
@@ -468,7 +488,8 @@ def test_a_command_is_an_event_before_it_shows_anything(
     world: World, tmp_path: Path, command: list[str], action: str, target: str
 ) -> None:
     """With the ledger of the data directory; it does nothing where the event cannot be written."""
-    (tmp_path / "lines.ndjson").write_bytes(prompt("imported", mobile=MOBILE) + b"\n")
+    callid = f"imported-{next(_numbers)}"
+    (tmp_path / "lines.ndjson").write_bytes(prompt(callid, mobile=MOBILE) + b"\n")
     arguments = [*command, "--data-dir", str(world.gateway.data_dir)]
     before = world.events()
     world.write("CREATE TRIGGER no_log BEFORE INSERT ON deeds BEGIN INSERT INTO nowhere VALUES (1); END")
@@ -477,7 +498,7 @@ def test_a_command_is_an_event_before_it_shows_anything(
     finally:
         world.write("DROP TRIGGER no_log")
     assert (refused.returncode, MOBILE in refused.stdout) == (1, False)
-    assert not world.gateway.rows("SELECT id FROM calls WHERE callid = 'imported'")
+    assert not world.gateway.rows("SELECT id FROM calls WHERE callid = ?", callid)
     assert run(*arguments, cwd=tmp_path).returncode == 0
     assert world.events()[len(before) :] == [("command line", action, target)]
 
