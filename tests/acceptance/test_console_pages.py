@@ -78,7 +78,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Ite
     with Gateway(home / "data", settings=relaying("[0.05, 0.05]"), options=["--config", config]) as running:
         ask(running, "POST", "endpoints", {"name": "crm", "url": receiver.url})
         fill(running)
-        receiver.await_taken(5)
+        await_true(lambda: running.rows("SELECT count(*) FROM deliveries WHERE state = 'delivered'") == [(5,)])
         yield running
 
 
