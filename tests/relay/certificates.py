@@ -1,4 +1,4 @@
-"""Certificates made when they are needed."""
+"""Certificates made when they are needed, with all that RFC 5280 asks: Python verifies strictly from 3.13 on."""
 
 import ipaddress
 import ssl
@@ -20,6 +20,18 @@ from cryptography.x509.oid import NameOID
 
 Key = ec.EllipticCurvePrivateKey
 
+_SIGNING_ONLY = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class Authority(NamedTuple):
     """Signs certificates; `file` is what to trust."""
@@ -37,7 +49,8 @@ class Authority(NamedTuple):
     def issue(self, name: str, *, hosts: str = "") -> Path:
         """A PEM file with a certificate and its key; `hosts` as DNS:localhost,IP:127.0.0.1."""
         key, bundle = _new_key(), self.directory / f"{name}.pem"
-        certificate = _certificate(name, key, self.certificate.subject, hosts).sign(self.key, hashes.SHA256())
+        unsigned = _certificate(name, key, self.certificate.subject, hosts)
+        certificate = _signed(unsigned, self.key)
         bundle.write_bytes(certificate.public_bytes(Encoding.PEM) + _pem(key))
         bundle.with_suffix(".locked.pem").write_bytes(
             certificate.public_bytes(Encoding.PEM) + _pem(key, BestAvailableEncryption(b"secret"))
@@ -52,10 +65,13 @@ class Authority(NamedTuple):
 def found_authority(directory: Path, name: str) -> Authority:
     """An authority of its own."""
     key = _new_key()
-    unsigned = _certificate(name, key, _named(name), "").add_extension(
-        x509.BasicConstraints(ca=True, path_length=None), critical=True
+    unsigned = (
+        _certificate(name, key, _named(name), "")
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNING_ONLY, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    authority = Authority(directory, name, key, unsigned.sign(key, hashes.SHA256()))
+    authority = Authority(directory, name, key, _signed(unsigned, key))
     authority.file.write_bytes(authority.certificate.public_bytes(Encoding.PEM))
     return authority
 
@@ -91,6 +107,11 @@ def _certificate(name: str, key: Key, issuer: x509.Name, hosts: str) -> x509.Cer
     )
     names = [_host(host) for host in hosts.split(",") if host]
     return builder.add_extension(x509.SubjectAlternativeName(names), critical=False) if names else builder
+
+
+def _signed(unsigned: x509.CertificateBuilder, key: Key) -> x509.Certificate:
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    return unsigned.add_extension(signer, critical=False).sign(key, hashes.SHA256())
 
 
 def _host(spelled: str) -> x509.GeneralName:
