@@ -26,8 +26,8 @@ _MONTHS = 24
 
 
 @pytest.fixture(scope="module")
-def roles(postgresql_server: PostgreSQL) -> Iterator[dict[str, str]]:
-    """A database as the document makes it; the URLs of the owner and of who only serves."""
+def roles(postgresql_server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A database as the document makes it, with a schema that only the owner can make; the URLs of both roles."""
     (block,) = re.findall(
         r"^```sql\n(CREATE ROLE.*?)^```", _DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
@@ -37,7 +37,10 @@ def roles(postgresql_server: PostgreSQL) -> Iterator[dict[str, str]]:
     for statement in filter(str.strip, in_database.split(";")):
         postgresql_server.execute(statement, "answerback")
     place = f"127.0.0.1:{postgresql_server.port}/answerback"
-    yield {name: f"postgresql://{name}:change-me@{place}" for name in ("answerback_owner", "answerback_server")}
+    urls = {name: f"postgresql://{name}:change-me@{place}" for name in ("answerback_owner", "answerback_server")}
+    early = gateway_run("migrate", "--store", urls["answerback_server"], cwd=tmp_path_factory.mktemp("early"))
+    assert early.returncode == 1, "it could make the schema"
+    yield urls
     postgresql_server.execute("DROP DATABASE answerback WITH (FORCE)")
     for role in ("answerback_owner", "answerback_server"):
         postgresql_server.execute(f"DROP ROLE {role}")
@@ -45,8 +48,6 @@ def roles(postgresql_server: PostgreSQL) -> Iterator[dict[str, str]]:
 
 def test_who_only_serves_can_serve_and_nothing_more(tmp_path: Path, roles: dict[str, str]) -> None:
     """The owner makes the schema and the months; the other role takes callbacks, tells, reads, and changes no table."""
-    early = gateway_run("migrate", "--store", roles["answerback_server"], cwd=tmp_path)
-    assert early.returncode == 1, "it could make the schema"
     done = gateway_run("migrate", "--months", str(_MONTHS), "--store", roles["answerback_owner"], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with Gateway(tmp_path / "data", options=["--store", roles["answerback_server"]]) as gateway:
