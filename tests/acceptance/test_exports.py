@@ -199,7 +199,7 @@ def test_one_export_a_key_and_callbacks_meanwhile(filled: Gateway) -> None:
         await_true(lambda: len(exporting(filled)) == 1)
         answer = filled.client.get("/v1/exports/statistics.csv", headers=other)
         assert answer.status_code == 200
-        assert filled.post(pressed("last", "1")).content == OK
+        assert filled.post(pressed("failed", "1")).content == OK
     await_true(lambda: not exporting(filled))
     assert filled.get("/v1/exports/statistics.csv").status_code == 200
 
