@@ -22,7 +22,7 @@ help:  ## the verbs
 serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 	$(BIN)/answerback serve $(ARGS)
 
-unit: $(DEV)  ## the tests of pure code, in less than 20 s
+unit: $(DEV)  ## the tests of pure code, in half a minute
 	$(BIN)/pytest $(TOGETHER) tests/unit $(ARGS)
 
 test: check tests  ## everything that is checked, then all tests, or those that ARGS names
