@@ -5,26 +5,20 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from secrets import token_hex
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from answerback.errors import LedgerUnavailable
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.members import Member
-from answerback.ledger.requests import Beat, Leave, Request
+from answerback.ledger.requests import Beat, Leave
 
 T = TypeVar("T")
 
 EVERY_S = 3.0
 _FAREWELL_S = 1.0
-
-
-class Book(Protocol):
-    """The ledger's writing side."""
-
-    def ask(self, request: Request[T]) -> Awaitable[T]:
-        """Have a request carried out. Raises LedgerUnavailable."""
 
 
 def introduce(roles: Sequence[str]) -> Member:
@@ -44,7 +38,7 @@ class Membership:
 
     def __init__(
         self,
-        book: Book,
+        book: LedgerClient,
         member: Member,
         state: Callable[[], dict[str, Any]],
         *,

@@ -20,7 +20,8 @@ from answerback.ledger.requests import Requeued
 from answerback.masking import mask_urls, mask_values, masked
 from answerback.model import MOST_KEYS, ApiKey, Attempt, Call, Delivery, Endpoint, Format, Kind, Outcome, Role, State
 from answerback.numbers import mask_text
-from answerback.ports import Replayed, Tried
+from answerback.relay.courier import Outcome as Tried
+from answerback.relay.replays import Replay
 from answerback.rendering import TYPES
 from answerback.statistics import due_minutes
 from answerback.tencent.callbacks import fields_of
@@ -354,7 +355,7 @@ class ReplayView(_View):
     began_at: datetime
 
     @classmethod
-    def of(cls, replay: Replayed) -> "ReplayView":
+    def of(cls, replay: Replay) -> "ReplayView":
         """The view of `replay`."""
         own = {name: getattr(replay, name) for name in cls.model_fields if name != "of_what"}
         return cls(**masked(own, full_numbers=False), of_what=replay.of)

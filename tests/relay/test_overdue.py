@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,8 +34,9 @@ class Counted:
     def __init__(self, writer: WriterProcess) -> None:
         self._writer = writer
         self.asked = 0
+        self.full: Collection[int] = ()
 
-    def ask(self, request: Request[T]) -> Awaitable[T]:
+    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
         """Pass it on."""
         self.asked += 1
         return self._writer.ask(request)

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -16,7 +16,8 @@ from answerback.alerts.messages import Letterhead, compose
 from answerback.alerts.targets import Target
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.alerts import Alert, find_alerts
-from answerback.ledger.requests import KeepAlerts, Request
+from answerback.ledger.client import LedgerClient, LedgerReader
+from answerback.ledger.requests import KeepAlerts
 from answerback.model import AlertState
 from answerback.rules import Rule
 
@@ -27,27 +28,13 @@ _DRAIN_S = 1.0
 log = structlog.get_logger("answerback.alerts")
 
 
-class Book(Protocol):
-    """The ledger, as far as alerts need it."""
-
-    def ask(self, request: Request[T]) -> Awaitable[T]:
-        """Have something written. Raises LedgerUnavailable."""
-
-
-class Reader(Protocol):
-    """The ledger's reading side."""
-
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Do `work`, which only reads. Raises LedgerUnavailable."""
-
-
 class Alerts:
     """Looks from `start` to `stop`; only one gateway of a ledger may. `states` can be asked at any time."""
 
     def __init__(
         self,
-        book: Book,
-        reader: Reader,
+        book: LedgerClient,
+        ledger: LedgerReader,
         rules: Mapping[str, Rule],
         targets: Sequence[Target],
         *,
@@ -56,7 +43,7 @@ class Alerts:
         every_s: float,
     ) -> None:
         self._book = book
-        self._reader = reader
+        self._ledger = ledger
         self._rules = dict(rules)
         self._targets = {target.name: target for target in targets}
         self._channels = channels
@@ -89,7 +76,7 @@ class Alerts:
 
     def states(self) -> list[AlertState]:
         """Every rule as it stands, by name. Raises LedgerUnavailable where another gateway looks, so that it is read."""
-        known = list(self._alerts.values()) if self._loaded or not self._rules else self._reader.read(find_alerts)
+        known = list(self._alerts.values()) if self._loaded or not self._rules else self._ledger.read(find_alerts)
         return states_of(self._rules, known)
 
     async def _run(self) -> None:
@@ -123,7 +110,7 @@ class Alerts:
 
     async def _load(self) -> None:
         """Read what is known from before, and forget the rules that there are no more."""
-        found = {alert.rule: alert for alert in await asyncio.to_thread(self._reader.read, find_alerts)}
+        found = {alert.rule: alert for alert in await asyncio.to_thread(self._ledger.read, find_alerts)}
         if found.keys() - self._rules.keys():
             await self._book.ask(KeepAlerts([], sorted(self._rules)))
         self._kept = {name: alert for name, alert in found.items() if name in self._rules}
@@ -140,7 +127,7 @@ class Alerts:
             return {name: measure(rule, look) for name, rule in self._rules.items()}
 
         try:
-            return await asyncio.to_thread(self._reader.read, work)
+            return await asyncio.to_thread(self._ledger.read, work)
         except LedgerUnavailable as error:
             log.warning("alerts_not_measured", reason=str(error), detail=error.detail)
             return {}

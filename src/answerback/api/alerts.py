@@ -5,10 +5,10 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from answerback.alerts import Alerts
 from answerback.api.parts import PROBLEMS
 from answerback.api.routes import Routes
 from answerback.model import AlertState
-from answerback.ports import Alerts
 from answerback.views import Listing
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
+from answerback.alerts import Alerts
 from answerback.api import alerts as alerts_api
 from answerback.api import callbacks, calls, deliveries, endpoints, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
@@ -17,7 +18,10 @@ from answerback.api.parts import guard
 from answerback.api.problems import add_problems
 from answerback.authenticator import Authenticator
 from answerback.exports.process import Exports
-from answerback.ports import Alerts, Relay, Shelf, Submission, Writer
+from answerback.intake import Submission
+from answerback.ledger import Ledger
+from answerback.ledger.client import LedgerClient
+from answerback.relay import Relay
 
 # Bodies of changes are small; /v1/callbacks bounds its own, and answers by the contract.
 _LARGEST_BODY_BYTES = 256 * 1024
@@ -61,12 +65,12 @@ class _Api(FastAPI):
 
 
 def build_api(
-    ledger: Shelf,
+    ledger: Ledger,
     authenticator: Authenticator,
     relay: Relay,
     submission: Submission,
     channels: Sequence[str],
-    writer: Writer,
+    writer: LedgerClient,
     timezone: str,
     alerts: Alerts,
     exports: Exports,

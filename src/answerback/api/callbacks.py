@@ -15,7 +15,7 @@ from answerback.api.parts import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT, Asking
 from answerback.api.routes import Routes
 from answerback.config import DEFAULT_CHANNEL
 from answerback.errors import UnfitEndpoint
-from answerback.ports import Submission, Told
+from answerback.intake.submission import Submission, Told
 from answerback.tencent.codes import Answered
 
 PATH = "/v1/callbacks"

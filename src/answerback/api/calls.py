@@ -29,10 +29,11 @@ from answerback.api.parts import (
 )
 from answerback.api.routes import Routes
 from answerback.errors import UnfitEndpoint
+from answerback.ledger import Ledger
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference
 from answerback.model import Kind, Outcome
-from answerback.ports import Relay, Shelf
+from answerback.relay import Relay
 from answerback.views import CallbackView, CallView, Listing
 
 _LONGEST_TEXT = 256
@@ -93,7 +94,7 @@ class ReferenceBody(BaseModel):
         return Reference(**given | ({"due_at": utc(self.due_at)} if "due_at" in given else {}))
 
 
-def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> Routes:
+def routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
     """The routes below /v1/calls."""
     router = Routes("calls")
 

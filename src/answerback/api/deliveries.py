@@ -25,11 +25,12 @@ from answerback.api.parts import (
 )
 from answerback.api.routes import Routes
 from answerback.errors import UnfitEndpoint
+from answerback.ledger import Ledger
 from answerback.ledger.history import DeliveryFilter
 from answerback.ledger.query import CallFilter
 from answerback.model import Attempt, Kind, Outcome, State
 from answerback.numbers import mask_text
-from answerback.ports import Relay, Shelf
+from answerback.relay import Relay
 from answerback.views import DeliveryView, DeliveryWithAttemptsView, Listing, ReplayView
 
 
@@ -47,7 +48,7 @@ class NewReplay(BaseModel):
     mobile: Text | None = Field(None, description="only calls to this number, however it is spelled")
 
 
-def routes(ledger: Shelf, relay: Relay) -> Routes:
+def routes(ledger: Ledger, relay: Relay) -> Routes:
     """The routes below /v1/deliveries and /v1/replays."""
     router = Routes("deliveries")
 

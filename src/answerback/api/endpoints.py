@@ -11,9 +11,10 @@ from answerback.api.parts import CONFLICT, FORBIDDEN, NOT_FOUND, OPERATOR, PROBL
 from answerback.api.routes import Routes
 from answerback.config import EndpointSettings, unfit_endpoint_name
 from answerback.errors import UnfitEndpoint
+from answerback.ledger import Ledger
 from answerback.ledger.history import Owed
 from answerback.model import Definition, Endpoint
-from answerback.ports import Relay, Shelf
+from answerback.relay import Relay
 from answerback.views import EndpointView, EndpointWithSecretView, Listing, TestView
 
 _PREFIX = "/v1/endpoints"
@@ -58,7 +59,7 @@ def _change_schema() -> dict[str, Any]:
 _CHANGES = {"requestBody": {"required": True, "content": {"application/json": {"schema": _change_schema()}}}}
 
 
-def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> Routes:
+def routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
     """The routes below /v1/endpoints; `{endpoint}` is a name or an id."""
     reading = Routes("endpoints", prefix=_PREFIX)
     changing = Routes("endpoints", prefix=_PREFIX, dependencies=[OPERATOR], responses=FORBIDDEN)
@@ -69,7 +70,7 @@ def routes(ledger: Shelf, relay: Relay, channels: Sequence[str]) -> Routes:
     return reading
 
 
-def _add_reading(router: Routes, ledger: Shelf) -> None:
+def _add_reading(router: Routes, ledger: Ledger) -> None:
     @router.get("", summary="All endpoints, by name, with what they are owed", responses=PROBLEMS)
     def list_endpoints(reader: Asking) -> Listing[EndpointView]:
         owed, full_url = ledger.owed(), reader.full_urls
@@ -82,7 +83,7 @@ def _add_reading(router: Routes, ledger: Shelf) -> None:
         return EndpointView.of(found, ledger.owed().get(found.id, Owed()), full_url=reader.full_urls)
 
 
-def _add_making(router: Routes, ledger: Shelf, relay: Relay, channels: Sequence[str]) -> None:
+def _add_making(router: Routes, ledger: Ledger, relay: Relay, channels: Sequence[str]) -> None:
     def check_channel(channel: str) -> None:
         if channel not in channels:
             raise UnfitEndpoint("channel", f"there is no channel {channel}")
@@ -131,7 +132,7 @@ def _add_making(router: Routes, ledger: Shelf, relay: Relay, channels: Sequence[
         await relay.endpoints.remove(reader.actor, endpoint)
 
 
-def _add_working(router: Routes, ledger: Shelf, relay: Relay) -> None:
+def _add_working(router: Routes, ledger: Ledger, relay: Relay) -> None:
     @router.post("/{endpoint}/enable", summary="Switch it on", responses=PROBLEMS | NOT_FOUND | CONFLICT)
     async def enable_endpoint(endpoint: str, reader: Asking) -> EndpointView:
         switched = await relay.endpoints.switch(reader.actor, endpoint, on=True)
@@ -164,7 +165,7 @@ def _add_working(router: Routes, ledger: Shelf, relay: Relay) -> None:
         return TestView.of(await relay.endpoints.test(reader.actor, endpoint), full_numbers=reader.full_numbers)
 
 
-async def _owed(ledger: Shelf, endpoint: Endpoint) -> Owed:
+async def _owed(ledger: Ledger, endpoint: Endpoint) -> Owed:
     """What it is owed; reading blocks, so not in the event loop."""
     return (await asyncio.to_thread(ledger.owed)).get(endpoint.id, Owed())
 

@@ -23,8 +23,8 @@ from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
 from answerback.exports import Export, FileFormat, What
 from answerback.exports.answer import ExportAnswer
 from answerback.exports.process import RETRY_AFTER_S, Exports
+from answerback.ledger import Ledger
 from answerback.model import Kind, Outcome, State
-from answerback.ports import Shelf
 
 _FILE: Responses = {
     200: {
@@ -36,7 +36,7 @@ _FILE: Responses = {
 }
 
 
-def routes(ledger: Shelf, exports: Exports) -> Routes:
+def routes(ledger: Ledger, exports: Exports) -> Routes:
     """The routes below /v1/exports."""
     router = Routes("exports")
 

@@ -8,10 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from answerback.api.ledger_numbers import LedgerNumbers
-from answerback.ports import Health, Meter, Relay, Stream
+from answerback.intake import Committer, Meter
+from answerback.relay import Relay
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from answerback.stream.meter import Meter as StreamMeter
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -26,7 +29,7 @@ class HealthApp:
     """Answers the three paths; they need no key. prometheus_client is imported by the first scrape."""
 
     def __init__(
-        self, numbers: LedgerNumbers, health: Health, meter: Meter, relay: Relay, stream: Stream | None = None
+        self, numbers: LedgerNumbers, health: Committer, meter: Meter, relay: Relay, stream: "StreamMeter | None" = None
     ) -> None:
         self._health = health
         self._measured = (meter, health, numbers, relay, stream)

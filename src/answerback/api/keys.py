@@ -15,9 +15,10 @@ from answerback.api.parts import (
     Limit,
 )
 from answerback.api.routes import Routes
+from answerback.ledger import Ledger
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.requests import CreateKey, RevokeKey
 from answerback.model import Role
-from answerback.ports import Shelf, Writer
 from answerback.views import AuditEventView, KeyView, Listing, MeView, NewKeyView
 
 
@@ -42,7 +43,7 @@ class NewKey(BaseModel):
         return name
 
 
-def routes(ledger: Shelf, writer: Writer) -> Routes:
+def routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     """The routes /v1/me, /v1/audit-events, and those below /v1/keys."""
     router = Routes("access")
     _add_looking(router, ledger)
@@ -50,7 +51,7 @@ def routes(ledger: Shelf, writer: Writer) -> Routes:
     return router
 
 
-def _add_looking(router: Routes, ledger: Shelf) -> None:
+def _add_looking(router: Routes, ledger: Ledger) -> None:
     @router.get("/v1/me", summary="Whose key this is, and what it may do", responses=PROBLEMS)
     async def get_me(reader: Asking) -> MeView:
         return MeView.of(reader.key)
@@ -72,7 +73,7 @@ def _add_looking(router: Routes, ledger: Shelf) -> None:
         return Listing(items=[AuditEventView.of(event) for event in page.items], next_cursor=page.next_cursor)
 
 
-def _add_changing(router: Routes, writer: Writer) -> None:
+def _add_changing(router: Routes, writer: LedgerClient) -> None:
     @router.post(
         "/v1/keys",
         status_code=201,

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from answerback.alerts import Alerts
 from answerback.errors import LedgerUnavailable
+from answerback.ledger import Ledger
 from answerback.ledger.history import Owed
 from answerback.model import AlertState, Endpoint
-from answerback.ports import Alerts, Shelf
 
 _LEAST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
@@ -31,7 +32,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerNumbers:
     """The latest reading; until there is one nothing is counted, and its age is that of the process."""
 
-    def __init__(self, ledger: Shelf, alerts: Alerts) -> None:
+    def __init__(self, ledger: Ledger, alerts: Alerts) -> None:
         self._ledger = ledger
         self._alerts = alerts
         self.latest = Reading(at_s=time.time())

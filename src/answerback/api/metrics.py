@@ -3,17 +3,23 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from answerback.api.ledger_numbers import LedgerNumbers, Reading
+from answerback.histogram import Histogram
+from answerback.intake import Committer, Meter
 from answerback.ledger import Taken
 from answerback.ledger.history import Owed
 from answerback.model import Endpoint, Kind
-from answerback.ports import Buckets, Health, Meter, Relay, Stream
+from answerback.relay import Relay
 from answerback.tencent.codes import Answered
+
+if TYPE_CHECKING:
+    from answerback.stream.meter import Meter as StreamMeter
 
 _NO_ANSWERS = dict.fromkeys([*product(("none", *Kind), [int(Answered.OK)]), *product(("none",), map(int, Answered))], 0)
 """What is known to come stands at 0 from the start: a series that is not there has no increase to be alarmed by."""
@@ -22,7 +28,7 @@ _RESULTS = ("delivered", "failed", "dead")
 
 
 class _Collector(Collector):
-    def __init__(self, meter: Meter, health: Health, numbers: LedgerNumbers, relay: Relay) -> None:
+    def __init__(self, meter: Meter, health: Committer, numbers: LedgerNumbers, relay: Relay) -> None:
         self._meter = meter
         self._relay = relay
         self._health = health
@@ -118,11 +124,11 @@ def _quarantine(numbers: Reading) -> Iterator[Metric]:
     yield GaugeMetricFamily("answerback_quarantine_bytes", "Their bytes.", size_bytes)
 
 
-def _histogram(name: str, words: str, buckets: Buckets) -> Metric:
+def _histogram(name: str, words: str, buckets: Histogram) -> Metric:
     return HistogramMetricFamily(name, words, buckets=_cumulative(buckets), sum_value=buckets.total)
 
 
-def _cumulative(buckets: Buckets) -> list[tuple[str, float]]:
+def _cumulative(buckets: Histogram) -> list[tuple[str, float]]:
     running, rows = 0, []
     for bound, count in zip([*map(str, buckets.bounds), "+Inf"], buckets.counts, strict=True):
         running += count
@@ -133,7 +139,7 @@ def _cumulative(buckets: Buckets) -> list[tuple[str, float]]:
 class _StreamCollector(Collector):
     """What a process says of the stream, where there is one."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: "StreamMeter") -> None:
         self._stream = stream
 
     def collect(self) -> Iterable[Metric]:
@@ -176,7 +182,7 @@ class _StreamCollector(Collector):
 
 
 def build_registry(
-    meter: Meter, health: Health, numbers: LedgerNumbers, relay: Relay, stream: Stream | None = None
+    meter: Meter, health: Committer, numbers: LedgerNumbers, relay: Relay, stream: "StreamMeter | None" = None
 ) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape."""
     registry = CollectorRegistry()

@@ -3,14 +3,15 @@
 from answerback.api.parts import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, Asking, Cursor, Limit
 from answerback.api.routes import Routes
 from answerback.errors import NotFound
+from answerback.ledger import Ledger
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.query import LARGEST_ID
 from answerback.ledger.requests import DropQuarantined, Requeue
 from answerback.numbers import mask_text
-from answerback.ports import Shelf, Writer
 from answerback.views import Listing, QuarantinedBodyView, QuarantinedView, RetriedView
 
 
-def routes(ledger: Shelf, writer: Writer) -> Routes:
+def routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     """The routes below /v1/quarantine."""
     router = Routes("quarantine")
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from answerback.api.parts import PROBLEMS, UNFIT, Asking, Cursor, Limit, Moment, Timezone, local, zone_of
 from answerback.api.routes import Routes
 from answerback.errors import UnfitSpan
+from answerback.ledger import Ledger
 from answerback.ledger.stats import Span
 from answerback.model import Kind
-from answerback.ports import Shelf
 from answerback.statistics import range_of
 from answerback.statistics_views import FailureView, FeesView, StatisticsView, Step, failures_of
 from answerback.views import DifferingView
@@ -56,7 +56,7 @@ class Asked(BaseModel):
     zone: ZoneInfo
 
 
-def routes(ledger: Shelf, timezone: str) -> Routes:
+def routes(ledger: Ledger, timezone: str) -> Routes:
     """The routes; `timezone` is whose days they are where the reader names no other."""
     router = Routes("statistics")
     asked = Annotated[Asked, Depends(_asking(timezone))]

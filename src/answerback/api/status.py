@@ -2,12 +2,12 @@
 
 from answerback.api.parts import PROBLEMS
 from answerback.api.routes import Routes
+from answerback.ledger import Ledger
 from answerback.ledger.standing import find_standing
-from answerback.ports import Shelf
 from answerback.status_views import StatusView
 
 
-def routes(ledger: Shelf) -> Routes:
+def routes(ledger: Ledger) -> Routes:
     """The route /v1/status."""
     router = Routes("processes")
 

@@ -15,7 +15,7 @@ from answerback.errors import Conflict
 from answerback.ledger.history import Owed
 from answerback.ledger.recent import recent_attempts
 from answerback.model import Endpoint, Role
-from answerback.ports import Tried
+from answerback.relay.courier import Outcome as Tried
 from answerback.views import TestView
 
 _RECENT = 60

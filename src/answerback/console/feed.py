@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.console.addresses import Links
 from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.ledger.client import LedgerReader
 from answerback.ledger.history import Happened, happened_since, last_happened
 from answerback.views import view_of_activity
 
@@ -71,13 +72,6 @@ class FeedFull(AnswerbackError):
     """So many look already that nobody more can."""
 
 
-class Reader(Protocol):
-    """The ledger, as far as the feed reads it."""
-
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Do `work`, which only reads. Raises LedgerUnavailable."""
-
-
 class Viewer:
     """One who looks at the happenings of `channel`, or of all, with the key `who`. `gone` is set once they are told no more."""
 
@@ -110,7 +104,7 @@ class Viewer:
 class Feed:
     """Reads what is new, every `poll_s` while somebody looks, and hands it to all who do."""
 
-    def __init__(self, ledger: Reader, zone: ZoneInfo, links: Links, poll_s: float = 0.5) -> None:
+    def __init__(self, ledger: LedgerReader, zone: ZoneInfo, links: Links, poll_s: float = 0.5) -> None:
         self._ledger = ledger
         self._zone = zone
         self._links = links

@@ -3,34 +3,30 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from answerback.access import Keyring
+from answerback.alerts import Alerts
 from answerback.authenticator import Authenticator
 from answerback.console.addresses import Links
 from answerback.exports.process import Exports
-from answerback.model import ApiKey
-from answerback.ports import Alerts, Health, Relay, Shelf, Submission, Writer
-
-
-class Keyring(Protocol):
-    """Who is in."""
-
-    def of_session(self, session: str, key_id: int) -> ApiKey | None:
-        """The key of that id as it stands now; None where it is revoked, or the session was ended."""
+from answerback.intake import Committer, Submission
+from answerback.ledger import Ledger
+from answerback.ledger.client import LedgerClient
+from answerback.relay import Relay
 
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
     """Everything that the pages need. `callback_urls` hold the channels' secret tokens."""
 
-    ledger: Shelf
+    ledger: Ledger
     keyring: Keyring
     authenticator: Authenticator
-    health: Health
+    committer: Committer
     relay: Relay
     submission: Submission
-    writer: Writer
+    writer: LedgerClient
     alerts: Alerts
     exports: Exports
     certificates: tuple[str, ...]

@@ -29,7 +29,7 @@ def signs(given: Given) -> list[Sign]:
     kept = f"{len(refused.items)}{'+' if refused.next_cursor else ''}"
     firing = sum(alert.firing for alert in given.alerts.states())
     return [
-        _store(given.health.failure),
+        _store(given.committer.failure),
         *_relay(ledger.endpoints(), ledger.owed()),
         Sign("well_quarantine", "warn" if refused.items else "good", kept, "quarantine"),
         Sign("well_alerts", "bad" if firing else "good", str(firing), "settings#alerts"),

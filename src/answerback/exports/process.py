@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 import structlog
@@ -13,7 +13,8 @@ from answerback.errors import ExportFailed, ExportsBusy, LedgerUnavailable, Unav
 from answerback.exports.spec import Export, Task, require
 from answerback.ledger import Opening
 from answerback.ledger.audit import Actor, AuditAction
-from answerback.ledger.requests import RecordAuditEvent, Request
+from answerback.ledger.client import LedgerClient
+from answerback.ledger.requests import RecordAuditEvent
 from answerback.numbers import mask_text
 
 T = TypeVar("T")
@@ -29,17 +30,10 @@ _MOST_WORDS = 4096
 log = structlog.get_logger("answerback.exports")
 
 
-class Writer(Protocol):
-    """The writing side of the ledger."""
-
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have a request carried out. Raises LedgerUnavailable."""
-
-
 class Exports:
     """The exports of one gateway, `MOST` at a time, and one for each key: nobody takes all the room."""
 
-    def __init__(self, opening: Opening, writer: Writer) -> None:
+    def __init__(self, opening: Opening, writer: LedgerClient) -> None:
         self._opening = opening
         self._writer = writer
         self._streams: dict[str, Stream] = {}

@@ -16,9 +16,9 @@ import structlog
 from answerback.deliveries import Happening
 from answerback.errors import AnswerbackError
 from answerback.ledger import Job, Pause, Settled
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.requests import Backlog, Load
 from answerback.model import Endpoint
-from answerback.relay.book import Book, give_up
 from answerback.relay.breaker import Breaker
 from answerback.relay.courier import Courier, Outcome, TooLate
 from answerback.relay.deciding import Decision, Terms, decide
@@ -27,6 +27,7 @@ from answerback.relay.look import Look
 from answerback.relay.meter import RelayMeter
 from answerback.relay.pace import clock_s
 from answerback.relay.settling import Settling
+from answerback.relay.sweep import give_up
 from answerback.tracing import Attempt, Tracer
 
 _AGAIN_S = 0.5
@@ -44,7 +45,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        book: Book,
+        book: LedgerClient,
         courier: Courier,
         meter: RelayMeter,
         terms: Terms,

@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Callable
 
 from answerback.errors import LedgerUnavailable
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.requests import Added
-from answerback.relay.book import Book
 
 _EVERY_S = 1.0
 _AT_A_TIME = 10_000
@@ -15,7 +15,7 @@ _AT_A_TIME = 10_000
 class Look:
     """Tells `found` of each delivery that may go out, endpoint and delivery by their ids, once."""
 
-    def __init__(self, book: Book, found: Callable[[int, int], None]) -> None:
+    def __init__(self, book: LedgerClient, found: Callable[[int, int], None]) -> None:
         self._book = book
         self._found = found
         self._last_id = 0

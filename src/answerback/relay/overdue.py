@@ -7,8 +7,8 @@ from datetime import datetime
 import structlog
 
 from answerback.errors import LedgerUnavailable
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.requests import TellOverdue
-from answerback.relay.book import Book
 from answerback.relay.dispatcher import Dispatcher
 
 _AT_A_TIME = 500
@@ -21,7 +21,7 @@ log = structlog.get_logger("answerback.relay")
 class Overdue:
     """Tells the endpoints of each call that is past its time, once. `run` it as long as the relay lives."""
 
-    def __init__(self, book: Book, dispatcher: Dispatcher) -> None:
+    def __init__(self, book: LedgerClient, dispatcher: Dispatcher) -> None:
         self.longest_sleep_s = _LONGEST_SLEEP_S
         self._book = book
         self._dispatcher = dispatcher

@@ -16,6 +16,7 @@ import structlog
 
 from answerback.errors import AnswerbackError, ConfigError, Conflict, NotFound, UnfitEndpoint
 from answerback.ledger.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.endpoints import Draft, changed_fields, is_retargeted, target_of
 from answerback.ledger.requests import (
     AddEndpoint,
@@ -27,7 +28,6 @@ from answerback.ledger.requests import (
     RemoveEndpoint,
 )
 from answerback.model import NOT_IN_CONFIG, OFF_BY_HAND, OFF_IN_CONFIG, Definition, Endpoint
-from answerback.relay.book import Book
 from answerback.relay.courier import Courier, Outcome, addresses_of
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.sample import sample_body
@@ -51,7 +51,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Registry:
     """All endpoints."""
 
-    def __init__(self, book: Book, dispatcher: Dispatcher, courier: Courier) -> None:
+    def __init__(self, book: LedgerClient, dispatcher: Dispatcher, courier: Courier) -> None:
         self._book = book
         self._dispatcher = dispatcher
         self._courier = courier

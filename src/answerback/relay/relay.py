@@ -8,10 +8,10 @@ import structlog
 from answerback.errors import AnswerbackError, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import Job
 from answerback.ledger.bell import Ring
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.query import CallFilter
 from answerback.ledger.references import Reference, Referred
 from answerback.ledger.requests import Refer
-from answerback.relay.book import Book
 from answerback.relay.certificates import Certificates
 from answerback.relay.courier import Courier
 from answerback.relay.deciding import Terms
@@ -34,7 +34,7 @@ class Relay:
 
     def __init__(
         self,
-        book: Book,
+        book: LedgerClient,
         terms: Terms,
         *,
         allow_networks: Sequence[Network],

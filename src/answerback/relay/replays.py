@@ -11,11 +11,11 @@ import structlog
 
 from answerback.errors import AnswerbackError, NotFound
 from answerback.ledger.audit import Actor, filter_text
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.query import LARGEST_ID, CallFilter
 from answerback.ledger.replays import Chunk
 from answerback.ledger.requests import CountDead, ReplayCalls, ReplayDead, ReplayOne, StartReplay
 from answerback.model import Endpoint
-from answerback.relay.book import Book
 from answerback.relay.dispatcher import Dispatcher
 
 _AT_A_TIME = 100
@@ -52,7 +52,9 @@ class Replay(msgspec.Struct, kw_only=True):
 class Replays:
     """The replays since the start; what they have marked is in the ledger, should the gateway be stopped half-way."""
 
-    def __init__(self, book: Book, dispatcher: Dispatcher, count: Callable[[CallFilter], Awaitable[int]]) -> None:
+    def __init__(
+        self, book: LedgerClient, dispatcher: Dispatcher, count: Callable[[CallFilter], Awaitable[int]]
+    ) -> None:
         self._book = book
         self._dispatcher = dispatcher
         self._count = count

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Job, Pause, Settled
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.requests import Settle
-from answerback.relay.book import Book
 
 _EVERY_S = 0.004
 _MOST = 4096
@@ -24,7 +24,7 @@ class Settling:
 
     def __init__(
         self,
-        book: Book,
+        book: LedgerClient,
         on_kept: Callable[[Sequence[Settled], Sequence[Job]], None],
         on_doubt: Callable[[Sequence[Settled]], None],
     ) -> None:

@@ -10,9 +10,9 @@ import structlog
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.bell import Ring
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.references import Referred
 from answerback.ledger.values import from_us, to_us
-from answerback.relay.book import Book
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.duties import Duties
 from answerback.relay.overdue import Overdue
@@ -48,7 +48,9 @@ class Share:
 class Sharing:
     """Runs from `start` to `stop`; without `start` the process only tells others of what is theirs."""
 
-    def __init__(self, book: Book, dispatcher: Dispatcher, registry: Registry, overdue: Overdue, share: Share) -> None:
+    def __init__(
+        self, book: LedgerClient, dispatcher: Dispatcher, registry: Registry, overdue: Overdue, share: Share
+    ) -> None:
         self._dispatcher = dispatcher
         self._registry = registry
         self._overdue = overdue

@@ -1,20 +1,31 @@
 """The look into the ledger for deliveries of which no ring told, or whose ring was lost."""
 
 import contextlib
+from typing import TYPE_CHECKING
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger.requests import FirstDue, LeftOver
-from answerback.relay.book import Book, give_up
-from answerback.relay.dispatcher import Dispatcher
+from answerback.ledger.client import LedgerClient
+from answerback.ledger.requests import Abandon, FirstDue, LeftOver
 from answerback.relay.pace import Pace
 
+if TYPE_CHECKING:
+    from answerback.relay.dispatcher import Dispatcher
+
 _REMAINS_EVERY_S = 60.0
+_GIVEN_UP_AT_A_TIME = 1000
+
+
+async def give_up(book: LedgerClient, endpoint_id: int) -> None:
+    """Give up what a removed endpoint was owed, a part at a time so that callbacks get in between."""
+    with contextlib.suppress(LedgerUnavailable):  # the next start goes on with it
+        while await book.ask(Abandon(endpoint_id, _GIVEN_UP_AT_A_TIME)) == _GIVEN_UP_AT_A_TIME:
+            pass
 
 
 class Sweep:
     """Looks at the first delivery of each endpoint that is told here: one that nobody knows of will be it some day."""
 
-    def __init__(self, book: Book, dispatcher: Dispatcher, every_s: float) -> None:
+    def __init__(self, book: LedgerClient, dispatcher: "Dispatcher", every_s: float) -> None:
         self._book = book
         self._dispatcher = dispatcher
         self._every_s = every_s
@@ -41,7 +52,7 @@ class Sweep:
 class Remains:
     """Gives up what removed endpoints are owed, where the process that was to do it did not come to its end."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: LedgerClient) -> None:
         self._book = book
         self._pace = Pace()
 

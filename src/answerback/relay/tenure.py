@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.leases import Claimed
 from answerback.ledger.requests import Claim, Release
-from answerback.relay.book import Book
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.duties import Duties
 from answerback.relay.pace import Pace, clock_s
@@ -35,7 +35,7 @@ class Tenure:
 
     def __init__(
         self,
-        book: Book,
+        book: LedgerClient,
         dispatcher: Dispatcher,
         registry: Registry,
         duties: Duties,

@@ -304,7 +304,7 @@ class Gateway:
                 ledger=self._ledger,
                 keyring=keyring,
                 authenticator=authenticator,
-                health=self._committer,
+                committer=self._committer,
                 relay=self._relay,
                 submission=submission,
                 writer=self._writer,

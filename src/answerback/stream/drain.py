@@ -6,14 +6,15 @@ acknowledgement was lost, the ledger passes over by the batch's id.
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import TypeVar
 
 import structlog
 from nats.aio.msg import Msg
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger.requests import Drained, Probe, RecordDrained, Request
+from answerback.ledger.client import LedgerClient
+from answerback.ledger.requests import Drained, Probe, RecordDrained
 from answerback.stream.batch import Unreadable, decode
 from answerback.stream.connection import Connection
 from answerback.stream.ending import end
@@ -36,21 +37,10 @@ _MICROSECONDS = 1_000_000
 log = structlog.get_logger("answerback.stream")
 
 
-class Writer(Protocol):
-    """What the drain needs of the ledger's writer."""
-
-    @property
-    def full(self) -> Collection[int]:
-        """Endpoints for which no more jobs can be taken now."""
-
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have it carried out; the future tells what came of it. LedgerUnavailable: nothing, or it is not known."""
-
-
 class Drain:
     """Carries what all shards hold into the ledger, for ever; any number of processes may."""
 
-    def __init__(self, connection: Connection, streams: Streams, writer: Writer, meter: Meter) -> None:
+    def __init__(self, connection: Connection, streams: Streams, writer: LedgerClient, meter: Meter) -> None:
         self._connection = connection
         self._streams = streams
         self._writer = writer

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import time
-from typing import Protocol
 
 from answerback.errors import LedgerUnavailable
+from answerback.ledger.client import LedgerClient
 from answerback.ledger.requests import ForgetDrained
 from answerback.stream.streams import Streams
 
@@ -16,14 +16,7 @@ _PAUSE_S = 0.1
 _MICROSECONDS = 1_000_000
 
 
-class Asked(Protocol):
-    """What it needs of the ledger's writer."""
-
-    def ask(self, request: ForgetDrained) -> "asyncio.Future[int]":
-        """Have it carried out."""
-
-
-async def forget(streams: Streams, writer: Asked) -> None:
+async def forget(streams: Streams, writer: LedgerClient) -> None:
     """Have the ledger forget, now and then, the batches that are older than anything any shard holds."""
     while True:
         await asyncio.sleep(_EVERY_S)
@@ -32,7 +25,7 @@ async def forget(streams: Streams, writer: Asked) -> None:
             await _forget_before(writer, oldest_us - _AFTER_US)
 
 
-async def _forget_before(writer: Asked, before_us: int) -> None:
+async def _forget_before(writer: LedgerClient, before_us: int) -> None:
     forgotten = _AT_ONCE
     while forgotten == _AT_ONCE:
         forgotten = await writer.ask(ForgetDrained(before_us, _AT_ONCE))

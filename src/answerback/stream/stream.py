@@ -11,8 +11,9 @@ import msgspec
 import structlog
 
 from answerback.errors import AnswerbackError, ExtraMissing, LedgerUnavailable, StreamUnsafe, UnavailableReason
+from answerback.ledger.client import LedgerClient
 from answerback.stream.connection import Connection, StreamUnavailable
-from answerback.stream.drain import Drain, Writer
+from answerback.stream.drain import Drain
 from answerback.stream.ending import end
 from answerback.stream.meter import Meter
 from answerback.stream.publisher import Publisher
@@ -114,7 +115,7 @@ class Stream:
         self._publishers.append(publisher)
         return publisher
 
-    def drain(self, writer: Writer) -> Drain:
+    def drain(self, writer: LedgerClient) -> Drain:
         """What carries the stream's batches into the ledger."""
         return Drain(self._connection, self._streams, writer, self.meter)
 

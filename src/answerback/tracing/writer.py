@@ -2,39 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from answerback.ledger import Verdict
-from answerback.ledger.requests import Drained, Noted, Record, RecordDrained, Request
+from answerback.ledger.client import LedgerClient
+from answerback.ledger.requests import Drained, Noted, Probe, Record, RecordDrained, Request
 from answerback.model import Arrival
 from answerback.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
 
-class Writer(Protocol):
-    """The ledger's writing side."""
-
-    @property
-    def full(self) -> Collection[int]:
-        """Endpoints for which no more jobs can be taken now."""
-
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have it carried out. Raises LedgerUnavailable."""
-
-    async def probe(self) -> None:
-        """Commit nothing of note. Raises LedgerUnavailable."""
-
-
 class TracedWriter:
     """Does what the writer does, and tells the tracer of every callback that it has recorded."""
 
-    def __init__(self, writer: Writer, tracer: Tracer) -> None:
+    def __init__(self, writer: LedgerClient, tracer: Tracer) -> None:
         self._writer = writer
         self._tracer = tracer
-        self.probe = writer.probe
 
     @property
     def full(self) -> Collection[int]:
@@ -53,6 +39,10 @@ class TracedWriter:
         answer: asyncio.Future[Any] = self._writer.ask(msgspec.structs.replace(request, witness=True))
         answer.add_done_callback(self._drained)
         return answer
+
+    async def probe(self) -> None:
+        """Commit nothing of note. Raises LedgerUnavailable."""
+        await self.ask(Probe())
 
     async def _verdicts(self, noted: Awaitable[Noted]) -> list[Verdict]:
         answer = await noted
