@@ -4,10 +4,13 @@ What is forked is a process like any other: arguments, directory, environment, f
 name that `ps` shows is not. Where the environment differs in more than our own settings the program is executed by what was
 forked, because the interpreter reads some of it at its start.
 
+A gateway has the processes of its exports forked by the same process, for it has threads, which a fork of its own would lose.
+
 However the tests end, the process that forks sees the end of its socket and ends, and with it, by PR_SET_PDEATHSIG, all that
 it forked. That signal is sent when the thread that forked ends: the process that forks has one only.
 """
 
+import asyncio
 import atexit
 import contextlib
 import ctypes
@@ -23,15 +26,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn, Self
 
 COMMAND = Path(sys.executable).with_name("answerback")
 RECEIVER = Path(__file__).with_name("receivers") / "receiver.py"
 PEER = Path(__file__).with_name("relay") / "party.py"
+EXPORT = "answerback.exports.worker"
+EXPORTER = "export-"
+"""How a forked process of an export is called, before the id of its gateway."""
 OURS = "ANSWERBACK_"
 _LENGTH_BYTES = 4
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _PRELOADED = (
     "answerback.cli.main",
     "answerback.api.app",
@@ -39,7 +47,7 @@ _PRELOADED = (
     "answerback.console.app",
     "answerback.service.gateway",
     "answerback.relay.http_client",
-    "answerback.exports.write",
+    EXPORT,
     "answerback.alerts",
     "answerback.emulator.serving",
     "uvicorn.lifespan.off",
@@ -66,7 +74,8 @@ class Forked:
     """A forked program; has what the tests use of `subprocess.Popen`."""
 
     def __init__(self, status: socket.socket) -> None:
-        self._status = status
+        self.status = status
+        """Says its exit status at its end."""
         self.pid = int(_read(status))
         self.returncode: int | None = None
 
@@ -80,11 +89,11 @@ class Forked:
         """Its exit status, once it has ended. Raises TimeoutError, as `subprocess.TimeoutExpired`."""
         if self.returncode is None:
             with selectors.DefaultSelector() as selector:
-                selector.register(self._status, selectors.EVENT_READ)
+                selector.register(self.status, selectors.EVENT_READ)
                 if not selector.select(timeout):
                     raise Expired([str(COMMAND)], timeout or 0.0)
-            self.returncode = int(_read(self._status))
-            self._status.close()
+            self.returncode = int(_read(self.status))
+            self.status.close()
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -108,10 +117,10 @@ class Expired(subprocess.TimeoutExpired, TimeoutError):
 class _Server:
     """The process that forks, started when it is first asked; it ends with this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, control: socket.socket | None = None) -> None:
         self.environment = _foreign(os.environ)
         self._asking = threading.Lock()
-        self._control: socket.socket | None = None
+        self._control = control
 
     def start(self, order: Mapping[str, Any], files: Sequence[int]) -> Forked:
         """Fork a program with these standard files."""
@@ -176,41 +185,75 @@ def _read(source: socket.socket) -> bytes:
 # The side of the process that forks.
 
 
-def serve(control: socket.socket) -> dict[str, Any] | None:
-    """Fork for each order; returns the order in the child, and None in the parent once nobody can order any more."""
-    living: dict[int, tuple[int, socket.socket]] = {}
-    with selectors.DefaultSelector() as selector:
-        selector.register(control, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is not control:
-                    selector.unregister(key.fileobj)
-                    pid, status = living.pop(key.fd)
-                    os.close(key.fd)
-                    _report(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-                    status.close()
-                    continue
-                head, files, _, _ = socket.recv_fds(control, _LENGTH_BYTES, 4)
-                if not head:
-                    return None
-                order: dict[str, Any] = json.loads(_receive(control, int.from_bytes(head, "big")))
-                pid = os.fork()
-                if pid == 0:
-                    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                    for number, file in enumerate(files[:3]):
-                        os.dup2(file, number)
-                    for file in [*files, *living]:
-                        os.close(file)
-                    for _, status in living.values():
-                        status.close()
-                    return order
-                status = socket.socket(fileno=files.pop())
-                for file in files:
-                    os.close(file)
-                _report(status, pid)
-                watched = os.pidfd_open(pid)
-                living[watched] = (pid, status)
-                selector.register(watched, selectors.EVENT_READ)
+class _Child(NamedTuple):
+    """What a forked process knows: what it is to be, and its own way to order."""
+
+    order: dict[str, Any]
+    control: socket.socket
+
+
+class _Forks:
+    """The loop of the process that forks."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._orderers = {control.fileno(): control}
+        self._living: dict[int, tuple[int, socket.socket]] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def serve(self) -> _Child | None:
+        """Fork for each order; returns in each child, and, once the tests can order no more, None."""
+        with self._selector:
+            while True:
+                for key, _ in self._selector.select():
+                    if key.fd in self._living:
+                        self._bury(key.fd)
+                    elif (order := self._read(self._orderers[key.fd])) is not None:
+                        if (child := self._fork(*order)) is not None:
+                            return child
+                    elif key.fileobj is self._control:
+                        return None
+                    else:
+                        self._selector.unregister(key.fileobj)
+                        self._orderers.pop(key.fd).close()
+
+    def _bury(self, watched: int) -> None:
+        self._selector.unregister(watched)
+        pid, status = self._living.pop(watched)
+        os.close(watched)
+        _report(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        status.close()
+
+    @staticmethod
+    def _read(orderer: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+        """An order and its files; None at the end."""
+        head, files, _, _ = socket.recv_fds(orderer, _LENGTH_BYTES, 4)
+        return (json.loads(_receive(orderer, int.from_bytes(head, "big"))), files) if head else None
+
+    def _fork(self, order: dict[str, Any], files: list[int]) -> _Child | None:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            for number, file in enumerate(files[:3]):
+                os.dup2(file, number)
+            for file in [*files, *self._living]:
+                os.close(file)
+            for other in [ours, *self._orderers.values(), *(status for _, status in self._living.values())]:
+                other.close()
+            return _Child(order, theirs)
+        theirs.close()
+        status = socket.socket(fileno=files.pop())
+        for file in files:
+            os.close(file)
+        _report(status, pid)
+        watched = os.pidfd_open(pid)
+        self._living[watched] = (pid, status)
+        self._orderers[ours.fileno()] = ours
+        self._selector.register(watched, selectors.EVENT_READ)
+        self._selector.register(ours, selectors.EVENT_READ)
+        return None
 
 
 def _report(status: socket.socket, number: int) -> None:
@@ -239,9 +282,10 @@ def main() -> None:
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1, "a fork would lose a thread"  # noqa: PTH208
     with socket.socket(fileno=int(sys.argv[1])) as control:
-        order = serve(control)
-    if order is None:
+        child = _Forks(control).serve()
+    if child is None:
         return
+    order, own = child
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(order["cwd"])
     if order["executed"]:
@@ -254,7 +298,13 @@ def main() -> None:
     sys.argv = order["command"]
     if sys.argv[0] == str(RECEIVER):
         _leave(importlib.import_module("receivers.receiver").main)
+    if sys.argv[0] == EXPORT:
+        own.close()
+        os.setsid()
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, f"{EXPORTER}{sys.argv[1]}".encode())
+        _leave(importlib.import_module(EXPORT).main)
     vars(importlib.import_module("answerback.ledger.spawning"))["subprocess"] = _Subprocess
+    vars(importlib.import_module("answerback.exports.process"))["spawn_worker"] = partial(_Exporter.spawn, _Server(own))
     if sys.argv[0] == str(PEER):
         _leave(importlib.import_module("relay.party").main)
     _leave(importlib.import_module("answerback.cli").app)
@@ -282,6 +332,55 @@ class _Subprocess:
                 _close_others(how["pass_fds"])
                 sys.argv = command[2:]
                 _leave(importlib.import_module("answerback.ledger.writer").main)
+
+
+class _Exporter:
+    """A process of an export, forked by what forked its gateway; has what that uses of `asyncio.subprocess.Process`."""
+
+    def __init__(self, forked: Forked, pipes: Sequence[asyncio.BaseTransport], streams: Sequence[Any]) -> None:
+        self.stdin, self.stdout, self.stderr = streams
+        self._pid = forked.pid
+        self._pipes = pipes
+        forked.status.setblocking(False)  # noqa: FBT003  # the socket module takes it by place
+        self._ended = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(forked.status, 64))
+        self._ended.add_done_callback(lambda _: forked.status.close())
+
+    @classmethod
+    async def spawn(cls, server: _Server) -> Self:
+        """As `answerback.exports.process.spawn_worker`."""
+        loop, limit = asyncio.get_running_loop(), importlib.import_module("answerback.exports.process").CHUNK_BYTES
+        theirs, stdin = os.pipe()
+        files, ends = [os.fdopen(stdin, "wb", 0)], [theirs]
+        for _ in ("output", "errors"):
+            ours, theirs = os.pipe()
+            files.append(os.fdopen(ours, "rb", 0))
+            ends.append(theirs)
+        order = {"command": [EXPORT, str(os.getpid())], "cwd": "/", "environment": dict(os.environ), "executed": False}
+        try:
+            forked = await asyncio.to_thread(server.start, order, ends)
+        finally:
+            for end in ends:
+                os.close(end)
+        pipe, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, files[0])
+        pipes: list[asyncio.BaseTransport] = [pipe]
+        streams: list[Any] = [asyncio.StreamWriter(pipe, flow, None, loop)]
+        for file in files[1:]:
+            streams.append(reader := asyncio.StreamReader(limit))
+            pipes.append((await loop.connect_read_pipe(partial(asyncio.StreamReaderProtocol, reader), file))[0])
+        return cls(forked, pipes, streams)
+
+    @property
+    def returncode(self) -> int | None:
+        return int(self._ended.result()) if self._ended.done() else None
+
+    async def wait(self) -> int:
+        status = int(await asyncio.shield(self._ended))
+        for pipe in self._pipes:
+            pipe.close()
+        return status
+
+    def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
 
 
 def _close_others(kept: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from builders import key_press, received, status
+from forking import EXPORT, EXPORTER
 from gateway import OK, Gateway, Wire, failure, prompt, run
 from gateway import key_press as pressed
 from receivers.process import await_true
@@ -55,15 +56,15 @@ def download(filled: Gateway) -> Callable[[str], httpx.Response]:
 
 
 def exporting(gateway: Gateway) -> list[psutil.Process]:
-    """The processes of its exports."""
+    """The processes of its exports, which it has started itself or had forked."""
+    gateway_process = psutil.Process(gateway.process.pid)
+    parent = gateway_process.parent()
+    assert parent is not None
     found = []
-    for helper in gateway.helpers:
-        try:
-            process = psutil.Process(helper)
-            if "answerback.exports.worker" in process.cmdline():
+    for process in [*gateway_process.children(), *parent.children()]:
+        with suppress(psutil.NoSuchProcess):
+            if EXPORT in process.cmdline() or process.name() == f"{EXPORTER}{gateway_process.pid}":
                 found.append(process)
-        except psutil.NoSuchProcess:
-            continue
     return found
 
 
@@ -271,7 +272,7 @@ def test_the_process_ends_with_the_gateway(tmp_path: Path) -> None:
     """However the gateway ends: killed, it can tell nobody."""
     data_dir = tmp_path / "data"
     fill(data_dir, 1)
-    with Gateway(data_dir) as running, Slow(running):
+    with Gateway(data_dir, executed=True) as running, Slow(running):
         (process,) = exporting(running)
         os.kill(running.process.pid, signal.SIGKILL)
         await_true(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)

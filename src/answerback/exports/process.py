@@ -24,7 +24,7 @@ MOST = 4
 
 RETRY_AFTER_S = 15
 
-_CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 _MOST_WORDS = 4096
 
 log = structlog.get_logger("answerback.exports")
@@ -69,6 +69,20 @@ class Exports:
             stream.kill()
 
 
+async def spawn_worker() -> asyncio.subprocess.Process:
+    """Start a worker that does not know yet what it is to export."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "answerback.exports.worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=CHUNK_BYTES,
+        start_new_session=True,
+    )
+
+
 class Stream:
     """The bytes of one export, as they come. It ends its process when it is closed."""
 
@@ -79,16 +93,7 @@ class Stream:
 
     async def start(self, opening: Opening, export: Export) -> None:
         """Start the process and wait for its first bytes."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "answerback.exports.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_CHUNK_BYTES,
-            start_new_session=True,
-        )
+        self._process = await spawn_worker()
         _, words, _ = _pipes(self._process)
         words.write(msgspec.json.encode(Task(opening, export)) + b"\n")
         await words.drain()
@@ -112,7 +117,7 @@ class Stream:
         """The next chunk, or none at the end of a whole export."""
         assert self._process is not None  # noqa: S101  # start comes first
         chunks, _, complaints = _pipes(self._process)
-        if chunk := await chunks.read(_CHUNK_BYTES):
+        if chunk := await chunks.read(CHUNK_BYTES):
             return chunk
         complaint = await complaints.read(_MOST_WORDS)
         status = await self._process.wait()
