@@ -10,7 +10,7 @@ from browser.test_pages import PAGES
 from gateway import Gateway
 from people import Person, signed_in
 
-from answerback.console.words import words
+from answerback.console.texts import texts
 
 FULL_NUMBER = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)")
 CHANGES = re.compile(r'<main.*<form[^>]*method="post".*</main>', re.DOTALL)
@@ -60,7 +60,7 @@ def test_what_is_not_offered_is_refused(viewer: Person, form: str, why: str) -> 
     """A form that somebody makes up themselves, with a token that fits, is answered with the page that says why not."""
     answer = viewer.sends(form, sure="yes", id="1", name="mine", url="http://example.com")
     assert answer.status_code == 403
-    assert words("en")[why] in unescape(answer.text)
+    assert texts("en")[why] in unescape(answer.text)
     assert not FULL_NUMBER.findall(answer.text)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request
 
-from answerback.console.words import words
+from answerback.console.texts import texts
 
 _PATIENCE_MS = 10_000
 _MISFITS = """() => {
@@ -77,7 +77,7 @@ class Visitor:
 
     def __init__(self, context: BrowserContext, axe: str, language: str) -> None:
         self.context = context
-        self.w: Mapping[str, str] = words(language.partition("-")[0])
+        self.w: Mapping[str, str] = texts(language.partition("-")[0])
         self.complaints: list[str] = []
         self._base_url = ""
         self._axe = axe

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from answerback.alerts import Letterhead, open_targets, targets, trial
 from answerback.alerts.hysteresis import Measured, News, among, heard, missed, news_for, step
 from answerback.alerts.messages import Mood, compose
-from answerback.alerts.words import count, percent, span
+from answerback.alerts.texts import count, percent, span
 from answerback.config import read_settings
 from answerback.errors import ConfigError, ExtraMissing
 from answerback.ledger.alerts import Alert

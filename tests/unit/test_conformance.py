@@ -22,8 +22,8 @@ from answerback.emulator.conformance.requests import EXAMPLE, Calls, Request
 from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
 from answerback.emulator.conformance.steps import NO_LABEL, Step
-from answerback.emulator.conformance.words import Lang, Words, lang_of
 from answerback.errors import CallbackRejected
+from answerback.i18n import Language, Text, locale_language
 from answerback.model import Failure, KeyPress, Kind, Status
 from answerback.tencent.callbacks import parse
 from answerback.tencent.codes import FAILURE_REASONS
@@ -213,7 +213,7 @@ def test_a_quoted_answer_is_one_bounded_line() -> None:
 
 def rule_of(*expected: Expected) -> tuple[Rule, list[Step]]:
     """A rule with so many steps."""
-    made = [Step(Request(b""), one, Words(f"step {n}", f"第 {n} 步")) for n, one in enumerate(expected, 1)]
+    made = [Step(Request(b""), one, Text(f"step {n}", f"第 {n} 步")) for n, one in enumerate(expected, 1)]
     return BY_ID["repeat"]._replace(steps=lambda _: made), made
 
 
@@ -254,13 +254,13 @@ def test_a_connection_that_does_not_stay_is_a_warning() -> None:
 # Reports.
 
 
-def report(*found: tuple[Level, str], lang: Lang = Lang.EN) -> Report:
+def report(*found: tuple[Level, str], lang: Language = Language.EN) -> Report:
     """A report on rules of which this was seen."""
     verdicts = [
         Verdict(
             rule=RULES[number],
             level=one,
-            seen=Words(seen, f"看到 {seen}"),
+            seen=Text(seen, f"看到 {seen}"),
             fix=None if one is Level.OK else fixes.ANSWER,
             sent=1,
             seconds=1234.5678,
@@ -302,7 +302,7 @@ def test_nothing_of_the_table_is_cut(width: int) -> None:
     """Chinese, which has no blank to break at, is wrapped and not shortened."""
     seen = "应" * 80
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(table_of(report((Level.FAILED, seen), lang=Lang.ZH), Lang.ZH))
+    console.print(table_of(report((Level.FAILED, seen), lang=Language.ZH), Language.ZH))
     shown = console.export_text()
     assert shown.count("应") == 80 + fixes.ANSWER.zh.count("应")
     assert "…" not in shown
@@ -371,5 +371,5 @@ def test_a_report_is_json_with_a_line_for_each_rule() -> None:
 )
 def test_the_language_is_the_locale_s(environ: dict[str, str], lang: str) -> None:
     """LC_ALL, then LC_MESSAGES, then LANG, as everywhere; an empty one counts as none."""
-    assert lang_of(environ) == lang
-    assert NO_LABEL.by(Lang(lang)) == ""
+    assert locale_language(environ) == lang
+    assert NO_LABEL.translate(lang) == ""

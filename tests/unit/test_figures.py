@@ -9,7 +9,7 @@ import pytest
 from answerback.console import figures
 from answerback.console.causes import causes
 from answerback.console.ranges import Range, read_range
-from answerback.console.words import words
+from answerback.console.texts import texts
 from answerback.statistics import Arrivals, Counts, Fees, Statistics, Times
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -78,7 +78,7 @@ def test_without_calls_nothing_is_said() -> None:
     assert figures.rate_change(nothing.total, Counts(answered=100)) is None
     assert figures.rate_change(Counts(answered=100), Counts(answered=1)) is None
     assert figures.calls_change(Counts(answered=100), nothing.total) is None
-    assert figures.by_region(nothing, "en", words("en")) == figures.Breakdown([], [])
+    assert figures.by_region(nothing, "en", texts("en")) == figures.Breakdown([], [])
 
 
 def test_the_answer_rate_moves_in_points() -> None:
@@ -111,7 +111,7 @@ def test_the_hour_that_comes_twice_is_shown_twice() -> None:
 def test_a_breakdown_names_its_lines(language: str, names: list[str]) -> None:
     """The most calls first, each by its name in the reader's language."""
     told = statistics({}, regions={"": Counts(answered=1), "CN-GD": Counts(answered=3), "CN-BJ": Counts()})
-    rows = figures.by_region(told, language, words(language)).rows
+    rows = figures.by_region(told, language, texts(language)).rows
     assert [row.name for row in rows] == names
     assert [(row.share, row.bar) for row in rows] == [(0.75, 100.0), (0.25, pytest.approx(100 / 3))]
 

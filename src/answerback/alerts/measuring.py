@@ -8,7 +8,8 @@ from typing import NamedTuple
 from sqlalchemy.engine import Connection
 
 from answerback.alerts.hysteresis import Measured
-from answerback.alerts.words import Words, codes, count, percent, span
+from answerback.alerts.texts import codes, count, percent, span
+from answerback.i18n import Text
 from answerback.ledger import measures
 from answerback.ledger.measures import MOST_COUNTED, Health
 from answerback.model import OFF_ON_PURPOSE
@@ -48,7 +49,7 @@ def _(rule: AnswerRateRule, look: Look) -> Measured:
         look.connection, [rule.channel] if rule.channel else look.channels, rule.calls
     )
     if settled < rule.calls:
-        words = Words(
+        words = Text(
             f"{settled:,} calls have an outcome so far, of {rule.calls:,} that it takes",
             f"目前有结果的通话 {settled:,} 通，需要 {rule.calls:,} 通",
         )
@@ -67,19 +68,19 @@ def _(rule: AnswerRateRule, look: Look) -> Measured:
 def _(rule: FailuresRule, look: Look) -> Measured:
     number = measures.count_failures(look.connection, rule.codes, rule.channel, _since(rule, look.now), rule.above)
     which = codes(rule.codes)
-    return _counted(rule, number, Words(f"calls that failed with {which.en}", f"通通话失败（{which.zh}）"))
+    return _counted(rule, number, Text(f"calls that failed with {which.en}", f"通通话失败（{which.zh}）"))
 
 
 @measure.register
 def _(rule: QuarantineRule, look: Look) -> Measured:
     number = measures.count_quarantined(look.connection, rule.channel, _since(rule, look.now), rule.above)
-    return _counted(rule, number, Words("bodies that went to quarantine", "个请求体进入隔离区"))
+    return _counted(rule, number, Text("bodies that went to quarantine", "个请求体进入隔离区"))
 
 
 @measure.register
 def _(rule: OverdueRule, look: Look) -> Measured:
     number = measures.count_overdue(look.connection, rule.channel, _since(rule, look.now), rule.above)
-    return _counted(rule, number, Words("calls that became overdue", "通通话逾期无结果"))
+    return _counted(rule, number, Text("calls that became overdue", "通通话逾期无结果"))
 
 
 @measure.register
@@ -103,7 +104,7 @@ def _(rule: EndpointRule, look: Look) -> Measured:
     )
     troubles = [trouble for health in found for trouble in _troubles(health, rule, look.now, 1.0)]
     uneasy = any(trouble for health in found for trouble in _troubles(health, rule, look.now, SHARE))
-    words = _listed(troubles) if troubles else Words("all is well", "一切正常")
+    words = _listed(troubles) if troubles else Text("all is well", "一切正常")
     return Measured(value=float(len(troubles)), over=bool(troubles), clear=not uneasy, en=words.en, zh=words.zh)
 
 
@@ -111,7 +112,7 @@ def _since(rule: CountRule, now: datetime) -> datetime:
     return now - timedelta(seconds=rule.within_s)
 
 
-def _counted(rule: CountRule, number: int, what: Words) -> Measured:
+def _counted(rule: CountRule, number: int, what: Text) -> Measured:
     shown, within = count(number, max(MOST_COUNTED, rule.above + 1)), span(rule.within_s)
     return Measured(
         value=float(number),
@@ -122,32 +123,32 @@ def _counted(rule: CountRule, number: int, what: Words) -> Measured:
     )
 
 
-def _troubles(health: Health, rule: EndpointRule, now: datetime, share: float) -> Iterator[Words]:
+def _troubles(health: Health, rule: EndpointRule, now: datetime, share: float) -> Iterator[Text]:
     """What is wrong with an endpoint where a limit is this share of the rule's."""
     endpoint, name = health.endpoint, health.endpoint.name
     if not endpoint.enabled:
         if endpoint.disabled_reason not in OFF_ON_PURPOSE:
             reason = mask_text(endpoint.disabled_reason or "")
-            yield Words(f"endpoint {name} was switched off: {reason}", f"端点 {name} 已被关闭：{reason}")
+            yield Text(f"endpoint {name} was switched off: {reason}", f"端点 {name} 已被关闭：{reason}")
         return
     if endpoint.paused_until is not None:
-        yield Words(
+        yield Text(
             f"endpoint {name} is paused, failures in a row: {endpoint.failures:,}",
             f"端点 {name} 连续失败 {endpoint.failures:,} 次，已暂停",
         )
     waited_s = (now - health.oldest_at).total_seconds() if health.oldest_at else 0.0
     if waited_s > rule.pending_s * share:
         waited = span(round(waited_s))
-        yield Words(
+        yield Text(
             f"a delivery to endpoint {name} has been pending for {waited.en}", f"端点 {name} 有投递已等待 {waited.zh}"
         )
     if rule.dead is not None and health.dead > rule.dead * share:
         dead = count(health.dead, max(MOST_COUNTED, rule.dead + 1))
-        yield Words(f"dead deliveries to endpoint {name}: {dead.en}", f"端点 {name} 有 {dead.zh} 条投递已放弃")
+        yield Text(f"dead deliveries to endpoint {name}: {dead.en}", f"端点 {name} 有 {dead.zh} 条投递已放弃")
 
 
-def _listed(troubles: Sequence[Words]) -> Words:
+def _listed(troubles: Sequence[Text]) -> Text:
     shown, more = troubles[:_MOST_TROUBLES], len(troubles) - _MOST_TROUBLES
-    rest = [Words(f"{more} more", f"另有 {more} 项")] if more > 0 else []
+    rest = [Text(f"{more} more", f"另有 {more} 项")] if more > 0 else []
     lines = [*shown, *rest]
-    return Words("; ".join(line.en for line in lines), "；".join(line.zh for line in lines))
+    return Text("; ".join(line.en for line in lines), "；".join(line.zh for line in lines))

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from answerback.alerts.hysteresis import News
-from answerback.alerts.words import HEADINGS, Words, span
+from answerback.alerts.texts import HEADINGS, span
+from answerback.i18n import Text
 from answerback.ledger.alerts import Alert
 
 
@@ -37,9 +38,9 @@ class Letterhead(msgspec.Struct, frozen=True, kw_only=True):
 
 _MOODS = {News.BEGAN: Mood.FAILURE, News.STILL: Mood.WARNING, News.ENDED: Mood.SUCCESS}
 _PREFIXES = {
-    News.BEGAN: Words("", ""),
-    News.STILL: Words("still: ", "仍未恢复："),
-    News.ENDED: Words("over: ", "已恢复："),
+    News.BEGAN: Text("", ""),
+    News.STILL: Text("still: ", "仍未恢复："),
+    News.ENDED: Text("over: ", "已恢复："),
 }
 
 
@@ -47,7 +48,7 @@ def compose(news: News, alert: Alert, channel: str | None, letterhead: Letterhea
     """What `news` of an alert say; `channel` is the one that its rule is about."""
     heading, prefix = HEADINGS[alert.when], _PREFIXES[news]
     when = _when(news, alert, letterhead.timezone)
-    where = Words(f"channel {channel}", f"通道 {channel}") if channel else Words("all channels", "全部通道")
+    where = Text(f"channel {channel}", f"通道 {channel}") if channel else Text("all channels", "全部通道")
     english = f"{_sentence(alert.en)}\n{when.en}\nRule {alert.rule}, {where.en}."
     chinese = f"{alert.zh}。\n{when.zh}\n规则 {alert.rule}，{where.zh}。"
     return Message(
@@ -75,13 +76,13 @@ def trial(letterhead: Letterhead) -> Message:
     )
 
 
-def _when(news: News, alert: Alert, timezone: str) -> Words:
+def _when(news: News, alert: Alert, timezone: str) -> Text:
     since = _clock(alert.since, timezone)
     if news is not News.ENDED:
-        return Words(f"Since {since}.", f"开始于 {since}。")
+        return Text(f"Since {since}.", f"开始于 {since}。")
     began_at = alert.began_at or alert.since
     began, lasted = _clock(began_at, timezone), span(round((alert.since - began_at).total_seconds()))
-    return Words(
+    return Text(
         f"Over since {since}; it began at {began} and lasted {lasted.en}.",
         f"结束于 {since}；开始于 {began}，持续 {lasted.zh}。",
     )

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from answerback.cli.output import AsJson, err, fail, out, print_json
-from answerback.emulator.conformance.words import Lang, lang_of
+from answerback.i18n import Language, locale_language
 
 if TYPE_CHECKING:
     from answerback.emulator.conformance.checking import Verdict
@@ -34,14 +34,14 @@ def conform(
         list[str] | None, typer.Option("--only", metavar="RULE", help="Check this rule alone; may be repeated.")
     ] = None,
     lang: Annotated[
-        Lang | None, typer.Option(help="Language of the report; by default that of the locale.", show_default=False)
+        Language | None, typer.Option(help="Language of the report; by default that of the locale.", show_default=False)
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds that an answer may take.")] = 5.0,
     junit: Annotated[Path | None, typer.Option(help="Also write the report to this file, as JUnit XML.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send URL every form of callback and every mistake, and judge the answers; exit status 0 if no rule is broken."""
-    wire, rules, spoken = _wire(url, timeout), _chosen(only or []), lang or lang_of(os.environ)
+    wire, rules, spoken = _wire(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
     began_s, started_at, run = perf_counter(), datetime.now(UTC), uuid.uuid1()
     verdicts = asyncio.run(_check(wire, rules, run))
 
@@ -105,22 +105,22 @@ async def _check(wire: "Wire", rules: "Sequence[Rule]", run: uuid.UUID) -> "list
     return verdicts
 
 
-def _show(report: "Report", lang: Lang) -> None:
+def _show(report: "Report", lang: Language) -> None:
     from answerback.emulator.conformance.reports import summary
 
     out.print(table_of(report, lang))
-    out.print(summary(report).by(lang))
+    out.print(summary(report).translate(lang))
 
 
-def table_of(report: "Report", lang: Lang) -> Table:
+def table_of(report: "Report", lang: Language) -> Table:
     """A row for each rule; nothing is cut off, however narrow the terminal."""
     from answerback.emulator.conformance.reports import HEADINGS, LEVELS
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, whole in zip(HEADINGS, (True, True, False, False), strict=True):
-        table.add_column(heading.by(lang), no_wrap=whole, overflow="fold")  # Chinese has no blank to break at
+        table.add_column(heading.translate(lang), no_wrap=whole, overflow="fold")  # Chinese has no blank to break at
     for item in report.items:
-        level = Text(LEVELS[item.level].by(lang), style=_COLOURS[item.level])
+        level = Text(LEVELS[item.level].translate(lang), style=_COLOURS[item.level])
         seen = Text(item.seen if item.fix is None else f"{item.seen}\n→ {item.fix}")
         table.add_row(level, item.rule, Text(item.what), seen)
     return table

@@ -105,6 +105,6 @@ async def _ask_to_remove(visit: Visit) -> Response:
 async def _remove(visit: Visit) -> Response:
     name = visit.path["name"]
     if visit.form.get("sure") != "yes":
-        raise Conflict(visit.w["endpoint_remove_unsure"])
+        raise Conflict(visit.t["endpoint_remove_unsure"])
     await visit.given.relay.endpoints.remove(visit.actor, name)
     return visit.redirect(f"{visit.links.console}/endpoints", "endpoint_removed")

@@ -27,7 +27,7 @@ def _page(visit: Visit) -> Response:
         "total": statistics.total,
         "before": before.total,
         "coded": sum(statistics.codes.values()),
-        "causes": causes(statistics, visit.language, visit.w["cause_unlisted"], before.codes),
+        "causes": causes(statistics, visit.language, visit.t["cause_unlisted"], before.codes),
         "times": times,
         "trend": figures.misses(times),
     }

@@ -69,7 +69,7 @@ def _codes(visit: Visit) -> dict[str, str]:
     """The words that the script needs: for what happens, and for itself."""
     prefixes: dict[str, type[Kind | Outcome | Event]] = {"kind": Kind, "outcome": Outcome, "event": Event}
     names = [f"{prefix}_{code.value}" for prefix, codes in prefixes.items() for code in codes]
-    return {name: visit.w[name] for name in (*names, *_WORDS)}
+    return {name: visit.t[name] for name in (*names, *_WORDS)}
 
 
 class EventStream(Response):

@@ -26,7 +26,7 @@ async def _show(visit: Visit) -> Response:
 def _page(visit: Visit) -> Response:
     """Read and render, all in one thread: several would take the interpreter from each other."""
     wanted, given = wanted_of(visit), visit.given
-    w, language = visit.w, visit.language
+    t, language = visit.t, visit.language
     statistics = given.ledger.statistics(wanted.span)
     before = given.ledger.read(partial(find_total, span=wanted.span_before))
     found = signs(given)
@@ -43,10 +43,10 @@ def _page(visit: Visit) -> Response:
         "minutes": figures.minutes(times),
         "shares": figures.outcome_shares(statistics.total),
         "heat": figures.heat(statistics, wanted.range),
-        "kinds_of": figures.by_kind(statistics, w),
+        "kinds_of": figures.by_kind(statistics, t),
         "channels_of": figures.by_channel(statistics),
-        "carriers_of": figures.by_carrier(statistics, language, w["unknown"]),
-        "regions_of": figures.by_region(statistics, language, w),
-        "causes": causes(statistics, language, w["cause_unlisted"]),
+        "carriers_of": figures.by_carrier(statistics, language, t["unknown"]),
+        "regions_of": figures.by_region(statistics, language, t),
+        "causes": causes(statistics, language, t["cause_unlisted"]),
     }
     return visit.render("overview.html", told_of(wanted, visit) | told)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
 from answerback.console.addresses import Links
-from answerback.console.words import LANGUAGES
+from answerback.i18n import LANGUAGES, browser_language
 
 THEMES = ("auto", "light", "dark")
 
@@ -29,7 +29,7 @@ def preferences_of(request: Request) -> Preferences:
     language = request.cookies.get(_COOKIES["lang"], "")
     theme = request.cookies.get(_COOKIES["theme"], "")
     return Preferences(
-        language if language in LANGUAGES else _liked(request.headers.get("accept-language", "")),
+        language if language in LANGUAGES else browser_language(request.headers.get("accept-language", "")),
         theme if theme in THEMES else THEMES[0],
     )
 
@@ -45,21 +45,3 @@ def chosen(request: Request, links: Links) -> RedirectResponse | None:
     for name, value in made.items():
         response.set_cookie(_COOKIES[name], value, max_age=_A_YEAR_S, path=links.console, httponly=True, samesite="lax")
     return response
-
-
-def _liked(accepted: str) -> str:
-    """The language that `Accept-Language` weighs most, of those there are."""
-    liked = [_liking(part) for part in accepted.split(",")]
-    known = [(weight, language) for language, weight in liked if weight > 0 and language in LANGUAGES]
-    return max(known, key=lambda one: one[0])[1] if known else next(iter(LANGUAGES))
-
-
-def _liking(part: str) -> tuple[str, float]:
-    """`zh-CN;q=0.8` -> ("zh", 0.8)."""
-    tag, _, parameters = part.partition(";")
-    name, _, weight = parameters.strip().partition("=")
-    try:
-        liked = float(weight) if name == "q" else 1.0
-    except ValueError:
-        liked = 0.0
-    return tag.strip().partition("-")[0].lower(), liked

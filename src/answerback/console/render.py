@@ -93,7 +93,7 @@ def duration(seconds: float | None, words: Mapping[str, str]) -> str:
 
 @pass_context
 def _duration(context: Context, seconds: float | None) -> str:
-    return duration(seconds, context["w"])
+    return duration(seconds, context["t"])
 
 
 @pass_context

@@ -37,10 +37,10 @@ async def _replay_calls(visit: Visit) -> Response:
     for field in ("since", "until"):
         moments[field] = _moment(visit, visit.form.get(field, ""))
         if moments[field] is None:
-            problems[field] = visit.w["replay_unfit_time"]
+            problems[field] = visit.t["replay_unfit_time"]
     since, until = moments["since"], moments["until"]
     if since is not None and until is not None and until <= since:
-        problems["until"] = visit.w["replay_unfit_order"]
+        problems["until"] = visit.t["replay_unfit_order"]
     if problems:
         return await show_endpoint(visit, problems=problems, status=422)
     outcome = visit.form.get("outcome")

@@ -17,7 +17,8 @@ from answerback.console.given import Given
 from answerback.console.preferences import THEMES, Preferences
 from answerback.console.render import Page
 from answerback.console.session import Session
-from answerback.console.words import LANGUAGES, words
+from answerback.console.texts import texts
+from answerback.i18n import LANGUAGES
 from answerback.ledger.audit import Actor, AuditAction
 from answerback.ledger.requests import RecordAuditEvent
 from answerback.model import ApiKey, Call, Role
@@ -63,9 +64,9 @@ class Visit:
         return self.preferences.language
 
     @property
-    def w(self) -> Mapping[str, str]:
+    def t(self) -> Mapping[str, str]:
         """Every text by its name, in that language."""
-        return words(self.language)
+        return texts(self.language)
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -143,7 +144,7 @@ class Visit:
             "zone_name": self.given.zone.key,
             "section": self._address.removeprefix(self.links.console).strip("/").partition("/")[0] or "overview",
             "now": datetime.now(UTC),
-            "done": self.w.get(done) if self.request.method == "GET" else None,
+            "done": self.t.get(done) if self.request.method == "GET" else None,
         }
 
     @property
@@ -170,7 +171,7 @@ def frame_of(preferences: Preferences, links: Links) -> dict[str, Any]:
         "delivery_url": links.delivery,
         "endpoint_url": links.endpoint,
         "list_url": links.list,
-        "w": words(preferences.language),
+        "t": texts(preferences.language),
         "language": preferences.language,
         "languages": LANGUAGES,
         "tag": _tag,

@@ -18,7 +18,8 @@ from answerback.emulator.outcomes import ROWS
 from answerback.emulator.page_form import Form, field_at_fault, order_of, read_form
 from answerback.emulator.page_views import call_row, callback_rows, step_rows, strip
 from answerback.emulator.snippets import snippets
-from answerback.emulator.words import LANGUAGES, fault_words, words
+from answerback.emulator.texts import fault_text, texts
+from answerback.i18n import LANGUAGES, browser_language
 
 _HERE = Path(__file__).parent
 _ASSETS = {"emulator.css": "text/css", "emulator.js": "text/javascript"}
@@ -56,9 +57,7 @@ def language_of(request: Request) -> str:
     for chosen in (request.query_params.get("lang"), request.cookies.get(_COOKIE)):
         if chosen is not None and chosen in LANGUAGES:
             return chosen
-    liked = [_liking(part) for part in request.headers.get("accept-language", "").split(",")]
-    known = [(weight, language) for language, weight in liked if weight > 0 and language in LANGUAGES]
-    return max(known, key=lambda one: one[0])[1] if known else next(iter(LANGUAGES))
+    return browser_language(request.headers.get("accept-language", ""))
 
 
 def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
@@ -136,7 +135,7 @@ class _Pages:
 
     def _standard(self, request: Request) -> Form:
         first = next(iter(self._cloud.account.applications))
-        return Form(app_id=first, text=words(language_of(request))["text_default"])
+        return Form(app_id=first, text=texts(language_of(request))["text_default"])
 
     def _note(self, request: Request, name: str, status: int) -> Response:
         return _page(request, "note.html", {"name": name, "live": False}, status)
@@ -145,11 +144,11 @@ class _Pages:
 def _page(request: Request, template: str, told: Mapping[str, Any], status: int = 200) -> Response:
     language = language_of(request)
     frame = {
-        "w": words(language),
+        "t": texts(language),
         "language": language,
         "languages": LANGUAGES,
         "path": quote(request.scope["path"]) if request.method == "GET" else "/",
-        "fault_words": fault_words,
+        "fault_text": fault_text,
     }
     response = Response(_render()(template, {**frame, **told}), status, _HEADERS, "text/html")
     response.headers["Content-Language"] = {"zh": "zh-CN"}.get(language, language)
@@ -196,14 +195,3 @@ def _address(request: Request) -> str:
         known = False
     _, port = request.scope["server"]
     return f"{request.scope['scheme']}://{host if known else f'127.0.0.1:{port}'}"
-
-
-def _liking(part: str) -> tuple[str, float]:
-    """`zh-CN;q=0.8` -> ("zh", 0.8)."""
-    tag, _, parameters = part.partition(";")
-    name, _, weight = parameters.strip().partition("=")
-    try:
-        liked = float(weight) if name == "q" else 1.0
-    except ValueError:
-        liked = 0.0
-    return tag.strip().partition("-")[0].lower(), liked

@@ -15,7 +15,7 @@ from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
 from answerback.emulator.conformance.steps import NO_LABEL, Flow, Step
 from answerback.emulator.conformance.wire import Wire
-from answerback.emulator.conformance.words import Words
+from answerback.i18n import Text
 
 _SEVERITY = (Level.OK, Level.WARNING, Level.FAILED)
 
@@ -25,8 +25,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: Rule
     level: Level
-    seen: Words
-    fix: Words | None
+    seen: Text
+    fix: Text | None
     sent: int
     seconds: float
     slowest_s: float
@@ -69,7 +69,7 @@ def weigh(rule: Rule, exchanges: Sequence[tuple[Step, Answer]], timeout_s: float
         for finding in judge(step.expected, answer, timeout_s)
     ]
     if any(answer.reconnected for _, answer in exchanges):
-        seen = Words("the connection was closed after an answer", "应答后连接被断开")
+        seen = Text("the connection was closed after an answer", "应答后连接被断开")
         found.append(Finding(Level.WARNING, seen, fixes.KEEP_ALIVE))
     answers = [answer for step, answer in exchanges if step.expected is not Expected.NOTHING]
     level = max((finding.level for finding in found), key=_SEVERITY.index, default=Level.OK)
@@ -85,17 +85,17 @@ def weigh(rule: Rule, exchanges: Sequence[tuple[Step, Answer]], timeout_s: float
     )
 
 
-def _labelled(label: Words, seen: Words) -> Words:
-    return seen if label == NO_LABEL else Words(f"{label.en}: {seen.en}", f"{label.zh}：{seen.zh}")
+def _labelled(label: Text, seen: Text) -> Text:
+    return seen if label == NO_LABEL else Text(f"{label.en}: {seen.en}", f"{label.zh}：{seen.zh}")
 
 
-def _summed(findings: Sequence[Finding]) -> Words:
+def _summed(findings: Sequence[Finding]) -> Text:
     first, more = findings[0].seen, len(findings) - 1
-    return Words(f"{first.en} (and {more} more)", f"{first.zh}（另有 {more} 处）") if more else first
+    return Text(f"{first.en} (and {more} more)", f"{first.zh}（另有 {more} 处）") if more else first
 
 
-def _fine(answers: Sequence[Answer]) -> Words:
+def _fine(answers: Sequence[Answer]) -> Text:
     if len(answers) == 1:
         return sight(answers[0])
     slowest = ms(max(answer.seconds for answer in answers))
-    return Words(f"{len(answers)} answers, the slowest after {slowest}", f"{len(answers)} 个应答，最慢 {slowest}")
+    return Text(f"{len(answers)} answers, the slowest after {slowest}", f"{len(answers)} 个应答，最慢 {slowest}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from answerback.emulator.conformance import fixes
-from answerback.emulator.conformance.words import Words
+from answerback.i18n import Text
 
 SLOW_S = 1.0
 _LONGEST_QUOTE = 100
@@ -68,8 +68,8 @@ class Finding(NamedTuple):
     """What was seen; `fix` is None where the rule's own says what to do."""
 
     level: Level
-    seen: Words
-    fix: Words | None = None
+    seen: Text
+    fix: Text | None = None
 
 
 class _Told(NamedTuple):
@@ -77,7 +77,7 @@ class _Told(NamedTuple):
 
     result: float | None
     errmsg: str
-    problem: Words | None
+    problem: Text | None
 
 
 def judge(expected: Expected, answer: Answer, timeout_s: float) -> list[Finding]:
@@ -96,17 +96,17 @@ def judge(expected: Expected, answer: Answer, timeout_s: float) -> list[Finding]
     return [*by_expectation[expected](answer, answer.status, told), *_manners(answer, told)]
 
 
-def sight(answer: Answer) -> Words:
+def sight(answer: Answer) -> Text:
     """An answer in a few words."""
     if answer.status is None:
-        return Words("no answer", "没有应答")
+        return Text("no answer", "没有应答")
     told = _read(answer.body)
     parts = [str(answer.status)]
     if told.problem is not None:
         parts.append(quote(answer.body.decode("utf-8", "replace")) or "an empty body")
     else:
         parts.append(f"result {told.result:g}" + (f" {quote(told.errmsg)}" if told.result else ""))
-    return Words(", ".join([*parts, ms(answer.seconds)]), "，".join([*parts, ms(answer.seconds)]))
+    return Text(", ".join([*parts, ms(answer.seconds)]), "，".join([*parts, ms(answer.seconds)]))
 
 
 def quote(text: str) -> str:
@@ -124,19 +124,19 @@ def ms(seconds: float) -> str:
 
 def _silent(expected: Expected, answer: Answer, timeout_s: float) -> Finding:
     if answer.silence is Silence.TIMED_OUT:
-        seen = Words(f"no answer within {timeout_s:g} s", f"{timeout_s:g} 秒内没有应答")
+        seen = Text(f"no answer within {timeout_s:g} s", f"{timeout_s:g} 秒内没有应答")
         return Finding(Level.FAILED, seen, fixes.SLOW)
     if answer.silence is Silence.UNREACHED:
-        return Finding(Level.FAILED, Words("no connection", "无法建立连接"), fixes.ALIVE)
+        return Finding(Level.FAILED, Text("no connection", "无法建立连接"), fixes.ALIVE)
     if answer.silence is Silence.NOT_HTTP:
-        return Finding(Level.FAILED, Words("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
+        return Finding(Level.FAILED, Text("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
     level = Level.WARNING if expected is Expected.BOUNDED else Level.FAILED
-    return Finding(level, Words("hung up without an answer", "未应答就断开了连接"))
+    return Finding(level, Text("hung up without an answer", "未应答就断开了连接"))
 
 
 def _taken(answer: Answer, status: int, told: _Told) -> Iterator[Finding]:
     if 300 <= status < 400:  # noqa: PLR2004  # HTTP's
-        yield Finding(Level.FAILED, Words(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
+        yield Finding(Level.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     elif not 200 <= status < 300:  # noqa: PLR2004
         yield Finding(Level.FAILED, sight(answer))
     elif told.problem is not None:
@@ -162,7 +162,7 @@ def _not_taken(answer: Answer, status: int, told: _Told) -> Iterator[Finding]:
 
 def _bounded(answer: Answer, status: int, told: _Told) -> Iterator[Finding]:
     if 200 <= status < 300 and told.result == 0:  # noqa: PLR2004
-        yield Finding(Level.WARNING, _with(Words("it was taken", "被接受了"), sight(answer)))
+        yield Finding(Level.WARNING, _with(Text("it was taken", "被接受了"), sight(answer)))
     else:
         yield from _not_taken(answer, status, told)
 
@@ -172,21 +172,21 @@ def _fault(answer: Answer, status: int, told: _Told) -> Finding | None:
     if status >= 500:  # noqa: PLR2004
         return Finding(Level.FAILED, sight(answer), fixes.SENDERS_FAULT)
     if told.result == 0:
-        return Finding(Level.FAILED, _with(Words("told that it was taken", "应答为已接受"), sight(answer)))
+        return Finding(Level.FAILED, _with(Text("told that it was taken", "应答为已接受"), sight(answer)))
     if 300 <= status < 400:  # noqa: PLR2004
-        return Finding(Level.FAILED, Words(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
+        return Finding(Level.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     return None
 
 
 def _manners(answer: Answer, told: _Told) -> Iterator[Finding]:
     """What an answer should be besides: quick, and labelled as what it is."""
     if answer.seconds > SLOW_S:
-        seen = Words(f"answered after {answer.seconds:.1f} s", f"{answer.seconds:.1f} 秒后才应答")
+        seen = Text(f"answered after {answer.seconds:.1f} s", f"{answer.seconds:.1f} 秒后才应答")
         yield Finding(Level.WARNING, seen, fixes.SLOW)
     media_type = answer.content_type.partition(";")[0].strip().lower()
     if told.problem is None and media_type != "application/json":
         shown = quote(answer.content_type)
-        seen = Words(f"Content-Type is {shown or 'missing'}", f"Content-Type 为{shown or '空'}")
+        seen = Text(f"Content-Type is {shown or 'missing'}", f"Content-Type 为{shown or '空'}")
         yield Finding(Level.WARNING, seen, fixes.CONTENT_TYPE)
 
 
@@ -194,16 +194,16 @@ def _read(body: bytes) -> _Told:
     try:
         document: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Told(None, "", Words("the answer is not JSON", "应答不是 JSON"))
+        return _Told(None, "", Text("the answer is not JSON", "应答不是 JSON"))
     if not isinstance(document, dict):
-        return _Told(None, "", Words("the answer is not a JSON object", "应答不是 JSON 对象"))
+        return _Told(None, "", Text("the answer is not a JSON object", "应答不是 JSON 对象"))
     result, errmsg = document.get("result"), document.get("errmsg")
     if isinstance(result, bool) or not isinstance(result, int | float):
-        return _Told(None, "", Words("the answer has no number `result`", "应答中没有数字类型的 result"))
+        return _Told(None, "", Text("the answer has no number `result`", "应答中没有数字类型的 result"))
     if not isinstance(errmsg, str):
-        return _Told(result, "", Words("the answer has no string `errmsg`", "应答中没有字符串类型的 errmsg"))
+        return _Told(result, "", Text("the answer has no string `errmsg`", "应答中没有字符串类型的 errmsg"))
     return _Told(result, errmsg, None)
 
 
-def _with(problem: Words, seen: Words) -> Words:
-    return Words(f"{problem.en}: {seen.en}", f"{problem.zh}：{seen.zh}")
+def _with(problem: Text, seen: Text) -> Text:
+    return Text(f"{problem.en}: {seen.en}", f"{problem.zh}：{seen.zh}")

@@ -11,18 +11,18 @@ import msgspec
 
 from answerback.emulator.conformance.checking import Verdict
 from answerback.emulator.conformance.judging import Level
-from answerback.emulator.conformance.words import Lang, Words
+from answerback.i18n import Language, Text
 
 HEADINGS = (
-    Words("result", "结果"),
-    Words("rule", "规则"),
-    Words("what is sent", "发送内容"),
-    Words("what was seen → what to fix", "所见 → 如何修正"),
+    Text("result", "结果"),
+    Text("rule", "规则"),
+    Text("what is sent", "发送内容"),
+    Text("what was seen → what to fix", "所见 → 如何修正"),
 )
 LEVELS = {
-    Level.OK: Words("ok", "通过"),
-    Level.WARNING: Words("warning", "警告"),
-    Level.FAILED: Words("FAILED", "失败"),
+    Level.OK: Text("ok", "通过"),
+    Level.WARNING: Text("warning", "警告"),
+    Level.FAILED: Text("FAILED", "失败"),
 }
 
 
@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_of(
-    verdicts: Sequence[Verdict], *, receiver: str, run: str, started_at: datetime, seconds: float, lang: Lang
+    verdicts: Sequence[Verdict], *, receiver: str, run: str, started_at: datetime, seconds: float, lang: Language
 ) -> Report:
     """The report on `verdicts`, in one language."""
     levels = [verdict.level for verdict in verdicts]
@@ -71,23 +71,23 @@ def report_of(
     )
 
 
-def _item(verdict: Verdict, lang: Lang) -> Item:
+def _item(verdict: Verdict, lang: Language) -> Item:
     return Item(
         rule=verdict.rule.id,
         level=verdict.level,
-        what=verdict.rule.words.by(lang),
-        seen=verdict.seen.by(lang),
-        fix=verdict.fix.by(lang) if verdict.fix else None,
+        what=verdict.rule.words.translate(lang),
+        seen=verdict.seen.translate(lang),
+        fix=verdict.fix.translate(lang) if verdict.fix else None,
         requests=verdict.sent,
         seconds=round(verdict.seconds, 3),
         slowest_seconds=round(verdict.slowest_s, 3),
     )
 
 
-def summary(report: Report) -> Words:
+def summary(report: Report) -> Text:
     """The last line."""
-    verdict = Words("conforms", "符合约定") if report.conforms else Words("does not conform", "不符合约定")
-    return Words(
+    verdict = Text("conforms", "符合约定") if report.conforms else Text("does not conform", "不符合约定")
+    return Text(
         f"{verdict.en}: {report.rules} rules, {report.failures} failed, {report.warnings} warnings",
         f"{verdict.zh}：{report.rules} 条规则，{report.failures} 条失败，{report.warnings} 条警告",
     )

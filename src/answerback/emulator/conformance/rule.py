@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from answerback.emulator.conformance.requests import Calls
 from answerback.emulator.conformance.steps import Flow, Step
-from answerback.emulator.conformance.words import Words
+from answerback.i18n import Text
 
 
 class Rule(NamedTuple):
@@ -14,11 +14,11 @@ class Rule(NamedTuple):
     id: str
     en: str
     zh: str
-    fix: Words
+    fix: Text
     steps: Callable[[Calls], Sequence[Step]]
     flow: Flow = Flow.IN_ORDER
 
     @property
-    def words(self) -> Words:
+    def words(self) -> Text:
         """What is sent, in both languages."""
-        return Words(self.en, self.zh)
+        return Text(self.en, self.zh)

@@ -28,7 +28,7 @@ from answerback.emulator.conformance.steps import (
     unanswered_with,
     unknown_key,
 )
-from answerback.emulator.conformance.words import Words
+from answerback.i18n import Text
 from answerback.tencent.codes import FAILURE_REASONS, OTHER_REASON
 
 _BURST = 50
@@ -37,9 +37,9 @@ _ON_ONE_CONNECTION = 5
 _UNLISTED_CODES = (14, 21, 99)
 
 
-def _both(label: str) -> Words:
+def _both(label: str) -> Text:
     """A label that is a field of the contract, and needs no translation."""
-    return Words(label, label)
+    return Text(label, label)
 
 
 _KINDS = (
@@ -70,7 +70,7 @@ _KINDS = (
         "key press: 1, 0, * and #",
         "按键：1、0、* 与 #",
         fixes.KINDS,
-        lambda calls: [taken(calls.key_press(keypress=key), Words(f"key {key}", f"按键 {key}")) for key in "10*#"],
+        lambda calls: [taken(calls.key_press(keypress=key), Text(f"key {key}", f"按键 {key}")) for key in "10*#"],
     ),
     Rule("failure", "failure reason", "失败原因", fixes.KINDS, lambda calls: [taken(calls.failure())]),
     Rule(
@@ -173,8 +173,8 @@ _FORMS = (
         "状态：应为字符串处是整数",
         fixes.NUMBERS,
         lambda calls: [
-            taken(ints(calls.status()), Words("answered", "接听")),
-            taken(ints(calls.unanswered()), Words("not answered", "未接听")),
+            taken(ints(calls.status()), Text("answered", "接听")),
+            taken(ints(calls.unanswered()), Text("not answered", "未接听")),
         ],
     ),
     Rule(
@@ -364,8 +364,8 @@ _MISTAKES = (
         "没有 callid",
         fixes.REFUSAL,
         lambda calls: [
-            refused(calls.status(...), Words("status", "状态")),
-            refused(calls.failure(...), Words("failure", "失败原因")),
+            refused(calls.status(...), Text("status", "状态")),
+            refused(calls.failure(...), Text("failure", "失败原因")),
         ],
     ),
     Rule("field-ill-typed", "fields of another type", "字段类型错误", fixes.REFUSAL, ill_typed),

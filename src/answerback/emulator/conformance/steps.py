@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from answerback.emulator.conformance.judging import Expected
 from answerback.emulator.conformance.requests import Calls, Request, Way, padded
-from answerback.emulator.conformance.words import Words
+from answerback.i18n import Text
 
 _HUGE_BYTES = 2 * 1024 * 1024
 
-NO_LABEL = Words("", "")
+NO_LABEL = Text("", "")
 
 
 class Flow(Enum):
@@ -27,17 +27,17 @@ class Step(NamedTuple):
 
     request: Request
     expected: Expected
-    label: Words = NO_LABEL
+    label: Text = NO_LABEL
 
 
 def taken(
-    body: bytes, label: Words = NO_LABEL, content_type: str | None = "application/json", way: Way = Way.WHOLE
+    body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json", way: Way = Way.WHOLE
 ) -> Step:
     """A callback, which is to be taken."""
     return Step(Request(body, content_type, way), Expected.TAKEN, label)
 
 
-def refused(body: bytes, label: Words = NO_LABEL, content_type: str | None = "application/json") -> Step:
+def refused(body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json") -> Step:
     """What is no callback, which is to be refused."""
     return Step(Request(body, content_type), Expected.REFUSED, label)
 
@@ -57,9 +57,9 @@ def of_one_call(make: Callable[[Calls, str], Sequence[bytes]]) -> Callable[[Call
     return lambda calls: [taken(body, numbered(number)) for number, body in enumerate(make(calls, calls.new()), 1)]
 
 
-def numbered(number: int) -> Words:
+def numbered(number: int) -> Text:
     """The label of one of several callbacks."""
-    return Words(f"callback {number}", f"第 {number} 个回调")
+    return Text(f"callback {number}", f"第 {number} 个回调")
 
 
 def key_then_status(calls: Calls, callid: str) -> Sequence[bytes]:
@@ -79,8 +79,8 @@ def dropped(calls: Calls) -> Sequence[Step]:
     cut = [Step(Request(body, way=way), Expected.NOTHING) for way in cuts]
     return [
         *cut,
-        taken(body, Words("the same, whole", "完整重发")),
-        taken(calls.status(), Words("the next", "下一个")),
+        taken(body, Text("the same, whole", "完整重发")),
+        taken(calls.status(), Text("the next", "下一个")),
     ]
 
 
@@ -89,39 +89,39 @@ def huge(calls: Calls) -> Sequence[Step]:
     body = padded(calls.status(), _HUGE_BYTES)
     request = Request(body, way=Way.PACKETS, packet_bytes=65536)
     return [
-        Step(request, Expected.BOUNDED, Words("2 MiB", "2 MiB")),
-        taken(calls.status(), Words("the next", "下一个")),
+        Step(request, Expected.BOUNDED, Text("2 MiB", "2 MiB")),
+        taken(calls.status(), Text("the next", "下一个")),
     ]
 
 
 def ill_typed(calls: Calls) -> Sequence[Step]:
     """JSON with a known key, and fields of another type."""
     return [
-        refused(b'{"voiceprompt_callback":"OK"}', Words("a text for the fields", "字段处为文本")),
-        refused(b'{"voice_failure_callback":null}', Words("null for the fields", "字段处为 null")),
-        refused(calls.status({"id": calls.new()}), Words("callid an object", "callid 为对象")),
-        refused(calls.status(result=["0"]), Words("result an array", "result 为数组")),
+        refused(b'{"voiceprompt_callback":"OK"}', Text("a text for the fields", "字段处为文本")),
+        refused(b'{"voice_failure_callback":null}', Text("null for the fields", "字段处为 null")),
+        refused(calls.status({"id": calls.new()}), Text("callid an object", "callid 为对象")),
+        refused(calls.status(result=["0"]), Text("result an array", "result 为数组")),
     ]
 
 
 def not_json(calls: Calls) -> Sequence[Step]:
     """Bodies that no JSON parser takes."""
     return [
-        refused(b"voice callback", Words("text", "文本")),
+        refused(b"voice callback", Text("text", "文本")),
         refused(
-            b"result=0&callid=" + calls.new().encode(), Words("a form", "表单"), "application/x-www-form-urlencoded"
+            b"result=0&callid=" + calls.new().encode(), Text("a form", "表单"), "application/x-www-form-urlencoded"
         ),
-        refused(calls.status()[:-20], Words("JSON that ends too early", "JSON 不完整")),
+        refused(calls.status()[:-20], Text("JSON that ends too early", "JSON 不完整")),
     ]
 
 
 def not_object(calls: Calls) -> Sequence[Step]:
     """JSON texts that are no object."""
     return [
-        refused(b"[%b]" % calls.status(), Words("an array", "数组")),
-        refused(b"null", Words("null", "null")),
-        refused(b'"OK"', Words("a string", "字符串")),
-        refused(b"1", Words("a number", "数字")),
+        refused(b"[%b]" % calls.status(), Text("an array", "数组")),
+        refused(b"null", Text("null", "null")),
+        refused(b'"OK"', Text("a string", "字符串")),
+        refused(b"1", Text("a number", "数字")),
     ]
 
 
@@ -129,9 +129,9 @@ def unknown_key(calls: Calls) -> Sequence[Step]:
     """Objects without a callback key."""
     fields = json.loads(calls.status())["voiceprompt_callback"]
     return [
-        refused(calls.status().replace(b"voiceprompt", b"voicemail"), Words("an unknown key", "未知的键")),
-        refused(json.dumps(fields).encode(), Words("no key around the fields", "字段外没有键")),
-        refused(b"{}", Words("an empty object", "空对象")),
+        refused(calls.status().replace(b"voiceprompt", b"voicemail"), Text("an unknown key", "未知的键")),
+        refused(json.dumps(fields).encode(), Text("no key around the fields", "字段外没有键")),
+        refused(b"{}", Text("an empty object", "空对象")),
     ]
 
 
@@ -139,6 +139,6 @@ def extra_fields(calls: Calls) -> Sequence[Step]:
     """Statuses with fields that no table lists."""
     around = json.loads(calls.status()) | {"version": 2}
     return [
-        taken(calls.status(sdkappid=1400000000, ext=None, more=["a"], carrier="移动"), Words("inside", "对象内")),
-        taken(json.dumps(around).encode(), Words("beside the key", "与键并列")),
+        taken(calls.status(sdkappid=1400000000, ext=None, more=["a"], carrier="移动"), Text("inside", "对象内")),
+        taken(json.dumps(around).encode(), Text("beside the key", "与键并列")),
     ]

@@ -1,29 +1,17 @@
 """Every text of the emulator's page, in English and Chinese."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from answerback.emulator.faults import Fault
+from answerback.i18n import Text, translate_all
 
 
-class Text(NamedTuple):
-    """One text in every language; the fields are the languages' codes."""
-
-    en: str
-    zh: str
-
-
-LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
-"""Code -> how the language calls itself."""
-
-
-def words(language: str) -> Mapping[str, str]:
+def texts(language: str) -> Mapping[str, str]:
     """Name -> text, in one of `LANGUAGES`."""
-    place = Text._fields.index(language)
-    return {name: text[place] for name, text in _TEXTS.items()}
+    return translate_all(_TEXTS, language)
 
 
-def fault_words(fault: Fault, language: str) -> str:
+def fault_text(fault: Fault, language: str) -> str:
     """What a refusal means; the Chinese ones are ours, the English ones are those of the APIs' answers."""
     return _FAULTS_ZH[fault] if language == "zh" else fault.message
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import answerback.console
-from answerback.console.words import LANGUAGES, PAGES, Text, words
+from answerback.console.texts import PAGES, texts
+from answerback.i18n import LANGUAGES, Text
 
 HOME = Path(answerback.console.__file__).parent
 SOURCES = [*(HOME / "templates").glob("*.html"), *HOME.glob("*.py")]
@@ -24,14 +25,14 @@ def test_no_name_is_used_twice() -> None:
 
 
 def test_no_name_hides_behind_a_method() -> None:
-    """Jinja looks for an attribute first: `w.items` would be the dict's method."""
+    """Jinja looks for an attribute first: `t.items` would be the dict's method."""
     assert not [name for name in all_texts() if hasattr(dict, name)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_text_is_there_in_every_language(language: str) -> None:
     """Nothing is empty, nothing is left out; but in English a fault is told in the words of the API."""
-    said = words(language)
+    said = texts(language)
     assert said.keys() == all_texts().keys()
     assert not [name for name, text in said.items() if not text.strip() and not name.startswith("unfit_")]
 
@@ -50,11 +51,11 @@ def test_chinese_is_chinese() -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
 def test_every_name_that_is_asked_for_exists(source: Path) -> None:
-    """`w.name` and `w["name"]` in templates and pages, and the beginnings of names that are put together."""
+    """`t.name` and `t["name"]` in templates and pages, and the beginnings of names that are put together."""
     text, known = source.read_text(), all_texts()
-    asked = set(re.findall(r'\bw\.([a-z_0-9]+)|\bw\["([a-z_0-9]+)"\]', text))
+    asked = set(re.findall(r'\bt\.([a-z_0-9]+)|\bt\["([a-z_0-9]+)"\]', text))
     assert not [name for pair in asked for name in pair if name and name not in known and not hasattr(dict, name)]
-    beginnings = re.findall(r'\bw\["([a-z_0-9]+)" ~', text)
+    beginnings = re.findall(r'\bt\["([a-z_0-9]+)" ~', text)
     assert not [start for start in beginnings if not any(name.startswith(start) for name in known)]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 
-from answerback.console.words import (
+from answerback.console.texts import (
     call,
     calls,
     endpoints,
@@ -15,16 +15,15 @@ from answerback.console.words import (
     quarantine,
     settings,
 )
-from answerback.console.words.text import LANGUAGES, Text
+from answerback.i18n import translate_all
 
 PAGES = (frame, overview, failures, fees, settings, calls, call, endpoints, quarantine, live)
 """The modules with the texts; no name is in two of them."""
 
-__all__ = ["LANGUAGES", "PAGES", "Text", "words"]
+__all__ = ["PAGES", "texts"]
 
 
 @cache
-def words(language: str) -> Mapping[str, str]:
+def texts(language: str) -> Mapping[str, str]:
     """Name -> text, in one of `LANGUAGES`."""
-    place = Text._fields.index(language)
-    return {name: text[place] for page in PAGES for name, text in page.TEXTS.items()}
+    return translate_all({name: text for page in PAGES for name, text in page.TEXTS.items()}, language)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from answerback.console.words.text import Text
+from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
     "callback_urls": Text("Callback URLs", "回调地址"),

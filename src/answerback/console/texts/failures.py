@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from answerback.console.words.text import Text
+from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
     "failures_lead": Text("Why calls do not reach anybody.", "通话未能送达的原因。"),
