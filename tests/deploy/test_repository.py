@@ -1,0 +1,70 @@
+"""What contributors rely on: the version stands in one place, and the hook asks for a line in the changelog."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOP = Path(__file__).parents[2]
+VERSION: str = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """The files of the repository that match."""
+    listed = subprocess.run(["git", "ls-files", "-z", *patterns], cwd=TOP, check=True, capture_output=True, text=True)
+    return [TOP / name for name in listed.stdout.split("\0") if name]
+
+
+def test_images_and_changelog_have_the_version_of_pyproject() -> None:
+    """Whoever makes a release changes one line, and is told of the others that follow from it."""
+    texts = {path: path.read_text() for path in tracked("deploy", "docs/*.md", "README*.md")}
+    tags = {
+        (path.name, tag) for path, text in texts.items() for tag in re.findall(r"\banswerback:(\d+\.\d+\.\d+)", text)
+    }
+    assert {name for name, _ in tags} >= {"Dockerfile", "compose.yaml", "deploy.md"}
+    assert {tag for _, tag in tags} == {VERSION}
+    versions = re.findall(r"^## \[([^]]+)\]", (TOP / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] in {VERSION, "Unreleased"}
+    assert VERSION in versions
+
+
+def test_hooks_are_local() -> None:
+    """To commit takes nothing from another place, and each hook's program is in the virtual environment."""
+    config = yaml.safe_load((TOP / ".pre-commit-config.yaml").read_text())
+    assert {repo["repo"] for repo in config["repos"]} == {"local"}
+    entries = [hook["entry"].split() for repo in config["repos"] for hook in repo["hooks"]]
+    assert all((TOP / word).exists() for entry in entries for word in entry if "/" in word and ".venv" not in word)
+    assert {Path(entry[0]).parts[:2] for entry in entries} == {(".venv", "bin")}
+
+
+@pytest.mark.parametrize(
+    ("files", "message", "passes"),
+    [
+        (["src/a.py"], "Mend it", False),
+        (["src/a.py", "CHANGELOG.md"], "Mend it", True),
+        (["deploy/compose.yaml"], "Mend it", False),
+        (["src/a.py"], "Move it\n\nWhy.\n\nChangelog: none\n", True),
+        (["tests/test_a.py"], "Test it", True),
+    ],
+)
+def test_what_is_shipped_is_in_the_changelog(tmp_path: Path, files: list[str], message: str, *, passes: bool) -> None:
+    """A commit that changes what users get says so in CHANGELOG.md, or that there is nothing to notice."""
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("new\n")
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    (tmp_path / "message").write_text(message)
+    hook = subprocess.run(
+        [sys.executable, TOP / "tools/changelog.py", "message"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (hook.returncode == 0) == passes
+    assert ("CHANGELOG.md" in hook.stderr) == (not passes)
