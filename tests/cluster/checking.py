@@ -31,8 +31,9 @@ def kept(rows: Rows, load: Load) -> list[Kept]:
 
 
 def missing(rows: Rows, load: Load) -> set[Told]:
-    """What was answered and is not in the ledger, yet or ever."""
-    return load.answered.keys() - {one.told for one in kept(rows, load)}
+    """What was answered and is not in the ledger, or not as often, yet or ever: a repeat may wait in another stream."""
+    counted = Counter({one.told: one.repeats + 1 for one in kept(rows, load)})
+    return {told for told, count in load.answered.items() if counted[told] < count}
 
 
 def owed(rows: Rows) -> int:

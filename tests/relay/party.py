@@ -35,6 +35,7 @@ from answerback.membership import Membership, introduce
 from answerback.model import Arrival, Definition, Endpoint, State
 from answerback.relay import Relay, Share
 from answerback.relay.duties import Work
+from answerback.relay.lane import Lane
 
 ALL = ("intake", "record", "relay", "api")
 NO_RELAY = ("intake", "record", "api")
@@ -66,16 +67,22 @@ class Party:
         if not self.deaf:
             self.relay.heard(ring)
 
+    @property
+    def lanes(self) -> list[Lane]:
+        """What it has in memory of each endpoint that it tells."""
+        dispatcher = self.relay._dispatcher  # noqa: SLF001  # nothing outside shows what is ready to go out
+        return [lane for lane in map(dispatcher.lane, dispatcher.here) if lane is not None]
+
     async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
         """A new endpoint."""
         added = await self.relay.endpoints.add(ADMIN, name, "default", Definition(url=url, **definition))
         assert isinstance(added, Endpoint)
         return added
 
-    async def record(self, *raws: bytes) -> None:
-        """Callbacks come in, in one batch."""
-        now = datetime.now(UTC)
-        await self.writer.record([Arrival("default", raw, now) for raw in raws])
+    async def record(self, *raws: bytes, at: datetime | None = None) -> None:
+        """Callbacks come in, in one batch; now unless told otherwise."""
+        received_at = at or datetime.now(UTC)
+        await self.writer.record([Arrival("default", raw, received_at) for raw in raws])
 
 
 @asynccontextmanager

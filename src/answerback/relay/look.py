@@ -1,4 +1,8 @@
-"""The look into the ledger for deliveries that other processes wrote: the command line, or a second gateway."""
+"""The look into a SQLite ledger for deliveries that other processes wrote: the command line, or a second gateway.
+
+What was written later has a higher id there. On PostgreSQL, whose ids begin with the call's month and rise before their
+transactions end, nobody relays alone, and `sweep` looks.
+"""
 
 import asyncio
 import contextlib

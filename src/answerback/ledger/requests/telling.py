@@ -76,7 +76,7 @@ class Backlog(Request[dict[int, int]], frozen=True, array_like=True, tag=True):
 
 
 class Added(Request[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
-    """What may go out above a delivery's id, whichever process wrote it: how far that goes; endpoint and delivery."""
+    """On SQLite, where ids rise with time: what may go out above a delivery's id; how far that goes, endpoint and delivery."""
 
     answer: ClassVar[Any] = tuple[int, list[tuple[int, int]]]
     since: int
