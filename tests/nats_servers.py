@@ -3,7 +3,6 @@
 Not called `nats`: that is the client's name, and the tests' directory comes first on the path.
 """
 
-import ctypes
 import json
 import random
 import signal
@@ -22,15 +21,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from ending import ending
 
 SERVER = Path(sys.executable).with_name("nats-server")
 READY_TIMEOUT_S = 30.0
 
 _PORTS = range(12_000, 32_000)  # below those that the system gives to outgoing connections
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None).prctl
 _spawner = ThreadPoolExecutor(1)
-"""A process that dies with its parent dies with the very thread that started it: this one lives to the end."""
+"""A server ends with the very thread that started it: this one lives to the end."""
 
 
 class Ports(NamedTuple):
@@ -199,7 +197,7 @@ class NatsCluster:
         config = node.directory / "nats.conf"
         config.write_text(self._config(node))
         with (node.directory / "log").open("ab") as log:
-            node.process = _spawner.submit(_start, [*node.prefix, SERVER, "--config", config], log).result()
+            node.process = _spawner.submit(_start, ending(*node.prefix, SERVER, "--config", config), log).result()
 
     def _config(self, node: Node) -> str:
         limit = f"max_file_store: {self.max_file_store}" if self.max_file_store is not None else ""
@@ -252,15 +250,4 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _start(command: Sequence[str | Path], log: BinaryIO) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  # it takes no lock
-    )
-
-
-def _die_with_parent() -> None:
-    """Have the system kill this process when the one that started it ends, however it does."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

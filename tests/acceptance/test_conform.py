@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from ending import ending
 from gateway import CALLBACK, Gateway, environment, run
 from relay.certificates import found_authority, server_side
 
@@ -39,7 +40,7 @@ def handwritten(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The callback URL of the benchmark's hand-written handler."""
     home = tmp_path_factory.mktemp("handwritten")
     port = free_port()
-    command: list[str | Path] = [sys.executable, HANDWRITTEN, "--port", str(port), "--data-dir", home]
+    command = ending(sys.executable, HANDWRITTEN, "--port", str(port), "--data-dir", home)
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:

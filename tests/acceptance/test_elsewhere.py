@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ending import ending
 from gateway import COMMAND, SEED
 
 WITHOUT_UNIX = """
@@ -51,7 +52,7 @@ def test_parse(environment: Mapping[str, str]) -> None:
 
 def test_emulate(tmp_path: Path, environment: Mapping[str, str]) -> None:
     """The emulator serves, and ends at a Ctrl-C."""
-    command: list[str | Path] = [COMMAND, "emulate", "--port", "0"]
+    command = ending(COMMAND, "emulate", "--port", "0")
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

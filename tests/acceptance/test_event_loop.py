@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from builders import key_press, received, status, wire
 from contract.databases import ledger_database
+from ending import ending
 from gateway import COMMAND, OK, Gateway, environment, prompt, run
 from people import signed_in
 from receivers.process import await_true
@@ -249,7 +250,7 @@ def test_a_fifo_for_a_certificate_stops_the_start_and_nothing_else(tmp_path: Pat
 
 def test_nobody_reads_the_log(tmp_path: Path) -> None:
     """Standard error is a pipe that is full: callbacks are answered all the same, and what finds no room is dropped."""
-    command = [*map(str, (COMMAND, "serve", "--json", "--port", "0", "--data-dir", tmp_path / "data"))]
+    command = ending(COMMAND, "serve", "--json", "--port", "0", "--data-dir", tmp_path / "data")
     settings = environment({"ANSWERBACK_LOG__LEVEL": "debug"})
     with subprocess.Popen(
         command, env=settings, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -10,8 +10,9 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 STARTS = """
-import os, signal
+import os, signal, subprocess
 from pathlib import Path
+from ending import ending
 from forking import RECEIVER, launch
 
 for executed in (False, True):
@@ -21,17 +22,18 @@ for executed in (False, True):
             given, cwd=Path.cwd(), env=os.environ, stdout=nothing, stderr=nothing, executed=executed, program=RECEIVER
         )
     print(started.pid, flush=True)
+print(subprocess.Popen(ending("sleep", "1000"), stdout=subprocess.DEVNULL).pid, flush=True)
 signal.pause()
 """
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_what_the_tests_started_does_not_outlive_them(tmp_path: Path, how: signal.Signals) -> None:
-    """However their process ends, and whether it had the program forked or executed."""
+    """However their process ends, and whether it had the program forked, executed by what was forked, or executed at once."""
     command, path = [sys.executable, "-c", STARTS], {"PYTHONPATH": str(TESTS)}
     with subprocess.Popen(command, cwd=tmp_path, env=os.environ | path, stdout=subprocess.PIPE) as tests:
         assert tests.stdout is not None
-        started = [os.pidfd_open(int(tests.stdout.readline())) for _ in range(2)]
+        started = [os.pidfd_open(int(tests.stdout.readline())) for _ in range(3)]
         try:
             assert select.select(started, [], [], 0)[0] == []
             tests.send_signal(how)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ending import ending
 from gateway import COMMAND, Gateway, environment, run
 from receivers.process import Receive
 
@@ -129,7 +130,7 @@ def test_load_tells_that_nobody_listens(tmp_path: Path) -> None:
 def test_load_that_is_interrupted_tells_what_was_until_then(receive: Receive, tmp_path: Path) -> None:
     """Ctrl-C ends the sending, not the report."""
     receiver = receive()
-    arguments: list[str | Path] = [COMMAND, "load", receiver.url, "--rate", "100", "--duration", "60", "--json"]
+    arguments = ending(COMMAND, "load", receiver.url, "--rate", "100", "--duration", "60", "--json")
     with subprocess.Popen(
         arguments, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -147,7 +148,7 @@ def test_load_shows_how_far_it_is_on_a_terminal(receive: Receive, tmp_path: Path
     """On a terminal the progress is drawn, on standard error only."""
     receiver = receive()
     ours, its = pty.openpty()
-    arguments: list[str | Path] = [COMMAND, "load", receiver.url, "--rate", "20", "--duration", "1.2", "--json"]
+    arguments = ending(COMMAND, "load", receiver.url, "--rate", "20", "--duration", "1.2", "--json")
     settings = environment({"TERM": "xterm"})
     with subprocess.Popen(arguments, cwd=tmp_path, env=settings, stdout=subprocess.PIPE, stderr=its) as process:
         os.close(its)

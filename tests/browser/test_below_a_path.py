@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 from deploy.files import program
+from ending import ending
 from gateway import CALLBACK, OK, Gateway, prompt
 from playwright.sync_api import Browser, expect
 
@@ -79,7 +80,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             for way, port in ports.items()
         ]
         (home / "nginx.conf").write_text(_CONFIG.format(home=home, servers="".join(servers)))
-        nginx = subprocess.Popen([program("nginx"), "-c", home / "nginx.conf", "-g", "daemon off;"])
+        nginx = subprocess.Popen(ending(program("nginx"), "-c", home / "nginx.conf", "-g", "daemon off;", by="TERM"))
         try:
             for url in ways.values():
                 _await_answer(f"{url}/healthz")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from crash.load import Load, check
+from ending import ending
 from gateway import OK, Gateway, prompt
 
 ROUNDS = int(os.environ.get("ROUNDS", "4"))
@@ -39,7 +40,7 @@ for line in sys.stdin:
         print(os.getpid(), flush=True)
         with engine.execution_options(writes=True).begin() as connection:
             migrations.upgrade(connection)
-        time.sleep(60)
+        os.read(0, 1)  # to the end: of this process, or of the tests
     os.waitpid(pid, 0)
     print("ended", flush=True)
 """
@@ -72,13 +73,14 @@ async def _kill_under(load: Load, gateway: Gateway, after_s: float, alone: float
         gateway.wait()
     else:
         gateway.kill()
-    await asyncio.wait_for(sending, 20)
+    async with asyncio.timeout(20):
+        await sending
 
 
 @contextmanager
 def _checkpointing(ledger: Path) -> Iterator[None]:
     """Another process checkpoints the ledger without a pause, and is killed as well."""
-    process = subprocess.Popen([sys.executable, "-c", CHECKPOINTS, ledger])
+    process = subprocess.Popen(ending(sys.executable, "-c", CHECKPOINTS, ledger))
     try:
         yield
     finally:
@@ -157,7 +159,9 @@ def test_killed_while_starting(tmp_path: Path) -> None:
 def test_killed_while_migrating(tmp_path: Path) -> None:
     """Killed inside a migration, the file has the old schema or the new one, and the next start goes on from there."""
     rounds, left = max(4, ROUNDS // 2), set()
-    with subprocess.Popen([sys.executable, "-c", MIGRATES], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as migrating:
+    with subprocess.Popen(
+        ending(sys.executable, "-c", MIGRATES), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as migrating:
         assert migrating.stdin is not None
         assert migrating.stdout is not None
         for number in range(rounds):

@@ -84,7 +84,8 @@ async def strike(calls: Calls, gateway: Gateway, receivers: Mapping[str, Receive
         gateway.kill()
     striking.cancel()
     await asyncio.gather(striking, return_exceptions=True)
-    await asyncio.wait_for(telling, 20)
+    async with asyncio.timeout(20):
+        await telling
     for receiver in receivers.values():
         if not receiver.up:
             receiver.start()

@@ -1,5 +1,6 @@
 # Runs the program as the image does: as the user 10001, on a read-only root, with one directory to write into.
 # $1 is that directory, $2 where Python lies, $3 the project; the rest is the command. The mounts are this process's own.
+# It ends with the tests, however they do: the system forgets that it is to when it becomes another user.
 set -eu
 data=$1 python=$2 project=$3
 shift 3
@@ -23,4 +24,4 @@ mount --bind /mnt/project "$project"
 umount -l /mnt
 mount -t tmpfs -o mode=1777 none /tmp
 mount -o remount,bind,ro /
-exec setpriv --reuid 10001 --regid 10001 --clear-groups --bounding-set=-all --no-new-privs "$@"
+exec setpriv --pdeathsig KILL --reuid 10001 --regid 10001 --clear-groups --bounding-set=-all --no-new-privs "$@"

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from deploy.files import DEPLOY, program
+from ending import ending
 from gateway import CALLBACK, OK, Gateway, prompt
 
 from answerback.config import Settings
@@ -46,7 +47,7 @@ def proxy(tmp_path: Path, intakes: list[Gateway]) -> Iterator[httpx.Client]:
     config = _rewritten(
         tmp_path, port, {name: one.address[1] for name, one in zip(names, [*intakes, intakes[1]], strict=True)}
     )
-    process = subprocess.Popen([program("nginx"), "-c", config, "-g", "daemon off;"])
+    process = subprocess.Popen(ending(program("nginx"), "-c", config, "-g", "daemon off;", by="TERM"))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
             _await_answer(client)

@@ -16,6 +16,7 @@ import httpx
 import nats
 import pytest
 from deploy.files import DEPLOY, all_manifests, compose
+from ending import ending
 from nats.js.api import StorageType
 from postgresql import PostgreSQL
 
@@ -140,7 +141,7 @@ def _node(directory: Path, ports: tuple[int, int, int], variables: Mapping[str, 
     conf = directory / "nats.conf"
     conf.write_text(text)
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen([SERVER, "-c", conf], env=os.environ | variables, stdout=log, stderr=log)
+        process = subprocess.Popen(ending(SERVER, "-c", conf), env=os.environ | variables, stdout=log, stderr=log)
     try:
         yield
     finally:

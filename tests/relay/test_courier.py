@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ending import ending
 from hypothesis import given
 from hypothesis import strategies as st
 from relay.certificates import Authority, server_side
@@ -809,7 +810,7 @@ except ConfigError:
 def test_a_key_behind_a_pass_phrase_is_refused(authority: Authority) -> None:
     """Nobody is there to type it: the gateway must not stand still and ask for it."""
     bundle = authority.lock(authority.issue("locked"))
-    command = [sys.executable, "-c", _TRUST, str(bundle)]
+    command = ending(sys.executable, "-c", _TRUST, bundle)
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     ) as asking:  # its standard input stays open and silent, as a terminal does
