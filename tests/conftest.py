@@ -1,8 +1,11 @@
 """For all suites: a PostgreSQL for who asks for one; Hypothesis without a clock, the machine may be busy; no skips in CI."""
 
+import gc
 import signal
 import threading
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
 from layers import pytest_terminal_summary
 from postgresql import postgresql_server, postgresql_url
@@ -29,6 +32,18 @@ settings.register_profile(
     "soak", settings.get_profile("test"), max_examples=1000, stateful_step_count=100, derandomize=False, print_blob=True
 )
 settings.load_profile("test")  # `--hypothesis-profile soak` comes after it
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays until the end: the garbage collector need not look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
 
 # A run in the background of a shell ignores Ctrl-C, and so would all that it starts; some tests send it to what they started.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
