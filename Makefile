@@ -6,13 +6,14 @@ INSTALL := tools/install.sh
 DEV := .venv/dev-installed
 RUN := .venv/installed
 TOOLS := .venv/tools-brought
+COMPILED := .venv/tests-compiled
 # Two things at a time where neither needs the other: bring the tools while installing, check while testing.
 MAKEFLAGS += --jobs=2
 # Where it is set, each process compiles everything anew: two thirds of what a start costs.
 unexport PYTHONDONTWRITEBYTECODE
 # Three processes for the tests, a file to each in turn: on two cores that leaves nothing idle.
 PROCESSES ?= 3
-TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+TOGETHER = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help serve unit test soak coverage check bench crash cluster matrix fresh docs clean
 
@@ -22,12 +23,14 @@ help:  ## the verbs
 serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 	$(BIN)/answerback serve $(ARGS)
 
+# Pure code waits for nothing: a third process would only collect once more.
+unit: PROCESSES = 2
 unit: $(DEV)  ## the tests of pure code, in half a minute
 	$(BIN)/pytest $(TOGETHER) tests/unit $(ARGS)
 
 test: check tests  ## everything that is checked, then all tests, or those that ARGS names
 .PHONY: tests
-tests: $(DEV) $(TOOLS)
+tests: $(COMPILED) $(TOOLS)
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
@@ -98,6 +101,11 @@ $(RUN): .venv/bin/python pyproject.toml constraints.txt tools/install.sh
 $(DEV): .venv/bin/python pyproject.toml constraints.txt tools/install.sh
 	$(INSTALL) -e .[dev]
 	@touch $@ $(RUN)
+
+# Each process would compile all that the tests import, at the same time as the others: 17 s of CPU once instead of three times.
+$(COMPILED): $(DEV)
+	@$(BIN)/pytest --collect-only -qq >/dev/null || true
+	@touch $@
 
 $(TOOLS): .venv/bin/python tools/bring.sh
 	@tools/bring.sh $(CURDIR)/.venv/debian
