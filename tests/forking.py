@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, NamedTuple, NoReturn, Self
 
 COMMAND = Path(sys.executable).with_name("answerback")
@@ -268,6 +269,15 @@ def _receive(control: socket.socket, size: int) -> bytes:
     return received
 
 
+def _do_once() -> None:
+    """Do what imports or works out something the first time: what comes of it is thrown away."""
+    importlib.import_module("apprise").Apprise().add("json://127.0.0.1/")
+    importlib.import_module("answerback.config").read_settings(None, {})
+    importlib.import_module("answerback.api.app").build_api(*[None] * 4, ["default"], None, "UTC", None, None)
+    with TemporaryDirectory() as home:
+        importlib.import_module("answerback.ledger").open_ledger(Path(home), allow_unsafe_place=True).close()
+
+
 def main() -> None:
     """Import everything, fork, and in each child be the program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; this ends when they do
@@ -275,9 +285,7 @@ def main() -> None:
         importlib.import_module(name)
     for path in Path(importlib.import_module("answerback.cli").__path__[0]).glob("*.py"):
         importlib.import_module(f"answerback.cli.{path.stem}")
-    # The first route of all imports what FastAPI needs for any, pydantic.v1 among it; the first service all of Apprise's.
-    importlib.import_module("fastapi").APIRouter().add_api_route("/", lambda: "", response_model=str)
-    importlib.import_module("apprise").Apprise().add("json://127.0.0.1/")
+    _do_once()
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1, "a fork would lose a thread"  # noqa: PTH208

@@ -80,7 +80,7 @@ def create(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         schema.create(connection)
     else:
-        metadata.create_all(connection)
+        metadata.create_all(connection, checkfirst=False)
     unshut(connection)
 
 
