@@ -121,6 +121,46 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     assert (wrong.returncode, "python -m answerback calls show" in wrong.stderr) == (2, True)
 
 
+HERE = "--data-dir {gateway.data_dir}"
+EXECUTED = {
+    "send": ("send {gateway.url}/voice/callback", "accepted"),
+    "conform": ("conform {gateway.url}/voice/callback --only status-answered --lang en", "0 failed"),
+    "stats": (f"stats {HERE}", "answer rate"),
+    "status": (f"status {HERE}", "{gateway.process.pid}"),
+    "copy": ("copy --from sqlite:{gateway.data_dir} --to sqlite:copied", "equal"),
+    "migrate": ("migrate --data-dir new", "the ledger in new has schema"),
+    "doctor": (f"doctor {HERE}", "durable place"),
+    "prune": (f"prune --keep-months 1 {HERE}", "a SQLite ledger is not cut by months"),
+    "channels": ("channels", "/voice/callback"),
+    "settings": ("settings", "ANSWERBACK_LOG__LEVEL"),
+    "calls": (f"calls show {{callid}} {HERE}", "{callid}"),
+    "callbacks": (f"callbacks show {{callid}} {HERE}", "voiceprompt_callback"),
+    "endpoints": (f"endpoints list {HERE}", "endpoints"),
+    "deliveries": (f"deliveries list {HERE}", "deliveries"),
+    "quarantine": (f"quarantine list {HERE}", "quarantine"),
+    "alerts": (f"alerts list {HERE}", "rules"),
+    "keys": (f"keys list {HERE}", "admin key"),
+}
+"""What each command is executed with, and some of what it then says."""
+EXECUTED_ELSEWHERE = {"serve", "tail", "emulate", "load", "export", "import"}
+"""In test_relay_cli.py, test_elsewhere.py, test_load.py and test_progress.py, and `serve` everywhere."""
+
+
+def test_every_command_is_executed() -> None:
+    """A new one fails this until it is in the table."""
+    assert COMMANDS.keys() == EXECUTED.keys() | EXECUTED_ELSEWHERE
+
+
+@pytest.mark.parametrize("command", EXECUTED)
+def test_a_command_runs_as_a_shell_runs_it(gateway: Gateway, callid: str, tmp_path: Path, command: str) -> None:
+    """With its own start of Python and its own imports: other tests fork it from a process that has them all."""
+    assert gateway.post(prompt(callid)).content == OK
+    line, word = (text.format(gateway=gateway, callid=callid) for text in EXECUTED[command])
+    done = run(*line.split(), cwd=tmp_path, executed=True)
+    assert word in done.stdout + done.stderr, done
+    assert done.returncode == (1 if command == "prune" else 0)
+
+
 # Sending.
 
 
