@@ -43,6 +43,9 @@ class Collector:
         self.spans: list[Span] = []
         self.raw = b""
         """All that was sent, as it was."""
+        self.status = 200
+        """What it answers; whatever is not 200 refuses the spans."""
+        self.refused = 0
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -59,8 +62,12 @@ class Collector:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                collector.take(self.path, self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(collector.status)
+                if collector.status == 200:
+                    collector.take(self.path, body)
+                else:
+                    collector.refused += 1
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

@@ -325,6 +325,13 @@ class Gateway:
         said: dict[str, str] = answer.json()
         return said
 
+    def await_pending(self, count: int) -> None:
+        """Wait until so many callbacks wait for their commit."""
+        deadline_s = time.monotonic() + 15.0
+        while f"answerback_pending {float(count)}\n" not in (text := self.client.get("/metrics").text):
+            assert time.monotonic() < deadline_s, text
+            time.sleep(0.02)
+
     # The file.
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -377,6 +384,18 @@ class Wire:
         with suppress(BrokenPipeError, ConnectionResetError):
             for segment in segments:
                 self.socket.sendall(segment)
+
+    def await_taken(self) -> None:
+        """Wait until the other side, on this machine, has read all that was sent."""
+        deadline_s = time.monotonic() + 15.0
+        ours, theirs = (f"{address[1]:04X}" for address in (self.socket.getsockname(), self.socket.getpeername()))
+        while True:
+            for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+                _, local, remote, _, queues, _, _, _, _, inode, *_ = line.split()
+                if (local[-4:], remote[-4:], queues[-8:]) == (theirs, ours, "0" * 8) and inode != "0":
+                    return
+            assert time.monotonic() < deadline_s
+            time.sleep(0.005)
 
     def read(self, *, head_only: bool = False) -> Reply:
         """Read one answer; a body only as long as Content-Length says."""

@@ -3,7 +3,6 @@
 import json
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import NamedTuple
@@ -627,9 +626,11 @@ def test_switching_off_keeps_what_is_owed(beginning: Beginning, receive: Receive
     business.add("crm", receiver.url)
     page = f"endpoints/{business.name('crm')}"
     person.sends(f"{page}/disable")
+    other = receive("other")
+    business.add("other", other.url)
     business.hears(prompt("waits", mobile=MOBILE))
+    other.await_taken(1)
     await_true(lambda: "Pending 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
-    time.sleep(0.1)
     assert receiver.taken == []
     person.sends(f"{page}/enable")
     receiver.await_taken(1)

@@ -5,23 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gateway import OK, Gateway, Wire, prompt, request
-from prometheus_client.parser import text_string_to_metric_families
 
 PENDING = 8
 ANSWER_TIMEOUT_S = 1.5
 LOCK_TIMEOUT_S = 15.0
-
-
-def _pending(gateway: Gateway) -> float:
-    families = text_string_to_metric_families(gateway.get("/metrics").text)
-    return next(family.samples[0].value for family in families if family.name == "answerback_pending")
-
-
-def _await_pending(gateway: Gateway, wanted: int) -> None:
-    deadline_s = time.monotonic() + 5
-    while _pending(gateway) != wanted:
-        assert time.monotonic() < deadline_s, f"pending is {_pending(gateway)}, not {wanted}"
-        time.sleep(0.02)
 
 
 def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_place(data_dir: Path) -> None:
@@ -36,7 +23,7 @@ def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_plac
         with gateway.locked():
             for position, wire in enumerate(waiting):
                 wire.send(request(prompt(f"waiting-{position}")))
-            _await_pending(gateway, PENDING)
+            gateway.await_pending(PENDING)
             took_s = []
             for position in range(20):
                 began_s = time.monotonic()
@@ -50,7 +37,7 @@ def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_plac
             assert max(took_s) < LOCK_TIMEOUT_S / 3, "it waited, and not only for its turn on a busy machine"
             assert gateway.get("/healthz").status_code == 200
         assert all(wire.read().body == OK for wire in waiting)
-        _await_pending(gateway, 0)
+        gateway.await_pending(0)
         assert gateway.post(prompt("late-0")).content == OK
         stored = {callid for (callid,) in gateway.rows("SELECT callid FROM calls")}
         assert stored == {"late-0"} | {f"waiting-{position}" for position in range(PENDING)}
@@ -75,7 +62,7 @@ def test_a_commit_that_does_not_return_is_not_waited_for(data_dir: Path) -> None
         assert gateway.post(prompt("held")).content == OK
         assert gateway.post(prompt("next")).content == OK
         assert gateway.rows("SELECT count(*) FROM callbacks") == [(2,)]
-        assert _pending(gateway) == 0
+        gateway.await_pending(0)
 
 
 def test_a_flood_of_junk_is_bounded_and_counted(data_dir: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,8 +62,10 @@ def test_the_life_of_an_endpoint_on_the_command_line(business: Business, receive
     assert f"endpoint {name} of channel {business.channel} is off (by hand)" in said(
         business, "endpoints", "disable", name
     )
+    other = receive("other")
+    business.add("other", other.url)
     business.hears(prompt(callid))
-    time.sleep(0.3)
+    other.await_taken(1)
     assert len(receiver.taken) == 1
     assert f"endpoint {name} of channel {business.channel} is on" in said(business, "endpoints", "enable", name)
     assert receiver.await_taken(2)[1].callid == callid
@@ -224,18 +225,21 @@ def test_tail_shows_what_happens(business: Business, receive: Receive, callid: s
 
 def test_tail_as_json_and_filtered(business: Business, receive: Receive, callid: str, tmp_path: Path) -> None:
     """A JSON object a line, only the failures at one endpoint, the number in full if that is asked for."""
-    business.add("crm", receive("bad", behaviour="refusing", fail_first=1).url)
+    receiver = receive("bad", behaviour="refusing", fail_first=1)
+    business.add("crm", receiver.url)
     business.add("log", receive().url)
     log = tmp_path / "tail"
     options = ["--json", "--failures", "--endpoint", business.name("crm"), "--full-numbers"]
     with tailing(business, log, *options) as process:
         business.hears(prompt(callid, mobile=NUMBER))
         business.await_settled("crm", "log")
-        await_true(log.read_text, lambda: "it shows nothing")
-        time.sleep(0.5)
+        receiver.restart(behaviour="refusing", fail_first=1)
+        business.hears(prompt(f"last-{callid}"))
+        await_true(lambda: f"last-{callid}" in log.read_text(), log.read_text)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
-    (line,) = map(json.loads, log.read_text().splitlines())
+    line, last = map(json.loads, log.read_text().splitlines())
+    assert last["callid"] == f"last-{callid}"
     assert (line["callid"], line["endpoint"], line["mobile"]) == (callid, business.name("crm"), NUMBER)
     assert (line["status"], line["error"]) == (500, "answered 500 Internal Server Error")
 

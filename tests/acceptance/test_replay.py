@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -197,15 +196,20 @@ def test_a_large_replay_shows_its_progress(business: Business, receive: Receive)
     assert len(set(receiver.callids)) == count + 1
 
 
-def test_a_replay_to_an_endpoint_that_is_off_waits(business: Business, dead: Receiver) -> None:
+def test_a_replay_to_an_endpoint_that_is_off_waits(
+    business: Business, dead: Receiver, receive: Receive, callid: str
+) -> None:
     """What is to be told again waits like everything else until the endpoint is switched on."""
     before = len(dead.taken)
     business.switch("crm", on=False)
     assert replay(business, dead=True)["replayed"] == 4
-    time.sleep(0.3)
+    other = receive("other")
+    business.add("other", other.url)
+    business.hears(prompt(callid))
+    other.await_taken(1)
     assert len(dead.taken) == before
     business.switch("crm", on=True)
-    dead.await_taken(before + 4)
+    dead.await_taken(before + 5)
 
 
 @pytest.mark.parametrize(

@@ -229,11 +229,15 @@ def test_a_collector_that_is_away_does_no_harm(data_dir: Path, callid: str) -> N
     with Gateway(data_dir, settings=traced(collector, OTEL_EXPORTER_OTLP_TIMEOUT="0.3")) as gateway:
         took_s = [_seconds_for(gateway, f"{callid}-{n}") for n in range(200)]
         await_true(lambda: "spans_not_exported" in gateway.stderr, lambda: gateway.stderr)
+        collector.status = 400
+        collector.start()
         _seconds_for(gateway, callid)
-        time.sleep(2.5)  # so that more is tried, and fails
+        await_true(lambda: collector.refused == 1)
+        _seconds_for(gateway, callid)
+        await_true(lambda: collector.refused == 2)
         assert gateway.stderr.count("spans_not_exported") == 1
         assert "opentelemetry" not in gateway.stderr
-        collector.start()
+        collector.status = 200
         _seconds_for(gateway, callid)
         await_true(lambda: "exporting_spans" in gateway.stderr, lambda: gateway.stderr)
         await_true(lambda: collector.named("receive"), lambda: "nothing came")
