@@ -22,7 +22,7 @@ from contract import telling
 from contract.backends import lent_store, sqlite
 
 from answerback.exports import Export, FileFormat, What
-from answerback.exports.walks import IDS_PER_PAGE, walk
+from answerback.exports.walks import walk
 from answerback.exports.write import write_export
 from answerback.ledger import Ledger
 from answerback.ledger.history import DeliveryFilter
@@ -32,6 +32,8 @@ from answerback.model import Call, Kind, Outcome, Result, State
 from answerback.rendering import CallFields
 from answerback.views import CallbackView, CallView, DeliveryView
 
+PAGE = 128
+"""Ids on a page and, twice as many, in a block of calls, where a test is about more than one: `small_pages`."""
 MOBILE = "+8613788888888"
 LANDLINE = "075583763333"
 BOTH = pytest.mark.parametrize("full_numbers", [True, False])
@@ -56,6 +58,13 @@ def filled(ledger: Ledger) -> Ledger:
     telling.refer(ledger, "answered", reference="-order/13900001111", metadata=told, at_s=10)
     telling.refer(ledger, "only-registered", reference="r-2", due_at=NOON + timedelta(days=1), at_s=11)
     return ledger
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few calls on a page that more than two of them are soon written and read."""
+    monkeypatch.setattr("answerback.exports.walks.IDS_PER_PAGE", PAGE)
+    monkeypatch.setattr("answerback.ledger.months.CALLS_PER_BLOCK", 2 * PAGE)
 
 
 def written(ledger: Ledger, what: What, form: FileFormat, *, full_numbers: bool = True, **filters: Any) -> bytes:
@@ -348,11 +357,12 @@ def test_nothing_is_a_file_of_nothing(ledger: Ledger, what: What, form: FileForm
 
 def _more_than_two_pages(ledger: Ledger) -> list[str]:
     """More calls than fit a page, many of them first seen at the same time; their callids, in order."""
-    callids = [f"call-{n}" for n in range(IDS_PER_PAGE * 2 + 17)]
-    ledger.record([received(status(callid=callid), after_s=n // 3000) for n, callid in enumerate(callids)])
+    callids = [f"call-{n}" for n in range(PAGE * 2 + 17)]
+    ledger.record([received(status(callid=callid), after_s=n // 100) for n, callid in enumerate(callids)])
     return callids
 
 
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("filters", [{}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}, {"mobile": "13788888888"}])
 def test_pages_have_no_gaps_and_no_doubles(ledger: Ledger, filters: dict[str, Any]) -> None:
     """Whatever is asked for, every call is there once, in order."""
@@ -360,6 +370,7 @@ def test_pages_have_no_gaps_and_no_doubles(ledger: Ledger, filters: dict[str, An
     assert [row["callid"] for row in lines(ledger, What.CALLS, **filters)] == callids
 
 
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("read", [sheet, workbook, table])
 def test_pages_make_one_file(read: Callable[..., list[dict[str, Any]]]) -> None:
     """In every form; which store they come from is nothing to it."""
@@ -368,10 +379,11 @@ def test_pages_make_one_file(read: Callable[..., list[dict[str, Any]]]) -> None:
         assert [row["callid"] for row in read(store.ledger, What.CALLS)] == callids
 
 
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("filters", [{}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}])
 def test_calls_that_were_there_come_once_while_others_are_written(ledger: Ledger, filters: dict[str, Any]) -> None:
     """New calls, and callbacks that change old ones, neither hide a call nor show it twice."""
-    count = IDS_PER_PAGE * 3
+    count = PAGE * 12
     ledger.record([received(key_press(callid=f"call-{n}"), after_s=n / 1000) for n in range(count)])
     export = Export.of(What.CALLS, FileFormat.CSV, filters, full_numbers=True)
     with _writing(ledger, count):
@@ -410,10 +422,11 @@ class _writing:  # noqa: N801  # reads as a statement
             n += 1
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_no_read_lasts_longer_than_a_page(tmp_path: Path) -> None:
     """Between two pages nothing is being read, so SQLite can move its whole log into the file."""
     with closing(sqlite(tmp_path)()) as ledger:
-        ledger.record([received(status(callid=f"call-{n}")) for n in range(IDS_PER_PAGE * 2)])
+        ledger.record([received(status(callid=f"call-{n}")) for n in range(PAGE * 2)])
         pages = walk(ledger, Export(what=What.CALLS, format=FileFormat.CSV))
         first = next(pages)
         ledger.record([received(status(callid="another"))])
@@ -421,4 +434,4 @@ def test_no_read_lasts_longer_than_a_page(tmp_path: Path) -> None:
             busy, in_log, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
             connection.rollback()
         assert (busy, in_log, moved) == (0, 0, 0)
-        assert len(first.rows) + sum(len(page.rows) for page in pages) == IDS_PER_PAGE * 2
+        assert len(first.rows) + sum(len(page.rows) for page in pages) == PAGE * 2

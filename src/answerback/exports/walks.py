@@ -42,12 +42,12 @@ def walk(ledger: Ledger, export: Export) -> Iterator[Page]:
         case What.CALLS:
             return _calls(ledger, CALLS_SELECTED, export.calls)
         case What.CALLBACKS if export.calls == CallFilter():
-            return _by_number(ledger, CALLBACKS_SELECTED, callbacks.c.id)
+            return _by_number(ledger, CALLBACKS_SELECTED, callbacks.c.id, step=IDS_PER_PAGE)
         case What.CALLBACKS:
             return _calls(ledger, CALLBACKS_SELECTED, export.calls, callbacks.c.id)
         case What.DELIVERIES:
             wanted = ledger.read(partial(_of_deliveries, wanted=export.deliveries))
-            return _by_number(ledger, DELIVERIES_SELECTED.where(*wanted), deliveries.c.id)
+            return _by_number(ledger, DELIVERIES_SELECTED.where(*wanted), deliveries.c.id, step=IDS_PER_PAGE)
         case What.STATISTICS:
             return _statistics(ledger, export.calls)
 
@@ -58,7 +58,8 @@ def _calls(ledger: Ledger, query: Select[Any], wanted: CallFilter, *then_by: Col
     few = wanted.mobile is not None or wanted.reference is not None
     if few or (wanted.since, wanted.until, wanted.failure_code) == (None, None, None):
         query = query.where(*_in_time(wanted))
-        return _by_number(ledger, query, calls.c.id, *then_by, within=_anywhere if wanted.mobile is None else _block_of)
+        within = _anywhere if wanted.mobile is None else _block_of
+        return _by_number(ledger, query, calls.c.id, *then_by, step=IDS_PER_PAGE, within=within)
     lane = [] if wanted.failure_code is None else [calls.c.failure_code == wanted.failure_code]
     return _by_time(ledger, query, [*lane, *_in_time(wanted)], *then_by)
 
@@ -128,7 +129,7 @@ def _by_number(
     query: Select[Any],
     number: ColumnElement[int],
     *then_by: ColumnElement[Any],
-    step: int = IDS_PER_PAGE,
+    step: int,
     within: Callable[[int], list[Condition]] = _anywhere,
 ) -> Iterator[Page]:
     """Walk a range of numbers that never change, `step` at a time: each row that was there comes once."""

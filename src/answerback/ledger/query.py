@@ -25,6 +25,7 @@ LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 LARGEST_ID = 2**63
 
 _MOST_CLASSES = 100
+_CLASS = ("channel", "kind", "outcome")
 _CALL_ORDER = (calls.c.first_seen_us, calls.c.id)
 
 Order = tuple[ColumnElement[int], ColumnElement[int]]
@@ -169,10 +170,10 @@ def _in_time(wanted: CallFilter) -> list[ColumnElement[bool]]:
 
 
 def _classes(connection: Connection, wanted: CallFilter) -> list[Class]:
-    """Which channel, kind and outcome go together in the ledger and match `wanted`."""
+    """Which channel, kind and outcome go together in the ledger and match `wanted`; of too many, not all."""
     matching = []
     found = _class_after(connection, (wanted.channel or "", "", ""))
-    while found is not None and wanted.channel in (None, found[0]):
+    while found is not None and wanted.channel in (None, found[0]) and len(matching) <= _MOST_CLASSES:
         if wanted.kind in (None, found[1]) and wanted.outcome in (None, found[2]):
             matching.append(found)
         found = _class_after(connection, found)
@@ -181,17 +182,22 @@ def _classes(connection: Connection, wanted: CallFilter) -> list[Class]:
 
 def _class_after(connection: Connection, last: Class) -> Class | None:
     """The next class in the index, by a seek for each column: compared as one row, SQLite reads all that are equal."""
-    columns = (calls.c.channel, calls.c.kind, calls.c.outcome)
-    channel, kind, outcome = last
-    for beyond in (
-        and_(calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome > outcome),
-        and_(calls.c.channel == channel, calls.c.kind > kind),
-        calls.c.channel > channel,
-    ):
-        row = connection.execute(select(*columns).where(beyond).order_by(*columns).limit(1)).one_or_none()
+    for known in range(len(last), 0, -1):
+        row = connection.execute(_CLASS_BEYOND[known - 1], dict(zip(_CLASS[:known], last, strict=False))).one_or_none()
         if row is not None:
             return (row.channel, row.kind, row.outcome)
     return None
+
+
+def _class_beyond(known: int) -> Select[Any]:
+    """The first class that has all but the last of so many columns as they are given, and in that one more."""
+    *same, rising = (calls.c[name] for name in _CLASS[:known])
+    columns = [calls.c[name] for name in _CLASS]
+    beyond = (*(column == bindparam(column.name) for column in same), rising > bindparam(rising.name))
+    return select(*columns).where(*beyond).order_by(*columns).limit(1)
+
+
+_CLASS_BEYOND = [_class_beyond(known) for known in (1, 2, 3)]  # made once: a search looks at each class there is
 
 
 def _by_class(classes: Sequence[Class], wanted: CallFilter, after: Place | None, limit: int) -> Select[Any]:
