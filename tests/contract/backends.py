@@ -100,7 +100,11 @@ class Store:
         self._remove()
 
 
-def _new_store(backend: str) -> Store:
+_SCHEMA = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+
+
+def new_store(backend: str) -> Store:
+    """A store of its own, empty."""
     if backend == "postgresql":
         url = lent_database()
         return Store(database(url), emptied_database, partial(shared_server().drop_database, url))
@@ -109,17 +113,17 @@ def _new_store(backend: str) -> Store:
     store = Store(sqlite(directory), lambda _: _emptied_file(file, schema), opened.close)
     file = sqlite3.connect(directory / FILE_NAME, timeout=1, isolation_level=None)
     opened.callback(file.close)
-    schema = file.execute("PRAGMA schema_version").fetchone()
+    schema = file.execute(_SCHEMA).fetchall()
     return store
 
 
-def _emptied_file(file: sqlite3.Connection, schema: object) -> bool:
+def _emptied_file(file: sqlite3.Connection, schema: list[object]) -> bool:
     """Take every row away; whether the schema is still that one, and nobody else writes."""
     with suppress(sqlite3.OperationalError):
         tables = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         deletes = (f"DELETE FROM {name};" for (name,) in tables if name not in {"schema_revision", "alembic_version"})
         file.executescript(f"BEGIN IMMEDIATE; {''.join(deletes)} COMMIT")
-        return bool(file.execute("PRAGMA schema_version").fetchone() == schema)
+        return file.execute(_SCHEMA).fetchall() == schema
     return False
 
 
@@ -129,7 +133,7 @@ _free: dict[str, list[Store]] = {backend: [] for backend in BACKENDS}
 @contextmanager
 def lent_store(backend: str) -> Iterator[Store]:
     """An empty store for one test; what the test opened of it must be closed by the end, its own ledger stays open."""
-    store = _free[backend].pop() if _free[backend] else _new_store(backend)
+    store = _free[backend].pop() if _free[backend] else new_store(backend)
     yield store
     if store.empty():
         _free[backend].append(store)

@@ -36,8 +36,9 @@ stays, or its ledger would leave none any more.
 """
 
 _SCHEMA = """
-SELECT array_agg(format('%s %s %s %s', relname, relkind, relnatts, relhastriggers) ORDER BY relname),
+SELECT array_agg(format('%s %s %s', relname, relkind, relnatts) ORDER BY relname),
     (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
+    (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),
     (SELECT version_num FROM schema_revision), (SELECT version_num FROM alembic_version)
 FROM pg_class WHERE relnamespace = 'public'::regnamespace
 """

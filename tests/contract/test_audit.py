@@ -154,8 +154,8 @@ def break_log(ledger: Ledger) -> None:
 
 def mend_log(ledger: Ledger) -> None:
     """Undo that."""
-    on = "" if ledger.engine.dialect.name == "sqlite" else " ON deeds"
-    ledger.write(lambda c, _: c.exec_driver_sql(f"DROP TRIGGER no_log{on}"))
+    gone = "TRIGGER no_log" if ledger.engine.dialect.name == "sqlite" else "FUNCTION no_log CASCADE"
+    ledger.write(lambda c, _: c.exec_driver_sql(f"DROP {gone}"))
 
 
 def test_every_request_is_an_act_with_an_actor_or_one_of_ours() -> None:

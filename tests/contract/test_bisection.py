@@ -111,7 +111,7 @@ def test_read_once_more(ledger: Ledger) -> None:
         ledger.requeue(kept.id, ADMIN)
     with ledger.engine.begin() as connection:
         connection.execute(
-            text("DROP TRIGGER poison" + (" ON calls" if connection.dialect.name == "postgresql" else ""))
+            text("DROP FUNCTION poison CASCADE" if connection.dialect.name == "postgresql" else "DROP TRIGGER poison")
         )
     assert ledger.requeue(kept.id, ADMIN).taken is Taken.STORED
     assert ledger.call("poison").outcome.value == "answered"

@@ -18,11 +18,13 @@ from contract.telling import D, Owed, P, W, X, at, us
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import select
 
 from answerback.calls import fold
 from answerback.deliveries import LAW, Happening, event_of
 from answerback.errors import Conflict
 from answerback.ledger import Ledger
+from answerback.ledger.tables import callbacks
 from answerback.ledger.values import Job, Settled
 from answerback.model import Call, Endpoint, Event, Format, Kind, Outcome, Received, State
 
@@ -440,9 +442,8 @@ class Deliveries(RuleBasedStateMachine):
 
     def each_callback_is_owed_once_to_each_who_wants_it(self, rows: list[Owed]) -> None:
         """Whoever wanted it at the time has exactly one delivery of it."""
-        identities = {
-            entry.id: entry.identity for callid in self.model.calls for entry in self.ledger.callbacks(callid).items
-        }
+        stored = select(callbacks.c.id, callbacks.c.identity)
+        identities = {row.id: row.identity for row in self.ledger.read(lambda c: c.execute(stored).all())}
         owed = Counter((identities[row.callback_id], row.endpoint_id) for row in rows if row.callback_id is not None)
         assert owed == self.model.wanted
         assert set(owed.values()) <= {1}

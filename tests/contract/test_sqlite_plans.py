@@ -1,15 +1,13 @@
 """What only SQLite tells: by which index each statement goes."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
 from builders import ADMIN, NOON, failure, key_press, received, rejected, status, unanswered, wire
 from contract import telling
-from contract.backends import sqlite
+from contract.backends import Store, new_store
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -32,13 +30,18 @@ PLANNED = ("SELECT", "WITH", "UPDATE", "DELETE")
 
 
 class Watched:
-    """A ledger and the statements that its driver ran."""
+    """A store and the statements that its driver ran."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self._statements: list[str] = []
-        ledger.engine.dispose()
-        event.listen(ledger.engine, "connect", self._watch)
+        store.ledger.engine.dispose()
+        event.listen(store.ledger.engine, "connect", self._watch)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger on it."""
+        return self.store.ledger
 
     def _watch(self, connection: DBAPIConnection, _record: object) -> None:
         connection.set_trace_callback(self._statements.append)
@@ -52,19 +55,31 @@ class Watched:
                 for text in statements
                 for step in connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {text}")
             ]
-        self._statements.clear()
+        self.forget()
         return steps
+
+    def forget(self) -> None:
+        """Begin anew with what comes."""
+        self._statements.clear()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Watched]:
+    """A store for one test of this module after the other."""
+    watched = Watched(new_store("sqlite"))
+    yield watched
+    watched.store.close()
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def watched(shared: Watched) -> Iterator[Watched]:
     """A ledger with a few calls of two channels."""
-    with closing(sqlite(tmp_path)()) as ledger:
-        watched = Watched(ledger)
-        ledger.record([received(status(callid=f"call-{n}"), channel="ab"[n % 2], after_s=n) for n in range(20)])
-        ledger.record([rejected(b"{"), rejected(wire(status()))])
-        watched.plans()
-        yield watched
+    ledger = shared.ledger
+    ledger.record([received(status(callid=f"call-{n}"), channel="ab"[n % 2], after_s=n) for n in range(20)])
+    ledger.record([rejected(b"{"), rejected(wire(status()))])
+    shared.forget()
+    yield shared
+    assert shared.store.empty()
 
 
 def unindexed(plans: list[str]) -> list[str]:
@@ -95,7 +110,7 @@ def test_the_size_of_the_quarantine_is_summed_without_its_bodies(watched: Watche
 def test_reading_once_more_goes_by_index(watched: Watched) -> None:
     """One body out of many is found by its id."""
     (good,) = [body.id for body in watched.ledger.quarantined().items if body.size_bytes > 1]
-    watched.plans()
+    watched.forget()
     watched.ledger.requeue(good, ADMIN)
     assert [step for step in watched.plans() if step.startswith("SCAN") and "quarantine" in step] == []
 
@@ -153,7 +168,7 @@ def test_a_page_of_a_class_is_read_from_its_end(watched: Watched, wanted: CallFi
 def test_the_next_page_starts_where_the_last_one_ended(watched: Watched) -> None:
     """A cursor is a place in the index, not rows to skip."""
     page = watched.ledger.calls(limit=2)
-    watched.plans()
+    watched.forget()
     watched.ledger.calls(cursor=page.next_cursor, limit=2)
     assert watched.plans() == ["SEARCH calls USING INDEX ix_calls_first_seen_us_id (first_seen_us<?)"]
 
@@ -192,7 +207,7 @@ def owing(request: pytest.FixtureRequest, watched: Watched) -> Watched:
     telling.refuse(ledger, *telling.load(ledger, other)[:5], due_s=60)
     for n in range(10):
         telling.refer(ledger, f"awaited-{n}", channel="a", due_at=telling.at(n))
-    watched.plans()
+    watched.forget()
     return watched
 
 
@@ -208,7 +223,7 @@ def make_last(ledger: Ledger, prefix: str) -> None:
 def to_of(watched: Watched) -> Endpoint:
     """The endpoint that the statements are about."""
     (to,) = (to for to in telling.known(watched.ledger) if to.name == "to")
-    watched.plans()
+    watched.forget()
     return to
 
 
@@ -240,7 +255,7 @@ def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: 
     telling.change(
         owing.ledger, msgspec.structs.replace(to, definition=msgspec.structs.replace(to.definition, format=format_))
     )
-    owing.plans()
+    owing.forget()
     assert telling.load(owing.ledger, to, limit=3)
     plans = owing.plans()
     assert steps_on(plans, "deliveries") == [
@@ -276,7 +291,7 @@ def test_what_was_added_is_read_from_where_it_begins(owing: Watched) -> None:
 def test_settling_looks_everything_up_by_index(owing: Watched) -> None:
     """The end of an attempt costs the same however much there is: by the delivery's id and by its call."""
     jobs = telling.load(owing.ledger, to_of(owing))
-    owing.plans()
+    owing.forget()
     telling.accept(owing.ledger, *jobs[:2])
     telling.exhaust(owing.ledger, *jobs[2:4])
     telling.refuse(owing.ledger, *jobs[4:6])
@@ -337,7 +352,7 @@ def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(owing: Watched) -
     """Some of it at a time, without looking at what others are owed."""
     to = to_of(owing)
     telling.remove(owing.ledger, to)
-    owing.plans()
+    owing.forget()
     assert telling.abandon(owing.ledger, to, 20) == 20
     plans = owing.plans()
     assert [step for step in plans if "ix_deliveries_waiting (endpoint_id=?" in step]
