@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from threading import Event
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -28,11 +29,13 @@ class Reading:
         self.ledger = ledger
         self.reads = 0
         self.fails = False
+        self.failed = Event()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Read, or not."""
         self.reads += 1
         if self.fails:
+            self.failed.set()
             raise LedgerUnavailable(UnavailableReason.UNREACHABLE)
         return self.ledger.read(work)
 
@@ -80,9 +83,9 @@ def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
         assert reading.reads - before <= 3
         for viewer in viewers:
             feed.leave(viewer)
-        left = reading.reads
-        await asyncio.sleep(1.2)
-        assert reading.reads <= left + 1
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        _, reading_on = await asyncio.wait(tasks, timeout=10)
+        assert not reading_on
 
     run(test)
 
@@ -132,11 +135,11 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
     """What came meanwhile is told once it is back."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links())
+        feed = Feed(reading, ZONE, Links(), poll_s=0.02)
         stream = feed.stream(await feed.join(None, None, "admin"))
         reading.fails = True
         reading.hear("meanwhile")
-        await asyncio.sleep(0.7)
+        assert await asyncio.to_thread(reading.failed.wait, 10)
         reading.fails = False
         assert await callids(stream) == ["meanwhile"]
         reading.fails = True

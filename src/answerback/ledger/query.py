@@ -171,7 +171,7 @@ def _in_time(wanted: CallFilter) -> list[ColumnElement[bool]]:
 
 def _classes(connection: Connection, wanted: CallFilter) -> list[Class]:
     """Which channel, kind and outcome go together in the ledger and match `wanted`; of too many, not all."""
-    matching = []
+    matching: list[Class] = []
     found = _class_after(connection, (wanted.channel or "", "", ""))
     while found is not None and wanted.channel in (None, found[0]) and len(matching) <= _MOST_CLASSES:
         if wanted.kind in (None, found[1]) and wanted.outcome in (None, found[2]):
