@@ -17,7 +17,7 @@ from receivers.process import await_true
 
 REPEATED = 0.1
 ANSWER_TIMEOUT_S = 15.0
-_PAUSE_S = 0.02  # a few hundred a second: what is tested is not speed
+_PAUSE_S = 0.05  # some hundred a second, of which a few are under way at any moment: what is tested is not speed
 _AFTER_REFUSAL_S = 0.05
 
 

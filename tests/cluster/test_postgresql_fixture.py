@@ -21,6 +21,8 @@ print(server.home, other.home, *server.processes, *other.processes, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
 
 @pytest.fixture(scope="module")
 def lasting_server() -> Iterator[PostgreSQL]:
@@ -73,7 +75,7 @@ def test_without_its_standby_a_synchronous_server_confirms_nothing(server: Postg
     with server.standby(synchronous=True) as standby, ThreadPoolExecutor(1) as pool:
         standby.kill()
         commit = pool.submit(server.execute, "INSERT INTO told VALUES ('while it was away')")
-        time.sleep(0.3)
+        await_true(lambda: server.execute(WAITING), lambda: "no commit waits for the standby")
         assert not commit.done()
         standby.restart()
         commit.result(timeout=10)

@@ -72,7 +72,7 @@ async def test_a_broken_connection_is_made_anew(postgresql_url: str) -> None:
             )
         await until(lambda: EVERYTHING in heard)
         one.ring(Ring(owed=(2,)))  # it finds its own connection broken
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # nothing shows when it has found that
         one.ring(Ring(owed=(3,)))
         await until(heard_of(heard, {3}))
 

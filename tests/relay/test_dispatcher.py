@@ -232,14 +232,21 @@ async def _one_endpoint(data_dir: Path) -> int:
 
 @in_loop
 async def test_more_than_fits_into_memory_is_told(tmp_path: Path) -> None:
-    """1,500 callbacks in one commit: each delivered, and each once."""
+    """800 callbacks in one commit, of which the lane holds 528 at most: each delivered, and each once."""
     async with receiving() as receiver, relaying(tmp_path) as world:
         await world.endpoint(receiver.url(), concurrency=32)
-        await world.record(*[answered(f"call-{n}") for n in range(1500)])
-        await world.settled(1500, timeout_s=40)
-        assert Counter(callids(receiver.posts)) == {f"call-{n}": 1 for n in range(1500)}
+        await world.record(*[answered(f"call-{n}") for n in range(800)])
+        await world.settled(800, timeout_s=40)
+        assert Counter(callids(receiver.posts)) == {f"call-{n}": 1 for n in range(800)}
 
 
+@pytest.fixture
+def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other processes wrote is looked for every fifth of a second."""
+    monkeypatch.setattr("answerback.relay.look._EVERY_S", 0.2)
+
+
+@pytest.mark.usefixtures("quick_look")
 @in_loop
 async def test_what_another_process_wrote_is_found_under_load(tmp_path: Path) -> None:
     """Also while this gateway stores callbacks of its own, before and after it, all the time."""
@@ -447,6 +454,7 @@ async def test_callbacks_come_before_telling(tmp_path: Path) -> None:
         assert most == {True: 4, False: 16}
 
 
+@pytest.mark.usefixtures("quick_look")
 @in_loop
 async def test_what_was_pushed_is_not_read_again(tmp_path: Path) -> None:
     """The look for what other processes wrote costs no reading where there is none."""
@@ -515,11 +523,12 @@ async def test_a_hold_cuts_short_what_does_not_end(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_what_was_cut_short_goes_to_the_new_url(tmp_path: Path) -> None:
+async def test_what_was_cut_short_goes_to_the_new_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The URL is changed while the old one hangs: what was under way there is told at the new one.
 
     At once, though what was cut short is not yet kept when the endpoint goes on: the ledger may be that quick.
     """
+    monkeypatch.setattr("answerback.relay.dispatcher._GRACE_S", 0.1)
     gate = Gate()
     async with receiving(gate) as old, receiving() as new, relaying(tmp_path) as world:
         to = await world.endpoint(old.url(), timeout_s=30)
@@ -649,7 +658,7 @@ async def test_a_paused_endpoint_holds_nothing_in_memory(tmp_path: Path) -> None
     """However much comes for it: it stays in the ledger, the writer does not even tell of it, and all is told later."""
     async with (
         receiving(NEVER) as receiver,
-        relaying(tmp_path, terms(breaker_failures=3, breaker_pauses_s=(60,))) as world,
+        relaying(tmp_path, terms(retries_s=(0.1,) * 9, breaker_failures=3, breaker_pauses_s=(60,))) as world,
     ):
         to = await world.endpoint(receiver.url())
         await world.record(*[answered(f"call-{n}") for n in range(20)])
@@ -822,6 +831,7 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
             assert mine == sorted(mine)
 
 
+@pytest.mark.usefixtures("quick_look")
 @in_loop
 async def test_a_callback_whose_answer_was_lost_is_told(tmp_path: Path) -> None:
     """Stored, but the writer died before it could say so: its delivery goes out, whatever comes after it."""

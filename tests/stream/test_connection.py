@@ -22,9 +22,9 @@ async def test_who_waits_is_told(nats_cluster: NatsCluster) -> None:
     client = await connection.ready(5)
     assert client.connected_url is not None
     node = next(n for n, url in enumerate(nats_cluster.urls) if url.endswith(f":{client.connected_url.port}"))
-    await client.subscribe("nothing.said")
+    listening = await client.subscribe("nothing.said")
     asked = asyncio.create_task(connection.ask("nothing.said", b"", 30))
-    await asyncio.sleep(0.1)
+    await listening.next_msg(5)
     await asyncio.to_thread(nats_cluster.kill, node)
     async with asyncio.timeout(2):
         with pytest.raises(Broken):

@@ -51,7 +51,7 @@ class Load:
             else:
                 self.acknowledged += callids
                 self.latencies_s.append(time.monotonic() - began_s)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
 
     async def more(self, count: int) -> None:
         """Wait until so many batches more are acknowledged."""
@@ -64,7 +64,7 @@ async def _through(load: Load, *events: Callable[[], object]) -> None:
     await load.more(30)
     for event in events:
         await asyncio.to_thread(event)
-        await load.more(100)
+        await load.more(60)
 
 
 @in_loop
