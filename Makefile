@@ -80,10 +80,12 @@ matrix: $(DEV) $(TOOLS)  ## all tests, or those that ARGS names, on every Python
 fresh:  ## build a bare Debian (SUITE=bookworm) and run `make serve` and `make test` in it, as root and as somebody (WHO)
 	tools/fresh.sh $(or $(WHO),root somebody)
 
-docs: $(DEV)  ## regenerate the documents that are made from the code
+docs: $(DEV)  ## regenerate the documents that are made from the code, and build all of them as a site: artefacts/site
 	$(BIN)/python docs/generate.py
 	$(BIN)/python bench/simulate_scaling.py
 	$(BIN)/python tools/make_monitoring.py
+	$(INSTALL) -e .[docs]
+	$(BIN)/python tools/make_site.py
 
 clean:  ## remove what the verbs made
 	rm -rf .venv .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts bench/results

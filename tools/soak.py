@@ -47,6 +47,7 @@ PARTS = (
         f"{PYTEST} {TOGETHER} load --random-order-bucket global --random-order-seed {{seed}} --hypothesis-seed {{seed}}",
     ),
     Part("coverage", "make coverage", once=True),
+    Part("the documents as a site", "make docs", once=True),
     Part("a bare machine", "make fresh", once=True),
 )
 
