@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A PostgreSQL with its standby, and two gateways that do everything."""
-    settings = {"ANSWERBACK_LEDGER__STORE": pair.url}
+    settings = {"ANSWERBACK_LEDGER__STORE": pair.url, "ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S": "2.5"}
     roles = {"first": ALL, "second": ALL}
     with Deployment(tmp_path_factory.mktemp("gateways"), roles, pair.rows, settings) as deployment:
         yield Cluster(pair, deployment)
