@@ -1,5 +1,6 @@
 """For all suites: a PostgreSQL for who asks for one; Hypothesis without a clock, the machine may be busy; no skips in CI."""
 
+import atexit
 import gc
 import signal
 import threading
@@ -42,6 +43,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # the interpreter's own end takes apart what it finds
         gc.enable()
 
 
