@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import compose_spec
 import pytest
 import yaml
 from deploy.files import COMPOSE, DEPLOY, PINNED, compose, image_environment
@@ -13,6 +12,8 @@ from deploy.files import COMPOSE, DEPLOY, PINNED, compose, image_environment
 
 def test_specification_is_kept() -> None:
     """Every key is one of the Compose specification's, and every network, volume, config and secret is there."""
+    import compose_spec
+
     document = compose_spec.PyCompose.from_yaml(yaml.safe_dump(compose()))
     document.validate_networks()
     document.validate_volumes()

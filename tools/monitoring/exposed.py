@@ -37,10 +37,12 @@ def _calls(tree: ast.Module) -> Iterator[ast.Call]:
 
 def _metric(call: ast.Call) -> Exposed | None:
     """The metric that a call makes: `CounterMetricFamily("answerback_x", "Its words.", labels=["y"])` and the like."""
+    name, words = _texts(call.args[:1]), _texts(call.args[1:2])
+    if not name or not name[0].startswith(PREFIX):
+        return None
     function = ast.unparse(call.func).lower()
     kind = next((kind for kind in _KINDS if kind in function), None)
-    name, words = _texts(call.args[:1]), _texts(call.args[1:2])
-    if kind is None or not name or not name[0].startswith(PREFIX):
+    if kind is None:
         return None
     labels = next((word.value for word in call.keywords if word.arg == "labels"), None)
     return Exposed(
