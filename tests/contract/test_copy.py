@@ -313,13 +313,12 @@ def test_ledgers_of_other_schemas_are_refused(stores: Stores) -> None:
     """Whichever of the two it is; the error tells what to do."""
     first, second = "sqlite", "postgresql"
     stores.open(second)
-    for name, said in (("0003", "answerback migrate"), ("0009", "upgrade")):
-        for store in (first, second):
-            ledger = stores.open(store)
-            say(ledger, name)
-            with pytest.raises(LedgerVersion, match=said):
-                stores.copy(first, second)
-            say(ledger, migrations.HEAD)
+    for store in (first, second):
+        ledger = stores.open(store)
+        say(ledger, "0009")
+        with pytest.raises(LedgerVersion, match=r"schema is 0009, .*upgrade.*answerback export"):
+            stores.copy(first, second)
+        say(ledger, migrations.HEAD)
 
 
 def say(ledger: Ledger, revision: str) -> None:

@@ -1,23 +1,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from builders import UUID1, folded, key_press, received, status, unanswered
-from contract import telling
+from builders import UUID1, received, status
 from contract.backends import in_memory
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from answerback.errors import LedgerUnavailable, LedgerVersion
-from answerback.ledger import FILE_NAME, Ledger, Taken, migrations, open_ledger
+from answerback.ledger import FILE_NAME, Ledger, migrations, open_ledger
 from answerback.ledger.sqlite import sqlite_engine
 from answerback.ledger.tables import metadata
-from answerback.model import Event
 
 VERSIONS = ("schema_revision", "alembic_version")
 """Where a ledger says what its schema is, and which program may serve it."""
@@ -122,6 +122,16 @@ def test_the_named_versions_are_those_of_the_files() -> None:
     assert [len(script.get_revisions(revision)) for revision in revisions] == [1] * len(revisions)
 
 
+def test_the_first_revision_is_named_after_what_it_makes() -> None:
+    """Whoever changes the schema before the first release is told its new name: a ledger of the old one is refused."""
+    dialects: list[Dialect] = [sqlite.dialect(), postgresql.dialect()]  # type: ignore[no-untyped-call]
+    statements: list[ExecutableDDLElement] = []
+    for table in metadata.sorted_tables:
+        statements += [CreateTable(table), *map(CreateIndex, sorted(table.indexes, key=lambda index: str(index.name)))]
+    made = "".join(str(statement.compile(dialect=dialect)) for dialect in dialects for statement in statements)
+    assert f"1_{sha256(made.encode()).hexdigest()[:8]}" == migrations.HEAD
+
+
 def test_a_migration_says_what_it_is_for() -> None:
     """Each migration begins with its reason."""
     script = ScriptDirectory(str(Path(migrations.__file__).parent))
@@ -132,6 +142,13 @@ def test_a_new_ledger_says_its_version(tmp_path: Path) -> None:
     """A new file gets the schema of today without being asked to migrate."""
     with closing(opened(tmp_path)) as ledger, ledger.engine.connect() as connection:
         assert migrations.version(connection) == migrations.HEAD
+
+
+def test_a_new_file_can_shrink(tmp_path: Path) -> None:
+    """It keeps what it takes to give pages back a few at a time; that cannot be had later without rewriting it."""
+    incremental = 2
+    with closing(opened(tmp_path)) as ledger, ledger.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == incremental
 
 
 def test_a_file_that_is_no_ledger_yet_has_no_version(tmp_path: Path) -> None:
@@ -152,16 +169,20 @@ def test_what_is_stored_stays_when_opened_again(tmp_path: Path, *, migrate: bool
 
 
 @pytest.mark.parametrize("migrate", [False, True])
-def test_a_newer_schema_is_refused(tmp_path: Path, *, migrate: bool) -> None:
-    """What a later program wrote is left alone, whether asked to migrate or not: upgrade the program."""
+@pytest.mark.parametrize("revision", ["0005", "9999"])
+def test_another_schema_is_refused(tmp_path: Path, revision: str, *, migrate: bool) -> None:
+    """What another program wrote is left alone, whether asked to migrate or not; the error says how to go on with either."""
     opened(tmp_path).close()
-    set_version(tmp_path, "9999")
-    with pytest.raises(
-        LedgerVersion, match=f"{FILE_NAME}: its schema is 9999, newer than .* {migrations.HEAD}: upgrade"
-    ):
+    set_version(tmp_path, revision)
+    with pytest.raises(LedgerVersion) as told:
         opened(tmp_path, migrate=migrate)
+    said = str(told.value)
+    assert f"{FILE_NAME}: its schema is {revision}, not this program's {migrations.HEAD}" in said
+    assert all(
+        way in said for way in ("newer program made it, upgrade", "answerback export callbacks", "answerback import")
+    )
     with file_of(tmp_path) as engine, engine.connect() as connection:
-        assert migrations.version(connection) == "9999"
+        assert migrations.version(connection) == revision
 
 
 def test_a_newer_schema_that_only_adds_is_served(tmp_path: Path) -> None:
@@ -186,107 +207,6 @@ def test_an_older_schema_waits_for_the_operator(tmp_path: Path, monkeypatch: pyt
         opened(tmp_path)
     with file_of(tmp_path) as engine, engine.connect() as connection:
         assert migrations.version(connection) == "0000"
-
-
-# A ledger of the first version, as its own program left it.
-
-FIRST = (
-    """
-    INSERT INTO calls (id, channel, call_key, callid, kind, outcome, nationcode, mobile, call_from, result, started_at,
-        answered_at, ended_at, fee_minutes, keys, revisions, first_seen_us, updated_us, block, reference, metadata)
-    VALUES (1, 'default', 'xcall-1', 'call-1', 'prompt', 'answered', '86', '13788888888', '', 0, 1470197196,
-        1470197211, 1470197221, 1, '["1"]', 0, 1777636800000000, 1777636801000000, 0, NULL, NULL),
-        (2, 'codes', 'xcall-1', 'call-1', 'key', 'pending', '86', '13788888888', '', NULL, NULL,
-        NULL, NULL, NULL, '["2"]', 0, 1777636802000000, 1777636802000000, 0, NULL, NULL)
-    """,
-    """
-    INSERT INTO callbacks (id, call_id, identity, kind, received_us, repeats, repeated_us, raw)
-    VALUES (1, 1, :answered, 'prompt', 1777636800000000, 2, 1777636803000000, :answered_raw),
-        (2, 1, :pressed, 'key', 1777636801000000, 0, NULL, :pressed_raw),
-        (3, 2, :elsewhere, 'key', 1777636802000000, 0, NULL, :elsewhere_raw)
-    """,
-    """
-    INSERT INTO quarantine (id, channel, digest, result, reason, received_us, repeats, size_bytes, raw)
-    VALUES (1, 'default', x'00112233445566778899aabbccddeeff', 3003, 'not JSON', 1777636800000000, 0, 1, x'7b')
-    """,
-)
-HISTORY = (
-    received(status(callid="call-1")),
-    received(key_press(callid="call-1"), after_s=1),
-    received(key_press(callid="call-1", key="2"), channel="codes", after_s=2),
-)
-
-
-def first_ledger(directory: Path) -> None:
-    """Make a ledger of schema 0001 that holds two calls, three callbacks and a refused body."""
-    directory.mkdir(parents=True, exist_ok=True)
-    values: dict[str, bytes] = {}
-    for name, item in zip(("answered", "pressed", "elsewhere"), HISTORY, strict=True):
-        values |= {name: item.identity, f"{name}_raw": item.raw}
-    with file_of(directory) as engine, engine.execution_options(writes=True).begin() as connection:
-        migrations.upgrade(connection, "0001")
-        for statement in FIRST:
-            named = {name: value for name, value in values.items() if f":{name}" in statement}
-            connection.execute(text(statement), named)
-
-
-def test_a_ledger_of_the_first_version_waits_for_the_operator(tmp_path: Path) -> None:
-    """It is refused at the start, the error names the command, and the file stays what it was."""
-    first_ledger(tmp_path)
-    with file_of(tmp_path) as engine:
-        before = schema_of(engine)
-    with pytest.raises(LedgerVersion, match=r"its schema is 0001, older than .*: run `answerback migrate`"):
-        opened(tmp_path)
-    with file_of(tmp_path) as engine, engine.connect() as connection:
-        assert migrations.version(connection) == "0001"
-        assert schema_of(engine) == before
-
-
-def test_a_migrated_ledger_keeps_what_it_holds(tmp_path: Path) -> None:
-    """Calls, callbacks, repeats and quarantine are as they were, and every call is as if nobody had spoken of it."""
-    first_ledger(tmp_path)
-    with closing(opened(tmp_path, migrate=True)) as ledger:
-        assert ledger.call("call-1", "default") == msgspec.structs.replace(folded(HISTORY[:2]), seen=frozenset())
-        assert ledger.call("call-1", "codes") == msgspec.structs.replace(folded(HISTORY[2:]), seen=frozenset())
-        assert [
-            (entry.id, entry.identity, entry.received_at, entry.repeats, entry.raw)
-            for channel in ("default", "codes")
-            for entry in ledger.callbacks("call-1", channel).items
-        ] == [(n, item.identity, item.received_at, 2 * (n == 1), item.raw) for n, item in enumerate(HISTORY, start=1)]
-        assert ledger.quarantined_body(1).raw == b"{"
-        call = ledger.call("call-1", "default")
-        assert (call.due_at, call.overdue_at, call.referred_at) == (None, None, None)
-
-
-def test_a_migrated_ledger_owes_nothing(tmp_path: Path) -> None:
-    """What was stored before there were endpoints is told to none; what comes from then on is, and a repeat is one."""
-    first_ledger(tmp_path)
-    with closing(opened(tmp_path, migrate=True)) as ledger:
-        assert (telling.owed(ledger), telling.known(ledger)) == ([], [])
-        to = telling.endpoint(ledger)
-        assert telling.load(ledger, to) == []
-        assert telling.tell_overdue(ledger, at_s=telling.LATER_S).count == 0
-        (repeat, news) = ledger.record([HISTORY[0], received(unanswered(callid="call-1"))])
-        assert (repeat.taken, repeat.id, news.taken) == (Taken.REPEATED, 1, Taken.STORED)
-        assert telling.events(ledger) == [Event.REVISED]
-
-
-def test_an_interrupted_migration_leaves_the_first_version(tmp_path: Path) -> None:
-    """Whichever statement it stops at: schema and data are those of before, and the next attempt makes it whole."""
-    first_ledger(tmp_path / "whole")
-    total = len(statements_of(migrations.upgrade, tmp_path / "whole"))
-    with closing(opened(tmp_path / "whole")) as ledger:
-        whole = schema_of(ledger.engine)
-    first_ledger(tmp_path / "stopped")
-    with file_of(tmp_path / "stopped") as engine:
-        before = schema_of(engine)
-    for stop_at in range(1, total + 1):
-        interrupt(migrations.upgrade, tmp_path / "stopped", stop_at)
-        with file_of(tmp_path / "stopped") as engine, engine.connect() as connection:
-            assert (migrations.version(connection), schema_of(engine)) == ("0001", before)
-    with closing(opened(tmp_path / "stopped", migrate=True)) as ledger:
-        assert schema_of(ledger.engine) == whole
-        assert len(ledger.callbacks("call-1", "default").items) == 2
 
 
 Make = Callable[[Connection], None]

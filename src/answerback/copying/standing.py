@@ -9,7 +9,7 @@ from answerback.copying.places import Place
 from answerback.copying.shapes import IDENTITIES, SHAPES, Key, Row, Shape
 from answerback.copying.side import Side
 from answerback.copying.watching import living
-from answerback.errors import Conflict, LedgerVersion
+from answerback.errors import Conflict
 from answerback.ledger import migrations
 from answerback.ledger.months import NUMBERS, month_of_id
 
@@ -30,10 +30,8 @@ def require_schema(side: Side) -> None:
         raise Conflict(f"{place}: there is no ledger")
     if version == migrations.UNFINISHED:
         raise Conflict(f"{place}: the copy into it is not finished: finish that first")
-    if version in migrations.OLDER:
-        raise LedgerVersion(f"{place}: its schema is {version}, older than {migrations.HEAD}: run `answerback migrate`")
     if version != migrations.HEAD:
-        raise LedgerVersion(f"{place}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
+        migrations.refuse(version, place)
 
 
 def shut(source: Side, target: Side) -> None:

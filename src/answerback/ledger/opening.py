@@ -5,14 +5,13 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
-from answerback.errors import LedgerUnavailable, LedgerUnsafe, LedgerVersion, UnavailableReason
+from answerback.errors import LedgerUnavailable, LedgerUnsafe, UnavailableReason
 from answerback.ledger import migrations, statements
 from answerback.ledger.failures import translated
 from answerback.ledger.postgresql.schema import hold_schema
 from answerback.ledger.postgresql.server import is_postgresql, postgresql_engine, spoken
 from answerback.ledger.postgresql.server import verify_durable as verify_database
 from answerback.ledger.quarantine import Quarantine
-from answerback.ledger.rollups import count_everything
 from answerback.ledger.sqlite import (
     SQLiteTransactions,
     refuse_unsafe_place,
@@ -185,20 +184,12 @@ def _agree_on_schema(engine: Engine, place: Path | str, *, migrate: bool) -> Non
         version = migrations.version(connection)
         if version is not None and migrations.serves(connection, version):
             return
-    if version == migrations.UNFINISHED:
-        raise LedgerVersion(
-            f"{place}: the copy into it is not finished: stop the old gateway, run `answerback copy` again"
-        )
-    if version is not None and version not in migrations.OLDER:
-        raise LedgerVersion(f"{place}: its schema is {version}, newer than this program's {migrations.HEAD}: upgrade")
-    if version is not None and not migrate:
-        raise LedgerVersion(f"{place}: its schema is {version}, older than {migrations.HEAD}: run `answerback migrate`")
+    if version is not None and not (migrate and version in migrations.OLDER):
+        migrations.refuse(version, place)
     with engine.execution_options(writes=True).begin() as connection:
         if statements.on_postgresql(connection):
             hold_schema(connection)
         if version is not None:
             migrations.upgrade(connection)
-            if version in migrations.UNCOUNTED:
-                count_everything(connection)
         elif migrations.version(connection) is None:  # another process may have been first
             migrations.create(connection)

@@ -55,6 +55,7 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
         with closed_on_failure(connection):
             cursor = connection.cursor()
             for pragma in (
+                "auto_vacuum=INCREMENTAL",  # of a new file, before anything is in it; of another it changes nothing
                 "journal_mode=WAL",
                 "synchronous=FULL",
                 "fullfsync=ON",

@@ -8,23 +8,23 @@ that the programs of before and after it serve the ledger side by side while the
 """
 
 from pathlib import Path
+from typing import NoReturn
 
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 from sqlalchemy.engine import Connection
 
+from answerback.errors import LedgerVersion
 from answerback.ledger.postgresql import schema
 from answerback.ledger.tables import metadata
 
-OLDER = frozenset({"0001", "0002", "0003", "0004"})
+HEAD = "1_7ecc197b"
+"""The schema of this program. Until the first release there is one revision, whose name follows from what it makes."""
+
+OLDER: frozenset[str] = frozenset()
 """Every revision before HEAD; a test compares both with the files."""
 
-HEAD = "0005"
-
-FLOOR = "0003"
+FLOOR = HEAD
 """The oldest revision whose program may serve a ledger of HEAD."""
-
-UNCOUNTED = frozenset({"0001", "0002"})
-"""The revisions that kept no statistics."""
 
 UNFINISHED = f"copying {HEAD}"
 """What a ledger says for both while `answerback copy` fills it: no program, older or newer, takes it for its own."""
@@ -48,6 +48,20 @@ def version(connection: Connection) -> str | None:
 def serves(connection: Connection, revision: str) -> bool:
     """Whether this program may serve a ledger of that revision: its own, or one that only added to it."""
     return revision == HEAD or (revision not in OLDER and _said(connection, _floor) in {*OLDER, HEAD})
+
+
+def refuse(revision: str, place: object) -> NoReturn:
+    """Raise LedgerVersion with what to do about a ledger that this program may not serve."""
+    if revision == UNFINISHED:
+        raise LedgerVersion(
+            f"{place}: the copy into it is not finished: stop the old gateway, run `answerback copy` again"
+        )
+    if revision in OLDER:
+        raise LedgerVersion(f"{place}: its schema is {revision}, older than {HEAD}: run `answerback migrate`")
+    raise LedgerVersion(
+        f"{place}: its schema is {revision}, not this program's {HEAD}. If a newer program made it, upgrade. If an older one "
+        f"did: `answerback export callbacks --format ndjson` with that program, `answerback import` with this one, into a new ledger"
+    )
 
 
 def _said(connection: Connection, table: Table) -> str | None:
@@ -77,11 +91,16 @@ def unshut(connection: Connection) -> None:
 
 def create(connection: Connection) -> None:
     """Give a new ledger its schema at once, as if every revision had been run; a test holds the two equal."""
+    create_tables(connection)
+    unshut(connection)
+
+
+def create_tables(connection: Connection) -> None:
+    """Make everything that tables.py declares."""
     if connection.dialect.name == "postgresql":
         schema.create(connection)
     else:
         metadata.create_all(connection, checkfirst=False)
-    unshut(connection)
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:

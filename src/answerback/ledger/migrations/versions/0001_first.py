@@ -1,0 +1,17 @@
+"""The schema of the first release, as tables.py declares it: until there is that release, a change is made there.
+
+With the release it is written out here, and each later change is a revision of its own.
+"""
+
+from alembic import op
+
+from answerback.ledger import migrations
+
+revision = migrations.HEAD
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    migrations.create_tables(op.get_bind())
