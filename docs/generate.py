@@ -5,6 +5,7 @@ The prose heads are here, the tables come from `answerback.config` and from the 
 # ruff: noqa: INP001  # a script, not a package
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -109,6 +110,8 @@ other settings it has; these are common to all. [alerts.md](alerts.md) tells whe
 CLI_HEAD = """\
 # The command line
 
+[中文](cli.zh-CN.md)
+
 <!-- Made by `make docs` from the program's own help. -->
 
 `answerback COMMAND --help` says the same. `--json` prints JSON in place of a table. Exit status 0 is success, 1 means
@@ -177,15 +180,25 @@ def _choices(setting: FieldInfo) -> Iterator[str]:
 
 def command_line() -> str:
     """The whole of docs/cli.md."""
-    return "\n".join([CLI_HEAD, *_commands(typer.main.get_command(app), "answerback")])
+    commands = list(_commands(typer.main.get_command(app), "answerback"))
+    overview = _table(("command", "what it does"), [_summary(path, command) for path, command in commands])
+    return "\n".join([CLI_HEAD, overview, *(part for path, command in commands for part in _section(path, command))])
 
 
-def _commands(command: Any, path: str) -> Iterator[str]:
-    """The sections of a command, or of all commands below it."""
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The command with its full name, or all commands below it."""
     if hasattr(command, "commands"):
         for name, below in command.commands.items():
             yield from _commands(below, f"{path} {name}")
-        return
+    else:
+        yield path, command
+
+
+def _summary(path: str, command: Any) -> tuple[str, str]:
+    return f"[`{path}`](#{path.replace(' ', '-')})", re.split(r"(?<=[.:])\s", command.help)[0].rstrip(".:")
+
+
+def _section(path: str, command: Any) -> Iterator[str]:
     arguments = [_argument(parameter) for parameter in command.params if _is_argument(parameter)]
     yield f"## {path}\n\n{command.help}\n\n```\n{' '.join([path, '[OPTIONS]', *arguments])}\n```\n"
     rows = [(f"`{_spelled(parameter)}`", _meaning(parameter)) for parameter in command.params]

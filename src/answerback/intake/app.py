@@ -1,6 +1,6 @@
 """The callback URL: plain ASGI, from bytes to an answer that is true.
 
-Answers are always the contract's JSON. The table of them is in the README and in docs/answers.md.
+Answers are always the contract's JSON. docs/answers.md lists them.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
