@@ -64,7 +64,7 @@ bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/resu
 	$(BIN)/python bench/run.py $(ARGS)
 	$(BIN)/python bench/starting.py
 	$(BIN)/python bench/relay.py
-	$(BIN)/python bench/seeing.py
+	$(BIN)/python bench/console.py
 	$(BIN)/python bench/cluster.py
 
 crash: $(DEV) $(TOOLS)  ## SIGKILL the server ROUNDS times under load

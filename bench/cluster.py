@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from draining import drain, sustained
+from consumer import drain, sustained
 from engines import CASES, INTAKE_ALONE, Case, Place, engines, started, used_s
-from leader import leader
+from failover import leader
 from run import PORT, RESULTS, Told, load, running
 
 ANSWERING = ("echo", "sqlite", "postgresql", "jetstream")

@@ -121,7 +121,7 @@ class Told:
 def load(connections: int, seconds: int, delay_ms: int, port: int = PORT) -> Told:
     """Run wrk against the server that listens on `port`."""
     before_s = _cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(HERE / "post.lua")]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(HERE / "post_callback.lua")]
     told = subprocess.run(
         [*command, f"http://127.0.0.1:{port}"],
         check=True,
@@ -232,7 +232,7 @@ def grown(where: Path, rounds: int, seconds: int, sizes: list[int]) -> list[tupl
     with scratch(where) as ledgers:
         for size in sizes:
             if size:
-                fill = [sys.executable, str(HERE / "fill.py"), "--data-dir", str(ledgers / str(size))]
+                fill = [sys.executable, str(HERE / "seed.py"), "--data-dir", str(ledgers / str(size))]
                 subprocess.run([*fill, "--calls", str(size)], check=True)
         found: dict[int, list[Figures]] = {size: [] for size in sizes}
         for turn in range(rounds):

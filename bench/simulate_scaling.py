@@ -33,7 +33,7 @@ MEASURED = Measured(
     # bench/relay.py, in the form `tencent`, on SQLite:
     told_per_s=5_920,
     relay_us=190,  # relay 160 and writer 30
-    # bench/storage.py, 100,000 calls of one callback each; SQLite: bench/seeing.py, 10 million:
+    # bench/storage.py, 100,000 calls of one callback each; SQLite: bench/console.py, 10 million:
     sqlite_call_bytes=670,
     call_bytes=625,  # calls and sums with their indexes
     callback_bytes=409,  # callbacks with theirs

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from engines import INTAKE_ALONE, Case, engines
-from fill import callids, received
 from run import HERE, RESULTS, load, running, scratch
+from seed import callids, received
 
 sys.path.append(str(HERE.parent / "tests"))
 from postgresql import PostgreSQL
@@ -57,7 +57,7 @@ def _log(server: PostgreSQL) -> int:
 def on_sqlite(calls: int, where: Path) -> float:
     """Bytes a call of the SQLite file."""
     with scratch(where) as directory:
-        fill = [sys.executable, str(HERE / "fill.py"), "--data-dir", str(directory), "--calls", str(calls)]
+        fill = [sys.executable, str(HERE / "seed.py"), "--data-dir", str(directory), "--calls", str(calls)]
         subprocess.run(fill, check=True, stdout=subprocess.DEVNULL)
         return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()) / calls
 

@@ -20,8 +20,8 @@ from pydantic.fields import FieldInfo
 
 from answerback.cli import app
 from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, spelled
+from answerback.domain.alert_rules import RULES, AnyRule
 from answerback.emulator.outcomes import ROWS
-from answerback.rules import RULES, AnyRule
 
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import msgspec
 from hypothesis import strategies as st
 
-from answerback.calls import fold, identify
-from answerback.ledger.audit import Actor
-from answerback.model import Call, Failure, KeyPress, Kind, Received, Rejected, Result, Status
+from answerback.domain.calls import fold, identify
+from answerback.domain.models import Call, Failure, KeyPress, Kind, Received, Rejected, Result, Status
+from answerback.ledger.admin.audit import Actor
 
 AnyCallback: TypeAlias = Status | KeyPress | Failure
 

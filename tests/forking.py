@@ -33,7 +33,7 @@ from typing import IO, Any, NamedTuple, NoReturn, Self
 
 COMMAND = Path(sys.executable).with_name("answerback")
 RECEIVER = Path(__file__).with_name("receivers") / "receiver.py"
-PEER = Path(__file__).with_name("relay") / "party.py"
+PEER = Path(__file__).with_name("relay") / "cluster_harness.py"
 EXPORT = "answerback.exports.worker"
 EXPORTER = "export-"
 """How a forked process of an export is called, before the id of its gateway."""
@@ -311,10 +311,10 @@ def main() -> None:
         os.setsid()
         ctypes.CDLL(None).prctl(_PR_SET_NAME, f"{EXPORTER}{sys.argv[1]}".encode())
         _leave(importlib.import_module(EXPORT).main)
-    vars(importlib.import_module("answerback.ledger.spawning"))["subprocess"] = _Subprocess
+    vars(importlib.import_module("answerback.ledger.writer.spawning"))["subprocess"] = _Subprocess
     vars(importlib.import_module("answerback.exports.process"))["spawn_worker"] = partial(_Exporter.spawn, _Server(own))
     if sys.argv[0] == str(PEER):
-        _leave(importlib.import_module("relay.party").main)
+        _leave(importlib.import_module("relay.cluster_harness").main)
     _leave(importlib.import_module("answerback.cli").app)
 
 
@@ -339,7 +339,7 @@ class _Subprocess:
                 os.setsid()
                 _close_others(how["pass_fds"])
                 sys.argv = command[2:]
-                _leave(importlib.import_module("answerback.ledger.writer").main)
+                _leave(importlib.import_module("answerback.ledger.writer.process").main)
 
 
 class _Exporter:

@@ -1,6 +1,6 @@
-"""Write or --check what src/answerback/places.py knows: the carrier and province of Chinese mobile numbers, and countries' names.
+"""Write or --check what src/answerback/domain/phone_locations.py knows: the carrier and province of Chinese mobile numbers, and countries' names.
 
-places.bin has a byte for each seven digits that such a number may begin with, from the data of the package phonenumbers
+phone_locations.bin has a byte for each seven digits that such a number may begin with, from the data of the package phonenumbers
 (Apache-2.0), which has them from Google's libphonenumber. countries.json has the names of Unicode's CLDR, from Babel (BSD).
 `nox -s places` runs it with both packages, which the program itself does without: `nox -s places -- --write`.
 """
@@ -16,7 +16,16 @@ from phonenumbers import SUPPORTED_REGIONS, PhoneNumber
 from phonenumbers.carrier import name_for_number
 from phonenumbers.geocoder import description_for_valid_number
 
-from answerback.places import CARRIERS, CHINA, FIRST_PREFIX, LAST_PREFIX, PLACES, PROVINCES, UNKNOWN, Place
+from answerback.domain.phone_locations import (
+    CARRIERS,
+    CHINA,
+    FIRST_PREFIX,
+    LAST_PREFIX,
+    PLACES,
+    PROVINCES,
+    UNKNOWN,
+    Place,
+)
 
 PACKAGE = Path(__file__).parent.parent / "src/answerback"
 _CODES = {english: code for code, (english, _) in PROVINCES.items()}
@@ -24,7 +33,10 @@ _CODES = {english: code for code, (english, _) in PROVINCES.items()}
 
 def main() -> None:
     """Write both files, or say which of them is out of date."""
-    made = {PACKAGE / "places.bin": zlib.compress(_table(), 9), PACKAGE / "countries.json": _countries()}
+    made = {
+        PACKAGE / "domain" / "phone_locations.bin": zlib.compress(_table(), 9),
+        PACKAGE / "countries.json": _countries(),
+    }
     for path, content in made.items():
         if "--write" in sys.argv:
             path.write_bytes(content)

@@ -18,8 +18,8 @@ from playwright.sync_api import Browser, sync_playwright
 TOP = Path(__file__).parents[1]
 sys.path[:0] = [str(TOP / "tests"), str(TOP / "bench")]
 
-from fill import received  # noqa: E402
 from gateway import Gateway  # noqa: E402
+from seed import received  # noqa: E402
 
 from answerback.ledger import open_ledger  # noqa: E402
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from answerback.config import Settings
 from answerback.intake import Channels, Intake, Meter
-from answerback.ledger.process import WriterProcess
-from answerback.service.opening import opening_of
-from answerback.service.parts import build_committer
+from answerback.ledger.writer.client import WriterProcess
+from answerback.service.factories import build_committer
+from answerback.service.ledger_config import opening_of
 
 _settings = Settings(server={"data_dir": os.environ["DATA_DIR"]})
 _parts: dict[str, Any] = {}

@@ -10,7 +10,7 @@ import uvloop
 
 from answerback.config import IntakeSettings
 from answerback.service.http import http_config
-from answerback.tencent.answer import OK
+from answerback.tencent.response import OK
 
 _START = {
     "type": "http.response.start",

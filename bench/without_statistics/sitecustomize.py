@@ -2,8 +2,8 @@
 
 import sys
 
-if "answerback.ledger.writer" in sys.orig_argv:
-    from answerback.ledger.rollups import Coming, Rollups
+if "answerback.ledger.writer.process" in sys.orig_argv:
+    from answerback.ledger.write.rollups import Coming, Rollups
 
     def _nothing(*_: object) -> None:
         """Leave it out."""

@@ -3,7 +3,8 @@
 `parse` reads a callback's bytes without any server; the command `answerback serve` is the gateway.
 """
 
-from answerback.calls import fold, identify
+from answerback.domain.calls import fold, identify
+from answerback.domain.models import Call, Callback, Failure, KeyPress, Kind, Outcome, Received, Result, Status
 from answerback.errors import (
     AnswerbackError,
     AnswerUnreadable,
@@ -12,10 +13,9 @@ from answerback.errors import (
     UnfitField,
     UnknownCallback,
 )
-from answerback.model import Call, Callback, Failure, KeyPress, Kind, Outcome, Received, Result, Status
-from answerback.tencent.answer import Answer, read_answer, write_answer
 from answerback.tencent.callbacks import parse
 from answerback.tencent.codes import FAILURE_REASONS
+from answerback.tencent.response import Answer, read_answer, write_answer
 
 __all__ = [
     "FAILURE_REASONS",

@@ -37,9 +37,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from answerback.domain.alert_rules import MEASURED, Rule
+from answerback.domain.models import Definition, Format, Kind, Outcome
 from answerback.errors import ConfigError
-from answerback.model import Definition, Format, Kind, Outcome
-from answerback.rules import MEASURED, Rule
 
 PREFIX = "ANSWERBACK_"
 DEFAULT_FILE = Path("answerback.toml")

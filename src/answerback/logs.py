@@ -11,8 +11,8 @@ import time
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from answerback.masking import mask_urls
-from answerback.numbers import mask, mask_mobiles, mask_text
+from answerback.domain.masking import mask_urls
+from answerback.domain.phone_numbers import mask, mask_mobiles, mask_text
 
 _MOST_LINES = 10_000
 _LONGEST_FLUSH_S = 1.0

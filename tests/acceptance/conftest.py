@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from gateway import Gateway
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver
+from receivers.webhook_receiver import Business, relaying
 
 ALERTS_TOKEN = "tok-alerts-3k5Jq0ZtV2"
 CODES_TOKEN = "tok-codes-9fW1xYbR7m"

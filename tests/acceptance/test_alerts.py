@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 from gateway import OK, Gateway, failure, prompt, run
 from prometheus_client.parser import text_string_to_metric_families
-from receivers.business import relaying
 from receivers.process import Receive, Receiver, await_true
+from receivers.webhook_receiver import relaying
 
 NUMBER = "13788888888"
 PULSE_TOKEN = "tok-pulse-3k5Jq0ZtV2"

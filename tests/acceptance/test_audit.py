@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from console_client import Person, make_key, signed_in, words_of
 from gateway import Gateway, key_press, prompt, run
-from people import Person, make_key, signed_in, words_of
-from receivers.business import relaying
 from receivers.process import Receiver, await_true
+from receivers.webhook_receiver import relaying
 from starlette.routing import Route
 
-from answerback.console.addresses import Links
 from answerback.console.app import build_console
-from answerback.console.given import Given
+from answerback.console.dependencies import Given
+from answerback.console.links import Links
 
 MOBILE, MASKED = "13912345678", "139****5678"
 NEEDED = "this needs the right to full numbers; the key `operator` does not have it"

@@ -21,8 +21,8 @@ from relay.certificates import found_authority, server_side
 
 from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.checking import Verdict, check
+from answerback.emulator.conformance.receiver_client import Wire
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.wire import Wire
 
 HANDWRITTEN = Path(__file__).parents[2] / "bench" / "servers" / "handwritten.py"
 OK = b'{"result":0,"errmsg":"OK"}'
@@ -290,7 +290,7 @@ def test_an_answer_is_read_however_it_is_framed(
 ) -> None:
     """By either way of sending; a receiver that closes each connection is warned of once."""
     monkeypatch.setattr(
-        "answerback.emulator.conformance.judging.SLOW_S", 60.0
+        "answerback.emulator.conformance.evaluation.SLOW_S", 60.0
     )  # the burst takes seconds when all is busy
     found = verdicts(serving(always(said), keeps_open=keeps_open), *SOME, timeout_s=60.0)
     levels = {rule: verdict.level for rule, verdict in found.items()}

@@ -16,8 +16,8 @@ from builders import failure, status, wire
 from gateway import Gateway
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
-from answerback.access import digest_of
-from answerback.server_secret import ServerSecret
+from answerback.auth.api_keys import digest_of
+from answerback.auth.server_secret import ServerSecret
 
 PAGES = ["", "/failures", "/fees", "/settings"]
 SECRET_TOKEN = "tok-console-5hQ2mZ8vR4"

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from console_client import Person, make_key, signed_in
 from gateway import Gateway, failure, prompt
-from people import Person, make_key, signed_in
 from receivers.process import await_true
 
 TOKEN = "tok-live-4Kd83hQz1Xy"

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
+from console_client import Person, make_key, signed_in, words_of
 from gateway import Gateway, failure, key_press, prompt
-from people import Person, make_key, signed_in, words_of
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, await_true
+from receivers.webhook_receiver import Business, relaying
 
 TOKEN = "tok-records-7Yw2Qe91Lm"
 MOBILE, MASKED = "13912345678", "139****5678"

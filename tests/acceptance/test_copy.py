@@ -17,16 +17,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from acceptance.test_progress import on_a_terminal
+from acceptance.test_cli_progress import on_a_terminal
 from builders import received, status
-from contract.telling import accept, endpoint, load
+from contract.delivery_helpers import accept, endpoint, load
 from forking import launch
 from gateway import OK, Gateway, environment, failure, prompt, run
 from postgresql import PostgreSQL, database
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver
+from receivers.webhook_receiver import Business, relaying
 
-from answerback.access import FILE_NAME as KEY_FILE
+from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.ledger import Ledger, open_database, open_ledger
 
 _TABLES = ("calls", "callbacks", "deliveries", "attempts", "rollups")

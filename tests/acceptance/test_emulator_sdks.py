@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import node
+import nodejs as node
 import pytest
 from cloud import VoiceCloud, signed
 from gateway import CALLBACK, Gateway

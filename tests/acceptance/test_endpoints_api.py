@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from gateway import OK, Gateway, key_press, prompt, run
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, await_true
+from receivers.webhook_receiver import Business, relaying
 from standardwebhooks import Webhook, WebhookVerificationError
 
 PUBLIC = "https://1.1.1.1/voice"

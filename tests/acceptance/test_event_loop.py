@@ -18,10 +18,10 @@ import httpx
 import psycopg
 import pytest
 from builders import key_press, received, status, wire
+from console_client import signed_in
 from contract.databases import ledger_database
 from ending import ending
 from gateway import COMMAND, OK, Gateway, environment, prompt, run
-from people import signed_in
 from receivers.process import await_true
 
 from answerback.ledger import open_ledger

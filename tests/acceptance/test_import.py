@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from gateway import OK, Gateway, code, failure, key_press, prompt, run
-from receivers.business import Business, relaying
 from receivers.process import Receive
+from receivers.webhook_receiver import Business, relaying
 
 TOKEN = "tok-alerts-3k5Jq0ZtV2"
 CHANNELS = {

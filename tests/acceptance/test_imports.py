@@ -176,7 +176,7 @@ from answerback.cli import app
 
 for name, arguments, is_warm in json.load(sys.stdin):
     if is_warm:  # what it may import costs time that shows nothing
-        import answerback.config, answerback.ledger.opening
+        import answerback.config, answerback.ledger.factory
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:

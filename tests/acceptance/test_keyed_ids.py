@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+from console_client import make_key
 from gateway import Gateway, prompt
-from people import make_key
-from receivers.business import Business, relaying
 from receivers.process import Receive, Taken
+from receivers.webhook_receiver import Business, relaying
 
-from answerback.calls import identify
+from answerback.domain.calls import identify
 from answerback.tencent.callbacks import parse
 
 NUMBER = "13788881234"

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from gateway import OK, Gateway, failure, key_press, prompt, run
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, await_true
+from receivers.webhook_receiver import Business, relaying
 
 NUMBER = "13712345678"
 MASKED = "137****5678"

@@ -18,11 +18,11 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 import pyarrow.parquet as pq
 import pytest
-from collector import Collector
+from console_client import make_key, signed_in
 from gateway import Gateway, code, failure, key_press, prompt, run
-from people import make_key, signed_in
-from receivers.business import Business, relaying
+from otlp_collector import Collector
 from receivers.process import Receiver, await_true
+from receivers.webhook_receiver import Business, relaying
 
 from answerback.exports import FileFormat, What
 

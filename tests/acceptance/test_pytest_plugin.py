@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from answerback import parse
+from answerback.emulator.faults import Weather
 from answerback.emulator.limits import Limits
 from answerback.emulator.testing import VoiceCloud
-from answerback.emulator.weather import Weather
 
 OK = {"result": 0, "errmsg": "OK"}
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from gateway import Gateway, key_press, prompt
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, Taken, await_true
+from receivers.webhook_receiver import Business, relaying
 
 METADATA: dict[str, Any] = {"order": 17, "tags": ["vip", "夜"], "nested": {"a": None, "b": [1.5, True]}}
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from gateway import Gateway, code, failure, key_press, prompt
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, Taken, await_true
+from receivers.webhook_receiver import Business, relaying
 
 HEALTHY = ("obeying", "slow", "flapping")
 UNHEALTHY = ("refusing", "down", "garbage", "redirecting", "closing")

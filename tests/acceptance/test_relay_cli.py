@@ -12,8 +12,8 @@ import pytest
 from forking import Forked, launch
 from gateway import OK, Gateway, environment, key_press, prompt, run
 from prometheus_client.parser import text_string_to_metric_families
-from receivers.business import Business, relaying
 from receivers.process import Receive, Receiver, await_true
+from receivers.webhook_receiver import Business, relaying
 
 NUMBER = "13788888888"
 MASKED = "137****8888"

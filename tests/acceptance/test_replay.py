@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from gateway import failure, key_press, prompt, run
-from receivers.business import Business
 from receivers.process import Receive, Receiver, await_true
+from receivers.webhook_receiver import Business
 
 
 def cli(business: Business, *arguments: str) -> subprocess.CompletedProcess[str]:

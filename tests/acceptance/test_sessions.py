@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx
+from console_client import make_key, signed_in
 from contract.databases import ledger_database
 from gateway import Gateway
-from people import make_key, signed_in
 from receivers.process import await_true
 
 SECRET = {"ANSWERBACK_SERVER__SECRET": "the same in both processes of this test"}

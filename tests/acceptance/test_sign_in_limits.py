@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from console_client import make_key, signed_in, words_of
 from gateway import Gateway
-from people import make_key, signed_in, words_of
 
-from answerback.access import new_key
-from answerback.attempt_limits import ADDRESS_BURST, TOTAL_BURST
+from answerback.auth.api_keys import new_key
+from answerback.auth.attempt_limits import ADDRESS_BURST, TOTAL_BURST
 
 PROXY = "127.0.0.9"
 SETTINGS = {

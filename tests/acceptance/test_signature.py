@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import node
+import nodejs as node
 import pytest
 from gateway import failure, key_press, prompt
-from receivers.business import Business
 from receivers.process import Receiver, Taken
+from receivers.webhook_receiver import Business
 from standardwebhooks import Webhook, WebhookVerificationError
 
 LIBRARY = "standardwebhooks@1.1.1"

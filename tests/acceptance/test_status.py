@@ -12,7 +12,7 @@ from contract.databases import ledger_database
 from gateway import Gateway, run
 from receivers.process import await_true
 
-from answerback.ledger.members import SILENT_US
+from answerback.ledger.admin.instances import SILENT_US
 
 URL = "http://127.0.0.1:9/voice"
 LOOPBACK = {"ANSWERBACK_RELAY__ALLOW_NETWORKS": '["127.0.0.0/8"]'}

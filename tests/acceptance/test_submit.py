@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from gateway import OK, failure, key_press, prompt
-from receivers.business import Business
 from receivers.process import Receive
+from receivers.webhook_receiver import Business
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 MOST = 10_000

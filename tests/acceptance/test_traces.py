@@ -6,14 +6,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from collector import Collector, Span
 from gateway import Gateway, prompt, run
 from nats_servers import NatsCluster
-from receivers.business import Business, relaying
+from otlp_collector import Collector, Span
 from receivers.process import Receive, Taken, await_true
+from receivers.webhook_receiver import Business, relaying
 
-from answerback.calls import identify_call, public_id
-from answerback.server_secret import ServerSecret
+from answerback.auth.server_secret import ServerSecret
+from answerback.domain.calls import identify_call, public_id
 
 NUMBER = "13788888888"
 SECRET = "the same in every process of these tests"

@@ -12,12 +12,12 @@ from contextlib import ExitStack
 from http.cookiejar import CookieJar
 from pathlib import Path
 
-import node
+import nodejs as node
 import pytest
-from browser.filling import fill
-from browser.visitor import Visitor
+from browser.browser_user import Visitor
+from browser.sample_data import fill
+from console_client import make_key, signed_in
 from gateway import Gateway
-from people import make_key, signed_in
 from playwright.sync_api import Browser, sync_playwright
 from receivers.process import Receiver
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from browser.browser_user import Visitor
 from browser.conftest import LOCALES, OpenVisitor
-from browser.filling import ANSWERED
-from browser.visitor import Visitor
+from browser.sample_data import ANSWERED
 from gateway import Gateway
 
 A_PAGE = 50

@@ -1,9 +1,9 @@
 """With a keyboard alone, and with fewer pixels: everything can be reached, seen and read."""
 
 import pytest
+from browser.browser_user import Visitor
 from browser.conftest import OpenVisitor
 from browser.test_pages import PAGES
-from browser.visitor import Visitor
 from gateway import Gateway
 
 _FOCUSED = """() => {

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from browser.browser_user import Visitor
 from browser.conftest import OpenVisitor
-from browser.visitor import Visitor
 from gateway import OK, Gateway, prompt
 from playwright.sync_api import Locator, expect
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from html import unescape
 
 import pytest
-from browser.filling import ANSWERED
+from browser.sample_data import ANSWERED
 from browser.test_pages import PAGES
+from console_client import Person, signed_in
 from gateway import Gateway
-from people import Person, signed_in
 
 from answerback.console.texts import texts
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from browser.browser_user import Visitor
 from browser.conftest import OpenVisitor
-from browser.filling import FAILED
-from browser.visitor import Visitor
+from browser.sample_data import FAILED
 from gateway import Gateway
 from receivers.process import Receiver
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+from browser.browser_user import Visitor
 from browser.conftest import OpenVisitor
-from browser.filling import ANSWERED, FAILED, HOSTILE_CALL, PRESSED, TWICE
-from browser.visitor import Visitor
+from browser.sample_data import ANSWERED, FAILED, HOSTILE_CALL, PRESSED, TWICE
 from gateway import Gateway
 
 PAGES = {

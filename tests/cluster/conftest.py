@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from cluster.pair import Pair
+from cluster.primary_standby import Pair
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from typing import NamedTuple, Self
 from cluster.checking import Rows, check_ledger, check_taken, kept, missing, overtaken, owed
 from cluster.load import Load
 from gateway import Gateway
-from receivers.business import Business, relaying
 from receivers.process import Receiver, await_true
+from receivers.webhook_receiver import Business, relaying
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ALL = "intake,record,relay,api,console"

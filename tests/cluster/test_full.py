@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cluster.deployment import ALL, Deployment, say
-from cluster.pair import DATABASE
+from cluster.primary_standby import DATABASE
 from nats_servers import NatsCluster
 from postgresql import PostgreSQL
 

@@ -8,14 +8,14 @@ from itertools import count
 
 import pytest
 from builders import received, status
-from cluster.pair import DATABASE, Pair
+from cluster.primary_standby import DATABASE, Pair
 from receivers.process import await_true
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger, open_database
-from answerback.ledger.outbox import Outbox
+from answerback.ledger.write.outbox import Outbox
 
 NOTE = text("INSERT INTO alerts (rule, firing, since_us, value) VALUES ('noted', 0, 0, '')")
 NOTED = "SELECT count(*) FROM alerts WHERE rule = 'noted'"

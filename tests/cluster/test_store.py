@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster.deployment import ALL, ROUNDS, Deployment, say
-from cluster.pair import Pair
-from cluster.strikes import (
+from cluster.faults import (
     Cluster,
     Strike,
     intake_killed,
@@ -23,6 +22,7 @@ from cluster.strikes import (
     standby_killed_then_promoted,
     standby_promoted,
 )
+from cluster.primary_standby import Pair
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,11 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cluster.cables import CabledCluster, Cables
 from cluster.deployment import ROUNDS, Deployment, say
-from cluster.network import POSSIBLE, Network
-from cluster.pair import Pair
-from cluster.strikes import (
+from cluster.faults import (
     Cluster,
     Strike,
     intake_killed,
@@ -31,6 +28,9 @@ from cluster.strikes import (
     relay_killed,
     standby_promoted,
 )
+from cluster.network import POSSIBLE, Network
+from cluster.primary_standby import Pair
+from cluster.tcp_proxy import CabledCluster, Cables
 from nats_servers import NatsCluster
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for fifteen processes to start

@@ -17,7 +17,7 @@ from hypothesis import settings
 from postgresql import shared_server
 
 from answerback.ledger import FILE_NAME, Ledger, open_database, open_ledger
-from answerback.ledger.quarantine import Quarantine
+from answerback.ledger.write.quarantine import Quarantine
 
 ID_KEY = b"what the ids of the tests are keyed by"
 

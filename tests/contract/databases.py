@@ -10,7 +10,8 @@ from postgresql import shared_server
 from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import Ledger, open_database, retention
+from answerback.ledger import Ledger, open_database
+from answerback.ledger.write import retention
 
 _KEPT = 20
 

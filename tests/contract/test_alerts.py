@@ -7,17 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 from builders import NOON, AnyCallback, failure, key_press, received, rejected, status, unanswered
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import OpenLedger
-from contract.telling import at, us
+from contract.delivery_helpers import at, us
 
 from answerback.alerts.hysteresis import Measured
-from answerback.alerts.measuring import Look, measure
-from answerback.ledger import Ledger, measures
-from answerback.ledger.alerts import Alert, find_alerts
-from answerback.ledger.requests import KeepAlerts, decode_request, encode_request
-from answerback.ledger.values import Pause
-from answerback.rules import (
+from answerback.alerts.measurement import Look, measure
+from answerback.domain.alert_rules import (
     AnswerRateRule,
     AnyRule,
     EndpointRule,
@@ -26,6 +22,11 @@ from answerback.rules import (
     OverdueRule,
     QuarantineRule,
 )
+from answerback.ledger import Ledger
+from answerback.ledger.admin.alerts import Alert, find_alerts
+from answerback.ledger.commands import KeepAlerts, decode_request, encode_request
+from answerback.ledger.read import alert_metrics
+from answerback.ledger.types import Pause
 
 FIRING = Alert(
     rule="few-answers",
@@ -163,15 +164,15 @@ def test_differing_fees_add_up_too_many_and_too_few(ledger: Ledger) -> None:
     assert judged(ledger, FeesRule(above=3, within_s=60), at(10)) == (4, True, False)
     assert judged(ledger, FeesRule(above=3, within_s=60, channel="a"), at(10)) == (1, False, True)
     assert judged(ledger, FeesRule(above=0, within_s=60), at(100)) == (0, False, True)
-    assert ledger.read(lambda c: measures.sum_differences(c, None, NOON)) == (4, 2)
+    assert ledger.read(lambda c: alert_metrics.sum_differences(c, None, NOON)) == (4, 2)
 
 
 def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> None:
     """Not from when they were due, nor from when they were registered."""
     for n in range(3):
-        telling.refer(ledger, f"awaited-{n}", channel="default", due_at=at(10), at_s=-9_000)
+        delivery_helpers.refer(ledger, f"awaited-{n}", channel="default", due_at=at(10), at_s=-9_000)
     assert judged(ledger, OverdueRule(above=2, within_s=60), at(100)) == (0, False, True)
-    assert telling.tell_overdue(ledger, at_s=100).count == 3
+    assert delivery_helpers.tell_overdue(ledger, at_s=100).count == 3
     assert judged(ledger, OverdueRule(above=2, within_s=60), at(130)) == (3, True, False)
     assert judged(ledger, OverdueRule(above=2, within_s=60, channel="a"), at(130))[0] == 0
     assert judged(ledger, OverdueRule(above=2, within_s=60), at(161)) == (0, False, True)
@@ -182,9 +183,9 @@ def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> No
 
 def test_an_endpoint_that_is_told_in_time_is_no_trouble(ledger: Ledger) -> None:
     """Nor is one that there is not, nor one that was switched off by hand with something owed to it."""
-    telling.endpoint(ledger)
-    off = telling.endpoint(ledger, "off")
-    telling.change(ledger, msgspec.structs.replace(off, enabled=False, disabled_reason="by hand"))
+    delivery_helpers.endpoint(ledger)
+    off = delivery_helpers.endpoint(ledger, "off")
+    delivery_helpers.change(ledger, msgspec.structs.replace(off, enabled=False, disabled_reason="by hand"))
     ledger.record([received(status())])
     for rule in (EndpointRule(), EndpointRule(endpoint="crm"), EndpointRule(endpoint="nobody")):
         assert judged(ledger, rule, at(100)) == (0, False, True)
@@ -193,36 +194,36 @@ def test_an_endpoint_that_is_told_in_time_is_no_trouble(ledger: Ledger) -> None:
 
 def test_what_is_pending_for_too_long_is_trouble(ledger: Ledger) -> None:
     """Between 80 % of the time and the time it is neither; another attempt does not make it younger."""
-    crm = telling.endpoint(ledger)
+    crm = delivery_helpers.endpoint(ledger)
     ledger.record([received(status(callid="late")), received(status(callid="new"), after_s=200)])
-    telling.refuse(ledger, *telling.load(ledger, crm, limit=1), due_s=5_000)
+    delivery_helpers.refuse(ledger, *delivery_helpers.load(ledger, crm, limit=1), due_s=5_000)
     assert judged(ledger, EndpointRule(pending_s=300), at(240)) == (0, False, True)
     assert judged(ledger, EndpointRule(pending_s=300), at(241)) == (0, False, False)
     assert judged(ledger, EndpointRule(pending_s=300), at(301)) == (1, True, False)
     assert judged(ledger, EndpointRule(pending_s=300, channel="a"), at(301)) == (0, False, True)
     assert "a delivery to endpoint crm has been pending for 5 min" in look(ledger, EndpointRule(), at(301)).en
-    telling.accept_everything(ledger, crm)
+    delivery_helpers.accept_everything(ledger, crm)
     assert judged(ledger, EndpointRule(pending_s=300), at(301)) == (0, False, True)
 
 
 def test_a_paused_endpoint_is_trouble(ledger: Ledger) -> None:
     """It is said after how many failures."""
-    crm = telling.endpoint(ledger)
-    telling.settle(ledger, pauses=[Pause(crm.id, 10, us(60))])
+    crm = delivery_helpers.endpoint(ledger)
+    delivery_helpers.settle(ledger, pauses=[Pause(crm.id, 10, us(60))])
     seen = look(ledger, EndpointRule(endpoint="crm"))
     assert (seen.value, seen.over, seen.clear) == (1, True, False)
     assert (seen.en, seen.zh) == (
         "endpoint crm is paused, failures in a row: 10",
         "端点 crm 连续失败 10 次，已暂停",
     )
-    telling.settle(ledger, pauses=[Pause(crm.id, 0, None)])
+    delivery_helpers.settle(ledger, pauses=[Pause(crm.id, 0, None)])
     assert judged(ledger, EndpointRule(endpoint="crm")) == (0, False, True)
 
 
 def test_an_endpoint_that_its_own_answer_switched_off_is_trouble(ledger: Ledger) -> None:
     """It is said why, and a number in the reason is masked."""
-    crm = telling.endpoint(ledger)
-    telling.change(
+    crm = delivery_helpers.endpoint(ledger)
+    delivery_helpers.change(
         ledger, msgspec.structs.replace(crm, enabled=False, disabled_reason="the endpoint answered 410: 13788888888")
     )
     seen = look(ledger, EndpointRule())
@@ -232,9 +233,9 @@ def test_an_endpoint_that_its_own_answer_switched_off_is_trouble(ledger: Ledger)
 
 def test_dead_deliveries_are_trouble_where_the_rule_says_so(ledger: Ledger) -> None:
     """Only where a number is given, and beyond it."""
-    crm = telling.endpoint(ledger)
+    crm = delivery_helpers.endpoint(ledger)
     ledger.record([received(status(callid=f"call-{n}")) for n in range(3)])
-    telling.exhaust(ledger, *telling.load(ledger, crm))
+    delivery_helpers.exhaust(ledger, *delivery_helpers.load(ledger, crm))
     assert judged(ledger, EndpointRule()) == (0, False, True)
     assert judged(ledger, EndpointRule(dead=3)) == (0, False, False)
     assert judged(ledger, EndpointRule(dead=2)) == (1, True, False)
@@ -244,8 +245,8 @@ def test_dead_deliveries_are_trouble_where_the_rule_says_so(ledger: Ledger) -> N
 def test_many_troubles_are_a_short_message(ledger: Ledger) -> None:
     """Five are named, the rest is counted."""
     for n in range(7):
-        one = telling.endpoint(ledger, f"crm-{n}")
-        telling.settle(ledger, pauses=[Pause(one.id, 10, us(60))])
+        one = delivery_helpers.endpoint(ledger, f"crm-{n}")
+        delivery_helpers.settle(ledger, pauses=[Pause(one.id, 10, us(60))])
     seen = look(ledger, EndpointRule())
     assert seen.value == 7
     assert seen.en.endswith("endpoint crm-4 is paused, failures in a row: 10; 2 more")

@@ -4,17 +4,19 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from builders import ADMIN, NIGHT, NOON, UUID1, received, rejected, status, unanswered, wire
-from contract.telling import accept_everything, at, change, endpoint, exhaust, load, owed
+from contract.delivery_helpers import accept_everything, at, change, endpoint, exhaust, load, owed
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from answerback.domain.models import Definition, Endpoint, Format, Kind, Outcome, Role
 from answerback.errors import Forbidden, InvalidCursor, LedgerUnavailable
-from answerback.ledger import Ledger, endpoints
-from answerback.ledger.audit import CONFIG_FILE, LONGEST_TARGET, Actor, AuditAction, record_event
-from answerback.ledger.endpoints import Draft
-from answerback.ledger.keys import KeyDraft
-from answerback.ledger.requests import (
+from answerback.ledger import Ledger
+from answerback.ledger.admin import endpoints
+from answerback.ledger.admin.api_keys import KeyDraft
+from answerback.ledger.admin.audit import CONFIG_FILE, LONGEST_TARGET, Actor, AuditAction, record_event
+from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.commands import (
     AddEndpoint,
     Align,
     AnyRequest,
@@ -29,7 +31,6 @@ from answerback.ledger.requests import (
     StartReplay,
 )
 from answerback.ledger.tables import audit_events, metadata
-from answerback.model import Definition, Endpoint, Format, Kind, Outcome, Role
 
 CRM, NEW = "crm at https://crm.example", "https://new.example:8443/voice?token=s3cret"
 KEY = KeyDraft("auditor", bytes(32), Role.VIEWER, full_numbers=True)
@@ -293,6 +294,6 @@ def test_a_cursor_that_nobody_gave_is_refused(ledger: Ledger, cursor: str) -> No
 @given(st.text(), st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.text(alphabet="abc -./"))
 def test_no_number_of_eleven_digits_is_kept(before: str, number: str, after: str) -> None:
     """Whatever stands around it."""
-    from answerback.ledger.audit import _written
+    from answerback.ledger.admin.audit import _written
 
     assert number not in _written((before, number + after))

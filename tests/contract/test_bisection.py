@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 from builders import ADMIN, NOON, key_press, received, status, wire
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import OpenLedger, sqlite
 from contract.test_statistics import EVER, everything, recount, said
 from sqlalchemy import text
 
-from answerback.calls import fold
+from answerback.domain.calls import fold
+from answerback.domain.models import Arrival
 from answerback.errors import CallbackRejected, LedgerUnavailable
 from answerback.ledger import Ledger, Taken
-from answerback.ledger.drained import Batch, Item
-from answerback.ledger.requests import Record, RecordDrained
-from answerback.model import Arrival
+from answerback.ledger.commands import Record, RecordDrained
+from answerback.ledger.write.consumed_batches import Batch, Item
 
 REFUSED = "the ledger cannot hold a value in it"
 NOON_US = 1_777_636_800_000_000
@@ -65,7 +65,7 @@ def test_a_value_that_fits_no_column(ledger: Ledger, value: int) -> None:
 
 def test_directly(ledger: Ledger) -> None:
     """Each sender is told the truth; deliveries go out; the same again is a repeat of both sorts."""
-    telling.endpoint(ledger, "crm")
+    delivery_helpers.endpoint(ledger, "crm")
     refuse(ledger)
     callids = ["a", "poison-1", "b", "poison-2", "c", "a"]
     arrivals = [Arrival("default", wire(status(callid=callid)), NOON) for callid in callids]
@@ -73,7 +73,7 @@ def test_directly(ledger: Ledger) -> None:
     told = [(verdict.taken, verdict.result, verdict.errmsg) for verdict in noted.verdicts()]
     stored, aside = (Taken.STORED, 0, "OK"), (Taken.QUARANTINED, 3004, REFUSED)
     assert told == [stored, aside, stored, aside, stored, (Taken.REPEATED, 0, "OK")]
-    assert len(noted.jobs) == len(telling.owed(ledger)) == 3
+    assert len(noted.jobs) == len(delivery_helpers.owed(ledger)) == 3
     assert [("13788888888" in detail, "out of range" in detail) for detail in noted.set_aside] == [(False, True)] * 2
     again = Record(arrivals).run(ledger).verdicts()
     assert [verdict.taken for verdict in again] == [Taken.REPEATED] * 6
@@ -137,7 +137,7 @@ def test_a_fault_of_the_program(ledger: Ledger, monkeypatch: pytest.MonkeyPatch)
             raise KeyError(item.callback.callid)
         return fold(before, item)
 
-    monkeypatch.setattr("answerback.ledger.record.fold", stumbling)
+    monkeypatch.setattr("answerback.ledger.write.batch_writer.fold", stumbling)
     poison = received(status(callid="poison"))
     with pytest.raises(KeyError):
         ledger.take([poison])

@@ -7,22 +7,24 @@ from pathlib import Path
 
 import pytest
 from builders import NOON, STARTED, UUID1, failure, folded, key_press, received, status, unanswered, wire
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import sqlite
-from contract.walking import walked
+from contract.pagination import walked
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from answerback.domain.models import MOST_KEYS, Kind, Outcome, Role, State
 from answerback.errors import Conflict, InvalidCursor
-from answerback.ledger import Ledger, endpoints, keys, statements
-from answerback.ledger.audit import COMMAND_LINE
-from answerback.ledger.outbox import DELIVERY_COLUMNS
-from answerback.ledger.query import LARGEST_PAGE_BYTES
-from answerback.ledger.record import CALLBACK_COLUMNS
-from answerback.ledger.stats import Span
+from answerback.ledger import Ledger
+from answerback.ledger.admin import api_keys, endpoints
+from answerback.ledger.admin.audit import COMMAND_LINE
+from answerback.ledger.backends import bulk_sql
+from answerback.ledger.read.calls import LARGEST_PAGE_BYTES
+from answerback.ledger.read.statistics import Span
 from answerback.ledger.tables import callbacks, calls, deliveries, rollup_details
-from answerback.ledger.values import to_us
-from answerback.model import MOST_KEYS, Kind, Outcome, Role, State
+from answerback.ledger.types import to_us
+from answerback.ledger.write.batch_writer import CALLBACK_COLUMNS
+from answerback.ledger.write.outbox import DELIVERY_COLUMNS
 
 MANY = 20_000
 
@@ -88,19 +90,19 @@ def test_there_is_an_end_to_how_many_endpoints_and_keys_there_are(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each callback is owed to every endpoint of its channel, and lists of both are whole."""
-    assert (endpoints.MOST_ENDPOINTS, keys.MOST_KEYS) == (1000, 1000)
+    assert (endpoints.MOST_ENDPOINTS, api_keys.MOST_KEYS) == (1000, 1000)
     monkeypatch.setattr(endpoints, "MOST_ENDPOINTS", 20)
-    monkeypatch.setattr(keys, "MOST_KEYS", 20)
+    monkeypatch.setattr(api_keys, "MOST_KEYS", 20)
 
     def add_key(n: int) -> None:
-        draft = keys.KeyDraft(f"k-{n}", n.to_bytes(32), Role.VIEWER, full_numbers=False)
-        ledger.write(lambda c, _: keys.add(c, draft, COMMAND_LINE, NOON))
+        draft = api_keys.KeyDraft(f"k-{n}", n.to_bytes(32), Role.VIEWER, full_numbers=False)
+        ledger.write(lambda c, _: api_keys.add(c, draft, COMMAND_LINE, NOON))
 
     for n in range(20):
-        telling.endpoint(ledger, f"e-{n}")
+        delivery_helpers.endpoint(ledger, f"e-{n}")
         add_key(n)
     with pytest.raises(Conflict, match="there are 20 endpoints already: remove one"):
-        telling.endpoint(ledger)
+        delivery_helpers.endpoint(ledger)
     with pytest.raises(Conflict, match="there are 20 keys already: revoke one"):
         add_key(20)
 
@@ -114,16 +116,16 @@ def test_a_commit_costs_the_same_however_many_callbacks_a_call_has(tmp_path: Pat
     costs = []
     for count in (0, MANY):
         with closing(sqlite(tmp_path / str(count))()) as ledger:
-            endpoint = telling.endpoint(ledger)
+            endpoint = delivery_helpers.endpoint(ledger)
             ledger.record([received(status())])
-            (job,) = telling.load(ledger, endpoint)
+            (job,) = delivery_helpers.load(ledger, endpoint)
             if count:
                 _flood(ledger, count, endpoint.id, state)
             works: list[Work] = [
                 lambda ledger: ledger.record([received(key_press(key="#"), after_s=10)]),
                 lambda ledger: ledger.record([received(key_press(key="*"), after_s=5)]),
-                lambda ledger: telling.refer(ledger, UUID1, reference="order-1"),
-                lambda ledger, job=job: telling.accept(ledger, job),  # type: ignore[misc]
+                lambda ledger: delivery_helpers.refer(ledger, UUID1, reference="order-1"),
+                lambda ledger, job=job: delivery_helpers.accept(ledger, job),  # type: ignore[misc]
             ]
             costs.append([_steps(ledger, work) for work in works])
             assert ledger.call(UUID1).keys_total == (count + 2 if count else 2)
@@ -141,9 +143,9 @@ def _flood(ledger: Ledger, count: int, endpoint_id: int, state: State) -> None:
     ]
 
     def work(connection: Connection, _: object) -> None:
-        statements.insert(connection, callbacks, CALLBACK_COLUMNS, callback_rows)
-        statements.insert(connection, deliveries, DELIVERY_COLUMNS, delivery_rows)
-        statements.change(connection, calls, "keys_total = ?", (count,), [1])
+        bulk_sql.insert(connection, callbacks, CALLBACK_COLUMNS, callback_rows)
+        bulk_sql.insert(connection, deliveries, DELIVERY_COLUMNS, delivery_rows)
+        bulk_sql.change(connection, calls, "keys_total = ?", (count,), [1])
 
     ledger.write(work)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from builders import ADMIN, NOON, failure, key_press, received, rejected, status, unanswered
 from contract.databases import ledger_database
-from contract.telling import (
+from contract.delivery_helpers import (
     D,
     accept,
     accept_everything,
@@ -31,19 +31,21 @@ from contract.telling import (
 from sqlalchemy import Table, select, text
 from sqlalchemy.engine import Connection
 
-from answerback.copying import Copied, Copying, place_of
-from answerback.copying.shapes import GROWING, LEFT_OUT, SHAPES
-from answerback.deliveries import Happening, message_id
+from answerback.domain.delivery_states import Happening, message_id
+from answerback.domain.models import Endpoint, Role
 from answerback.errors import AnswerbackError, ConfigError, Conflict, LedgerVersion
-from answerback.ledger import Ledger, Pause, Taken, keys, migrations, open_database, open_ledger, query, sessions
-from answerback.ledger.alerts import Alert, keep_alerts
-from answerback.ledger.audit import AuditAction, record_event
-from answerback.ledger.keys import KeyDraft
-from answerback.ledger.members import Member, beat, leave
-from answerback.ledger.months import NUMBERS, block_of
+from answerback.ledger import Ledger, Pause, Taken, migrations, open_database, open_ledger
+from answerback.ledger.admin import api_keys, sessions
+from answerback.ledger.admin.alerts import Alert, keep_alerts
+from answerback.ledger.admin.api_keys import KeyDraft
+from answerback.ledger.admin.audit import AuditAction, record_event
+from answerback.ledger.admin.instances import Member, beat, leave
+from answerback.ledger.backends.postgresql.partition_ids import NUMBERS, block_of
+from answerback.ledger.read import calls
 from answerback.ledger.tables import metadata
-from answerback.ledger.values import to_us
-from answerback.model import Endpoint, Role
+from answerback.ledger.types import to_us
+from answerback.store_copy import Copied, Copying, place_of
+from answerback.store_copy.tables import GROWING, LEFT_OUT, SHAPES
 
 BOTH_WAYS = pytest.mark.parametrize(("first", "second"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
 
@@ -120,7 +122,7 @@ def fill(ledger: Ledger) -> Endpoint:
     refuse(ledger, others[1], due_s=60)
     settle(ledger, pauses=[Pause(crm.id, 3, 1)])
     draft = KeyDraft("night", bytes(32), Role.VIEWER, full_numbers=True)
-    ledger.write(lambda c, _: keys.add(c, draft, ADMIN, NOON))
+    ledger.write(lambda c, _: api_keys.add(c, draft, ADMIN, NOON))
     ledger.write(lambda c, _: sessions.end(c, "signed out of", to_us(NOON + timedelta(days=1)), NOON))
     alert = Alert(rule="fees", when="fees > 1", since=NOON, firing=True, en="1", told={"mailto": NOON})
     ledger.write(lambda c, _: keep_alerts(c, [alert]))
@@ -144,7 +146,7 @@ def require_equal(one: Ledger, other: Ledger, spelled: Callable[[object], object
 
 def highest_of(ledger: Ledger, table: Table) -> int:
     """What a new row's id is above: SQLite counts on from the highest, PostgreSQL from the highest number in any month."""
-    months = NUMBERS if ledger.engine.dialect.name == "postgresql" else query.LARGEST_ID
+    months = NUMBERS if ledger.engine.dialect.name == "postgresql" else calls.LARGEST_ID
     return max(int(id_) % months for (id_,) in rows_of(ledger, table, "id"))
 
 
@@ -195,7 +197,7 @@ def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first
     ledger.record([rejected(b""), rejected(b"new")])
     remove(ledger, crm)
     change(ledger, msgspec.structs.replace(endpoint(ledger, "crm"), enabled=False))
-    ledger.write(lambda c, _: keys.revoke(c, "night", ADMIN, NOON))
+    ledger.write(lambda c, _: api_keys.revoke(c, "night", ADMIN, NOON))
     last = stores.copy(first, second)
     assert last.ready
     assert last.carried["calls"].changed

@@ -12,21 +12,21 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 from builders import AnyCallback, failure, key_press, received, status, unanswered
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import BACKENDS, lent_store
-from contract.telling import D, Owed, P, W, X, at, us
+from contract.delivery_helpers import D, Owed, P, W, X, at, us
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from answerback.calls import fold
-from answerback.deliveries import LAW, Happening, event_of
+from answerback.domain.calls import fold
+from answerback.domain.delivery_states import LAW, Happening, event_of
+from answerback.domain.models import Call, Endpoint, Event, Format, Kind, Outcome, Received, State
 from answerback.errors import Conflict
 from answerback.ledger import Ledger
 from answerback.ledger.tables import callbacks
-from answerback.ledger.values import Job, Settled
-from answerback.model import Call, Endpoint, Event, Format, Kind, Outcome, Received, State
+from answerback.ledger.types import Job, Settled
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def learn_ids(self) -> None:
         """What was owed one after the other has rising ids; which ones is the store's affair."""
-        for debt, row in zip(self.model.debts, telling.owed(self.ledger), strict=True):
+        for debt, row in zip(self.model.debts, delivery_helpers.owed(self.ledger), strict=True):
             assert debt.id in {0, row.id}
             debt.id = row.id
 
@@ -206,7 +206,7 @@ class Deliveries(RuleBasedStateMachine):
     def add_endpoint(self, number: int) -> None:
         """Somebody else is to be told; of what comes from now on."""
         self.made += 1
-        to = telling.endpoint(self.ledger, f"{'zyxw'[self.made % 4]}-{self.made}", **DEFINITIONS[number])
+        to = delivery_helpers.endpoint(self.ledger, f"{'zyxw'[self.made % 4]}-{self.made}", **DEFINITIONS[number])
         self.model.endpoints[to.id] = to
 
     @rule(said=st.lists(st.tuples(st.sampled_from(CALLIDS), st.sampled_from(SAID)), min_size=1, max_size=4))
@@ -229,7 +229,7 @@ class Deliveries(RuleBasedStateMachine):
         if to is None:
             return
         now_s = self.now()
-        jobs = telling.load(self.ledger, to, at_s=now_s, limit=limit)
+        jobs = delivery_helpers.load(self.ledger, to, at_s=now_s, limit=limit)
         assert [job.delivery_id for job in jobs] == [debt.id for debt in self.model.due(to, us(now_s))[:limit]]
         self.in_hand([job for job in jobs if job.delivery_id not in self.hand])
 
@@ -258,12 +258,12 @@ class Deliveries(RuleBasedStateMachine):
         settled = []
         for id_, (happening, spent) in ends.items():
             job = self.hand.pop(id_)
-            settled.append(telling.attempt(job, happening, spent=spent, due_s=now_s + pause_s, error="no"))
+            settled.append(delivery_helpers.attempt(job, happening, spent=spent, due_s=now_s + pause_s, error="no"))
             self.end_in_model(job, happening, spent=spent, due_us=us(now_s + pause_s), now_us=us(now_s))
         ended = [one for one in settled if one.happening is not Happening.REFUSED]
         expected = [debt for one in ended for debt in self.freed(one, us(now_s))]
         expected += [debt for one in ended for debt in self.followed_up(one, now_s)]
-        freed = telling.settle(self.ledger, *settled, at_s=now_s)
+        freed = delivery_helpers.settle(self.ledger, *settled, at_s=now_s)
         self.learn_ids()
         on = {to.id for to in self.model.endpoints.values() if to.enabled}
         assert sorted(job.delivery_id for job in freed) == sorted(debt.id for debt in expected if debt.pair[1] in on)
@@ -307,7 +307,7 @@ class Deliveries(RuleBasedStateMachine):
         now_s = self.now()
         reference = "order-1" if same else f"order-{now_s}"
         before = self.model.calls.get(callid)
-        jobs = telling.refer(self.ledger, callid, reference=reference, at_s=now_s).jobs
+        jobs = delivery_helpers.refer(self.ledger, callid, reference=reference, at_s=now_s).jobs
         if before is None:
             before = Call(channel="default", callid=callid, kind=None, first_seen_at=at(now_s), updated_at=at(now_s))
         elif before.reference == reference:
@@ -335,9 +335,9 @@ class Deliveries(RuleBasedStateMachine):
         now_s = self.now()
         if debt.state is W:
             with pytest.raises(Conflict):
-                telling.replay_one(self.ledger, debt.id, at_s=now_s)
+                delivery_helpers.replay_one(self.ledger, debt.id, at_s=now_s)
             return
-        assert telling.replay_one(self.ledger, debt.id, at_s=now_s) == debt.pair[1]
+        assert delivery_helpers.replay_one(self.ledger, debt.id, at_s=now_s) == debt.pair[1]
         self.model.again(debt, us(now_s))
 
     def replay_the_dead(self, data: st.DataObject, limit: int) -> None:
@@ -347,11 +347,13 @@ class Deliveries(RuleBasedStateMachine):
             return
         now_s = self.now()
         dead = [debt for debt in self.model.debts if debt.pair[1] == to.id and debt.state is X]
-        count, until_id = telling.dead_of(self.ledger, to)
+        count, until_id = delivery_helpers.dead_of(self.ledger, to)
         assert (count, until_id) == (len(dead), max((debt.id for debt in dead), default=0))
         replayed, cursor = 0, None
         while True:
-            chunk = telling.replay_dead(self.ledger, to, cursor=cursor, until_id=until_id, at_s=now_s, limit=limit)
+            chunk = delivery_helpers.replay_dead(
+                self.ledger, to, cursor=cursor, until_id=until_id, at_s=now_s, limit=limit
+            )
             replayed, cursor = replayed + chunk.replayed, chunk.cursor
             if cursor is None:
                 break
@@ -379,14 +381,14 @@ class Deliveries(RuleBasedStateMachine):
         to = self.one_of(data, off or list(self.model.endpoints.values()))
         if to is not None:
             changed = msgspec.structs.replace(to, enabled=not to.enabled)
-            self.model.endpoints[to.id] = telling.change(self.ledger, changed)
+            self.model.endpoints[to.id] = delivery_helpers.change(self.ledger, changed)
 
     def remove_endpoint(self, data: st.DataObject, limit: int) -> None:
         """An endpoint goes, and what it was owed is given up; attempts may be under way."""
         to = data.draw(st.sampled_from(list(self.model.endpoints.values())))
         del self.model.endpoints[to.id]
-        telling.remove(self.ledger, to)
-        while telling.abandon(self.ledger, to, limit):
+        delivery_helpers.remove(self.ledger, to)
+        while delivery_helpers.abandon(self.ledger, to, limit):
             pass
         for debt in self.model.debts:
             if debt.pair[1] == to.id and debt.state in {W, P}:
@@ -407,7 +409,7 @@ class Deliveries(RuleBasedStateMachine):
     @invariant()
     def the_ledger_is_as_it_should_be(self) -> None:
         """What holds of all deliveries, at every moment."""
-        rows = telling.owed(self.ledger)
+        rows = delivery_helpers.owed(self.ledger)
         self.the_ledger_says_what_the_model_says(rows)
         self.only_what_the_law_allows_has_happened(rows)
         self.at_most_one_of_a_call_is_pending_at_an_endpoint(rows)
@@ -423,7 +425,7 @@ class Deliveries(RuleBasedStateMachine):
             (row.due_us, debt.due_us) for row, debt in zip(rows, self.model.debts, strict=True) if row.state is P
         ]
         assert all(due_us == expected for due_us, expected in pending)
-        assert len(telling.tried(self.ledger)) == sum(debt.attempts for debt in self.model.debts)
+        assert len(delivery_helpers.tried(self.ledger)) == sum(debt.attempts for debt in self.model.debts)
 
     def only_what_the_law_allows_has_happened(self, rows: list[Owed]) -> None:
         """No delivery vanishes, changes its tag, or changes its state as the law does not say."""
@@ -457,12 +459,12 @@ class Deliveries(RuleBasedStateMachine):
         """Nothing owed is lost: once all endpoints are on and take everything, nothing is left to tell."""
         try:
             for to in self.model.endpoints.values():
-                telling.change(self.ledger, msgspec.structs.replace(to, enabled=True))
+                delivery_helpers.change(self.ledger, msgspec.structs.replace(to, enabled=True))
             for to in self.model.endpoints.values():
-                telling.accept_everything(self.ledger, to)
-                assert set(telling.states(self.ledger, to)) <= {D, X}
+                delivery_helpers.accept_everything(self.ledger, to)
+                assert set(delivery_helpers.states(self.ledger, to)) <= {D, X}
                 known_before = {id_ for id_, (state, _) in self.known.items() if state in {W, P}}
-                left = {row.id for row in telling.owed(self.ledger, to) if row.state is X}
+                left = {row.id for row in delivery_helpers.owed(self.ledger, to) if row.state is X}
                 assert not left & known_before
         finally:
             self.opened.close()

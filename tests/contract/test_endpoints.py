@@ -4,14 +4,15 @@ import msgspec
 import pytest
 from builders import ADMIN, NOON, received, status
 from contract.backends import OpenLedger
-from contract.telling import URL, at, change, endpoint, known, load, owed, remove, us
+from contract.delivery_helpers import URL, at, change, endpoint, known, load, owed, remove, us
 
+from answerback.domain.models import Definition, Endpoint, Format, Kind, Outcome
 from answerback.errors import Conflict, NotFound
-from answerback.ledger import Ledger, endpoints
-from answerback.ledger.endpoints import Draft
-from answerback.ledger.outbox import Outbox
-from answerback.ledger.requests import AddEndpoint, Align, ChangeEndpoint, Endpoints, RemoveEndpoint
-from answerback.model import Definition, Endpoint, Format, Kind, Outcome
+from answerback.ledger import Ledger
+from answerback.ledger.admin import endpoints
+from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.commands import AddEndpoint, Align, ChangeEndpoint, Endpoints, RemoveEndpoint
+from answerback.ledger.write.outbox import Outbox
 
 DEFINITION = Definition(
     url="https://crm.example/voice?a=1&b=号",

@@ -18,19 +18,19 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 from builders import NOON, STARTED, failure, key_press, received, status, unanswered
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import lent_store, sqlite
 
+from answerback.domain.models import Call, Kind, Outcome, Result, State
+from answerback.domain.webhook_payload import CallFields
 from answerback.exports import Export, FileFormat, What
-from answerback.exports.walks import walk
+from answerback.exports.pages import walk
 from answerback.exports.write import write_export
 from answerback.ledger import Ledger
-from answerback.ledger.history import DeliveryFilter
-from answerback.ledger.query import LARGEST_PAGE, CallFilter
-from answerback.ledger.stats import Span
-from answerback.model import Call, Kind, Outcome, Result, State
-from answerback.rendering import CallFields
-from answerback.views import CallbackView, CallView, DeliveryView
+from answerback.ledger.read.calls import LARGEST_PAGE, CallFilter
+from answerback.ledger.read.deliveries import DeliveryFilter
+from answerback.ledger.read.statistics import Span
+from answerback.schemas.calls import CallbackView, CallView, DeliveryView
 
 PAGE = 128
 """Ids on a page and, twice as many, in a block of calls, where a test is about more than one: `small_pages`."""
@@ -55,16 +55,16 @@ def filled(ledger: Ledger) -> Ledger:
     ]
     ledger.record(items)
     told = {"note": '=1+1, "quoted" 13900001111', "nested": {"n": 1.5}}
-    telling.refer(ledger, "answered", reference="-order/13900001111", metadata=told, at_s=10)
-    telling.refer(ledger, "only-registered", reference="r-2", due_at=NOON + timedelta(days=1), at_s=11)
+    delivery_helpers.refer(ledger, "answered", reference="-order/13900001111", metadata=told, at_s=10)
+    delivery_helpers.refer(ledger, "only-registered", reference="r-2", due_at=NOON + timedelta(days=1), at_s=11)
     return ledger
 
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few calls on a page that more than two of them are soon written and read."""
-    monkeypatch.setattr("answerback.exports.walks.IDS_PER_PAGE", PAGE)
-    monkeypatch.setattr("answerback.ledger.months.CALLS_PER_BLOCK", 2 * PAGE)
+    monkeypatch.setattr("answerback.exports.pages.IDS_PER_PAGE", PAGE)
+    monkeypatch.setattr("answerback.ledger.backends.postgresql.partition_ids.CALLS_PER_BLOCK", 2 * PAGE)
 
 
 def written(ledger: Ledger, what: What, form: FileFormat, *, full_numbers: bool = True, **filters: Any) -> bytes:
@@ -225,8 +225,8 @@ def test_no_form_refuses_what_the_ledger_holds(ledger: Ledger) -> None:
             ),
         ]
     )
-    telling.refer(ledger, "late", reference="😀" * 200, metadata={"text": "😀" * 16_384, "n": 2**63}, at_s=10)
-    telling.refer(ledger, "code", due_at=datetime(1850, 1, 1, tzinfo=UTC), at_s=11)
+    delivery_helpers.refer(ledger, "late", reference="😀" * 200, metadata={"text": "😀" * 16_384, "n": 2**63}, at_s=10)
+    delivery_helpers.refer(ledger, "code", due_at=datetime(1850, 1, 1, tzinfo=UTC), at_s=11)
     (late, code) = workbook(ledger, What.CALLS)
     assert (late["mobile"], late["answered_at"], late["reference"]) == (EXTREME, last.replace(tzinfo=None), "😀" * 200)
     assert len(late["metadata"].encode("utf-16-le")) // 2 <= 32_767
@@ -244,7 +244,7 @@ def test_no_form_refuses_what_the_ledger_holds(ledger: Ledger) -> None:
 
 def test_more_rows_than_a_sheet_holds_go_on_a_further_one(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with the names of the columns; none is lost between them."""
-    monkeypatch.setattr("answerback.exports.workbook.MOST_ROWS", 100)
+    monkeypatch.setattr("answerback.exports.writers.xlsx.MOST_ROWS", 100)
     ledger.record([received(status(callid=f"c-{n}"), after_s=n) for n in range(300)])
     book = openpyxl.load_workbook(io.BytesIO(written(ledger, What.CALLS, FileFormat.XLSX)))
     assert [one.max_row for one in book] == [100, 100, 100, 4]
@@ -295,17 +295,17 @@ def test_callbacks_are_what_the_api_shows(filled: Ledger, *, full_numbers: bool)
 @BOTH
 def test_deliveries_are_what_the_api_shows_and_how_the_last_attempt_went(ledger: Ledger, *, full_numbers: bool) -> None:
     """The delivery's fields, then the last status and error, whatever was tried before."""
-    crm = telling.endpoint(ledger)
+    crm = delivery_helpers.endpoint(ledger)
     ledger.record([received(status(callid=f"call-{n}")) for n in range(3)])
-    first, second, _ = telling.load(ledger, crm)
-    telling.refuse(ledger, first)
-    telling.exhaust(ledger, first)
-    telling.accept(ledger, second)
+    first, second, _ = delivery_helpers.load(ledger, crm)
+    delivery_helpers.refuse(ledger, first)
+    delivery_helpers.exhaust(ledger, first)
+    delivery_helpers.accept(ledger, second)
     found = lines(ledger, What.DELIVERIES, full_numbers=full_numbers)
     last = [(line.pop("last_status"), line.pop("last_error")) for line in found]
     known = reversed(ledger.deliveries(DeliveryFilter()).items)
     assert found == [DeliveryView.of(one, full_numbers=full_numbers).model_dump(mode="json") for one in known]
-    tried = {one.delivery_id: (one.status, one.error) for one in telling.tried(ledger)}
+    tried = {one.delivery_id: (one.status, one.error) for one in delivery_helpers.tried(ledger)}
     assert last == [tried.get(line["id"], (None, None)) for line in found]
     assert last[2] == (None, None)
 
@@ -316,11 +316,11 @@ def test_deliveries_are_what_the_api_shows_and_how_the_last_attempt_went(ledger:
 )
 def test_the_filters_of_deliveries_are_those_of_the_list(ledger: Ledger, filters: dict[str, Any]) -> None:
     """The same deliveries, oldest first."""
-    crm = telling.endpoint(ledger)
-    telling.endpoint(ledger, "other", channel="alerts")
+    crm = delivery_helpers.endpoint(ledger)
+    delivery_helpers.endpoint(ledger, "other", channel="alerts")
     for channel in ("default", "alerts"):
         ledger.record([received(status(callid=f"call-{n}"), channel=channel) for n in range(3)])
-    telling.accept(ledger, telling.load(ledger, crm)[0])
+    delivery_helpers.accept(ledger, delivery_helpers.load(ledger, crm)[0])
     expected = [one.id for one in reversed(ledger.deliveries(DeliveryFilter(**filters)).items)]
     assert [line["id"] for line in lines(ledger, What.DELIVERIES, **filters)] == expected
 

@@ -7,19 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 from builders import KEYS, NOON, received, rejected, status, wire
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import few_examples
 from contract.test_statistics import EVER, everything
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from answerback.domain.models import LONGEST_S, Arrival, Kind, Received, Rejected
 from answerback.ledger import Ledger, Taken
-from answerback.ledger.drained import Batch, Item
-from answerback.ledger.query import CallFilter
-from answerback.ledger.requests import Record, RecordDrained
-from answerback.ledger.values import from_us, to_us
-from answerback.model import LONGEST_S, Arrival, Kind, Received, Rejected
+from answerback.ledger.commands import Record, RecordDrained
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.types import from_us, to_us
+from answerback.ledger.write.consumed_batches import Batch, Item
 from answerback.stream.batch import Unreadable, decode, encode
 
 LAST_S = 253_402_300_799
@@ -102,7 +102,7 @@ def test_counters(ledger: Ledger) -> None:
 def test_what_the_business_says(ledger: Ledger, due_at: datetime) -> None:
     """Every time that can be said comes back as it was, to the microsecond; so do text and metadata."""
     said_of_it: dict[str, Any] = {"a": "\u0001𝄞", "n": [2**63, -(2**63), 1e308, None, {"": ""}]}
-    telling.refer(ledger, "a", reference="𝄞" * 256, metadata=said_of_it, due_at=due_at)
+    delivery_helpers.refer(ledger, "a", reference="𝄞" * 256, metadata=said_of_it, due_at=due_at)
     call = ledger.call("a")
     assert (call.due_at, call.metadata, call.reference) == (due_at, said_of_it, "𝄞" * 256)
 

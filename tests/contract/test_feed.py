@@ -11,11 +11,11 @@ import pytest
 from builders import received, status
 from sqlalchemy.engine import Connection
 
-from answerback.console.addresses import Links
-from answerback.console.feed import MOST_OF_ONE, MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
+from answerback.console.links import Links
+from answerback.console.model.activity_feed import MOST_OF_ONE, MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Ledger
-from answerback.ledger.history import happened_since
+from answerback.ledger.read.deliveries import happened_since
 
 T = TypeVar("T")
 

@@ -7,13 +7,14 @@ import pytest
 from builders import ADMIN, NIGHT, NOON
 from contract.backends import OpenLedger
 
-from answerback.access import draft_key
+from answerback.auth.api_keys import draft_key
+from answerback.domain.models import ApiKey, Role
 from answerback.errors import Conflict, Forbidden, NotFound
-from answerback.ledger import Ledger, keys
-from answerback.ledger.audit import Actor
-from answerback.ledger.keys import KeyDraft
-from answerback.ledger.requests import CreateKey, EndSession, RevokeKey
-from answerback.model import ApiKey, Role
+from answerback.ledger import Ledger
+from answerback.ledger.admin import api_keys
+from answerback.ledger.admin.api_keys import KeyDraft
+from answerback.ledger.admin.audit import Actor
+from answerback.ledger.commands import CreateKey, EndSession, RevokeKey
 
 LATER = NOON + timedelta(days=1, microseconds=1)
 
@@ -26,12 +27,12 @@ def digest(number: int) -> bytes:
 def add(ledger: Ledger, name: str = "night", number: int = 1, role: Role = Role.VIEWER) -> ApiKey:
     """Add a key at noon."""
     draft = KeyDraft(name, digest(number), role, full_numbers=False)
-    return ledger.write(lambda c, _: keys.add(c, draft, ADMIN, NOON))
+    return ledger.write(lambda c, _: api_keys.add(c, draft, ADMIN, NOON))
 
 
 def revoke(ledger: Ledger, name: str) -> ApiKey:
     """Revoke a key, a day later."""
-    return ledger.write(lambda c, _: keys.revoke(c, name, ADMIN, LATER))
+    return ledger.write(lambda c, _: api_keys.revoke(c, name, ADMIN, LATER))
 
 
 def told(ledger: Ledger) -> list[tuple[str, str, str]]:
@@ -45,7 +46,7 @@ def test_a_key_comes_back_as_it_was_added(reopen: OpenLedger, role: Role, *, ful
     """Every right of it, to the microsecond, by its digest, by its id and in the list; and it outlasts the process."""
     now = NOON.replace(microsecond=123457)
     draft = KeyDraft("night-shift", digest(1), role, full_numbers)
-    added = reopen().write(lambda c, _: keys.add(c, draft, ADMIN, now))
+    added = reopen().write(lambda c, _: api_keys.add(c, draft, ADMIN, now))
     assert added == ApiKey(
         id=added.id, name="night-shift", digest=digest(1), role=role, full_numbers=full_numbers, created_at=now
     )
@@ -120,7 +121,7 @@ def test_what_was_done_is_noted_in_the_same_transaction(ledger: Ledger) -> None:
     with pytest.raises(Conflict):
         add(ledger, number=2)
     full = KeyDraft("auditor", digest(3), Role.VIEWER, full_numbers=True)
-    ledger.write(lambda c, _: keys.add(c, full, Actor("night"), NOON))
+    ledger.write(lambda c, _: api_keys.add(c, full, Actor("night"), NOON))
     revoke(ledger, "night")
     assert told(ledger) == [
         ("admin", "key_created", "night (operator)"),
@@ -133,7 +134,7 @@ def test_an_undone_transaction_leaves_neither_key_nor_event(ledger: Ledger) -> N
     """Both are kept, or none."""
 
     def work(connection: object, _: object) -> None:
-        keys.add(connection, KeyDraft("night", digest(1), Role.VIEWER, full_numbers=False), ADMIN, NOON)  # type: ignore[arg-type]
+        api_keys.add(connection, KeyDraft("night", digest(1), Role.VIEWER, full_numbers=False), ADMIN, NOON)  # type: ignore[arg-type]
         raise Conflict("no after all")
 
     with pytest.raises(Conflict, match="no after all"):

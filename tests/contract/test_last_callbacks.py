@@ -4,8 +4,8 @@ import msgspec
 from builders import UUID1, key_press, received, status
 
 from answerback.ledger import Ledger
-from answerback.ledger.query import find_call, find_last_callbacks
-from answerback.ledger.values import Entry
+from answerback.ledger.read.calls import find_call, find_last_callbacks
+from answerback.ledger.types import Entry
 
 
 def last(ledger: Ledger, limit: int) -> tuple[list[Entry], int]:

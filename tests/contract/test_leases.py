@@ -7,16 +7,18 @@ from threading import Barrier
 import pytest
 from builders import NOON, key_press, received
 from contract.backends import OpenLedger
-from contract.telling import accept, attempt, endpoint, load, load_one, owed, remove, tried
+from contract.delivery_helpers import accept, attempt, endpoint, load, load_one, owed, remove, tried
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.deliveries import Happening
-from answerback.ledger import Ledger, leases, members, settlement
-from answerback.ledger.leases import Claimed, share_of
-from answerback.ledger.members import Member
-from answerback.ledger.values import Job, Settled
-from answerback.model import State
+from answerback.domain.delivery_states import Happening
+from answerback.domain.models import State
+from answerback.ledger import Ledger
+from answerback.ledger.admin import instances, leases
+from answerback.ledger.admin.instances import Member
+from answerback.ledger.admin.leases import Claimed, share_of
+from answerback.ledger.types import Job, Settled
+from answerback.ledger.write import attempts
 
 LONG_US = 60_000_000
 OVER_US = -1
@@ -26,7 +28,7 @@ OVER_US = -1
 def arrive(ledger: Ledger, member: str, roles: Sequence[str] = ("relay",)) -> None:
     """A process says that it is there."""
     who = Member(id=member, host="host", pid=1, roles=list(roles), version="1", started_us=0)
-    ledger.write(lambda c, _: members.beat(c, who, {}))
+    ledger.write(lambda c, _: instances.beat(c, who, {}))
 
 
 def claim(
@@ -133,7 +135,7 @@ def test_a_process_that_left_has_no_share(ledger: Ledger) -> None:
         arrive(ledger, member)
     mine = ids(claim(ledger, "m1"))
     claim(ledger, "m2")
-    ledger.write(lambda c, _: members.leave(c, "m2"))
+    ledger.write(lambda c, _: instances.leave(c, "m2"))
     assert release(ledger, "m2") == 2
     assert claim(ledger, "m1", here=mine).kept == mine
     assert set(held(ledger).values()) == {"m1"}
@@ -217,7 +219,7 @@ def test_those_that_claim_at_once_get_different_ones(reopen: OpenLedger) -> None
 def settle_as(ledger: Ledger, member: str, *settled: Settled) -> list[Job]:
     """Keep what a process attempted, as far as it is still its to decide."""
     return ledger.write(
-        lambda c, box: settlement.settle(
+        lambda c, box: attempts.settle(
             c, box, settled, [], NOON, mine=leases.not_lost(c, member, {one.endpoint_id for one in settled})
         )
     )

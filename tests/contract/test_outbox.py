@@ -20,7 +20,7 @@ from builders import (
     wire,
 )
 from contract.backends import ID_KEY, OpenLedger, few_examples
-from contract.telling import (
+from contract.delivery_helpers import (
     LATER_S,
     D,
     P,
@@ -54,14 +54,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import Connection
 
-from answerback.calls import public_id
-from answerback.deliveries import Happening, message_id
+from answerback.domain.calls import public_id
+from answerback.domain.delivery_states import Happening, message_id
+from answerback.domain.models import Call, Definition, Event, Format, Kind, Outcome, Result
+from answerback.domain.webhook_payload import CallbackFields, write_message
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import Ledger, endpoints, outbox, settlement
-from answerback.ledger.requests import ChangeEndpoint, Load
-from answerback.ledger.values import Job, Pause
-from answerback.model import Call, Definition, Event, Format, Kind, Outcome, Result
-from answerback.rendering import CallbackFields, write_message
+from answerback.ledger import Ledger
+from answerback.ledger.admin import endpoints
+from answerback.ledger.commands import ChangeEndpoint, Load
+from answerback.ledger.types import Job, Pause
+from answerback.ledger.write import attempts, outbox
 
 
 class PowerCut(Exception):
@@ -607,7 +609,7 @@ def test_what_falls_due_while_it_is_looked_for_is_not_missed(ledger: Ledger, mon
     (job,) = ledger.take([received(status())]).jobs
     refuse(ledger, job, due_s=1)
     clock = iter([at(0), at(2), at(4)])
-    monkeypatch.setattr("answerback.ledger.requests.telling.now", lambda: next(clock))
+    monkeypatch.setattr("answerback.ledger.commands.delivery.now", lambda: next(clock))
     loaded = Load(to.id, 10).run(ledger)
     assert loaded.jobs or loaded.next_due_us == us(1)
 
@@ -770,7 +772,7 @@ def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Le
     remove(ledger, to)
     for left in ([P, W, X], [P, X, X], [X, X, X]):
         assert to.id in ledger.write(lambda c, _: outbox.backlog(c))
-        assert ledger.write(lambda c, _: settlement.abandon(c, to.id, at(1), 1)) == 1
+        assert ledger.write(lambda c, _: attempts.abandon(c, to.id, at(1), 1)) == 1
         assert sorted(states(ledger)) == sorted(left)
     assert ledger.write(lambda c, _: outbox.backlog(c)) == {}
 

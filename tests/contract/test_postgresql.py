@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 from builders import ADMIN, NOON, failure, key_press, received, status, unanswered
-from contract import telling
+from contract import delivery_helpers
 from contract.databases import ledger_database
 from contract.test_statistics import EVER, everything, recount, said
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from answerback.deliveries import Happening
+from answerback.domain.delivery_states import Happening
+from answerback.domain.models import Outcome, Received, State
 from answerback.errors import Conflict, LedgerUnavailable, LedgerUnsafe, LedgerVersion
 from answerback.ledger import Ledger, Taken, migrations, open_database
-from answerback.ledger.months import month_name, month_of_id, number_of
-from answerback.ledger.postgresql import schema
-from answerback.ledger.postgresql.server import connector
-from answerback.model import Outcome, Received, State
+from answerback.ledger.backends.postgresql import schema
+from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, number_of
+from answerback.ledger.backends.postgresql.server import connector
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def callbacks_of(calls: int) -> list[Received]:
 def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> None:
     """Whoever writes what and when: each callback is there once, each call is folded, the sums are those of a recount."""
     ledgers = [connect() for _ in range(4)]
-    telling.endpoint(ledgers[0], "crm")
+    delivery_helpers.endpoint(ledgers[0], "crm")
     items = callbacks_of(60)
     begin = threading.Barrier(len(ledgers))
 
@@ -83,7 +83,7 @@ def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> 
     assert {call.outcome for call in page.items} == {Outcome.ANSWERED, Outcome.UNANSWERED}
     assert [len(ledger.callbacks(f"call-{n}").items) for n in range(60)] == [3 if n % 3 == 0 else 2 for n in range(60)]
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
-    owed = telling.owed(ledger)
+    owed = delivery_helpers.owed(ledger)
     assert len(owed) == len(items)
     for n in range(60):
         assert [one.state for one in owed if one.callid == f"call-{n}"].count(State.PENDING) == 1
@@ -92,10 +92,10 @@ def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> 
 def test_nothing_stays_waiting_when_the_end_of_one_meets_the_next(connect: Callable[..., Ledger]) -> None:
     """An attempt ends while another callback of the call is being stored: what is behind goes out all the same."""
     here, there = connect(), connect()
-    to = telling.endpoint(here, "crm")
+    to = delivery_helpers.endpoint(here, "crm")
     for n in range(30):
         here.record([received(status(callid=f"call-{n}"))])
-        (job,) = telling.load(here, to)
+        (job,) = delivery_helpers.load(here, to)
         begin = threading.Barrier(2)
 
         def store(n: int = n, begin: threading.Barrier = begin) -> None:
@@ -105,10 +105,10 @@ def test_nothing_stays_waiting_when_the_end_of_one_meets_the_next(connect: Calla
         with ThreadPoolExecutor(1) as thread:
             storing = thread.submit(store)
             begin.wait()
-            telling.settle(here, telling.attempt(job, Happening.ACCEPTED))
+            delivery_helpers.settle(here, delivery_helpers.attempt(job, Happening.ACCEPTED))
             storing.result()
-        telling.accept_everything(here, to)
-        assert set(telling.states(here)) == {State.DELIVERED}
+        delivery_helpers.accept_everything(here, to)
+        assert set(delivery_helpers.states(here)) == {State.DELIVERED}
 
 
 def pid_of(ledger: Ledger) -> int:
@@ -264,24 +264,28 @@ def test_a_character_that_it_cannot_keep_is_kept_as_its_sign(connect: Callable[.
     assert ledger.call("a\0b").callid == "a␀b"
     assert ledger.callbacks("a\0b").items[0].raw == item.raw
     assert ledger.record([item])[0].taken is Taken.REPEATED
-    telling.refer(ledger, "a\0b", reference="o\0")
+    delivery_helpers.refer(ledger, "a\0b", reference="o\0")
     assert ledger.call("a\0b").reference == "o␀"
 
 
 def test_a_call_lies_in_its_month(connect: Callable[..., Ledger]) -> None:
     """A call's callbacks and deliveries have its month in their ids, however late they come; months are made as needed."""
     ledger = connect()
-    to = telling.endpoint(ledger)
+    to = delivery_helpers.endpoint(ledger)
     december_s = timedelta(days=230).total_seconds()
     ledger.record([received(status(callid="may")), received(status(callid="december"), after_s=december_s)])
     ledger.record([received(key_press(callid="may"), after_s=december_s)])
-    telling.accept_everything(ledger, to)
+    delivery_helpers.accept_everything(ledger, to)
     months = {
         callid: {month_name(month_of_id(entry.id)) for entry in ledger.callbacks(callid).items}
         for callid in ("may", "december")
     }
     assert months == {"may": {"2026_05"}, "december": {"2026_12"}}
-    assert [month_name(month_of_id(one.id)) for one in telling.owed(ledger)] == ["2026_05", "2026_05", "2026_12"]
+    assert [month_name(month_of_id(one.id)) for one in delivery_helpers.owed(ledger)] == [
+        "2026_05",
+        "2026_05",
+        "2026_12",
+    ]
     with ledger.engine.connect() as connection:
         assert [month_name(month) for month in schema.months_there(connection)] == ["copied", "2026_05", "2026_12"]
     assert number_of(ledger.callbacks("may").items[0].id) > 0
@@ -290,18 +294,18 @@ def test_a_call_lies_in_its_month(connect: Callable[..., Ledger]) -> None:
 def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
     """Its calls, callbacks, deliveries and attempts are gone; other months and the statistics stay."""
     ledger = connect()
-    to = telling.endpoint(ledger)
+    to = delivery_helpers.endpoint(ledger)
     later_s = timedelta(days=62).total_seconds()
     ledger.record([received(status(callid="old")), received(status(callid="new"), after_s=later_s)])
     before = ledger.statistics(EVER).total
     (may,) = ledger.months_before(NOON + timedelta(days=62))
     assert (month_name(may.month), may.calls, may.unsettled) == ("2026_05", 1, 1)
-    telling.accept_everything(ledger, to, at_s=2 * later_s)
+    delivery_helpers.accept_everything(ledger, to, at_s=2 * later_s)
     assert ledger.months_before(NOON + timedelta(days=62))[0].unsettled == 0
     assert list(ledger.drop_month(may.month, ADMIN)) == [1]
     assert [call.callid for call in ledger.calls().items] == ["new"]
-    assert [one.callid for one in telling.owed(ledger)] == ["new"]
-    assert len(telling.tried(ledger)) == 1
+    assert [one.callid for one in delivery_helpers.owed(ledger)] == ["new"]
+    assert len(delivery_helpers.tried(ledger)) == 1
     assert ledger.statistics(EVER).total == before
     (again,) = ledger.record([received(status(callid="old"))])
     assert again.taken is Taken.STORED

@@ -7,9 +7,9 @@ from contract.backends import OpenLedger
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answerback.domain.models import Outcome
 from answerback.errors import CallbackRejected, NotFound, NotJson, UnfitField
 from answerback.ledger import Ledger, Quarantined, Taken
-from answerback.model import Outcome
 
 
 def raws(ledger: Ledger) -> list[bytes]:

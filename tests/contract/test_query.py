@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from answerback.domain.models import Call, Kind, Outcome
 from answerback.errors import InvalidCursor
 from answerback.exports import Export, FileFormat, What
 from answerback.exports.write import write_export
 from answerback.ledger import Ledger
-from answerback.ledger.query import CallFilter, count_calls
+from answerback.ledger.read.calls import CallFilter, count_calls
 from answerback.ledger.tables import calls
-from answerback.model import Call, Kind, Outcome
 
 fresh = count()
 
@@ -228,7 +228,7 @@ def test_a_number_is_found_wherever_its_calls_lie(ledger: Ledger, monkeypatch: p
     A block is so many calls, or where there are months, one: the calls are in three of either.
     """
     size, hours = 62, timedelta(hours=12)
-    monkeypatch.setattr("answerback.ledger.months.CALLS_PER_BLOCK", size)
+    monkeypatch.setattr("answerback.ledger.backends.postgresql.partition_ids.CALLS_PER_BLOCK", size)
     total = 2 * size + 3
     ours = {1, 2, size - 2, size - 1, size, 2 * size - 1, total - 1}
     blank = status(mobile="13800000000")

@@ -1,13 +1,13 @@
 """The latest attempts at endpoints, on every backend."""
 
 from builders import received, status
-from contract.telling import attempt, endpoint, load, settle
+from contract.delivery_helpers import attempt, endpoint, load, settle
 
-from answerback.deliveries import Happening
+from answerback.domain.delivery_states import Happening
+from answerback.domain.models import Endpoint
 from answerback.ledger import Ledger
-from answerback.ledger.months import number_of
-from answerback.ledger.recent import Recent, recent_attempts
-from answerback.model import Endpoint
+from answerback.ledger.backends.postgresql.partition_ids import number_of
+from answerback.ledger.read.recent_attempts import Recent, recent_attempts
 
 
 def recent(ledger: Ledger, *endpoints: Endpoint, limit: int = 10) -> list[list[Recent]]:

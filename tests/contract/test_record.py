@@ -20,13 +20,13 @@ from builders import (
     wire,
 )
 from contract.backends import OpenLedger, few_examples
-from contract.walking import walked
+from contract.pagination import walked
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answerback.domain.models import Call, KeyPress, Kind, Outcome, Received, Rejected, Result
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger import Ledger, Taken
-from answerback.model import Call, KeyPress, Kind, Outcome, Received, Rejected, Result
 
 fresh = count()
 

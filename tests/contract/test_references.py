@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from builders import UUID1, AnyCallback, failure, key_press, received, status, unanswered
 from contract.backends import OpenLedger
-from contract.telling import (
+from contract.delivery_helpers import (
     D,
     P,
     W,
@@ -30,13 +30,13 @@ from contract.telling import (
     us,
 )
 
+from answerback.domain.models import Event, Kind, Outcome
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger import Ledger
-from answerback.ledger.query import CallFilter
-from answerback.ledger.references import Reference
-from answerback.ledger.requests import Refer, TellOverdue
-from answerback.ledger.values import Job
-from answerback.model import Event, Kind, Outcome
+from answerback.ledger.commands import Refer, TellOverdue
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.types import Job
+from answerback.ledger.write.annotations import Reference
 
 
 def call_in(job: Job) -> dict[str, Any]:

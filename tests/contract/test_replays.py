@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from builders import ADMIN, UUID1, failure, key_press, received, status, unanswered, wire
 from contract.backends import OpenLedger
-from contract.telling import (
+from contract.delivery_helpers import (
     D,
     P,
     W,
@@ -36,12 +36,12 @@ from contract.telling import (
     us,
 )
 
+from answerback.domain.models import Definition, Endpoint, Event, Format, Kind, Outcome
 from answerback.errors import Conflict, InvalidCursor, NotFound
 from answerback.ledger import Ledger
-from answerback.ledger.query import CallFilter
-from answerback.ledger.requests import ChangeEndpoint, CountDead, ReplayCalls, ReplayDead, ReplayOne
-from answerback.ledger.values import Job
-from answerback.model import Definition, Endpoint, Event, Format, Kind, Outcome
+from answerback.ledger.commands import ChangeEndpoint, CountDead, ReplayCalls, ReplayDead, ReplayOne
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.types import Job
 
 
 def tried_before(job: Job, attempts: int) -> Job:

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 
 from answerback.errors import LedgerUnavailable, LedgerUnsafe
 from answerback.ledger import FILE_NAME, Opening, open_ledger
-from answerback.ledger.sqlite import sqlite_engine, verify_durable
-from answerback.ledger.sqlite_files import FileIds, file_id
+from answerback.ledger.backends.sqlite.engine import sqlite_engine, verify_durable
+from answerback.ledger.backends.sqlite.files import FileIds, file_id
 
 FILE = "some.db"
 

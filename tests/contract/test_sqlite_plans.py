@@ -6,16 +6,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 from builders import ADMIN, NOON, failure, key_press, received, rejected, status, unanswered, wire
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import Store, new_store
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from answerback.alerts.measuring import Look, measure
-from answerback.ledger import Ledger, outbox
-from answerback.ledger.query import CallFilter
-from answerback.model import Endpoint, Format, Kind, Outcome
-from answerback.rules import (
+from answerback.alerts.measurement import Look, measure
+from answerback.domain.alert_rules import (
     AnswerRateRule,
     AnyRule,
     CountRule,
@@ -25,6 +22,10 @@ from answerback.rules import (
     OverdueRule,
     QuarantineRule,
 )
+from answerback.domain.models import Endpoint, Format, Kind, Outcome
+from answerback.ledger import Ledger
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.write import outbox
 
 PLANNED = ("SELECT", "WITH", "UPDATE", "DELETE")
 
@@ -196,17 +197,17 @@ def owing(request: pytest.FixtureRequest, watched: Watched) -> Watched:
     make_last(watched.ledger, request.param)
     ledger = watched.ledger
     to, other = (
-        telling.endpoint(ledger, "to", channel="a", updates=True),
-        telling.endpoint(ledger, "other", channel="b"),
+        delivery_helpers.endpoint(ledger, "to", channel="a", updates=True),
+        delivery_helpers.endpoint(ledger, "other", channel="b"),
     )
     for said in (unanswered, key_press, failure):
         ledger.record([received(said(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(40)])
-    jobs = telling.load(ledger, to)
-    telling.accept(ledger, *jobs[:5])
-    telling.exhaust(ledger, *jobs[5:10])
-    telling.refuse(ledger, *telling.load(ledger, other)[:5], due_s=60)
+    jobs = delivery_helpers.load(ledger, to)
+    delivery_helpers.accept(ledger, *jobs[:5])
+    delivery_helpers.exhaust(ledger, *jobs[5:10])
+    delivery_helpers.refuse(ledger, *delivery_helpers.load(ledger, other)[:5], due_s=60)
     for n in range(10):
-        telling.refer(ledger, f"awaited-{n}", channel="a", due_at=telling.at(n))
+        delivery_helpers.refer(ledger, f"awaited-{n}", channel="a", due_at=delivery_helpers.at(n))
     watched.forget()
     return watched
 
@@ -222,7 +223,7 @@ def make_last(ledger: Ledger, prefix: str) -> None:
 
 def to_of(watched: Watched) -> Endpoint:
     """The endpoint that the statements are about."""
-    (to,) = (to for to in telling.known(watched.ledger) if to.name == "to")
+    (to,) = (to for to in delivery_helpers.known(watched.ledger) if to.name == "to")
     watched.forget()
     return to
 
@@ -252,11 +253,11 @@ def test_owing_looks_everything_up_by_index(owing: Watched) -> None:
 def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: Format) -> None:
     """Jobs come from the index of what is pending, sorted as they stand there: a dead or waiting one costs nothing."""
     to = to_of(owing)
-    telling.change(
+    delivery_helpers.change(
         owing.ledger, msgspec.structs.replace(to, definition=msgspec.structs.replace(to.definition, format=format_))
     )
     owing.forget()
-    assert telling.load(owing.ledger, to, limit=3)
+    assert delivery_helpers.load(owing.ledger, to, limit=3)
     plans = owing.plans()
     assert steps_on(plans, "deliveries") == [
         "SEARCH deliveries USING INDEX ix_deliveries_due (endpoint_id=? AND due_us<?)"
@@ -267,7 +268,7 @@ def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: 
 def test_the_next_due_time_is_one_step_into_the_index(owing: Watched) -> None:
     """It is the first behind those that are due."""
     to = to_of(owing)
-    owing.ledger.write(lambda c, _: outbox.next_due_us(c, to.id, telling.us(0)))
+    owing.ledger.write(lambda c, _: outbox.next_due_us(c, to.id, delivery_helpers.us(0)))
     (step,) = steps_on(owing.plans(), "deliveries")
     assert "INDEX ix_deliveries_due (endpoint_id=? AND due_us>?" in step
 
@@ -290,11 +291,11 @@ def test_what_was_added_is_read_from_where_it_begins(owing: Watched) -> None:
 
 def test_settling_looks_everything_up_by_index(owing: Watched) -> None:
     """The end of an attempt costs the same however much there is: by the delivery's id and by its call."""
-    jobs = telling.load(owing.ledger, to_of(owing))
+    jobs = delivery_helpers.load(owing.ledger, to_of(owing))
     owing.forget()
-    telling.accept(owing.ledger, *jobs[:2])
-    telling.exhaust(owing.ledger, *jobs[2:4])
-    telling.refuse(owing.ledger, *jobs[4:6])
+    delivery_helpers.accept(owing.ledger, *jobs[:2])
+    delivery_helpers.exhaust(owing.ledger, *jobs[2:4])
+    delivery_helpers.refuse(owing.ledger, *jobs[4:6])
     plans = owing.plans()
     assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=? AND endpoint_id=?)" in step]
     assert [step for step in plans if "ix_deliveries_call_waiting (call_id=? AND endpoint_id=? AND state=?)" in step]
@@ -304,8 +305,8 @@ def test_settling_looks_everything_up_by_index(owing: Watched) -> None:
 
 def test_referring_to_a_call_goes_by_index(owing: Watched) -> None:
     """The business's words cost the same however many calls there are and however much is owed."""
-    telling.refer(owing.ledger, "owed-0", channel="a", reference="order-17")
-    telling.refer(owing.ledger, "never-seen", channel="a", reference="order-18")
+    delivery_helpers.refer(owing.ledger, "owed-0", channel="a", reference="order-17")
+    delivery_helpers.refer(owing.ledger, "never-seen", channel="a", reference="order-18")
     plans = owing.plans()
     assert steps_on(plans, "deliveries")
     assert walked(plans) == []
@@ -313,7 +314,7 @@ def test_referring_to_a_call_goes_by_index(owing: Watched) -> None:
 
 def test_overdue_calls_are_read_from_those_awaited(owing: Watched) -> None:
     """By their due time, in its order: calls that are done or not awaited cost nothing."""
-    assert telling.tell_overdue(owing.ledger, at_s=3, limit=2).count == 2
+    assert delivery_helpers.tell_overdue(owing.ledger, at_s=3, limit=2).count == 2
     plans = owing.plans()
     assert len([step for step in steps_on(plans, "calls") if "INDEX ix_calls_due (due_us" in step]) == 2
     assert walked(plans) == []
@@ -322,11 +323,11 @@ def test_overdue_calls_are_read_from_those_awaited(owing: Watched) -> None:
 def test_the_dead_are_read_from_their_index(owing: Watched) -> None:
     """Counted and told again in the order of their ids, part by part; the rest costs nothing."""
     to = to_of(owing)
-    count, until_id = telling.dead_of(owing.ledger, to)
+    count, until_id = delivery_helpers.dead_of(owing.ledger, to)
     assert count == 5
     (step,) = steps_on(owing.plans(), "deliveries")
     assert "INDEX ix_deliveries_dead (endpoint_id=?" in step
-    telling.replay_dead(owing.ledger, to, cursor="1", until_id=until_id, limit=2)
+    delivery_helpers.replay_dead(owing.ledger, to, cursor="1", until_id=until_id, limit=2)
     plans = owing.plans()
     assert [step for step in plans if "ix_deliveries_dead (endpoint_id=?" in step and "id>? AND id<?)" in step]
     assert walked(plans) == []
@@ -334,7 +335,7 @@ def test_the_dead_are_read_from_their_index(owing: Watched) -> None:
 
 def test_a_delivery_is_told_again_by_index(owing: Watched) -> None:
     """One is found by its id, and what is pending of its call by the call."""
-    telling.replay_one(owing.ledger, telling.owed(owing.ledger)[0].id)
+    delivery_helpers.replay_one(owing.ledger, delivery_helpers.owed(owing.ledger)[0].id)
     plans = [step for step in owing.plans() if "deliveries" in step]
     assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=?)" in step]
 
@@ -342,7 +343,7 @@ def test_a_delivery_is_told_again_by_index(owing: Watched) -> None:
 def test_calls_are_told_again_by_index(owing: Watched) -> None:
     """A page of calls and what they are owed: each call by its own place."""
     to = to_of(owing)
-    telling.replay_calls(owing.ledger, to, limit=5)
+    delivery_helpers.replay_calls(owing.ledger, to, limit=5)
     plans = owing.plans()
     assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_due (call_id=? AND state=?" in step]
     assert [step for step in plans if step.startswith(("SCAN deliveries", "SCAN callbacks"))] == []
@@ -351,9 +352,9 @@ def test_calls_are_told_again_by_index(owing: Watched) -> None:
 def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(owing: Watched) -> None:
     """Some of it at a time, without looking at what others are owed."""
     to = to_of(owing)
-    telling.remove(owing.ledger, to)
+    delivery_helpers.remove(owing.ledger, to)
     owing.forget()
-    assert telling.abandon(owing.ledger, to, 20) == 20
+    assert delivery_helpers.abandon(owing.ledger, to, 20) == 20
     plans = owing.plans()
     assert [step for step in plans if "ix_deliveries_waiting (endpoint_id=?" in step]
     assert [step for step in plans if "ix_deliveries_due (endpoint_id=?" in step]

@@ -23,20 +23,20 @@ from builders import (
     status,
     unanswered,
 )
-from contract import telling
+from contract import delivery_helpers
 from contract.backends import few_examples
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
+from answerback.domain.models import Call, Kind, Outcome, Received, Rejected
+from answerback.domain.phone_locations import place_of
+from answerback.domain.statistics import Counts, Statistics, counted_code
 from answerback.ledger import Ledger
-from answerback.ledger.query import LARGEST_PAGE, CallFilter
-from answerback.ledger.rollups import count_everything
-from answerback.ledger.stats import Span
+from answerback.ledger.read.calls import LARGEST_PAGE, CallFilter
+from answerback.ledger.read.statistics import Span
 from answerback.ledger.tables import arrivals, calls, rollup_details, rollups
-from answerback.model import Call, Kind, Outcome, Received, Rejected
-from answerback.places import place_of
-from answerback.statistics import Counts, Statistics, counted_code
+from answerback.ledger.write.rollups import count_everything
 
 EVER = Span(since=NOON - timedelta(days=40), until=NOON + timedelta(days=40))
 fresh = count()
@@ -142,8 +142,8 @@ def test_the_statistics_are_those_of_a_recount(
         ]
         ledger.record(items + items[:1])
         if number in refers:
-            telling.refer(ledger, f"one-{mark}", channel="default", due_at=NOON)
-            telling.tell_overdue(ledger, at_s=telling.LATER_S)
+            delivery_helpers.refer(ledger, f"one-{mark}", channel="default", due_at=NOON)
+            delivery_helpers.tell_overdue(ledger, at_s=delivery_helpers.LATER_S)
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
 
 
@@ -309,7 +309,7 @@ def test_calls_are_found_by_failure_and_by_reference(ledger: Ledger, asked: dict
         [received(failure(callid=f"f-{n}", code=8 + n % 2), channel="ab"[n % 3 == 0], after_s=n) for n in range(12)]
     )
     for n in range(12):
-        telling.refer(ledger, f"f-{n}", channel="ab"[n % 3 == 0], reference=f"order-{(n + 1) % 2}")
+        delivery_helpers.refer(ledger, f"f-{n}", channel="ab"[n % 3 == 0], reference=f"order-{(n + 1) % 2}")
     found = everything(ledger, CallFilter(**asked))
     assert [call.callid for call in found] == [f"f-{n}" for n in range(10, -1, -2)]
     page = ledger.calls(CallFilter(**asked), None, 4)

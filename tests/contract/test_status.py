@@ -1,13 +1,14 @@
 from datetime import UTC, datetime, timedelta
 
 from builders import NOON, key_press, received
-from contract.telling import endpoint
+from contract.delivery_helpers import endpoint
 
-from answerback.ledger import Ledger, endpoints, leases, members
-from answerback.ledger.members import Member
-from answerback.ledger.standing import find_standing
-from answerback.ledger.values import to_us
-from answerback.status_views import StatusView
+from answerback.ledger import Ledger
+from answerback.ledger.admin import endpoints, instances, leases
+from answerback.ledger.admin.instances import Member
+from answerback.ledger.read.cluster_status import find_standing
+from answerback.ledger.types import to_us
+from answerback.schemas.cluster import StatusView
 
 LONG_US = 60_000_000
 
@@ -15,7 +16,7 @@ LONG_US = 60_000_000
 def arrive(ledger: Ledger, id_: str, roles: list[str], **state: object) -> None:
     """A process says that it is there."""
     who = Member(id=id_, host=f"host-{id_}", pid=7, roles=roles, version="1.2.3", started_us=to_us(NOON))
-    ledger.write(lambda c, _: members.beat(c, who, state))
+    ledger.write(lambda c, _: instances.beat(c, who, state))
 
 
 def claim(ledger: Ledger, member: str, ttl_us: int = LONG_US) -> None:

@@ -1,13 +1,13 @@
 """What the ledger tells of a callback's trace: the same whichever way a delivery comes out of it."""
 
 from builders import NOON, AnyCallback, key_press, received, status, wire
-from contract.telling import accept, endpoint, load_one, refer, refuse, tell_overdue, tencent, us
+from contract.delivery_helpers import accept, endpoint, load_one, refer, refuse, tell_overdue, tencent, us
 
-from answerback.calls import identify, identify_call
+from answerback.domain.calls import identify, identify_call
+from answerback.domain.models import Arrival
 from answerback.ledger import Job, Ledger, Taken
-from answerback.ledger.drained import Batch, Item
-from answerback.ledger.requests import Record, RecordDrained
-from answerback.model import Arrival
+from answerback.ledger.commands import Record, RecordDrained
+from answerback.ledger.write.consumed_batches import Batch, Item
 
 
 def arrival(callback: AnyCallback, raw: bytes | None = None) -> Arrival:

@@ -32,7 +32,7 @@ MIGRATES = """
 import os, sys, time
 from pathlib import Path
 from answerback.ledger import migrations
-from answerback.ledger.sqlite import sqlite_engine
+from answerback.ledger.backends.sqlite.engine import sqlite_engine
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:

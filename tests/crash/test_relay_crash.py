@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from crash.calls import Calls, steps_of
 from gateway import Gateway
-from receivers.business import Business, relaying
 from receivers.process import Receiver
+from receivers.webhook_receiver import Business, relaying
 
 ROUNDS = int(os.environ.get("ROUNDS", "4"))
 SETTINGS = relaying(str([0.1] * 100), breaker_pauses_s="[0.1]")

@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from answerback.errors import LedgerUnavailable, LedgerVersion
 from answerback.ledger import FILE_NAME, Ledger, migrations, open_ledger
-from answerback.ledger.sqlite import sqlite_engine
+from answerback.ledger.backends.sqlite.engine import sqlite_engine
 from answerback.ledger.tables import metadata
 
 VERSIONS = ("schema_revision", "alembic_version")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from contract.backends import in_memory
 from relay.certificates import Authority, found_authority
-from relay.world import on
+from relay.harness import on
 
 
 @pytest.fixture(scope="session")

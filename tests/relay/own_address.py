@@ -5,10 +5,10 @@ import ipaddress
 import json
 import sys
 
-from relay.making import endpoint
+from relay.factories import endpoint
 from relay.receiver import Receiver, obey
 
-from answerback.relay.courier import Courier
+from answerback.relay.sender import Courier
 
 
 async def main(address: str) -> dict[str, str | None]:

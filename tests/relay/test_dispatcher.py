@@ -15,10 +15,8 @@ import msgspec
 import pytest
 from builders import ADMIN, key_press, received, status, wire
 from contract.backends import BACKENDS
-from relay.loop import in_loop, until
-from relay.making import endpoint, terms
-from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
-from relay.world import (
+from relay.factories import endpoint, terms
+from relay.harness import (
     QUICK,
     add_directly,
     answered,
@@ -30,17 +28,19 @@ from relay.world import (
     writing,
     writing_apart,
 )
+from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
+from relay.waiting import in_loop, until
 from sqlalchemy import text
 
+from answerback.domain.models import Event, Format, State
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Job
-from answerback.ledger.months import NUMBERS
-from answerback.ledger.requests import Endpoints, Load, Settle
-from answerback.ledger.values import to_us
-from answerback.model import Event, Format, State
-from answerback.relay.courier import Courier
+from answerback.ledger.backends.postgresql.partition_ids import NUMBERS
+from answerback.ledger.commands import Endpoints, Load, Settle
+from answerback.ledger.types import to_us
 from answerback.relay.dispatcher import Dispatcher
-from answerback.relay.meter import RelayMeter
+from answerback.relay.metrics import RelayMeter
+from answerback.relay.sender import Courier
 
 D, X, P, W = State.DELIVERED, State.DEAD, State.PENDING, State.WAITING
 
@@ -243,7 +243,7 @@ async def test_more_than_fits_into_memory_is_told(tmp_path: Path) -> None:
 @pytest.fixture
 def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes wrote is looked for every fifth of a second."""
-    monkeypatch.setattr("answerback.relay.look._EVERY_S", 0.2)
+    monkeypatch.setattr("answerback.relay.outbox_poller._EVERY_S", 0.2)
 
 
 @pytest.mark.usefixtures("quick_look")

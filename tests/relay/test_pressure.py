@@ -2,11 +2,11 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relay.loop import in_loop
-from relay.world import answered, writing_apart
+from relay.harness import answered, writing_apart
+from relay.waiting import in_loop
 
+from answerback.domain.models import Arrival
 from answerback.intake import Committer, Meter
-from answerback.model import Arrival
 
 
 @in_loop

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.ledger.drained import Batch, Item
-from answerback.ledger.values import from_us
-from answerback.model import Arrival
+from answerback.domain.models import Arrival
+from answerback.ledger.types import from_us
+from answerback.ledger.write.consumed_batches import Batch, Item
 from answerback.stream.batch import Unreadable, decode, encode, encode_nothing, split
 
 TIMES_US = st.integers(0, 4_000_000_000_000_000)

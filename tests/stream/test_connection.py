@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from nats_servers import NatsCluster
 from relay.certificates import found_authority
-from relay.loop import in_loop, until
+from relay.waiting import in_loop, until
 from stream.world import publishing, refused, terms
 
 from answerback.stream.connection import Broken, Connection, Nobody, Silent

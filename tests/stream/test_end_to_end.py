@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from nats_servers import NatsCluster
-from relay.loop import in_loop, until
+from relay.waiting import in_loop, until
 from stream.world import arrival, draining, key_arrival, ledger, operator, publishing, terms
 
+from answerback.domain.models import Kind
 from answerback.ledger import Taken
-from answerback.model import Kind
 
 
 @in_loop

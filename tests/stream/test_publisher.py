@@ -10,7 +10,7 @@ from typing import Self
 
 import pytest
 from nats_servers import NatsCluster
-from relay.loop import in_loop, until
+from relay.waiting import in_loop, until
 from stream.world import arrival, count_calls, draining, operator, publishing, recorded, refused, terms
 
 from answerback.errors import LedgerUnavailable

@@ -7,7 +7,7 @@ from pathlib import Path
 import nats
 import pytest
 from nats_servers import NatsCluster
-from relay.loop import in_loop, until
+from relay.waiting import in_loop, until
 from stream.world import arrival, draining, publishing, streaming, terms
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/stream.md"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from nats_servers import NatsCluster
-from relay.loop import in_loop, until
+from relay.waiting import in_loop, until
 from stream.world import operator, publishing, refused, streaming, terms
 
 from answerback.errors import StreamUnsafe

@@ -18,11 +18,11 @@ from nats.js.errors import NotFoundError
 from nats_servers import NatsCluster
 from sqlalchemy import func, select
 
+from answerback.domain.models import Arrival
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import FILE_NAME, Ledger, Opening, open_ledger
-from answerback.ledger.process import WriterProcess
 from answerback.ledger.tables import call_key, callbacks, calls
-from answerback.model import Arrival
+from answerback.ledger.writer.client import WriterProcess
 from answerback.stream import Drain, Publisher, Stream, Terms
 
 ANSWER_TIMEOUT_S = 5.0

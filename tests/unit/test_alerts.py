@@ -19,9 +19,9 @@ from answerback.alerts.hysteresis import Measured, News, among, heard, missed, n
 from answerback.alerts.messages import Mood, compose
 from answerback.alerts.texts import count, percent, span
 from answerback.config import read_settings
+from answerback.domain.alert_rules import MEASURED, AnswerRateRule, EndpointRule, FailuresRule, QuarantineRule
 from answerback.errors import ConfigError, ExtraMissing
-from answerback.ledger.alerts import Alert
-from answerback.rules import MEASURED, AnswerRateRule, EndpointRule, FailuresRule, QuarantineRule
+from answerback.ledger.admin.alerts import Alert
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SECRET = "s3cr3t-key-of-the-group"

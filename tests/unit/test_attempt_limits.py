@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback import attempt_limits
-from answerback.attempt_limits import (
+from answerback.auth import attempt_limits
+from answerback.auth.attempt_limits import (
     ADDRESS_BURST,
     ADDRESS_PER_S,
     MOST_ADDRESSES,
@@ -16,7 +16,7 @@ from answerback.attempt_limits import (
     TOTAL_PER_S,
     AttemptLimiter,
 )
-from answerback.authenticator import client_address
+from answerback.auth.authenticator import client_address
 
 PROXIES = (ip_network("127.0.0.9/32"), ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 

@@ -4,11 +4,11 @@ import asyncio
 import threading
 from datetime import UTC, datetime
 
-from answerback.access import AdminKey, Keyring, new_key
-from answerback.attempt_limits import ADDRESS_BURST, AttemptLimiter
-from answerback.authenticator import Authenticator
+from answerback.auth.api_keys import AdminKey, Keyring, new_key
+from answerback.auth.attempt_limits import ADDRESS_BURST, AttemptLimiter
+from answerback.auth.authenticator import Authenticator
+from answerback.domain.models import ApiKey, Role
 from answerback.errors import TooManyAttempts
-from answerback.model import ApiKey, Role
 
 _NOW = datetime(2026, 1, 31, tzinfo=UTC)
 _SCOPE = {"client": ("192.0.2.1", 1), "headers": []}

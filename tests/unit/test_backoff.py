@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.backoff import pause_s, probe_pause_s
+from answerback.domain.backoff import pause_s, probe_pause_s
 
 SCHEDULE_S = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200)
 

@@ -6,10 +6,10 @@ from builders import failure, status, wire
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.bodies import Body, body_of
+from answerback.console.model.bodies import Body, body_of
+from answerback.domain.models import Kind
 from answerback.ledger import Entry
-from answerback.model import Kind
-from answerback.views import CallbackView, DifferenceView
+from answerback.schemas.calls import CallbackView, DifferenceView
 
 MOBILE, MASKED = "13912345678", "139****5678"
 JSON = st.recursive(

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.call_filter import FIELDS, read_filter
-from answerback.ledger.query import CallFilter
-from answerback.model import Kind, Outcome
+from answerback.console.model.call_filter import FIELDS, read_filter
+from answerback.domain.models import Kind, Outcome
+from answerback.ledger.read.calls import CallFilter
 
 CHANNELS = ("default", "alerts")
 SHANGHAI = ZoneInfo("Asia/Shanghai")

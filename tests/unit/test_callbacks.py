@@ -28,8 +28,8 @@ from builders import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from answerback.domain.models import Kind, Result, Status
 from answerback.errors import CallbackRejected, NotJson, UnfitField, UnknownCallback
-from answerback.model import Kind, Result, Status
 from answerback.tencent.callbacks import CALLBACK_KEYS, parse
 
 EXAMPLE = status(callid="xxxxxx", mobile="13xxxxxxxxx")

@@ -25,8 +25,8 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.calls import LAW, fold, identify
-from answerback.model import Call, Failure, KeyPress, Kind, Outcome, Received, Result, Status
+from answerback.domain.calls import LAW, fold, identify
+from answerback.domain.models import Call, Failure, KeyPress, Kind, Outcome, Received, Result, Status
 from answerback.tencent.callbacks import parse
 
 ERROR = unanswered(result=Result.ERROR)

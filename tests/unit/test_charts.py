@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.charts import label_every, level, shares, stack, top_of
+from answerback.console.model.charts import label_every, level, shares, stack, top_of
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**7)), min_size=1, max_size=366))

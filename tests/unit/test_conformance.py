@@ -14,17 +14,17 @@ import pytest
 from rich.console import Console
 
 from answerback.cli.conform import table_of
+from answerback.domain.models import Failure, KeyPress, Kind, Status
 from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.checking import Verdict, weigh
-from answerback.emulator.conformance.judging import Answer, Expected, Level, Silence, judge, sight
+from answerback.emulator.conformance.evaluation import Answer, Expected, Level, Silence, judge, sight
 from answerback.emulator.conformance.reports import Report, report_of, summary, write_junit
 from answerback.emulator.conformance.requests import EXAMPLE, Calls, Request
 from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.steps import NO_LABEL, Step
+from answerback.emulator.conformance.scenarios import NO_LABEL, Step
 from answerback.errors import CallbackRejected
 from answerback.i18n import Language, Text, locale_language
-from answerback.model import Failure, KeyPress, Kind, Status
 from answerback.tencent.callbacks import parse
 from answerback.tencent.codes import FAILURE_REASONS
 

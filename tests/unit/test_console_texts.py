@@ -10,7 +10,7 @@ from answerback.console.texts import PAGES, texts
 from answerback.i18n import LANGUAGES, Text
 
 HOME = Path(answerback.console.__file__).parent
-SOURCES = [*(HOME / "templates").glob("*.html"), *HOME.glob("*.py")]
+SOURCES = [*(HOME / "templates").glob("*.html"), *HOME.glob("*.py"), *HOME.glob("pages/*.py"), *HOME.glob("model/*.py")]
 PLACES = re.compile(r"%(?:[sdg]|\.\d[fg])")
 
 

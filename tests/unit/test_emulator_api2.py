@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from answerback.domain.models import Kind
 from answerback.emulator import api2
 from answerback.emulator.clock import VirtualClock
 from answerback.emulator.cloud import Cloud
-from answerback.emulator.faults import Fault, Refused
-from answerback.emulator.orders import Account, Application, Order
-from answerback.model import Kind
+from answerback.emulator.send_requests import Account, Application, Order
+from answerback.emulator.vendor_errors import Fault, Refused
 
 NOW_S = 1_457_336_869
 RANDOM = "7226249334"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answerback.domain.models import Kind
 from answerback.emulator import api3
-from answerback.emulator.faults import Refused
-from answerback.emulator.orders import Account, Application, Order
-from answerback.model import Kind
+from answerback.emulator.send_requests import Account, Application, Order
+from answerback.emulator.vendor_errors import Refused
 
 NOW_S = 1_551_113_065  # 2019-02-25T16:44:25Z: in China it is the next day
 APP_ID = "1400000001"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.emulator.faults import Fault, Refused
+from answerback.domain.models import Kind
 from answerback.emulator.limits import NONE, Frequency, Limit, Limits
-from answerback.model import Kind
+from answerback.emulator.vendor_errors import Fault, Refused
 
 CHINA = timezone(timedelta(hours=8))
 NUMBER = "+8613788888888"

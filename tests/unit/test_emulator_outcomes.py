@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback import parse
+from answerback.domain.models import Failure, KeyPress, Kind, Result, Status
 from answerback.emulator.cloud import Call, fields_of
-from answerback.emulator.orders import Order
 from answerback.emulator.outcomes import ROWS, SHARES, Course, Row, Sent, course_of
 from answerback.emulator.payloads import CALLBACK_KEYS
+from answerback.emulator.send_requests import Order
 from answerback.emulator.timeline import Happens, kind_of, steps_of, times_of
-from answerback.model import Failure, KeyPress, Kind, Result, Status
 
 CHANCE = random.Random(1)
 NUMBER = "13800138"

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from answerback.emulator.faults import Weather
 from answerback.emulator.limits import Limits
 from answerback.emulator.outcomes import SHARES
 from answerback.emulator.settings import CALLBACK_URL, READY, read_settings
-from answerback.emulator.weather import Weather
 from answerback.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs"

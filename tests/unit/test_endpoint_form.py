@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.endpoint_form import (
-    EndpointForm,
-    UnfitForm,
-    changes_of,
-    form_of,
-    read_form,
-    settings_of,
-)
-from answerback.model import Definition, Endpoint, Format, Kind, Outcome
+from answerback.console.model.endpoint_form import EndpointForm, UnfitForm, changes_of, form_of, read_form, settings_of
+from answerback.domain.models import Definition, Endpoint, Format, Kind, Outcome
 
 CHANNELS = ("default", "alerts")
 FIT = EndpointForm(name="crm", channel="default", url="https://crm.example.com/voice")

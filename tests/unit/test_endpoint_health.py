@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from builders import NOON
 
-from answerback.console.health import Health, row_of
-from answerback.ledger.history import Owed
-from answerback.ledger.recent import Recent
-from answerback.model import Attempt, Definition, Endpoint
+from answerback.console.model.endpoint_health import Health, row_of
+from answerback.domain.models import Attempt, Definition, Endpoint
+from answerback.ledger.read.deliveries import Owed
+from answerback.ledger.read.recent_attempts import Recent
 
 ENDPOINT = Endpoint(
     id=1,

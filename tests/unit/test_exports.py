@@ -9,17 +9,17 @@ from builders import CALLIDS, NOON, WIRE_TEXT, AnyCallback, callbacks, wire
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answerback.domain.masking import mask_body
+from answerback.domain.models import Kind, State
 from answerback.errors import ExtraMissing, UnfitExport
 from answerback.exports import Export, FileFormat, What
-from answerback.exports.bodies import mask_plain_body
 from answerback.exports.cells import of_microseconds, of_seconds
 from answerback.exports.columns import CALLBACK_COLUMNS
-from answerback.exports.sheet import Sheet, quoted, safe
-from answerback.ledger.history import DeliveryFilter
-from answerback.ledger.query import CallFilter
-from answerback.ledger.values import from_us
-from answerback.masking import mask_body
-from answerback.model import Kind, State
+from answerback.exports.fast_mask import mask_plain_body
+from answerback.exports.writers.csv import Sheet, quoted, safe
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.read.deliveries import DeliveryFilter
+from answerback.ledger.types import from_us
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 LAST_US = 253402300799 * 1_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from answerback.errors import UnavailableReason
-from answerback.ledger.failures import meaning, unavailable
+from answerback.ledger.backends.driver_errors import meaning, unavailable
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 NUMBER = "13788888888"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.emulator.hdr import Latencies
+from answerback.domain.models import Kind
+from answerback.emulator.latency_histogram import Latencies
 from answerback.emulator.load import MIX, Callids, Load, Plan, Refusal, Tally
 from answerback.errors import ConfigError
-from answerback.model import Kind
 from answerback.tencent.callbacks import parse
 
 OK = b'{"result":0,"errmsg":"OK"}'

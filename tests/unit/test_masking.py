@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.masking import MASKS, mask_body, mask_path, mask_urls, mask_values, masked
-from answerback.model import Call
+from answerback.domain.masking import MASKS, mask_body, mask_path, mask_urls, mask_values, masked
+from answerback.domain.models import Call
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.calls import identify
+from answerback.domain.calls import identify
+from answerback.domain.models import Failure, KeyPress, Kind, Result, Status
 from answerback.emulator.payloads import Story, write_callback
-from answerback.model import Failure, KeyPress, Kind, Result, Status
 from answerback.tencent.callbacks import parse
 from answerback.tencent.codes import FAILURE_REASONS
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from relay.making import SECRET
+from relay.factories import SECRET
 
 from answerback.config import (
     EndpointSettings,
@@ -16,9 +16,9 @@ from answerback.config import (
     read_settings,
     unfit_endpoint_name,
 )
+from answerback.domain.models import Definition, Format, Kind, Outcome
 from answerback.errors import ConfigError
-from answerback.model import Definition, Format, Kind, Outcome
-from answerback.service.parts import relay_terms, wanted_endpoints
+from answerback.service.factories import relay_terms, wanted_endpoints
 
 URL = "https://crm.example/voice"
 TOKEN = "alerts-0123456789"

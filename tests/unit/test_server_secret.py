@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from answerback.auth.server_secret import ServerSecret, load_or_create_line
 from answerback.config import ServerSettings, read_settings
 from answerback.errors import ConfigError
-from answerback.server_secret import ServerSecret, load_or_create_line
-from answerback.service.opening import opening_of
+from answerback.service.ledger_config import opening_of
 
 SET = "x" * 32
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay.making import OTHER_SECRET, SECRET, endpoint
+from relay.factories import OTHER_SECRET, SECRET, endpoint
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from answerback.relay.signing import new_secret, signature, unfit_secret

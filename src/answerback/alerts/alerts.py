@@ -11,15 +11,15 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from answerback.alerts.hysteresis import Measured, News, among, heard, missed, news_for, step
-from answerback.alerts.measuring import Look, measure
+from answerback.alerts.measurement import Look, measure
 from answerback.alerts.messages import Letterhead, compose
 from answerback.alerts.targets import Target
+from answerback.domain.alert_rules import Rule
+from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
-from answerback.ledger.alerts import Alert, find_alerts
+from answerback.ledger.admin.alerts import Alert, find_alerts
 from answerback.ledger.client import LedgerClient, LedgerReader
-from answerback.ledger.requests import KeepAlerts
-from answerback.model import AlertState
-from answerback.rules import Rule
+from answerback.ledger.commands import KeepAlerts
 
 T = TypeVar("T")
 

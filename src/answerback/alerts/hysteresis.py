@@ -10,8 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
-from answerback.ledger.alerts import Alert
-from answerback.rules import AnyRule
+from answerback.domain.alert_rules import AnyRule
+from answerback.ledger.admin.alerts import Alert
 
 
 class News(StrEnum):

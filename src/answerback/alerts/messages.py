@@ -9,7 +9,7 @@ import msgspec
 from answerback.alerts.hysteresis import News
 from answerback.alerts.texts import HEADINGS, span
 from answerback.i18n import Text
-from answerback.ledger.alerts import Alert
+from answerback.ledger.admin.alerts import Alert
 
 
 class Mood(StrEnum):

@@ -6,10 +6,10 @@ from typing import Self
 from pydantic import BaseModel, Field
 
 from answerback.alerts import Alerts
-from answerback.api.parts import PROBLEMS
+from answerback.api.dependencies import PROBLEMS
 from answerback.api.routes import Routes
-from answerback.model import AlertState
-from answerback.views import Listing
+from answerback.domain.models import AlertState
+from answerback.schemas.calls import Listing
 
 
 class AlertView(BaseModel):

@@ -12,11 +12,11 @@ from answerback.alerts import Alerts
 from answerback.api import alerts as alerts_api
 from answerback.api import callbacks, calls, deliveries, endpoints, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
-from answerback.api.bounds import Bounds
-from answerback.api.document import DESCRIPTION, TAGS, complete, operation_id
-from answerback.api.parts import guard
+from answerback.api.body_limit import Bounds
+from answerback.api.dependencies import guard
+from answerback.api.openapi import DESCRIPTION, TAGS, complete, operation_id
 from answerback.api.problems import add_problems
-from answerback.authenticator import Authenticator
+from answerback.auth.authenticator import Authenticator
 from answerback.exports.process import Exports
 from answerback.intake import Submission
 from answerback.ledger import Ledger

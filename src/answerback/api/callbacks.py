@@ -11,11 +11,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from answerback.api.parts import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT, Asking
+from answerback.api.dependencies import FORBIDDEN, OPERATOR, PROBLEMS, UNFIT, Asking
 from answerback.api.routes import Routes
 from answerback.config import DEFAULT_CHANNEL
 from answerback.errors import UnfitEndpoint
-from answerback.intake.submission import Submission, Told
+from answerback.intake.bulk_submit import Submission, Told
 from answerback.tencent.codes import Answered
 
 PATH = "/v1/callbacks"

@@ -10,8 +10,7 @@ from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from starlette.convertors import Convertor, register_url_convertor
 
-from answerback.access import check_filters
-from answerback.api.parts import (
+from answerback.api.dependencies import (
     AMBIGUOUS,
     FORBIDDEN,
     NOT_FOUND,
@@ -28,13 +27,14 @@ from answerback.api.parts import (
     utc,
 )
 from answerback.api.routes import Routes
+from answerback.auth.api_keys import check_filters
+from answerback.domain.models import Kind, Outcome
 from answerback.errors import UnfitEndpoint
 from answerback.ledger import Ledger
-from answerback.ledger.query import CallFilter
-from answerback.ledger.references import Reference
-from answerback.model import Kind, Outcome
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.write.annotations import Reference
 from answerback.relay import Relay
-from answerback.views import CallbackView, CallView, Listing
+from answerback.schemas.calls import CallbackView, CallView, Listing
 
 _LONGEST_TEXT = 256
 _LARGEST_METADATA_BYTES = 16_384

@@ -6,8 +6,7 @@ from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from answerback.access import check_filters
-from answerback.api.parts import (
+from answerback.api.dependencies import (
     CONFLICT,
     FORBIDDEN,
     NOT_FOUND,
@@ -24,14 +23,15 @@ from answerback.api.parts import (
     utc,
 )
 from answerback.api.routes import Routes
+from answerback.auth.api_keys import check_filters
+from answerback.domain.models import Attempt, Kind, Outcome, State
+from answerback.domain.phone_numbers import mask_text
 from answerback.errors import UnfitEndpoint
 from answerback.ledger import Ledger
-from answerback.ledger.history import DeliveryFilter
-from answerback.ledger.query import CallFilter
-from answerback.model import Attempt, Kind, Outcome, State
-from answerback.numbers import mask_text
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.relay import Relay
-from answerback.views import DeliveryView, DeliveryWithAttemptsView, Listing, ReplayView
+from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView, Listing, ReplayView
 
 
 class NewReplay(BaseModel):

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from answerback.api.parts import CONFLICT, FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, UNFIT, Asking
+from answerback.api.dependencies import CONFLICT, FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, UNFIT, Asking
 from answerback.api.routes import Routes
 from answerback.config import EndpointSettings, unfit_endpoint_name
+from answerback.domain.models import Definition, Endpoint
 from answerback.errors import UnfitEndpoint
 from answerback.ledger import Ledger
-from answerback.ledger.history import Owed
-from answerback.model import Definition, Endpoint
+from answerback.ledger.read.deliveries import Owed
 from answerback.relay import Relay
-from answerback.views import EndpointView, EndpointWithSecretView, Listing, TestView
+from answerback.schemas.calls import EndpointView, EndpointWithSecretView, Listing, TestView
 
 _PREFIX = "/v1/endpoints"
 _SWITCHES = ("enabled", "updates")

@@ -5,9 +5,7 @@ from typing import Annotated, Any
 from fastapi import HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from answerback.access import check_filters
-from answerback.api.document import problem
-from answerback.api.parts import (
+from answerback.api.dependencies import (
     NOT_FOUND,
     NUMBERS_HIDDEN,
     PROBLEMS,
@@ -18,13 +16,15 @@ from answerback.api.parts import (
     local,
     zone_of,
 )
+from answerback.api.openapi import problem
 from answerback.api.routes import Responses, Routes
+from answerback.auth.api_keys import check_filters
+from answerback.domain.models import Kind, Outcome, State
 from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
 from answerback.exports import Export, FileFormat, What
-from answerback.exports.answer import ExportAnswer
 from answerback.exports.process import RETRY_AFTER_S, Exports
+from answerback.exports.response import ExportAnswer
 from answerback.ledger import Ledger
-from answerback.model import Kind, Outcome, State
 
 _FILE: Responses = {
     200: {

@@ -14,7 +14,7 @@ from answerback.relay import Relay
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from answerback.stream.meter import Meter as StreamMeter
+    from answerback.stream.metrics import Meter as StreamMeter
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]

@@ -2,24 +2,14 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from answerback.access import draft_key, unfit_key_name
-from answerback.api.parts import (
-    ADMIN,
-    CONFLICT,
-    FORBIDDEN,
-    NOT_FOUND,
-    PROBLEMS,
-    UNFIT,
-    Asking,
-    Cursor,
-    Limit,
-)
+from answerback.api.dependencies import ADMIN, CONFLICT, FORBIDDEN, NOT_FOUND, PROBLEMS, UNFIT, Asking, Cursor, Limit
 from answerback.api.routes import Routes
+from answerback.auth.api_keys import draft_key, unfit_key_name
+from answerback.domain.models import Role
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.requests import CreateKey, RevokeKey
-from answerback.model import Role
-from answerback.views import AuditEventView, KeyView, Listing, MeView, NewKeyView
+from answerback.ledger.commands import CreateKey, RevokeKey
+from answerback.schemas.calls import AuditEventView, KeyView, Listing, MeView, NewKeyView
 
 
 class NewKey(BaseModel):

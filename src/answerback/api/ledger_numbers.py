@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from answerback.alerts import Alerts
+from answerback.domain.models import AlertState, Endpoint
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger
-from answerback.ledger.history import Owed
-from answerback.model import AlertState, Endpoint
+from answerback.ledger.read.deliveries import Owed
 
 _LEAST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0

@@ -10,16 +10,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from answerback.api.ledger_numbers import LedgerNumbers, Reading
-from answerback.histogram import Histogram
+from answerback.domain.histogram import Histogram
+from answerback.domain.models import Endpoint, Kind
 from answerback.intake import Committer, Meter
 from answerback.ledger import Taken
-from answerback.ledger.history import Owed
-from answerback.model import Endpoint, Kind
+from answerback.ledger.read.deliveries import Owed
 from answerback.relay import Relay
 from answerback.tencent.codes import Answered
 
 if TYPE_CHECKING:
-    from answerback.stream.meter import Meter as StreamMeter
+    from answerback.stream.metrics import Meter as StreamMeter
 
 _NO_ANSWERS = dict.fromkeys([*product(("none", *Kind), [int(Answered.OK)]), *product(("none",), map(int, Answered))], 0)
 """What is known to come stands at 0 from the start: a series that is not there has no increase to be alarmed by."""

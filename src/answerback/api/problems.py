@@ -26,7 +26,7 @@ from answerback.errors import (
     UnavailableReason,
     Unfit,
 )
-from answerback.views import Problem
+from answerback.schemas.calls import Problem
 
 _STATUS_OF: dict[type[AnswerbackError], int] = {
     Forbidden: 403,

@@ -1,14 +1,14 @@
 """/v1/quarantine: what could not be understood."""
 
-from answerback.api.parts import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, Asking, Cursor, Limit
+from answerback.api.dependencies import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, Asking, Cursor, Limit
 from answerback.api.routes import Routes
+from answerback.domain.phone_numbers import mask_text
 from answerback.errors import NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.query import LARGEST_ID
-from answerback.ledger.requests import DropQuarantined, Requeue
-from answerback.numbers import mask_text
-from answerback.views import Listing, QuarantinedBodyView, QuarantinedView, RetriedView
+from answerback.ledger.commands import DropQuarantined, Requeue
+from answerback.ledger.read.calls import LARGEST_ID
+from answerback.schemas.calls import Listing, QuarantinedBodyView, QuarantinedView, RetriedView
 
 
 def routes(ledger: Ledger, writer: LedgerClient) -> Routes:

@@ -8,15 +8,15 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from answerback.api.parts import PROBLEMS, UNFIT, Asking, Cursor, Limit, Moment, Timezone, local, zone_of
+from answerback.api.dependencies import PROBLEMS, UNFIT, Asking, Cursor, Limit, Moment, Timezone, local, zone_of
 from answerback.api.routes import Routes
+from answerback.domain.models import Kind
+from answerback.domain.statistics import range_of
 from answerback.errors import UnfitSpan
 from answerback.ledger import Ledger
-from answerback.ledger.stats import Span
-from answerback.model import Kind
-from answerback.statistics import range_of
-from answerback.statistics_views import FailureView, FeesView, StatisticsView, Step, failures_of
-from answerback.views import DifferingView
+from answerback.ledger.read.statistics import Span
+from answerback.schemas.calls import DifferingView
+from answerback.schemas.statistics import FailureView, FeesView, StatisticsView, Step, failures_of
 
 LONGEST = timedelta(days=3 * 366)
 FIRST_YEAR, LAST_YEAR = 1971, 9998

@@ -1,10 +1,10 @@
 """/v1/status: the processes that serve the ledger, and what each does."""
 
-from answerback.api.parts import PROBLEMS
+from answerback.api.dependencies import PROBLEMS
 from answerback.api.routes import Routes
 from answerback.ledger import Ledger
-from answerback.ledger.standing import find_standing
-from answerback.status_views import StatusView
+from answerback.ledger.read.cluster_status import find_standing
+from answerback.schemas.cluster import StatusView
 
 
 def routes(ledger: Ledger) -> Routes:

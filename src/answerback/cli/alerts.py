@@ -8,8 +8,8 @@ from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, Styled, print_json, print_table, spoken_errors
 from answerback.config import Settings
 from answerback.errors import ConfigError
-from answerback.service.opening import reading
-from answerback.service.parts import alert_targets, letterhead_of
+from answerback.service.factories import alert_targets, letterhead_of
+from answerback.service.ledger_config import reading
 
 app = typer.Typer(help="Who is told when something is wrong.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson 
     """List the rules of the config file, and what the gateway measured last."""
     with spoken_errors():
         from answerback.alerts import states_of
-        from answerback.ledger.alerts import find_alerts
+        from answerback.ledger.admin.alerts import find_alerts
 
         settings = settings_from(config, data_dir=data_dir)
         with reading(settings) as ledger:

@@ -15,12 +15,12 @@ from answerback.cli.output import (
     print_table,
     spoken_errors,
 )
-from answerback.ledger.audit import filter_text
-from answerback.ledger.query import LARGEST_PAGE, CallFilter
-from answerback.model import Kind, Outcome
-from answerback.service.opening import reading, record_reveal
+from answerback.domain.models import Kind, Outcome
+from answerback.ledger.admin.audit import filter_text
+from answerback.ledger.read.calls import LARGEST_PAGE, CallFilter
+from answerback.schemas.calls import CallbackView, CallView, Listing
+from answerback.service.ledger_config import reading, record_reveal
 from answerback.tencent.codes import FAILURE_REASONS
-from answerback.views import CallbackView, CallView, Listing
 
 calls_app = typer.Typer(help="What became of the calls.", no_args_is_help=True)
 callbacks_app = typer.Typer(help="The callbacks as they were received.", no_args_is_help=True)

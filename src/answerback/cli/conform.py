@@ -21,9 +21,9 @@ from answerback.i18n import Language, locale_language
 
 if TYPE_CHECKING:
     from answerback.emulator.conformance.checking import Verdict
+    from answerback.emulator.conformance.receiver_client import Wire
     from answerback.emulator.conformance.reports import Report
     from answerback.emulator.conformance.rule import Rule
-    from answerback.emulator.conformance.wire import Wire
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
@@ -69,7 +69,7 @@ def conform(
 
 
 def _wire(url: str, timeout_s: float) -> "Wire":
-    from answerback.emulator.conformance.wire import Wire  # aiohttp, which few other commands need
+    from answerback.emulator.conformance.receiver_client import Wire  # aiohttp, which few other commands need
 
     if not url.startswith(("http://", "https://")):
         fail(f"URL: expected http://… or https://…, got {escape(url)}")

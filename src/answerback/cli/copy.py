@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from answerback.cli.options import Config, settings_from
 from answerback.cli.output import AsJson, err, out, print_json, print_table, spoken_errors
-from answerback.copying import Copied, Copying, Verified, place_of
-from answerback.heap import settle_heap
+from answerback.gc_tuning import settle_heap
+from answerback.store_copy import Copied, Copying, Verified, place_of
 
 _WHERE = "sqlite:<data directory> or postgresql://user@host/database"
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from answerback.cli.api_client import Gateway, Url
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import (
     AsJson,
@@ -22,12 +23,11 @@ from answerback.cli.output import (
     print_table,
     spoken_errors,
 )
-from answerback.cli.remote import Gateway, Url
-from answerback.ledger.history import DeliveryFilter
-from answerback.ledger.query import LARGEST_PAGE
-from answerback.model import Kind, Outcome, State
-from answerback.service.opening import reading, record_reveal
-from answerback.views import DeliveryView, DeliveryWithAttemptsView, Listing
+from answerback.domain.models import Kind, Outcome, State
+from answerback.ledger.read.calls import LARGEST_PAGE
+from answerback.ledger.read.deliveries import DeliveryFilter
+from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView, Listing
+from answerback.service.ledger_config import reading, record_reveal
 
 app = typer.Typer(help="What was told to whom.", no_args_is_help=True)
 

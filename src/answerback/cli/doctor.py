@@ -4,8 +4,8 @@ import typer
 
 from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, Styled, print_json, print_table, spoken_errors
-from answerback.doctor import Finding, Level, examine
 from answerback.logs import configure_logs
+from answerback.service.doctor import Finding, Level, examine
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 

@@ -58,11 +58,11 @@ def emulate(  # each is a flag
         return
     from answerback.emulator.clock import FastClock  # aiohttp and uvicorn, which other commands do not need
     from answerback.emulator.cloud import Cloud
+    from answerback.emulator.faults import Weather
     from answerback.emulator.limits import NONE, Limits
     from answerback.emulator.serving import check_certificate, listen, serve, url_of
     from answerback.emulator.settings import read_settings
     from answerback.emulator.snippets import snippets
-    from answerback.emulator.weather import Weather
 
     given = {name: value for name, value in locals().items() if name in Weather.__struct_fields__ and value is not None}
     with spoken_errors():

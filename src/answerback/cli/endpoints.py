@@ -5,13 +5,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from answerback.cli.api_client import Gateway, Url
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, out, print_fields, print_json, print_table, spoken_errors
-from answerback.cli.remote import Gateway, Url
-from answerback.ledger.history import Owed
-from answerback.model import Format, Kind, Outcome
-from answerback.service.opening import reading
-from answerback.views import EndpointView, Listing
+from answerback.domain.models import Format, Kind, Outcome
+from answerback.ledger.read.deliveries import Owed
+from answerback.schemas.calls import EndpointView, Listing
+from answerback.service.ledger_config import reading
 
 app = typer.Typer(help="The business URLs that are told of the calls.", no_args_is_help=True)
 

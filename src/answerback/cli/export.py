@@ -13,15 +13,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from answerback.cli.options import Config, DataDir, Timezone, settings_from, zone_of
 from answerback.cli.output import FullNumbers, err, fail, spoken_errors
+from answerback.domain.models import Kind, Outcome, State
 from answerback.errors import ConfigError
 from answerback.exports import Export, FileFormat, What
 from answerback.exports.write import write_export
-from answerback.heap import settle_heap
+from answerback.gc_tuning import settle_heap
 from answerback.ledger import Ledger
-from answerback.ledger.audit import COMMAND_LINE, AuditAction
-from answerback.ledger.requests import RecordAuditEvent
-from answerback.model import Kind, Outcome, State
-from answerback.service.opening import reading
+from answerback.ledger.admin.audit import COMMAND_LINE, AuditAction
+from answerback.ledger.commands import RecordAuditEvent
+from answerback.service.ledger_config import reading
 
 _OWNER_ONLY = 0o600
 _STDOUT = Path("-")

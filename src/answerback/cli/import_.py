@@ -20,9 +20,9 @@ from answerback.imports import Bringing, Source, Tally, open_source
 from answerback.imports.files import size_of
 from answerback.imports.texts import check_encoding, lines_of
 from answerback.ledger import FILE_NAME, Ledger
-from answerback.ledger.audit import COMMAND_LINE, AuditAction
-from answerback.ledger.requests import RecordAuditEvent
-from answerback.service.opening import opening_of
+from answerback.ledger.admin.audit import COMMAND_LINE, AuditAction
+from answerback.ledger.commands import RecordAuditEvent
+from answerback.service.ledger_config import opening_of
 
 _OWNER_ONLY = 0o077
 

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from answerback.access import draft_key, unfit_key_name
+from answerback.auth.api_keys import draft_key, unfit_key_name
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, err, fail, out, print_json, print_table, spoken_errors
-from answerback.ledger.audit import COMMAND_LINE
-from answerback.ledger.requests import CreateKey, RevokeKey
-from answerback.model import Role
-from answerback.service.opening import reading
-from answerback.views import KeyView, Listing, NewKeyView
+from answerback.domain.models import Role
+from answerback.ledger.admin.audit import COMMAND_LINE
+from answerback.ledger.commands import CreateKey, RevokeKey
+from answerback.schemas.calls import KeyView, Listing, NewKeyView
+from answerback.service.ledger_config import reading
 
 app = typer.Typer(help="The API keys, and what each may do.", no_args_is_help=True)
 

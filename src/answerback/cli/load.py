@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table, spoken_errors
-from answerback.model import Kind
+from answerback.domain.models import Kind
 
 if TYPE_CHECKING:
-    from answerback.emulator.audit import Audit
     from answerback.emulator.load import Tally
+    from answerback.emulator.verifier import Audit
 
 _PERCENTS = (50, 90, 99, 99.9)
 _TOLD_REASONS = 10
@@ -63,8 +63,8 @@ def load(
 
     Latency counts from the moment at which the rate wants a callback sent: waiting for a connection is a part of it.
     """
-    from answerback.emulator.audit import Audit  # aiohttp, which other commands do not need
     from answerback.emulator.load import Load, Plan
+    from answerback.emulator.verifier import Audit  # aiohttp, which other commands do not need
 
     _check_urls(url, verify)
     plan = Plan(

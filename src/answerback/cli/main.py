@@ -51,7 +51,7 @@ COMMANDS = {
         "copy.copy",
         "Copy a ledger between SQLite and PostgreSQL, also while it is served; run again, it goes on and catches up.",
     ),
-    "migrate": ("operate.migrate", "Bring the ledger's schema up to this version of the program."),
+    "migrate": ("admin.migrate", "Bring the ledger's schema up to this version of the program."),
     "doctor": (
         "doctor.doctor",
         "Look for what would keep the gateway from keeping its word; exit status 1 if something is bad.",
@@ -60,9 +60,9 @@ COMMANDS = {
         "prune.prune",
         "Drop calls, callbacks and deliveries of months long over, on PostgreSQL; statistics stay.",
     ),
-    "channels": ("operate.channels", "The channels and the callback URL of each, to paste into the cloud console."),
+    "channels": ("admin.channels", "The channels and the callback URL of each, to paste into the cloud console."),
     "settings": (
-        "operate.settings",
+        "admin.settings",
         "Every setting: its value now, the variable that sets it, and what it does. Secrets stay hidden.",
     ),
     "calls": ("calls.calls_app", "What became of the calls."),

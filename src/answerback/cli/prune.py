@@ -8,10 +8,10 @@ import typer
 from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
 from answerback.ledger import Ledger
-from answerback.ledger.audit import COMMAND_LINE
-from answerback.ledger.months import month_name
-from answerback.ledger.retention import Month
-from answerback.service.opening import reading
+from answerback.ledger.admin.audit import COMMAND_LINE
+from answerback.ledger.backends.postgresql.partition_ids import month_name
+from answerback.ledger.write.retention import Month
+from answerback.service.ledger_config import reading
 
 _YEAR_MONTHS = 12
 

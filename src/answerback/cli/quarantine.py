@@ -17,10 +17,10 @@ from answerback.cli.output import (
     spoken_errors,
 )
 from answerback.errors import CallbackRejected
-from answerback.ledger.audit import COMMAND_LINE
-from answerback.ledger.query import LARGEST_PAGE
-from answerback.service.opening import reading, record_reveal
-from answerback.views import Listing, QuarantinedBodyView, QuarantinedView
+from answerback.ledger.admin.audit import COMMAND_LINE
+from answerback.ledger.read.calls import LARGEST_PAGE
+from answerback.schemas.calls import Listing, QuarantinedBodyView, QuarantinedView
+from answerback.service.ledger_config import reading, record_reveal
 
 app = typer.Typer(help="Bodies that could not be understood.", no_args_is_help=True)
 

@@ -10,8 +10,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
+from answerback.domain.models import Kind, Result
 from answerback.emulator.payloads import Story, write_callback
-from answerback.model import Kind, Result
 
 if TYPE_CHECKING:
     from answerback.emulator.sender import Reply

@@ -7,7 +7,7 @@ import typer
 
 from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, out, print_json, spoken_errors
-from answerback.ledger.spawning import spawn
+from answerback.ledger.writer.spawning import spawn
 
 if TYPE_CHECKING:
     from answerback.service.gateway import Listening

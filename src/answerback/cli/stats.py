@@ -12,13 +12,13 @@ import typer
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import AsJson, out, print_fields, print_json, print_table, spoken_errors
 from answerback.config import Settings
+from answerback.domain.models import Kind
+from answerback.domain.phone_locations import UNKNOWN, region_words
+from answerback.domain.statistics import Counts, Statistics, Times, range_of
 from answerback.errors import UnfitSpan
-from answerback.ledger.stats import Span
-from answerback.model import Kind
-from answerback.places import UNKNOWN, region_words
-from answerback.service.opening import reading
-from answerback.statistics import Counts, Statistics, Times, range_of
-from answerback.statistics_views import StatisticsView, Step, failures_of
+from answerback.ledger.read.statistics import Span
+from answerback.schemas.statistics import StatisticsView, Step, failures_of
+from answerback.service.ledger_config import reading
 
 _CHART_HEIGHT = 14
 _NARROWEST, _WIDEST = 60, 160

@@ -4,10 +4,10 @@ from typing import Any
 
 from answerback.cli.options import Config, DataDir, Store, settings_from
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
-from answerback.ledger.standing import find_standing
-from answerback.ledger.values import from_us
-from answerback.service.opening import reading
-from answerback.status_views import MemberView, StatusView, ToldView
+from answerback.ledger.read.cluster_status import find_standing
+from answerback.ledger.types import from_us
+from answerback.schemas.cluster import MemberView, StatusView, ToldView
+from answerback.service.ledger_config import reading
 
 _MEMBERS = ("process", "host", "pid", "version", "roles", "heard of", "endpoints", "duties", "pending", "set aside", "")
 _SHARDS = ("stream", "batches", "bytes", "pending", "in hand", "led by", "replicas", "oldest", "")

@@ -11,9 +11,9 @@ from rich.markup import escape
 from answerback.cli.options import Config, DataDir, settings_from
 from answerback.cli.output import FullNumbers, err, out, spoken_errors
 from answerback.ledger import Ledger
-from answerback.ledger.history import Happened, happened_since, last_happened
-from answerback.service.opening import reading, record_reveal
-from answerback.views import view_of_activity
+from answerback.ledger.read.deliveries import Happened, happened_since, last_happened
+from answerback.schemas.calls import view_of_activity
+from answerback.service.ledger_config import reading, record_reveal
 
 _POLL_S = 0.2
 _AT_A_TIME = 500

@@ -11,29 +11,29 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from answerback.console import (
-    assets,
+from answerback.console import assets
+from answerback.console.context import Visit, frame_of
+from answerback.console.dependencies import Given
+from answerback.console.links import PATH, Links
+from answerback.console.pages import (
     call,
     calls,
     deliveries,
-    downloads,
     endpoint_edit,
     endpoints,
+    exports,
     failures,
     fees,
     live,
     overview,
     quarantine,
     replays,
-    settings_page,
+    settings,
     sign_in,
 )
-from answerback.console.addresses import PATH, Links
-from answerback.console.given import Given
 from answerback.console.preferences import preferences_of
 from answerback.console.render import Page
-from answerback.console.site import Site
-from answerback.console.visit import Visit, frame_of
+from answerback.console.routing import Site
 from answerback.errors import LedgerUnavailable
 
 Message = MutableMapping[str, Any]
@@ -74,8 +74,8 @@ def build_console(given: Given) -> Starlette:
         replays,
         deliveries,
         quarantine,
-        settings_page,
-        downloads,
+        settings,
+        exports,
     )
     return Starlette(
         routes=[
@@ -106,7 +106,7 @@ async def _broken(links: Links, request: Request, _error: Exception) -> Response
 
 
 def _apart(links: Links, request: Request, name: str, status: int) -> Response:
-    return Page("apart.html", {**frame_of(preferences_of(request), links), "name": name}, status, HEADERS)
+    return Page("error_standalone.html", {**frame_of(preferences_of(request), links), "name": name}, status, HEADERS)
 
 
 class _Guarded:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from answerback.console.addresses import Links
+from answerback.console.links import Links
 from answerback.i18n import LANGUAGES, browser_language
 
 THEMES = ("auto", "light", "dark")

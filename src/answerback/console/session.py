@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
 
-from answerback.console.addresses import Links
-from answerback.console.given import Given
-from answerback.ledger.requests import EndSession
-from answerback.ledger.values import to_us
-from answerback.model import ApiKey
+from answerback.console.dependencies import Given
+from answerback.console.links import Links
+from answerback.domain.models import ApiKey
+from answerback.ledger.commands import EndSession
+from answerback.ledger.types import to_us
 
 COOKIE = "answerback_session"
 

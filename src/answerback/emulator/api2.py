@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from answerback.emulator.faults import Fault, Refused
-from answerback.emulator.orders import (
+from answerback.domain.models import Kind
+from answerback.emulator.send_requests import (
     LONGEST_CODE,
     LONGEST_TEXT,
     Account,
@@ -25,7 +25,7 @@ from answerback.emulator.orders import (
     template_text,
     text_of,
 )
-from answerback.model import Kind
+from answerback.emulator.vendor_errors import Fault, Refused
 
 OPERATIONS = ("sendvoiceprompt", "sendcvoice", "sendvoice", "sendtvoice", "sendfvoice", "uploadvoicefile")
 

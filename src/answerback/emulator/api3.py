@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import phonenumbers
 
-from answerback.emulator.faults import Fault, Refused
-from answerback.emulator.orders import (
+from answerback.domain.models import Kind
+from answerback.emulator.send_requests import (
     LONGEST_CODE,
     Account,
     Application,
@@ -24,7 +24,7 @@ from answerback.emulator.orders import (
     template_text,
     text_of,
 )
-from answerback.model import Kind
+from answerback.emulator.vendor_errors import Fault, Refused
 
 VERSION = "2020-09-02"
 ACTIONS = {"SendTtsVoice": Kind.PROMPT, "SendCodeVoice": Kind.CODE}

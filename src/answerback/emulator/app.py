@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from answerback.emulator import api2, api3
 from answerback.emulator.cloud import Call, Cloud
-from answerback.emulator.faults import Fault, Refused
-from answerback.emulator.told import told_of
+from answerback.emulator.vendor_errors import Fault, Refused
+from answerback.emulator.views import told_of
 
 _LARGEST_BODY_BYTES = 1024 * 1024
 _JSON = "application/json"  # with a charset behind it, the SDK for Python returns nothing

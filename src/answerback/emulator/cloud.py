@@ -10,16 +10,16 @@ from typing import Protocol
 
 import msgspec
 
+from answerback.domain.models import Kind
+from answerback.emulator.callback_sender import Post, Postman, Reply
 from answerback.emulator.clock import Clock
-from answerback.emulator.faults import Fault, Refused
+from answerback.emulator.faults import Parcel, Weather, parcels
 from answerback.emulator.limits import Frequency, Limits
-from answerback.emulator.orders import Account, Application, Order
 from answerback.emulator.outcomes import SHARES, Course, course_of
 from answerback.emulator.payloads import CALLBACK_KEYS
-from answerback.emulator.post import Post, Postman, Reply
+from answerback.emulator.send_requests import Account, Application, Order
 from answerback.emulator.timeline import Happens, Step, bill_of, kind_of, steps_of
-from answerback.emulator.weather import Parcel, Weather, parcels
-from answerback.model import Kind
+from answerback.emulator.vendor_errors import Fault, Refused
 from answerback.tencent.codes import FAILURE_REASONS
 
 MOST_CALLS = 10_000

@@ -1,62 +1,96 @@
-"""Why the cloud refuses a send: one list, with the words of both APIs.
+"""How unkind the cloud is to its receivers: what it does to a callback on the way; pure but for chance."""
 
-Source: "Error Codes" of API 2.0, product 1128, and of API 3.0, service vms, version 2020-09-02.
-"""
-
-from enum import Enum
+import random
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 
-class _Words(NamedTuple):
-    result: int
-    code: str
-    message: str
-
-
-class Fault(Enum):
-    """`result` is what API 2.0 answers, `code` what API 3.0 does."""
-
-    SIGNATURE = _Words(1001, "InternalError.SigVerificationFail", "the signature does not fit")
-    SENSITIVE_WORD = _Words(1002, "FailedOperation.ContainSensitiveWord", "the text holds a word that may not be said")
-    PACKET = _Words(1004, "FailedOperation.FailResolvePacket", "a field is missing or unfit")
-    INTERFACE = _Words(1011, "InternalError.RestApiInterfaceNotExist", "there is no such interface")
-    FREQUENCY = _Words(1013, "LimitExceeded.DeliveryFrequencyLimit", "this number is called too often")
-    TEMPLATE = _Words(1014, "FailedOperation.TemplateIncorrectOrUnapproved", "no such template, or not approved")
-    APPLICATION = _Words(1019, "InvalidParameterValue.SdkAppidNotExist", "there is no such application")
-    DISABLED = _Words(1020, "UnauthorizedOperation.SdkAppidIsDisabled", "the application is disabled")
-    TIME = _Words(1021, "InternalError.RequestTimeException", "the time is too far off")
-    UNSUPPORTED = _Words(1030, "UnsupportedOperation", "this is not supported")
-    BALANCE = _Words(1031, "FailedOperation.InsufficientBalanceInVoicePackage", "the voice package is used up")
-    ARREARS = _Words(1033, "UnauthorizedOperation.ServiceSuspendDueToArrears", "the service is suspended: arrears")
-    TOO_LONG = _Words(1036, "InvalidParameterValue.ContentLengthLimit", "the content is too long")
-    JSON = _Words(3003, "FailedOperation.InvalidJsonParameters", "the body is not JSON")
-    PARAMETERS = _Words(3004, "FailedOperation.InvalidParameters", "a parameter is unfit")
-    NUMBER = _Words(3014, "FailedOperation.PhonenumberUnappliedOrExpired", "there is no number to call from")
-    CALLEE = _Words(1016, "InvalidParameterValue.CalledNumberVerifyFail", "the number cannot be called")
-    SDK_APPLICATION = _Words(1019, "UnauthorizedOperation.VoiceSdkAppidVerifyFail", "there is no such application")
-    TC3_SIGNATURE = _Words(1001, "AuthFailure.SignatureFailure", "the signature does not fit")
-    TC3_SECRET_ID = _Words(1001, "AuthFailure.SecretIdNotFound", "there is no such SecretId")
-
-    @property
-    def result(self) -> int:
-        """The number of API 2.0."""
-        return self.value.result
-
-    @property
-    def code(self) -> str:
-        """The code of API 3.0."""
-        return self.value.code
-
-    @property
-    def message(self) -> str:
-        """What it means."""
-        return self.value.message
+_BOM = b"\xef\xbb\xbf"
+_CONTENT_TYPES = ("application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8", None)
+_NEXT_COMES_WITHIN_S = 3.5  # keys are the farthest apart
+_NUMERIC = (
+    "result",
+    "accept_time",
+    "end_calltime",
+    "start_calltime",
+    "fee",
+    "mobile",
+    "nationcode",
+    "failure_code",
+    "keypress",
+)
 
 
-class Refused(Exception):  # the cloud's answer, not an error of the program's
-    """The cloud refuses a request; `detail` says what about it, for the developer who made the mistake."""
+class Weather(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares from 0 to 1 of the callbacks that this befalls; all are 0 in fair weather.
 
-    def __init__(self, fault: Fault, detail: str = "") -> None:
-        self.fault = fault
-        self.message = f"{fault.message}: {detail}" if detail else fault.message
-        super().__init__(self.message)
+    `retries`: how often a callback that was not answered OK is sent again (the sibling product documents 2).
+    """
+
+    duplicates: float = 0.0
+    reorders: float = 0.0
+    delays: float = 0.0
+    longest_delay_s: float = 30.0
+    ints: float = 0.0
+    missing_accept_time: float = 0.0
+    empty_accept_time: float = 0.0
+    content_types: float = 0.0
+    boms: float = 0.0
+    chunked: float = 0.0
+    drops: float = 0.0
+    retries: int = 2
+
+
+class Parcel(NamedTuple):
+    """A callback on its way: after `wait_s`, as these bytes; `cut`: the connection is dropped half-way, the first time."""
+
+    wait_s: float
+    body: bytes
+    content_type: str | None = "application/json"
+    chunked: bool = False
+    cut: bool = False
+
+
+def parcels(weather: Weather, key: str, fields: dict[str, object], chance: random.Random) -> Sequence[Parcel]:
+    """What becomes of one callback: one parcel in fair weather, two where it is sent twice."""
+    body = msgspec.json.encode({key: _blown(weather, fields, chance)})
+    if chance.random() < weather.boms:
+        body = _BOM + body
+    parcel = Parcel(
+        wait_s=_wait_s(weather, chance),
+        body=body,
+        content_type=chance.choice(_CONTENT_TYPES) if chance.random() < weather.content_types else "application/json",
+        chunked=chance.random() < weather.chunked,
+        cut=chance.random() < weather.drops,
+    )
+    if chance.random() >= weather.duplicates:
+        return (parcel,)
+    return (parcel, parcel._replace(wait_s=_wait_s(weather, chance), cut=False))
+
+
+def _wait_s(weather: Weather, chance: random.Random) -> float:
+    """A delay, or just enough to fall behind the next one."""
+    wait_s = chance.uniform(0, weather.longest_delay_s) if chance.random() < weather.delays else 0.0
+    return wait_s + (
+        chance.uniform(_NEXT_COMES_WITHIN_S, 2 * _NEXT_COMES_WITHIN_S) if chance.random() < weather.reorders else 0.0
+    )
+
+
+def _blown(weather: Weather, fields: dict[str, object], chance: random.Random) -> dict[str, object]:
+    told = dict(fields)
+    if "accept_time" in told and told["accept_time"] == "0":
+        if chance.random() < weather.missing_accept_time:
+            del told["accept_time"]
+        elif chance.random() < weather.empty_accept_time:
+            told["accept_time"] = ""
+    if chance.random() < weather.ints:
+        told |= {
+            name: int(value)
+            for name in _NUMERIC
+            if isinstance(value := told.get(name), str)
+            and value.isascii()
+            and value.isdigit()
+            and str(int(value)) == value
+        }
+    return told

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 
-from answerback.emulator.faults import Fault, Refused
-from answerback.model import Kind
+from answerback.domain.models import Kind
+from answerback.emulator.vendor_errors import Fault, Refused
 
 _CHINA = timezone(timedelta(hours=8))
 _NIGHT_BEGINS, _NIGHT_ENDS = 22, 8

@@ -16,13 +16,13 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from answerback.emulator.hdr import Latencies
+from answerback.domain.models import Kind, Result
+from answerback.emulator.http_connection import Lines
+from answerback.emulator.latency_histogram import Latencies
 from answerback.emulator.payloads import Story, write_callback
-from answerback.emulator.wire import Lines
 from answerback.errors import AnswerUnreadable
-from answerback.model import Kind, Result
-from answerback.tencent.answer import OK, read_answer
 from answerback.tencent.codes import FAILURE_REASONS
+from answerback.tencent.response import OK, read_answer
 
 _LATE_S = 0.1
 _ERRMSG_CHARS = 200

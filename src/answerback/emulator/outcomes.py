@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from answerback.model import Result
+from answerback.domain.models import Result
 from answerback.tencent.codes import FAILURE_REASONS
 
 

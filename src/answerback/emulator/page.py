@@ -13,12 +13,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from answerback.emulator.cloud import Cloud
-from answerback.emulator.faults import Refused
 from answerback.emulator.outcomes import ROWS
 from answerback.emulator.page_form import Form, field_at_fault, order_of, read_form
 from answerback.emulator.page_views import call_row, callback_rows, step_rows, strip
 from answerback.emulator.snippets import snippets
 from answerback.emulator.texts import fault_text, texts
+from answerback.emulator.vendor_errors import Refused
 from answerback.i18n import LANGUAGES, browser_language
 
 _HERE = Path(__file__).parent

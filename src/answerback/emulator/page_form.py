@@ -7,10 +7,10 @@ from urllib.parse import parse_qs
 import msgspec
 import phonenumbers
 
+from answerback.domain.models import Kind
 from answerback.emulator import api2
-from answerback.emulator.faults import Fault, Refused
-from answerback.emulator.orders import Account, Order
-from answerback.model import Kind
+from answerback.emulator.send_requests import Account, Order
+from answerback.emulator.vendor_errors import Fault, Refused
 
 _CHINA = "86"
 _SPACING = re.compile(r"[\s()./-]+")

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from answerback.domain.models import Kind
+from answerback.emulator.callback_sender import Post
 from answerback.emulator.cloud import Call
 from answerback.emulator.outcomes import ROWS, Course, Row
-from answerback.emulator.post import Post
 from answerback.emulator.timeline import Happens, steps_of, times_of
-from answerback.emulator.told import told_of
-from answerback.model import Kind
+from answerback.emulator.views import told_of
 
 _BOM = b"\xef\xbb\xbf"
 _ENDING_DIGITS = 3

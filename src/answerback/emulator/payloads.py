@@ -9,7 +9,7 @@ import uuid
 
 import msgspec
 
-from answerback.model import Kind, Result
+from answerback.domain.models import Kind, Result
 from answerback.tencent.codes import FAILURE_REASONS
 
 _RING_S = 15

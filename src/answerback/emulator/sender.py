@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from answerback.errors import AnswerUnreadable
-from answerback.tencent.answer import read_answer
+from answerback.tencent.response import read_answer
 
 _TIMEOUT_S = 30.0
 _SUCCESS = range(200, 300)

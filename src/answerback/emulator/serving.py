@@ -12,11 +12,11 @@ from pathlib import Path
 
 import uvicorn
 
-from answerback.connections import Connection
 from answerback.emulator.app import build_app
 from answerback.emulator.cloud import Cloud
 from answerback.emulator.page import page_routes
 from answerback.errors import ConfigError
+from answerback.http_protocol import Connection
 
 _BACKLOG = 2048
 _LAST_REQUESTS_S = 1

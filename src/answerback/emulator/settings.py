@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from answerback.emulator.faults import Weather
 from answerback.emulator.limits import Limits
-from answerback.emulator.orders import Account, Application
 from answerback.emulator.outcomes import ROWS, SHARES
-from answerback.emulator.weather import Weather
+from answerback.emulator.send_requests import Account, Application
 from answerback.errors import ConfigError
 
 CALLBACK_URL = "http://127.0.0.1:8000/voice/callback"

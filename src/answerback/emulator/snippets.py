@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from answerback.emulator.orders import Account
+from answerback.emulator.send_requests import Account
 
 _PYTHON_2 = """\
 # pip install qcloudsms-py      (API 2.0)

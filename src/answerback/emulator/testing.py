@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import msgspec
 
+from answerback.emulator.callback_sender import Postman, Reply, judged
 from answerback.emulator.clock import VirtualClock
 from answerback.emulator.cloud import Cloud
+from answerback.emulator.faults import Parcel, Weather
 from answerback.emulator.limits import NONE, Limits
-from answerback.emulator.post import Postman, Reply, judged
 from answerback.emulator.serving import Background
 from answerback.emulator.settings import READY, EmulatorSettings
-from answerback.emulator.told import CallView, told_of
-from answerback.emulator.weather import Parcel, Weather
+from answerback.emulator.views import CallView, told_of
 
 Receiver = Callable[[bytes], Any]
 """Takes a callback's body; gives the answer: bytes, text, or what becomes JSON. Raising is not taking it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from answerback.emulator.faults import Fault
+from answerback.emulator.vendor_errors import Fault
 from answerback.i18n import Text, translate_all
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from answerback.domain.models import Kind, Result
 from answerback.emulator.outcomes import Course, Sent
-from answerback.model import Kind, Result
 
 _DIALS_S = 1.0
 _BETWEEN_KEYS_S = 3.0

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, null, select
 
-from answerback.deliveries import mask_message_id
-from answerback.exports.bodies import mask_plain_body
+from answerback.domain.delivery_states import mask_message_id
+from answerback.domain.masking import MASKS
+from answerback.domain.models import LONGEST_S, Event, Outcome
+from answerback.domain.webhook_payload import TYPES
+from answerback.exports.fast_mask import mask_plain_body
 from answerback.ledger.rows import NUMBERS
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints, rollups
-from answerback.masking import MASKS
-from answerback.model import LONGEST_S, Event, Outcome
-from answerback.rendering import TYPES
 
 
 class Sort(Enum):
@@ -74,7 +74,7 @@ def _number(name: str) -> ColumnElement[Any]:
 
 
 def _elapsed_s(outcome: Outcome, since: ColumnElement[Any], until: ColumnElement[Any]) -> tuple[Any, Any]:
-    """A case of `model.ring_s` or `talk_s`, in SQL."""
+    """A case of `models.ring_s` or `talk_s`, in SQL."""
     elapsed_s = case((until - since > LONGEST_S, LONGEST_S), else_=until - since)
     return and_(_c.outcome == outcome.value, since <= until), elapsed_s
 

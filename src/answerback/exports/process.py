@@ -9,13 +9,13 @@ from typing import Self, TypeVar
 import msgspec
 import structlog
 
+from answerback.domain.phone_numbers import mask_text
 from answerback.errors import ExportFailed, ExportsBusy, LedgerUnavailable, UnavailableReason
 from answerback.exports.spec import Export, Task, require
 from answerback.ledger import Opening
-from answerback.ledger.audit import Actor, AuditAction
+from answerback.ledger.admin.audit import Actor, AuditAction
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.requests import RecordAuditEvent
-from answerback.numbers import mask_text
+from answerback.ledger.commands import RecordAuditEvent
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ import msgspec
 
 from answerback.errors import ExtraMissing, UnfitExport
 from answerback.ledger import Opening
-from answerback.ledger.audit import filter_text
-from answerback.ledger.history import DeliveryFilter
-from answerback.ledger.query import CallFilter
+from answerback.ledger.admin.audit import filter_text
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.read.deliveries import DeliveryFilter
 
 
 class What(StrEnum):

@@ -14,7 +14,7 @@ import msgspec
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.exports.spec import Task
 from answerback.exports.write import write_export
-from answerback.heap import settle_heap
+from answerback.gc_tuning import settle_heap
 
 _NICENESS = 10
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from answerback.exports.columns import CALL_COLUMNS, CALLBACK_COLUMNS, DELIVERY_COLUMNS, STATISTICS_COLUMNS, Column
-from answerback.exports.form import Form, Out
-from answerback.exports.lines import Lines
-from answerback.exports.sheet import Sheet
+from answerback.exports.pages import walk
 from answerback.exports.spec import Export, FileFormat, What, require
-from answerback.exports.walks import walk
-from answerback.exports.workbook import Workbook
+from answerback.exports.writers.base import Form, Out
+from answerback.exports.writers.csv import Sheet
+from answerback.exports.writers.ndjson import Lines
+from answerback.exports.writers.xlsx import Workbook
 from answerback.ledger import Ledger
 
 COLUMNS: dict[What, tuple[Column, ...]] = {
@@ -38,7 +38,7 @@ def _form(export: Export, out: Out) -> Form:
     forms: dict[FileFormat, Any] = {FileFormat.CSV: Sheet, FileFormat.NDJSON: Lines, FileFormat.XLSX: Workbook}
     if export.format is FileFormat.PARQUET:
         require(export.format)
-        from answerback.exports.parquet import Parquet  # an extra, and large
+        from answerback.exports.writers.parquet import Parquet  # an extra, and large
 
         forms[FileFormat.PARQUET] = Parquet
     form: Form = forms[export.format](out, COLUMNS[export.what], full_numbers=export.full_numbers)

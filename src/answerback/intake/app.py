@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from answerback.domain.models import Arrival
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.intake.channels import Channels
 from answerback.intake.committer import Committer
-from answerback.intake.meter import Meter
+from answerback.intake.metrics import Meter
 from answerback.ledger import Taken, Verdict
-from answerback.model import Arrival
-from answerback.tencent import answer
+from answerback.tencent import response
 from answerback.tencent.codes import Answered
 from answerback.tracing import Tracer
 
@@ -40,7 +40,7 @@ class _Reply(NamedTuple):
 
 
 def _reply(status: int, result: int, errmsg: str, *extra: tuple[bytes, bytes]) -> _Reply:
-    body = answer.write_answer(result, errmsg)
+    body = response.write_answer(result, errmsg)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *extra]
     return _Reply(
         {"type": "http.response.start", "status": status, "headers": headers},

@@ -12,10 +12,10 @@ from typing import Protocol
 
 import structlog
 
+from answerback.domain.models import Arrival
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.intake.meter import Meter
+from answerback.intake.metrics import Meter
 from answerback.ledger import Taken, Verdict
-from answerback.model import Arrival
 
 _PROBE_EVERY_S = 1.0
 _WATCH_EVERY_S = 0.25

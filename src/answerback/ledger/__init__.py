@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from answerback.ledger.opening import FILE_NAME, Opening, open_database, open_ledger
-    from answerback.ledger.store import Ledger
-    from answerback.ledger.values import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
+    from answerback.ledger.factory import FILE_NAME, Opening, open_database, open_ledger
+    from answerback.ledger.ledger import Ledger
+    from answerback.ledger.types import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
 
 __all__ = [
     "FILE_NAME",
@@ -29,10 +29,10 @@ __all__ = [
     "open_ledger",
 ]
 
-_MODULES = {"Ledger": "store"} | dict.fromkeys(("FILE_NAME", "Opening", "open_database", "open_ledger"), "opening")
+_MODULES = {"Ledger": "ledger"} | dict.fromkeys(("FILE_NAME", "Opening", "open_database", "open_ledger"), "factory")
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'values')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'types')}"), name)

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from answerback.ledger.requests import Request
+from answerback.ledger.commands import Request
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from answerback.ledger.months import block_of
-from answerback.ledger.values import from_us, to_us
-from answerback.model import Call, Kind, Outcome, Result, talk_s, unix_s
-from answerback.statistics import due_minutes, fee_difference
+from answerback.domain.models import Call, Kind, Outcome, Result, talk_s, unix_s
+from answerback.domain.statistics import due_minutes, fee_difference
+from answerback.ledger.backends.postgresql.partition_ids import block_of
+from answerback.ledger.types import from_us, to_us
 
 CALL_COLUMNS = (
     "id",

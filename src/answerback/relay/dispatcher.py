@@ -13,21 +13,21 @@ from functools import partial
 
 import structlog
 
-from answerback.deliveries import Happening
+from answerback.domain.delivery_states import Happening
+from answerback.domain.models import Endpoint
 from answerback.errors import AnswerbackError
 from answerback.ledger import Job, Pause, Settled
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.requests import Backlog, Load
-from answerback.model import Endpoint
-from answerback.relay.breaker import Breaker
-from answerback.relay.courier import Courier, Outcome, TooLate
-from answerback.relay.deciding import Decision, Terms, decide
-from answerback.relay.lane import Lane
-from answerback.relay.look import Look
-from answerback.relay.meter import RelayMeter
-from answerback.relay.pace import clock_s
-from answerback.relay.settling import Settling
-from answerback.relay.sweep import give_up
+from answerback.ledger.commands import Backlog, Load
+from answerback.relay.attempt_writer import Settling
+from answerback.relay.circuit_breaker import Breaker
+from answerback.relay.endpoint_queue import Lane
+from answerback.relay.metrics import RelayMeter
+from answerback.relay.outbox_poller import Look
+from answerback.relay.retry_policy import Decision, Terms, decide
+from answerback.relay.sender import Courier, Outcome, TooLate
+from answerback.relay.sweepers import give_up
+from answerback.relay.wakeable_timer import clock_s
 from answerback.tracing import Attempt, Tracer
 
 _AGAIN_S = 0.5
@@ -70,7 +70,7 @@ class Dispatcher:
         self.on_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
         """Called where an endpoint answers that it wants no more."""
         self.until_s = math.inf
-        """Until when attempts may begin, by `pace.clock_s`."""
+        """Until when attempts may begin, by `wakeable_timer.clock_s`."""
         self.on_away: Callable[[Collection[int]], None] = lambda _: None
         """Called with endpoints that other processes tell, and to whom something may go out now."""
 

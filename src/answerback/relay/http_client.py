@@ -14,12 +14,12 @@ import structlog
 import yarl
 from aiohttp.connector import Connection
 
-from answerback.masking import mask_path, mask_urls
-from answerback.model import Endpoint, Format
+from answerback.domain.masking import mask_path, mask_urls
+from answerback.domain.models import Endpoint, Format
 from answerback.relay.certificates import Certificates
-from answerback.relay.courier import KEPT_BYTES, Outcome, TooLate
-from answerback.relay.guard import Guard
-from answerback.relay.judging import judge
+from answerback.relay.egress_policy import Guard
+from answerback.relay.response import judge
+from answerback.relay.sender import KEPT_BYTES, Outcome, TooLate
 from answerback.relay.signing import signature
 
 _READ_BYTES = 65_536

@@ -7,21 +7,21 @@ import structlog
 
 from answerback.errors import AnswerbackError, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import Job
-from answerback.ledger.bell import Ring
+from answerback.ledger.backends.postgresql.notifier import Ring
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.query import CallFilter
-from answerback.ledger.references import Reference, Referred
-from answerback.ledger.requests import Refer
+from answerback.ledger.commands import Refer
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.write.annotations import Reference, Referred
 from answerback.relay.certificates import Certificates
-from answerback.relay.courier import Courier
-from answerback.relay.deciding import Terms
+from answerback.relay.coordinator import Share, Sharing
 from answerback.relay.dispatcher import Dispatcher
-from answerback.relay.guard import Network
-from answerback.relay.meter import RelayMeter
-from answerback.relay.overdue import Overdue
-from answerback.relay.registry import Registry, Wanted
+from answerback.relay.egress_policy import Network
+from answerback.relay.endpoint_manager import Registry, Wanted
+from answerback.relay.metrics import RelayMeter
+from answerback.relay.overdue_watcher import Overdue
 from answerback.relay.replays import Replays
-from answerback.relay.sharing import Share, Sharing
+from answerback.relay.retry_policy import Terms
+from answerback.relay.sender import Courier
 from answerback.tracing import Tracer
 
 _JOIN_AGAIN_S = 2.0

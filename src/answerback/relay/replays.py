@@ -9,13 +9,13 @@ from enum import StrEnum
 import msgspec
 import structlog
 
+from answerback.domain.models import Endpoint
 from answerback.errors import AnswerbackError, NotFound
-from answerback.ledger.audit import Actor, filter_text
+from answerback.ledger.admin.audit import Actor, filter_text
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.query import LARGEST_ID, CallFilter
-from answerback.ledger.replays import Chunk
-from answerback.ledger.requests import CountDead, ReplayCalls, ReplayDead, ReplayOne, StartReplay
-from answerback.model import Endpoint
+from answerback.ledger.commands import CountDead, ReplayCalls, ReplayDead, ReplayOne, StartReplay
+from answerback.ledger.read.calls import LARGEST_ID, CallFilter
+from answerback.ledger.write.replays import Chunk
 from answerback.relay.dispatcher import Dispatcher
 
 _AT_A_TIME = 100

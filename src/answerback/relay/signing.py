@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from standardwebhooks import Webhook
 
-from answerback.model import Endpoint
+from answerback.domain.models import Endpoint
 
 PREFIX = "whsec_"
 _NEW_BYTES = 32

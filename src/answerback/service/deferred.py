@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 
-from answerback.heap import settle_heap
+from answerback.gc_tuning import settle_heap
 from answerback.intake.app import Message, Receive, Send
 
 App = Callable[[Message, Receive, Send], Awaitable[None]]

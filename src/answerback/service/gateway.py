@@ -17,30 +17,27 @@ import msgspec
 import structlog
 import uvloop
 
-from answerback.access import AdminKey, Keyring
 from answerback.api.health import HealthApp
 from answerback.api.ledger_numbers import LedgerNumbers
-from answerback.attempt_limits import AttemptLimiter
-from answerback.authenticator import Authenticator
+from answerback.auth.api_keys import AdminKey, Keyring
+from answerback.auth.attempt_limits import AttemptLimiter
+from answerback.auth.authenticator import Authenticator
+from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
-from answerback.connections import sweep
 from answerback.errors import ConfigError, LedgerUnavailable
-from answerback.heap import settle_heap
+from answerback.gc_tuning import settle_heap
+from answerback.heartbeat import Membership, introduce
+from answerback.http_protocol import sweep
 from answerback.intake import Channels, Intake, Meter, Submission
 from answerback.intake.app import Elsewhere
 from answerback.ledger import Ledger
-from answerback.ledger.members import find_members
-from answerback.ledger.process import WriterProcess
-from answerback.ledger.query import CallFilter, count_calls
-from answerback.ledger.spawning import Spawned
-from answerback.ledger.sqlite import refuse_unsafe_place
-from answerback.membership import Membership, introduce
-from answerback.server_secret import ServerSecret
+from answerback.ledger.admin.instances import find_members
+from answerback.ledger.backends.sqlite.engine import refuse_unsafe_place
+from answerback.ledger.read.calls import CallFilter, count_calls
+from answerback.ledger.writer.client import WriterProcess
+from answerback.ledger.writer.spawning import Spawned
 from answerback.service.deferred import Deferred
-from answerback.service.http import Server, http_config, listen, route
-from answerback.service.loop_watch import Watchdog, measure_lag
-from answerback.service.opening import opening_of
-from answerback.service.parts import (
+from answerback.service.factories import (
     build_alerts,
     build_committer,
     build_recorder,
@@ -49,8 +46,11 @@ from answerback.service.parts import (
     open_certificates,
     relay_terms,
 )
-from answerback.service.post import Post
-from answerback.service.sharing import Sharing
+from answerback.service.file_lock_owner import Post
+from answerback.service.http import Server, http_config, listen, route
+from answerback.service.leased_owner import Sharing
+from answerback.service.ledger_config import opening_of
+from answerback.service.loop_watch import Watchdog, measure_lag
 from answerback.service.urls import base_path, callback_urls, url_of
 from answerback.tracing import TracedWriter
 
@@ -293,9 +293,9 @@ class Gateway:
         )
 
     def _console(self, keyring: Keyring, authenticator: Authenticator, submission: Submission) -> Any:
-        from answerback.console.addresses import Links
         from answerback.console.app import build_console
-        from answerback.console.given import Given
+        from answerback.console.dependencies import Given
+        from answerback.console.links import Links
 
         import_module("anyio._backends._asyncio")
         settings = self._settings

@@ -15,8 +15,8 @@ import uvicorn
 
 from answerback.api.health import PATHS as HEALTH_PATHS
 from answerback.config import IntakeSettings
-from answerback.connections import Connection
 from answerback.errors import ConfigError
+from answerback.http_protocol import Connection
 from answerback.intake.app import Message, Receive, Send
 from answerback.intake.channels import callback_path
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import structlog
 
-from answerback.histogram import Histogram
+from answerback.domain.histogram import Histogram
 
 VARIABLE = "ANSWERBACK_WATCHDOG"
 

@@ -10,10 +10,10 @@ from answerback.errors import ExtraMissing
 if find_spec("nats") is None:
     raise ExtraMissing('stream.url needs nats-py: pip install "answerback[nats]"')
 
-from answerback.stream.drain import Drain
-from answerback.stream.meter import Meter
+from answerback.stream.consumer import Drain
+from answerback.stream.metrics import Meter
 from answerback.stream.publisher import Publisher
-from answerback.stream.standing import ShardStatus
+from answerback.stream.shard_status import ShardStatus
 from answerback.stream.stream import Stream, Terms
 
 __all__ = ["Drain", "Meter", "Publisher", "ShardStatus", "Stream", "Terms"]

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from answerback.ledger.drained import Batch, Item
-from answerback.ledger.values import to_us
-from answerback.model import Arrival
+from answerback.domain.models import Arrival
+from answerback.ledger.types import to_us
+from answerback.ledger.write.consumed_batches import Batch, Item
 
 VERSION = 1
 ID_BYTES = 16

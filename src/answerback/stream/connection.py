@@ -20,7 +20,7 @@ from nats.errors import NoRespondersError, UnexpectedEOF
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.stream.ending import end
+from answerback.stream.cancellation import end
 from answerback.stream.servers import Server
 
 _CONNECT_TIMEOUT_S = 1.0

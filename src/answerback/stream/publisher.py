@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 
 import structlog
 
+from answerback.domain.models import Arrival, Received, Rejected
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Taken, Verdict
-from answerback.ledger.values import to_us
-from answerback.model import Arrival, Received, Rejected
-from answerback.reading import understand
+from answerback.ledger.types import to_us
 from answerback.stream.batch import encode_nothing, split
 from answerback.stream.connection import Broken, Connection, StreamUnavailable
-from answerback.stream.meter import Meter
-from answerback.stream.safety import Shard
+from answerback.stream.metrics import Meter
+from answerback.stream.stream_config import Shard
 from answerback.stream.streams import Refused, Streams, read_answer
+from answerback.tencent.parsing import understand
 from answerback.tracing import Tracer
 
 PATIENCE_S = 0.6

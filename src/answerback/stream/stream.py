@@ -12,13 +12,13 @@ import structlog
 
 from answerback.errors import AnswerbackError, ExtraMissing, LedgerUnavailable, StreamUnsafe, UnavailableReason
 from answerback.ledger.client import LedgerClient
+from answerback.stream.cancellation import end
 from answerback.stream.connection import Connection, StreamUnavailable
-from answerback.stream.drain import Drain
-from answerback.stream.ending import end
-from answerback.stream.meter import Meter
+from answerback.stream.consumer import Drain
+from answerback.stream.metrics import Meter
 from answerback.stream.publisher import Publisher
-from answerback.stream.safety import Wanted
-from answerback.stream.standing import ShardStatus
+from answerback.stream.shard_status import ShardStatus
+from answerback.stream.stream_config import Wanted
 from answerback.stream.streams import Streams
 
 _START_S = 5.0

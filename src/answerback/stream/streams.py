@@ -7,7 +7,8 @@ import structlog
 
 from answerback.errors import LedgerUnavailable, StreamUnsafe
 from answerback.stream.connection import Connection, Nobody, StreamUnavailable
-from answerback.stream.safety import (
+from answerback.stream.shard_status import ShardStatus, first_us, moves
+from answerback.stream.stream_config import (
     CONSUMER,
     Shard,
     Wanted,
@@ -16,7 +17,6 @@ from answerback.stream.safety import (
     consumer_config,
     stream_config,
 )
-from answerback.stream.standing import ShardStatus, first_us, moves
 
 _API = "$JS.API"
 _TIMEOUT_S = 3.0

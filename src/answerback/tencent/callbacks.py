@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from answerback.domain.models import Failure, KeyPress, Kind, Result, Status
 from answerback.errors import NotJson, UnfitField, UnknownCallback
-from answerback.model import Failure, KeyPress, Kind, Result, Status
 
 Text = int | float | str
 """A vendor's text or number: a string by the table, a number in some payloads."""

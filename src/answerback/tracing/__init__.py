@@ -3,7 +3,7 @@
 Nothing here imports OpenTelemetry but `export`, and nobody imports that where traces are off.
 """
 
-from answerback.tracing.opening import open_tracer
+from answerback.tracing.setup import open_tracer
 from answerback.tracing.tracer import Attempt, Tracer
 from answerback.tracing.writer import TracedWriter
 

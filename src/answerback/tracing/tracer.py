@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from answerback.calls import public_id
+from answerback.domain.calls import public_id
+from answerback.domain.masking import mask_urls
+from answerback.domain.models import Arrival, Endpoint, Received
+from answerback.domain.phone_numbers import mask_text
 from answerback.ledger import Job, Taken, Verdict
-from answerback.ledger.requests import Witnessed
-from answerback.ledger.values import to_us
-from answerback.masking import mask_urls
-from answerback.model import Arrival, Endpoint, Received
-from answerback.numbers import mask_text
-from answerback.reading import understand
+from answerback.ledger.commands import Witnessed
+from answerback.ledger.types import to_us
+from answerback.tencent.parsing import understand
 from answerback.tracing.ids import (
     SpanId,
     is_sampled,

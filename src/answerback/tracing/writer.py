@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from answerback.domain.models import Arrival
 from answerback.ledger import Verdict
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.requests import Drained, Noted, Probe, Record, RecordDrained, Request
-from answerback.model import Arrival
+from answerback.ledger.commands import Drained, Noted, Probe, Record, RecordDrained, Request
 from answerback.tracing.tracer import Tracer
 
 T = TypeVar("T")

@@ -9,12 +9,12 @@ from uuid import UUID
 import msgspec
 
 from answerback.emulator.conformance import fixes
-from answerback.emulator.conformance.judging import Answer, Expected, Finding, Level, judge, ms, sight
+from answerback.emulator.conformance.evaluation import Answer, Expected, Finding, Level, judge, ms, sight
+from answerback.emulator.conformance.receiver_client import Wire
 from answerback.emulator.conformance.requests import Calls
 from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.steps import NO_LABEL, Flow, Step
-from answerback.emulator.conformance.wire import Wire
+from answerback.emulator.conformance.scenarios import NO_LABEL, Flow, Step
 from answerback.i18n import Text
 
 _SEVERITY = (Level.OK, Level.WARNING, Level.FAILED)

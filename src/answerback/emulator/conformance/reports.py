@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from answerback.emulator.conformance.checking import Verdict
-from answerback.emulator.conformance.judging import Level
+from answerback.emulator.conformance.evaluation import Level
 from answerback.i18n import Language, Text
 
 HEADINGS = (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from answerback.emulator.conformance.requests import Calls
-from answerback.emulator.conformance.steps import Flow, Step
+from answerback.emulator.conformance.scenarios import Flow, Step
 from answerback.i18n import Text
 
 

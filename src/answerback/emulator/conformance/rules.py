@@ -6,10 +6,10 @@ Source: the four callback pages of product 1128; where nobody documents a form o
 from collections.abc import Sequence
 
 from answerback.emulator.conformance import fixes
-from answerback.emulator.conformance.judging import Expected
+from answerback.emulator.conformance.evaluation import Expected
 from answerback.emulator.conformance.requests import EXAMPLE, Request, Way, escaped, ints, pretty
 from answerback.emulator.conformance.rule import Rule
-from answerback.emulator.conformance.steps import (
+from answerback.emulator.conformance.scenarios import (
     Flow,
     Step,
     dropped,

@@ -14,7 +14,7 @@ from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, in
 from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerVersion
-from answerback.ledger.postgresql import schema
+from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.tables import metadata
 
 HEAD = "1_7ecc197b"

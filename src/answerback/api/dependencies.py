@@ -1,0 +1,176 @@
+"""What the routes share: who may ask, and the forms of common parameters."""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated, Any, overload
+from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+from fastapi import Depends, HTTPException, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator, BeforeValidator
+
+from answerback.api.openapi import problem
+from answerback.api.routes import Responses
+from answerback.auth.authenticator import Authenticator
+from answerback.domain.models import ApiKey, Role
+from answerback.domain.phone_numbers import mask_mobiles
+from answerback.errors import UnfitSpan
+from answerback.ledger.admin.audit import Actor
+from answerback.ledger.read.calls import LARGEST_PAGE
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+Channel = Annotated[str | None, Query(description="needed where two channels hold the same callid")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before", max_length=128)]
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
+
+
+def _check_spelling(moment: object) -> object:
+    """Refuse a bare number: nobody can tell whether it is seconds or milliseconds."""
+    if moment is not None and not (isinstance(moment, str) and _DATE.match(moment)):
+        raise ValueError("expected ISO 8601, such as 2026-11-23T08:00:00Z")
+    return moment
+
+
+def _check_text(text: str) -> str:
+    """Refuse half a surrogate pair: JSON can spell it, but it is no character, and nothing here can keep it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half a surrogate pair") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+"""A text of a body."""
+Instant = Annotated[datetime, BeforeValidator(_check_spelling)]
+"""A time as a reader spells it."""
+Moment = Annotated[Instant | None, Query(description="ISO 8601; UTC where it names no zone")]
+Timezone = Annotated[
+    str, Query(description="whose days and hours of the clock they are, and of times that name no zone", max_length=64)
+]
+
+PROBLEMS: Responses = {
+    401: problem("no API key, or one that is wrong or revoked"),
+    429: problem("too many wrong keys were tried: `Retry-After` says when to try again"),
+    503: problem("the ledger does not answer"),
+}
+NUMBERS_HIDDEN: Responses = {403: problem("the key may not see full numbers, so it cannot ask for calls by one")}
+FORBIDDEN: Responses = {
+    403: problem("the key lacks the role, or the right to full numbers: `detail` names what is needed")
+}
+NOT_FOUND: Responses = {404: problem("nothing by that id")}
+AMBIGUOUS: Responses = {409: problem("several channels hold the callid: `channels` names them")}
+CONFLICT: Responses = {409: problem("it cannot be as things stand")}
+UNFIT: Responses = {422: problem("a field is unfit: `field` names it")}
+
+_KEY_WORDS = (
+    "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one made by "
+    "`answerback keys create`. Its role says what it may do: a viewer looks, an operator also changes and tells again, "
+    "an admin also makes keys. Numbers are masked unless it has the right to see them in full."
+)
+
+log = structlog.get_logger("answerback.api")
+
+
+class Reader:
+    """Who asks, and whether numbers, and the URLs of endpoints, are shown to them in full."""
+
+    def __init__(self, key: ApiKey, path: str) -> None:
+        self.key = key
+        self.actor = Actor.of(key)
+        self.full_numbers = key.full_numbers
+        self.full_urls = key.role.includes(Role.OPERATOR)
+        self._path = path
+
+    def require(self, role: Role) -> None:
+        """Raise 403, naming the role that is needed, where the key has a lesser one."""
+        if not self.key.role.includes(role):
+            raise HTTPException(403, f"this needs the role {role}; the key `{self.key.name}` has {self.key.role}")
+
+    def log(self, event: str, **facts: object) -> None:
+        """Log what programs do at the rate of calls, which would bury the audit log."""
+        log.info(event, who=self.key.name, **facts)
+
+    def shown(self, count: int) -> None:
+        """Log that so many things were shown with their numbers; the numbers are not in it."""
+        if self.full_numbers and count:
+            self.log("numbers_shown", path=self._path, count=count)
+
+
+def guard(authenticator: Authenticator) -> Any:
+    """A dependency that lets only the holder of an API key through, and tells the routes who it is."""
+    scheme = HTTPBearer(auto_error=False, description=_KEY_WORDS)
+
+    async def know(request: Request, offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
+        if offered is None:
+            raise _unknown("send an API key: Authorization: Bearer …")
+        key = await authenticator.authenticate(offered.credentials, request.scope, "api")
+        if key is None:
+            raise _unknown("this API key is not known")
+        request.state.reader = Reader(key, _path_without_numbers(request.scope["path"]))
+
+    return Depends(know)
+
+
+def _path_without_numbers(path: str) -> str:
+    """A path as it may be logged: a callid may be a number, our own ids are none."""
+    return quote(mask_mobiles(path) if path.startswith("/v1/calls/") else path, safe="/*")
+
+
+def _unknown(detail: str) -> HTTPException:
+    return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+
+
+async def _reader(request: Request) -> Reader:
+    reader: Reader = request.state.reader  # the guard of all routers has set it
+    return reader
+
+
+Asking = Annotated[Reader, Depends(_reader)]
+
+
+async def _operate(reader: Asking) -> None:
+    reader.require(Role.OPERATOR)
+
+
+async def _administer(reader: Asking) -> None:
+    reader.require(Role.ADMIN)
+
+
+OPERATOR = Depends(_operate)
+"""Only for operators and above."""
+ADMIN = Depends(_administer)
+"""Only for admins."""
+
+
+@overload
+def utc(moment: datetime) -> datetime: ...
+@overload
+def utc(moment: None) -> None: ...
+@overload
+def utc(moment: datetime | None) -> datetime | None: ...
+def utc(moment: datetime | None) -> datetime | None:
+    """`moment`, in UTC where it names no zone."""
+    return local(moment, UTC)
+
+
+@overload
+def local(moment: datetime, zone: tzinfo) -> datetime: ...
+@overload
+def local(moment: None, zone: tzinfo) -> None: ...
+@overload
+def local(moment: datetime | None, zone: tzinfo) -> datetime | None: ...
+def local(moment: datetime | None, zone: tzinfo) -> datetime | None:
+    """`moment`, in `zone` where it names none."""
+    return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
+
+
+def zone_of(timezone: str) -> ZoneInfo:
+    """The zone of that name. Raises UnfitSpan."""
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UnfitSpan("timezone", "expected a name such as Asia/Shanghai or UTC") from error

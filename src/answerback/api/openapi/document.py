@@ -1,0 +1,81 @@
+"""The document as FastAPI makes it, completed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi.routing import APIRoute
+
+from answerback.api.openapi import callback_url, health, webhooks
+from answerback.api.openapi.problems import PROBLEMS, SCHEMAS, problem
+from answerback.api.openapi.request_examples import BODIES, PARAMETERS
+from answerback.api.openapi.response_examples import ANSWERS
+
+Document = dict[str, Any]
+
+_OF_FASTAPI = ("HTTPValidationError", "ValidationError")
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_CHALLENGE = {"WWW-Authenticate": {"description": "how to authenticate", "schema": {"const": "Bearer"}}}
+
+
+def operation_id(route: APIRoute) -> str:
+    """The function's name as clients write it: `list_calls` is listCalls."""
+    first, *others = route.name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def complete(document: Document) -> Document:
+    """The same document with every example, and with what FastAPI does not serve."""
+    for operation in operations(document):
+        _complete_request(operation)
+        _complete_answers(operation)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in _OF_FASTAPI:
+        schemas.pop(name, None)
+    schemas.update(callback_url.SCHEMAS | health.SCHEMAS | webhooks.SCHEMAS | SCHEMAS)
+    document["paths"] = callback_url.PATHS | health.PATHS | document["paths"]
+    document["webhooks"] = webhooks.WEBHOOKS
+    return document
+
+
+def operations(document: Document) -> Iterator[Document]:
+    """Every operation of every path."""
+    for item in document["paths"].values():
+        yield from item.values()
+
+
+def _complete_request(operation: Document) -> None:
+    for media_type, examples in BODIES.get(operation["operationId"], {}).items():
+        operation["requestBody"]["content"][media_type]["examples"] = _values(examples)
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        own = PARAMETERS.get((operation["operationId"], name), PARAMETERS.get(name, {}))
+        parameter.update(own)
+
+
+def _complete_answers(operation: Document) -> None:
+    answers: Document = operation["responses"]
+    if _is_unfit_of_fastapi(answers.get("422")):
+        answers["422"] = problem("a field is unfit: `field` names it")
+    if "requestBody" in operation:
+        answers.setdefault("413", problem("the body is larger than a megabyte"))
+    if "401" in answers:
+        answers["401"]["headers"] = _CHALLENGE
+    for status, answer in answers.items():
+        content = answer.get("content", {})
+        own = ANSWERS.get((operation["operationId"], int(status)), {})
+        for media_type, examples in own.items():
+            content[media_type]["examples"] = _values(examples)
+        for media in content.values():
+            if media.get("schema") == _PROBLEM and int(status) in PROBLEMS:
+                media.setdefault("examples", _values(PROBLEMS[int(status)]))
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _is_unfit_of_fastapi(answer: Document | None) -> bool:
+    return answer is not None and any(
+        media["schema"].get("$ref", "").endswith(_OF_FASTAPI[0]) for media in answer["content"].values()
+    )
+
+
+def _values(examples: Document) -> Document:
+    return {name: {"value": value} for name, value in examples.items()}

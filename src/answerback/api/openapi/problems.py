@@ -1,0 +1,33 @@
+"""What an error looks like, by status."""
+
+from typing import Any
+
+from fastapi.encoders import jsonable_encoder
+
+from answerback.schemas.calls import Problem
+
+SCHEMAS: dict[str, Any] = {"Problem": jsonable_encoder(Problem.model_json_schema(), exclude_none=True)}
+
+PROBLEMS: dict[int, dict[str, Any]] = {
+    401: {"none": {"detail": "send an API key: Authorization: Bearer …"}},
+    403: {"viewer": {"detail": "this needs the role operator; the key `night-shift` has viewer"}},
+    404: {"nothing": {"detail": "no call d9428888-122b-11e1-b85c-61cd3cbb3210"}},
+    409: {"conflict": {"detail": "another gateway on this data directory tells the business: ask that one"}},
+    413: {"large": {"detail": "the body is larger than 1048576 bytes"}},
+    422: {
+        "field": {"detail": "limit: Input should be greater than or equal to 1", "field": "limit"},
+        "cursor": {"detail": "cursor: not one that a former page gave", "field": "cursor"},
+    },
+    429: {"keys": {"detail": "too many wrong keys were tried: try again in 6 s"}},
+    501: {"parquet": {"detail": 'parquet needs pyarrow: pip install "answerback[parquet]"'}},
+    503: {"ledger": {"detail": "the disk fails"}},
+}
+"""Status -> name -> example."""
+
+
+def problem(description: str) -> dict[str, Any]:
+    """An answer that is a Problem. As a `model` FastAPI would make a validator of it for each of some 400 answers."""
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

@@ -1,0 +1,125 @@
+"""Examples of what is answered, by operation and status."""
+
+from typing import Any
+
+from answerback.api.openapi.example_data import (
+    API_KEY,
+    ATTEMPTS,
+    CALL,
+    CALLBACK,
+    CALLID,
+    DELIVERY,
+    ENDPOINT,
+    FAILED_CALL,
+    MASKED_CALL,
+    MASKED_CALLBACK,
+    ME,
+    NEW_CALL,
+    NEW_KEY,
+    REFUSED,
+    REPLAY,
+    SECRET,
+    STATUS,
+)
+from answerback.api.openapi.statistics import FAILURES, FEES, STATISTICS
+
+_JSON = "application/json"
+_CURSOR = "1470196790846648.1"
+_REFUSED_BODY = '{"voiceprompt_callback":{}}'
+_SECRET_TOO = ENDPOINT | {"pending": 0, "oldest_pending_at": None, "secret": SECRET}
+_TOLD = {"delivered": True, "status": 204, "answer": "", "error": None, "duration_ms": 40.824}
+_OFF = ENDPOINT | {"enabled": False, "disabled_reason": "switched off"}
+_AMBIGUOUS = {
+    "detail": f"callid {CALLID} is held by the channels alerts, codes: name one",
+    "channels": ["alerts", "codes"],
+}
+_ALERT = {
+    "rule": "few-answers",
+    "when": "answer_rate",
+    "firing": True,
+    "since": "2016-08-03T04:00:00.104212Z",
+    "value": 0.41,
+    "en": "41 % of the last 100 calls were answered; the limit is 60 %",
+    "zh": "最近 100 通通话的接通率为 41 %，下限为 60 %",
+    "told_at": "2016-08-03T04:00:00.441908Z",
+    "error": None,
+}
+_AUDIT_EVENT = {
+    "id": 1,
+    "occurred_at": "2016-08-03T03:00:00.412345Z",
+    "actor": "admin",
+    "action": "key_created",
+    "target": "night-shift (viewer)",
+}
+_LINES = {
+    "items": [
+        {"line": 1, "result": 0, "errmsg": "OK"},
+        {"line": 2, "result": 3004, "errmsg": "voice_failure_callback.callid: required"},
+    ],
+    "accepted": 1,
+    "refused": 1,
+    "unavailable": 0,
+}
+
+
+def _page(*items: Any, cursor: str | None = None) -> dict[str, Any]:
+    return {"items": list(items), "next_cursor": cursor}
+
+
+_EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
+    ("submitCallbacks", 200): {"one": {"result": 0, "errmsg": "OK"}, "many": _LINES},
+    ("submitCallbacks", 400): {"refused": {"result": 3004, "errmsg": "voiceprompt_callback.callid: required"}},
+    ("submitCallbacks", 413): {"large": {"result": 1036, "errmsg": "the body is larger than 33554432 bytes"}},
+    ("listCalls", 200): {"masked": _page(MASKED_CALL, cursor=_CURSOR), "full": _page(CALL, FAILED_CALL)},
+    ("getCall", 200): {"answered": CALL, "failed": FAILED_CALL, "masked": MASKED_CALL},
+    ("getCall", 409): {"ambiguous": _AMBIGUOUS},
+    ("putCall", 200): {"known": CALL},
+    ("putCall", 201): {"new": NEW_CALL},
+    ("putCall", 409): {"ambiguous": _AMBIGUOUS},
+    ("listCallbacks", 200): {"full": _page(CALLBACK), "masked": _page(MASKED_CALLBACK)},
+    ("listCallbacks", 409): {"ambiguous": _AMBIGUOUS},
+    ("listQuarantined", 200): {"page": _page(REFUSED)},
+    ("getQuarantined", 200): {"masked": REFUSED | {"raw": _REFUSED_BODY, "raw_base64": None}},
+    ("retryQuarantined", 200): {
+        "taken": {"id": 1, "taken": "stored", "reason": None},
+        "refused": {"id": 1, "taken": None, "reason": REFUSED["reason"]},
+    },
+    ("getStatistics", 200): {"day": STATISTICS},
+    ("getFailures", 200): {"day": FAILURES},
+    ("auditFees", 200): {"day": FEES},
+    ("listEndpoints", 200): {"all": _page(ENDPOINT)},
+    ("addEndpoint", 201): {"added": _SECRET_TOO},
+    ("addEndpoint", 409): {"taken": {"detail": "name: there is an endpoint crm already"}},
+    ("getEndpoint", 200): {"crm": ENDPOINT},
+    ("changeEndpoint", 200): {"slower": ENDPOINT | {"timeout_s": 20.0}},
+    ("enableEndpoint", 200): {"on": ENDPOINT},
+    ("disableEndpoint", 200): {"off": _OFF},
+    ("rotateSecret", 200): {"rotated": ENDPOINT | {"old_secret_until": "2016-08-04T04:07:00Z", "secret": SECRET}},
+    ("testEndpoint", 200): {
+        "delivered": _TOLD,
+        "refused": _TOLD | {"delivered": False, "status": 401, "error": "answered 401 Unauthorized"},
+    },
+    ("listDeliveries", 200): {"page": _page(DELIVERY)},
+    ("getDelivery", 200): {"delivered": DELIVERY | {"tried": ATTEMPTS}},
+    ("retryDelivery", 202): {"again": DELIVERY | {"state": "pending", "settled_at": None}},
+    ("startReplay", 202): {"begun": REPLAY | {"examined": 0, "replayed": 0}},
+    ("getReplay", 200): {"under way": REPLAY, "done": REPLAY | {"stage": "done", "examined": 120, "replayed": 120}},
+    ("getMe", 200): {"viewer": ME},
+    ("listKeys", 200): {"all": _page(API_KEY)},
+    ("createKey", 201): {"made": API_KEY | {"key": NEW_KEY}},
+    ("createKey", 409): {
+        "taken": {"detail": "name: there is a key night-shift already; revoke that first, or take another name"}
+    },
+    ("listAuditEvents", 200): {"page": _page(_AUDIT_EVENT)},
+    ("listAlerts", 200): {"firing": _page(_ALERT)},
+    ("getStatus", 200): {"one": STATUS},
+}
+
+ANSWERS: dict[tuple[str, int], dict[str, dict[str, Any]]] = {
+    **{answer: {_JSON: examples} for answer, examples in _EXAMPLES.items()},
+    ("exportFile", 200): {
+        "text/csv": {"calls": f"\ufeffcallid,channel\r\n{CALLID},default\r\n"},
+        "application/x-ndjson": {"calls": f'{{"callid":"{CALLID}","channel":"default"}}\n'},
+    },
+}
+"""Operation and status -> media type -> name -> example."""

@@ -1,0 +1,1 @@
+"""Who asks: API keys, roles, sessions, and how many wrong keys there may be."""

@@ -1,0 +1,1 @@
+"""What pages show, made from what the ledger knows."""

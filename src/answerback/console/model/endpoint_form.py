@@ -1,0 +1,99 @@
+"""The form that makes and changes an endpoint: read, and held against what an endpoint may be; pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from answerback.config import EndpointSettings, unfit_endpoint_name
+from answerback.domain.models import Definition, Endpoint, Kind, Outcome
+from answerback.errors import AnswerbackError
+
+OUTCOMES = (Outcome.ANSWERED, Outcome.UNANSWERED, Outcome.FAILED)
+KINDS = tuple(Kind)
+
+
+class UnfitForm(AnswerbackError):
+    """What was filled in is no endpoint; `problems` says of each field at fault why."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{field}: {problem}" for field, problem in problems.items()))
+
+
+class EndpointForm(NamedTuple):
+    """What is filled in, as text. No kind and no outcome: all of them."""
+
+    name: str = ""
+    channel: str = ""
+    url: str = ""
+    format: str = "standard"
+    kinds: Sequence[str] = ()
+    outcomes: Sequence[str] = ()
+    updates: bool = False
+    enabled: bool = True
+    timeout_s: str = "10"
+    concurrency: str = "8"
+    secret: str = ""
+    certificate: str = ""
+
+
+_CHOICES = ("kinds", "outcomes")
+_SWITCHES = ("updates", "enabled")
+_TEXTS = tuple(name for name in EndpointForm._fields if name not in _CHOICES + _SWITCHES)
+_OPTIONAL = ("secret", "certificate")
+
+
+def read_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
+    """The form as a browser sends it; a box that is not ticked is not in it."""
+    texts = {name: fields[name][-1].strip() for name in _TEXTS if fields.get(name)}
+    switches = {name: name in fields for name in _SWITCHES}
+    choices = {name: tuple(fields.get(name, ())) for name in _CHOICES}
+    return EndpointForm(**texts, **switches, **choices)  # type: ignore[arg-type]  # each is what its field is
+
+
+def form_of(endpoint: Endpoint) -> EndpointForm:
+    """The form filled in with what an endpoint is."""
+    defined = endpoint.definition
+    return EndpointForm(
+        name=endpoint.name,
+        channel=endpoint.channel,
+        url=defined.url,
+        format=defined.format.value,
+        kinds=tuple(kind.value for kind in defined.kinds),
+        outcomes=tuple(outcome.value for outcome in defined.outcomes),
+        updates=defined.updates,
+        enabled=endpoint.enabled,
+        timeout_s=f"{defined.timeout_s:g}",
+        concurrency=str(defined.concurrency),
+        certificate=defined.certificate or "",
+    )
+
+
+def settings_of(form: EndpointForm, channels: Sequence[str], *, is_new: bool) -> EndpointSettings:
+    """The endpoint that is asked for. Raises UnfitForm with every field at fault."""
+    problems: dict[str, str] = {}
+    if is_new and form.name and (problem := unfit_endpoint_name(form.name)):
+        problems["name"] = problem
+    if form.channel not in channels:
+        problems["channel"] = f"there is no channel {form.channel}" if form.channel else "is empty"
+    given = {name: getattr(form, name) for name in EndpointSettings.model_fields}
+    given |= {name: given[name] or None for name in _OPTIONAL}
+    try:
+        settings = EndpointSettings(**given)
+    except ValidationError as error:
+        for fault in error.errors():
+            problems.setdefault(str(fault["loc"][0]), str(fault["msg"]).removeprefix("Value error, "))
+        raise UnfitForm(problems) from error
+    if problems:
+        raise UnfitForm(problems)
+    return settings
+
+
+def changes_of(settings: EndpointSettings, endpoint: Endpoint) -> tuple[str | None, Definition | None]:
+    """The channel and the definition where they are others than the endpoint's."""
+    wanted = settings.definition()
+    return (
+        settings.channel if settings.channel != endpoint.channel else None,
+        wanted if wanted != endpoint.definition else None,
+    )

@@ -1,0 +1,194 @@
+"""What a reader without the right to full numbers sees of each field: decided here, once for the API, the console, exports, the log.
+
+Pure: a value goes in, the same value without anybody's number comes out.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from html import escape
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from answerback.domain.phone_numbers import mask, mask_mobiles, mask_text
+
+_NUMBERS = ("mobile", "call_from")
+_CALLID = "callid"
+_TIMES = ("accept_time", "start_calltime", "end_calltime")
+_LONGEST_TIME = 10  # Unix seconds until the year 2286; what is longer under a time's name may be a number
+_LEAST_KNOWN = 5  # what is shorter stands in other values by chance
+_MOST_KNOWN = 100  # no callback names so many, and each is looked for in each value
+_LEAST_COUNT = 1_000_000
+_LEAST_SECRET = 4
+_URL = re.compile(
+    r"""(https?://)(?:[^\s/?\#"'<>@]*@)?(\[[0-9a-f:.]+\](?::\d+)?|[^\s/?\#"'<>@,;:)]+(?::\d+)?)"""
+    r"""(?:[/?\#](?:[^\s"'<>]*[^\s"'<>:,.;)])?)?""",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*+")(?P<name>[ \t\r\n]*+:)?|(?P<number>-?\d[\d.eE+-]*+)|[{}]')
+
+
+def mask_values(document: Any, name: str = "", known: tuple[str, ...] = ()) -> Any:
+    """`document`, any JSON value, without the numbers in its texts, its numbers and its names.
+
+    `name` is the one that it stands under, `known` are numbers that are hidden wherever they stand.
+    """
+    if isinstance(document, dict):
+        return {_mask_name(key, known): mask_values(value, key, known) for key, value in document.items()}
+    if isinstance(document, list):
+        return [mask_values(item, name, known) for item in document]
+    if isinstance(document, str):
+        return _mask_text_of(name, document, known)
+    if isinstance(document, bool) or not isinstance(document, int | float):
+        return document
+    spelled = _spelled(document)
+    masked = _mask_number_of(name, spelled, known)
+    return document if masked == spelled else masked
+
+
+def mask_body(body: str) -> str:
+    """Hide the numbers in a body that was sent; JSON stays JSON, with its spaces, and a number that is hidden becomes a text.
+
+    Of JSON the callid and the times stay: they look like numbers, and are what a reader is after.
+    """
+    bare = body.removeprefix("\ufeff")
+    try:
+        known = _known_of(json.loads(bare))
+    except (ValueError, RecursionError):
+        return mask_text(body)
+    name, outer = "", []
+
+    def rewrite(found: re.Match[str]) -> str:
+        nonlocal name
+        spelled = found[0]
+        if spelled == "{":
+            outer.append(name)
+        elif spelled == "}":
+            name = outer.pop()
+        elif found["name"] is not None:
+            name = json.loads(found["text"])
+            return _rewritten(found["text"], name, _mask_name(name, known)) + found["name"]
+        else:
+            value = json.loads(spelled)
+            return _rewritten(spelled, value, mask_values(value, name, known))
+        return spelled
+
+    return body[: len(body) - len(bare)] + _TOKEN.sub(rewrite, bare)
+
+
+def mask_urls(text: str) -> str:
+    """Leave of every URL in `text` scheme, host and port: in user, path and query secrets live."""
+    return _URL.sub(lambda found: found[1] + found[2], text)
+
+
+def mask_path(text: str, url: str) -> str:
+    """Hide path and query of `url` where `text` repeats them, as many answers do; "" is no URL."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    whole = [
+        f"{parts.path}?{parts.query}",
+        parts.path,
+        path,
+        parts.query,
+        *(value for _, value in parse_qsl(parts.query)),
+    ]
+    for piece in sorted({piece for piece in whole if len(piece) >= _LEAST_SECRET}, key=len, reverse=True):
+        text = text.replace(piece, "…").replace(escape(piece), "…")
+    return text
+
+
+def _rewritten(spelled: str, value: Any, masked: Any) -> str:
+    """A value as JSON spells it, or as it is masked; what is escaped stays so, it may be half a pair."""
+    return spelled if masked == value else json.dumps(masked, ensure_ascii="\\" in spelled)
+
+
+def _mask_name(name: str, known: tuple[str, ...]) -> str:
+    return mask_text(_without(name, known))
+
+
+def _mask_text_of(name: str, text: str, known: tuple[str, ...]) -> str:
+    if name in _NUMBERS:
+        return mask(text)
+    text = _without(text, known)
+    if name == _CALLID:
+        return mask_mobiles(text)
+    if name in _TIMES and len(text) <= _LONGEST_TIME and text.isdecimal():
+        return text
+    return mask_text(text)
+
+
+def _mask_number_of(name: str, spelled: str, known: tuple[str, ...]) -> str:
+    """A number of JSON: of one that is not whole, no part may be somebody's number; where it has a point tells nobody's."""
+    return ".".join(_mask_text_of(name, part, known) for part in spelled.split("."))
+
+
+def _spelled(number: float) -> str:
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
+
+
+def _without(text: str, known: tuple[str, ...]) -> str:
+    for number in known:
+        if number in text:
+            text = text.replace(number, mask(number))
+    return text
+
+
+def _known_of(document: Any) -> tuple[str, ...]:
+    """The numbers that a body names as such, the longest first; of a body with too many only where it names them."""
+    found = {number for number in _numbers_of(document) if len(number) >= _LEAST_KNOWN}
+    return tuple(sorted(found, key=len, reverse=True)) if len(found) <= _MOST_KNOWN else ()
+
+
+def _numbers_of(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        for name, value in document.items():
+            if name in _NUMBERS and isinstance(value, str | int | float):
+                yield value if isinstance(value, str) else _spelled(value)
+            yield from _numbers_of(value)
+    elif isinstance(document, list):
+        for item in document:
+            yield from _numbers_of(item)
+
+
+def _mask_each(texts: list[str]) -> list[str]:
+    return [mask_text(text) for text in texts]
+
+
+def _mask_count(count: int) -> int | None:
+    """No code is a million, nobody talks so long: it is somebody's number in the wrong field."""
+    return count if abs(count) < _LEAST_COUNT else None
+
+
+MASKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "answer": mask_text,
+        "call_from": mask,
+        "callid": mask_mobiles,
+        "disabled_reason": mask_text,
+        "error": mask_text,
+        "failure_code": _mask_count,
+        "failure_reason": mask_text,
+        "fee_minutes": _mask_count,
+        "keys": _mask_each,
+        "last_error": mask_text,
+        "metadata": mask_values,
+        "mobile": mask,
+        "nationcode": mask_text,
+        "raw": mask_body,
+        "reason": mask_text,
+        "reference": mask_mobiles,
+        "ring_seconds": _mask_count,
+        "talk_seconds": _mask_count,
+    }
+)
+"""The mask of each field, by its name in /v1; a field that is not here holds no number."""
+
+
+def masked(fields: Mapping[str, Any], *, full_numbers: bool) -> dict[str, Any]:
+    """`fields` as a reader may see them."""
+    if full_numbers:
+        return dict(fields)
+    return {
+        name: MASKS[name](value) if name in MASKS and value is not None else value for name, value in fields.items()
+    }

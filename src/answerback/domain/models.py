@@ -1,0 +1,355 @@
+"""The words of the project as frozen values; no I/O, no vendor names.
+
+Times are aware UTC. `None` means: not known.
+"""
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What a callback tells: the status of a notification or of a code, a key press, a failure."""
+
+    PROMPT = "prompt"
+    CODE = "code"
+    KEY = "key"
+    FAILURE = "failure"
+
+
+class Result(IntEnum):
+    """How a call ended, as the vendor's status tells it."""
+
+    ANSWERED = 0
+    UNANSWERED = 1
+    ERROR = 2
+
+
+class Outcome(StrEnum):
+    """What became of a call, from all that is known."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
+    FAILED = "failed"
+
+
+class Event(StrEnum):
+    """What a delivery tells the business: an outcome, a key press, a revision, or that nothing came in time."""
+
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
+    FAILED = "failed"
+    KEY_PRESSED = "key_pressed"
+    REVISED = "revised"
+    OVERDUE = "overdue"
+
+
+class Format(StrEnum):
+    """How an endpoint is told: by the vendor's contract, or by Standard Webhooks."""
+
+    TENCENT = "tencent"
+    STANDARD = "standard"
+
+
+class State(StrEnum):
+    """Where a delivery stands: behind an earlier one of its call, to go out, at its end."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class Role(StrEnum):
+    """What the holder of a key may do: look, work on deliveries, endpoints and the quarantine, or everything."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Whether whoever may do this may do `other`, too."""
+        return _RANKS.index(self) >= _RANKS.index(other)
+
+
+_RANKS = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`. A number is None where it is not told."""
+
+    callid: str
+    nationcode: str | None
+    mobile: str | None
+    call_from: str | None
+
+    @property
+    def e164(self) -> str | None:
+        """The callee as `+8613788888888`, or None where nationcode and mobile form no number."""
+        from answerback.domain.phone_numbers import e164  # its metadata is large: loaded when asked for
+
+        return e164(self.nationcode or "", self.mobile or "")
+
+
+class Status(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
+    """How a notification (`Kind.PROMPT`) or a verification code (`Kind.CODE`) ended."""
+
+    kind: Kind
+    result: Result
+    started_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    fee_minutes: int | None
+
+
+class KeyPress(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
+    """The key that the callee pressed."""
+
+    kind: ClassVar[Kind] = Kind.KEY
+    key: str
+
+
+class Failure(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Why the call could not be delivered: key on `code`, `reason` is prose and varies."""
+
+    kind: ClassVar[Kind] = Kind.FAILURE
+    code: int
+    reason: str | None
+
+
+class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The body of one POST as it came in by a channel, not yet read."""
+
+    channel: str
+    raw: bytes
+    received_at: datetime
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A callback as it came in by a channel. `identity` is the same for a repeat, and only for a repeat."""
+
+    channel: str
+    callback: Status | KeyPress | Failure
+    identity: bytes
+    raw: bytes
+    received_at: datetime
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A body that could not be understood, on its way to quarantine. `result` is what its sender is answered.
+
+    One that is not `bounded` is kept whatever else the quarantine holds: it is a callback that the ledger refused.
+    """
+
+    channel: str
+    raw: bytes
+    result: int
+    reason: str
+    received_at: datetime
+    bounded: bool = True
+
+
+MOST_KEYS = 200
+"""Keys that a call keeps, so that none makes its record, and every commit that touches it, larger and larger."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one call, by channel and callid.
+
+    `kind` is None while only the business has told of the call. `keys` are the first `MOST_KEYS` different ones in order of
+    arrival; `keys_total` counts all presses. `revisions` counts the statuses and failures that differed from the first of
+    their sort. `reference`, `metadata` and `due_at` are the business's, as of `referred_at`; past `due_at` without an
+    outcome it was told at `overdue_at`. `seen` holds the identities already folded in, as far as the caller loaded them.
+    """
+
+    channel: str
+    callid: str
+    kind: Kind | None
+    first_seen_at: datetime
+    updated_at: datetime
+    nationcode: str | None = ""
+    mobile: str | None = ""
+    call_from: str | None = ""
+    outcome: Outcome = Outcome.PENDING
+    result: Result | None = None
+    started_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    fee_minutes: int | None = None
+    failure_code: int | None = None
+    failure_reason: str | None = None
+    keys: tuple[str, ...] = ()
+    keys_total: int = 0
+    revisions: int = 0
+    reference: str | None = None
+    metadata: dict[str, object] | None = None
+    due_at: datetime | None = None
+    overdue_at: datetime | None = None
+    referred_at: datetime | None = None
+    seen: frozenset[bytes] = frozenset()
+
+    @property
+    def ring_seconds(self) -> int | None:
+        """How long it rang: see `ring_s`."""
+        return ring_s(self.outcome, unix_s(self.started_at), unix_s(self.answered_at), unix_s(self.ended_at))
+
+    @property
+    def talk_seconds(self) -> int | None:
+        """How long it lasted: see `talk_s`."""
+        return talk_s(self.outcome, unix_s(self.answered_at), unix_s(self.ended_at))
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
+
+    `updates` asks to be told again when the business's own words about a call change. `timeout_s` is for one attempt,
+    `concurrency` the most attempts at a time. `certificate` names one of the config file.
+    """
+
+    url: str
+    format: Format = Format.STANDARD
+    kinds: tuple[Kind, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    updates: bool = False
+    timeout_s: float = 10.0
+    concurrency: int = 8
+    certificate: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the URL: the part that is no secret."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    def wants(self, kind: Kind | None, outcome: Outcome) -> bool:
+        """Whether it is to be told of a callback of `kind` (None: of the call itself) that made its call `outcome`."""
+        return (kind is None or not self.kinds or kind in self.kinds) and (
+            not self.outcomes or outcome in self.outcomes
+        )
+
+
+OFF_BY_HAND = "by hand"
+OFF_IN_CONFIG = "off in the config file"
+NOT_IN_CONFIG = "not in the config file any more"
+
+OFF_ON_PURPOSE = frozenset({OFF_BY_HAND, OFF_IN_CONFIG, NOT_IN_CONFIG})
+"""Why an endpoint is off where people wanted it so; any other reason is its own answer."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A business URL that is told of a channel's calls.
+
+    While it is not `enabled` what it is owed waits; `disabled_reason` says why. Until `old_secret_until` both secrets
+    sign. `failures` in a row made it pause until `paused_until`.
+    """
+
+    id: int
+    name: str
+    channel: str
+    definition: Definition
+    enabled: bool
+    disabled_reason: str | None
+    secret: str
+    old_secret: str | None
+    old_secret_until: datetime | None
+    from_config: bool
+    created_at: datetime
+    changed_at: datetime
+    failures: int
+    paused_until: datetime | None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One callback, or one word about a call, owed to one endpoint.
+
+    `message_id` is the same in every attempt. `failures` of its `attempts` count towards giving up.
+    """
+
+    id: int
+    message_id: str
+    endpoint: str
+    channel: str
+    callid: str
+    callback_id: int | None
+    event: Event
+    state: State
+    attempts: int
+    failures: int
+    due_at: datetime
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One POST to an endpoint. `status` is None where there was no answer, `error` where it was delivered."""
+
+    began_at: datetime
+    duration_s: float
+    status: int | None
+    answer: bytes
+    error: str | None
+
+
+class AlertState(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that people are alerted by, as it stands; `when` is what it measures.
+
+    `since` is when it last began or ended; None: nothing is known of it yet. `value` is what was measured last, `en` and
+    `zh` say it in words. `told_at` is when people were last told, `error` what keeps a word from arriving.
+    """
+
+    rule: str
+    when: str
+    firing: bool
+    since: datetime | None
+    value: float | None
+    en: str
+    zh: str
+    told_at: datetime | None
+    error: str | None
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, as far as a key tells. `id` 0 is the admin key of the data directory, which no ledger holds.
+
+    `digest` is the key's SHA-256, by which alone it is told from every other that was or will be. `full_numbers` is the right to see phone numbers in full, apart from the role.
+    """
+
+    id: int
+    name: str
+    digest: bytes
+    role: Role
+    full_numbers: bool
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+LONGEST_S = 2**31 - 1
+"""What is longer, between times that cannot be, counts as this: so what is due, and the sums of all calls, fit their columns."""
+
+
+def ring_s(outcome: str, started_s: int | None, answered_s: int | None, ended_s: int | None) -> int | None:
+    """How long it rang: until the answer, or to the end where nobody answered; None where that is not known.
+
+    A time that cannot be, of a call that the vendor's clocks let end before it began, counts as not known.
+    `exports.columns` says the same in SQL.
+    """
+    until_s = answered_s if outcome == Outcome.ANSWERED else ended_s if outcome == Outcome.UNANSWERED else None
+    return _elapsed_s(started_s, until_s)
+
+
+def talk_s(outcome: str, answered_s: int | None, ended_s: int | None) -> int | None:
+    """How long the answered call lasted, as `ring_s` has it."""
+    return _elapsed_s(answered_s, ended_s) if outcome == Outcome.ANSWERED else None
+
+
+def _elapsed_s(since_s: int | None, until_s: int | None) -> int | None:
+    return None if since_s is None or until_s is None or until_s < since_s else min(until_s - since_s, LONGEST_S)
+
+
+def unix_s(when: datetime | None) -> int | None:
+    """Whole seconds since 1970."""
+    return None if when is None else int(when.timestamp())

@@ -1,0 +1,144 @@
+"""What the rules are made of: requests with what each is to be answered."""
+
+import json
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import NamedTuple
+
+from answerback.emulator.conformance.evaluation import Expected
+from answerback.emulator.conformance.requests import Calls, Request, Way, padded
+from answerback.i18n import Text
+
+_HUGE_BYTES = 2 * 1024 * 1024
+
+NO_LABEL = Text("", "")
+
+
+class Flow(Enum):
+    """How the steps of a rule follow each other."""
+
+    IN_ORDER = auto()
+    AT_ONCE = auto()
+    ONE_CONNECTION = auto()
+
+
+class Step(NamedTuple):
+    """One request, what it is to be answered, and what sets it apart from the rule's others."""
+
+    request: Request
+    expected: Expected
+    label: Text = NO_LABEL
+
+
+def taken(
+    body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json", way: Way = Way.WHOLE
+) -> Step:
+    """A callback, which is to be taken."""
+    return Step(Request(body, content_type, way), Expected.TAKEN, label)
+
+
+def refused(body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json") -> Step:
+    """What is no callback, which is to be refused."""
+    return Step(Request(body, content_type), Expected.REFUSED, label)
+
+
+def typed(content_type: str | None) -> Callable[[Calls], Sequence[Step]]:
+    """A callback under a Content-Type, or without one."""
+    return lambda calls: [taken(calls.status(), content_type=content_type)]
+
+
+def only(body: bytes) -> Callable[[Calls], Sequence[Step]]:
+    """One body, to be refused, and nothing else."""
+    return lambda _: [refused(body)]
+
+
+def of_one_call(make: Callable[[Calls, str], Sequence[bytes]]) -> Callable[[Calls], Sequence[Step]]:
+    """The callbacks of one call."""
+    return lambda calls: [taken(body, numbered(number)) for number, body in enumerate(make(calls, calls.new()), 1)]
+
+
+def numbered(number: int) -> Text:
+    """The label of one of several callbacks."""
+    return Text(f"callback {number}", f"第 {number} 个回调")
+
+
+def key_then_status(calls: Calls, callid: str) -> Sequence[bytes]:
+    """Two key presses, then the status."""
+    return (calls.key_press(callid), calls.key_press(callid, keypress="2"), calls.status(callid))
+
+
+def unanswered_with(**fields: str | int | None) -> Callable[[Calls], Sequence[Step]]:
+    """The status of a call that nobody answered, with these fields."""
+    return lambda calls: [taken(calls.unanswered(**fields))]
+
+
+def dropped(calls: Calls) -> Sequence[Step]:
+    """Connections that end at three places of a request, then the request as a whole, and another."""
+    body = calls.status()
+    cuts = (Way.CUT_IN_HEAD, Way.CUT_IN_BODY, Way.CUT_IN_CHUNK)
+    cut = [Step(Request(body, way=way), Expected.NOTHING) for way in cuts]
+    return [
+        *cut,
+        taken(body, Text("the same, whole", "完整重发")),
+        taken(calls.status(), Text("the next", "下一个")),
+    ]
+
+
+def huge(calls: Calls) -> Sequence[Step]:
+    """A callback far larger than any, then an ordinary one."""
+    body = padded(calls.status(), _HUGE_BYTES)
+    request = Request(body, way=Way.PACKETS, packet_bytes=65536)
+    return [
+        Step(request, Expected.BOUNDED, Text("2 MiB", "2 MiB")),
+        taken(calls.status(), Text("the next", "下一个")),
+    ]
+
+
+def ill_typed(calls: Calls) -> Sequence[Step]:
+    """JSON with a known key, and fields of another type."""
+    return [
+        refused(b'{"voiceprompt_callback":"OK"}', Text("a text for the fields", "字段处为文本")),
+        refused(b'{"voice_failure_callback":null}', Text("null for the fields", "字段处为 null")),
+        refused(calls.status({"id": calls.new()}), Text("callid an object", "callid 为对象")),
+        refused(calls.status(result=["0"]), Text("result an array", "result 为数组")),
+    ]
+
+
+def not_json(calls: Calls) -> Sequence[Step]:
+    """Bodies that no JSON parser takes."""
+    return [
+        refused(b"voice callback", Text("text", "文本")),
+        refused(
+            b"result=0&callid=" + calls.new().encode(), Text("a form", "表单"), "application/x-www-form-urlencoded"
+        ),
+        refused(calls.status()[:-20], Text("JSON that ends too early", "JSON 不完整")),
+    ]
+
+
+def not_object(calls: Calls) -> Sequence[Step]:
+    """JSON texts that are no object."""
+    return [
+        refused(b"[%b]" % calls.status(), Text("an array", "数组")),
+        refused(b"null", Text("null", "null")),
+        refused(b'"OK"', Text("a string", "字符串")),
+        refused(b"1", Text("a number", "数字")),
+    ]
+
+
+def unknown_key(calls: Calls) -> Sequence[Step]:
+    """Objects without a callback key."""
+    fields = json.loads(calls.status())["voiceprompt_callback"]
+    return [
+        refused(calls.status().replace(b"voiceprompt", b"voicemail"), Text("an unknown key", "未知的键")),
+        refused(json.dumps(fields).encode(), Text("no key around the fields", "字段外没有键")),
+        refused(b"{}", Text("an empty object", "空对象")),
+    ]
+
+
+def extra_fields(calls: Calls) -> Sequence[Step]:
+    """Statuses with fields that no table lists."""
+    around = json.loads(calls.status()) | {"version": 2}
+    return [
+        taken(calls.status(sdkappid=1400000000, ext=None, more=["a"], carrier="移动"), Text("inside", "对象内")),
+        taken(json.dumps(around).encode(), Text("beside the key", "与键并列")),
+    ]

@@ -1,0 +1,110 @@
+"""What the cloud knows: applications and what is asked of them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from answerback.domain.models import Kind
+from answerback.emulator.vendor_errors import Fault, Refused
+
+LONGEST_TEXT = 100
+LONGEST_CODE = 10
+"""Characters."""
+
+_PLACE = re.compile(r"\{([1-9][0-9]?)\}")
+
+
+class Application(msgspec.Struct, kw_only=True):
+    """A voice application of the cloud's console.
+
+    `templates`: id -> text with {1}, {2}, …; `balance`: calls that may still be made, None: any number.
+    """
+
+    app_id: str
+    app_key: str
+    callback_url: str
+    name: str = ""
+    templates: dict[str, str] = {}
+    sensitive_words: Sequence[str] = ()
+    call_from: str = ""
+    balance: int | None = None
+    disabled: bool = False
+    in_arrears: bool = False
+    files: set[str] = msgspec.field(default_factory=set)
+
+
+class Account(msgspec.Struct, kw_only=True):
+    """An account: its applications by SDK AppID, and its keys for API 3.0, SecretId -> SecretKey."""
+
+    applications: dict[str, Application]
+    secrets: Mapping[str, str]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is asked for. `said_along` is the sender's own word (ext, SessionContext), echoed in the answer."""
+
+    app_id: str
+    kind: Kind
+    nationcode: str
+    mobile: str
+    text: str
+    plays: int
+    said_along: str = ""
+
+
+def text_of(value: object) -> str | None:
+    """A field that is a string or, as some SDKs send it, a number; None where it is neither, or empty."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value) or None
+
+
+def template_text(application: Application, template_id: object, parameters: object) -> str:
+    """The text of a template with its parameters put in. Raises Refused."""
+    text = application.templates.get(text_of(template_id) or "")
+    if text is None:
+        known = ", ".join(application.templates)
+        raise Refused(Fault.TEMPLATE, f"template {template_id}; there are {known}")
+    values = _parameters(parameters)
+    wanted = max((int(place) for place in _PLACE.findall(text)), default=0)
+    if wanted > len(values):
+        raise Refused(Fault.TEMPLATE, f"the template wants {wanted} parameters, here are {len(values)}")
+    return speakable(application, _PLACE.sub(lambda place: values[int(place[1]) - 1], text))
+
+
+def speakable(application: Application, text: str) -> str:
+    """The very `text`, for it holds no word that may not be said. Raises Refused."""
+    if word := next((word for word in application.sensitive_words if word in text), None):
+        raise Refused(Fault.SENSITIVE_WORD, word)
+    return text
+
+
+def check_length(name: str, text: str, longest: int) -> None:
+    """Raise Refused where there are more characters than that."""
+    if len(text) > longest:
+        raise Refused(Fault.TOO_LONG, f"{name} has {len(text)} characters, {longest} are allowed")
+
+
+def read_fields(body: bytes) -> dict[str, Any]:
+    """The object that a request's body holds. Raises Refused."""
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(Fault.JSON, str(error)) from error
+    if not isinstance(fields, dict):
+        raise Refused(Fault.JSON, "an object is expected")
+    return fields
+
+
+def _parameters(values: object) -> list[str]:
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise Refused(Fault.PARAMETERS, "the parameters are an array of strings")
+    for place, value in enumerate(values, 1):
+        if not isinstance(value, str):
+            raise Refused(Fault.PARAMETERS, f"parameter {place} is not a string")
+        check_length(f"parameter {place}", value, LONGEST_TEXT)
+    return values

@@ -1,0 +1,197 @@
+"""The rows of an export, some thousand at a time, each such page a short read of its own.
+
+No read lasts long, so SQLite can move its log into the file meanwhile, and the file does not grow because somebody
+exports. A row is exported as it is when its page is read. A walk ends with what was there when it began.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.engine import Connection, CursorResult
+
+from answerback.exports.columns import CALLBACKS_SELECTED, CALLS_SELECTED, DELIVERIES_SELECTED, STATISTICS_SELECTED
+from answerback.exports.spec import Export, What
+from answerback.ledger import Ledger
+from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.postgresql.partition_ids import CALLS_PER_BLOCK, block_of
+from answerback.ledger.read.calls import CallFilter, channels_holding, to_number
+from answerback.ledger.read.deliveries import DeliveryFilter
+from answerback.ledger.tables import call_key, callbacks, calls, deliveries, endpoints, rollups
+from answerback.ledger.types import to_us
+
+IDS_PER_PAGE = CALLS_PER_BLOCK // 2
+_HOURS_PER_PAGE = 168
+_HOUR_US = 3_600_000_000
+
+Rows = Sequence[tuple[Any, ...]]
+Condition = ColumnElement[bool]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Rows, and how far the walk is with them, from 0 to 1."""
+
+    rows: Rows
+    share: float
+
+
+def walk(ledger: Ledger, export: Export) -> Iterator[Page]:
+    """Every page of `export`, oldest first. Raises LedgerUnavailable."""
+    match export.what:
+        case What.CALLS:
+            return _calls(ledger, CALLS_SELECTED, export.calls)
+        case What.CALLBACKS if export.calls == CallFilter():
+            return _by_number(ledger, CALLBACKS_SELECTED, callbacks.c.id, step=IDS_PER_PAGE)
+        case What.CALLBACKS:
+            return _calls(ledger, CALLBACKS_SELECTED, export.calls, callbacks.c.id)
+        case What.DELIVERIES:
+            wanted = ledger.read(partial(_of_deliveries, wanted=export.deliveries))
+            return _by_number(ledger, DELIVERIES_SELECTED.where(*wanted), deliveries.c.id, step=IDS_PER_PAGE)
+        case What.STATISTICS:
+            return _statistics(ledger, export.calls)
+
+
+def _calls(ledger: Ledger, query: Select[Any], wanted: CallFilter, *then_by: ColumnElement[Any]) -> Iterator[Page]:
+    """By time where the filter names one or a failure code, whose index has the time; else by id, and nothing twice."""
+    query = query.where(*_of_calls(wanted))
+    few = wanted.mobile is not None or wanted.reference is not None
+    if few or (wanted.since, wanted.until, wanted.failure_code) == (None, None, None):
+        query = query.where(*_in_time(wanted))
+        within = _anywhere if wanted.mobile is None else _block_of
+        return _by_number(ledger, query, calls.c.id, *then_by, step=IDS_PER_PAGE, within=within)
+    lane = [] if wanted.failure_code is None else [calls.c.failure_code == wanted.failure_code]
+    return _by_time(ledger, query, [*lane, *_in_time(wanted)], *then_by)
+
+
+def _statistics(ledger: Ledger, wanted: CallFilter) -> Iterator[Page]:
+    hour, conditions = rollups.c.start_hour, []
+    if wanted.since is not None:
+        conditions.append(hour >= to_us(wanted.since) // _HOUR_US)
+    if wanted.until is not None:
+        conditions.append(hour * _HOUR_US < to_us(wanted.until))
+    named = {"channel": wanted.channel, "kind": wanted.kind}
+    conditions += [rollups.c[name] == value for name, value in named.items() if value is not None]
+    key = (rollups.c.channel, rollups.c.kind, rollups.c.outcome)
+    return _by_number(ledger, STATISTICS_SELECTED.where(*conditions), hour, *key, step=_HOURS_PER_PAGE)
+
+
+def _of_calls(wanted: CallFilter) -> list[Condition]:
+    """What a call has to match, but for its time. What is not to be looked up by index is hidden from the planner."""
+    hidden = [
+        calls.c[name].concat("") == value
+        for name in ("channel", "kind", "outcome")
+        if (value := getattr(wanted, name)) is not None
+    ]
+    if wanted.failure_code is not None:
+        hidden.append(calls.c.failure_code + 0 == wanted.failure_code)
+    looked_up = [] if wanted.mobile is None else to_number(wanted.mobile)
+    if wanted.reference is not None:
+        looked_up.append(calls.c.reference == wanted.reference)
+    return [*hidden, *looked_up]
+
+
+def _in_time(wanted: CallFilter) -> list[Condition]:
+    conditions = []
+    if wanted.since is not None:
+        conditions.append(calls.c.first_seen_us >= to_us(wanted.since))
+    if wanted.until is not None:
+        conditions.append(calls.c.first_seen_us < to_us(wanted.until))
+    return conditions
+
+
+def _of_deliveries(connection: Connection, wanted: DeliveryFilter) -> list[Condition]:
+    conditions: list[Condition] = []
+    if wanted.endpoint_id is not None:
+        conditions.append(deliveries.c.endpoint_id + 0 == wanted.endpoint_id)
+    if wanted.state is not None:
+        conditions.append(deliveries.c.state.concat("") == wanted.state.value)
+    if wanted.callid is not None:  # one call in each channel at most: looked up once, not with every page
+        keys = [(channel, call_key(wanted.callid)) for channel in channels_holding(connection, wanted.callid)]
+        found = bulk_sql.find(connection, calls, ("id",), ("channel", "call_key"), keys)
+        conditions.append(deliveries.c.call_id.in_([id_ for (id_,) in found]))
+    if wanted.channel is not None:
+        conditions.append(endpoints.c.channel.concat("") == wanted.channel)
+    return conditions
+
+
+def _anywhere(_first: int) -> list[Condition]:
+    return []
+
+
+def _block_of(first: int) -> list[Condition]:
+    """The block in which a page of call ids lies: a number is looked up in it by index."""
+    return [calls.c.block == block_of(first)]
+
+
+def _by_number(
+    ledger: Ledger,
+    query: Select[Any],
+    number: ColumnElement[int],
+    *then_by: ColumnElement[Any],
+    step: int,
+    within: Callable[[int], list[Condition]] = _anywhere,
+) -> Iterator[Page]:
+    """Walk a range of numbers that never change, `step` at a time: each row that was there comes once."""
+    ends = select(*(select(end(number)).scalar_subquery() for end in (func.min, func.max)))  # one by one: by index
+    first, last = ledger.read(lambda connection: connection.execute(ends).one())
+    if first is None:
+        return
+    start = first - first % step
+    begin: int | None = start
+    while begin is not None:
+        end = min(begin + step - 1, last)
+        page = query.where(number.between(begin, end), *within(begin)).order_by(number, *then_by)
+        yield Page(ledger.read(partial(_rows, query=page)), (end + 1 - start) / (last + 1 - start))
+        begin = ledger.read(partial(_page_after, number=number, end=end, last=last, step=step))
+
+
+def _page_after(connection: Connection, number: ColumnElement[int], end: int, last: int, step: int) -> int | None:
+    """Where the next page begins: numbers have gaps as wide as a month's."""
+    if end >= last:
+        return None
+    following = connection.execute(select(func.min(number)).where(number > end)).scalar()
+    return None if following is None else following - following % step
+
+
+def _by_time(ledger: Ledger, query: Select[Any], lane: list[Condition], *then_by: ColumnElement[Any]) -> Iterator[Page]:
+    """Walk the index of times along `lane`: find where a page ends in the index, then read what is up to there."""
+    order = (calls.c.first_seen_us, calls.c.id)
+    edge = select(*order).where(*lane)
+    newest = edge.order_by(*(column.desc() for column in order)).limit(1)
+    oldest = edge.order_by(*order).limit(1)
+    last = ledger.read(lambda connection: connection.execute(newest).one_or_none())
+    if last is None:
+        return
+    first_us = ledger.read(lambda connection: connection.execute(oldest).one())[0]
+    place = (first_us, -1)
+    while place < tuple(last):
+
+        def read(connection: Connection, place: tuple[int, int] = place) -> tuple[tuple[int, int], Rows]:
+            ahead = edge.where(_after(place), _up_to(tuple(last)))
+            found = connection.execute(ahead.order_by(*order).offset(IDS_PER_PAGE - 1).limit(1)).one_or_none()
+            end = tuple(last) if found is None else tuple(found)
+            here = query.where(*lane, _after(place), _up_to(end)).order_by(*order, *then_by)
+            return end, _rows(connection, here)
+
+        place, rows = ledger.read(read)
+        yield Page(rows, (place[0] + 1 - first_us) / (last[0] + 1 - first_us))
+
+
+def _after(place: tuple[int, int]) -> Condition:
+    when, id_ = calls.c.first_seen_us, calls.c.id
+    return and_(when >= place[0], or_(when > place[0], id_ > place[1]))
+
+
+def _up_to(place: tuple[int, int]) -> Condition:
+    when, id_ = calls.c.first_seen_us, calls.c.id
+    return and_(when <= place[0], or_(when < place[0], id_ <= place[1]))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Rows:
+    """The driver's own tuples: a quarter of a million of them a second, which rows of SQLAlchemy are not."""
+    result: CursorResult[Any] = connection.execute(query)
+    rows: Rows = result.cursor.fetchall() if result.cursor is not None else []
+    result.close()
+    return rows

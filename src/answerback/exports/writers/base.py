@@ -1,0 +1,22 @@
+"""What every form of a file can do."""
+
+from typing import Protocol
+
+from answerback.exports.pages import Rows
+
+
+class Out(Protocol):
+    """Where the bytes go."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of `data`."""
+
+
+class Form(Protocol):
+    """Rows in, bytes out."""
+
+    def write(self, rows: Rows) -> None:
+        """Add `rows`, none or some thousand."""
+
+    def close(self) -> None:
+        """Write what comes after the last row."""

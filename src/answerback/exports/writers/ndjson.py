@@ -1,0 +1,37 @@
+"""NDJSON: a JSON object a line, as /v1 shows it."""
+
+from typing import Any
+
+import msgspec
+
+from answerback.exports.cells import Values, all_none, in_columns, plain
+from answerback.exports.columns import Column, Sort
+from answerback.exports.pages import Rows
+from answerback.exports.writers.base import Out
+
+_JSON = {Sort.KEYS, Sort.DOCUMENT}
+
+
+class Lines:
+    """Rows as JSON objects, one a line."""
+
+    def __init__(self, out: Out, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
+        self._out = out
+        self._columns = columns
+        self._full_numbers = full_numbers
+        self._object: Any = msgspec.defstruct("Line", [(column.name, Any) for column in columns], gc=False)
+        self._encode = msgspec.json.Encoder().encode_lines
+
+    def write(self, rows: Rows) -> None:
+        """Add `rows`."""
+        if rows:
+            self._out.write(self._encode(list(map(self._object, *in_columns(self._columns, rows, self._cells)))))
+
+    def close(self) -> None:
+        """Nothing comes after the last line."""
+
+    def _cells(self, column: Column, values: Values) -> Values:
+        if all_none(values):
+            return values
+        cells = plain(column, values, full_numbers=self._full_numbers)
+        return [None if text is None else msgspec.Raw(text) for text in cells] if column.sort in _JSON else cells

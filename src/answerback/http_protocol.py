@@ -1,0 +1,210 @@
+"""What uvicorn leaves to us: senders as they are, and one write per answer. The gateway and the emulator serve with it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from answerback.tencent.codes import Answered
+from answerback.tencent.response import write_answer
+
+_LARGEST_HEAD_BYTES = 65_536
+_SLICE_BYTES = 1024
+_SWEEP_EVERY_S = 1.0
+
+
+def _farewell(status: bytes, result: Answered, errmsg: str) -> bytes:
+    body = write_answer(result, errmsg)
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+_NOT_HTTP = _farewell(b"400 Bad Request", Answered.NOT_JSON, "this is not HTTP/1.1")
+_NO_TUNNEL = _farewell(b"400 Bad Request", Answered.WRONG_METHOD, "CONNECT: this is no proxy")
+_TOO_SLOW = _farewell(b"408 Request Timeout", Answered.TOO_SLOW, "the request did not arrive in time")
+_HEAD_TOO_LARGE = _farewell(
+    b"431 Request Header Fields Too Large", Answered.TOO_LARGE, f"the head is over {_LARGEST_HEAD_BYTES} bytes"
+)
+
+
+class _Corked:
+    """A transport that sends the head of an answer together with its body: one system call and one segment, not two.
+
+    What is written waits for the next write, and no longer than to the end of this turn of the loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        if self._held:
+            self._transport.write(self._held + data)
+            self._held = b""
+        else:
+            self._held = data
+            self._loop.call_soon(self.flush)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def flush(self) -> None:
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection for senders as they are.
+
+    It knows since when a request is arriving, ignores offers to change the protocol, and answers what was asked in whole
+    before it says what is wrong with the bytes behind it.
+    """
+
+    arriving_since_s: float | None = None
+    _unsent_bytes = 0
+    _taken_at_s = 0.0
+    _head_bytes = 0  # of a head that is not whole, up to the current segment
+    _segment_bytes = 0  # of the current segment, where no other request is in it
+    _farewell: bytes | None = None
+    _answering: RequestResponseCycle | None = None  # of several requests the first; `cycle` is the newest
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(cast(asyncio.Transport, _Corked(transport, self.loop)))
+        self.arriving_since_s = self._taken_at_s = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered, too, where others wait behind it."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def data_received(self, data: bytes) -> None:
+        if self._farewell is not None:
+            return
+        self._segment_bytes = len(data)
+        if self._head_bytes + self._segment_bytes > _LARGEST_HEAD_BYTES and self._segment_bytes > _SLICE_BYTES:
+            for start in range(0, len(data), _SLICE_BYTES):  # so that a head is measured while it is read
+                self.data_received(data[start : start + _SLICE_BYTES])
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._parse_without_offer(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self.end_with(_NOT_HTTP)
+        if self.arriving_since_s is not None and "method" not in (self.scope or {}):
+            self._head_bytes += self._segment_bytes
+            if self._head_bytes > _LARGEST_HEAD_BYTES:
+                self.end_with(_HEAD_TOO_LARGE)
+
+    def _parse_without_offer(self, rest: bytes) -> None:
+        """Parse the head of a request once more, without the other protocol that it offers, and what came behind it.
+
+        llhttp stops behind such a head, and takes what follows for the other protocol. Everything else of the head is
+        given to a new parser as it was, so that the body has the length that the first one saw.
+        """
+        old = self.parser
+        if old.get_method() == b"CONNECT":
+            self.end_with(_NO_TUNNEL)
+            return
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+        request_line = b"%b %b HTTP/%b\r\n" % (old.get_method(), self.url, old.get_http_version().encode())
+        headers = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        self.data_received(request_line + headers + b"\r\n" + rest)
+
+    def _should_upgrade(self) -> bool:
+        """Have uvicorn make no request of a head that offers another protocol: it comes again, without the offer."""
+        return True
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = 0
+        if self.arriving_since_s is None:
+            self.arriving_since_s = self.loop.time()
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            self.arriving_since_s = None
+            self._segment_bytes = 0
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._farewell is not None and not self._owes_an_answer():
+            self.hang_up(self._farewell)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's says nothing
+        """Stay open for a sender that ended only its own half, until it has its answer; TLS knows no such half.
+
+        Once an answer has begun, an end is that of a reader who left.
+        """
+        if self.scheme == "https" or not self._owes_an_answer() or self.cycle.response_started:
+            cast(_Corked, self.transport).flush()  # an answer without a body may be held; asyncio closes now
+            return False
+        self.end_with(b"")
+        return True
+
+    def end_with(self, farewell: bytes) -> None:
+        """Close with `farewell`, once everything that was asked in whole is answered."""
+        self.arriving_since_s = None
+        if self._farewell is None:
+            self._farewell = farewell
+        if not self._owes_an_answer():
+            self.hang_up(self._farewell)
+
+    def hang_up(self, farewell: bytes) -> None:
+        """Say why, where nothing was said yet, and close."""
+        if not self.transport.is_closing():
+            if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+                self.transport.write(farewell)
+            self.transport.close()
+
+    def takes_nothing(self, now_s: float, timeout_s: float) -> bool:
+        """Whether not a byte of what waits to be sent was taken for so long; to be asked again and again."""
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes == 0 or unsent_bytes < self._unsent_bytes:
+            self._taken_at_s = now_s
+        self._unsent_bytes = unsent_bytes
+        return now_s - self._taken_at_s > timeout_s
+
+    def _owes_an_answer(self) -> bool:
+        """Whether a whole request is not answered in full; of several, the newest may not be whole."""
+        cycle = self.cycle
+        return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
+
+
+async def sweep(
+    connections: set[Any],
+    receive_timeout_s: float,
+    timed_out: Callable[[], None],
+    reader_timeout_s: float,
+    cut_off: Callable[[], None],
+) -> None:
+    """Hang up on senders that are too slow, and on readers that take nothing of what is sent to them, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(min(_SWEEP_EVERY_S, receive_timeout_s / 2, reader_timeout_s / 2))
+        now_s = loop.time()
+        for connection in [cast(Connection, connection) for connection in connections]:
+            since_s = connection.arriving_since_s
+            if since_s is not None and since_s < now_s - receive_timeout_s:
+                timed_out()
+                connection.end_with(_TOO_SLOW)
+            if connection.takes_nothing(now_s, reader_timeout_s):
+                cut_off()
+                connection.transport.abort()

@@ -1,0 +1,220 @@
+"""The ledger on SQLite: what makes its commit durable, and the check that it is.
+
+Law 1 stands on WAL with synchronous=FULL (fsync before commit returns) and on a file system that keeps what it was
+told to keep. Both are verified at the start, not assumed.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from answerback.errors import LedgerUnavailable, LedgerUnsafe, UnavailableReason
+from answerback.ledger.backends.driver_errors import closed_on_failure
+from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles, check_log
+from answerback.ledger.tables import probes
+
+T = TypeVar("T")
+
+OLDEST = (3, 35, 0)
+"""The first SQLite with RETURNING and with upserts as we use them."""
+
+_CACHE_KIB = 8192  # the ends of the B-trees are what is written to; the rest is the system's to cache
+_WAL_PAGES = 1000
+_IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "vboxsf"}
+_NO_BARRIER = {"nobarrier", "barrier=0"}
+_FULL = 2
+
+
+def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
+    """An engine whose every connection is WAL, synchronous=FULL and starts its transactions explicitly.
+
+    Raises LedgerUnsafe or LedgerUnavailable where the program or the files are unfit.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise LedgerUnsafe(
+            f"SQLite {sqlite3.sqlite_version} is too old: install one from {'.'.join(map(str, OLDEST))} on"
+        )
+    check_log(path)
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": lock_timeout_s, "check_same_thread": False, "cached_statements": 256},
+        hide_parameters=True,  # parameters are people's numbers
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None  # the driver opens no transaction of its own: _begin does
+        with closed_on_failure(connection):
+            cursor = connection.cursor()
+            for pragma in (
+                "auto_vacuum=INCREMENTAL",  # of a new file, before anything is in it; of another it changes nothing
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "fullfsync=ON",
+                "checkpoint_fullfsync=ON",
+                "foreign_keys=ON",
+                f"cache_size=-{_CACHE_KIB}",
+                f"wal_autocheckpoint={_WAL_PAGES}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+class SQLiteTransactions:
+    """The one writing connection of a process; of several processes one writes at a time."""
+
+    def __init__(self, engine: Engine, file_ids: FileIds | None = None) -> None:
+        self._writer = engine.execution_options(writes=True)
+        self._connection: Connection | None = None
+        self._writing = threading.Lock()
+        self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
+        try:
+            self._anchor.execute(select(probes.c.id)).all()
+            self._anchor.rollback()
+            self.files = files = LedgerFiles(Path(str(engine.url.database)), file_ids)
+        except BaseException:
+            _close(self._anchor)
+            raise
+
+        @event.listens_for(engine, "do_connect")
+        def _check_before(*_: object) -> None:
+            """Or SQLite would make a new file, and throw away the log of the one that was moved."""
+            files.check()
+
+        @event.listens_for(engine, "begin", insert=True)
+        def _check_files(connection: Connection) -> None:
+            """Whoever reads or writes; a connection that was opened to another file is not to be kept."""
+            try:
+                files.check()
+            except LedgerUnavailable:
+                connection.invalidate()
+                raise
+
+    def write(
+        self,
+        work: Callable[[Connection], T],
+        undone: Callable[[], None],
+        *,
+        beside: bool = False,  # noqa: ARG002  # nobody writes beside another here
+        repeatable: bool = False,  # noqa: ARG002  # nothing is done again: SQLite waits for the file by itself
+    ) -> T:
+        """Do `work` and commit it; `undone` is called where it was not. Raises what the driver raises.
+
+        LedgerUnavailable, too, where the files were moved meanwhile: it is then not known to be stored.
+        """
+        with self._writing:
+            if self._connection is None:
+                self._connection = self._writer.connect()
+            try:
+                with self._connection.begin():
+                    done = work(self._connection)
+                self.files.check()
+            except Exception:
+                undone()
+                self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
+                raise
+            return done
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._forget_connection()
+        _close(self._anchor)
+
+    def _forget_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _close(connection)
+
+
+def _close(connection: Connection) -> None:
+    """Close it for good: one that goes back to a pool that was disposed of would stay open."""
+    if not connection.closed:
+        connection.invalidate()
+        connection.close()
+
+
+def verify_durable(connection: Connection, path: Path) -> None:
+    """Refuse a SQLite whose commit would not mean stored. Raises LedgerUnsafe with the reason."""
+    mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    if mode != "wal":
+        raise LedgerUnsafe(f"{path}: SQLite will not keep a write-ahead log here (journal_mode is {mode})")
+    level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    if level != _FULL:
+        raise LedgerUnsafe(f"{path}: SQLite was built or set so that synchronous is {level}, not FULL ({_FULL})")
+
+
+def refuse_unsafe_place(directory: Path) -> None:
+    """Refuse a directory, made or not, that cannot keep what it is told to. Raises LedgerUnsafe and says what to do."""
+    if problem := unsafe_place(directory):
+        raise LedgerUnsafe(
+            f"{directory}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
+            f"set ledger.allow_unsafe_place"
+        )
+
+
+def unsafe_place(directory: Path) -> str | None:
+    """Why this directory, made or not, cannot keep what it is told to; None where nothing speaks against it."""
+    if "eatmydata" in os.environ.get("LD_PRELOAD", ""):
+        return "libeatmydata is preloaded, which makes fsync do nothing"
+    kind, options = _mount_of(existing(directory))
+    if kind in _IN_MEMORY:
+        return f"the file system is {kind}: it lives in memory and is gone after a restart"
+    if kind in _NETWORK:
+        return f"the file system is {kind}: SQLite's write-ahead log needs a local disk"
+    if lost := _NO_BARRIER & options:
+        return f"the file system is mounted with {lost.pop()}: a power failure loses what was synced"
+    if kind == "overlay" and "volatile" in options:
+        return "the file system is an overlay mounted volatile: it leaves out every sync"
+    return None
+
+
+def existing(directory: Path) -> Path:
+    """`directory`, or the nearest one above it that is there."""
+    directory = directory.resolve()
+    return directory if directory.exists() else existing(directory.parent)
+
+
+def _mount_of(directory: Path) -> tuple[str, set[str]]:
+    """The type and the options of the mount that holds `directory`; ("", empty) where the system does not tell."""
+    device = directory.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    found: tuple[str, set[str]] = ("", set())
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        mount, _, rest = line.partition(" - ")
+        fields, (kind, _source, *superblock) = mount.split(), rest.split(" ")
+        if fields[2] == number:
+            found = (kind, {*fields[5].split(","), *" ".join(superblock).split(",")})
+    return found
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a new file's name as durable as its bytes."""
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise LedgerUnavailable(
+            UnavailableReason.DISK_FAILED, f"{directory}: cannot be synced: {error.strerror}"
+        ) from error

@@ -1,0 +1,77 @@
+"""What people have and did: keys, audit events, alerts."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy.engine import Connection
+
+from answerback.domain.models import ApiKey
+from answerback.ledger.admin import api_keys, sessions
+from answerback.ledger.admin.alerts import Alert, forget_alerts, keep_alerts
+from answerback.ledger.admin.api_keys import KeyDraft
+from answerback.ledger.admin.audit import Actor, AuditAction, record_event
+from answerback.ledger.commands.command import Request, now
+from answerback.ledger.ledger import Ledger
+from answerback.ledger.write import outbox
+
+
+class CreateKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
+    """Add an API key."""
+
+    answer: ClassVar[Any] = ApiKey
+    actor: Actor
+    draft: KeyDraft
+
+    def run(self, ledger: Ledger) -> ApiKey:
+        """Carry it out."""
+        return ledger.write(lambda c, _: api_keys.add(c, self.draft, self.actor, now()))
+
+
+class RevokeKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
+    """Revoke an API key, by name or id."""
+
+    answer: ClassVar[Any] = ApiKey
+    actor: Actor
+    name: str
+
+    def run(self, ledger: Ledger) -> ApiKey:
+        """Carry it out."""
+        return ledger.write(lambda c, _: api_keys.revoke(c, self.name, self.actor, now()))
+
+
+class EndSession(Request[None], frozen=True, array_like=True, tag=True):
+    """End a session of the console, which would have lasted until `expires_us`."""
+
+    session: str
+    expires_us: int
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+        ledger.write(lambda c, _: sessions.end(c, self.session, self.expires_us, now()), beside=True, repeatable=True)
+
+
+class RecordAuditEvent(Request[None], frozen=True, array_like=True, tag=True):
+    """Keep that somebody does what changes nothing in the ledger; it is done once this is answered."""
+
+    actor: Actor
+    action: AuditAction
+    target: tuple[str | int, ...]
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+        ledger.write(lambda c, _: record_event(c, self.actor, self.action, now(), *self.target), beside=True)
+
+
+class KeepAlerts(Request[None], frozen=True, array_like=True, tag=True):
+    """Keep alerts as they are now, and forget those of all but these rules."""
+
+    changed: list[Alert]
+    rules: list[str]
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+
+        def work(connection: Connection, _: outbox.Outbox) -> None:
+            keep_alerts(connection, self.changed)
+            forget_alerts(connection, self.rules)
+
+        ledger.write(work)

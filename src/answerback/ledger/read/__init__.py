@@ -1,0 +1,1 @@
+"""What is read from the ledger: pages of calls and deliveries, statistics, activity."""

@@ -1,0 +1,1 @@
+"""What is written to the ledger, and how: callbacks, deliveries, attempts, rollups."""

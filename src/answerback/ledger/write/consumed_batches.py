@@ -1,0 +1,70 @@
+"""Which batches of the stream are in the ledger: one that comes once more changes nothing at all."""
+
+from collections.abc import Iterable
+from importlib import import_module
+from operator import itemgetter
+from typing import Annotated, Any
+
+import msgspec
+from sqlalchemy import delete, select
+from sqlalchemy.engine import Connection
+
+from answerback.domain.models import Arrival, Received, Rejected
+from answerback.ledger.tables import drained
+from answerback.ledger.types import from_us
+from answerback.tencent.parsing import understand
+
+Microseconds = Annotated[int, msgspec.Meta(le=2**63 - 1)]
+"""Since 1970."""
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A body, and when it came in, in microseconds since 1970."""
+
+    channel: str
+    raw: bytes
+    received_us: Microseconds
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Bodies that were published together."""
+
+    id: bytes
+    published_us: Microseconds
+    items: list[Item]
+
+
+def take_new(connection: Connection, batches: Iterable[Batch]) -> set[bytes]:
+    """The ids of those that the ledger does not hold yet; from now on it does, if the transaction commits.
+
+    They go in sorted, so that of two recorders with the same batches one waits for the other.
+    """
+    published = {batch.id: batch.published_us for batch in batches}
+    rows = [{"batch": id_, "published_us": published[id_]} for id_ in sorted(published)]
+    if not rows:
+        return set()
+    insert = _dialect(connection).insert(drained).values(rows).on_conflict_do_nothing()
+    return {bytes(id_) for id_ in connection.execute(insert.returning(drained.c.batch)).scalars()}
+
+
+def _dialect(connection: Connection) -> Any:
+    """SQLAlchemy's module for what is the store's: the others need not be imported."""
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+
+
+def read_all(batches: Iterable[Batch]) -> list[tuple[bytes, Received | Rejected]]:
+    """Every body, read, with the id of its batch; in the order in which they came in."""
+    items = [(item.received_us, batch.id, item) for batch in batches for item in batch.items]
+    items.sort(key=itemgetter(0))
+    return [
+        (id_, understand(Arrival(item.channel, item.raw, from_us(received_us)))) for received_us, id_, item in items
+    ]
+
+
+def forget(connection: Connection, before_us: int, limit: int) -> int:
+    """Forget up to `limit` of the batches published before `before_us`; how many there were."""
+    old = select(drained.c.batch).where(drained.c.published_us < before_us).order_by(drained.c.published_us)
+    ids = connection.execute(old.limit(limit)).scalars().all()
+    if ids:
+        connection.execute(delete(drained).where(drained.c.batch.in_(ids)))
+    return len(ids)

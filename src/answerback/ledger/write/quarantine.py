@@ -1,0 +1,82 @@
+"""Bodies that could not be understood: kept, bounded, counted.
+
+The oldest stay and the newest are dropped when the room or the rate is used up: the first bodies of a flood tell
+what it is, and nobody can push out what was there before.
+"""
+
+import time
+from hashlib import blake2b
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Connection
+
+from answerback.domain.models import Rejected
+from answerback.ledger.tables import quarantine, saturated
+from answerback.ledger.types import Receipt, Taken, to_us
+
+_SECONDS = 60.0
+_RESYNC_S = 5.0
+_ROW_BYTES = 256  # what the smallest body takes, with its reason and its index entries
+_LEAST_BODIES = 1000
+
+
+class Quarantine:
+    """The bounds of the quarantine table, and the way into it."""
+
+    def __init__(self, max_bytes: int, max_per_minute: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_bodies = max(_LEAST_BODIES, max_bytes // _ROW_BYTES)
+        self._max_per_minute = max_per_minute
+        self._allowance = float(max_per_minute)
+        self._refilled_s = time.monotonic()
+        self._used_bytes = self._used_bodies = 0
+        self._synced_s = float("-inf")
+
+    def take(self, connection: Connection, item: Rejected) -> Receipt:
+        """Keep `item`, count it where the same bytes are kept already, or drop it where there is no room."""
+        digest = blake2b(item.raw, key=item.channel.encode()[:64], digest_size=16).digest()
+        known = connection.execute(select(quarantine.c.id).where(quarantine.c.digest == digest)).scalar()
+        if known is not None:
+            connection.execute(
+                update(quarantine)
+                .where(quarantine.c.id == known)
+                .values(repeats=saturated(quarantine.c.repeats, 1), repeated_us=to_us(item.received_at))
+            )
+            return Receipt(Taken.REPEATED, known)
+        if not self._admits(connection, len(item.raw)) and item.bounded:
+            return Receipt(Taken.DROPPED)
+        id_ = connection.execute(
+            insert(quarantine)
+            .returning(quarantine.c.id)
+            .values(
+                channel=item.channel,
+                digest=digest,
+                result=item.result,
+                reason=item.reason,
+                received_us=to_us(item.received_at),
+                repeats=0,
+                size_bytes=len(item.raw),
+                raw=item.raw,
+            )
+        ).scalar_one()
+        return Receipt(Taken.QUARANTINED, id_)
+
+    def _admits(self, connection: Connection, size_bytes: int) -> bool:
+        now = time.monotonic()
+        refill = (now - self._refilled_s) * self._max_per_minute / _SECONDS
+        self._allowance, self._refilled_s = min(float(self._max_per_minute), self._allowance + refill), now
+        if now - self._synced_s > _RESYNC_S:  # another process may have emptied it
+            totals = select(func.count(), func.coalesce(func.sum(quarantine.c.size_bytes), 0)).select_from(quarantine)
+            self._used_bodies, self._used_bytes = connection.execute(totals).one()
+            self._synced_s = now
+        full = self._used_bytes + size_bytes > self._max_bytes or self._used_bodies >= self._max_bodies
+        if full or self._allowance < 1:
+            return False
+        self._allowance -= 1
+        self._used_bytes += size_bytes
+        self._used_bodies += 1
+        return True
+
+    def count_again(self) -> None:
+        """Forget what is thought to be there: a transaction was undone, or something was taken out."""
+        self._synced_s = float("-inf")

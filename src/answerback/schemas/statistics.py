@@ -1,0 +1,211 @@
+"""The shapes of the statistics in JSON, the same from the API and from the command line."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, tzinfo
+from typing import Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from answerback.domain.phone_locations import UNKNOWN, carrier_words, region_words
+from answerback.domain.statistics import Counts, Statistics, Times
+from answerback.tencent.codes import FAILURE_REASONS
+
+K = TypeVar("K")
+Step = Literal["hour", "day"]
+
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CountsView(_View):
+    """Calls by what became of them."""
+
+    calls: int
+    answered: int
+    unanswered: int
+    failed: int
+    pending: int = Field(description="no outcome is known yet")
+    answer_rate: float | None = Field(
+        description="answered of those whose outcome is known, 0 to 1; null where there is none", examples=[0.75]
+    )
+
+    @classmethod
+    def of(cls, counts: Counts, **more: object) -> Self:
+        """The view of `counts`."""
+        return cls.model_validate({name: getattr(counts, name) for name in CountsView.model_fields} | more)
+
+
+class BilledCountsView(CountsView):
+    """The same with what they cost."""
+
+    fee_minutes: int = Field(description="billed minutes, as the vendor says")
+
+    @classmethod
+    def of(cls, counts: Counts, **more: object) -> Self:
+        """The view of `counts`."""
+        return cls.model_validate(CountsView.of(counts).model_dump() | {"fee_minutes": counts.fee_minutes} | more)
+
+
+class MomentView(BilledCountsView):
+    """The calls first seen in an hour or on a day."""
+
+    at: datetime = Field(description="when it begins")
+
+
+class CellView(CountsView):
+    """The calls first seen in one hour of the clock on one day of the week."""
+
+    weekday: str = Field(examples=["monday"])
+    hour: int = Field(ge=0, le=23)
+
+
+class KindCountsView(BilledCountsView):
+    """The calls of one kind."""
+
+    kind: str | None = Field(description="null: no callback yet")
+
+
+class ChannelCountsView(BilledCountsView):
+    """The calls of one channel."""
+
+    channel: str
+
+
+class CarrierCountsView(CountsView):
+    """The calls to numbers of one carrier."""
+
+    carrier: str | None = Field(examples=["China Mobile"], description="null: not known")
+    carrier_zh: str | None = Field(examples=["中国移动"])
+
+
+class RegionCountsView(CountsView):
+    """The calls to numbers of one region."""
+
+    region: str | None = Field(examples=["CN-GD"], description="ISO 3166: a Chinese province, or a country")
+    region_en: str | None = Field(examples=["Guangdong"])
+    region_zh: str | None = Field(examples=["广东"])
+
+
+class TimesView(_View):
+    """How long something lasted, in seconds; from ten minutes on the quantiles are to the minute."""
+
+    calls: int = Field(description="in how many it is known")
+    mean: float | None
+    p50: int | None
+    p90: int | None
+
+    @classmethod
+    def of(cls, times: Times) -> "TimesView":
+        """The view of `times`."""
+        mean = None if times.mean_s is None else round(times.mean_s, 3)
+        return cls(calls=times.calls, mean=mean, p50=times.quantile_s(0.5), p90=times.quantile_s(0.9))
+
+
+class FailureView(_View):
+    """How many calls have one failure code."""
+
+    code: int
+    reason: str | None = Field(description="in the vendor's words; null: the table has no such code")
+    reason_en: str | None
+    calls: int
+    share: float = Field(description="of all calls with a code")
+
+
+class FeesView(_View):
+    """What was billed against what is due: each begun minute of talk, nothing for a call that nobody answered."""
+
+    billed_minutes: int = Field(description="of all calls")
+    due_minutes: int = Field(description="of the calls that can be checked")
+    differing_calls: int
+    excess_minutes: int = Field(description="billed over due, of those that differ; below 0: too little was billed")
+
+
+class ArrivalsView(_View):
+    """What came in, whatever its kind."""
+
+    callbacks: int = Field(description="stored; without repeats")
+    repeats: int
+    revisions: int = Field(description="callbacks that differ from the first of their sort")
+    quarantined: int
+
+
+class StatisticsView(_View):
+    """What the calls first seen in a range come to."""
+
+    since: datetime = Field(description="whole hours")
+    until: datetime
+    timezone: str = Field(examples=["Asia/Shanghai"], description="whose days and hours of the clock these are")
+    total: BilledCountsView
+    ring_seconds: TimesView
+    talk_seconds: TimesView
+    overdue: int
+    arrivals: ArrivalsView
+    fees: FeesView
+    trend: list[MomentView]
+    by_hour_of_day: list[CellView] = Field(description="only cells with calls")
+    kinds: list[KindCountsView]
+    channels: list[ChannelCountsView]
+    carriers: list[CarrierCountsView]
+    regions: list[RegionCountsView]
+    failures: list[FailureView]
+
+    @classmethod
+    def of(cls, found: Statistics, zone: tzinfo, step: Step) -> "StatisticsView":
+        """The view of `found`, with a trend by `step`, in the days of `zone`."""
+        moments = found.by_hour() if step == "hour" else found.by_day(zone)
+        return cls(
+            since=found.since,
+            until=found.until,
+            timezone=str(zone),
+            total=BilledCountsView.of(found.total),
+            ring_seconds=TimesView.of(found.ring),
+            talk_seconds=TimesView.of(found.talk),
+            overdue=found.overdue,
+            arrivals=ArrivalsView.model_validate(found.arrivals, from_attributes=True),
+            fees=FeesView.model_validate(found.fees, from_attributes=True),
+            trend=[MomentView.of(counts, at=at) for at, counts in moments.items()],
+            by_hour_of_day=list(_cells(found.by_weekday(zone))),
+            kinds=[KindCountsView.of(counts, kind=kind) for kind, counts in _most(found.kinds)],
+            channels=[ChannelCountsView.of(counts, channel=channel) for channel, counts in _most(found.channels)],
+            carriers=[
+                CarrierCountsView.of(counts, carrier=name or None, carrier_zh=carrier_words(name, "zh") or None)
+                for name, counts in _most(found.carriers)
+            ],
+            regions=[RegionCountsView.of(counts, **_region(code)) for code, counts in _most(found.regions)],
+            failures=failures_of(found.codes),
+        )
+
+
+def failures_of(codes: Mapping[int, int]) -> list[FailureView]:
+    """Failure code -> calls, as views, the most frequent first."""
+    total = sum(codes.values())
+    return [
+        FailureView(
+            code=code,
+            reason=FAILURE_REASONS[code].zh if code in FAILURE_REASONS else None,
+            reason_en=FAILURE_REASONS[code].en if code in FAILURE_REASONS else None,
+            calls=calls,
+            share=calls / total,
+        )
+        for code, calls in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def _cells(week: list[list[Counts]]) -> Iterable[CellView]:
+    for weekday, day in zip(_WEEKDAYS, week, strict=True):
+        for hour, counts in enumerate(day):
+            if counts.calls:
+                yield CellView.of(counts, weekday=weekday, hour=hour)
+
+
+def _most(groups: Mapping[K, Counts]) -> list[tuple[K, Counts]]:
+    return sorted(groups.items(), key=lambda item: (-item[1].calls, str(item[0])))
+
+
+def _region(code: str) -> dict[str, str | None]:
+    if code == UNKNOWN:
+        return {"region": None, "region_en": None, "region_zh": None}
+    return {"region": code, "region_en": region_words(code, "en"), "region_zh": region_words(code, "zh")}

@@ -1,0 +1,59 @@
+"""Two ledgers side by side: the same stretch of keys of a table, read from both."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+from answerback.store_copy.bulk_insert import kept
+from answerback.store_copy.connection import PAGE, Side
+from answerback.store_copy.tables import Key, Row, Shape
+
+_reading = ThreadPoolExecutor(1, "target")
+
+
+def stretches(
+    source: Side, target: Side, shape: Shape, columns: tuple[str, ...], upto: Key | None = None
+) -> Iterator[tuple[list[Row], list[Row]]]:
+    """The rows of both, a page of each at most, up to a key or to the end of both; `columns` begin with the key."""
+    after: Key | None = None
+    while True:
+        ours, theirs = _beside(source, target, shape, columns, after, upto)
+        ends = [shape.key_of(rows[-1]) for rows in (ours, theirs) if len(rows) == PAGE]
+        if ends:
+            after = min(ends)
+            ours, theirs = (_until(shape, rows, after) for rows in (ours, theirs))
+        yield ours, theirs
+        if not ends:
+            return
+
+
+def _beside(source: Side, target: Side, *what: Any) -> tuple[list[Row], list[Row]]:
+    """A page of both, read at the same time."""
+    theirs = _reading.submit(target.rows, *what)
+    try:
+        return source.rows(*what), theirs.result()
+    finally:
+        wait([theirs])
+
+
+def _until(shape: Shape, rows: list[Row], last: Key) -> list[Row]:
+    if rows and shape.key_of(rows[-1]) <= last:
+        return rows
+    return [row for row in rows if shape.key_of(row) <= last]
+
+
+def differing(shape: Shape, ours: list[Row], theirs: list[Row]) -> tuple[list[Key], list[Key]]:
+    """Of one stretch, the keys whose rows the target must let go of, and those whose rows it must get."""
+    if ours == theirs:
+        return [], []
+    mine = {shape.key_of(row): row for row in ours}
+    its = {shape.key_of(row): row for row in theirs}
+    changed = {key for key, row in its.items() if key in mine and not _same(row, mine[key])}
+    gone = [key for key in its if key not in mine or key in changed]
+    wanted = [key for key in mine if key not in its or key in changed]
+    return gone, wanted
+
+
+def _same(row: Row, other: Row) -> bool:
+    """PostgreSQL spells one character of text in another way."""
+    return row == other or kept(row) == kept(other)

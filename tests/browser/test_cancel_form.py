@@ -1,0 +1,49 @@
+"""What was given up is seen, and told again, without JavaScript and in both languages."""
+
+from collections.abc import Iterator
+
+import pytest
+from browser.browser_user import Visitor
+from gateway import OK, Gateway, prompt
+from receivers.process import Receiver, await_true
+
+CALLS = 3
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that tries once, and an endpoint that refuses everything."""
+    home = tmp_path_factory.mktemp("giving-up")
+    with Receiver(home, "down", behaviour="refusing", status=500) as down:
+        config = home / "answerback.toml"
+        config.write_text(
+            f'[relay]\nretries_s = []\nbreaker_failures = 1000\n[endpoints.down]\nurl = "{down.url}"\nconcurrency = 1\n'
+        )
+        with Gateway(home / "data", options=["--config", config]) as gateway:
+            for n in range(CALLS):
+                assert gateway.post(prompt(f"given-up-{n}")).content == OK
+            yield gateway
+
+
+def given_up(gateway: Gateway) -> int:
+    """How many deliveries are dead."""
+    return len(gateway.items("/v1/deliveries", state="dead"))
+
+
+def test_what_was_given_up_is_told_again(visitor: Visitor, gateway: Gateway) -> None:
+    """The endpoint says how many; one button delivers them again; the page of the replay ends by itself."""
+    await_true(lambda: given_up(gateway) == CALLS, lambda: f"{given_up(gateway)} given up")
+    w = visitor.w
+    visitor.go("/console/endpoints")
+    assert visitor.page.locator(".bad-tile").inner_text().split() == [*w["endpoint_dead"].split(), str(CALLS)]
+    visitor.go("/console/endpoints/down")
+    visitor.follow(visitor.page.locator(".bad-tile a"))
+    assert visitor.page.locator(".deliveries tbody tr").count() == CALLS
+    visitor.page.go_back()
+    visitor.press(w["replay_dead"] % CALLS)
+    assert w["replay_of_dead"] in visitor.text
+    visitor.page.locator("h1").get_by_text(w["replay_done"]).wait_for()
+    assert w["replay_replayed"] % CALLS in visitor.text
+    await_true(lambda: given_up(gateway) == CALLS, lambda: f"{given_up(gateway)} given up")
+    visitor.go("/console/deliveries/1")
+    assert visitor.page.locator(".attempt").count() >= 1 + 1

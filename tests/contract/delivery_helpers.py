@@ -1,0 +1,258 @@
+"""What the suites of the outbox share: endpoints, what they are owed, attempts and how they end."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from builders import ADMIN, NOON
+from sqlalchemy import select
+
+from answerback.domain.delivery_states import Happening
+from answerback.domain.models import Definition, Endpoint, Event, Format, State
+from answerback.ledger import Ledger
+from answerback.ledger.admin import endpoints
+from answerback.ledger.admin.audit import Actor
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.tables import attempts, calls, deliveries
+from answerback.ledger.types import Job, Pause, Settled, to_us
+from answerback.ledger.write import annotations, outbox, replays
+from answerback.ledger.write import attempts as settlement
+
+LATER_S = 30 * 24 * 3600
+"""When everything is due."""
+
+URL = "https://crm.example/voice"
+
+W, P, D, X = State.WAITING, State.PENDING, State.DELIVERED, State.DEAD
+
+
+class Owed(NamedTuple):
+    """A row of the deliveries, as far as the tests look at it."""
+
+    id: int
+    endpoint_id: int
+    callid: str
+    channel: str
+    callback_id: int | None
+    event: Event
+    state: State
+    tag: str
+    attempts: int
+    failures: int
+    due_us: int
+    created_us: int
+    settled_us: int | None
+
+
+class Tried(NamedTuple):
+    """A row of the attempts."""
+
+    delivery_id: int
+    began_us: int
+    duration_us: int
+    status: int | None
+    answer: bytes
+    error: str | None
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after NOON."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def us(seconds: float) -> int:
+    """The same in microseconds since 1970."""
+    return to_us(at(seconds))
+
+
+def endpoint(
+    ledger: Ledger, name: str = "crm", *, channel: str = "default", enabled: bool = True, **definition: Any
+) -> Endpoint:
+    """A new endpoint, told of everything unless `definition` says otherwise."""
+    draft = endpoints.Draft(
+        name=name,
+        channel=channel,
+        definition=Definition(**{"url": URL, **definition}),
+        secret="whsec_c2VjcmV0",
+        enabled=enabled,
+    )
+    return ledger.write(lambda c, _: endpoints.add(c, draft, ADMIN, NOON))
+
+
+def tencent(ledger: Ledger, name: str = "old", **definition: Any) -> Endpoint:
+    """A new endpoint that is told by the vendor's contract."""
+    return endpoint(ledger, name, format=Format.TENCENT, **definition)
+
+
+def change(ledger: Ledger, changed: Endpoint) -> Endpoint:
+    """Bring an endpoint up to `changed`."""
+    return ledger.write(lambda c, _: endpoints.change(c, changed, ADMIN, NOON))
+
+
+def known(ledger: Ledger) -> list[Endpoint]:
+    """Every endpoint that was not removed."""
+    return ledger.write(lambda c, _: endpoints.find_endpoints(c))
+
+
+def remove(ledger: Ledger, gone: Endpoint) -> None:
+    """Remove an endpoint."""
+    ledger.write(lambda c, _: endpoints.remove(c, gone.id, ADMIN, NOON))
+
+
+def owed(ledger: Ledger, to: Endpoint | None = None) -> list[Owed]:
+    """Everything that was ever owed, or owed to one endpoint, in order of the ids."""
+    columns = [(calls if name in {"callid", "channel"} else deliveries).c[name] for name in Owed._fields]
+    query = select(*columns).join(calls, calls.c.id == deliveries.c.call_id).order_by(deliveries.c.id)
+    if to is not None:
+        query = query.where(deliveries.c.endpoint_id == to.id)
+    rows = ledger.read(lambda c: c.execute(query).all())
+    return [Owed._make(row)._replace(event=Event(row.event), state=State(row.state)) for row in rows]
+
+
+def states(ledger: Ledger, to: Endpoint | None = None) -> list[State]:
+    """Where everything that was ever owed stands."""
+    return [delivery.state for delivery in owed(ledger, to)]
+
+
+def events(ledger: Ledger, to: Endpoint | None = None) -> list[Event]:
+    """What everything that was ever owed tells."""
+    return [delivery.event for delivery in owed(ledger, to)]
+
+
+def tried(ledger: Ledger) -> list[Tried]:
+    """Every attempt, in order."""
+    columns = [attempts.c[name] for name in Tried._fields]
+    rows = ledger.read(lambda c: c.execute(select(*columns).order_by(attempts.c.id)).all())
+    return [Tried(*row) for row in rows]
+
+
+def load(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S, limit: int = 100) -> list[Job]:
+    """What may go out to an endpoint at a time, late enough for all of it unless said otherwise."""
+    return ledger.write(lambda c, box: outbox.load(c, box, to.id, us(at_s), limit))
+
+
+def load_one(ledger: Ledger, to: Endpoint) -> Job:
+    """The one delivery that may go out to an endpoint."""
+    (job,) = load(ledger, to)
+    return job
+
+
+def attempt(
+    job: Job,
+    happening: Happening,
+    *,
+    spent: bool = True,
+    due_s: float = 0,
+    began_s: float = 0,
+    status: int | None = None,
+    answer: bytes = b"",
+    error: str | None = None,
+) -> Settled:
+    """How an attempt of `job` ended."""
+    return Settled(
+        delivery_id=job.delivery_id,
+        endpoint_id=job.endpoint_id,
+        call_id=job.call_id,
+        referred_us=job.referred_us,
+        happening=happening,
+        spent=spent,
+        due_us=us(due_s),
+        began_us=us(began_s),
+        duration_us=1500,
+        status=status,
+        answer=answer,
+        error=error,
+    )
+
+
+def settle(
+    ledger: Ledger, *settled: Settled, pauses: Sequence[Pause] = (), at_s: float = 0, again: bool = False
+) -> list[Job]:
+    """Keep attempts; what may go out because of them."""
+    return ledger.write(lambda c, box: settlement.settle(c, box, settled, pauses, at(at_s), again=again))
+
+
+def accept(ledger: Ledger, *jobs: Job, at_s: float = 0) -> list[Job]:
+    """The endpoint has them; what may go out because of that."""
+    return settle(ledger, *[attempt(job, Happening.ACCEPTED, status=200) for job in jobs], at_s=at_s)
+
+
+def refuse(ledger: Ledger, *jobs: Job, due_s: float = 0, spent: bool = True) -> list[Job]:
+    """The endpoint does not take them, and will be asked again."""
+    return settle(ledger, *[attempt(job, Happening.REFUSED, due_s=due_s, spent=spent, error="no") for job in jobs])
+
+
+def exhaust(ledger: Ledger, *jobs: Job) -> list[Job]:
+    """The endpoint does not take them, and will not be asked again."""
+    return settle(ledger, *[attempt(job, Happening.EXHAUSTED, error="no") for job in jobs])
+
+
+def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) -> list[Job]:
+    """Tell an endpoint all that it is owed, in the order in which it may go out."""
+    told: list[Job] = []
+    while jobs := load(ledger, to, at_s=at_s):
+        told += jobs
+        accept(ledger, *jobs)
+    return told
+
+
+def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
+    """Give up some of what a removed endpoint is owed."""
+    return ledger.write(lambda c, _: settlement.abandon(c, gone.id, NOON, limit))
+
+
+def refer(
+    ledger: Ledger,
+    callid: str,
+    *,
+    channel: str | None = "default",
+    default: str | None = None,
+    at_s: float = 0,
+    **said: Any,
+) -> annotations.Referred:
+    """The business says something of a call."""
+    reference = annotations.Reference(**said)
+    return ledger.write(lambda c, box: annotations.refer(c, box, channel, default, callid, reference, at(at_s)))
+
+
+def tell_overdue(ledger: Ledger, *, at_s: float, limit: int = 100) -> annotations.Overdue:
+    """Owe it to the business that calls are overdue at that time."""
+    return ledger.write(lambda c, box: annotations.tell_overdue(c, box, at(at_s), limit))
+
+
+def replay_one(ledger: Ledger, id_: int, *, at_s: float = 0, actor: Actor = ADMIN) -> int:
+    """Tell one delivery again."""
+    return ledger.write(lambda c, box: replays.replay_one(c, box, id_, actor, at(at_s)))
+
+
+def dead_of(ledger: Ledger, to: Endpoint) -> tuple[int, int]:
+    """How many deliveries of an endpoint are dead, and the highest id among them."""
+    return ledger.write(lambda c, _: replays.dead_of(c, to.id))
+
+
+def replay_dead(
+    ledger: Ledger,
+    to: Endpoint,
+    *,
+    cursor: str | None = None,
+    until_id: int | None = None,
+    at_s: float = 0,
+    limit: int = 100,
+) -> replays.Chunk:
+    """Tell some of the dead deliveries of an endpoint again, all that there are now unless said otherwise."""
+    until = dead_of(ledger, to)[1] if until_id is None else until_id
+    return ledger.write(lambda c, box: replays.replay_dead(c, box, to.id, cursor, until, at(at_s), limit))
+
+
+def replay_calls(
+    ledger: Ledger,
+    to: Endpoint,
+    wanted: CallFilter | None = None,
+    *,
+    cursor: str | None = None,
+    at_s: float = 0,
+    limit: int = 100,
+) -> replays.Chunk:
+    """Tell everything about a page of calls again, those of the endpoint's channel unless said otherwise."""
+    filter_ = CallFilter(channel=to.channel) if wanted is None else wanted
+    return ledger.write(lambda c, box: replays.replay_calls(c, box, to, filter_, cursor, at(at_s), limit))

@@ -1,0 +1,80 @@
+import time
+
+from answerback.ledger import Ledger
+from answerback.ledger.admin import instances
+from answerback.ledger.admin.instances import FORGOTTEN_US, Member, Seen
+from answerback.ledger.tables import members as table
+
+
+def member(id_: str = "m1", *, roles: tuple[str, ...] = ("intake", "relay"), started_us: int = 1) -> Member:
+    """A process."""
+    return Member(id=id_, host="host-1", pid=4711, roles=list(roles), version="1.2.3", started_us=started_us)
+
+
+def beat(ledger: Ledger, who: Member, **state: object) -> None:
+    """It says that it lives."""
+    ledger.write(lambda c, _: instances.beat(c, who, state))
+
+
+def known(ledger: Ledger) -> list[Seen]:
+    """All that are known."""
+    return ledger.read(instances.find_members)
+
+
+def silence(ledger: Ledger, id_: str, for_us: int) -> None:
+    """It was heard of last so long ago."""
+    ledger.write(
+        lambda c, _: c.execute(table.update().where(table.c.id == id_).values(beat_us=instances.clock_us(c) - for_us))
+    )
+
+
+def test_a_member_is_known_by_what_it_said_last(ledger: Ledger) -> None:
+    """Each beat takes the place of the one before."""
+    beat(ledger, member(), pending=1)
+    beat(ledger, member(), pending=2, url="http://127.0.0.1:1", paused={"crm": 10})
+    (seen,) = known(ledger)
+    assert seen.member == member()
+    assert seen.state == {"pending": 2, "url": "http://127.0.0.1:1", "paused": {"crm": 10}}
+    assert 0 <= seen.silent_us < 5_000_000
+
+
+def test_members_are_listed_by_age(ledger: Ledger) -> None:
+    """The longest there first."""
+    for id_, started_us in (("b", 3), ("a", 3), ("c", 2)):
+        beat(ledger, member(id_, started_us=started_us))
+    assert [seen.member.id for seen in known(ledger)] == ["c", "a", "b"]
+
+
+def test_who_takes_leave_is_forgotten(ledger: Ledger) -> None:
+    """And only that one."""
+    for id_ in ("a", "b"):
+        beat(ledger, member(id_))
+    ledger.write(lambda c, _: instances.leave(c, "a"))
+    assert [seen.member.id for seen in known(ledger)] == ["b"]
+
+
+def test_who_is_silent_is_shown_for_an_hour(ledger: Ledger) -> None:
+    """After that the next beat of anybody forgets it."""
+    for id_ in ("short", "long", "live"):
+        beat(ledger, member(id_))
+    silence(ledger, "short", FORGOTTEN_US - 60_000_000)
+    silence(ledger, "long", FORGOTTEN_US + 60_000_000)
+    beat(ledger, member("live"))
+    assert {seen.member.id for seen in known(ledger)} == {"short", "live"}
+
+
+def test_only_who_relays_and_was_heard_of_has_a_share(ledger: Ledger) -> None:
+    """The roles count as they were said last."""
+    beat(ledger, member("relay"))
+    beat(ledger, member("api", roles=("api", "console")))
+    beat(ledger, member("silent"))
+    silence(ledger, "silent", 20_000_000)
+    found = ledger.read(lambda c: instances.relays_since(c, instances.clock_us(c) - 10_000_000))
+    assert found == ["relay"]
+
+
+def test_the_clock_is_near_ours(ledger: Ledger) -> None:
+    """Microseconds since 1970, and it goes on within a transaction."""
+    first, second = ledger.read(lambda c: (instances.clock_us(c), instances.clock_us(c)))
+    assert abs(first - time.time_ns() // 1000) < 5_000_000
+    assert second >= first

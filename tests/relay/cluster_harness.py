@@ -1,0 +1,299 @@
+"""Several relays on one ledger: each a member with a writer of its own, in this process or in one that can be killed."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import uvloop
+from builders import ADMIN
+from contract.backends import ledger_file
+from contract.databases import ledger_database
+from contract.delivery_helpers import Owed, owed
+from forking import PEER, Forked, launch
+from relay.harness import LOOPBACK, QUICK
+from relay.receiver import Exchange, Receiver
+from relay.thread_writer import Desk
+from relay.waiting import until
+from sqlalchemy import func, select
+
+from answerback.domain.models import Arrival, Definition, Endpoint, State
+from answerback.heartbeat import Membership, introduce
+from answerback.ledger import Ledger, Opening
+from answerback.ledger.admin.leases import find_leases
+from answerback.ledger.backends.postgresql.notifier import Bell, Ring
+from answerback.ledger.tables import deliveries
+from answerback.ledger.writer.client import WriterProcess
+from answerback.relay import Relay, Share
+from answerback.relay.endpoint_queue import Lane
+from answerback.relay.singleton_tasks import Work
+
+ALL = ("intake", "record", "relay", "api")
+NO_RELAY = ("intake", "record", "api")
+TTL_S = 3.0
+"""How long leases last in these tests."""
+
+
+def opening_on(backend: str, directory: Path) -> Opening:
+    """A store of the test's own."""
+    store = None
+    if backend == "postgresql":
+        store = ledger_database(directory)
+    else:
+        ledger_file(directory)
+    return Opening(data_dir=str(directory), store=store, allow_unsafe_place=True)
+
+
+class Party:
+    """One member: its parts, and what tests do with them."""
+
+    def __init__(self, writer: Desk | WriterProcess, relay: Relay, id_: str) -> None:
+        self.writer = writer
+        self.relay = relay
+        self.id = id_
+        self.deaf = False
+
+    def hear(self, ring: Ring) -> None:
+        """Another rang."""
+        if not self.deaf:
+            self.relay.heard(ring)
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """What it has in memory of each endpoint that it tells."""
+        dispatcher = self.relay._dispatcher  # noqa: SLF001  # nothing outside shows what is ready to go out
+        return [lane for lane in map(dispatcher.lane, dispatcher.here) if lane is not None]
+
+    async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
+        """A new endpoint."""
+        added = await self.relay.endpoints.add(ADMIN, name, "default", Definition(url=url, **definition))
+        assert isinstance(added, Endpoint)
+        return added
+
+    async def record(self, *raws: bytes, at: datetime | None = None) -> None:
+        """Callbacks come in, in one batch; now unless told otherwise."""
+        received_at = at or datetime.now(UTC)
+        await self.writer.record([Arrival("default", raw, received_at) for raw in raws])
+
+
+@asynccontextmanager
+async def member(
+    opening: Opening,
+    roles: Sequence[str] = ALL,
+    *,
+    own_writer: bool = False,
+    duties: dict[str, Work] | None = None,
+    look_s: float = 0.3,
+    sweep_s: float | None = None,
+) -> AsyncIterator[Party]:
+    """A member that serves the ledger with others; on SQLite, where there is no bell, it finds everything by itself."""
+    me = introduce(roles)
+    writer = WriterProcess(opening) if own_writer else Desk(opening)
+    await writer.start()
+    relay = Relay(
+        writer,
+        QUICK,
+        allow_networks=(LOOPBACK,),
+        default_channel="default",
+        count=lambda _: asyncio.sleep(0, 0),
+        pressed=lambda: False,
+    )
+    writer.on_owed, writer.full = relay.owed, relay.full
+    bell = Bell(opening.store, me.id) if opening.store is not None else None
+    membership = Membership(writer, me, lambda: {"relay": relay.state}, every_s=0.5)
+    membership.start()
+    share = Share(
+        member=me.id,
+        ring=bell.ring if bell else lambda _: None,
+        duties=duties or {},
+        ttl_s=TTL_S,
+        renew_s=0.3,
+        look_s=look_s,
+        sweep_s=sweep_s or (5.0 if bell else 0.3),
+    )
+    await relay.join(share, {}, claims="relay" in roles)
+    party = Party(writer, relay, me.id)
+    if bell is not None:
+        bell.start(party.hear)
+    try:
+        yield party
+    finally:
+        await membership.stop()
+        await relay.stop(2.0)
+        if bell is not None:
+            await bell.stop()
+        await writer.stop(10.0)
+
+
+class Peer:
+    """A member in a process of its own."""
+
+    def __init__(self, process: Forked, id_: str) -> None:
+        self.process = process
+        self.id = id_
+        self.pids = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal it and its writer."""
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def send_writer(self, number: signal.Signals) -> None:
+        """Signal only its writer: it has no ledger any more."""
+        os.kill(self.pids[1], number)
+
+
+_peers: set[int] = set()
+"""The processes that a receiver may be told by, apart from this one."""
+
+
+@asynccontextmanager
+async def peer(opening: Opening) -> AsyncIterator[Peer]:
+    """A member with all roles in a process that is killed at the end."""
+    given = [json.dumps(msgspec.structs.asdict(opening))]
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as told:
+        with os.fdopen(writing, "wb") as err, open(os.devnull, "wb") as out:  # noqa: ASYNC230, PTH123
+            process = launch(given, cwd=Path.cwd(), env=os.environ, stdout=out, stderr=err, program=PEER)
+        pids = [process.pid]
+        _peers.add(process.pid)
+        try:
+            made = Peer(process, (await asyncio.to_thread(told.readline)).strip())
+            pids = made.pids
+            yield made
+        finally:
+            for pid in pids:  # also where it did not come as far as to tell its id
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(process.wait)
+            _peers.discard(process.pid)
+
+
+async def _serve(opening: Opening) -> None:
+    """Be a member until SIGTERM."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    async with member(opening, own_writer=True) as me:
+        print(me.id, file=sys.stderr, flush=True)  # noqa: T201  # its parent reads it; the log goes to stdout
+        await ended.wait()
+
+
+class Board:
+    """What all can see of a ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def holders(self) -> dict[str, str]:
+        """Who holds which endpoint, by its id."""
+        found = self.ledger.read(find_leases)
+        return {lease.name.removeprefix("endpoint:"): lease.holder for lease in found if "endpoint:" in lease.name}
+
+    def shares(self, *parties: Party | Peer) -> list[int]:
+        """How many endpoints each holds."""
+        holders = list(self.holders().values())
+        return [holders.count(party.id) for party in parties]
+
+    async def shared(self, *shares: tuple[Party | Peer, int], timeout_s: float = 15.0) -> None:
+        """Wait until each holds so many."""
+        parties, wanted = [party for party, _ in shares], [count for _, count in shares]
+        await until(lambda: self.shares(*parties) == wanted, timeout_s, every_s=0.05)
+
+    def owed(self) -> list[Owed]:
+        """Everything that was ever owed."""
+        return owed(self.ledger)
+
+    async def delivered(self, count: int, timeout_s: float = 20.0) -> None:
+        """Wait until so many deliveries were made, and no other is owed."""
+        query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
+
+        def done() -> bool:
+            counts = [(State(state), of_it) for state, of_it in self.ledger.read(lambda c: c.execute(query).all())]
+            return counts == [(State.DELIVERED, count)]
+
+        await until(done, timeout_s, every_s=0.05)
+
+
+@asynccontextmanager
+async def ledger_of(opening: Opening) -> AsyncIterator[Board]:
+    """The ledger, opened to look at."""
+    async with AsyncExitStack() as stack:
+        yield Board(stack.enter_context(closing(opening.open())))
+
+
+class Witness:
+    """A script that sees which process tells which endpoint, when; and answers after a while."""
+
+    def __init__(self, receiver: Receiver, takes_s: float = 0.02) -> None:
+        self._receiver = receiver
+        self._takes_s = takes_s
+        self._pids: dict[int, int] = {}  # by the port that the process sends from
+        self._looking: set[asyncio.Task[None]] = set()
+        self._busy: dict[str, list[int]] = {}
+        self._together: list[tuple[str, int, int]] = []
+        self.holds: asyncio.Event | None = None
+        """Nothing is answered before this."""
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Note it, and answer."""
+        path, port = exchange.post.line.split()[1], exchange.writer.get_extra_info("peername")[1]
+        busy = self._busy.setdefault(path, [])
+        self._together += [(path, port, other) for other in busy]
+        busy.append(port)
+        if port not in self._pids:
+            self._pids[port] = 0
+            task = asyncio.create_task(asyncio.to_thread(self._look))  # it may take long, and must hold up nobody
+            self._looking.add(task)
+        try:
+            await asyncio.sleep(self._takes_s)
+            if self.holds is not None:
+                await self.holds.wait()
+            await exchange.answer()
+        finally:
+            busy.remove(port)
+
+    async def overlaps(self) -> list[tuple[str, int, int]]:
+        """Which endpoints were told by two processes at a time, and by which."""
+        await self.looked()
+        told = [(path, self._pids[one], self._pids[other]) for path, one, other in self._together]
+        return [(path, one, other) for path, one, other in told if one and other and one != other]
+
+    async def looked(self) -> None:
+        """Return when it is known who has told until now."""
+        await asyncio.gather(*self._looking)
+
+    @property
+    def pids(self) -> set[int]:
+        """The processes that have told."""
+        return {pid for pid in self._pids.values() if pid}
+
+    def connected(self, pid: int) -> bool:
+        """Whether a process is connected to the receiver."""
+        return any(one.status == psutil.CONN_ESTABLISHED for one in self._connections(psutil.Process(pid)))
+
+    def _look(self) -> None:
+        """See who has which port now."""
+        for pid in (os.getpid(), *list(_peers)):
+            with contextlib.suppress(psutil.Error):
+                self._pids |= {one.laddr.port: pid for one in self._connections(psutil.Process(pid))}
+
+    def _connections(self, process: psutil.Process) -> list[Any]:
+        """Those of a process to the receiver."""
+        found = process.net_connections("tcp")
+        return [one for one in found if one.raddr and one.raddr.port == self._receiver.port]
+
+
+def main() -> None:
+    """Be a peer."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(Opening(**json.loads(sys.argv[1]))))

@@ -1,0 +1,208 @@
+"""A relay on a real ledger, its parts at hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from builders import ADMIN, key_press, status, wire
+from contract.backends import BACKENDS
+from contract.databases import ledger_database
+from contract.delivery_helpers import Owed, Tried, owed, tried
+from relay.factories import terms
+from relay.thread_writer import Desk
+from relay.waiting import until
+from sqlalchemy import func, select
+
+from answerback.domain.models import Arrival, Definition, Endpoint, State
+from answerback.ledger import Ledger, Opening
+from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.commands import AddEndpoint, Refer
+from answerback.ledger.tables import deliveries
+from answerback.ledger.write.annotations import Reference
+from answerback.ledger.writer.client import WriterProcess
+from answerback.relay import Terms
+from answerback.relay.dispatcher import Dispatcher
+from answerback.relay.endpoint_manager import Registry, Wanted
+from answerback.relay.metrics import RelayMeter
+from answerback.relay.sender import Courier
+from answerback.relay.signing import new_secret
+
+LOOPBACK = ip_network("127.0.0.0/8")
+
+QUICK = terms(retries_s=(0.1,) * 50, breaker_failures=1000)
+"""Retries that a test can wait for."""
+
+
+def answered(callid: str) -> bytes:
+    """The body that tells of an answered call."""
+    return wire(status(callid=callid))
+
+
+def pressed(callid: str, key: str) -> bytes:
+    """The body that tells of a key."""
+    return wire(key_press(callid=callid, key=key))
+
+
+def writer_pids() -> set[int]:
+    """The writers that this process has started."""
+    found = set()
+    for child in psutil.Process().children():
+        try:
+            if "answerback.ledger.writer.process" in child.cmdline():
+                found.add(child.pid)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+class World:
+    """The parts as `relay.Relay` puts them together, and what tests do with them."""
+
+    def __init__(self, ledger: Ledger, writer: Desk | WriterProcess, terms_: Terms) -> None:
+        self.ledger = ledger
+        self.writer = writer
+        self.courier = Courier((LOOPBACK,))
+        self.meter = RelayMeter()
+        self.callbacks_press = False
+        self.dispatcher = Dispatcher(writer, self.courier, self.meter, terms_, lambda: self.callbacks_press)
+        self.registry = Registry(writer, self.dispatcher, self.courier)
+
+    async def start(self, wanted: dict[str, Wanted] | None = None) -> None:
+        """Begin to tell."""
+        await self.dispatcher.start(await self.registry.start(wanted or {}))
+
+    async def stop(self, timeout_s: float = 2.0) -> None:
+        """End."""
+        await self.dispatcher.stop(timeout_s)
+        await self.courier.close()
+
+    async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
+        """A new endpoint."""
+        return await self.registry.add(ADMIN, name, "default", Definition(url=url, **definition))
+
+    async def record(self, *raws: bytes) -> None:
+        """Callbacks come in, in one batch."""
+        now = datetime.now(UTC)
+        await self.writer.record([Arrival("default", raw, now) for raw in raws])
+
+    async def refer(self, callid: str, **said: Any) -> None:
+        """The business speaks of a call."""
+        referred = await self.writer.ask(Refer("default", None, callid, Reference(**said)))
+        self.dispatcher.read_again(referred.call.channel, referred.call_id)
+        self.dispatcher.owed(referred.jobs)
+
+    def owed(self, to: Endpoint | None = None) -> list[Owed]:
+        """Everything that was ever owed."""
+        return owed(self.ledger, to)
+
+    def tried(self) -> list[Tried]:
+        """Every attempt that was kept."""
+        return tried(self.ledger)
+
+    def states(self, to: Endpoint | None = None) -> list[State]:
+        """Where everything that was ever owed stands."""
+        return [one.state for one in self.owed(to)]
+
+    async def settled(self, count: int, to: Endpoint | None = None, timeout_s: float = 15.0) -> None:
+        """Wait until so many deliveries have come to their end, and no other is owed."""
+        query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
+        if to is not None:
+            query = query.where(deliveries.c.endpoint_id == to.id)
+
+        def at_their_end() -> bool:
+            counts = {State(state): of_it for state, of_it in self.ledger.read(lambda c: c.execute(query).all())}
+            return counts.keys() <= {State.DELIVERED, State.DEAD} and sum(counts.values()) == count
+
+        await until(at_their_end, timeout_s, every_s=0.02)
+
+
+async def kill_writer() -> None:
+    """SIGKILL to the only writer that is a process of its own; returns when the process that started it has seen it."""
+    (pid,) = writer_pids()
+    psutil.Process(pid).kill()
+    await until(lambda: pid not in writer_pids())  # not a zombie any more either
+
+
+_backend = "sqlite"
+
+
+@contextmanager
+def on(backend: str) -> Iterator[None]:
+    """Let every directory stand for a ledger on that backend, one of contract.backends."""
+    global _backend  # noqa: PLW0603  # the tests name directories only
+    before, _backend = _backend, backend
+    try:
+        yield
+    finally:
+        _backend = before
+
+
+def opened(data_dir: Path) -> Ledger:
+    """The ledger that a directory stands for."""
+    return BACKENDS[_backend](data_dir)()
+
+
+def opening_of(data_dir: Path) -> Opening:
+    """How a writer opens it."""
+    store = ledger_database(data_dir) if _backend == "postgresql" else None
+    return Opening(data_dir=str(data_dir), store=store, allow_unsafe_place=True)
+
+
+@asynccontextmanager
+async def writing(data_dir: Path) -> AsyncIterator[Desk]:
+    """A writer of the ledger there."""
+    desk = Desk(opening_of(data_dir))
+    await desk.start()
+    try:
+        yield desk
+    finally:
+        await desk.stop(10.0)
+
+
+@asynccontextmanager
+async def writing_apart(data_dir: Path) -> AsyncIterator[WriterProcess]:
+    """A writer of the ledger there in a process of its own."""
+    writer = WriterProcess(opening_of(data_dir))
+    await writer.start()
+    try:
+        yield writer
+    finally:
+        await writer.stop(10.0)
+
+
+@asynccontextmanager
+async def relaying(
+    data_dir: Path,
+    terms_: Terms = QUICK,
+    wanted: dict[str, Wanted] | None = None,
+    writes: Callable[[Path], AbstractAsyncContextManager[Desk | WriterProcess]] = writing,
+) -> AsyncIterator[World]:
+    """A relay on the ledger there, that runs."""
+    with closing(opened(data_dir)) as ledger:
+        async with writes(data_dir) as writer:
+            world = World(ledger, writer, terms_)
+            writer.on_owed, writer.full = world.dispatcher.owed, world.dispatcher.full
+            await world.start(wanted)
+            try:
+                yield world
+            finally:
+                await world.stop()
+
+
+async def add_directly(writer: Desk | WriterProcess, names: Sequence[str], url: str) -> list[Endpoint]:
+    """Endpoints in the ledger, of which no relay knows yet."""
+    drafts = [
+        Draft(name=name, channel="default", definition=Definition(url=url), secret=new_secret()) for name in names
+    ]
+    return list(await asyncio.gather(*[writer.ask(AddEndpoint(ADMIN, draft)) for draft in drafts]))
+
+
+def with_definition(endpoint: Endpoint, **changes: Any) -> Definition:
+    """The endpoint's definition with changes."""
+    return msgspec.structs.replace(endpoint.definition, **changes)

@@ -1,0 +1,33 @@
+from pathlib import Path
+from typing import Any
+
+from relay.cluster_harness import ledger_of, opening_on
+from relay.thread_writer import Desk
+from relay.waiting import in_loop, until
+
+from answerback.heartbeat import Membership, introduce
+from answerback.ledger.admin.instances import find_members
+
+
+@in_loop
+async def test_a_process_says_that_it_lives_until_it_ends(tmp_path: Path) -> None:
+    """Again and again, and what it is like now; at its end it is forgotten at once."""
+    opening = opening_on("sqlite", tmp_path / "data")
+    state: dict[str, Any] = {"pending": 1}
+    async with ledger_of(opening) as board:
+        desk = Desk(opening)
+        await desk.start()
+        me = introduce(["relay"])
+        membership = Membership(desk, me, lambda: state, every_s=0.05)
+        membership.start()
+        await until(lambda: [seen.member for seen in board.ledger.read(find_members)] == [me])
+        state["pending"] = 2
+        await until(lambda: board.ledger.read(find_members)[0].state == {"pending": 2})
+        await membership.stop()
+        assert board.ledger.read(find_members) == []
+        await desk.stop(1.0)
+
+
+def test_no_two_starts_have_one_id() -> None:
+    """Not even on one host."""
+    assert len({introduce(["relay"]).id for _ in range(100)}) == 100

@@ -1,0 +1,121 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from builders import ADMIN
+from relay.factories import TERMS
+from relay.harness import LOOPBACK, answered, opened, writing, writing_apart
+from relay.receiver import receiving
+from relay.thread_writer import Desk
+from relay.waiting import in_loop, until
+
+from answerback.domain.models import Arrival, Definition
+from answerback.ledger import Ledger
+from answerback.ledger.commands import Request
+from answerback.ledger.read.calls import CallFilter, count_calls
+from answerback.ledger.write.annotations import Reference
+from answerback.ledger.writer.client import WriterProcess
+from answerback.relay import Relay
+from answerback.relay.dispatcher import Dispatcher
+from answerback.relay.metrics import RelayMeter
+from answerback.relay.overdue_watcher import Overdue
+from answerback.relay.sender import Courier
+
+T = TypeVar("T")
+
+
+class Counted:
+    """The writer, and how often it was asked."""
+
+    def __init__(self, writer: WriterProcess) -> None:
+        self._writer = writer
+        self.asked = 0
+        self.full: Collection[int] = ()
+
+    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
+        """Pass it on."""
+        self.asked += 1
+        return self._writer.ask(request)
+
+
+def soon(seconds: float) -> datetime:
+    """So many seconds from now."""
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+@asynccontextmanager
+async def telling(ledger: Ledger, writer: Desk) -> AsyncIterator[Relay]:
+    """The whole relay, running."""
+
+    async def count(wanted: CallFilter) -> int:
+        return ledger.read(lambda connection: count_calls(connection, wanted))
+
+    relay = Relay(writer, TERMS, allow_networks=(LOOPBACK,), default_channel="default", count=count, pressed=bool)
+    writer.on_owed = relay.owed
+    await relay.start({})
+    try:
+        yield relay
+    finally:
+        await relay.stop(2.0)
+
+
+@in_loop
+async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path) -> None:
+    """Soon after `due_at`, not before, and not again; a call that was heard of in time is not told."""
+    async with receiving() as receiver, writing(tmp_path) as writer:
+        with closing(opened(tmp_path)) as ledger:
+            async with telling(ledger, writer) as relay:
+                await relay.endpoints.add(ADMIN, "crm", "default", Definition(url=receiver.url()))
+                due_at = soon(0.5)
+                await relay.refer("late", None, Reference(reference="order-1", due_at=due_at))
+                await relay.refer("heard", None, Reference(due_at=due_at))
+                await writer.record([Arrival("default", answered("heard"), datetime.now(UTC))])
+                await until(lambda: len(receiver.posts) == 2)
+                assert datetime.now(UTC) >= due_at
+                await asyncio.sleep(0.2)  # nothing more comes: the next look finds it told
+                told = [json.loads(body) for body in receiver.bodies]
+    assert [(one["type"], one["data"]["call"]["callid"]) for one in told] == [
+        ("voice.call.answered", "heard"),
+        ("voice.call.overdue", "late"),
+    ]
+    assert told[1]["data"]["call"]["reference"] == "order-1"
+    assert told[1]["data"]["callback"] is None
+
+
+@in_loop
+async def test_a_call_that_was_overdue_before_the_start_is_told_then(tmp_path: Path) -> None:
+    """Nobody was there when its time was over; and an earlier time that comes later is not slept through."""
+    async with receiving() as receiver, writing(tmp_path) as writer:
+        with closing(opened(tmp_path)) as ledger:
+            async with telling(ledger, writer) as relay:
+                await relay.endpoints.add(ADMIN, "crm", "default", Definition(url=receiver.url()))
+                due_at = soon(0.2)
+                await relay.refer("first", None, Reference(due_at=due_at))
+            await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
+            async with telling(ledger, writer) as relay:
+                await until(lambda: len(receiver.posts) == 1)
+                await relay.refer("far", None, Reference(due_at=soon(3600)))
+                await relay.refer("near", None, Reference(due_at=soon(0.2)))
+                await until(lambda: len(receiver.posts) == 2)
+    callids = [json.loads(body)["data"]["call"]["callid"] for body in receiver.bodies]
+    assert callids == ["first", "near"]
+
+
+@in_loop
+async def test_while_the_ledger_is_away_it_is_not_asked_all_the_time(tmp_path: Path) -> None:
+    """A call is overdue and the ledger cannot be written: it is asked again every second, not as fast as can be."""
+    (tmp_path / "data").write_text("no directory")
+    async with writing_apart(tmp_path / "data") as writer:
+        book, courier = Counted(writer), Courier()
+        overdue = Overdue(book, Dispatcher(book, courier, RelayMeter(), TERMS))
+        overdue.expect(soon(-1))
+        running = asyncio.create_task(overdue.run())
+        await asyncio.sleep(1.5)  # what is counted is how often it asks in that time
+        running.cancel()
+        await asyncio.wait([running])
+        await courier.close()
+        assert book.asked <= 4

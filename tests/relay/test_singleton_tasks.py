@@ -1,0 +1,71 @@
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from builders import rejected
+from relay.cluster_harness import ledger_of, opening_on
+from relay.thread_writer import Desk
+from relay.waiting import in_loop, until
+
+from answerback.alerts import Alerts, Letterhead
+from answerback.domain.alert_rules import QuarantineRule
+from answerback.relay.singleton_tasks import Duties
+
+
+@in_loop
+async def test_a_duty_is_done_as_long_as_it_is_had() -> None:
+    """It begins once and ends at once; one that fails ends no other."""
+    doing: list[str] = []
+
+    async def work(name: str) -> None:
+        doing.append(name)
+        if name == "fails":
+            raise ValueError(name)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            doing.remove(name)
+
+    duties = Duties({name: lambda name=name: work(name) for name in ("a", "b", "fails")})  # type: ignore[misc]
+    assert duties.names == ["a", "b", "fails"]
+    for _ in range(2):
+        duties.have(["a", "fails"])
+        await asyncio.sleep(0)
+    assert doing == ["a", "fails"]
+    duties.have(["b"])
+    await asyncio.sleep(0)
+    assert (doing, duties.held) == (["fails", "b"], ["b"])
+    await duties.stop()
+    assert (doing, duties.held) == (["fails"], [])
+
+
+@in_loop
+async def test_alerts_go_from_one_process_to_the_next(tmp_path: Path) -> None:
+    """What one has seen the next one knows; who does not look reads what is kept."""
+    opening = opening_on("sqlite", tmp_path / "data")
+    rules = {"junk": QuarantineRule(when="quarantine", above=0)}
+    async with ledger_of(opening) as board:
+        desk = Desk(opening)
+        await desk.start()
+        one, other = (
+            Alerts(
+                desk,
+                board.ledger,
+                rules,
+                (),
+                channels=("default",),
+                letterhead=Letterhead(timezone="UTC"),
+                every_s=0.05,
+            )
+            for _ in range(2)
+        )
+        board.ledger.record([msgspec.structs.replace(rejected(b"junk"), received_at=datetime.now(UTC))])
+        for looks, waits in ((one, other), (other, one), (one, other)):
+            task = asyncio.create_task(looks.watch())
+            await until(lambda looks=looks: looks.states()[0].firing)  # type: ignore[misc]
+            await until(lambda waits=waits: waits.states()[0].firing)  # type: ignore[misc]
+            assert looks.states()[0].since == waits.states()[0].since
+            task.cancel()
+            await asyncio.wait([task])
+        await desk.stop(1.0)

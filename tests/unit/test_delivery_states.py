@@ -1,0 +1,147 @@
+import itertools
+
+import pytest
+from builders import UUID1, AnyCallback, callbacks, failure, folded, key_press, received, status, unanswered
+from hypothesis import given
+from hypothesis import strategies as st
+
+from answerback.domain.calls import fold
+from answerback.domain.delivery_states import LAW, UNSETTLED, Happening, event_of, mask_message_id, message_id
+from answerback.domain.models import Call, Event, KeyPress, Kind, Outcome, Result, State
+
+ERROR = unanswered(result=Result.ERROR)
+AT_ITS_END = (State.DELIVERED, State.DEAD)
+
+
+def told(history: list[AnyCallback]) -> Event:
+    """What the last of `history` is to the business."""
+    *earlier, last = [received(callback, after_s=n) for n, callback in enumerate(history)]
+    before = folded(earlier) if earlier else None
+    return event_of(before, fold(before, last), last.callback)
+
+
+def test_the_law_knows_every_state() -> None:
+    """There is a row for each state, each with something that can happen; every happening happens somewhere."""
+    assert set(LAW) == set(State)
+    assert all(LAW.values())
+    assert {happening for row in LAW.values() for happening in row} == set(Happening)
+
+
+def test_a_delivery_that_is_not_at_its_end_can_come_to_it() -> None:
+    """Waiting leads to pending, pending to delivered and to dead; those two are where nothing more is owed."""
+    assert LAW[State.WAITING][Happening.FREED] is State.PENDING
+    assert LAW[State.PENDING][Happening.ACCEPTED] is State.DELIVERED
+    assert LAW[State.PENDING][Happening.EXHAUSTED] is State.DEAD
+    assert set(UNSETTLED) == set(State) - set(AT_ITS_END)
+
+
+@pytest.mark.parametrize("state", State)
+def test_only_a_pending_delivery_is_attempted(state: State) -> None:
+    """Attempts fail and exhaust where something goes out; accepted is also one that was given up meanwhile."""
+    attempted = {Happening.ACCEPTED, Happening.REFUSED, Happening.EXHAUSTED} & set(LAW[state])
+    if state is State.PENDING:
+        assert len(attempted) == 3
+    else:
+        assert attempted == ({Happening.ACCEPTED} if state is State.DEAD else set())
+
+
+@pytest.mark.parametrize("state", State)
+def test_whatever_its_state_a_delivery_can_be_told_again(state: State) -> None:
+    """A replay makes every delivery unsettled, and behind another one it never goes out at once by that."""
+    assert LAW[state][Happening.REPLAYED] in UNSETTLED
+    assert LAW[state][Happening.REPLAYED_BEHIND] is (State.PENDING if state is State.PENDING else State.WAITING)
+
+
+@pytest.mark.parametrize(("state", "happening"), list(itertools.product(AT_ITS_END, Happening)))
+def test_what_is_at_its_end_stays_unless_told_again(state: State, happening: Happening) -> None:
+    """Only a replay takes a delivery back; a dead one may still turn out to be delivered."""
+    after = LAW[state].get(happening, state)
+    if happening in {Happening.REPLAYED, Happening.REPLAYED_BEHIND}:
+        assert after in UNSETTLED
+    else:
+        assert after is state or (state, after) == (State.DEAD, State.DELIVERED)
+
+
+@pytest.mark.parametrize("state", UNSETTLED)
+def test_nothing_is_owed_to_an_endpoint_that_is_gone(state: State) -> None:
+    """What a removed endpoint was still to be told is given up."""
+    assert LAW[state][Happening.ABANDONED] is State.DEAD
+
+
+@pytest.mark.parametrize(
+    ("history", "event"),
+    [
+        ([status()], Event.ANSWERED),
+        ([status(kind=Kind.CODE)], Event.ANSWERED),
+        ([unanswered()], Event.UNANSWERED),
+        ([ERROR], Event.FAILED),
+        ([failure()], Event.FAILED),
+        ([key_press()], Event.KEY_PRESSED),
+        ([status(), key_press()], Event.KEY_PRESSED),
+        ([key_press(), status()], Event.ANSWERED),
+        ([key_press(), key_press(key="2")], Event.KEY_PRESSED),
+        ([unanswered(), status()], Event.REVISED),
+        ([status(), unanswered()], Event.REVISED),
+        ([status(), status(fee_minutes=2)], Event.REVISED),
+        ([failure(), failure(code=5)], Event.REVISED),
+        ([failure(), unanswered()], Event.UNANSWERED),
+        ([status(), failure()], Event.ANSWERED),
+        ([unanswered(), status(), key_press()], Event.KEY_PRESSED),
+        ([unanswered(), status(), failure()], Event.ANSWERED),
+        ([unanswered(), status(), failure(), failure(code=5)], Event.REVISED),
+    ],
+)
+def test_a_delivery_tells_what_the_callback_made_of_the_call(history: list[AnyCallback], event: Event) -> None:
+    """The outcome as it stands now; a key press is a key press, and what contradicts its own sort is a revision."""
+    assert told(history) is event
+
+
+@given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=6, unique_by=lambda said: received(said).identity))
+def test_every_callback_is_some_event(history: list[AnyCallback]) -> None:
+    """Whatever comes in whatever order has an event, the one that fits the record; never one of the call itself."""
+    items = [received(callback) for callback in history]
+    after = folded(items)
+    event = told(history)
+    if isinstance(history[-1], KeyPress):
+        assert event is Event.KEY_PRESSED
+    else:
+        assert event in {Event.REVISED, Event(after.outcome.value)}
+
+
+@pytest.mark.parametrize("callback", [status(), unanswered(), ERROR, failure(), key_press()])
+def test_the_first_callback_of_a_registered_call_is_no_revision(callback: AnyCallback) -> None:
+    """A call that only the business told of has nothing that could be revised."""
+    item = received(callback)
+    registered = Call(
+        channel=item.channel,
+        callid=callback.callid,
+        kind=None,
+        first_seen_at=item.received_at,
+        updated_at=item.received_at,
+        reference="order-17",
+    )
+    assert event_of(registered, fold(registered, item), callback) is told([callback])
+
+
+def test_a_registered_call_is_pending() -> None:
+    """Before anything is heard the outcome is pending: an overdue word is about such a call."""
+    call = Call(
+        channel="default",
+        callid="x",
+        kind=None,
+        first_seen_at=received(status()).received_at,
+        updated_at=received(status()).received_at,
+    )
+    assert call.outcome is Outcome.PENDING
+
+
+def test_a_message_id_tells_number_and_tag() -> None:
+    """The id has both, so that a ledger restored from a backup does not give an id to something else."""
+    assert message_id(17, "9f86d081884c") == "dlv_17_9f86d081884c"
+    assert len({message_id(id_, tag) for id_ in (1, 11) for tag in ("1a", "a")}) == 4
+
+
+def test_a_message_id_of_before_tags_were_keyed_is_masked() -> None:
+    """Its tag is a piece of a hash with the number in it; one of today is shown to everybody."""
+    assert mask_message_id("dlv_17_9f86d081884c") == "dlv_17"
+    assert mask_message_id("dlv_17_9f86d081884c7d65") == "dlv_17_9f86d081884c7d65"
