@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from consumer import drain, sustained
+from consumer import measure_consumer, sustained
 from engines import CASES, INTAKE_ALONE, Case, Place, engines, started, used_s
 from failover import leader
-from run import PORT, RESULTS, Told, load, running
+from run import PORT, RESULTS, WrkResult, load, running
 
 ANSWERING = ("echo", "sqlite", "postgresql", "jetstream")
 
@@ -42,7 +42,7 @@ class Figures:
     cpu_us: dict[str, float]
 
 
-def measure(name: str, place: Place, connections: int, load_it: Callable[[], Told]) -> Figures:
+def measure(name: str, place: Place, connections: int, load_it: Callable[[], WrkResult]) -> Figures:
     """Load the gateway that runs."""
     before = place.cpu_s()
     told = load_it()
@@ -151,11 +151,11 @@ def _intakes(count: int, given: argparse.Namespace) -> Figures:
         return measure(f"{count} intake processes", place, 256, lambda: _load_all(ports, given.seconds))
 
 
-def _load_all(ports: Sequence[int], seconds: int) -> Told:
+def _load_all(ports: Sequence[int], seconds: int) -> WrkResult:
     """A wrk for each port at once; the p99 is that of the slower."""
     with ThreadPoolExecutor() as pool:
         each = list(pool.map(lambda port: load(256 // len(ports), seconds, 0, port), ports))
-    return Told(
+    return WrkResult(
         requests=sum(told.requests for told in each),
         requests_per_s=sum(told.requests_per_s for told in each),
         p50_ms=statistics.mean(told.p50_ms for told in each),
@@ -168,7 +168,7 @@ def _load_all(ports: Sequence[int], seconds: int) -> Told:
 PARTS: dict[str, Callable[[argparse.Namespace, Report], Sequence[Any]]] = {
     "answers": answers,
     "sustained": sustained,
-    "drain": drain,
+    "drain": measure_consumer,
     "leader": leader,
     "intakes": intakes,
 }

@@ -18,7 +18,7 @@ from statistics import median
 
 import httpx
 import psutil
-from run import HERE, PORT, RESULTS, Told, load, running, scratch
+from run import HERE, PORT, RESULTS, WrkResult, load, running, scratch
 
 GATEWAY = f"http://127.0.0.1:{PORT}"
 COMMAND = Path(sys.executable).with_name("answerback")
@@ -158,7 +158,7 @@ def exported(ledger: Path, what: str, form: str, rows: int) -> Export:
 
 def cost(where: Path, rounds: int, seconds: int, connections: Sequence[int]) -> list[tuple[int, float, float]]:
     """Answers a second without and with the statistics, alternating; the medians."""
-    found: dict[tuple[int, bool], list[Told]] = {}
+    found: dict[tuple[int, bool], list[WrkResult]] = {}
     for _ in range(rounds):
         for kept in (False, True):
             with scratch(where) as data, _statistics(kept=kept), running("answerback", data):

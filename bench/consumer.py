@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engines import CASES, INTAKE_ALONE, Case, drained, engines, started, used_s
+from engines import CASES, INTAKE_ALONE, Case, consumed, engines, started, used_s
 from run import load, running
 
 Report = Callable[[str], None]
@@ -19,7 +19,7 @@ _KEPT_UP_S = 0.2
 
 
 @dataclass(frozen=True)
-class Drained:
+class ConsumerFigures:
     """What one recorder carried; `cpu_us` is what each party used for a callback."""
 
     store: str
@@ -28,12 +28,12 @@ class Drained:
     cpu_us: dict[str, float]
 
 
-def drain(given: argparse.Namespace, say: Report) -> list[Drained]:
+def measure_consumer(given: argparse.Namespace, say: Report) -> list[ConsumerFigures]:
     """Fill the stream with nobody to record, then start a recorder and see how long it takes."""
     say("| drained into | callbacks/s | callbacks | CPU µs/callback |\n|---|---:|---:|---|")
     found = []
     for store in ("sqlite", "postgresql"):
-        rounds = [_drain(store, given) for _ in range(min(given.rounds, 2))]
+        rounds = [_measure_consumer(store, given) for _ in range(min(given.rounds, 2))]
         found.append(_median(rounds))
         cpu = ", ".join(f"{party} {used_us:.0f}" for party, used_us in found[-1].cpu_us.items())
         say(f"| {store} | {found[-1].callbacks_per_s:,.0f} | {found[-1].callbacks:,} | {cpu} |")
@@ -41,26 +41,26 @@ def drain(given: argparse.Namespace, say: Report) -> list[Drained]:
     return found
 
 
-def _drain(store: str, given: argparse.Namespace) -> Drained:
+def _measure_consumer(store: str, given: argparse.Namespace) -> ConsumerFigures:
     with engines(Case(store, nats=3, postgresql=store == "postgresql"), given.where) as place:
         data = place.directory / "data"
         with running("answerback", data, *INTAKE_ALONE, *place.options):
             load(CONNECTIONS, given.seconds, 0)
         with running("answerback", data, *place.options) as (process, _):
             place.add_gateway(process)
-            began_s, first, before = time.perf_counter(), drained(), place.cpu_s()
+            began_s, first, before = time.perf_counter(), consumed(), place.cpu_s()
             place.await_empty()
-            took_s, callbacks = time.perf_counter() - began_s, drained() - first
+            took_s, callbacks = time.perf_counter() - began_s, consumed() - first
             used = used_s(before, place.cpu_s())
     cpu_us = {party: used_s * 1e6 / callbacks for party, used_s in used.items()}
-    one = Drained(store, callbacks, callbacks / took_s, cpu_us)
+    one = ConsumerFigures(store, callbacks, callbacks / took_s, cpu_us)
     print(f"drain: {one}", file=sys.stderr, flush=True)
     return one
 
 
-def _median(rounds: list[Drained]) -> Drained:
+def _median(rounds: list[ConsumerFigures]) -> ConsumerFigures:
     first = rounds[0]
-    return Drained(
+    return ConsumerFigures(
         store=first.store,
         callbacks=round(statistics.median(one.callbacks for one in rounds)),
         callbacks_per_s=statistics.median(one.callbacks_per_s for one in rounds),
@@ -125,9 +125,9 @@ def _worth(one: Sustained) -> tuple[bool, float]:
 
 
 def _measure(name: str, seconds: int, delay_ms: int) -> Sustained:
-    before = drained()
+    before = consumed()
     told = load(CONNECTIONS, seconds, delay_ms)
-    carried = drained() - before
+    carried = consumed() - before
     one = Sustained(
         case=name,
         answers_per_s=told.requests_per_s,

@@ -117,7 +117,7 @@ def engines(case: Case, where: Path) -> Iterator[Place]:
         if case.postgresql:
             database = stack.enter_context(PostgreSQL.start(fsync=True))
             place.store = database.create_database()
-            place.options += ["--store", place.store]
+            place.options += ["--database-url", place.store]
             place.parties["postgresql"] = lambda: list(map(psutil.Process, database.processes))
         if case.nats:
             cluster = stack.enter_context(NatsCluster(place.directory / "nats", size=case.nats))
@@ -138,9 +138,9 @@ def started(case: Case, where: Path) -> Iterator[Place]:
         yield place
 
 
-def drained() -> int:
+def consumed() -> int:
     """How many callbacks the gateway on PORT has carried into the ledger."""
     with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
-    name = "answerback_stream_drained_callbacks_total"
+    name = "answerback_stream_consumed_callbacks_total"
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith((f"{name} ", f"{name}{{")))

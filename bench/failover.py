@@ -36,7 +36,7 @@ class Answer:
 
 
 @dataclass
-class Steady:
+class SteadyLoad:
     """Callbacks at a steady rate, whatever becomes of those before: a slow answer does not slow the load down."""
 
     session: aiohttp.ClientSession
@@ -50,14 +50,14 @@ class Steady:
             while True:
                 due_s = began_s + sent / RATE_PER_S
                 await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
-                task = asyncio.create_task(self._tell(due_s))
+                task = asyncio.create_task(self._send(due_s))
                 telling.add(task)
                 task.add_done_callback(telling.discard)
                 sent += 1
         finally:
             await asyncio.gather(*telling)
 
-    async def _tell(self, due_s: float) -> None:
+    async def _send(self, due_s: float) -> None:
         callid = str(uuid.uuid1())
         acknowledged = False
         try:
@@ -124,7 +124,7 @@ async def _all(place: Place, *ways: tuple[str, Change]) -> list[Changes]:
 
 
 async def _changes(place: Place, session: aiohttp.ClientSession, what: str, change: Change) -> Changes:
-    steady = Steady(session)
+    steady = SteadyLoad(session)
     load = asyncio.create_task(steady.run())
     windows = []
     for stream in STREAMS:

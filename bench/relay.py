@@ -160,7 +160,7 @@ async def _delivered(session: aiohttp.ClientSession) -> int:
     """How many attempts have succeeded."""
     async with session.get("/metrics") as answer:
         for line in (await answer.text()).splitlines():
-            if line.startswith("answerback_attempts_total") and 'result="delivered"' in line:
+            if line.startswith("answerback_delivery_attempts_total") and 'result="delivered"' in line:
                 return int(float(line.rsplit(" ", 1)[1]))
     return 0
 

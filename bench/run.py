@@ -107,7 +107,7 @@ def answers(port: int = PORT) -> bool:
 
 
 @dataclass(frozen=True)
-class Told:
+class WrkResult:
     """What one run of wrk said; `cpu_s` is what it used itself."""
 
     requests: int
@@ -118,7 +118,7 @@ class Told:
     cpu_s: float
 
 
-def load(connections: int, seconds: int, delay_ms: int, port: int = PORT) -> Told:
+def load(connections: int, seconds: int, delay_ms: int, port: int = PORT) -> WrkResult:
     """Run wrk against the server that listens on `port`."""
     before_s = _cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(HERE / "post_callback.lua")]
@@ -129,7 +129,7 @@ def load(connections: int, seconds: int, delay_ms: int, port: int = PORT) -> Tol
         text=True,
         env=os.environ | {"DELAY_MS": str(delay_ms)},
     ).stdout
-    return Told(
+    return WrkResult(
         requests=int(_find(r"(\d+) requests in", told)),
         requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", told)),
         p50_ms=_ms(_find(r"(?m)^\s+50%\s+(\S+)", told)),

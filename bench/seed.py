@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from answerback.domain.calls import identify
-from answerback.domain.models import Received
-from answerback.ledger import open_ledger
+from answerback.domain.calls import callback_fingerprint
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.models import ParsedCallback
+from answerback.ledger import open_sqlite
 from answerback.tencent.callbacks import parse
-from answerback.tencent.codes import FAILURE_REASONS
 
 _BATCH = 4096
 _DAYS = 30
@@ -43,7 +43,7 @@ def callids(count: int) -> Iterator[tuple[str, int]]:
         yield str(uuid.UUID(fields=(*fields, _NODE), version=1)), (ticks - _TICKS_BEFORE_1970) // _TICKS_PER_S
 
 
-def received(callid: str, started_s: int, chance: random.Random) -> Received:
+def received(callid: str, started_s: int, chance: random.Random) -> ParsedCallback:
     """The callback of one call: of three channels, seven in ten answered, two not, one failed; a fee in 500 differs."""
     mobile = f"{chance.choice(_PREFIXES)}{chance.randrange(10**8):08}"
     ring_s, talk_s, luck = chance.randrange(4, 45), min(600, int(chance.expovariate(1 / 18)) + 1), chance.random()
@@ -59,10 +59,10 @@ def received(callid: str, started_s: int, chance: random.Random) -> Received:
         ended_s += talk_s * answered
         raw = _STATUS % (name, not answered, accept, callid.encode(), ended_s, fee, mobile.encode(), started_s)
     callback, channel = parse(raw), chance.choice(("default", "alerts", "codes"))
-    return Received(
+    return ParsedCallback(
         channel=channel,
         callback=callback,
-        identity=identify(channel, callback),
+        fingerprint=callback_fingerprint(channel, callback),
         raw=raw,
         received_at=datetime.fromtimestamp(ended_s + 1, UTC),
     )
@@ -74,13 +74,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--calls", type=int, required=True)
     given = parser.parse_args()
-    ledger = open_ledger(given.data_dir)
+    ledger = open_sqlite(given.data_dir)
     have = ledger.calls(limit=1).items
     if have:
         raise SystemExit(f"{given.data_dir} holds calls already")
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as progress:
         filling = progress.add_task("filling", total=given.calls)
-        batch: list[Received] = []
+        batch: list[ParsedCallback] = []
         began_s = time.perf_counter()
         chance = random.Random(7)
         for index, (callid, started_s) in enumerate(callids(given.calls)):

@@ -16,7 +16,7 @@ from seed import callids, received
 sys.path.append(str(HERE.parent / "tests"))
 from postgresql import PostgreSQL
 
-from answerback.ledger import open_database
+from answerback.ledger import open_postgresql
 
 BATCH = 512
 
@@ -26,7 +26,7 @@ def on_postgresql(calls: int) -> tuple[float, float, list[tuple[str, float]]]:
     with PostgreSQL.start() as server:
         url = server.create_database()
         name = url.rpartition("/")[2]
-        ledger = open_database(url, allow_unsafe=True)
+        ledger = open_postgresql(url, allow_unsafe=True)
         empty, began = _size(server, name), _log(server)
         chance = random.Random(7)
         batch = []

@@ -19,9 +19,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from answerback.cli import app
-from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, spelled
-from answerback.domain.alert_rules import RULES, AnyRule
-from answerback.emulator.outcomes import ROWS
+from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, format_value
+from answerback.domain.alert_rules import RULES, BaseRule
+from answerback.emulator.outcomes import SCRIPT_ROWS
 
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -39,7 +39,7 @@ a restart. For each setting the first of these that has it counts:
 3. the TOML file: `--config FILE`, or `answerback.toml` in the working directory if it is there.
 
 A setting that does not exist, or a value that does not fit, ends the start with one line that names it.
-Names that end in `_s` are seconds. `answerback settings` shows every setting with the value it has now; secrets stay
+Names that end in `_s` are seconds. `answerback config show` shows every setting with the value it has now; secrets stay
 hidden.
 
 ```toml
@@ -88,7 +88,7 @@ CERTIFICATES_TAIL = """\
 The section is repeated for each certificate: `[certificates.<name>]`. An endpoint names it in `certificate`, whether it is made
 by this file, by `/v1/endpoints` or in the console: only who writes this file says which files are read. They are read at the
 start, which fails where one cannot be used. A file that is renewed is read again within a minute; while it cannot be used, what
-was read before goes on, and the log says `certificate_unfit`. Processes that share a ledger need the same certificates.
+was read before goes on, and the log says `certificate_invalid`. Processes that share a ledger need the same certificates.
 """
 
 ENDPOINTS_TAIL = """\
@@ -103,7 +103,7 @@ digits alone. [relay.md](relay.md) tells what endpoints get, and how.
 """
 
 RULES_HEAD = """\
-The section is repeated for each rule: a name is small letters, digits, `-` and `_`. `when` says what it measures, and which
+The section is repeated for each rule: a name is small letters, digits, `-` and `_`. `metric` says what it measures, and which
 other settings it has; these are common to all. [alerts.md](alerts.md) tells when people are told.
 """
 
@@ -116,7 +116,7 @@ CLI_HEAD = """\
 
 `answerback COMMAND --help` says the same. `--json` prints JSON in place of a table. Exit status 0 is success, 1 means
 that it could not be done, with one line on standard error that says why, and 2 that the command line was not understood.
-Phone numbers are masked unless `--full-numbers` is given.
+Phone numbers are masked unless `--unmask` is given.
 """
 
 
@@ -149,13 +149,13 @@ def configuration() -> str:
 
 def _rules() -> Iterator[str]:
     """The section of alert rules: what all of them have, then what each kind has of its own."""
-    shared = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in AnyRule.model_fields.items()]
+    shared = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in BaseRule.model_fields.items()]
     yield f"## `[alerts.rules.<name>]`\n\n{RULES_HEAD}\n{_table(_SETTING_COLUMNS, shared)}"
     for rule in RULES:
-        own = {name: setting for name, setting in rule.model_fields.items() if name not in AnyRule.model_fields}
-        when = own.pop("when").default
+        own = {name: setting for name, setting in rule.model_fields.items() if name not in BaseRule.model_fields}
+        metric = own.pop("metric").default
         rows = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in own.items()]
-        yield f'### `when = "{when}"`\n\n{rule.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}'
+        yield f'### `metric = "{metric}"`\n\n{rule.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}'
 
 
 _SETTING_COLUMNS = ("setting", "default", "what it is", "variable")
@@ -164,7 +164,11 @@ _SETTING_COLUMNS = ("setting", "default", "what it is", "variable")
 def _setting(name: str, setting: FieldInfo) -> tuple[str, ...]:
     variable = f"{PREFIX}{name.upper().replace('.', '__')}"
     default = (
-        "required" if setting.is_required() else f"`{spelled(setting.default)}`" if spelled(setting.default) else "-"
+        "required"
+        if setting.is_required()
+        else f"`{format_value(setting.default)}`"
+        if format_value(setting.default)
+        else "-"
     )
     meaning = "; ".join(filter(None, [setting.description or "", *_choices(setting)]))
     return (f"`{name}`", default, meaning, f"`{variable}`")
@@ -253,7 +257,7 @@ The last three digits of the number decide. `answerback emulate --numbers` shows
 
 def numbers() -> str:
     """The whole of docs/emulator-numbers.md."""
-    rows = [(f"…{row.ending}", row.en, row.zh) for row in ROWS]
+    rows = [(f"…{row.ending}", row.en, row.zh) for row in SCRIPT_ROWS]
     return f"{NUMBERS_HEAD}\n{_table(('number', 'what happens', '会发生什么'), rows)}"
 
 

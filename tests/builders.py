@@ -13,8 +13,17 @@ from typing import Any, TypeAlias
 import msgspec
 from hypothesis import strategies as st
 
-from answerback.domain.calls import fold, identify
-from answerback.domain.models import Call, Failure, KeyPress, Kind, Received, Rejected, Result, Status
+from answerback.domain.calls import callback_fingerprint, fold
+from answerback.domain.models import (
+    Call,
+    CallbackKind,
+    Failure,
+    KeyPress,
+    ParsedCallback,
+    RejectedCallback,
+    Result,
+    Status,
+)
 from answerback.ledger.admin.audit import Actor
 
 AnyCallback: TypeAlias = Status | KeyPress | Failure
@@ -34,15 +43,15 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 """When an ordinary callback is received."""
 
 KEYS = {
-    Kind.PROMPT: "voiceprompt_callback",
-    Kind.CODE: "voicecode_callback",
-    Kind.KEY: "voicekey_callback",
-    Kind.FAILURE: "voice_failure_callback",
+    CallbackKind.PROMPT: "voiceprompt_callback",
+    CallbackKind.CODE: "voicecode_callback",
+    CallbackKind.KEY: "voicekey_callback",
+    CallbackKind.FAILURE: "voice_failure_callback",
 }
 """The wire's word for each kind, written out: the tests do not ask the code under test."""
 
 _STATUS = Status(
-    kind=Kind.PROMPT,
+    kind=CallbackKind.PROMPT,
     result=Result.ANSWERED,
     callid=UUID1,
     nationcode="86",
@@ -110,12 +119,12 @@ def _seconds(when: datetime | None) -> str:
 
 def received(
     callback: AnyCallback, *, channel: str = "default", after_s: float = 0, raw: bytes | None = None
-) -> Received:
+) -> ParsedCallback:
     """`callback` as it came in, `after_s` seconds after NOON."""
-    return Received(
+    return ParsedCallback(
         channel=channel,
         callback=callback,
-        identity=identify(channel, callback),
+        fingerprint=callback_fingerprint(channel, callback),
         raw=wire(callback) if raw is None else raw,
         received_at=NOON + timedelta(seconds=after_s),
     )
@@ -123,13 +132,13 @@ def received(
 
 def rejected(
     raw: bytes, *, channel: str = "default", after_s: float = 0, reason: str = "the body is empty"
-) -> Rejected:
+) -> RejectedCallback:
     """A body that was refused, `after_s` seconds after NOON."""
     received_at = NOON + timedelta(seconds=after_s)
-    return Rejected(channel=channel, raw=raw, result=3003, reason=reason, received_at=received_at)
+    return RejectedCallback(channel=channel, raw=raw, result=3003, reason=reason, received_at=received_at)
 
 
-def folded(items: Iterable[Received]) -> Call:
+def folded(items: Iterable[ParsedCallback]) -> Call:
     """The record that `items` make, in this order."""
     call = reduce(fold, items, None)
     assert call is not None
@@ -150,7 +159,7 @@ def statuses(callids: st.SearchStrategy[str]) -> st.SearchStrategy[Status]:
     """Statuses of notifications and of codes that contradict each other."""
     return st.builds(
         Status,
-        kind=st.sampled_from([Kind.PROMPT, Kind.CODE]),
+        kind=st.sampled_from([CallbackKind.PROMPT, CallbackKind.CODE]),
         result=st.sampled_from(Result),
         callid=callids,
         nationcode=NATIONCODES,

@@ -14,7 +14,7 @@ from forking import Forked, launch
 from gateway import START_TIMEOUT_S, STOP_TIMEOUT_S, environment
 
 from answerback.emulator.api2 import signature
-from answerback.emulator.settings import READY
+from answerback.emulator.settings import DEFAULT_CREDENTIALS
 
 
 class VoiceCloud:
@@ -108,7 +108,9 @@ class VoiceCloud:
     def post(self, operation: str, fields: Mapping[str, object], random: str = "7226249334") -> dict[str, Any]:
         """API 2.0's answer to `fields`, which are sent as they are."""
         answer = self.client.post(
-            f"/v5/tlsvoicesvr/{operation}", params={"sdkappid": READY["app_id"], "random": random}, json=fields
+            f"/v5/tlsvoicesvr/{operation}",
+            params={"sdkappid": DEFAULT_CREDENTIALS["app_id"], "random": random},
+            json=fields,
         )
         assert answer.status_code == 200, answer.text
         said: dict[str, Any] = answer.json()
@@ -135,7 +137,7 @@ class VoiceCloud:
     def await_finished(self, timeout_s: float = 60.0) -> None:
         """Wait until every call has come to its end, and every callback to its."""
         deadline_s = time.monotonic() + timeout_s
-        while living := self._get("/api/calls")["living"]:
+        while living := self._get("/api/calls")["active"]:
             assert time.monotonic() < deadline_s, f"{living} calls live still"
             time.sleep(0.05)
 
@@ -154,7 +156,7 @@ def signed(mobile: str, random: str = "7226249334") -> dict[str, object]:
         "prompttype": 2,
         "promptfile": "disk full",
         "playtimes": 2,
-        "sig": signature(READY["app_key"], random, str(now_s), mobile),
+        "sig": signature(DEFAULT_CREDENTIALS["app_key"], random, str(now_s), mobile),
         "time": now_s,
         "ext": "",
     }

@@ -11,7 +11,7 @@ from gateway import Gateway
 _TAGS = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.DOTALL)
 
 
-class Person:
+class ConsoleClient:
     """Somebody who is signed in."""
 
     def __init__(self, client: httpx.Client) -> None:
@@ -20,14 +20,14 @@ class Person:
     def get(self, path: str, status: int = 200, /, **query: str) -> str:
         """The page at `path` below /console, as markup."""
         answer = self.client.get(f"/console/{path}", params=query or None, follow_redirects=True)
-        assert answer.status_code == status, f"{path}: {answer.status_code} {words_of(answer.text)[:500]}"
+        assert answer.status_code == status, f"{path}: {answer.status_code} {visible_text(answer.text)[:500]}"
         return answer.text
 
-    def reads(self, path: str, status: int = 200, /, **query: str) -> str:
+    def text(self, path: str, status: int = 200, /, **query: str) -> str:
         """The same as the words on it."""
-        return words_of(self.get(path, status, **query))
+        return visible_text(self.get(path, status, **query))
 
-    def sends(self, path: str, csrf: str | None = None, **fields: str | list[str]) -> httpx.Response:
+    def post(self, path: str, csrf: str | None = None, **fields: str | list[str]) -> httpx.Response:
         """The answer to a form that is sent to `path`, with the session's token unless another is given."""
         return self.client.post(f"/console/{path}", data={"csrf": self.token if csrf is None else csrf, **fields})
 
@@ -40,13 +40,13 @@ class Person:
 
 
 @contextmanager
-def signed_in(gateway: Gateway, key: str | None = None, language: str = "en") -> Iterator[Person]:
+def signed_in(gateway: Gateway, key: str | None = None, language: str = "en") -> Iterator[ConsoleClient]:
     """Somebody with a key, by default the admin's, who reads a language."""
     headers = {"Accept-Language": language}
     with httpx.Client(base_url=gateway.url, headers=headers, timeout=30.0, trust_env=False, verify=False) as client:
         answer = client.post("/console/sign-in", data={"key": key or gateway.key, "next": "/console"})
         assert answer.status_code == 303, answer.text
-        yield Person(client)
+        yield ConsoleClient(client)
 
 
 def make_key(gateway: Gateway, name: str, role: str, *, full_numbers: bool = False) -> str:
@@ -58,6 +58,6 @@ def make_key(gateway: Gateway, name: str, role: str, *, full_numbers: bool = Fal
     return key
 
 
-def words_of(markup: str) -> str:
+def visible_text(markup: str) -> str:
     """What a reader sees of a page, in one line."""
     return " ".join(unescape(_TAGS.sub(" ", markup)).split())

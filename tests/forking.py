@@ -272,10 +272,10 @@ def _receive(control: socket.socket, size: int) -> bytes:
 def _do_once() -> None:
     """Do what imports or works out something the first time: what comes of it is thrown away."""
     importlib.import_module("apprise").Apprise().add("json://127.0.0.1/")
-    importlib.import_module("answerback.config").read_settings(None, {})
+    importlib.import_module("answerback.config").load_settings(None, {})
     importlib.import_module("answerback.api.app").build_api(*[None] * 4, ["default"], None, "UTC", None, None)
     with TemporaryDirectory() as home:
-        importlib.import_module("answerback.ledger").open_ledger(Path(home), allow_unsafe_place=True).close()
+        importlib.import_module("answerback.ledger").open_sqlite(Path(home), allow_unsafe_filesystem=True).close()
 
 
 def main() -> None:

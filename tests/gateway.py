@@ -85,7 +85,7 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     An unsafe place is allowed, so that the tests run where /tmp is in memory; "" takes that back.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS) or name == WATCHDOG}
-    given = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": "true", "COLUMNS": "240"} | dict(settings or {})
+    given = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true", "COLUMNS": "240"} | dict(settings or {})
     return kept | {name: value for name, value in given.items() if value}
 
 
@@ -153,7 +153,7 @@ class Gateway:
         if self.up:
             self.kill()
         if WATCHDOG in os.environ:
-            assert "loop_held" not in self.stderr, self.stderr
+            assert "event_loop_blocked" not in self.stderr, self.stderr
 
     # The process.
 
@@ -328,7 +328,7 @@ class Gateway:
     def await_pending(self, count: int) -> None:
         """Wait until so many callbacks wait for their commit."""
         deadline_s = time.monotonic() + 15.0
-        while f"answerback_pending {float(count)}\n" not in (text := self.client.get("/metrics").text):
+        while f"answerback_intake_queue_depth {float(count)}\n" not in (text := self.client.get("/metrics").text):
             assert time.monotonic() < deadline_s, text
             time.sleep(0.02)
 

@@ -21,10 +21,10 @@ from answerback.domain.phone_locations import (
     CHINA,
     FIRST_PREFIX,
     LAST_PREFIX,
-    PLACES,
+    LOCATIONS,
     PROVINCES,
     UNKNOWN,
-    Place,
+    PhoneLocation,
 )
 
 PACKAGE = Path(__file__).parent.parent / "src/answerback"
@@ -35,7 +35,7 @@ def main() -> None:
     """Write both files, or say which of them is out of date."""
     made = {
         PACKAGE / "domain" / "phone_locations.bin": zlib.compress(_table(), 9),
-        PACKAGE / "countries.json": _countries(),
+        PACKAGE / "domain" / "countries.json": _countries(),
     }
     for path, content in made.items():
         if "--write" in sys.argv:
@@ -46,15 +46,15 @@ def main() -> None:
 
 
 def _table() -> bytes:
-    numbers = {place: number for number, place in enumerate(PLACES)}
+    numbers = {place: number for number, place in enumerate(LOCATIONS)}
     return bytes(numbers[_place(prefix)] for prefix in range(FIRST_PREFIX, LAST_PREFIX + 1))
 
 
-def _place(prefix: int) -> Place:
+def _place(prefix: int) -> PhoneLocation:
     number = PhoneNumber(country_code=86, national_number=prefix * 10_000)
     carrier = name_for_number(number, "en")
     province = description_for_valid_number(number, "en").rpartition(", ")[2]
-    return Place(carrier if carrier in CARRIERS else UNKNOWN, _CODES.get(province, CHINA))
+    return PhoneLocation(carrier if carrier in CARRIERS else UNKNOWN, _CODES.get(province, CHINA))
 
 
 def _countries() -> bytes:

@@ -21,7 +21,7 @@ sys.path[:0] = [str(TOP / "tests"), str(TOP / "bench")]
 from gateway import Gateway  # noqa: E402
 from seed import received  # noqa: E402
 
-from answerback.ledger import open_ledger  # noqa: E402
+from answerback.ledger import open_sqlite  # noqa: E402
 
 PICTURES = {"console.png": "en-GB", "console.zh-CN.png": "zh-CN"}
 CALLS_BY_HOUR = (0, 0, 0, 0, 0, 0, 1, 3, 9, 16, 18, 14, 8, 10, 15, 17, 16, 14, 12, 10, 7, 4, 1, 0)
@@ -80,7 +80,7 @@ def main() -> None:
     with TemporaryDirectory() as home:
         data_dir, config = Path(home, "data"), Path(home, "answerback.toml")
         config.write_text(CONFIG)
-        ledger = open_ledger(data_dir)
+        ledger = open_sqlite(data_dir)
         ledger.record(
             [
                 received(f"{chance.getrandbits(128):032x}", int(moment.timestamp()), chance)

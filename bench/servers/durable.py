@@ -4,10 +4,10 @@ import os
 from typing import Any
 
 from answerback.config import Settings
-from answerback.intake import Channels, Intake, Meter
-from answerback.ledger.writer.client import WriterProcess
+from answerback.intake import CallbackApp, ChannelResolver, IntakeMetrics
+from answerback.ledger.writer.client import WriterClient
 from answerback.service.factories import build_committer
-from answerback.service.ledger_config import opening_of
+from answerback.service.ledger_config import ledger_config
 
 _settings = Settings(server={"data_dir": os.environ["DATA_DIR"]})
 _parts: dict[str, Any] = {}
@@ -27,11 +27,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _start() -> None:
-    opening = opening_of(_settings)
+    opening = ledger_config(_settings)
     opening.open().close()
-    writer, meter = WriterProcess(opening), Meter()
+    writer, meter = WriterClient(opening), IntakeMetrics()
     committer = build_committer(writer, meter, _settings.intake)
     await writer.start()
     await committer.start()
     _parts["writer"] = writer
-    _parts["intake"] = Intake(Channels({"default": None}), committer, meter, _settings.intake.max_body_bytes)
+    _parts["intake"] = CallbackApp(
+        ChannelResolver({"default": None}), committer, meter, _settings.intake.max_body_bytes
+    )

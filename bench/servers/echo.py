@@ -10,14 +10,14 @@ import uvloop
 
 from answerback.config import IntakeSettings
 from answerback.service.http import http_config
-from answerback.tencent.response import OK
+from answerback.tencent.response import OK_RESPONSE
 
 _START = {
     "type": "http.response.start",
     "status": 200,
-    "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(OK)).encode())],
+    "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(OK_RESPONSE)).encode())],
 }
-_BODY = {"type": "http.response.body", "body": OK}
+_BODY = {"type": "http.response.body", "body": OK_RESPONSE}
 
 
 async def app(_scope: Any, receive: Any, send: Any) -> None:

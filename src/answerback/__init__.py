@@ -3,41 +3,51 @@
 `parse` reads a callback's bytes without any server; the command `answerback serve` is the gateway.
 """
 
-from answerback.domain.calls import fold, identify
-from answerback.domain.models import Call, Callback, Failure, KeyPress, Kind, Outcome, Received, Result, Status
+from answerback.domain.calls import callback_fingerprint, fold
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.models import (
+    Call,
+    Callback,
+    CallbackKind,
+    Failure,
+    KeyPress,
+    Outcome,
+    ParsedCallback,
+    Result,
+    Status,
+)
 from answerback.errors import (
     AnswerbackError,
-    AnswerUnreadable,
     CallbackRejected,
-    NotJson,
-    UnfitField,
+    InvalidCallbackField,
+    InvalidJson,
+    InvalidResponse,
     UnknownCallback,
 )
 from answerback.tencent.callbacks import parse
-from answerback.tencent.codes import FAILURE_REASONS
-from answerback.tencent.response import Answer, read_answer, write_answer
+from answerback.tencent.response import CallbackResponse, decode_response, encode_response
 
 __all__ = [
     "FAILURE_REASONS",
-    "Answer",
-    "AnswerUnreadable",
     "AnswerbackError",
     "Call",
     "Callback",
+    "CallbackKind",
     "CallbackRejected",
+    "CallbackResponse",
     "Failure",
+    "InvalidCallbackField",
+    "InvalidJson",
+    "InvalidResponse",
     "KeyPress",
-    "Kind",
-    "NotJson",
     "Outcome",
-    "Received",
+    "ParsedCallback",
     "Result",
     "Status",
-    "UnfitField",
     "UnknownCallback",
+    "callback_fingerprint",
+    "decode_response",
+    "encode_response",
     "fold",
-    "identify",
     "parse",
-    "read_answer",
-    "write_answer",
 ]

@@ -1,7 +1,7 @@
 """Every setting, read once at the start and frozen.
 
 Read from, the first that has it: the command line, `ANSWERBACK_<SECTION>__<NAME>`, the TOML file. The descriptions
-here are what `answerback settings` and docs/configuration.md show.
+here are what `answerback config show` and docs/configuration.md show.
 """
 
 import os
@@ -37,8 +37,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from answerback.domain.alert_rules import MEASURED, Rule
-from answerback.domain.models import Definition, Format, Kind, Outcome
+from answerback.domain.alert_rules import METRICS, Rule
+from answerback.domain.models import CallbackKind, EndpointConfig, Outcome, PayloadFormat
 from answerback.errors import ConfigError
 
 PREFIX = "ANSWERBACK_"
@@ -46,7 +46,7 @@ DEFAULT_FILE = Path("answerback.toml")
 DEFAULT_CHANNEL = "default"
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
-SHORTEST_SECRET = 32
+MIN_SECRET_LENGTH = 32
 """The characters that a secret of the whole server has at least."""
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -60,7 +60,7 @@ Network = Annotated[
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
-def _listed(value: object) -> object:
+def _split_commas(value: object) -> object:
     """A list as the command line and the environment spell it: a,b,c."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -73,7 +73,7 @@ class ServerRole(StrEnum):
     """A part of the gateway that a process may do without the others."""
 
     INTAKE = "intake"
-    RECORD = "record"
+    RECORDER = "recorder"
     RELAY = "relay"
     API = "api"
     CONSOLE = "console"
@@ -91,7 +91,7 @@ class ServerSettings(_Section):
         None,
         description="how the outside reaches this server, with the path that a proxy puts in front; for callback URLs and the console",
     )
-    roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)] = Field(
+    roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)] = Field(
         tuple(ServerRole), description="what this process does; by default all of it"
     )
     reader_timeout_s: Seconds = Field(
@@ -112,8 +112,8 @@ class ServerSettings(_Section):
     @field_validator("admin_key", "secret")
     @classmethod
     def _check_length(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:
-            raise ValueError(f"expected {SHORTEST_SECRET} characters or more, such as `openssl rand -hex 32` prints")
+        if secret is not None and len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
+            raise ValueError(f"expected {MIN_SECRET_LENGTH} characters or more, such as `openssl rand -hex 32` prints")
         return secret
 
 
@@ -127,20 +127,20 @@ class IntakeSettings(_Section):
     max_body_bytes: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] = Field(
         65_536, description="largest body of a callback; a larger one is answered 413"
     )
-    receive_timeout_s: Seconds = Field(10.0, description="time for a request to arrive in full")
-    answer_timeout_s: Seconds = Field(5.0, description="time for a commit; past it the answer is 503")
+    request_timeout_s: Seconds = Field(10.0, description="time for a request to arrive in full")
+    commit_timeout_s: Seconds = Field(5.0, description="time for a commit; past it the answer is 503")
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(75, description="time an idle connection is kept open")
-    drain_timeout_s: Annotated[int, Field(ge=1, le=60)] = Field(3, description="time to finish requests at shutdown")
+    shutdown_timeout_s: Annotated[int, Field(ge=1, le=60)] = Field(3, description="time to finish requests at shutdown")
 
 
 class LedgerSettings(_Section):
     """Where callbacks are stored, and how."""
 
-    store: SecretStr | None = Field(
+    url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/database; where not given, SQLite in server.data_dir"
     )
     lock_timeout_s: Seconds = Field(2.0, description="time to wait for another process that holds the file")
-    allow_unsafe_place: bool = Field(
+    allow_unsafe_filesystem: bool = Field(
         default=False, description="accept a file system that may lose what it was told to keep"
     )
 
@@ -202,23 +202,23 @@ class QuarantineSettings(_Section):
 class RelaySettings(_Section):
     """How the business is told."""
 
-    retries_s: Annotated[tuple[Seconds, ...], Field(max_length=100)] = Field(
+    retry_schedule_s: Annotated[tuple[Seconds, ...], Field(max_length=100)] = Field(
         (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200),
         description="pauses before the second attempt, the third, and so on; after the last a delivery is dead",
     )
     jitter: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.2, description="share by which a pause is longer or shorter, by chance"
     )
-    breaker_failures: Count = Field(10, description="failures in a row after which an endpoint is paused")
-    breaker_pauses_s: Annotated[tuple[Seconds, ...], Field(min_length=1)] = Field(
+    breaker_threshold: Count = Field(10, description="failures in a row after which an endpoint is paused")
+    breaker_cooldowns_s: Annotated[tuple[Seconds, ...], Field(min_length=1)] = Field(
         (5, 15, 30, 60), description="pauses between the probes of a paused endpoint; the last comes again and again"
     )
-    max_connections: Count = Field(4_096, description="attempts under way at a time, for all endpoints together")
-    allow_networks: tuple[Network, ...] = Field(
+    max_in_flight: Count = Field(4_096, description="attempts under way at a time, for all endpoints together")
+    allowed_networks: tuple[Network, ...] = Field(
         (), description="private networks that endpoints made through the API may be in, as 10.0.0.0/8"
     )
 
-    drain_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(
+    shutdown_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(
         3.0, description="time for attempts under way to end at shutdown"
     )
 
@@ -266,13 +266,14 @@ class EndpointSettings(_Section):
 
     url: str = Field(description="http:// or https:// address to POST to", max_length=2048)
     channel: str = Field(DEFAULT_CHANNEL, description="the channel whose calls it is told of")
-    format: Format = Field(
-        Format.STANDARD, description="tencent: the cloud's own callbacks; standard: signed webhooks with the whole call"
+    format: PayloadFormat = Field(
+        PayloadFormat.STANDARD,
+        description="tencent: the cloud's own callbacks; standard: signed webhooks with the whole call",
     )
     enabled: bool = Field(default=True, description="off: what it is owed waits")
-    kinds: tuple[Kind, ...] = Field((), description="only callbacks of these kinds; none named: of all")
+    kinds: tuple[CallbackKind, ...] = Field((), description="only callbacks of these kinds; none named: of all")
     outcomes: tuple[Outcome, ...] = Field((), description="only of calls with these outcomes; none named: with any")
-    updates: bool = Field(
+    notify_on_update: bool = Field(
         default=False, description="tell it again when the reference or the metadata of a call it knows changes"
     )
     timeout_s: Annotated[float, Field(gt=0, le=300)] = Field(10.0, description="time for one attempt")
@@ -301,9 +302,9 @@ class EndpointSettings(_Section):
             raise ValueError("holds a fragment (#), which is never sent")
         return url
 
-    def definition(self) -> Definition:
+    def endpoint_config(self) -> EndpointConfig:
         """The endpoint as the relay knows it."""
-        return Definition(**{name: getattr(self, name) for name in Definition.__struct_fields__})
+        return EndpointConfig(**{name: getattr(self, name) for name in EndpointConfig.__struct_fields__})
 
 
 class AlertsSettings(_Section):
@@ -312,11 +313,11 @@ class AlertsSettings(_Section):
     notify: Annotated[tuple[SecretStr, ...], Field(max_length=50)] = Field(
         (), description="Apprise URLs of those who are told, as wecombot://KEY"
     )
-    every_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(30.0, description="pause between two looks")
+    evaluation_interval_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(30.0, description="pause between two looks")
     rules: dict[str, Rule] = Field(default_factory=dict, description="what they are told of, by name")
 
 
-class TracesSettings(_Section):
+class TracingSettings(_Section):
     """Traces of OpenTelemetry: one for each callback, from its reception to its deliveries."""
 
     endpoint: str | None = Field(
@@ -376,7 +377,7 @@ class Settings(BaseSettings):
     stream: StreamSettings = StreamSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     log: LogSettings = LogSettings()
-    traces: TracesSettings = TracesSettings()
+    tracing: TracingSettings = TracingSettings()
     relay: RelaySettings = RelaySettings()
     console: ConsoleSettings = ConsoleSettings()
     alerts: AlertsSettings = AlertsSettings()
@@ -389,8 +390,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_roles(self) -> "Settings":
         roles = set(self.server.roles)
-        if self.stream.url is None and (ServerRole.INTAKE in roles) != (ServerRole.RECORD in roles):
-            raise ValueError("server.roles: intake and record go together where stream.url is not set")
+        if self.stream.url is None and (ServerRole.INTAKE in roles) != (ServerRole.RECORDER in roles):
+            raise ValueError("server.roles: intake and recorder go together where stream.url is not set")
         return self
 
     @model_validator(mode="after")
@@ -422,7 +423,7 @@ class Settings(BaseSettings):
     def _check_endpoints(self) -> "Settings":
         channels = self.tokens().keys()
         for name, endpoint in self.endpoints.items():
-            if problem := unfit_endpoint_name(name):
+            if problem := validate_endpoint_name(name):
                 raise ValueError(f"endpoints.{name}: {problem}")
             if endpoint.channel not in channels:
                 raise ValueError(f"endpoints.{name}.channel: there is no channel {endpoint.channel}")
@@ -457,14 +458,14 @@ def _is_server(url: str) -> bool:
         return False
 
 
-def unfit_endpoint_name(name: str) -> str | None:
+def validate_endpoint_name(name: str) -> str | None:
     """What is wrong with the name of an endpoint, or None; digits alone are an id."""
     if _CHANNEL_NAME.fullmatch(name) and not name.isdigit():
         return None
     return "a name is up to 64 small letters, digits, - and _, and not digits alone"
 
 
-def spelled(value: object) -> str:
+def format_value(value: object) -> str:
     """A setting's value as the config file has it; empty where it has none."""
     match value:
         case None:
@@ -474,14 +475,14 @@ def spelled(value: object) -> str:
         case int() | float():
             return str(value)
         case tuple():
-            return f"[{', '.join(map(spelled, value))}]"
+            return f"[{', '.join(map(format_value, value))}]"
         case dict():
             return ", ".join(value)
         case _:
             return f'"{value}"'
 
 
-def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+def load_settings(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings from `overrides`, the environment and `file` (by default answerback.toml, if it is there).
 
     Raises ConfigError that names the setting.
@@ -490,7 +491,7 @@ def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None 
         raise ConfigError(f"--config: there is no file {file}")
     _refuse_unknown_sections()
 
-    class FromEverywhere(Settings):
+    class _LayeredSettings(Settings):
         @classmethod
         def settings_customise_sources(
             cls,
@@ -503,23 +504,23 @@ def read_settings(file: Path | None = None, overrides: Mapping[str, Any] | None 
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file or DEFAULT_FILE)
 
     try:
-        return FromEverywhere(**(overrides or {}))
+        return _LayeredSettings(**(overrides or {}))
     except ValidationError as error:
-        raise ConfigError("; ".join(_words(problem) for problem in error.errors())) from error
+        raise ConfigError("; ".join(_format_problem(problem) for problem in error.errors())) from error
     except SettingsError as error:  # JSON in a variable that is none
         raise ConfigError(f"environment: {error}") from error
     except ValueError as error:  # TOML that is none
         raise ConfigError(f"{file or DEFAULT_FILE}: {error}") from error
 
 
-def _words(problem: Any) -> str:
+def _format_problem(problem: Any) -> str:
     place = list(problem["loc"])
     if place[:2] == ["alerts", "rules"]:
         del place[3:4]  # what the rule is about, which pydantic puts between its name and the field
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"].startswith("union_tag"):
-        place.append("when")
-        message = f"expected one of {', '.join(MEASURED)}"
+        place.append("metric")
+        message = f"expected one of {', '.join(METRICS)}"
     setting = ".".join(str(part) for part in place)
     if problem["type"] == "extra_forbidden":
         message = "there is no such setting"

@@ -2,30 +2,30 @@
 
 AnswerbackError
 ├── CallbackRejected        the sender's: the body is no callback
-│   ├── NotJson                 it is not JSON at all
-│   ├── UnfitField              a field is missing or ill-typed
+│   ├── InvalidJson                 it is not JSON at all
+│   ├── InvalidCallbackField              a field is missing or ill-typed
 │   └── UnknownCallback         no key of the contract
-├── AnswerUnreadable        the receiver's: its answer is not the contract's
-├── ConfigError             the operator's: a setting is unfit
+├── InvalidResponse        the receiver's: its answer is not the contract's
+├── ConfigError             the operator's: a setting is invalid
 ├── NotFound                the reader's: no such call, endpoint, delivery or quarantined body
 ├── Forbidden               the key's: it does not have the right
 │   └── FullNumbersRequired     to find calls by a number
 ├── TooManyAttempts         whoever tries keys: too many were wrong
 ├── AmbiguousCall           the reader's: several channels hold the callid
 ├── Conflict                the caller's: it cannot be as things stand
-├── Unfit                   the caller's: a field of what is asked for is not what it may be
-│   ├── UnfitEndpoint           of an endpoint, or of what is said of a call
-│   ├── UnfitSpan               of the range of statistics
-│   └── UnfitExport             a filter that this export does not have
+├── InvalidField                   the caller's: a field of what is asked for is not what it may be
+│   ├── InvalidEndpoint           of an endpoint, or of what is said of a call
+│   ├── InvalidRange               of the range of statistics
+│   └── InvalidExportFilter             a filter that this export does not have
 ├── InvalidCursor           the reader's: a page cursor we did not make
-├── ExportsBusy             nobody's: as many exports as may run do
+├── TooManyExports             nobody's: as many exports as may run do
 ├── ExportFailed            ours: an export ended before its end
-├── ExtraMissing            the operator's: an optional library is not installed
+├── MissingExtra            the operator's: an optional library is not installed
 └── LedgerError
     ├── LedgerUnavailable       the disk's or the database's: nothing was stored, try again
-    ├── LedgerUnsafe            the place or a setting breaks "answered means stored"
-    ├── StreamUnsafe            a property of the stream in front of it does
-    └── LedgerVersion           the schema is not this program's
+    ├── UnsafeStorage            the place or a setting breaks "answered means stored"
+    ├── UnsafeStream            a property of the stream in front of it does
+    └── SchemaMismatch           the schema is not this program's
 """
 
 from collections.abc import Sequence
@@ -48,11 +48,11 @@ class CallbackRejected(AnswerbackError):
         super().__init__(self.errmsg)
 
 
-class NotJson(CallbackRejected):
+class InvalidJson(CallbackRejected):
     """The body is not one JSON text in UTF-8."""
 
 
-class UnfitField(CallbackRejected):
+class InvalidCallbackField(CallbackRejected):
     """A field is missing or is not what the contract says it is."""
 
 
@@ -60,12 +60,12 @@ class UnknownCallback(CallbackRejected):
     """The body is JSON, but holds none of the contract's callback keys."""
 
 
-class AnswerUnreadable(AnswerbackError):
+class InvalidResponse(AnswerbackError):
     """A receiver's answer is not the contract's `{"result":…,"errmsg":…}`."""
 
 
 class ConfigError(AnswerbackError):
-    """A setting is unfit; the message names it, where it was read, and what it may be."""
+    """A setting is invalid; the message names it, where it was read, and what it may be."""
 
 
 class NotFound(AnswerbackError):
@@ -105,7 +105,7 @@ class Conflict(AnswerbackError):
     """What is asked for cannot be as things stand: a name is taken, or the config file decides."""
 
 
-class Unfit(AnswerbackError):
+class InvalidField(AnswerbackError):
     """A field of what somebody asks for is not what it may be; `field` names it."""
 
     def __init__(self, field: str, problem: str) -> None:
@@ -113,11 +113,11 @@ class Unfit(AnswerbackError):
         super().__init__(f"{field}: {problem}")
 
 
-class UnfitEndpoint(Unfit):
+class InvalidEndpoint(InvalidField):
     """A field of an endpoint, or of a call's reference."""
 
 
-class UnfitSpan(Unfit):
+class InvalidRange(InvalidField):
     """The range of statistics."""
 
 
@@ -125,11 +125,11 @@ class InvalidCursor(AnswerbackError):
     """The cursor is not one that a former page gave."""
 
 
-class UnfitExport(Unfit):
+class InvalidExportFilter(InvalidField):
     """A filter does not fit what is to be exported."""
 
 
-class ExportsBusy(AnswerbackError):
+class TooManyExports(AnswerbackError):
     """As many exports as may run at a time do: try again in a while."""
 
 
@@ -137,7 +137,7 @@ class ExportFailed(AnswerbackError):
     """An export ended before its end: what came of it is not whole."""
 
 
-class ExtraMissing(AnswerbackError):
+class MissingExtra(AnswerbackError):
     """What is asked for needs a library that is not installed; the message says how to install it."""
 
 
@@ -187,18 +187,18 @@ class LedgerUnavailable(LedgerError):
         super().__init__(str(reason))
 
     @property
-    def explained(self) -> str:
+    def explanation(self) -> str:
         """The reason, with the detail."""
         return f"{self.reason} ({self.detail})" if self.detail else str(self.reason)
 
 
-class LedgerUnsafe(LedgerError):
+class UnsafeStorage(LedgerError):
     """The place or a setting of the store would break law 1, answered means stored."""
 
 
-class StreamUnsafe(LedgerError):
+class UnsafeStream(LedgerError):
     """A property of the stream would break law 1; the message names it, what it is, must be, and how to mend it."""
 
 
-class LedgerVersion(LedgerError):
+class SchemaMismatch(LedgerError):
     """The store's schema is older or newer than this program's."""

@@ -3,7 +3,7 @@
 import gc
 
 
-def settle_heap() -> None:
+def freeze_gc() -> None:
     """Call once all is loaded: what is there by now stays, and going through it again and again costs answers.
 
     Young objects are looked at less often, too: a request leaves no cycles behind, so there is little to find. Without

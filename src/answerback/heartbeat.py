@@ -11,19 +11,19 @@ from secrets import token_hex
 from typing import Any, TypeVar
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger.admin.instances import Member
+from answerback.ledger.admin.instances import Instance
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Beat, Leave
+from answerback.ledger.commands import DeregisterInstance, RecordHeartbeat
 
 T = TypeVar("T")
 
-EVERY_S = 3.0
-_FAREWELL_S = 1.0
+INTERVAL_S = 3.0
+_DEREGISTER_TIMEOUT_S = 1.0
 
 
-def introduce(roles: Sequence[str]) -> Member:
+def new_instance(roles: Sequence[str]) -> Instance:
     """This process, under an id that no other start has."""
-    return Member(
+    return Instance(
         id=token_hex(8),
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -33,42 +33,42 @@ def introduce(roles: Sequence[str]) -> Member:
     )
 
 
-class Membership:
+class Heartbeat:
     """Beats from `start` to `stop`; `state` is asked each time for what is to be shown of the process."""
 
     def __init__(
         self,
-        book: LedgerClient,
-        member: Member,
-        state: Callable[[], dict[str, Any]],
+        client: LedgerClient,
+        instance: Instance,
+        status: Callable[[], dict[str, Any]],
         *,
-        every_s: float = EVERY_S,
+        interval_s: float = INTERVAL_S,
         on_failed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._book = book
-        self._member = member
-        self._state = state
-        self._every_s = every_s
+        self._client = client
+        self._instance = instance
+        self._status = status
+        self._interval_s = interval_s
         self._on_failed = on_failed
-        self._beating: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin; where the ledger is away it is tried again and again."""
-        self._beating = asyncio.get_running_loop().create_task(self._beat_on())
+        self._task = asyncio.get_running_loop().create_task(self._send_forever())
 
     async def stop(self) -> None:
         """Take leave of the others."""
-        if self._beating is None:
+        if self._task is None:
             return
-        self._beating.cancel()
+        self._task.cancel()
         with contextlib.suppress(LedgerUnavailable, TimeoutError):
-            async with asyncio.timeout(_FAREWELL_S):
-                await self._book.ask(Leave(self._member.id))
+            async with asyncio.timeout(_DEREGISTER_TIMEOUT_S):
+                await self._client.execute(DeregisterInstance(self._instance.id))
 
-    async def _beat_on(self) -> None:
+    async def _send_forever(self) -> None:
         while True:
             try:
-                await self._book.ask(Beat(self._member, self._state()))
+                await self._client.execute(RecordHeartbeat(self._instance, self._status()))
             except LedgerUnavailable:
                 self._on_failed()
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self._interval_s)

@@ -1,4 +1,4 @@
-"""What uvicorn leaves to us: senders as they are, and one write per answer. The gateway and the emulator serve with it."""
+"""uvicorn's HTTP protocol, hardened: slow senders, upgrades, one write per response. Used by the gateway and the emulator."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,29 +7,29 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from answerback.tencent.codes import Answered
-from answerback.tencent.response import write_answer
+from answerback.tencent.codes import ResponseCode
+from answerback.tencent.response import encode_response
 
-_LARGEST_HEAD_BYTES = 65_536
+_MAX_HEAD_BYTES = 65_536
 _SLICE_BYTES = 1024
-_SWEEP_EVERY_S = 1.0
+_REAP_EVERY_S = 1.0
 
 
-def _farewell(status: bytes, result: Answered, errmsg: str) -> bytes:
-    body = write_answer(result, errmsg)
+def _make_final_response(status: bytes, result: ResponseCode, errmsg: str) -> bytes:
+    body = encode_response(result, errmsg)
     head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
     return head % (status, len(body)) + body
 
 
-_NOT_HTTP = _farewell(b"400 Bad Request", Answered.NOT_JSON, "this is not HTTP/1.1")
-_NO_TUNNEL = _farewell(b"400 Bad Request", Answered.WRONG_METHOD, "CONNECT: this is no proxy")
-_TOO_SLOW = _farewell(b"408 Request Timeout", Answered.TOO_SLOW, "the request did not arrive in time")
-_HEAD_TOO_LARGE = _farewell(
-    b"431 Request Header Fields Too Large", Answered.TOO_LARGE, f"the head is over {_LARGEST_HEAD_BYTES} bytes"
+_NOT_HTTP = _make_final_response(b"400 Bad Request", ResponseCode.NOT_JSON, "this is not HTTP/1.1")
+_NO_TUNNEL = _make_final_response(b"400 Bad Request", ResponseCode.WRONG_METHOD, "CONNECT: this is no proxy")
+_TOO_SLOW = _make_final_response(b"408 Request Timeout", ResponseCode.TOO_SLOW, "the request did not arrive in time")
+_HEAD_TOO_LARGE = _make_final_response(
+    b"431 Request Header Fields Too Large", ResponseCode.TOO_LARGE, f"the head is over {_MAX_HEAD_BYTES} bytes"
 )
 
 
-class _Corked:
+class _CorkedTransport:
     """A transport that sends the head of an answer together with its body: one system call and one segment, not two.
 
     What is written waits for the next write, and no longer than to the end of this turn of the loop.
@@ -38,14 +38,14 @@ class _Corked:
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._held = b""
+        self._buffer = b""
 
     def write(self, data: bytes) -> None:
-        if self._held:
-            self._transport.write(self._held + data)
-            self._held = b""
+        if self._buffer:
+            self._transport.write(self._buffer + data)
+            self._buffer = b""
         else:
-            self._held = data
+            self._buffer = data
             self._loop.call_soon(self.flush)
 
     def close(self) -> None:
@@ -53,16 +53,16 @@ class _Corked:
         self._transport.close()
 
     def flush(self) -> None:
-        if self._held:
-            self._transport.write(self._held)
-            self._held = b""
+        if self._buffer:
+            self._transport.write(self._buffer)
+            self._buffer = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's connection for senders as they are.
+class TimedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol for real-world senders.
 
     It knows since when a request is arriving, ignores offers to change the protocol, and answers what was asked in whole
     before it says what is wrong with the bytes behind it.
@@ -70,32 +70,32 @@ class Connection(HttpToolsProtocol):
 
     arriving_since_s: float | None = None
     _unsent_bytes = 0
-    _taken_at_s = 0.0
+    _progress_at_s = 0.0
     _head_bytes = 0  # of a head that is not whole, up to the current segment
     _segment_bytes = 0  # of the current segment, where no other request is in it
-    _farewell: bytes | None = None
-    _answering: RequestResponseCycle | None = None  # of several requests the first; `cycle` is the newest
+    _final_response: bytes | None = None
+    _current_cycle: RequestResponseCycle | None = None  # of several requests the first; `cycle` is the newest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(cast(asyncio.Transport, _Corked(transport, self.loop)))
-        self.arriving_since_s = self._taken_at_s = self.loop.time()
+        super().connection_made(cast(asyncio.Transport, _CorkedTransport(transport, self.loop)))
+        self.arriving_since_s = self._progress_at_s = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered, too, where others wait behind it."""
-        if self._answering is not None:
-            self._answering.disconnected = True
-            self._answering.message_event.set()
+        if self._current_cycle is not None:
+            self._current_cycle.disconnected = True
+            self._current_cycle.message_event.set()
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
+        self._current_cycle = cycle
         super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
-        if self._farewell is not None:
+        if self._final_response is not None:
             return
         self._segment_bytes = len(data)
-        if self._head_bytes + self._segment_bytes > _LARGEST_HEAD_BYTES and self._segment_bytes > _SLICE_BYTES:
+        if self._head_bytes + self._segment_bytes > _MAX_HEAD_BYTES and self._segment_bytes > _SLICE_BYTES:
             for start in range(0, len(data), _SLICE_BYTES):  # so that a head is measured while it is read
                 self.data_received(data[start : start + _SLICE_BYTES])
             return
@@ -103,15 +103,15 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            self._parse_without_offer(data[offer.args[0] :])
+            self._parse_without_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
-            self.end_with(_NOT_HTTP)
+            self.finish_with(_NOT_HTTP)
         if self.arriving_since_s is not None and "method" not in (self.scope or {}):
             self._head_bytes += self._segment_bytes
-            if self._head_bytes > _LARGEST_HEAD_BYTES:
-                self.end_with(_HEAD_TOO_LARGE)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self.finish_with(_HEAD_TOO_LARGE)
 
-    def _parse_without_offer(self, rest: bytes) -> None:
+    def _parse_without_upgrade(self, rest: bytes) -> None:
         """Parse the head of a request once more, without the other protocol that it offers, and what came behind it.
 
         llhttp stops behind such a head, and takes what follows for the other protocol. Everything else of the head is
@@ -119,7 +119,7 @@ class Connection(HttpToolsProtocol):
         """
         old = self.parser
         if old.get_method() == b"CONNECT":
-            self.end_with(_NO_TUNNEL)
+            self.finish_with(_NO_TUNNEL)
             return
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
@@ -145,66 +145,66 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._farewell is not None and not self._owes_an_answer():
-            self.hang_up(self._farewell)
+        if self._final_response is not None and not self._has_unanswered_request():
+            self.close_with(self._final_response)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's says nothing
         """Stay open for a sender that ended only its own half, until it has its answer; TLS knows no such half.
 
         Once an answer has begun, an end is that of a reader who left.
         """
-        if self.scheme == "https" or not self._owes_an_answer() or self.cycle.response_started:
-            cast(_Corked, self.transport).flush()  # an answer without a body may be held; asyncio closes now
+        if self.scheme == "https" or not self._has_unanswered_request() or self.cycle.response_started:
+            cast(_CorkedTransport, self.transport).flush()  # an answer without a body may be held; asyncio closes now
             return False
-        self.end_with(b"")
+        self.finish_with(b"")
         return True
 
-    def end_with(self, farewell: bytes) -> None:
-        """Close with `farewell`, once everything that was asked in whole is answered."""
+    def finish_with(self, final_response: bytes) -> None:
+        """Close with `final_response`, once everything that was asked in whole is answered."""
         self.arriving_since_s = None
-        if self._farewell is None:
-            self._farewell = farewell
-        if not self._owes_an_answer():
-            self.hang_up(self._farewell)
+        if self._final_response is None:
+            self._final_response = final_response
+        if not self._has_unanswered_request():
+            self.close_with(self._final_response)
 
-    def hang_up(self, farewell: bytes) -> None:
-        """Say why, where nothing was said yet, and close."""
+    def close_with(self, final_response: bytes) -> None:
+        """Send a last response, if none was begun, and close."""
         if not self.transport.is_closing():
             if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
-                self.transport.write(farewell)
+                self.transport.write(final_response)
             self.transport.close()
 
-    def takes_nothing(self, now_s: float, timeout_s: float) -> bool:
-        """Whether not a byte of what waits to be sent was taken for so long; to be asked again and again."""
+    def is_stalled(self, now_s: float, timeout_s: float) -> bool:
+        """Whether the reader took no byte for so long; to be called periodically."""
         unsent_bytes = self.transport.get_write_buffer_size()
         if unsent_bytes == 0 or unsent_bytes < self._unsent_bytes:
-            self._taken_at_s = now_s
+            self._progress_at_s = now_s
         self._unsent_bytes = unsent_bytes
-        return now_s - self._taken_at_s > timeout_s
+        return now_s - self._progress_at_s > timeout_s
 
-    def _owes_an_answer(self) -> bool:
+    def _has_unanswered_request(self) -> bool:
         """Whether a whole request is not answered in full; of several, the newest may not be whole."""
         cycle = self.cycle
         return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
 
 
-async def sweep(
+async def reap_slow_connections(
     connections: set[Any],
-    receive_timeout_s: float,
-    timed_out: Callable[[], None],
+    request_timeout_s: float,
+    on_timeout: Callable[[], None],
     reader_timeout_s: float,
-    cut_off: Callable[[], None],
+    on_stalled_reader: Callable[[], None],
 ) -> None:
-    """Hang up on senders that are too slow, and on readers that take nothing of what is sent to them, for ever."""
+    """Close connections of senders that are too slow, and of readers that take nothing, for ever."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(min(_SWEEP_EVERY_S, receive_timeout_s / 2, reader_timeout_s / 2))
+        await asyncio.sleep(min(_REAP_EVERY_S, request_timeout_s / 2, reader_timeout_s / 2))
         now_s = loop.time()
-        for connection in [cast(Connection, connection) for connection in connections]:
+        for connection in [cast(TimedHttpProtocol, connection) for connection in connections]:
             since_s = connection.arriving_since_s
-            if since_s is not None and since_s < now_s - receive_timeout_s:
-                timed_out()
-                connection.end_with(_TOO_SLOW)
-            if connection.takes_nothing(now_s, reader_timeout_s):
-                cut_off()
+            if since_s is not None and since_s < now_s - request_timeout_s:
+                on_timeout()
+                connection.finish_with(_TOO_SLOW)
+            if connection.is_stalled(now_s, reader_timeout_s):
+                on_stalled_reader()
                 connection.transport.abort()

@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from answerback.domain.masking import mask_urls
-from answerback.domain.phone_numbers import mask, mask_mobiles, mask_text
+from answerback.domain.phone_numbers import mask_number, mask_phone_like, mask_text
 
 _MOST_LINES = 10_000
 _LONGEST_FLUSH_S = 1.0
@@ -23,13 +23,13 @@ _PROSE = ("event", "reason", "detail", "error", "exception", "was")
 _OURS = ("level", "logger", "timestamp", "path")  # the API has taken the numbers out of the path
 
 
-def hide_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def mask_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask what holds numbers, or may: prose wherever digits are enough for one, every other text where it looks like one."""
     for field, value in event.items():
         if field in _NUMBERS:
-            event[field] = mask(str(value))
+            event[field] = mask_number(str(value))
         elif isinstance(value, str) and field not in _OURS:
-            event[field] = mask_text(mask_urls(value)) if field in _PROSE else mask_mobiles(value)
+            event[field] = mask_text(mask_urls(value)) if field in _PROSE else mask_phone_like(value)
     return event
 
 
@@ -87,7 +87,7 @@ def configure_logs(level: str, form: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,  # here, for what it formats is not known in another thread
     ]
-    render: list[Processor] = [hide_numbers]
+    render: list[Processor] = [mask_numbers]
     if form == "json":
         render.append(structlog.processors.JSONRenderer())
     else:

@@ -47,7 +47,7 @@ def relaying_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatew
     home = tmp_path_factory.mktemp("relaying")
     config = home / "channels.toml"
     config.write_text("".join(f'[channels.b{n}]\ntoken = "{_token(n)}"\n' for n in range(_BUSINESSES)))
-    settings = relaying("[0.05, 0.1, 0.2]", breaker_failures="100")
+    settings = relaying("[0.05, 0.1, 0.2]", breaker_threshold="100")
     with Gateway(home / "data", settings=settings, options=["--config", config]) as running:
         yield running
 

@@ -18,9 +18,9 @@ PULSE = f"""
 [channels.pulse]
 token = "{PULSE_TOKEN}"
 [alerts.rules.pulse]
-when = "quarantine"
+metric = "quarantine"
 channel = "pulse"
-remind_s = 0.001
+repeat_interval_s = 0.001
 """
 """A rule that people are reminded of with every look, once there is something in quarantine by its channel."""
 CHANNELS = {name: f"tok-{name}-9fW1xYbR7m" for name in ("few", "junk", "dead", "crm", "metric")}
@@ -84,38 +84,38 @@ def alerting(
     """A gateway that tells people by these rules, and looks as often as it can."""
     urls = json.dumps([one if isinstance(one, str) else one.url for one in people])
     config = home / "alerts.toml"
-    config.write_text(f"{more}\n[alerts]\nnotify = {urls}\nevery_s = 0.1\n{rules}")
+    config.write_text(f"{more}\n[alerts]\nnotify = {urls}\nevaluation_interval_s = 0.1\n{rules}")
     return Gateway(home / "data", settings=settings, options=["--config", config])
 
 
 SHARED = """
 [alerts.rules.few]
-when = "answer_rate"
+metric = "answer_rate"
 channel = "few"
 below = 0.6
 calls = 5
-quiet_s = 0
+keep_firing_for_s = 0
 [alerts.rules.junk]
-when = "quarantine"
+metric = "quarantine"
 channel = "junk"
 above = 1
 within_s = 3
-quiet_s = 0
+keep_firing_for_s = 0
 [alerts.rules.dead]
-when = "failures"
+metric = "failures"
 channel = "dead"
 codes = [8]
 for_s = 1
-remind_s = 0.5
+repeat_interval_s = 0.5
 [alerts.rules.crm-down]
-when = "endpoint"
+metric = "endpoint"
 endpoint = "crm"
-quiet_s = 0.5
+keep_firing_for_s = 0.5
 [alerts.rules.metric]
-when = "quarantine"
+metric = "quarantine"
 channel = "metric"
 [alerts.rules.never]
-when = "failures"
+metric = "failures"
 codes = [404]
 """
 
@@ -140,7 +140,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     with Receiver(home, "people") as told, Receiver(home, "crm", behaviour="refusing", status=500) as crm:
         channels = "".join(f'[channels.{name}]\ntoken = "{token}"\n' for name, token in CHANNELS.items())
         endpoint = f'[endpoints.crm]\nchannel = "crm"\nurl = "{crm.url}"\n'
-        settings = relaying(str([0.1] * 50), breaker_failures="3", breaker_pauses_s="[0.3]")
+        settings = relaying(str([0.1] * 50), breaker_threshold="3", breaker_cooldowns_s="[0.3]")
         rules, more = SHARED + PULSE, channels + endpoint
         with alerting(home, rules, People(told), settings=settings, more=more) as gateway:
             gateway.post(b"{", PULSE_TOKEN)
@@ -168,8 +168,8 @@ def hears(gateway: Gateway, outcome: str, *callids: str, channel: str | None = N
         assert gateway.post(prompt(callid, **changed), channel and CHANNELS[channel]).content == OK
 
 
-JUNK = '[alerts.rules.junk]\nwhen = "quarantine"\nchannel = "default"\n' + PULSE
-FEW = '[alerts.rules.few]\nwhen = "answer_rate"\nbelow = 0.6\ncalls = 5\nquiet_s = 0\n'
+JUNK = '[alerts.rules.junk]\nmetric = "quarantine"\nchannel = "default"\n' + PULSE
+FEW = '[alerts.rules.few]\nmetric = "answer_rate"\nbelow = 0.6\ncalls = 5\nkeep_firing_for_s = 0\n'
 
 
 def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
@@ -184,9 +184,9 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
     assert "最近 5 通通话的接通率为 40 %，下限为 60 %。" in began["message"]
     assert "(Asia/Shanghai)" in began["message"]
     assert began["type"] == "failure"
-    await_true(lambda: state(gateway, "few")["told_at"], lambda: "not told")
+    await_true(lambda: state(gateway, "few")["notified_at"], lambda: "not told")
     shown = await_state(gateway, "few", firing=True, value=0.4, error=None)
-    assert shown["told_at"] >= shown["since"]
+    assert shown["notified_at"] >= shown["since"]
 
     hears(gateway, "answered", "a4", "a5", "a6", channel="few")  # 60 %: no longer under the limit, not clearly over
     await_state(gateway, "few", firing=True, value=0.6)
@@ -266,7 +266,7 @@ def test_junk_is_told_of_and_the_end_can_be_waited_for(shared: Shared) -> None:
 
 
 def test_failures_have_to_hold_for_their_time_and_are_reminded_of(shared: Shared) -> None:
-    """`for_s` delays the begin, `remind_s` tells again; other codes are none of its business."""
+    """`for_s` delays the begin, `repeat_interval_s` tells again; other codes are none of its business."""
     gateway, people = shared.gateway, shared.people("dead")
     gateway.post(failure("other", failure_code=11), CHANNELS["dead"])
     gateway.post(failure("gone", failure_code=8, mobile=NUMBER), CHANNELS["dead"])
@@ -300,7 +300,7 @@ def test_a_word_that_does_not_arrive_is_tried_again_without_its_url(
     with alerting(tmp_path, JUNK, people, down, settings=settings) as gateway:
         gateway.post(b"{")
         shown = await_state(gateway, "junk", firing=True, error="notify[1] json answered 503")
-        assert shown["told_at"]
+        assert shown["notified_at"]
         await_true(lambda: len(down.receiver.taken) >= 3, lambda: "was not tried again")
         assert len(people.read) == 1
         down.receiver.restart(behaviour="obeying")
@@ -315,7 +315,7 @@ def test_a_word_that_does_not_arrive_is_tried_again_without_its_url(
         assert "junk" in listed.stdout
         assert "firing" in listed.stdout
         told = gateway.stderr + gateway.stdout + listed.stdout + json.dumps(shown)
-        assert "alert_not_told" in gateway.stderr
+        assert "alert_send_failed" in gateway.stderr
         assert "group-secret" not in told
         assert str(down.receiver.port) not in gateway.stderr
 
@@ -323,7 +323,7 @@ def test_a_word_that_does_not_arrive_is_tried_again_without_its_url(
 def test_a_slow_service_holds_up_neither_callbacks_nor_the_end(tmp_path: Path, receive: Receive) -> None:
     """While a word waits for its answer callbacks are stored, and SIGTERM ends the gateway."""
     slow = People(receive("slow", behaviour="slow", wait_s=60))
-    with alerting(tmp_path, '[alerts.rules.junk]\nwhen = "quarantine"\n', slow) as gateway:
+    with alerting(tmp_path, '[alerts.rules.junk]\nmetric = "quarantine"\n', slow) as gateway:
         gateway.post(b"{")
         slow.receiver.await_taken(1)
         began_s = time.monotonic()
@@ -348,7 +348,7 @@ def test_of_two_gateways_one_tells_and_both_show(tmp_path: Path, people: People)
 
 def test_a_rule_that_left_the_file_is_forgotten(tmp_path: Path, people: People) -> None:
     """Without a word; one that comes back begins anew."""
-    rules = '[alerts.rules.junk]\nwhen = "quarantine"\n'
+    rules = '[alerts.rules.junk]\nmetric = "quarantine"\n'
     with alerting(tmp_path, rules, people) as gateway:
         gateway.post(b"{")
         people.await_read(1)
@@ -362,12 +362,12 @@ def test_a_rule_that_left_the_file_is_forgotten(tmp_path: Path, people: People) 
 
 def test_rules_without_anybody_to_tell_are_measured_all_the_same(tmp_path: Path) -> None:
     """They are shown, and nobody is told."""
-    with alerting(tmp_path, '[alerts.rules.junk]\nwhen = "quarantine"\n') as gateway:
+    with alerting(tmp_path, '[alerts.rules.junk]\nmetric = "quarantine"\n') as gateway:
         gateway.post(b"{")
-        assert await_state(gateway, "junk", firing=True)["told_at"] is None
+        assert await_state(gateway, "junk", firing=True)["notified_at"] is None
 
 
-def test_an_unfit_url_ends_the_start_and_is_not_shown(tmp_path: Path) -> None:
+def test_an_invalid_url_ends_the_start_and_is_not_shown(tmp_path: Path) -> None:
     """Its place is named."""
     alerting(tmp_path, FEW, "json://127.0.0.1", "wecom://group-secret")
     done = run(

@@ -121,7 +121,7 @@ def test_the_callbacks_of_a_call_are_shown_as_received(gateway: Gateway, callid:
     assert [item["kind"] for item in items] == ["key", "prompt", "failure"]
     assert [base64.b64decode(item["raw_base64"]) for item in items] == bodies
     assert [item["received_at"] for item in items] == sorted(item["received_at"] for item in items)
-    assert len({item["identity"] for item in items}) == 3
+    assert len({item["fingerprint"] for item in items}) == 3
 
 
 @pytest.mark.parametrize("callid", ["a b", "a?b", "a%b", "云", "a+b", "a#b", ".", "x" * 256, "<b>", "'--", '"'])
@@ -226,7 +226,7 @@ def test_a_page_that_is_read_while_calls_come_in_repeats_none(gateway: Gateway, 
         ("cursor", "x" * 129),
     ],
 )
-def test_an_unfit_page_is_422_and_names_the_field(filled: Gateway, path: str, field: str, value: str) -> None:
+def test_an_invalid_page_is_422_and_names_the_field(filled: Gateway, path: str, field: str, value: str) -> None:
     """What is wrong with a list's parameters is said with the parameter's name."""
     answer = filled.get(path, **{field: value})
     assert answer.status_code == 422
@@ -237,7 +237,7 @@ def test_an_unfit_page_is_422_and_names_the_field(filled: Gateway, path: str, fi
 @pytest.mark.parametrize(
     ("field", "value"), [("outcome", "lost"), ("kind", "call"), ("since", "yesterday"), ("until", "1e99")]
 )
-def test_an_unfit_filter_is_422_and_names_the_field(filled: Gateway, field: str, value: str) -> None:
+def test_an_invalid_filter_is_422_and_names_the_field(filled: Gateway, field: str, value: str) -> None:
     """A filter that cannot match anything is refused, not ignored."""
     answer = filled.get("/v1/calls", **{field: value})
     assert (answer.status_code, answer.json()["field"]) == (422, field)
@@ -275,7 +275,7 @@ def test_the_quarantine_lists_what_was_refused(filled: Gateway) -> None:
     """Refused bodies are listed newest first without their content, and shown one by one with it."""
     items = walk(filled, "/v1/quarantine", limit=2)
     assert [item["channel"] for item in items] == ["alerts"] * 4 + ["default"]
-    assert all(item["result"] == 1011 and item["repeats"] == 0 and item["size_bytes"] == 10 for item in items)
+    assert all(item["result"] == 1011 and item["duplicates"] == 0 and item["size_bytes"] == 10 for item in items)
     assert not any("raw" in item for item in items)
     shown = filled.get(f"/v1/quarantine/{items[0]['id']}").json()
     assert base64.b64decode(shown["raw_base64"]) == b'{"junk":4}'
@@ -323,26 +323,26 @@ def test_the_metrics_count_what_was_sent(data_dir: Path) -> None:
         for sample in family.samples
     }
     expected = {
-        ("answerback_answers_total", "0", "prompt"): 3,
-        ("answerback_answers_total", "3002", "none"): 0,
-        ("answerback_answers_total", "0", "key"): 1,
-        ("answerback_answers_total", "0", "failure"): 1,
-        ("answerback_answers_total", "3003", "none"): 2,
-        ("answerback_answers_total", "1011", "none"): 1,
-        ("answerback_answers_total", "3004", "none"): 1,
-        ("answerback_answers_total", "1030", "none"): 1,
-        ("answerback_answers_total", "1036", "none"): 1,
-        ("answerback_answers_total", "1019", "none"): 1,
+        ("answerback_callback_responses_total", "0", "prompt"): 3,
+        ("answerback_callback_responses_total", "3002", "none"): 0,
+        ("answerback_callback_responses_total", "0", "key"): 1,
+        ("answerback_callback_responses_total", "0", "failure"): 1,
+        ("answerback_callback_responses_total", "3003", "none"): 2,
+        ("answerback_callback_responses_total", "1011", "none"): 1,
+        ("answerback_callback_responses_total", "3004", "none"): 1,
+        ("answerback_callback_responses_total", "1030", "none"): 1,
+        ("answerback_callback_responses_total", "1036", "none"): 1,
+        ("answerback_callback_responses_total", "1019", "none"): 1,
         ("answerback_callbacks_total", "stored"): 3,
-        ("answerback_callbacks_total", "repeated"): 3,
+        ("answerback_callbacks_total", "duplicate"): 3,
         ("answerback_callbacks_total", "quarantined"): 3,
         ("answerback_callbacks_total", "dropped"): 0,
-        ("answerback_answer_seconds_count",): 12,
-        ("answerback_answer_seconds_bucket", "+Inf"): 12,
+        ("answerback_response_duration_seconds_count",): 12,
+        ("answerback_response_duration_seconds_bucket", "+Inf"): 12,
         ("answerback_batch_size_sum",): 9,
         ("answerback_commit_failures_total",): 0,
-        ("answerback_pending",): 0,
-        ("answerback_ready",): 1,
+        ("answerback_intake_queue_depth",): 0,
+        ("answerback_up_for_writes",): 1,
         ("answerback_quarantine_bodies",): 3,
         ("answerback_quarantine_bytes",): 3 + len(prompt("x", result="7")),
     }

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from console_client import Person, make_key, signed_in, words_of
+from console_client import ConsoleClient, make_key, signed_in, visible_text
 from gateway import Gateway, key_press, prompt, run
 from receivers.process import Receiver, await_true
 from receivers.webhook_receiver import relaying
 from starlette.routing import Route
 
 from answerback.console.app import build_console
-from answerback.console.dependencies import Given
+from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import Links
 
 MOBILE, MASKED = "13912345678", "139****5678"
@@ -33,7 +33,7 @@ class World(NamedTuple):
 
     gateway: Gateway
     url: str
-    admin: Person
+    admin: ConsoleClient
 
     def ask(self, method: str, path: str, body: object = None, key: str | None = None) -> httpx.Response:
         """Ask /v1, with the admin key unless another is given."""
@@ -47,7 +47,7 @@ class World(NamedTuple):
 
     def events(self) -> list[tuple[str, str, str]]:
         """Actor, action and target of each event, oldest first."""
-        return self.gateway.rows("SELECT who, deed, about FROM deeds ORDER BY id")
+        return self.gateway.rows("SELECT actor, action, target FROM audit_events ORDER BY id")
 
     def state(self) -> list[Sequence[object]]:
         """Everything that an act could change, once nothing else is changing it."""
@@ -57,7 +57,7 @@ class World(NamedTuple):
     def await_settled(self) -> None:
         """Wait until nothing is on its way."""
         await_true(
-            lambda: not self.gateway.rows("SELECT id FROM deliveries WHERE state IN ('pending', 'waiting')"),
+            lambda: not self.gateway.rows("SELECT id FROM deliveries WHERE state IN ('pending', 'blocked')"),
             lambda: f"on its way: {self.gateway.rows('SELECT * FROM deliveries')}",
         )
 
@@ -92,7 +92,7 @@ class Act(NamedTuple):
 
 def by_form(path: str, **fields: Any) -> Callable[[World], httpx.Response]:
     """A form of the console."""
-    return lambda world: world.admin.sends(path, **fields)
+    return lambda world: world.admin.post(path, **fields)
 
 
 def by_api(method: str, path: str, body: object = None) -> Callable[[World], httpx.Response]:
@@ -128,7 +128,7 @@ API = [
     Act(
         "POST /v1/endpoints/{endpoint}/disable",
         by_api("POST", "endpoints/aim/disable"),
-        [("endpoint_disabled", "aim at {host} (by hand)")],
+        [("endpoint_disabled", "aim at {host} (manually)")],
     ),
     Act(
         "POST /v1/endpoints/{endpoint}/enable",
@@ -157,19 +157,19 @@ API = [
     ),
     Act("DELETE /v1/endpoints/{endpoint}", by_api("DELETE", "endpoints/aim"), [("endpoint_removed", "aim at {host}")]),
     Act(
-        "POST /v1/deliveries/{id}/retry",
-        lambda world: world.ask("POST", f"deliveries/{_delivery(world)}/retry"),
-        [("delivery_retried", "delivery {delivery} to from-file at {host}")],
+        "POST /v1/deliveries/{id}/replay",
+        lambda world: world.ask("POST", f"deliveries/{_delivery(world)}/replay"),
+        [("delivery_replayed", "delivery {delivery} to from-file at {host}")],
     ),
     Act(
-        "POST /v1/quarantine/{id}/retry",
-        lambda world: world.ask("POST", f"quarantine/{_body(world)}/retry"),
-        [("quarantine_retried", "quarantined body {quarantined} of default")],
+        "POST /v1/quarantine/{id}/requeue",
+        lambda world: world.ask("POST", f"quarantine/{_body(world)}/requeue"),
+        [("quarantine_requeued", "quarantined body {quarantined} of default")],
     ),
     Act(
         "DELETE /v1/quarantine/{id}",
         lambda world: world.ask("DELETE", f"quarantine/{_body(world)}"),
-        [("quarantine_dropped", "quarantined body {quarantined}")],
+        [("quarantine_deleted", "quarantined body {quarantined}")],
     ),
     Act(
         "POST /v1/keys",
@@ -188,7 +188,7 @@ API = [
 CONSOLE = [
     Act(
         "/endpoint/new",
-        lambda world: world.admin.sends(
+        lambda world: world.admin.post(
             "endpoint/new", name="made", url=f"{world.url}?secret=1", enabled="on", **_DEFINED
         ),
         [("endpoint_added", "made at {host}")],
@@ -201,7 +201,7 @@ CONSOLE = [
     Act(
         "/endpoints/{name}/disable",
         by_form("endpoints/aim/disable"),
-        [("endpoint_disabled", "aim at {host} (by hand)")],
+        [("endpoint_disabled", "aim at {host} (manually)")],
     ),
     Act("/endpoints/{name}/enable", by_form("endpoints/idle/enable"), [("endpoint_enabled", "idle at {other}")]),
     Act(
@@ -228,29 +228,29 @@ CONSOLE = [
         "/endpoints/{name}/remove", by_form("endpoints/aim/remove", sure="yes"), [("endpoint_removed", "aim at {host}")]
     ),
     Act(
-        "/deliveries/{id:id}/retry",
-        lambda world: world.admin.sends(f"deliveries/{_delivery(world)}/retry"),
-        [("delivery_retried", "delivery {delivery} to from-file at {host}")],
+        "/deliveries/{id:id}/replay",
+        lambda world: world.admin.post(f"deliveries/{_delivery(world)}/replay"),
+        [("delivery_replayed", "delivery {delivery} to from-file at {host}")],
     ),
     Act(
         "/quarantine/{id:id}",
-        lambda world: world.admin.sends(f"quarantine/{_body(world)}"),
+        lambda world: world.admin.post(f"quarantine/{_body(world)}"),
         [("numbers_revealed", "quarantined body {quarantined}")],
     ),
     Act(
         "/quarantine/drop",
-        lambda world: world.admin.sends("quarantine/drop", id=str(_body(world))),
-        [("quarantine_dropped", "quarantined body {quarantined}")],
+        lambda world: world.admin.post("quarantine/drop", id=str(_body(world))),
+        [("quarantine_deleted", "quarantined body {quarantined}")],
     ),
     Act(
-        "/quarantine/{id:id}/retry",
-        lambda world: world.admin.sends(f"quarantine/{_body(world)}/retry"),
-        [("quarantine_retried", "quarantined body {quarantined} of default")],
+        "/quarantine/{id:id}/requeue",
+        lambda world: world.admin.post(f"quarantine/{_body(world)}/requeue"),
+        [("quarantine_requeued", "quarantined body {quarantined} of default")],
     ),
     Act(
-        "/quarantine/retry",
-        by_form("quarantine/retry"),
-        [("quarantine_retried", "quarantined body {quarantined} of default")],
+        "/quarantine/requeue",
+        by_form("quarantine/requeue"),
+        [("quarantine_requeued", "quarantined body {quarantined} of default")],
     ),
     Act(
         "/settings/keys",
@@ -278,11 +278,17 @@ def test_every_route_that_changes_something_is_in_the_table(world: World) -> Non
     }
     assert changing - AT_THE_RATE_OF_CALLS == {act.route for act in API if not act.route.startswith("GET")}
     given = SimpleNamespace(
-        links=Links(""), session_key=b"x", session_hours=1, public_url=None, farewells=[], ledger=None, zone=None
+        links=Links(""),
+        session_key=b"x",
+        session_hours=1,
+        public_url=None,
+        shutdown_callbacks=[],
+        ledger=None,
+        zone=None,
     )
     forms = {
         route.path.removeprefix("/console")
-        for route in build_console(cast(Given, given)).routes
+        for route in build_console(cast(ConsoleDependencies, given)).routes
         if isinstance(route, Route) and "POST" in (route.methods or ())
     }
     assert forms - {"/sign-in", "/sign-out"} == {act.route for act in CONSOLE}
@@ -325,7 +331,7 @@ def held(world: World) -> Iterator[None]:
 def test_an_act_and_its_event_are_one(world: World, quarantined: int, act: Act) -> None:
     """While the ledger takes no event the act is refused and nothing is changed; else both are there."""
     before = world.state(), world.events()
-    world.write("CREATE TRIGGER no_log BEFORE INSERT ON deeds BEGIN INSERT INTO nowhere VALUES (1); END")
+    world.write("CREATE TRIGGER no_log BEFORE INSERT ON audit_events BEGIN INSERT INTO nowhere VALUES (1); END")
     try:
         refused = act.do(world)
     finally:
@@ -357,7 +363,7 @@ HANDING_ON: list[tuple[str, str, object]] = [
             {"format": "tencent"},
             {"kinds": ["code"]},
             {"outcomes": ["failed"]},
-            {"updates": True},
+            {"notify_on_update": True},
         )
     ),
     ("POST", "replays", {"endpoint": "aim", "dead": True}),
@@ -392,7 +398,7 @@ def test_an_operator_keeps_what_is_there_going(world: World, operator: str) -> N
         ("POST", "endpoints/aim/disable", None),
         ("POST", "endpoints/aim/rotate-secret", None),
         ("POST", "endpoints/aim/test", None),
-        ("POST", f"deliveries/{_delivery(world)}/retry", None),
+        ("POST", f"deliveries/{_delivery(world)}/replay", None),
     ):
         assert world.ask(method, path, body, operator).is_success
 
@@ -403,16 +409,16 @@ def test_a_retry_to_another_url_hands_numbers_on(world: World, operator: str) ->
     assert world.gateway.post(key_press("for-aim")).status_code == 200
     world.await_settled()
     ((id_,),) = world.gateway.rows(
-        "SELECT max(id) FROM deliveries WHERE endpoint_id = (SELECT id FROM endpoints WHERE name = 'aim' AND removed_us IS NULL)"
+        "SELECT max(id) FROM deliveries WHERE endpoint_id = (SELECT id FROM endpoints WHERE name = 'aim' AND deleted_us IS NULL)"
     )
-    assert world.ask("POST", f"deliveries/{id_}/retry", None, operator).is_success
+    assert world.ask("POST", f"deliveries/{id_}/replay", None, operator).is_success
     world.await_settled()
     assert world.ask("PATCH", "endpoints/aim", {"url": f"{world.url}/elsewhere"}).is_success
-    refused = world.ask("POST", f"deliveries/{id_}/retry", None, operator)
+    refused = world.ask("POST", f"deliveries/{id_}/replay", None, operator)
     assert (refused.status_code, refused.json()) == (403, {"detail": NEEDED})
     with signed_in(world.gateway, operator) as person:
-        assert person.sends(f"deliveries/{id_}/retry").status_code == 403
-    assert world.ask("POST", f"deliveries/{id_}/retry").is_success
+        assert person.post(f"deliveries/{id_}/replay").status_code == 403
+    assert world.ask("POST", f"deliveries/{id_}/replay").is_success
     world.await_settled()
 
 
@@ -420,10 +426,10 @@ def test_a_retry_to_another_url_hands_numbers_on(world: World, operator: str) ->
 def test_the_console_says_what_an_operator_may_not(world: World, operator: str) -> None:
     """No button for it, a word why, and the form refused where it is sent all the same."""
     with signed_in(world.gateway, operator) as person:
-        assert "Add an endpoint" not in person.reads("endpoints")
-        assert "needs the right to full numbers" in person.reads("endpoints/aim")
-        assert "Your key may change the time limit" in person.reads("endpoints/aim/edit")
-        person.reads("endpoint/new", 403)
+        assert "Add an endpoint" not in person.text("endpoints")
+        assert "needs the right to full numbers" in person.text("endpoints/aim")
+        assert "Your key may change the time limit" in person.text("endpoints/aim/edit")
+        person.text("endpoint/new", 403)
         before = world.state(), world.events()
         forms = {
             "endpoint/new": {"name": "mine", "url": "http://127.0.0.3:9/", **_DEFINED},
@@ -433,11 +439,14 @@ def test_the_console_says_what_an_operator_may_not(world: World, operator: str) 
             "calls/told": {},
         }
         for path, fields in forms.items():
-            answer = person.sends(path, **fields)
-            assert (answer.status_code, "This needs the right to full numbers" in words_of(answer.text)) == (403, True)
+            answer = person.post(path, **fields)
+            assert (answer.status_code, "This needs the right to full numbers" in visible_text(answer.text)) == (
+                403,
+                True,
+            )
         assert (world.state(), world.events()) == before
         url = world.ask("GET", "endpoints/aim").json()["url"]
-        paced = person.sends("endpoints/aim/edit", url=url, kinds="key", **_DEFINED | {"timeout_s": "7"})
+        paced = person.post("endpoints/aim/edit", url=url, kinds="key", **_DEFINED | {"timeout_s": "7"})
         assert paced.status_code == 303
 
 
@@ -448,7 +457,7 @@ def test_an_administrator_gives_no_right_that_they_do_not_have(world: World) -> 
     answer = world.ask("POST", "keys", body, key)
     assert (answer.status_code, answer.json()["detail"]) == (403, NEEDED.replace("operator", "half-admin"))
     with signed_in(world.gateway, key) as person:
-        assert person.sends("settings/keys", name="whole", role="viewer", full_numbers="on").status_code == 403
+        assert person.post("settings/keys", name="whole", role="viewer", full_numbers="on").status_code == 403
     assert world.ask("POST", "keys", body | {"full_numbers": False}, key).status_code == 201
 
 
@@ -465,7 +474,7 @@ def test_the_log_is_read_over_v1_and_in_settings_without_numbers(world: World) -
     assert long.startswith("calls.csv full numbers "), "nobody hides it behind a long filter"
     for language, words in (("en", ("Audit log", "Exported")), ("zh", ("审计日志", "导出"))):
         with signed_in(world.gateway, language=language) as person:
-            page = person.reads("settings")
+            page = person.text("settings")
             assert all(word in page for word in (*words, masked))
             assert MOBILE not in person.get("settings")
 
@@ -477,9 +486,9 @@ def test_the_config_file_is_an_actor(world: World) -> None:
 
 
 COMMANDS = [
-    (["export", "calls", "--full-numbers"], "exported", "calls.csv full numbers"),
-    (["calls", "show", "told", "--full-numbers"], "numbers_revealed", "call told (default)"),
-    (["import", "lines.ndjson"], "callbacks_imported", "1 files into default told to nobody"),
+    (["export", "calls", "--unmask"], "exported", "calls.csv full numbers"),
+    (["calls", "show", "told", "--unmask"], "numbers_revealed", "call told (default)"),
+    (["import", "lines.ndjson"], "callbacks_imported", "1 files into default not delivered"),
 ]
 
 
@@ -492,7 +501,7 @@ def test_a_command_is_an_event_before_it_shows_anything(
     (tmp_path / "lines.ndjson").write_bytes(prompt(callid, mobile=MOBILE) + b"\n")
     arguments = [*command, "--data-dir", str(world.gateway.data_dir)]
     before = world.events()
-    world.write("CREATE TRIGGER no_log BEFORE INSERT ON deeds BEGIN INSERT INTO nowhere VALUES (1); END")
+    world.write("CREATE TRIGGER no_log BEFORE INSERT ON audit_events BEGIN INSERT INTO nowhere VALUES (1); END")
     try:
         refused = run(*arguments, cwd=tmp_path)
     finally:
@@ -513,7 +522,7 @@ def test_what_is_at_the_rate_of_calls_is_in_the_log(world: World, operator: str)
     assert world.ask("PUT", "calls/handed-in", {"reference": "order-1"}, operator).status_code == 200
     assert world.ask("GET", "calls/handed-in", None, reader).json()["mobile"] == MOBILE
     assert [action for _, action, _ in world.events()[len(before) :]] == ["key_created"]
-    wanted = {("callbacks_submitted", "operator"), ("call_annotated", "operator"), ("numbers_shown", "reader")}
+    wanted = {("callbacks_submitted", "operator"), ("call_annotated", "operator"), ("numbers_unmasked", "reader")}
 
     def said() -> set[tuple[str, str]]:
         *whole, _ = world.gateway.stderr.split("\n")

@@ -117,7 +117,7 @@ def test_every_variant_of_the_field_is_accepted(gateway: Gateway, callid: str, f
 )
 def test_what_is_no_json_is_answered_3003_and_kept(gateway: Gateway, body: bytes) -> None:
     """A body that is not one JSON text is refused, and is in quarantine before the answer."""
-    times = "SELECT coalesce(sum(repeats + 1), 0) FROM quarantine WHERE raw = ?"
+    times = "SELECT coalesce(sum(duplicates + 1), 0) FROM quarantine WHERE raw = ?"
     ((before,),) = gateway.rows(times, body)
     errmsg = refused(gateway.post(body), 400, 3003)
     assert gateway.rows(times, body) == [(before + 1,)]
@@ -234,7 +234,7 @@ def test_the_same_junk_again_is_counted_not_kept_twice(gateway: Gateway) -> None
     """A refused body that comes again raises a counter."""
     for _ in range(3):
         refused(gateway.post(b"the same junk"), 400, 3003)
-    assert gateway.rows("SELECT repeats FROM quarantine WHERE raw = ?", b"the same junk") == [(2,)]
+    assert gateway.rows("SELECT duplicates FROM quarantine WHERE raw = ?", b"the same junk") == [(2,)]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -263,7 +263,7 @@ def test_a_body_at_the_limit_is_read(gateway: Gateway, callid: str) -> None:
     with Wire(gateway) as wire:
         wire.send(request(b"", b"Transfer-Encoding: chunked"), chunked(body[:30_000], body[30_000:]))
         assert wire.read().body == OK
-    assert gateway.items(f"/v1/calls/{callid}/callbacks")[0]["repeats"] == 1
+    assert gateway.items(f"/v1/calls/{callid}/callbacks")[0]["duplicates"] == 1
 
 
 @pytest.mark.parametrize("size_bytes", [LIMIT_BYTES + 1, 1_000_000])
@@ -413,7 +413,7 @@ def test_tokens_and_numbers_are_shown_nowhere(data_dir: Path, log_format: str) -
         seen = [running.get(path).text for path in ("/metrics", "/v1/calls", "/v1/quarantine", "/openapi.json")]
         assert running.terminate() == 0
         logged = [running.stdout, running.stderr]
-    assert "callback_refused" in logged[-1]
+    assert "callback_rejected" in logged[-1]
     assert "13788888888" not in "".join(logged)
     for text in seen + logged:
         assert ALERTS_TOKEN not in text
@@ -435,8 +435,8 @@ def test_a_repeat_is_acknowledged_and_counted(gateway: Gateway, callid: str) -> 
         assert gateway.post(again).content == OK
     assert gateway.call(callid) == first
     (kept,) = gateway.items(f"/v1/calls/{callid}/callbacks")
-    assert (kept["repeats"], kept["raw"]) == (3, body.decode())
-    assert kept["repeated_at"] >= kept["received_at"]
+    assert (kept["duplicates"], kept["raw"]) == (3, body.decode())
+    assert kept["last_duplicate_at"] >= kept["received_at"]
 
 
 def test_a_difference_is_a_revision(gateway: Gateway, callid: str) -> None:
@@ -508,7 +508,7 @@ def test_the_same_junk_by_two_channels_is_kept_for_each(gateway: Gateway) -> Non
     body = b"junk of two channels"
     gateway.post(body, ALERTS_TOKEN)
     gateway.post(body, CODES_TOKEN)
-    kept = gateway.rows("SELECT channel, repeats FROM quarantine WHERE raw = ? ORDER BY channel", body)
+    kept = gateway.rows("SELECT channel, duplicates FROM quarantine WHERE raw = ? ORDER BY channel", body)
     assert kept == [("alerts", 0), ("codes", 0)]
 
 

@@ -131,8 +131,8 @@ EXECUTED = {
     "migrate": ("migrate --data-dir new", "the ledger in new has schema"),
     "doctor": (f"doctor {HERE}", "durable place"),
     "prune": (f"prune --keep-months 1 {HERE}", "a SQLite ledger is not cut by months"),
-    "channels": ("channels", "/voice/callback"),
-    "settings": ("settings", "ANSWERBACK_LOG__LEVEL"),
+    "channels": ("channels list", "/voice/callback"),
+    "config": ("config show", "ANSWERBACK_LOG__LEVEL"),
     "calls": (f"calls show {{callid}} {HERE}", "{callid}"),
     "callbacks": (f"callbacks show {{callid}} {HERE}", "voiceprompt_callback"),
     "endpoints": (f"endpoints list {HERE}", "endpoints"),
@@ -227,7 +227,7 @@ def test_send_tells_that_nobody_listens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://"])
 def test_send_refuses_what_is_no_url(tmp_path: Path, url: str) -> None:
-    """An unfit URL ends with exit status 1 and no stack trace."""
+    """An invalid URL ends with exit status 1 and no stack trace."""
     done = run("send", url, cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -244,7 +244,7 @@ def test_calls_are_listed_with_masked_numbers(place: Place) -> None:
     assert NUMBER not in text
     assert "10 s" in text
     assert "nobody picked up" in text
-    assert NUMBER in place.text("calls", "list", "--full-numbers")
+    assert NUMBER in place.text("calls", "list", "--unmask")
 
 
 def test_calls_are_filtered_and_paged(place: Place) -> None:
@@ -266,7 +266,7 @@ def test_a_call_is_shown(place: Place) -> None:
     text = place.text("calls", "show", "call-1")
     assert MASKED in text
     assert NUMBER not in text
-    call = place.json("calls", "show", "call-1", "--full-numbers")
+    call = place.json("calls", "show", "call-1", "--unmask")
     assert (call["mobile"], call["outcome"], call["keys"], call["talk_seconds"]) == (NUMBER, "answered", ["7"], 10)
 
 
@@ -283,7 +283,7 @@ def test_the_callbacks_of_a_call_are_shown(place: Place) -> None:
     assert "voiceprompt_callback" in text
     assert MASKED in text
     assert NUMBER not in text
-    items = place.json("callbacks", "show", "call-1", "--full-numbers")["items"]
+    items = place.json("callbacks", "show", "call-1", "--unmask")["items"]
     assert [item["raw"] for item in items] == [
         prompt("call-1", mobile=NUMBER).decode(),
         key_press("call-1", "7").decode(),
@@ -301,7 +301,7 @@ def test_the_quarantine_is_listed_and_shown(place: Place) -> None:
     shown = place.text("quarantine", "show", str(items[0]["id"]))
     assert MASKED in shown
     assert NUMBER not in shown
-    full = place.json("quarantine", "show", str(items[0]["id"]), "--full-numbers")
+    full = place.json("quarantine", "show", str(items[0]["id"]), "--unmask")
     assert full["raw"] == prompt("call-4", mobile=NUMBER, result="8").decode()
     assert place.json("quarantine", "list", "--limit", "1")["next_cursor"]
     assert place.text("quarantine", "list", "--channel", "alerts") == "nothing in quarantine\n"
@@ -313,7 +313,7 @@ def test_the_quarantine_is_listed_and_shown(place: Place) -> None:
         ("calls", "show", "nobody"),
         ("calls", "list", "--cursor", "nonsense"),
         ("quarantine", "show", str(10**30)),
-        ("quarantine", "retry", "999"),
+        ("quarantine", "requeue", "999"),
     ],
     ids=" ".join,
 )
@@ -330,15 +330,15 @@ def test_what_can_be_read_after_a_fix_goes_to_its_call(tmp_path: Path) -> None:
             assert running.post(body).status_code == 400
     with closing(sqlite3.connect(place.data_dir / "ledger.db")) as ledger, ledger:
         ledger.execute("UPDATE quarantine SET raw = ?, received_us = 1700000000000000 WHERE id = 2", (prompt("late"),))
-    done = place.run("quarantine", "retry", "--json")
+    done = place.run("quarantine", "requeue", "--json")
     assert done.returncode == 1
     junk, late = json.loads(done.stdout)["items"]
-    assert (junk["id"], junk["taken"]) == (1, None)
+    assert (junk["id"], junk["disposition"]) == (1, None)
     assert junk["reason"].startswith("the body is not JSON")
-    assert late == {"id": 2, "taken": "stored", "reason": None}
+    assert late == {"id": 2, "disposition": "stored", "reason": None}
     assert place.json("calls", "show", "late")["first_seen_at"] == "2023-11-14T22:13:20Z"
     assert [item["id"] for item in place.json("quarantine", "list")["items"]] == [1]
-    again = place.run("quarantine", "retry", "1")
+    again = place.run("quarantine", "requeue", "1")
     assert (again.returncode, "still refused" in again.stdout) == (1, True)
 
 
@@ -421,10 +421,12 @@ def test_the_channels_are_listed_without_their_tokens(place: Place) -> None:
         "ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN,
         "ANSWERBACK_SERVER__PUBLIC_URL": "https://hook.example.com/",
     }
-    items = {item["channel"]: item["callback_url"] for item in place.json("channels", **settings)["items"]}
+    items = {item["channel"]: item["callback_url"] for item in place.json("channels", "list", **settings)["items"]}
     assert items["default"] == "https://hook.example.com/voice/callback"
-    assert TOKEN not in place.text("channels", **settings)
-    full = {item["channel"]: item["callback_url"] for item in place.json("channels", "--full", **settings)["items"]}
+    assert TOKEN not in place.text("channels", "list", **settings)
+    full = {
+        item["channel"]: item["callback_url"] for item in place.json("channels", "list", "--full", **settings)["items"]
+    }
     assert full["alerts"] == f"https://hook.example.com/voice/callback/{TOKEN}"
 
 
@@ -433,16 +435,16 @@ def test_the_settings_are_told_without_secrets(place: Place) -> None:
     settings = {
         "ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN,
         "ANSWERBACK_INTAKE__MAX_PENDING": "77",
-        "ANSWERBACK_RELAY__ALLOW_NETWORKS": '["10.0.0.0/8"]',
+        "ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["10.0.0.0/8"]',
     }
-    items = {item["setting"]: item for item in place.json("settings", **settings)["items"]}
+    items = {item["setting"]: item for item in place.json("config", "show", **settings)["items"]}
     assert items["intake.max_pending"]["value"] == "77"
     assert items["intake.max_pending"]["variable"] == "ANSWERBACK_INTAKE__MAX_PENDING"
     assert items["server.data_dir"]["value"] == str(place.data_dir)
-    assert items["relay.allow_networks"]["value"] == '["10.0.0.0/8"]'
-    assert items["relay.breaker_pauses_s"]["value"] == "[5, 15, 30, 60]"
+    assert items["relay.allowed_networks"]["value"] == '["10.0.0.0/8"]'
+    assert items["relay.breaker_cooldowns_s"]["value"] == "[5, 15, 30, 60]"
     assert all(item["meaning"] for item in items.values())
-    text = place.text("settings", **settings)
+    text = place.text("config", "show", **settings)
     assert "ANSWERBACK_LOG__LEVEL" in text
     assert TOKEN not in text
 
@@ -451,7 +453,7 @@ def test_settings_are_taken_from_the_line_then_the_environment_then_the_file(tmp
     """The command line goes before the environment, and that before answerback.toml."""
     (tmp_path / "answerback.toml").write_text('[server]\nport = 1111\nhost = "::1"\ndata_dir = "from-the-file"\n')
     variables = {"ANSWERBACK_SERVER__PORT": "2222", "ANSWERBACK_SERVER__DATA_DIR": "from-the-environment"}
-    done = run("settings", "--json", "--data-dir", "from-the-line", cwd=tmp_path, settings=variables)
+    done = run("config", "show", "--json", "--data-dir", "from-the-line", cwd=tmp_path, settings=variables)
     values = {item["setting"]: item["value"] for item in json.loads(done.stdout)["items"]}
     assert values["server.data_dir"] == "from-the-line"
     assert values["server.port"] == "2222"
@@ -492,8 +494,8 @@ def test_a_first_start_that_fails_does_not_use_up_the_key(tmp_path: Path) -> Non
         ("server = [\n", "answerback.toml"),
     ],
 )
-def test_an_unfit_setting_in_the_file_is_named(tmp_path: Path, text: str, word: str) -> None:
-    """A setting that is unknown or unfit is named, and nothing is started; a secret is not repeated."""
+def test_an_invalid_setting_in_the_file_is_named(tmp_path: Path, text: str, word: str) -> None:
+    """A setting that is unknown or invalid is named, and nothing is started; a secret is not repeated."""
     (tmp_path / "answerback.toml").write_text(text)
     line = complaint(run("serve", "--port", "0", cwd=tmp_path))
     assert word in line
@@ -509,7 +511,7 @@ def test_an_unfit_setting_in_the_file_is_named(tmp_path: Path, text: str, word: 
         ("ANSWERBACK_LOG__LEVEL", "loud", "log.level"),
     ],
 )
-def test_an_unfit_variable_is_named(tmp_path: Path, variable: str, value: str, word: str) -> None:
+def test_an_invalid_variable_is_named(tmp_path: Path, variable: str, value: str, word: str) -> None:
     """The same for a variable of the environment."""
     assert word in complaint(run("serve", "--port", "0", cwd=tmp_path, settings={variable: value}))
 
@@ -519,7 +521,7 @@ def test_a_configuration_file_that_is_not_there_is_named(tmp_path: Path) -> None
     assert "missing.toml" in complaint(run("serve", "--config", "missing.toml", cwd=tmp_path))
 
 
-@pytest.mark.parametrize("arguments", [("calls", "list"), ("quarantine", "retry")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [("calls", "list"), ("quarantine", "requeue")], ids=" ".join)
 def test_a_data_directory_without_a_ledger_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """A command that looks makes no ledger where there is none: it says where it looked."""
     line = complaint(run(*arguments, "--data-dir", "elsewhere", cwd=tmp_path))
@@ -583,7 +585,7 @@ print("loaded:", [name for name in {heavy!r} if name in sys.modules])
 def test_help_tells_every_command_and_completion(tmp_path: Path) -> None:
     """--help lists the commands and how to install shell completion, which works."""
     text = run("--help", cwd=tmp_path).stdout
-    words = "serve emulate load conform send calls callbacks endpoints deliveries tail quarantine migrate doctor channels settings"
+    words = "serve emulate load conform send calls callbacks endpoints deliveries tail quarantine migrate doctor channels config"
     for word in (*words.split(), "--install-completion", "--show-completion", "--version"):
         assert word in text
     script = run(cwd=tmp_path, settings={"_ANSWERBACK_COMPLETE": "source_bash"})

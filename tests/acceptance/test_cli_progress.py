@@ -10,7 +10,7 @@ from builders import received, status
 from forking import launch
 from gateway import environment, run
 
-from answerback.ledger import open_ledger
+from answerback.ledger import open_sqlite
 
 
 def on_a_terminal(*arguments: str | Path, cwd: Path) -> str:
@@ -33,7 +33,7 @@ def on_a_terminal(*arguments: str | Path, cwd: Path) -> str:
 
 def test_an_export_and_an_import_show_how_far_they_are(tmp_path: Path) -> None:
     """A bar to its end, in per cent; without a terminal only what came of it."""
-    with closing(open_ledger(tmp_path / "data", allow_unsafe_place=True)) as ledger:
+    with closing(open_sqlite(tmp_path / "data", allow_unsafe_filesystem=True)) as ledger:
         ledger.record([received(status(callid=f"call-{n}")) for n in range(20)])
     exported = ("export", "callbacks", "--format", "ndjson", "--output", "callbacks.ndjson")
     where = ("--data-dir", tmp_path / "data")

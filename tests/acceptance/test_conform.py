@@ -20,8 +20,8 @@ from gateway import CALLBACK, Gateway, environment, run
 from relay.certificates import found_authority, server_side
 
 from answerback.emulator.conformance import fixes
-from answerback.emulator.conformance.checking import Verdict, check
-from answerback.emulator.conformance.receiver_client import Wire
+from answerback.emulator.conformance.checking import RuleResult, check
+from answerback.emulator.conformance.receiver_client import ReceiverClient
 from answerback.emulator.conformance.rules import RULES
 
 HANDWRITTEN = Path(__file__).parents[2] / "bench" / "servers" / "handwritten.py"
@@ -235,7 +235,7 @@ def serving(answers: Answers, *, keeps_open: bool = True) -> Serve:
     return serve
 
 
-def verdicts(serve: Serve, *ids: str, timeout_s: float = 5.0) -> dict[str, Verdict]:
+def verdicts(serve: Serve, *ids: str, timeout_s: float = 5.0) -> dict[str, RuleResult]:
     """Check rules against a receiver in this process."""
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -244,13 +244,13 @@ def verdicts(serve: Serve, *ids: str, timeout_s: float = 5.0) -> dict[str, Verdi
         except (asyncio.IncompleteReadError, ConnectionError):  # the client may leave at any time
             await close(writer)
 
-    async def examine() -> dict[str, Verdict]:
+    async def examine() -> dict[str, RuleResult]:
         server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         chosen = [rule for rule in RULES if rule.id in ids]
         with closing(server):  # not `async with`: from Python 3.12 on that waits for a receiver that never answers
-            async with Wire(f"http://127.0.0.1:{port}/voice?to=me", timeout_s) as wire:
-                assert await wire.reach() is None
+            async with ReceiverClient(f"http://127.0.0.1:{port}/voice?to=me", timeout_s) as wire:
+                assert await wire.check_connection() is None
                 return {verdict.rule.id: verdict async for verdict in check(wire, chosen, uuid.uuid1())}
 
     return asyncio.run(examine())

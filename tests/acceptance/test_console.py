@@ -16,7 +16,7 @@ from builders import failure, status, wire
 from gateway import Gateway
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
-from answerback.auth.api_keys import digest_of
+from answerback.auth.api_keys import hash_api_key
 from answerback.auth.server_secret import ServerSecret
 
 PAGES = ["", "/failures", "/fees", "/settings"]
@@ -194,7 +194,7 @@ def signed(gateway: Gateway, hours: int) -> str:
 
     secret = ServerSecret((gateway.data_dir / "server-secret").read_text().strip()).session_key
     serializer = URLSafeTimedSerializer(secret, signer=Earlier, signer_kwargs={"digest_method": hashlib.sha256})
-    cookie = serializer.dumps([0, hmac.digest(secret, digest_of(gateway.key), "sha256").hex(), "token"])
+    cookie = serializer.dumps([0, hmac.digest(secret, hash_api_key(gateway.key), "sha256").hex(), "token"])
     return cookie if isinstance(cookie, str) else cookie.decode()
 
 
@@ -236,9 +236,9 @@ def test_a_key_is_shown_once(console: Gateway, browser: httpx.Client) -> None:
     assert found[0] not in browser.get("/console/settings").text
     again = browser.post("/console/settings/keys", data=body)
     assert (again.status_code, "already" in again.text) == (409, True)
-    unfit = browser.post("/console/settings/keys", data={**body, "name": XSS})
-    assert unfit.status_code == 422
-    assert XSS not in unfit.text
+    invalid = browser.post("/console/settings/keys", data={**body, "name": XSS})
+    assert invalid.status_code == 422
+    assert XSS not in invalid.text
 
 
 # Who may what.

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from console_client import Person, make_key, signed_in
+from console_client import ConsoleClient, make_key, signed_in
 from gateway import Gateway, failure, prompt
 from receivers.process import await_true
 
@@ -42,7 +42,7 @@ class Events:
         """So many happenings, in as many events as it takes."""
         found: list[dict[str, Any]] = []
         while len(found) < count:
-            found += self.next()["lines"]
+            found += self.next()["items"]
         return found
 
     def await_end(self) -> None:
@@ -62,14 +62,14 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="module")
-def person(gateway: Gateway) -> Iterator[Person]:
+def person(gateway: Gateway) -> Iterator[ConsoleClient]:
     """Somebody who may look, and sees masked numbers."""
     with signed_in(gateway, make_key(gateway, "looker", "viewer")) as looker:
         yield looker
 
 
 @contextmanager
-def watching(person: Person, last_id: str = "", **query: str) -> Iterator[Events]:
+def watching(person: ConsoleClient, last_id: str = "", **query: str) -> Iterator[Events]:
     """Look on, as a browser's EventSource does."""
     headers = {"Last-Event-ID": last_id} if last_id else {}
     with person.client.stream("GET", "/console/live/events", params=query, headers=headers) as answer:
@@ -78,19 +78,19 @@ def watching(person: Person, last_id: str = "", **query: str) -> Iterator[Events
         yield Events(answer)
 
 
-def test_a_callback_is_told_as_it_comes(gateway: Gateway, person: Person, callid: str) -> None:
+def test_a_callback_is_told_as_it_comes(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Within moments, with the number masked and a link to its call."""
     with watching(person) as events:
         began_s = time.monotonic()
         gateway.post(prompt(f"{callid}/live", mobile=MOBILE))
         (line,) = events.lines(1)
         assert time.monotonic() - began_s < 3
-    assert (line["who"], line["kind"], line["outcome"]) == (MASKED, "prompt", "answered")
+    assert (line["callee"], line["kind"], line["outcome"]) == (MASKED, "prompt", "answered")
     assert line["href"] == f"/console/calls/{callid}/live?channel=default"
     assert MOBILE not in json.dumps(line)
 
 
-def test_everybody_is_told_the_same(gateway: Gateway, person: Person, callid: str) -> None:
+def test_everybody_is_told_the_same(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Two who look see the same, each from when they came."""
     with watching(person) as first:
         gateway.post(prompt(f"{callid}-one", mobile=MOBILE))
@@ -100,7 +100,7 @@ def test_everybody_is_told_the_same(gateway: Gateway, person: Person, callid: st
             assert [line["href"] for line in first.lines(1)] == [line["href"] for line in second.lines(1)]
 
 
-def test_a_channel_is_told_alone(gateway: Gateway, person: Person, callid: str) -> None:
+def test_a_channel_is_told_alone(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Who looks at one channel is not told of another."""
     with watching(person, channel="live") as events:
         gateway.post(prompt(f"{callid}-other", mobile=MOBILE))
@@ -109,7 +109,7 @@ def test_a_channel_is_told_alone(gateway: Gateway, person: Person, callid: str) 
     assert line["channel"] == "live"
 
 
-def test_who_comes_back_misses_nothing(gateway: Gateway, person: Person, callid: str) -> None:
+def test_who_comes_back_misses_nothing(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """The last event's id says from where on; nothing comes twice."""
     with watching(person) as events:
         gateway.post(prompt(f"{callid}-before", mobile=MOBILE))
@@ -123,7 +123,7 @@ def test_who_comes_back_misses_nothing(gateway: Gateway, person: Person, callid:
         assert f"{callid}-after" in line["href"]
 
 
-def test_what_comes_too_fast_is_counted(gateway: Gateway, person: Person, callid: str) -> None:
+def test_what_comes_too_fast_is_counted(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Of a flood the newest are shown, and how many were not."""
     with watching(person) as events:
         gateway.post(prompt(f"{callid}-start", mobile=MOBILE))
@@ -132,13 +132,13 @@ def test_what_comes_too_fast_is_counted(gateway: Gateway, person: Person, callid
         gateway.post(prompt(f"{callid}-flood-{number}", mobile=MOBILE))
     with watching(person, events.last_id) as events:
         news = events.next()
-    assert news["missed"] == 50
-    assert len(news["lines"]) == 100
-    assert f"{callid}-flood-149" in news["lines"][-1]["href"]
+    assert news["skipped"] == 50
+    assert len(news["items"]) == 100
+    assert f"{callid}-flood-149" in news["items"][-1]["href"]
 
 
 @pytest.mark.parametrize("place", ["", "x", "1", "1-2-3", "-1--1", "9" * 40 + "-1", "99999999-99999999"])
-def test_a_place_that_is_none_is_now(gateway: Gateway, person: Person, callid: str, place: str) -> None:
+def test_a_place_that_is_none_is_now(gateway: Gateway, person: ConsoleClient, callid: str, place: str) -> None:
     """Whatever a browser sends as its last id, the stream begins."""
     gateway.post(prompt(f"{callid}-before", mobile=MOBILE))
     with watching(person, place) as events:
@@ -147,7 +147,7 @@ def test_a_place_that_is_none_is_now(gateway: Gateway, person: Person, callid: s
     assert f"{callid}-after" in line["href"]
 
 
-def test_the_page_shows_what_was_last(gateway: Gateway, person: Person, callid: str) -> None:
+def test_the_page_shows_what_was_last(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Without a script, too: the newest on top, and a link that has the page refresh itself."""
     gateway.post(prompt(f"{callid}-older", mobile=MOBILE))
     gateway.post(prompt(f"{callid}-newer", mobile=MOBILE))

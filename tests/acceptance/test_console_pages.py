@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
-from console_client import Person, make_key, signed_in, words_of
+from console_client import ConsoleClient, make_key, signed_in, visible_text
 from gateway import Gateway, failure, key_press, prompt
 from receivers.process import Receive, Receiver, await_true
 from receivers.webhook_receiver import Business, relaying
@@ -47,10 +47,10 @@ PAGES = [
     "live?channel=records&refresh=yes",
 ]
 DONE_BY_OPERATORS = [
-    "deliveries/1/retry",
-    "quarantine/retry",
+    "deliveries/1/replay",
+    "quarantine/requeue",
     "quarantine/drop",
-    "quarantine/1/retry",
+    "quarantine/1/requeue",
     "endpoint/new",
     *(
         f"endpoints/crm/{act}"
@@ -119,14 +119,14 @@ def quarantined(gateway: Gateway, body: bytes) -> int:
 
 
 @pytest.fixture(scope="module")
-def admin(gateway: Gateway) -> Iterator[Person]:
+def admin(gateway: Gateway) -> Iterator[ConsoleClient]:
     """The holder of the admin key."""
     with signed_in(gateway) as person:
         yield person
 
 
 @pytest.fixture(scope="module")
-def readers(gateway: Gateway, admin: Person) -> Iterator[dict[str, Person]]:
+def readers(gateway: Gateway, admin: ConsoleClient) -> Iterator[dict[str, ConsoleClient]]:
     """One for each language."""
     with signed_in(gateway, language="zh") as chinese:
         yield {"en": admin, "zh": chinese}
@@ -136,7 +136,7 @@ class Beginning(NamedTuple):
     """A gateway that began without a call, whoever looks at it, and what was on their first page."""
 
     gateway: Gateway
-    person: Person
+    person: ConsoleClient
     at_first: str
 
     def business(self, name: str) -> Business:
@@ -150,11 +150,11 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginning]:
     home = tmp_path_factory.mktemp("beginning")
     channels = {f"ANSWERBACK_CHANNELS__{name.upper()}__TOKEN": token for name, token in BUSINESSES.items()}
     with Gateway(home / "data", settings=relaying("[0.05]") | channels) as running, signed_in(running) as person:
-        yield Beginning(running, person, person.reads("calls"))
+        yield Beginning(running, person, person.text("calls"))
 
 
 @pytest.fixture(scope="module")
-def viewer(gateway: Gateway) -> Iterator[Person]:
+def viewer(gateway: Gateway) -> Iterator[ConsoleClient]:
     """Somebody who may look, and sees masked numbers."""
     with signed_in(gateway, make_key(gateway, "looker", "viewer")) as person:
         yield person
@@ -165,17 +165,17 @@ def viewer(gateway: Gateway) -> Iterator[Person]:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_is_there_in_both_languages(readers: dict[str, Person], page: str, language: str) -> None:
+def test_every_page_is_there_in_both_languages(readers: dict[str, ConsoleClient], page: str, language: str) -> None:
     """It says its language, has one title, and nothing of it comes from elsewhere."""
     text = readers[language].get(page)
     assert f'<html lang="{"zh-CN" if language == "zh" else "en"}"' in text
     assert text.count("<h1") == 1
     assert re.search(r'(?:src|href|action)="(?!/console|#|\?|http://127)', text) is None
     assert " style=" not in text
-    assert (re.search(r"[一-鿿]", words_of(text).replace("中文", "")) is not None) == (language == "zh")
+    assert (re.search(r"[一-鿿]", visible_text(text).replace("中文", "")) is not None) == (language == "zh")
 
 
-def test_hostile_words_stay_words(viewer: Person, gateway: Gateway) -> None:
+def test_hostile_words_stay_words(viewer: ConsoleClient, gateway: Gateway) -> None:
     """Whatever the vendor or a stranger writes into any field is shown, and never becomes part of a page."""
     pages = ["calls", f"calls?callid={quote(HOSTILE, safe='')}", "calls/story", "deliveries", "quarantine", "live"]
     pages += [f"call?callid={quote(HOSTILE, safe='')}", f"calls?find={quote(XSS)}"]
@@ -184,10 +184,10 @@ def test_hostile_words_stay_words(viewer: Person, gateway: Gateway) -> None:
         text = viewer.get(page)
         assert "<img" not in text, page
         assert "<script>" not in text, page
-    assert XSS in viewer.reads(f"call?callid={quote(HOSTILE, safe='')}")
+    assert XSS in viewer.text(f"call?callid={quote(HOSTILE, safe='')}")
 
 
-def test_numbers_are_masked_on_every_page(admin: Person, gateway: Gateway) -> None:
+def test_numbers_are_masked_on_every_page(admin: ConsoleClient, gateway: Gateway) -> None:
     """Even for who may see them in full: that takes an act of its own."""
     pages = [*PAGES, f"call?callid={quote(HOSTILE, safe='')}", *(f"deliveries/{number}" for number in range(1, 6))]
     pages += [f"quarantine/{quarantined(gateway, body)}" for body in BODIES.values()]
@@ -195,7 +195,7 @@ def test_numbers_are_masked_on_every_page(admin: Person, gateway: Gateway) -> No
         assert MOBILE not in admin.get(page), page
 
 
-def test_a_viewer_sees_no_buttons(viewer: Person) -> None:
+def test_a_viewer_sees_no_buttons(viewer: ConsoleClient) -> None:
     """No form but those that look for something, and the one that signs out."""
     for page in ("calls/story", "endpoints", "endpoints/crm", "deliveries/1", "quarantine", "quarantine/1"):
         posts = re.findall(r'method="post" action="([^"]+)"', viewer.get(page))
@@ -203,19 +203,19 @@ def test_a_viewer_sees_no_buttons(viewer: Person) -> None:
 
 
 @pytest.mark.parametrize("path", DONE_BY_OPERATORS)
-def test_a_viewer_may_do_nothing(viewer: Person, path: str) -> None:
+def test_a_viewer_may_do_nothing(viewer: ConsoleClient, path: str) -> None:
     """A form that a viewer makes up is refused."""
-    assert viewer.sends(path, name="x").status_code == 403
+    assert viewer.post(path, name="x").status_code == 403
 
 
 @pytest.mark.parametrize("path", ["calls/story", *DONE_BY_OPERATORS])
-def test_a_form_of_another_session_does_nothing(admin: Person, path: str) -> None:
+def test_a_form_of_another_session_does_nothing(admin: ConsoleClient, path: str) -> None:
     """Without the session's token nothing is done, whoever asks."""
-    assert admin.sends(path, csrf="guessed").status_code == 403
+    assert admin.post(path, csrf="guessed").status_code == 403
 
 
 @pytest.mark.parametrize("page", ["endpoint/new", "endpoints/crm/edit", "endpoints/crm/remove"])
-def test_a_viewer_is_not_shown_what_they_may_not_do(viewer: Person, page: str) -> None:
+def test_a_viewer_is_not_shown_what_they_may_not_do(viewer: ConsoleClient, page: str) -> None:
     """The pages of forms are for operators."""
     viewer.get(page, 403)
 
@@ -232,7 +232,7 @@ def test_a_viewer_is_not_shown_what_they_may_not_do(viewer: Person, page: str) -
         {"range": "today", "reference": "order-77"},
     ],
 )
-def test_calls_are_found_by_what_one_knows(admin: Person, query: dict[str, str]) -> None:
+def test_calls_are_found_by_what_one_knows(admin: ConsoleClient, query: dict[str, str]) -> None:
     """Each filter finds the call, and what is filled in stays filled in."""
     text = admin.get("calls", **query)
     assert "/console/calls/story?channel=default" in text
@@ -243,9 +243,9 @@ def test_calls_are_found_by_what_one_knows(admin: Person, query: dict[str, str])
     "query",
     [{"outcome": "unanswered"}, {"failure_code": "31"}, {"range": "yesterday"}, {"mobile": "1"}, {"callid": "no"}],
 )
-def test_no_match_says_what_to_do(admin: Person, query: dict[str, str]) -> None:
+def test_no_match_says_what_to_do(admin: ConsoleClient, query: dict[str, str]) -> None:
     """An empty list is not a dead end."""
-    assert "Loosen a filter" in admin.reads("calls", **query)
+    assert "Loosen a filter" in admin.text("calls", **query)
 
 
 @pytest.mark.parametrize(
@@ -256,19 +256,19 @@ def test_no_match_says_what_to_do(admin: Person, query: dict[str, str]) -> None:
         ({"failure_code": "eight"}, "A failure code is a whole number."),
     ],
 )
-def test_an_unfit_filter_is_told(viewer: Person, query: dict[str, str], said: str) -> None:
-    """Beside its field, with the status of an unfit request."""
-    assert said in viewer.reads("calls", 422, **query)
+def test_an_invalid_filter_is_told(viewer: ConsoleClient, query: dict[str, str], said: str) -> None:
+    """Beside its field, with the status of an invalid request."""
+    assert said in viewer.text("calls", 422, **query)
 
 
 @pytest.mark.parametrize("text", ["story", "order-77", " story "])
-def test_one_box_finds_a_call(viewer: Person, text: str) -> None:
+def test_one_box_finds_a_call(viewer: ConsoleClient, text: str) -> None:
     """By callid or reference: straight to the call."""
-    assert f"{MASKED} Answered" in viewer.reads("calls", find=text)
+    assert f"{MASKED} Answered" in viewer.text("calls", find=text)
 
 
 @pytest.mark.parametrize("text", [MOBILE, f"+86 {MOBILE}", "139-1234-5678"])
-def test_one_box_finds_a_number(admin: Person, text: str) -> None:
+def test_one_box_finds_a_number(admin: ConsoleClient, text: str) -> None:
     """However it is spaced; to the list of its calls."""
     shown = admin.get("calls", find=text)
     assert "/console/calls/story" in shown
@@ -287,27 +287,27 @@ def test_one_box_finds_a_number(admin: Person, text: str) -> None:
         {"failure_code": "83763333"},
     ],
 )
-def test_whose_a_number_is_is_not_told(viewer: Person, query: dict[str, str]) -> None:
+def test_whose_a_number_is_is_not_told(viewer: ConsoleClient, query: dict[str, str]) -> None:
     """Who may not see numbers cannot look for one, in whatever field, and is offered none for it."""
-    assert "Your key may not look for numbers" in viewer.reads("calls", 403, **query)
+    assert "Your key may not look for numbers" in viewer.text("calls", 403, **query)
     offered = viewer.get("calls")
     assert 'name="mobile"' not in offered
     assert "or number" not in offered
     if "find" not in query:
-        assert "Your key may not look for numbers" in viewer.reads("exports/calls.csv", 403, **query)
+        assert "Your key may not look for numbers" in viewer.text("exports/calls.csv", 403, **query)
 
 
-def test_few_digits_find_no_number(viewer: Person) -> None:
+def test_few_digits_find_no_number(viewer: ConsoleClient) -> None:
     """What could be a short number is looked for as a callid or a reference alone."""
-    assert "Nothing is called “139123”" in viewer.reads("calls", find="139123")
+    assert "Nothing is called “139123”" in viewer.text("calls", find="139123")
 
 
-def test_one_box_says_that_it_found_nothing(viewer: Person) -> None:
+def test_one_box_says_that_it_found_nothing(viewer: ConsoleClient) -> None:
     """And what it looks for."""
-    assert "Nothing is called “nobody”" in viewer.reads("calls", find="nobody")
+    assert "Nothing is called “nobody”" in viewer.text("calls", find="nobody")
 
 
-def test_a_wrong_cursor_is_refused(viewer: Person) -> None:
+def test_a_wrong_cursor_is_refused(viewer: ConsoleClient) -> None:
     """It is told, not ignored."""
     viewer.get("calls", 422, cursor="made-up")
     viewer.get("deliveries", 422, cursor="made-up")
@@ -315,13 +315,13 @@ def test_a_wrong_cursor_is_refused(viewer: Person) -> None:
 
 
 @pytest.mark.parametrize("id_", ["9" * 19, "9" * 5000])
-def test_an_id_that_is_larger_than_any_is_none(admin: Person, id_: str) -> None:
+def test_an_id_that_is_larger_than_any_is_none(admin: ConsoleClient, id_: str) -> None:
     """In an address and in a form alike."""
-    for page in ("quarantine", "deliveries"):
-        assert "There is nothing here" in admin.reads(f"{page}/{id_}", 404)
-        assert admin.sends(f"{page}/{id_}/retry").status_code == 405
-    assert admin.sends("quarantine/drop", id=[id_]).headers["location"].endswith("done=drop_none")
-    assert admin.sends("quarantine/retry", after=id_).status_code == 200
+    for page, act in (("quarantine", "requeue"), ("deliveries", "replay")):
+        assert "There is nothing here" in admin.text(f"{page}/{id_}", 404)
+        assert admin.post(f"{page}/{id_}/{act}").status_code == 405
+    assert admin.post("quarantine/drop", id=[id_]).headers["location"].endswith("done=drop_none")
+    assert admin.post("quarantine/requeue", after=id_).status_code == 200
 
 
 def test_where_nothing_has_come_it_says_how_it_would(beginning: Beginning) -> None:
@@ -344,7 +344,7 @@ def test_lists_go_on_page_by_page(beginning: Beginning) -> None:
     assert seen == [f"page-{number:03}" for number in reversed(range(120))]
 
 
-def test_what_is_shown_can_be_taken_along(admin: Person) -> None:
+def test_what_is_shown_can_be_taken_along(admin: ConsoleClient) -> None:
     """The links export the same calls, with numbers as the reader chose."""
     urls = re.findall(r'href="/console/(exports/calls\.csv[^"]*)" download', admin.get("calls", reference="order-77"))
     masked, full = (admin.client.get(f"/console/{url.replace('&amp;', '&')}").text for url in urls)
@@ -357,38 +357,38 @@ def test_what_is_shown_can_be_taken_along(admin: Person) -> None:
 # One call.
 
 
-def test_a_call_tells_its_story(viewer: Person) -> None:
+def test_a_call_tells_its_story(viewer: ConsoleClient) -> None:
     """What became of it in a sentence, and everything that happened in words."""
-    said = viewer.reads("calls/story")
+    said = viewer.text("calls/story")
     assert "Answered after 15 s, talked for 10 s." in said
     for word in ("Registered by the business", "Rang", "Key pressed", "Ended", "Callback received", "→ crm"):
         assert word in said
     assert "order-77" in said
 
 
-def test_a_revision_says_what_differs(viewer: Person) -> None:
+def test_a_revision_says_what_differs(viewer: ConsoleClient) -> None:
     """Field by field against the first of its sort, and a repeat says how often it came."""
-    said = viewer.reads("calls/story")
+    said = viewer.text("calls/story")
     assert "result 1 0" in said
     assert "fee 0 1" in said
     assert "came again 2×" in said
 
 
-def test_a_callid_of_several_channels_is_a_choice(viewer: Person) -> None:
+def test_a_callid_of_several_channels_is_a_choice(viewer: ConsoleClient) -> None:
     """The status says so, and each channel's call is a link."""
     text = viewer.get("calls/both", 409)
     for channel in ("default", "records"):
         assert f'href="/console/calls/both?channel={channel}"' in text
-    assert "Number not in service" in viewer.reads("calls/both", channel="records")
+    assert "Number not in service" in viewer.text("calls/both", channel="records")
 
 
-def test_a_callid_may_hold_anything(admin: Person) -> None:
+def test_a_callid_may_hold_anything(admin: ConsoleClient) -> None:
     """Slashes, dots, quotes and question marks: the link on the list leads to the call."""
     (href,) = re.findall(r'href="/console/(call\?callid=[^"]+)"', admin.get("calls", mobile="13800000000"))
-    assert XSS in admin.reads(href.replace("&amp;", "&"))
+    assert XSS in admin.text(href.replace("&amp;", "&"))
 
 
-def test_a_call_that_is_not_there_is_not_found(viewer: Person) -> None:
+def test_a_call_that_is_not_there_is_not_found(viewer: ConsoleClient) -> None:
     """With a page that says so."""
     viewer.get("calls/nobody", 404)
 
@@ -398,65 +398,65 @@ def test_full_numbers_are_shown_once_and_noted(gateway: Gateway) -> None:
     key = make_key(gateway, "auditor", "viewer", full_numbers=True)
     with signed_in(gateway, key) as person:
         assert MOBILE not in person.get("calls/story")
-        answer = person.sends("calls/story")
+        answer = person.post("calls/story")
         assert answer.status_code == 200
-        assert MOBILE in words_of(answer.text)
+        assert MOBILE in visible_text(answer.text)
         assert MOBILE not in person.get("calls/story")
-        assert MOBILE in person.sends(f"quarantine/{quarantined(gateway, BODIES['json'])}").text
-    events = gateway.rows("SELECT deed, about FROM deeds WHERE who = 'auditor' ORDER BY id")
+        assert MOBILE in person.post(f"quarantine/{quarantined(gateway, BODIES['json'])}").text
+    events = gateway.rows("SELECT action, target FROM audit_events WHERE actor = 'auditor' ORDER BY id")
     assert events[0] == ("numbers_revealed", "call story (default)")
     assert [action for action, _ in events] == ["numbers_revealed", "numbers_revealed"]
 
 
-def test_full_numbers_need_the_right(viewer: Person) -> None:
+def test_full_numbers_need_the_right(viewer: ConsoleClient) -> None:
     """Who has it not sees no button, and a made-up form is refused."""
-    assert "Show full numbers" not in viewer.reads("calls/story")
-    assert viewer.sends("calls/story").status_code == 403
+    assert "Show full numbers" not in viewer.text("calls/story")
+    assert viewer.post("calls/story").status_code == 403
 
 
-def test_the_vendors_last_second_is_shown(viewer: Person) -> None:
+def test_the_vendors_last_second_is_shown(viewer: ConsoleClient) -> None:
     """A time at the end of what a time may be has a later hour in other zones."""
-    assert "2286-11-" in viewer.reads("calls/last-second")
+    assert "2286-11-" in viewer.text("calls/last-second")
 
 
 # Deliveries.
 
 
-def test_a_delivery_is_told_again(admin: Person, gateway: Gateway, receiver: Receiver) -> None:
+def test_a_delivery_is_told_again(admin: ConsoleClient, gateway: Gateway, receiver: Receiver) -> None:
     """The same message goes out once more, and the page it was asked on says so."""
     id_ = gateway.items("/v1/deliveries", endpoint="crm", state="delivered")[0]["id"]
     before = len(receiver.taken)
-    answer = admin.sends(f"deliveries/{id_}/retry", back="/console/calls/story?channel=default")
+    answer = admin.post(f"deliveries/{id_}/replay", back="/console/calls/story?channel=default")
     assert answer.headers["location"] == "/console/calls/story?channel=default&done=retried"
     receiver.await_taken(before + 1)
-    assert "It will be delivered again now." in admin.reads(f"deliveries/{id_}", done="retried")
+    assert "It will be delivered again now." in admin.text(f"deliveries/{id_}", done="retried")
 
 
-def test_deliveries_are_filtered(viewer: Person) -> None:
+def test_deliveries_are_filtered(viewer: ConsoleClient) -> None:
     """By endpoint and state; one that there is not shows nothing."""
-    assert "crm" in viewer.reads("deliveries", endpoint="crm", state="delivered")
-    assert "No deliveries" in viewer.reads("deliveries", endpoint="crm", state="dead")
-    assert "No deliveries" in viewer.reads("deliveries", endpoint="nobody")
+    assert "crm" in viewer.text("deliveries", endpoint="crm", state="delivered")
+    assert "No deliveries" in viewer.text("deliveries", endpoint="crm", state="dead")
+    assert "No deliveries" in viewer.text("deliveries", endpoint="nobody")
 
 
 # The quarantine.
 
 
-def test_bytes_that_are_no_text_are_shown_in_hex(viewer: Person, admin: Person, gateway: Gateway) -> None:
+def test_bytes_that_are_no_text_are_shown_in_hex(viewer: ConsoleClient, admin: ConsoleClient, gateway: Gateway) -> None:
     """With the letters among them, to who may see them; to others what is text among them, without its number."""
     page = f"quarantine/{quarantined(gateway, BODIES['bytes'])}"
-    assert "139****5678abc" in viewer.reads(page)
-    said = words_of(admin.sends(page).text)
+    assert "139****5678abc" in viewer.text(page)
+    said = visible_text(admin.post(page).text)
     assert "0000 00 ff 10 31 33 39" in said
     assert f"{MOBILE}ab" in said
 
 
-def test_a_body_that_is_still_refused_stays(admin: Person, gateway: Gateway) -> None:
+def test_a_body_that_is_still_refused_stays(admin: ConsoleClient, gateway: Gateway) -> None:
     """The page says why."""
     id_ = quarantined(gateway, BODIES["form"])
-    answer = admin.sends(f"quarantine/{id_}/retry")
+    answer = admin.post(f"quarantine/{id_}/requeue")
     assert answer.status_code == 200
-    assert "Still refused" in words_of(answer.text)
+    assert "Still refused" in visible_text(answer.text)
     assert quarantined(gateway, BODIES["form"]) == id_
 
 
@@ -468,13 +468,13 @@ def test_what_is_understood_now_goes_to_its_call_and_out(beginning: Beginning, r
     for body in (b"not yet", b"never"):
         assert running.post(body, business.token).status_code == 400
     learn(running, b"not yet", prompt("understood", mobile=MOBILE))
-    said = words_of(person.sends("quarantine/retry").text)
+    said = visible_text(person.post("quarantine/requeue").text)
     assert "2 read again: 1 are callbacks now, 1 are still refused." in said
     assert [one.callid for one in receiver.await_taken(1)] == ["understood"]
     assert running.call("understood")["outcome"] == "answered"
     left = quarantined(running, b"never")
-    assert person.sends("quarantine/drop", id=[str(left)]).status_code == 303
-    assert "Nothing in quarantine" in person.reads("quarantine")
+    assert person.post("quarantine/drop", id=[str(left)]).status_code == 303
+    assert "Nothing in quarantine" in person.text("quarantine")
 
 
 def learn(gateway: Gateway, body: bytes, meaning: bytes) -> None:
@@ -486,10 +486,10 @@ def learn(gateway: Gateway, body: bytes, meaning: bytes) -> None:
 # Endpoints.
 
 
-def test_an_endpoint_is_added_changed_and_removed(admin: Person, gateway: Gateway, receive: Receive) -> None:
+def test_an_endpoint_is_added_changed_and_removed(admin: ConsoleClient, gateway: Gateway, receive: Receive) -> None:
     """Its secret is shown once; a change is in force at once; removing it takes a tick."""
     business = receive("second")
-    added = admin.sends(
+    added = admin.post(
         "endpoint/new",
         name="second",
         channel="records",
@@ -502,7 +502,7 @@ def test_an_endpoint_is_added_changed_and_removed(admin: Person, gateway: Gatewa
     assert added.status_code == 200
     (secret,) = re.findall(r"whsec_[A-Za-z0-9+/=]+", added.text)
     assert secret not in admin.get("endpoints/second")
-    changed = admin.sends(
+    changed = admin.post(
         "endpoints/second/edit",
         channel="records",
         url=business.url,
@@ -514,9 +514,9 @@ def test_an_endpoint_is_added_changed_and_removed(admin: Person, gateway: Gatewa
     assert changed.headers["location"] == "/console/endpoints/second?done=endpoint_changed"
     known = ask(gateway, "GET", "endpoints/second")
     assert (known["format"], known["outcomes"], known["concurrency"]) == ("tencent", ["failed"], 3)
-    assert admin.sends("endpoints/second/remove").status_code == 409
-    assert admin.sends("endpoints/second/remove", sure="yes").status_code == 303
-    assert admin.reads("endpoints/second", 404)
+    assert admin.post("endpoints/second/remove").status_code == 409
+    assert admin.post("endpoints/second/remove", sure="yes").status_code == 303
+    assert admin.text("endpoints/second", 404)
 
 
 @pytest.mark.parametrize(
@@ -531,35 +531,35 @@ def test_an_endpoint_is_added_changed_and_removed(admin: Person, gateway: Gatewa
         ({"certificate": "unheard-of"}, "certificate", "there is no certificate unheard-of"),
     ],
 )
-def test_what_is_unfit_is_said_beside_its_field(
-    admin: Person, receiver: Receiver, fields: dict[str, str], field: str, said: str
+def test_what_is_invalid_is_said_beside_its_field(
+    admin: ConsoleClient, receiver: Receiver, fields: dict[str, str], field: str, said: str
 ) -> None:
     """The form comes back as it was filled in, and the field says what is wrong."""
     fit = {"channel": "default", "url": receiver.url, "format": "standard", "timeout_s": "10", "concurrency": "8"}
-    answer = admin.sends("endpoint/new", **fit | fields)
+    answer = admin.post("endpoint/new", **fit | fields)
     assert answer.status_code == 422
     (fault,) = re.findall(rf'<p class="fault" id="{field}-fault">(.*?)</p>', answer.text, re.DOTALL)
-    assert said in words_of(fault)
+    assert said in visible_text(fault)
     assert f'value="{fields[field]}"' in answer.text
 
 
-def test_a_test_tells_what_the_endpoint_answered(admin: Person, receiver: Receiver) -> None:
+def test_a_test_tells_what_the_endpoint_answered(admin: ConsoleClient, receiver: Receiver) -> None:
     """At once, on the endpoint's page."""
     before = len(receiver.taken)
-    answer = admin.sends("endpoints/crm/test")
-    assert "The test was taken" in words_of(answer.text)
+    answer = admin.post("endpoints/crm/test")
+    assert "The test was taken" in visible_text(answer.text)
     assert len(receiver.await_taken(before + 1)) == before + 1
 
 
-def test_an_endpoint_of_the_config_file_is_only_switched_and_tested(admin: Person, gateway: Gateway) -> None:
+def test_an_endpoint_of_the_config_file_is_only_switched_and_tested(admin: ConsoleClient, gateway: Gateway) -> None:
     """Its page offers nothing else, and a made-up form is refused."""
     text = admin.get("endpoints/from-file")
     assert "/endpoints/from-file/edit" not in text
     assert "rotate-secret" not in text
-    assert admin.sends("endpoints/from-file/enable").status_code == 303
+    assert admin.post("endpoints/from-file/enable").status_code == 303
     assert ask(gateway, "GET", "endpoints/from-file")["enabled"] is True
-    assert admin.sends("endpoints/from-file/disable").status_code == 303
-    assert "switched off by hand" in admin.reads("endpoints/from-file").lower()
+    assert admin.post("endpoints/from-file/disable").status_code == 303
+    assert "switched off by hand" in admin.text("endpoints/from-file").lower()
     fit = {
         "channel": "default",
         "url": "http://127.0.0.1:1/",
@@ -567,25 +567,25 @@ def test_an_endpoint_of_the_config_file_is_only_switched_and_tested(admin: Perso
         "timeout_s": "1",
         "concurrency": "1",
     }
-    assert admin.sends("endpoints/from-file/edit", **fit).status_code == 409
-    assert admin.sends("endpoints/from-file/remove", sure="yes").status_code == 409
+    assert admin.post("endpoints/from-file/edit", **fit).status_code == 409
+    assert admin.post("endpoints/from-file/remove", sure="yes").status_code == 409
 
 
-def test_a_new_secret_is_shown_once(admin: Person) -> None:
+def test_a_new_secret_is_shown_once(admin: ConsoleClient) -> None:
     """The old one signs as well for a day, and the page says until when."""
-    (secret,) = re.findall(r"whsec_[A-Za-z0-9+/=]+", admin.sends("endpoints/crm/rotate-secret").text)
+    (secret,) = re.findall(r"whsec_[A-Za-z0-9+/=]+", admin.post("endpoints/crm/rotate-secret").text)
     page = admin.get("endpoints/crm")
     assert secret not in page
-    assert "The secret before signs as well until" in words_of(page)
+    assert "The secret before signs as well until" in visible_text(page)
 
 
-def test_calls_are_told_again(admin: Person, receiver: Receiver) -> None:
+def test_calls_are_told_again(admin: ConsoleClient, receiver: Receiver) -> None:
     """Everything about the calls of some hours goes out again, and a page tells how far it is."""
     before = len(receiver.taken)
-    answer = admin.sends("endpoints/crm/replay", since="2020-01-01T00:00", until="2099-01-01T00:00", outcome="answered")
+    answer = admin.post("endpoints/crm/replay", since="2020-01-01T00:00", until="2099-01-01T00:00", outcome="answered")
     place = answer.headers["location"].removeprefix("/console/")
     receiver.await_taken(before + 1)
-    await_true(lambda: "Done" in admin.reads(place), lambda: admin.reads(place))
+    await_true(lambda: "Done" in admin.text(place), lambda: admin.text(place))
     assert 'http-equiv="refresh"' not in admin.get(place)
 
 
@@ -593,9 +593,9 @@ def test_calls_are_told_again(admin: Person, receiver: Receiver) -> None:
     ("since", "until", "field"),
     [("", "2026-01-01T00:00", "since"), ("x", "y", "until"), ("2026-01-02T00:00", "2026-01-01T00:00", "until")],
 )
-def test_an_unfit_time_is_told(admin: Person, since: str, until: str, field: str) -> None:
+def test_an_invalid_time_is_told(admin: ConsoleClient, since: str, until: str, field: str) -> None:
     """Beside its field; nothing goes out."""
-    answer = admin.sends("endpoints/crm/replay", since=since, until=until)
+    answer = admin.post("endpoints/crm/replay", since=since, until=until)
     assert answer.status_code == 422
     assert f'id="{field}-fault"' in answer.text
 
@@ -606,17 +606,17 @@ def test_an_endpoint_that_fails_is_seen_to(beginning: Beginning, receive: Receiv
     person, business = beginning.person, beginning.business("failing")
     business.add("crm", receiver.url)
     page = f"endpoints/{business.name('crm')}"
-    assert "Not tried" in person.reads(page)
+    assert "Not tried" in person.text(page)
     business.hears(prompt("fails", mobile=MOBILE))
-    await_true(lambda: "Given up 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
-    said = person.reads(page)
+    await_true(lambda: "ConsoleDependencies up 1" in person.text("endpoints"), lambda: person.text("endpoints"))
+    said = person.text(page)
     assert "Failing" in said
     assert "0 of the last 2 delivered" in said
-    assert "answered 500" in person.reads("calls/fails")
+    assert "answered 500" in person.text("calls/fails")
     receiver.restart(behaviour="obeying")
-    assert person.sends(f"{page}/replay-dead").status_code == 303
+    assert person.post(f"{page}/replay-dead").status_code == 303
     healthy = f"{business.name('crm')} Healthy"
-    await_true(lambda: healthy in person.reads("endpoints"), lambda: person.reads("endpoints"))
+    await_true(lambda: healthy in person.text("endpoints"), lambda: person.text("endpoints"))
 
 
 def test_switching_off_keeps_what_is_owed(beginning: Beginning, receive: Receive) -> None:
@@ -625,20 +625,20 @@ def test_switching_off_keeps_what_is_owed(beginning: Beginning, receive: Receive
     person, business = beginning.person, beginning.business("waiting")
     business.add("crm", receiver.url)
     page = f"endpoints/{business.name('crm')}"
-    person.sends(f"{page}/disable")
+    person.post(f"{page}/disable")
     other = receive("other")
     business.add("other", other.url)
     business.hears(prompt("waits", mobile=MOBILE))
     other.await_taken(1)
-    await_true(lambda: "Pending 1" in person.reads("endpoints"), lambda: person.reads("endpoints"))
+    await_true(lambda: "Pending 1" in person.text("endpoints"), lambda: person.text("endpoints"))
     assert receiver.taken == []
-    person.sends(f"{page}/enable")
+    person.post(f"{page}/enable")
     receiver.await_taken(1)
 
 
-def test_a_call_with_very_many_callbacks_stays_a_page(gateway: Gateway, viewer: Person) -> None:
+def test_a_call_with_very_many_callbacks_stays_a_page(gateway: Gateway, viewer: ConsoleClient) -> None:
     """The last are shown, and the page says how many more there are."""
     for number in range(103):
         gateway.post(key_press("flooded", str(number), mobile=MOBILE), TOKEN)
-    said = viewer.reads("calls/flooded")
+    said = viewer.text("calls/flooded")
     assert "3 earlier ones are not shown" in said

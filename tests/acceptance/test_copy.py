@@ -27,7 +27,7 @@ from receivers.process import Receive, Receiver
 from receivers.webhook_receiver import Business, relaying
 
 from answerback.auth.api_keys import FILE_NAME as KEY_FILE
-from answerback.ledger import Ledger, open_database, open_ledger
+from answerback.ledger import Ledger, open_postgresql, open_sqlite
 
 _TABLES = ("calls", "callbacks", "deliveries", "attempts", "rollups")
 
@@ -45,16 +45,16 @@ class Store:
     def open(self) -> Ledger:
         """The ledger there."""
         if self.url:
-            return open_database(self.url, allow_unsafe=True)
-        return open_ledger(self.directory, allow_unsafe_place=True)
+            return open_postgresql(self.url, allow_unsafe=True)
+        return open_sqlite(self.directory, allow_unsafe_filesystem=True)
 
     def gateway(self) -> Gateway:
         """A gateway that serves it, and whose relay tries again at once."""
         self.directory.parent.mkdir(exist_ok=True)
-        store = {"ANSWERBACK_LEDGER__STORE": self.url} if self.url else {}
+        store = {"ANSWERBACK_LEDGER__URL": self.url} if self.url else {}
         return Gateway(
             self.directory,
-            settings=relaying("[0.5, 0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]", breaker_failures="10000")
+            settings=relaying("[0.5, 0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]", breaker_threshold="10000")
             | store,
         )
 
@@ -126,7 +126,7 @@ def test_killed_anywhere_it_goes_on_from_there(stores: tuple[Store, Store], call
     assert last.returncode == 0, (killed_at, last.stderr)
     said = json.loads(last.stdout)
     assert said["ready"], (killed_at, said)
-    assert sum(table["added"] for table in said["carried"].values()) < total
+    assert sum(table["added"] for table in said["synced"].values()) < total
     assert copy(source, target, "--verify-only").returncode == 0
     assert source.rows() == target.rows() == total
 
@@ -178,7 +178,7 @@ def move(source: Store, target: Store, old: Gateway, receiver: Receiver) -> list
 
 
 def _options(store: Store) -> list[str]:
-    return ["--store", store.url] if store.url else ["--data-dir", str(store.directory)]
+    return ["--database-url", store.url] if store.url else ["--data-dir", str(store.directory)]
 
 
 def test_a_served_ledger_moves_without_losing_a_callback(stores: tuple[Store, Store], receive: Receive) -> None:
@@ -190,7 +190,7 @@ def test_a_served_ledger_moves_without_losing_a_callback(stores: tuple[Store, St
         Business(old).add("crm", receiver.url)
         answered = move(source, target, old, receiver)
         shutil.copy(old.data_dir / KEY_FILE, target.directory)
-    ids = set(source.execute("SELECT id, tag FROM deliveries"))
+    ids = set(source.execute("SELECT id, message_tag FROM deliveries"))
     with target.gateway() as new:
         receiver.start()
         assert new.post(prompt(answered[0])).content == OK
@@ -207,7 +207,7 @@ def test_a_served_ledger_moves_without_losing_a_callback(stores: tuple[Store, St
 
 
 def test_a_gateway_for_the_meantime_keeps_what_comes(tmp_path: Path, postgresql_url: str, receive: Receive) -> None:
-    """As docs/copy.md has it: while the old one is stopped another takes callbacks, and they are brought in with --tell."""
+    """As docs/copy.md has it: while the old one is stopped another takes callbacks, and they are brought in with --deliver."""
     source, target = Store(tmp_path / "old" / "data", None), Store(tmp_path / "new" / "data", postgresql_url)
     target.directory.mkdir(parents=True)
     receiver = receive()
@@ -221,9 +221,11 @@ def test_a_gateway_for_the_meantime_keeps_what_comes(tmp_path: Path, postgresql_
         shutil.copy(old.data_dir / KEY_FILE, target.directory)
         with target.gateway() as new:
             file = tmp_path / "meantime.ndjson"
-            exported = ("export", "callbacks", "--format", "ndjson", "--full-numbers", "--output", file)
+            exported = ("export", "callbacks", "--format", "ndjson", "--unmask", "--output", file)
             assert run(*exported, "--data-dir", meantime.data_dir, cwd=tmp_path).returncode == 0
-            brought = run("import", "--tell", file, cwd=tmp_path, settings={"ANSWERBACK_LEDGER__STORE": postgresql_url})
+            brought = run(
+                "import", "--deliver", file, cwd=tmp_path, settings={"ANSWERBACK_LEDGER__URL": postgresql_url}
+            )
             assert brought.returncode == 0, brought.stderr
             Business(new).await_settled("crm")
     assert receiver.callids == ["before", "before", "meanwhile"]
@@ -234,7 +236,7 @@ def test_what_differs_is_named(tmp_path: Path, postgresql_url: str) -> None:
     source, target = Store(tmp_path / "old" / "data", None), Store(tmp_path / "new" / "data", postgresql_url)
     fill(source, 100)
     assert copy(source, target).returncode == 0
-    target.execute("UPDATE callbacks SET raw = identity WHERE id IN (SELECT max(id) FROM callbacks)")
+    target.execute("UPDATE callbacks SET raw = fingerprint WHERE id IN (SELECT max(id) FROM callbacks)")
     ((last,),) = target.execute("SELECT max(id) FROM callbacks")
     for options, said in (("--verify-only", "differ in callbacks."), ("--verify", "No gateway will serve it.")):
         found = copy(source, target, options)

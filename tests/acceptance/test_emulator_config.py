@@ -14,8 +14,8 @@ balance = 3
 108 = 1.0
 
 [limits]
-of_all = [[1, 30]]
-a_night = 100
+per_period = [[1, 30]]
+per_night = 100
 """
 
 

@@ -11,7 +11,7 @@ from cloud import VoiceCloud, signed
 from gateway import CALLBACK, Gateway
 
 from answerback.domain.models import Result
-from answerback.emulator.outcomes import ROWS, Course, Row, Sent
+from answerback.emulator.outcomes import SCRIPT_ROWS, CallbackOrder, CallScript, ScriptRow
 
 CALLS = 60
 RANDOM = "7226249334"
@@ -44,7 +44,7 @@ WEATHERS: dict[str, dict[str, Any]] = {
 def test_the_ledger_equals_what_happened(gateway: Gateway, tmp_path: Path, name: str, seed: int) -> None:
     """Sixty calls of the table: outcome, result, code, keys, times and fee of each, and every callback counted once."""
     chance = random.Random(seed)
-    rows = [chance.choice(ROWS) for _ in range(CALLS)]
+    rows = [chance.choice(SCRIPT_ROWS) for _ in range(CALLS)]
     with VoiceCloud(tmp_path, gateway.url + CALLBACK, seed=seed, **WEATHERS[name]) as cloud:
         placed = {place(cloud, row, f"138{number:05}{row.ending}", chance): row for number, row in enumerate(rows)}
         cloud.await_finished()
@@ -55,12 +55,12 @@ def test_the_ledger_equals_what_happened(gateway: Gateway, tmp_path: Path, name:
     assert differences == []
     if name != "lost":
         assert {callid: call["outcome"] for callid, call in told.items()} == {
-            callid: outcome_of(row.course) for callid, row in placed.items()
+            callid: outcome_of(row.script) for callid, row in placed.items()
         }
     befell(name, [post for call in told.values() for post in call["callbacks"]])
 
 
-def place(cloud: VoiceCloud, row: Row, mobile: str, chance: random.Random) -> str:
+def place(cloud: VoiceCloud, row: ScriptRow, mobile: str, chance: random.Random) -> str:
     """Have a number called, with a notification or a code: the callid."""
     assert mobile.endswith(row.ending)
     operation, fields = chance.choice([("sendvoiceprompt", {}), ("sendcvoice", {"msg": "5678"})])
@@ -80,7 +80,7 @@ def differing(gateway: Gateway, call: dict[str, Any]) -> list[str]:
     pairs = [(name, record[name], call[name]) for name in SAME]
     pairs += [(name, moment(record[name]), moment(call[name])) for name in TIMES]
     pairs.append(("keys", Counter(record["keys"]), Counter(call["keys"])))
-    stored = sum(1 + one["repeats"] for one in gateway.items(f"{path}/callbacks"))
+    stored = sum(1 + one["duplicates"] for one in gateway.items(f"{path}/callbacks"))
     pairs.append(("callbacks", stored, len(accepted)))
     return [f"{call['mobile']} {name}: ledger {ours}, cloud {theirs}" for name, ours, theirs in pairs if ours != theirs]
 
@@ -90,11 +90,11 @@ def moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def outcome_of(course: Course) -> str:
+def outcome_of(course: CallScript) -> str:
     """What is known in the end of a call that went this way, where nothing was lost."""
-    if course.sent is Sent.NOTHING:
+    if course.callback_order is CallbackOrder.NOTHING:
         return "pending"
-    if course.sent is Sent.FAILURE:
+    if course.callback_order is CallbackOrder.FAILURE:
         return "failed"
     return {Result.ANSWERED: "answered", Result.UNANSWERED: "unanswered", Result.ERROR: "failed"}[course.result]
 

@@ -34,7 +34,7 @@ from tencentcloud.common.profile.http_profile import HttpProfile  # type: ignore
 from tencentcloud.vms.v20200902 import models  # type: ignore[import-untyped]
 from tencentcloud.vms.v20200902.vms_client import VmsClient  # type: ignore[import-untyped]
 
-from answerback.emulator.settings import READY
+from answerback.emulator.settings import DEFAULT_CREDENTIALS
 
 LIBRARY = "tencentcloud-sdk-nodejs-common@4.1.220"
 SEND_BY_NODE = """
@@ -122,9 +122,9 @@ def check(cloud: VoiceCloud, gateway: Gateway, callid: str, mobile: str) -> dict
 # Python, API 2.0.
 
 
-def old(sender: type[Any], key: str = READY["app_key"]) -> Any:
+def old(sender: type[Any], key: str = DEFAULT_CREDENTIALS["app_key"]) -> Any:
     """A sender of API 2.0."""
-    return sender(int(READY["app_id"]), key, Client())
+    return sender(int(DEFAULT_CREDENTIALS["app_id"]), key, Client())
 
 
 @pytest.mark.parametrize("mobile", ["13800138000", "13800138001", "13800138002", "13800138011"])
@@ -186,7 +186,11 @@ def test_python_2_is_told_its_mistakes(cloud: VoiceCloud) -> None:
 # Python, API 3.0.
 
 
-def new(cloud: VoiceCloud, secret_id: str = READY["secret_id"], secret_key: str = READY["secret_key"]) -> VmsClient:
+def new(
+    cloud: VoiceCloud,
+    secret_id: str = DEFAULT_CREDENTIALS["secret_id"],
+    secret_key: str = DEFAULT_CREDENTIALS["secret_key"],
+) -> VmsClient:
     """A client of API 3.0."""
     http = HttpProfile(protocol="http", endpoint=httpx.URL(cloud.url).netloc.decode())
     return VmsClient(Credential(secret_id, secret_key), "ap-guangzhou", ClientProfile(httpProfile=http))
@@ -195,7 +199,7 @@ def new(cloud: VoiceCloud, secret_id: str = READY["secret_id"], secret_key: str 
 def template(mobile: str, **changes: object) -> models.SendTtsVoiceRequest:
     """A request for a notification."""
     fields = {
-        "VoiceSdkAppid": READY["app_id"],
+        "VoiceSdkAppid": DEFAULT_CREDENTIALS["app_id"],
         "TemplateId": "1001",
         "TemplateParamSet": ["磁盘已满"],
         "CalledNumber": f"+86{mobile}",
@@ -218,7 +222,7 @@ def test_python_3_sends_a_template(cloud: VoiceCloud, gateway: Gateway, mobile: 
 def test_python_3_sends_a_code(cloud: VoiceCloud, gateway: Gateway) -> None:
     """SendCodeVoice, to somebody who does not answer."""
     request = models.SendCodeVoiceRequest()
-    request.VoiceSdkAppid = READY["app_id"]
+    request.VoiceSdkAppid = DEFAULT_CREDENTIALS["app_id"]
     request.CodeMessage = "5678"
     request.CalledNumber = "+8613800138002"
     callid = new(cloud).SendCodeVoice(request).SendStatus.CallId
@@ -280,17 +284,17 @@ def run(
 def test_node_3_sends_and_is_told_its_mistakes(cloud: VoiceCloud, gateway: Gateway, node_modules: Path) -> None:
     """The SDK for Node signs with the first label of the endpoint as the service, and is understood."""
     fields = {
-        "VoiceSdkAppid": READY["app_id"],
+        "VoiceSdkAppid": DEFAULT_CREDENTIALS["app_id"],
         "TemplateId": "1001",
         "TemplateParamSet": ["磁盘已满"],
         "CalledNumber": "+8613800138108",
         "SessionContext": "mine",
     }
-    code = {"VoiceSdkAppid": READY["app_id"], "CodeMessage": "5678", "CalledNumber": "+8613800138002"}
+    code = {"VoiceSdkAppid": DEFAULT_CREDENTIALS["app_id"], "CodeMessage": "5678", "CalledNumber": "+8613800138002"}
     given = {
         "host": httpx.URL(cloud.url).netloc.decode(),
-        "secretId": READY["secret_id"],
-        "secretKey": READY["secret_key"],
+        "secretId": DEFAULT_CREDENTIALS["secret_id"],
+        "secretKey": DEFAULT_CREDENTIALS["secret_key"],
         "calls": [("SendTtsVoice", fields), ("SendCodeVoice", code), ("SendTtsVoice", fields | {"TemplateId": "9"})],
     }
     sent, sent_code, refused = json.loads(run([node.NODE, "-e", SEND_BY_NODE], node_modules, given))
@@ -324,8 +328,8 @@ def test_node_2_sends_over_https(
     given = {
         "url": f"https://localhost{SEND}",
         "port": httpx.URL(secure_cloud.url).port,
-        "appId": READY["app_id"],
-        "appKey": READY["app_key"],
+        "appId": DEFAULT_CREDENTIALS["app_id"],
+        "appKey": DEFAULT_CREDENTIALS["app_key"],
     }
     modules = node.install(pytestconfig, OLD_LIBRARY)
     answers = json.loads(
@@ -375,7 +379,7 @@ def test_json_is_json_however_it_comes(cloud: VoiceCloud, headers: dict[str, str
     body = json.dumps(signed("13800138000")).encode()
     answer = cloud.client.post(
         f"{SEND}/sendvoiceprompt",
-        params={"sdkappid": READY["app_id"], "random": "7226249334"},
+        params={"sdkappid": DEFAULT_CREDENTIALS["app_id"], "random": "7226249334"},
         content=iter([body[:40], body[40:]]) if in_chunks else body,
         headers=headers,
     )

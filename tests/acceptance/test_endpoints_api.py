@@ -40,7 +40,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
     assert made.status_code == 201
     endpoint = made.json()
     assert endpoint.pop("secret").startswith("whsec_")
-    assert endpoint | {"id": 0, "created_at": "", "changed_at": ""} == {
+    assert endpoint | {"id": 0, "created_at": "", "updated_at": ""} == {
         "id": 0,
         "name": name,
         "channel": business.channel,
@@ -50,28 +50,28 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
         "disabled_reason": None,
         "kinds": [],
         "outcomes": [],
-        "updates": False,
+        "notify_on_update": False,
         "timeout_s": 10.0,
         "concurrency": 8,
         "certificate": None,
         "from_config": False,
-        "old_secret_until": None,
+        "previous_secret_expires_at": None,
         "created_at": "",
-        "changed_at": "",
+        "updated_at": "",
         "paused_until": None,
-        "failures_in_a_row": 0,
+        "consecutive_failures": 0,
         "pending": 0,
-        "waiting": 0,
+        "blocked": 0,
         "dead": 0,
         "oldest_pending_at": None,
     }
     assert business.endpoint("crm") == endpoint == business.asks("GET", f"endpoints/{endpoint['id']}")
     assert endpoint in business.asks("GET", "endpoints")["items"]
     changes: dict[str, object] = {"url": "https://8.8.8.8/told", "format": "tencent", "kinds": ["key"]}
-    changes |= {"outcomes": ["failed"], "updates": True, "timeout_s": 2.5, "concurrency": 1}
+    changes |= {"outcomes": ["failed"], "notify_on_update": True, "timeout_s": 2.5, "concurrency": 1}
     changed = business.change("crm", **changes)
-    assert changed | {"changed_at": ""} == endpoint | changes | {"changed_at": ""}
-    assert changed["changed_at"] > endpoint["changed_at"]
+    assert changed | {"updated_at": ""} == endpoint | changes | {"updated_at": ""}
+    assert changed["updated_at"] > endpoint["updated_at"]
     gone = business.ask("DELETE", f"endpoints/{name}")
     assert (gone.status_code, gone.content) == (204, b"")
     assert business.ask("GET", f"endpoints/{name}").status_code == 404
@@ -104,7 +104,7 @@ ROUTES = [
     ("POST", "endpoints/crm/rotate-secret"),
     ("GET", "deliveries"),
     ("GET", "deliveries/1"),
-    ("POST", "deliveries/1/retry"),
+    ("POST", "deliveries/1/replay"),
     ("POST", "replays"),
     ("GET", "replays/1"),
     ("PUT", "calls/call-1"),
@@ -141,7 +141,7 @@ def test_a_name_that_is_taken_is_refused(business: Business) -> None:
     assert all(business.name("crm") in answer.text for answer in answers)
 
 
-UNFIT: list[tuple[str, object]] = [
+INVALID: list[tuple[str, object]] = [
     ("url", ""),
     ("url", "example.com/voice"),
     ("url", "ftp://example.com/voice"),
@@ -170,7 +170,7 @@ UNFIT: list[tuple[str, object]] = [
     ("kinds.0", ["smoke"]),
     ("outcomes.1", ["failed", "lost"]),
     ("kinds", "key"),
-    ("updates", "sometimes"),
+    ("notify_on_update", "sometimes"),
     ("timeout_s", 0),
     ("timeout_s", -1),
     ("timeout_s", 301),
@@ -185,8 +185,8 @@ UNFIT: list[tuple[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), UNFIT, ids=lambda value: str(value)[:30])
-def test_an_unfit_field_is_named(business: Business, field: str, value: object) -> None:
+@pytest.mark.parametrize(("field", "value"), INVALID, ids=lambda value: str(value)[:30])
+def test_an_invalid_field_is_named(business: Business, field: str, value: object) -> None:
     """Whatever cannot be is refused, when it is made and when it is changed, and the field at fault is named."""
     given = {"name": business.name("crm"), "channel": business.channel, "url": PUBLIC}
     assert field_of(business.ask("POST", "endpoints", given | {field.partition(".")[0]: value})) == field
@@ -197,7 +197,7 @@ def test_an_unfit_field_is_named(business: Business, field: str, value: object) 
 
 
 @pytest.mark.parametrize("secret", ["", "word", "whsec_", "whsec_%%%%", SECRET[:-8], "whsec_" + "A" * 100, 7])
-def test_an_unfit_secret_is_refused_and_not_repeated(business: Business, secret: object) -> None:
+def test_an_invalid_secret_is_refused_and_not_repeated(business: Business, secret: object) -> None:
     """A secret must be one by Standard Webhooks; the answer names the field and not the value."""
     given = {"name": business.name("crm"), "channel": business.channel, "url": PUBLIC}
     made = business.ask("POST", "endpoints", given | {"secret": secret})
@@ -276,8 +276,8 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     home = tmp_path_factory.mktemp("lenient")
     config = write_config(home / "answerback.toml", {"default-meta": {"url": "http://169.254.169.254/"}})
     everywhere = {
-        "ANSWERBACK_RELAY__ALLOW_NETWORKS": '["0.0.0.0/0", "::/0", "169.254.0.0/16", "fe80::/10"]',
-        "ANSWERBACK_RELAY__RETRIES_S": "[]",
+        "ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["0.0.0.0/0", "::/0", "169.254.0.0/16", "fe80::/10"]',
+        "ANSWERBACK_RELAY__RETRY_SCHEDULE_S": "[]",
     }
     with Gateway(home / "data", settings=everywhere, options=["--config", config]) as running:
         yield running
@@ -293,7 +293,7 @@ def test_metadata_is_refused_whatever_is_allowed(lenient: Gateway, host: str) ->
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[fd12:3456::1]", "localhost"])
 def test_allowed_networks_are_allowed(lenient: Gateway, host: str) -> None:
-    """What relay.allow_networks names is a place like any other."""
+    """What relay.allowed_networks names is a place like any other."""
     business = Business(lenient)
     name = f"inside-{base64.b32encode(host.encode()).decode().lower().rstrip('=')}"
     assert business.add(name, f"http://{host}:9/", enabled=False)["enabled"] is False
@@ -311,17 +311,18 @@ def test_the_address_is_checked_where_it_is_connected_to(tmp_path: Path) -> None
     hosts = {"address": "127.0.0.1", "name": "localhost"}
     with Receiver(tmp_path) as receiver:
         gateway = Gateway(
-            tmp_path / "data", settings=relaying() | {"ANSWERBACK_RELAY__ALLOW_NETWORKS": '["127.0.0.0/8", "::1/128"]'}
+            tmp_path / "data",
+            settings=relaying() | {"ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["127.0.0.0/8", "::1/128"]'},
         )
         with gateway.start():
             for endpoint, host in hosts.items():
                 Business(gateway).add(endpoint, receiver.url.replace("127.0.0.1", host))
             gateway.terminate()
-        with Gateway(tmp_path / "data", settings={"ANSWERBACK_RELAY__RETRIES_S": "[0.1]"}) as strict:
+        with Gateway(tmp_path / "data", settings={"ANSWERBACK_RELAY__RETRY_SCHEDULE_S": "[0.1]"}) as strict:
             business = Business(strict)
             business.hears(prompt("call-1"))
             for endpoint in hosts:
-                tried = business.await_state(endpoint, "call-1", "dead")["tried"]
+                tried = business.await_state(endpoint, "call-1", "dead")["attempt_log"]
                 assert len(tried) == 2
                 assert all("is this machine itself" in one["error"] for one in tried)
                 told = business.asks("POST", f"endpoints/{business.name(endpoint)}/test")
@@ -411,7 +412,7 @@ def test_what_is_owed_waits_while_an_endpoint_is_off(business: Business, receive
     receiver = receive()
     business.add("crm", receiver.url)
     off = business.switch("crm", on=False)
-    assert (off["enabled"], off["disabled_reason"]) == (False, "by hand")
+    assert (off["enabled"], off["disabled_reason"]) == (False, "manually")
     other = receive("other")
     business.add("other", other.url)
     bodies = [key_press(callid, str(number)) for number in range(5)]
@@ -419,8 +420,8 @@ def test_what_is_owed_waits_while_an_endpoint_is_off(business: Business, receive
     other.await_taken(5)
     assert receiver.taken == []
     view = business.endpoint("crm")
-    assert (view["pending"], view["waiting"], view["oldest_pending_at"] is not None) == (1, 4, True)
-    assert (off_again := business.switch("crm", on=False))["pending"] + off_again["waiting"] == 5
+    assert (view["pending"], view["blocked"], view["oldest_pending_at"] is not None) == (1, 4, True)
+    assert (off_again := business.switch("crm", on=False))["pending"] + off_again["blocked"] == 5
     on = business.switch("crm", on=True)
     assert (on["enabled"], on["disabled_reason"]) == (True, None)
     taken = receiver.await_taken(5)
@@ -490,8 +491,8 @@ def test_an_endpoint_is_tried(business: Business, receive: Receive, form: str) -
     told = business.asks("POST", f"endpoints/{business.name('crm')}/test")
     assert told | {"duration_ms": 0} == {
         "delivered": True,
-        "status": 200,
-        "answer": '{"result":0,"errmsg":"OK"}',
+        "http_status": 200,
+        "response_body": '{"result":0,"errmsg":"OK"}',
         "error": None,
         "duration_ms": 0,
     }
@@ -508,8 +509,8 @@ def test_a_test_that_fails_says_why(business: Business, receive: Receive) -> Non
     receiver = receive("bad", behaviour="refusing", answer='{"result":7,"errmsg":"not you"}', status=200)
     business.add("crm", receiver.url, format="tencent", enabled=False)
     told = business.asks("POST", f"endpoints/{business.name('crm')}/test")
-    assert (told["delivered"], told["error"], told["status"]) == (False, "answered result 7: not you", 200)
-    assert business.endpoint("crm")["failures_in_a_row"] == 0
+    assert (told["delivered"], told["error"], told["http_status"]) == (False, "answered result 7: not you", 200)
+    assert business.endpoint("crm")["consecutive_failures"] == 0
 
 
 # Secrets.
@@ -522,7 +523,7 @@ def test_after_a_rotation_both_secrets_sign(business: Business, receive: Receive
     path = f"endpoints/{business.name('crm')}/rotate-secret"
     second = business.asks("POST", path)
     assert second["secret"] != first
-    assert second["old_secret_until"] is not None
+    assert second["previous_secret_expires_at"] is not None
     business.hears(prompt(callid))
     (taken,) = receiver.await_taken(1)
     assert len(taken.headers["webhook-signature"].split()) == 2
@@ -586,7 +587,7 @@ def test_endpoints_of_the_config_file(tmp_path: Path) -> None:
     """They may be on this machine, are changed in the file alone, and are off without their section; a switch by hand stays."""
     config = tmp_path / "answerback.toml"
     quiet = {"url": PUBLIC, "kinds": ["code"]}  # nothing is ever owed to it
-    retries = {"ANSWERBACK_RELAY__RETRIES_S": "[0.2]"}
+    retries = {"ANSWERBACK_RELAY__RETRY_SCHEDULE_S": "[0.2]"}
     with Receiver(tmp_path) as receiver, Receiver(tmp_path, "other") as other:
         gateway = Gateway(tmp_path / "data", settings=retries, options=["--config", config])
         business = Business(gateway)
@@ -623,10 +624,10 @@ def test_endpoints_of_the_config_file(tmp_path: Path) -> None:
             assert (view["url"], view["enabled"], view["disabled_reason"]) == (
                 other.url,
                 False,
-                "off in the config file",
+                "disabled in the config file",
             )
             view = business.endpoint("log")
-            assert (view["enabled"], view["disabled_reason"]) == (False, "not in the config file any more")
+            assert (view["enabled"], view["disabled_reason"]) == (False, "removed from the config file")
             assert business.endpoint("crm")["enabled"] is False
             business.hears(prompt("call-2"))
             time.sleep(0.5)
@@ -656,7 +657,7 @@ def test_endpoints_of_the_config_file(tmp_path: Path) -> None:
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )
-def test_an_unfit_endpoint_in_the_file_is_named_at_the_start(
+def test_an_invalid_endpoint_in_the_file_is_named_at_the_start(
     tmp_path: Path, name: str, fields: dict[str, Any], words: str
 ) -> None:
     """The gateway does not start on a file that it cannot follow: one line names the setting."""
@@ -672,7 +673,7 @@ def test_a_metadata_address_in_the_file_is_never_connected_to(lenient: Gateway, 
     """The config file may name this machine, and not what every cloud hides behind a link-local address."""
     business = Business(lenient)
     business.hears(prompt(callid))
-    (attempt,) = business.await_state("meta", callid, "dead")["tried"]
+    (attempt,) = business.await_state("meta", callid, "dead")["attempt_log"]
     assert "link-local or metadata" in attempt["error"]
 
 

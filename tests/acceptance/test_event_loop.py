@@ -1,6 +1,6 @@
 """No request holds the event loop: it takes callbacks, and whatever holds it holds them.
 
-A watchdog in the gateway logs `loop_held` for any callback of the loop that takes more than 50 ms of CPU or sleeps in it.
+A watchdog in the gateway logs `event_loop_blocked` for any callback of the loop that takes more than 50 ms of CPU or sleeps in it.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ from ending import ending
 from gateway import COMMAND, OK, Gateway, environment, prompt, run
 from receivers.process import await_true
 
-from answerback.ledger import open_ledger
+from answerback.ledger import open_sqlite
 
 WATCHED = {"ANSWERBACK_WATCHDOG": "1"}
 _CONFIG = """
@@ -57,7 +57,7 @@ PAGES = [
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with a watchdog, many calls, and one that has a hundred callbacks of the largest size."""
     home = tmp_path_factory.mktemp("loop")
-    with closing(open_ledger(home / "data", allow_unsafe_place=True)) as ledger:
+    with closing(open_sqlite(home / "data", allow_unsafe_filesystem=True)) as ledger:
         ledger.record([received(status(callid=f"call-{n}"), after_s=n) for n in range(1000)])
         ledger.record([received(key_press(callid="large", key=str(n)), raw=_large(n)) for n in range(100)])
     config = home / "answerback.toml"
@@ -75,7 +75,7 @@ def _large(n: int) -> bytes:
 
 def held(gateway: Gateway) -> list[str]:
     """What held the loop."""
-    return [line for line in gateway.stderr.split("\n\n") if "loop_held" in line]
+    return [line for line in gateway.stderr.split("\n\n") if "event_loop_blocked" in line]
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def nothing_holds_the_loop(gateway: Gateway) -> Iterator[None]:
 def paths(gateway: Gateway) -> Iterator[str]:
     """Every address of /openapi.json that can be read, with something in it that is there."""
     document = gateway.get("/openapi.json").json()
-    values = {"callid": "large", "endpoint": "nowhere", "id": "1", "what": "calls", "format": "ndjson"}
+    values = {"callid": "large", "endpoint": "nowhere", "id": "1", "dataset": "calls", "format": "ndjson"}
     for path, methods in document["paths"].items():
         if "get" in methods:
             yield path.format(**values)
@@ -112,7 +112,7 @@ def test_looking_at_a_page(gateway: Gateway, page: str) -> None:
     with signed_in(gateway) as person:
         assert person.client.get(f"/console/{page}".rstrip("/")).status_code in (200, 404)
         if page == "calls/large":
-            assert person.sends("calls/large").status_code == 200
+            assert person.post("calls/large").status_code == 200
 
 
 def test_handing_in_as_much_as_may_be(gateway: Gateway) -> None:
@@ -164,7 +164,7 @@ def test_changing_and_telling_again(gateway: Gateway) -> None:
     gateway.post(prompt("told"))
     (delivery, *_) = gateway.get("/v1/deliveries", limit=1).json()["items"]
     for method, path, body in [
-        ("POST", f"/v1/deliveries/{delivery['id']}/retry", None),
+        ("POST", f"/v1/deliveries/{delivery['id']}/replay", None),
         ("POST", "/v1/replays", {"endpoint": "nowhere", "kind": "prompt"}),
         ("POST", "/v1/endpoints/nowhere/test", None),
         ("POST", "/v1/endpoints/nowhere/disable", None),
@@ -179,7 +179,7 @@ def test_changing_and_telling_again(gateway: Gateway) -> None:
 def test_a_ledger_that_is_slow_to_read(tmp_path: Path) -> None:
     """While somebody else has the tables for themselves, who reads waits, and the loop goes on."""
     url = ledger_database(tmp_path)
-    with Gateway(tmp_path / "data", settings=WATCHED | {"ANSWERBACK_LEDGER__STORE": url}) as gateway:
+    with Gateway(tmp_path / "data", settings=WATCHED | {"ANSWERBACK_LEDGER__URL": url}) as gateway:
         assert gateway.post(prompt("slow")).content == OK
         with signed_in(gateway) as person, psycopg.connect(url) as other:
             answers: list[int] = []
@@ -217,7 +217,7 @@ def test_the_watchdog_sees_what_holds_the_loop(tmp_path: Path) -> None:
         "    until = time.thread_time() + 0.2\n"
         "    while time.thread_time() < until: sum(range(1000))\n"
         "async def main():\n"
-        "    Watchdog.start_if_asked()\n"
+        "    Watchdog.start_if_enabled()\n"
         "    for _ in range(100): await asyncio.sleep(0.005)\n"
         "    for held in (sleeps, works):\n"
         "        held()\n"
@@ -232,7 +232,7 @@ def test_the_watchdog_sees_what_holds_the_loop(tmp_path: Path) -> None:
         check=True,
         timeout=60,
     )
-    told = (ended.stdout + ended.stderr).split("loop_held")[1:]
+    told = (ended.stdout + ended.stderr).split("event_loop_blocked")[1:]
     assert ["sleeps" in one for one in told] == [True, False]
     assert ["works" in one for one in told] == [False, True]
 

@@ -24,7 +24,7 @@ from gateway import OK, Gateway, Wire, failure, prompt, run
 from gateway import key_press as pressed
 from receivers.process import await_true
 
-from answerback.ledger import open_ledger
+from answerback.ledger import open_sqlite
 
 MOBILE = "+8613712345678"
 MASKED = "+86*******5678"
@@ -140,7 +140,7 @@ def test_filters_are_those_of_the_lists(filled: Gateway) -> None:
     ("path", "query", "status", "field"),
     [
         ("calls.ods", {}, 422, "format"),
-        ("people.csv", {}, 422, "what"),
+        ("people.csv", {}, 422, "dataset"),
         ("calls.csv", {"state": "dead"}, 422, "state"),
         ("calls.csv", {"since": "yesterday"}, 422, "since"),
         ("deliveries.csv", {"mobile": "1"}, 422, "mobile"),
@@ -239,7 +239,7 @@ def test_a_broken_export_breaks_the_connection(filled: Gateway) -> None:
         process.kill()
         with pytest.raises(httpx.RemoteProtocolError):
             list(chunks)
-    await_true(lambda: "export_broken" in filled.stderr)
+    await_true(lambda: "export_aborted" in filled.stderr)
     await_true(lambda: not exporting(filled))
 
 
@@ -260,7 +260,7 @@ def test_the_gateway_does_not_wait_for_an_export(tmp_path: Path) -> None:
 
 def fill(data_dir: Path, count: int) -> None:
     """Put calls into a new ledger, and to the first of them many large callbacks."""
-    with closing(open_ledger(data_dir, allow_unsafe_place=True)) as ledger:
+    with closing(open_sqlite(data_dir, allow_unsafe_filesystem=True)) as ledger:
         for start in range(0, count, 4096):
             numbers = range(start, min(start + 4096, count))
             ledger.record([received(status(callid=f"call-{n}"), after_s=n / 1000) for n in numbers])
@@ -281,7 +281,7 @@ def test_the_process_ends_with_the_gateway(tmp_path: Path) -> None:
 def test_the_command_writes_the_same_file(filled: Gateway, tmp_path: Path) -> None:
     """The file has its name only when it is whole, and its owner alone reads it."""
     file = tmp_path / "calls.csv"
-    done = exported(filled, tmp_path, "calls", "--output", file, "--full-numbers", "--until", "2026-06-01")
+    done = exported(filled, tmp_path, "calls", "--output", file, "--unmask", "--until", "2026-06-01")
     assert done.stdout == ""
     assert done.stderr == f"{MANY:,} calls in {file}\n"
     assert file.read_bytes() == filled.get("/v1/exports/calls.csv", until="2026-06-01").content
@@ -308,10 +308,10 @@ def test_dates_are_those_of_the_zone(filled: Gateway, tmp_path: Path) -> None:
 
 
 def test_the_command_writes_to_standard_output_and_masks_numbers(filled: Gateway, tmp_path: Path) -> None:
-    """For a pipe; with --full-numbers they are shown."""
+    """For a pipe; with --unmask they are shown."""
     shown = exported(filled, tmp_path, "calls", "--format", "ndjson", "--mobile", MOBILE).stdout
     assert json.loads(shown)["mobile"] == MASKED
-    shown = exported(filled, tmp_path, "calls", "--format", "ndjson", "--mobile", MOBILE, "--full-numbers").stdout
+    shown = exported(filled, tmp_path, "calls", "--format", "ndjson", "--mobile", MOBILE, "--unmask").stdout
     assert json.loads(shown)["mobile"] == MOBILE
 
 

@@ -14,7 +14,7 @@ LARGEST_HEAD_BYTES = 65_536
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway that gives a request one second to arrive."""
     data_dir = tmp_path_factory.mktemp("impatient") / "data"
-    with Gateway(data_dir, settings={"ANSWERBACK_INTAKE__RECEIVE_TIMEOUT_S": "1"}) as running:
+    with Gateway(data_dir, settings={"ANSWERBACK_INTAKE__REQUEST_TIMEOUT_S": "1"}) as running:
         yield running
 
 
@@ -34,7 +34,7 @@ def test_pipelined_requests_are_answered_in_order(gateway: Gateway, callid: str)
     with Wire(gateway) as wire:
         wire.send(b"".join(map(request, bodies)))
         assert [json.loads(wire.read().body)["result"] for _ in bodies] == [0, 3003, 0, 1011, 0]
-    assert gateway.items(f"/v1/calls/{callid}/callbacks")[0]["repeats"] == 1
+    assert gateway.items(f"/v1/calls/{callid}/callbacks")[0]["duplicates"] == 1
 
 
 def test_many_pipelined_requests_are_all_answered(gateway: Gateway, callid: str) -> None:

@@ -195,11 +195,11 @@ def test_the_good_part_of_a_file_that_is_cut_off_is_recorded(tmp_path: Path, gat
 
 
 def test_history_is_no_news_unless_told_so(tmp_path: Path, home: Path, gateway: Gateway, receive: Receive) -> None:
-    """Beside a running gateway, which shows the calls at once; endpoints hear of them only with --tell."""
+    """Beside a running gateway, which shows the calls at once; endpoints hear of them only with --deliver."""
     news = Business(gateway, "news", CHANNELS["ANSWERBACK_CHANNELS__NEWS__TOKEN"])
     news.add("crm", receive().url)
     owed = {"new"}
-    for age, options in (("old", []), ("older", ["--tell"])):
+    for age, options in (("old", []), ("older", ["--deliver"])):
         path = tmp_path / f"{age}.ndjson"
         path.write_bytes(b"".join(prompt(f"{age}-{n}") + b"\n" for n in range(3)))
         imported(home, path, "--channel", "news", *options)

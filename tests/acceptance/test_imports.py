@@ -20,7 +20,7 @@ from builders import key_press, received
 from gateway import OK, Gateway, prompt
 
 from answerback.cli.main import COMMANDS
-from answerback.ledger import open_ledger
+from answerback.ledger import open_sqlite
 
 TELLING = """
 import os, signal, sys
@@ -79,7 +79,7 @@ def modules(telling: Path, pid: int) -> set[str]:
 
 def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path, telling: Path) -> None:
     """Callbacks and probes need neither API nor console, nor the client that endpoints are told by; SQLite no other database."""
-    settings = {"PYTHONPATH": str(telling), "ANSWERBACK_RELAY__ALLOW_NETWORKS": '["198.51.100.0/24"]'}
+    settings = {"PYTHONPATH": str(telling), "ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["198.51.100.0/24"]'}
     with Gateway(tmp_path / "data", settings=settings) as gateway:
         pid, (writer,) = gateway.process.pid, gateway.helpers
 
@@ -90,7 +90,7 @@ def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path
             return found
 
         def scrape() -> None:
-            assert "answerback_ready 1.0" in gateway.client.get("/metrics").text
+            assert "answerback_up_for_writes 1.0" in gateway.client.get("/metrics").text
 
         def sign_in() -> None:
             assert "<form" in gateway.client.get("/console/sign-in").text
@@ -159,8 +159,8 @@ _CASES = {
     "migrate": Case("migrate", _READS),
     "doctor": Case("doctor", _READS),
     "prune": Case("prune --keep-months 1", _READS),
-    "channels": Case("channels", _READS),
-    "settings": Case("settings", _READS | LEDGER),
+    "channels": Case("channels list", _READS),
+    "config": Case("config show", _READS | LEDGER),
     "calls": Case("calls list", _READS),
     "callbacks": Case("callbacks show told", _READS),
     "endpoints": Case("endpoints list", _READS),
@@ -202,14 +202,14 @@ for name, arguments, is_warm in json.load(sys.stdin):
 def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, set[str]]]:
     """Command -> its exit status, and what it has imported. All are forked from one Python."""
     home = tmp_path_factory.mktemp("imports")
-    with closing(open_ledger(home / "answerback-data", allow_unsafe_place=True)) as ledger:
+    with closing(open_sqlite(home / "answerback-data", allow_unsafe_filesystem=True)) as ledger:
         ledger.record([received(key_press(callid="told"))])
     cases = [(name, case.arguments.split(), not case.never & (LEDGER | SETTINGS)) for name, case in _CASES.items()]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(sorted(cases, key=itemgetter(2))),
         cwd=home,
-        env=os.environ | {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": "true"},
+        env=os.environ | {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true"},
         capture_output=True,
         text=True,
         check=True,

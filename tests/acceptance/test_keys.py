@@ -162,11 +162,11 @@ def test_a_living_name_is_taken(admin: Holder) -> None:
     ],
     ids=str,
 )
-def test_an_unfit_key_is_422_and_names_the_field(admin: Holder, fields: dict[str, object], field: str) -> None:
+def test_an_invalid_key_is_422_and_names_the_field(admin: Holder, fields: dict[str, object], field: str) -> None:
     """What is wrong is said with the field's name, and nothing is made."""
-    answer = admin.ask("POST", "keys", {"name": "unfit", "role": "viewer"} | fields)
+    answer = admin.ask("POST", "keys", {"name": "invalid", "role": "viewer"} | fields)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
-    assert "unfit" not in [one["name"] for one in admin.sees("keys")["items"]]
+    assert "invalid" not in [one["name"] for one in admin.sees("keys")["items"]]
 
 
 def test_an_admin_of_the_ledger_may_make_keys(place: Gateway, admin: Holder) -> None:
@@ -219,9 +219,9 @@ OPERATING: list[tuple[str, str, object]] = [
     ("POST", "endpoints/nobody/disable", None),
     ("POST", "endpoints/nobody/rotate-secret", None),
     ("POST", "endpoints/nobody/test", None),
-    ("POST", f"deliveries/{NOBODY}/retry", None),
+    ("POST", f"deliveries/{NOBODY}/replay", None),
     ("POST", "replays", {}),
-    ("POST", f"quarantine/{NOBODY}/retry", None),
+    ("POST", f"quarantine/{NOBODY}/requeue", None),
     ("DELETE", f"quarantine/{NOBODY}", None),
 ]
 ADMINISTERING: list[tuple[str, str, object]] = [
@@ -289,7 +289,7 @@ def test_an_operator_works(told: dict[str, Any], operator: Holder, receive: Rece
     submitted = json.loads(prompt(str(uuid.uuid1()), mobile=NUMBER))
     assert operator.ask("POST", "callbacks", submitted).json() == {"result": 0, "errmsg": "OK"}
     assert operator.ask("PUT", f"calls/{told['callid']}", {}).json()["mobile"] == MASKED
-    assert operator.ask("POST", f"deliveries/{told['delivery']}/retry").status_code == 202
+    assert operator.ask("POST", f"deliveries/{told['delivery']}/replay").status_code == 202
     assert operator.ask("DELETE", "endpoints/op-crm").status_code == 204
 
 
@@ -297,12 +297,12 @@ def test_the_quarantine_is_retried_and_emptied(place: Gateway, operator: Holder)
     """What is still refused says why, without a number; what is dropped is gone."""
     assert place.post(b'{"n":"%s"}' % NUMBER.encode()).status_code == 400
     id_ = operator.sees("quarantine", limit=1)["items"][0]["id"]
-    told = operator.ask("POST", f"quarantine/{id_}/retry").json()
-    assert (told["id"], told["taken"]) == (id_, None)
+    told = operator.ask("POST", f"quarantine/{id_}/requeue").json()
+    assert (told["id"], told["disposition"]) == (id_, None)
     assert told["reason"]
     assert operator.ask("DELETE", f"quarantine/{id_}").status_code == 204
     assert operator.ask("DELETE", f"quarantine/{id_}").status_code == 404
-    assert operator.ask("POST", f"quarantine/{id_}/retry").status_code == 404
+    assert operator.ask("POST", f"quarantine/{id_}/requeue").status_code == 404
     assert operator.ask("DELETE", f"quarantine/{10**30}").status_code == 404
 
 
@@ -335,7 +335,7 @@ def test_what_a_masked_reader_sees(told: dict[str, Any], viewer: Holder) -> None
     assert (fields["callid"], fields["accept_time"]) == (told["callid"], "1470197211")
     delivery = viewer.sees(f"deliveries/{told['delivery']}")
     assert delivery["message_id"].startswith(f"dlv_{told['delivery']}_")
-    assert delivery["tried"][0]["answer"] == ANSWER.replace(NUMBER, MASKED)
+    assert delivery["attempt_log"][0]["response_body"] == ANSWER.replace(NUMBER, MASKED)
     raws = [viewer.sees(f"quarantine/{one['id']}") for one in viewer.sees("quarantine")["items"]]
     assert all(one["raw_base64"] is None for one in raws)
     assert f"mobile={MASKED}" in [one["raw"] for one in raws]
@@ -404,7 +404,7 @@ def test_each_showing_of_full_numbers_is_logged(place: Gateway, admin: Holder) -
     def shown() -> list[tuple[str, str, int]]:
         *whole, _ = place.stderr[before:].split("\n")
         lines = map(json.loads, whole)
-        return [(line["who"], line["path"], line["count"]) for line in lines if line["event"] == "numbers_shown"]
+        return [(line["who"], line["path"], line["count"]) for line in lines if line["event"] == "numbers_unmasked"]
 
     for path in ("calls", "calls/one", "calls/one/callbacks", refused, "calls/nobody", "me"):
         for holder in (seeing, masked):

@@ -50,7 +50,7 @@ def test_load_measures_a_gateway_and_finds_all_that_it_took(gateway: Gateway) ->
     assert 0 < latencies[0] <= latencies[-1]
     assert latencies == sorted(latencies)
     assert 100 < told["achieved_rate"] <= 300
-    assert told["verified"] == {"asked": 300, "found": 300, "missing": 0, "first_missing": [], "unread": []}
+    assert told["verified"] == {"checked": 300, "found": 300, "missing": 0, "first_missing": [], "unreadable": []}
 
 
 def test_load_tells_a_person_the_same(gateway: Gateway) -> None:
@@ -85,7 +85,7 @@ def test_verify_finds_what_a_lying_receiver_did_not_store(gateway: Gateway, rece
     status, told = load(liar.url, *options, cwd=gateway.data_dir)
     assert (status, told["accepted"]) == (1, 30)
     verified = told["verified"]
-    assert (verified["asked"], verified["found"], verified["missing"]) == (30, 0, 30)
+    assert (verified["checked"], verified["found"], verified["missing"]) == (30, 0, 30)
     assert len(verified["first_missing"]) == 10
     assert set(verified["first_missing"]) <= set(liar.callids)
     done = run("load", liar.url, *options, cwd=gateway.data_dir)

@@ -24,11 +24,11 @@ from otlp_collector import Collector
 from receivers.process import Receiver, await_true
 from receivers.webhook_receiver import Business, relaying
 
-from answerback.exports import FileFormat, What
+from answerback.exports import Dataset, FileFormat
 
 MOBILE, LANDLINE, AREA = "13788412675", "83764391", "0755"
 MARKS = (MOBILE, LANDLINE)
-EXPORTS = "/v1/exports/{what}.{format}"
+EXPORTS = "/v1/exports/{dataset}.{format}"
 TOKEN = "s3cr3t-t0ken"
 """What stands in the query of an endpoint's URL."""
 
@@ -85,7 +85,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     home = tmp_path_factory.mktemp("masking")
     with ExitStack() as stack:
         collector = stack.enter_context(Collector())
-        settings = relaying("[0.05]", breaker_failures="1000") | {"ANSWERBACK_TRACES__ENDPOINT": collector.url}
+        settings = relaying("[0.05]", breaker_threshold="1000") | {"ANSWERBACK_TRACING__ENDPOINT": collector.url}
         gateway = stack.enter_context(Gateway(home / "data", settings=settings))
         crm = stack.enter_context(Receiver(home, "crm", behaviour="refusing", status=200, answer=ANSWER))
         business = Business(gateway)
@@ -157,7 +157,9 @@ def paths_of(filled: Filled) -> Iterator[str]:
         if "get" not in methods or not path.startswith("/v1"):
             continue
         if path == EXPORTS:  # each of what there is, and each form; a command writes all that can be combined
-            yield from (path.format(what=what, format=form) for what, form in zip(What, FileFormat, strict=True))
+            yield from (
+                path.format(dataset=dataset, format=form) for dataset, form in zip(Dataset, FileFormat, strict=True)
+            )
             continue
         fields = re.findall(r"\{([^}]+)\}", path)
         choices = [found[names[path] if field == "id" else field] for field in fields]  # a new one is named here first
@@ -239,7 +241,7 @@ def test_no_event_tells_a_number(filled: Filled) -> None:
         person.client.stream("GET", "/console/live/events", params={"after": "0-0"}) as answer,
     ):
         data = next(line for line in answer.iter_lines() if line.startswith("data: "))
-    assert len(json.loads(data.removeprefix("data: "))["lines"]) > len(SPELLINGS)
+    assert len(json.loads(data.removeprefix("data: "))["items"]) > len(SPELLINGS)
     assert marks_in(data) == []
     assert TOKEN not in data
 
@@ -258,7 +260,7 @@ def test_neither_the_log_nor_the_metrics_tell_a_number(filled: Filled) -> None:
         key = filled.gateway.key if holder is None else filled.keys[holder]
         headers = {"Authorization": f"Bearer {key}"}
         filled.gateway.client.get(f"/v1/calls/{MOBILE}", params={"channel": MOBILE}, headers=headers)
-    assert "callback_refused" in filled.gateway.stderr
+    assert "callback_rejected" in filled.gateway.stderr
     assert marks_in(filled.gateway.stderr) == []
     assert TOKEN not in filled.gateway.stderr
     assert marks_in(filled.gateway.client.get("/metrics").text) == []
@@ -273,9 +275,9 @@ def test_commands_tell_no_number_unasked(filled: Filled, tmp_path: Path, command
 
 
 @pytest.mark.parametrize("form", FileFormat)
-@pytest.mark.parametrize("what", What)
+@pytest.mark.parametrize("what", Dataset)
 def test_a_file_of_the_command_tells_no_number_unasked(
-    filled: Filled, tmp_path: Path, what: What, form: FileFormat
+    filled: Filled, tmp_path: Path, what: Dataset, form: FileFormat
 ) -> None:
     """Of whatever there is, in every form."""
     file = tmp_path / f"{what}.{form}"
@@ -283,6 +285,6 @@ def test_a_file_of_the_command_tells_no_number_unasked(
     done = run("export", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     text = text_of(file.read_bytes())
-    assert what is What.STATISTICS or filled.callid in text
+    assert what is Dataset.STATISTICS or filled.callid in text
     assert marks_in(text) == []
     assert TOKEN not in text

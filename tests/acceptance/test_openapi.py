@@ -22,13 +22,13 @@ CALLID = "d9428888-122b-11e1-b85c-61cd3cbb3210"
 TOKEN = "tok-alerts-3k5Jq0ZtV2"
 CONFIG = f"""
 [relay]
-allow_networks = ["127.0.0.0/8"]
+allowed_networks = ["127.0.0.0/8"]
 
 [channels.alerts]
 token = "{TOKEN}"
 
 [alerts.rules.junk]
-when = "quarantine"
+metric = "quarantine"
 above = 0
 """
 DEAD_URL = "http://127.0.0.1:9/voice"  # nothing listens there: all that is owed stays
@@ -250,7 +250,7 @@ def test_a_body_that_is_none_names_what_is_wrong(filled: Gateway, body: bytes) -
         ("POST", "endpoints/crm/rotate-secret", b'{"secret": "\\ud800"}', "secret"),
     ],
 )
-def test_a_field_that_is_unfit_is_named(filled: Gateway, method: str, path: str, body: bytes, field: str) -> None:
+def test_a_field_that_is_invalid_is_named(filled: Gateway, method: str, path: str, body: bytes, field: str) -> None:
     """Half a surrogate pair is no text, a bare number is no time, a word is no switch."""
     answer = ask(filled, method, path, content=body)
     assert (answer.status_code, answer.json().get("field")) == (422, field)
@@ -306,9 +306,9 @@ def test_times_at_the_ends_of_the_calendar_leave_nothing_out(filled: Gateway) ->
     ("method", "path"),
     [
         ("GET", "deliveries/{}"),
-        ("POST", "deliveries/{}/retry"),
+        ("POST", "deliveries/{}/replay"),
         ("GET", "quarantine/{}"),
-        ("POST", "quarantine/{}/retry"),
+        ("POST", "quarantine/{}/requeue"),
         ("DELETE", "quarantine/{}"),
         ("GET", "replays/{}"),
         ("GET", "endpoints/{}"),

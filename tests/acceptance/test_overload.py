@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway import OK, Gateway, Wire, prompt, request
 
 PENDING = 8
-ANSWER_TIMEOUT_S = 1.5
+COMMIT_TIMEOUT_S = 1.5
 LOCK_TIMEOUT_S = 15.0
 
 
@@ -15,7 +15,7 @@ def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_plac
     """As many as may wait do wait and are answered OK in the end; every further one is sent away without waiting."""
     settings = {
         "ANSWERBACK_INTAKE__MAX_PENDING": str(PENDING),
-        "ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S": "20",
+        "ANSWERBACK_INTAKE__COMMIT_TIMEOUT_S": "20",
         "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": str(LOCK_TIMEOUT_S),
     }
     with Gateway(data_dir, settings=settings) as gateway, ExitStack() as wires:
@@ -46,18 +46,18 @@ def test_past_the_limit_the_answer_is_503_at_once_and_the_others_keep_their_plac
 def test_a_commit_that_does_not_return_is_not_waited_for(data_dir: Path) -> None:
     """Past the answer timeout the sender is told 503, readiness is lost, and both come back by themselves."""
     settings = {
-        "ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S": str(ANSWER_TIMEOUT_S),
+        "ANSWERBACK_INTAKE__COMMIT_TIMEOUT_S": str(COMMIT_TIMEOUT_S),
         "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": str(LOCK_TIMEOUT_S),
     }
     with Gateway(data_dir, settings=settings) as gateway:
         with gateway.locked():
             began_s = time.monotonic()
             assert gateway.post(prompt("held")).status_code == 503
-            assert ANSWER_TIMEOUT_S - 0.1 < time.monotonic() - began_s < LOCK_TIMEOUT_S / 2
+            assert COMMIT_TIMEOUT_S - 0.1 < time.monotonic() - began_s < LOCK_TIMEOUT_S / 2
             assert gateway.await_ready(503)["reason"]
             began_s = time.monotonic()
             assert gateway.post(prompt("next")).status_code == 503
-            assert time.monotonic() - began_s < ANSWER_TIMEOUT_S
+            assert time.monotonic() - began_s < COMMIT_TIMEOUT_S
         gateway.await_ready()
         assert gateway.post(prompt("held")).content == OK
         assert gateway.post(prompt("next")).content == OK
@@ -74,7 +74,7 @@ def test_a_flood_of_junk_is_bounded_and_counted(data_dir: Path) -> None:
             assert (answer.status_code, answer.json()["result"]) == (400, 3003)
         assert gateway.rows("SELECT count(*), sum(size_bytes), min(id) FROM quarantine") == [(10, 10_000, 1)]
         assert gateway.post(prompt("after")).content == OK
-        assert 'answerback_callbacks_total{taken="dropped"} 20.0' in gateway.get("/metrics").text
+        assert 'answerback_callbacks_total{disposition="dropped"} 20.0' in gateway.get("/metrics").text
         gateway.kill()
         gateway.start()
         gateway.post(b"junk after the restart")

@@ -18,7 +18,7 @@ from postgresql import PostgreSQL
 from relay.certificates import Authority, found_authority
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import open_database
+from answerback.ledger import open_postgresql
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/postgresql.md"
 _SSL_REQUEST = (80877103).to_bytes(4)
@@ -38,7 +38,7 @@ def roles(postgresql_server: PostgreSQL, tmp_path_factory: pytest.TempPathFactor
         postgresql_server.execute(statement, "answerback")
     place = f"127.0.0.1:{postgresql_server.port}/answerback"
     urls = {name: f"postgresql://{name}:change-me@{place}" for name in ("answerback_owner", "answerback_server")}
-    early = gateway_run("migrate", "--store", urls["answerback_server"], cwd=tmp_path_factory.mktemp("early"))
+    early = gateway_run("migrate", "--database-url", urls["answerback_server"], cwd=tmp_path_factory.mktemp("early"))
     assert early.returncode == 1, "it could make the schema"
     yield urls
     postgresql_server.execute("DROP DATABASE answerback WITH (FORCE)")
@@ -48,9 +48,9 @@ def roles(postgresql_server: PostgreSQL, tmp_path_factory: pytest.TempPathFactor
 
 def test_who_only_serves_can_serve_and_nothing_more(tmp_path: Path, roles: dict[str, str]) -> None:
     """The owner makes the schema and the months; the other role takes callbacks, tells, reads, and changes no table."""
-    done = gateway_run("migrate", "--months", str(_MONTHS), "--store", roles["answerback_owner"], cwd=tmp_path)
+    done = gateway_run("migrate", "--months", str(_MONTHS), "--database-url", roles["answerback_owner"], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    with Gateway(tmp_path / "data", options=["--store", roles["answerback_server"]]) as gateway:
+    with Gateway(tmp_path / "data", options=["--database-url", roles["answerback_server"]]) as gateway:
         assert gateway.post(prompt("few-rights")).content == OK
         assert gateway.post(b"junk").status_code == 400
         headers = {"Authorization": f"Bearer {gateway.key}"}
@@ -85,7 +85,9 @@ def test_doctor_says_how_many_months_are_made(tmp_path: Path, roles: dict[str, s
     """To who only serves: in time, and when callbacks are refused already. The owner needs no warning."""
 
     def months(role: str) -> dict[str, str]:
-        done = gateway_run("doctor", "--json", "--store", roles[role], "--data-dir", tmp_path / "data", cwd=tmp_path)
+        done = gateway_run(
+            "doctor", "--json", "--database-url", roles[role], "--data-dir", tmp_path / "data", cwd=tmp_path
+        )
         found: dict[str, str] = next(one for one in json.loads(done.stdout)["items"] if one["check"] == "months")
         return found
 
@@ -94,7 +96,7 @@ def test_doctor_says_how_many_months_are_made(tmp_path: Path, roles: dict[str, s
             for (name,) in partitions:
                 connection.execute(f"DROP TABLE {name}".encode())
 
-    gateway_run("migrate", "--months", str(_MONTHS), "--store", roles["answerback_owner"], cwd=tmp_path)
+    gateway_run("migrate", "--months", str(_MONTHS), "--database-url", roles["answerback_owner"], cwd=tmp_path)
     assert months("answerback_server")["level"] == "ok"
     with psycopg.connect(roles["answerback_owner"]) as connection:
         made = connection.execute(
@@ -191,7 +193,7 @@ def test_tls_is_verified_when_asked_for(
 
     def opened(host: str, port: int, authority: Authority) -> None:
         url = f"postgresql://{user}@{host}:{port}/{database}?sslmode=verify-full&sslrootcert={authority.file}"
-        open_database(url, allow_unsafe=True, retry_s=0).close()
+        open_postgresql(url, allow_unsafe=True, retry_s=0).close()
 
     with TlsFront(postgresql_server, ours.issue("database", hosts="DNS:localhost")) as front:
         opened("localhost", front.port, ours)

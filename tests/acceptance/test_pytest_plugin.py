@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from answerback import parse
-from answerback.emulator.faults import Weather
+from answerback.emulator.faults import FaultProfile
 from answerback.emulator.limits import Limits
 from answerback.emulator.testing import VoiceCloud
 
@@ -97,7 +97,7 @@ def test_an_early_callback_that_is_not_taken_does_not_hold_up_the_send(voice_clo
 def test_the_weather_and_the_limits_can_be_chosen() -> None:
     """Every callback twice, and a second call to a number refused."""
     told: list[bytes] = []
-    with VoiceCloud(weather=Weather(duplicates=1.0), limits=Limits(a_night=None)) as cloud:
+    with VoiceCloud(faults=FaultProfile(duplicates=1.0), limits=Limits(per_night=None)) as cloud:
         cloud.deliver_to(lambda body: told.append(body) or OK)  # type: ignore[func-returns-value]
         assert send(cloud, "13800138000")["result"] == 0
         assert send(cloud, "13800138000")["result"] == 1013

@@ -97,7 +97,7 @@ def test_said_while_a_delivery_is_pending_it_is_in_the_next_attempt(
 def test_said_while_an_endpoint_is_off_it_is_in_the_delivery(business: Business, receive: Receive, callid: str) -> None:
     """What waits goes out with what is known by then."""
     receiver = receive()
-    business.add("crm", receiver.url, enabled=False, updates=True)
+    business.add("crm", receiver.url, enabled=False, notify_on_update=True)
     business.hears(prompt(callid))
     refer(business, callid, reference="A-1")
     business.switch("crm", on=True)
@@ -126,9 +126,9 @@ def test_what_is_left_out_stays_and_null_takes_back(business: Business, callid: 
 def test_a_change_is_told_to_who_wants_updates(business: Business, receive: Receive, callid: str) -> None:
     """Said after the delivery, one endpoint is told again, about the call alone; the others are not."""
     wants, other, vendor = receive("wants"), receive("other"), receive("vendor")
-    business.add("wants", wants.url, updates=True)
+    business.add("wants", wants.url, notify_on_update=True)
     business.add("other", other.url)
-    business.add("vendor", vendor.url, format="tencent", updates=True)
+    business.add("vendor", vendor.url, format="tencent", notify_on_update=True)
     business.hears(prompt(callid))
     for receiver in (wants, other, vendor):
         receiver.await_taken(1)
@@ -148,7 +148,7 @@ def test_a_change_is_told_to_who_wants_updates(business: Business, receive: Rece
 def test_a_change_amid_an_attempt_is_told_after_it(business: Business, receive: Receive, callid: str) -> None:
     """Said while the delivery is on its way, it follows as an update: nothing falls between."""
     receiver = receive("slow", behaviour="slow", wait_s=0.5)
-    business.add("crm", receiver.url, updates=True)
+    business.add("crm", receiver.url, notify_on_update=True)
     business.hears(prompt(callid))
     receiver.await_taken(1)
     refer(business, callid, reference="A-1")
@@ -159,7 +159,7 @@ def test_a_change_amid_an_attempt_is_told_after_it(business: Business, receive: 
 def test_there_is_no_race_between_the_business_and_the_cloud(business: Business, receive: Receive) -> None:
     """Reference and callback at the same moment, for many calls: the last that is told of each carries the reference."""
     wants, plain = receive("wants"), receive("plain")
-    business.add("wants", wants.url, updates=True)
+    business.add("wants", wants.url, notify_on_update=True)
     business.add("plain", plain.url)
     callids = [f"{business.channel}-{number}" for number in range(60)]
     gate = threading.Barrier(2)
@@ -321,7 +321,7 @@ def test_overdue_is_told_once_over_restarts(tmp_path: Path) -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_an_unfit_field_is_named(business: Business, callid: str, body: dict[str, object], field: str) -> None:
+def test_an_invalid_field_is_named(business: Business, callid: str, body: dict[str, object], field: str) -> None:
     """422 names the field, and the call is not made."""
     answer = business.ask("PUT", f"calls/{callid}", body, query={"channel": business.channel})
     assert (answer.status_code, answer.json()["field"]) == (422, field)
@@ -367,7 +367,7 @@ def test_whatever_is_said_is_kept_or_refused(business: Business, callid: str, na
         assert answer.json()["detail"]
 
 
-def test_an_unfit_callid_or_channel_is_refused(business: Business) -> None:
+def test_an_invalid_callid_or_channel_is_refused(business: Business) -> None:
     """A callid is at most 256 printable characters; a channel must be there."""
     query = {"channel": business.channel}
     assert business.ask("PUT", f"calls/{'x' * 257}", {}, query=query).status_code == 422

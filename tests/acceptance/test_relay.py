@@ -38,7 +38,7 @@ def first_arrivals(taken: Sequence[Taken]) -> dict[str, list[bytes]]:
 
 def seconds(attempt: dict[str, Any]) -> float:
     """When an attempt began."""
-    return datetime.fromisoformat(attempt["began_at"]).timestamp()
+    return datetime.fromisoformat(attempt["started_at"]).timestamp()
 
 
 def end_s(attempt: dict[str, Any]) -> float:
@@ -77,7 +77,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
         }
         down = receivers["down"] = Receiver(home, "down")
         stack.callback(down.close)
-        settings = relaying(str([0.2] * 12), breaker_pauses_s="[0.3]")
+        settings = relaying(str([0.2] * 12), breaker_cooldowns_s="[0.3]")
         gateway = stack.enter_context(Gateway(home / "data", settings=settings))
         business = Business(gateway)
         for number, (name, receiver) in enumerate(receivers.items()):
@@ -120,7 +120,7 @@ def test_a_receiver_that_takes_nothing_is_paused_and_loses_nothing(street: Stree
     """It is left alone after ten failures in a row, and what is not dead by then stays owed, in order."""
     business = street.business
     await_true(lambda: business.endpoint(name)["paused_until"], lambda: f"{name} was not paused")
-    assert business.endpoint(name)["failures_in_a_row"] >= 10
+    assert business.endpoint(name)["consecutive_failures"] >= 10
     found = business.deliveries(name)
     assert len(found) == 3 * CALLS
     assert not [one for one in found if one["state"] == "delivered"]
@@ -128,8 +128,8 @@ def test_a_receiver_that_takes_nothing_is_paused_and_loses_nothing(street: Stree
     for one in found:
         if one["state"] != "dead":
             by_call[one["callid"]].append(one["state"])
-    assert all(states == ["pending"] + ["waiting"] * (len(states) - 1) for states in by_call.values())
-    assert all(one["attempts"] == 0 for one in found if one["state"] == "waiting")
+    assert all(states == ["pending"] + ["blocked"] * (len(states) - 1) for states in by_call.values())
+    assert all(one["attempts"] == 0 for one in found if one["state"] == "blocked")
 
 
 def test_a_redirect_is_not_followed(street: Street) -> None:
@@ -189,9 +189,9 @@ def test_each_misbehaviour_is_kept_in_words(
     business.hears(prompt(callid))
     first = business.await_tried("bad", callid)[0]
     assert first["error"].startswith(words)
-    assert first["status"] == status
+    assert first["http_status"] == status
     if options["behaviour"] == "refusing":
-        assert first["answer"] == options["answer"]
+        assert first["response_body"] == options["answer"]
     assert abs(seconds(first) - began_s) < 5
     if options["behaviour"] == "slow":
         assert 450 < first["duration_ms"] < 3000
@@ -205,7 +205,11 @@ def test_nobody_at_the_port_is_kept_in_words(business: Business, receive: Receiv
     business.add("down", receiver.url)
     business.hears(prompt(callid))
     first = business.await_tried("down", callid)[0]
-    assert (first["status"], first["answer"], first["error"]) == (None, "", "no connection: Connection refused")
+    assert (first["http_status"], first["response_body"], first["error"]) == (
+        None,
+        "",
+        "no connection: Connection refused",
+    )
 
 
 def test_a_name_that_means_nothing_is_kept_in_words(business: Business, callid: str) -> None:
@@ -220,7 +224,7 @@ def test_of_a_long_answer_two_kib_are_kept(business: Business, receive: Receive,
     receiver = receive("chatty", behaviour="refusing", answer="x" * 100_000)
     business.add("chatty", receiver.url)
     business.hears(prompt(callid))
-    assert business.await_tried("chatty", callid)[0]["answer"] == "x" * 2048
+    assert business.await_tried("chatty", callid)[0]["response_body"] == "x" * 2048
 
 
 def test_a_success_is_kept_too(business: Business, receive: Receive, callid: str) -> None:
@@ -228,11 +232,11 @@ def test_a_success_is_kept_too(business: Business, receive: Receive, callid: str
     business.add("good", receive("good").url)
     business.hears(prompt(callid))
     done = business.await_state("good", callid, "delivered")
-    (attempt,) = done["tried"]
-    assert (attempt["status"], attempt["error"]) == (200, None)
-    assert attempt["answer"] == '{"result":0,"errmsg":"OK"}'
-    assert (done["attempts"], done["failures"], done["type"]) == (1, 0, "voice.call.answered")
-    assert done["settled_at"] >= done["created_at"]
+    (attempt,) = done["attempt_log"]
+    assert (attempt["http_status"], attempt["error"]) == (200, None)
+    assert attempt["response_body"] == '{"result":0,"errmsg":"OK"}'
+    assert (done["attempts"], done["failed_attempts"], done["type"]) == (1, 0, "voice.call.answered")
+    assert done["finished_at"] >= done["created_at"]
 
 
 # Retries.
@@ -244,8 +248,8 @@ def test_the_schedule_is_kept_to_and_then_it_is_dead(business: Business, receive
     business.add("bad", receiver.url)
     business.hears(prompt(callid))
     done = business.await_state("bad", callid, "dead")
-    assert (done["attempts"], done["failures"], len(done["tried"])) == (4, 4, 4)
-    for pause_s, (before, after) in zip((0.05, 0.1, 0.2), pairwise(done["tried"]), strict=True):
+    assert (done["attempts"], done["failed_attempts"], len(done["attempt_log"])) == (4, 4, 4)
+    for pause_s, (before, after) in zip((0.05, 0.1, 0.2), pairwise(done["attempt_log"]), strict=True):
         assert pause_s - 0.02 < seconds(after) - end_s(before) < pause_s + 1.0
     assert {one.id for one in receiver.taken} == {done["message_id"]}
     business.hears(prompt(f"other-{callid}"))
@@ -294,7 +298,7 @@ def test_retry_after_cannot_bring_an_attempt_forward(business: Business, receive
 
 def test_a_failing_endpoint_is_paused_probed_and_resumed(tmp_path: Path) -> None:
     """After so many failures in a row there are only probes, which cost nobody an attempt; then everything goes out."""
-    settings = relaying("[0.5, 0.5, 0.5]", breaker_failures="4", breaker_pauses_s="[0.3]")
+    settings = relaying("[0.5, 0.5, 0.5]", breaker_threshold="4", breaker_cooldowns_s="[0.3]")
     calls = [f"call-{n}" for n in range(12)]
     with Receiver(tmp_path, behaviour="refusing") as receiver, Gateway(tmp_path / "data", settings=settings) as gateway:
         business = Business(gateway)
@@ -306,7 +310,7 @@ def test_a_failing_endpoint_is_paused_probed_and_resumed(tmp_path: Path) -> None
         await_true(lambda: len(receiver.taken) >= before + 3, lambda: "it was not probed")
         probes = len(receiver.taken) - before
         assert probes <= (time.monotonic() - began_s) / 0.3 + 2
-        assert sum(one["failures"] for one in business.deliveries("weak")) <= 4
+        assert sum(one["failed_attempts"] for one in business.deliveries("weak")) <= 4
         assert not [one for one in business.deliveries("weak") if one["state"] == "dead"]
         assert 'answerback_endpoint_paused{endpoint="default-weak"} 1.0' in gateway.metrics()
         receiver.restart(behaviour="obeying")
@@ -314,13 +318,16 @@ def test_a_failing_endpoint_is_paused_probed_and_resumed(tmp_path: Path) -> None
         assert first_arrivals(receiver.taken) == {callid: [prompt(callid), key_press(callid)] for callid in calls}
         accepted = [one.id for one in receiver.taken if one.status == 200]
         assert len(accepted) == len(set(accepted)) == 2 * len(calls)
-        assert (business.endpoint("weak")["paused_until"], business.endpoint("weak")["failures_in_a_row"]) == (None, 0)
+        assert (business.endpoint("weak")["paused_until"], business.endpoint("weak")["consecutive_failures"]) == (
+            None,
+            0,
+        )
         assert 'answerback_endpoint_paused{endpoint="default-weak"} 0.0' in gateway.metrics()
 
 
 def test_a_restart_breaks_no_pause_and_tells_nothing_twice(tmp_path: Path) -> None:
     """Asked to stop, a gateway waits for the answer and keeps it; started again, it leaves alone what it had paused."""
-    settings = relaying("[60]", breaker_failures="3", breaker_pauses_s="[60]")
+    settings = relaying("[60]", breaker_threshold="3", breaker_cooldowns_s="[60]")
     gateway = Gateway(tmp_path / "data", settings=settings)
     business = Business(gateway)
     with Receiver(tmp_path, behaviour="refusing") as weak, Receiver(tmp_path, behaviour="slow", wait_s=0.7) as slow:
@@ -354,7 +361,7 @@ def test_an_endpoint_that_is_gone_is_switched_off(business: Business, receive: R
     business.hears(prompt(f"later-{callid}"))
     other.await_taken(1)
     assert len(receiver.taken) == 1
-    assert [one["failures"] for one in business.deliveries("gone")] == [0] * 4
+    assert [one["failed_attempts"] for one in business.deliveries("gone")] == [0] * 4
     receiver.restart(behaviour="obeying")
     business.switch("gone", on=True)
     business.await_settled("gone")
@@ -366,7 +373,7 @@ def test_gone_means_nothing_in_the_vendors_format(business: Business, receive: R
     receiver = receive("gone", behaviour="refusing", status=410, fail_first=1)
     business.add("gone", receiver.url, format="tencent")
     business.hears(prompt(callid))
-    assert business.await_state("gone", callid, "delivered")["failures"] == 1
+    assert business.await_state("gone", callid, "delivered")["failed_attempts"] == 1
     assert business.endpoint("gone")["enabled"]
 
 

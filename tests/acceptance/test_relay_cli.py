@@ -44,12 +44,12 @@ def test_the_life_of_an_endpoint_on_the_command_line(business: Business, receive
     """Added, listed, shown, tried, switched, given a new secret, removed: each takes effect in the running gateway."""
     receiver, name = receive(), business.name("crm")
     options = ["--channel", business.channel, "--kind", "prompt", "--kind", "key", "--outcome", "answered"]
-    options += ["--timeout", "3.5", "--concurrency", "2", "--updates", "--format", "standard"]
+    options += ["--timeout", "3.5", "--concurrency", "2", "--notify-on-update", "--format", "standard"]
     text = said(business, "endpoints", "add", name, receiver.url, *options)
     assert f"endpoint {name} of channel {business.channel} is on: {receiver.url}" in text
     secret = next(word for word in text.split() if word.startswith("whsec_"))
     view = business.endpoint("crm")
-    assert (view["kinds"], view["outcomes"], view["updates"]) == (["prompt", "key"], ["answered"], True)
+    assert (view["kinds"], view["outcomes"], view["notify_on_update"]) == (["prompt", "key"], ["answered"], True)
     assert (view["timeout_s"], view["concurrency"]) == (3.5, 2)
 
     listed = said(business, "endpoints", "list")
@@ -59,7 +59,7 @@ def test_the_life_of_an_endpoint_on_the_command_line(business: Business, receive
 
     assert "delivered in " in said(business, "endpoints", "test", name)
 
-    assert f"endpoint {name} of channel {business.channel} is off (by hand)" in said(
+    assert f"endpoint {name} of channel {business.channel} is off (manually)" in said(
         business, "endpoints", "disable", name
     )
     other = receive("other")
@@ -112,7 +112,7 @@ def test_what_others_say_is_shown_as_they_said_it(
     ("arguments", "words"),
     [
         (["endpoints", "add", "Bad Name", "https://1.1.1.1/"], "name: "),
-        (["endpoints", "add", "crm", "http://[::1]/"], "relay.allow_networks can allow it"),
+        (["endpoints", "add", "crm", "http://[::1]/"], "relay.allowed_networks can allow it"),
         (
             ["endpoints", "add", "crm", "https://1.1.1.1/", "--channel", "nowhere"],
             "channel: there is no channel nowhere",
@@ -147,7 +147,7 @@ def test_without_a_running_gateway_nothing_can_be_changed(tmp_path: Path) -> Non
     for killed, words in ((False, "no gateway runs here"), (True, "no gateway answers at http")):
         if killed:
             gateway.start().kill()
-        for arguments in (["endpoints", "enable", "default-crm"], ["deliveries", "retry", "1"]):
+        for arguments in (["endpoints", "enable", "default-crm"], ["deliveries", "replay", "1"]):
             done = cli(business, *arguments)
             assert (done.returncode, words in done.stderr) == (1, True), done.stderr
             assert done.stderr.count("\n") == 1
@@ -185,7 +185,7 @@ def test_deliveries_are_listed_and_shown(business: Business, receive: Receive, c
     assert NUMBER not in shown
     told = as_json(business, "deliveries", "show", str(first["id"]))
     assert told == business.delivery(first["id"])
-    assert [one["status"] for one in told["tried"]] == [500, 200]
+    assert [one["http_status"] for one in told["attempt_log"]] == [500, 200]
 
 
 # Live.
@@ -229,7 +229,7 @@ def test_tail_as_json_and_filtered(business: Business, receive: Receive, callid:
     business.add("crm", receiver.url)
     business.add("log", receive().url)
     log = tmp_path / "tail"
-    options = ["--json", "--failures", "--endpoint", business.name("crm"), "--full-numbers"]
+    options = ["--json", "--failures", "--endpoint", business.name("crm"), "--unmask"]
     with tailing(business, log, *options) as process:
         business.hears(prompt(callid, mobile=NUMBER))
         business.await_settled("crm", "log")
@@ -270,19 +270,22 @@ def test_metrics_by_endpoint(business: Business, receive: Receive, callid: str) 
     def value(name: str, endpoint: str, **labels: str) -> float | None:
         return found.get((f"answerback_{name}", frozenset({"endpoint": business.name(endpoint), **labels}.items())))
 
-    assert value("attempts_total", "good", result="delivered") == 2
-    assert (value("attempts_total", "bad", result="failed"), value("attempts_total", "bad", result="dead")) == (6, 2)
-    assert value("attempt_seconds_count", "bad") == 8
-    assert value("attempt_seconds_sum", "good") != 0
+    assert value("delivery_attempts_total", "good", result="delivered") == 2
+    assert (
+        value("delivery_attempts_total", "bad", result="failed"),
+        value("delivery_attempts_total", "bad", result="dead"),
+    ) == (6, 2)
+    assert value("delivery_attempt_duration_seconds_count", "bad") == 8
+    assert value("delivery_attempt_duration_seconds_sum", "good") != 0
     assert [value("deliveries_pending", name) for name in ("good", "bad", "off")] == [0, 0, 2]
     assert [value("deliveries_dead", name) for name in ("good", "bad", "off")] == [0, 2, 0]
     assert [value("endpoint_enabled", name) for name in ("good", "bad", "off")] == [1, 1, 0]
     assert [value("endpoint_paused", name) for name in ("good", "bad", "off")] == [0, 0, 0]
-    assert value("oldest_pending_seconds", "good") == 0
-    assert 0 < (value("oldest_pending_seconds", "off") or 0) < 60
-    assert value("attempts_total", "off", result="delivered") == 0
-    assert found["answerback_relaying", frozenset()] == 1
-    assert found["answerback_delivery_seconds_count", frozenset()] >= 2
+    assert value("delivery_oldest_pending_age_seconds", "good") == 0
+    assert 0 < (value("delivery_oldest_pending_age_seconds", "off") or 0) < 60
+    assert value("delivery_attempts_total", "off", result="delivered") == 0
+    assert found["answerback_relay_active", frozenset()] == 1
+    assert found["answerback_delivery_lag_seconds_count", frozenset()] >= 2
     text = business.gateway.metrics()
     assert NUMBER not in text
     assert callid not in text

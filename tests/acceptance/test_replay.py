@@ -25,7 +25,7 @@ def replay(business: Business, **wanted: object) -> dict[str, object]:
 
     def running() -> bool:
         progress.update(business.asks("GET", f"replays/{started.json()['id']}"))
-        return progress["stage"] == "running"
+        return progress["status"] == "running"
 
     await_true(lambda: not running(), lambda: f"it does not end: {progress}")
     return progress
@@ -48,13 +48,13 @@ def test_one_dead_delivery_is_told_again(business: Business, dead: Receiver) -> 
     """A retry tells it now, by the same id, and its attempts go on."""
     before = len(dead.taken)
     (one, *_) = business.deliveries("crm")
-    answer = business.ask("POST", f"deliveries/{one['id']}/retry")
+    answer = business.ask("POST", f"deliveries/{one['id']}/replay")
     assert (answer.status_code, answer.json()["id"]) == (202, one["id"])
     (taken,) = dead.await_taken(before + 1)[before:]
     assert taken.id == one["message_id"]
     await_true(lambda: business.delivery(one["id"])["state"] == "delivered", lambda: "it is not delivered")
     done = business.delivery(one["id"])
-    assert [attempt["status"] for attempt in done["tried"]] == [500] * 4 + [200]
+    assert [attempt["http_status"] for attempt in done["attempt_log"]] == [500] * 4 + [200]
     business.await_settled("crm")
     assert len(dead.taken) == before + 1
 
@@ -65,7 +65,7 @@ def test_a_delivery_that_arrived_is_told_again(business: Business, receive: Rece
     business.add("crm", receiver.url)
     business.hears(prompt(callid))
     done = business.await_state("crm", callid, "delivered")
-    business.asks("POST", f"deliveries/{done['id']}/retry")
+    business.asks("POST", f"deliveries/{done['id']}/replay")
     first, second = receiver.await_taken(2)
     assert (first.id, first.body) == (second.id, second.body)
     assert business.await_state("crm", callid, "delivered")["attempts"] == 2
@@ -75,7 +75,7 @@ def test_a_retry_that_fails_has_the_whole_schedule_again(business: Business, dea
     """Told again, a delivery gets as many attempts as a new one."""
     dead.restart(behaviour="refusing")
     (one, *_) = business.deliveries("crm")
-    business.asks("POST", f"deliveries/{one['id']}/retry")
+    business.asks("POST", f"deliveries/{one['id']}/replay")
     await_true(lambda: business.delivery(one["id"])["state"] == "dead", lambda: "it is not dead")
     assert business.delivery(one["id"])["attempts"] == 8
 
@@ -85,9 +85,9 @@ def test_what_waits_for_another_is_not_told_before_it(business: Business, callid
     business.add("crm", "https://1.1.1.1/", enabled=False)
     business.hears(prompt(callid), key_press(callid))
     first, second = business.deliveries("crm")
-    answer = business.ask("POST", f"deliveries/{second['id']}/retry")
+    answer = business.ask("POST", f"deliveries/{second['id']}/replay")
     assert (answer.status_code, "retry that one" in answer.json()["detail"]) == (409, True)
-    assert business.ask("POST", f"deliveries/{first['id']}/retry").status_code == 202
+    assert business.ask("POST", f"deliveries/{first['id']}/replay").status_code == 202
 
 
 def test_all_dead_of_an_endpoint_are_told_again(business: Business, dead: Receiver) -> None:
@@ -98,7 +98,7 @@ def test_all_dead_of_an_endpoint_are_told_again(business: Business, dead: Receiv
     ids = [one["message_id"] for one in business.deliveries("crm")][:4]
     progress = replay(business, dead=True)
     assert (progress["total"], progress["examined"], progress["replayed"]) == (4, 4, 4)
-    assert (progress["endpoint"], progress["of_what"]) == (business.name("crm"), "dead deliveries")
+    assert (progress["endpoint"], progress["scope"]) == (business.name("crm"), "dead deliveries")
     again = dead.await_taken(len(before) + 4)[len(before) :]
     assert sorted(one.id for one in again) == sorted(ids)
     for number in range(2):
@@ -183,12 +183,12 @@ def test_a_large_replay_shows_its_progress(business: Business, receive: Receive)
     receiver = receive("crm", behaviour="slow", wait_s=0.005)
     business.add("crm", receiver.url, concurrency=32)
     started = business.asks("POST", "replays", {"endpoint": business.name("crm"), "outcome": "answered"})
-    assert (started["total"], started["stage"]) == (count, "running")
+    assert (started["total"], started["status"]) == (count, "running")
     business.hears(prompt(f"{business.channel}-between"))
     seen: list[dict[str, Any]] = []
-    while not seen or seen[-1]["stage"] == "running":
+    while not seen or seen[-1]["status"] == "running":
         seen.append(business.asks("GET", f"replays/{started['id']}"))
-    assert seen[-1]["stage"] == "done"
+    assert seen[-1]["status"] == "done"
     assert seen[-1]["replayed"] == seen[-1]["examined"] == count
     examined = [one["examined"] for one in seen]
     assert examined == sorted(examined)
@@ -244,21 +244,21 @@ def test_a_replay_to_nobody_is_refused(business: Business) -> None:
 
 @pytest.mark.parametrize("by", ["id", "message_id"])
 def test_the_command_tells_one_again(business: Business, dead: Receiver, by: str) -> None:
-    """`deliveries retry` takes the number or the webhook-id and says what becomes of it."""
+    """`deliveries replay` takes the number or the webhook-id and says what becomes of it."""
     before = len(dead.taken)
     (one, *_) = business.deliveries("crm")
-    done = cli(business, "retry", str(one[by]))
+    done = cli(business, "replay", str(one[by]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"delivery {one['id']} to {business.name('crm')} is ")
     assert dead.await_taken(before + 1)[-1].id == one["message_id"]
-    told = json.loads(cli(business, "retry", str(one[by]), "--json").stdout)
+    told = json.loads(cli(business, "replay", str(one[by]), "--json").stdout)
     assert (told["id"], told["message_id"]) == (one["id"], one["message_id"])
 
 
 def test_the_command_tells_all_dead_again(business: Business, dead: Receiver) -> None:
-    """`--endpoint … --dead` follows the replay to its end and says how many go out again."""
+    """`--endpoint … --all-dead` follows the replay to its end and says how many go out again."""
     before, ids = len(dead.taken), {one["message_id"] for one in business.deliveries("crm")}
-    done = cli(business, "retry", "--endpoint", business.name("crm"), "--dead")
+    done = cli(business, "replay", "--endpoint", business.name("crm"), "--all-dead")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"4 deliveries to {business.name('crm')} go out again\n"
     assert {one.id for one in dead.await_taken(before + 4)[before:]} == ids
@@ -268,10 +268,10 @@ def test_the_command_tells_some_calls_again(business: Business, dead: Receiver) 
     """A range with a filter, as JSON: the replay as it ended."""
     before = len(dead.taken)
     arguments = ["--since", "2020-01-01", "--until", "2100-01-01T00:00:00", "--outcome", "unanswered"]
-    done = cli(business, "retry", "--endpoint", business.name("crm"), *arguments, "--json")
+    done = cli(business, "replay", "--endpoint", business.name("crm"), *arguments, "--json")
     assert done.returncode == 0, done.stderr
     progress = json.loads(done.stdout)
-    assert (progress["stage"], progress["total"], progress["examined"], progress["replayed"]) == ("done", 1, 1, 2)
+    assert (progress["status"], progress["total"], progress["examined"], progress["replayed"]) == ("done", 1, 1, 2)
     assert {one.callid for one in dead.await_taken(before + 2)[before:]} == {f"{business.channel}-1"}
 
 
@@ -280,7 +280,7 @@ def test_the_command_tells_some_calls_again(business: Business, dead: Receiver) 
     [
         ([], "say what to tell again"),
         (["7", "--endpoint", "crm"], "say what to tell again"),
-        (["--endpoint", "nobody", "--dead"], "no endpoint nobody"),
+        (["--endpoint", "nobody", "--all-dead"], "no endpoint nobody"),
         (["987654321"], "no delivery 987654321"),
         (["dlv_987654321_9f86d081884c"], "no delivery 987654321"),
         (["dlv_x_y"], "expected a delivery's id"),
@@ -290,7 +290,7 @@ def test_the_command_tells_some_calls_again(business: Business, dead: Receiver) 
 )
 def test_the_command_says_what_is_wrong(business: Business, arguments: list[str], words: str) -> None:
     """A mistake is one line on standard error, and exit status 1 or 2."""
-    done = cli(business, "retry", *arguments)
+    done = cli(business, "replay", *arguments)
     assert done.returncode in (1, 2)
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -24,9 +24,9 @@ def nats(tmp_path: Path) -> Iterator[NatsCluster]:
 def settings_of(place: Path, nats: NatsCluster | None = None) -> dict[str, str]:
     """What all processes of a cluster have in common."""
     settings = {
-        "ANSWERBACK_LEDGER__STORE": ledger_database(place),
+        "ANSWERBACK_LEDGER__URL": ledger_database(place),
         "ANSWERBACK_SERVER__ADMIN_KEY": ADMIN_KEY,
-        "ANSWERBACK_RELAY__ALLOW_NETWORKS": '["127.0.0.0/8"]',
+        "ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
     }
     if nats is not None:
         settings |= {
@@ -52,7 +52,7 @@ def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluste
     def process(role: str) -> Gateway:
         return Gateway(tmp_path / role, settings=common | {"ANSWERBACK_SERVER__ROLES": role})
 
-    with process("api") as api, process("record"), process("relay"), process("intake") as intake:
+    with process("api") as api, process("recorder"), process("relay"), process("intake") as intake:
         made = api.client.post(
             "/v1/endpoints",
             json={"name": "crm", "url": receiver.url},
@@ -67,10 +67,10 @@ def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluste
         call = asked(api, "/v1/calls/street").json()
         assert (call["outcome"], call["keys"]) == ("answered", ["5"])
         status = asked(api, "/v1/status").json()
-        assert sorted(role for member in status["members"] for role in member["roles"]) == [
+        assert sorted(role for instance in status["instances"] for role in instance["roles"]) == [
             "api",
             "intake",
-            "record",
+            "recorder",
             "relay",
         ]
         refused = intake.post(b"{")
@@ -84,7 +84,7 @@ def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluste
         assert "server.roles" in misled.json()["errmsg"]
         for one in (api, intake):
             assert one.get("/healthz").status_code == one.get("/readyz").status_code == httpx.codes.OK
-            assert "answerback_stream_drained_batches_total" in one.client.get("/metrics").text
+            assert "answerback_stream_consumed_batches_total" in one.client.get("/metrics").text
             assert one.client.get("/console").status_code == httpx.codes.NOT_FOUND
 
 
@@ -92,7 +92,7 @@ def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluste
 def test_callbacks_are_taken_while_the_database_is_away(tmp_path: Path, nats: NatsCluster) -> None:
     """An intake in front of a stream starts without the database, and answers; what it took is recorded later."""
     away = settings_of(tmp_path, nats)
-    nowhere = away | {"ANSWERBACK_LEDGER__STORE": "postgresql://answerback@127.0.0.1:9/nowhere"}
+    nowhere = away | {"ANSWERBACK_LEDGER__URL": "postgresql://answerback@127.0.0.1:9/nowhere"}
     with Gateway(tmp_path / "intake", settings=nowhere | {"ANSWERBACK_SERVER__ROLES": "intake"}) as intake:
         assert intake.post(prompt("early")).content == OK
     with Gateway(tmp_path / "all", settings=away) as gateway:
@@ -101,12 +101,12 @@ def test_callbacks_are_taken_while_the_database_is_away(tmp_path: Path, nats: Na
         )
 
 
-@pytest.mark.parametrize("roles", ["intake", "record,relay,api,console"])
+@pytest.mark.parametrize("roles", ["intake", "recorder,relay,api,console"])
 def test_intake_and_record_go_together_without_a_stream(tmp_path: Path, roles: str) -> None:
     """The refusal names the settings."""
     refused = run("serve", "--port", "0", "--data-dir", tmp_path, "--roles", roles, cwd=tmp_path)
     assert refused.returncode == 1
-    assert "server.roles: intake and record go together where stream.url is not set" in refused.stderr
+    assert "server.roles: intake and recorder go together where stream.url is not set" in refused.stderr
 
 
 def test_a_role_that_there_is_not_is_named(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_role_that_there_is_not_is_named(tmp_path: Path) -> None:
     refused = run("serve", "--port", "0", "--data-dir", tmp_path, "--roles", "intake,cook", cwd=tmp_path)
     assert refused.returncode == 1
     assert "server.roles" in refused.stderr
-    assert "'intake', 'record', 'relay', 'api' or 'console'" in refused.stderr
+    assert "'intake', 'recorder', 'relay', 'api' or 'console'" in refused.stderr
 
 
 def test_the_doctor_looks_at_the_database_and_the_stream(tmp_path: Path, nats: NatsCluster) -> None:
@@ -124,7 +124,7 @@ def test_the_doctor_looks_at_the_database_and_the_stream(tmp_path: Path, nats: N
     assert found["ledger"]["finding"].startswith("a primary with fsync on; a commit took")
     assert found["stream"]["finding"].startswith("1 streams, 0 batches wait")
     nowhere = {
-        "ANSWERBACK_LEDGER__STORE": "postgresql://answerback:topsecret@127.0.0.1:9/nowhere",
+        "ANSWERBACK_LEDGER__URL": "postgresql://answerback:topsecret@127.0.0.1:9/nowhere",
         "ANSWERBACK_STREAM__URL": "nats://answerback:topsecret@127.0.0.1:9",
     }
     ill = run("doctor", "--json", "--data-dir", tmp_path, cwd=tmp_path, settings=nowhere)

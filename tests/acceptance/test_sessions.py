@@ -86,7 +86,7 @@ def test_no_session_opens_for_another_key(data_dir: Path, tmp_path: Path) -> Non
 def test_signing_out_ends_every_copy_of_a_cookie(tmp_path: Path) -> None:
     """In every process that serves the ledger, and for who is looking at the live view; other sessions of the key go on."""
     settings = SECRET | {
-        "ANSWERBACK_LEDGER__STORE": ledger_database(tmp_path),
+        "ANSWERBACK_LEDGER__URL": ledger_database(tmp_path),
         "ANSWERBACK_SERVER__ADMIN_KEY": "the admin key of both of the processes",
     }
     ended = threading.Event()
@@ -115,7 +115,7 @@ def test_signing_out_ends_every_copy_of_a_cookie(tmp_path: Path) -> None:
             assert looking.wait(15)
             assert (status_of(one, copy), status_of(two, copy)) == (200, 200)
             copied = httpx.Cookies(copy)
-            assert person.sends("sign-out").headers["location"].endswith("/console/sign-in")
+            assert person.post("sign-out").headers["location"].endswith("/console/sign-in")
             assert "answerback_session" not in person.client.cookies
         assert (status_of(one, copied), status_of(two, copied)) == (303, 303)
         assert (status_of(one, other), status_of(two, other)) == (200, 200)

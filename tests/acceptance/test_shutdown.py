@@ -85,7 +85,7 @@ def test_idle_connections_do_not_delay_the_end(data_dir: Path) -> None:
 
 def test_a_half_sent_request_does_not_delay_the_end_for_long(data_dir: Path) -> None:
     """A sender that stalls is not waited for beyond the drain time, and leaves nothing."""
-    settings = {"ANSWERBACK_INTAKE__DRAIN_TIMEOUT_S": "1"}
+    settings = {"ANSWERBACK_INTAKE__SHUTDOWN_TIMEOUT_S": "1"}
     with Gateway(data_dir, settings=settings) as gateway, Wire(gateway) as body, Wire(gateway) as head:
         body.send(request(prompt("half"))[:-10])
         head.send(b"POST /voice/callback HTTP/1.1\r\n")

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from console_client import make_key, signed_in, words_of
+from console_client import make_key, signed_in, visible_text
 from gateway import Gateway
 
-from answerback.auth.api_keys import new_key
+from answerback.auth.api_keys import generate_api_key
 from answerback.auth.attempt_limits import ADDRESS_BURST, TOTAL_BURST
 
 PROXY = "127.0.0.9"
@@ -52,7 +52,7 @@ def failures(gateway: Gateway) -> list[dict[str, Any]]:
 def test_an_address_that_tries_keys_is_refused_and_others_are_not(place: Gateway) -> None:
     """At both doors alike, in both languages, with the time to wait; who has the right key or a session gets in from there, too."""
     known, fresh = make_key(place, "known", "viewer"), make_key(place, "fresh", "viewer")
-    wrong = new_key()
+    wrong = generate_api_key()
     with caller(place, "127.0.0.2") as bad, caller(place, "127.0.0.3") as good, signed_in(place, known) as person:
         for n in range(ADDRESS_BURST):
             answer = ask(bad, wrong if n % 4 else "junk") if n % 2 else sign_in(bad, wrong)
@@ -62,8 +62,8 @@ def test_an_address_that_tries_keys_is_refused_and_others_are_not(place: Gateway
         assert 1 <= int(refused.headers["retry-after"]) <= 7
         page = sign_in(bad, wrong)
         assert (page.status_code, page.headers["retry-after"].isdigit()) == (429, True)
-        assert "Too many wrong keys" in words_of(page.text)
-        assert "错误的密钥尝试过多" in words_of(sign_in(bad, wrong, **{"Accept-Language": "zh"}).text)
+        assert "Too many wrong keys" in visible_text(page.text)
+        assert "错误的密钥尝试过多" in visible_text(sign_in(bad, wrong, **{"Accept-Language": "zh"}).text)
         assert ask(bad, fresh).status_code == 429, "nobody has seen it open anything here"
         spoofed = {"X-Forwarded-For": "198.51.100.7"}
         assert ask(bad, wrong, **spoofed).status_code == 429
@@ -87,7 +87,7 @@ def test_a_flood_from_everywhere_is_bounded_and_locks_nobody_out(place: Gateway)
     known = make_key(place, "known", "viewer")
     with caller(place, PROXY) as proxy, caller(place, "127.0.0.3") as good:
         assert ask(good, known).status_code == 200
-        wrong = new_key()
+        wrong = generate_api_key()
         sources = [{"X-Forwarded-For": f"6.6.6.6, 198.51.{n >> 8}.{n & 255}"} for n in range(3 * TOTAL_BURST)]
         statuses = [ask(proxy, wrong, **source).status_code for source in sources]
         made = statuses.count(401)

@@ -59,8 +59,8 @@ def test_statistics_tell_what_became_of_the_calls(filled: Gateway) -> None:
     assert found["total"] == total | {"answer_rate": 7 / 12}
     assert found["ring_seconds"] == {"calls": 9, "mean": round((75 + 10 + 80) / 9, 3), "p50": 13, "p90": 40}
     assert found["talk_seconds"] == {"calls": 7, "mean": 30.0, "p50": 30, "p90": 30}
-    assert found["arrivals"] == {"callbacks": 14, "repeats": 1, "revisions": 1, "quarantined": 1}
-    assert found["fees"] == {"billed_minutes": 9, "due_minutes": 7, "differing_calls": 2, "excess_minutes": 2}
+    assert found["ingest"] == {"callbacks": 14, "duplicates": 1, "revisions": 1, "quarantined": 1}
+    assert found["fees"] == {"billed_minutes": 9, "due_minutes": 7, "mismatched_calls": 2, "overbilled_minutes": 2}
     assert found["timezone"] == "Asia/Shanghai"
 
 
@@ -148,11 +148,11 @@ def test_failures_are_counted_by_code(filled: Gateway) -> None:
 def test_fees_are_audited(filled: Gateway) -> None:
     """The sums, and the calls that were billed more or less than is due, page by page."""
     first = get(filled, "/v1/fees?limit=1")
-    assert (first["billed_minutes"], first["due_minutes"], first["excess_minutes"]) == (9, 7, 2)
+    assert (first["billed_minutes"], first["due_minutes"], first["overbilled_minutes"]) == (9, 7, 2)
     rest = get(filled, f"/v1/fees?limit=1&cursor={first['next_cursor']}")
     assert rest["next_cursor"] is None
     calls = {
-        one["callid"]: (one["fee_minutes"], one["due_minutes"], one["excess_minutes"])
+        one["callid"]: (one["fee_minutes"], one["due_minutes"], one["overbilled_minutes"])
         for one in first["items"] + rest["items"]
     }
     assert calls == {"too-much": (2, 1, 1), "billed": (1, 0, 1)}
@@ -185,7 +185,7 @@ def test_calls_are_found_by_failure_code_and_by_reference(filled: Gateway) -> No
         ("since=soon", "since"),
     ],
 )
-def test_what_is_unfit_is_named(filled: Gateway, query: str, field: str) -> None:
+def test_what_is_invalid_is_named(filled: Gateway, query: str, field: str) -> None:
     """A range that cannot be is refused with the name of the field."""
     answer = filled.get(f"/v1/stats?{query}")
     assert (answer.status_code, answer.json()["field"]) == (422, field)
@@ -220,7 +220,7 @@ def test_the_command_line_tells_the_same(filled: Gateway) -> None:
         (["--range", "7d", "--since", "2026-01-02"], "--range"),
     ],
 )
-def test_the_command_line_names_what_is_unfit(filled: Gateway, options: list[str], named: str) -> None:
+def test_the_command_line_names_what_is_invalid(filled: Gateway, options: list[str], named: str) -> None:
     """One line that says which option."""
     done = run("stats", "--data-dir", filled.data_dir, *options, cwd=filled.data_dir)
     assert (done.returncode, named in done.stderr, done.stderr.count("\n")) == (1, True, 1)

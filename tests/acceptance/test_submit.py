@@ -129,7 +129,7 @@ def test_ten_thousand_lines_are_taken(business: Business) -> None:
     assert [item["line"] for item in told["items"]] == list(range(1, MOST + 1))
     assert (told["accepted"], told["refused"]) == (MOST - 1, 1)
     assert told["items"][5000]["result"] == 3003
-    stored = "SELECT count(*), sum(repeats) FROM callbacks JOIN calls ON calls.id = call_id WHERE channel = ?"
+    stored = "SELECT count(*), sum(duplicates) FROM callbacks JOIN calls ON calls.id = call_id WHERE channel = ?"
     assert business.gateway.rows(stored, business.channel) == [(MOST - 2, 1)]
 
 
@@ -247,5 +247,5 @@ def test_a_repeat_is_taken_counted_and_not_told_again(business: Business, receiv
     business.hears(key_press(callid))
     receiver.await_taken(2)
     (status, press) = business.asks("GET", f"calls/{callid}/callbacks")["items"]
-    assert (status["repeats"], press["repeats"]) == (3, 0)
+    assert (status["duplicates"], press["duplicates"]) == (3, 0)
     assert [one.type for one in receiver.taken] == ["voice.call.answered", "voice.call.key_pressed"]

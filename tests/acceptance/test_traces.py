@@ -13,7 +13,7 @@ from receivers.process import Receive, Taken, await_true
 from receivers.webhook_receiver import Business, relaying
 
 from answerback.auth.server_secret import ServerSecret
-from answerback.domain.calls import identify_call, public_id
+from answerback.domain.calls import call_fingerprint, public_id
 
 NUMBER = "13788888888"
 SECRET = "the same in every process of these tests"
@@ -30,14 +30,14 @@ def collector() -> Iterator[Collector]:
 
 def traced(collector: Collector, **more: str) -> dict[str, str]:
     """The settings of a gateway that traces and retries after a second."""
-    settings = {"ANSWERBACK_TRACES__ENDPOINT": collector.url, "ANSWERBACK_SERVER__SECRET": SECRET}
+    settings = {"ANSWERBACK_TRACING__ENDPOINT": collector.url, "ANSWERBACK_SERVER__SECRET": SECRET}
     return relaying("[1, 1, 1]") | settings | more
 
 
-def identity_of(gateway: Gateway, callid: str) -> str:
-    """The identity of the one callback of a call, as /v1 shows it."""
+def fingerprint_of(gateway: Gateway, callid: str) -> str:
+    """The fingerprint of the one callback of a call, as /v1 shows it."""
     (callback,) = gateway.items(f"/v1/calls/{callid}/callbacks")
-    return str(callback["identity"])
+    return str(callback["fingerprint"])
 
 
 def parent_told(taken: Taken) -> tuple[str, str]:
@@ -59,20 +59,20 @@ def is_within(inner: Span, outer: Span, slack_ms: float = 5.0) -> bool:
 def test_one_trace_from_callback_to_delivery(
     collector: Collector, data_dir: Path, receive: Receive, callid: str
 ) -> None:
-    """The identity of a callback is its trace: received, recorded and delivered in it, and the business may join."""
+    """The fingerprint of a callback is its trace: received, recorded and delivered in it, and the business may join."""
     receiver = receive()
     with Gateway(data_dir, settings=traced(collector)) as gateway:
         Business(gateway).add("crm", f"{receiver.url}?key=secret", format="tencent")
         posted = gateway.post(prompt(callid, mobile=NUMBER), headers={"traceparent": f"00-{SENDER[0]}-{SENDER[1]}-01"})
         assert posted.status_code == 200
         (taken,) = receiver.await_taken(1)
-        identity = identity_of(gateway, callid)
-        received, recorded, delivered = collector.await_spans("receive", "record", "deliver", trace=identity)
-    assert {span.trace for span in collector.spans} == {identity}
+        fingerprint = fingerprint_of(gateway, callid)
+        received, recorded, delivered = collector.await_spans("receive", "record", "deliver", trace=fingerprint)
+    assert {span.trace for span in collector.spans} == {fingerprint}
     assert (received.parent, recorded.parent, delivered.parent) == ("", received.id, received.id)
     assert [span.kind for span in (received, recorded, delivered)] == ["server", "internal", "client"]
     assert received.links == [SENDER]
-    assert parent_told(taken) == (identity, delivered.id)
+    assert parent_told(taken) == (fingerprint, delivered.id)
     assert is_within(recorded, received)
     assert delivered.began_ns >= recorded.began_ns
     assert received.attributes == {
@@ -82,7 +82,7 @@ def test_one_trace_from_callback_to_delivery(
         "http.request.method": "POST",
         "http.response.status_code": 200,
     }
-    assert recorded.attributes == {"answerback.taken": "stored", "answerback.batch_size": 1}
+    assert recorded.attributes == {"answerback.disposition": "stored", "answerback.batch_size": 1}
     assert delivered.attributes == {
         "answerback.endpoint": "default-crm",
         "answerback.message_id": taken.id,
@@ -104,25 +104,25 @@ def test_a_retry_after_a_restart_is_in_the_same_trace(
     """Nothing but the callback tells of its trace: the attempt that another process makes is in it, too."""
     receiver = receive()
     receiver.kill()
-    with Gateway(data_dir, settings=traced(collector, ANSWERBACK_RELAY__RETRIES_S="[5, 0.1, 0.1]")) as gateway:
+    with Gateway(data_dir, settings=traced(collector, ANSWERBACK_RELAY__RETRY_SCHEDULE_S="[5, 0.1, 0.1]")) as gateway:
         business = Business(gateway)
         business.add("crm", receiver.url)
         business.hears(prompt(callid))
         business.await_tried("crm", callid)
-        identity = identity_of(gateway, callid)
+        fingerprint = fingerprint_of(gateway, callid)
         assert gateway.terminate() == 0
         assert len(collector.named("deliver")) == 1, "the last spans are sent at the end"
         receiver.start(behaviour="refusing", fail_first=1, answer=f"call {NUMBER}")
         gateway.start()
         business.await_state("crm", callid, "delivered")
-        received, _, *attempts = collector.await_spans("receive", "record", *["deliver"] * 3, trace=identity)
-    assert {span.trace for span in collector.spans} == {identity}
+        received, _, *attempts = collector.await_spans("receive", "record", *["deliver"] * 3, trace=fingerprint)
+    assert {span.trace for span in collector.spans} == {fingerprint}
     assert {span.parent for span in attempts} == {received.id}
     assert [span.attributes["answerback.attempt"] for span in attempts] == [1, 2, 3]
     assert [span.attributes.get("http.response.status_code") for span in attempts] == [None, 500, 200]
     assert [bool(span.error) for span in attempts] == [True, True, False]
     assert "no connection" in (attempts[0].error or "")
-    assert [parent_told(taken) for taken in receiver.taken] == [(identity, span.id) for span in attempts[1:]]
+    assert [parent_told(taken) for taken in receiver.taken] == [(fingerprint, span.id) for span in attempts[1:]]
     assert len({span.resource["service.instance.id"] for span in attempts}) == 2
     assert NUMBER.encode() not in collector.raw
 
@@ -141,15 +141,15 @@ def test_a_repeat_and_a_refusal_are_in_the_same_trace(collector: Collector, data
         gateway.await_ready()
         for _ in range(2):
             assert gateway.post(prompt(callid)).status_code == 200
-        identity = identity_of(gateway, callid)
+        fingerprint = fingerprint_of(gateway, callid)
         refused, first, again, recorded, repeated = collector.await_spans(
-            *["receive"] * 3, *["record"] * 2, trace=identity
+            *["receive"] * 3, *["record"] * 2, trace=fingerprint
         )
     assert (refused.attributes["http.response.status_code"], refused.error) == (503, "not known to be stored")
     assert len({refused.id, first.id, again.id}) == 3
-    assert [(span.attributes["answerback.taken"], span.parent) for span in (recorded, repeated)] == [
+    assert [(span.attributes["answerback.disposition"], span.parent) for span in (recorded, repeated)] == [
         ("stored", first.id),
-        ("repeated", again.id),
+        ("duplicate", again.id),
     ]
     assert first.resource.items() >= {"service.name": "voice", "deployment.environment.name": "test"}.items()
 
@@ -161,15 +161,15 @@ def test_a_word_about_the_call_itself_has_a_trace_of_the_call(
     receiver = receive()
     with Gateway(data_dir, settings=traced(collector)) as gateway:
         business = Business(gateway)
-        business.add("crm", receiver.url, updates=True)
+        business.add("crm", receiver.url, notify_on_update=True)
         answer = business.ask("POST", "callbacks", content=prompt(callid))
         assert answer.is_success, answer.text
         receiver.await_taken(1)
         business.asks("PUT", f"calls/{callid}", {"reference": "A-1"}, channel="default")
         _, update = receiver.await_taken(2)
-        identity = identity_of(gateway, callid)
-        received, delivered = collector.await_spans("receive", "deliver", trace=identity)
-        of_call = public_id(ServerSecret(SECRET).id_key, identify_call("default", callid))
+        fingerprint = fingerprint_of(gateway, callid)
+        received, delivered = collector.await_spans("receive", "deliver", trace=fingerprint)
+        of_call = public_id(ServerSecret(SECRET).id_key, call_fingerprint("default", callid))
         (told,) = collector.await_spans("deliver", trace=of_call.hex())
     assert (received.kind, delivered.parent) == ("internal", received.id)
     assert (told.parent, parent_told(update)) == ("", (told.trace, told.id))
@@ -187,10 +187,10 @@ def test_through_the_stream_it_is_one_trace(
         Business(rest).add("crm", receiver.url)
         assert intake.post(prompt(callid)).status_code == 200
         (taken,) = receiver.await_taken(1)
-        identity = identity_of(rest, callid)
-        spans = collector.await_spans("receive", "publish", "record", "deliver", trace=identity)
+        fingerprint = fingerprint_of(rest, callid)
+        spans = collector.await_spans("receive", "publish", "record", "deliver", trace=fingerprint)
     received, published, recorded, delivered = spans
-    assert {span.trace for span in collector.spans} == {identity}
+    assert {span.trace for span in collector.spans} == {fingerprint}
     assert [span.parent for span in spans] == ["", received.id, received.id, received.id]
     assert published.kind == "producer"
     assert is_within(published, received)
@@ -199,9 +199,9 @@ def test_through_the_stream_it_is_one_trace(
         "messaging.destination.name": "ANSWERBACK-1",
         "messaging.batch.message_count": 1,
     }
-    assert recorded.attributes["answerback.taken"] == "stored"
-    assert parent_told(taken) == (identity, delivered.id)
-    assert [span.resource["answerback.roles"] for span in spans] == ["intake"] * 2 + ["record,relay,api"] * 2
+    assert recorded.attributes["answerback.disposition"] == "stored"
+    assert parent_told(taken) == (fingerprint, delivered.id)
+    assert [span.resource["answerback.roles"] for span in spans] == ["intake"] * 2 + ["recorder,relay,api"] * 2
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def streaming(collector: Collector, servers: NatsCluster, home: Path) -> Iterato
     with ExitStack() as stack:
         yield (
             stack.enter_context(_process(home / "intake", settings, servers, "intake")),
-            stack.enter_context(_process(home / "rest", settings, servers, "record,relay,api")),
+            stack.enter_context(_process(home / "rest", settings, servers, "recorder,relay,api")),
         )
 
 
@@ -228,18 +228,18 @@ def test_a_collector_that_is_away_does_no_harm(data_dir: Path, callid: str) -> N
     collector = Collector()
     with Gateway(data_dir, settings=traced(collector, OTEL_EXPORTER_OTLP_TIMEOUT="0.3")) as gateway:
         took_s = [_seconds_for(gateway, f"{callid}-{n}") for n in range(200)]
-        await_true(lambda: "spans_not_exported" in gateway.stderr, lambda: gateway.stderr)
+        await_true(lambda: "span_export_failed" in gateway.stderr, lambda: gateway.stderr)
         collector.status = 400
         collector.start()
         _seconds_for(gateway, callid)
         await_true(lambda: collector.refused == 1)
         _seconds_for(gateway, callid)
         await_true(lambda: collector.refused == 2)
-        assert gateway.stderr.count("spans_not_exported") == 1
+        assert gateway.stderr.count("span_export_failed") == 1
         assert "opentelemetry" not in gateway.stderr
         collector.status = 200
         _seconds_for(gateway, callid)
-        await_true(lambda: "exporting_spans" in gateway.stderr, lambda: gateway.stderr)
+        await_true(lambda: "span_export_recovered" in gateway.stderr, lambda: gateway.stderr)
         await_true(lambda: collector.named("receive"), lambda: "nothing came")
         collector.close()
         _seconds_for(gateway, callid)
@@ -278,13 +278,13 @@ def test_what_is_not_sampled_is_not_told_of(
 ) -> None:
     """Of a callback that is not taken no span is sent, and the endpoint is told so by the header's flag."""
     receiver = receive()
-    with Gateway(data_dir, settings=traced(collector, ANSWERBACK_TRACES__SAMPLE_RATIO="0")) as gateway:
+    with Gateway(data_dir, settings=traced(collector, ANSWERBACK_TRACING__SAMPLE_RATIO="0")) as gateway:
         Business(gateway).add("crm", receiver.url)
         gateway.post(prompt(callid))
         (taken,) = receiver.await_taken(1)
-        identity = identity_of(gateway, callid)
+        fingerprint = fingerprint_of(gateway, callid)
         gateway.terminate()
-    assert taken.headers["traceparent"].split("-")[1::2] == [identity, "00"]
+    assert taken.headers["traceparent"].split("-")[1::2] == [fingerprint, "00"]
     assert not collector.spans
 
 
@@ -293,7 +293,7 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path) -> None:
     stub = tmp_path / "without" / "opentelemetry"
     stub.mkdir(parents=True)
     (stub / "__init__.py").touch()
-    settings = {"ANSWERBACK_TRACES__ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(stub.parent)}
+    settings = {"ANSWERBACK_TRACING__ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(stub.parent)}
     ended = run("serve", "--port", "0", cwd=tmp_path, settings=settings)
     assert ended.returncode != 0
     assert 'pip install "answerback[otel]"' in ended.stderr

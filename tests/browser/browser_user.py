@@ -72,7 +72,7 @@ _BARRIERS = """async () => {
 """Of rows that differ in nothing but their words, the first one is looked at; no rule is tried that finds nothing serious."""
 
 
-class Visitor:
+class BrowserUser:
     """A browser context with one page, and `w`: the texts in its language. It serves one test after another.
 
     `complaints` gathers scripts' errors, foreign requests and dialogs.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nodejs as node
 import pytest
-from browser.browser_user import Visitor
+from browser.browser_user import BrowserUser
 from browser.sample_data import fill
 from console_client import make_key, signed_in
 from gateway import Gateway
@@ -28,7 +28,7 @@ LOCALES = ("en-GB", "zh-CN")
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first one is Chromium without its own windows and menus: a third of the CPU for the same pages."""
 
-OpenVisitor = Callable[..., Visitor]
+OpenBrowserUser = Callable[..., BrowserUser]
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def browser(chromium: tuple[Browser, AbstractEventLoop]) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def waiting() -> dict[tuple[str, bool], list[Visitor]]:
+def waiting() -> dict[tuple[str, bool], list[BrowserUser]]:
     """Visitors whose test is over, by language and whether they run scripts: a new one costs more than most tests."""
     return {}
 
@@ -84,7 +84,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         bad = running.enter_context(Receiver(home, "bad", behaviour="refusing", status=500))
         config = home / "answerback.toml"
         config.write_text(
-            '[relay]\nallow_networks = ["127.0.0.0/8"]\n'
+            '[relay]\nallowed_networks = ["127.0.0.0/8"]\n'
             + "".join(f'[channels.{name}]\ntoken = "{token}"\n' for name, token in TOKENS.items())
             + f'[endpoints.ledger]\nurl = "{good.url}"\nformat = "tencent"\n'
             + f'[endpoints.broken]\nurl = "{bad.url}"\nchannel = "alerts"\n'
@@ -105,11 +105,11 @@ def visit(
     browser: Browser,
     gateway: Gateway,
     axe: str,
-    waiting: dict[tuple[str, bool], list[Visitor]],
+    waiting: dict[tuple[str, bool], list[BrowserUser]],
     sessions: dict[tuple[str, str], CookieJar],
-) -> Iterator[OpenVisitor]:
+) -> Iterator[OpenBrowserUser]:
     """Open the console as somebody: language, scheme, width; signed in where a key is given."""
-    visiting: list[tuple[list[Visitor], Visitor]] = []
+    visiting: list[tuple[list[BrowserUser], BrowserUser]] = []
 
     def session(key: str) -> CookieJar:
         if (gateway.url, key) not in sessions:
@@ -124,37 +124,37 @@ def visit(
         scheme: str = "light",
         width: int = 1440,
         javascript: bool = True,
-    ) -> Visitor:
+    ) -> BrowserUser:
         those = waiting.setdefault((language, javascript), [])
         if those:
-            visitor = those.pop()
+            user = those.pop()
         else:
             context = browser.new_context(locale=language, java_script_enabled=javascript, reduced_motion="reduce")
-            visitor = Visitor(context, axe, language)
-        visiting.append((those, visitor))
-        visitor.arrive(gateway.url, scheme, width, session(key) if key else ())
-        return visitor
+            user = BrowserUser(context, axe, language)
+        visiting.append((those, user))
+        user.arrive(gateway.url, scheme, width, session(key) if key else ())
+        return user
 
     yield start
-    for those, visitor in visiting:
-        visitor.leave()
-        those.append(visitor)
-    assert [said for _, visitor in visiting for said in visitor.complaints] == []
+    for those, user in visiting:
+        user.leave()
+        those.append(user)
+    assert [said for _, user in visiting for said in user.complaints] == []
 
 
 @pytest.fixture(params=LOCALES)
-def visitor(request: pytest.FixtureRequest, visit: OpenVisitor, gateway: Gateway) -> Visitor:
+def user(request: pytest.FixtureRequest, visit: OpenBrowserUser, gateway: Gateway) -> BrowserUser:
     """The administrator, in each language, in a browser that runs no scripts."""
     return visit(gateway.key, language=request.param, javascript=False)
 
 
 @pytest.fixture
-def keep() -> Callable[[Visitor, Sequence[str]], None]:
+def keep() -> Callable[[BrowserUser, Sequence[str]], None]:
     """Keep a picture of what is on the screen, for people to look at."""
 
-    def picture(visitor: Visitor, name: Sequence[str]) -> None:
+    def picture(user: BrowserUser, name: Sequence[str]) -> None:
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         plain = re.sub(r"[^a-z0-9]+", "-", "-".join(name).lower()).strip("-")
-        visitor.page.screenshot(path=ARTEFACTS / f"{plain}.png", full_page=True, animations="allow", caret="initial")
+        user.page.screenshot(path=ARTEFACTS / f"{plain}.png", full_page=True, animations="allow", caret="initial")
 
     return picture

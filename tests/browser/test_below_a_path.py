@@ -187,7 +187,7 @@ def test_somebody_works_with_it(site: Site, browser: Browser) -> None:
     expect(page).to_have_url(f"{url}/console/live")
     expect(page.locator("#live-state.state-live")).to_be_visible()
     site.gateway.post(prompt("seen-live", mobile="13700001234"))
-    page.locator(".line.new .line-who").first.click()
+    page.locator(".line.new .line-callee").first.click()
     expect(page).to_have_url(f"{url}/console/calls/seen-live?channel=default")
     page.goto(f"{url}/console")
     page.locator(".sections a", has_text="Calls").click()

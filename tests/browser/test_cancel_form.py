@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from browser.browser_user import Visitor
+from browser.browser_user import BrowserUser
 from gateway import OK, Gateway, prompt
 from receivers.process import Receiver, await_true
 
@@ -17,7 +17,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with Receiver(home, "down", behaviour="refusing", status=500) as down:
         config = home / "answerback.toml"
         config.write_text(
-            f'[relay]\nretries_s = []\nbreaker_failures = 1000\n[endpoints.down]\nurl = "{down.url}"\nconcurrency = 1\n'
+            f'[relay]\nretry_schedule_s = []\nbreaker_threshold = 1000\n[endpoints.down]\nurl = "{down.url}"\nconcurrency = 1\n'
         )
         with Gateway(home / "data", options=["--config", config]) as gateway:
             for n in range(CALLS):
@@ -30,20 +30,20 @@ def given_up(gateway: Gateway) -> int:
     return len(gateway.items("/v1/deliveries", state="dead"))
 
 
-def test_what_was_given_up_is_told_again(visitor: Visitor, gateway: Gateway) -> None:
+def test_what_was_given_up_is_told_again(user: BrowserUser, gateway: Gateway) -> None:
     """The endpoint says how many; one button delivers them again; the page of the replay ends by itself."""
     await_true(lambda: given_up(gateway) == CALLS, lambda: f"{given_up(gateway)} given up")
-    w = visitor.w
-    visitor.go("/console/endpoints")
-    assert visitor.page.locator(".bad-tile").inner_text().split() == [*w["endpoint_dead"].split(), str(CALLS)]
-    visitor.go("/console/endpoints/down")
-    visitor.follow(visitor.page.locator(".bad-tile a"))
-    assert visitor.page.locator(".deliveries tbody tr").count() == CALLS
-    visitor.page.go_back()
-    visitor.press(w["replay_dead"] % CALLS)
-    assert w["replay_of_dead"] in visitor.text
-    visitor.page.locator("h1").get_by_text(w["replay_done"]).wait_for()
-    assert w["replay_replayed"] % CALLS in visitor.text
+    w = user.w
+    user.go("/console/endpoints")
+    assert user.page.locator(".bad-tile").inner_text().split() == [*w["endpoint_dead"].split(), str(CALLS)]
+    user.go("/console/endpoints/down")
+    user.follow(user.page.locator(".bad-tile a"))
+    assert user.page.locator(".deliveries tbody tr").count() == CALLS
+    user.page.go_back()
+    user.press(w["replay_dead"] % CALLS)
+    assert w["replay_of_dead"] in user.text
+    user.page.locator("h1").get_by_text(w["replay_done"]).wait_for()
+    assert w["replay_replayed"] % CALLS in user.text
     await_true(lambda: given_up(gateway) == CALLS, lambda: f"{given_up(gateway)} given up")
-    visitor.go("/console/deliveries/1")
-    assert visitor.page.locator(".attempt").count() >= 1 + 1
+    user.go("/console/deliveries/1")
+    assert user.page.locator(".attempt").count() >= 1 + 1

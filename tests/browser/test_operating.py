@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser.browser_user import Visitor
-from browser.conftest import OpenVisitor
+from browser.browser_user import BrowserUser
+from browser.conftest import OpenBrowserUser
 from browser.sample_data import FAILED
 from gateway import Gateway
 from receivers.process import Receiver
@@ -19,24 +19,24 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
         yield receiver
 
 
-def audited(visitor: Visitor) -> list[str]:
+def audited(user: BrowserUser) -> list[str]:
     """What Settings says was done, newest first."""
-    visitor.go("/console/settings")
-    return visitor.page.locator("#audit tbody tr td:nth-child(3)").all_inner_texts()
+    user.go("/console/settings")
+    return user.page.locator("#audit tbody tr td:nth-child(3)").all_inner_texts()
 
 
-def test_an_endpoint_from_first_to_last(visitor: Visitor, receiver: Receiver) -> None:
+def test_an_endpoint_from_first_to_last(user: BrowserUser, receiver: Receiver) -> None:
     """Filled in wrongly, put right, its secret seen once, tested, switched, given another secret, removed."""
-    page, w = visitor.page, visitor.w
-    visitor.go("/console/endpoints")
-    visitor.press(w["endpoints_add"])
-    visitor.fill(name="Not Fit!", url="http://user@example.com/hook")
+    page, w = user.page, user.w
+    user.go("/console/endpoints")
+    user.press(w["endpoints_add"])
+    user.fill(name="Not Fit!", url="http://user@example.com/hook")
     page.locator('input[value="tencent"]').check()
     page.locator('input[name="outcomes"][value="failed"]').check()
     page.locator("main .more > summary").click()
-    visitor.fill(timeout_s="7.5", concurrency="many")
-    visitor.press(w["endpoints_add"], "main form")
-    assert visitor.notice == w["endpoint_unfit"]
+    user.fill(timeout_s="7.5", concurrency="many")
+    user.press(w["endpoints_add"], "main form")
+    assert user.notice == w["endpoint_invalid"]
     for field in ("name", "url", "concurrency"):
         assert page.locator(f"#{field}-fault").is_visible()
         assert page.locator(f"#{field}").get_attribute("aria-invalid") == "true"
@@ -44,128 +44,130 @@ def test_an_endpoint_from_first_to_last(visitor: Visitor, receiver: Receiver) ->
     assert page.locator("#timeout_s").input_value() == "7.5"
     assert page.locator('input[value="tencent"]').is_checked()
     assert page.locator('input[name="outcomes"][value="failed"]').is_checked()
-    assert visitor.misfits() == []
+    assert user.misfits() == []
 
-    visitor.fill(name="fresh", url=receiver.url, concurrency="2")
-    visitor.press(w["endpoints_add"], "main form")
+    user.fill(name="fresh", url=receiver.url, concurrency="2")
+    user.press(w["endpoints_add"], "main form")
     first = page.locator(".secret").inner_text()
     assert first.startswith("whsec_")
-    visitor.press(w["secret_kept"])
+    user.press(w["secret_kept"])
     assert first not in page.content()
 
-    visitor.press(w["endpoint_test"])
-    assert w["tested_taken"] in visitor.notice
-    visitor.press(w["endpoint_disable"])
-    assert visitor.notice == w["done_endpoint_disabled"]
+    user.press(w["endpoint_test"])
+    assert w["tested_taken"] in user.notice
+    user.press(w["endpoint_disable"])
+    assert user.notice == w["done_endpoint_disabled"]
     assert w["health_off"] in page.locator("h1").inner_text()
-    visitor.press(w["endpoint_enable"])
-    assert visitor.notice == w["done_endpoint_enabled"]
-    visitor.press(w["endpoint_rotate"])
+    user.press(w["endpoint_enable"])
+    assert user.notice == w["done_endpoint_enabled"]
+    user.press(w["endpoint_rotate"])
     assert page.locator(".secret").inner_text() not in ("", first)
-    visitor.press(w["secret_kept"])
-    visitor.press(w["endpoint_edit"])
+    user.press(w["secret_kept"])
+    user.press(w["endpoint_edit"])
     page.locator("main .more > summary").click()
-    visitor.fill(timeout_s="9")
-    visitor.press(w["endpoint_save"])
-    assert visitor.notice == w["done_endpoint_changed"]
+    user.fill(timeout_s="9")
+    user.press(w["endpoint_save"])
+    assert user.notice == w["done_endpoint_changed"]
 
-    visitor.press(w["endpoint_remove"])
-    visitor.press(w["endpoint_remove"], "main form", stays=True)  # the box is not ticked: the browser keeps the form
+    user.press(w["endpoint_remove"])
+    user.press(w["endpoint_remove"], "main form", stays=True)  # the box is not ticked: the browser keeps the form
     assert page.url.endswith("/fresh/remove")
     page.locator('input[name="sure"]').check()
-    visitor.press(w["endpoint_remove"], "main form")
-    assert visitor.notice == w["done_endpoint_removed"]
+    user.press(w["endpoint_remove"], "main form")
+    assert user.notice == w["done_endpoint_removed"]
     assert page.locator("h2").get_by_text("fresh", exact=True).count() == 0
     told = ("removed", "changed", "secret_rotated", "enabled", "disabled", "tested", "added")
-    assert audited(visitor)[: len(told)] == [w[f"audit_endpoint_{what}"] for what in told]
+    assert audited(user)[: len(told)] == [w[f"audit_endpoint_{what}"] for what in told]
 
 
-def test_an_endpoint_that_refuses_is_told_as_such(visitor: Visitor) -> None:
+def test_an_endpoint_that_refuses_is_told_as_such(user: BrowserUser) -> None:
     """A test that is not taken shows the answer and leaves the page usable."""
-    visitor.go("/console/endpoints/broken")
-    visitor.press(visitor.w["endpoint_test"])
-    assert visitor.w["tested_failed"] in visitor.notice
-    assert "HTTP 500" in visitor.notice
+    user.go("/console/endpoints/broken")
+    user.press(user.w["endpoint_test"])
+    assert user.w["tested_failed"] in user.notice
+    assert "HTTP 500" in user.notice
 
 
-def test_a_delivery_goes_out_again(visitor: Visitor) -> None:
+def test_a_delivery_goes_out_again(user: BrowserUser) -> None:
     """From its call's page, and one is back there; from its own page too."""
-    visitor.go(f"/console/calls/{FAILED}")
-    visitor.press(visitor.w["delivery_retry"])
-    assert visitor.notice == visitor.w["done_retried"]
-    assert f"/console/calls/{FAILED}" in visitor.page.url
-    visitor.follow(visitor.page.locator("h3 a").first)
-    visitor.press(visitor.w["delivery_retry"])
-    assert visitor.notice == visitor.w["done_retried"]
-    assert "/console/deliveries/" in visitor.page.url
+    user.go(f"/console/calls/{FAILED}")
+    user.press(user.w["delivery_retry"])
+    assert user.notice == user.w["done_retried"]
+    assert f"/console/calls/{FAILED}" in user.page.url
+    user.follow(user.page.locator("h3 a").first)
+    user.press(user.w["delivery_retry"])
+    assert user.notice == user.w["done_retried"]
+    assert "/console/deliveries/" in user.page.url
 
 
 def test_a_range_is_told_again(
-    visitor: Visitor, gateway: Gateway, receiver: Receiver, request: pytest.FixtureRequest
+    user: BrowserUser, gateway: Gateway, receiver: Receiver, request: pytest.FixtureRequest
 ) -> None:
     """What is wrong with the range is said beside it; the page of the replay says when it is done."""
-    name = f"late-{request.node.callspec.params['visitor'][:2]}"
+    name = f"late-{request.node.callspec.params['user'][:2]}"
     headers = {"Authorization": f"Bearer {gateway.key}"}
     with httpx.Client(base_url=gateway.url, headers=headers, trust_env=False) as client:
         made = {"name": name, "url": receiver.url.replace("told", "nowhere"), "channel": "default", "enabled": False}
         client.post("/v1/endpoints", json=made).raise_for_status()
         since, until = "2020-01-01T00:00", "2035-01-01T00:00"
-        visitor.go(f"/console/endpoints/{name}")
-        visitor.fill(since=until, until=since)
-        visitor.press(visitor.w["replay_start"], ".replay")
-        assert visitor.page.locator(".fault").first.inner_text() == visitor.w["replay_unfit_order"]
-        assert visitor.page.locator("#since").input_value().startswith(until)
-        visitor.fill(since=since, until=until)
-        visitor.choose(outcome="failed")
-        visitor.press(visitor.w["replay_start"], ".replay")
-        assert "/replays/" in visitor.page.url
-        visitor.page.locator("h1").get_by_text(visitor.w["replay_done"]).wait_for()
+        user.go(f"/console/endpoints/{name}")
+        user.fill(since=until, until=since)
+        user.press(user.w["replay_start"], ".replay")
+        assert user.page.locator(".fault").first.inner_text() == user.w["replay_invalid_order"]
+        assert user.page.locator("#since").input_value().startswith(until)
+        user.fill(since=since, until=until)
+        user.choose(outcome="failed")
+        user.press(user.w["replay_start"], ".replay")
+        assert "/replays/" in user.page.url
+        user.page.locator("h1").get_by_text(user.w["replay_done"]).wait_for()
         client.delete(f"/v1/endpoints/{name}").raise_for_status()
 
 
-def test_quarantine_is_looked_through(visitor: Visitor, gateway: Gateway) -> None:
+def test_quarantine_is_looked_through(user: BrowserUser, gateway: Gateway) -> None:
     """A body is seen, read again and still refused with the reason, and thrown away; so are ticked ones."""
-    w, page = visitor.w, visitor.page
+    w, page = user.w, user.page
     for junk in (b"junk of mine 1", b"junk of mine 2"):
         gateway.post(junk)
-    visitor.go("/console/quarantine")
-    visitor.follow(page.locator(".quarantine tbody a").first)
-    assert "junk of mine 2" in visitor.text
-    visitor.press(w["quarantine_retry"])
-    assert visitor.notice.startswith(w["quarantine_still"].partition("%")[0])
-    visitor.press(w["quarantine_drop"])
-    assert visitor.notice == w["done_dropped"]
-    visitor.press(w["quarantine_drop_chosen"])
-    assert visitor.notice == w["done_drop_none"]
+    user.go("/console/quarantine")
+    user.follow(page.locator(".quarantine tbody a").first)
+    assert "junk of mine 2" in user.text
+    user.press(w["quarantine_retry"])
+    assert user.notice.startswith(w["quarantine_still"].partition("%")[0])
+    user.press(w["quarantine_drop"])
+    assert user.notice == w["done_dropped"]
+    user.press(w["quarantine_drop_chosen"])
+    assert user.notice == w["done_drop_none"]
     page.locator('input[name="id"]').first.check()
-    visitor.press(w["quarantine_drop_chosen"])
-    assert visitor.notice == w["done_dropped"]
-    visitor.press(w["quarantine_retry_all"])
+    user.press(w["quarantine_drop_chosen"])
+    assert user.notice == w["done_dropped"]
+    user.press(w["quarantine_retry_all"])
     looked_at = gateway.get("/v1/quarantine").json()["items"]
-    assert visitor.notice.startswith((w["quarantine_retried"] % (len(looked_at), 0, len(looked_at)))[:12])
+    assert user.notice.startswith((w["quarantine_requeued"] % (len(looked_at), 0, len(looked_at)))[:12])
 
 
-def test_a_key_lives_until_it_is_revoked(visitor: Visitor, visit: OpenVisitor, request: pytest.FixtureRequest) -> None:
+def test_a_key_lives_until_it_is_revoked(
+    user: BrowserUser, visit: OpenBrowserUser, request: pytest.FixtureRequest
+) -> None:
     """It is shown once, opens the console for somebody else, and closes it at once when revoked."""
-    w, page = visitor.w, visitor.page
-    name = f"somebody-{request.node.callspec.params['visitor'][:2]}"
-    visitor.go("/console/settings")
-    visitor.fill(name=name)
-    visitor.choose(role="operator")
+    w, page = user.w, user.page
+    name = f"somebody-{request.node.callspec.params['user'][:2]}"
+    user.go("/console/settings")
+    user.fill(name=name)
+    user.choose(role="operator")
     page.get_by_label(w["key_numbers_hint"]).check()
-    visitor.press(w["key_create"], ".key-form")
+    user.press(w["key_create"], ".key-form")
     key = page.locator(".new-key").inner_text()
-    visitor.go("/console/settings")
+    user.go("/console/settings")
     assert key not in page.content()
-    visitor.fill(name=name)
-    visitor.press(w["key_create"], ".key-form")
-    assert w["key_not_made"] in visitor.notice
+    user.fill(name=name)
+    user.press(w["key_create"], ".key-form")
+    assert w["key_not_made"] in user.notice
 
     other = visit(key, javascript=False)
     assert other.go("/console/endpoint/new") == 200
     row = page.locator("#keys tr").filter(has_text=name)
     row.locator("summary").click()
-    visitor.follow(row.get_by_role("button", name=w["key_revoke_now"]))
-    assert visitor.notice == w["done_key_revoked"]
+    user.follow(row.get_by_role("button", name=w["key_revoke_now"]))
+    assert user.notice == w["done_key_revoked"]
     other.go("/console/calls")
     assert "/console/sign-in" in other.page.url

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from browser.browser_user import Visitor
-from browser.conftest import OpenVisitor
+from browser.browser_user import BrowserUser
+from browser.conftest import OpenBrowserUser
 from browser.sample_data import ANSWERED, FAILED, HOSTILE_CALL, PRESSED, TWICE
 from gateway import Gateway
 
@@ -41,34 +41,34 @@ WIDTHS = (1440, 1280, 1024, 768, 720, 390, 360)
 TIGHT = (1280, 1024, 720, 360)
 """The narrowest that each layout gets of them."""
 
-Keep = Callable[[Visitor, Sequence[str]], None]
+Keep = Callable[[BrowserUser, Sequence[str]], None]
 
 
 @pytest.mark.parametrize("language", LOOKS)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_fit_to_be_seen(visit: OpenVisitor, gateway: Gateway, name: str, language: str) -> None:
+def test_a_page_is_fit_to_be_seen(visit: OpenBrowserUser, gateway: Gateway, name: str, language: str) -> None:
     """In its language, without scripts' errors, foreign requests or serious barriers; all of it in its place in each layout.
 
     Tables scroll in their card, not the page; figures as large as a large company's have room, too.
     """
     path = PAGES[name]
     locale, scheme, width = LOOKS[language]
-    visitor = visit(gateway.key, language=locale, scheme=scheme, width=width)
-    check(visitor, path, language)
+    user = visit(gateway.key, language=locale, scheme=scheme, width=width)
+    check(user, path, language)
     titled_by_data = any(part in path for part in ("/calls/", "/endpoints/broken", "/deliveries/"))
     if not titled_by_data:
-        assert has_chinese(visitor.page.title()) == (language == "zh")
-    assert misfits(visitor, scheme, [width, *TIGHT]) == {}
+        assert has_chinese(user.page.title()) == (language == "zh")
+    assert misfits(user, scheme, [width, *TIGHT]) == {}
 
 
 @pytest.mark.parametrize("language", LOOKS)
-def test_a_page_without_anything_says_so(visit: OpenVisitor, language: str) -> None:
+def test_a_page_without_anything_says_so(visit: OpenBrowserUser, language: str) -> None:
     """Before signing in there is one page, and it is fit to be seen, too."""
     locale, scheme, width = LOOKS[language]
-    visitor = visit(language=locale, scheme=scheme, width=width)
-    check(visitor, "/console/calls", language)
-    assert "/console/sign-in" in visitor.page.url
-    assert misfits(visitor, scheme, WIDTHS) == {}
+    user = visit(language=locale, scheme=scheme, width=width)
+    check(user, "/console/calls", language)
+    assert "/console/sign-in" in user.page.url
+    assert misfits(user, scheme, WIDTHS) == {}
 
 
 @pytest.mark.soak
@@ -76,31 +76,31 @@ def test_a_page_without_anything_says_so(visit: OpenVisitor, language: str) -> N
 @pytest.mark.parametrize("language", LOOKS)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_fit_in_every_look(
-    visit: OpenVisitor, gateway: Gateway, keep: Keep, name: str, language: str, scheme: str
+    visit: OpenBrowserUser, gateway: Gateway, keep: Keep, name: str, language: str, scheme: str
 ) -> None:
     """In either scheme and language at each width it fits, there are no serious barriers, and a picture of it."""
-    visitor = visit(gateway.key, language=LOOKS[language][0], scheme=scheme)
-    check(visitor, PAGES[name], language)
+    user = visit(gateway.key, language=LOOKS[language][0], scheme=scheme)
+    check(user, PAGES[name], language)
     for width in WIDTHS:
-        assert misfits(visitor, scheme, [width]) == {}
-        assert visitor.barriers() == [], width
-        keep(visitor, [name, language, scheme, str(width)])
+        assert misfits(user, scheme, [width]) == {}
+        assert user.barriers() == [], width
+        keep(user, [name, language, scheme, str(width)])
 
 
-def check(visitor: Visitor, path: str, language: str) -> None:
+def check(user: BrowserUser, path: str, language: str) -> None:
     """A page is there, in its language, and shuts nobody out."""
-    assert visitor.go(path) in (200, CHOICE)
+    assert user.go(path) in (200, CHOICE)
     frame = """() => [document.documentElement.lang, ...["h1", "main"].map((tag) => document.querySelectorAll(tag).length)]"""
-    assert visitor.page.evaluate(frame) == [{"en": "en", "zh": "zh-CN"}[language], 1, 1]
-    assert visitor.barriers() == []
+    assert user.page.evaluate(frame) == [{"en": "en", "zh": "zh-CN"}[language], 1, 1]
+    assert user.barriers() == []
 
 
-def misfits(visitor: Visitor, scheme: str, widths: Sequence[int]) -> dict[int, list[str]]:
+def misfits(user: BrowserUser, scheme: str, widths: Sequence[int]) -> dict[int, list[str]]:
     """What does not fit, by width."""
     found: dict[int, list[str]] = {}
     for width in widths:
-        visitor.look(scheme, width)
-        found[width] = visitor.misfits()
+        user.look(scheme, width)
+        found[width] = user.misfits()
     return {width: what for width, what in found.items() if what}
 
 

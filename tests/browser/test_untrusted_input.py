@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from browser.browser_user import Visitor
-from browser.conftest import OpenVisitor
+from browser.browser_user import BrowserUser
+from browser.conftest import OpenBrowserUser
 from gateway import OK, Gateway, failure, key_press, prompt
 from playwright.sync_api import expect
 from receivers.process import Receiver, await_true
@@ -88,70 +88,70 @@ def said(text: str) -> dict[str, object]:
     return {"reference": text, "metadata": {"note": text}}
 
 
-def is_unharmed(visitor: Visitor) -> bool:
+def is_unharmed(user: BrowserUser) -> bool:
     """Whether nothing of it became an element, or ran."""
     made = "main :is(script, style, img, iframe, object, [onload], [onerror]), body > style"
-    return visitor.page.locator(made).count() == 0 and visitor.page.evaluate("window.ran") is None
+    return user.page.locator(made).count() == 0 and user.page.evaluate("window.ran") is None
 
 
 @pytest.mark.parametrize(("locale", "width"), [("en-GB", 360), ("zh-CN", 1440)])
-def test_every_page_stays_whole(visit: OpenVisitor, gateway: Gateway, locale: str, width: int) -> None:
+def test_every_page_stays_whole(visit: OpenBrowserUser, gateway: Gateway, locale: str, width: int) -> None:
     """Nothing runs, nothing is an element, no page scrolls sideways, no cell runs into the next one."""
-    visitor = visit(gateway.key, language=locale, width=width)
+    user = visit(gateway.key, language=locale, width=width)
     for path in [*PAGES, *(f"/calls/{name}" for name in NASTY)]:
-        assert visitor.go(f"/console{path}") in (200, 404, 422), path
-        assert is_unharmed(visitor), path
-        assert "Failed to render" not in visitor.text
-        assert visitor.misfits() == [], path
+        assert user.go(f"/console{path}") in (200, 404, 422), path
+        assert is_unharmed(user), path
+        assert "Failed to render" not in user.text
+        assert user.misfits() == [], path
 
 
-def test_what_is_clipped_can_be_read(visit: OpenVisitor, gateway: Gateway) -> None:
+def test_what_is_clipped_can_be_read(visit: OpenBrowserUser, gateway: Gateway) -> None:
     """A cell that shows the beginning has all of it as its title."""
-    visitor = visit(gateway.key)
-    visitor.go("/console/calls")
-    titles = visitor.page.locator(".calls [title]").evaluate_all("found => found.map((one) => one.title)")
+    user = visit(gateway.key)
+    user.go("/console/calls")
+    titles = user.page.locator(".calls [title]").evaluate_all("found => found.map((one) => one.title)")
     assert any(MARKUP in title for title in titles)
     assert LONG in titles
 
 
-def test_an_endpoint_tested_answers_in_text(visit: OpenVisitor, gateway: Gateway) -> None:
+def test_an_endpoint_tested_answers_in_text(visit: OpenBrowserUser, gateway: Gateway) -> None:
     """The answer of a test is shown as it is."""
-    visitor = visit(gateway.key, javascript=True)
-    visitor.go("/console/endpoints/nasty")
-    visitor.press(visitor.w["endpoint_test"])
-    assert RUNS in visitor.text
-    assert LONG * 2 in visitor.text
-    assert is_unharmed(visitor)
-    assert visitor.misfits() == []
+    user = visit(gateway.key, javascript=True)
+    user.go("/console/endpoints/nasty")
+    user.press(user.w["endpoint_test"])
+    assert RUNS in user.text
+    assert LONG * 2 in user.text
+    assert is_unharmed(user)
+    assert user.misfits() == []
 
 
-def test_forms_give_back_text(visit: OpenVisitor, gateway: Gateway) -> None:
+def test_forms_give_back_text(visit: OpenBrowserUser, gateway: Gateway) -> None:
     """What was typed into a form that is shown again is in its fields, and nowhere as markup."""
-    visitor = visit(gateway.key)
-    visitor.go("/console/endpoint/new")
-    visitor.page.locator('input[name="url"]').evaluate("field => (field.type = 'text')")
-    visitor.fill(name=MARKUP, url=MARKUP)
-    visitor.press(visitor.w["endpoints_add"], "main form")
-    assert visitor.page.locator("#name").input_value() == MARKUP
-    assert visitor.page.locator("#url").input_value() == MARKUP
-    assert is_unharmed(visitor)
-    assert visitor.misfits() == []
-    visitor.go("/console/settings")
-    visitor.fill(name=MARKUP[:60])
-    visitor.press(visitor.w["key_create"], ".key-form")
-    assert visitor.page.locator("#name").input_value() == MARKUP[:60]
-    assert is_unharmed(visitor)
+    user = visit(gateway.key)
+    user.go("/console/endpoint/new")
+    user.page.locator('input[name="url"]').evaluate("field => (field.type = 'text')")
+    user.fill(name=MARKUP, url=MARKUP)
+    user.press(user.w["endpoints_add"], "main form")
+    assert user.page.locator("#name").input_value() == MARKUP
+    assert user.page.locator("#url").input_value() == MARKUP
+    assert is_unharmed(user)
+    assert user.misfits() == []
+    user.go("/console/settings")
+    user.fill(name=MARKUP[:60])
+    user.press(user.w["key_create"], ".key-form")
+    assert user.page.locator("#name").input_value() == MARKUP[:60]
+    assert is_unharmed(user)
 
 
-def test_what_comes_in_live_is_text(visit: OpenVisitor, gateway: Gateway) -> None:
+def test_what_comes_in_live_is_text(visit: OpenBrowserUser, gateway: Gateway) -> None:
     """A line that the script adds is made of text, as one that the server renders."""
-    visitor = visit(gateway.key)
-    visitor.go("/console/live")
-    expect(visitor.page.locator("#live-state")).to_have_text(visitor.w["live_on"])
-    before = visitor.page.locator(".line").count()
+    user = visit(gateway.key)
+    user.go("/console/live")
+    expect(user.page.locator("#live-state")).to_have_text(user.w["live_on"])
+    before = user.page.locator(".line").count()
     assert gateway.post(prompt(f"live-{MARKUP}", mobile=MARKUP)).content == OK
-    await_true(lambda: visitor.page.locator(".line").count() > before, lambda: visitor.text)
-    assert is_unharmed(visitor)
-    assert visitor.misfits() == []
-    href = visitor.page.locator(".line a").first.get_attribute("href") or ""
+    await_true(lambda: user.page.locator(".line").count() > before, lambda: user.text)
+    assert is_unharmed(user)
+    assert user.misfits() == []
+    href = user.page.locator(".line a").first.get_attribute("href") or ""
     assert href.startswith("/console/")

@@ -24,8 +24,8 @@ class Kept(NamedTuple):
 def kept(rows: Rows, load: Load) -> list[Kept]:
     """Every callback in the ledger about a call that was first heard of since `load` began, in the ledger's order."""
     found = rows(
-        "SELECT callbacks.id, raw, repeats FROM callbacks JOIN calls ON calls.id = callbacks.call_id"
-        f" WHERE first_seen_us >= {load.began_us} ORDER BY callbacks.id"
+        "SELECT callbacks.id, raw, duplicates FROM callbacks JOIN calls ON calls.id = callbacks.call_id"
+        f" WHERE first_seen_us >= {load.started_us} ORDER BY callbacks.id"
     )
     return [Kept(read(bytes(raw)), place, repeats) for place, raw, repeats in found]
 
@@ -38,7 +38,7 @@ def missing(rows: Rows, load: Load) -> set[Told]:
 
 def owed(rows: Rows) -> int:
     """How many deliveries are not at their end."""
-    ((count,),) = rows("SELECT count(*) FROM deliveries WHERE state IN ('pending', 'waiting')")
+    ((count,),) = rows("SELECT count(*) FROM deliveries WHERE state IN ('pending', 'blocked')")
     return int(count)
 
 
@@ -73,7 +73,9 @@ def check_ledger(rows: Rows, load: Load, *, in_order: bool = True) -> dict[Told,
 
 def _check_records(rows: Rows, load: Load, ranks: Mapping[Told, int]) -> None:
     """The record of each call is what its callbacks make of it, whatever their order in the ledger."""
-    found = rows(f"SELECT channel, callid, outcome, keys, revisions FROM calls WHERE first_seen_us >= {load.began_us}")
+    found = rows(
+        f"SELECT channel, callid, outcome, keys, revisions FROM calls WHERE first_seen_us >= {load.started_us}"
+    )
     calls = {told.callid for told in ranks}
     assert sorted(callid for _, callid, *_ in found) == sorted(calls), "calls without callbacks, or a call twice"
     for _, callid, outcome, keys, revisions in found:

@@ -16,7 +16,7 @@ from receivers.process import Receiver, await_true
 from receivers.webhook_receiver import Business, relaying
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-ALL = "intake,record,relay,api,console"
+ALL = "intake,recorder,relay,api,console"
 SETTLE_TIMEOUT_S = 60.0
 
 
@@ -30,7 +30,7 @@ class Endpoints(NamedTuple):
 class Deployment:
     """Processes of Answerback by name, each with roles of its own; as a context manager they are started, and killed.
 
-    `roles` names them: `{"all": ALL}`, or `{"intake-0": "intake", "recorder-0": "record", "relay-0": "relay,api"}`. The
+    `roles` names them: `{"all": ALL}`, or `{"intake-0": "intake", "recorder-0": "recorder", "relay-0": "relay,api"}`. The
     first one with the role `api` is asked to tell the receivers. `rows` asks the ledger that they share. `in_order`: the
     callbacks of a call come into the ledger as they are answered, which they do not where several streams are before it.
     """
@@ -46,7 +46,7 @@ class Deployment:
     ) -> None:
         self.rows = rows
         self.in_order = in_order
-        common = relaying(str([0.1] * 100), breaker_pauses_s="[0.1]") | dict(settings or {})
+        common = relaying(str([0.1] * 100), breaker_cooldowns_s="[0.1]") | dict(settings or {})
         self.roles = {name: each.split(",") for name, each in roles.items()}
         self.gateways = {
             name: Gateway(home / name, settings=common | {"ANSWERBACK_SERVER__ROLES": each})

@@ -52,7 +52,7 @@ def intake_killed(cluster: Cluster, number: int) -> AbstractContextManager[None]
 
 def recorder_killed(cluster: Cluster, number: int) -> AbstractContextManager[None]:
     """A recorder is killed in the midst of what it drains."""
-    return kill_one(cluster.deployment.having("record"), number)
+    return kill_one(cluster.deployment.having("recorder"), number)
 
 
 def relay_killed(cluster: Cluster, number: int) -> AbstractContextManager[None]:
@@ -64,7 +64,7 @@ def relay_killed(cluster: Cluster, number: int) -> AbstractContextManager[None]:
 def one_of_each_killed(cluster: Cluster, number: int) -> Iterator[None]:
     """One process of each role is killed in the same moment, with all that it was at."""
     with ExitStack() as stack:
-        for role in ("intake", "record", "relay"):
+        for role in ("intake", "recorder", "relay"):
             stack.enter_context(kill_one(cluster.deployment.having(role), number))
         yield
 

@@ -16,7 +16,7 @@ from gateway import CALLBACK, OK, Gateway
 from receivers.process import await_true
 
 REPEATED = 0.1
-ANSWER_TIMEOUT_S = 15.0
+COMMIT_TIMEOUT_S = 15.0
 _PAUSE_S = 0.05  # some hundred a second, of which a few are under way at any moment: what is tested is not speed
 _AFTER_REFUSAL_S = 0.05
 
@@ -26,16 +26,16 @@ class Load:
 
     Each callback of a call is told when the one before it was answered with result 0, in any process: until then it is
     told again, to whichever gateway. `sent` are those that may be in a ledger, `answered` those that have to be, and how
-    often at least; `refused` counts the truthful noes, `unheard` the attempts without an answer.
+    often at least; `refused` counts the truthful noes, `unanswered` the attempts without an answer.
     """
 
     def __init__(self, gateways: Sequence[Gateway], connections: int = 6) -> None:
-        self.began_us = time.time_ns() // 1_000
+        self.started_us = time.time_ns() // 1_000
         self.sent: set[Told] = set()
         self.answered: Counter[Told] = Counter()
         self.by_gateway: Counter[Gateway] = Counter()
         self.refused = 0
-        self.unheard = 0
+        self.unanswered = 0
         self.longest_answer_s = 0.0
         self.longest_silence_s = 0.0
         self._gateways = gateways
@@ -58,7 +58,7 @@ class Load:
             raise self._failure
 
     def __str__(self) -> str:
-        told = f"{self.answered.total()} answered, {self.refused} refused, {self.unheard} unheard"
+        told = f"{self.answered.total()} answered, {self.refused} refused, {self.unanswered} unanswered"
         return f"{told}, longest silence {self.longest_silence_s:.2f} s, longest answer {self.longest_answer_s:.2f} s"
 
     def await_answered(self, count: int, *gateways: Gateway, timeout_s: float = 30.0) -> None:
@@ -95,7 +95,7 @@ class Load:
             self._failure = failure
 
     async def _tell_all(self) -> None:
-        timeout = aiohttp.ClientTimeout(ANSWER_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(COMMIT_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
             for _ in range(self._connections):
                 group.create_task(self._tell_calls(session))
@@ -126,7 +126,7 @@ class Load:
             async with session.post(f"{gateway.url}{CALLBACK}", data=body) as response:
                 status, answer = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
-            self.unheard += 1
+            self.unanswered += 1
             return False
         now_s = time.monotonic()
         self.longest_answer_s = max(self.longest_answer_s, now_s - began_s)

@@ -52,7 +52,7 @@ def test_a_database_with_a_full_disk(tmp_path: Path, disk: Path) -> None:
     """PostgreSQL has no room for tables nor log, and may even end: 503 until there is room and somebody starts it."""
     with closing(PostgreSQL.start(disk / "server")) as server:
         server.execute(f"CREATE DATABASE {DATABASE}")
-        settings = {"ANSWERBACK_LEDGER__STORE": server.url(DATABASE)}
+        settings = {"ANSWERBACK_LEDGER__URL": server.url(DATABASE)}
         with Deployment(tmp_path, {"all": ALL}, lambda sql: server.execute(sql, DATABASE), settings) as deployment:
             with deployment.load() as load:
                 load.await_answered(100)
@@ -64,7 +64,7 @@ def test_a_database_with_a_full_disk(tmp_path: Path, disk: Path) -> None:
                 load.await_answered(100)
             say(f"disk full: {deployment.check(load)}")
             assert "No space left" in server.log
-    assert load.unheard == 0
+    assert load.unanswered == 0
 
 
 def test_a_full_stream(tmp_path: Path) -> None:
@@ -72,11 +72,11 @@ def test_a_full_stream(tmp_path: Path) -> None:
     with closing(PostgreSQL.start()) as server, NatsCluster(tmp_path / "nats") as nats:
         server.execute(f"CREATE DATABASE {DATABASE}")
         settings = {
-            "ANSWERBACK_LEDGER__STORE": server.url(DATABASE),
+            "ANSWERBACK_LEDGER__URL": server.url(DATABASE),
             "ANSWERBACK_STREAM__URL": nats.url,
             "ANSWERBACK_STREAM__MAX_BYTES": str(SHARD_BYTES),
         }
-        roles = {"intake": "intake,relay,api", "recorder": "record"}
+        roles = {"intake": "intake,relay,api", "recorder": "recorder"}
         with Deployment(
             tmp_path, roles, lambda sql: server.execute(sql, DATABASE), settings, in_order=False
         ) as deployment:
@@ -87,4 +87,4 @@ def test_a_full_stream(tmp_path: Path) -> None:
                 deployment.gateways["recorder"].start()
                 load.await_answered(100)
             say(f"stream full: {deployment.check(load)}")
-    assert load.unheard == 0
+    assert load.unanswered == 0

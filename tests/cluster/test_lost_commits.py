@@ -14,8 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import Ledger, open_database
-from answerback.ledger.write.outbox import Outbox
+from answerback.ledger import Ledger, open_postgresql
+from answerback.ledger.write.outbox import SubscriptionCache
 
 NOTE = text("INSERT INTO alerts (rule, firing, since_us, value) VALUES ('noted', 0, 0, '')")
 NOTED = "SELECT count(*) FROM alerts WHERE rule = 'noted'"
@@ -27,7 +27,7 @@ WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 def ledger(pair: Pair) -> Iterator[Ledger]:
     """The ledger on whichever of the two is the primary."""
     pair.mend()
-    with closing(open_database(pair.url, retry_s=10.0, allow_unsafe=True)) as ledger:
+    with closing(open_postgresql(pair.url, retry_s=10.0, allow_unsafe=True)) as ledger:
         yield ledger
 
 
@@ -35,7 +35,7 @@ def test_a_commit_that_never_was_is_not_believed(pair: Pair, ledger: Ledger) -> 
     """A crash forgets a transaction, whose id is given to another one; that this one was committed means nothing."""
     times = count()
 
-    def work(connection: Connection, _outbox: Outbox) -> None:
+    def work(connection: Connection, _outbox: SubscriptionCache) -> None:
         connection.execute(NOTE)
         if next(times) == 0:
             pair.primary.kill()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A PostgreSQL with its standby, and two gateways that do everything."""
-    settings = {"ANSWERBACK_LEDGER__STORE": pair.url, "ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S": "2.5"}
+    settings = {"ANSWERBACK_LEDGER__URL": pair.url, "ANSWERBACK_INTAKE__COMMIT_TIMEOUT_S": "2.5"}
     roles = {"first": ALL, "second": ALL}
     with Deployment(tmp_path_factory.mktemp("gateways"), roles, pair.rows, settings) as deployment:
         yield Cluster(pair, deployment)
@@ -66,5 +66,5 @@ def test_what_cannot_be_confirmed_is_refused(cluster: Cluster, strike: Strike) -
             with strike(cluster, number):
                 load.await_refused(20)
             load.await_answered(30, *deployment.having("intake"))
-        assert load.unheard == 0
+        assert load.unanswered == 0
         say(f"{strike.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")

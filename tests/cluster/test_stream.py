@@ -38,8 +38,8 @@ pytestmark = pytest.mark.timeout(300)  # the first test waits for fifteen proces
 ROLES = {
     "relay-0": "relay,api",
     "relay-1": "relay,api",
-    "recorder-0": "record",
-    "recorder-1": "record",
+    "recorder-0": "recorder",
+    "recorder-1": "recorder",
     "intake-0": "intake",
     "intake-1": "intake",
 }
@@ -72,7 +72,7 @@ def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     """All of it, each NATS node at the end of a cable of its own."""
     with ExitStack() as stack:
         nats, network = wired(stack, tmp_path_factory.mktemp("nats"))
-        settings = {"ANSWERBACK_LEDGER__STORE": pair.url, "ANSWERBACK_STREAM__URL": nats.url}
+        settings = {"ANSWERBACK_LEDGER__URL": pair.url, "ANSWERBACK_STREAM__URL": nats.url}
         deployment = Deployment(tmp_path_factory.mktemp("gateways"), ROLES, pair.rows, settings, in_order=False)
         yield Cluster(pair, stack.enter_context(deployment), nats, network)
 

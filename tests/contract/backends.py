@@ -16,7 +16,7 @@ from contract.databases import emptied_database, ledger_database, lent_database
 from hypothesis import settings
 from postgresql import shared_server
 
-from answerback.ledger import FILE_NAME, Ledger, open_database, open_ledger
+from answerback.ledger import FILE_NAME, Ledger, open_postgresql, open_sqlite
 from answerback.ledger.write.quarantine import Quarantine
 
 ID_KEY = b"what the ids of the tests are keyed by"
@@ -34,11 +34,11 @@ def sqlite(directory: Path) -> OpenLedger:
     ledger_file(directory)
 
     def reopen(*, quarantine_bytes: int = 2**20, quarantine_per_minute: int = 60_000) -> Ledger:
-        return open_ledger(
+        return open_sqlite(
             directory,
             quarantine_bytes=quarantine_bytes,
             quarantine_per_minute=quarantine_per_minute,
-            allow_unsafe_place=True,  # the tests may run in memory
+            allow_unsafe_filesystem=True,  # the tests may run in memory
             id_key=ID_KEY,
         )
 
@@ -54,7 +54,7 @@ def database(url: str) -> OpenLedger:
     """PostgreSQL, the database there."""
 
     def reopen(*, quarantine_bytes: int = 2**20, quarantine_per_minute: int = 60_000) -> Ledger:
-        return open_database(
+        return open_postgresql(
             url,
             quarantine_bytes=quarantine_bytes,
             quarantine_per_minute=quarantine_per_minute,
@@ -160,5 +160,5 @@ def ledger_file(directory: Path) -> None:
 @cache
 def _empty_file() -> bytes:
     with in_memory() as directory:
-        open_ledger(directory, allow_unsafe_place=True).close()
+        open_sqlite(directory, allow_unsafe_filesystem=True).close()
         return (directory / FILE_NAME).read_bytes()

@@ -10,7 +10,7 @@ from postgresql import shared_server
 from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger import Ledger, open_database
+from answerback.ledger import Ledger, open_postgresql
 from answerback.ledger.write import retention
 
 _KEPT = 20
@@ -49,7 +49,7 @@ FROM pg_class WHERE relnamespace = 'public'::regnamespace
 def _template() -> str:
     """The name of a database that holds an empty ledger."""
     url = shared_server().create_database()
-    open_database(url, allow_unsafe=True).close()
+    open_postgresql(url, allow_unsafe=True).close()
     return _name(url)
 
 
@@ -93,8 +93,8 @@ def lent_database() -> str:
 def _lent_template() -> tuple[str, object]:
     """Its name, and its schema."""
     url = shared_server().create_database(_template())
-    with closing(open_database(url, allow_unsafe=True)) as ledger:
-        ledger.write(lambda connection, _: retention.make_months(connection, NOON, 1))
+    with closing(open_postgresql(url, allow_unsafe=True)) as ledger:
+        ledger.write(lambda connection, _: retention.create_partitions(connection, NOON, 1))
         return _name(url), _emptied(ledger)
 
 

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 from builders import ADMIN, NOON
 from sqlalchemy import select
 
-from answerback.domain.delivery_states import Happening
-from answerback.domain.models import Definition, Endpoint, Event, Format, State
+from answerback.domain.delivery_states import DeliveryTransition
+from answerback.domain.models import DeliveryState, Endpoint, EndpointConfig, EventType, PayloadFormat
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.audit import Actor
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.tables import attempts, calls, deliveries
-from answerback.ledger.types import Job, Pause, Settled, to_us
+from answerback.ledger.types import AttemptRecord, DeliveryJob, EndpointPause, to_us
 from answerback.ledger.write import annotations, outbox, replays
 from answerback.ledger.write import attempts as settlement
 
@@ -23,10 +23,10 @@ LATER_S = 30 * 24 * 3600
 
 URL = "https://crm.example/voice"
 
-W, P, D, X = State.WAITING, State.PENDING, State.DELIVERED, State.DEAD
+W, P, D, X = DeliveryState.BLOCKED, DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.DEAD
 
 
-class Owed(NamedTuple):
+class DeliveryRow(NamedTuple):
     """A row of the deliveries, as far as the tests look at it."""
 
     id: int
@@ -34,24 +34,24 @@ class Owed(NamedTuple):
     callid: str
     channel: str
     callback_id: int | None
-    event: Event
-    state: State
-    tag: str
+    event: EventType
+    state: DeliveryState
+    message_tag: str
     attempts: int
-    failures: int
+    failed_attempts: int
     due_us: int
     created_us: int
-    settled_us: int | None
+    finished_us: int | None
 
 
-class Tried(NamedTuple):
+class AttemptRow(NamedTuple):
     """A row of the attempts."""
 
     delivery_id: int
-    began_us: int
+    started_us: int
     duration_us: int
-    status: int | None
-    answer: bytes
+    http_status: int | None
+    response_body: bytes
     error: str | None
 
 
@@ -66,22 +66,22 @@ def us(seconds: float) -> int:
 
 
 def endpoint(
-    ledger: Ledger, name: str = "crm", *, channel: str = "default", enabled: bool = True, **definition: Any
+    ledger: Ledger, name: str = "crm", *, channel: str = "default", enabled: bool = True, **config: Any
 ) -> Endpoint:
-    """A new endpoint, told of everything unless `definition` says otherwise."""
+    """A new endpoint, told of everything unless `config` says otherwise."""
     draft = endpoints.Draft(
         name=name,
         channel=channel,
-        definition=Definition(**{"url": URL, **definition}),
+        config=EndpointConfig(**{"url": URL, **config}),
         secret="whsec_c2VjcmV0",
         enabled=enabled,
     )
     return ledger.write(lambda c, _: endpoints.add(c, draft, ADMIN, NOON))
 
 
-def tencent(ledger: Ledger, name: str = "old", **definition: Any) -> Endpoint:
+def tencent(ledger: Ledger, name: str = "old", **config: Any) -> Endpoint:
     """A new endpoint that is told by the vendor's contract."""
-    return endpoint(ledger, name, format=Format.TENCENT, **definition)
+    return endpoint(ledger, name, format=PayloadFormat.TENCENT, **config)
 
 
 def change(ledger: Ledger, changed: Endpoint) -> Endpoint:
@@ -99,47 +99,47 @@ def remove(ledger: Ledger, gone: Endpoint) -> None:
     ledger.write(lambda c, _: endpoints.remove(c, gone.id, ADMIN, NOON))
 
 
-def owed(ledger: Ledger, to: Endpoint | None = None) -> list[Owed]:
+def owed(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryRow]:
     """Everything that was ever owed, or owed to one endpoint, in order of the ids."""
-    columns = [(calls if name in {"callid", "channel"} else deliveries).c[name] for name in Owed._fields]
+    columns = [(calls if name in {"callid", "channel"} else deliveries).c[name] for name in DeliveryRow._fields]
     query = select(*columns).join(calls, calls.c.id == deliveries.c.call_id).order_by(deliveries.c.id)
     if to is not None:
         query = query.where(deliveries.c.endpoint_id == to.id)
     rows = ledger.read(lambda c: c.execute(query).all())
-    return [Owed._make(row)._replace(event=Event(row.event), state=State(row.state)) for row in rows]
+    return [DeliveryRow._make(row)._replace(event=EventType(row.event), state=DeliveryState(row.state)) for row in rows]
 
 
-def states(ledger: Ledger, to: Endpoint | None = None) -> list[State]:
+def states(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryState]:
     """Where everything that was ever owed stands."""
     return [delivery.state for delivery in owed(ledger, to)]
 
 
-def events(ledger: Ledger, to: Endpoint | None = None) -> list[Event]:
+def events(ledger: Ledger, to: Endpoint | None = None) -> list[EventType]:
     """What everything that was ever owed tells."""
     return [delivery.event for delivery in owed(ledger, to)]
 
 
-def tried(ledger: Ledger) -> list[Tried]:
+def tried(ledger: Ledger) -> list[AttemptRow]:
     """Every attempt, in order."""
-    columns = [attempts.c[name] for name in Tried._fields]
+    columns = [attempts.c[name] for name in AttemptRow._fields]
     rows = ledger.read(lambda c: c.execute(select(*columns).order_by(attempts.c.id)).all())
-    return [Tried(*row) for row in rows]
+    return [AttemptRow(*row) for row in rows]
 
 
-def load(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S, limit: int = 100) -> list[Job]:
+def load(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S, limit: int = 100) -> list[DeliveryJob]:
     """What may go out to an endpoint at a time, late enough for all of it unless said otherwise."""
-    return ledger.write(lambda c, box: outbox.load(c, box, to.id, us(at_s), limit))
+    return ledger.write(lambda c, box: outbox.fetch_due(c, box, to.id, us(at_s), limit))
 
 
-def load_one(ledger: Ledger, to: Endpoint) -> Job:
+def load_one(ledger: Ledger, to: Endpoint) -> DeliveryJob:
     """The one delivery that may go out to an endpoint."""
     (job,) = load(ledger, to)
     return job
 
 
 def attempt(
-    job: Job,
-    happening: Happening,
+    job: DeliveryJob,
+    happening: DeliveryTransition,
     *,
     spent: bool = True,
     due_s: float = 0,
@@ -147,49 +147,51 @@ def attempt(
     status: int | None = None,
     answer: bytes = b"",
     error: str | None = None,
-) -> Settled:
+) -> AttemptRecord:
     """How an attempt of `job` ended."""
-    return Settled(
+    return AttemptRecord(
         delivery_id=job.delivery_id,
         endpoint_id=job.endpoint_id,
         call_id=job.call_id,
-        referred_us=job.referred_us,
-        happening=happening,
-        spent=spent,
+        annotated_us=job.annotated_us,
+        transition=happening,
+        counts=spent,
         due_us=us(due_s),
-        began_us=us(began_s),
+        started_us=us(began_s),
         duration_us=1500,
-        status=status,
-        answer=answer,
+        http_status=status,
+        response_body=answer,
         error=error,
     )
 
 
 def settle(
-    ledger: Ledger, *settled: Settled, pauses: Sequence[Pause] = (), at_s: float = 0, again: bool = False
-) -> list[Job]:
+    ledger: Ledger, *settled: AttemptRecord, pauses: Sequence[EndpointPause] = (), at_s: float = 0, again: bool = False
+) -> list[DeliveryJob]:
     """Keep attempts; what may go out because of them."""
-    return ledger.write(lambda c, box: settlement.settle(c, box, settled, pauses, at(at_s), again=again))
+    return ledger.write(lambda c, box: settlement.record_attempts(c, box, settled, pauses, at(at_s), is_retry=again))
 
 
-def accept(ledger: Ledger, *jobs: Job, at_s: float = 0) -> list[Job]:
+def accept(ledger: Ledger, *jobs: DeliveryJob, at_s: float = 0) -> list[DeliveryJob]:
     """The endpoint has them; what may go out because of that."""
-    return settle(ledger, *[attempt(job, Happening.ACCEPTED, status=200) for job in jobs], at_s=at_s)
+    return settle(ledger, *[attempt(job, DeliveryTransition.SUCCEEDED, status=200) for job in jobs], at_s=at_s)
 
 
-def refuse(ledger: Ledger, *jobs: Job, due_s: float = 0, spent: bool = True) -> list[Job]:
+def refuse(ledger: Ledger, *jobs: DeliveryJob, due_s: float = 0, spent: bool = True) -> list[DeliveryJob]:
     """The endpoint does not take them, and will be asked again."""
-    return settle(ledger, *[attempt(job, Happening.REFUSED, due_s=due_s, spent=spent, error="no") for job in jobs])
+    return settle(
+        ledger, *[attempt(job, DeliveryTransition.ATTEMPT_FAILED, due_s=due_s, spent=spent, error="no") for job in jobs]
+    )
 
 
-def exhaust(ledger: Ledger, *jobs: Job) -> list[Job]:
+def exhaust(ledger: Ledger, *jobs: DeliveryJob) -> list[DeliveryJob]:
     """The endpoint does not take them, and will not be asked again."""
-    return settle(ledger, *[attempt(job, Happening.EXHAUSTED, error="no") for job in jobs])
+    return settle(ledger, *[attempt(job, DeliveryTransition.EXHAUSTED, error="no") for job in jobs])
 
 
-def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) -> list[Job]:
+def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) -> list[DeliveryJob]:
     """Tell an endpoint all that it is owed, in the order in which it may go out."""
-    told: list[Job] = []
+    told: list[DeliveryJob] = []
     while jobs := load(ledger, to, at_s=at_s):
         told += jobs
         accept(ledger, *jobs)
@@ -198,7 +200,7 @@ def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) ->
 
 def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
     """Give up some of what a removed endpoint is owed."""
-    return ledger.write(lambda c, _: settlement.abandon(c, gone.id, NOON, limit))
+    return ledger.write(lambda c, _: settlement.cancel_pending(c, gone.id, NOON, limit))
 
 
 def refer(
@@ -209,25 +211,25 @@ def refer(
     default: str | None = None,
     at_s: float = 0,
     **said: Any,
-) -> annotations.Referred:
+) -> annotations.AnnotateResult:
     """The business says something of a call."""
-    reference = annotations.Reference(**said)
-    return ledger.write(lambda c, box: annotations.refer(c, box, channel, default, callid, reference, at(at_s)))
+    reference = annotations.CallAnnotation(**said)
+    return ledger.write(lambda c, box: annotations.annotate_call(c, box, channel, default, callid, reference, at(at_s)))
 
 
-def tell_overdue(ledger: Ledger, *, at_s: float, limit: int = 100) -> annotations.Overdue:
+def tell_overdue(ledger: Ledger, *, at_s: float, limit: int = 100) -> annotations.OverdueBatch:
     """Owe it to the business that calls are overdue at that time."""
-    return ledger.write(lambda c, box: annotations.tell_overdue(c, box, at(at_s), limit))
+    return ledger.write(lambda c, box: annotations.mark_overdue(c, box, at(at_s), limit))
 
 
 def replay_one(ledger: Ledger, id_: int, *, at_s: float = 0, actor: Actor = ADMIN) -> int:
     """Tell one delivery again."""
-    return ledger.write(lambda c, box: replays.replay_one(c, box, id_, actor, at(at_s)))
+    return ledger.write(lambda c, box: replays.replay_delivery(c, box, id_, actor, at(at_s)))
 
 
 def dead_of(ledger: Ledger, to: Endpoint) -> tuple[int, int]:
     """How many deliveries of an endpoint are dead, and the highest id among them."""
-    return ledger.write(lambda c, _: replays.dead_of(c, to.id))
+    return ledger.write(lambda c, _: replays.count_dead(c, to.id))
 
 
 def replay_dead(
@@ -238,7 +240,7 @@ def replay_dead(
     until_id: int | None = None,
     at_s: float = 0,
     limit: int = 100,
-) -> replays.Chunk:
+) -> replays.ReplayPage:
     """Tell some of the dead deliveries of an endpoint again, all that there are now unless said otherwise."""
     until = dead_of(ledger, to)[1] if until_id is None else until_id
     return ledger.write(lambda c, box: replays.replay_dead(c, box, to.id, cursor, until, at(at_s), limit))
@@ -252,7 +254,7 @@ def replay_calls(
     cursor: str | None = None,
     at_s: float = 0,
     limit: int = 100,
-) -> replays.Chunk:
+) -> replays.ReplayPage:
     """Tell everything about a page of calls again, those of the endpoint's channel unless said otherwise."""
     filter_ = CallFilter(channel=to.channel) if wanted is None else wanted
     return ledger.write(lambda c, box: replays.replay_calls(c, box, to, filter_, cursor, at(at_s), limit))

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from answerback.ledger import Entry, Ledger
+from answerback.ledger import Ledger, StoredCallback
 
 
-def walked(ledger: Ledger, callid: str, size: int, channel: str | None = None) -> Iterator[Entry]:
+def walked(ledger: Ledger, callid: str, size: int, channel: str | None = None) -> Iterator[StoredCallback]:
     """All callbacks of a call, by pages of at most this size."""
     page = ledger.callbacks(callid, channel, limit=size)
     yield from page.items

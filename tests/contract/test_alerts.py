@@ -11,11 +11,11 @@ from contract import delivery_helpers
 from contract.backends import OpenLedger
 from contract.delivery_helpers import at, us
 
-from answerback.alerts.hysteresis import Measured
-from answerback.alerts.measurement import Look, measure
+from answerback.alerts.hysteresis import Measurement
+from answerback.alerts.measurement import MeasureContext, measure
 from answerback.domain.alert_rules import (
     AnswerRateRule,
-    AnyRule,
+    BaseRule,
     EndpointRule,
     FailuresRule,
     FeesRule,
@@ -24,41 +24,41 @@ from answerback.domain.alert_rules import (
 )
 from answerback.ledger import Ledger
 from answerback.ledger.admin.alerts import Alert, find_alerts
-from answerback.ledger.commands import KeepAlerts, decode_request, encode_request
+from answerback.ledger.commands import SaveAlerts, decode_command, encode_command
 from answerback.ledger.read import alert_metrics
-from answerback.ledger.types import Pause
+from answerback.ledger.types import EndpointPause
 
 FIRING = Alert(
     rule="few-answers",
-    when="answer_rate",
+    metric="answer_rate",
     since=at(1.5),
     firing=True,
     value=0.41,
     en="41 % of the last 100 calls were answered",
     zh="接通率为 41 %",
-    began_at=at(1.5),
-    turning_at=at(2.000001),
-    told={"notify[0] wecombot": at(3), "notify[1] jsons": None},
-    told_at=at(3),
+    started_at=at(1.5),
+    pending_since=at(2.000001),
+    last_sent_at={"notify[0] wecombot": at(3), "notify[1] jsons": None},
+    notified_at=at(3),
     error="notify[1] jsons answered 500",
 )
-QUIET = Alert(rule="junk", when="quarantine", since=NOON)
+QUIET = Alert(rule="junk", metric="quarantine", since=NOON)
 
 
 def keep(ledger: Ledger, changed: list[Alert], rules: list[str]) -> None:
     """Have alerts kept, as the gateway asks its writer to."""
-    decode_request(encode_request(KeepAlerts(changed, rules))).run(ledger)
+    decode_command(encode_command(SaveAlerts(changed, rules))).run(ledger)
 
 
-def look(ledger: Ledger, rule: AnyRule, now: datetime = NOON) -> Measured:
+def look(ledger: Ledger, rule: BaseRule, now: datetime = NOON) -> Measurement:
     """What a rule measures."""
-    return ledger.read(lambda connection: measure(rule, Look(connection, ("default", "a"), now)))
+    return ledger.read(lambda connection: measure(rule, MeasureContext(connection, ("default", "a"), now)))
 
 
-def judged(ledger: Ledger, rule: AnyRule, now: datetime = NOON) -> tuple[float | None, bool, bool]:
+def judged(ledger: Ledger, rule: BaseRule, now: datetime = NOON) -> tuple[float | None, bool, bool]:
     """The number, whether it is as bad as the rule says, and whether it is clearly over."""
     seen = look(ledger, rule, now)
-    return seen.value, seen.over, seen.clear
+    return seen.value, seen.breached, seen.resolved
 
 
 # Kept.
@@ -73,7 +73,7 @@ def test_an_alert_is_read_as_it_was_kept(reopen: OpenLedger) -> None:
 def test_an_alert_that_changed_is_kept_in_place_of_what_it_was(ledger: Ledger) -> None:
     """A rule has one alert; the others stay as they are."""
     keep(ledger, [FIRING, QUIET], ["few-answers", "junk"])
-    over = msgspec.structs.replace(FIRING, firing=False, since=at(9), told={}, error=None)
+    over = msgspec.structs.replace(FIRING, firing=False, since=at(9), last_sent_at={}, error=None)
     keep(ledger, [over], ["few-answers", "junk"])
     assert ledger.read(find_alerts) == [over, QUIET]
 
@@ -164,7 +164,7 @@ def test_differing_fees_add_up_too_many_and_too_few(ledger: Ledger) -> None:
     assert judged(ledger, FeesRule(above=3, within_s=60), at(10)) == (4, True, False)
     assert judged(ledger, FeesRule(above=3, within_s=60, channel="a"), at(10)) == (1, False, True)
     assert judged(ledger, FeesRule(above=0, within_s=60), at(100)) == (0, False, True)
-    assert ledger.read(lambda c: alert_metrics.sum_differences(c, None, NOON)) == (4, 2)
+    assert ledger.read(lambda c: alert_metrics.sum_fee_mismatches(c, None, NOON)) == (4, 2)
 
 
 def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> None:
@@ -185,7 +185,7 @@ def test_an_endpoint_that_is_told_in_time_is_no_trouble(ledger: Ledger) -> None:
     """Nor is one that there is not, nor one that was switched off by hand with something owed to it."""
     delivery_helpers.endpoint(ledger)
     off = delivery_helpers.endpoint(ledger, "off")
-    delivery_helpers.change(ledger, msgspec.structs.replace(off, enabled=False, disabled_reason="by hand"))
+    delivery_helpers.change(ledger, msgspec.structs.replace(off, enabled=False, disabled_reason="manually"))
     ledger.record([received(status())])
     for rule in (EndpointRule(), EndpointRule(endpoint="crm"), EndpointRule(endpoint="nobody")):
         assert judged(ledger, rule, at(100)) == (0, False, True)
@@ -209,14 +209,14 @@ def test_what_is_pending_for_too_long_is_trouble(ledger: Ledger) -> None:
 def test_a_paused_endpoint_is_trouble(ledger: Ledger) -> None:
     """It is said after how many failures."""
     crm = delivery_helpers.endpoint(ledger)
-    delivery_helpers.settle(ledger, pauses=[Pause(crm.id, 10, us(60))])
+    delivery_helpers.settle(ledger, pauses=[EndpointPause(crm.id, 10, us(60))])
     seen = look(ledger, EndpointRule(endpoint="crm"))
-    assert (seen.value, seen.over, seen.clear) == (1, True, False)
+    assert (seen.value, seen.breached, seen.resolved) == (1, True, False)
     assert (seen.en, seen.zh) == (
         "endpoint crm is paused, failures in a row: 10",
         "端点 crm 连续失败 10 次，已暂停",
     )
-    delivery_helpers.settle(ledger, pauses=[Pause(crm.id, 0, None)])
+    delivery_helpers.settle(ledger, pauses=[EndpointPause(crm.id, 0, None)])
     assert judged(ledger, EndpointRule(endpoint="crm")) == (0, False, True)
 
 
@@ -227,7 +227,7 @@ def test_an_endpoint_that_its_own_answer_switched_off_is_trouble(ledger: Ledger)
         ledger, msgspec.structs.replace(crm, enabled=False, disabled_reason="the endpoint answered 410: 13788888888")
     )
     seen = look(ledger, EndpointRule())
-    assert seen.over
+    assert seen.breached
     assert seen.en == "endpoint crm was switched off: the endpoint answered 410: 137****8888"
 
 
@@ -246,7 +246,7 @@ def test_many_troubles_are_a_short_message(ledger: Ledger) -> None:
     """Five are named, the rest is counted."""
     for n in range(7):
         one = delivery_helpers.endpoint(ledger, f"crm-{n}")
-        delivery_helpers.settle(ledger, pauses=[Pause(one.id, 10, us(60))])
+        delivery_helpers.settle(ledger, pauses=[EndpointPause(one.id, 10, us(60))])
     seen = look(ledger, EndpointRule())
     assert seen.value == 7
     assert seen.en.endswith("endpoint crm-4 is paused, failures in a row: 10; 2 more")
@@ -266,4 +266,4 @@ def test_many_troubles_are_a_short_message(ledger: Ledger) -> None:
 )
 def test_an_empty_ledger_alarms_nobody(ledger: Ledger, rule: Any) -> None:
     """The first day begins without a message."""
-    assert not look(ledger, rule).over
+    assert not look(ledger, rule).breached

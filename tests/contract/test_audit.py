@@ -9,26 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from answerback.domain.models import Definition, Endpoint, Format, Kind, Outcome, Role
+from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome, PayloadFormat, Role
 from answerback.errors import Forbidden, InvalidCursor, LedgerUnavailable
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.api_keys import KeyDraft
-from answerback.ledger.admin.audit import CONFIG_FILE, LONGEST_TARGET, Actor, AuditAction, record_event
+from answerback.ledger.admin.audit import CONFIG_FILE, MAX_TARGET_LENGTH, Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import Draft
 from answerback.ledger.commands import (
     AddEndpoint,
-    Align,
-    AnyRequest,
+    AnyCommand,
     ChangeEndpoint,
     CreateKey,
-    DropQuarantined,
+    DeleteQuarantined,
     RecordAuditEvent,
     RemoveEndpoint,
-    ReplayOne,
-    Requeue,
+    ReplayDelivery,
+    RequeueQuarantined,
     RevokeKey,
     StartReplay,
+    SyncConfigEndpoints,
 )
 from answerback.ledger.tables import audit_events, metadata
 
@@ -48,7 +48,7 @@ class Filled(NamedTuple):
 class Act(NamedTuple):
     """A request that people cause, made for a filled ledger, and the events that it is to leave."""
 
-    request: Callable[[Filled], AnyRequest]
+    request: Callable[[Filled], AnyCommand]
     events: Callable[[Filled], list[tuple[str, str, str]]]
 
 
@@ -63,9 +63,9 @@ def fill(ledger: Ledger) -> Filled:
 
 
 def changed(crm: Endpoint, **fields: Any) -> Endpoint:
-    """The endpoint with other fields of its definition, or of itself."""
+    """The endpoint with other fields of its config, or of itself."""
     own = {name: fields.pop(name) for name in list(fields) if name in Endpoint.__struct_fields__}
-    return msgspec.structs.replace(crm, definition=msgspec.structs.replace(crm.definition, **fields), **own)
+    return msgspec.structs.replace(crm, config=msgspec.structs.replace(crm.config, **fields), **own)
 
 
 def one(action: str, target: str, actor: str = "admin") -> Callable[[Filled], list[tuple[str, str, str]]]:
@@ -73,7 +73,7 @@ def one(action: str, target: str, actor: str = "admin") -> Callable[[Filled], li
     return lambda filled: [(actor, action, target.format(**filled._asdict()))]
 
 
-_DRAFT = Draft(name="new", channel="default", definition=Definition(url=NEW), secret="whsec_c2VjcmV0")
+_DRAFT = Draft(name="new", channel="default", config=EndpointConfig(url=NEW), secret="whsec_c2VjcmV0")
 
 ACTS: dict[str, Act] = {
     "add": Act(lambda _: AddEndpoint(ADMIN, _DRAFT), one("endpoint_added", "new at https://new.example:8443")),
@@ -89,7 +89,7 @@ ACTS: dict[str, Act] = {
         lambda f: ChangeEndpoint(ADMIN, changed(f.crm, secret="whsec_bmV3ZXI")), one("endpoint_secret_rotated", CRM)
     ),
     "align": Act(
-        lambda f: Align(CONFIG_FILE, [changed(f.crm, channel="sales", enabled=False)], [_DRAFT]),
+        lambda f: SyncConfigEndpoints(CONFIG_FILE, [changed(f.crm, channel="sales", enabled=False)], [_DRAFT]),
         lambda _: [
             ("config file", "endpoint_changed", f"{CRM} (channel)"),
             ("config file", "endpoint_disabled", CRM),
@@ -102,15 +102,16 @@ ACTS: dict[str, Act] = {
         one("endpoint_replayed", f"{CRM} with 12 dead deliveries"),
     ),
     "retry": Act(
-        lambda f: ReplayOne(NIGHT, f.delivery), one("delivery_retried", f"delivery {{delivery}} to {CRM}", "night")
+        lambda f: ReplayDelivery(NIGHT, f.delivery),
+        one("delivery_replayed", f"delivery {{delivery}} to {CRM}", "night"),
     ),
     "requeue": Act(
-        lambda f: Requeue(NIGHT, f.quarantined),
-        one("quarantine_retried", "quarantined body {quarantined} of default", "night"),
+        lambda f: RequeueQuarantined(NIGHT, f.quarantined),
+        one("quarantine_requeued", "quarantined body {quarantined} of default", "night"),
     ),
     "drop": Act(
-        lambda f: DropQuarantined(ADMIN, [f.quarantined, f.quarantined + 99]),
-        one("quarantine_dropped", "quarantined body {quarantined}"),
+        lambda f: DeleteQuarantined(ADMIN, [f.quarantined, f.quarantined + 99]),
+        one("quarantine_deleted", "quarantined body {quarantined}"),
     ),
     "create key": Act(lambda _: CreateKey(ADMIN, KEY), one("key_created", "auditor (viewer, full numbers)")),
     "revoke key": Act(lambda _: RevokeKey(ADMIN, "old"), one("key_revoked", "old")),
@@ -121,18 +122,38 @@ ACTS: dict[str, Act] = {
 }
 
 OURS = {
-    *("Record", "RecordDrained", "ForgetDrained", "Probe", "Settle", "Load", "Backlog", "Added", "Endpoints"),
-    *("EndpointsSince", "FirstDue", "LeftOver", "Claim", "Release", "Beat", "Leave", "Abandon", "TellOverdue"),
-    *("CountDead", "ReplayDead", "ReplayCalls", "KeepAlerts", "EndSession"),
+    *(
+        "Record",
+        "RecordStreamBatches",
+        "PruneConsumed",
+        "ProbeWrite",
+        "RecordAttempts",
+        "FetchDue",
+        "NextDueByEndpoint",
+        "PendingSince",
+        "ListEndpoints",
+    ),
+    *(
+        "ListEndpointChanges",
+        "OldestPending",
+        "RemovedWithPending",
+        "ClaimLeases",
+        "ReleaseLeases",
+        "RecordHeartbeat",
+        "DeregisterInstance",
+        "CancelPending",
+        "MarkOverdue",
+    ),
+    *("CountDead", "ReplayDead", "ReplayCalls", "SaveAlerts", "EndSession"),
 }
 """The requests that nobody causes, that are the steps of one that somebody did, or that concern nobody else."""
-AT_THE_RATE_OF_CALLS = {"Refer"}
+AT_THE_RATE_OF_CALLS = {"AnnotateCall"}
 """What programs do with each call: lines of the log."""
 
 
 def state_of(ledger: Ledger) -> dict[str, Sequence[object]]:
     """Everything that is in the ledger, the audit log too."""
-    tables = [table for table in metadata.tables.values() if table.name not in ("writers", "probes")]
+    tables = [table for table in metadata.tables.values() if table.name not in ("commit_tokens", "write_probes")]
     return {table.name: ledger.read(lambda c, t=table: c.execute(select(t)).all()) for table in tables}  # type: ignore[misc]  # the table is bound
 
 
@@ -144,11 +165,11 @@ def events(ledger: Ledger) -> list[tuple[str, str, str]]:
 def break_log(ledger: Ledger) -> None:
     """Have the database refuse every further event."""
     if ledger.engine.dialect.name == "sqlite":
-        refuse = ["CREATE TRIGGER no_log BEFORE INSERT ON deeds BEGIN INSERT INTO nowhere VALUES (1); END"]
+        refuse = ["CREATE TRIGGER no_log BEFORE INSERT ON audit_events BEGIN INSERT INTO nowhere VALUES (1); END"]
     else:
         refuse = [
             "CREATE FUNCTION no_log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no log'; END $$",
-            "CREATE TRIGGER no_log BEFORE INSERT ON deeds EXECUTE FUNCTION no_log()",
+            "CREATE TRIGGER no_log BEFORE INSERT ON audit_events EXECUTE FUNCTION no_log()",
         ]
     ledger.write(lambda c, _: [c.exec_driver_sql(sql) for sql in refuse])
 
@@ -161,7 +182,7 @@ def mend_log(ledger: Ledger) -> None:
 
 def test_every_request_is_an_act_with_an_actor_or_one_of_ours() -> None:
     """A new request fails this until it is decided which; each act is in the table below."""
-    requests = {request.__name__: request for request in AnyRequest.__args__}
+    requests = {request.__name__: request for request in AnyCommand.__args__}
     assert {name for name in requests if name not in OURS | AT_THE_RATE_OF_CALLS} == {
         name for name, request in requests.items() if request.__struct_fields__[:1] == ("actor",)
     }
@@ -190,19 +211,19 @@ def test_what_fails_or_changes_nothing_is_no_event(ledger: Ledger) -> None:
     filled = fill(ledger)
     ledger.record([rejected(b"still none")])
     before = events(ledger)
-    Requeue(ADMIN, ledger.quarantined_ids()[-1]).run(ledger)
-    DropQuarantined(ADMIN, [10**6]).run(ledger)
+    RequeueQuarantined(ADMIN, ledger.quarantined_ids()[-1]).run(ledger)
+    DeleteQuarantined(ADMIN, [10**6]).run(ledger)
     ChangeEndpoint(ADMIN, filled.crm).run(ledger)
-    Align(CONFIG_FILE, [], []).run(ledger)
+    SyncConfigEndpoints(CONFIG_FILE, [], []).run(ledger)
     assert events(ledger) == before
 
 
 REDIRECTING: list[dict[str, Any]] = [
     {"url": NEW},
-    {"format": Format.TENCENT},
-    {"kinds": (Kind.PROMPT,)},
+    {"format": PayloadFormat.TENCENT},
+    {"kinds": (CallbackKind.PROMPT,)},
     {"outcomes": (Outcome.FAILED,)},
-    {"updates": True},
+    {"notify_on_update": True},
     {"certificate": "own"},
     {"channel": "sales"},
 ]
@@ -211,13 +232,13 @@ REDIRECTING: list[dict[str, Any]] = [
 def test_who_may_not_see_numbers_hands_none_on(ledger: Ledger) -> None:
     """Neither by a new endpoint, nor by any change of one but its pace, its switch and its secret, nor by a replay."""
     filled = fill(ledger)
-    tries: list[AnyRequest] = [ChangeEndpoint(NIGHT, changed(filled.crm, **fields)) for fields in REDIRECTING]
+    tries: list[AnyCommand] = [ChangeEndpoint(NIGHT, changed(filled.crm, **fields)) for fields in REDIRECTING]
     before = state_of(ledger)
     for request in (*tries, AddEndpoint(NIGHT, _DRAFT), StartReplay(NIGHT, filled.crm.id, ())):
         with pytest.raises(Forbidden, match="this needs the right to full numbers; the key `night` does not have it"):
             request.run(ledger)
     assert state_of(ledger) == before
-    fields = Definition.__struct_fields__
+    fields = EndpointConfig.__struct_fields__
     assert {*fields, "channel"} == {name for one in REDIRECTING for name in one} | {"timeout_s", "concurrency"}
     for allowed in ({"timeout_s": 3.0}, {"concurrency": 1}, {"enabled": False}, {"secret": "whsec_bmV3ZXI"}):
         ChangeEndpoint(NIGHT, changed(filled.crm, **allowed)).run(ledger)
@@ -228,23 +249,23 @@ def test_a_retry_goes_to_whom_it_was_owed(ledger: Ledger) -> None:
     filled = fill(ledger)
     change(ledger, changed(filled.crm, timeout_s=3.0, enabled=False))
     change(ledger, filled.crm)
-    ReplayOne(NIGHT, filled.delivery).run(ledger)
+    ReplayDelivery(NIGHT, filled.delivery).run(ledger)
     accept_everything(ledger, filled.crm)
     ledger.write(lambda c, _: endpoints.change(c, changed(filled.crm, url=NEW), ADMIN, at(60)))
     with pytest.raises(Forbidden):
-        ReplayOne(NIGHT, filled.delivery).run(ledger)
-    assert ReplayOne(ADMIN, filled.delivery).run(ledger) == filled.crm.id
+        ReplayDelivery(NIGHT, filled.delivery).run(ledger)
+    assert ReplayDelivery(ADMIN, filled.delivery).run(ledger) == filled.crm.id
     accept_everything(ledger, filled.crm)
     ledger.record([received(unanswered(callid="since"), after_s=61)])
-    assert ReplayOne(NIGHT, owed(ledger)[-1].id).run(ledger) == filled.crm.id
+    assert ReplayDelivery(NIGHT, owed(ledger)[-1].id).run(ledger) == filled.crm.id
 
 
 def stored(ledger: Ledger, *target: str | int) -> str:
     """A target as it is in the table, which is as it is read."""
     ledger.write(lambda c, _: record_event(c, Actor("night"), AuditAction.EXPORTED, NOON, *target))
     row = ledger.read(lambda c: c.execute(select(audit_events).order_by(audit_events.c.id.desc()).limit(1)).one())
-    assert ledger.audit_events(limit=1).items[0].target == row.about
-    return str(row.about)
+    assert ledger.audit_events(limit=1).items[0].target == row.target
+    return str(row.target)
 
 
 @pytest.mark.parametrize(
@@ -258,8 +279,11 @@ def stored(ledger: Ledger, *target: str | int) -> str:
         (("delivery", 13812345678), "delivery 13812345678"),
         (("since=2026-05-01T12:00:00+00:00",), "since=2026-05-01T12:00:00+00:00"),
         (("a\x00b\nc\ud800",), "a\ufffdb\ufffdc\ufffd"),
-        (("x" * 60_000,), "x" * LONGEST_TARGET + "… (59,500 more characters)"),
-        (("x" * (LONGEST_TARGET - 5) + "13812345678",), "x" * (LONGEST_TARGET - 5) + "138**… (6 more characters)"),
+        (("x" * 60_000,), "x" * MAX_TARGET_LENGTH + "… (59,500 more characters)"),
+        (
+            ("x" * (MAX_TARGET_LENGTH - 5) + "13812345678",),
+            "x" * (MAX_TARGET_LENGTH - 5) + "138**… (6 more characters)",
+        ),
     ],
     ids=lambda value: str(value)[:24],
 )

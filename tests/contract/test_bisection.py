@@ -13,11 +13,11 @@ from contract.test_statistics import EVER, everything, recount, said
 from sqlalchemy import text
 
 from answerback.domain.calls import fold
-from answerback.domain.models import Arrival
+from answerback.domain.models import RawCallback
 from answerback.errors import CallbackRejected, LedgerUnavailable
-from answerback.ledger import Ledger, Taken
-from answerback.ledger.commands import Record, RecordDrained
-from answerback.ledger.write.consumed_batches import Batch, Item
+from answerback.ledger import Disposition, Ledger
+from answerback.ledger.commands import Record, RecordStreamBatches
+from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 
 REFUSED = "the ledger cannot hold a value in it"
 NOON_US = 1_777_636_800_000_000
@@ -39,10 +39,10 @@ def refuse(ledger: Ledger) -> None:
         connection.exec_driver_sql(REFUSING[connection.dialect.name])
 
 
-def batch(number: int, callids: Sequence[str]) -> Batch:
+def batch(number: int, callids: Sequence[str]) -> StreamBatch:
     """A batch of the stream."""
-    items = [Item("default", wire(status(callid=callid)), NOON_US + n) for n, callid in enumerate(callids)]
-    return Batch(bytes([number]) * 16, NOON_US, items)
+    items = [BatchItem("default", wire(status(callid=callid)), NOON_US + n) for n, callid in enumerate(callids)]
+    return StreamBatch(bytes([number]) * 16, NOON_US, items)
 
 
 @pytest.mark.parametrize("value", [2**31, 2**63], ids=str)
@@ -50,13 +50,13 @@ def test_a_value_that_fits_no_column(ledger: Ledger, value: int) -> None:
     """Whoever finds it too large, the driver or the server: the others of the batch are recorded, in order."""
     items = [received(status(callid=f"c{n}")) for n in range(9)]
     items.insert(4, received(status(callid="poison", fee_minutes=value)))
-    recorded = ledger.take(items)
+    recorded = ledger.record_batch(items)
     if ledger.engine.dialect.name == "sqlite" and value < 2**63:
         assert recorded.set_aside == []
         return
-    assert [receipt.taken for receipt in recorded.receipts] == [Taken.STORED] * 4 + [Taken.QUARANTINED] + [
-        Taken.STORED
-    ] * 5
+    assert [receipt.disposition for receipt in recorded.receipts] == [Disposition.STORED] * 4 + [
+        Disposition.QUARANTINED
+    ] + [Disposition.STORED] * 5
     (kept,) = ledger.quarantined().items
     assert (kept.raw, kept.result, kept.reason) == (items[4].raw, 3004, REFUSED)
     assert len(recorded.set_aside) == 1
@@ -68,15 +68,15 @@ def test_directly(ledger: Ledger) -> None:
     delivery_helpers.endpoint(ledger, "crm")
     refuse(ledger)
     callids = ["a", "poison-1", "b", "poison-2", "c", "a"]
-    arrivals = [Arrival("default", wire(status(callid=callid)), NOON) for callid in callids]
+    arrivals = [RawCallback("default", wire(status(callid=callid)), NOON) for callid in callids]
     noted = Record(arrivals).run(ledger)
-    told = [(verdict.taken, verdict.result, verdict.errmsg) for verdict in noted.verdicts()]
-    stored, aside = (Taken.STORED, 0, "OK"), (Taken.QUARANTINED, 3004, REFUSED)
-    assert told == [stored, aside, stored, aside, stored, (Taken.REPEATED, 0, "OK")]
+    told = [(verdict.disposition, verdict.result, verdict.errmsg) for verdict in noted.results()]
+    stored, aside = (Disposition.STORED, 0, "OK"), (Disposition.QUARANTINED, 3004, REFUSED)
+    assert told == [stored, aside, stored, aside, stored, (Disposition.DUPLICATE, 0, "OK")]
     assert len(noted.jobs) == len(delivery_helpers.owed(ledger)) == 3
     assert [("13788888888" in detail, "out of range" in detail) for detail in noted.set_aside] == [(False, True)] * 2
-    again = Record(arrivals).run(ledger).verdicts()
-    assert [verdict.taken for verdict in again] == [Taken.REPEATED] * 6
+    again = Record(arrivals).run(ledger).results()
+    assert [verdict.disposition for verdict in again] == [Disposition.DUPLICATE] * 6
     assert ledger.quarantine_size()[0] == 2
 
 
@@ -85,12 +85,16 @@ def test_by_the_stream(reopen: OpenLedger) -> None:
     ledger = reopen()
     refuse(ledger)
     batches = [batch(1, ["a", "poison-1", "b"]), batch(2, ["c"]), batch(3, ["poison-2"])]
-    first = RecordDrained(batches).run(ledger)
-    assert (first.new, first.taken, len(first.set_aside)) == (3, {Taken.STORED: 3, Taken.QUARANTINED: 2}, 2)
-    again = RecordDrained([*batches, batch(4, ["d"])]).run(reopen())
-    assert (again.new, again.taken, again.set_aside) == (1, {Taken.STORED: 1}, [])
+    first = RecordStreamBatches(batches).run(ledger)
+    assert (first.new, first.dispositions, len(first.set_aside)) == (
+        3,
+        {Disposition.STORED: 3, Disposition.QUARANTINED: 2},
+        2,
+    )
+    again = RecordStreamBatches([*batches, batch(4, ["d"])]).run(reopen())
+    assert (again.new, again.dispositions, again.set_aside) == (1, {Disposition.STORED: 1}, [])
     assert {(call.callid, call.outcome.value) for call in ledger.calls().items} == {(c, "answered") for c in "abcd"}
-    assert [entry.repeats for entry in ledger.callbacks("a").items] == [0]
+    assert [entry.duplicates for entry in ledger.callbacks("a").items] == [0]
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
 
 
@@ -98,14 +102,14 @@ def test_past_the_quarantine_s_bounds(reopen: OpenLedger) -> None:
     """It is a callback by all that is known: a quarantine that is full, or takes no more a minute, keeps it all the same."""
     ledger = reopen(quarantine_bytes=1, quarantine_per_minute=0)
     refuse(ledger)
-    recorded = ledger.take([received(status(callid="poison")), received(key_press(callid="a"))])
-    assert [receipt.taken for receipt in recorded.receipts] == [Taken.QUARANTINED, Taken.STORED]
+    recorded = ledger.record_batch([received(status(callid="poison")), received(key_press(callid="a"))])
+    assert [receipt.disposition for receipt in recorded.receipts] == [Disposition.QUARANTINED, Disposition.STORED]
 
 
 def test_read_once_more(ledger: Ledger) -> None:
     """While the ledger refuses it, it stays; once it does not, it is recorded."""
     refuse(ledger)
-    ledger.take([received(status(callid="poison"))])
+    ledger.record_batch([received(status(callid="poison"))])
     (kept,) = ledger.quarantined().items
     with pytest.raises(CallbackRejected, match=REFUSED):
         ledger.requeue(kept.id, ADMIN)
@@ -113,7 +117,7 @@ def test_read_once_more(ledger: Ledger) -> None:
         connection.execute(
             text("DROP FUNCTION poison CASCADE" if connection.dialect.name == "postgresql" else "DROP TRIGGER poison")
         )
-    assert ledger.requeue(kept.id, ADMIN).taken is Taken.STORED
+    assert ledger.requeue(kept.id, ADMIN).disposition is Disposition.STORED
     assert ledger.call("poison").outcome.value == "answered"
     assert ledger.quarantine_size()[0] == 0
 
@@ -124,9 +128,9 @@ def test_what_the_quarantine_refuses_too(ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
         connection.execute(text("DROP TABLE quarantine"))
     with pytest.raises(LedgerUnavailable, match="schema is of another version"):
-        RecordDrained([batch(1, ["a", "poison"])]).run(ledger)
+        RecordStreamBatches([batch(1, ["a", "poison"])]).run(ledger)
     assert ledger.calls().items == []
-    assert RecordDrained([batch(2, ["b"])]).run(ledger).new == 1
+    assert RecordStreamBatches([batch(2, ["b"])]).run(ledger).new == 1
 
 
 def test_a_fault_of_the_program(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,15 +144,15 @@ def test_a_fault_of_the_program(ledger: Ledger, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("answerback.ledger.write.batch_writer.fold", stumbling)
     poison = received(status(callid="poison"))
     with pytest.raises(KeyError):
-        ledger.take([poison])
+        ledger.record_batch([poison])
     assert ledger.quarantine_size()[0] == 0
-    recorded = ledger.take([received(status(callid="a")), poison])
-    assert [receipt.taken for receipt in recorded.receipts] == [Taken.STORED, Taken.QUARANTINED]
+    recorded = ledger.record_batch([received(status(callid="a")), poison])
+    assert [receipt.disposition for receipt in recorded.receipts] == [Disposition.STORED, Disposition.QUARANTINED]
 
 
 def test_a_locked_ledger_is_not_taken_apart(tmp_path: Path) -> None:
     """What is the ledger's own trouble costs no callback its place."""
     with closing(sqlite(tmp_path)()) as ledger:
         with ledger.engine.execution_options(writes=True).begin(), pytest.raises(LedgerUnavailable, match="is locked"):
-            ledger.take([received(status(callid="a")), received(status(callid="b"))])
+            ledger.record_batch([received(status(callid="a")), received(status(callid="b"))])
         assert ledger.quarantine_size()[0] == 0

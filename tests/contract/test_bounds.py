@@ -13,15 +13,15 @@ from contract.pagination import walked
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import MOST_KEYS, Kind, Outcome, Role, State
+from answerback.domain.models import MAX_KEYS, CallbackKind, DeliveryState, Outcome, Role
 from answerback.errors import Conflict, InvalidCursor
 from answerback.ledger import Ledger
 from answerback.ledger.admin import api_keys, endpoints
-from answerback.ledger.admin.audit import COMMAND_LINE
+from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.read.calls import LARGEST_PAGE_BYTES
-from answerback.ledger.read.statistics import Span
-from answerback.ledger.tables import callbacks, calls, deliveries, rollup_details
+from answerback.ledger.read.calls import MAX_PAGE_BYTES
+from answerback.ledger.read.statistics import HourRange
+from answerback.ledger.tables import callbacks, calls, deliveries, rollup_breakdowns
 from answerback.ledger.types import to_us
 from answerback.ledger.write.batch_writer import CALLBACK_COLUMNS
 from answerback.ledger.write.outbox import DELIVERY_COLUMNS
@@ -31,23 +31,23 @@ MANY = 20_000
 
 def test_a_call_keeps_its_first_keys_and_counts_all(ledger: Ledger) -> None:
     """What comes after them is stored and counted, and a repeat is not news."""
-    items = [received(key_press(key=str(n)), after_s=n) for n in range(MOST_KEYS + 50)]
+    items = [received(key_press(key=str(n)), after_s=n) for n in range(MAX_KEYS + 50)]
     ledger.record(items[:-20])
     ledger.record([*items[-20:], items[-1], items[0]])
     call = ledger.call(UUID1)
-    assert call.keys == tuple(str(n) for n in range(MOST_KEYS))
-    assert call.keys_total == MOST_KEYS + 50 == folded(items).keys_total
+    assert call.keys == tuple(str(n) for n in range(MAX_KEYS))
+    assert call.keys_total == MAX_KEYS + 50 == folded(items).keys_total
 
 
 def test_late_keys_are_in_order_as_long_as_few_are_known(ledger: Ledger) -> None:
     """A key that came in before the others goes before them; none is put before those of a call with very many."""
-    ledger.record([received(key_press(key=str(n)), after_s=n) for n in range(10, MOST_KEYS)])
+    ledger.record([received(key_press(key=str(n)), after_s=n) for n in range(10, MAX_KEYS)])
     ledger.record([received(key_press(key=str(n)), after_s=n) for n in range(20) if n < 10])
-    assert ledger.call(UUID1).keys == tuple(str(n) for n in range(MOST_KEYS))
-    ledger.record([received(key_press(key="more"), after_s=MOST_KEYS)])
+    assert ledger.call(UUID1).keys == tuple(str(n) for n in range(MAX_KEYS))
+    ledger.record([received(key_press(key="more"), after_s=MAX_KEYS)])
     ledger.record([received(key_press(key="late"), after_s=-1)])
-    assert ledger.call(UUID1).keys == tuple(str(n) for n in range(MOST_KEYS))
-    assert ledger.call(UUID1).keys_total == MOST_KEYS + 2
+    assert ledger.call(UUID1).keys == tuple(str(n) for n in range(MAX_KEYS))
+    assert ledger.call(UUID1).keys_total == MAX_KEYS + 2
 
 
 def test_callbacks_come_page_by_page(ledger: Ledger) -> None:
@@ -69,7 +69,7 @@ def test_a_page_of_large_callbacks_is_short(ledger: Ledger) -> None:
     items = [received(key_press(key=str(n)), after_s=n, raw=wire(key_press(key=str(n))) + padding) for n in range(60)]
     ledger.record(items)
     page = ledger.callbacks(UUID1, limit=500)
-    assert sum(len(entry.raw) for entry in page.items) <= LARGEST_PAGE_BYTES
+    assert sum(len(entry.raw) for entry in page.items) <= MAX_PAGE_BYTES
     assert 1 < len(page.items) < len(items)
     assert [entry.raw for entry in walked(ledger, UUID1, 500)] == [item.raw for item in items]
 
@@ -79,9 +79,9 @@ def test_what_senders_make_up_does_not_grow_the_statistics(ledger: Ledger) -> No
     ledger.record([received(failure(callid=f"f-{n}", code=n * 1_000, reason="")) for n in range(3_000)])
     long = [timedelta(minutes=n) for n in range(3_000)]
     ledger.record([received(unanswered(callid=f"u-{n}", ended_at=STARTED + rang)) for n, rang in enumerate(long)])
-    sizes = ledger.read(lambda c: c.execute(select(func.length(rollup_details.c.counts))).scalars().all())
+    sizes = ledger.read(lambda c: c.execute(select(func.length(rollup_breakdowns.c.counts))).scalars().all())
     assert max(sizes) < 40_000
-    found = ledger.statistics(Span(since=NOON, until=NOON + timedelta(hours=1)))
+    found = ledger.statistics(HourRange(since=NOON, until=NOON + timedelta(hours=1)))
     assert found.codes == {0: 1, 11: 2_999}
     assert (found.ring.calls, found.ring.total_s) == (3_000, sum(rang.total_seconds() for rang in long))
 
@@ -90,13 +90,13 @@ def test_there_is_an_end_to_how_many_endpoints_and_keys_there_are(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each callback is owed to every endpoint of its channel, and lists of both are whole."""
-    assert (endpoints.MOST_ENDPOINTS, api_keys.MOST_KEYS) == (1000, 1000)
-    monkeypatch.setattr(endpoints, "MOST_ENDPOINTS", 20)
-    monkeypatch.setattr(api_keys, "MOST_KEYS", 20)
+    assert (endpoints.MAX_ENDPOINTS, api_keys.MAX_KEYS) == (1000, 1000)
+    monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 20)
+    monkeypatch.setattr(api_keys, "MAX_KEYS", 20)
 
     def add_key(n: int) -> None:
         draft = api_keys.KeyDraft(f"k-{n}", n.to_bytes(32), Role.VIEWER, full_numbers=False)
-        ledger.write(lambda c, _: api_keys.add(c, draft, COMMAND_LINE, NOON))
+        ledger.write(lambda c, _: api_keys.add(c, draft, CLI_ACTOR, NOON))
 
     for n in range(20):
         delivery_helpers.endpoint(ledger, f"e-{n}")
@@ -110,8 +110,8 @@ def test_there_is_an_end_to_how_many_endpoints_and_keys_there_are(
 Work = Callable[[Ledger], object]
 
 
-@pytest.mark.parametrize("state", [State.DELIVERED, State.WAITING])
-def test_a_commit_costs_the_same_however_many_callbacks_a_call_has(tmp_path: Path, state: State) -> None:
+@pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.BLOCKED])
+def test_a_commit_costs_the_same_however_many_callbacks_a_call_has(tmp_path: Path, state: DeliveryState) -> None:
     """Counted in the steps of SQLite's engine: more of a call with 20,000 callbacks and deliveries, and an end of one."""
     costs = []
     for count in (0, MANY):
@@ -134,10 +134,10 @@ def test_a_commit_costs_the_same_however_many_callbacks_a_call_has(tmp_path: Pat
         assert many < 3 * few + 2_000
 
 
-def _flood(ledger: Ledger, count: int, endpoint_id: int, state: State) -> None:
+def _flood(ledger: Ledger, count: int, endpoint_id: int, state: DeliveryState) -> None:
     """Give the ledger's first call so many more callbacks and deliveries, past the record."""
     now_us = to_us(NOON)
-    callback_rows = [(n, 1, n.to_bytes(16), Kind.KEY.value, now_us, 0, b"{}") for n in range(2, count + 2)]
+    callback_rows = [(n, 1, n.to_bytes(16), CallbackKind.KEY.value, now_us, 0, b"{}") for n in range(2, count + 2)]
     delivery_rows = [
         (n, endpoint_id, 1, n, "key_pressed", state.value, "tag", 0, 0, now_us, now_us) for n in range(2, count + 2)
     ]
@@ -145,7 +145,7 @@ def _flood(ledger: Ledger, count: int, endpoint_id: int, state: State) -> None:
     def work(connection: Connection, _: object) -> None:
         bulk_sql.insert(connection, callbacks, CALLBACK_COLUMNS, callback_rows)
         bulk_sql.insert(connection, deliveries, DELIVERY_COLUMNS, delivery_rows)
-        bulk_sql.change(connection, calls, "keys_total = ?", (count,), [1])
+        bulk_sql.update(connection, calls, "keys_total = ?", (count,), [1])
 
     ledger.write(work)
 

@@ -31,21 +31,21 @@ from contract.delivery_helpers import (
 from sqlalchemy import Table, select, text
 from sqlalchemy.engine import Connection
 
-from answerback.domain.delivery_states import Happening, message_id
+from answerback.domain.delivery_states import DeliveryTransition, message_id
 from answerback.domain.models import Endpoint, Role
-from answerback.errors import AnswerbackError, ConfigError, Conflict, LedgerVersion
-from answerback.ledger import Ledger, Pause, Taken, migrations, open_database, open_ledger
+from answerback.errors import AnswerbackError, ConfigError, Conflict, SchemaMismatch
+from answerback.ledger import Disposition, EndpointPause, Ledger, migrations, open_postgresql, open_sqlite
 from answerback.ledger.admin import api_keys, sessions
-from answerback.ledger.admin.alerts import Alert, keep_alerts
+from answerback.ledger.admin.alerts import Alert, save_alerts
 from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import AuditAction, record_event
-from answerback.ledger.admin.instances import Member, beat, leave
-from answerback.ledger.backends.postgresql.partition_ids import NUMBERS, block_of
+from answerback.ledger.admin.instances import Instance, deregister, heartbeat
+from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, block_of
 from answerback.ledger.read import calls
 from answerback.ledger.tables import metadata
 from answerback.ledger.types import to_us
-from answerback.store_copy import Copied, Copying, place_of
-from answerback.store_copy.tables import GROWING, LEFT_OUT, SHAPES
+from answerback.store_copy import CopyJob, CopyResult, parse_location
+from answerback.store_copy.tables import APPEND_ONLY_SPECS, EXCLUDED_TABLES, TABLE_SPECS
 
 BOTH_WAYS = pytest.mark.parametrize(("first", "second"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
 
@@ -53,10 +53,10 @@ BOTH_WAYS = pytest.mark.parametrize(("first", "second"), [("sqlite", "postgresql
 class Unseen:
     """Nobody looks."""
 
-    def begin(self, stage: str, rows: int) -> None:
+    def begin_stage(self, stage: str, rows: int) -> None:
         """Nothing is shown."""
 
-    def move(self, table: str, rows: int) -> None:
+    def advance_rows(self, table: str, rows: int) -> None:
         """Nothing is shown."""
 
 
@@ -79,17 +79,17 @@ class Stores:
         """The ledger in it."""
         where = self.where(name)
         if name.startswith("postgresql"):
-            ledger = open_database(where, allow_unsafe=True, id_key=_KEY)
+            ledger = open_postgresql(where, allow_unsafe=True, id_key=_KEY)
         else:
-            ledger = open_ledger(Path(where.removeprefix("sqlite:")), allow_unsafe_place=True, id_key=_KEY)
+            ledger = open_sqlite(Path(where.removeprefix("sqlite:")), allow_unsafe_filesystem=True, id_key=_KEY)
         return self._opened.enter_context(closing(ledger))
 
-    def copying(self, source: str, target: str, *, verifies: bool = True) -> Copying:
+    def copying(self, source: str, target: str, *, verifies: bool = True) -> CopyJob:
         """The copy from one to the other."""
-        places = (place_of("--from", self.where(source)), place_of("--to", self.where(target)))
-        return Copying(source=places[0], target=places[1], verifies=verifies, allow_unsafe=True)
+        places = (parse_location("--from", self.where(source)), parse_location("--to", self.where(target)))
+        return CopyJob(source=places[0], target=places[1], verifies=verifies, allow_unsafe=True)
 
-    def copy(self, source: str, target: str, *, verifies: bool = True) -> Copied:
+    def copy(self, source: str, target: str, *, verifies: bool = True) -> CopyResult:
         """Copy from one to the other."""
         return self.copying(source, target, verifies=verifies).run(Unseen())
 
@@ -103,7 +103,7 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
 
 def fill(ledger: Ledger) -> Endpoint:
     """Something of everything that a ledger can hold; an endpoint that is owed the calls from `owed-0` on."""
-    crm, old = endpoint(ledger, "crm", updates=True), tencent(ledger)
+    crm, old = endpoint(ledger, "crm", notify_on_update=True), tencent(ledger)
     gone = endpoint(ledger, "gone")
     for n in range(12):
         first_s = n * 86_400 * 4.0  # through two months
@@ -120,12 +120,12 @@ def fill(ledger: Ledger) -> Endpoint:
     accept(ledger, job)
     exhaust(ledger, others[0])
     refuse(ledger, others[1], due_s=60)
-    settle(ledger, pauses=[Pause(crm.id, 3, 1)])
+    settle(ledger, pauses=[EndpointPause(crm.id, 3, 1)])
     draft = KeyDraft("night", bytes(32), Role.VIEWER, full_numbers=True)
     ledger.write(lambda c, _: api_keys.add(c, draft, ADMIN, NOON))
     ledger.write(lambda c, _: sessions.end(c, "signed out of", to_us(NOON + timedelta(days=1)), NOON))
-    alert = Alert(rule="fees", when="fees > 1", since=NOON, firing=True, en="1", told={"mailto": NOON})
-    ledger.write(lambda c, _: keep_alerts(c, [alert]))
+    alert = Alert(rule="fees", metric="fees > 1", since=NOON, firing=True, en="1", last_sent_at={"mailto": NOON})
+    ledger.write(lambda c, _: save_alerts(c, [alert]))
     ledger.record([received(status(callid=f"owed-{n}"), after_s=n) for n in range(3)])
     return crm
 
@@ -138,7 +138,7 @@ def rows_of(ledger: Ledger, table: Table, *columns: str) -> list[tuple[Any, ...]
 
 def require_equal(one: Ledger, other: Ledger, spelled: Callable[[object], object] = lambda value: value) -> None:
     """Both hold the same in every table that is copied."""
-    for shape in SHAPES:
+    for shape in TABLE_SPECS:
         ours = [tuple(map(spelled, row)) for row in rows_of(one, shape.table)]
         assert ours, f"{shape.name} is empty, so nothing is shown"
         assert ours == [tuple(map(spelled, row)) for row in rows_of(other, shape.table)], shape.name
@@ -146,7 +146,7 @@ def require_equal(one: Ledger, other: Ledger, spelled: Callable[[object], object
 
 def highest_of(ledger: Ledger, table: Table) -> int:
     """What a new row's id is above: SQLite counts on from the highest, PostgreSQL from the highest number in any month."""
-    months = NUMBERS if ledger.engine.dialect.name == "postgresql" else calls.LARGEST_ID
+    months = IDS_PER_MONTH if ledger.engine.dialect.name == "postgresql" else calls.MAX_ID
     return max(int(id_) % months for (id_,) in rows_of(ledger, table, "id"))
 
 
@@ -157,7 +157,7 @@ def without_nul(value: object) -> object:
 
 def test_every_table_is_copied_or_left_out_on_purpose() -> None:
     """A new table has to be thought of."""
-    assert {shape.name for shape in SHAPES} | LEFT_OUT == set(metadata.tables)
+    assert {shape.name for shape in TABLE_SPECS} | EXCLUDED_TABLES == set(metadata.tables)
 
 
 @BOTH_WAYS
@@ -168,8 +168,10 @@ def test_there_and_back_every_table_is_as_it_was(stores: Stores, first: str, sec
     require_equal(stores.open(first), stores.open(second), without_nul)
     again = stores.copy(first, second)
     assert again.ready
-    changes = {name: one.added + one.changed + one.removed for name, one in again.carried.items()}
-    assert {name: count for name, count in changes.items() if count} == {"deeds": 1}  # that it was copied once more
+    changes = {name: one.added + one.changed + one.removed for name, one in again.synced.items()}
+    assert {name: count for name, count in changes.items() if count} == {
+        "audit_events": 1
+    }  # that it was copied once more
     assert stores.copy(second, f"{first}-back").ready
     require_equal(stores.open(second), stores.open(f"{first}-back"), without_nul)
 
@@ -193,27 +195,27 @@ def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first
     refer(ledger, "call-3", reference="late", at_s=-900_000)
     replay_one(ledger, next(one.id for one in owed(ledger, crm) if one.state is D))
     accept_everything(ledger, crm)
-    ledger.drop_quarantined(ledger.quarantined_ids(), ADMIN)
+    ledger.delete_quarantined(ledger.quarantined_ids(), ADMIN)
     ledger.record([rejected(b""), rejected(b"new")])
     remove(ledger, crm)
     change(ledger, msgspec.structs.replace(endpoint(ledger, "crm"), enabled=False))
     ledger.write(lambda c, _: api_keys.revoke(c, "night", ADMIN, NOON))
     last = stores.copy(first, second)
     assert last.ready
-    assert last.carried["calls"].changed
+    assert last.synced["calls"].changed
     require_equal(ledger, stores.open(second), without_nul)
 
 
 @contextmanager
 def serving(ledger: Ledger) -> Iterator[None]:
     """As if a gateway served the ledger: it is heard of every now and then, and takes leave."""
-    member = Member(id="gateway", host="old", pid=7, roles=["relay"], version="1", started_us=1)
-    ledger.write(lambda c, _: beat(c, member, {}))
+    member = Instance(id="gateway", host="old", pid=7, roles=["relay"], version="1", started_us=1)
+    ledger.write(lambda c, _: heartbeat(c, member, {}))
     ended = Event()
 
     def go_on() -> None:
         while not ended.wait(0.05):
-            ledger.write(lambda c, _: beat(c, member, {}))
+            ledger.write(lambda c, _: heartbeat(c, member, {}))
 
     beating = Thread(target=go_on)
     beating.start()
@@ -222,7 +224,7 @@ def serving(ledger: Ledger) -> Iterator[None]:
     finally:
         ended.set()
         beating.join()
-        ledger.write(lambda c, _: leave(c, "gateway"))
+        ledger.write(lambda c, _: deregister(c, "gateway"))
 
 
 @BOTH_WAYS
@@ -233,18 +235,18 @@ def test_the_new_gateway_goes_on_where_the_old_one_was(stores: Stores, first: st
     assert stores.copy(first, second).ready
     after = stores.open(second)
     told = {one.id for one in owed(before, crm) if one.state is D}
-    pending = [message_id(one.id, one.tag) for one in owed(before, crm)]
+    pending = [message_id(one.id, one.message_tag) for one in owed(before, crm)]
     assert load(after, crm) == load(before, crm)
     (receipt,) = after.record([received(unanswered(callid="call-0"), after_s=5)])
-    assert receipt.taken is Taken.STORED
-    highest = {shape.name: highest_of(after, shape.table) for shape in GROWING}
+    assert receipt.disposition is Disposition.STORED
+    highest = {shape.name: highest_of(after, shape.table) for shape in APPEND_ONLY_SPECS}
     jobs = accept_everything(after, crm)
     assert not {job.delivery_id for job in jobs} & told
-    assert {message_id(one.id, one.tag) for one in owed(after, crm)} > set(pending)
+    assert {message_id(one.id, one.message_tag) for one in owed(after, crm)} > set(pending)
     after.record([received(status(callid="new"), after_s=6), rejected(b"unheard of")])
     after.write(lambda c, _: record_event(c, ADMIN, AuditAction.EXPORTED, NOON))
-    assert all(highest_of(after, shape.table) > highest[shape.name] for shape in GROWING)
-    columns = ("id", "block")
+    assert all(highest_of(after, shape.table) > highest[shape.name] for shape in APPEND_ONLY_SPECS)
+    columns = ("id", "mobile_block")
     assert all(block == block_of(id_) for id_, block in rows_of(after, metadata.tables["calls"], *columns))
     assert states(after, crm).count(D) > len(told)
 
@@ -255,7 +257,9 @@ def test_a_row_that_somebody_has_tampered_with_is_found(stores: Stores) -> None:
     fill(stores.open(first))
     stores.copy(first, second)
     stores.open(second).write(
-        lambda c, _: c.execute(text("UPDATE callbacks SET raw = identity WHERE id IN (SELECT min(id) FROM callbacks)"))
+        lambda c, _: c.execute(
+            text("UPDATE callbacks SET raw = fingerprint WHERE id IN (SELECT min(id) FROM callbacks)")
+        )
     )
     lowest = str(rows_of(stores.open(second), metadata.tables["callbacks"], "id")[0][0])
     for found in (stores.copying(first, second).verify(Unseen()), stores.copy(first, second)):
@@ -263,9 +267,9 @@ def test_a_row_that_somebody_has_tampered_with_is_found(stores: Stores) -> None:
         difference = found.verified[different].difference
         assert difference is not None
         assert (different, difference.rows, difference.first, difference.last) == ("callbacks", 1, lowest, lowest)
-        assert found.different
+        assert found.has_differences
         assert not found.ready
-    with pytest.raises(LedgerVersion, match="not finished"):
+    with pytest.raises(SchemaMismatch, match="not finished"):
         stores.open(second)
 
 
@@ -276,9 +280,9 @@ def test_until_it_is_whole_a_copy_is_not_served(stores: Stores) -> None:
     fill(ledger)
     with serving(ledger):
         copied = stores.copy(first, second, verifies=False)
-    assert copied.written
+    assert copied.source_changed
     assert copied.served_by == ["old, process 7"]
-    with pytest.raises(LedgerVersion, match="run `answerback copy` again"):
+    with pytest.raises(SchemaMismatch, match="run `answerback copy` again"):
         stores.open(second)
     with pytest.raises(Conflict, match="finish that first"):
         stores.copy(second, "sqlite-third")
@@ -304,7 +308,7 @@ def test_a_copy_that_was_served_since_is_left_alone(stores: Stores) -> None:
     stores.copy(first, second)
     after = stores.open(second)
     (job, *_) = load(after, crm)
-    settle(after, attempt(job, Happening.ACCEPTED))
+    settle(after, attempt(job, DeliveryTransition.SUCCEEDED))
     with pytest.raises(Conflict, match=r"of attempts is not in .* served it since"):
         stores.copy(first, second)
     with serving(after), pytest.raises(Conflict, match="a gateway serves it"):
@@ -318,7 +322,7 @@ def test_ledgers_of_other_schemas_are_refused(stores: Stores) -> None:
     for store in (first, second):
         ledger = stores.open(store)
         say(ledger, "0009")
-        with pytest.raises(LedgerVersion, match=r"schema is 0009, .*upgrade.*answerback export"):
+        with pytest.raises(SchemaMismatch, match=r"schema is 0009, .*upgrade.*answerback export"):
             stores.copy(first, second)
         say(ledger, migrations.HEAD)
 
@@ -337,9 +341,9 @@ def test_places_are_read_with_care(stores: Stores) -> None:
     """Errors name the option, and never a password."""
     for words in ("mysql://u:geheim@h/d", "ledger.db", "sqlite:"):
         with pytest.raises(ConfigError, match="--to: expected sqlite:") as refused:
-            place_of("--to", words)
+            parse_location("--to", words)
         assert "geheim" not in str(refused.value)
-    assert "geheim" not in repr(place_of("--to", "postgresql://u:geheim@h/d"))
+    assert "geheim" not in repr(parse_location("--to", "postgresql://u:geheim@h/d"))
     with pytest.raises(ConfigError, match="--from: there is no ledger at"):
         stores.copy("sqlite-none", "sqlite")
     stores.open("sqlite")

@@ -14,47 +14,56 @@ import pytest
 from builders import AnyCallback, failure, key_press, received, status, unanswered
 from contract import delivery_helpers
 from contract.backends import BACKENDS, lent_store
-from contract.delivery_helpers import D, Owed, P, W, X, at, us
+from contract.delivery_helpers import D, DeliveryRow, P, W, X, at, us
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import select
 
 from answerback.domain.calls import fold
-from answerback.domain.delivery_states import LAW, Happening, event_of
-from answerback.domain.models import Call, Endpoint, Event, Format, Kind, Outcome, Received, State
+from answerback.domain.delivery_states import DELIVERY_TRANSITIONS, DeliveryTransition, event_type_for
+from answerback.domain.models import (
+    Call,
+    CallbackKind,
+    DeliveryState,
+    Endpoint,
+    EventType,
+    Outcome,
+    ParsedCallback,
+    PayloadFormat,
+)
 from answerback.errors import Conflict
 from answerback.ledger import Ledger
 from answerback.ledger.tables import callbacks
-from answerback.ledger.types import Job, Settled
+from answerback.ledger.types import AttemptRecord, DeliveryJob
 
 T = TypeVar("T")
 
 CALLIDS = ("a", "b")
-LEGAL = {(before, after) for before, row in LAW.items() for after in row.values()}
+LEGAL = {(before, after) for before, row in DELIVERY_TRANSITIONS.items() for after in row.values()}
 """How the state of a delivery may differ before and after one thing happened."""
 
 DEFINITIONS: tuple[dict[str, Any], ...] = (
-    {"format": Format.STANDARD},
-    {"format": Format.STANDARD, "updates": True},
-    {"format": Format.STANDARD, "updates": True, "outcomes": (Outcome.ANSWERED, Outcome.FAILED)},
-    {"format": Format.TENCENT},
-    {"format": Format.TENCENT, "kinds": (Kind.KEY, Kind.FAILURE)},
+    {"format": PayloadFormat.STANDARD},
+    {"format": PayloadFormat.STANDARD, "notify_on_update": True},
+    {"format": PayloadFormat.STANDARD, "notify_on_update": True, "outcomes": (Outcome.ANSWERED, Outcome.FAILED)},
+    {"format": PayloadFormat.TENCENT},
+    {"format": PayloadFormat.TENCENT, "kinds": (CallbackKind.KEY, CallbackKind.FAILURE)},
 )
 ENDS = (
-    (Happening.ACCEPTED, True),
-    (Happening.REFUSED, True),
-    (Happening.REFUSED, False),
-    (Happening.EXHAUSTED, True),
+    (DeliveryTransition.SUCCEEDED, True),
+    (DeliveryTransition.ATTEMPT_FAILED, True),
+    (DeliveryTransition.ATTEMPT_FAILED, False),
+    (DeliveryTransition.EXHAUSTED, True),
 )
 """How an attempt ends, and whether a failure counts."""
 
-End = tuple[Happening, bool]
+End = tuple[DeliveryTransition, bool]
 
 SAID: tuple[AnyCallback, ...] = (
     status(),
     unanswered(),
-    status(kind=Kind.CODE, fee_minutes=2),
+    status(kind=CallbackKind.CODE, fee_minutes=2),
     *[key_press(key=key) for key in "1234567"],
     failure(),
     failure(code=5),
@@ -67,7 +76,9 @@ Pair = tuple[str, int]
 class Debt:
     """One delivery, as the model has it. `callback` is None for a word about the call."""
 
-    def __init__(self, pair: Pair, event: Event, callback: Received | None, state: State, due_us: int) -> None:
+    def __init__(
+        self, pair: Pair, event: EventType, callback: ParsedCallback | None, state: DeliveryState, due_us: int
+    ) -> None:
         self.pair = pair
         self.event = event
         self.callback = callback
@@ -87,7 +98,7 @@ class Outbox:
         self.endpoints: dict[int, Endpoint] = {}
         self.wanted: Counter[tuple[bytes, int]] = Counter()
 
-    def hear(self, item: Received) -> list[Debt]:
+    def hear(self, item: ParsedCallback) -> list[Debt]:
         """A callback comes in."""
         callid = item.callback.callid
         before = self.calls.get(callid)
@@ -97,16 +108,19 @@ class Outbox:
         self.calls[callid] = after
         added = []
         for to in sorted(self.endpoints.values(), key=lambda to: to.id):
-            if to.definition.wants(item.callback.kind, after.outcome):
-                self.wanted[item.identity, to.id] += 1
+            if to.config.matches(item.callback.kind, after.outcome):
+                self.wanted[item.fingerprint, to.id] += 1
                 added.append(
                     self.owe(
-                        (callid, to.id), event_of(before, after, item.callback), item, item.received_at.timestamp()
+                        (callid, to.id),
+                        event_type_for(before, after, item.callback),
+                        item,
+                        item.received_at.timestamp(),
                     )
                 )
         return added
 
-    def owe(self, pair: Pair, event: Event, callback: Received | None, now_s: float) -> Debt:
+    def owe(self, pair: Pair, event: EventType, callback: ParsedCallback | None, now_s: float) -> Debt:
         """One more delivery, behind what is not at its end."""
         state = W if self.unsettled(pair) else P
         debt = Debt(pair, event, callback, state, round(now_s * 1e6))
@@ -147,8 +161,8 @@ class Deliveries(RuleBasedStateMachine):
         self.store = self.opened.enter_context(lent_store(backend))
         self.ledger = self.open_ledger()
         self.model = Outbox()
-        self.hand: dict[int, Job] = {}
-        self.known: dict[int, tuple[State, str]] = {}
+        self.hand: dict[int, DeliveryJob] = {}
+        self.known: dict[int, tuple[DeliveryState, str]] = {}
         self.message_ids: dict[int, str] = {}
         self.first_attempts: dict[Pair, list[int]] = defaultdict(list)
         self.clock_s = 0
@@ -167,7 +181,7 @@ class Deliveries(RuleBasedStateMachine):
         self.clock_s += 1
         return self.clock_s
 
-    def in_hand(self, jobs: list[Job]) -> None:
+    def in_hand(self, jobs: list[DeliveryJob]) -> None:
         """Attempts begin, each delivery's one at a time."""
         for job in jobs:
             assert job.delivery_id not in self.hand
@@ -184,14 +198,14 @@ class Deliveries(RuleBasedStateMachine):
         """The debt of a delivery's id."""
         return next(debt for debt in self.model.debts if debt.id == id_)
 
-    def check(self, job: Job) -> None:
+    def check(self, job: DeliveryJob) -> None:
         """A job is what the model says of its delivery: id, failures, words and body."""
         debt = self.debt(job.delivery_id)
         callid, endpoint_id = debt.pair
-        assert (job.endpoint_id, job.failures, debt.state) == (endpoint_id, debt.failures, P)
+        assert (job.endpoint_id, job.failed_attempts, debt.state) == (endpoint_id, debt.failures, P)
         assert self.message_ids.setdefault(job.delivery_id, job.message_id) == job.message_id
-        assert job.referred_us == self.model.referred.get(callid)
-        if self.model.endpoints[endpoint_id].definition.format is Format.TENCENT:
+        assert job.annotated_us == self.model.referred.get(callid)
+        if self.model.endpoints[endpoint_id].config.format is PayloadFormat.TENCENT:
             assert debt.callback is not None
             assert job.body == debt.callback.raw
             return
@@ -215,7 +229,7 @@ class Deliveries(RuleBasedStateMachine):
         now_s = self.now()
         items = [received(msgspec.structs.replace(callback, callid=callid), after_s=now_s) for callid, callback in said]
         added = [debt for item in items for debt in self.model.hear(item)]
-        jobs = self.ledger.take(items).jobs
+        jobs = self.ledger.record_batch(items).jobs
         self.learn_ids()
         expected = [debt.id for debt in added if debt.state is P and self.model.endpoints[debt.pair[1]].enabled]
         assert [job.delivery_id for job in jobs] == expected
@@ -260,7 +274,7 @@ class Deliveries(RuleBasedStateMachine):
             job = self.hand.pop(id_)
             settled.append(delivery_helpers.attempt(job, happening, spent=spent, due_s=now_s + pause_s, error="no"))
             self.end_in_model(job, happening, spent=spent, due_us=us(now_s + pause_s), now_us=us(now_s))
-        ended = [one for one in settled if one.happening is not Happening.REFUSED]
+        ended = [one for one in settled if one.transition is not DeliveryTransition.ATTEMPT_FAILED]
         expected = [debt for one in ended for debt in self.freed(one, us(now_s))]
         expected += [debt for one in ended for debt in self.followed_up(one, now_s)]
         freed = delivery_helpers.settle(self.ledger, *settled, at_s=now_s)
@@ -269,37 +283,39 @@ class Deliveries(RuleBasedStateMachine):
         assert sorted(job.delivery_id for job in freed) == sorted(debt.id for debt in expected if debt.pair[1] in on)
         self.in_hand(freed)
 
-    def end_in_model(self, job: Job, happening: Happening, *, spent: bool, due_us: int, now_us: int) -> None:
+    def end_in_model(
+        self, job: DeliveryJob, happening: DeliveryTransition, *, spent: bool, due_us: int, now_us: int
+    ) -> None:
         """An attempt is counted, and its delivery moved on."""
         debt = self.debt(job.delivery_id)
         if not debt.attempts:
             self.first_attempts[debt.pair].append(debt.id)
         debt.attempts += 1
-        if happening is Happening.ACCEPTED:
+        if happening is DeliveryTransition.SUCCEEDED:
             debt.state, debt.told_us = D, now_us
         else:
             debt.failures += spent
             debt.due_us = due_us
-            if happening is Happening.EXHAUSTED and debt.state is P:
+            if happening is DeliveryTransition.EXHAUSTED and debt.state is P:
                 debt.state = X
 
-    def freed(self, one: Settled, now_us: int) -> list[Debt]:
+    def freed(self, one: AttemptRecord, now_us: int) -> list[Debt]:
         """What the end of an attempt lets go out."""
         return self.model.free(self.debt(one.delivery_id).pair, now_us)
 
-    def followed_up(self, one: Settled, now_s: int) -> list[Debt]:
+    def followed_up(self, one: AttemptRecord, now_s: int) -> list[Debt]:
         """An update, where the business spoke after what was told and nothing more is to come."""
         dead = self.debt(one.delivery_id)
         callid, endpoint_id = pair = dead.pair
-        to, referred_us = self.model.endpoints.get(endpoint_id), self.model.referred.get(callid)
-        if to is None or not to.definition.updates or referred_us is None or self.model.unsettled(pair):
+        to, annotated_us = self.model.endpoints.get(endpoint_id), self.model.referred.get(callid)
+        if to is None or not to.config.notify_on_update or annotated_us is None or self.model.unsettled(pair):
             return []
         told_us = max((debt.told_us for debt in self.model.by_pair[pair] if debt.state is D), default=None)
-        if one.happening is Happening.ACCEPTED:
-            unknown = referred_us != one.referred_us
+        if one.transition is DeliveryTransition.SUCCEEDED:
+            unknown = annotated_us != one.annotated_us
         else:
-            unknown = dead.callback is not None and told_us is not None and referred_us >= told_us
-        return [self.model.owe(pair, Event.REVISED, None, at(now_s).timestamp())] if unknown else []
+            unknown = dead.callback is not None and told_us is not None and annotated_us >= told_us
+        return [self.model.owe(pair, EventType.REVISED, None, at(now_s).timestamp())] if unknown else []
 
     @rule(callid=st.sampled_from(CALLIDS), same=st.booleans())
     def the_business_speaks(self, callid: str, *, same: bool) -> None:
@@ -318,8 +334,8 @@ class Deliveries(RuleBasedStateMachine):
         added = []
         for to in sorted(self.model.endpoints.values(), key=lambda to: to.id):
             told = any(debt.state is D for debt in self.model.by_pair[callid, to.id])
-            if to.definition.updates and told and not self.model.unsettled((callid, to.id)):
-                added.append(self.model.owe((callid, to.id), Event.REVISED, None, at(now_s).timestamp()))
+            if to.config.notify_on_update and told and not self.model.unsettled((callid, to.id)):
+                added.append(self.model.owe((callid, to.id), EventType.REVISED, None, at(now_s).timestamp()))
         self.learn_ids()
         on = [debt.id for debt in added if self.model.endpoints[debt.pair[1]].enabled]
         assert [job.delivery_id for job in jobs] == on
@@ -415,11 +431,11 @@ class Deliveries(RuleBasedStateMachine):
         self.at_most_one_of_a_call_is_pending_at_an_endpoint(rows)
         self.each_callback_is_owed_once_to_each_who_wants_it(rows)
 
-    def the_ledger_says_what_the_model_says(self, rows: list[Owed]) -> None:
+    def the_ledger_says_what_the_model_says(self, rows: list[DeliveryRow]) -> None:
         """Each delivery: whose, of what, its event, state, counts and due time; and none besides."""
-        assert [(row.callid, row.endpoint_id, row.event, row.state, row.attempts, row.failures) for row in rows] == [
-            (*debt.pair, debt.event, debt.state, debt.attempts, debt.failures) for debt in self.model.debts
-        ]
+        assert [
+            (row.callid, row.endpoint_id, row.event, row.state, row.attempts, row.failed_attempts) for row in rows
+        ] == [(*debt.pair, debt.event, debt.state, debt.attempts, debt.failures) for debt in self.model.debts]
         assert [row.id for row in rows] == [debt.id for debt in self.model.debts]
         pending = [
             (row.due_us, debt.due_us) for row, debt in zip(rows, self.model.debts, strict=True) if row.state is P
@@ -427,26 +443,26 @@ class Deliveries(RuleBasedStateMachine):
         assert all(due_us == expected for due_us, expected in pending)
         assert len(delivery_helpers.tried(self.ledger)) == sum(debt.attempts for debt in self.model.debts)
 
-    def only_what_the_law_allows_has_happened(self, rows: list[Owed]) -> None:
+    def only_what_the_law_allows_has_happened(self, rows: list[DeliveryRow]) -> None:
         """No delivery vanishes, changes its tag, or changes its state as the law does not say."""
         now = {row.id: row for row in rows}
         for id_, (before, tag) in self.known.items():
-            assert now[id_].tag == tag
+            assert now[id_].message_tag == tag
             assert now[id_].state is before or (before, now[id_].state) in LEGAL
-        self.known = {id_: (row.state, row.tag) for id_, row in now.items()}
+        self.known = {id_: (row.state, row.message_tag) for id_, row in now.items()}
 
-    def at_most_one_of_a_call_is_pending_at_an_endpoint(self, rows: list[Owed]) -> None:
+    def at_most_one_of_a_call_is_pending_at_an_endpoint(self, rows: list[DeliveryRow]) -> None:
         """And where one waits, there is one that it waits for."""
         pending = Counter((row.callid, row.endpoint_id) for row in rows if row.state is P)
         waiting = {(row.callid, row.endpoint_id) for row in rows if row.state is W}
         assert all(count == 1 for count in pending.values())
         assert waiting <= set(pending)
 
-    def each_callback_is_owed_once_to_each_who_wants_it(self, rows: list[Owed]) -> None:
+    def each_callback_is_owed_once_to_each_who_wants_it(self, rows: list[DeliveryRow]) -> None:
         """Whoever wanted it at the time has exactly one delivery of it."""
-        stored = select(callbacks.c.id, callbacks.c.identity)
-        identities = {row.id: row.identity for row in self.ledger.read(lambda c: c.execute(stored).all())}
-        owed = Counter((identities[row.callback_id], row.endpoint_id) for row in rows if row.callback_id is not None)
+        stored = select(callbacks.c.id, callbacks.c.fingerprint)
+        fingerprints = {row.id: row.fingerprint for row in self.ledger.read(lambda c: c.execute(stored).all())}
+        owed = Counter((fingerprints[row.callback_id], row.endpoint_id) for row in rows if row.callback_id is not None)
         assert owed == self.model.wanted
         assert set(owed.values()) <= {1}
 

@@ -6,20 +6,20 @@ from builders import ADMIN, NOON, received, status
 from contract.backends import OpenLedger
 from contract.delivery_helpers import URL, at, change, endpoint, known, load, owed, remove, us
 
-from answerback.domain.models import Definition, Endpoint, Format, Kind, Outcome
+from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome, PayloadFormat
 from answerback.errors import Conflict, NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.endpoints import Draft
-from answerback.ledger.commands import AddEndpoint, Align, ChangeEndpoint, Endpoints, RemoveEndpoint
-from answerback.ledger.write.outbox import Outbox
+from answerback.ledger.commands import AddEndpoint, ChangeEndpoint, ListEndpoints, RemoveEndpoint, SyncConfigEndpoints
+from answerback.ledger.write.outbox import SubscriptionCache
 
-DEFINITION = Definition(
+CONFIG = EndpointConfig(
     url="https://crm.example/voice?a=1&b=号",
-    format=Format.TENCENT,
-    kinds=(Kind.KEY, Kind.PROMPT),
+    format=PayloadFormat.TENCENT,
+    kinds=(CallbackKind.KEY, CallbackKind.PROMPT),
     outcomes=(Outcome.FAILED,),
-    updates=True,
+    notify_on_update=True,
     timeout_s=2.5,
     concurrency=3,
     certificate="crm",
@@ -40,24 +40,22 @@ def test_an_endpoint_comes_back_as_it_was_added(reopen: OpenLedger) -> None:
     """Every field of the draft, the time, and what a new endpoint has none of; and it outlasts the process."""
     ledger = reopen()
     now = NOON.replace(microsecond=123457)
-    draft = Draft(
-        name="crm", channel="alerts", definition=DEFINITION, secret="whsec_x", enabled=False, from_config=True
-    )
+    draft = Draft(name="crm", channel="alerts", config=CONFIG, secret="whsec_x", enabled=False, from_config=True)
     added = ledger.write(lambda c, _: endpoints.add(c, draft, ADMIN, now))
     assert added == Endpoint(
         id=added.id,
         name="crm",
         channel="alerts",
-        definition=DEFINITION,
+        config=CONFIG,
         enabled=False,
         disabled_reason=None,
         secret="whsec_x",
-        old_secret=None,
-        old_secret_until=None,
+        previous_secret=None,
+        previous_secret_expires_at=None,
         from_config=True,
         created_at=now,
-        changed_at=now,
-        failures=0,
+        updated_at=now,
+        consecutive_failures=0,
         paused_until=None,
     )
     for other in (ledger, reopen()):
@@ -67,7 +65,7 @@ def test_an_endpoint_comes_back_as_it_was_added(reopen: OpenLedger) -> None:
 
 def test_what_an_endpoint_does_not_say_is_as_usual(ledger: Ledger) -> None:
     """Only the URL must be said."""
-    assert endpoint(ledger).definition == Definition(url=URL)
+    assert endpoint(ledger).config == EndpointConfig(url=URL)
 
 
 def test_endpoints_are_listed_by_name(ledger: Ledger) -> None:
@@ -98,25 +96,25 @@ def test_a_name_is_taken_once(ledger: Ledger) -> None:
 
 
 def test_a_change_brings_all_of_it(reopen: OpenLedger) -> None:
-    """Channel, definition, switch, reason and secrets; what an endpoint is and since when stays."""
+    """Channel, config, switch, reason and secrets; what an endpoint is and since when stays."""
     ledger = reopen()
     to = endpoint(ledger)
     wanted = msgspec.structs.replace(
         to,
         channel="alerts",
-        definition=DEFINITION,
+        config=CONFIG,
         enabled=False,
         disabled_reason="it answered 410",
         secret="whsec_new",
-        old_secret=to.secret,
-        old_secret_until=NOON + timedelta(hours=24, microseconds=1),
+        previous_secret=to.secret,
+        previous_secret_expires_at=NOON + timedelta(hours=24, microseconds=1),
     )
     changed = ledger.write(lambda c, _: endpoints.change(c, wanted, ADMIN, at(60)))
-    assert changed == msgspec.structs.replace(wanted, changed_at=at(60))
+    assert changed == msgspec.structs.replace(wanted, updated_at=at(60))
     assert known(reopen()) == [changed]
     assert changed.created_at == NOON
     back = ledger.write(lambda c, _: endpoints.change(c, to, ADMIN, at(90)))
-    assert back == msgspec.structs.replace(to, changed_at=at(90))
+    assert back == msgspec.structs.replace(to, updated_at=at(90))
 
 
 def test_a_change_is_of_one_endpoint(ledger: Ledger) -> None:
@@ -131,9 +129,9 @@ def test_a_change_ends_a_pause(ledger: Ledger) -> None:
     to = endpoint(ledger)
     ledger.write(lambda c, _: endpoints.pause(c, to.id, 12, us(600)))
     paused = find(ledger, "crm")
-    assert (paused.failures, paused.paused_until) == (12, at(600))
+    assert (paused.consecutive_failures, paused.paused_until) == (12, at(600))
     changed = change(ledger, paused)
-    assert (changed.failures, changed.paused_until) == (0, None)
+    assert (changed.consecutive_failures, changed.paused_until) == (0, None)
 
 
 def test_a_pause_ends(ledger: Ledger) -> None:
@@ -194,15 +192,15 @@ def test_every_change_raises_the_revision(ledger: Ledger) -> None:
 def test_requests_do_the_same(ledger: Ledger) -> None:
     """What the gateway asks of the writer: add, list, change and remove, with the time of now."""
     began = datetime.now(UTC)
-    draft = Draft(name="crm", channel="default", definition=Definition(url=URL), secret="whsec_x")
+    draft = Draft(name="crm", channel="default", config=EndpointConfig(url=URL), secret="whsec_x")
     added = AddEndpoint(ADMIN, draft).run(ledger)
     assert began <= added.created_at <= datetime.now(UTC)
-    changed = ChangeEndpoint(ADMIN, msgspec.structs.replace(added, definition=DEFINITION)).run(ledger)
-    assert changed.definition == DEFINITION
-    assert changed.changed_at >= added.created_at
-    assert Endpoints().run(ledger) == [changed]
+    changed = ChangeEndpoint(ADMIN, msgspec.structs.replace(added, config=CONFIG)).run(ledger)
+    assert changed.config == CONFIG
+    assert changed.updated_at >= added.created_at
+    assert ListEndpoints().run(ledger) == [changed]
     RemoveEndpoint(ADMIN, added.id).run(ledger)
-    assert Endpoints().run(ledger) == []
+    assert ListEndpoints().run(ledger) == []
     with pytest.raises(NotFound):
         RemoveEndpoint(ADMIN, added.id).run(ledger)
 
@@ -212,10 +210,10 @@ def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
     here, there = reopen(), reopen()
 
     def told() -> list[tuple[str, str, str]]:
-        def look(_: object, outbox: Outbox) -> list[tuple[str, str, str]]:
-            found = [end for channel in ("default", "b") for end in outbox.of_channel(channel)]
+        def look(_: object, outbox: SubscriptionCache) -> list[tuple[str, str, str]]:
+            found = [end for channel in ("default", "b") for end in outbox.for_channel(channel)]
             assert all(outbox.endpoint(end.id) == end for end in found)
-            return [(end.channel, end.name, end.definition.url) for end in found]
+            return [(end.channel, end.name, end.config.url) for end in found]
 
         return here.write(look)
 
@@ -224,7 +222,7 @@ def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
     assert told() == [("default", "crm", URL), ("default", "old", URL)]
     change(there, msgspec.structs.replace(crm, channel="b"))
     assert told() == [("default", "old", URL), ("b", "crm", URL)]
-    change(there, msgspec.structs.replace(old, definition=Definition(url=f"{URL}/new")))
+    change(there, msgspec.structs.replace(old, config=EndpointConfig(url=f"{URL}/new")))
     assert told() == [("default", "old", f"{URL}/new"), ("b", "crm", URL)]
     remove(there, crm)
     assert told() == [("default", "old", f"{URL}/new")]
@@ -236,15 +234,13 @@ def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
 def test_bringing_in_line_is_all_or_nothing(ledger: Ledger) -> None:
     """Changed and added in one transaction, which tells what there is then."""
     old = endpoint(ledger, "old")
-    draft = Draft(
-        name="new", channel="b", definition=DEFINITION, secret="whsec_x", disabled_reason="off", enabled=False
-    )
-    changed = msgspec.structs.replace(old, definition=DEFINITION)
+    draft = Draft(name="new", channel="b", config=CONFIG, secret="whsec_x", disabled_reason="off", enabled=False)
+    changed = msgspec.structs.replace(old, config=CONFIG)
     with pytest.raises(NotFound):
-        Align(ADMIN, [changed, msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
+        SyncConfigEndpoints(ADMIN, [changed, msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
     assert known(ledger) == [old]
-    there = Align(ADMIN, [changed], [draft]).run(ledger)
+    there = SyncConfigEndpoints(ADMIN, [changed], [draft]).run(ledger)
     assert there == known(ledger)
-    assert [(end.name, end.definition) for end in there] == [("new", DEFINITION), ("old", DEFINITION)]
+    assert [(end.name, end.config) for end in there] == [("new", CONFIG), ("old", CONFIG)]
     assert (there[0].enabled, there[0].disabled_reason) == (False, "off")
-    assert Align(ADMIN, [], []).run(ledger) == there
+    assert SyncConfigEndpoints(ADMIN, [], []).run(ledger) == there

@@ -21,15 +21,15 @@ from builders import NOON, STARTED, failure, key_press, received, status, unansw
 from contract import delivery_helpers
 from contract.backends import lent_store, sqlite
 
-from answerback.domain.models import Call, Kind, Outcome, Result, State
-from answerback.domain.webhook_payload import CallFields
-from answerback.exports import Export, FileFormat, What
-from answerback.exports.pages import walk
+from answerback.domain.models import Call, CallbackKind, DeliveryState, Outcome, Result
+from answerback.domain.webhook_payload import CallPayload
+from answerback.exports import Dataset, Export, FileFormat
+from answerback.exports.pages import iter_pages
 from answerback.exports.write import write_export
 from answerback.ledger import Ledger
-from answerback.ledger.read.calls import LARGEST_PAGE, CallFilter
+from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
 from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.ledger.read.statistics import Span
+from answerback.ledger.read.statistics import HourRange
 from answerback.schemas.calls import CallbackView, CallView, DeliveryView
 
 PAGE = 128
@@ -50,7 +50,7 @@ def filled(ledger: Ledger) -> Ledger:
         received(key_press(callid="keys", key="1"), after_s=4),
         received(key_press(callid="keys", key="#"), after_s=5),
         received(key_press(callid="keys", key="13900001111"), after_s=6),
-        received(status(callid="@import", kind=Kind.CODE, ended_at=None, fee_minutes=None), after_s=7),
+        received(status(callid="@import", kind=CallbackKind.CODE, ended_at=None, fee_minutes=None), after_s=7),
         received(status(callid="answered", mobile=MOBILE, call_from="4001234567"), after_s=60),
     ]
     ledger.record(items)
@@ -67,25 +67,25 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("answerback.ledger.backends.postgresql.partition_ids.CALLS_PER_BLOCK", 2 * PAGE)
 
 
-def written(ledger: Ledger, what: What, form: FileFormat, *, full_numbers: bool = True, **filters: Any) -> bytes:
+def written(ledger: Ledger, what: Dataset, form: FileFormat, *, full_numbers: bool = True, **filters: Any) -> bytes:
     """The whole file."""
     out = io.BytesIO()
     write_export(ledger, Export.of(what, form, filters, full_numbers=full_numbers), out)
     return out.getvalue()
 
 
-def lines(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
+def lines(ledger: Ledger, what: Dataset, **given: Any) -> list[dict[str, Any]]:
     """The objects of an NDJSON file."""
     return [json.loads(line) for line in written(ledger, what, FileFormat.NDJSON, **given).splitlines()]
 
 
-def sheet(ledger: Ledger, what: What, **given: Any) -> list[dict[str, str]]:
+def sheet(ledger: Ledger, what: Dataset, **given: Any) -> list[dict[str, str]]:
     """The rows of a CSV file, as a spreadsheet reads them."""
     text = written(ledger, what, FileFormat.CSV, **given).decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
-def table(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
+def table(ledger: Ledger, what: Dataset, **given: Any) -> list[dict[str, Any]]:
     """The rows of a Parquet file."""
     rows: list[dict[str, Any]] = pq.read_table(
         io.BytesIO(written(ledger, what, FileFormat.PARQUET, **given))
@@ -95,7 +95,7 @@ def table(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
 
 def everything(ledger: Ledger) -> list[Call]:
     """All calls."""
-    return list(ledger.calls(limit=LARGEST_PAGE).items)
+    return list(ledger.calls(limit=MAX_PAGE_SIZE).items)
 
 
 def views(ledger: Ledger, *, full_numbers: bool) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ def views(ledger: Ledger, *, full_numbers: bool) -> list[dict[str, Any]]:
 @BOTH
 def test_ndjson_is_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> None:
     """The same fields in the same order with the same values, masked alike."""
-    found = lines(filled, What.CALLS, full_numbers=full_numbers)
+    found = lines(filled, Dataset.CALLS, full_numbers=full_numbers)
     assert [list(line) for line in found] == [list(CallView.model_fields)] * 7
     assert sorted(found, key=lambda line: str(line["callid"])) == views(filled, full_numbers=full_numbers)
 
@@ -123,12 +123,12 @@ def test_no_time_is_negative_wherever_it_is_read(ledger: Ledger) -> None:
     )
     of_views = {str(view["callid"]): durations(view) for view in views(ledger, full_numbers=True)}
     assert len(of_views) == 3 * 5**3
-    told = [msgspec.to_builtins(CallFields.of(call)) for call in everything(ledger)]
+    told = [msgspec.to_builtins(CallPayload.of(call)) for call in everything(ledger)]
     assert {str(call["callid"]): durations(call) for call in told} == of_views
-    assert {str(line["callid"]): durations(line) for line in lines(ledger, What.CALLS)} == of_views
-    assert {row["callid"]: durations(row) for row in sheet(ledger, What.CALLS)} == of_views
-    assert {row["callid"]: durations(row) for row in table(ledger, What.CALLS)} == of_views
-    found = ledger.statistics(Span(since=NOON, until=NOON + timedelta(hours=1)))
+    assert {str(line["callid"]): durations(line) for line in lines(ledger, Dataset.CALLS)} == of_views
+    assert {row["callid"]: durations(row) for row in sheet(ledger, Dataset.CALLS)} == of_views
+    assert {row["callid"]: durations(row) for row in table(ledger, Dataset.CALLS)} == of_views
+    found = ledger.statistics(HourRange(since=NOON, until=NOON + timedelta(hours=1)))
     for known, one in zip(zip(*of_views.values(), strict=True), (found.ring, found.talk), strict=True):
         seconds = [value for value in known if value is not None]
         assert min(seconds) == 0
@@ -145,7 +145,7 @@ def durations(call: dict[str, Any]) -> tuple[int | None, int | None]:
 @BOTH
 def test_csv_is_read_back_as_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> None:
     """Each cell is the view's value as text: keys joined, metadata as JSON, an apostrophe before what looks like a formula."""
-    rows = {row["callid"]: row for row in sheet(filled, What.CALLS, full_numbers=full_numbers)}
+    rows = {row["callid"]: row for row in sheet(filled, Dataset.CALLS, full_numbers=full_numbers)}
     for view in views(filled, full_numbers=full_numbers):
         row = rows[_safe(view["callid"])]
         assert json.loads(row.pop("metadata") or "null") == view.pop("metadata")
@@ -161,7 +161,7 @@ def _safe(value: object) -> str:
 
 def test_no_cell_of_a_sheet_is_a_formula(filled: Ledger) -> None:
     """Whatever the vendor or the business wrote; a number with its + stays readable."""
-    rows = sheet(filled, What.CALLS)
+    rows = sheet(filled, Dataset.CALLS)
     assert not [cell for row in rows for cell in row.values() if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
     assert rows[0]["mobile"] == f"'{MOBILE}"
     assert rows[2]["failure_reason"] == '\'=cmd|"/c calc",\r\n1'
@@ -171,7 +171,7 @@ def test_no_cell_of_a_sheet_is_a_formula(filled: Ledger) -> None:
 @BOTH
 def test_parquet_is_read_back_with_its_types(filled: Ledger, *, full_numbers: bool) -> None:
     """Times are aware UTC, numbers are numbers, keys a list."""
-    rows = {row["callid"]: row for row in table(filled, What.CALLS, full_numbers=full_numbers)}
+    rows = {row["callid"]: row for row in table(filled, Dataset.CALLS, full_numbers=full_numbers)}
     for call in filled.calls(limit=100).items:
         view = CallView.of(call, full_numbers=full_numbers).model_dump()
         row = rows[call.callid]
@@ -179,7 +179,7 @@ def test_parquet_is_read_back_with_its_types(filled: Ledger, *, full_numbers: bo
         assert row == view
 
 
-def workbook(ledger: Ledger, what: What, **given: Any) -> list[dict[str, Any]]:
+def workbook(ledger: Ledger, what: Dataset, **given: Any) -> list[dict[str, Any]]:
     """The rows of all sheets of an XLSX file, as openpyxl reads them."""
     book = openpyxl.load_workbook(io.BytesIO(written(ledger, what, FileFormat.XLSX, **given)), read_only=True)
     rows = []
@@ -197,7 +197,7 @@ def unescaped(value: Any) -> Any:
 @BOTH
 def test_xlsx_is_read_back_with_its_types(filled: Ledger, *, full_numbers: bool) -> None:
     """Times are times, numbers are numbers, and all else is text, phone numbers and what looks like a formula, too."""
-    rows = {row["callid"]: row for row in workbook(filled, What.CALLS, full_numbers=full_numbers)}
+    rows = {row["callid"]: row for row in workbook(filled, Dataset.CALLS, full_numbers=full_numbers)}
     for call in filled.calls(limit=100).items:
         view = CallView.of(call, full_numbers=full_numbers).model_dump()
         row = rows[call.callid]
@@ -227,7 +227,7 @@ def test_no_form_refuses_what_the_ledger_holds(ledger: Ledger) -> None:
     )
     delivery_helpers.refer(ledger, "late", reference="😀" * 200, metadata={"text": "😀" * 16_384, "n": 2**63}, at_s=10)
     delivery_helpers.refer(ledger, "code", due_at=datetime(1850, 1, 1, tzinfo=UTC), at_s=11)
-    (late, code) = workbook(ledger, What.CALLS)
+    (late, code) = workbook(ledger, Dataset.CALLS)
     assert (late["mobile"], late["answered_at"], late["reference"]) == (EXTREME, last.replace(tzinfo=None), "😀" * 200)
     assert len(late["metadata"].encode("utf-16-le")) // 2 <= 32_767
     assert re.search(r"😀… \(cut: \d+ characters\)$", late["metadata"])
@@ -236,19 +236,19 @@ def test_no_form_refuses_what_the_ledger_holds(ledger: Ledger) -> None:
         EXTREME,
         "1850-01-01T00:00:00Z",
     )
-    assert [row["mobile"] for row in table(ledger, What.CALLS)] == [EXTREME, "13788888888"]
-    assert len(sheet(ledger, What.CALLS)) == len(lines(ledger, What.CALLS)) == 2
-    assert str(workbook(ledger, What.CALLBACKS)[1]["raw"]).startswith("�\0xxx")
-    assert len(table(ledger, What.CALLBACKS)[1]["raw"]) == 60_002
+    assert [row["mobile"] for row in table(ledger, Dataset.CALLS)] == [EXTREME, "13788888888"]
+    assert len(sheet(ledger, Dataset.CALLS)) == len(lines(ledger, Dataset.CALLS)) == 2
+    assert str(workbook(ledger, Dataset.CALLBACKS)[1]["raw"]).startswith("�\0xxx")
+    assert len(table(ledger, Dataset.CALLBACKS)[1]["raw"]) == 60_002
 
 
 def test_more_rows_than_a_sheet_holds_go_on_a_further_one(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with the names of the columns; none is lost between them."""
     monkeypatch.setattr("answerback.exports.writers.xlsx.MOST_ROWS", 100)
     ledger.record([received(status(callid=f"c-{n}"), after_s=n) for n in range(300)])
-    book = openpyxl.load_workbook(io.BytesIO(written(ledger, What.CALLS, FileFormat.XLSX)))
+    book = openpyxl.load_workbook(io.BytesIO(written(ledger, Dataset.CALLS, FileFormat.XLSX)))
     assert [one.max_row for one in book] == [100, 100, 100, 4]
-    assert [row["callid"] for row in workbook(ledger, What.CALLS)] == [f"c-{n}" for n in range(300)]
+    assert [row["callid"] for row in workbook(ledger, Dataset.CALLS)] == [f"c-{n}" for n in range(300)]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_more_rows_than_a_sheet_holds_go_on_a_further_one(ledger: Ledger, monkey
         {"channel": "alerts"},
         {"mobile": MOBILE},
         {"outcome": Outcome.FAILED},
-        {"kind": Kind.KEY},
+        {"kind": CallbackKind.KEY},
         {"failure_code": 5},
         {"reference": "r-2"},
         {"since": NOON + timedelta(seconds=2)},
@@ -273,8 +273,8 @@ def test_more_rows_than_a_sheet_holds_go_on_a_further_one(ledger: Ledger, monkey
 def test_the_filters_are_those_of_the_list(filled: Ledger, filters: dict[str, Any]) -> None:
     """An export holds the calls that the list has, oldest first; of callbacks, theirs."""
     expected = [call.callid for call in reversed(filled.calls(CallFilter(**filters), limit=100).items)]
-    assert [line["callid"] for line in lines(filled, What.CALLS, **filters)] == expected
-    callbacks = {line["id"]: line["callid"] for line in lines(filled, What.CALLBACKS, **filters)}
+    assert [line["callid"] for line in lines(filled, Dataset.CALLS, **filters)] == expected
+    callbacks = {line["id"]: line["callid"] for line in lines(filled, Dataset.CALLBACKS, **filters)}
     assert callbacks == {
         entry.id: callid for callid in expected for entry in filled.callbacks(callid).items if callid in expected
     }
@@ -283,13 +283,13 @@ def test_the_filters_are_those_of_the_list(filled: Ledger, filters: dict[str, An
 @BOTH
 def test_callbacks_are_what_the_api_shows(filled: Ledger, *, full_numbers: bool) -> None:
     """Each as received, with its call and how often it came again."""
-    for line in lines(filled, What.CALLBACKS, full_numbers=full_numbers):
+    for line in lines(filled, Dataset.CALLBACKS, full_numbers=full_numbers):
         (entry,) = [entry for entry in filled.callbacks(line["callid"]).items if entry.id == line["id"]]
         view = CallbackView.of(entry, full_numbers=full_numbers).model_dump(mode="json")
         assert {name: view[name] for name in line if name in view} == {n: v for n, v in line.items() if n in view}
-    rows = sheet(filled, What.CALLBACKS)
-    assert [row["raw"] for row in rows] == [line["raw"] for line in lines(filled, What.CALLBACKS)]
-    assert [row["repeats"] for row in rows] == ["1"] + ["0"] * 7
+    rows = sheet(filled, Dataset.CALLBACKS)
+    assert [row["raw"] for row in rows] == [line["raw"] for line in lines(filled, Dataset.CALLBACKS)]
+    assert [row["duplicates"] for row in rows] == ["1"] + ["0"] * 7
 
 
 @BOTH
@@ -301,18 +301,24 @@ def test_deliveries_are_what_the_api_shows_and_how_the_last_attempt_went(ledger:
     delivery_helpers.refuse(ledger, first)
     delivery_helpers.exhaust(ledger, first)
     delivery_helpers.accept(ledger, second)
-    found = lines(ledger, What.DELIVERIES, full_numbers=full_numbers)
-    last = [(line.pop("last_status"), line.pop("last_error")) for line in found]
+    found = lines(ledger, Dataset.DELIVERIES, full_numbers=full_numbers)
+    last = [(line.pop("last_http_status"), line.pop("last_error")) for line in found]
     known = reversed(ledger.deliveries(DeliveryFilter()).items)
     assert found == [DeliveryView.of(one, full_numbers=full_numbers).model_dump(mode="json") for one in known]
-    tried = {one.delivery_id: (one.status, one.error) for one in delivery_helpers.tried(ledger)}
+    tried = {one.delivery_id: (one.http_status, one.error) for one in delivery_helpers.tried(ledger)}
     assert last == [tried.get(line["id"], (None, None)) for line in found]
     assert last[2] == (None, None)
 
 
 @pytest.mark.parametrize(
     "filters",
-    [{"state": State.PENDING}, {"endpoint_id": 2}, {"callid": "call-1"}, {"channel": "alerts"}, {"callid": "?"}],
+    [
+        {"state": DeliveryState.PENDING},
+        {"endpoint_id": 2},
+        {"callid": "call-1"},
+        {"channel": "alerts"},
+        {"callid": "?"},
+    ],
 )
 def test_the_filters_of_deliveries_are_those_of_the_list(ledger: Ledger, filters: dict[str, Any]) -> None:
     """The same deliveries, oldest first."""
@@ -322,7 +328,7 @@ def test_the_filters_of_deliveries_are_those_of_the_list(ledger: Ledger, filters
         ledger.record([received(status(callid=f"call-{n}"), channel=channel) for n in range(3)])
     delivery_helpers.accept(ledger, delivery_helpers.load(ledger, crm)[0])
     expected = [one.id for one in reversed(ledger.deliveries(DeliveryFilter(**filters)).items)]
-    assert [line["id"] for line in lines(ledger, What.DELIVERIES, **filters)] == expected
+    assert [line["id"] for line in lines(ledger, Dataset.DELIVERIES, **filters)] == expected
 
 
 def test_statistics_are_the_calls_by_hour_channel_kind_and_outcome(filled: Ledger) -> None:
@@ -334,18 +340,18 @@ def test_statistics_are_the_calls_by_hour_channel_kind_and_outcome(filled: Ledge
         key = (f"{hour:%Y-%m-%dT%H:%M:%SZ}", call.channel, call.kind, call.outcome)
         counted[key] += 1
         minutes[key] += call.fee_minutes or 0
-    found = lines(filled, What.STATISTICS)
+    found = lines(filled, Dataset.STATISTICS)
     by_key = {(line["hour"], line["channel"], line["kind"], line["outcome"]): line for line in found}
     assert {key: line["calls"] for key, line in by_key.items()} == counted
     assert {key: line["fee_minutes"] for key, line in by_key.items()} == {key: minutes[key] for key in counted}
     assert len(by_key) == len(found)
-    assert {line["channel"] for line in lines(filled, What.STATISTICS, channel="alerts")} == {"alerts"}
-    assert lines(filled, What.STATISTICS, since=NOON + timedelta(hours=1)) == []
+    assert {line["channel"] for line in lines(filled, Dataset.STATISTICS, channel="alerts")} == {"alerts"}
+    assert lines(filled, Dataset.STATISTICS, since=NOON + timedelta(hours=1)) == []
 
 
-@pytest.mark.parametrize("what", list(What))
+@pytest.mark.parametrize("what", list(Dataset))
 @pytest.mark.parametrize("form", list(FileFormat))
-def test_nothing_is_a_file_of_nothing(ledger: Ledger, what: What, form: FileFormat) -> None:
+def test_nothing_is_a_file_of_nothing(ledger: Ledger, what: Dataset, form: FileFormat) -> None:
     """An empty ledger gives a file that can be read: the names of the columns, where the form has any."""
     if form is FileFormat.CSV:
         assert sheet(ledger, what) == []
@@ -367,7 +373,7 @@ def _more_than_two_pages(ledger: Ledger) -> list[str]:
 def test_pages_have_no_gaps_and_no_doubles(ledger: Ledger, filters: dict[str, Any]) -> None:
     """Whatever is asked for, every call is there once, in order."""
     callids = _more_than_two_pages(ledger)
-    assert [row["callid"] for row in lines(ledger, What.CALLS, **filters)] == callids
+    assert [row["callid"] for row in lines(ledger, Dataset.CALLS, **filters)] == callids
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -376,7 +382,7 @@ def test_pages_make_one_file(read: Callable[..., list[dict[str, Any]]]) -> None:
     """In every form; which store they come from is nothing to it."""
     with lent_store("sqlite") as store:
         callids = _more_than_two_pages(store.ledger)
-        assert [row["callid"] for row in read(store.ledger, What.CALLS)] == callids
+        assert [row["callid"] for row in read(store.ledger, Dataset.CALLS)] == callids
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -385,9 +391,9 @@ def test_calls_that_were_there_come_once_while_others_are_written(ledger: Ledger
     """New calls, and callbacks that change old ones, neither hide a call nor show it twice."""
     count = PAGE * 12
     ledger.record([received(key_press(callid=f"call-{n}"), after_s=n / 1000) for n in range(count)])
-    export = Export.of(What.CALLS, FileFormat.CSV, filters, full_numbers=True)
+    export = Export.of(Dataset.CALLS, FileFormat.CSV, filters, full_numbers=True)
     with _writing(ledger, count):
-        found = Counter(row[0] for page in walk(ledger, export) for row in page.rows)
+        found = Counter(row[0] for page in iter_pages(ledger, export) for row in page.rows)
     assert [found[f"call-{n}"] for n in range(count)] == [1] * count
     assert set(found.values()) == {1}
 
@@ -427,7 +433,7 @@ def test_no_read_lasts_longer_than_a_page(tmp_path: Path) -> None:
     """Between two pages nothing is being read, so SQLite can move its whole log into the file."""
     with closing(sqlite(tmp_path)()) as ledger:
         ledger.record([received(status(callid=f"call-{n}")) for n in range(PAGE * 2)])
-        pages = walk(ledger, Export(what=What.CALLS, format=FileFormat.CSV))
+        pages = iter_pages(ledger, Export(dataset=Dataset.CALLS, format=FileFormat.CSV))
         first = next(pages)
         ledger.record([received(status(callid="another"))])
         with ledger.engine.connect() as connection:

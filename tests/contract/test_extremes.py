@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from answerback.domain.models import LONGEST_S, Arrival, Kind, Received, Rejected
-from answerback.ledger import Ledger, Taken
-from answerback.ledger.commands import Record, RecordDrained
+from answerback.domain.models import MAX_DURATION_S, CallbackKind, ParsedCallback, RawCallback, RejectedCallback
+from answerback.ledger import Disposition, Ledger
+from answerback.ledger.commands import Record, RecordStreamBatches
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.types import from_us, to_us
-from answerback.ledger.write.consumed_batches import Batch, Item
-from answerback.stream.batch import Unreadable, decode, encode
+from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
+from answerback.stream.batch import BatchDecodeError, decode, encode
 
 LAST_S = 253_402_300_799
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -43,26 +43,26 @@ statuses = st.fixed_dictionaries(
     }
 )
 fields = {
-    Kind.PROMPT: statuses,
-    Kind.CODE: statuses,
-    Kind.KEY: st.fixed_dictionaries(numbered | {"keypress": texts}),
-    Kind.FAILURE: st.fixed_dictionaries(
+    CallbackKind.PROMPT: statuses,
+    CallbackKind.CODE: statuses,
+    CallbackKind.KEY: st.fixed_dictionaries(numbered | {"keypress": texts}),
+    CallbackKind.FAILURE: st.fixed_dictionaries(
         numbered | {"failure_code": numbers, "failure_reason": texts.filter(lambda words: isinstance(words, str))}
     ),
 }
 bodies = st.sampled_from(list(KEYS)).flatmap(
     lambda kind: fields[kind].map(lambda told: json.dumps({KEYS[kind]: told}).encode())
 )
-arrivals = st.builds(Arrival, st.sampled_from(["default", "c" * 64]), bodies, moments)
+arrivals = st.builds(RawCallback, st.sampled_from(["default", "c" * 64]), bodies, moments)
 
 
 @given(batch=st.lists(arrivals, min_size=1, max_size=12))
 @few_examples()
-def test_every_field(ledger: Ledger, batch: list[Arrival]) -> None:
+def test_every_field(ledger: Ledger, batch: list[RawCallback]) -> None:
     """Nothing of it is refused by the ledger, and all of it can be read again."""
     noted = Record(batch).run(ledger)
     assert noted.set_aside == []
-    assert {verdict.result for verdict in noted.verdicts()} <= {0, 3004}
+    assert {verdict.result for verdict in noted.results()} <= {0, 3004}
     for call in everything(ledger):
         assert ledger.callbacks(call.callid, call.channel).items
         assert ledger.calls(CallFilter(mobile=call.mobile)).items
@@ -72,30 +72,33 @@ def test_sums_and_differences(ledger: Ledger) -> None:
     """A call of eight thousand years, billed with nothing, again and again: the differences and the sums fit."""
     longest = status(fee_minutes=0, answered_at=from_us(1_000_000), ended_at=from_us(LAST_S * 1_000_000))
     items = [received(msgspec.structs.replace(longest, callid=f"c{n}")) for n in range(50)]
-    assert ledger.take(items).set_aside == []
+    assert ledger.record_batch(items).set_aside == []
     statistics = ledger.statistics(EVER)
-    assert statistics.talk.total_s == 50 * LONGEST_S
-    assert statistics.fees.excess_minutes == -50 * (LONGEST_S // 60 + 1)
+    assert statistics.talk.total_s == 50 * MAX_DURATION_S
+    assert statistics.fees.overbilled_minutes == -50 * (MAX_DURATION_S // 60 + 1)
     with ledger.engine.begin() as connection:
         connection.execute(
-            text(f"UPDATE rollups SET talk_s = {2**62}, due_minutes = {2**62}, excess_minutes = -{2**62}")
+            text(f"UPDATE rollups SET talk_s = {2**62}, due_minutes = {2**62}, overbilled_minutes = -{2**62}")
         )
     more = [received(msgspec.structs.replace(longest, callid=f"d{n}")) for n in range(50)]
-    assert ledger.take(more).set_aside == []
+    assert ledger.record_batch(more).set_aside == []
 
 
 def test_counters(ledger: Ledger) -> None:
     """A flood of repeats comes to the end of a counter, which stays there."""
-    items: list[Received | Rejected] = [received(status()), rejected(b"junk")]
-    ledger.take(items)
+    items: list[ParsedCallback | RejectedCallback] = [received(status()), rejected(b"junk")]
+    ledger.record_batch(items)
     with ledger.engine.begin() as connection:
         for table in ("callbacks", "quarantine"):
-            connection.execute(text(f"UPDATE {table} SET repeats = {2**31 - 2}"))
+            connection.execute(text(f"UPDATE {table} SET duplicates = {2**31 - 2}"))
     for _ in range(2):
-        recorded = ledger.take([*items, *items])
-        assert ([receipt.taken for receipt in recorded.receipts], recorded.set_aside) == ([Taken.REPEATED] * 4, [])
+        recorded = ledger.record_batch([*items, *items])
+        assert ([receipt.disposition for receipt in recorded.receipts], recorded.set_aside) == (
+            [Disposition.DUPLICATE] * 4,
+            [],
+        )
     (call,) = ledger.calls().items
-    assert ledger.callbacks(call.callid).items[0].repeats == ledger.quarantined().items[0].repeats == 2**31 - 1
+    assert ledger.callbacks(call.callid).items[0].duplicates == ledger.quarantined().items[0].duplicates == 2**31 - 1
 
 
 @pytest.mark.parametrize("due_at", [FIRST, LAST, datetime.max.replace(tzinfo=timezone(timedelta(hours=14)))])
@@ -121,11 +124,11 @@ def test_times_that_are_none() -> None:
 def test_batches_of_the_stream(ledger: Ledger) -> None:
     """A time that fits is taken, whatever it is; one that does not makes the batch unreadable, for it is none of ours."""
     batches = [
-        Batch(bytes([n]) * 16, us, [Item("default", wire(status(callid=f"c{n}")), us)])
+        StreamBatch(bytes([n]) * 16, us, [BatchItem("default", wire(status(callid=f"c{n}")), us)])
         for n, us in enumerate([0, 2**63 - 1, -(2**63)])
     ]
-    drained = RecordDrained([decode(encode(batch)) for batch in batches]).run(ledger)
+    drained = RecordStreamBatches([decode(encode(batch)) for batch in batches]).run(ledger)
     assert (drained.new, drained.set_aside) == (3, [])
     assert len(everything(ledger)) == 3
-    with pytest.raises(Unreadable):
-        decode(encode(Batch(bytes(16), 2**63, [])))
+    with pytest.raises(BatchDecodeError):
+        decode(encode(StreamBatch(bytes(16), 2**63, [])))

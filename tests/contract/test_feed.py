@@ -12,10 +12,18 @@ from builders import received, status
 from sqlalchemy.engine import Connection
 
 from answerback.console.links import Links
-from answerback.console.model.activity_feed import MOST_OF_ONE, MOST_VIEWERS, Feed, FeedFull, News, Place, Viewer
+from answerback.console.model.activity_feed import (
+    MAX_SUBSCRIBERS,
+    MAX_SUBSCRIBERS_PER_KEY,
+    ActivityFeed,
+    FeedBatch,
+    FeedCursor,
+    Subscriber,
+    TooManySubscribers,
+)
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Ledger
-from answerback.ledger.read.deliveries import happened_since
+from answerback.ledger.read.deliveries import activity_since
 
 T = TypeVar("T")
 
@@ -56,7 +64,7 @@ async def callids(events: AsyncIterator[bytes]) -> list[str]:
         for line in event.decode().splitlines():
             if line.startswith("data: "):
                 data: dict[str, Any] = json.loads(line.removeprefix("data: "))
-                return [one["href"].partition("?")[0].rpartition("/")[2] for one in data["lines"]]
+                return [one["href"].partition("?")[0].rpartition("/")[2] for one in data["items"]]
     raise AssertionError("the stream ended")
 
 
@@ -74,15 +82,15 @@ def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
     """Ten who look cost as much as one, and nobody costs nothing."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links())
-        viewers = [await feed.join(None, None, f"key-{n}") for n in range(10)]
+        feed = ActivityFeed(reading, ZONE, Links())
+        viewers = [await feed.subscribe(None, None, f"key-{n}") for n in range(10)]
         before = reading.reads
         reading.hear("one")
         streams = [feed.stream(viewer) for viewer in viewers]
         assert [await callids(stream) for stream in streams] == [["one"]] * 10
         assert reading.reads - before <= 3
         for viewer in viewers:
-            feed.leave(viewer)
+            feed.unsubscribe(viewer)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         _, reading_on = await asyncio.wait(tasks, timeout=10)
         assert not reading_on
@@ -94,17 +102,17 @@ def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
     """The others are told on, and whoever was let go may come back from where they were."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links(), poll_s=0.02)
-        slow, quick = await feed.join(None, None, "admin"), await feed.join(None, None, "admin")
-        stream, place = feed.stream(quick), slow.place
+        feed = ActivityFeed(reading, ZONE, Links(), poll_s=0.02)
+        slow, quick = await feed.subscribe(None, None, "admin"), await feed.subscribe(None, None, "admin")
+        stream, place = feed.stream(quick), slow.cursor
         number = 0
-        while not slow.gone.is_set():
+        while not slow.closed.is_set():
             reading.hear(f"call-{number}")
             assert await callids(stream) == [f"call-{number}"]
             number += 1
-        assert not quick.gone.is_set()
-        feed.leave(slow)
-        again = feed.stream(await feed.join(place, None, "admin"))
+        assert not quick.closed.is_set()
+        feed.unsubscribe(slow)
+        again = feed.stream(await feed.subscribe(place, None, "admin"))
         assert await callids(again) == [f"call-{told}" for told in range(number)]
         feed.close()
 
@@ -115,12 +123,12 @@ def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> N
     """While others are told, whatever the moment."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links())
-        first = await feed.join(None, None, "admin")
-        place = first.place
+        feed = ActivityFeed(reading, ZONE, Links())
+        first = await feed.subscribe(None, None, "admin")
+        place = first.cursor
         for number in range(5):
             reading.hear(f"call-{number}")
-            viewer = await feed.join(place, None, "admin")
+            viewer = await feed.subscribe(place, None, "admin")
             seen: list[str] = []
             stream = feed.stream(viewer)
             while len(seen) <= number:
@@ -135,8 +143,8 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
     """What came meanwhile is told once it is back."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links(), poll_s=0.02)
-        stream = feed.stream(await feed.join(None, None, "admin"))
+        feed = ActivityFeed(reading, ZONE, Links(), poll_s=0.02)
+        stream = feed.stream(await feed.subscribe(None, None, "admin"))
         reading.fails = True
         reading.hear("meanwhile")
         assert await asyncio.to_thread(reading.failed.wait, 10)
@@ -144,7 +152,7 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
         assert await callids(stream) == ["meanwhile"]
         reading.fails = True
         with pytest.raises(LedgerUnavailable):
-            await feed.join(None, None, "admin")
+            await feed.subscribe(None, None, "admin")
         feed.close()
 
     run(test)
@@ -154,16 +162,16 @@ def test_there_is_an_end_to_how_many_may_look(reading: Reading) -> None:
     """And to looking at all, once the gateway stops."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links())
-        viewers = [await feed.join(None, None, f"key-{n}") for n in range(MOST_VIEWERS)]
-        with pytest.raises(FeedFull):
-            await feed.join(None, None, "admin")
-        feed.leave(viewers[0])
-        await feed.join(None, None, "admin")
+        feed = ActivityFeed(reading, ZONE, Links())
+        viewers = [await feed.subscribe(None, None, f"key-{n}") for n in range(MAX_SUBSCRIBERS)]
+        with pytest.raises(TooManySubscribers):
+            await feed.subscribe(None, None, "admin")
+        feed.unsubscribe(viewers[0])
+        await feed.subscribe(None, None, "admin")
         feed.close()
-        assert all(viewer.gone.is_set() for viewer in viewers)
-        with pytest.raises(FeedFull):
-            await feed.join(None, None, "admin")
+        assert all(viewer.closed.is_set() for viewer in viewers)
+        with pytest.raises(TooManySubscribers):
+            await feed.subscribe(None, None, "admin")
 
     run(test)
 
@@ -172,13 +180,13 @@ def test_one_key_does_not_take_the_room_of_the_others(reading: Reading) -> None:
     """So many may look with it, and one less lets in one more."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links())
-        viewers = [await feed.join(None, None, "tabs") for _ in range(MOST_OF_ONE)]
-        with pytest.raises(FeedFull, match="look already with the key tabs"):
-            await feed.join(None, None, "tabs")
-        await feed.join(None, None, "other")
-        feed.leave(viewers[0])
-        await feed.join(None, None, "tabs")
+        feed = ActivityFeed(reading, ZONE, Links())
+        viewers = [await feed.subscribe(None, None, "tabs") for _ in range(MAX_SUBSCRIBERS_PER_KEY)]
+        with pytest.raises(TooManySubscribers, match="subscribers already with the key tabs"):
+            await feed.subscribe(None, None, "tabs")
+        await feed.subscribe(None, None, "other")
+        feed.unsubscribe(viewers[0])
+        await feed.subscribe(None, None, "tabs")
         feed.close()
 
     run(test)
@@ -188,8 +196,8 @@ def test_a_place_of_the_future_is_now(reading: Reading) -> None:
     """Of a ledger that was restored from a backup: what comes next is told."""
 
     async def test() -> None:
-        feed = Feed(reading, ZONE, Links())
-        viewer = await feed.join(Place(10**9, 10**9), None, "admin")
+        feed = ActivityFeed(reading, ZONE, Links())
+        viewer = await feed.subscribe(FeedCursor(10**9, 10**9), None, "admin")
         stream = feed.stream(viewer)
         reading.hear("next")
         assert await callids(stream) == ["next"]
@@ -201,12 +209,12 @@ def test_a_place_of_the_future_is_now(reading: Reading) -> None:
 def test_nothing_is_shown_but_what_is_of_the_channel(ledger: Ledger) -> None:
     """The place moves on all the same."""
     ledger.record([received(status(callid="mine"), channel="a"), received(status(callid="other"), channel="b")])
-    feed = Feed(ledger, ZONE, Links())
+    feed = ActivityFeed(ledger, ZONE, Links())
     lines, place = feed.latest("a")
     assert [line.channel for line in lines] == ["a"]
-    assert place == Place(2, 0)
-    viewer = Viewer(Place(0, 0), "a", "admin")
-    news = News(ledger.read(lambda connection: happened_since(connection, (0, 0), 10)[0]), place, 0)
-    assert [one.callid for one in viewer.unseen(news)] == ["mine"]
-    assert viewer.unseen(news) == []
-    assert viewer.place == place
+    assert place == FeedCursor(2, 0)
+    viewer = Subscriber(FeedCursor(0, 0), "a", "admin")
+    news = FeedBatch(ledger.read(lambda connection: activity_since(connection, (0, 0), 10)[0]), place, 0)
+    assert [one.callid for one in viewer.take_new(news)] == ["mine"]
+    assert viewer.take_new(news) == []
+    assert viewer.cursor == place

@@ -2,29 +2,31 @@ import time
 
 from answerback.ledger import Ledger
 from answerback.ledger.admin import instances
-from answerback.ledger.admin.instances import FORGOTTEN_US, Member, Seen
-from answerback.ledger.tables import members as table
+from answerback.ledger.admin.instances import RETENTION_US, Instance, InstanceStatus
+from answerback.ledger.tables import instances as table
 
 
-def member(id_: str = "m1", *, roles: tuple[str, ...] = ("intake", "relay"), started_us: int = 1) -> Member:
+def member(id_: str = "m1", *, roles: tuple[str, ...] = ("intake", "relay"), started_us: int = 1) -> Instance:
     """A process."""
-    return Member(id=id_, host="host-1", pid=4711, roles=list(roles), version="1.2.3", started_us=started_us)
+    return Instance(id=id_, host="host-1", pid=4711, roles=list(roles), version="1.2.3", started_us=started_us)
 
 
-def beat(ledger: Ledger, who: Member, **state: object) -> None:
+def beat(ledger: Ledger, who: Instance, **state: object) -> None:
     """It says that it lives."""
-    ledger.write(lambda c, _: instances.beat(c, who, state))
+    ledger.write(lambda c, _: instances.heartbeat(c, who, state))
 
 
-def known(ledger: Ledger) -> list[Seen]:
+def known(ledger: Ledger) -> list[InstanceStatus]:
     """All that are known."""
-    return ledger.read(instances.find_members)
+    return ledger.read(instances.find_instances)
 
 
 def silence(ledger: Ledger, id_: str, for_us: int) -> None:
     """It was heard of last so long ago."""
     ledger.write(
-        lambda c, _: c.execute(table.update().where(table.c.id == id_).values(beat_us=instances.clock_us(c) - for_us))
+        lambda c, _: c.execute(
+            table.update().where(table.c.id == id_).values(heartbeat_us=instances.db_now_us(c) - for_us)
+        )
     )
 
 
@@ -33,8 +35,8 @@ def test_a_member_is_known_by_what_it_said_last(ledger: Ledger) -> None:
     beat(ledger, member(), pending=1)
     beat(ledger, member(), pending=2, url="http://127.0.0.1:1", paused={"crm": 10})
     (seen,) = known(ledger)
-    assert seen.member == member()
-    assert seen.state == {"pending": 2, "url": "http://127.0.0.1:1", "paused": {"crm": 10}}
+    assert seen.instance == member()
+    assert seen.status == {"pending": 2, "url": "http://127.0.0.1:1", "paused": {"crm": 10}}
     assert 0 <= seen.silent_us < 5_000_000
 
 
@@ -42,25 +44,25 @@ def test_members_are_listed_by_age(ledger: Ledger) -> None:
     """The longest there first."""
     for id_, started_us in (("b", 3), ("a", 3), ("c", 2)):
         beat(ledger, member(id_, started_us=started_us))
-    assert [seen.member.id for seen in known(ledger)] == ["c", "a", "b"]
+    assert [seen.instance.id for seen in known(ledger)] == ["c", "a", "b"]
 
 
 def test_who_takes_leave_is_forgotten(ledger: Ledger) -> None:
     """And only that one."""
     for id_ in ("a", "b"):
         beat(ledger, member(id_))
-    ledger.write(lambda c, _: instances.leave(c, "a"))
-    assert [seen.member.id for seen in known(ledger)] == ["b"]
+    ledger.write(lambda c, _: instances.deregister(c, "a"))
+    assert [seen.instance.id for seen in known(ledger)] == ["b"]
 
 
 def test_who_is_silent_is_shown_for_an_hour(ledger: Ledger) -> None:
     """After that the next beat of anybody forgets it."""
     for id_ in ("short", "long", "live"):
         beat(ledger, member(id_))
-    silence(ledger, "short", FORGOTTEN_US - 60_000_000)
-    silence(ledger, "long", FORGOTTEN_US + 60_000_000)
+    silence(ledger, "short", RETENTION_US - 60_000_000)
+    silence(ledger, "long", RETENTION_US + 60_000_000)
     beat(ledger, member("live"))
-    assert {seen.member.id for seen in known(ledger)} == {"short", "live"}
+    assert {seen.instance.id for seen in known(ledger)} == {"short", "live"}
 
 
 def test_only_who_relays_and_was_heard_of_has_a_share(ledger: Ledger) -> None:
@@ -69,12 +71,12 @@ def test_only_who_relays_and_was_heard_of_has_a_share(ledger: Ledger) -> None:
     beat(ledger, member("api", roles=("api", "console")))
     beat(ledger, member("silent"))
     silence(ledger, "silent", 20_000_000)
-    found = ledger.read(lambda c: instances.relays_since(c, instances.clock_us(c) - 10_000_000))
+    found = ledger.read(lambda c: instances.active_relays(c, instances.db_now_us(c) - 10_000_000))
     assert found == ["relay"]
 
 
 def test_the_clock_is_near_ours(ledger: Ledger) -> None:
     """Microseconds since 1970, and it goes on within a transaction."""
-    first, second = ledger.read(lambda c: (instances.clock_us(c), instances.clock_us(c)))
+    first, second = ledger.read(lambda c: (instances.db_now_us(c), instances.db_now_us(c)))
     assert abs(first - time.time_ns() // 1000) < 5_000_000
     assert second >= first

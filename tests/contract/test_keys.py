@@ -7,7 +7,7 @@ import pytest
 from builders import ADMIN, NIGHT, NOON
 from contract.backends import OpenLedger
 
-from answerback.auth.api_keys import draft_key
+from answerback.auth.api_keys import draft_api_key
 from answerback.domain.models import ApiKey, Role
 from answerback.errors import Conflict, Forbidden, NotFound
 from answerback.ledger import Ledger
@@ -67,7 +67,7 @@ def test_no_other_digest_opens(ledger: Ledger) -> None:
 
 def test_only_the_digest_is_kept(ledger: Ledger) -> None:
     """The key itself is nowhere in the ledger's table."""
-    key, draft = draft_key("night", Role.ADMIN, full_numbers=True)
+    key, draft = draft_api_key("night", Role.ADMIN, full_numbers=True)
     CreateKey(ADMIN, draft).run(ledger)
     (row,) = ledger.read(lambda c: c.exec_driver_sql("SELECT * FROM api_keys").all())
     assert draft.digest in row

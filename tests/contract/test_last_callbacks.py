@@ -5,15 +5,15 @@ from builders import UUID1, key_press, received, status
 
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import find_call, find_last_callbacks
-from answerback.ledger.types import Entry
+from answerback.ledger.types import StoredCallback
 
 
-def last(ledger: Ledger, limit: int) -> tuple[list[Entry], int]:
+def last(ledger: Ledger, limit: int) -> tuple[list[StoredCallback], int]:
     """The last callbacks of a call."""
     return ledger.read(lambda c: find_last_callbacks(c, find_call(c, UUID1, None)[0], limit))
 
 
-def every(ledger: Ledger) -> list[Entry]:
+def every(ledger: Ledger) -> list[StoredCallback]:
     """All callbacks of the call, without what only the API needs."""
     return [msgspec.structs.replace(entry, public_id=None) for entry in ledger.callbacks(UUID1).items]
 

@@ -11,13 +11,13 @@ from contract.delivery_helpers import accept, attempt, endpoint, load, load_one,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.delivery_states import Happening
-from answerback.domain.models import State
+from answerback.domain.delivery_states import DeliveryTransition
+from answerback.domain.models import DeliveryState
 from answerback.ledger import Ledger
 from answerback.ledger.admin import instances, leases
-from answerback.ledger.admin.instances import Member
-from answerback.ledger.admin.leases import Claimed, share_of
-from answerback.ledger.types import Job, Settled
+from answerback.ledger.admin.instances import Instance
+from answerback.ledger.admin.leases import ClaimResult, fair_share
+from answerback.ledger.types import AttemptRecord, DeliveryJob
 from answerback.ledger.write import attempts
 
 LONG_US = 60_000_000
@@ -27,20 +27,20 @@ OVER_US = -1
 
 def arrive(ledger: Ledger, member: str, roles: Sequence[str] = ("relay",)) -> None:
     """A process says that it is there."""
-    who = Member(id=member, host="host", pid=1, roles=list(roles), version="1", started_us=0)
-    ledger.write(lambda c, _: instances.beat(c, who, {}))
+    who = Instance(id=member, host="host", pid=1, roles=list(roles), version="1", started_us=0)
+    ledger.write(lambda c, _: instances.heartbeat(c, who, {}))
 
 
 def claim(
     ledger: Ledger, member: str, *, here: Sequence[int] = (), duties: Sequence[str] = (), ttl_us: int = LONG_US
-) -> Claimed:
+) -> ClaimResult:
     """What a process gets."""
     return ledger.write(lambda c, _: leases.claim(c, member, here, duties, ttl_us))
 
 
-def ids(claimed: Claimed) -> list[int]:
+def ids(claimed: ClaimResult) -> list[int]:
     """The endpoints that are new to a process."""
-    return [one.id for one in claimed.taken]
+    return [one.id for one in claimed.acquired]
 
 
 def held(ledger: Ledger) -> dict[str, str]:
@@ -50,7 +50,7 @@ def held(ledger: Ledger) -> dict[str, str]:
 
 def release(ledger: Ledger, member: str, endpoint_ids: Sequence[int] | None = None) -> int:
     """Some are given back, or all."""
-    names = None if endpoint_ids is None else [leases.lease_of(id_) for id_ in endpoint_ids]
+    names = None if endpoint_ids is None else [leases.lease_name(id_) for id_ in endpoint_ids]
     return ledger.write(lambda c, _: leases.release(c, member, names))
 
 
@@ -63,10 +63,10 @@ def test_who_is_alone_gets_all(ledger: Ledger) -> None:
     """Every endpoint, as it stands in the ledger, and every duty; a later claim keeps them."""
     made = [endpoint(ledger, "a"), endpoint(ledger, "b", enabled=False)]
     claimed = claim(ledger, "m1", duties=["overdue", "alerts"])
-    assert claimed == Claimed(kept=[], taken=made, excess=[], duties=["alerts", "overdue"])
+    assert claimed == ClaimResult(renewed=[], acquired=made, excess=[], singletons=["alerts", "overdue"])
     here = [one.id for one in made]
-    assert claim(ledger, "m1", here=here, duties=["overdue", "alerts"]) == Claimed(
-        kept=here, taken=[], excess=[], duties=["alerts", "overdue"]
+    assert claim(ledger, "m1", here=here, duties=["overdue", "alerts"]) == ClaimResult(
+        renewed=here, acquired=[], excess=[], singletons=["alerts", "overdue"]
     )
 
 
@@ -75,7 +75,7 @@ def test_nobody_gets_what_another_has(reopen: OpenLedger) -> None:
     one, other = reopen(), reopen()
     endpoints(one, 3)
     assert len(ids(claim(one, "m1", duties=["overdue"]))) == 3
-    assert claim(other, "m2", duties=["overdue"]) == Claimed([], [], [], [])
+    assert claim(other, "m2", duties=["overdue"]) == ClaimResult([], [], [], [])
 
 
 def test_what_has_run_out_is_taken_over(ledger: Ledger) -> None:
@@ -83,15 +83,15 @@ def test_what_has_run_out_is_taken_over(ledger: Ledger) -> None:
     made = endpoints(ledger, 2)
     claim(ledger, "m1", duties=["overdue"], ttl_us=OVER_US)
     taken = claim(ledger, "m2", duties=["overdue"])
-    assert (ids(taken), taken.duties) == (made, ["overdue"])
-    assert claim(ledger, "m1", here=made, duties=["overdue"]) == Claimed([], [], [], [])
+    assert (ids(taken), taken.singletons) == (made, ["overdue"])
+    assert claim(ledger, "m1", here=made, duties=["overdue"]) == ClaimResult([], [], [], [])
 
 
 def test_what_has_run_out_and_nobody_took_is_kept(ledger: Ledger) -> None:
     """Nobody else has told these endpoints meanwhile, so nothing that is in hand has become wrong."""
     made = endpoints(ledger, 2)
     claim(ledger, "m1", ttl_us=OVER_US)
-    assert claim(ledger, "m1", here=made).kept == made
+    assert claim(ledger, "m1", here=made).renewed == made
 
 
 def test_what_was_lost_and_won_again_counts_as_taken(ledger: Ledger) -> None:
@@ -100,7 +100,7 @@ def test_what_was_lost_and_won_again_counts_as_taken(ledger: Ledger) -> None:
     claim(ledger, "m1", ttl_us=OVER_US)
     claim(ledger, "m2", ttl_us=OVER_US)
     again = claim(ledger, "m1", here=made)
-    assert (again.kept, ids(again)) == ([], made)
+    assert (again.renewed, ids(again)) == ([], made)
 
 
 def test_what_is_held_and_not_in_hand_counts_as_taken(ledger: Ledger) -> None:
@@ -108,7 +108,7 @@ def test_what_is_held_and_not_in_hand_counts_as_taken(ledger: Ledger) -> None:
     made = endpoints(ledger, 2)
     claim(ledger, "m1")
     again = claim(ledger, "m1", here=made[:1])
-    assert (again.kept, ids(again)) == (made[:1], made[1:])
+    assert (again.renewed, ids(again)) == (made[:1], made[1:])
 
 
 def test_shares_are_fair(ledger: Ledger) -> None:
@@ -122,7 +122,7 @@ def test_shares_are_fair(ledger: Ledger) -> None:
     assert ids(claim(ledger, "m2")) == made[3:]
     arrive(ledger, "m3")
     kept = claim(ledger, "m1", here=made[:3])
-    assert (kept.kept, kept.excess) == (made[:3], made[2:3])
+    assert (kept.renewed, kept.excess) == (made[:3], made[2:3])
     assert ids(claim(ledger, "m3")) == []
     assert release(ledger, "m1", kept.excess) == 1
     assert ids(claim(ledger, "m3")) == made[2:3]
@@ -135,9 +135,9 @@ def test_a_process_that_left_has_no_share(ledger: Ledger) -> None:
         arrive(ledger, member)
     mine = ids(claim(ledger, "m1"))
     claim(ledger, "m2")
-    ledger.write(lambda c, _: instances.leave(c, "m2"))
+    ledger.write(lambda c, _: instances.deregister(c, "m2"))
     assert release(ledger, "m2") == 2
-    assert claim(ledger, "m1", here=mine).kept == mine
+    assert claim(ledger, "m1", here=mine).renewed == mine
     assert set(held(ledger).values()) == {"m1"}
     assert len(held(ledger)) == len(made)
 
@@ -145,7 +145,7 @@ def test_a_process_that_left_has_no_share(ledger: Ledger) -> None:
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 20), min_size=1, max_size=9), st.integers(0, 100))
 def test_shares_add_up(held: dict[str, int], count: int) -> None:
     """No endpoint is nobody's, no two shares differ by more than one, and who holds more has no smaller one."""
-    shares = {name: share_of(name, held, count) for name in held}
+    shares = {name: fair_share(name, held, count) for name in held}
     assert sum(shares.values()) == count
     assert max(shares.values()) - min(shares.values()) <= 1
     assert all(shares[a] >= shares[b] for a in held for b in held if held[a] > held[b])
@@ -156,12 +156,12 @@ def test_shares_come_to_rest(holders: list[str], turns: list[str]) -> None:
     """Whoever claims when, after some rounds everybody holds its share, and nothing changes hands any more."""
     held, free = Counter({name: holders.count(name) for name in "abcd"}), 0
     for name in turns:
-        share = share_of(name, held, len(holders))
+        share = fair_share(name, held, len(holders))
         change = min(share - held[name], free)
         held[name] += change
         free -= change
     assert free == 0
-    assert [share_of(name, held, len(holders)) for name in "abcd"] == [held[name] for name in "abcd"]
+    assert [fair_share(name, held, len(holders)) for name in "abcd"] == [held[name] for name in "abcd"]
 
 
 def test_nothing_changes_hands_for_nothing(ledger: Ledger) -> None:
@@ -170,7 +170,7 @@ def test_nothing_changes_hands_for_nothing(ledger: Ledger) -> None:
     for member in ("m2", "m1"):
         arrive(ledger, member)
         claim(ledger, member)
-    assert claim(ledger, "m2", here=made) == Claimed(kept=made, taken=[], excess=[], duties=[])
+    assert claim(ledger, "m2", here=made) == ClaimResult(renewed=made, acquired=[], excess=[], singletons=[])
 
 
 def test_a_release_gives_back_only_ones_own(ledger: Ledger) -> None:
@@ -190,7 +190,7 @@ def test_a_removed_endpoint_is_nobodys(ledger: Ledger) -> None:
     remove(ledger, gone)
     new = endpoint(ledger, "new")
     claimed = claim(ledger, "m1", here=[gone.id])
-    assert (claimed.kept, ids(claimed)) == ([], [new.id])
+    assert (claimed.renewed, ids(claimed)) == ([], [new.id])
     assert held(ledger) == {f"endpoint:{new.id}": "m1"}
 
 
@@ -216,17 +216,19 @@ def test_those_that_claim_at_once_get_different_ones(reopen: OpenLedger) -> None
 # What comes of an attempt when the lease is lost
 
 
-def settle_as(ledger: Ledger, member: str, *settled: Settled) -> list[Job]:
+def settle_as(ledger: Ledger, member: str, *settled: AttemptRecord) -> list[DeliveryJob]:
     """Keep what a process attempted, as far as it is still its to decide."""
     return ledger.write(
-        lambda c, box: attempts.settle(
-            c, box, settled, [], NOON, mine=leases.not_lost(c, member, {one.endpoint_id for one in settled})
+        lambda c, box: attempts.record_attempts(
+            c, box, settled, [], NOON, leased=leases.still_held(c, member, {one.endpoint_id for one in settled})
         )
     )
 
 
-@pytest.mark.parametrize("happening", [Happening.ACCEPTED, Happening.REFUSED, Happening.EXHAUSTED])
-def test_who_lost_its_lease_decides_nothing(ledger: Ledger, happening: Happening) -> None:
+@pytest.mark.parametrize(
+    "happening", [DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED]
+)
+def test_who_lost_its_lease_decides_nothing(ledger: Ledger, happening: DeliveryTransition) -> None:
     """The attempt is kept; the delivery and what waits behind it are the new holder's."""
     to = endpoint(ledger)
     ledger.record([received(key_press(key=key)) for key in "12"])
@@ -234,9 +236,9 @@ def test_who_lost_its_lease_decides_nothing(ledger: Ledger, happening: Happening
     job = load_one(ledger, to)
     claim(ledger, "m2")
     assert settle_as(ledger, "m1", attempt(job, happening)) == []
-    assert [(one.state, one.attempts, one.failures) for one in owed(ledger)] == [
-        (State.PENDING, 0, 0),
-        (State.WAITING, 0, 0),
+    assert [(one.state, one.attempts, one.failed_attempts) for one in owed(ledger)] == [
+        (DeliveryState.PENDING, 0, 0),
+        (DeliveryState.BLOCKED, 0, 0),
     ]
     assert len(tried(ledger)) == 1
     assert len(accept(ledger, *load(ledger, to))) == 1
@@ -247,8 +249,8 @@ def test_who_has_its_lease_decides(ledger: Ledger) -> None:
     to = endpoint(ledger)
     ledger.record([received(key_press())])
     claim(ledger, "m1", ttl_us=OVER_US)
-    settle_as(ledger, "m1", attempt(load_one(ledger, to), Happening.ACCEPTED, status=200))
-    assert [one.state for one in owed(ledger)] == [State.DELIVERED]
+    settle_as(ledger, "m1", attempt(load_one(ledger, to), DeliveryTransition.SUCCEEDED, status=200))
+    assert [one.state for one in owed(ledger)] == [DeliveryState.DELIVERED]
     remove(ledger, to)
     claim(ledger, "m2")
-    assert ledger.write(lambda c, _: leases.not_lost(c, "m1", {to.id})) == {to.id}
+    assert ledger.write(lambda c, _: leases.still_held(c, "m1", {to.id})) == {to.id}

@@ -22,9 +22,9 @@ from builders import (
 from contract.backends import ID_KEY, OpenLedger, few_examples
 from contract.delivery_helpers import (
     LATER_S,
+    AttemptRow,
     D,
     P,
-    Tried,
     W,
     X,
     abandon,
@@ -55,14 +55,14 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import public_id
-from answerback.domain.delivery_states import Happening, message_id
-from answerback.domain.models import Call, Definition, Event, Format, Kind, Outcome, Result
-from answerback.domain.webhook_payload import CallbackFields, write_message
+from answerback.domain.delivery_states import DeliveryTransition, message_id
+from answerback.domain.models import Call, CallbackKind, EndpointConfig, EventType, Outcome, PayloadFormat, Result
+from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
-from answerback.ledger.commands import ChangeEndpoint, Load
-from answerback.ledger.types import Job, Pause
+from answerback.ledger.commands import ChangeEndpoint, FetchDue
+from answerback.ledger.types import DeliveryJob, EndpointPause
 from answerback.ledger.write import attempts, outbox
 
 
@@ -70,7 +70,7 @@ class PowerCut(Exception):
     """Something stops a transaction half-way."""
 
 
-def body_of(job: Job) -> dict[str, Any]:
+def body_of(job: DeliveryJob) -> dict[str, Any]:
     """The webhook that a job sends, read."""
     body: dict[str, Any] = json.loads(job.body)
     return body
@@ -83,56 +83,61 @@ def test_a_callback_is_owed_once_it_is_stored(ledger: Ledger) -> None:
     """Who stores a callback owes it, with the id that the endpoint will know it by; and it is told what may go out."""
     to = endpoint(ledger)
     item = received(status(), after_s=1)
-    recorded = ledger.take([item])
+    recorded = ledger.record_batch([item])
     (delivery,) = owed(ledger)
     assert (delivery.endpoint_id, delivery.callid, delivery.callback_id) == (to.id, UUID1, recorded.receipts[0].id)
-    assert (delivery.event, delivery.state, delivery.attempts, delivery.failures) == (Event.ANSWERED, P, 0, 0)
-    assert (delivery.due_us, delivery.created_us, delivery.settled_us) == (us(1), us(1), None)
-    assert delivery.tag == public_id(ID_KEY, item.identity).hex()[:16]
+    assert (delivery.event, delivery.state, delivery.attempts, delivery.failed_attempts) == (
+        EventType.ANSWERED,
+        P,
+        0,
+        0,
+    )
+    assert (delivery.due_us, delivery.created_us, delivery.finished_us) == (us(1), us(1), None)
+    assert delivery.message_tag == public_id(ID_KEY, item.fingerprint).hex()[:16]
     (job,) = recorded.jobs
-    assert (job.delivery_id, job.endpoint_id, job.failures, job.created_us) == (delivery.id, to.id, 0, us(1))
-    assert job.message_id == message_id(delivery.id, delivery.tag)
-    assert recorded.behind == []
+    assert (job.delivery_id, job.endpoint_id, job.failed_attempts, job.created_us) == (delivery.id, to.id, 0, us(1))
+    assert job.message_id == message_id(delivery.id, delivery.message_tag)
+    assert recorded.backlogged == []
 
 
 def test_without_endpoints_nothing_is_owed(ledger: Ledger) -> None:
     """Nobody to tell, nothing to tell; an endpoint that comes later is told of what comes later."""
-    assert ledger.take([received(status())]).jobs == []
+    assert ledger.record_batch([received(status())]).jobs == []
     endpoint(ledger)
     assert owed(ledger) == []
     ledger.record([received(key_press())])
-    assert events(ledger) == [Event.KEY_PRESSED]
+    assert events(ledger) == [EventType.KEY_PRESSED]
 
 
 def test_a_refused_body_is_owed_to_nobody(ledger: Ledger) -> None:
     """What is in quarantine is told to nobody until it can be read."""
     endpoint(ledger)
-    ledger.take([rejected(b"{"), rejected(wire(status()))])
+    ledger.record_batch([rejected(b"{"), rejected(wire(status()))])
     assert owed(ledger) == []
     ledger.requeue(ledger.quarantined_ids()[-1], ADMIN)
-    assert events(ledger) == [Event.ANSWERED]
+    assert events(ledger) == [EventType.ANSWERED]
 
 
 def test_a_transaction_that_fails_owes_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Callback and delivery are stored together or not at all, whichever of the two it stops at."""
     endpoint(ledger)
-    whole = outbox.Owing.write
+    whole = outbox.OutboxWriter.write
 
-    def stop_before(_self: outbox.Owing) -> None:
+    def stop_before(_self: outbox.OutboxWriter) -> None:
         raise PowerCut
 
-    def stop_after(self: outbox.Owing) -> None:
+    def stop_after(self: outbox.OutboxWriter) -> None:
         whole(self)
         raise PowerCut
 
     for stop in (stop_before, stop_after):
         with monkeypatch.context() as patched:
-            patched.setattr(outbox.Owing, "write", stop)
+            patched.setattr(outbox.OutboxWriter, "write", stop)
             with pytest.raises(PowerCut):
-                ledger.take([received(status())])
+                ledger.record_batch([received(status())])
         assert owed(ledger) == []
         assert ledger.calls().items == []
-    assert len(ledger.take([received(status())]).jobs) == 1
+    assert len(ledger.record_batch([received(status())]).jobs) == 1
     assert len(owed(ledger)) == len(ledger.callbacks(UUID1).items) == 1
 
 
@@ -141,28 +146,44 @@ def test_a_repeat_owes_nothing(reopen: OpenLedger, callback: AnyCallback) -> Non
     """In one batch, in the next and after a restart: what is no news is not told again."""
     ledger = reopen()
     endpoint(ledger)
-    assert len(ledger.take([received(callback), received(callback)]).jobs) == 1
+    assert len(ledger.record_batch([received(callback), received(callback)]).jobs) == 1
     for repeating in (ledger, reopen()):
-        recorded = repeating.take([received(callback, after_s=1)])
-        assert (recorded.jobs, recorded.behind) == ([], [])
+        recorded = repeating.record_batch([received(callback, after_s=1)])
+        assert (recorded.jobs, recorded.backlogged) == ([], [])
     assert len(owed(ledger)) == 1
 
 
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        ({}, [Event.UNANSWERED, Event.KEY_PRESSED, Event.FAILED, Event.REVISED, Event.ANSWERED, Event.KEY_PRESSED]),
-        ({"kinds": (Kind.KEY,)}, [Event.KEY_PRESSED, Event.KEY_PRESSED]),
-        ({"kinds": (Kind.PROMPT, Kind.FAILURE)}, [Event.UNANSWERED, Event.FAILED, Event.REVISED]),
-        ({"kinds": (Kind.CODE,)}, [Event.ANSWERED]),
-        ({"outcomes": (Outcome.ANSWERED,)}, [Event.REVISED, Event.ANSWERED]),
-        ({"outcomes": (Outcome.PENDING,)}, [Event.KEY_PRESSED]),
-        ({"outcomes": (Outcome.UNANSWERED, Outcome.FAILED)}, [Event.UNANSWERED, Event.KEY_PRESSED, Event.FAILED]),
-        ({"kinds": (Kind.KEY,), "outcomes": (Outcome.UNANSWERED,)}, [Event.KEY_PRESSED]),
-        ({"kinds": (Kind.CODE,), "outcomes": (Outcome.FAILED,)}, []),
+        (
+            {},
+            [
+                EventType.UNANSWERED,
+                EventType.KEY_PRESSED,
+                EventType.FAILED,
+                EventType.REVISED,
+                EventType.ANSWERED,
+                EventType.KEY_PRESSED,
+            ],
+        ),
+        ({"kinds": (CallbackKind.KEY,)}, [EventType.KEY_PRESSED, EventType.KEY_PRESSED]),
+        (
+            {"kinds": (CallbackKind.PROMPT, CallbackKind.FAILURE)},
+            [EventType.UNANSWERED, EventType.FAILED, EventType.REVISED],
+        ),
+        ({"kinds": (CallbackKind.CODE,)}, [EventType.ANSWERED]),
+        ({"outcomes": (Outcome.ANSWERED,)}, [EventType.REVISED, EventType.ANSWERED]),
+        ({"outcomes": (Outcome.PENDING,)}, [EventType.KEY_PRESSED]),
+        (
+            {"outcomes": (Outcome.UNANSWERED, Outcome.FAILED)},
+            [EventType.UNANSWERED, EventType.KEY_PRESSED, EventType.FAILED],
+        ),
+        ({"kinds": (CallbackKind.KEY,), "outcomes": (Outcome.UNANSWERED,)}, [EventType.KEY_PRESSED]),
+        ({"kinds": (CallbackKind.CODE,), "outcomes": (Outcome.FAILED,)}, []),
     ],
 )
-def test_an_endpoint_is_owed_what_it_wants(ledger: Ledger, filters: dict[str, Any], expected: list[Event]) -> None:
+def test_an_endpoint_is_owed_what_it_wants(ledger: Ledger, filters: dict[str, Any], expected: list[EventType]) -> None:
     """Kind of the callback and outcome of the call after it must be among those wanted; an empty filter wants all."""
     to = endpoint(ledger, **filters)
     ledger.record(
@@ -171,7 +192,7 @@ def test_an_endpoint_is_owed_what_it_wants(ledger: Ledger, filters: dict[str, An
             received(key_press(callid="a")),
             received(failure(callid="b")),
             received(status(callid="a")),
-            received(status(callid="c", kind=Kind.CODE)),
+            received(status(callid="c", kind=CallbackKind.CODE)),
             received(key_press(callid="d")),
         ]
     )
@@ -182,13 +203,13 @@ def test_what_counts_is_the_outcome_after_the_callback(ledger: Ledger) -> None:
     """A late worse status is told to who wants the better outcome that the call keeps."""
     to = endpoint(ledger, outcomes=(Outcome.ANSWERED,))
     ledger.record([received(status()), received(unanswered()), received(failure())])
-    assert events(ledger, to) == [Event.ANSWERED, Event.REVISED, Event.ANSWERED]
+    assert events(ledger, to) == [EventType.ANSWERED, EventType.REVISED, EventType.ANSWERED]
 
 
 def test_every_endpoint_of_the_channel_is_owed_its_own(ledger: Ledger) -> None:
     """Endpoints of one channel are told alike and apart, each with an id of its own."""
     first, second = endpoint(ledger, "first"), tencent(ledger, "second")
-    jobs = ledger.take([received(status())]).jobs
+    jobs = ledger.record_batch([received(status())]).jobs
     assert {job.endpoint_id for job in jobs} == {first.id, second.id}
     assert len({job.message_id for job in jobs}) == 2
 
@@ -199,17 +220,17 @@ def test_a_channel_is_a_wall(ledger: Ledger) -> None:
     ledger.record([received(status(), channel="alerts"), received(status(), channel="default")])
     ledger.record([received(unanswered(), channel="codes"), received(key_press(), channel="alerts")])
     assert [(delivery.channel, delivery.event) for delivery in owed(ledger, alerts)] == [
-        ("alerts", Event.ANSWERED),
-        ("alerts", Event.KEY_PRESSED),
+        ("alerts", EventType.ANSWERED),
+        ("alerts", EventType.KEY_PRESSED),
     ]
-    assert [(delivery.channel, delivery.event) for delivery in owed(ledger, codes)] == [("codes", Event.UNANSWERED)]
+    assert [(delivery.channel, delivery.event) for delivery in owed(ledger, codes)] == [("codes", EventType.UNANSWERED)]
     assert states(ledger, codes) == [P]
 
 
 def test_a_disabled_endpoint_is_owed_and_not_told(ledger: Ledger) -> None:
     """While it is off what it is owed waits in the ledger: no job, until it is on again."""
     to = endpoint(ledger, enabled=False)
-    recorded = ledger.take([received(status()), received(key_press())])
+    recorded = ledger.record_batch([received(status()), received(key_press())])
     assert recorded.jobs == []
     assert states(ledger, to) == [P, W]
     to = change(ledger, msgspec.structs.replace(to, enabled=True))
@@ -222,9 +243,9 @@ def test_a_disabled_endpoint_is_owed_and_not_told(ledger: Ledger) -> None:
 def test_a_full_endpoint_is_owed_and_only_named(ledger: Ledger) -> None:
     """Where there is no room for its jobs they are not made: it is said that there are some, and they can be loaded."""
     full, other = endpoint(ledger, "full"), endpoint(ledger, "other")
-    recorded = ledger.take([received(status()), received(key_press())], {full.id})
+    recorded = ledger.record_batch([received(status()), received(key_press())], {full.id})
     assert [job.endpoint_id for job in recorded.jobs] == [other.id]
-    assert recorded.behind == [full.id]
+    assert recorded.backlogged == [full.id]
     assert states(ledger, full) == [P, W]
     assert len(accept_everything(ledger, full)) == 2
 
@@ -232,7 +253,7 @@ def test_a_full_endpoint_is_owed_and_only_named(ledger: Ledger) -> None:
 def test_a_disabled_endpoint_gets_no_job_from_any_side(ledger: Ledger) -> None:
     """Neither the end of an attempt that was under way nor asking for more lets anything go out to one that is off."""
     to = endpoint(ledger)
-    jobs = ledger.take([received(status()), received(key_press())]).jobs
+    jobs = ledger.record_batch([received(status()), received(key_press())]).jobs
     off = change(ledger, msgspec.structs.replace(to, enabled=False))
     assert accept(ledger, *jobs) == []
     assert states(ledger) == [D, P]
@@ -248,7 +269,7 @@ def test_the_second_callback_of_a_call_waits(ledger: Ledger, *, together: bool) 
     endpoint(ledger)
     items = [received(unanswered()), received(status()), received(key_press())]
     batches = [items] if together else [[item] for item in items]
-    jobs = [job for batch in batches for job in ledger.take(batch).jobs]
+    jobs = [job for batch in batches for job in ledger.record_batch(batch).jobs]
     assert len(jobs) == 1
     assert states(ledger) == [P, W, W]
 
@@ -257,7 +278,7 @@ def test_the_second_callback_of_a_call_waits(ledger: Ledger, *, together: bool) 
 def test_the_end_of_one_frees_the_next(ledger: Ledger, end: Any) -> None:
     """Taken or given up, one by one in their order: the next is told of, is due, and the rest wait on."""
     to = endpoint(ledger)
-    jobs = ledger.take([received(callback) for callback in (unanswered(), status(), key_press())]).jobs
+    jobs = ledger.record_batch([received(callback) for callback in (unanswered(), status(), key_press())]).jobs
     told = []
     for _ in range(3):
         told += jobs
@@ -271,7 +292,7 @@ def test_the_end_of_one_frees_the_next(ledger: Ledger, end: Any) -> None:
 def test_a_freed_delivery_is_due_at_once(ledger: Ledger) -> None:
     """The one behind does not wait for the time at which it was owed to come again."""
     to = endpoint(ledger)
-    jobs = ledger.take([received(unanswered()), received(status(), after_s=900)]).jobs
+    jobs = ledger.record_batch([received(unanswered()), received(status(), after_s=900)]).jobs
     (freed,) = accept(ledger, *jobs, at_s=5)
     assert owed(ledger)[1].due_us == us(5)
     assert load(ledger, to, at_s=5) == [freed]
@@ -281,7 +302,7 @@ def test_a_freed_delivery_is_due_at_once(ledger: Ledger) -> None:
 def test_a_refusal_frees_nothing(ledger: Ledger, *, spent: bool) -> None:
     """While there is another attempt to come the next of the call waits, however often it fails."""
     endpoint(ledger)
-    jobs = ledger.take([received(unanswered()), received(status())]).jobs
+    jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     for failures in range(3):
         assert refuse(ledger, *jobs, due_s=failures, spent=spent) == []
         assert states(ledger) == [P, W]
@@ -291,9 +312,11 @@ def test_other_calls_do_not_wait(ledger: Ledger) -> None:
     """A call that is stuck costs the others nothing, nor the same callid in another channel, nor another endpoint."""
     crm, erp = endpoint(ledger, "crm"), endpoint(ledger, "erp")
     codes = endpoint(ledger, "codes", channel="codes")
-    jobs = ledger.take([received(unanswered())]).jobs
+    jobs = ledger.record_batch([received(unanswered())]).jobs
     accept(ledger, *[job for job in jobs if job.endpoint_id == erp.id])
-    recorded = ledger.take([received(status()), received(status(callid="other")), received(status(), channel="codes")])
+    recorded = ledger.record_batch(
+        [received(status()), received(status(callid="other")), received(status(), channel="codes")]
+    )
     assert [(job.endpoint_id, body_of(job)["data"]["call"]["callid"]) for job in recorded.jobs] == [
         (erp.id, UUID1),
         (crm.id, "other"),
@@ -306,9 +329,9 @@ def test_other_calls_do_not_wait(ledger: Ledger) -> None:
 def test_what_waits_is_not_passed_by_what_comes_later(ledger: Ledger) -> None:
     """With the first at its end and the second freed, a third waits behind the second."""
     endpoint(ledger)
-    jobs = ledger.take([received(unanswered()), received(status())]).jobs
+    jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     accept(ledger, *jobs)
-    assert ledger.take([received(key_press())]).jobs == []
+    assert ledger.record_batch([received(key_press())]).jobs == []
     assert states(ledger) == [D, P, W]
 
 
@@ -316,10 +339,10 @@ def test_calls_settled_together_free_each_its_own(ledger: Ledger) -> None:
     """Many attempts of many calls and endpoints in one transaction: each frees the next of its own call and endpoint."""
     ends = [endpoint(ledger, name) for name in ("a", "b")]
     items = [received(said(callid=f"call-{n}")) for said in (unanswered, status) for n in range(70)]
-    jobs = ledger.take(items).jobs
+    jobs = ledger.record_batch(items).jobs
     assert len(jobs) == 140
     ended = {job.delivery_id: n % 3 for n, job in enumerate(jobs)}
-    happenings = (Happening.ACCEPTED, Happening.REFUSED, Happening.EXHAUSTED)
+    happenings = (DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED)
     freed = settle(ledger, *[attempt(job, happenings[ended[job.delivery_id]]) for job in jobs])
     expected = {(job.call_id, job.endpoint_id) for job in jobs if ended[job.delivery_id] != 1}
     assert {(job.call_id, job.endpoint_id) for job in freed} == expected
@@ -335,15 +358,15 @@ def test_calls_settled_together_free_each_its_own(ledger: Ledger) -> None:
 def test_every_attempt_is_kept_whole(ledger: Ledger) -> None:
     """Time, duration, status, answer and error of each attempt, whatever came of it; no answer is no status."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     answer = b"\x00\xff" + "好".encode() + b"x" * 2048
-    settle(ledger, attempt(job, Happening.REFUSED, began_s=1.25, error="no answer in 10 s"))
-    settle(ledger, attempt(job, Happening.REFUSED, began_s=2, status=503, answer=answer, error="503"))
-    settle(ledger, attempt(job, Happening.ACCEPTED, began_s=3, status=200, answer=b"{}"))
+    settle(ledger, attempt(job, DeliveryTransition.ATTEMPT_FAILED, began_s=1.25, error="no answer in 10 s"))
+    settle(ledger, attempt(job, DeliveryTransition.ATTEMPT_FAILED, began_s=2, status=503, answer=answer, error="503"))
+    settle(ledger, attempt(job, DeliveryTransition.SUCCEEDED, began_s=3, status=200, answer=b"{}"))
     assert tried(ledger) == [
-        Tried(job.delivery_id, us(1.25), 1500, None, b"", "no answer in 10 s"),
-        Tried(job.delivery_id, us(2), 1500, 503, answer, "503"),
-        Tried(job.delivery_id, us(3), 1500, 200, b"{}", None),
+        AttemptRow(job.delivery_id, us(1.25), 1500, None, b"", "no answer in 10 s"),
+        AttemptRow(job.delivery_id, us(2), 1500, 503, answer, "503"),
+        AttemptRow(job.delivery_id, us(3), 1500, 200, b"{}", None),
     ]
     assert load(ledger, to) == []
 
@@ -351,46 +374,46 @@ def test_every_attempt_is_kept_whole(ledger: Ledger) -> None:
 def test_attempts_and_failures_are_counted_apart(ledger: Ledger) -> None:
     """A failure while the endpoint is only probed is an attempt that does not count towards giving up."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     counts = []
     for spent in (True, False, False, True):
         refuse(ledger, job, spent=spent)
         (delivery,) = owed(ledger)
-        counts.append((delivery.attempts, delivery.failures, load_one(ledger, to).failures))
+        counts.append((delivery.attempts, delivery.failed_attempts, load_one(ledger, to).failed_attempts))
     assert counts == [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 2, 2)]
     accept(ledger, job)
     (delivery,) = owed(ledger)
-    assert (delivery.attempts, delivery.failures) == (5, 2)
+    assert (delivery.attempts, delivery.failed_attempts) == (5, 2)
 
 
 def test_the_last_failure_counts_too(ledger: Ledger) -> None:
     """A delivery that is given up shows all its attempts."""
     endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     refuse(ledger, job)
     exhaust(ledger, job)
     (delivery,) = owed(ledger)
-    assert (delivery.state, delivery.attempts, delivery.failures) == (X, 2, 2)
+    assert (delivery.state, delivery.attempts, delivery.failed_attempts) == (X, 2, 2)
 
 
 def test_a_refused_delivery_comes_back_at_its_time(ledger: Ledger) -> None:
     """It is neither due earlier nor settled; the id is that of the first attempt."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     refuse(ledger, job, due_s=30)
     assert load(ledger, to, at_s=29.999999) == []
     (again,) = load(ledger, to, at_s=30)
     assert (again.delivery_id, again.message_id, again.created_us) == (job.delivery_id, job.message_id, us(0))
-    assert owed(ledger)[0].settled_us is None
+    assert owed(ledger)[0].finished_us is None
 
 
-@pytest.mark.parametrize("happening", [Happening.ACCEPTED, Happening.EXHAUSTED])
-def test_the_end_has_its_time(ledger: Ledger, happening: Happening) -> None:
+@pytest.mark.parametrize("happening", [DeliveryTransition.SUCCEEDED, DeliveryTransition.EXHAUSTED])
+def test_the_end_has_its_time(ledger: Ledger, happening: DeliveryTransition) -> None:
     """Delivered or given up, it is known since when."""
     endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     settle(ledger, attempt(job, happening), at_s=77)
-    assert owed(ledger)[0].settled_us == us(77)
+    assert owed(ledger)[0].finished_us == us(77)
 
 
 def test_settling_nothing_is_nothing(ledger: Ledger) -> None:
@@ -401,11 +424,13 @@ def test_settling_nothing_is_nothing(ledger: Ledger) -> None:
     assert states(ledger) == [P]
 
 
-@pytest.mark.parametrize("happening", [Happening.ACCEPTED, Happening.REFUSED, Happening.EXHAUSTED])
-def test_what_is_settled_again_counts_once(ledger: Ledger, happening: Happening) -> None:
+@pytest.mark.parametrize(
+    "happening", [DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED]
+)
+def test_what_is_settled_again_counts_once(ledger: Ledger, happening: DeliveryTransition) -> None:
     """The ledger had it, but could not say so: what was kept is not kept twice, and what was not is."""
     endpoint(ledger)
-    first, second = ledger.take([received(status()), received(status(callid="other"))]).jobs
+    first, second = ledger.record_batch([received(status()), received(status(callid="other"))]).jobs
     settle(ledger, attempt(first, happening, due_s=5))
     before = owed(ledger)[0]
     settle(ledger, attempt(first, happening, due_s=5), attempt(second, happening, due_s=5), at_s=9, again=True)
@@ -418,14 +443,14 @@ def test_an_endpoint_s_pause_is_kept_with_the_attempts(reopen: OpenLedger) -> No
     """A breaker outlasts the process: how often it failed and until when it pauses; and it is lifted again."""
     ledger = reopen()
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
-    pause = Pause(to.id, 10, us(60))
-    settle(ledger, attempt(job, Happening.REFUSED, error="no"), pauses=[pause])
+    (job,) = ledger.record_batch([received(status())]).jobs
+    pause = EndpointPause(to.id, 10, us(60))
+    settle(ledger, attempt(job, DeliveryTransition.ATTEMPT_FAILED, error="no"), pauses=[pause])
     (kept,) = known(reopen())
-    assert (kept.failures, kept.paused_until) == (10, at(60))
-    settle(ledger, pauses=[Pause(to.id, 0, None)])
+    assert (kept.consecutive_failures, kept.paused_until) == (10, at(60))
+    settle(ledger, pauses=[EndpointPause(to.id, 0, None)])
     (kept,) = known(ledger)
-    assert (kept.failures, kept.paused_until) == (0, None)
+    assert (kept.consecutive_failures, kept.paused_until) == (0, None)
 
 
 # Bodies
@@ -437,7 +462,7 @@ def test_an_endpoint_s_pause_is_kept_with_the_attempts(reopen: OpenLedger) -> No
 def test_the_vendor_s_contract_gets_the_original_bytes(ledger: Ledger, raw: bytes) -> None:
     """Byte for byte as they came in, at first, when loaded, and behind another one."""
     to = tencent(ledger)
-    (job,) = ledger.take([received(status(), raw=raw), received(key_press(), raw=raw + b" ")]).jobs
+    (job,) = ledger.record_batch([received(status(), raw=raw), received(key_press(), raw=raw + b" ")]).jobs
     assert job.body == raw
     assert load(ledger, to) == [job]
     (behind,) = accept(ledger, job)
@@ -461,7 +486,7 @@ def test_a_webhook_tells_the_call_and_the_callback(ledger: Ledger, callbacks_: l
     items = [received(callback, after_s=n) for n, callback in enumerate(callbacks_)]
     jobs = []
     for item in items:
-        recorded = ledger.take([item])
+        recorded = ledger.record_batch([item])
         jobs = recorded.jobs
         loaded = load(ledger, to)
         assert jobs == loaded
@@ -470,17 +495,17 @@ def test_a_webhook_tells_the_call_and_the_callback(ledger: Ledger, callbacks_: l
     (receipt_id,) = (receipt.id for receipt in recorded.receipts)
     assert receipt_id is not None
     item = items[-1]
-    known_by = public_id(ID_KEY, item.identity)
-    fields = CallbackFields.of(receipt_id, item.callback.kind, known_by, item.received_at, item.raw)
-    event = Event(type_.removeprefix("voice.call."))
-    assert job.body == write_message(event, item.received_at, folded(items), fields)
+    known_by = public_id(ID_KEY, item.fingerprint)
+    fields = CallbackPayload.of(receipt_id, item.callback.kind, known_by, item.received_at, item.raw)
+    event = EventType(type_.removeprefix("voice.call."))
+    assert job.body == encode_webhook(event, item.received_at, folded(items), fields)
     assert body_of(job)["type"] == type_
 
 
 def test_a_webhook_tells_the_call_as_it_now_stands(ledger: Ledger) -> None:
     """What became known while it waited is in it; what happened and the callback stay those of its own time."""
     to = endpoint(ledger)
-    (first,) = ledger.take([received(key_press())]).jobs
+    (first,) = ledger.record_batch([received(key_press())]).jobs
     ledger.record([received(key_press(key="2"), after_s=1), received(status(), after_s=2)])
     ledger.record([received(key_press(), after_s=9)])
     (job,) = load(ledger, to)
@@ -489,7 +514,7 @@ def test_a_webhook_tells_the_call_as_it_now_stands(ledger: Ledger) -> None:
     assert (body["type"], body["timestamp"]) == ("voice.call.key_pressed", "2026-05-01T12:00:00Z")
     assert (body["data"]["call"]["outcome"], body["data"]["call"]["keys"]) == ("answered", ["1", "2"])
     callback = body["data"]["callback"]
-    assert (callback["repeats"], callback["repeated_at"]) == (1, "2026-05-01T12:00:09Z")
+    assert (callback["duplicates"], callback["last_duplicate_at"]) == (1, "2026-05-01T12:00:09Z")
     assert callback["raw"].encode() == wire(key_press())
 
 
@@ -497,11 +522,11 @@ def test_a_webhook_carries_what_the_business_said(ledger: Ledger) -> None:
     """Reference and metadata are in the very first delivery, and in the job the time as of which they are."""
     endpoint(ledger)
     refer(ledger, UUID1, reference="order-17", metadata={"shop": 3}, due_at=at(60), at_s=-5)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     call = body_of(job)["data"]["call"]
     assert (call["reference"], call["metadata"]) == ("order-17", {"shop": 3})
     assert call["due_at"] == "2026-05-01T12:01:00Z"
-    assert job.referred_us == us(-5)
+    assert job.annotated_us == us(-5)
 
 
 @given(st.lists(callbacks(st.sampled_from(["a", UUID1])), min_size=1, max_size=6))
@@ -511,7 +536,7 @@ def test_what_is_pushed_is_what_is_loaded(ledger: Ledger, said: list[AnyCallback
     try:
         tos = [endpoint(ledger), tencent(ledger)]
         for callback in said:
-            pushed = ledger.take([received(callback, channel="default")]).jobs
+            pushed = ledger.record_batch([received(callback, channel="default")]).jobs
             assert sorted(pushed, key=lambda job: job.endpoint_id) == [job for to in tos for job in load(ledger, to)]
             accept(ledger, *pushed)
         assert set(states(ledger)) <= {D}
@@ -541,7 +566,7 @@ def test_what_is_due_is_loaded_the_longest_due_first(ledger: Ledger) -> None:
 
 def test_only_pending_deliveries_of_the_endpoint_are_loaded(ledger: Ledger) -> None:
     """What waits, is delivered or dead, is another's, or an unknown endpoint's is not."""
-    to, other = endpoint(ledger), endpoint(ledger, "other", kinds=(Kind.KEY,))
+    to, other = endpoint(ledger), endpoint(ledger, "other", kinds=(CallbackKind.KEY,))
     ledger.record([received(status(callid=callid)) for callid in "abc"])
     a, b, c = load(ledger, to)
     accept(ledger, a)
@@ -578,7 +603,7 @@ def test_the_backlog_tells_who_is_owed_since_when(reopen: OpenLedger) -> None:
     ledger.record([received(status(callid="x"), after_s=3), received(status(callid="y"), after_s=1)])
     accept(ledger, *load(ledger, b))
     refuse(ledger, *load(ledger, c), due_s=60)
-    assert reopen().write(lambda c, _: outbox.backlog(c)) == {a.id: us(1), c.id: us(60)}
+    assert reopen().write(lambda c, _: outbox.next_due_by_endpoint(c)) == {a.id: us(1), c.id: us(60)}
 
 
 def test_what_another_process_added_is_seen(reopen: OpenLedger) -> None:
@@ -586,10 +611,10 @@ def test_what_another_process_added_is_seen(reopen: OpenLedger) -> None:
     ledger, other = reopen(), reopen()
 
     def added(since: int, limit: int = 100) -> tuple[int, list[tuple[int, int]]]:
-        return ledger.write(lambda c, _: outbox.added_since(c, since, limit))
+        return ledger.write(lambda c, _: outbox.pending_since(c, since, limit))
 
     assert added(0) == (0, [])
-    a, b = endpoint(ledger, "a"), endpoint(ledger, "b", kinds=(Kind.KEY,))
+    a, b = endpoint(ledger, "a"), endpoint(ledger, "b", kinds=(CallbackKind.KEY,))
     other.record([received(status()), received(status(callid="other"))])
     first, second = (one.id for one in owed(ledger))
     assert added(0) == (second, [(a.id, first), (a.id, second)])
@@ -606,11 +631,11 @@ def test_what_another_process_added_is_seen(reopen: OpenLedger) -> None:
 def test_what_falls_due_while_it_is_looked_for_is_not_missed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the clock moves within a request: what is not among the jobs is announced as due."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     refuse(ledger, job, due_s=1)
     clock = iter([at(0), at(2), at(4)])
     monkeypatch.setattr("answerback.ledger.commands.delivery.now", lambda: next(clock))
-    loaded = Load(to.id, 10).run(ledger)
+    loaded = FetchDue(to.id, 10).run(ledger)
     assert loaded.jobs or loaded.next_due_us == us(1)
 
 
@@ -620,9 +645,9 @@ def test_asking_for_jobs_tells_when_the_next_is_due(ledger: Ledger) -> None:
     ledger.record([received(status(callid=callid)) for callid in "abc"])
     jobs = load(ledger, to)
     refuse(ledger, jobs[2], due_s=LATER_S * 1000)
-    loaded = Load(to.id, 10).run(ledger)
+    loaded = FetchDue(to.id, 10).run(ledger)
     assert (loaded.jobs, loaded.next_due_us) == (jobs[:2], us(LATER_S * 1000))
-    assert Load(to.id, 2).run(ledger).next_due_us is None
+    assert FetchDue(to.id, 2).run(ledger).next_due_us is None
 
 
 # Many at once
@@ -630,17 +655,17 @@ def test_asking_for_jobs_tells_when_the_next_is_due(ledger: Ledger) -> None:
 
 def test_more_jobs_than_fit_are_left_in_the_ledger(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction tells of so many jobs; whose are left out is named, and they are loaded in their order."""
-    monkeypatch.setattr(outbox, "MOST_JOBS", 5)
-    a, b = endpoint(ledger, "a"), endpoint(ledger, "b", kinds=(Kind.KEY,))
-    recorded = ledger.take([received(status(callid=f"call-{n}"), after_s=n) for n in range(5)])
-    assert (len(recorded.jobs), recorded.behind) == (5, [])
-    recorded = ledger.take([received(status(callid=f"more-{n}"), after_s=10 + n) for n in range(7)])
-    assert (len(recorded.jobs), recorded.behind) == (5, [a.id])
-    recorded = ledger.take(
+    monkeypatch.setattr(outbox, "MAX_JOBS", 5)
+    a, b = endpoint(ledger, "a"), endpoint(ledger, "b", kinds=(CallbackKind.KEY,))
+    recorded = ledger.record_batch([received(status(callid=f"call-{n}"), after_s=n) for n in range(5)])
+    assert (len(recorded.jobs), recorded.backlogged) == (5, [])
+    recorded = ledger.record_batch([received(status(callid=f"more-{n}"), after_s=10 + n) for n in range(7)])
+    assert (len(recorded.jobs), recorded.backlogged) == (5, [a.id])
+    recorded = ledger.record_batch(
         [received(key_press(callid=f"keys-{n}"), after_s=20 + n) for n in range(3)]
         + [received(key_press(callid="call-0"), after_s=30)]
     )
-    assert (len(recorded.jobs), recorded.behind) == (5, [b.id])
+    assert (len(recorded.jobs), recorded.backlogged) == (5, [b.id])
     assert len(load(ledger, a)) == 15
     assert states(ledger).count(W) == 1
     assert [job.created_us for job in load(ledger, b)] == [us(20), us(21), us(22), us(30)]
@@ -650,7 +675,7 @@ def test_more_jobs_than_fit_are_left_in_the_ledger(ledger: Ledger, monkeypatch: 
 def test_a_batch_of_any_size_is_owed_whole(ledger: Ledger, size: int) -> None:
     """Batches around a power of two owe one delivery for each callback, in order, and settle as one."""
     to = endpoint(ledger)
-    jobs = ledger.take([received(status(callid=f"call-{n}")) for n in range(size)]).jobs
+    jobs = ledger.record_batch([received(status(callid=f"call-{n}")) for n in range(size)]).jobs
     assert [job.delivery_id for job in jobs] == [delivery.id for delivery in owed(ledger)]
     assert [delivery.callid for delivery in owed(ledger)] == [f"call-{n}" for n in range(size)]
     assert load(ledger, to, limit=size) == jobs
@@ -665,15 +690,15 @@ def test_a_batch_of_any_size_is_owed_whole(ledger: Ledger, size: int) -> None:
 def test_a_change_is_seen_by_every_open_ledger(reopen: OpenLedger) -> None:
     """Added, changed, switched off or removed by one process: the next transaction of another knows."""
     ledger, other = reopen(), reopen()
-    assert other.take([received(status(callid="before"))]).jobs == []
+    assert other.record_batch([received(status(callid="before"))]).jobs == []
     to = endpoint(ledger)
-    assert len(other.take([received(status(callid="added"))]).jobs) == 1
-    keys = msgspec.structs.replace(to, definition=Definition(url="https://new.example/", kinds=(Kind.KEY,)))
+    assert len(other.record_batch([received(status(callid="added"))]).jobs) == 1
+    keys = msgspec.structs.replace(to, config=EndpointConfig(url="https://new.example/", kinds=(CallbackKind.KEY,)))
     change(ledger, keys)
-    assert other.take([received(status(callid="filtered"))]).jobs == []
+    assert other.record_batch([received(status(callid="filtered"))]).jobs == []
     assert other.write(lambda _, box: box.endpoint(to.id)) == ledger.write(lambda _, box: box.endpoint(to.id))
     change(ledger, msgspec.structs.replace(to, enabled=False))
-    assert other.take([received(status(callid="off"))]).jobs == []
+    assert other.record_batch([received(status(callid="off"))]).jobs == []
     remove(ledger, to)
     other.record([received(status(callid="removed"))])
     assert [delivery.callid for delivery in owed(other)] == ["added", "off"]
@@ -683,21 +708,21 @@ def test_a_change_that_was_undone_is_not_believed(ledger: Ledger) -> None:
     """Who reads the endpoints in a transaction that fails does not go by what it read."""
     to = endpoint(ledger)
 
-    def work(connection: Connection, box: outbox.Outbox) -> None:
+    def work(connection: Connection, box: outbox.SubscriptionCache) -> None:
         endpoints.remove(connection, to.id, ADMIN, NOON)
         box.refresh(connection)
         connection.exec_driver_sql("no SQL at all")
 
     with pytest.raises(LedgerUnavailable):
         ledger.write(work)
-    assert len(ledger.take([received(status())]).jobs) == 1
+    assert len(ledger.record_batch([received(status())]).jobs) == 1
 
 
 def test_a_changed_format_changes_the_bodies(ledger: Ledger) -> None:
     """What was owed before a change is told as the endpoint is now."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
-    changed = msgspec.structs.replace(to, definition=Definition(url=to.definition.url, format=Format.TENCENT))
+    (job,) = ledger.record_batch([received(status())]).jobs
+    changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
     change(ledger, changed)
     assert load_one(ledger, to).body == wire(status())
     change(ledger, to)
@@ -708,10 +733,10 @@ def test_a_removed_endpoint_is_owed_nothing_more(ledger: Ledger) -> None:
     """What is left is given up, what waits with it, some at a time; its history and the others' deliveries stay."""
     to, other = endpoint(ledger), endpoint(ledger, "other")
     items = [received(said(callid=callid)) for callid in "abc" for said in (unanswered, status)]
-    jobs = ledger.take(items).jobs
+    jobs = ledger.record_batch(items).jobs
     accept(ledger, jobs[0])
     remove(ledger, to)
-    assert ledger.take([received(status(callid="d"))]).jobs[0].endpoint_id == other.id
+    assert ledger.record_batch([received(status(callid="d"))]).jobs[0].endpoint_id == other.id
     given_up = [abandon(ledger, to, 2) for _ in range(4)]
     assert given_up == [2, 2, 1, 0]
     assert states(ledger, to) == [D, X, X, X, X, X]
@@ -724,40 +749,40 @@ def test_what_is_given_up_has_its_time(ledger: Ledger) -> None:
     ledger.record([received(status())])
     remove(ledger, to)
     abandon(ledger, to)
-    assert owed(ledger)[0].settled_us is not None
+    assert owed(ledger)[0].finished_us is not None
 
 
 def test_an_attempt_may_outlast_its_endpoint(ledger: Ledger) -> None:
     """Accepted after the endpoint was removed: it is known as delivered, and nothing goes out after it."""
     to = endpoint(ledger)
-    jobs = ledger.take([received(unanswered()), received(status())]).jobs
+    jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     remove(ledger, to)
     abandon(ledger, to)
     assert accept(ledger, *jobs) == []
     assert states(ledger) == [D, X]
     assert len(tried(ledger)) == 1
-    assert owed(ledger)[0].settled_us == us(0)
+    assert owed(ledger)[0].finished_us == us(0)
 
 
 @pytest.mark.parametrize("end", [refuse, exhaust])
 def test_an_attempt_that_fails_after_its_endpoint_went_changes_nothing(ledger: Ledger, end: Any) -> None:
     """What was given up stays given up; the attempt is kept."""
     to = endpoint(ledger)
-    jobs = ledger.take([received(unanswered()), received(status())]).jobs
+    jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     remove(ledger, to)
     abandon(ledger, to)
-    ended = owed(ledger)[0].settled_us
+    ended = owed(ledger)[0].finished_us
     assert end(ledger, *jobs) == []
     assert states(ledger) == [X, X]
     assert len(tried(ledger)) == 1
     assert ended is not None
-    assert owed(ledger)[0].settled_us == ended
+    assert owed(ledger)[0].finished_us == ended
 
 
 def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
     """Removed but not yet cleared away: the end of an attempt lets nothing go out, and the rest is given up later."""
     to = endpoint(ledger)
-    jobs = ledger.take([received(unanswered()), received(status())]).jobs
+    jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     remove(ledger, to)
     assert accept(ledger, *jobs) == []
     assert load(ledger, to) == []
@@ -766,15 +791,15 @@ def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
 
 
 def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Ledger) -> None:
-    """Given up a part at a time, and stopped in between: what is left is in the backlog, where the next start looks."""
+    """ConsoleDependencies up a part at a time, and stopped in between: what is left is in the backlog, where the next start looks."""
     to = endpoint(ledger)
     ledger.record([received(callback) for callback in (unanswered(), status(), key_press())])
     remove(ledger, to)
     for left in ([P, W, X], [P, X, X], [X, X, X]):
-        assert to.id in ledger.write(lambda c, _: outbox.backlog(c))
-        assert ledger.write(lambda c, _: attempts.abandon(c, to.id, at(1), 1)) == 1
+        assert to.id in ledger.write(lambda c, _: outbox.next_due_by_endpoint(c))
+        assert ledger.write(lambda c, _: attempts.cancel_pending(c, to.id, at(1), 1)) == 1
         assert sorted(states(ledger)) == sorted(left)
-    assert ledger.write(lambda c, _: outbox.backlog(c)) == {}
+    assert ledger.write(lambda c, _: outbox.next_due_by_endpoint(c)) == {}
 
 
 def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger) -> None:
@@ -784,7 +809,7 @@ def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger
     tell_overdue(ledger, at_s=1)
     ledger.record([received(status())])
     assert states(ledger) == [P, W]
-    changed = msgspec.structs.replace(to, definition=Definition(url=to.definition.url, format=Format.TENCENT))
+    changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
     ChangeEndpoint(ADMIN, changed).run(ledger)
     assert states(ledger) == [X, P]
     assert load_one(ledger, to).body == wire(status())
@@ -796,7 +821,7 @@ def test_given_up_words_do_not_hold_up_the_call(ledger: Ledger) -> None:
     refer(ledger, UUID1, due_at=at(0))
     tell_overdue(ledger, at_s=1)
     ledger.record([received(status())])
-    changed = msgspec.structs.replace(to, definition=Definition(url=to.definition.url, format=Format.TENCENT))
+    changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
     changed = ChangeEndpoint(ADMIN, changed).run(ledger)
     ledger.record([received(key_press())])
     assert [job.body for job in accept_everything(ledger, changed)] == [wire(status()), wire(key_press())]
@@ -809,7 +834,7 @@ def test_given_up_words_do_not_hold_up_the_call(ledger: Ledger) -> None:
     "history",
     [
         [status()],
-        [status(kind=Kind.CODE)],
+        [status(kind=CallbackKind.CODE)],
         [unanswered(mobile="13800000000", call_from="4001234567")],
         [unanswered(result=Result.ERROR)],
         [key_press(nationcode="", mobile="")],
@@ -830,9 +855,9 @@ def test_a_registered_call_becomes_the_record_that_it_would_have_been(
     expected = msgspec.structs.replace(
         folded(items),
         reference="order-17",
-        referred_at=at(-60),
+        annotated_at=at(-60),
         first_seen_at=at(-60),
-        seen=frozenset(),
+        fingerprints=frozenset(),
     )
     assert ledger.call(UUID1) == expected
 
@@ -857,4 +882,4 @@ def test_registering_changes_no_event(ledger: Ledger, said: list[AnyCallback]) -
 
 def as_known(call: Call) -> Call:
     """The record without the channel and the business's words."""
-    return msgspec.structs.replace(call, channel="", reference=None, referred_at=None)
+    return msgspec.structs.replace(call, channel="", reference=None, annotated_at=None)

@@ -18,12 +18,12 @@ from contract.test_statistics import EVER, everything, recount, said
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from answerback.domain.delivery_states import Happening
-from answerback.domain.models import Outcome, Received, State
-from answerback.errors import Conflict, LedgerUnavailable, LedgerUnsafe, LedgerVersion
-from answerback.ledger import Ledger, Taken, migrations, open_database
+from answerback.domain.delivery_states import DeliveryTransition
+from answerback.domain.models import DeliveryState, Outcome, ParsedCallback
+from answerback.errors import Conflict, LedgerUnavailable, SchemaMismatch, UnsafeStorage
+from answerback.ledger import Disposition, Ledger, migrations, open_postgresql
 from answerback.ledger.backends.postgresql import schema
-from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, number_of
+from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, sequence_of
 from answerback.ledger.backends.postgresql.server import connector
 
 
@@ -39,12 +39,12 @@ def connect(url: str) -> Iterator[Callable[..., Ledger]]:
     with ExitStack() as opened:
 
         def connect(way: str | None = None) -> Ledger:
-            return opened.enter_context(closing(open_database(way or url, allow_unsafe=True)))
+            return opened.enter_context(closing(open_postgresql(way or url, allow_unsafe=True)))
 
         yield connect
 
 
-def callbacks_of(calls: int) -> list[Received]:
+def callbacks_of(calls: int) -> list[ParsedCallback]:
     """Two to four callbacks of each call, in order."""
     items = []
     for n in range(calls):
@@ -65,18 +65,18 @@ def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> 
     items = callbacks_of(60)
     begin = threading.Barrier(len(ledgers))
 
-    def write(number: int) -> list[Taken]:
+    def write(number: int) -> list[Disposition]:
         ledger, mine = ledgers[number], items[number:] + items[:number]
         begin.wait()
         taken = []
         for start in range(0, len(mine), 20):
-            taken += [receipt.taken for receipt in ledger.record(mine[start : start + 20])]
+            taken += [receipt.disposition for receipt in ledger.record(mine[start : start + 20])]
         return taken
 
     with ThreadPoolExecutor(len(ledgers)) as threads:
         taken = [one for told in threads.map(write, range(len(ledgers))) for one in told]
-    assert taken.count(Taken.STORED) == len(items)
-    assert taken.count(Taken.REPEATED) == 3 * len(items)
+    assert taken.count(Disposition.STORED) == len(items)
+    assert taken.count(Disposition.DUPLICATE) == 3 * len(items)
     ledger = ledgers[0]
     page = ledger.calls(limit=500)
     assert len(page.items) == 60
@@ -86,7 +86,7 @@ def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> 
     owed = delivery_helpers.owed(ledger)
     assert len(owed) == len(items)
     for n in range(60):
-        assert [one.state for one in owed if one.callid == f"call-{n}"].count(State.PENDING) == 1
+        assert [one.state for one in owed if one.callid == f"call-{n}"].count(DeliveryState.PENDING) == 1
 
 
 def test_nothing_stays_waiting_when_the_end_of_one_meets_the_next(connect: Callable[..., Ledger]) -> None:
@@ -105,10 +105,10 @@ def test_nothing_stays_waiting_when_the_end_of_one_meets_the_next(connect: Calla
         with ThreadPoolExecutor(1) as thread:
             storing = thread.submit(store)
             begin.wait()
-            delivery_helpers.settle(here, delivery_helpers.attempt(job, Happening.ACCEPTED))
+            delivery_helpers.settle(here, delivery_helpers.attempt(job, DeliveryTransition.SUCCEEDED))
             storing.result()
         delivery_helpers.accept_everything(here, to)
-        assert set(delivery_helpers.states(here)) == {State.DELIVERED}
+        assert set(delivery_helpers.states(here)) == {DeliveryState.DELIVERED}
 
 
 def pid_of(ledger: Ledger) -> int:
@@ -127,7 +127,9 @@ def test_a_connection_that_breaks_is_made_again(connect: Callable[..., Ledger]) 
     ledger, other = connect(), connect()
     ledger.record([received(status(callid="first"))])
     end(other, pid_of(ledger))
-    assert [receipt.taken for receipt in ledger.record([received(status(callid="second"))])] == [Taken.STORED]
+    assert [receipt.disposition for receipt in ledger.record([received(status(callid="second"))])] == [
+        Disposition.STORED
+    ]
     times = iter(range(10))
 
     def work(connection: Connection, _: Any) -> int:
@@ -136,7 +138,7 @@ def test_a_connection_that_breaks_is_made_again(connect: Callable[..., Ledger]) 
         connection.execute(text("SELECT 1"))
         return number
 
-    assert ledger.write(work, beside=True) == 1
+    assert ledger.write(work, shared=True) == 1
 
 
 def test_a_writer_that_stops_within_a_transaction_does_not_stop_the_others(connect: Callable[..., Ledger]) -> None:
@@ -153,7 +155,9 @@ def test_a_writer_that_stops_within_a_transaction_does_not_stop_the_others(conne
         try:
             assert begun.wait(10.0)
             began_s = time.monotonic()
-            assert [receipt.taken for receipt in other.record([received(status(callid="meanwhile"))])] == [Taken.STORED]
+            assert [receipt.disposition for receipt in other.record([received(status(callid="meanwhile"))])] == [
+                Disposition.STORED
+            ]
             assert time.monotonic() - began_s < 30.0
         finally:
             going_on.set()
@@ -209,38 +213,38 @@ def test_a_commit_whose_answer_was_lost_counts_once(connect: Callable[..., Ledge
     ledger.record([received(status(callid="first"))])
     way.armed.set()
     (receipt,) = ledger.record([received(status(callid="second"))])
-    assert (way.cuts, receipt.taken) == (1, Taken.STORED)
+    assert (way.cuts, receipt.disposition) == (1, Disposition.STORED)
     (entry,) = ledger.callbacks("second").items
-    assert entry.repeats == 0
+    assert entry.duplicates == 0
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
     way.listener.close()
 
 
 def test_a_server_that_may_lose_a_commit_is_refused(url: str) -> None:
     """fsync=off is said by its name, with what to do; the tests' server runs so."""
-    with pytest.raises(LedgerUnsafe, match=r"ledger\.store, postgresql://.*fsync=off.*ledger\.allow_unsafe_place"):
-        open_database(url)
+    with pytest.raises(UnsafeStorage, match=r"ledger\.url, postgresql://.*fsync=off.*ledger\.allow_unsafe_filesystem"):
+        open_postgresql(url)
 
 
 def test_an_error_never_shows_the_password(url: str) -> None:
     """What cannot be connected to is named by host and database."""
     nowhere = url.replace("answerback@", "answerback:topsecret@").replace("test_", "missing_")
     with pytest.raises(LedgerUnavailable) as told:
-        open_database(nowhere, allow_unsafe=True)
-    assert "topsecret" not in told.value.explained
+        open_postgresql(nowhere, allow_unsafe=True)
+    assert "topsecret" not in told.value.explanation
     assert "missing_" in told.value.detail
     assert str(told.value) == "the ledger cannot be reached"
-    with pytest.raises(LedgerUnsafe, match=r"ledger\.store: expected postgresql://"):
-        open_database("mysql://root:topsecret@db/x")
+    with pytest.raises(UnsafeStorage, match=r"ledger\.url: expected postgresql://"):
+        open_postgresql("mysql://root:topsecret@db/x")
 
 
 @pytest.mark.parametrize("mode", ["", "sslmode=prefer&", "sslmode=disable&"])
 def test_an_authority_that_would_not_be_looked_at_is_refused(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     """Who names an authority means to verify; libpq alone would go on in plain text."""
     with pytest.raises(
-        LedgerUnsafe, match=r"^ledger\.store: sslrootcert would not be used with sslmode=\w+: write sslmode="
+        UnsafeStorage, match=r"^ledger\.url: sslrootcert would not be used with sslmode=\w+: write sslmode="
     ):
-        open_database(f"postgresql://a@127.0.0.1:1/x?{mode}sslrootcert=/ca.pem")
+        open_postgresql(f"postgresql://a@127.0.0.1:1/x?{mode}sslrootcert=/ca.pem")
     monkeypatch.setenv("PGSSLMODE", "verify-full")
     for verified in ("sslrootcert=/ca.pem", "sslmode=verify-ca&sslrootcert=/ca.pem", "sslrootcert=system"):
         connector(f"postgresql://a@127.0.0.1:1/x?{verified}")
@@ -252,18 +256,20 @@ def test_a_newer_schema_that_is_too_new_is_refused(connect: Callable[..., Ledger
     with ledger.engine.begin() as connection:
         connection.execute(text("UPDATE schema_revision SET version_num = '9999'"))
         connection.execute(text("UPDATE alembic_version SET version_num = '9998'"))
-    with pytest.raises(LedgerVersion, match=f"9999, not this program's {migrations.HEAD}"):
-        open_database(url, allow_unsafe=True)
+    with pytest.raises(SchemaMismatch, match=f"9999, not this program's {migrations.HEAD}"):
+        open_postgresql(url, allow_unsafe=True)
 
 
 def test_a_character_that_it_cannot_keep_is_kept_as_its_sign(connect: Callable[..., Ledger]) -> None:
     """A NUL in a callid, a number or a reference costs nobody an answer; the bytes stay as they came."""
     ledger = connect()
     item = received(status(callid="a\0b", mobile="138\0"))
-    assert [receipt.taken for receipt in ledger.record([item, received(status(callid="other"))])] == [Taken.STORED] * 2
+    assert [receipt.disposition for receipt in ledger.record([item, received(status(callid="other"))])] == [
+        Disposition.STORED
+    ] * 2
     assert ledger.call("a\0b").callid == "a␀b"
     assert ledger.callbacks("a\0b").items[0].raw == item.raw
-    assert ledger.record([item])[0].taken is Taken.REPEATED
+    assert ledger.record([item])[0].disposition is Disposition.DUPLICATE
     delivery_helpers.refer(ledger, "a\0b", reference="o\0")
     assert ledger.call("a\0b").reference == "o␀"
 
@@ -287,8 +293,8 @@ def test_a_call_lies_in_its_month(connect: Callable[..., Ledger]) -> None:
         "2026_12",
     ]
     with ledger.engine.connect() as connection:
-        assert [month_name(month) for month in schema.months_there(connection)] == ["copied", "2026_05", "2026_12"]
-    assert number_of(ledger.callbacks("may").items[0].id) > 0
+        assert [month_name(month) for month in schema.list_partitions(connection)] == ["copied", "2026_05", "2026_12"]
+    assert sequence_of(ledger.callbacks("may").items[0].id) > 0
 
 
 def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
@@ -298,17 +304,17 @@ def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
     later_s = timedelta(days=62).total_seconds()
     ledger.record([received(status(callid="old")), received(status(callid="new"), after_s=later_s)])
     before = ledger.statistics(EVER).total
-    (may,) = ledger.months_before(NOON + timedelta(days=62))
-    assert (month_name(may.month), may.calls, may.unsettled) == ("2026_05", 1, 1)
+    (may,) = ledger.expired_partitions(NOON + timedelta(days=62))
+    assert (month_name(may.month), may.calls, may.active_deliveries) == ("2026_05", 1, 1)
     delivery_helpers.accept_everything(ledger, to, at_s=2 * later_s)
-    assert ledger.months_before(NOON + timedelta(days=62))[0].unsettled == 0
-    assert list(ledger.drop_month(may.month, ADMIN)) == [1]
+    assert ledger.expired_partitions(NOON + timedelta(days=62))[0].active_deliveries == 0
+    assert list(ledger.drop_partition(may.month, ADMIN)) == [1]
     assert [call.callid for call in ledger.calls().items] == ["new"]
     assert [one.callid for one in delivery_helpers.owed(ledger)] == ["new"]
     assert len(delivery_helpers.tried(ledger)) == 1
     assert ledger.statistics(EVER).total == before
     (again,) = ledger.record([received(status(callid="old"))])
-    assert again.taken is Taken.STORED
+    assert again.disposition is Disposition.STORED
 
 
 def test_a_file_keeps_everything(tmp_path: Path) -> None:
@@ -316,4 +322,4 @@ def test_a_file_keeps_everything(tmp_path: Path) -> None:
     from contract.backends import sqlite
 
     with closing(sqlite(tmp_path)()) as ledger, pytest.raises(Conflict, match="answerback copy"):
-        ledger.months_before(NOON)
+        ledger.expired_partitions(NOON)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.models import Outcome
-from answerback.errors import CallbackRejected, NotFound, NotJson, UnfitField
-from answerback.ledger import Ledger, Quarantined, Taken
+from answerback.errors import CallbackRejected, InvalidCallbackField, InvalidJson, NotFound
+from answerback.ledger import Disposition, Ledger, QuarantineItem
 
 
 def raws(ledger: Ledger) -> list[bytes]:
@@ -21,17 +21,17 @@ def raws(ledger: Ledger) -> list[bytes]:
 def test_a_refused_body_is_kept_with_its_reason(reopen: OpenLedger, raw: bytes) -> None:
     """What could not be understood is kept byte for byte, with what its sender was told, and outlasts the process."""
     (receipt,) = reopen().record([rejected(raw, channel="alerts", reason="voicekey_callback.callid: is empty")])
-    assert receipt.taken is Taken.QUARANTINED
+    assert receipt.disposition is Disposition.QUARANTINED
     assert receipt.id is not None
     ledger = reopen()
-    assert ledger.quarantined_body(receipt.id) == Quarantined(
+    assert ledger.quarantined_body(receipt.id) == QuarantineItem(
         id=receipt.id,
         channel="alerts",
         result=3003,
         reason="voicekey_callback.callid: is empty",
         received_at=NOON,
-        repeats=0,
-        repeated_at=None,
+        duplicates=0,
+        last_duplicate_at=None,
         size_bytes=len(raw),
         raw=raw,
     )
@@ -54,15 +54,15 @@ def test_the_same_bytes_are_counted_and_not_kept_twice(reopen: OpenLedger) -> No
     receipts = [again, *ledger.record([rejected(b"{", after_s=2)])]
     ledger = reopen()
     receipts += ledger.record([rejected(b"{", after_s=3)])
-    assert [(receipt.taken, receipt.id) for receipt in receipts] == [(Taken.REPEATED, first.id)] * 3
+    assert [(receipt.disposition, receipt.id) for receipt in receipts] == [(Disposition.DUPLICATE, first.id)] * 3
     (body,) = ledger.quarantined().items
-    assert (body.repeats, body.received_at, body.repeated_at) == (3, NOON, NOON + timedelta(seconds=3))
+    assert (body.duplicates, body.received_at, body.last_duplicate_at) == (3, NOON, NOON + timedelta(seconds=3))
 
 
 def test_the_same_bytes_in_another_channel_are_kept_apart(ledger: Ledger) -> None:
     """The wall stands in quarantine too."""
     receipts = ledger.record([rejected(b"{", channel=channel) for channel in ("alerts", "codes")])
-    assert [receipt.taken for receipt in receipts] == [Taken.QUARANTINED] * 2
+    assert [receipt.disposition for receipt in receipts] == [Disposition.QUARANTINED] * 2
     assert [body.channel for body in ledger.quarantined("alerts").items] == ["alerts"]
     assert ledger.quarantined("nobody").items == []
 
@@ -87,11 +87,11 @@ def test_a_full_quarantine_keeps_the_oldest(reopen: OpenLedger) -> None:
     """Past the bound in bytes the newest are dropped; what was there stays, and its repeats still count."""
     ledger = reopen(quarantine_bytes=100)
     receipts = ledger.record([rejected(b"a" * 60), rejected(b"b" * 40), rejected(b"c"), rejected(b"a" * 60)])
-    assert [receipt.taken for receipt in receipts] == [
-        Taken.QUARANTINED,
-        Taken.QUARANTINED,
-        Taken.DROPPED,
-        Taken.REPEATED,
+    assert [receipt.disposition for receipt in receipts] == [
+        Disposition.QUARANTINED,
+        Disposition.QUARANTINED,
+        Disposition.DROPPED,
+        Disposition.DUPLICATE,
     ]
     assert receipts[2].id is None
     assert raws(ledger) == [b"a" * 60, b"b" * 40]
@@ -102,25 +102,25 @@ def test_what_still_fits_is_kept(reopen: OpenLedger) -> None:
     """A body too large for the room that is left does not take the room of a smaller one."""
     ledger = reopen(quarantine_bytes=100)
     receipts = ledger.record([rejected(b"a" * 90), rejected(b"b" * 11), rejected(b"c" * 10), rejected(b"d" * 101)])
-    q, d = Taken.QUARANTINED, Taken.DROPPED
-    assert [receipt.taken for receipt in receipts] == [q, d, q, d]
+    q, d = Disposition.QUARANTINED, Disposition.DROPPED
+    assert [receipt.disposition for receipt in receipts] == [q, d, q, d]
 
 
 def test_the_bound_in_bytes_outlasts_the_process(reopen: OpenLedger) -> None:
     """A restart makes no room, a larger bound does."""
     reopen(quarantine_bytes=100).record([rejected(b"a" * 80)])
     (receipt,) = reopen(quarantine_bytes=100).record([rejected(b"b" * 21)])
-    assert receipt.taken is Taken.DROPPED
+    assert receipt.disposition is Disposition.DROPPED
     (receipt,) = reopen(quarantine_bytes=101).record([rejected(b"b" * 21)])
-    assert receipt.taken is Taken.QUARANTINED
+    assert receipt.disposition is Disposition.QUARANTINED
 
 
 def test_the_bound_per_minute_keeps_the_oldest(reopen: OpenLedger) -> None:
     """Past the bound per minute the newest are dropped; repeats still count and cost nothing."""
     ledger = reopen(quarantine_per_minute=3)
     batch = [rejected(b"%d" % (n // 2)) for n in range(10)]
-    taken = [receipt.taken for receipt in ledger.record(batch)]
-    q, r, d = Taken.QUARANTINED, Taken.REPEATED, Taken.DROPPED
+    taken = [receipt.disposition for receipt in ledger.record(batch)]
+    q, r, d = Disposition.QUARANTINED, Disposition.DUPLICATE, Disposition.DROPPED
     assert taken == [q, r, q, r, q, r, d, d, d, d]
     assert raws(ledger) == [b"0", b"1", b"2"]
 
@@ -129,8 +129,8 @@ def test_a_flood_of_junk_keeps_no_callback_out(reopen: OpenLedger) -> None:
     """Where the quarantine is full, callbacks of the same batch are stored all the same."""
     ledger = reopen(quarantine_bytes=1, quarantine_per_minute=1)
     batch = [rejected(b"junk") if n % 2 else received(status(callid=f"call-{n}")) for n in range(100)]
-    taken = [receipt.taken for receipt in ledger.record(batch)]
-    assert taken == [Taken.STORED, Taken.DROPPED] * 50
+    taken = [receipt.disposition for receipt in ledger.record(batch)]
+    assert taken == [Disposition.STORED, Disposition.DROPPED] * 50
     assert len(ledger.calls(limit=100).items) == 50
 
 
@@ -138,7 +138,7 @@ def test_what_is_still_no_callback_stays(ledger: Ledger) -> None:
     """A body that is still refused tells why and stays in quarantine, untouched."""
     receipts = ledger.record([rejected(b"{"), rejected(b'{"voiceprompt_callback": {}}')])
     before = ledger.quarantined().items
-    for receipt, error in zip(receipts, (NotJson, UnfitField), strict=True):
+    for receipt, error in zip(receipts, (InvalidJson, InvalidCallbackField), strict=True):
         assert receipt.id is not None
         with pytest.raises(error) as caught:
             ledger.requeue(receipt.id, ADMIN)
@@ -153,7 +153,7 @@ def test_what_is_a_callback_now_becomes_its_call(reopen: OpenLedger) -> None:
     raw = b"\xef\xbb\xbf" + wire(status())
     (receipt,) = ledger.record([rejected(raw, channel="alerts", after_s=-3600)])
     assert receipt.id is not None
-    assert ledger.requeue(receipt.id, ADMIN).taken is Taken.STORED
+    assert ledger.requeue(receipt.id, ADMIN).disposition is Disposition.STORED
     ledger = reopen()
     call, (entry,) = ledger.call(UUID1), ledger.callbacks(UUID1).items
     came_in = NOON - timedelta(seconds=3600)
@@ -163,7 +163,7 @@ def test_what_is_a_callback_now_becomes_its_call(reopen: OpenLedger) -> None:
         came_in,
         came_in,
     )
-    assert (entry.raw, entry.received_at, entry.repeats) == (raw, came_in, 0)
+    assert (entry.raw, entry.received_at, entry.duplicates) == (raw, came_in, 0)
     assert (ledger.quarantined_ids(), ledger.quarantine_size()) == ([], (0, 0))
     with pytest.raises(NotFound):
         ledger.requeue(receipt.id, ADMIN)
@@ -187,8 +187,8 @@ def test_a_body_recorded_meanwhile_is_a_repeat(ledger: Ledger) -> None:
     (first,) = ledger.record([received(status())])
     assert refused.id is not None
     receipt = ledger.requeue(refused.id, ADMIN)
-    assert (receipt.taken, receipt.id) == (Taken.REPEATED, first.id)
-    assert [entry.repeats for entry in ledger.callbacks(UUID1).items] == [1]
+    assert (receipt.disposition, receipt.id) == (Disposition.DUPLICATE, first.id)
+    assert [entry.duplicates for entry in ledger.callbacks(UUID1).items] == [1]
     assert ledger.quarantined_ids() == []
 
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from answerback.domain.models import Call, Kind, Outcome
+from answerback.domain.models import Call, CallbackKind, Outcome
 from answerback.errors import InvalidCursor
-from answerback.exports import Export, FileFormat, What
+from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.write import write_export
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter, count_calls
@@ -123,8 +123,8 @@ def mixed(ledger: Ledger) -> Ledger:
             received(unanswered(callid="unanswered"), after_s=1),
             received(failure(callid="failed"), after_s=2),
             received(key_press(callid="pending"), after_s=3),
-            received(status(callid="code", kind=Kind.CODE, mobile="13800000000"), channel="codes", after_s=4),
-            received(unanswered(callid="elsewhere", kind=Kind.CODE), channel="codes", after_s=5),
+            received(status(callid="code", kind=CallbackKind.CODE, mobile="13800000000"), channel="codes", after_s=4),
+            received(unanswered(callid="elsewhere", kind=CallbackKind.CODE), channel="codes", after_s=5),
         ]
     )
     return ledger
@@ -140,10 +140,10 @@ def mixed(ledger: Ledger) -> Ledger:
         (CallFilter(outcome=Outcome.PENDING), ["pending"]),
         (CallFilter(outcome=Outcome.FAILED), ["failed"]),
         (CallFilter(outcome=Outcome.UNANSWERED), ["elsewhere", "unanswered"]),
-        (CallFilter(kind=Kind.PROMPT), ["unanswered", "answered"]),
-        (CallFilter(kind=Kind.CODE), ["elsewhere", "code"]),
-        (CallFilter(kind=Kind.KEY), ["pending"]),
-        (CallFilter(kind=Kind.FAILURE), ["failed"]),
+        (CallFilter(kind=CallbackKind.PROMPT), ["unanswered", "answered"]),
+        (CallFilter(kind=CallbackKind.CODE), ["elsewhere", "code"]),
+        (CallFilter(kind=CallbackKind.KEY), ["pending"]),
+        (CallFilter(kind=CallbackKind.FAILURE), ["failed"]),
         (CallFilter(mobile="13788888888"), ["elsewhere", "pending", "failed", "unanswered", "answered"]),
         (CallFilter(mobile="13800000000"), ["code"]),
         (CallFilter(mobile="1380000000"), []),
@@ -158,7 +158,7 @@ def mixed(ledger: Ledger) -> Ledger:
         (CallFilter(until=NOON), []),
         (CallFilter(since=NOON + timedelta(seconds=2), until=NOON + timedelta(seconds=4)), ["pending", "failed"]),
         (CallFilter(since=NOON + timedelta(seconds=2), until=NOON + timedelta(seconds=2)), []),
-        (CallFilter(kind=Kind.CODE, outcome=Outcome.ANSWERED, since=NOON), ["code"]),
+        (CallFilter(kind=CallbackKind.CODE, outcome=Outcome.ANSWERED, since=NOON), ["code"]),
     ],
 )
 def test_a_filter_lets_through_what_matches_in_every_field(
@@ -208,7 +208,7 @@ def test_a_number_is_found_however_it_is_spelled(ledger: Ledger, typed: str, exp
     assert callids(ledger.calls(wanted).items) == expected.split()
     assert callids(all_pages(ledger, wanted, limit=1)) == expected.split()
     lines = io.BytesIO()
-    write_export(ledger, Export.of(What.CALLS, FileFormat.NDJSON, {"mobile": typed}, full_numbers=True), lines)
+    write_export(ledger, Export.of(Dataset.CALLS, FileFormat.NDJSON, {"mobile": typed}, full_numbers=True), lines)
     assert [json.loads(line)["callid"] for line in lines.getvalue().splitlines()] == expected.split()[::-1]
     assert ledger.read(partial(count_calls, wanted=wanted)) == len(expected.split())
 
@@ -219,7 +219,7 @@ def test_a_filter_follows_the_record(mixed: Ledger) -> None:
     assert callids(mixed.calls(CallFilter(outcome=Outcome.PENDING)).items) == []
     assert callids(mixed.calls(CallFilter(mobile="13900000000")).items) == ["pending"]
     assert "pending" not in callids(mixed.calls(CallFilter(mobile="13788888888")).items)
-    assert "pending" in callids(mixed.calls(CallFilter(kind=Kind.PROMPT, outcome=Outcome.ANSWERED)).items)
+    assert "pending" in callids(mixed.calls(CallFilter(kind=CallbackKind.PROMPT, outcome=Outcome.ANSWERED)).items)
 
 
 def test_a_number_is_found_wherever_its_calls_lie(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +241,7 @@ def test_a_number_is_found_wherever_its_calls_lie(ledger: Ledger, monkeypatch: p
             for n in range(total)
         ]
     )
-    assert ledger.read(lambda c: c.execute(select(func.count(calls.c.block.distinct()))).scalar_one()) == 3
+    assert ledger.read(lambda c: c.execute(select(func.count(calls.c.mobile_block.distinct()))).scalar_one()) == 3
     expected = [f"call-{n}" for n in sorted(ours, reverse=True)]
     assert callids(ledger.calls(CallFilter(mobile="13788888888")).items) == expected
     assert callids(all_pages(ledger, CallFilter(mobile="13788888888"), limit=2)) == expected
@@ -259,5 +259,5 @@ def test_a_filter_serves_few_channels_and_many(ledger: Ledger, channels: int) ->
         [received(status(callid=f"call-{n}"), channel=f"channel-{n % channels}", after_s=n) for n in range(150)]
     )
     ledger.record([received(failure(callid=f"lost-{n}"), channel=f"channel-{n}", after_s=n) for n in range(channels)])
-    found = all_pages(ledger, CallFilter(kind=Kind.PROMPT), 40)
+    found = all_pages(ledger, CallFilter(kind=CallbackKind.PROMPT), 40)
     assert callids(found) == [f"call-{n}" for n in reversed(range(150))]

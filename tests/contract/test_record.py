@@ -24,16 +24,16 @@ from contract.pagination import walked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Call, KeyPress, Kind, Outcome, Received, Rejected, Result
+from answerback.domain.models import Call, CallbackKind, KeyPress, Outcome, ParsedCallback, RejectedCallback, Result
 from answerback.errors import AmbiguousCall, NotFound
-from answerback.ledger import Ledger, Taken
+from answerback.ledger import Disposition, Ledger
 
 fresh = count()
 
 
 def stored(call: Call) -> Call:
-    """The record as it comes back: the identities are not part of it."""
-    return msgspec.structs.replace(call, seen=frozenset())
+    """The record as it comes back: the fingerprints are not part of it."""
+    return msgspec.structs.replace(call, fingerprints=frozenset())
 
 
 def as_read(callback: AnyCallback) -> Call:
@@ -45,7 +45,7 @@ def as_read(callback: AnyCallback) -> Call:
     "callback",
     [
         status(),
-        status(kind=Kind.CODE),
+        status(kind=CallbackKind.CODE),
         unanswered(call_from="4001234567", fee_minutes=None),
         unanswered(result=Result.ERROR, started_at=None, ended_at=None),
         key_press(key="*"),
@@ -62,7 +62,7 @@ def test_every_field_comes_back_as_it_was_stored(ledger: Ledger, callback: AnyCa
     """A record that was read is the record that was folded, to the last field."""
     item = received(callback)
     (receipt,) = ledger.record([item])
-    assert (receipt.taken, receipt.id is None) == (Taken.STORED, False)
+    assert (receipt.disposition, receipt.id is None) == (Disposition.STORED, False)
     assert ledger.call(callback.callid) == as_read(callback)
 
 
@@ -121,11 +121,13 @@ def test_a_repeat_is_counted_and_not_stored(reopen: OpenLedger, callback: AnyCal
     (later,) = ledger.record([received(callback, after_s=2)])
     ledger = reopen()
     restarted = ledger.record([received(callback, after_s=3), received(callback, after_s=4)])
-    assert first.taken is Taken.STORED
-    assert [(receipt.taken, receipt.id) for receipt in (again, later, *restarted)] == [(Taken.REPEATED, first.id)] * 4
+    assert first.disposition is Disposition.STORED
+    assert [(receipt.disposition, receipt.id) for receipt in (again, later, *restarted)] == [
+        (Disposition.DUPLICATE, first.id)
+    ] * 4
     (entry,) = ledger.callbacks(callback.callid).items
-    assert (entry.id, entry.repeats, entry.received_at) == (first.id, 4, NOON)
-    assert entry.repeated_at == NOON + timedelta(seconds=4)
+    assert (entry.id, entry.duplicates, entry.received_at) == (first.id, 4, NOON)
+    assert entry.last_duplicate_at == NOON + timedelta(seconds=4)
     assert ledger.call(callback.callid) == as_read(callback)
 
 
@@ -134,21 +136,25 @@ def test_a_repeat_in_other_bytes_keeps_the_first_bytes(ledger: Ledger) -> None:
     ledger.record([received(status())])
     (receipt,) = ledger.record([received(status(), raw=b" " + wire(status()))])
     (entry,) = ledger.callbacks(UUID1).items
-    assert (receipt.taken, entry.raw, entry.repeats) == (Taken.REPEATED, wire(status()), 1)
+    assert (receipt.disposition, entry.raw, entry.duplicates) == (Disposition.DUPLICATE, wire(status()), 1)
 
 
 def test_a_first_callback_has_no_repeats(ledger: Ledger) -> None:
     """Before anything repeats there is no time of a repeat."""
     ledger.record([received(status())])
     (entry,) = ledger.callbacks(UUID1).items
-    assert (entry.repeats, entry.repeated_at) == (0, None)
+    assert (entry.duplicates, entry.last_duplicate_at) == (0, None)
 
 
 def test_a_revision_is_kept_and_folded(ledger: Ledger) -> None:
     """The same callid with another content is news: both are kept, one record tells of them."""
     one, other = received(unanswered()), received(status(), after_s=5)
     first, second = (ledger.record([item])[0] for item in (one, other))
-    assert (first.taken, second.taken, first.id != second.id) == (Taken.STORED, Taken.STORED, True)
+    assert (first.disposition, second.disposition, first.id != second.id) == (
+        Disposition.STORED,
+        Disposition.STORED,
+        True,
+    )
     call = ledger.call(UUID1)
     assert call == stored(folded([one, other]))
     assert (call.outcome, call.revisions) == (Outcome.ANSWERED, 1)
@@ -161,7 +167,7 @@ def test_a_repeat_of_the_first_after_a_revision_is_still_a_repeat(ledger: Ledger
         ledger.record([item])
     before = ledger.call(UUID1)
     (receipt,) = ledger.record([received(status(), after_s=60)])
-    assert receipt.taken is Taken.REPEATED
+    assert receipt.disposition is Disposition.DUPLICATE
     assert ledger.call(UUID1) == before
 
 
@@ -173,9 +179,9 @@ def test_callbacks_come_back_in_order_with_their_exact_bytes(ledger: Ledger) -> 
     ledger.record([received(key_press(callid="another")), *items[2:]])
     entries = ledger.callbacks(UUID1).items
     assert [entry.raw for entry in entries] == raws
-    assert [entry.identity for entry in entries] == [item.identity for item in items]
+    assert [entry.fingerprint for entry in entries] == [item.fingerprint for item in items]
     assert [entry.received_at for entry in entries] == [item.received_at for item in items]
-    assert {entry.kind for entry in entries} == {Kind.KEY}
+    assert {entry.kind for entry in entries} == {CallbackKind.KEY}
     assert sorted(entry.id for entry in entries) == [entry.id for entry in entries]
 
 
@@ -190,7 +196,7 @@ def test_channels_never_mix(ledger: Ledger) -> None:
     """The same callid in two channels is two calls, with their own records, callbacks and repeats."""
     ledger.record([received(status(), channel="alerts"), received(unanswered(), channel="codes")])
     (again,) = ledger.record([received(status(), channel="codes")])
-    assert again.taken is Taken.STORED
+    assert again.disposition is Disposition.STORED
     alerts, codes = ledger.call(UUID1, "alerts"), ledger.call(UUID1, "codes")
     assert (alerts.channel, alerts.revisions, alerts.outcome) == ("alerts", 0, Outcome.ANSWERED)
     assert (codes.channel, codes.revisions, codes.outcome) == ("codes", 1, Outcome.ANSWERED)
@@ -232,7 +238,7 @@ def test_an_empty_batch_is_nothing(ledger: Ledger) -> None:
 
 def test_a_mixed_batch_gets_a_receipt_for_each_in_order(ledger: Ledger) -> None:
     """New, repeated, refused and repeatedly refused, in any mixture: each receipt stands at its item's place."""
-    batch: list[Received | Rejected] = [
+    batch: list[ParsedCallback | RejectedCallback] = [
         rejected(b"{"),
         received(status()),
         received(key_press()),
@@ -242,8 +248,8 @@ def test_a_mixed_batch_gets_a_receipt_for_each_in_order(ledger: Ledger) -> None:
         received(unanswered(callid="other")),
     ]
     receipts = ledger.record(batch)
-    q, r, s = Taken.QUARANTINED, Taken.REPEATED, Taken.STORED
-    assert [receipt.taken for receipt in receipts] == [q, s, s, q, r, r, s]
+    q, r, s = Disposition.QUARANTINED, Disposition.DUPLICATE, Disposition.STORED
+    assert [receipt.disposition for receipt in receipts] == [q, s, s, q, r, r, s]
     assert receipts[4].id == receipts[1].id
     assert receipts[5].id == receipts[0].id
     assert ledger.call(UUID1).keys == ("1",)
@@ -255,14 +261,14 @@ def test_a_batch_of_any_size_is_stored_whole(ledger: Ledger, size: int) -> None:
     """Batches just below, at and above a power of two lose nothing, as news, as revisions and as repeats."""
     first = [received(unanswered(callid=f"call-{n}"), after_s=n) for n in range(size)]
     second = [received(status(callid=f"call-{n}"), after_s=n) for n in range(size)]
-    assert Counter(receipt.taken for receipt in ledger.record(first)) == {Taken.STORED: size}
+    assert Counter(receipt.disposition for receipt in ledger.record(first)) == {Disposition.STORED: size}
     receipts = ledger.record([*second, *first])
-    assert [receipt.taken for receipt in receipts] == [Taken.STORED] * size + [Taken.REPEATED] * size
+    assert [receipt.disposition for receipt in receipts] == [Disposition.STORED] * size + [Disposition.DUPLICATE] * size
     page = ledger.calls(limit=size + 1)
     assert [call.callid for call in page.items] == [f"call-{n}" for n in reversed(range(size))]
     assert {(call.outcome, call.revisions) for call in page.items} == {(Outcome.ANSWERED, 1)}
     for n in {0, size // 2, size - 1}:
-        assert [(entry.raw, entry.repeats) for entry in ledger.callbacks(f"call-{n}").items] == [
+        assert [(entry.raw, entry.duplicates) for entry in ledger.callbacks(f"call-{n}").items] == [
             (first[n].raw, 1),
             (second[n].raw, 0),
         ]
@@ -287,7 +293,7 @@ def test_the_ledger_says_what_folding_says(
 ) -> None:
     """Any callbacks in any split into batches give the records that folding them in memory gives; keys by their times."""
     channels = [f"channel-{next(fresh)}" for _ in range(2)]
-    calls: dict[tuple[str, str], list[Received]] = {}
+    calls: dict[tuple[str, str], list[ParsedCallback]] = {}
     for batch in batches:
         items = [
             received(callback, channel=data.draw(st.sampled_from(channels)), after_s=data.draw(st.integers(-9, 9)))
@@ -295,18 +301,18 @@ def test_the_ledger_says_what_folding_says(
         ]
         for item, receipt in zip(items, ledger.record(items), strict=True):
             history = calls.setdefault((item.channel, item.callback.callid), [])
-            known = item.identity in {former.identity for former in history}
-            assert receipt.taken is (Taken.REPEATED if known else Taken.STORED)
+            known = item.fingerprint in {former.fingerprint for former in history}
+            assert receipt.disposition is (Disposition.DUPLICATE if known else Disposition.STORED)
             history.append(item)
     for (channel, callid), history in calls.items():
-        pressed = sorted({item.identity: item for item in reversed(history)}.values(), key=history.index)
+        pressed = sorted({item.fingerprint: item for item in reversed(history)}.values(), key=history.index)
         pressed.sort(key=lambda item: item.received_at)
         keys = tuple(dict.fromkeys(item.callback.key for item in pressed if isinstance(item.callback, KeyPress)))
         expected = msgspec.structs.replace(stored(folded(history)), keys=keys)
         assert ledger.call(callid, channel) == expected
-        repeats = Counter(item.identity for item in history)
+        repeats = Counter(item.fingerprint for item in history)
         entries = ledger.callbacks(callid, channel).items
-        assert [(entry.identity, entry.repeats + 1) for entry in entries] == list(repeats.items())
+        assert [(entry.fingerprint, entry.duplicates + 1) for entry in entries] == list(repeats.items())
 
 
 def test_threads_take_their_turns(ledger: Ledger) -> None:
@@ -334,9 +340,9 @@ def test_threads_take_their_turns(ledger: Ledger) -> None:
     assert len(ledger.calls(limit=500).items) == rounds + threads * rounds
     for n in range(rounds):
         assert sorted(ledger.call(f"shared-{n}").keys) == [str(mine) for mine in range(threads)]
-        assert [entry.repeats for entry in ledger.callbacks(f"shared-{n}").items if entry.kind is Kind.PROMPT] == [
-            threads - 1
-        ]
+        assert [
+            entry.duplicates for entry in ledger.callbacks(f"shared-{n}").items if entry.kind is CallbackKind.PROMPT
+        ] == [threads - 1]
 
 
 def test_two_writers_of_one_store_take_their_turns(reopen: OpenLedger) -> None:

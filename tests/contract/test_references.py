@@ -30,16 +30,16 @@ from contract.delivery_helpers import (
     us,
 )
 
-from answerback.domain.models import Event, Kind, Outcome
+from answerback.domain.models import CallbackKind, EventType, Outcome
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger import Ledger
-from answerback.ledger.commands import Refer, TellOverdue
+from answerback.ledger.commands import AnnotateCall, MarkOverdue
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.types import Job
-from answerback.ledger.write.annotations import Reference
+from answerback.ledger.types import DeliveryJob
+from answerback.ledger.write.annotations import CallAnnotation
 
 
-def call_in(job: Job) -> dict[str, Any]:
+def call_in(job: DeliveryJob) -> dict[str, Any]:
     """The call as the endpoint is told of it."""
     call: dict[str, Any] = json.loads(job.body)["data"]["call"]
     return call
@@ -63,11 +63,11 @@ def test_a_call_can_be_registered_before_any_callback(reopen: OpenLedger) -> Non
     call = reopen().call(UUID1)
     assert call == answer.call
     assert (call.kind, call.outcome, call.mobile, call.channel) == (None, Outcome.PENDING, "", "default")
-    assert (call.first_seen_at, call.updated_at, call.referred_at) == (at(-5), at(-5), at(-5))
+    assert (call.first_seen_at, call.updated_at, call.annotated_at) == (at(-5), at(-5), at(-5))
     assert {name: getattr(call, name) for name in said} == said
     ledger.record([received(status())])
     call = ledger.call(UUID1)
-    assert (call.kind, call.outcome, call.mobile) == (Kind.PROMPT, Outcome.ANSWERED, "13788888888")
+    assert (call.kind, call.outcome, call.mobile) == (CallbackKind.PROMPT, Outcome.ANSWERED, "13788888888")
     assert {name: getattr(call, name) for name in said} == said
     assert len(ledger.calls().items) == 1
 
@@ -92,7 +92,7 @@ def test_callbacks_leave_the_business_s_words_alone(ledger: Ledger) -> None:
     before = ledger.call(UUID1)
     ledger.record([received(failure()), received(unanswered()), received(status()), received(key_press())])
     after = ledger.call(UUID1)
-    for name in ("reference", "metadata", "due_at", "overdue_at", "referred_at"):
+    for name in ("reference", "metadata", "due_at", "overdue_at", "annotated_at"):
         assert getattr(after, name) == getattr(before, name)
 
 
@@ -106,7 +106,7 @@ def test_a_registered_call_is_found_in_lists(ledger: Ledger) -> None:
         (CallFilter(outcome=Outcome.PENDING), "cba"),
         (CallFilter(channel="alerts"), "b"),
         (CallFilter(channel="default"), "ca"),
-        (CallFilter(kind=Kind.KEY), "c"),
+        (CallFilter(kind=CallbackKind.KEY), "c"),
         (CallFilter(until=at(1)), "a"),
     ):
         assert "".join(call.callid for call in ledger.calls(wanted).items) == expected
@@ -159,7 +159,7 @@ def test_a_time_of_another_zone_is_the_same_time(ledger: Ledger) -> None:
 
 def test_the_same_words_again_change_nothing(ledger: Ledger) -> None:
     """A repeated PUT is no news: neither the record nor its times change, and nobody is told."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     said: dict[str, Any] = {"reference": "order-17", "metadata": {"a": [1]}, "due_at": at(60)}
     refer(ledger, UUID1, **said)
     ledger.record([received(status())])
@@ -183,7 +183,7 @@ def test_values_that_python_takes_for_equal_are_kept_apart(ledger: Ledger, forme
 
 def test_each_change_of_words_has_its_own_time(ledger: Ledger) -> None:
     """Two changes within one tick of the clock, or with it set back, are still told apart and in order."""
-    times = [refer(ledger, UUID1, reference=f"order-{n}", at_s=-n).call.referred_at for n in range(4)]
+    times = [refer(ledger, UUID1, reference=f"order-{n}", at_s=-n).call.annotated_at for n in range(4)]
     assert None not in times
     assert sorted(set(filter(None, times))) == times
 
@@ -238,7 +238,7 @@ def test_a_named_channel_registers_its_own_call(ledger: Ledger) -> None:
 
 def test_whichever_comes_first_the_delivery_carries_it(ledger: Ledger) -> None:
     """Said before the callback, or after it and before the delivery: the endpoint is told once, with the words."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     refer(ledger, "before", reference="order-1")
     ledger.record([received(status(callid="before")), received(status(callid="after"))])
     assert refer(ledger, "after", reference="order-2").jobs == []
@@ -252,7 +252,7 @@ def test_whichever_comes_first_the_delivery_carries_it(ledger: Ledger) -> None:
 
 def test_a_delivery_without_the_words_is_followed_by_an_update(ledger: Ledger) -> None:
     """Already told, and the endpoint asks for it: a revision with the words goes out at once, of no callback."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
     (job,) = refer(ledger, UUID1, reference="order-17", at_s=60).jobs
@@ -260,16 +260,16 @@ def test_a_delivery_without_the_words_is_followed_by_an_update(ledger: Ledger) -
     body = json.loads(job.body)
     assert (body["type"], body["timestamp"]) == ("voice.call.revised", "2026-05-01T12:01:00Z")
     assert (body["data"]["call"]["reference"], body["data"]["callback"]) == ("order-17", None)
-    assert job.referred_us == us(60)
+    assert job.annotated_us == us(60)
     accept(ledger, job)
     assert load(ledger, to) == []
-    assert events(ledger) == [Event.ANSWERED, Event.REVISED]
+    assert events(ledger) == [EventType.ANSWERED, EventType.REVISED]
     assert owed(ledger)[1].callback_id is None
 
 
 def test_every_change_is_followed_by_an_update(ledger: Ledger) -> None:
     """One that is told is told again when the words change again; words that change while it waits go with it."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
     for reference in ("order-1", "order-2", None):
@@ -282,27 +282,27 @@ def test_every_change_is_followed_by_an_update(ledger: Ledger) -> None:
     assert states(ledger) == [D] * 4
 
 
-@pytest.mark.parametrize("updates", [True, False])
-def test_an_update_is_for_who_asks_and_was_told(ledger: Ledger, *, updates: bool) -> None:
+@pytest.mark.parametrize("notify_on_update", [True, False])
+def test_an_update_is_for_who_asks_and_was_told(ledger: Ledger, *, notify_on_update: bool) -> None:
     """Not for one that does not ask, was told nothing of the call, gave up, is of the vendor's format or elsewhere."""
-    to = endpoint(ledger, "to", updates=updates)
-    never = endpoint(ledger, "never", updates=True, kinds=(Kind.KEY,))
-    dead = endpoint(ledger, "dead", updates=True)
-    old = tencent(ledger, "old", updates=True)
-    elsewhere = endpoint(ledger, "elsewhere", channel="codes", updates=True)
+    to = endpoint(ledger, "to", notify_on_update=notify_on_update)
+    never = endpoint(ledger, "never", notify_on_update=True, kinds=(CallbackKind.KEY,))
+    dead = endpoint(ledger, "dead", notify_on_update=True)
+    old = tencent(ledger, "old", notify_on_update=True)
+    elsewhere = endpoint(ledger, "elsewhere", channel="codes", notify_on_update=True)
     ledger.record([received(status()), received(status(), channel="codes")])
     for end in (to, old, elsewhere):
         accept(ledger, load_one(ledger, end))
     exhaust(ledger, load_one(ledger, dead))
-    late = endpoint(ledger, "late", updates=True)
+    late = endpoint(ledger, "late", notify_on_update=True)
     jobs = refer(ledger, UUID1, reference="order-17").jobs
-    assert [job.endpoint_id for job in jobs] == ([to.id] if updates else [])
+    assert [job.endpoint_id for job in jobs] == ([to.id] if notify_on_update else [])
     assert [len(owed(ledger, end)) for end in (never, dead, old, elsewhere, late)] == [0, 1, 1, 1, 0]
 
 
 def test_there_is_no_update_while_a_delivery_is_still_to_come(ledger: Ledger) -> None:
     """One is told, another of the call is pending: that one carries the words, and no update follows it."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(unanswered())])
     accept(ledger, load_one(ledger, to))
     ledger.record([received(status())])
@@ -315,12 +315,12 @@ def test_there_is_no_update_while_a_delivery_is_still_to_come(ledger: Ledger) ->
 
 def test_words_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
     """The attempt under way does not know them: accepted, it is followed by an update."""
-    to = endpoint(ledger, updates=True)
-    (job,) = ledger.take([received(status())]).jobs
-    assert job.referred_us is None
+    to = endpoint(ledger, notify_on_update=True)
+    (job,) = ledger.record_batch([received(status())]).jobs
+    assert job.annotated_us is None
     assert refer(ledger, UUID1, reference="order-17", at_s=1).jobs == []
     (update,) = accept(ledger, job, at_s=2)
-    assert (call_in(update)["reference"], update.referred_us) == ("order-17", us(1))
+    assert (call_in(update)["reference"], update.annotated_us) == ("order-17", us(1))
     assert json.loads(update.body)["type"] == "voice.call.revised"
     assert load_one(ledger, to) == update
     assert accept(ledger, update) == []
@@ -329,9 +329,9 @@ def test_words_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
 
 def test_words_changed_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
     """The attempt under way has older words: the update has the new ones, also where they were taken back."""
-    endpoint(ledger, updates=True)
+    endpoint(ledger, notify_on_update=True)
     refer(ledger, UUID1, reference="order-1")
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     refer(ledger, UUID1, reference="order-2")
     (update,) = accept(ledger, job)
     assert call_in(update)["reference"] == "order-2"
@@ -342,8 +342,8 @@ def test_words_changed_during_an_attempt_are_told_after_it(ledger: Ledger) -> No
 
 def test_words_during_a_failed_attempt_go_with_the_next(ledger: Ledger) -> None:
     """The next attempt of the same delivery has them, under the same id; no update follows."""
-    to = endpoint(ledger, updates=True)
-    (job,) = ledger.take([received(status())]).jobs
+    to = endpoint(ledger, notify_on_update=True)
+    (job,) = ledger.record_batch([received(status())]).jobs
     refer(ledger, UUID1, reference="order-17")
     assert refuse(ledger, job) == []
     again = load_one(ledger, to)
@@ -353,18 +353,18 @@ def test_words_during_a_failed_attempt_go_with_the_next(ledger: Ledger) -> None:
 
 def test_words_during_an_attempt_go_with_what_waits(ledger: Ledger) -> None:
     """With another callback of the call behind it, that one carries them, and no update is needed."""
-    to = endpoint(ledger, updates=True)
-    (job,) = ledger.take([received(unanswered()), received(status())]).jobs
+    to = endpoint(ledger, notify_on_update=True)
+    (job,) = ledger.record_batch([received(unanswered()), received(status())]).jobs
     refer(ledger, UUID1, reference="order-17")
     (behind,) = accept(ledger, job)
     assert call_in(behind)["reference"] == "order-17"
     assert accept(ledger, behind) == []
-    assert events(ledger, to) == [Event.UNANSWERED, Event.REVISED]
+    assert events(ledger, to) == [EventType.UNANSWERED, EventType.REVISED]
 
 
 def test_words_that_the_last_delivery_took_to_its_grave_are_told(ledger: Ledger) -> None:
     """Told without the words, and the delivery that was to carry them is given up: an update follows."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(unanswered())])
     accept(ledger, load_one(ledger, to))
     ledger.record([received(status())])
@@ -376,8 +376,8 @@ def test_words_that_the_last_delivery_took_to_its_grave_are_told(ledger: Ledger)
 
 def test_an_update_that_dies_is_the_last(ledger: Ledger) -> None:
     """The endpoint would not have it: it is dead, to be seen and replayed, and no other follows for ever."""
-    endpoint(ledger, updates=True)
-    accept(ledger, *ledger.take([received(status())]).jobs)
+    endpoint(ledger, notify_on_update=True)
+    accept(ledger, *ledger.record_batch([received(status())]).jobs)
     assert exhaust(ledger, *refer(ledger, UUID1, reference="order-1", at_s=5).jobs) == []
     assert states(ledger) == [D, X]
 
@@ -385,7 +385,7 @@ def test_an_update_that_dies_is_the_last(ledger: Ledger) -> None:
 def test_words_during_an_attempt_are_no_update_for_who_does_not_ask(ledger: Ledger) -> None:
     """An endpoint that does not ask for updates gets none from the race either."""
     endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     refer(ledger, UUID1, reference="order-17")
     assert accept(ledger, job) == []
     assert states(ledger) == [D]
@@ -393,23 +393,23 @@ def test_words_during_an_attempt_are_no_update_for_who_does_not_ask(ledger: Ledg
 
 def test_the_vendor_s_format_has_no_updates(ledger: Ledger) -> None:
     """Words during an attempt make no delivery that the vendor's contract has no form for."""
-    to = tencent(ledger, updates=True)
-    (job,) = ledger.take([received(status())]).jobs
+    to = tencent(ledger, notify_on_update=True)
+    (job,) = ledger.record_batch([received(status())]).jobs
     refer(ledger, UUID1, reference="order-17")
     assert accept(ledger, job) == []
     ledger.record([received(key_press())])
     assert len(load(ledger, to)) == 1
-    assert events(ledger) == [Event.ANSWERED, Event.KEY_PRESSED]
+    assert events(ledger) == [EventType.ANSWERED, EventType.KEY_PRESSED]
 
 
 def test_an_update_of_an_endpoint_that_is_off_waits(ledger: Ledger) -> None:
     """It is owed, and told once the endpoint is on again."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
     change(ledger, msgspec.structs.replace(to, enabled=False))
     assert refer(ledger, UUID1, reference="order-17").jobs == []
-    assert events(ledger) == [Event.ANSWERED, Event.REVISED]
+    assert events(ledger) == [EventType.ANSWERED, EventType.REVISED]
     change(ledger, to)
     assert call_in(load_one(ledger, to))["reference"] == "order-17"
 
@@ -424,7 +424,7 @@ def test_a_call_without_an_outcome_in_time_is_overdue(ledger: Ledger) -> None:
     early = tell_overdue(ledger, at_s=59.999999)
     assert (early.count, early.jobs, early.next_due_us) == (0, [], us(60))
     late = tell_overdue(ledger, at_s=60)
-    assert (late.count, late.behind, late.next_due_us) == (1, [], None)
+    assert (late.count, late.backlogged, late.next_due_us) == (1, [], None)
     (job,) = late.jobs
     assert job == load_one(ledger, to)
     body = json.loads(job.body)
@@ -433,7 +433,7 @@ def test_a_call_without_an_outcome_in_time_is_overdue(ledger: Ledger) -> None:
     call = body["data"]["call"]
     assert (call["reference"], call["outcome"], call["overdue_at"]) == ("order-17", "pending", "2026-05-01T12:01:00Z")
     assert ledger.call(UUID1).overdue_at == at(60)
-    assert events(ledger) == [Event.OVERDUE]
+    assert events(ledger) == [EventType.OVERDUE]
 
 
 def test_a_call_is_overdue_once(reopen: OpenLedger) -> None:
@@ -452,7 +452,7 @@ def test_a_call_with_an_outcome_is_not_overdue(ledger: Ledger, callback: AnyCall
     refer(ledger, UUID1, due_at=at(60))
     ledger.record([received(callback)])
     assert tell_overdue(ledger, at_s=3600).count == 0
-    assert Event.OVERDUE not in events(ledger)
+    assert EventType.OVERDUE not in events(ledger)
 
 
 def test_a_key_press_is_no_outcome(ledger: Ledger) -> None:
@@ -462,7 +462,7 @@ def test_a_key_press_is_no_outcome(ledger: Ledger) -> None:
     ledger.record([received(key_press())])
     late = tell_overdue(ledger, at_s=60)
     assert (late.count, late.jobs) == (1, [])
-    assert events(ledger) == [Event.KEY_PRESSED, Event.OVERDUE]
+    assert events(ledger) == [EventType.KEY_PRESSED, EventType.OVERDUE]
     assert states(ledger) == [P, W]
 
 
@@ -489,7 +489,7 @@ def test_another_due_time_makes_it_late_again(ledger: Ledger) -> None:
     assert answer.call.overdue_at is None
     assert tell_overdue(ledger, at_s=119).next_due_us == us(120)
     assert tell_overdue(ledger, at_s=120).count == 1
-    assert events(ledger) == [Event.OVERDUE, Event.OVERDUE]
+    assert events(ledger) == [EventType.OVERDUE, EventType.OVERDUE]
 
 
 def test_a_due_time_that_has_passed_is_overdue_at_once(ledger: Ledger) -> None:
@@ -503,7 +503,7 @@ def test_an_overdue_call_is_told_to_who_can_be_told_and_wants_it(ledger: Ledger)
     """Not by the vendor's contract, not to another channel, not to who wants other outcomes; a kind is no matter."""
     wanting = [
         endpoint(ledger, "all"),
-        endpoint(ledger, "kinds", kinds=(Kind.CODE,)),
+        endpoint(ledger, "kinds", kinds=(CallbackKind.CODE,)),
         endpoint(ledger, "pending", outcomes=(Outcome.PENDING,)),
     ]
     tencent(ledger)
@@ -530,7 +530,7 @@ def test_a_late_callback_comes_after_the_overdue_word(ledger: Ledger) -> None:
     to = endpoint(ledger)
     refer(ledger, UUID1, due_at=at(60))
     (overdue,) = tell_overdue(ledger, at_s=60).jobs
-    assert ledger.take([received(status(), after_s=90)]).jobs == []
+    assert ledger.record_batch([received(status(), after_s=90)]).jobs == []
     assert states(ledger) == [P, W]
     (late,) = accept(ledger, overdue)
     body = json.loads(late.body)
@@ -579,13 +579,13 @@ def test_an_overdue_word_for_an_endpoint_that_is_off_waits(ledger: Ledger) -> No
     to = endpoint(ledger, enabled=False)
     refer(ledger, UUID1, due_at=at(60))
     late = tell_overdue(ledger, at_s=60)
-    assert (late.jobs, late.behind) == ([], [to.id])
+    assert (late.jobs, late.backlogged) == ([], [to.id])
     assert states(ledger) == [P]
 
 
 def test_nothing_is_told_to_an_endpoint_that_went(ledger: Ledger) -> None:
     """Neither updates nor overdue words."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
     remove(ledger, to)
@@ -598,8 +598,8 @@ def test_nothing_is_told_to_an_endpoint_that_went(ledger: Ledger) -> None:
 def test_requests_do_the_same(ledger: Ledger) -> None:
     """What the gateway asks of the writer, at the time of now."""
     endpoint(ledger)
-    answer = Refer(None, "default", UUID1, Reference(reference="order-17", due_at=at(0))).run(ledger)
+    answer = AnnotateCall(None, "default", UUID1, CallAnnotation(reference="order-17", due_at=at(0))).run(ledger)
     assert (answer.created, answer.call.reference) == (True, "order-17")
-    late = TellOverdue(10).run(ledger)
+    late = MarkOverdue(10).run(ledger)
     assert (late.count, len(late.jobs)) == (1, 1)
     assert told(ledger) == ("order-17", None)

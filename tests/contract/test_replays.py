@@ -36,26 +36,26 @@ from contract.delivery_helpers import (
     us,
 )
 
-from answerback.domain.models import Definition, Endpoint, Event, Format, Kind, Outcome
+from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, EventType, Outcome, PayloadFormat
 from answerback.errors import Conflict, InvalidCursor, NotFound
 from answerback.ledger import Ledger
-from answerback.ledger.commands import ChangeEndpoint, CountDead, ReplayCalls, ReplayDead, ReplayOne
+from answerback.ledger.commands import ChangeEndpoint, CountDead, ReplayCalls, ReplayDead, ReplayDelivery
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.types import Job
+from answerback.ledger.types import DeliveryJob
 
 
-def tried_before(job: Job, attempts: int) -> Job:
+def tried_before(job: DeliveryJob, attempts: int) -> DeliveryJob:
     """The same job after so many attempts."""
     return msgspec.structs.replace(job, attempts=attempts)
 
 
-def callid_of(job: Job) -> str:
+def callid_of(job: DeliveryJob) -> str:
     """The call that a webhook is about."""
     callid: str = json.loads(job.body)["data"]["call"]["callid"]
     return callid
 
 
-def with_dead(ledger: Ledger, to: Endpoint, *callids: str) -> list[Job]:
+def with_dead(ledger: Ledger, to: Endpoint, *callids: str) -> list[DeliveryJob]:
     """Owe an endpoint a status of each call, and give up telling it."""
     ledger.record([received(status(callid=callid)) for callid in callids])
     jobs = load(ledger, to)
@@ -70,30 +70,30 @@ def with_dead(ledger: Ledger, to: Endpoint, *callids: str) -> list[Job]:
 def test_a_delivery_at_its_end_is_told_again(ledger: Ledger, end: Any) -> None:
     """Delivered or dead: it goes out again at once under the id that it had, its failures forgotten, attempts kept."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     refuse(ledger, job)
     end(ledger, job)
     assert replay_one(ledger, job.delivery_id, at_s=60) == to.id
     (delivery,) = owed(ledger)
-    assert (delivery.state, delivery.attempts, delivery.failures) == (P, 2, 0)
-    assert (delivery.due_us, delivery.settled_us, delivery.created_us) == (us(60), None, us(0))
+    assert (delivery.state, delivery.attempts, delivery.failed_attempts) == (P, 2, 0)
+    assert (delivery.due_us, delivery.finished_us, delivery.created_us) == (us(60), None, us(0))
     assert load(ledger, to, at_s=59) == []
     assert load(ledger, to, at_s=60) == [tried_before(job, 2)]
     accept(ledger, job, at_s=61)
     (delivery,) = owed(ledger)
-    assert (delivery.state, delivery.attempts, delivery.settled_us) == (D, 3, us(61))
+    assert (delivery.state, delivery.attempts, delivery.finished_us) == (D, 3, us(61))
     assert len(tried(ledger)) == 3
 
 
 def test_a_pending_delivery_is_told_now(ledger: Ledger) -> None:
     """It does not wait for its time, and has all its attempts before it again; what is behind it stays there."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(unanswered()), received(status())]).jobs
+    (job,) = ledger.record_batch([received(unanswered()), received(status())]).jobs
     refuse(ledger, job, due_s=3600)
     assert load(ledger, to, at_s=60) == []
     assert replay_one(ledger, job.delivery_id, at_s=60) == to.id
     (again,) = load(ledger, to, at_s=60)
-    assert (again.message_id, again.failures) == (job.message_id, 0)
+    assert (again.message_id, again.failed_attempts) == (job.message_id, 0)
     assert states(ledger) == [P, W]
 
 
@@ -121,9 +121,9 @@ def test_an_unknown_delivery_is_not_found(ledger: Ledger, id_: int) -> None:
 def test_a_replay_waits_behind_what_is_under_way(ledger: Ledger, end: Any) -> None:
     """While another of its call is pending it waits, and comes before those that were owed later."""
     to = endpoint(ledger)
-    (first,) = ledger.take([received(unanswered())]).jobs
+    (first,) = ledger.record_batch([received(unanswered())]).jobs
     end(ledger, first)
-    (second,) = ledger.take([received(status())]).jobs
+    (second,) = ledger.record_batch([received(status())]).jobs
     ledger.record([received(key_press())])
     replay_one(ledger, first.delivery_id)
     assert states(ledger) == [W, P, W]
@@ -149,7 +149,7 @@ def test_other_calls_do_not_hold_up_a_replay(ledger: Ledger) -> None:
 def test_what_was_owed_to_a_removed_endpoint_is_not_told_again(ledger: Ledger) -> None:
     """There is nobody to tell: it stays as it is, and the caller is told."""
     to = endpoint(ledger)
-    (job,) = ledger.take([received(status())]).jobs
+    (job,) = ledger.record_batch([received(status())]).jobs
     remove(ledger, to)
     abandon(ledger, to)
     with pytest.raises((NotFound, Conflict)):
@@ -195,7 +195,7 @@ def test_all_dead_of_an_endpoint_are_told_again(ledger: Ledger) -> None:
     assert states(ledger, to) == [P, P, P, D, P]
     assert states(ledger, other) == [X, X, X, P, P]
     assert load(ledger, to, at_s=60) == [tried_before(job, 1) for job in dead]
-    assert owed(ledger, to)[-1].failures == 1
+    assert owed(ledger, to)[-1].failed_attempts == 1
     assert dead_of(ledger, to) == (0, 0)
 
 
@@ -261,11 +261,11 @@ def test_the_dead_wait_behind_what_is_pending(ledger: Ledger) -> None:
 
 
 def test_words_that_the_format_cannot_tell_stay_dead(ledger: Ledger) -> None:
-    """Given up because the endpoint changed its format: told again, they neither go out nor hold up their call."""
+    """ConsoleDependencies up because the endpoint changed its format: told again, they neither go out nor hold up their call."""
     to = endpoint(ledger)
     refer(ledger, UUID1, due_at=at(0))
     tell_overdue(ledger, at_s=0)
-    changed = msgspec.structs.replace(to, definition=Definition(url=to.definition.url, format=Format.TENCENT))
+    changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
     changed = ChangeEndpoint(ADMIN, changed).run(ledger)
     assert states(ledger) == [X]
     replay_dead(ledger, changed)
@@ -285,13 +285,13 @@ def test_calls_are_told_again_whole(ledger: Ledger) -> None:
     told = accept_everything(ledger, to)
     chunk = replay_calls(ledger, to, at_s=60)
     assert (chunk.examined, chunk.replayed, chunk.cursor) == (2, 6, None)
-    assert sorted(states(ledger)) == [P, P, W, W, W, W]
+    assert sorted(states(ledger)) == [W, W, W, W, P, P]
     again = accept_everything(ledger, to)
     assert {job.message_id for job in again} == {job.message_id for job in told}
     for callid in "ab":
         ids = [job.delivery_id for job in again if callid_of(job) == callid]
         assert ids == [delivery.id for delivery in owed(ledger) if delivery.callid == callid]
-    assert {(delivery.attempts, delivery.failures) for delivery in owed(ledger)} == {(2, 0)}
+    assert {(delivery.attempts, delivery.failed_attempts) for delivery in owed(ledger)} == {(2, 0)}
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_calls_are_told_again_whole(ledger: Ledger) -> None:
     [
         (CallFilter(channel="default"), "abc"),
         (CallFilter(channel="default", outcome=Outcome.FAILED), "b"),
-        (CallFilter(channel="default", kind=Kind.KEY), "c"),
+        (CallFilter(channel="default", kind=CallbackKind.KEY), "c"),
         (CallFilter(channel="default", since=at(1)), "bc"),
         (CallFilter(channel="default", until=at(1)), "a"),
         (CallFilter(channel="default", since=at(1), until=at(2)), "b"),
@@ -366,12 +366,12 @@ def test_an_endpoint_is_told_of_calls_from_before_it_was_there(ledger: Ledger) -
     chunk = replay_calls(ledger, new, at_s=60)
     assert (chunk.examined, chunk.replayed) == (2, 7)
     assert [delivery.event for delivery in owed(ledger, new) if delivery.callid == UUID1] == [
-        Event.KEY_PRESSED,
-        Event.UNANSWERED,
-        Event.REVISED,
-        Event.ANSWERED,
-        Event.REVISED,
-        Event.KEY_PRESSED,
+        EventType.KEY_PRESSED,
+        EventType.UNANSWERED,
+        EventType.REVISED,
+        EventType.ANSWERED,
+        EventType.REVISED,
+        EventType.KEY_PRESSED,
     ]
     assert states(ledger, old) == [D]
     told = [job for job in accept_everything(ledger, new) if callid_of(job) == UUID1]
@@ -387,7 +387,8 @@ def test_what_is_added_is_what_would_have_been_owed(ledger: Ledger) -> None:
     now = endpoint(ledger, "now")
     assert replay_calls(ledger, now).replayed == 5
     parts = [
-        [(delivery.callback_id, delivery.event, delivery.tag) for delivery in owed(ledger, to)] for to in (then, now)
+        [(delivery.callback_id, delivery.event, delivery.message_tag) for delivery in owed(ledger, to)]
+        for to in (then, now)
     ]
     assert parts[0] == parts[1]
     accept_everything(ledger, now)
@@ -398,12 +399,12 @@ def test_what_is_added_is_what_would_have_been_owed(ledger: Ledger) -> None:
 def test_only_what_is_wanted_is_added(ledger: Ledger) -> None:
     """The endpoint's filter holds for what was never owed, by the outcome of the time."""
     ledger.record([received(callback) for callback in (key_press(), unanswered(), status(), key_press(key="2"))])
-    keys = endpoint(ledger, "keys", kinds=(Kind.KEY,))
+    keys = endpoint(ledger, "keys", kinds=(CallbackKind.KEY,))
     answered = endpoint(ledger, "answered", outcomes=(Outcome.ANSWERED,))
     for to in (keys, answered):
         replay_calls(ledger, to)
-    assert events(ledger, keys) == [Event.KEY_PRESSED, Event.KEY_PRESSED]
-    assert events(ledger, answered) == [Event.REVISED, Event.KEY_PRESSED]
+    assert events(ledger, keys) == [EventType.KEY_PRESSED, EventType.KEY_PRESSED]
+    assert events(ledger, answered) == [EventType.REVISED, EventType.KEY_PRESSED]
 
 
 @pytest.mark.parametrize("make", [endpoint, tencent])
@@ -426,12 +427,12 @@ def test_a_callback_that_cannot_be_read_any_more_is_left_out(ledger: Ledger) -> 
     ledger.record([received(unanswered(), raw=b"from another version"), received(status())])
     to = endpoint(ledger)
     assert replay_calls(ledger, to).replayed == 1
-    assert [delivery.event for delivery in owed(ledger, to)] == [Event.ANSWERED]
+    assert [delivery.event for delivery in owed(ledger, to)] == [EventType.ANSWERED]
 
 
 def test_words_about_calls_are_not_told_again_with_them(ledger: Ledger) -> None:
     """A call that was overdue then is not overdue now: its callbacks are told again."""
-    to = endpoint(ledger, updates=True)
+    to = endpoint(ledger, notify_on_update=True)
     refer(ledger, UUID1, due_at=at(0))
     tell_overdue(ledger, at_s=0)
     ledger.record([received(status())])
@@ -492,7 +493,7 @@ def test_requests_do_the_same(reopen: OpenLedger) -> None:
     count, until_id = CountDead(to.id).run(ledger)
     assert (count, until_id) == (1, job.delivery_id)
     assert ReplayDead(to.id, None, until_id, 10).run(ledger).replayed == 1
-    assert ReplayOne(ADMIN, job.delivery_id).run(ledger) == to.id
+    assert ReplayDelivery(ADMIN, job.delivery_id).run(ledger) == to.id
     accept(ledger, job)
     assert ReplayCalls(to, CallFilter(channel="default"), None, 10).run(ledger).replayed == 1
     assert load(ledger, to, at_s=1e9) == [tried_before(job, 2)]

@@ -10,8 +10,8 @@ from builders import received, status
 from contract.backends import sqlite
 from sqlalchemy import Engine
 
-from answerback.errors import LedgerUnavailable, LedgerUnsafe
-from answerback.ledger import FILE_NAME, Opening, open_ledger
+from answerback.errors import LedgerUnavailable, UnsafeStorage
+from answerback.ledger import FILE_NAME, LedgerConfig, open_sqlite
 from answerback.ledger.backends.sqlite.engine import sqlite_engine, verify_durable
 from answerback.ledger.backends.sqlite.files import FileIds, file_id
 
@@ -53,7 +53,7 @@ def test_a_setting_that_loses_answers_is_refused(engine: Engine, pragma: str, re
     connection = engine.raw_connection()
     with closing(connection):
         connection.cursor().execute(f"PRAGMA {pragma}")
-    with engine.connect() as reused, pytest.raises(LedgerUnsafe, match=f"{FILE}: .*{reason}"):
+    with engine.connect() as reused, pytest.raises(UnsafeStorage, match=f"{FILE}: .*{reason}"):
         verify_durable(reused, Path(FILE))
 
 
@@ -93,7 +93,7 @@ def directory_replaced(file: Path) -> Callable[[], object]:
     """Another directory, with a ledger of its own, under the same name."""
     directory, aside = file.parent, file.parent.with_name("aside")
     directory.rename(aside)
-    open_ledger(directory, allow_unsafe_place=True).close()
+    open_sqlite(directory, allow_unsafe_filesystem=True).close()
 
     def back() -> None:
         shutil.rmtree(directory)
@@ -141,7 +141,7 @@ def test_another_process_opens_the_same_files_or_none(
 ) -> None:
     """A writer that is started again does not begin to write another file, nor make one."""
     with closing(sqlite(tmp_path)()) as ledger:
-        opening = Opening(data_dir=str(tmp_path), allow_unsafe_place=True, file_ids=ledger.file_ids)
+        opening = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True, file_ids=ledger.file_ids)
         back = lose(tmp_path / FILE_NAME)
         with pytest.raises(LedgerUnavailable, match="moved or replaced"):
             opening.open()
@@ -159,6 +159,6 @@ def test_what_cannot_be_opened_is_closed(tmp_path: Path, content: bytes | None) 
         file.write_bytes(content)
     ids: FileIds = [file_id(str(file)), None, None]
     with pytest.raises(LedgerUnavailable) as told:  # and its frames: nothing is closed because nobody refers to it
-        open_ledger(tmp_path, allow_unsafe_place=True, file_ids=ids)
+        open_sqlite(tmp_path, allow_unsafe_filesystem=True, file_ids=ids)
     held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.exists()]
     assert not [path for path in held if path.is_relative_to(tmp_path)], told

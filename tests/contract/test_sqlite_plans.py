@@ -11,10 +11,10 @@ from contract.backends import Store, new_store
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from answerback.alerts.measurement import Look, measure
+from answerback.alerts.measurement import MeasureContext, measure
 from answerback.domain.alert_rules import (
     AnswerRateRule,
-    AnyRule,
+    BaseRule,
     CountRule,
     EndpointRule,
     FailuresRule,
@@ -22,7 +22,7 @@ from answerback.domain.alert_rules import (
     OverdueRule,
     QuarantineRule,
 )
-from answerback.domain.models import Endpoint, Format, Kind, Outcome
+from answerback.domain.models import CallbackKind, Endpoint, Outcome, PayloadFormat
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write import outbox
@@ -97,7 +97,7 @@ def test_recording_looks_everything_up_by_index(watched: Watched) -> None:
     assert [
         step for step in plans if step.startswith("SEARCH calls USING INDEX") and "channel=? AND call_key=?" in step
     ]
-    assert [step for step in plans if step.startswith("SEARCH callbacks") and "call_id=? AND identity=?" in step]
+    assert [step for step in plans if step.startswith("SEARCH callbacks") and "call_id=? AND fingerprint=?" in step]
     assert [step for step in plans if step.startswith("SEARCH quarantine") and "digest=?" in step]
     assert unindexed(plans) == []
 
@@ -147,7 +147,7 @@ def test_a_page_is_read_in_the_order_of_the_index(watched: Watched, wanted: Call
     [
         CallFilter(outcome=Outcome.ANSWERED),
         CallFilter(outcome=Outcome.FAILED),
-        CallFilter(kind=Kind.PROMPT),
+        CallFilter(kind=CallbackKind.PROMPT),
         CallFilter(channel="a"),
         CallFilter(channel="a", outcome=Outcome.ANSWERED),
         CallFilter(channel="a", since=NOON + timedelta(seconds=3), until=NOON + timedelta(seconds=9)),
@@ -181,14 +181,14 @@ def test_a_number_is_looked_up_in_each_block(watched: Watched, channel: str | No
     page = watched.ledger.calls(wanted, None, 2)
     watched.ledger.calls(wanted, page.next_cursor, 2)
     plans = watched.plans()
-    assert [step for step in plans if "ix_calls_block_mobile (block=? AND mobile=?)" in step]
+    assert [step for step in plans if "ix_calls_mobile_block_mobile (mobile_block=? AND mobile=?)" in step]
     assert unindexed(plans) == []
 
 
 # What is owed
 
 
-@pytest.fixture(params=["ix_deliveries_endpoint_id_id", "ix_deliveries_d", "ix_deliveries_w"])
+@pytest.fixture(params=["ix_deliveries_endpoint_id_id", "ix_deliveries_d", "ix_deliveries_b"])
 def owing(request: pytest.FixtureRequest, watched: Watched) -> Watched:
     """The same with two endpoints that are owed statuses in every state, and calls with due times.
 
@@ -197,7 +197,7 @@ def owing(request: pytest.FixtureRequest, watched: Watched) -> Watched:
     make_last(watched.ledger, request.param)
     ledger = watched.ledger
     to, other = (
-        delivery_helpers.endpoint(ledger, "to", channel="a", updates=True),
+        delivery_helpers.endpoint(ledger, "to", channel="a", notify_on_update=True),
         delivery_helpers.endpoint(ledger, "other", channel="b"),
     )
     for said in (unanswered, key_press, failure):
@@ -243,18 +243,18 @@ def walked(plans: list[str]) -> list[str]:
 
 def test_owing_looks_everything_up_by_index(owing: Watched) -> None:
     """What a batch owes costs the same however much is owed: the pending ones of the call are asked for, no more."""
-    owing.ledger.take([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
+    owing.ledger.record_batch([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
     plans = owing.plans()
     assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_due (call_id=? AND state=?" in step]
     assert walked(plans) == []
 
 
-@pytest.mark.parametrize("format_", Format)
-def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: Format) -> None:
+@pytest.mark.parametrize("format_", PayloadFormat)
+def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: PayloadFormat) -> None:
     """Jobs come from the index of what is pending, sorted as they stand there: a dead or waiting one costs nothing."""
     to = to_of(owing)
     delivery_helpers.change(
-        owing.ledger, msgspec.structs.replace(to, definition=msgspec.structs.replace(to.definition, format=format_))
+        owing.ledger, msgspec.structs.replace(to, config=msgspec.structs.replace(to.config, format=format_))
     )
     owing.forget()
     assert delivery_helpers.load(owing.ledger, to, limit=3)
@@ -275,7 +275,7 @@ def test_the_next_due_time_is_one_step_into_the_index(owing: Watched) -> None:
 
 def test_the_backlog_is_read_from_what_is_pending(owing: Watched) -> None:
     """A restart reads what is owed, not what was ever delivered."""
-    owing.ledger.write(lambda c, _: outbox.backlog(c))
+    owing.ledger.write(lambda c, _: outbox.next_due_by_endpoint(c))
     (step,) = steps_on(owing.plans(), "deliveries")
     assert step.startswith("SCAN deliveries USING")
     assert step.endswith("INDEX ix_deliveries_due")
@@ -283,7 +283,7 @@ def test_the_backlog_is_read_from_what_is_pending(owing: Watched) -> None:
 
 def test_what_was_added_is_read_from_where_it_begins(owing: Watched) -> None:
     """What another process added costs what it added."""
-    owing.ledger.write(lambda c, _: outbox.added_since(c, 60, 100))
+    owing.ledger.write(lambda c, _: outbox.pending_since(c, 60, 100))
     plans = steps_on(owing.plans(), "deliveries")
     assert [step for step in plans if "rowid>?" in step]
     assert [step for step in plans if step.startswith("SCAN")] == []
@@ -298,7 +298,7 @@ def test_settling_looks_everything_up_by_index(owing: Watched) -> None:
     delivery_helpers.refuse(owing.ledger, *jobs[4:6])
     plans = owing.plans()
     assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=? AND endpoint_id=?)" in step]
-    assert [step for step in plans if "ix_deliveries_call_waiting (call_id=? AND endpoint_id=? AND state=?)" in step]
+    assert [step for step in plans if "ix_deliveries_call_blocked (call_id=? AND endpoint_id=? AND state=?)" in step]
     assert [step for step in plans if step == "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)"]
     assert walked(plans) == []
 
@@ -356,7 +356,7 @@ def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(owing: Watched) -
     owing.forget()
     assert delivery_helpers.abandon(owing.ledger, to, 20) == 20
     plans = owing.plans()
-    assert [step for step in plans if "ix_deliveries_waiting (endpoint_id=?" in step]
+    assert [step for step in plans if "ix_deliveries_blocked (endpoint_id=?" in step]
     assert [step for step in plans if "ix_deliveries_due (endpoint_id=?" in step]
     assert walked(plans) == []
 
@@ -364,9 +364,9 @@ def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(owing: Watched) -
 # What alerts go by
 
 
-def looked(watched: Watched, rule: AnyRule) -> list[str]:
+def looked(watched: Watched, rule: BaseRule) -> list[str]:
     """The steps of one look at a rule."""
-    watched.ledger.read(lambda connection: measure(rule, Look(connection, ("a", "b"), NOON)))
+    watched.ledger.read(lambda connection: measure(rule, MeasureContext(connection, ("a", "b"), NOON)))
     return watched.plans()
 
 

@@ -29,16 +29,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from answerback.domain.models import Call, Kind, Outcome, Received, Rejected
-from answerback.domain.phone_locations import place_of
-from answerback.domain.statistics import Counts, Statistics, counted_code
+from answerback.domain.models import Call, CallbackKind, Outcome, ParsedCallback, RejectedCallback
+from answerback.domain.phone_locations import locate_number
+from answerback.domain.statistics import Counts, Statistics, rollup_code
 from answerback.ledger import Ledger
-from answerback.ledger.read.calls import LARGEST_PAGE, CallFilter
-from answerback.ledger.read.statistics import Span
-from answerback.ledger.tables import arrivals, calls, rollup_details, rollups
-from answerback.ledger.write.rollups import count_everything
+from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
+from answerback.ledger.read.statistics import HourRange
+from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
+from answerback.ledger.write.rollups import rebuild_rollups
 
-EVER = Span(since=NOON - timedelta(days=40), until=NOON + timedelta(days=40))
+EVER = HourRange(since=NOON - timedelta(days=40), until=NOON + timedelta(days=40))
 fresh = count()
 
 
@@ -47,7 +47,7 @@ def everything(ledger: Ledger, wanted: CallFilter | None = None) -> list[Call]:
     found: list[Call] = []
     cursor = None
     while True:
-        page = ledger.calls(wanted, cursor, LARGEST_PAGE)
+        page = ledger.calls(wanted, cursor, MAX_PAGE_SIZE)
         found += page.items
         cursor = page.next_cursor
         if cursor is None:
@@ -73,9 +73,13 @@ def recount(many: Iterable[Call]) -> dict[str, Any]:
         "hours": grouped(many, lambda call: call.first_seen_at.replace(minute=0, second=0, microsecond=0)),
         "kinds": grouped(many, lambda call: call.kind),
         "channels": grouped(many, lambda call: call.channel),
-        "carriers": grouped(told, lambda call: place_of(call.nationcode or "", call.mobile or "").carrier, fee=False),
-        "regions": grouped(told, lambda call: place_of(call.nationcode or "", call.mobile or "").region, fee=False),
-        "codes": Counter(counted_code(call.failure_code) for call in many if call.failure_code is not None),
+        "carriers": grouped(
+            told, lambda call: locate_number(call.nationcode or "", call.mobile or "").carrier, fee=False
+        ),
+        "regions": grouped(
+            told, lambda call: locate_number(call.nationcode or "", call.mobile or "").region, fee=False
+        ),
+        "codes": Counter(rollup_code(call.failure_code) for call in many if call.failure_code is not None),
         "ring": (len(rings), sum(rings), Counter(rings)),
         "talk": (len(talks), sum(talks), Counter(talks)),
         "fees": (sum(call.fee_minutes or 0 for call in billed), sum(due.values()), len(excess), sum(excess)),
@@ -159,10 +163,10 @@ def test_counting_all_again_gives_the_same_tables(ledger: Ledger) -> None:
     assert all(kept.values())
 
     def again(connection: Any, _outbox: Any) -> None:
-        for table in (rollups, rollup_details, arrivals):
+        for table in (rollups, rollup_breakdowns, hourly_ingest):
             connection.execute(delete(table))
-        connection.execute(calls.update().values(fee_difference=None))
-        count_everything(connection)
+        connection.execute(calls.update().values(fee_mismatch_minutes=None))
+        rebuild_rollups(connection)
 
     ledger.write(again)
     assert tables(ledger) == kept
@@ -171,11 +175,13 @@ def test_counting_all_again_gives_the_same_tables(ledger: Ledger) -> None:
 def tables(ledger: Ledger) -> dict[str, list[Any]]:
     """All that is kept for the statistics; the order of the rows and of the keys in a JSON object says nothing."""
     with ledger.engine.connect() as connection:
-        kept = {table.name: sorted(map(tuple, connection.execute(select(table)))) for table in (rollups, arrivals)}
+        kept = {table.name: sorted(map(tuple, connection.execute(select(table)))) for table in (rollups, hourly_ingest)}
         details = [
-            (*row[:-1], msgspec.json.decode(row[-1])) for row in sorted(connection.execute(select(rollup_details)))
+            (*row[:-1], msgspec.json.decode(row[-1])) for row in sorted(connection.execute(select(rollup_breakdowns)))
         ]
-        fees = connection.execute(select(calls.c.id, calls.c.fee_difference).where(calls.c.fee_difference.is_not(None)))
+        fees = connection.execute(
+            select(calls.c.id, calls.c.fee_mismatch_minutes).where(calls.c.fee_mismatch_minutes.is_not(None))
+        )
         return kept | {"details": details, "fees": sorted(map(tuple, fees))}
 
 
@@ -183,7 +189,7 @@ def tables(ledger: Ledger) -> dict[str, list[Any]]:
 def test_a_span_is_made_of_whole_hours(ledger: Ledger, first: int, last: int) -> None:
     """Whether it is read from days or from hours, it has the calls first seen in it and no others."""
     ledger.record([received(status(callid=f"c-{n}"), after_s=n * 1_800) for n in range(-120, 120)])
-    span = Span(since=NOON + timedelta(hours=first), until=NOON + timedelta(hours=last))
+    span = HourRange(since=NOON + timedelta(hours=first), until=NOON + timedelta(hours=last))
     found = ledger.statistics(span)
     assert (found.since, found.until) == (span.since, span.until)
     assert said(found) == recount(everything(ledger, CallFilter(since=span.since, until=span.until)))
@@ -197,7 +203,7 @@ def test_a_span_is_made_of_whole_hours(ledger: Ledger, first: int, last: int) ->
 
 def test_ends_that_are_no_whole_hours_are_widened(ledger: Ledger) -> None:
     """The statistics say which hours they are of."""
-    span = Span(since=NOON - timedelta(minutes=1), until=NOON + timedelta(minutes=1))
+    span = HourRange(since=NOON - timedelta(minutes=1), until=NOON + timedelta(minutes=1))
     found = ledger.statistics(span)
     assert (found.since, found.until) == (NOON - timedelta(hours=1), NOON + timedelta(hours=1))
 
@@ -207,19 +213,19 @@ def test_a_span_can_be_of_one_channel_and_one_kind(ledger: Ledger) -> None:
     ledger.record(
         [
             received(status(callid="p"), channel="a"),
-            received(status(callid="c", kind=Kind.CODE), channel="a"),
+            received(status(callid="c", kind=CallbackKind.CODE), channel="a"),
             received(status(callid="p"), channel="b"),
         ]
     )
-    only = msgspec.structs.replace(EVER, channel="a", kind=Kind.CODE)
-    assert said(ledger.statistics(only)) == recount(everything(ledger, CallFilter(channel="a", kind=Kind.CODE)))
+    only = msgspec.structs.replace(EVER, channel="a", kind=CallbackKind.CODE)
+    assert said(ledger.statistics(only)) == recount(everything(ledger, CallFilter(channel="a", kind=CallbackKind.CODE)))
     assert ledger.statistics(only).total.calls == 1
     assert ledger.statistics(msgspec.structs.replace(EVER, channel="nobody")).total == Counts()
 
 
 def test_what_came_in_is_counted(ledger: Ledger) -> None:
     """Callbacks, repeats, revisions and refused bodies, by channel and by the hour in which they came."""
-    batch: list[Received | Rejected] = [
+    batch: list[ParsedCallback | RejectedCallback] = [
         received(status()),
         received(status()),
         received(unanswered()),
@@ -230,9 +236,9 @@ def test_what_came_in_is_counted(ledger: Ledger) -> None:
     ]
     ledger.record(batch)
     ledger.record([received(status(), after_s=7_200)])
-    came = ledger.statistics(EVER).arrivals
+    came = ledger.statistics(EVER).ingest
     assert msgspec.structs.astuple(came) == (4, 2, 1, 1)
-    hour = ledger.statistics(Span(since=NOON, until=NOON + timedelta(hours=1), channel="default")).arrivals
+    hour = ledger.statistics(HourRange(since=NOON, until=NOON + timedelta(hours=1), channel="default")).ingest
     assert msgspec.structs.astuple(hour) == (3, 1, 1, 1)
 
 
@@ -273,15 +279,15 @@ def test_the_fees_that_differ_are_listed(ledger: Ledger) -> None:
     )
     fees = ledger.statistics(EVER).fees
     assert msgspec.structs.astuple(fees) == (2 + 3 + 1 + 0 + 1 + 9, 2 + 1 + 2, 3, 2 - 1 + 1)
-    first = ledger.differing(EVER, None, 2)
-    rest = ledger.differing(EVER, first.next_cursor, 2)
+    first = ledger.fee_mismatches(EVER, None, 2)
+    rest = ledger.fee_mismatches(EVER, first.next_cursor, 2)
     assert [call.callid for call in first.items + rest.items] == ["not-free", "less", "more"]
     assert rest.next_cursor is None
     ledger.record([received(status(callid="not-free", fee_minutes=1))])
-    assert [call.callid for call in ledger.differing(EVER).items] == ["less", "more"]
-    assert ledger.differing(msgspec.structs.replace(EVER, channel="b")).items == []
-    assert ledger.differing(msgspec.structs.replace(EVER, kind=Kind.CODE)).items == []
-    assert ledger.differing(Span(since=NOON - timedelta(hours=9), until=NOON)).items == []
+    assert [call.callid for call in ledger.fee_mismatches(EVER).items] == ["less", "more"]
+    assert ledger.fee_mismatches(msgspec.structs.replace(EVER, channel="b")).items == []
+    assert ledger.fee_mismatches(msgspec.structs.replace(EVER, kind=CallbackKind.CODE)).items == []
+    assert ledger.fee_mismatches(HourRange(since=NOON - timedelta(hours=9), until=NOON)).items == []
 
 
 def test_a_batch_that_fails_counts_nothing(ledger: Ledger) -> None:
@@ -319,7 +325,7 @@ def test_calls_are_found_by_failure_and_by_reference(ledger: Ledger, asked: dict
         ({"channel": "b"}, ["f-6", "f-0"]),
         ({"mobile": "13788888888"}, [call.callid for call in found]),
         ({"outcome": Outcome.ANSWERED}, []),
-        ({"kind": Kind.FAILURE, "since": since, "until": since + timedelta(seconds=5)}, ["f-8", "f-6", "f-4"]),
+        ({"kind": CallbackKind.FAILURE, "since": since, "until": since + timedelta(seconds=5)}, ["f-8", "f-6", "f-4"]),
         ({"failure_code": 8, "reference": "order-1", "mobile": "13788888888"}, [call.callid for call in found]),
     ):
         assert [call.callid for call in everything(ledger, CallFilter(**(asked | more)))] == kept
@@ -328,7 +334,7 @@ def test_calls_are_found_by_failure_and_by_reference(ledger: Ledger, asked: dict
 def test_an_hour_without_calls_is_in_the_trend(ledger: Ledger) -> None:
     """The trend has every hour and every day of its range."""
     ledger.record([received(status())])
-    found = ledger.statistics(Span(since=NOON - timedelta(hours=3), until=NOON + timedelta(hours=3)))
+    found = ledger.statistics(HourRange(since=NOON - timedelta(hours=3), until=NOON + timedelta(hours=3)))
     assert [counted.calls for counted in found.by_hour().values()] == [0, 0, 0, 1, 0, 0]
     assert list(found.by_day(UTC)) == [datetime(2026, 5, 1, tzinfo=UTC)]
     assert found.by_weekday(UTC)[4][12].answer_rate == 1

@@ -5,8 +5,8 @@ from contract.delivery_helpers import endpoint
 
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints, instances, leases
-from answerback.ledger.admin.instances import Member
-from answerback.ledger.read.cluster_status import find_standing
+from answerback.ledger.admin.instances import Instance
+from answerback.ledger.read.cluster_status import read_cluster_status
 from answerback.ledger.types import to_us
 from answerback.schemas.cluster import StatusView
 
@@ -15,8 +15,8 @@ LONG_US = 60_000_000
 
 def arrive(ledger: Ledger, id_: str, roles: list[str], **state: object) -> None:
     """A process says that it is there."""
-    who = Member(id=id_, host=f"host-{id_}", pid=7, roles=roles, version="1.2.3", started_us=to_us(NOON))
-    ledger.write(lambda c, _: instances.beat(c, who, state))
+    who = Instance(id=id_, host=f"host-{id_}", pid=7, roles=roles, version="1.2.3", started_us=to_us(NOON))
+    ledger.write(lambda c, _: instances.heartbeat(c, who, state))
 
 
 def claim(ledger: Ledger, member: str, ttl_us: int = LONG_US) -> None:
@@ -26,14 +26,14 @@ def claim(ledger: Ledger, member: str, ttl_us: int = LONG_US) -> None:
 
 def look(ledger: Ledger) -> StatusView:
     """How all stands."""
-    return StatusView.of(ledger.read(find_standing))
+    return StatusView.of(ledger.read(read_cluster_status))
 
 
 def test_a_new_ledger_is_served_by_nobody(ledger: Ledger) -> None:
     """It says what it is, and that is all."""
     view = look(ledger)
-    assert (view.members, view.endpoints) == ([], [])
-    assert view.store == ledger.engine.dialect.name
+    assert (view.instances, view.endpoints) == ([], [])
+    assert view.backend == ledger.engine.dialect.name
     assert view.schema_revision is not None
     assert abs(view.at - datetime.now(UTC)) < timedelta(seconds=5)
 
@@ -42,12 +42,12 @@ def test_members_are_shown_by_what_they_say(ledger: Ledger) -> None:
     """Their roles, where they listen, what waits, what is wrong, their duties and the stream."""
     stream = {"pending": 3}
     arrive(ledger, "a", ["intake"], url="http://a:1", pending=5, failure="the disk is full", stream=stream)
-    arrive(ledger, "b", ["relay"], relay={"duties": ["overdue"], "alone": False})
-    one, other = look(ledger).members
+    arrive(ledger, "b", ["relay"], relay={"singleton_tasks": ["overdue"], "exclusive": False})
+    one, other = look(ledger).instances
     assert (one.host, one.pid, one.roles, one.version) == ("host-a", 7, ["intake"], "1.2.3")
     assert (one.url, one.pending, one.failure, one.stream) == ("http://a:1", 5, "the disk is full", stream)
-    assert (one.started_at, one.silent, one.endpoints, one.duties) == (NOON, False, 0, [])
-    assert (other.url, other.duties, other.failure, other.stream) == (None, ["overdue"], None, None)
+    assert (one.started_at, one.silent, one.endpoints, one.singleton_tasks) == (NOON, False, 0, [])
+    assert (other.url, other.singleton_tasks, other.failure, other.stream) == (None, ["overdue"], None, None)
 
 
 def test_endpoints_are_shown_with_who_tells_them(ledger: Ledger) -> None:
@@ -60,18 +60,18 @@ def test_endpoints_are_shown_with_who_tells_them(ledger: Ledger) -> None:
     view = look(ledger)
     assert [one.name for one in view.endpoints] == ["crm", "off"]
     told = view.endpoints[0]
-    assert (told.id, told.member, told.enabled, told.failures_in_a_row, told.paused_until) == (
+    assert (told.id, told.instance, told.enabled, told.consecutive_failures, told.paused_until) == (
         crm.id,
         "m1",
         True,
         10,
         NOON,
     )
-    assert (told.pending, told.waiting, told.dead) == (1, 1, 0)
+    assert (told.pending, told.blocked, told.dead) == (1, 1, 0)
     assert told.lag_s is not None
     assert told.lag_s > 0
     assert (view.endpoints[1].id, view.endpoints[1].enabled) == (off.id, False)
-    assert view.members[0].endpoints == 2
+    assert view.instances[0].endpoints == 2
 
 
 def test_what_has_run_out_is_told_by_nobody(ledger: Ledger) -> None:
@@ -79,17 +79,17 @@ def test_what_has_run_out_is_told_by_nobody(ledger: Ledger) -> None:
     endpoint(ledger)
     arrive(ledger, "m1", ["relay"])
     claim(ledger, "m1", ttl_us=-1)
-    assert [one.member for one in look(ledger).endpoints] == [None]
+    assert [one.instance for one in look(ledger).endpoints] == [None]
     claim(ledger, "forgotten")
-    assert [one.member for one in look(ledger).endpoints] == [None]
+    assert [one.instance for one in look(ledger).endpoints] == [None]
 
 
 def test_who_tells_alone_tells_all(ledger: Ledger) -> None:
     """On SQLite there are no leases; who holds the lock says so."""
     endpoint(ledger, "a")
     endpoint(ledger, "b")
-    arrive(ledger, "m1", ["relay"], relay={"alone": True, "duties": ["overdue"]})
-    arrive(ledger, "m2", ["relay"], relay={"alone": False, "duties": []})
+    arrive(ledger, "m1", ["relay"], relay={"exclusive": True, "singleton_tasks": ["overdue"]})
+    arrive(ledger, "m2", ["relay"], relay={"exclusive": False, "singleton_tasks": []})
     view = look(ledger)
-    assert [one.member for one in view.endpoints] == ["m1", "m1"]
-    assert [one.endpoints for one in view.members] == [2, 0]
+    assert [one.instance for one in view.endpoints] == ["m1", "m1"]
+    assert [one.endpoints for one in view.instances] == [2, 0]

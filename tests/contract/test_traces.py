@@ -3,35 +3,35 @@
 from builders import NOON, AnyCallback, key_press, received, status, wire
 from contract.delivery_helpers import accept, endpoint, load_one, refer, refuse, tell_overdue, tencent, us
 
-from answerback.domain.calls import identify, identify_call
-from answerback.domain.models import Arrival
-from answerback.ledger import Job, Ledger, Taken
-from answerback.ledger.commands import Record, RecordDrained
-from answerback.ledger.write.consumed_batches import Batch, Item
+from answerback.domain.calls import call_fingerprint, callback_fingerprint
+from answerback.domain.models import RawCallback
+from answerback.ledger import DeliveryJob, Disposition, Ledger
+from answerback.ledger.commands import Record, RecordStreamBatches
+from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 
 
-def arrival(callback: AnyCallback, raw: bytes | None = None) -> Arrival:
+def arrival(callback: AnyCallback, raw: bytes | None = None) -> RawCallback:
     """`callback` as it comes in by the channel `default`."""
-    return Arrival("default", wire(callback) if raw is None else raw, NOON)
+    return RawCallback("default", wire(callback) if raw is None else raw, NOON)
 
 
-def told_by(job: Job) -> tuple[bytes, int | None, int]:
+def told_by(job: DeliveryJob) -> tuple[bytes, int | None, int]:
     """What a job tells of its trace."""
-    return job.identity, job.received_us, job.attempts
+    return job.fingerprint, job.received_us, job.attempts
 
 
 def test_a_job_tells_of_its_callback_pushed_or_loaded(ledger: Ledger) -> None:
     """Identity and time are those of the callback at first, after a retry, and when a former one let it go out."""
     tos = [endpoint(ledger), tencent(ledger)]
     first, second = received(status(), after_s=1), received(key_press(), after_s=2)
-    pushed = ledger.take([first, second]).jobs
+    pushed = ledger.record_batch([first, second]).jobs
     for to, job in zip(tos, pushed, strict=True):
-        assert told_by(job) == told_by(load_one(ledger, to)) == (first.identity, us(1), 0)
+        assert told_by(job) == told_by(load_one(ledger, to)) == (first.fingerprint, us(1), 0)
         refuse(ledger, job)
         again = load_one(ledger, to)
-        assert told_by(again) == (first.identity, us(1), 1)
+        assert told_by(again) == (first.fingerprint, us(1), 1)
         (freed,) = accept(ledger, again)
-        assert told_by(freed) == (second.identity, us(2), 0)
+        assert told_by(freed) == (second.fingerprint, us(2), 0)
 
 
 def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
@@ -39,26 +39,33 @@ def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
     to = endpoint(ledger)
     refer(ledger, "c1", due_at=NOON)
     (pushed,) = tell_overdue(ledger, at_s=5).jobs
-    assert (pushed.identity, pushed.received_us) == (identify_call("default", "c1"), None)
+    assert (pushed.fingerprint, pushed.received_us) == (call_fingerprint("default", "c1"), None)
     assert load_one(ledger, to) == pushed
-    assert identify_call("default", "c1") != identify_call("other", "c1")
+    assert call_fingerprint("default", "c1") != call_fingerprint("other", "c1")
 
 
 def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
-    """Who asks is told the identity of each, when it came in and what became of it; of what is no callback nothing."""
+    """Who asks is told the fingerprint of each, when it came in and what became of it; of what is no callback nothing."""
     batch = [arrival(status()), arrival(status(), b"{"), arrival(status())]
-    noted = Record(batch, witness=True).run(ledger)
-    assert noted.witnessed is not None
-    identity = identify("default", status())
-    assert noted.witnessed.callbacks == [(identity, us(0), Taken.STORED), (identity, us(0), Taken.REPEATED)]
-    assert 0 < noted.witnessed.began_us <= noted.witnessed.ended_us
-    assert Record(batch).run(ledger).witnessed is None
+    noted = Record(batch, trace=True).run(ledger)
+    assert noted.trace is not None
+    fingerprint = callback_fingerprint("default", status())
+    assert noted.trace.callbacks == [
+        (fingerprint, us(0), Disposition.STORED),
+        (fingerprint, us(0), Disposition.DUPLICATE),
+    ]
+    assert 0 < noted.trace.started_us <= noted.trace.ended_us
+    assert Record(batch).run(ledger).trace is None
 
 
 def test_a_witness_tells_of_new_batches_only(ledger: Ledger) -> None:
     """A batch of the stream that the ledger holds already was not recorded, and is not told of."""
-    batches = [Batch(bytes([n]) * 16, us(9), [Item("default", wire(status(callid=f"c{n}")), us(n))]) for n in (1, 2)]
-    RecordDrained(batches[:1]).run(ledger)
-    drained = RecordDrained(batches, witness=True).run(ledger)
-    assert drained.witnessed is not None
-    assert drained.witnessed.callbacks == [(identify("default", status(callid="c2")), us(2), Taken.STORED)]
+    batches = [
+        StreamBatch(bytes([n]) * 16, us(9), [BatchItem("default", wire(status(callid=f"c{n}")), us(n))]) for n in (1, 2)
+    ]
+    RecordStreamBatches(batches[:1]).run(ledger)
+    drained = RecordStreamBatches(batches, trace=True).run(ledger)
+    assert drained.trace is not None
+    assert drained.trace.callbacks == [
+        (callback_fingerprint("default", status(callid="c2")), us(2), Disposition.STORED)
+    ]

@@ -95,7 +95,7 @@ def check(gateway: Gateway, load: Load) -> None:
     """Everything answered is in the ledger exactly once and as sent, nothing else is, and the file is sound."""
     assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
     assert gateway.rows("PRAGMA foreign_key_check") == []
-    stored = gateway.rows("SELECT callid, raw, repeats FROM callbacks JOIN calls ON calls.id = callbacks.call_id")
+    stored = gateway.rows("SELECT callid, raw, duplicates FROM callbacks JOIN calls ON calls.id = callbacks.call_id")
     bodies = {callid: raw for callid, raw, _ in stored}
     assert len(stored) == len(bodies), "a callback is stored twice"
     assert not load.answered.keys() - bodies.keys(), "answered, and not stored"
@@ -104,5 +104,7 @@ def check(gateway: Gateway, load: Load) -> None:
     assert counts == [(len(bodies), len(bodies))], "calls without callbacks"
     short = [callid for callid, _, repeats in stored if repeats + 1 < load.answered.get(callid, 0)]
     assert not short, "answered more often than counted"
-    unfit = gateway.rows("SELECT count(*) FROM calls WHERE outcome != 'answered' OR revisions != 0 OR fee_minutes != 1")
-    assert unfit == [(0,)], "a record that its callback does not give"
+    invalid = gateway.rows(
+        "SELECT count(*) FROM calls WHERE outcome != 'answered' OR revisions != 0 OR fee_minutes != 1"
+    )
+    assert invalid == [(0,)], "a record that its callback does not give"

@@ -214,5 +214,5 @@ def test_killed_while_junk_comes_in(tmp_path: Path) -> None:
                 refused.append(body)
             gateway.kill()
     with gateway.start():
-        kept = gateway.rows("SELECT raw, repeats FROM quarantine ORDER BY id")
+        kept = gateway.rows("SELECT raw, duplicates FROM quarantine ORDER BY id")
         assert kept == [(body, 0) for body in refused]

@@ -20,7 +20,7 @@ from receivers.process import Receiver
 from receivers.webhook_receiver import Business, relaying
 
 ROUNDS = int(os.environ.get("ROUNDS", "4"))
-SETTINGS = relaying(str([0.1] * 100), breaker_pauses_s="[0.1]")
+SETTINGS = relaying(str([0.1] * 100), breaker_cooldowns_s="[0.1]")
 _ALONE = 0.5
 """How often the main process alone is killed, as the kernel does that is out of memory; else its helpers as well."""
 
@@ -154,7 +154,7 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
 
 def test_killed_during_a_replay_nothing_is_lost(tmp_path: Path) -> None:
     """Killed while dead deliveries are told again: what was marked goes out after the start, each by its old id."""
-    gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_failures="100000"))
+    gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_threshold="100000"))
     business, calls = Business(gateway), [f"call-{number}" for number in range(300)]
     with Receiver(tmp_path, behaviour="refusing") as receiver:
         with gateway.start():

@@ -20,7 +20,7 @@ _GATEWAYS = {
 def places(tmp_path: Path, postgresql_url: str) -> Iterator[dict[str, str]]:
     """The variables that say where things are here, in place of where they are in the containers."""
     with NatsCluster(tmp_path / "nats") as nats:
-        yield {"ANSWERBACK_LEDGER__STORE": postgresql_url, "ANSWERBACK_STREAM__URL": nats.url}
+        yield {"ANSWERBACK_LEDGER__URL": postgresql_url, "ANSWERBACK_STREAM__URL": nats.url}
 
 
 def test_callback_goes_through_all_roles(places: dict[str, str], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from deploy.files import PINNED, all_manifests, image_environment, kustomized, pods
 from kubernetes_validate import latest_version, validate
 
-ROLES = ("intake", "record", "relay", "front")
+ROLES = ("intake", "recorder", "relay", "front")
 
 
 def test_schemas_are_kept() -> None:

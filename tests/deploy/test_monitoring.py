@@ -30,7 +30,7 @@ url = "http://127.0.0.1:9/"
 format = "tencent"
 
 [alerts.rules.junk]
-when = "quarantine"
+metric = "quarantine"
 """
 
 
@@ -58,10 +58,12 @@ def scrapes(tmp_path_factory: pytest.TempPathFactory) -> Scrapes:
         NatsCluster(home / "nats", size=1) as stream,
         Gateway(home / "data", settings=_TRIAL, options=["--config", config, "--stream", stream.url]) as gateway,
     ):
-        first = _await_shown(gateway, "answerback_stream_oldest_seconds")  # once the streams were asked how they are
+        first = _await_shown(
+            gateway, "answerback_stream_oldest_age_seconds"
+        )  # once the streams were asked how they are
         gateway.post(prompt("one"))
         gateway.post(b"junk")
-        return Scrapes(first, _await_shown(gateway, "answerback_attempt_seconds_bucket"))
+        return Scrapes(first, _await_shown(gateway, "answerback_delivery_attempt_duration_seconds_bucket"))
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_gateways_end_connections_last() -> None:
     location = text.partition("location /voice/")[2].partition("}")[0]
     waits_s = re.search(r"proxy_read_timeout (\d+)s", location)
     assert waits_s is not None
-    assert int(waits_s[1]) > intake.answer_timeout_s
+    assert int(waits_s[1]) > intake.commit_timeout_s
 
 
 def test_callbacks_are_answered_while_one_gateway_is_gone(proxy: httpx.Client, intakes: list[Gateway]) -> None:

@@ -96,5 +96,5 @@ def _variables(data_dir: Path) -> Mapping[str, str]:
         "ANSWERBACK_SERVER__HOST": "127.0.0.1",
         "ANSWERBACK_SERVER__PORT": "0",
         "ANSWERBACK_SERVER__DATA_DIR": str(data_dir),
-        "ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": "true",
+        "ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true",
     }

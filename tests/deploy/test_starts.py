@@ -16,7 +16,7 @@ from deploy.files import (
     unknown_settings,
 )
 
-from answerback.config import Settings, read_settings
+from answerback.config import Settings, load_settings
 
 _BUILT_FROM = ["pyproject.toml", "constraints.txt", "README.md", "LICENSE", "src"]
 
@@ -38,7 +38,7 @@ def test_values_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as environment:
             for name, value in start.variables.items():
                 environment.setenv(name, value)
-            read_settings()
+            load_settings()
 
 
 def test_all_roles_run() -> None:
@@ -49,7 +49,7 @@ def test_all_roles_run() -> None:
     twice = [
         _roles(start) for start in starts() if start.where.startswith("compose.yaml") and "serve" in start.arguments
     ]
-    assert all(sum(role in roles for roles in twice) == 2 for role in ("intake", "record", "relay"))
+    assert all(sum(role in roles for roles in twice) == 2 for role in ("intake", "recorder", "relay"))
 
 
 def test_example_configuration_fits() -> None:
@@ -73,12 +73,12 @@ def test_stream_names_every_node() -> None:
 def test_stop_leaves_time_to_drain() -> None:
     """Nothing is killed before it has drained: requests, attempts and last commits, after Kubernetes' pause."""
     fields = Settings.model_fields
-    drains_s = fields["intake"].default.drain_timeout_s + fields["relay"].default.drain_timeout_s
-    commit_s = fields["intake"].default.answer_timeout_s
+    drains_s = fields["intake"].default.shutdown_timeout_s + fields["relay"].default.shutdown_timeout_s
+    commit_s = fields["intake"].default.commit_timeout_s
     for service in compose()["services"].values():
         if service["image"].startswith("answerback:"):
             assert int(service["stop_grace_period"].removesuffix("s")) >= 2 * (drains_s + commit_s)
-    for name in ("intake", "record", "relay", "front"):
+    for name in ("intake", "recorder", "relay", "front"):
         pod = yaml.safe_load((DEPLOY / f"kubernetes/base/{name}.yaml").read_text().split("---")[0])["spec"]["template"]
         pause_s = pod["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         assert pod["spec"]["terminationGracePeriodSeconds"] >= pause_s + 2 * (drains_s + commit_s)

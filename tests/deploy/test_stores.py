@@ -112,11 +112,11 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 def test_postgresql_takes_the_configuration(postgresql: PostgreSQL) -> None:
     """PostgreSQL finds no fault in it, and a commit is on disk when it returns."""
-    unfit = (
+    invalid = (
         "SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL"
         " AND name NOT IN (SELECT name FROM pg_settings WHERE source = 'command line')"  # what the test itself sets
     )
-    assert postgresql.execute(unfit) == []
+    assert postgresql.execute(invalid) == []
     written = dict(postgresql.execute("SELECT name, setting FROM pg_file_settings"))
     assert {written[name] for name in ("fsync", "synchronous_commit", "full_page_writes")} == {"on"}
     assert postgresql.execute("SHOW synchronous_commit") == [("on",)]

@@ -59,7 +59,7 @@ def test_units_share_their_hardening() -> None:
 def test_gateways_come_back_and_drain() -> None:
     """A gateway is started again however it ended, for ever; at a stop it has the time to drain."""
     fields = Settings.model_fields
-    longest_s = fields["intake"].default.drain_timeout_s + fields["relay"].default.drain_timeout_s
+    longest_s = fields["intake"].default.shutdown_timeout_s + fields["relay"].default.shutdown_timeout_s
     for path in UNITS:
         service = unit(path)
         if service["Type"] == ["exec"]:

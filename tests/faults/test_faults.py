@@ -23,7 +23,7 @@ from gateway import OK, Gateway, prompt, run
 
 from answerback import parse
 from answerback.config import Settings
-from answerback.ledger import Ledger, open_ledger
+from answerback.ledger import Ledger, open_sqlite
 
 DISK_BYTES = 16 * 1024 * 1024
 WAL_HEADER_BYTES = 32
@@ -52,7 +52,7 @@ def stored(gateway: Gateway) -> set[str]:
 @contextmanager
 def opened(gateway: Gateway) -> Iterator[Ledger]:
     """The ledger of a gateway that does not run, as its writer opens it."""
-    with closing(open_ledger(gateway.data_dir, allow_unsafe_place=True)) as ledger:
+    with closing(open_sqlite(gateway.data_dir, allow_unsafe_filesystem=True)) as ledger:
         yield ledger
 
 
@@ -473,11 +473,11 @@ def test_a_directory_in_memory_is_refused(tmp_path: Path) -> None:
         pytest.skip("SKIPPED FAULT: no /dev/shm on this system")
     place = Path(tempfile.mkdtemp(dir="/dev/shm"))
     try:
-        settings = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": ""}
+        settings = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": ""}
         done = run("serve", "--port", "0", "--data-dir", place / "data", cwd=tmp_path, settings=settings)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1
-        for word in ("tmpfs", "server.data_dir", "ledger.allow_unsafe_place"):
+        for word in ("tmpfs", "server.data_dir", "ledger.allow_unsafe_filesystem"):
             assert word in done.stderr
         with Gateway(place / "data") as trial:
             assert trial.post(prompt("trial")).content == OK
@@ -490,7 +490,7 @@ def test_a_preloaded_eatmydata_is_refused(tmp_path: Path) -> None:
 
     It need not be installed: ld.so warns on standard error that it is not there, and goes on.
     """
-    settings = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE": "", "LD_PRELOAD": "libeatmydata.so"}
+    settings = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "", "LD_PRELOAD": "libeatmydata.so"}
     done = run("serve", "--port", "0", "--data-dir", "data", cwd=tmp_path, settings=settings)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("answerback: ")]

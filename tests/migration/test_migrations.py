@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Dialect, Engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
-from answerback.errors import LedgerUnavailable, LedgerVersion
-from answerback.ledger import FILE_NAME, Ledger, migrations, open_ledger
+from answerback.errors import LedgerUnavailable, SchemaMismatch
+from answerback.ledger import FILE_NAME, Ledger, migrations, open_sqlite
 from answerback.ledger.backends.sqlite.engine import sqlite_engine
 from answerback.ledger.tables import metadata
 
@@ -38,7 +38,7 @@ def tmp_path() -> Iterator[Path]:
 
 def opened(directory: Path, *, migrate: bool = False) -> Ledger:
     """The ledger in `directory`."""
-    return open_ledger(directory, allow_unsafe_place=True, migrate=migrate)
+    return open_sqlite(directory, allow_unsafe_filesystem=True, migrate=migrate)
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def test_another_schema_is_refused(tmp_path: Path, revision: str, *, migrate: bo
     """What another program wrote is left alone, whether asked to migrate or not; the error says how to go on with either."""
     opened(tmp_path).close()
     set_version(tmp_path, revision)
-    with pytest.raises(LedgerVersion) as told:
+    with pytest.raises(SchemaMismatch) as told:
         opened(tmp_path, migrate=migrate)
     said = str(told.value)
     assert f"{FILE_NAME}: its schema is {revision}, not this program's {migrations.HEAD}" in said
@@ -203,7 +203,7 @@ def test_an_older_schema_waits_for_the_operator(tmp_path: Path, monkeypatch: pyt
     opened(tmp_path).close()
     set_version(tmp_path, "0000")
     monkeypatch.setattr(migrations, "OLDER", frozenset({"0000"}))
-    with pytest.raises(LedgerVersion, match=r"its schema is 0000, older than .*: run `answerback migrate`"):
+    with pytest.raises(SchemaMismatch, match=r"its schema is 0000, older than .*: run `answerback migrate`"):
         opened(tmp_path)
     with file_of(tmp_path) as engine, engine.connect() as connection:
         assert migrations.version(connection) == "0000"
@@ -264,6 +264,6 @@ def test_two_programs_may_meet_at_a_new_ledger(tmp_path: Path) -> None:
     with file_of(tmp_path) as engine, engine.execution_options(writes=True).begin() as connection:
         migrations.upgrade(connection)
         with pytest.raises(LedgerUnavailable):
-            open_ledger(tmp_path, allow_unsafe_place=True, lock_timeout_s=0.05)
+            open_sqlite(tmp_path, allow_unsafe_filesystem=True, lock_timeout_s=0.05)
     with closing(opened(tmp_path)) as ledger:
         ledger.probe()

@@ -7,13 +7,15 @@ import httpx
 from gateway import OK, Gateway
 from receivers.process import await_true
 
-LOOPBACK = {"ANSWERBACK_RELAY__ALLOW_NETWORKS": '["127.0.0.0/8"]'}
+LOOPBACK = {"ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["127.0.0.0/8"]'}
 """Endpoints made through the API may be on this machine, where the receivers are."""
 
 
-def relaying(retries_s: str = "[0.2, 0.2, 0.2]", **relay: str) -> dict[str, str]:
+def relaying(retry_schedule_s: str = "[0.2, 0.2, 0.2]", **relay: str) -> dict[str, str]:
     """The settings of a gateway that tells receivers on this machine, with short pauses that are kept to."""
-    settings = {"RETRIES_S": retries_s, "JITTER": "0"} | {name.upper(): value for name, value in relay.items()}
+    settings = {"RETRY_SCHEDULE_S": retry_schedule_s, "JITTER": "0"} | {
+        name.upper(): value for name, value in relay.items()
+    }
     return LOOPBACK | {f"ANSWERBACK_RELAY__{name}": value for name, value in settings.items()}
 
 
@@ -96,7 +98,7 @@ class Business:
     def tried(self, endpoint: str, callid: str) -> list[dict[str, Any]]:
         """The attempts at the one delivery of a call to an endpoint."""
         (one,) = self.deliveries(endpoint, callid=callid)
-        attempts: list[dict[str, Any]] = self.delivery(one["id"])["tried"]
+        attempts: list[dict[str, Any]] = self.delivery(one["id"])["attempt_log"]
         return attempts
 
     def await_tried(self, endpoint: str, callid: str, count: int = 1) -> list[dict[str, Any]]:
@@ -120,7 +122,7 @@ class Business:
     def owed(self, endpoint: str) -> int:
         """How many deliveries to an endpoint are still to go out."""
         view = self.endpoint(endpoint)
-        return int(view["pending"]) + int(view["waiting"])
+        return int(view["pending"]) + int(view["blocked"])
 
     def await_settled(self, *endpoints: str, timeout_s: float = 20.0) -> None:
         """Wait until the endpoints are owed nothing that could still go out."""

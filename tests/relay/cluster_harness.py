@@ -18,7 +18,7 @@ import uvloop
 from builders import ADMIN
 from contract.backends import ledger_file
 from contract.databases import ledger_database
-from contract.delivery_helpers import Owed, owed
+from contract.delivery_helpers import DeliveryRow, owed
 from forking import PEER, Forked, launch
 from relay.harness import LOOPBACK, QUICK
 from relay.receiver import Exchange, Receiver
@@ -26,101 +26,101 @@ from relay.thread_writer import Desk
 from relay.waiting import until
 from sqlalchemy import func, select
 
-from answerback.domain.models import Arrival, Definition, Endpoint, State
-from answerback.heartbeat import Membership, introduce
-from answerback.ledger import Ledger, Opening
+from answerback.domain.models import DeliveryState, Endpoint, EndpointConfig, RawCallback
+from answerback.heartbeat import Heartbeat, new_instance
+from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.admin.leases import find_leases
-from answerback.ledger.backends.postgresql.notifier import Bell, Ring
+from answerback.ledger.backends.postgresql.notifier import Notification, PgNotifier
 from answerback.ledger.tables import deliveries
-from answerback.ledger.writer.client import WriterProcess
-from answerback.relay import Relay, Share
-from answerback.relay.endpoint_queue import Lane
-from answerback.relay.singleton_tasks import Work
+from answerback.ledger.writer.client import WriterClient
+from answerback.relay import ClusterConfig, Relay
+from answerback.relay.endpoint_queue import EndpointQueue
+from answerback.relay.singleton_tasks import SingletonJob
 
-ALL = ("intake", "record", "relay", "api")
-NO_RELAY = ("intake", "record", "api")
+ALL = ("intake", "recorder", "relay", "api")
+NO_RELAY = ("intake", "recorder", "api")
 TTL_S = 3.0
 """How long leases last in these tests."""
 
 
-def opening_on(backend: str, directory: Path) -> Opening:
+def opening_on(backend: str, directory: Path) -> LedgerConfig:
     """A store of the test's own."""
     store = None
     if backend == "postgresql":
         store = ledger_database(directory)
     else:
         ledger_file(directory)
-    return Opening(data_dir=str(directory), store=store, allow_unsafe_place=True)
+    return LedgerConfig(data_dir=str(directory), url=store, allow_unsafe_filesystem=True)
 
 
 class Party:
     """One member: its parts, and what tests do with them."""
 
-    def __init__(self, writer: Desk | WriterProcess, relay: Relay, id_: str) -> None:
+    def __init__(self, writer: Desk | WriterClient, relay: Relay, id_: str) -> None:
         self.writer = writer
         self.relay = relay
         self.id = id_
         self.deaf = False
 
-    def hear(self, ring: Ring) -> None:
+    def hear(self, ring: Notification) -> None:
         """Another rang."""
         if not self.deaf:
-            self.relay.heard(ring)
+            self.relay.on_notification(ring)
 
     @property
-    def lanes(self) -> list[Lane]:
+    def lanes(self) -> list[EndpointQueue]:
         """What it has in memory of each endpoint that it tells."""
         dispatcher = self.relay._dispatcher  # noqa: SLF001  # nothing outside shows what is ready to go out
-        return [lane for lane in map(dispatcher.lane, dispatcher.here) if lane is not None]
+        return [lane for lane in map(dispatcher.queue_for, dispatcher.active_ids) if lane is not None]
 
-    async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
+    async def endpoint(self, url: str, name: str = "crm", **config: Any) -> Endpoint:
         """A new endpoint."""
-        added = await self.relay.endpoints.add(ADMIN, name, "default", Definition(url=url, **definition))
+        added = await self.relay.endpoints.add(ADMIN, name, "default", EndpointConfig(url=url, **config))
         assert isinstance(added, Endpoint)
         return added
 
     async def record(self, *raws: bytes, at: datetime | None = None) -> None:
         """Callbacks come in, in one batch; now unless told otherwise."""
         received_at = at or datetime.now(UTC)
-        await self.writer.record([Arrival("default", raw, received_at) for raw in raws])
+        await self.writer.record([RawCallback("default", raw, received_at) for raw in raws])
 
 
 @asynccontextmanager
 async def member(
-    opening: Opening,
+    opening: LedgerConfig,
     roles: Sequence[str] = ALL,
     *,
     own_writer: bool = False,
-    duties: dict[str, Work] | None = None,
+    singletons: dict[str, SingletonJob] | None = None,
     look_s: float = 0.3,
     sweep_s: float | None = None,
 ) -> AsyncIterator[Party]:
     """A member that serves the ledger with others; on SQLite, where there is no bell, it finds everything by itself."""
-    me = introduce(roles)
-    writer = WriterProcess(opening) if own_writer else Desk(opening)
+    me = new_instance(roles)
+    writer = WriterClient(opening) if own_writer else Desk(opening)
     await writer.start()
     relay = Relay(
         writer,
         QUICK,
-        allow_networks=(LOOPBACK,),
+        allowed_networks=(LOOPBACK,),
         default_channel="default",
         count=lambda _: asyncio.sleep(0, 0),
-        pressed=lambda: False,
+        under_pressure=lambda: False,
     )
-    writer.on_owed, writer.full = relay.owed, relay.full
-    bell = Bell(opening.store, me.id) if opening.store is not None else None
-    membership = Membership(writer, me, lambda: {"relay": relay.state}, every_s=0.5)
+    writer.on_jobs, writer.saturated = relay.enqueue, relay.saturated
+    bell = PgNotifier(opening.url, me.id) if opening.url is not None else None
+    membership = Heartbeat(writer, me, lambda: {"relay": relay.status}, interval_s=0.5)
     membership.start()
-    share = Share(
-        member=me.id,
-        ring=bell.ring if bell else lambda _: None,
-        duties=duties or {},
+    share = ClusterConfig(
+        instance_id=me.id,
+        notify=bell.notify if bell else lambda _: None,
+        singletons=singletons or {},
         ttl_s=TTL_S,
         renew_s=0.3,
-        look_s=look_s,
+        refresh_s=look_s,
         sweep_s=sweep_s or (5.0 if bell else 0.3),
     )
-    await relay.join(share, {}, claims="relay" in roles)
+    await relay.join(share, {}, takes_leases="relay" in roles)
     party = Party(writer, relay, me.id)
     if bell is not None:
         bell.start(party.hear)
@@ -158,7 +158,7 @@ _peers: set[int] = set()
 
 
 @asynccontextmanager
-async def peer(opening: Opening) -> AsyncIterator[Peer]:
+async def peer(opening: LedgerConfig) -> AsyncIterator[Peer]:
     """A member with all roles in a process that is killed at the end."""
     given = [json.dumps(msgspec.structs.asdict(opening))]
     reading, writing = os.pipe()
@@ -179,7 +179,7 @@ async def peer(opening: Opening) -> AsyncIterator[Peer]:
             _peers.discard(process.pid)
 
 
-async def _serve(opening: Opening) -> None:
+async def _serve(opening: LedgerConfig) -> None:
     """Be a member until SIGTERM."""
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
@@ -209,7 +209,7 @@ class Board:
         parties, wanted = [party for party, _ in shares], [count for _, count in shares]
         await until(lambda: self.shares(*parties) == wanted, timeout_s, every_s=0.05)
 
-    def owed(self) -> list[Owed]:
+    def owed(self) -> list[DeliveryRow]:
         """Everything that was ever owed."""
         return owed(self.ledger)
 
@@ -218,14 +218,16 @@ class Board:
         query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
 
         def done() -> bool:
-            counts = [(State(state), of_it) for state, of_it in self.ledger.read(lambda c: c.execute(query).all())]
-            return counts == [(State.DELIVERED, count)]
+            counts = [
+                (DeliveryState(state), of_it) for state, of_it in self.ledger.read(lambda c: c.execute(query).all())
+            ]
+            return counts == [(DeliveryState.DELIVERED, count)]
 
         await until(done, timeout_s, every_s=0.05)
 
 
 @asynccontextmanager
-async def ledger_of(opening: Opening) -> AsyncIterator[Board]:
+async def ledger_of(opening: LedgerConfig) -> AsyncIterator[Board]:
     """The ledger, opened to look at."""
     async with AsyncExitStack() as stack:
         yield Board(stack.enter_context(closing(opening.open())))
@@ -296,4 +298,4 @@ class Witness:
 def main() -> None:
     """Be a peer."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(Opening(**json.loads(sys.argv[1]))))
+        runner.run(_serve(LedgerConfig(**json.loads(sys.argv[1]))))

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from builders import NOON
 
-from answerback.domain.models import Definition, Endpoint
-from answerback.ledger import Job
-from answerback.relay import Terms
+from answerback.domain.models import Endpoint, EndpointConfig
+from answerback.ledger import DeliveryJob
+from answerback.relay import RetryPolicy
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 """The secret of the example in the Standard Webhooks specification."""
@@ -16,19 +16,19 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 URL = "https://crm.example/voice"
 
-TERMS = Terms(
-    retries_s=(5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200),
+RETRY_POLICY = RetryPolicy(
+    retry_schedule_s=(5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200),
     jitter=0.0,
-    breaker_failures=10,
-    breaker_pauses_s=(5, 15, 30, 60),
-    max_connections=4096,
+    breaker_threshold=10,
+    breaker_cooldowns_s=(5, 15, 30, 60),
+    max_in_flight=4096,
 )
 """The terms that the issue names, without chance."""
 
 
-def terms(**changes: Any) -> Terms:
+def retry_policy(**changes: Any) -> RetryPolicy:
     """The terms of the issue with `changes`."""
-    return msgspec.structs.replace(TERMS, **changes)
+    return msgspec.structs.replace(RETRY_POLICY, **changes)
 
 
 def endpoint(
@@ -38,39 +38,39 @@ def endpoint(
     name: str = "crm",
     enabled: bool = True,
     secret: str = SECRET,
-    old_secret: str | None = None,
-    old_secret_until: datetime | None = None,
+    previous_secret: str | None = None,
+    previous_secret_expires_at: datetime | None = None,
     from_config: bool = True,
-    **definition: Any,
+    **config: Any,
 ) -> Endpoint:
-    """An endpoint of the config file, told of everything unless `definition` says otherwise."""
+    """An endpoint of the config file, told of everything unless `config` says otherwise."""
     return Endpoint(
         id=id,
         name=name,
         channel="default",
-        definition=Definition(url=url, **definition),
+        config=EndpointConfig(url=url, **config),
         enabled=enabled,
-        disabled_reason=None if enabled else "by hand",
+        disabled_reason=None if enabled else "manually",
         secret=secret,
-        old_secret=old_secret,
-        old_secret_until=old_secret_until,
+        previous_secret=previous_secret,
+        previous_secret_expires_at=previous_secret_expires_at,
         from_config=from_config,
         created_at=NOON,
-        changed_at=NOON,
-        failures=0,
+        updated_at=NOON,
+        consecutive_failures=0,
         paused_until=None,
     )
 
 
-def job(id: int, *, call_id: int | None = None, endpoint_id: int = 1, failures: int = 0) -> Job:
+def job(id: int, *, call_id: int | None = None, endpoint_id: int = 1, failures: int = 0) -> DeliveryJob:
     """A delivery that may go out, of a call of its own unless `call_id` is given."""
-    return Job(
+    return DeliveryJob(
         delivery_id=id,
         endpoint_id=endpoint_id,
         call_id=id if call_id is None else call_id,
-        failures=failures,
+        failed_attempts=failures,
         message_id=f"dlv_{id}_9f86d081884c",
         body=b"{}",
-        referred_us=None,
+        annotated_us=None,
         created_us=0,
     )

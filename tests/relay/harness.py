@@ -13,29 +13,29 @@ import psutil
 from builders import ADMIN, key_press, status, wire
 from contract.backends import BACKENDS
 from contract.databases import ledger_database
-from contract.delivery_helpers import Owed, Tried, owed, tried
-from relay.factories import terms
+from contract.delivery_helpers import AttemptRow, DeliveryRow, owed, tried
+from relay.factories import retry_policy
 from relay.thread_writer import Desk
 from relay.waiting import until
 from sqlalchemy import func, select
 
-from answerback.domain.models import Arrival, Definition, Endpoint, State
-from answerback.ledger import Ledger, Opening
+from answerback.domain.models import DeliveryState, Endpoint, EndpointConfig, RawCallback
+from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.admin.endpoints import Draft
-from answerback.ledger.commands import AddEndpoint, Refer
+from answerback.ledger.commands import AddEndpoint, AnnotateCall
 from answerback.ledger.tables import deliveries
-from answerback.ledger.write.annotations import Reference
-from answerback.ledger.writer.client import WriterProcess
-from answerback.relay import Terms
+from answerback.ledger.write.annotations import CallAnnotation
+from answerback.ledger.writer.client import WriterClient
+from answerback.relay import RetryPolicy
 from answerback.relay.dispatcher import Dispatcher
-from answerback.relay.endpoint_manager import Registry, Wanted
-from answerback.relay.metrics import RelayMeter
-from answerback.relay.sender import Courier
-from answerback.relay.signing import new_secret
+from answerback.relay.endpoint_manager import ConfigEndpoint, EndpointManager
+from answerback.relay.metrics import RelayMetrics
+from answerback.relay.sender import WebhookSender
+from answerback.relay.signing import generate_secret
 
 LOOPBACK = ip_network("127.0.0.0/8")
 
-QUICK = terms(retries_s=(0.1,) * 50, breaker_failures=1000)
+QUICK = retry_policy(retry_schedule_s=(0.1,) * 50, breaker_threshold=1000)
 """Retries that a test can wait for."""
 
 
@@ -61,51 +61,51 @@ def writer_pids() -> set[int]:
     return found
 
 
-class World:
+class RelayHarness:
     """The parts as `relay.Relay` puts them together, and what tests do with them."""
 
-    def __init__(self, ledger: Ledger, writer: Desk | WriterProcess, terms_: Terms) -> None:
+    def __init__(self, ledger: Ledger, writer: Desk | WriterClient, policy: RetryPolicy) -> None:
         self.ledger = ledger
         self.writer = writer
-        self.courier = Courier((LOOPBACK,))
-        self.meter = RelayMeter()
+        self.sender = WebhookSender((LOOPBACK,))
+        self.metrics = RelayMetrics()
         self.callbacks_press = False
-        self.dispatcher = Dispatcher(writer, self.courier, self.meter, terms_, lambda: self.callbacks_press)
-        self.registry = Registry(writer, self.dispatcher, self.courier)
+        self.dispatcher = Dispatcher(writer, self.sender, self.metrics, policy, lambda: self.callbacks_press)
+        self.endpoint_manager = EndpointManager(writer, self.dispatcher, self.sender)
 
-    async def start(self, wanted: dict[str, Wanted] | None = None) -> None:
+    async def start(self, wanted: dict[str, ConfigEndpoint] | None = None) -> None:
         """Begin to tell."""
-        await self.dispatcher.start(await self.registry.start(wanted or {}))
+        await self.dispatcher.start(await self.endpoint_manager.start(wanted or {}))
 
     async def stop(self, timeout_s: float = 2.0) -> None:
         """End."""
         await self.dispatcher.stop(timeout_s)
-        await self.courier.close()
+        await self.sender.close()
 
-    async def endpoint(self, url: str, name: str = "crm", **definition: Any) -> Endpoint:
+    async def endpoint(self, url: str, name: str = "crm", **config: Any) -> Endpoint:
         """A new endpoint."""
-        return await self.registry.add(ADMIN, name, "default", Definition(url=url, **definition))
+        return await self.endpoint_manager.add(ADMIN, name, "default", EndpointConfig(url=url, **config))
 
     async def record(self, *raws: bytes) -> None:
         """Callbacks come in, in one batch."""
         now = datetime.now(UTC)
-        await self.writer.record([Arrival("default", raw, now) for raw in raws])
+        await self.writer.record([RawCallback("default", raw, now) for raw in raws])
 
     async def refer(self, callid: str, **said: Any) -> None:
         """The business speaks of a call."""
-        referred = await self.writer.ask(Refer("default", None, callid, Reference(**said)))
-        self.dispatcher.read_again(referred.call.channel, referred.call_id)
-        self.dispatcher.owed(referred.jobs)
+        referred = await self.writer.execute(AnnotateCall("default", None, callid, CallAnnotation(**said)))
+        self.dispatcher.invalidate_call(referred.call.channel, referred.call_id)
+        self.dispatcher.enqueue(referred.jobs)
 
-    def owed(self, to: Endpoint | None = None) -> list[Owed]:
+    def owed(self, to: Endpoint | None = None) -> list[DeliveryRow]:
         """Everything that was ever owed."""
         return owed(self.ledger, to)
 
-    def tried(self) -> list[Tried]:
+    def tried(self) -> list[AttemptRow]:
         """Every attempt that was kept."""
         return tried(self.ledger)
 
-    def states(self, to: Endpoint | None = None) -> list[State]:
+    def states(self, to: Endpoint | None = None) -> list[DeliveryState]:
         """Where everything that was ever owed stands."""
         return [one.state for one in self.owed(to)]
 
@@ -116,8 +116,10 @@ class World:
             query = query.where(deliveries.c.endpoint_id == to.id)
 
         def at_their_end() -> bool:
-            counts = {State(state): of_it for state, of_it in self.ledger.read(lambda c: c.execute(query).all())}
-            return counts.keys() <= {State.DELIVERED, State.DEAD} and sum(counts.values()) == count
+            counts = {
+                DeliveryState(state): of_it for state, of_it in self.ledger.read(lambda c: c.execute(query).all())
+            }
+            return counts.keys() <= {DeliveryState.DELIVERED, DeliveryState.DEAD} and sum(counts.values()) == count
 
         await until(at_their_end, timeout_s, every_s=0.02)
 
@@ -148,10 +150,10 @@ def opened(data_dir: Path) -> Ledger:
     return BACKENDS[_backend](data_dir)()
 
 
-def opening_of(data_dir: Path) -> Opening:
+def opening_of(data_dir: Path) -> LedgerConfig:
     """How a writer opens it."""
     store = ledger_database(data_dir) if _backend == "postgresql" else None
-    return Opening(data_dir=str(data_dir), store=store, allow_unsafe_place=True)
+    return LedgerConfig(data_dir=str(data_dir), url=store, allow_unsafe_filesystem=True)
 
 
 @asynccontextmanager
@@ -166,9 +168,9 @@ async def writing(data_dir: Path) -> AsyncIterator[Desk]:
 
 
 @asynccontextmanager
-async def writing_apart(data_dir: Path) -> AsyncIterator[WriterProcess]:
+async def writing_apart(data_dir: Path) -> AsyncIterator[WriterClient]:
     """A writer of the ledger there in a process of its own."""
-    writer = WriterProcess(opening_of(data_dir))
+    writer = WriterClient(opening_of(data_dir))
     await writer.start()
     try:
         yield writer
@@ -179,30 +181,30 @@ async def writing_apart(data_dir: Path) -> AsyncIterator[WriterProcess]:
 @asynccontextmanager
 async def relaying(
     data_dir: Path,
-    terms_: Terms = QUICK,
-    wanted: dict[str, Wanted] | None = None,
-    writes: Callable[[Path], AbstractAsyncContextManager[Desk | WriterProcess]] = writing,
-) -> AsyncIterator[World]:
+    policy: RetryPolicy = QUICK,
+    wanted: dict[str, ConfigEndpoint] | None = None,
+    writes: Callable[[Path], AbstractAsyncContextManager[Desk | WriterClient]] = writing,
+) -> AsyncIterator[RelayHarness]:
     """A relay on the ledger there, that runs."""
     with closing(opened(data_dir)) as ledger:
         async with writes(data_dir) as writer:
-            world = World(ledger, writer, terms_)
-            writer.on_owed, writer.full = world.dispatcher.owed, world.dispatcher.full
-            await world.start(wanted)
+            harness = RelayHarness(ledger, writer, policy)
+            writer.on_jobs, writer.saturated = harness.dispatcher.enqueue, harness.dispatcher.saturated
+            await harness.start(wanted)
             try:
-                yield world
+                yield harness
             finally:
-                await world.stop()
+                await harness.stop()
 
 
-async def add_directly(writer: Desk | WriterProcess, names: Sequence[str], url: str) -> list[Endpoint]:
+async def add_directly(writer: Desk | WriterClient, names: Sequence[str], url: str) -> list[Endpoint]:
     """Endpoints in the ledger, of which no relay knows yet."""
     drafts = [
-        Draft(name=name, channel="default", definition=Definition(url=url), secret=new_secret()) for name in names
+        Draft(name=name, channel="default", config=EndpointConfig(url=url), secret=generate_secret()) for name in names
     ]
-    return list(await asyncio.gather(*[writer.ask(AddEndpoint(ADMIN, draft)) for draft in drafts]))
+    return list(await asyncio.gather(*[writer.execute(AddEndpoint(ADMIN, draft)) for draft in drafts]))
 
 
-def with_definition(endpoint: Endpoint, **changes: Any) -> Definition:
-    """The endpoint's definition with changes."""
-    return msgspec.structs.replace(endpoint.definition, **changes)
+def with_config(endpoint: Endpoint, **changes: Any) -> EndpointConfig:
+    """The endpoint's config with changes."""
+    return msgspec.structs.replace(endpoint.config, **changes)

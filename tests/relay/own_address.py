@@ -8,7 +8,7 @@ import sys
 from relay.factories import endpoint
 from relay.receiver import Receiver, obey
 
-from answerback.relay.sender import Courier
+from answerback.relay.sender import WebhookSender
 
 
 async def main(address: str) -> dict[str, str | None]:
@@ -20,8 +20,8 @@ async def main(address: str) -> dict[str, str | None]:
         url = f"http://{host}:{port}/"
         errors: dict[str, str | None] = {}
         for name, trusted, networks in (("api", False, ()), ("allowed", False, (address,)), ("config", True, ())):
-            courier = Courier([ipaddress.ip_network(network) for network in networks])
-            outcome = await courier.attempt(endpoint(url, from_config=trusted), "msg_1", b"{}")
+            courier = WebhookSender([ipaddress.ip_network(network) for network in networks])
+            outcome = await courier.send(endpoint(url, from_config=trusted), "msg_1", b"{}")
             errors[name] = outcome.error
             await courier.close()
         return errors

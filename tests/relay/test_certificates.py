@@ -52,23 +52,23 @@ def test_a_file_is_read_again_only_where_it_has_changed(authority: Authority, tm
     """And while the new one cannot be used, what was read before goes on."""
     file = Path(shutil.copy(authority.file, tmp_path / "ca.pem"))
     certificates = Certificates({"crm": CertificateFiles(ca_file=file)})
-    first = certificates.context("crm")
-    certificates.read_again()
-    assert certificates.context("crm") is first
+    first = certificates.ssl_context_for("crm")
+    certificates.reload()
+    assert certificates.ssl_context_for("crm") is first
     file.unlink()
-    certificates.read_again()
-    assert certificates.context("crm") is first
+    certificates.reload()
+    assert certificates.ssl_context_for("crm") is first
     os.mkfifo(file)
-    certificates.read_again()
-    assert certificates.context("crm") is first
+    certificates.reload()
+    assert certificates.ssl_context_for("crm") is first
     file.unlink()
     shutil.copy(authority.file, file)
-    certificates.read_again()
-    assert certificates.context("crm") is not first
+    certificates.reload()
+    assert certificates.ssl_context_for("crm") is not first
 
 
 def test_without_a_name_the_system_is_trusted() -> None:
     """And a name that is not there is said."""
-    assert Certificates().context(None) is True
+    assert Certificates().ssl_context_for(None) is True
     with pytest.raises(ValueError, match="there is no certificate crm"):
-        Certificates().context("crm")
+        Certificates().ssl_context_for("crm")

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from builders import ADMIN, NOON
 from relay.cluster_harness import NO_RELAY, TTL_S, Witness, ledger_of, member, opening_on, peer
-from relay.harness import answered, kill_writer, pressed, with_definition
+from relay.harness import answered, kill_writer, pressed, with_config
 from relay.receiver import Exchange, Post, Receiver, receiving
 from relay.waiting import in_loop, until
 
-from answerback.domain.models import State
+from answerback.domain.models import DeliveryState
 from answerback.errors import Conflict, LedgerUnavailable
-from answerback.ledger.write.annotations import Reference
+from answerback.ledger.write.annotations import CallAnnotation
 
 BACKENDS = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 
@@ -64,7 +64,7 @@ async def test_members_share_the_endpoints(tmp_path: Path, backend: str) -> None
                 for n, party in enumerate((one, two, three)):
                     await party.record(answered(f"call-{n}"))
                 await board.delivered(18)
-                assert one.relay.state["endpoints"] == two.relay.state["endpoints"] == 2
+                assert one.relay.status["endpoints"] == two.relay.status["endpoints"] == 2
             await board.shared((one, 3), (two, 3), timeout_s=TTL_S)
         await board.shared((one, 6), timeout_s=TTL_S)
         await one.record(answered("call-3"))
@@ -78,7 +78,7 @@ async def test_what_another_process_records_is_told_at_once(tmp_path: Path) -> N
     opening = opening_on("postgresql", tmp_path)
     async with receiving() as receiver, member(opening) as relay, member(opening, NO_RELAY) as recorder:
         await recorder.endpoint(receiver.url())
-        await until(lambda: relay.relay.state["endpoints"] == 1)
+        await until(lambda: relay.relay.status["endpoints"] == 1)
         lags_s = []
         for n in range(5):
             began_s = time.monotonic()
@@ -86,8 +86,8 @@ async def test_what_another_process_records_is_told_at_once(tmp_path: Path) -> N
             await until(told(receiver, n + 1))
             lags_s.append(receiver.posts[n].at_s - began_s)
         assert min(lags_s) < 0.25
-        assert not recorder.relay.active
-        assert recorder.relay.manages
+        assert not recorder.relay.is_active
+        assert recorder.relay.can_manage
 
 
 @in_loop
@@ -100,7 +100,7 @@ async def test_a_lost_ring_is_made_up_for(tmp_path: Path) -> None:
         member(opening, NO_RELAY) as recorder,
     ):
         await recorder.endpoint(receiver.url())
-        await until(lambda: relay.relay.state["endpoints"] == 1)
+        await until(lambda: relay.relay.status["endpoints"] == 1)
         relay.deaf = True
         heard = 0
         await relay.record(answered("heard-0"))
@@ -131,20 +131,20 @@ async def test_a_change_by_another_process_takes_effect(tmp_path: Path, backend:
         await board.shared((relay, 1))
         await api.record(answered("before"))
         await board.delivered(1)
-        await api.relay.endpoints.change(ADMIN, "crm", None, with_definition(made, url=new.url()))
-        await until(lambda: relay.relay.endpoints.find("crm").definition.url == new.url(), timeout_s=1.0)
+        await api.relay.endpoints.change(ADMIN, "crm", None, with_config(made, url=new.url()))
+        await until(lambda: relay.relay.endpoints.find("crm").config.url == new.url(), timeout_s=1.0)
         await relay.record(answered("after"))
         await board.delivered(2)
         assert (callids(old.posts), callids(new.posts)) == (["before"], ["after"])
-        await api.relay.endpoints.switch(ADMIN, "crm", on=False)
+        await api.relay.endpoints.set_enabled(ADMIN, "crm", enabled=False)
         await until(lambda: not relay.relay.endpoints.find("crm").enabled, timeout_s=1.0)
         await api.record(answered("off"))
         await asyncio.sleep(0.2)  # nothing goes out; what goes out is there within 0.05 s
         assert len(new.posts) == 1
-        await relay.relay.endpoints.switch(ADMIN, "crm", on=True)
+        await relay.relay.endpoints.set_enabled(ADMIN, "crm", enabled=True)
         await board.delivered(3)
         await api.relay.endpoints.remove(ADMIN, "crm")
-        await until(lambda: relay.relay.state["endpoints"] == 0, timeout_s=2.0)
+        await until(lambda: relay.relay.status["endpoints"] == 0, timeout_s=2.0)
         await until(lambda: board.holders() == {}, timeout_s=2.0)
 
 
@@ -157,10 +157,10 @@ async def test_what_a_removed_endpoint_was_owed_is_given_up(tmp_path: Path) -> N
         await board.shared((relay, 1))
         await api.record(answered("call"))
         await api.relay.endpoints.remove(ADMIN, "crm")
-        await until(lambda: [one.state for one in board.owed()] == [State.DEAD])
+        await until(lambda: [one.state for one in board.owed()] == [DeliveryState.DEAD])
         await relay.endpoint("http://127.0.0.1:9/elsewhere")
         await api.relay.endpoints.refresh()
-        assert api.relay.endpoints.find("crm").definition.url.endswith("/elsewhere")
+        assert api.relay.endpoints.find("crm").config.url.endswith("/elsewhere")
 
 
 @in_loop
@@ -169,11 +169,11 @@ async def test_a_change_knows_the_one_before(tmp_path: Path) -> None:
     opening = opening_on("sqlite", tmp_path / "data")
     async with member(opening, NO_RELAY, look_s=60.0) as one, member(opening, NO_RELAY, look_s=60.0) as other:
         made = await one.endpoint("http://127.0.0.1:9/a")
-        await other.relay.endpoints.change(ADMIN, "crm", None, with_definition(made, timeout_s=3.0))
-        switched = await one.relay.endpoints.switch(ADMIN, "crm", on=False)
-        assert switched.definition.timeout_s == 3.0
+        await other.relay.endpoints.change(ADMIN, "crm", None, with_config(made, timeout_s=3.0))
+        switched = await one.relay.endpoints.set_enabled(ADMIN, "crm", enabled=False)
+        assert switched.config.timeout_s == 3.0
         both = await asyncio.gather(
-            one.relay.endpoints.switch(ADMIN, "crm", on=True),
+            one.relay.endpoints.set_enabled(ADMIN, "crm", enabled=True),
             other.relay.endpoints.rotate_secret(ADMIN, "crm"),
             return_exceptions=True,
         )
@@ -191,13 +191,13 @@ async def test_what_the_business_says_reaches_the_process_that_tells(tmp_path: P
         witness = receiver.script = Witness(receiver)
         witness.holds = asyncio.Event()
         await api.endpoint(receiver.url(), concurrency=1)
-        await until(lambda: relay.relay.state["endpoints"] == 1)
+        await until(lambda: relay.relay.status["endpoints"] == 1)
         await api.record(answered("first"), answered("second"))
         await until(told(receiver, 1))
         (lane,) = relay.lanes
-        await until(lambda: lane.queue)
-        await api.relay.refer("second", "default", Reference(reference="order-42"))
-        await until(lambda: lane.queue and lane.queue[0].referred_us)
+        await until(lambda: lane.jobs)
+        await api.relay.annotate_call("second", "default", CallAnnotation(reference="order-42"))
+        await until(lambda: lane.jobs and lane.jobs[0].annotated_us)
         witness.holds.set()
         await until(told(receiver, 2))
         assert json.loads(receiver.posts[1].body)["data"]["call"]["reference"] == "order-42"
@@ -212,7 +212,7 @@ async def test_a_duty_is_done_by_one_process(tmp_path: Path) -> None:
     opening = opening_on("sqlite", tmp_path / "data")
     doing: list[str] = []
 
-    def duty(name: str) -> Callable[[], "asyncio.Future[None]"]:
+    def singleton(name: str) -> Callable[[], "asyncio.Future[None]"]:
         async def work() -> None:
             doing.append(name)
             try:
@@ -222,12 +222,12 @@ async def test_a_duty_is_done_by_one_process(tmp_path: Path) -> None:
 
         return lambda: asyncio.ensure_future(work())
 
-    async with member(opening, duties={"alerts": duty("one")}) as one:
+    async with member(opening, singletons={"alerts": singleton("one")}) as one:
         await until(lambda: doing == ["one"])
-        async with member(opening, duties={"alerts": duty("two")}):
+        async with member(opening, singletons={"alerts": singleton("two")}):
             await asyncio.sleep(0.4)  # more than one renewal, at which the other would take what is free
             assert doing == ["one"]
-            assert one.relay.state["duties"] == ["alerts", "overdue", "remains"]
+            assert one.relay.status["singleton_tasks"] == ["alerts", "cleanup", "overdue"]
             await one.relay.stop(1.0)
             await until(lambda: doing == ["two"], timeout_s=TTL_S)
     assert doing == []

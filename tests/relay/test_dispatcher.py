@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from builders import ADMIN, key_press, received, status, wire
 from contract.backends import BACKENDS
-from relay.factories import endpoint, terms
+from relay.factories import endpoint, retry_policy
 from relay.harness import (
     QUICK,
     add_directly,
@@ -24,7 +24,7 @@ from relay.harness import (
     opened,
     pressed,
     relaying,
-    with_definition,
+    with_config,
     writing,
     writing_apart,
 )
@@ -32,17 +32,17 @@ from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, sa
 from relay.waiting import in_loop, until
 from sqlalchemy import text
 
-from answerback.domain.models import Event, Format, State
+from answerback.domain.models import DeliveryState, EventType, PayloadFormat
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger import Job
-from answerback.ledger.backends.postgresql.partition_ids import NUMBERS
-from answerback.ledger.commands import Endpoints, Load, Settle
+from answerback.ledger import DeliveryJob
+from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH
+from answerback.ledger.commands import FetchDue, ListEndpoints, RecordAttempts
 from answerback.ledger.types import to_us
 from answerback.relay.dispatcher import Dispatcher
-from answerback.relay.metrics import RelayMeter
-from answerback.relay.sender import Courier
+from answerback.relay.metrics import RelayMetrics
+from answerback.relay.sender import WebhookSender
 
-D, X, P, W = State.DELIVERED, State.DEAD, State.PENDING, State.WAITING
+D, X, P, W = DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.PENDING, DeliveryState.BLOCKED
 
 NEVER = saying(whole(500, b"no"))
 QUIET_S = 0.1
@@ -104,31 +104,31 @@ class Gate:
 @in_loop
 async def test_a_callback_is_told_at_once(tmp_path: Path) -> None:
     """It goes out with the commit that stored it, long before anybody looks again; and is settled as delivered."""
-    async with receiving() as receiver, relaying(tmp_path) as world:
-        to = await world.endpoint(receiver.url())
+    async with receiving() as receiver, relaying(tmp_path) as harness:
+        to = await harness.endpoint(receiver.url())
         lags_s = []
         for n in range(5):
             began_s = time.monotonic()
-            await world.record(answered(f"call-{n}"))
+            await harness.record(answered(f"call-{n}"))
             await until(partial(told, receiver, n + 1))
             lags_s.append(receiver.posts[n].at_s - began_s)
         assert min(lags_s) < 0.25
-        await world.settled(5, to)
-        assert world.states() == [D] * 5
+        await harness.settled(5, to)
+        assert harness.states() == [D] * 5
         assert callids(receiver.posts) == [f"call-{n}" for n in range(5)]
-        assert [(one.status, one.error) for one in world.tried()] == [(200, None)] * 5
-        assert world.meter.attempts == {("crm", "delivered"): 5}
+        assert [(one.http_status, one.error) for one in harness.tried()] == [(200, None)] * 5
+        assert harness.metrics.attempts == {("crm", "delivered"): 5}
 
 
 @in_loop
 async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
     """The original bytes to the one, the signed call to the other, each with an id of its own."""
-    async with receiving() as old, receiving() as new, relaying(tmp_path) as world:
-        await world.endpoint(old.url(), "old", format=Format.TENCENT)
-        await world.endpoint(new.url(), "new")
+    async with receiving() as old, receiving() as new, relaying(tmp_path) as harness:
+        await harness.endpoint(old.url(), "old", format=PayloadFormat.TENCENT)
+        await harness.endpoint(new.url(), "new")
         raw = b' {"voicekey_callback": ' + wire(key_press(callid="x")).partition(b": ")[2].rstrip() + b"\n"
-        await world.record(raw)
-        await world.settled(2)
+        await harness.record(raw)
+        await harness.settled(2)
         assert old.bodies == [raw]
         told = json.loads(new.bodies[0])
         assert (told["type"], told["data"]["callback"]["raw"]) == ("voice.call.key_pressed", raw.decode())
@@ -139,16 +139,16 @@ async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
 async def test_what_was_owed_is_told_after_a_restart(tmp_path: Path) -> None:
     """What could not be told before the end is told after the start, under the same id, with its failures counted."""
     async with receiving(NEVER) as receiver:
-        async with relaying(tmp_path, terms(retries_s=(0.2,) * 9)) as world:
-            to = await world.endpoint(receiver.url())
-            await world.record(answered("a"))
-            await world.record(answered("b"))
+        async with relaying(tmp_path, retry_policy(retry_schedule_s=(0.2,) * 9)) as harness:
+            to = await harness.endpoint(receiver.url())
+            await harness.record(answered("a"))
+            await harness.record(answered("b"))
             await until(lambda: len(receiver.posts) >= 2)
         before = Counter(ids(receiver.posts))
         receiver.script = obey
-        async with relaying(tmp_path) as world:
-            await world.settled(2, to)
-            assert world.states() == [D, D]
+        async with relaying(tmp_path) as harness:
+            await harness.settled(2, to)
+            assert harness.states() == [D, D]
             after = Counter(ids(receiver.posts)) - before
             assert set(after) == set(before)
             assert set(after.values()) == {1}
@@ -158,13 +158,13 @@ async def test_what_was_owed_is_told_after_a_restart(tmp_path: Path) -> None:
 async def test_what_waits_for_its_retry_waits_over_a_restart(tmp_path: Path) -> None:
     """A start is no reason to ask an endpoint earlier than its schedule says."""
     async with receiving(NEVER) as receiver:
-        async with relaying(tmp_path, terms(retries_s=(0.5,))) as world:
-            await world.endpoint(receiver.url())
-            await world.record(answered("a"))
-            await until(world.tried)
+        async with relaying(tmp_path, retry_policy(retry_schedule_s=(0.5,))) as harness:
+            await harness.endpoint(receiver.url())
+            await harness.record(answered("a"))
+            await until(harness.tried)
         receiver.script = obey
-        async with relaying(tmp_path) as world:
-            await world.settled(1)
+        async with relaying(tmp_path) as harness:
+            await harness.settled(1)
             first, second = receiver.posts
             assert second.at_s - first.at_s >= 0.45
 
@@ -172,35 +172,38 @@ async def test_what_waits_for_its_retry_waits_over_a_restart(tmp_path: Path) -> 
 @in_loop
 async def test_a_retry_comes_when_it_is_due(tmp_path: Path) -> None:
     """Each at its time, to the last; then the delivery is dead, and every attempt was kept."""
-    async with receiving(NEVER) as receiver, relaying(tmp_path, terms(retries_s=(0.2, 0.4))) as world:
-        await world.endpoint(receiver.url())
-        await world.record(answered("a"))
-        await world.settled(1)
-        assert world.states() == [X]
+    async with receiving(NEVER) as receiver, relaying(tmp_path, retry_policy(retry_schedule_s=(0.2, 0.4))) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(answered("a"))
+        await harness.settled(1)
+        assert harness.states() == [X]
         times_s = [post.at_s for post in receiver.posts]
         waits_s = [later - sooner for sooner, later in itertools.pairwise(times_s)]
         assert len(waits_s) == 2
         assert all(least_s <= wait_s < least_s + 2 for least_s, wait_s in zip((0.19, 0.39), waits_s, strict=True))
-        (one,) = world.owed()
-        assert (one.attempts, one.failures) == (3, 3)
-        assert [tried.error for tried in world.tried()] == ["answered 500 Internal Server Error"] * 3
-        assert world.meter.attempts == {("crm", "failed"): 2, ("crm", "dead"): 1}
+        (one,) = harness.owed()
+        assert (one.attempts, one.failed_attempts) == (3, 3)
+        assert [tried.error for tried in harness.tried()] == ["answered 500 Internal Server Error"] * 3
+        assert harness.metrics.attempts == {("crm", "failed"): 2, ("crm", "dead"): 1}
 
 
 @in_loop
 async def test_many_retries_all_come(tmp_path: Path) -> None:
-    """One delivery alone, nothing else that would wake its lane: thirty failures are thirty retries."""
-    async with receiving() as receiver, relaying(tmp_path, terms(retries_s=(0.02,) * 30, breaker_failures=99)) as world:
+    """One delivery alone, nothing else that would wake its queue: thirty failures are thirty retries."""
+    async with (
+        receiving() as receiver,
+        relaying(tmp_path, retry_policy(retry_schedule_s=(0.02,) * 30, breaker_threshold=99)) as harness,
+    ):
 
         async def at_last(exchange: Exchange) -> None:
             await exchange.answer(200 if exchange.number > 30 else 500)
 
         receiver.script = at_last
-        await world.endpoint(receiver.url())
-        await world.record(answered("a"))
-        await world.settled(1)
+        await harness.endpoint(receiver.url())
+        await harness.record(answered("a"))
+        await harness.settled(1)
         assert len(receiver.posts) == 31
-        assert world.states() == [D]
+        assert harness.states() == [D]
 
 
 @pytest.mark.parametrize("backend", BACKENDS, indirect=True)
@@ -208,15 +211,15 @@ def test_what_is_due_or_will_be_is_never_overlooked(tmp_path: Path) -> None:
     """What a load does not bring it announces: no delivery falls between what is due now and what is due next."""
     with closing(opened(tmp_path)) as ledger:
         to = asyncio.run(_one_endpoint(tmp_path))
-        ledger.take([received(status(callid=f"call-{n}")) for n in range(_SPREAD)])
+        ledger.record_batch([received(status(callid=f"call-{n}")) for n in range(_SPREAD)])
         spread = text("UPDATE deliveries SET due_us = :first_us + (id % :numbers) * :apart_us")
         telling = 0
         for apart_us in itertools.count(300, 30):  # however slow the machine is, some time a load falls into the spread
             first_us = to_us(datetime.now(UTC))
             with ledger.engine.execution_options(writes=True).begin() as connection:
-                connection.execute(spread, {"first_us": first_us, "numbers": NUMBERS, "apart_us": apart_us})
+                connection.execute(spread, {"first_us": first_us, "numbers": IDS_PER_MONTH, "apart_us": apart_us})
             for _ in range(5):
-                loaded = Load(to, 5000).run(ledger)
+                loaded = FetchDue(to, 5000).run(ledger)
                 due = len(loaded.jobs)
                 telling += 0 < due < _SPREAD
                 assert loaded.next_due_us == (first_us + (due + 1) * apart_us if due < _SPREAD else None)
@@ -232,31 +235,31 @@ async def _one_endpoint(data_dir: Path) -> int:
 
 @in_loop
 async def test_more_than_fits_into_memory_is_told(tmp_path: Path) -> None:
-    """800 callbacks in one commit, of which the lane holds 528 at most: each delivered, and each once."""
-    async with receiving() as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url(), concurrency=32)
-        await world.record(*[answered(f"call-{n}") for n in range(800)])
-        await world.settled(800, timeout_s=40)
+    """800 callbacks in one commit, of which the queue holds 528 at most: each delivered, and each once."""
+    async with receiving() as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url(), concurrency=32)
+        await harness.record(*[answered(f"call-{n}") for n in range(800)])
+        await harness.settled(800, timeout_s=40)
         assert Counter(callids(receiver.posts)) == {f"call-{n}": 1 for n in range(800)}
 
 
 @pytest.fixture
 def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes wrote is looked for every fifth of a second."""
-    monkeypatch.setattr("answerback.relay.outbox_poller._EVERY_S", 0.2)
+    monkeypatch.setattr("answerback.relay.outbox_poller._POLL_EVERY_S", 0.2)
 
 
 @pytest.mark.usefixtures("quick_look")
 @in_loop
 async def test_what_another_process_wrote_is_found_under_load(tmp_path: Path) -> None:
     """Also while this gateway stores callbacks of its own, before and after it, all the time."""
-    async with receiving() as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
+    async with receiving() as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
         for n in range(5):
-            await world.record(answered(f"before-{n}"))
-            world.ledger.take([received(status(callid=f"theirs-{n}"))])
-            await world.record(answered(f"after-{n}"))
-        await world.settled(15)
+            await harness.record(answered(f"before-{n}"))
+            harness.ledger.record_batch([received(status(callid=f"theirs-{n}"))])
+            await harness.record(answered(f"after-{n}"))
+        await harness.settled(15)
         assert len(receiver.posts) == 15
 
 
@@ -287,12 +290,12 @@ async def test_callbacks_of_one_call_never_overtake_each_other(tmp_path: Path) -
 
     async with (
         receiving(moody) as receiver,
-        relaying(tmp_path, terms(retries_s=(0.05,) * 50, breaker_failures=99)) as world,
+        relaying(tmp_path, retry_policy(retry_schedule_s=(0.05,) * 50, breaker_threshold=99)) as harness,
     ):
-        await world.endpoint(receiver.url())
+        await harness.endpoint(receiver.url())
         for key in presses:
-            await world.record(*[pressed(f"call-{n}", key) for n in range(calls)])
-        await world.settled(calls * len(presses), timeout_s=40)
+            await harness.record(*[pressed(f"call-{n}", key) for n in range(calls)])
+        await harness.settled(calls * len(presses), timeout_s=40)
     assert overlaps == []
     assert took == {f"call-{n}": list(presses) for n in range(calls)}
 
@@ -304,12 +307,12 @@ async def test_a_failing_call_does_not_hold_up_the_others(tmp_path: Path) -> Non
     async def picky(exchange: Exchange) -> None:
         await exchange.answer(500 if b'"callid":"bad"' in exchange.post.body else 200)
 
-    async with receiving(picky) as receiver, relaying(tmp_path, terms(retries_s=(30,))) as world:
-        await world.endpoint(receiver.url())
-        await world.record(pressed("bad", "1"), pressed("bad", "2"), *[answered(f"good-{n}") for n in range(20)])
-        await until(lambda: world.states().count(D) == 20)
+    async with receiving(picky) as receiver, relaying(tmp_path, retry_policy(retry_schedule_s=(30,))) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(pressed("bad", "1"), pressed("bad", "2"), *[answered(f"good-{n}") for n in range(20)])
+        await until(lambda: harness.states().count(D) == 20)
         assert Counter(callids(receiver.posts)) == {"bad": 1} | {f"good-{n}": 1 for n in range(20)}
-        assert [one.state for one in world.owed() if one.callid == "bad"] == [P, W]
+        assert [one.state for one in harness.owed() if one.callid == "bad"] == [P, W]
 
 
 @in_loop
@@ -319,11 +322,11 @@ async def test_after_a_dead_delivery_the_call_goes_on(tmp_path: Path) -> None:
     async def picky(exchange: Exchange) -> None:
         await exchange.answer(500 if keys([exchange.post]) == ["1"] else 200)
 
-    async with receiving(picky) as receiver, relaying(tmp_path, terms(retries_s=())) as world:
-        await world.endpoint(receiver.url())
-        await world.record(*[pressed("a", key) for key in "123"])
-        await world.settled(3)
-        assert world.states() == [X, D, D]
+    async with receiving(picky) as receiver, relaying(tmp_path, retry_policy(retry_schedule_s=())) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(*[pressed("a", key) for key in "123"])
+        await harness.settled(3)
+        assert harness.states() == [X, D, D]
         assert keys(receiver.posts) == ["1", "2", "3"]
 
 
@@ -331,11 +334,11 @@ async def test_after_a_dead_delivery_the_call_goes_on(tmp_path: Path) -> None:
 async def test_an_endpoint_that_does_not_answer_costs_others_nothing(tmp_path: Path) -> None:
     """One hangs, one refuses: the healthy one is told at once."""
     gate = Gate()
-    async with receiving(gate) as hanging, receiving() as healthy, relaying(tmp_path) as world:
-        await world.endpoint(hanging.url(), "hanging", timeout_s=30)
-        await world.endpoint("http://127.0.0.1:1/", "refusing")
-        await world.endpoint(healthy.url(), "healthy")
-        await world.record(*[answered(f"call-{n}") for n in range(100)])
+    async with receiving(gate) as hanging, receiving() as healthy, relaying(tmp_path) as harness:
+        await harness.endpoint(hanging.url(), "hanging", timeout_s=30)
+        await harness.endpoint("http://127.0.0.1:1/", "refusing")
+        await harness.endpoint(healthy.url(), "healthy")
+        await harness.record(*[answered(f"call-{n}") for n in range(100)])
         await until(lambda: len(healthy.posts) == 100, 5)
         assert gate.most == 1
         gate.open()
@@ -355,10 +358,10 @@ async def test_the_window_opens_with_success(tmp_path: Path) -> None:
         now -= 1
         await exchange.answer()
 
-    async with receiving(slow) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url(), concurrency=4)
-        await world.record(*[answered(f"call-{n}") for n in range(60)])
-        await world.settled(60)
+    async with receiving(slow) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url(), concurrency=4)
+        await harness.record(*[answered(f"call-{n}") for n in range(60)])
+        await harness.settled(60)
         assert at_a_time[0] == 1
         assert max(at_a_time[:2]) <= 2
         assert max(at_a_time) == 4
@@ -369,24 +372,24 @@ async def test_the_window_opens_with_success(tmp_path: Path) -> None:
 async def test_the_window_closes_with_a_failure(tmp_path: Path) -> None:
     """An endpoint that begins to fail holds one connection, not all that it may have."""
     gate = Gate(NEVER)
-    async with receiving() as receiver, relaying(tmp_path) as world:
-        to = await world.endpoint(receiver.url(), concurrency=8, timeout_s=0.4)
-        await world.record(*[answered(f"good-{n}") for n in range(20)])
-        await world.settled(20)
-        lane = world.dispatcher.lane(to.id)
-        assert lane is not None
-        assert lane.window == 8
+    async with receiving() as receiver, relaying(tmp_path) as harness:
+        to = await harness.endpoint(receiver.url(), concurrency=8, timeout_s=0.4)
+        await harness.record(*[answered(f"good-{n}") for n in range(20)])
+        await harness.settled(20)
+        queue = harness.dispatcher.queue_for(to.id)
+        assert queue is not None
+        assert queue.window == 8
         receiver.script = gate
-        await world.record(*[answered(f"bad-{n}") for n in range(40)])
+        await harness.record(*[answered(f"bad-{n}") for n in range(40)])
         await until(lambda: gate.most == 8)
-        await until(lambda: lane.breaker.failures >= 8)
-        await until(lambda: lane.window == 1 and len(lane.attempts) <= 1)
+        await until(lambda: queue.breaker.failures >= 8)
+        await until(lambda: queue.window == 1 and len(queue.attempts) <= 1)
         for _ in range(25):
-            assert len(lane.attempts) <= 1
+            assert len(queue.attempts) <= 1
             await asyncio.sleep(0.02)
         receiver.script = obey
         gate.open()
-        await world.settled(60)
+        await harness.settled(60)
 
 
 # As many connections as there may be
@@ -394,17 +397,17 @@ async def test_the_window_closes_with_a_failure(tmp_path: Path) -> None:
 
 @in_loop
 async def test_there_are_never_more_attempts_than_there_may_be(tmp_path: Path) -> None:
-    """`max_connections` holds for all endpoints together; who has to wait is told when there is room."""
+    """`max_in_flight` holds for all endpoints together; who has to wait is told when there is room."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path, terms(max_connections=3)) as world:
+    async with receiving(gate) as receiver, relaying(tmp_path, retry_policy(max_in_flight=3)) as harness:
         for n in range(8):
-            await world.endpoint(receiver.url(), f"crm-{n}")
-        await world.record(answered("a"), answered("b"))
+            await harness.endpoint(receiver.url(), f"crm-{n}")
+        await harness.record(answered("a"), answered("b"))
         await until(lambda: gate.waiting == 3)
         await asyncio.sleep(QUIET_S)
         assert gate.most == 3
         gate.open()
-        await world.settled(16)
+        await harness.settled(16)
         assert gate.most == 3
 
 
@@ -419,16 +422,16 @@ async def test_a_busy_endpoint_does_not_starve_the_others(tmp_path: Path) -> Non
     async with (
         receiving(slow) as busy,
         receiving() as other,
-        relaying(tmp_path, terms(max_connections=1)) as world,
+        relaying(tmp_path, retry_policy(max_in_flight=1)) as harness,
     ):
-        await world.endpoint(busy.url(), "busy", kinds=["prompt"])
-        await world.endpoint(other.url(), "other", kinds=["key"])
-        await world.record(*[answered(f"call-{n}") for n in range(100)])
+        await harness.endpoint(busy.url(), "busy", kinds=["prompt"])
+        await harness.endpoint(other.url(), "other", kinds=["key"])
+        await harness.record(*[answered(f"call-{n}") for n in range(100)])
         await until(lambda: busy.posts)
-        await world.record(pressed("x", "1"))
+        await harness.record(pressed("x", "1"))
         await until(lambda: other.posts)
         assert len(busy.posts) < 70
-        await world.settled(101)
+        await harness.settled(101)
 
 
 @in_loop
@@ -439,18 +442,18 @@ async def test_callbacks_come_before_telling(tmp_path: Path) -> None:
     async def slow(exchange: Exchange) -> None:
         nonlocal now
         now += 1
-        most[world.callbacks_press] = max(most[world.callbacks_press], now)
+        most[harness.callbacks_press] = max(most[harness.callbacks_press], now)
         await asyncio.sleep(0.01)
         now -= 1
         await exchange.answer()
 
-    async with receiving(slow) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url(), concurrency=16)
-        world.callbacks_press = True
-        await world.record(*[answered(f"call-{n}") for n in range(300)])
+    async with receiving(slow) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url(), concurrency=16)
+        harness.callbacks_press = True
+        await harness.record(*[answered(f"call-{n}") for n in range(300)])
         await until(lambda: len(receiver.posts) > 60)
-        world.callbacks_press = False
-        await world.settled(300)
+        harness.callbacks_press = False
+        await harness.settled(300)
         assert most == {True: 4, False: 16}
 
 
@@ -459,21 +462,21 @@ async def test_callbacks_come_before_telling(tmp_path: Path) -> None:
 async def test_what_was_pushed_is_not_read_again(tmp_path: Path) -> None:
     """The look for what other processes wrote costs no reading where there is none."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
-        await world.record(*[answered(f"call-{n}") for n in range(20)])
+    async with receiving(gate) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(*[answered(f"call-{n}") for n in range(20)])
         await until(lambda: gate.waiting == 1)
-        ask, asked = world.writer.ask, Counter[str]()
+        ask, asked = harness.writer.execute, Counter[str]()
 
         async def count(request: Any) -> Any:
             asked[type(request).__name__] += 1
             return await ask(request)
 
-        world.writer.ask = count  # type: ignore[method-assign, assignment]
-        await until(lambda: asked["Added"] >= 2)
-        assert asked["Load"] == 0
+        harness.writer.execute = count  # type: ignore[method-assign, assignment]
+        await until(lambda: asked["PendingSince"] >= 2)
+        assert asked["FetchDue"] == 0
         gate.open()
-        await world.settled(20)
+        await harness.settled(20)
 
 
 # A change has taken effect when it is answered
@@ -483,21 +486,21 @@ async def test_what_was_pushed_is_not_read_again(tmp_path: Path) -> None:
 async def test_a_hold_waits_for_what_is_under_way(tmp_path: Path) -> None:
     """An attempt that ends in time ends; after that nothing is sent until it goes on, and then everything is."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path) as world:
-        to = await world.endpoint(receiver.url())
-        await world.record(answered("a"), answered("b"))
+    async with receiving(gate) as receiver, relaying(tmp_path) as harness:
+        to = await harness.endpoint(receiver.url())
+        await harness.record(answered("a"), answered("b"))
         await until(lambda: gate.waiting == 1)
-        holding = asyncio.create_task(world.dispatcher.hold(to.id))
+        holding = asyncio.create_task(harness.dispatcher.suspend(to.id))
         await asyncio.sleep(0.2)
         assert not holding.done()
         gate.open()
         await holding
-        await world.record(answered("c"))
+        await harness.record(answered("c"))
         await asyncio.sleep(QUIET_S)
         assert callids(receiver.posts) == ["a"]
-        assert world.states() == [D, P, P]
-        world.dispatcher.go_on(to)
-        await world.settled(3)
+        assert harness.states() == [D, P, P]
+        harness.dispatcher.resume(to)
+        await harness.settled(3)
         assert callids(receiver.posts) == ["a", "b", "c"]
 
 
@@ -505,20 +508,22 @@ async def test_a_hold_waits_for_what_is_under_way(tmp_path: Path) -> None:
 async def test_a_hold_cuts_short_what_does_not_end(tmp_path: Path) -> None:
     """After a second; that attempt is kept in words, and costs the delivery none of its attempts."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path) as world:
-        to = await world.endpoint(receiver.url(), timeout_s=30)
-        await world.record(answered("a"))
+    async with receiving(gate) as receiver, relaying(tmp_path) as harness:
+        to = await harness.endpoint(receiver.url(), timeout_s=30)
+        await harness.record(answered("a"))
         await until(lambda: gate.waiting == 1)
         began_s = time.monotonic()
-        await world.dispatcher.hold(to.id)
+        await harness.dispatcher.suspend(to.id)
         assert 0.9 <= time.monotonic() - began_s < 5
-        await until(world.tried)
-        assert [(one.status, one.error) for one in world.tried()] == [(None, "cut short: the endpoint was changed")]
-        (one,) = world.owed()
-        assert (one.state, one.attempts, one.failures) == (P, 1, 0)
+        await until(harness.tried)
+        assert [(one.http_status, one.error) for one in harness.tried()] == [
+            (None, "cut short: the endpoint was changed")
+        ]
+        (one,) = harness.owed()
+        assert (one.state, one.attempts, one.failed_attempts) == (P, 1, 0)
         gate.open()
-        world.dispatcher.go_on(to)
-        await world.settled(1)
+        harness.dispatcher.resume(to)
+        await harness.settled(1)
         assert len(set(ids(receiver.posts))) == 1
 
 
@@ -530,13 +535,13 @@ async def test_what_was_cut_short_goes_to_the_new_url(tmp_path: Path, monkeypatc
     """
     monkeypatch.setattr("answerback.relay.dispatcher._GRACE_S", 0.1)
     gate = Gate()
-    async with receiving(gate) as old, receiving() as new, relaying(tmp_path) as world:
-        to = await world.endpoint(old.url(), timeout_s=30)
-        await world.record(answered("a"))
+    async with receiving(gate) as old, receiving() as new, relaying(tmp_path) as harness:
+        to = await harness.endpoint(old.url(), timeout_s=30)
+        await harness.record(answered("a"))
         await until(lambda: gate.waiting == 1)
-        await world.dispatcher.hold(to.id)
-        world.dispatcher.go_on(msgspec.structs.replace(to, definition=with_definition(to, url=new.url())))
-        await world.settled(1, timeout_s=8)
+        await harness.dispatcher.suspend(to.id)
+        harness.dispatcher.resume(msgspec.structs.replace(to, config=with_config(to, url=new.url())))
+        await harness.settled(1, timeout_s=8)
         assert ids(new.posts) == ids(old.posts)
         gate.open()
 
@@ -549,14 +554,14 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
         await asyncio.sleep(0.02)
         await exchange.answer()
 
-    async with receiving(slow) as one, receiving(slow) as other, relaying(tmp_path) as world:
-        to = await world.endpoint(one.url())
+    async with receiving(slow) as one, receiving(slow) as other, relaying(tmp_path) as harness:
+        to = await harness.endpoint(one.url())
         total = 0
 
         async def load() -> None:
             nonlocal total
             while True:
-                await world.record(*[answered(f"call-{total + n}") for n in range(10)])
+                await harness.record(*[answered(f"call-{total + n}") for n in range(10)])
                 total += 10
                 await asyncio.sleep(0.03)  # two thirds of what can be told in that time
 
@@ -564,93 +569,93 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
         for _ in range(3):
             for wrong, right in ((one, other), (other, one)):
                 await asyncio.sleep(0.1)
-                to = await world.registry.change(ADMIN, "crm", None, with_definition(to, url=right.url()))
+                to = await harness.endpoint_manager.change(ADMIN, "crm", None, with_config(to, url=right.url()))
                 late = len(wrong.posts)
                 await asyncio.sleep(0.1)
                 assert len(wrong.posts) == late
         loading.cancel()
         await asyncio.wait([loading])
-        await until(lambda: world.states().count(D) == len(world.states()))
+        await until(lambda: harness.states().count(D) == len(harness.states()))
         assert {*callids(one.posts), *callids(other.posts)} >= {f"call-{n}" for n in range(total)}
 
 
 @in_loop
 async def test_an_endpoint_that_is_off_is_told_when_it_is_on(tmp_path: Path) -> None:
     """Off: what it is owed waits, nothing is spent. On: all of it, in order for each call."""
-    async with receiving() as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
-        await world.registry.switch(ADMIN, "crm", on=False)
-        await world.record(*[pressed("a", key) for key in "12345"])
+    async with receiving() as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=False)
+        await harness.record(*[pressed("a", key) for key in "12345"])
         await asyncio.sleep(QUIET_S)
         assert receiver.posts == []
-        assert world.tried() == []
-        await world.registry.switch(ADMIN, "crm", on=True)
-        await world.settled(5)
+        assert harness.tried() == []
+        await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=True)
+        await harness.settled(5)
         assert keys(receiver.posts) == list("12345")
 
 
 @in_loop
 async def test_a_removed_endpoint_is_told_nothing(tmp_path: Path) -> None:
     """What it was owed is given up; what comes later is not owed; its numbers are gone."""
-    async with receiving(NEVER) as receiver, relaying(tmp_path, terms(retries_s=(0.1,))) as world:
-        await world.endpoint(receiver.url())
-        await world.record(answered("a"), pressed("b", "1"), pressed("b", "2"))
+    async with receiving(NEVER) as receiver, relaying(tmp_path, retry_policy(retry_schedule_s=(0.1,))) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(answered("a"), pressed("b", "1"), pressed("b", "2"))
         await until(lambda: len(receiver.posts) >= 2)
-        await world.registry.remove(ADMIN, "crm")
+        await harness.endpoint_manager.remove(ADMIN, "crm")
         told = len(receiver.posts)
-        await world.record(answered("c"))
-        await world.settled(3)
+        await harness.record(answered("c"))
+        await harness.settled(3)
         await asyncio.sleep(QUIET_S)
-        assert world.states() == [X] * 3
+        assert harness.states() == [X] * 3
         assert len(receiver.posts) == told
-        assert (world.meter.attempts, world.meter.attempt_latency_s, world.meter.paused) == ({}, {}, {})
+        assert (harness.metrics.attempts, harness.metrics.attempt_latency_s, harness.metrics.paused) == ({}, {}, {})
 
 
 @in_loop
 async def test_an_endpoint_that_is_gone_is_switched_off(tmp_path: Path) -> None:
     """410: off, with the reason; what it is owed waits unspent, and is told when it is switched on again."""
-    async with receiving(saying(whole(410, b""))) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
-        await world.record(answered("a"), answered("b"))
-        await until(lambda: not world.registry.find("crm").enabled)
-        assert world.registry.find("crm").disabled_reason == "answered 410 Gone"
+    async with receiving(saying(whole(410, b""))) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(answered("a"), answered("b"))
+        await until(lambda: not harness.endpoint_manager.find("crm").enabled)
+        assert harness.endpoint_manager.find("crm").disabled_reason == "answered 410 Gone"
         await asyncio.sleep(QUIET_S)
         assert len(receiver.posts) == 1
-        assert [(one.state, one.failures) for one in world.owed()] == [(P, 0), (P, 0)]
+        assert [(one.state, one.failed_attempts) for one in harness.owed()] == [(P, 0), (P, 0)]
         receiver.script = obey
-        await world.registry.switch(ADMIN, "crm", on=True)
-        await world.settled(2)
+        await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=True)
+        await harness.settled(2)
 
 
 # Left alone
 
 
-BREAKER = terms(retries_s=(0.05,) * 100, breaker_failures=3, breaker_pauses_s=(0.2, 0.4))
+BREAKER = retry_policy(retry_schedule_s=(0.05,) * 100, breaker_threshold=3, breaker_cooldowns_s=(0.2, 0.4))
 
 
 @in_loop
 async def test_an_endpoint_that_fails_again_and_again_is_paused_and_probed(tmp_path: Path) -> None:
     """After three failures in a row one probe at a time goes out; nothing is spent by it; a success ends it."""
-    async with receiving(NEVER) as receiver, relaying(tmp_path, BREAKER) as world:
-        to = await world.endpoint(receiver.url())
-        await world.record(*[answered(f"call-{n}") for n in range(20)])
-        await until(lambda: world.meter.paused)
-        assert world.meter.paused == {"crm": 3}
-        await until(lambda: sum(one.attempts for one in world.owed()) == 3)
+    async with receiving(NEVER) as receiver, relaying(tmp_path, BREAKER) as harness:
+        to = await harness.endpoint(receiver.url())
+        await harness.record(*[answered(f"call-{n}") for n in range(20)])
+        await until(lambda: harness.metrics.paused)
+        assert harness.metrics.paused == {"crm": 3}
+        await until(lambda: sum(one.attempts for one in harness.owed()) == 3)
         await until(lambda: len(receiver.posts) >= 5)
-        assert sum(one.failures for one in world.owed()) == 3
+        assert sum(one.failed_attempts for one in harness.owed()) == 3
         waits_s = [later.at_s - sooner.at_s for sooner, later in itertools.pairwise(receiver.posts[2:5])]
         assert waits_s[0] >= 0.17
         assert waits_s[1] >= 0.35
-        (kept,) = await world.writer.ask(Endpoints())
-        assert kept.failures >= 3
+        (kept,) = await harness.writer.execute(ListEndpoints())
+        assert kept.consecutive_failures >= 3
         assert kept.paused_until is not None
         receiver.script = obey
-        await world.settled(20, to)
-        assert world.meter.paused == {}
-        assert sum(one.failures for one in world.owed()) == 3
-        (kept,) = await world.writer.ask(Endpoints())
-        assert (kept.failures, kept.paused_until) == (0, None)
+        await harness.settled(20, to)
+        assert harness.metrics.paused == {}
+        assert sum(one.failed_attempts for one in harness.owed()) == 3
+        (kept,) = await harness.writer.execute(ListEndpoints())
+        assert (kept.consecutive_failures, kept.paused_until) == (0, None)
 
 
 @in_loop
@@ -658,38 +663,40 @@ async def test_a_paused_endpoint_holds_nothing_in_memory(tmp_path: Path) -> None
     """However much comes for it: it stays in the ledger, the writer does not even tell of it, and all is told later."""
     async with (
         receiving(NEVER) as receiver,
-        relaying(tmp_path, terms(retries_s=(0.1,) * 9, breaker_failures=3, breaker_pauses_s=(60,))) as world,
+        relaying(
+            tmp_path, retry_policy(retry_schedule_s=(0.1,) * 9, breaker_threshold=3, breaker_cooldowns_s=(60,))
+        ) as harness,
     ):
-        to = await world.endpoint(receiver.url())
-        await world.record(*[answered(f"call-{n}") for n in range(20)])
-        await until(lambda: world.meter.paused)
-        lane = world.dispatcher.lane(to.id)
-        assert lane is not None
-        assert len(lane.queue) == 0
+        to = await harness.endpoint(receiver.url())
+        await harness.record(*[answered(f"call-{n}") for n in range(20)])
+        await until(lambda: harness.metrics.paused)
+        queue = harness.dispatcher.queue_for(to.id)
+        assert queue is not None
+        assert len(queue.jobs) == 0
         for batch in range(5):
-            await world.record(*[answered(f"batch-{batch}-{n}") for n in range(100)])
-        assert len(lane.queue) <= lane.most == 32
-        assert set(world.writer.full) == {to.id}
+            await harness.record(*[answered(f"batch-{batch}-{n}") for n in range(100)])
+        assert len(queue.jobs) <= queue.capacity == 32
+        assert set(harness.writer.saturated) == {to.id}
         receiver.script = obey
-        await world.registry.switch(ADMIN, "crm", on=True)  # which ends the pause
-        await world.settled(520)
-        assert not world.writer.full
+        await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=True)  # which ends the pause
+        await harness.settled(520)
+        assert not harness.writer.saturated
 
 
 @in_loop
 async def test_a_paused_endpoint_is_still_paused_after_a_restart(tmp_path: Path) -> None:
     """Nothing goes out before the pause is over; then one probe does."""
     async with receiving(NEVER) as receiver:
-        async with relaying(tmp_path, msgspec.structs.replace(BREAKER, breaker_pauses_s=(0.8,))) as world:
-            await world.endpoint(receiver.url())
-            await world.record(*[answered(f"call-{n}") for n in range(20)])
-            await until(lambda: world.meter.paused)
+        async with relaying(tmp_path, msgspec.structs.replace(BREAKER, breaker_cooldowns_s=(0.8,))) as harness:
+            await harness.endpoint(receiver.url())
+            await harness.record(*[answered(f"call-{n}") for n in range(20)])
+            await until(lambda: harness.metrics.paused)
             paused_s = time.monotonic()
         receiver.script = obey
         before = len(receiver.posts)
-        async with relaying(tmp_path, BREAKER) as world:
-            assert world.meter.paused == {"crm": 3}
-            await world.settled(20)
+        async with relaying(tmp_path, BREAKER) as harness:
+            assert harness.metrics.paused == {"crm": 3}
+            await harness.settled(20)
             assert receiver.posts[before].at_s - paused_s >= 0.65
 
 
@@ -698,20 +705,20 @@ async def test_a_change_ends_a_pause(tmp_path: Path) -> None:
     """Who changes an endpoint wants it tried now; and after a restart it is not paused either."""
     async with (
         receiving(NEVER) as receiver,
-        relaying(tmp_path, terms(breaker_failures=1, breaker_pauses_s=(60,))) as world,
+        relaying(tmp_path, retry_policy(breaker_threshold=1, breaker_cooldowns_s=(60,))) as harness,
     ):
-        to = await world.endpoint(receiver.url())
-        lane = world.dispatcher.lane(to.id)
-        assert lane is not None
-        await world.record(answered("a"), answered("b"))
-        while not lane.breaker.open:  # noqa: ASYNC110  # to the moment: what it came to is not yet kept
+        to = await harness.endpoint(receiver.url())
+        queue = harness.dispatcher.queue_for(to.id)
+        assert queue is not None
+        await harness.record(answered("a"), answered("b"))
+        while not queue.breaker.is_open:  # noqa: ASYNC110  # to the moment: what it came to is not yet kept
             await asyncio.sleep(0)
         receiver.script = obey
-        await world.registry.switch(ADMIN, "crm", on=True)
-        assert world.meter.paused == {}
-        await until(lambda: D in world.states())
-        (kept,) = await world.writer.ask(Endpoints())
-        assert (kept.failures, kept.paused_until) == (0, None)
+        await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=True)
+        assert harness.metrics.paused == {}
+        await until(lambda: D in harness.states())
+        (kept,) = await harness.writer.execute(ListEndpoints())
+        assert (kept.consecutive_failures, kept.paused_until) == (0, None)
 
 
 @in_loop
@@ -724,11 +731,11 @@ async def test_an_endpoint_that_asks_for_quiet_gets_it(tmp_path: Path) -> None:
 
         return answer
 
-    async with receiving(busy(429)) as one, receiving(busy(503)) as other, relaying(tmp_path) as world:
-        await world.endpoint(one.url(), "one")
-        await world.endpoint(other.url(), "other")
-        await world.record(*[answered(f"call-{n}") for n in range(10)])
-        await world.settled(20)
+    async with receiving(busy(429)) as one, receiving(busy(503)) as other, relaying(tmp_path) as harness:
+        await harness.endpoint(one.url(), "one")
+        await harness.endpoint(other.url(), "other")
+        await harness.record(*[answered(f"call-{n}") for n in range(10)])
+        await harness.settled(20)
         for receiver in (one, other):
             first, second, *_ = receiver.posts
             assert second.at_s - first.at_s >= 0.95
@@ -742,10 +749,10 @@ async def test_retry_after_puts_one_delivery_off(tmp_path: Path) -> None:
         bad = exchange.number == 1
         await (exchange.answer(500, b"", ["Retry-After: 1"]) if bad else exchange.answer())
 
-    async with receiving(picky) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
-        await world.record(*[answered(f"call-{n}") for n in range(10)])
-        await world.settled(10)
+    async with receiving(picky) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(*[answered(f"call-{n}") for n in range(10)])
+        await harness.settled(10)
         assert receiver.posts[1].at_s - receiver.posts[0].at_s < 0.9
         assert callids(receiver.posts)[-1] == "call-0"
         assert receiver.posts[-1].at_s - receiver.posts[0].at_s >= 0.95
@@ -758,16 +765,16 @@ async def test_retry_after_puts_one_delivery_off(tmp_path: Path) -> None:
 async def test_attempts_are_settled_when_the_writer_is_back(tmp_path: Path) -> None:
     """The writer is killed while attempts are under way: what they came to is kept here, and told once it can be."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path, writes=writing_apart) as world:
-        await world.endpoint(receiver.url())
-        await world.record(*[pressed("a", key) for key in "123"], answered("b"))
+    async with receiving(gate) as receiver, relaying(tmp_path, writes=writing_apart) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(*[pressed("a", key) for key in "123"], answered("b"))
         await until(lambda: gate.waiting == 1)
         await kill_writer()
         gate.open()
-        await world.settled(4)
-        assert world.states() == [D] * 4
+        await harness.settled(4)
+        assert harness.states() == [D] * 4
         assert Counter(ids(receiver.posts)) == dict.fromkeys(ids(receiver.posts), 1)
-        assert [one.error for one in world.tried()] == [None] * 4
+        assert [one.error for one in harness.tried()] == [None] * 4
 
 
 @in_loop
@@ -776,16 +783,16 @@ async def test_a_retry_is_made_though_its_failure_could_not_be_kept_in_time(tmp_
     gate = Gate(NEVER)
     async with (
         receiving(gate) as receiver,
-        relaying(tmp_path, terms(retries_s=(0.25,) * 9), writes=writing_apart) as world,
+        relaying(tmp_path, retry_policy(retry_schedule_s=(0.25,) * 9), writes=writing_apart) as harness,
     ):
-        await world.endpoint(receiver.url())
-        await world.record(answered("a"))
+        await harness.endpoint(receiver.url())
+        await harness.record(answered("a"))
         await until(lambda: gate.waiting == 1)
         await kill_writer()
         gate.open()
-        await until(world.tried)
+        await until(harness.tried)
         receiver.script = obey
-        await world.settled(1, timeout_s=8)
+        await harness.settled(1, timeout_s=8)
         assert len(receiver.posts) >= 2
 
 
@@ -803,15 +810,15 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
             took.extend(keys([exchange.post]))
             await exchange.answer()
 
-    async with receiving(moody) as receiver, relaying(tmp_path, writes=writing_apart) as world:
-        await world.endpoint(receiver.url())
+    async with receiving(moody) as receiver, relaying(tmp_path, writes=writing_apart) as harness:
+        await harness.endpoint(receiver.url())
 
         async def load() -> None:
             for n in range(100):
                 key = f"{n}"
                 while key not in stored:
                     try:
-                        await world.record(pressed(f"call-{n % 7}", key))
+                        await harness.record(pressed(f"call-{n % 7}", key))
                         stored.append(key)
                     except Exception:  # noqa: BLE001  # the sender's part: it tries until it is stored
                         await asyncio.sleep(0.05)
@@ -823,8 +830,8 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
         await until(lambda: len(stored) >= 60)
         await kill_writer()
         await loading
-        await world.settled(100, timeout_s=20)
-        assert set(world.states()) == {D}
+        await harness.settled(100, timeout_s=20)
+        assert set(harness.states()) == {D}
         assert set(took) == set(stored) == {str(n) for n in range(100)}
         for call in range(7):
             mine = list(dict.fromkeys(int(key) for key in took if int(key) % 7 == call))
@@ -835,38 +842,38 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
 @in_loop
 async def test_a_callback_whose_answer_was_lost_is_told(tmp_path: Path) -> None:
     """Stored, but the writer died before it could say so: its delivery goes out, whatever comes after it."""
-    async with receiving() as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
-        await world.record(answered("first"))
-        world.writer.on_owed = lambda _jobs, _behind: None  # what the writer said is lost
-        await world.record(answered("unheard"))
-        world.writer.on_owed = world.dispatcher.owed
-        await world.record(answered("last"))
-        await world.settled(3, timeout_s=8)
+    async with receiving() as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(answered("first"))
+        harness.writer.on_jobs = lambda _jobs, _behind: None  # what the writer said is lost
+        await harness.record(answered("unheard"))
+        harness.writer.on_jobs = harness.dispatcher.enqueue
+        await harness.record(answered("last"))
+        await harness.settled(3, timeout_s=8)
         assert set(callids(receiver.posts)) == {"first", "unheard", "last"}
 
 
 @in_loop
 async def test_what_a_lost_reply_let_go_out_goes_out(tmp_path: Path) -> None:
     """An attempt is settled, the next of its call is free, but the reply is lost: told once, and counted once."""
-    async with receiving() as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
-        ask = world.writer.ask
-        lost: list[Settle] = []
+    async with receiving() as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
+        ask = harness.writer.execute
+        lost: list[RecordAttempts] = []
 
         async def lose_one(request: Any) -> Any:
             reply = await ask(request)
-            if isinstance(request, Settle) and not lost:
+            if isinstance(request, RecordAttempts) and not lost:
                 lost.append(request)
                 raise LedgerUnavailable(UnavailableReason.WRITER_ENDED)
             return reply
 
-        world.writer.ask = lose_one  # type: ignore[method-assign, assignment]
-        await world.record(*[pressed("a", key) for key in "12"])
-        await world.settled(2)
+        harness.writer.execute = lose_one  # type: ignore[method-assign, assignment]
+        await harness.record(*[pressed("a", key) for key in "12"])
+        await harness.settled(2)
         assert keys(receiver.posts) == ["1", "2"]
-        assert [one.attempts for one in world.owed()] == [1, 1]
-        assert len(world.tried()) == 2
+        assert [one.attempts for one in harness.owed()] == [1, 1]
+        assert len(harness.tried()) == 2
         assert lost
 
 
@@ -877,15 +884,15 @@ async def test_words_that_are_no_text_stop_nobody(tmp_path: Path) -> None:
     async with (
         receiving(saying(redirect)) as bad,
         receiving() as good,
-        relaying(tmp_path, terms(retries_s=())) as world,
+        relaying(tmp_path, retry_policy(retry_schedule_s=())) as harness,
     ):
-        await world.endpoint(bad.url(), "bad", concurrency=1)
-        await world.endpoint(good.url(), "good")
-        await world.record(answered("a"))
+        await harness.endpoint(bad.url(), "bad", concurrency=1)
+        await harness.endpoint(good.url(), "good")
+        await harness.record(answered("a"))
         await until(lambda: bad.posts and good.posts)
-        await world.record(answered("b"))
-        await world.settled(4, timeout_s=8)
-        assert sorted(world.states()) == [X, X, D, D]
+        await harness.record(answered("b"))
+        await harness.settled(4, timeout_s=8)
+        assert sorted(harness.states()) == [X, X, D, D]
 
 
 @in_loop
@@ -893,18 +900,18 @@ async def test_the_end_cuts_short_what_does_not_end(tmp_path: Path) -> None:
     """In the time that is given; it is kept in words, not counted, and told again after the start."""
     gate = Gate()
     async with receiving(gate) as receiver:
-        async with relaying(tmp_path) as world:
-            await world.endpoint(receiver.url(), timeout_s=30)
-            await world.record(answered("a"))
+        async with relaying(tmp_path) as harness:
+            await harness.endpoint(receiver.url(), timeout_s=30)
+            await harness.record(answered("a"))
             await until(lambda: gate.waiting == 1)
             began_s = time.monotonic()
-            await world.dispatcher.stop(0.3)
+            await harness.dispatcher.stop(0.3)
             assert 0.25 <= time.monotonic() - began_s < 5
-            assert [one.error for one in world.tried()] == ["cut short: the gateway stopped"]
-            assert [(one.state, one.attempts, one.failures) for one in world.owed()] == [(P, 1, 0)]
+            assert [one.error for one in harness.tried()] == ["cut short: the gateway stopped"]
+            assert [(one.state, one.attempts, one.failed_attempts) for one in harness.owed()] == [(P, 1, 0)]
         gate.open()
-        async with relaying(tmp_path) as world:
-            await world.settled(1)
+        async with relaying(tmp_path) as harness:
+            await harness.settled(1)
             assert len(set(ids(receiver.posts))) == 1
 
 
@@ -912,13 +919,13 @@ async def test_the_end_cuts_short_what_does_not_end(tmp_path: Path) -> None:
 async def test_the_end_waits_for_what_ends(tmp_path: Path) -> None:
     """An attempt that comes to its end in time is settled as it came out; nothing new begins."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url())
-        await world.record(answered("a"), answered("b"))
+    async with receiving(gate) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(answered("a"), answered("b"))
         await until(lambda: gate.waiting == 1)
         asyncio.get_running_loop().call_later(0.2, gate.open)
-        await world.dispatcher.stop(10)
-        assert world.states() == [D, P]
+        await harness.dispatcher.stop(10)
+        assert harness.states() == [D, P]
         assert callids(receiver.posts) == ["a"]
 
 
@@ -929,13 +936,13 @@ async def test_the_end_waits_for_what_ends(tmp_path: Path) -> None:
 async def test_what_is_ready_carries_what_was_said_meanwhile(tmp_path: Path) -> None:
     """A delivery that waits in memory for its turn is read again: the reference is in it."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url(), concurrency=1)
-        await world.record(*[answered(f"call-{n}") for n in range(10)])
+    async with receiving(gate) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url(), concurrency=1)
+        await harness.record(*[answered(f"call-{n}") for n in range(10)])
         await until(lambda: gate.waiting == 1)
-        await world.refer("call-7", reference="order-7")
+        await harness.refer("call-7", reference="order-7")
         gate.open()
-        await world.settled(10)
+        await harness.settled(10)
         told = {
             call["callid"]: call["reference"] for call in (json.loads(body)["data"]["call"] for body in receiver.bodies)
         }
@@ -947,14 +954,14 @@ async def test_what_is_ready_carries_what_was_said_meanwhile(tmp_path: Path) -> 
 async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) -> None:
     """Where the endpoint asks for updates: it was told without the reference, so it is told again, once."""
     gate = Gate()
-    async with receiving(gate) as receiver, relaying(tmp_path) as world:
-        await world.endpoint(receiver.url(), updates=True)
-        await world.record(answered("a"))
+    async with receiving(gate) as receiver, relaying(tmp_path) as harness:
+        await harness.endpoint(receiver.url(), notify_on_update=True)
+        await harness.record(answered("a"))
         await until(lambda: gate.waiting == 1)
-        await world.refer("a", reference="order-1")
+        await harness.refer("a", reference="order-1")
         gate.open()
-        await world.settled(2)
-        assert [one.event for one in world.owed()] == [Event.ANSWERED, Event.REVISED]
+        await harness.settled(2)
+        assert [one.event for one in harness.owed()] == [EventType.ANSWERED, EventType.REVISED]
         assert [json.loads(body)["data"]["call"]["reference"] for body in receiver.bodies] == [None, "order-1"]
 
 
@@ -965,17 +972,19 @@ async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) ->
 async def test_idle_endpoints_cost_no_tasks(tmp_path: Path) -> None:
     """10,000 endpoints that are owed nothing: no task and no timer for any of them, and the start is quick."""
     async with writing(tmp_path) as writer:
-        courier = Courier()
-        dispatcher = Dispatcher(writer, courier, RelayMeter(), QUICK)
+        courier = WebhookSender()
+        dispatcher = Dispatcher(writer, courier, RelayMetrics(), QUICK)
         before = len(asyncio.all_tasks())
         began_s = time.monotonic()
         await dispatcher.start([endpoint(id=n, name=f"crm-{n}") for n in range(1, 10_001)])
         assert time.monotonic() - began_s < 10
-        dispatcher.owed([Job(1, 99_999, 1, 0, "dlv_1_x", b"{}", None, 0)], [99_998])  # of endpoints that were removed
-        dispatcher.look_again(99_997)
+        dispatcher.enqueue(
+            [DeliveryJob(1, 99_999, 1, 0, "dlv_1_x", b"{}", None, 0)], [99_998]
+        )  # of endpoints that were removed
+        dispatcher.refill(99_997)
         await asyncio.sleep(0.1)
         assert len(asyncio.all_tasks()) - before <= 3
-        lanes = [dispatcher.lane(n) for n in range(1, 10_001)]
-        assert [lane for lane in lanes if lane is None or lane.attempts or lane.timer] == []
+        queues = [dispatcher.queue_for(n) for n in range(1, 10_001)]
+        assert [queue for queue in queues if queue is None or queue.attempts or queue.timer] == []
         await dispatcher.stop(1.0)
         await courier.close()

@@ -5,8 +5,8 @@ from relay.cluster_harness import ledger_of, opening_on
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
-from answerback.heartbeat import Membership, introduce
-from answerback.ledger.admin.instances import find_members
+from answerback.heartbeat import Heartbeat, new_instance
+from answerback.ledger.admin.instances import find_instances
 
 
 @in_loop
@@ -17,17 +17,17 @@ async def test_a_process_says_that_it_lives_until_it_ends(tmp_path: Path) -> Non
     async with ledger_of(opening) as board:
         desk = Desk(opening)
         await desk.start()
-        me = introduce(["relay"])
-        membership = Membership(desk, me, lambda: state, every_s=0.05)
+        me = new_instance(["relay"])
+        membership = Heartbeat(desk, me, lambda: state, interval_s=0.05)
         membership.start()
-        await until(lambda: [seen.member for seen in board.ledger.read(find_members)] == [me])
+        await until(lambda: [seen.instance for seen in board.ledger.read(find_instances)] == [me])
         state["pending"] = 2
-        await until(lambda: board.ledger.read(find_members)[0].state == {"pending": 2})
+        await until(lambda: board.ledger.read(find_instances)[0].status == {"pending": 2})
         await membership.stop()
-        assert board.ledger.read(find_members) == []
+        assert board.ledger.read(find_instances) == []
         await desk.stop(1.0)
 
 
 def test_no_two_starts_have_one_id() -> None:
     """Not even on one host."""
-    assert len({introduce(["relay"]).id for _ in range(100)}) == 100
+    assert len({new_instance(["relay"]).id for _ in range(100)}) == 100

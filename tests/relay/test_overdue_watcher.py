@@ -7,39 +7,39 @@ from pathlib import Path
 from typing import TypeVar
 
 from builders import ADMIN
-from relay.factories import TERMS
+from relay.factories import RETRY_POLICY
 from relay.harness import LOOPBACK, answered, opened, writing, writing_apart
 from relay.receiver import receiving
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
-from answerback.domain.models import Arrival, Definition
+from answerback.domain.models import EndpointConfig, RawCallback
 from answerback.ledger import Ledger
-from answerback.ledger.commands import Request
+from answerback.ledger.commands import Command
 from answerback.ledger.read.calls import CallFilter, count_calls
-from answerback.ledger.write.annotations import Reference
-from answerback.ledger.writer.client import WriterProcess
+from answerback.ledger.write.annotations import CallAnnotation
+from answerback.ledger.writer.client import WriterClient
 from answerback.relay import Relay
 from answerback.relay.dispatcher import Dispatcher
-from answerback.relay.metrics import RelayMeter
-from answerback.relay.overdue_watcher import Overdue
-from answerback.relay.sender import Courier
+from answerback.relay.metrics import RelayMetrics
+from answerback.relay.overdue_watcher import OverdueWatcher
+from answerback.relay.sender import WebhookSender
 
 T = TypeVar("T")
 
 
-class Counted:
+class CountingClient:
     """The writer, and how often it was asked."""
 
-    def __init__(self, writer: WriterProcess) -> None:
+    def __init__(self, writer: WriterClient) -> None:
         self._writer = writer
         self.asked = 0
-        self.full: Collection[int] = ()
+        self.saturated: Collection[int] = ()
 
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
+    def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Pass it on."""
         self.asked += 1
-        return self._writer.ask(request)
+        return self._writer.execute(command)
 
 
 def soon(seconds: float) -> datetime:
@@ -48,14 +48,16 @@ def soon(seconds: float) -> datetime:
 
 
 @asynccontextmanager
-async def telling(ledger: Ledger, writer: Desk) -> AsyncIterator[Relay]:
+async def running_relay(ledger: Ledger, writer: Desk) -> AsyncIterator[Relay]:
     """The whole relay, running."""
 
     async def count(wanted: CallFilter) -> int:
         return ledger.read(lambda connection: count_calls(connection, wanted))
 
-    relay = Relay(writer, TERMS, allow_networks=(LOOPBACK,), default_channel="default", count=count, pressed=bool)
-    writer.on_owed = relay.owed
+    relay = Relay(
+        writer, RETRY_POLICY, allowed_networks=(LOOPBACK,), default_channel="default", count=count, under_pressure=bool
+    )
+    writer.on_jobs = relay.enqueue
     await relay.start({})
     try:
         yield relay
@@ -68,12 +70,12 @@ async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path
     """Soon after `due_at`, not before, and not again; a call that was heard of in time is not told."""
     async with receiving() as receiver, writing(tmp_path) as writer:
         with closing(opened(tmp_path)) as ledger:
-            async with telling(ledger, writer) as relay:
-                await relay.endpoints.add(ADMIN, "crm", "default", Definition(url=receiver.url()))
+            async with running_relay(ledger, writer) as relay:
+                await relay.endpoints.add(ADMIN, "crm", "default", EndpointConfig(url=receiver.url()))
                 due_at = soon(0.5)
-                await relay.refer("late", None, Reference(reference="order-1", due_at=due_at))
-                await relay.refer("heard", None, Reference(due_at=due_at))
-                await writer.record([Arrival("default", answered("heard"), datetime.now(UTC))])
+                await relay.annotate_call("late", None, CallAnnotation(reference="order-1", due_at=due_at))
+                await relay.annotate_call("heard", None, CallAnnotation(due_at=due_at))
+                await writer.record([RawCallback("default", answered("heard"), datetime.now(UTC))])
                 await until(lambda: len(receiver.posts) == 2)
                 assert datetime.now(UTC) >= due_at
                 await asyncio.sleep(0.2)  # nothing more comes: the next look finds it told
@@ -91,15 +93,15 @@ async def test_a_call_that_was_overdue_before_the_start_is_told_then(tmp_path: P
     """Nobody was there when its time was over; and an earlier time that comes later is not slept through."""
     async with receiving() as receiver, writing(tmp_path) as writer:
         with closing(opened(tmp_path)) as ledger:
-            async with telling(ledger, writer) as relay:
-                await relay.endpoints.add(ADMIN, "crm", "default", Definition(url=receiver.url()))
+            async with running_relay(ledger, writer) as relay:
+                await relay.endpoints.add(ADMIN, "crm", "default", EndpointConfig(url=receiver.url()))
                 due_at = soon(0.2)
-                await relay.refer("first", None, Reference(due_at=due_at))
+                await relay.annotate_call("first", None, CallAnnotation(due_at=due_at))
             await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
-            async with telling(ledger, writer) as relay:
+            async with running_relay(ledger, writer) as relay:
                 await until(lambda: len(receiver.posts) == 1)
-                await relay.refer("far", None, Reference(due_at=soon(3600)))
-                await relay.refer("near", None, Reference(due_at=soon(0.2)))
+                await relay.annotate_call("far", None, CallAnnotation(due_at=soon(3600)))
+                await relay.annotate_call("near", None, CallAnnotation(due_at=soon(0.2)))
                 await until(lambda: len(receiver.posts) == 2)
     callids = [json.loads(body)["data"]["call"]["callid"] for body in receiver.bodies]
     assert callids == ["first", "near"]
@@ -110,12 +112,12 @@ async def test_while_the_ledger_is_away_it_is_not_asked_all_the_time(tmp_path: P
     """A call is overdue and the ledger cannot be written: it is asked again every second, not as fast as can be."""
     (tmp_path / "data").write_text("no directory")
     async with writing_apart(tmp_path / "data") as writer:
-        book, courier = Counted(writer), Courier()
-        overdue = Overdue(book, Dispatcher(book, courier, RelayMeter(), TERMS))
-        overdue.expect(soon(-1))
+        client, courier = CountingClient(writer), WebhookSender()
+        overdue = OverdueWatcher(client, Dispatcher(client, courier, RelayMetrics(), RETRY_POLICY))
+        overdue.schedule(soon(-1))
         running = asyncio.create_task(overdue.run())
         await asyncio.sleep(1.5)  # what is counted is how often it asks in that time
         running.cancel()
         await asyncio.wait([running])
         await courier.close()
-        assert book.asked <= 4
+        assert client.asked <= 4

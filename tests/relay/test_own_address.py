@@ -15,7 +15,7 @@ _IN_A_NETWORK = 'ip link set lo up && ip addr add "$1/$2" dev lo && exec "$3" "$
 
 @pytest.mark.parametrize(("address", "bits"), [("93.184.216.34", 32), ("2606:4700:4700::1234", 128)])
 def test_this_machine_is_not_reached_by_its_public_address(address: str, bits: int) -> None:
-    """Refused to endpoints made through the API as loopback is; the config file, and allow_networks, may have it."""
+    """Refused to endpoints made through the API as loopback is; the config file, and allowed_networks, may have it."""
     program = ["unshare", "--map-root-user", "--net", "sh", "-c", _IN_A_NETWORK, "sh"]
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         pytest.skip("unshare and ip are not on this machine")
@@ -32,5 +32,5 @@ def test_this_machine_is_not_reached_by_its_public_address(address: str, bits: i
     )
     assert done.returncode == 0, done.stderr
     errors = json.loads(done.stdout)
-    assert errors.pop("api").endswith(f"{address} is this machine itself; relay.allow_networks can allow it")
+    assert errors.pop("api").endswith(f"{address} is this machine itself; relay.allowed_networks can allow it")
     assert errors == {"allowed": None, "config": None}

@@ -24,10 +24,10 @@ from relay.receiver import ANSWER, Exchange, Script, obey, receiving, saying, wh
 from relay.waiting import in_loop, until
 from standardwebhooks import Webhook
 
-from answerback.domain.models import Endpoint, Format
+from answerback.domain.models import Endpoint, PayloadFormat
 from answerback.relay import CertificateFiles, Certificates
 from answerback.relay.egress_policy import Network
-from answerback.relay.sender import KEPT_BYTES, Courier, Outcome, TooLate, addresses_of
+from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, AttemptResult, LeaseExpired, WebhookSender, resolve
 
 ID = "dlv_17_9f86d081884c"
 BODY = '{"voiceprompt_callback": {"callid": "x", "reason": "空号"} }\n'.encode()
@@ -39,26 +39,28 @@ SHOWN = {"host", "accept", "accept-encoding", "content-length", "content-type", 
 
 
 @asynccontextmanager
-async def courier(*allow: Network, **certificates: CertificateFiles) -> AsyncIterator[Courier]:
+async def courier(*allow: Network, **certificates: CertificateFiles) -> AsyncIterator[WebhookSender]:
     """A courier that has these certificates, closed at the end."""
-    made = Courier(allow, Certificates(certificates))
+    made = WebhookSender(allow, Certificates(certificates))
     try:
         yield made
     finally:
         await made.close()
 
 
-async def attempt(script: Script, form: Format = Format.STANDARD, timeout_s: float = 10.0) -> Outcome:
+async def attempt(
+    script: Script, form: PayloadFormat = PayloadFormat.STANDARD, timeout_s: float = 10.0
+) -> AttemptResult:
     """One attempt at a receiver that follows `script`."""
     async with receiving(script) as receiver, courier() as carrying:
-        return await carrying.attempt(endpoint(receiver.url(), format=form, timeout_s=timeout_s), ID, BODY)
+        return await carrying.send(endpoint(receiver.url(), format=form, timeout_s=timeout_s), ID, BODY)
 
 
-async def attempt_at(url: str, ca_file: Path | None = None, **definition: Any) -> Outcome:
+async def attempt_at(url: str, ca_file: Path | None = None, **config: Any) -> AttemptResult:
     """One attempt at a URL, trusting `ca_file` where it is given."""
     certificates = {} if ca_file is None else {"own": CertificateFiles(ca_file=ca_file)}
     async with courier(**certificates) as carrying:
-        return await carrying.attempt(endpoint(url, certificate=next(iter(certificates), None), **definition), ID, BODY)
+        return await carrying.send(endpoint(url, certificate=next(iter(certificates), None), **config), ID, BODY)
 
 
 # What goes out
@@ -68,8 +70,8 @@ async def attempt_at(url: str, ca_file: Path | None = None, **definition: Any) -
 async def test_the_original_bytes_are_posted() -> None:
     """In the cloud's format: the body as it was received, as JSON, with the delivery's id and without a signature."""
     async with receiving() as receiver, courier() as carrying:
-        outcome = await carrying.attempt(
-            endpoint(receiver.url("localhost", "/a%2Fb?c=d&e"), format=Format.TENCENT), ID, BODY
+        outcome = await carrying.send(
+            endpoint(receiver.url("localhost", "/a%2Fb?c=d&e"), format=PayloadFormat.TENCENT), ID, BODY
         )
         (post,) = receiver.posts
     assert outcome.error is None
@@ -90,7 +92,7 @@ async def test_a_webhook_is_signed() -> None:
     """In the standard format: the same headers and those of Standard Webhooks, which the official library verifies."""
     async with receiving() as receiver, courier() as carrying:
         before_s = int(time.time())
-        await carrying.attempt(endpoint(receiver.url()), ID, b'{"type":"voice.call.answered"}')
+        await carrying.send(endpoint(receiver.url()), ID, b'{"type":"voice.call.answered"}')
         (post,) = receiver.posts
     assert {name.lower() for name, _ in post.headers} == SHOWN | {"webhook-timestamp", "webhook-signature"}
     assert post.header("webhook-id") == [ID]
@@ -104,10 +106,10 @@ async def test_each_attempt_is_signed_anew_under_the_same_id() -> None:
     """A retry has a time of its own, or its receiver would take it for an old one; with both secrets after a rotation."""
     soon = datetime.now(UTC) + timedelta(hours=1)
     async with receiving() as receiver, courier() as carrying:
-        await carrying.attempt(endpoint(receiver.url()), ID, BODY)
+        await carrying.send(endpoint(receiver.url()), ID, BODY)
         await asyncio.sleep(1.01 - time.time() % 1)  # into the next second: the time is told in whole ones
-        rotated = endpoint(receiver.url(), secret=OTHER_SECRET, old_secret=SECRET, old_secret_until=soon)
-        await carrying.attempt(rotated, ID, BODY)
+        rotated = endpoint(receiver.url(), secret=OTHER_SECRET, previous_secret=SECRET, previous_secret_expires_at=soon)
+        await carrying.send(rotated, ID, BODY)
         first, second = receiver.posts
     assert first.header("webhook-id") == second.header("webhook-id") == [ID]
     assert int(first.header("webhook-timestamp")[0]) < int(second.header("webhook-timestamp")[0])
@@ -120,7 +122,7 @@ async def test_cookies_are_not_kept() -> None:
     """An answer changes nothing about the next request."""
     async with receiving(saying(whole(headers=["Set-Cookie: a=b; Path=/"]))) as receiver, courier() as carrying:
         for _ in range(2):
-            await carrying.attempt(endpoint(receiver.url("localhost")), ID, BODY)
+            await carrying.send(endpoint(receiver.url("localhost")), ID, BODY)
         assert [post.header("Cookie") for post in receiver.posts] == [[], []]
 
 
@@ -151,8 +153,8 @@ async def test_an_outcome_tells_when_how_long_and_what() -> None:
     before_us = time.time_ns() // 1000
     outcome = await attempt(slow)
     after_us = time.time_ns() // 1000
-    assert (outcome.status, outcome.answer, outcome.error, outcome.gone) == (201, b"created", None, False)
-    assert before_us <= outcome.began_us <= after_us - 200_000
+    assert (outcome.http_status, outcome.response_body, outcome.error, outcome.gone) == (201, b"created", None, False)
+    assert before_us <= outcome.started_us <= after_us - 200_000
     assert 190_000 <= outcome.duration_us <= after_us - before_us
 
 
@@ -160,17 +162,17 @@ async def test_an_outcome_tells_when_how_long_and_what() -> None:
 async def test_a_failure_keeps_status_and_answer() -> None:
     """What the endpoint said is there for whoever looks into it."""
     outcome = await attempt(saying(whole(500, b"Traceback: \xff\x00")))
-    assert (outcome.status, outcome.answer) == (500, b"Traceback: \xff\x00")
+    assert (outcome.http_status, outcome.response_body) == (500, b"Traceback: \xff\x00")
     assert outcome.error == "answered 500 Internal Server Error"
 
 
 @in_loop
 async def test_two_kib_of_an_answer_are_kept() -> None:
     """The first of it; and all of it where it is shorter."""
-    for size in (0, 1, KEPT_BYTES - 1, KEPT_BYTES, KEPT_BYTES + 1, 60_000):
+    for size in (0, 1, RESPONSE_EXCERPT_BYTES - 1, RESPONSE_EXCERPT_BYTES, RESPONSE_EXCERPT_BYTES + 1, 60_000):
         body = bytes(n % 251 for n in range(size))
         outcome = await attempt(saying(whole(200, body)))
-        assert outcome.answer == body[:2048]
+        assert outcome.response_body == body[:2048]
         assert outcome.error is None
 
 
@@ -178,14 +180,14 @@ async def test_two_kib_of_an_answer_are_kept() -> None:
 async def test_the_contracts_answer_is_judged_whole() -> None:
     """Also where it is longer than what is kept of it."""
     body = json.dumps({"errmsg": "x" * 10_000, "result": 0}).encode()
-    outcome = await attempt(saying(whole(200, body)), Format.TENCENT)
-    assert (outcome.error, outcome.answer) == (None, body[:2048])
+    outcome = await attempt(saying(whole(200, body)), PayloadFormat.TENCENT)
+    assert (outcome.error, outcome.response_body) == (None, body[:2048])
 
 
 @in_loop
 async def test_an_endless_answer_is_not_read_to_its_end() -> None:
     """64 KiB are read, with either format; the connection is not used again, and the next attempt gets a new one."""
-    for form, accepted in ((Format.STANDARD, True), (Format.TENCENT, False)):
+    for form, accepted in ((PayloadFormat.STANDARD, True), (PayloadFormat.TENCENT, False)):
 
         async def pour(exchange: Exchange) -> None:
             await exchange.say(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
@@ -193,11 +195,11 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
                 await exchange.say(b" " * 65_536)
 
         async with receiving(pour) as receiver, courier() as carrying:
-            outcome = await carrying.attempt(endpoint(receiver.url(), format=form), ID, BODY)
+            outcome = await carrying.send(endpoint(receiver.url(), format=form), ID, BODY)
             assert (outcome.error is None) == accepted
-            assert outcome.answer == b" " * 2048
+            assert outcome.response_body == b" " * 2048
             receiver.script = obey
-            assert (await carrying.attempt(endpoint(receiver.url(), format=form), ID, BODY)).error is None
+            assert (await carrying.send(endpoint(receiver.url(), format=form), ID, BODY)).error is None
             assert receiver.connections == 2
 
 
@@ -212,8 +214,8 @@ async def test_an_answer_in_chunks_is_an_answer() -> None:
             await asyncio.sleep(0)
         await exchange.say(b"0\r\nX-Sum: 1\r\n\r\n")
 
-    outcome = await attempt(piecemeal, Format.TENCENT)
-    assert (outcome.error, outcome.answer) == (None, ANSWER)
+    outcome = await attempt(piecemeal, PayloadFormat.TENCENT)
+    assert (outcome.error, outcome.response_body) == (None, ANSWER)
 
 
 @in_loop
@@ -225,15 +227,15 @@ async def test_an_answer_in_single_bytes_is_an_answer() -> None:
             await exchange.say(bytes([byte]))
             await asyncio.sleep(0.001)
 
-    assert (await attempt(trickle, Format.TENCENT)).error is None
+    assert (await attempt(trickle, PayloadFormat.TENCENT)).error is None
 
 
 @in_loop
 async def test_an_answer_until_the_connections_end_is_an_answer() -> None:
     """HTTP/1.0, or no length: the end is the end."""
     for head in (b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"):
-        outcome = await attempt(saying(head + ANSWER, close=True), Format.TENCENT)
-        assert (outcome.error, outcome.answer) == (None, ANSWER)
+        outcome = await attempt(saying(head + ANSWER, close=True), PayloadFormat.TENCENT)
+        assert (outcome.error, outcome.response_body) == (None, ANSWER)
 
 
 @in_loop
@@ -241,15 +243,15 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
     """We asked for none; a bomb stays packed."""
     packed = gzip.compress(b" " * 10_000_000)
     outcome = await attempt(saying(whole(200, packed, ["Content-Encoding: gzip"])))
-    assert (outcome.error, outcome.answer) == (None, packed[:2048])
+    assert (outcome.error, outcome.response_body) == (None, packed[:2048])
 
 
 @in_loop
 async def test_an_answer_before_the_request_was_read_counts() -> None:
     """Early hints and 100 Continue are no answers; what follows is."""
     for early in (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"):
-        outcome = await attempt(saying(early + whole()), Format.TENCENT)
-        assert (outcome.status, outcome.error) == (200, None)
+        outcome = await attempt(saying(early + whole()), PayloadFormat.TENCENT)
+        assert (outcome.http_status, outcome.error) == (200, None)
 
 
 @in_loop
@@ -258,8 +260,8 @@ async def test_an_answer_is_kept_without_the_path_it_repeats() -> None:
     said = b'{"result":7,"errmsg":"no /voice?token=s3cret"}'
     async with receiving(saying(whole(200, said))) as receiver, courier() as carrying:
         url = receiver.url(path="/voice?token=s3cret")
-        outcome = await carrying.attempt(endpoint(url, format=Format.TENCENT), ID, BODY)
-    assert outcome.answer == '{"result":7,"errmsg":"no …"}'.encode()
+        outcome = await carrying.send(endpoint(url, format=PayloadFormat.TENCENT), ID, BODY)
+    assert outcome.response_body == '{"result":7,"errmsg":"no …"}'.encode()
     assert outcome.error == "answered result 7: no …"
 
 
@@ -269,7 +271,7 @@ async def test_a_redirect_is_not_followed() -> None:
     async with receiving() as other:
         for status in (301, 302, 303, 307, 308):
             outcome = await attempt(saying(whole(status, b"", [f"Location: {other.url()}?token=s3cret"])))
-            assert outcome.status == status
+            assert outcome.http_status == status
             assert f"to {other.url().removesuffix('/voice')}: redirects are not followed" in (outcome.error or "")
         assert other.connections == 0
 
@@ -278,10 +280,10 @@ async def test_a_redirect_is_not_followed() -> None:
 async def test_an_errmsg_in_another_encoding_is_no_obstacle() -> None:
     """A receiver on GBK takes deliveries; what it says is shown in the charset that it names; an empty answer is called so."""
     in_gbk = whole(200, '{"result":0,"errmsg":"成功"}'.encode("gbk"))
-    assert (await attempt(saying(in_gbk), Format.TENCENT)).error is None
+    assert (await attempt(saying(in_gbk), PayloadFormat.TENCENT)).error is None
     in_big5 = whole(200, '{"result":1,"errmsg":"表"}'.encode("big5"), ["Content-Type: application/json; charset=Big5"])
-    assert (await attempt(saying(in_big5), Format.TENCENT)).error == "answered result 1: 表"
-    empty = await attempt(saying(whole(200, b"")), Format.TENCENT)
+    assert (await attempt(saying(in_big5), PayloadFormat.TENCENT)).error == "answered result 1: 表"
+    empty = await attempt(saying(whole(200, b"")), PayloadFormat.TENCENT)
     assert empty.error == "answered 200, but the answer is empty"
 
 
@@ -332,7 +334,7 @@ async def test_no_answer_in_time() -> None:
 
     outcome = await attempt(silent, timeout_s=0.3)
     assert outcome.error == "no answer within 0.3 s"
-    assert (outcome.status, outcome.answer) == (None, b"")
+    assert (outcome.http_status, outcome.response_body) == (None, b"")
     assert 280_000 <= outcome.duration_us < 5_000_000
 
 
@@ -379,7 +381,7 @@ async def test_a_connection_that_is_refused_is_told_as_such() -> None:
     await listening.wait_closed()
     outcome = await attempt_at(f"http://127.0.0.1:{port}/")
     assert outcome.error == "no connection: Connection refused"
-    assert (outcome.status, outcome.answer) == (None, b"")
+    assert (outcome.http_status, outcome.response_body) == (None, b"")
 
 
 @in_loop
@@ -414,7 +416,7 @@ async def test_what_is_not_http_is_told() -> None:
     ):
         outcome = await attempt(saying(data, close=True))
         assert (outcome.error or "").startswith("the answer is not HTTP"), data[:40]
-        assert (outcome.status, outcome.answer) == (None, b"")
+        assert (outcome.http_status, outcome.response_body) == (None, b"")
 
 
 @in_loop
@@ -433,7 +435,7 @@ async def test_half_an_answer() -> None:
         CHUNKED + b"1a\r\n" + ANSWER + b"\r\n",
         CHUNKED + b"ff\r\n" + ANSWER,
     ):
-        for form in Format:
+        for form in PayloadFormat:
             outcome = await attempt(saying(data, close=True), form)
             assert outcome.error == "the answer was cut off half-way", data
 
@@ -458,7 +460,7 @@ async def test_the_words_can_always_be_kept() -> None:
         whole(200, b'{"result":1,"errmsg":"\\ud800\xff"}'),
         whole(200, b'{"result":1,"errmsg":"\\ud800"}'),
     ):
-        for form in Format:
+        for form in PayloadFormat:
             outcome = await attempt(saying(data, close=True), form)
             (outcome.error or "").encode()
 
@@ -469,7 +471,9 @@ def test_any_bytes_are_an_outcome(data: bytes, close: bool) -> None:  # noqa: FB
 
     @in_loop
     async def scenario() -> None:
-        outcome = await attempt(saying(data, close=True), Format.TENCENT if close else Format.STANDARD, timeout_s=2)
+        outcome = await attempt(
+            saying(data, close=True), PayloadFormat.TENCENT if close else PayloadFormat.STANDARD, timeout_s=2
+        )
         assert "fault in the program" not in (outcome.error or "")
         (outcome.error or "").encode()
 
@@ -479,9 +483,9 @@ def test_any_bytes_are_an_outcome(data: bytes, close: bool) -> None:  # noqa: FB
 # Where it may not go
 
 
-def of_api(url: str, **definition: Any) -> Endpoint:
+def of_api(url: str, **config: Any) -> Endpoint:
     """An endpoint that was made through the API."""
-    return endpoint(url, from_config=False, **definition)
+    return endpoint(url, from_config=False, **config)
 
 
 @in_loop
@@ -489,12 +493,12 @@ async def test_an_endpoint_of_the_api_does_not_reach_this_machine() -> None:
     """In whatever spelling; the words name the address and the setting, and nobody is connected to."""
     async with receiving() as receiver, courier() as carrying:
         for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"):
-            outcome = await carrying.attempt(of_api(receiver.url(host)), ID, BODY, again=True)
+            outcome = await carrying.send(of_api(receiver.url(host)), ID, BODY, retry_closed_connection=True)
             assert outcome.error == (
-                "no connection: 127.0.0.1 is this machine itself; relay.allow_networks can allow it"
+                "no connection: 127.0.0.1 is this machine itself; relay.allowed_networks can allow it"
             ), host
         for host in ("127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0"):
-            assert (await carrying.attempt(of_api(receiver.url(host)), ID, BODY)).error is not None, host
+            assert (await carrying.send(of_api(receiver.url(host)), ID, BODY)).error is not None, host
         assert receiver.connections == 0
 
 
@@ -505,19 +509,19 @@ async def test_the_address_that_is_checked_is_the_one_connected_to() -> None:
     `localhost` stands for it: its name says nothing, its address does. One of the config file gets there.
     """
     async with receiving() as receiver, courier() as carrying:
-        assert await addresses_of("localhost", receiver.port) != []
-        outcome = await carrying.attempt(of_api(receiver.url("localhost")), ID, BODY)
+        assert await resolve("localhost", receiver.port) != []
+        outcome = await carrying.send(of_api(receiver.url("localhost")), ID, BODY)
         assert "127.0.0.1 is this machine itself" in (outcome.error or "")
         assert receiver.connections == 0
-        assert (await carrying.attempt(endpoint(receiver.url("localhost")), ID, BODY)).error is None
+        assert (await carrying.send(endpoint(receiver.url("localhost")), ID, BODY)).error is None
 
 
 @in_loop
 async def test_a_connection_of_a_trusted_endpoint_is_not_lent() -> None:
     """One of the API does not get out over a connection that one of the config file has kept open."""
     async with receiving() as receiver, courier() as carrying:
-        assert (await carrying.attempt(endpoint(receiver.url()), ID, BODY)).error is None
-        assert (await carrying.attempt(of_api(receiver.url()), ID, BODY)).error is not None
+        assert (await carrying.send(endpoint(receiver.url()), ID, BODY)).error is None
+        assert (await carrying.send(of_api(receiver.url()), ID, BODY)).error is not None
         assert len(receiver.posts) == 1
 
 
@@ -525,7 +529,7 @@ async def test_a_connection_of_a_trusted_endpoint_is_not_lent() -> None:
 async def test_allow_networks_lets_an_endpoint_of_the_api_in() -> None:
     """Where the operator has named the network."""
     async with receiving() as receiver, courier(LOOPBACK) as carrying:
-        assert (await carrying.attempt(of_api(receiver.url("localhost")), ID, BODY)).error is None
+        assert (await carrying.send(of_api(receiver.url("localhost")), ID, BODY)).error is None
 
 
 @in_loop
@@ -534,7 +538,7 @@ async def test_the_clouds_metadata_is_refused_to_every_endpoint() -> None:
     async with courier(ip_network("0.0.0.0/0")) as carrying:
         for host in ("169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "0.0.0.0"):
             for to in (endpoint, of_api):
-                outcome = await carrying.attempt(to(f"http://{host}:80/latest/meta-data/"), ID, BODY)
+                outcome = await carrying.send(to(f"http://{host}:80/latest/meta-data/"), ID, BODY)
                 assert "no endpoint may have" in (outcome.error or "") or "the address of no host" in (
                     outcome.error or ""
                 ), host
@@ -544,10 +548,10 @@ async def test_the_clouds_metadata_is_refused_to_every_endpoint() -> None:
 @in_loop
 async def test_what_a_name_means() -> None:
     """Its addresses; nothing where it means nothing, or cannot mean anything."""
-    assert await addresses_of("localhost", 80) != []
-    assert set(await addresses_of("127.0.0.1", 80)) == {"127.0.0.1"}
+    assert await resolve("localhost", 80) != []
+    assert set(await resolve("127.0.0.1", 80)) == {"127.0.0.1"}
     for host in ("nowhere.invalid", "a" * 64 + ".invalid", "a..invalid"):
-        assert await addresses_of(host, 80) == [], host
+        assert await resolve(host, 80) == [], host
 
 
 # Trust
@@ -594,8 +598,8 @@ async def test_one_endpoints_trust_is_not_anothers(authority: Authority) -> None
     own = CertificateFiles(ca_file=authority.file)
     async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
         trusting, doubting = (endpoint(receiver.url("localhost"), certificate=name) for name in ("own", None))
-        assert (await carrying.attempt(trusting, ID, BODY)).error is None
-        assert (await carrying.attempt(doubting, ID, BODY)).error is not None
+        assert (await carrying.send(trusting, ID, BODY)).error is None
+        assert (await carrying.send(doubting, ID, BODY)).error is not None
         assert len(receiver.posts) == 1
 
 
@@ -630,8 +634,8 @@ async def test_a_client_certificate_lets_us_in(authority: Authority, other_autho
     }
     async with receiving(tls=tls) as receiver, courier(**certificates) as carrying:
 
-        async def by(name: str) -> Outcome:
-            return await carrying.attempt(endpoint(receiver.url("localhost"), certificate=name), ID, BODY)
+        async def by(name: str) -> AttemptResult:
+            return await carrying.send(endpoint(receiver.url("localhost"), certificate=name), ID, BODY)
 
         assert (await by("ours")).error is None
         for name in ("none", "foreign"):
@@ -652,11 +656,11 @@ async def test_a_renewed_client_certificate_is_read_again(
     own = CertificateFiles(ca_file=authority.file, client_cert=file)
     async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
         to = endpoint(receiver.url("localhost"), certificate="own")
-        assert (await carrying.attempt(to, ID, BODY)).error is not None
+        assert (await carrying.send(to, ID, BODY)).error is not None
         shutil.copy(ours, file)
         watching = asyncio.create_task(carrying.certificates.watch(0.01))
         deadline_s = time.monotonic() + 10
-        while (await carrying.attempt(to, ID, BODY)).error is not None:
+        while (await carrying.send(to, ID, BODY)).error is not None:
             assert time.monotonic() < deadline_s
         watching.cancel()
         assert len(receiver.posts) == 1
@@ -666,7 +670,7 @@ async def test_a_renewed_client_certificate_is_read_again(
 async def test_a_certificate_that_another_process_has_is_told() -> None:
     """A failure as any other: an endpoint names what this process's config file does not hold."""
     async with receiving() as receiver, courier() as carrying:
-        outcome = await carrying.attempt(endpoint(receiver.url(), certificate="crm"), ID, BODY)
+        outcome = await carrying.send(endpoint(receiver.url(), certificate="crm"), ID, BODY)
         assert "there is no certificate crm in the config file" in (outcome.error or "")
         assert receiver.posts == []
 
@@ -680,9 +684,9 @@ async def test_a_connection_is_used_again() -> None:
     async with receiving() as receiver, courier() as carrying:
         to = endpoint(receiver.url())
         for _ in range(5):
-            await carrying.attempt(to, ID, BODY)
+            await carrying.send(to, ID, BODY)
         assert (receiver.connections, len(receiver.posts)) == (1, 5)
-        await asyncio.gather(*[carrying.attempt(to, ID, BODY) for _ in range(5)])
+        await asyncio.gather(*[carrying.send(to, ID, BODY) for _ in range(5)])
         assert receiver.connections <= 5
         assert len(receiver.posts) == 10
 
@@ -695,7 +699,7 @@ async def test_a_secure_connection_is_used_again(authority: Authority) -> None:
     async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
         to = endpoint(receiver.url("localhost"), certificate="own")
         for _ in range(3):
-            assert (await carrying.attempt(to, ID, BODY)).error is None
+            assert (await carrying.send(to, ID, BODY)).error is None
         assert receiver.connections == 1
 
 
@@ -704,7 +708,7 @@ async def test_a_connection_that_the_endpoint_ends_is_not_used_again() -> None:
     """Connection: close is obeyed."""
     async with receiving(saying(whole(headers=["Connection: close"]))) as receiver, courier() as carrying:
         for _ in range(3):
-            assert (await carrying.attempt(endpoint(receiver.url()), ID, BODY)).error is None
+            assert (await carrying.send(endpoint(receiver.url()), ID, BODY)).error is None
         assert receiver.connections == 3
 
 
@@ -721,9 +725,9 @@ async def test_a_kept_connection_that_breaks_is_retried_at_once() -> None:
     """With `again` the attempt is made once more over a new connection; the outcome is that one's."""
     async with receiving(stale) as receiver, courier() as carrying:
         to = endpoint(receiver.url())
-        assert (await carrying.attempt(to, ID, BODY)).error is None
-        outcome = await carrying.attempt(to, ID, BODY, again=True)
-        assert (outcome.error, outcome.status) == (None, 200)
+        assert (await carrying.send(to, ID, BODY)).error is None
+        outcome = await carrying.send(to, ID, BODY, retry_closed_connection=True)
+        assert (outcome.error, outcome.http_status) == (None, 200)
         assert receiver.connections == 2
         assert [post.header("webhook-id") for post in receiver.posts] == [[ID]] * 3
 
@@ -733,8 +737,8 @@ async def test_a_kept_connection_that_breaks_is_a_failure_otherwise() -> None:
     """Without `again` it is told as it is: nobody knows whether the delivery arrived."""
     async with receiving(stale) as receiver, courier() as carrying:
         to = endpoint(receiver.url())
-        assert (await carrying.attempt(to, ID, BODY)).error is None
-        outcome = await carrying.attempt(to, ID, BODY)
+        assert (await carrying.send(to, ID, BODY)).error is None
+        outcome = await carrying.send(to, ID, BODY)
         assert outcome.error is not None
         assert "fault in the program" not in outcome.error
         assert len(receiver.posts) == 2
@@ -746,10 +750,10 @@ async def test_a_kept_connection_that_was_closed_meanwhile_does_not_matter() -> 
     for again in (True, False):
         async with receiving() as receiver, courier() as carrying:
             to = endpoint(receiver.url())
-            assert (await carrying.attempt(to, ID, BODY)).error is None
+            assert (await carrying.send(to, ID, BODY)).error is None
             await receiver.disconnect()
             await asyncio.sleep(0.1)
-            assert (await carrying.attempt(to, ID, BODY, again=again)).error is None
+            assert (await carrying.send(to, ID, BODY, retry_closed_connection=again)).error is None
             assert (receiver.connections, len(receiver.posts)) == (2, 2)
 
 
@@ -757,7 +761,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_does_not_matter() -> 
 async def test_once_more_is_once() -> None:
     """An endpoint that ends every connection is tried twice with `again`, and that is one failed attempt."""
     async with receiving(saying(b"", close=True)) as receiver, courier() as carrying:
-        outcome = await carrying.attempt(endpoint(receiver.url()), ID, BODY, again=True)
+        outcome = await carrying.send(endpoint(receiver.url()), ID, BODY, retry_closed_connection=True)
         assert outcome.error == "the connection was closed before there was an answer"
         assert len(receiver.posts) == 2
 
@@ -771,7 +775,9 @@ async def test_an_answered_failure_is_not_retried_at_once() -> None:
 
     for script in (saying(whole(500)), saying(b"garbage\r\n\r\n", close=True), silent):
         async with receiving(script) as receiver, courier() as carrying:
-            outcome = await carrying.attempt(endpoint(receiver.url(), timeout_s=0.3), ID, BODY, again=True)
+            outcome = await carrying.send(
+                endpoint(receiver.url(), timeout_s=0.3), ID, BODY, retry_closed_connection=True
+            )
             assert outcome.error is not None
             assert len(receiver.posts) == 1
 
@@ -785,13 +791,13 @@ async def test_a_cancelled_attempt_leaves_nothing_behind() -> None:
 
     async with receiving(silent) as receiver, courier() as carrying:
         to = endpoint(receiver.url())
-        going = asyncio.create_task(carrying.attempt(to, ID, BODY))
+        going = asyncio.create_task(carrying.send(to, ID, BODY))
         await until(lambda: receiver.posts)
         going.cancel()
         with pytest.raises(asyncio.CancelledError):
             await going
         receiver.script = obey
-        assert (await carrying.attempt(to, ID, BODY)).error is None
+        assert (await carrying.send(to, ID, BODY)).error is None
         assert receiver.connections == 2
 
 
@@ -827,13 +833,13 @@ def test_a_key_behind_a_pass_phrase_is_refused(authority: Authority) -> None:
 async def test_nothing_is_sent_too_late() -> None:
     """The right to send is asked for when there is a connection; it may have gone while that was made."""
     async with receiving() as receiver:
-        courier = Courier()
+        courier = WebhookSender()
         for allowed in (True, False, True):
             courier.may_send = lambda allowed=allowed: allowed  # type: ignore[misc]
             try:
-                outcome = await courier.attempt(endpoint(receiver.url()), "dlv_1_9f86d081884c", b"{}")
+                outcome = await courier.send(endpoint(receiver.url()), "dlv_1_9f86d081884c", b"{}")
                 assert (allowed, outcome.error) == (True, None)
-            except TooLate:
+            except LeaseExpired:
                 assert not allowed
         assert len(receiver.posts) == 2
         await courier.close()

@@ -8,9 +8,9 @@ from relay.cluster_harness import ledger_of, opening_on
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
-from answerback.alerts import Alerts, Letterhead
+from answerback.alerts import AlertManager, MessageContext
 from answerback.domain.alert_rules import QuarantineRule
-from answerback.relay.singleton_tasks import Duties
+from answerback.relay.singleton_tasks import SingletonTasks
 
 
 @in_loop
@@ -27,42 +27,42 @@ async def test_a_duty_is_done_as_long_as_it_is_had() -> None:
         finally:
             doing.remove(name)
 
-    duties = Duties({name: lambda name=name: work(name) for name in ("a", "b", "fails")})  # type: ignore[misc]
-    assert duties.names == ["a", "b", "fails"]
+    tasks = SingletonTasks({name: lambda name=name: work(name) for name in ("a", "b", "fails")})  # type: ignore[misc]
+    assert tasks.names == ["a", "b", "fails"]
     for _ in range(2):
-        duties.have(["a", "fails"])
+        tasks.set_active(["a", "fails"])
         await asyncio.sleep(0)
     assert doing == ["a", "fails"]
-    duties.have(["b"])
+    tasks.set_active(["b"])
     await asyncio.sleep(0)
-    assert (doing, duties.held) == (["fails", "b"], ["b"])
-    await duties.stop()
-    assert (doing, duties.held) == (["fails"], [])
+    assert (doing, tasks.active) == (["fails", "b"], ["b"])
+    await tasks.stop()
+    assert (doing, tasks.active) == (["fails"], [])
 
 
 @in_loop
 async def test_alerts_go_from_one_process_to_the_next(tmp_path: Path) -> None:
     """What one has seen the next one knows; who does not look reads what is kept."""
     opening = opening_on("sqlite", tmp_path / "data")
-    rules = {"junk": QuarantineRule(when="quarantine", above=0)}
+    rules = {"junk": QuarantineRule(metric="quarantine", above=0)}
     async with ledger_of(opening) as board:
         desk = Desk(opening)
         await desk.start()
         one, other = (
-            Alerts(
+            AlertManager(
                 desk,
                 board.ledger,
                 rules,
                 (),
                 channels=("default",),
-                letterhead=Letterhead(timezone="UTC"),
-                every_s=0.05,
+                message_context=MessageContext(timezone="UTC"),
+                evaluation_interval_s=0.05,
             )
             for _ in range(2)
         )
         board.ledger.record([msgspec.structs.replace(rejected(b"junk"), received_at=datetime.now(UTC))])
         for looks, waits in ((one, other), (other, one), (one, other)):
-            task = asyncio.create_task(looks.watch())
+            task = asyncio.create_task(looks.run_forever())
             await until(lambda looks=looks: looks.states()[0].firing)  # type: ignore[misc]
             await until(lambda waits=waits: waits.states()[0].firing)  # type: ignore[misc]
             assert looks.states()[0].since == waits.states()[0].since

@@ -1,27 +1,27 @@
-"""The ledger's writer in a thread of this process: the same requests and replies, and it is there at once."""
+"""The ledger's writer in a thread of this process: the same commands and replies, and it is there at once."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from answerback.domain.models import Arrival
-from answerback.ledger import Job, Ledger, Opening, Verdict
-from answerback.ledger.commands import Record, Request, decode_answer, decode_request, encode_request
-from answerback.ledger.writer.framing import encode_result, read_reply
+from answerback.domain.models import RawCallback
+from answerback.ledger import DeliveryJob, Ledger, LedgerConfig, StoreResult
+from answerback.ledger.commands import Command, Record, decode_command, decode_result, encode_command
+from answerback.ledger.writer.framing import decode_reply, encode_result
 
 T = TypeVar("T")
 
 
 class Desk:
-    """What tests use of `WriterProcess`; only that cannot be killed."""
+    """What tests use of `WriterClient`; only that cannot be killed."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: LedgerConfig) -> None:
         self._opening = opening
         self._thread = ThreadPoolExecutor(1)
         self._ledger: Ledger | None = None
-        self.on_owed: Callable[[list[Job], list[int]], None] = lambda _jobs, _behind: None
-        self.full: Collection[int] = ()
+        self.on_jobs: Callable[[list[DeliveryJob], list[int]], None] = lambda _jobs, _backlogged: None
+        self.saturated: Collection[int] = ()
 
     async def start(self) -> None:
         """Open the ledger."""
@@ -33,18 +33,18 @@ class Desk:
         if self._ledger is not None:
             self._ledger.close()
 
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have a request carried out after those before it."""
+    def execute(self, command: Command[T]) -> "asyncio.Future[T]":
+        """Have a command carried out after those before it."""
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._thread, self._carry_out, type(request), encode_request(request))
+        return loop.run_in_executor(self._thread, self._carry_out, type(command), encode_command(command))
 
-    async def record(self, batch: Sequence[Arrival]) -> list[Verdict]:
+    async def record(self, batch: Sequence[RawCallback]) -> list[StoreResult]:
         """Store bodies, and hand on what may go out."""
-        noted = await self.ask(Record(batch, list(self.full)))
-        if noted.jobs or noted.behind:
-            self.on_owed(noted.jobs, noted.behind)
-        return noted.verdicts()
+        reply = await self.execute(Record(batch, list(self.saturated)))
+        if reply.jobs or reply.backlogged:
+            self.on_jobs(reply.jobs, reply.backlogged)
+        return reply.results()
 
-    def _carry_out(self, kind: type[Request[Any]], payload: bytes) -> Any:
+    def _carry_out(self, kind: type[Command[Any]], payload: bytes) -> Any:
         assert self._ledger is not None
-        return decode_answer(kind, read_reply(encode_result(decode_request(payload).run(self._ledger))))
+        return decode_result(kind, decode_reply(encode_result(decode_command(payload).run(self._ledger))))

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Arrival
+from answerback.domain.models import RawCallback
 from answerback.ledger.types import from_us
-from answerback.ledger.write.consumed_batches import Batch, Item
-from answerback.stream.batch import Unreadable, decode, encode, encode_nothing, split
+from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
+from answerback.stream.batch import BatchDecodeError, decode, encode, encode_probe, split_batches
 
 TIMES_US = st.integers(0, 4_000_000_000_000_000)
-ITEMS = st.builds(Item, st.text(st.characters(codec="utf-8"), max_size=8), st.binary(max_size=300), TIMES_US)
-BATCHES = st.builds(Batch, st.binary(min_size=16, max_size=16), TIMES_US, st.lists(ITEMS, max_size=20))
-ARRIVALS = st.lists(ITEMS.map(lambda item: Arrival(item.channel, item.raw, from_us(item.received_us))), max_size=30)
+ITEMS = st.builds(BatchItem, st.text(st.characters(codec="utf-8"), max_size=8), st.binary(max_size=300), TIMES_US)
+BATCHES = st.builds(StreamBatch, st.binary(min_size=16, max_size=16), TIMES_US, st.lists(ITEMS, max_size=20))
+ARRIVALS = st.lists(ITEMS.map(lambda item: RawCallback(item.channel, item.raw, from_us(item.received_us))), max_size=30)
 
 
 @given(BATCHES)
-def test_comes_back(batch: Batch) -> None:
+def test_comes_back(batch: StreamBatch) -> None:
     """What is read from a message is what was written."""
     assert decode(encode(batch)) == batch
 
@@ -28,18 +28,18 @@ def test_any_bytes(message: bytes) -> None:
     """Any bytes are a batch or are unreadable, nothing else happens."""
     try:
         batch = decode(message)
-    except Unreadable:
+    except BatchDecodeError:
         return
     assert decode(encode(batch)) == batch
 
 
 @given(ARRIVALS, st.integers(400, 2000))
-def test_split_loses_nothing(arrivals: list[Arrival], largest: int) -> None:
+def test_split_loses_nothing(arrivals: list[RawCallback], largest: int) -> None:
     """All bodies are in the parts, in order, and no part is larger than may be."""
-    messages = split(arrivals, 7, largest)
+    messages = split_batches(arrivals, 7, largest)
     parts = [decode(message) for message in messages]
     items = [item for part in parts for item in part.items]
-    assert [Arrival(item.channel, item.raw, from_us(item.received_us)) for item in items] == arrivals
+    assert [RawCallback(item.channel, item.raw, from_us(item.received_us)) for item in items] == arrivals
     assert all(len(message) <= largest for message in messages)
     assert len({part.id for part in parts}) == len(parts)
     assert all(part.items for part in parts)
@@ -48,22 +48,22 @@ def test_split_loses_nothing(arrivals: list[Arrival], largest: int) -> None:
 def test_too_large() -> None:
     """A body that fits into no message is refused, not cut."""
     with pytest.raises(ValueError, match="a body of 2000 bytes does not fit into a message of 1000"):
-        split([Arrival("default", bytes(2000), datetime.now(UTC))], 7, 1000)
+        split_batches([RawCallback("default", bytes(2000), datetime.now(UTC))], 7, 1000)
 
 
 def test_other_version() -> None:
     """A batch of a later version is told apart from junk."""
-    with pytest.raises(Unreadable, match="its version is 2, this program reads 1: run a newer recorder"):
-        decode(b"\x02" + encode_nothing()[1:])
+    with pytest.raises(BatchDecodeError, match="its version is 2, this program reads 1: run a newer recorder"):
+        decode(b"\x02" + encode_probe()[1:])
 
 
 def test_later_fields() -> None:
     """Fields that a later program adds at the end are passed over."""
     message = b"\x01\x94\xc4\x10" + bytes(16) + b"\x07\x91\x94\xa1c\xc4\x01b\x08\xa3new\xa4more"
-    assert decode(message) == Batch(bytes(16), 7, [Item("c", b"b", 8)])
+    assert decode(message) == StreamBatch(bytes(16), 7, [BatchItem("c", b"b", 8)])
 
 
 def test_nothing() -> None:
     """A message that only tries whether it is stored is a batch without bodies."""
-    assert decode(encode_nothing()).items == []
-    assert encode_nothing() != encode_nothing()
+    assert decode(encode_probe()).items == []
+    assert encode_probe() != encode_probe()

@@ -8,28 +8,28 @@ import pytest
 from nats_servers import NatsCluster
 from relay.certificates import found_authority
 from relay.waiting import in_loop, until
-from stream.world import publishing, refused, terms
+from stream.world import publishing, refused, stream_config
 
-from answerback.stream.connection import Broken, Connection, Nobody, Silent
-from answerback.stream.servers import Server
+from answerback.stream.connection import ConnectionLost, NatsConnection, NoResponders, RequestTimeout
+from answerback.stream.servers import ServerAddress
 
 
 @in_loop
 async def test_who_waits_is_told(nats_cluster: NatsCluster) -> None:
     """When the connection ends, those who wait for an answer are told at once, and the next server is used."""
-    connection = Connection(nats_cluster.urls, name="test")
+    connection = NatsConnection(nats_cluster.urls, name="test")
     await connection.start()
-    client = await connection.ready(5)
+    client = await connection.wait_ready(5)
     assert client.connected_url is not None
     node = next(n for n, url in enumerate(nats_cluster.urls) if url.endswith(f":{client.connected_url.port}"))
     listening = await client.subscribe("nothing.said")
-    asked = asyncio.create_task(connection.ask("nothing.said", b"", 30))
+    asked = asyncio.create_task(connection.request("nothing.said", b"", 30))
     await listening.next_msg(5)
     await asyncio.to_thread(nats_cluster.kill, node)
     async with asyncio.timeout(2):
-        with pytest.raises(Broken):
+        with pytest.raises(ConnectionLost):
             await asked
-        assert await connection.ready(2) is not client
+        assert await connection.wait_ready(2) is not client
     await connection.stop()
     assert len(asyncio.all_tasks()) == 1
     await asyncio.to_thread(nats_cluster.restart, node)
@@ -38,14 +38,14 @@ async def test_who_waits_is_told(nats_cluster: NatsCluster) -> None:
 @in_loop
 async def test_no_answer(nats_server: NatsCluster) -> None:
     """Nobody there, and somebody who says nothing, are told apart."""
-    connection = Connection(nats_server.urls, name="test")
+    connection = NatsConnection(nats_server.urls, name="test")
     await connection.start()
-    client = await connection.ready(5)
+    client = await connection.wait_ready(5)
     await client.subscribe("nothing.said")
-    with pytest.raises(Silent):
-        await connection.ask("nothing.said", b"", 0.1)
-    with pytest.raises(Nobody):
-        await connection.ask("nobody.there", b"", 1)
+    with pytest.raises(RequestTimeout):
+        await connection.request("nothing.said", b"", 0.1)
+    with pytest.raises(NoResponders):
+        await connection.request("nobody.there", b"", 1)
     await connection.stop()
 
 
@@ -56,15 +56,15 @@ async def test_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users = 'authorization { users: [{ user: "voice", password: "p@ss/word" }] }'
     with NatsCluster(tmp_path, size=1, more=users) as server:
         url = server.url.replace("nats://", "nats://voice:p%40ss%2Fword@")
-        async with publishing(terms(server, urls=[url])) as (_, publisher):
+        async with publishing(stream_config(server, urls=[url])) as (_, publisher):
             await publisher.probe()
         wrong = server.url.replace("nats://", "nats://voice:guessed@")
-        async with publishing(terms(server, urls=[wrong])) as (stream, publisher):
+        async with publishing(stream_config(server, urls=[wrong])) as (stream, publisher):
             await until(lambda: stream.failure is not None and "iolation" in stream.failure.detail)
             with refused("(?i)authorization violation") as told:
                 await publisher.probe()
             assert stream.failure is not None
-            assert "guessed" not in told.value.explained + stream.failure.explained
+            assert "guessed" not in told.value.explanation + stream.failure.explanation
 
 
 @in_loop
@@ -77,13 +77,13 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tmp_path / "nats", size=1, more=f'tls {{ cert_file: "{issued}", key_file: "{issued}" }}'
     ) as server:
         url = server.url.replace("nats://", "tls://")
-        async with publishing(terms(server, urls=[url], ca_file=ours.file)) as (_, publisher):
+        async with publishing(stream_config(server, urls=[url], ca_file=ours.file)) as (_, publisher):
             await publisher.probe()
         named = url.replace("127.0.0.1", "localhost")
         for wanted in (
-            terms(server, urls=[url], ca_file=theirs.file),
-            terms(server, urls=[named], ca_file=ours.file),
-            terms(server, urls=[url]),
+            stream_config(server, urls=[url], ca_file=theirs.file),
+            stream_config(server, urls=[named], ca_file=ours.file),
+            stream_config(server, urls=[url]),
         ):
             async with publishing(wanted) as (stream, publisher):
                 await until(lambda: stream.failure is not None and "certificate" in stream.failure.detail.lower())
@@ -92,13 +92,13 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_an_unfit_authority_is_named(tmp_path: Path, content: str | None) -> None:
+def test_an_invalid_authority_is_named(tmp_path: Path, content: str | None) -> None:
     """A file that is not there, or holds no certificate, is told with its setting and its path."""
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
     with pytest.raises(OSError, match=rf"^stream\.ca_file, {file}: \S+"):
-        Server("tls://a:4222", "test", ca_file=file).options()
+        ServerAddress("tls://a:4222", "test", ca_file=file).options()
 
 
 @in_loop
@@ -117,7 +117,7 @@ async def test_a_server_without_tls_learns_no_password(monkeypatch: pytest.Monke
 
     async with await asyncio.start_server(play, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        connection = Connection([f"tls://voice:guess-me@127.0.0.1:{port}"], name="test")
+        connection = NatsConnection([f"tls://voice:guess-me@127.0.0.1:{port}"], name="test")
         await connection.start()
         await until(lambda: connection.failure is not None and str(port) in connection.failure.detail)
         await connection.stop()

@@ -13,19 +13,19 @@ from relay.harness import writer_pids
 from relay.waiting import in_loop, until
 from stream.world import (
     arrival,
+    consuming,
     count_calls,
-    draining,
     everything,
     ledger,
     locked,
     operator,
     publishing,
     recorded,
-    terms,
+    stream_config,
 )
 
 from answerback.ledger import FILE_NAME
-from answerback.ledger.write.consumed_batches import Batch, Item
+from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 from answerback.stream import Publisher, Stream
 from answerback.stream.batch import encode
 
@@ -38,40 +38,40 @@ async def _published(publisher: Publisher, batches: int, name: str = "c") -> lis
     return callids
 
 
-async def _drained(stream: Stream, batches: int) -> None:
-    await until(lambda: stream.meter.drained_batches >= batches and stream.meter.held_batches == 0)
+async def _await_consumed(stream: Stream, batches: int) -> None:
+    await until(lambda: stream.metrics.consumed_batches >= batches and stream.metrics.in_flight_batches == 0)
 
 
 @in_loop
 async def test_redelivery_changes_nothing(nats_server: NatsCluster, tmp_path: Path) -> None:
     """A batch that comes again, by the same shard or another, leaves every row as it was, repeats and sums too."""
-    wanted = terms(nats_server)
+    wanted = stream_config(nats_server)
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
         for n in range(3):
             await publisher.record([arrival("a"), arrival(f"b{n}"), arrival(f"junk{n}", raw=b"{")])
-        messages = await hand.held(publisher.shard.stream)
-        async with draining(stream, tmp_path / "data"):
-            await _drained(stream, 3)
+        messages = await hand.messages_in(publisher.shard.stream)
+        async with consuming(stream, tmp_path / "data"):
+            await _await_consumed(stream, 3)
             before = everything(tmp_path / "data")
             assert recorded(tmp_path / "data", ["a", "b0"]) == {"a": 1 + 200, "b0": 1}
             await hand.publish(f"{wanted.name}.1", *messages, *messages)
             await hand.publish(f"{wanted.name}.2", *messages)
-            await until(lambda: stream.meter.skipped_batches == 9)
-            await _drained(stream, 3)
+            await until(lambda: stream.metrics.duplicate_batches == 9)
+            await _await_consumed(stream, 3)
         assert everything(tmp_path / "data") == before
 
 
 @in_loop
 async def test_two_recorders(nats_cluster: NatsCluster, tmp_path: Path) -> None:
     """Several recorders on one stream take each batch once together; one that dies leaves its share to the other."""
-    wanted = terms(nats_cluster)
+    wanted = stream_config(nats_cluster)
     data = tmp_path / "data"
     async with publishing(wanted) as (stream, publisher), publishing(wanted) as (other, _):
-        async with draining(stream, data), draining(other, data):
+        async with consuming(stream, data), consuming(other, data):
             callids = await _published(publisher, 60)
-            await until(lambda: stream.meter.drained_batches + other.meter.drained_batches >= 60)
-            await until(lambda: stream.meter.held_batches + other.meter.held_batches == 0)
-        assert stream.meter.drained_batches + other.meter.drained_batches == 60
+            await until(lambda: stream.metrics.consumed_batches + other.metrics.consumed_batches >= 60)
+            await until(lambda: stream.metrics.in_flight_batches + other.metrics.in_flight_batches == 0)
+        assert stream.metrics.consumed_batches + other.metrics.consumed_batches == 60
         assert set(recorded(data, callids).values()) == {1}
 
 
@@ -79,21 +79,21 @@ async def test_two_recorders(nats_cluster: NatsCluster, tmp_path: Path) -> None:
 async def test_ledger_is_away(nats_server: NatsCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the ledger is away callbacks are still acknowledged; what was pulled is kept, and goes in by itself."""
     monkeypatch.setattr("answerback.stream.stream_config.ACK_WAIT_S", 0.8)
-    monkeypatch.setattr("answerback.stream.consumer._KEEP_EVERY_S", 0.2)
-    wanted = terms(nats_server)
+    monkeypatch.setattr("answerback.stream.consumer._IN_PROGRESS_EVERY_S", 0.2)
+    wanted = stream_config(nats_server)
     data = tmp_path / "data"
-    async with publishing(wanted) as (stream, publisher), draining(stream, data) as (drain, _):
+    async with publishing(wanted) as (stream, publisher), consuming(stream, data) as (consumer, _):
         callids = await _published(publisher, 1, "before")
-        await _drained(stream, 1)
+        await _await_consumed(stream, 1)
         with locked(data):
             callids += await _published(publisher, 20)
-            await until(lambda: drain.failure)
-            assert "locked" in str(drain.failure)
+            await until(lambda: consumer.failure)
+            assert "locked" in str(consumer.failure)
             assert sum(shard.redelivered for shard in await stream.status()) == 0
-            await until(lambda: sum(stream.meter.pending.values()) == 0)
-        await _drained(stream, 21)
-        assert drain.failure is None
-        assert stream.meter.skipped_batches == 0
+            await until(lambda: sum(stream.metrics.pending.values()) == 0)
+        await _await_consumed(stream, 21)
+        assert consumer.failure is None
+        assert stream.metrics.duplicate_batches == 0
         assert set(recorded(data, callids).values()) == {1}
 
 
@@ -101,15 +101,15 @@ async def test_ledger_is_away(nats_server: NatsCluster, tmp_path: Path, monkeypa
 async def test_writer_is_killed(nats_server: NatsCluster, tmp_path: Path) -> None:
     """The ledger's writer dies again and again: what it had not committed goes in by the next one."""
     data, others = tmp_path / "data", writer_pids()
-    async with publishing(terms(nats_server)) as (stream, publisher), draining(stream, data):
+    async with publishing(stream_config(nats_server)) as (stream, publisher), consuming(stream, data):
         callids: list[str] = []
         for n in range(3):
             callids += await _published(publisher, 10, f"r{n}-")
             (pid,) = writer_pids() - others
             os.kill(pid, signal.SIGKILL)
             await until(lambda pid=pid: writer_pids() - others - {pid}, every_s=0.05)  # type: ignore[misc]
-        await until(lambda: stream.meter.drained_batches + stream.meter.skipped_batches >= 30)
-        await until(lambda: stream.meter.held_batches == 0)
+        await until(lambda: stream.metrics.consumed_batches + stream.metrics.duplicate_batches >= 30)
+        await until(lambda: stream.metrics.in_flight_batches == 0)
         assert set(recorded(data, callids).values()) == {1}
 
 
@@ -118,50 +118,50 @@ async def test_server_is_killed(tmp_path: Path) -> None:
     """The servers go away under the recorder, and come back: it goes on, nothing is lost and nothing comes twice."""
     data = tmp_path / "data"
     with NatsCluster(tmp_path / "nats", size=1) as server:
-        async with publishing(terms(server)) as (stream, publisher):
+        async with publishing(stream_config(server)) as (stream, publisher):
             callids = await _published(publisher, 40)
-            async with draining(stream, data):
-                await until(lambda: stream.meter.held_batches or stream.meter.drained_batches)
+            async with consuming(stream, data):
+                await until(lambda: stream.metrics.in_flight_batches or stream.metrics.consumed_batches)
                 server.kill(0)
                 await asyncio.to_thread(server.restart, 0)
                 callids += await _published(publisher, 5, "after")
-                await until(lambda: stream.meter.drained_batches >= 45)
+                await until(lambda: stream.metrics.consumed_batches >= 45)
                 assert set(recorded(data, callids).values()) == {1}
 
 
 @in_loop
 async def test_unreadable(nats_server: NatsCluster, tmp_path: Path) -> None:
     """What this program cannot read stays in the stream, and holds nothing up."""
-    wanted = terms(nats_server, shards=1)
+    wanted = stream_config(nats_server, shards=1)
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
         await hand.publish(f"{wanted.name}.1", b"\x02later", b"")
-        async with draining(stream, tmp_path / "data"):
+        async with consuming(stream, tmp_path / "data"):
             await _published(publisher, 5)
-            await _drained(stream, 5)
-            assert stream.meter.unreadable_batches == 2
+            await _await_consumed(stream, 5)
+            assert stream.metrics.undecodable_batches == 2
         await hand.emptied(f"{wanted.name}-1", left=2)
 
 
 @in_loop
 async def test_untakeable(nats_server: NatsCluster, tmp_path: Path) -> None:
     """A batch that the ledger cannot take though it takes others stays in the stream, and the others go in."""
-    wanted, data = terms(nats_server, shards=1), tmp_path / "data"
-    untakeable = encode(Batch(bytes(16), 0, [Item("default", b"{}", 0)]))
+    wanted, data = stream_config(nats_server, shards=1), tmp_path / "data"
+    rejected = encode(StreamBatch(bytes(16), 0, [BatchItem("default", b"{}", 0)]))
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
-        async with draining(stream, data):
+        async with consuming(stream, data):
             await _published(publisher, 1, "before")
-            await _drained(stream, 1)
+            await _await_consumed(stream, 1)
             with closing(sqlite3.connect(data / FILE_NAME)) as database:
                 database.execute(
-                    "CREATE TRIGGER refuse BEFORE INSERT ON drained WHEN NEW.batch = zeroblob(16)"
+                    "CREATE TRIGGER refuse BEFORE INSERT ON consumed_batches WHEN NEW.batch_id = zeroblob(16)"
                     " BEGIN SELECT RAISE(ABORT, 'not this one'); END"
                 )
-            await hand.publish(f"{wanted.name}.1", untakeable)
+            await hand.publish(f"{wanted.name}.1", rejected)
             await _published(publisher, 4)
-            await _drained(stream, 5)
+            await _await_consumed(stream, 5)
         assert await count_calls(data) == 15
         await hand.emptied(f"{wanted.name}-1", left=1)
-        assert await hand.held(f"{wanted.name}-1") == [untakeable]
+        assert await hand.messages_in(f"{wanted.name}-1") == [rejected]
 
 
 @in_loop
@@ -170,17 +170,17 @@ async def test_forgets(nats_server: NatsCluster, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("answerback.stream.stream._CHECK_EVERY_S", 0.1)
     monkeypatch.setattr("answerback.stream.pruning._EVERY_S", 0.1)
     monkeypatch.setattr("answerback.stream.pruning._AFTER_US", 0)
-    wanted = terms(nats_server)
+    wanted = stream_config(nats_server)
 
     def ids() -> int:
         with ledger(tmp_path / "data") as opened:
-            return int(opened.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM drained").scalar_one()))
+            return int(opened.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM consumed_batches").scalar_one()))
 
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
         await hand.publish(f"{wanted.name}.2", b"\x02held back")
-        async with draining(stream, tmp_path / "data"):
+        async with consuming(stream, tmp_path / "data"):
             await _published(publisher, 5)
-            await _drained(stream, 5)
+            await _await_consumed(stream, 5)
             await asyncio.sleep(0.3)  # it looks three times, and forgets nothing
             assert ids() == 5
             await hand.ask(f"STREAM.DELETE.{wanted.name}-2")
@@ -190,14 +190,14 @@ async def test_forgets(nats_server: NatsCluster, tmp_path: Path, monkeypatch: py
 @in_loop
 async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_path: Path) -> None:
     """It goes to quarantine, with a word to who counts; its batch, and those beside it, are recorded and acknowledged."""
-    wanted, data = terms(nats_server), tmp_path / "data"
+    wanted, data = stream_config(nats_server), tmp_path / "data"
     async with (
         publishing(wanted) as (stream, publisher),
-        draining(stream, data) as (_, writer),
+        consuming(stream, data) as (_, writer),
         operator(nats_server) as hand,
     ):
         callids = await _published(publisher, 1, "before")
-        await _drained(stream, 1)
+        await _await_consumed(stream, 1)
         set_aside: list[int] = []
         writer.on_set_aside = set_aside.append
         with closing(sqlite3.connect(data / FILE_NAME)) as database:
@@ -208,9 +208,9 @@ async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_
         verdicts = await publisher.record([arrival("beside"), arrival("poison"), arrival("behind")])
         assert [verdict.result for verdict in verdicts] == [0, 0, 0]
         callids += ["beside", "behind", *await _published(publisher, 3, "after")]
-        await _drained(stream, 5)
+        await _await_consumed(stream, 5)
         assert set(recorded(data, callids).values()) == {1}
-        assert (set_aside, stream.meter.left_batches) == ([1], 0)
+        assert (set_aside, stream.metrics.deferred_batches) == ([1], 0)
         await hand.emptied(*[f"{wanted.name}-{n}" for n in (1, 2)])
         assert sum(shard.messages for shard in await stream.status()) == 0
-        assert set(stream.meter.oldest_us.values()) == {None}
+        assert set(stream.metrics.oldest_message_us.values()) == {None}

@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import arrival, count_calls, draining, operator, publishing, recorded, refused, terms
+from stream.world import arrival, consuming, count_calls, operator, publishing, recorded, refused, stream_config
 
 from answerback.errors import LedgerUnavailable
 from answerback.stream import Publisher
@@ -47,7 +47,7 @@ class Load:
             try:
                 await self._publisher.record([arrival(callid) for callid in callids])
             except LedgerUnavailable as error:
-                self.failures.append(error.explained)
+                self.failures.append(error.explanation)
             else:
                 self.acknowledged += callids
                 self.latencies_s.append(time.monotonic() - began_s)
@@ -70,7 +70,7 @@ async def _through(load: Load, *events: Callable[[], object]) -> None:
 @in_loop
 async def test_leader_is_killed(nats_cluster: NatsCluster, tmp_path: Path) -> None:
     """A node that leads a shard, and to which we may be connected, dies: callbacks are acknowledged soon, none is lost."""
-    wanted = terms(nats_cluster)
+    wanted = stream_config(nats_cluster)
     async with publishing(wanted) as (stream, publisher):
         home = publisher.shard.stream
         node = await asyncio.to_thread(nats_cluster.leader, home)
@@ -78,10 +78,10 @@ async def test_leader_is_killed(nats_cluster: NatsCluster, tmp_path: Path) -> No
             await _through(load, lambda: nats_cluster.kill(node), lambda: nats_cluster.restart(node))
         assert max(load.latencies_s) < LONGEST_ACK_S, sorted(load.latencies_s)[-5:]
         assert load.failures == []
-        assert stream.meter.failovers[home] >= 1
-        async with draining(stream, tmp_path / "data"):
-            await until(lambda: stream.meter.drained_batches >= len(load.latencies_s))
-            await until(lambda: stream.meter.held_batches == 0)
+        assert stream.metrics.failovers[home] >= 1
+        async with consuming(stream, tmp_path / "data"):
+            await until(lambda: stream.metrics.consumed_batches >= len(load.latencies_s))
+            await until(lambda: stream.metrics.in_flight_batches == 0)
             found = recorded(tmp_path / "data", load.acknowledged)
     assert set(found.values()) == {1}  # each once, and none of them came again
 
@@ -89,7 +89,7 @@ async def test_leader_is_killed(nats_cluster: NatsCluster, tmp_path: Path) -> No
 @in_loop
 async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
     """The node to which we are connected stops without a word: another is used soon."""
-    wanted = terms(nats_cluster)
+    wanted = stream_config(nats_cluster)
     async with publishing(wanted) as (stream, publisher), Load(publisher) as load:
         node = [url.removeprefix("nats://") for url in nats_cluster.urls].index(str(stream.server))
         await _through(load, lambda: nats_cluster.pause(node), lambda: nats_cluster.resume(node))
@@ -101,8 +101,8 @@ async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
 @in_loop
 async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
     """Without a majority nothing is answered as stored, and the reason is told in time; then it goes on by itself."""
-    wanted = terms(nats_cluster)
-    async with publishing(wanted, answer_timeout_s=2.0) as (_, publisher):
+    wanted = stream_config(nats_cluster)
+    async with publishing(wanted, commit_timeout_s=2.0) as (_, publisher):
         nats_cluster.pause(0)
         nats_cluster.pause(1)
         try:
@@ -120,16 +120,16 @@ async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
 @in_loop
 async def test_full(nats_server: NatsCluster, tmp_path: Path) -> None:
     """A full stream is told as full; once recorders have made room it goes on by itself."""
-    wanted = terms(nats_server, max_bytes=100_000)
+    wanted = stream_config(nats_server, max_bytes=100_000)
     async with publishing(wanted) as (stream, publisher):
         stored, reason = await _fill(publisher)
         assert re.search(r"the stream is full \(.*maximum bytes.*raise stream.max_bytes", reason)
         assert stored > 300
         with pytest.raises(LedgerUnavailable, match="the stream is full"):
             await publisher.probe()
-        async with draining(stream, tmp_path / "data"):
+        async with consuming(stream, tmp_path / "data"):
             await _works_again(publisher)
-            await until(lambda: stream.meter.held_batches == 0)
+            await until(lambda: stream.metrics.in_flight_batches == 0)
     assert await count_calls(tmp_path / "data") == stored
 
 
@@ -137,7 +137,7 @@ async def test_full(nats_server: NatsCluster, tmp_path: Path) -> None:
 async def test_disk_of_the_servers_is_full(tmp_path: Path) -> None:
     """Servers that have no more room for files refuse, and that is told."""
     with NatsCluster(tmp_path / "nats", size=1, max_file_store=400_000) as small:
-        wanted = terms(small, max_bytes=-1, shards=1)
+        wanted = stream_config(small, max_bytes=-1, shards=1)
         async with publishing(wanted) as (_, publisher):
             stored, reason = await _fill(publisher)
             assert "the stream is full" in reason
@@ -147,7 +147,7 @@ async def test_disk_of_the_servers_is_full(tmp_path: Path) -> None:
 @in_loop
 async def test_larger_than_a_message(nats_server: NatsCluster) -> None:
     """A batch that is larger than a message may be goes as several, and all are acknowledged."""
-    wanted = terms(nats_server, shards=1)
+    wanted = stream_config(nats_server, shards=1)
     async with publishing(wanted) as (_, publisher), operator(nats_server) as hand:
         bodies = [arrival(f"{n}", raw=b"x" * 60_000) for n in range(40)]
         verdicts = await publisher.record(bodies)
@@ -160,17 +160,17 @@ async def test_larger_than_a_message(nats_server: NatsCluster) -> None:
 async def test_large_bodies(tmp_path: Path) -> None:
     """Where the servers take larger messages, bodies may be as large, and are drained, too."""
     with NatsCluster(tmp_path / "nats", size=1, more="max_payload: 8MB") as server:
-        async with publishing(terms(server, largest_body=7_000_000)) as (stream, publisher):
+        async with publishing(stream_config(server, max_body_bytes=7_000_000)) as (stream, publisher):
             await publisher.record([arrival("large", raw=b"x" * 6_900_000)])
-            async with draining(stream, tmp_path / "data"):
-                await until(lambda: stream.meter.drained_batches == 1)
+            async with consuming(stream, tmp_path / "data"):
+                await until(lambda: stream.metrics.consumed_batches == 1)
 
 
 @in_loop
 async def test_server_comes_back(tmp_path: Path) -> None:
     """The only server dies: callbacks are refused with the reason, and taken again when it is back."""
     with NatsCluster(tmp_path / "nats", size=1) as server:
-        async with publishing(terms(server), answer_timeout_s=1.0) as (_, publisher):
+        async with publishing(stream_config(server), commit_timeout_s=1.0) as (_, publisher):
             await publisher.probe()
             server.kill(0)
             with refused(r"no NATS server: 127\.0\.0\.1"):
@@ -185,7 +185,7 @@ async def _fill(publisher: Publisher) -> tuple[int, str]:
         try:
             await publisher.record([arrival(f"f{stored}-{n}") for n in range(20)])
         except LedgerUnavailable as error:
-            return stored, error.explained
+            return stored, error.explanation
     raise AssertionError
 
 

@@ -8,7 +8,7 @@ import nats
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import arrival, draining, publishing, streaming, terms
+from stream.world import arrival, consuming, publishing, stream_config, streaming
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/stream.md"
 
@@ -30,14 +30,14 @@ async def test_the_documented_rights_suffice_and_are_few(tmp_path: Path, monkeyp
         def url_of(user: str) -> str:
             return server.url.replace("nats://", f"nats://{user}:change-me@")
 
-        wanted = terms(server, urls=[url_of("answerback")], name="ANSWERBACK")
+        wanted = stream_config(server, urls=[url_of("answerback")], name="ANSWERBACK")
         async with streaming(wanted) as stream:
             assert stream.failure is not None, "it has no right to make the streams"
-        async with streaming(terms(server, urls=[url_of("answerback-admin")], name="ANSWERBACK")) as stream:
+        async with streaming(stream_config(server, urls=[url_of("answerback-admin")], name="ANSWERBACK")) as stream:
             await until(lambda: stream.failure is None)
-        async with publishing(wanted) as (stream, publisher), draining(stream, tmp_path / "data"):
+        async with publishing(wanted) as (stream, publisher), consuming(stream, tmp_path / "data"):
             await publisher.record([arrival("with-few-rights")])
-            await until(lambda: stream.meter.drained_batches > 0)
+            await until(lambda: stream.metrics.consumed_batches > 0)
         client = await nats.connect(url_of("answerback"), allow_reconnect=False)
         for forbidden in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.UPDATE", "STREAM.MSG.GET"):
             with pytest.raises((nats.errors.TimeoutError, nats.errors.NoRespondersError)):

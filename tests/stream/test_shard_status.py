@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.stream.shard_status import moves
+from answerback.stream.shard_status import plan_leader_moves
 from answerback.stream.stream_config import Shard
 
 NODES = ("n1", "n2", "n3")
@@ -27,7 +27,7 @@ def shard(number: int) -> Shard:
 def test_spreads_evenly(leaders: list[str]) -> None:
     """After the moves no node leads two shards more than another, and shards that may stay do."""
     told = [(shard(n), cluster(leader)) for n, leader in enumerate(leaders)]
-    moved = dict(moves(told))
+    moved = dict(plan_leader_moves(told))
     after = Counter(moved.get(shard(n), leader) for n, leader in enumerate(leaders))
     counts = [after[node] for node in NODES]
     assert max(counts) - min(counts) <= 1
@@ -37,5 +37,5 @@ def test_spreads_evenly(leaders: list[str]) -> None:
 def test_not_to_who_is_away() -> None:
     """A node that is away, or behind, is given nothing; a shard without a leader is left alone."""
     told = [(shard(1), cluster("n1", "n2")), (shard(2), cluster("n1", "n2")), (shard(3), cluster(None))]
-    assert moves(told) == [(shard(1), "n3")]
-    assert moves([(shard(1), cluster("n1", "n2", "n3")), (shard(2), cluster("n1", "n2", "n3"))]) == []
+    assert plan_leader_moves(told) == [(shard(1), "n3")]
+    assert plan_leader_moves([(shard(1), cluster("n1", "n2", "n3")), (shard(2), cluster("n1", "n2", "n3"))]) == []

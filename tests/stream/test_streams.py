@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import operator, publishing, refused, streaming, terms
+from stream.world import operator, publishing, refused, stream_config, streaming
 
-from answerback.errors import StreamUnsafe
-from answerback.stream import ShardStatus, Stream, Terms
+from answerback.errors import UnsafeStream
+from answerback.stream import ShardStatus, Stream, StreamConfig
 
 MADE = {
     "storage": "file",
@@ -39,7 +39,7 @@ UNSAFE = {
 @in_loop
 async def test_made(nats_cluster: NatsCluster) -> None:
     """Each shard is a work queue on the disks of three nodes that drops nothing, and another node leads each."""
-    wanted = terms(nats_cluster)
+    wanted = stream_config(nats_cluster)
     async with streaming(wanted) as stream, operator(nats_cluster) as hand:
         for shard in (1, 2, 3):
             config = (await hand.ask(f"STREAM.INFO.{wanted.name}-{shard}"))["config"]
@@ -68,13 +68,13 @@ async def _led(stream: Stream) -> list[ShardStatus]:
 @in_loop
 async def test_unsafe(nats_cluster: NatsCluster, changes: dict[str, Any], told: str) -> None:
     """A stream that could lose an answered callback is refused: what it is, what it must be, how to mend it."""
-    wanted = terms(nats_cluster, shards=1)
+    wanted = stream_config(nats_cluster, shards=1)
     name, subject = f"{wanted.name}-1", f"{wanted.name}.1"
     async with operator(nats_cluster) as hand:
         config = {"name": name, "subjects": [subject], "retention": "workqueue", "discard": "new", "num_replicas": 3}
         changed = {key: [subject + ".x"] if key == "subjects" else value for key, value in changes.items()}
         await hand.ask(f"STREAM.CREATE.{name}", config | {"storage": "file"} | changed)
-        with pytest.raises(StreamUnsafe) as refused:
+        with pytest.raises(UnsafeStream) as refused:
             async with streaming(wanted):
                 pass
     assert f"stream {name}: " in str(refused.value)
@@ -84,12 +84,12 @@ async def test_unsafe(nats_cluster: NatsCluster, changes: dict[str, Any], told: 
 @in_loop
 async def test_written_in_memory_first(nats_server: NatsCluster) -> None:
     """A stream that acknowledges before it has written is refused."""
-    wanted = terms(nats_server, shards=1)
+    wanted = stream_config(nats_server, shards=1)
     name = f"{wanted.name}-1"
     async with operator(nats_server) as hand:
         config = {"name": name, "subjects": [f"{wanted.name}.1"], "retention": "workqueue", "discard": "new"}
         await hand.ask(f"STREAM.CREATE.{name}", config | {"storage": "file", "persist_mode": "async"})
-        with pytest.raises(StreamUnsafe, match="persist_mode is async, it must be default"):
+        with pytest.raises(UnsafeStream, match="persist_mode is async, it must be default"):
             async with streaming(wanted):
                 pass
 
@@ -97,13 +97,13 @@ async def test_written_in_memory_first(nats_server: NatsCluster) -> None:
 @in_loop
 async def test_consumer_that_gives_up(nats_server: NatsCluster) -> None:
     """A consumer that would not deliver for ever is refused."""
-    wanted = terms(nats_server, shards=1)
+    wanted = stream_config(nats_server, shards=1)
     async with streaming(wanted), operator(nats_server) as hand:
         name = f"{wanted.name}-1"
         await hand.ask(f"CONSUMER.DELETE.{name}.recorders")
         config = {"durable_name": "recorders", "ack_policy": "explicit", "max_deliver": 3}
         await hand.ask(f"CONSUMER.DURABLE.CREATE.{name}.recorders", {"stream_name": name, "config": config})
-        with pytest.raises(StreamUnsafe, match="max_deliver is 3, it must be -1, no limit: nats consumer rm"):
+        with pytest.raises(UnsafeStream, match="max_deliver is 3, it must be -1, no limit: nats consumer rm"):
             async with streaming(wanted):
                 pass
 
@@ -111,20 +111,20 @@ async def test_consumer_that_gives_up(nats_server: NatsCluster) -> None:
 @in_loop
 async def test_too_few_nodes(nats_server: NatsCluster) -> None:
     """One server is no cluster: three replicas are refused there, unless fewer are allowed for a trial."""
-    with pytest.raises(StreamUnsafe, match=r"stream.replicas is 3, .* stream.allow_fewer_replicas = true for a trial"):
-        async with streaming(terms(nats_server, replicas=3)):
+    with pytest.raises(UnsafeStream, match=r"stream.replicas is 3, .* stream.allow_fewer_replicas = true for a trial"):
+        async with streaming(stream_config(nats_server, replicas=3)):
             pass
-    async with publishing(terms(nats_server, replicas=3, allow_fewer_replicas=True)) as (_, publisher):
+    async with publishing(stream_config(nats_server, replicas=3, allow_fewer_replicas=True)) as (_, publisher):
         await publisher.probe()
 
 
 @in_loop
 async def test_subject_is_taken(nats_server: NatsCluster) -> None:
     """Another stream on the same subjects is named."""
-    wanted = terms(nats_server)
+    wanted = stream_config(nats_server)
     async with operator(nats_server) as hand:
         await hand.ask(f"STREAM.CREATE.O{wanted.name}", {"name": f"O{wanted.name}", "subjects": [f"{wanted.name}.*"]})
-        with pytest.raises(StreamUnsafe, match=r"another stream takes its subject .* choose another stream.name"):
+        with pytest.raises(UnsafeStream, match=r"another stream takes its subject .* choose another stream.name"):
             async with streaming(wanted):
                 pass
 
@@ -132,16 +132,16 @@ async def test_subject_is_taken(nats_server: NatsCluster) -> None:
 @in_loop
 async def test_no_room(nats_server: NatsCluster) -> None:
     """A limit that the disks cannot hold is refused at the start, and the setting is named."""
-    with pytest.raises(StreamUnsafe, match=r"no room for stream.max_bytes, 1152921504606846976 .* max_file_store"):
-        async with streaming(terms(nats_server, max_bytes=2**60)):
+    with pytest.raises(UnsafeStream, match=r"no room for stream.max_bytes, 1152921504606846976 .* max_file_store"):
+        async with streaming(stream_config(nats_server, max_bytes=2**60)):
             pass
 
 
 @in_loop
 async def test_largest_body(nats_server: NatsCluster) -> None:
     """Servers that would not take the largest body that the intake takes are refused."""
-    with pytest.raises(StreamUnsafe, match=r"max_payload of the NATS servers is 1048576, .* 3001024 or more"):
-        async with streaming(terms(nats_server, largest_body=3_000_000)):
+    with pytest.raises(UnsafeStream, match=r"max_payload of the NATS servers is 1048576, .* 3001024 or more"):
+        async with streaming(stream_config(nats_server, max_body_bytes=3_000_000)):
             pass
 
 
@@ -149,7 +149,7 @@ async def test_largest_body(nats_server: NatsCluster) -> None:
 async def test_changed_meanwhile(nats_server: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream that is made unsafe while callbacks come in is refused until it is mended."""
     monkeypatch.setattr("answerback.stream.stream._CHECK_EVERY_S", 0.1)
-    wanted = terms(nats_server, shards=1)
+    wanted = stream_config(nats_server, shards=1)
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
         await publisher.probe()
         await hand.edit(f"{wanted.name}-1", discard="old")
@@ -165,8 +165,8 @@ async def test_changed_meanwhile(nats_server: NatsCluster, monkeypatch: pytest.M
 async def test_removed_meanwhile(nats_server: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams that were removed are made anew."""
     monkeypatch.setattr("answerback.stream.stream._CHECK_EVERY_S", 0.1)
-    wanted = terms(nats_server, shards=1)
-    async with publishing(wanted, answer_timeout_s=2.0) as (_, publisher), operator(nats_server) as hand:
+    wanted = stream_config(nats_server, shards=1)
+    async with publishing(wanted, commit_timeout_s=2.0) as (_, publisher), operator(nats_server) as hand:
         await hand.ask(f"STREAM.DELETE.{wanted.name}-1")
         await publisher.probe()
 
@@ -174,14 +174,14 @@ async def test_removed_meanwhile(nats_server: NatsCluster, monkeypatch: pytest.M
 @in_loop
 async def test_servers_away_at_the_start() -> None:
     """Without servers the start goes on, nothing is stored, and the reason is told."""
-    stream = Stream(Terms(urls=["nats://user:secret@127.0.0.1:1"]))
+    stream = Stream(StreamConfig(urls=["nats://user:secret@127.0.0.1:1"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("answerback.stream.stream._START_S", 0.3)
         await stream.start()
     try:
         with refused(r"no NATS server: 127\.0\.0\.1:1: .*[Cc]onnect") as told:
             await stream.publisher(1.0).probe()
-        assert "secret" not in told.value.explained
+        assert "secret" not in told.value.explanation
         assert {shard.failure for shard in await stream.status()} == {str(told.value)}
     finally:
         await stream.stop()

@@ -18,30 +18,30 @@ from nats.js.errors import NotFoundError
 from nats_servers import NatsCluster
 from sqlalchemy import func, select
 
-from answerback.domain.models import Arrival
+from answerback.domain.models import RawCallback
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger import FILE_NAME, Ledger, Opening, open_ledger
+from answerback.ledger import FILE_NAME, Ledger, LedgerConfig, open_sqlite
 from answerback.ledger.tables import call_key, callbacks, calls
-from answerback.ledger.writer.client import WriterProcess
-from answerback.stream import Drain, Publisher, Stream, Terms
+from answerback.ledger.writer.client import WriterClient
+from answerback.stream import Publisher, Stream, StreamConfig, StreamConsumer
 
-ANSWER_TIMEOUT_S = 5.0
+COMMIT_TIMEOUT_S = 5.0
 
 
-def terms(cluster: NatsCluster, **changes: Any) -> Terms:
+def stream_config(cluster: NatsCluster, **changes: Any) -> StreamConfig:
     """Streams of a name of their own."""
     given: dict[str, Any] = {"urls": cluster.urls, "name": f"T{uuid4().hex[:8]}", "max_bytes": 64 * 1024 * 1024}
     if len(cluster.nodes) == 1:
         given |= {"replicas": 1, "shards": 2}
-    return Terms(**given | changes)
+    return StreamConfig(**given | changes)
 
 
-def arrival(callid: str, *, raw: bytes | None = None) -> Arrival:
+def arrival(callid: str, *, raw: bytes | None = None) -> RawCallback:
     """The body that tells of an answered call, as it comes in now."""
-    return Arrival("default", wire(status(callid=callid)) if raw is None else raw, datetime.now(UTC))
+    return RawCallback("default", wire(status(callid=callid)) if raw is None else raw, datetime.now(UTC))
 
 
-def key_arrival(callid: str, key: str) -> Arrival:
+def key_arrival(callid: str, key: str) -> RawCallback:
     """The body that tells of a key."""
     return arrival(callid, raw=wire(key_press(callid=callid, key=key)))
 
@@ -56,7 +56,7 @@ def refused(detail: str) -> Iterator[pytest.ExceptionInfo[LedgerUnavailable]]:
 
 
 @asynccontextmanager
-async def streaming(wanted: Terms) -> AsyncIterator[Stream]:
+async def streaming(wanted: StreamConfig) -> AsyncIterator[Stream]:
     """A stream that is ready."""
     stream = Stream(wanted)
     await stream.start()
@@ -68,25 +68,25 @@ async def streaming(wanted: Terms) -> AsyncIterator[Stream]:
 
 @asynccontextmanager
 async def publishing(
-    wanted: Terms, *, answer_timeout_s: float = ANSWER_TIMEOUT_S
+    wanted: StreamConfig, *, commit_timeout_s: float = COMMIT_TIMEOUT_S
 ) -> AsyncIterator[tuple[Stream, Publisher]]:
     """A stream, and what the intake has of it."""
     async with streaming(wanted) as stream:
-        yield stream, stream.publisher(answer_timeout_s)
+        yield stream, stream.publisher(commit_timeout_s)
 
 
 @asynccontextmanager
-async def draining(stream: Stream, data_dir: Path) -> AsyncIterator[tuple[Drain, WriterProcess]]:
+async def consuming(stream: Stream, data_dir: Path) -> AsyncIterator[tuple[StreamConsumer, WriterClient]]:
     """A recorder with a ledger in `data_dir`, which several may share."""
-    writer = WriterProcess(Opening(data_dir=str(data_dir), allow_unsafe_place=True))
+    writer = WriterClient(LedgerConfig(data_dir=str(data_dir), allow_unsafe_filesystem=True))
     await writer.start()
     await writer.probe()
-    drain = stream.drain(writer)
-    drain.start()
+    consumer = stream.consumer(writer)
+    consumer.start()
     try:
-        yield drain, writer
+        yield consumer, writer
     finally:
-        await drain.stop(2.0)
+        await consumer.stop(2.0)
         await writer.stop(5.0)
 
 
@@ -130,7 +130,7 @@ class Operator:
             await asyncio.sleep(0.1)
         raise AssertionError(await self.messages(*streams))
 
-    async def held(self, stream: str) -> list[bytes]:
+    async def messages_in(self, stream: str) -> list[bytes]:
         """The messages that a stream holds."""
         state = (await self.ask(f"STREAM.INFO.{stream}"))["state"]
         found = []
@@ -147,13 +147,13 @@ class Operator:
 
 def ledger(data_dir: Path) -> "closing[Ledger]":
     """The ledger that the recorders write, to look into."""
-    return closing(open_ledger(data_dir, allow_unsafe_place=True))
+    return closing(open_sqlite(data_dir, allow_unsafe_filesystem=True))
 
 
 def everything(data_dir: Path) -> list[str]:
     """All rows of the ledger, as text, but for the one that is written to try the disk."""
     with closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
-        return [line for line in database.iterdump() if line.startswith("INSERT") and '"probes"' not in line]
+        return [line for line in database.iterdump() if line.startswith("INSERT") and '"write_probes"' not in line]
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 def recorded(data_dir: Path, callids: Sequence[str]) -> dict[str, int]:
     """How many callbacks of each call are in the ledger, and 100 for each that came again."""
-    counted = select(calls.c.call_key, func.count() + 100 * func.sum(callbacks.c.repeats))
+    counted = select(calls.c.call_key, func.count() + 100 * func.sum(callbacks.c.duplicates))
     counted = counted.join(callbacks, callbacks.c.call_id == calls.c.id).group_by(calls.c.call_key)
     with ledger(data_dir) as opened:
         found = dict(opened.read(lambda connection: [tuple(row) for row in connection.execute(counted)]))

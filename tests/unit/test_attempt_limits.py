@@ -11,7 +11,7 @@ from answerback.auth import attempt_limits
 from answerback.auth.attempt_limits import (
     ADDRESS_BURST,
     ADDRESS_PER_S,
-    MOST_ADDRESSES,
+    MAX_ADDRESSES,
     TOTAL_BURST,
     TOTAL_PER_S,
     AttemptLimiter,
@@ -46,14 +46,14 @@ def limiter(clock: Clock) -> AttemptLimiter:
 
 def spend(limiter: AttemptLimiter, address: str, most: int = 1000) -> int:
     """Try until it is refused; how many tries there were."""
-    return next(n for n in count() if n == most or limiter.take(address))
+    return next(n for n in count() if n == most or limiter.try_acquire(address))
 
 
 def test_an_address_has_its_tries_and_gets_them_back_with_time(limiter: AttemptLimiter, clock: Clock) -> None:
     """After the burst one at a time; what is refused does not make the wait longer."""
     assert spend(limiter, "192.0.2.1") == ADDRESS_BURST
-    assert limiter.take("192.0.2.1") == pytest.approx(1 / ADDRESS_PER_S)
-    assert limiter.take("192.0.2.2") == 0
+    assert limiter.try_acquire("192.0.2.1") == pytest.approx(1 / ADDRESS_PER_S)
+    assert limiter.try_acquire("192.0.2.2") == 0
     clock.now_s += 1 / ADDRESS_PER_S + 1e-9
     assert spend(limiter, "192.0.2.1") == 1
     clock.now_s += 1e6
@@ -63,17 +63,17 @@ def test_an_address_has_its_tries_and_gets_them_back_with_time(limiter: AttemptL
 def test_a_right_key_is_no_try(limiter: AttemptLimiter) -> None:
     """What is given back does not count."""
     for _ in range(10 * TOTAL_BURST):
-        assert limiter.take("192.0.2.1") == 0
-        limiter.give_back("192.0.2.1")
+        assert limiter.try_acquire("192.0.2.1") == 0
+        limiter.refund("192.0.2.1")
     assert spend(limiter, "192.0.2.1") == ADDRESS_BURST
 
 
 def test_all_together_are_bounded(limiter: AttemptLimiter, clock: Clock) -> None:
     """However many addresses somebody has."""
-    made = sum(not limiter.take(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(3 * MOST_ADDRESSES))
+    made = sum(not limiter.try_acquire(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(3 * MAX_ADDRESSES))
     assert made == TOTAL_BURST
     clock.now_s += 60
-    again = sum(not limiter.take(f"11.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(3 * MOST_ADDRESSES))
+    again = sum(not limiter.try_acquire(f"11.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(3 * MAX_ADDRESSES))
     assert again == 60 * TOTAL_PER_S
 
 
@@ -81,8 +81,8 @@ def test_so_many_addresses_are_remembered(limiter: AttemptLimiter, clock: Clock)
     """Of more, the one that tried longest ago is forgotten: its tries are whole again, those of all together are not."""
     for address in ("192.0.2.1", "192.0.2.2"):
         assert spend(limiter, address) == ADDRESS_BURST
-    for n in range(MOST_ADDRESSES - 1):
-        limiter.take(f"10.0.{n >> 8}.{n & 255}")
+    for n in range(MAX_ADDRESSES - 1):
+        limiter.try_acquire(f"10.0.{n >> 8}.{n & 255}")
     clock.now_s += 60
     assert spend(limiter, "192.0.2.2") == 60 * ADDRESS_PER_S
     assert spend(limiter, "192.0.2.1") == ADDRESS_BURST
@@ -91,10 +91,10 @@ def test_so_many_addresses_are_remembered(limiter: AttemptLimiter, clock: Clock)
 def test_a_site_is_one_address(limiter: AttemptLimiter) -> None:
     """Who has one IPv6 address has 2**64; an IPv4 address is the same in both spellings; what is none is one, too."""
     assert spend(limiter, "2001:db8::1") == ADDRESS_BURST
-    assert limiter.take("2001:db8::ffff:2") > 0
-    assert limiter.take("2001:db8:0:1::1") == 0
+    assert limiter.try_acquire("2001:db8::ffff:2") > 0
+    assert limiter.try_acquire("2001:db8:0:1::1") == 0
     assert spend(limiter, "192.0.2.1") == ADDRESS_BURST
-    assert limiter.take("::ffff:192.0.2.1") > 0
+    assert limiter.try_acquire("::ffff:192.0.2.1") > 0
     assert spend(limiter, "") == ADDRESS_BURST
 
 
@@ -106,7 +106,7 @@ def test_no_address_gets_more_than_its_share(tries: list[tuple[str, float]]) -> 
     made = 0
     for site, pause_s in tries:
         clock.now_s += pause_s
-        made += not limiter.take(f"192.0.2.{ord(site)}")
+        made += not limiter.try_acquire(f"192.0.2.{ord(site)}")
     assert made <= min(
         3 * (ADDRESS_BURST + clock.now_s * ADDRESS_PER_S), attempt_limits.TOTAL_BURST + clock.now_s * TOTAL_PER_S
     )

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from datetime import UTC, datetime
 
-from answerback.auth.api_keys import AdminKey, Keyring, new_key
+from answerback.auth.api_keys import AdminKey, KeyVerifier, generate_api_key
 from answerback.auth.attempt_limits import ADDRESS_BURST, AttemptLimiter
 from answerback.auth.authenticator import Authenticator
 from answerback.domain.models import ApiKey, Role
@@ -39,9 +39,9 @@ class SlowLedger:
 
 async def answers(ledger: SlowLedger) -> list[ApiKey | BaseException | None]:
     """What many requests with one new key get that come before the ledger has said a word of it."""
-    keyring = Keyring(AdminKey("secret", made=False, made_at=_NOW), ledger)
+    keyring = KeyVerifier(AdminKey("secret", made=False, made_at=_NOW), ledger)
     authenticator = Authenticator(keyring, AttemptLimiter(lambda: 0.0), [])
-    key = new_key()
+    key = generate_api_key()
     asking = [asyncio.ensure_future(authenticator.authenticate(key, _SCOPE, "api")) for _ in range(_MANY)]
     asyncio.get_running_loop().call_soon(ledger.released.set)  # after each of them has begun
     return await asyncio.gather(*asking, return_exceptions=True)

@@ -6,9 +6,9 @@ from builders import failure, status, wire
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.model.bodies import Body, body_of
-from answerback.domain.models import Kind
-from answerback.ledger import Entry
+from answerback.console.model.bodies import BodyText, format_body
+from answerback.domain.models import CallbackKind
+from answerback.ledger import StoredCallback
 from answerback.schemas.calls import CallbackView, DifferenceView
 
 MOBILE, MASKED = "13912345678", "139****5678"
@@ -18,11 +18,13 @@ JSON = st.recursive(
 )
 
 
-def shown(raw: bytes, *, full_numbers: bool) -> Body:
+def shown(raw: bytes, *, full_numbers: bool) -> BodyText:
     """How a body is set out for a reader."""
     now = datetime.now(UTC)
-    entry = Entry(id=1, kind=Kind.PROMPT, identity=b"", received_at=now, repeats=0, repeated_at=None, raw=raw)
-    return body_of(CallbackView.of(entry, full_numbers=full_numbers))
+    entry = StoredCallback(
+        id=1, kind=CallbackKind.PROMPT, fingerprint=b"", received_at=now, duplicates=0, last_duplicate_at=None, raw=raw
+    )
+    return format_body(CallbackView.of(entry, full_numbers=full_numbers))
 
 
 def masked(document: object) -> str:
@@ -67,21 +69,21 @@ def test_what_is_no_number_stays() -> None:
 def test_json_is_set_out_in_lines() -> None:
     """In full as it came, even what JSON allows and nobody writes."""
     body = shown(b'\xef\xbb\xbf{"a":1,"a":2}', full_numbers=True)
-    assert (body.text, body.form, body.has_bom) == ('{\n  "a": 1,\n  "a": 2\n}', "json", True)
+    assert (body.text, body.format, body.has_bom) == ('{\n  "a": 1,\n  "a": 2\n}', "json", True)
 
 
 def test_text_is_text_and_bytes_are_bytes() -> None:
     """What is no JSON is shown as the text that it is; what is no text, in hex."""
     assert shown(f"mobile={MOBILE}".encode(), full_numbers=False)[:2] == (f"mobile={MASKED}", "text")
     body = shown(b"\xff\x00A", full_numbers=True)
-    assert body.form == "bytes"
+    assert body.format == "bytes"
     assert body.text.split() == ["0000", "ff", "00", "41", "··A"]
 
 
 def test_a_long_body_is_cut() -> None:
     """A page stays a page."""
     body = shown(b"x" * 1_000_000, full_numbers=True)
-    assert body.cut
+    assert body.is_truncated
     assert len(body.text) < 100_000
 
 

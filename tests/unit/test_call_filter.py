@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.model.call_filter import FIELDS, read_filter
-from answerback.domain.models import Kind, Outcome
+from answerback.console.model.call_filter import FIELDS, parse_call_filter
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.read.calls import CallFilter
 
 CHANNELS = ("default", "alerts")
@@ -16,12 +16,12 @@ NOW = datetime(2026, 5, 1, 17, tzinfo=UTC)  # the 2nd of May in Shanghai
 
 def calls(**query: str) -> CallFilter:
     """The calls that an address asks for."""
-    return read_filter(query, CHANNELS, NOW, SHANGHAI).calls
+    return parse_call_filter(query, CHANNELS, NOW, SHANGHAI).calls
 
 
 def test_without_a_filter_all_calls_are_meant() -> None:
     """Of any time."""
-    assert read_filter({}, CHANNELS, NOW, SHANGHAI).is_anything
+    assert parse_call_filter({}, CHANNELS, NOW, SHANGHAI).is_empty
 
 
 def test_each_field_filters() -> None:
@@ -31,7 +31,7 @@ def test_each_field_filters() -> None:
     )
     assert wanted == CallFilter(
         channel="alerts",
-        kind=Kind.CODE,
+        kind=CallbackKind.CODE,
         outcome=Outcome.FAILED,
         failure_code=8,
         mobile="137",
@@ -65,9 +65,9 @@ def test_both_days_of_a_range_are_in_it() -> None:
 )
 def test_what_is_wrong_is_said_and_filters_nothing(query: dict[str, str], field: str) -> None:
     """Beside its field."""
-    wanted = read_filter(query, CHANNELS, NOW, SHANGHAI)
-    assert list(wanted.faults) == [field]
-    assert wanted.is_anything
+    wanted = parse_call_filter(query, CHANNELS, NOW, SHANGHAI)
+    assert list(wanted.errors) == [field]
+    assert wanted.is_empty
 
 
 def test_what_there_is_not_filters_nothing() -> None:
@@ -78,4 +78,4 @@ def test_what_there_is_not_filters_nothing() -> None:
 @given(st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=40)))
 def test_any_address_is_a_filter(query: dict[str, str]) -> None:
     """Whatever somebody types after the question mark."""
-    read_filter(query, CHANNELS, NOW, SHANGHAI)
+    parse_call_filter(query, CHANNELS, NOW, SHANGHAI)

@@ -28,8 +28,8 @@ from builders import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Kind, Result, Status
-from answerback.errors import CallbackRejected, NotJson, UnfitField, UnknownCallback
+from answerback.domain.models import CallbackKind, Result, Status
+from answerback.errors import CallbackRejected, InvalidCallbackField, InvalidJson, UnknownCallback
 from answerback.tencent.callbacks import CALLBACK_KEYS, parse
 
 EXAMPLE = status(callid="xxxxxx", mobile="13xxxxxxxxx")
@@ -40,8 +40,8 @@ READ_AS: dict[str, AnyCallback] = {
     "voice_failure_code_string.json": failure(),
     "voice_failure_other.json": failure(code=11, reason="其他"),
     "voice_failure_unlisted.json": failure(code=99, reason=""),
-    "voicecode_answered.json": status(kind=Kind.CODE),
-    "voicecode_unanswered.json": unanswered(kind=Kind.CODE),
+    "voicecode_answered.json": status(kind=CallbackKind.CODE),
+    "voicecode_unanswered.json": unanswered(kind=CallbackKind.CODE),
     "voicekey.json": key_press(key="2"),
     "voicekey_hash.json": key_press(key="#"),
     "voicekey_int.json": key_press(key="2", call_from="0"),
@@ -65,7 +65,7 @@ READ_AS: dict[str, AnyCallback] = {
     "voiceprompt_unanswered.json": unanswered(),
 }
 
-ONE_OF_EACH: list[AnyCallback] = [status(), status(kind=Kind.CODE), key_press(), failure()]
+ONE_OF_EACH: list[AnyCallback] = [status(), status(kind=CallbackKind.CODE), key_press(), failure()]
 NEEDED = ("callid", "result", "keypress", "failure_code")
 REQUIRED = [(callback, field) for callback in ONE_OF_EACH for field in wire_fields(callback) if field in NEEDED]
 TOLERATED = [(callback, field) for callback in ONE_OF_EACH for field in wire_fields(callback) if field not in NEEDED]
@@ -97,7 +97,7 @@ def refusal(body: bytes) -> CallbackRejected:
 def test_the_example_of_the_contract_is_read_field_by_field() -> None:
     """The documented example means an answered call of 15 seconds' ringing and 10 seconds' talk."""
     assert parse(payload("voiceprompt_example.json")) == Status(
-        kind=Kind.PROMPT,
+        kind=CallbackKind.PROMPT,
         result=Result.ANSWERED,
         callid="xxxxxx",
         nationcode="86",
@@ -136,7 +136,7 @@ def test_a_missing_field_is_named(callback: AnyCallback, field: str) -> None:
     """A callback that lacks a required field is refused by that field's name."""
     error = refusal(body_of(callback, **{field: ...}))
     path = f"{KEYS[callback.kind]}.{field}"
-    assert isinstance(error, UnfitField)
+    assert isinstance(error, InvalidCallbackField)
     assert (error.field, error.errmsg, str(error)) == (path, f"{path}: required", f"{path}: required")
 
 
@@ -149,8 +149,8 @@ def test_what_is_missing_or_null_is_not_known(callback: AnyCallback, field: str,
 
 
 @pytest.mark.parametrize("field", ["start_calltime", "accept_time", "end_calltime", "fee"])
-@pytest.mark.parametrize("kind", [Kind.PROMPT, Kind.CODE])
-def test_an_empty_time_or_fee_is_not_known(field: str, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [CallbackKind.PROMPT, CallbackKind.CODE])
+def test_an_empty_time_or_fee_is_not_known(field: str, kind: CallbackKind) -> None:
     """So is an empty time or fee."""
     assert parse(body_of(status(kind=kind), **{field: ""})) == status(kind=kind, **{KNOWN_AS[field]: None})
 
@@ -204,7 +204,7 @@ def test_milliseconds_are_asked_about(field: str, value: object) -> None:
 def test_what_is_no_utf8_is_called_by_its_name(body: bytes, name: str) -> None:
     """A body that is packed or in another encoding is refused with what it is."""
     error = refusal(body)
-    assert type(error) is NotJson
+    assert type(error) is InvalidJson
     assert f" {name}" in error.errmsg
 
 
@@ -213,7 +213,7 @@ def test_what_is_no_utf8_is_called_by_its_name(body: bytes, name: str) -> None:
 def test_an_ill_typed_field_is_named(callback: AnyCallback, field: str, value: object) -> None:
     """An array, an object, a boolean or a fraction is refused by the field's name."""
     error = refusal(body_of(callback, **{field: value}))
-    assert isinstance(error, UnfitField)
+    assert isinstance(error, InvalidCallbackField)
     assert (error.field, "13788888888" in error.errmsg) == (f"{KEYS[callback.kind]}.{field}", False)
     assert error.errmsg.startswith(f"{error.field}: expected ")
 
@@ -222,7 +222,7 @@ def test_an_ill_typed_field_is_named(callback: AnyCallback, field: str, value: o
 def test_null_for_a_required_field_is_refused(callback: AnyCallback, field: str) -> None:
     """Null is no value."""
     error = refusal(body_of(callback, **{field: None}))
-    assert (type(error), error.field) == (UnfitField, f"{KEYS[callback.kind]}.{field}")
+    assert (type(error), error.field) == (InvalidCallbackField, f"{KEYS[callback.kind]}.{field}")
 
 
 @pytest.mark.parametrize("value", ["3", "-1", "", "00", " 0", "0.0", "ok", "10", 3, -1, 0.5, 10**30])
@@ -277,7 +277,7 @@ def test_an_empty_key_press_is_refused() -> None:
 def test_a_callid_that_cannot_be_shown_is_refused(letter: str) -> None:
     """A callid goes into URLs, logs and terminals: it holds nothing unprintable."""
     error = refusal(body_of(status(), callid=f"a{letter}b"))
-    assert (type(error), error.field) == (UnfitField, "voiceprompt_callback.callid")
+    assert (type(error), error.field) == (InvalidCallbackField, "voiceprompt_callback.callid")
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_nul_and_overlong_text_are_refused(callback: AnyCallback, field: str) ->
     """NUL, which PostgreSQL cannot hold, and more than 256 characters are refused by the field's name."""
     for value in ("a\0b", "\0", "x" * 257, "1" * 4000):
         error = refusal(body_of(callback, **{field: value}))
-        assert (type(error), error.field) == (UnfitField, f"{KEYS[callback.kind]}.{field}")
+        assert (type(error), error.field) == (InvalidCallbackField, f"{KEYS[callback.kind]}.{field}")
 
 
 @pytest.mark.parametrize("field", ["callid", "mobile", "nationcode", "call_from"])
@@ -302,7 +302,7 @@ def test_text_of_full_length_is_kept(field: str) -> None:
 @pytest.mark.parametrize("second", ONE_OF_EACH[1:])
 def test_two_callbacks_in_one_body_are_refused(second: AnyCallback) -> None:
     """A body holds one callback; the second is named."""
-    body = {KEYS[Kind.PROMPT]: wire_fields(status()), KEYS[second.kind]: wire_fields(second)}
+    body = {KEYS[CallbackKind.PROMPT]: wire_fields(status()), KEYS[second.kind]: wire_fields(second)}
     error = refusal(json.dumps(body).encode())
     assert error.errmsg == f"{KEYS[second.kind]}: comes with voiceprompt_callback, a body holds one callback"
 
@@ -312,7 +312,7 @@ def test_two_callbacks_in_one_body_are_refused(second: AnyCallback) -> None:
 def test_a_callback_that_is_no_object_is_refused(key: str, value: object) -> None:
     """Under a callback key stands an object."""
     error = refusal(json.dumps({key: value}).encode())
-    assert (type(error), error.field) == (UnfitField, key)
+    assert (type(error), error.field) == (InvalidCallbackField, key)
     assert error.errmsg.startswith(f"{key}: expected object, got ")
 
 
@@ -328,7 +328,7 @@ def test_a_callback_that_is_no_object_is_refused(key: str, value: object) -> Non
 def test_what_is_wrong_with_a_body_that_is_not_json(body: bytes, errmsg: str) -> None:
     """An empty body and one that is not UTF-8 are told apart from malformed JSON."""
     error = refusal(body)
-    assert (type(error), error.field, error.errmsg) == (NotJson, None, errmsg)
+    assert (type(error), error.field, error.errmsg) == (InvalidJson, None, errmsg)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_what_is_wrong_with_a_body_that_is_not_json(body: bytes, errmsg: str) ->
         wire(status())[:-1],
         wire(status()) + b"x",
         wire(status()) * 2,
-        json.dumps({KEYS[Kind.PROMPT]: wire_fields(status())}).encode("utf-16"),
+        json.dumps({KEYS[CallbackKind.PROMPT]: wire_fields(status())}).encode("utf-16"),
         b"voiceprompt_callback=1",
         b'{"voiceprompt_callback": NaN}',
         b'{"voiceprompt_callback": {"mobile": "\\ud800"}}',
@@ -351,7 +351,7 @@ def test_what_is_wrong_with_a_body_that_is_not_json(body: bytes, errmsg: str) ->
 def test_a_body_that_is_not_one_json_text_is_refused(body: bytes) -> None:
     """Truncated, doubled, form-encoded, UTF-16: none of it is JSON."""
     error = refusal(body)
-    assert type(error) is NotJson
+    assert type(error) is InvalidJson
     assert error.errmsg.startswith("the body is not JSON")
 
 
@@ -407,9 +407,9 @@ def read_or_refused(body: bytes) -> None:
     """Parse, and check what comes of it either way."""
     outcome = outcome_of(body)
     if isinstance(outcome, CallbackRejected):
-        assert type(outcome) in (NotJson, UnfitField, UnknownCallback)
+        assert type(outcome) in (InvalidJson, InvalidCallbackField, UnknownCallback)
         assert outcome.errmsg.isprintable()
-        assert (outcome.field is not None) == (type(outcome) is UnfitField)
+        assert (outcome.field is not None) == (type(outcome) is InvalidCallbackField)
     else:
         assert outcome.callid
         assert parse(wire(outcome)) == outcome

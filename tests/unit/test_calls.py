@@ -25,32 +25,37 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.calls import LAW, fold, identify
-from answerback.domain.models import Call, Failure, KeyPress, Kind, Outcome, Received, Result, Status
+from answerback.domain.calls import OUTCOME_TRANSITIONS, callback_fingerprint, fold
+from answerback.domain.models import Call, CallbackKind, Failure, KeyPress, Outcome, ParsedCallback, Result, Status
 from answerback.tencent.callbacks import parse
 
 ERROR = unanswered(result=Result.ERROR)
 RANK = [Outcome.PENDING, Outcome.FAILED, Outcome.UNANSWERED, Outcome.ANSWERED]
-SAYS: dict[Result | Kind, Outcome] = {
+SAYS: dict[Result | CallbackKind, Outcome] = {
     Result.ANSWERED: Outcome.ANSWERED,
     Result.UNANSWERED: Outcome.UNANSWERED,
     Result.ERROR: Outcome.FAILED,
-    Kind.FAILURE: Outcome.FAILED,
-    Kind.KEY: Outcome.PENDING,
+    CallbackKind.FAILURE: Outcome.FAILED,
+    CallbackKind.KEY: Outcome.PENDING,
 }
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Received]:
+def histories(draw: st.DrawFn) -> list[ParsedCallback]:
     """Different callbacks of one call that may contradict each other in every field, at any times."""
     said = draw(
-        st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=8, unique_by=lambda said: identify("default", said))
+        st.lists(
+            callbacks(st.just(UUID1)),
+            min_size=1,
+            max_size=8,
+            unique_by=lambda said: callback_fingerprint("default", said),
+        )
     )
     times = st.integers(-3, 3)
     return [received(callback, after_s=draw(times)) for callback in said]
 
 
-def keys_in_order(shuffled: list[Received], history: list[Received]) -> list[Received]:
+def keys_in_order(shuffled: list[ParsedCallback], history: list[ParsedCallback]) -> list[ParsedCallback]:
     """`shuffled` with the key presses among themselves as in `history`."""
     presses = iter([item for item in history if isinstance(item.callback, KeyPress)])
     return [next(presses) if isinstance(item.callback, KeyPress) else item for item in shuffled]
@@ -63,19 +68,19 @@ def without_keys(call: Call) -> Call:
 
 def test_the_law_says_something_for_every_case() -> None:
     """Every outcome knows what every result, a failure and a key press make of it."""
-    assert set(LAW) == set(Outcome) == set(RANK)
+    assert set(OUTCOME_TRANSITIONS) == set(Outcome) == set(RANK)
     for known in Outcome:
-        assert set(LAW[known]) == {*Result, Kind.FAILURE, Kind.KEY}
+        assert set(OUTCOME_TRANSITIONS[known]) == {*Result, CallbackKind.FAILURE, CallbackKind.KEY}
 
 
 @pytest.mark.parametrize(("known", "said"), list(itertools.product(Outcome, SAYS)))
-def test_the_law_takes_the_better_of_two(known: Outcome, said: Result | Kind) -> None:
+def test_the_law_takes_the_better_of_two(known: Outcome, said: Result | CallbackKind) -> None:
     """An outcome is only ever replaced by a better one."""
-    assert LAW[known][said] == max(known, SAYS[said], key=RANK.index)
+    assert OUTCOME_TRANSITIONS[known][said] == max(known, SAYS[said], key=RANK.index)
 
 
 @given(histories())
-def test_folding_again_changes_nothing(history: list[Received]) -> None:
+def test_folding_again_changes_nothing(history: list[ParsedCallback]) -> None:
     """A callback folded in already gives back the very same record."""
     call = folded(history)
     for item in history:
@@ -83,7 +88,7 @@ def test_folding_again_changes_nothing(history: list[Received]) -> None:
 
 
 @given(histories(), st.data())
-def test_a_repeat_at_any_place_changes_nothing(history: list[Received], data: st.DataObject) -> None:
+def test_a_repeat_at_any_place_changes_nothing(history: list[ParsedCallback], data: st.DataObject) -> None:
     """Repeats, whenever they come and however late, leave no trace in the record."""
     repeated = list(history)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -94,20 +99,20 @@ def test_a_repeat_at_any_place_changes_nothing(history: list[Received], data: st
 
 
 @given(histories(), st.data())
-def test_the_record_is_the_same_for_any_order_of_arrival(history: list[Received], data: st.DataObject) -> None:
+def test_the_record_is_the_same_for_any_order_of_arrival(history: list[ParsedCallback], data: st.DataObject) -> None:
     """Whatever the order, the record is the same to the last field while the key presses keep theirs."""
     shuffled = data.draw(st.permutations(history))
     assert folded(keys_in_order(shuffled, history)) == folded(history)
 
 
 @given(histories(), st.data())
-def test_only_the_keys_know_the_order_of_arrival(history: list[Received], data: st.DataObject) -> None:
+def test_only_the_keys_know_the_order_of_arrival(history: list[ParsedCallback], data: st.DataObject) -> None:
     """Where key presses change places too, nothing but the order of `keys` differs."""
     assert without_keys(folded(data.draw(st.permutations(history)))) == without_keys(folded(history))
 
 
 @given(histories())
-def test_the_record_sums_up_its_history(history: list[Received]) -> None:
+def test_the_record_sums_up_its_history(history: list[ParsedCallback]) -> None:
     """Outcome, result, keys, revisions and times are what the callbacks together say."""
     call = folded(history)
     said = [item.callback for item in history]
@@ -122,11 +127,11 @@ def test_the_record_sums_up_its_history(history: list[Received]) -> None:
     assert call.revisions == max(len(results) - 1, 0) + max(len(codes) - 1, 0)
     assert call.first_seen_at == min(item.received_at for item in history)
     assert call.updated_at == max(item.received_at for item in history)
-    assert call.seen == {item.identity for item in history}
+    assert call.fingerprints == {item.fingerprint for item in history}
 
 
 @given(histories())
-def test_the_record_mixes_no_two_statuses(history: list[Received]) -> None:
+def test_the_record_mixes_no_two_statuses(history: list[ParsedCallback]) -> None:
     """Kind, result, times, fee and numbers are those of one and the same status."""
     call = folded(history)
     names = [name for name in Status.__struct_fields__ if name != "callid"]
@@ -139,7 +144,7 @@ def test_the_record_mixes_no_two_statuses(history: list[Received]) -> None:
 
 
 @given(histories())
-def test_the_failure_is_one_of_those_told(history: list[Received]) -> None:
+def test_the_failure_is_one_of_those_told(history: list[ParsedCallback]) -> None:
     """Code and reason come from the same failure."""
     call = folded(history)
     told = [(item.callback.code, item.callback.reason) for item in history if isinstance(item.callback, Failure)]
@@ -147,14 +152,14 @@ def test_the_failure_is_one_of_those_told(history: list[Received]) -> None:
 
 
 @given(histories())
-def test_what_the_business_noted_stays(history: list[Received]) -> None:
+def test_what_the_business_noted_stays(history: list[ParsedCallback]) -> None:
     """Reference and metadata are not the cloud's: no callback touches them."""
     noted = msgspec.structs.replace(folded(history[:1]), reference="order-42", metadata={"a": 1})
     call = folded_onto(noted, history[1:])
     assert (call.reference, call.metadata) == ("order-42", {"a": 1})
 
 
-def folded_onto(call: Call, history: list[Received]) -> Call:
+def folded_onto(call: Call, history: list[ParsedCallback]) -> Call:
     """The record that `history` makes of `call`."""
     for item in history:
         call = fold(call, item)
@@ -162,7 +167,7 @@ def folded_onto(call: Call, history: list[Received]) -> Call:
 
 
 @given(histories())
-def test_folding_leaves_what_was_known_as_it_was(history: list[Received]) -> None:
+def test_folding_leaves_what_was_known_as_it_was(history: list[ParsedCallback]) -> None:
     """The fold makes new records and never changes the one it was given."""
     before = folded(history[:1])
     copy = msgspec.structs.replace(before)
@@ -176,7 +181,7 @@ def test_one_answered_status_is_the_whole_record() -> None:
     assert fold(None, item) == Call(
         channel="default",
         callid=UUID1,
-        kind=Kind.PROMPT,
+        kind=CallbackKind.PROMPT,
         first_seen_at=NOON,
         updated_at=NOON,
         nationcode="86",
@@ -188,7 +193,7 @@ def test_one_answered_status_is_the_whole_record() -> None:
         answered_at=ANSWERED,
         ended_at=ENDED,
         fee_minutes=1,
-        seen=frozenset({item.identity}),
+        fingerprints=frozenset({item.fingerprint}),
     )
 
 
@@ -219,7 +224,7 @@ def test_a_status_and_a_failure_make_one_record_in_both_orders(ended: Status) ->
     """The status gives outcome and times, the failure gives the reason, whichever is first."""
     items = [received(ended), received(failure(), after_s=1)]
     for call in (folded(items), folded(reversed(items))):
-        assert (call.kind, call.result, call.outcome) == (Kind.PROMPT, ended.result, SAYS[ended.result])
+        assert (call.kind, call.result, call.outcome) == (CallbackKind.PROMPT, ended.result, SAYS[ended.result])
         assert (call.failure_code, call.failure_reason, call.ended_at) == (8, "空号", ENDED)
         assert (call.revisions, call.first_seen_at, call.updated_at) == (0, NOON, NOON + timedelta(seconds=1))
 
@@ -227,7 +232,7 @@ def test_a_status_and_a_failure_make_one_record_in_both_orders(ended: Status) ->
 def test_a_failure_alone_is_a_failed_call() -> None:
     """A failure without a status has no result and no times."""
     call = folded([received(failure())])
-    assert (call.kind, call.outcome, call.result, call.failure_code) == (Kind.FAILURE, Outcome.FAILED, None, 8)
+    assert (call.kind, call.outcome, call.result, call.failure_code) == (CallbackKind.FAILURE, Outcome.FAILED, None, 8)
     assert (call.started_at, call.ended_at, call.ring_seconds, call.talk_seconds) == (None, None, None, None)
 
 
@@ -243,13 +248,18 @@ def test_a_listed_reason_says_more_than_another() -> None:
 def test_keys_gather_in_order_of_arrival() -> None:
     """Each key is kept once, in the order in which the presses came."""
     call = folded([received(key_press(key=key)) for key in ("3", "1", "#", "3")])
-    assert (call.keys, call.outcome, call.kind, call.revisions) == (("3", "1", "#"), Outcome.PENDING, Kind.KEY, 0)
+    assert (call.keys, call.outcome, call.kind, call.revisions) == (
+        ("3", "1", "#"),
+        Outcome.PENDING,
+        CallbackKind.KEY,
+        0,
+    )
 
 
 def test_a_key_press_before_the_status_is_kept() -> None:
     """The status that comes after makes the kind and the outcome, the key stays."""
-    call = folded([received(key_press(key="2")), received(status(kind=Kind.CODE), after_s=9)])
-    assert (call.kind, call.outcome, call.keys, call.revisions) == (Kind.CODE, Outcome.ANSWERED, ("2",), 0)
+    call = folded([received(key_press(key="2")), received(status(kind=CallbackKind.CODE), after_s=9)])
+    assert (call.kind, call.outcome, call.keys, call.revisions) == (CallbackKind.CODE, Outcome.ANSWERED, ("2",), 0)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +298,7 @@ def test_the_same_content_has_one_identity() -> None:
         b"\xef\xbb\xbf" + wire(said),
         wire(said).replace(b"137", b"\\u0031\\u00337"),
     ]
-    assert {identify("default", parse(body)) for body in forms} == {identify("default", said)}
+    assert {callback_fingerprint("default", parse(body)) for body in forms} == {callback_fingerprint("default", said)}
 
 
 @pytest.mark.parametrize(
@@ -307,37 +317,37 @@ def test_forms_of_one_value_have_one_identity(one: dict[str, object], other: dic
     first, second = (
         parse(json.dumps({"voiceprompt_callback": wire_fields(unanswered()) | form}).encode()) for form in (one, other)
     )
-    assert identify("default", first) == identify("default", second)
+    assert callback_fingerprint("default", first) == callback_fingerprint("default", second)
 
 
 def test_an_identity_is_16_bytes_and_lasts() -> None:
     """Identities are kept on disk: the same callback has the same one in every process and version."""
-    assert identify("default", status()).hex() == "b4a09297d217e4f2d813c41d7569538b"
+    assert callback_fingerprint("default", status()).hex() == "b4a09297d217e4f2d813c41d7569538b"
 
 
 @given(callbacks(st.sampled_from(["a", "b"])), callbacks(st.sampled_from(["a", "b"])))
 def test_another_content_is_another_identity(one: AnyCallback, other: AnyCallback) -> None:
-    """Two callbacks have one identity only where they are equal."""
+    """Two callbacks have one fingerprint only where they are equal."""
     same = (one.kind, one) == (other.kind, other)
-    assert (identify("default", one) == identify("default", other)) == same
+    assert (callback_fingerprint("default", one) == callback_fingerprint("default", other)) == same
 
 
 @pytest.mark.parametrize("said", [status(), key_press(), failure()])
 def test_every_field_is_part_of_the_identity(said: AnyCallback) -> None:
     """A difference in any one field is news."""
-    others: dict[str, object] = {"kind": Kind.CODE, "result": Result.ERROR, "fee_minutes": 7, "code": 7}
+    others: dict[str, object] = {"kind": CallbackKind.CODE, "result": Result.ERROR, "fee_minutes": 7, "code": 7}
     others |= {"started_at": NOON, "answered_at": NOON, "ended_at": NOON}
     changed = [msgspec.structs.replace(said, **{name: others.get(name, "7")}) for name in said.__struct_fields__]
-    assert len({identify("default", callback) for callback in (said, *changed)}) == len(changed) + 1
+    assert len({callback_fingerprint("default", callback) for callback in (said, *changed)}) == len(changed) + 1
 
 
 def test_the_kind_is_part_of_the_identity() -> None:
     """A notification's status and a code's status of the same call are two callbacks."""
-    assert identify("default", status()) != identify("default", status(kind=Kind.CODE))
+    assert callback_fingerprint("default", status()) != callback_fingerprint("default", status(kind=CallbackKind.CODE))
 
 
 @given(WIRE_TEXT, WIRE_TEXT)
 def test_the_channel_is_part_of_the_identity(one: str, other: str) -> None:
     """The same callback in another channel is another callback; nothing can be moved across the wall."""
-    assert (identify(one, status()) == identify(other, status())) == (one == other)
-    assert identify("a", status(callid="bc")) != identify("ab", status(callid="c"))
+    assert (callback_fingerprint(one, status()) == callback_fingerprint(other, status())) == (one == other)
+    assert callback_fingerprint("a", status(callid="bc")) != callback_fingerprint("ab", status(callid="c"))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.intake.channels import PATH, Channels
+from answerback.intake.channels import PATH, ChannelResolver
 
 ALERTS = "alerts-0123456789"
 CODES = "codes_0123456789-"
@@ -10,21 +10,21 @@ CODES = "codes_0123456789-"
 
 def test_the_open_url_is_the_channel_without_a_token() -> None:
     """`/voice/callback` belongs to the channel that has no token."""
-    assert Channels({"default": None, "alerts": ALERTS}).of_path(PATH) == "default"
+    assert ChannelResolver({"default": None, "alerts": ALERTS}).resolve(PATH) == "default"
 
 
 def test_a_token_opens_its_channel() -> None:
     """Each token leads to its own channel."""
-    channels = Channels({"default": None, "alerts": ALERTS, "codes": CODES})
-    assert channels.of_path(f"{PATH}/{ALERTS}") == "alerts"
-    assert channels.of_path(f"{PATH}/{CODES}") == "codes"
+    channels = ChannelResolver({"default": None, "alerts": ALERTS, "codes": CODES})
+    assert channels.resolve(f"{PATH}/{ALERTS}") == "alerts"
+    assert channels.resolve(f"{PATH}/{CODES}") == "codes"
 
 
 def test_without_an_open_channel_the_bare_url_is_nobody_s() -> None:
     """Where every channel has a token, `/voice/callback` is unknown."""
-    channels = Channels({"default": ALERTS})
-    assert channels.of_path(PATH) is None
-    assert channels.of_path(f"{PATH}/{ALERTS}") == "default"
+    channels = ChannelResolver({"default": ALERTS})
+    assert channels.resolve(PATH) is None
+    assert channels.resolve(f"{PATH}/{ALERTS}") == "default"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_without_an_open_channel_the_bare_url_is_nobody_s() -> None:
 )
 def test_another_token_opens_nothing(tail: str) -> None:
     """A token is exact; a channel's name is no token."""
-    assert Channels({"default": None, "alerts": ALERTS}).of_path(f"{PATH}/{tail}") is None
+    assert ChannelResolver({"default": None, "alerts": ALERTS}).resolve(f"{PATH}/{tail}") is None
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_another_token_opens_nothing(tail: str) -> None:
 )
 def test_slashes_at_the_end_and_doubled_ones_do_not_count(path: str, channel: str | None) -> None:
     """What people make of a URL that they paste is the same URL."""
-    assert Channels({"default": None, "alerts": ALERTS}).of_path(path) == channel
+    assert ChannelResolver({"default": None, "alerts": ALERTS}).resolve(path) == channel
 
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_path_below_is_answered(tail: str) -> None:
     """Whatever stands in the URL, the look-up ends in a channel or in None."""
-    found = Channels({"default": None, "alerts": ALERTS}).of_path(f"{PATH}/{tail}")
+    found = ChannelResolver({"default": None, "alerts": ALERTS}).resolve(f"{PATH}/{tail}")
     assert found == {"": "default", ALERTS: "alerts"}.get(tail.strip("/"))

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from answerback.console.model import chart_data
-from answerback.console.model.failure_reasons import causes
-from answerback.console.model.ranges import Range, read_range
+from answerback.console.model.failure_reasons import count_failure_reasons
+from answerback.console.model.ranges import Range, parse_range
 from answerback.console.texts import texts
-from answerback.domain.statistics import Arrivals, Counts, Fees, Statistics, Times
+from answerback.domain.statistics import Counts, DurationStats, Fees, IngestCounts, Statistics
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOON = datetime(2026, 5, 1, 4, tzinfo=UTC)
@@ -34,22 +34,22 @@ def statistics(
         carriers={},
         regions=regions or {},
         codes=codes or {},
-        ring=Times(),
-        talk=Times(),
+        ring=DurationStats(),
+        talk=DurationStats(),
         fees=Fees(),
-        arrivals=Arrivals(),
+        ingest=IngestCounts(),
         overdue=0,
     )
 
 
 def shown(name: str = "today", zone: ZoneInfo = SHANGHAI, now: datetime = NOON) -> Range:
     """A range as an address asks for it."""
-    return read_range({"range": name}, now, zone)
+    return parse_range({"range": name}, now, zone)
 
 
 def test_an_hour_of_the_week_stands_where_the_clock_has_it() -> None:
     """Noon on a Friday in Shanghai is the thirteenth cell of the fifth day; the others have no calls."""
-    heat = chart_data.heat(statistics({NOON: Counts(answered=30, failed=10)}), shown())
+    heat = chart_data.build_heatmap(statistics({NOON: Counts(answered=30, failed=10)}), shown())
     told = {(day, cell.hour) for day, cells in enumerate(heat.days) for cell in cells if cell.level is not None}
     assert told == {(4, 12)}
 
@@ -58,27 +58,29 @@ def test_few_calls_neither_have_a_colour_nor_stretch_it() -> None:
     """One lost call of one is no rate of nought: hours with few calls stand aside where others have many."""
     hours = {NOON + timedelta(hours=n): Counts(answered=80 + n, failed=20 - n) for n in range(3)}
     hours[NOON + timedelta(hours=5)] = Counts(failed=1)
-    heat = chart_data.heat(statistics(hours), shown())
+    heat = chart_data.build_heatmap(statistics(hours), shown())
     assert (heat.lowest, heat.highest) == (0.8, 0.82)
     assert heat.days[4][17].level is None
 
 
 def test_where_all_hours_have_few_calls_they_are_coloured() -> None:
     """A small business sees colours, too."""
-    heat = chart_data.heat(statistics({NOON: Counts(answered=1), NOON + timedelta(hours=1): Counts(failed=1)}), shown())
+    heat = chart_data.build_heatmap(
+        statistics({NOON: Counts(answered=1), NOON + timedelta(hours=1): Counts(failed=1)}), shown()
+    )
     assert [heat.days[4][hour].level for hour in (11, 12, 13)] == [None, 5, 0]
 
 
 def test_without_calls_nothing_is_said() -> None:
     """No rate, no change, no colour, no division by nought."""
     nothing = statistics({})
-    heat = chart_data.heat(nothing, shown())
+    heat = chart_data.build_heatmap(nothing, shown())
     assert all(cell.level is None for day in heat.days for cell in day)
     assert chart_data.outcome_shares(nothing.total) == []
     assert chart_data.rate_change(nothing.total, Counts(answered=100)) is None
     assert chart_data.rate_change(Counts(answered=100), Counts(answered=1)) is None
     assert chart_data.calls_change(Counts(answered=100), nothing.total) is None
-    assert chart_data.by_region(nothing, "en", texts("en")) == chart_data.Breakdown([], [])
+    assert chart_data.region_breakdown(nothing, "en", texts("en")) == chart_data.Breakdown([], [])
 
 
 def test_the_answer_rate_moves_in_points() -> None:
@@ -89,8 +91,8 @@ def test_the_answer_rate_moves_in_points() -> None:
 
 def test_a_day_has_all_its_hours_and_a_week_its_days() -> None:
     """Hours and days without calls are there, so that a chart has no holes."""
-    assert len(chart_data.times_of(statistics({NOON: Counts(answered=1)}), shown())) == 24
-    assert len(chart_data.times_of(statistics({NOON: Counts(answered=1)}, days=7), shown("7d"))) == 7
+    assert len(chart_data.time_series(statistics({NOON: Counts(answered=1)}), shown())) == 24
+    assert len(chart_data.time_series(statistics({NOON: Counts(answered=1)}, days=7), shown("7d"))) == 7
 
 
 def test_the_hour_that_comes_twice_is_shown_twice() -> None:
@@ -103,7 +105,7 @@ def test_the_hour_that_comes_twice_is_shown_twice() -> None:
         **{f: getattr(told, f) for f in told.__struct_fields__}
         | {"since": began, "until": max(hours) + timedelta(hours=1)}
     )
-    times = chart_data.times_of(day, shown("today", berlin, began + timedelta(hours=3)))
+    times = chart_data.time_series(day, shown("today", berlin, began + timedelta(hours=3)))
     assert sum(counts.calls for _, counts in times) == 25
 
 
@@ -111,15 +113,15 @@ def test_the_hour_that_comes_twice_is_shown_twice() -> None:
 def test_a_breakdown_names_its_lines(language: str, names: list[str]) -> None:
     """The most calls first, each by its name in the reader's language."""
     told = statistics({}, regions={"": Counts(answered=1), "CN-GD": Counts(answered=3), "CN-BJ": Counts()})
-    rows = chart_data.by_region(told, language, texts(language)).rows
+    rows = chart_data.region_breakdown(told, language, texts(language)).rows
     assert [row.name for row in rows] == names
     assert [(row.share, row.bar) for row in rows] == [(0.75, 100.0), (0.25, pytest.approx(100 / 3))]
 
 
 def test_causes_come_by_their_number() -> None:
     """The most frequent first, with its share, and how it grew; a code of nobody's list has words as well."""
-    found = causes(statistics({}, codes={1: 30, 999: 10}), "en", "Unlisted", {1: 20})
-    assert [(cause.code, cause.words, cause.share, cause.change) for cause in found] == [
+    found = count_failure_reasons(statistics({}, codes={1: 30, 999: 10}), "en", "Unlisted", {1: 20})
+    assert [(cause.code, cause.text, cause.share, cause.change) for cause in found] == [
         (1, "Powered off", 0.75, 0.5),
         (999, "Unlisted", 0.25, None),
     ]

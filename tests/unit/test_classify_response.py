@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Format
-from answerback.errors import AnswerUnreadable
-from answerback.relay.response import Judgement, judge
-from answerback.tencent.response import read_answer
+from answerback.domain.models import PayloadFormat
+from answerback.errors import InvalidResponse
+from answerback.relay.response import ResponseResult, classify_response
+from answerback.tencent.response import decode_response
 
 BOM = b"\xef\xbb\xbf"
 OK = b'{"result":0,"errmsg":"OK"}'
-ACCEPTED = Judgement(None)
+ACCEPTED = ResponseResult(None)
 
-T, S = Format.TENCENT, Format.STANDARD
+T, S = PayloadFormat.TENCENT, PayloadFormat.STANDARD
 
 ANSWERS = st.one_of(
     st.binary(max_size=200),
@@ -51,7 +51,7 @@ STATUSES = st.one_of(st.sampled_from([200, 204, 299, 302, 400, 410, 500]), st.in
 @pytest.mark.parametrize("status", [200, 201, 202, 206, 299])
 def test_the_contracts_zero_is_accepted(status: int, answer: bytes) -> None:
     """With any 2xx, as number or numeric string, with or without errmsg, with a byte order mark."""
-    assert judge(T, status, answer) == ACCEPTED
+    assert classify_response(T, status, answer) == ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_contracts_zero_is_accepted(status: int, answer: bytes) -> None:
 )
 def test_another_result_is_a_failure_with_its_errmsg(answer: bytes, words: str) -> None:
     """The endpoint's own words are kept, where it has some."""
-    assert judge(T, 200, answer) == Judgement(words)
+    assert classify_response(T, 200, answer) == ResponseResult(words)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_another_result_is_a_failure_with_its_errmsg(answer: bytes, words: str) 
 )
 def test_what_is_not_the_contract_is_a_failure(answer: bytes) -> None:
     """A 2xx alone is no delivery: it takes a JSON object with a whole-number result."""
-    error, gone = judge(T, 200, answer)
+    error, gone = classify_response(T, 200, answer)
     assert error is not None
     assert error.startswith("answered 200, but not the contract's answer: ")
     assert not gone
@@ -107,7 +107,7 @@ def test_what_is_not_the_contract_is_a_failure(answer: bytes) -> None:
 @pytest.mark.parametrize("answer", [b"", OK, b'{"result":1}', b"\xff garbage"])
 def test_a_webhook_is_accepted_by_its_status(status: int, answer: bytes) -> None:
     """With Standard Webhooks any 2xx is a delivery, whatever the answer says."""
-    assert judge(S, status, answer) == ACCEPTED
+    assert classify_response(S, status, answer) == ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -124,31 +124,33 @@ def test_a_webhook_is_accepted_by_its_status(status: int, answer: bytes) -> None
         (199, "answered 199"),
     ],
 )
-@pytest.mark.parametrize("form", Format)
-def test_any_other_status_is_a_failure(form: Format, status: int, words: str) -> None:
+@pytest.mark.parametrize("form", PayloadFormat)
+def test_any_other_status_is_a_failure(form: PayloadFormat, status: int, words: str) -> None:
     """The status is named, with its words where it has some."""
-    assert judge(form, status, b"whatever") == Judgement(words)
+    assert classify_response(form, status, b"whatever") == ResponseResult(words)
 
 
 @pytest.mark.parametrize("result", [0, 5])
 def test_an_errmsg_behind_another_status_is_kept(result: int) -> None:
     """A failure that explains itself by the contract: status and errmsg are told, and result 0 does not help."""
     answer = json.dumps({"result": result, "errmsg": "queue full"}).encode()
-    assert judge(T, 503, answer) == Judgement(f"answered 503 Service Unavailable with result {result}: queue full")
+    assert classify_response(T, 503, answer) == ResponseResult(
+        f"answered 503 Service Unavailable with result {result}: queue full"
+    )
 
 
 def test_only_a_webhook_endpoint_can_be_gone() -> None:
     """410 ends a webhook endpoint; in the cloud's contract it is a failure as any other."""
-    assert judge(S, 410, b"") == Judgement("answered 410 Gone", gone=True)
-    assert judge(T, 410, b"") == Judgement("answered 410 Gone")
-    assert judge(T, 410, OK) == Judgement("answered 410 Gone with result 0: OK")
+    assert classify_response(S, 410, b"") == ResponseResult("answered 410 Gone", gone=True)
+    assert classify_response(T, 410, b"") == ResponseResult("answered 410 Gone")
+    assert classify_response(T, 410, OK) == ResponseResult("answered 410 Gone with result 0: OK")
 
 
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", PayloadFormat)
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
-def test_a_redirect_is_a_failure_that_says_what_to_do(form: Format, status: int) -> None:
+def test_a_redirect_is_a_failure_that_says_what_to_do(form: PayloadFormat, status: int) -> None:
     """Redirects are not followed, the words tell to which host, even with an answer that would do."""
-    error, gone = judge(form, status, OK, "https://crm.example/new")
+    error, gone = classify_response(form, status, OK, "https://crm.example/new")
     assert error is not None
     assert error.startswith(f"answered {status}")
     assert " to https://crm.example: redirects are not followed, give the endpoint the URL it leads to" in error
@@ -156,18 +158,18 @@ def test_a_redirect_is_a_failure_that_says_what_to_do(form: Format, status: int)
 
 
 @pytest.mark.parametrize("location", [None, ""])
-@pytest.mark.parametrize("form", Format)
-def test_a_redirect_without_a_location_is_a_failure(form: Format, location: str | None) -> None:
+@pytest.mark.parametrize("form", PayloadFormat)
+def test_a_redirect_without_a_location_is_a_failure(form: PayloadFormat, location: str | None) -> None:
     """Nowhere to go is told as such."""
-    error, _ = judge(form, 302, b"", location)
+    error, _ = classify_response(form, 302, b"", location)
     assert error is not None
     assert error.startswith("answered 302 Found: redirects are not followed")
 
 
-@pytest.mark.parametrize("form", Format)
-def test_a_long_location_is_cut(form: Format) -> None:
+@pytest.mark.parametrize("form", PayloadFormat)
+def test_a_long_location_is_cut(form: PayloadFormat) -> None:
     """What an endpoint says does not make the words endless."""
-    error, _ = judge(form, 302, b"", "https://crm.example/" + "x" * 10_000)
+    error, _ = classify_response(form, 302, b"", "https://crm.example/" + "x" * 10_000)
     assert error is not None
     assert len(error) < 500
     assert "https://crm.example:" in error
@@ -175,7 +177,7 @@ def test_a_long_location_is_cut(form: Format) -> None:
 
 def test_a_location_without_a_host_is_another_path() -> None:
     """Which, is not told: in paths secrets live."""
-    error, _ = judge(Format.STANDARD, 302, b"", "/hooks/k3y?token=s3cret")
+    error, _ = classify_response(PayloadFormat.STANDARD, 302, b"", "/hooks/k3y?token=s3cret")
     assert (
         error == "answered 302 Found to another path: redirects are not followed, give the endpoint the URL it leads to"
     )
@@ -185,7 +187,7 @@ def test_a_location_without_a_host_is_another_path() -> None:
 def test_a_long_errmsg_is_cut(status: int) -> None:
     """The first 300 characters are kept."""
     answer = json.dumps({"result": 1, "errmsg": "空" * 10_000}).encode()
-    error, _ = judge(T, status, answer)
+    error, _ = classify_response(T, status, answer)
     assert error is not None
     assert error.count("空") == 300
 
@@ -196,25 +198,25 @@ def test_a_long_errmsg_is_cut(status: int) -> None:
 )
 def test_an_absurd_answer_is_a_failure(answer: bytes) -> None:
     """Endless numbers and depths are judged as anything else."""
-    assert judge(T, 200, answer).error is not None
+    assert classify_response(T, 200, answer).error is not None
 
 
 @pytest.mark.parametrize("answer", [b"", BOM, b"\r\n"])
 def test_an_empty_answer_is_called_empty(answer: bytes) -> None:
     """A 2xx with nothing behind it is what a handler gives that forgot to answer."""
-    assert judge(T, 200, answer) == Judgement("answered 200, but the answer is empty")
+    assert classify_response(T, 200, answer) == ResponseResult("answered 200, but the answer is empty")
 
 
 def test_the_charset_of_the_answer_is_used_for_its_words() -> None:
     """What the receiver says is shown as it meant it."""
     answer = '{"result":1,"errmsg":"表"}'.encode("big5")
-    assert judge(T, 200, answer, charset="big5") == Judgement("answered result 1: 表")
+    assert classify_response(T, 200, answer, charset="big5") == ResponseResult("answered result 1: 表")
 
 
-@given(st.sampled_from(Format), STATUSES, ANSWERS, st.one_of(st.none(), st.text(max_size=30)))
-def test_every_answer_is_judged(form: Format, status: int, answer: bytes, location: str | None) -> None:
+@given(st.sampled_from(PayloadFormat), STATUSES, ANSWERS, st.one_of(st.none(), st.text(max_size=30)))
+def test_every_answer_is_judged(form: PayloadFormat, status: int, answer: bytes, location: str | None) -> None:
     """Any bytes with any status are a judgement, accepted exactly if the format's contract says so; never an exception."""
-    error, gone = judge(form, status, answer, location)
+    error, gone = classify_response(form, status, answer, location)
     accepted = 200 <= status < 300 and (form is S or _result(answer) == 0)
     assert (error is None) == accepted
     assert gone == (form is S and status == HTTPStatus.GONE)
@@ -223,6 +225,6 @@ def test_every_answer_is_judged(form: Format, status: int, answer: bytes, locati
 
 def _result(answer: bytes) -> int | None:
     try:
-        return read_answer(answer).result
-    except AnswerUnreadable:
+        return decode_response(answer).result
+    except InvalidResponse:
         return None

@@ -1,4 +1,5 @@
-from answerback.tencent.codes import FAILURE_REASONS, OTHER_REASON, Answered
+from answerback.domain.failure_reasons import FAILURE_REASONS, UNSPECIFIED_REASON
+from answerback.tencent.codes import ResponseCode
 
 LISTED = {
     1: "关机",
@@ -47,12 +48,12 @@ def test_every_failure_code_has_english_words() -> None:
 
 def test_other_is_one_of_the_codes() -> None:
     """The code that says nothing is 11."""
-    assert FAILURE_REASONS[OTHER_REASON].zh == "其他原因"
+    assert FAILURE_REASONS[UNSPECIFIED_REASON].zh == "其他原因"
 
 
 def test_what_is_answered_has_the_vendor_s_numbers() -> None:
     """The results of our answers, fixed: receivers' monitors key on them."""
-    assert {answered.name: answered.value for answered in Answered} == {
+    assert {answered.name: answered.value for answered in ResponseCode} == {
         "OK": 0,
         "UNKNOWN_CALLBACK": 1011,
         "UNKNOWN_CHANNEL": 1019,
@@ -60,6 +61,6 @@ def test_what_is_answered_has_the_vendor_s_numbers() -> None:
         "TOO_LARGE": 1036,
         "UNAVAILABLE": 3002,
         "NOT_JSON": 3003,
-        "UNFIT_FIELD": 3004,
+        "INVALID_FIELD": 3004,
         "TOO_SLOW": 3011,
     }

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from answerback.config import ChannelSettings, Settings, read_settings
+from answerback.config import ChannelSettings, Settings, load_settings
 from answerback.errors import ConfigError
 
 TOKEN = "alerts-0123456789"
@@ -28,19 +28,19 @@ def write(file: Path, text: str) -> Path:
 def refused(match: str, file: Path | None = None, **overrides: Any) -> ConfigError:
     """The error that reading the settings raises."""
     with pytest.raises(ConfigError, match=match) as caught:
-        read_settings(file, overrides)
+        load_settings(file, overrides)
     return caught.value
 
 
 def test_without_anything_the_defaults_hold() -> None:
     """No file, no environment: the documented defaults."""
-    settings = read_settings()
+    settings = load_settings()
     assert (settings.server.host, settings.server.port, settings.server.data_dir) == (
         "127.0.0.1",
         8000,
         Path("answerback-data"),
     )
-    assert (settings.intake.max_body_bytes, settings.ledger.allow_unsafe_place) == (65_536, False)
+    assert (settings.intake.max_body_bytes, settings.ledger.allow_unsafe_filesystem) == (65_536, False)
     assert settings.tokens() == {"default": None}
 
 
@@ -52,7 +52,7 @@ def test_each_source_gives_what_the_one_before_leaves_open(directory: Path, monk
     )
     monkeypatch.setenv("ANSWERBACK_SERVER__HOST", "environment")
     monkeypatch.setenv("ANSWERBACK_SERVER__PORT", "2")
-    settings = read_settings(overrides={"server": {"port": 3}})
+    settings = load_settings(overrides={"server": {"port": 3}})
     assert (settings.server.host, settings.server.port, settings.server.public_url) == ("environment", 3, "http://file")
     assert settings.log.level == "debug"
 
@@ -60,7 +60,7 @@ def test_each_source_gives_what_the_one_before_leaves_open(directory: Path, monk
 def test_the_named_file_is_read_instead_of_the_default(directory: Path) -> None:
     """`--config` names the one file that counts."""
     write(directory / "answerback.toml", "[server]\nport = 1\n[log]\nlevel = 'debug'\n")
-    settings = read_settings(write(directory / "other.toml", "[server]\nport = 2\n"))
+    settings = load_settings(write(directory / "other.toml", "[server]\nport = 2\n"))
     assert (settings.server.port, settings.log.level) == (2, "info")
 
 
@@ -74,8 +74,8 @@ def test_a_named_file_must_be_there(directory: Path) -> None:
     [
         ("ANSWERBACK_SERVER__DATA_DIR", "server", "data_dir", "/srv/calls", Path("/srv/calls")),
         ("ANSWERBACK_INTAKE__MAX_PENDING", "intake", "max_pending", "7", 7),
-        ("ANSWERBACK_INTAKE__ANSWER_TIMEOUT_S", "intake", "answer_timeout_s", "0.5", 0.5),
-        ("ANSWERBACK_LEDGER__ALLOW_UNSAFE_PLACE", "ledger", "allow_unsafe_place", "true", True),
+        ("ANSWERBACK_INTAKE__COMMIT_TIMEOUT_S", "intake", "commit_timeout_s", "0.5", 0.5),
+        ("ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM", "ledger", "allow_unsafe_filesystem", "true", True),
         ("ANSWERBACK_QUARANTINE__MAX_BYTES", "quarantine", "max_bytes", "1", 1),
         ("ANSWERBACK_LOG__FORMAT", "log", "format", "json", "json"),
     ],
@@ -85,7 +85,7 @@ def test_a_setting_from_the_environment(
 ) -> None:
     """Each section can be set by ANSWERBACK_<SECTION>__<NAME>."""
     monkeypatch.setenv(variable, value)
-    assert getattr(getattr(read_settings(), section), setting) == read
+    assert getattr(getattr(load_settings(), section), setting) == read
 
 
 def test_every_setting_can_be_set_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,11 +95,11 @@ def test_every_setting_can_be_set_from_the_environment(monkeypatch: pytest.Monke
         ("server", "public_url"): "http://x",
         ("server", "admin_key"): "k" * 32,
         ("server", "secret"): "s" * 32,
-        ("ledger", "store"): "postgresql://db/x",
+        ("ledger", "url"): "postgresql://db/x",
         ("stream", "url"): "tls://a:4222",
         ("stream", "credentials"): "/etc/answerback/user.creds",
         ("stream", "ca_file"): "/etc/answerback/ca.pem",
-        ("traces", "endpoint"): "http://collector:4318",
+        ("tracing", "endpoint"): "http://collector:4318",
     }
     assert {(section, name) for section, values in defaults.items() for name in values if values[name] is None} == {
         *unset
@@ -109,7 +109,7 @@ def test_every_setting_can_be_set_from_the_environment(monkeypatch: pytest.Monke
             monkeypatch.setenv(
                 f"ANSWERBACK_{section.upper()}__{name.upper()}", unset.get((section, name)) or _spelled(name, value)
             )
-    settings = read_settings().model_dump(exclude={"channels", "endpoints"})
+    settings = load_settings().model_dump(exclude={"channels", "endpoints"})
     for (section, name), given in unset.items():
         read = settings[section].pop(name)
         assert given == (read.get_secret_value() if isinstance(read, SecretStr) else str(read))
@@ -129,7 +129,7 @@ def test_channels_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A channel can be made of two variables alone; its AppID may look like a number."""
     monkeypatch.setenv("ANSWERBACK_CHANNELS__ALERTS__TOKEN", TOKEN)
     monkeypatch.setenv("ANSWERBACK_CHANNELS__ALERTS__SDKAPPID", "1400000001")
-    settings = read_settings()
+    settings = load_settings()
     assert settings.tokens() == {"default": None, "alerts": TOKEN}
     assert settings.channels["alerts"].sdkappid == "1400000001"
 
@@ -141,7 +141,7 @@ def test_channels_of_file_and_environment_add_up(directory: Path, monkeypatch: p
         f'[channels.codes]\ntoken = "{OTHER}"\n[channels.alerts]\nsdkappid = "1400000001"\n',
     )
     monkeypatch.setenv("ANSWERBACK_CHANNELS__ALERTS__TOKEN", TOKEN)
-    settings = read_settings()
+    settings = load_settings()
     assert settings.tokens() == {"default": None, "codes": OTHER, "alerts": TOKEN}
     assert settings.channels["alerts"].sdkappid == "1400000001"
 
@@ -149,13 +149,13 @@ def test_channels_of_file_and_environment_add_up(directory: Path, monkeypatch: p
 def test_an_appid_may_be_written_as_a_number(directory: Path) -> None:
     """An SDK AppID is digits: in the file it may go without quotes."""
     write(directory / "answerback.toml", "[channels.default]\nsdkappid = 1400000001\n")
-    assert read_settings().channels["default"].sdkappid == "1400000001"
+    assert load_settings().channels["default"].sdkappid == "1400000001"
 
 
 def test_the_default_channel_may_have_a_token() -> None:
     """With a token of its own, `default` is not open."""
-    assert read_settings(overrides={"channels": {"default": {"token": TOKEN}}}).tokens() == {"default": TOKEN}
-    assert read_settings(overrides={"channels": {"default": {}}}).tokens() == {"default": None}
+    assert load_settings(overrides={"channels": {"default": {"token": TOKEN}}}).tokens() == {"default": TOKEN}
+    assert load_settings(overrides={"channels": {"default": {}}}).tokens() == {"default": None}
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_the_default_channel_may_have_a_token() -> None:
         ({"servers": {"port": 1}}, r"^servers: there is no such setting$"),
         ({"intake": {"max_pending": 0}}, r"^intake\.max_pending: "),
         ({"intake": {"max_batch": -1}}, r"^intake\.max_batch: "),
-        ({"intake": {"receive_timeout_s": 0}}, r"^intake\.receive_timeout_s: "),
-        ({"intake": {"drain_timeout_s": 61}}, r"^intake\.drain_timeout_s: "),
+        ({"intake": {"request_timeout_s": 0}}, r"^intake\.request_timeout_s: "),
+        ({"intake": {"shutdown_timeout_s": 61}}, r"^intake\.shutdown_timeout_s: "),
         ({"ledger": {"lock_timeout_s": 0}}, r"^ledger\.lock_timeout_s: "),
         ({"quarantine": {"max_bytes": 0}}, r"^quarantine\.max_bytes: "),
         ({"quarantine": {"max_per_minute": 0}}, r"^quarantine\.max_per_minute: "),
@@ -191,17 +191,17 @@ def test_the_default_channel_may_have_a_token() -> None:
         ),
     ],
 )
-def test_an_unfit_setting_is_named(overrides: dict[str, Any], match: str) -> None:
+def test_an_invalid_setting_is_named(overrides: dict[str, Any], match: str) -> None:
     """The error begins with the setting's name, as it stands in the file."""
     refused(match, **overrides)
 
 
-def test_all_unfit_settings_are_named_at_once() -> None:
+def test_all_invalid_settings_are_named_at_once() -> None:
     """One start tells of every mistake."""
     refused(r"server\.port: .*; log\.level: ", server={"port": -1}, log={"level": "loud"})
 
 
-def test_an_unfit_setting_of_the_file_is_named(directory: Path) -> None:
+def test_an_invalid_setting_of_the_file_is_named(directory: Path) -> None:
     """A mistake in the file is told by the same name."""
     refused(r"^server\.prot: there is no such setting$", write(directory / "a.toml", "[server]\nprot = 1\n"))
     refused(r"^sever: there is no such setting$", write(directory / "b.toml", "[sever]\nport = 1\n"))
@@ -212,7 +212,7 @@ def test_a_file_that_is_no_toml_is_named(directory: Path) -> None:
     refused(r"broken\.toml: .*line 1", write(directory / "broken.toml", "[server\n"))
 
 
-def test_an_unfit_setting_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake in the environment is told by the setting's name."""
     monkeypatch.setenv("ANSWERBACK_SERVER__PORT", "eighty")
     refused(r"^server\.port: ")
@@ -241,12 +241,12 @@ def test_variables_of_others_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
     """Only our prefix is looked at."""
     monkeypatch.setenv("SERVER__PORT", "1")
     monkeypatch.setenv("ANSWERBACKX_SERVER__PORT", "1")
-    assert read_settings().server.port == 8000
+    assert load_settings().server.port == 8000
 
 
 def test_settings_are_frozen() -> None:
     """Nobody changes a setting while the gateway runs."""
-    settings = read_settings()
+    settings = load_settings()
     with pytest.raises(ValidationError, match="frozen"):
         settings.server.port = 1  # type: ignore[misc]
     with pytest.raises(ValidationError, match="frozen"):
@@ -255,7 +255,7 @@ def test_settings_are_frozen() -> None:
 
 def test_no_secret_is_shown() -> None:
     """Neither the settings' text nor their JSON holds a token."""
-    settings = read_settings(overrides={"channels": {"alerts": {"token": TOKEN}}})
+    settings = load_settings(overrides={"channels": {"alerts": {"token": TOKEN}}})
     shown = (repr(settings), str(settings), settings.model_dump_json(), repr(settings.channels["alerts"]))
     assert [text for text in shown if TOKEN in text] == []
     assert settings.channels["alerts"] == ChannelSettings(token=SecretStr(TOKEN))
@@ -265,7 +265,7 @@ def test_no_secret_is_shown() -> None:
     "channels",
     [
         {"alerts": {"token": "secret"}},
-        {"alerts": {"token": "secret but unfit to be a token"}},
+        {"alerts": {"token": "secret but invalid to be a token"}},
         {"Alerts": {"token": "secret-0123456789"}},
         {"alerts": {"token": ["secret-0123456789"]}},
         {"alerts": "secret-0123456789"},
@@ -304,4 +304,4 @@ def test_an_authority_is_for_tls(directory: Path, url: str, problem: str) -> Non
     file = write(directory / "a.toml", f'[stream]\nurl = "{url}"\nca_file = "ca.pem"\n')
     refused(problem, file)
     write(file, '[stream]\nurl = "tls://a:4222, tls://b:4222"\nca_file = "ca.pem"\n')
-    assert read_settings(file).stream.ca_file == Path("ca.pem")
+    assert load_settings(file).stream.ca_file == Path("ca.pem")

@@ -14,19 +14,26 @@ import pytest
 from rich.console import Console
 
 from answerback.cli.conform import table_of
-from answerback.domain.models import Failure, KeyPress, Kind, Status
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.models import CallbackKind, Failure, KeyPress, Status
 from answerback.emulator.conformance import fixes
-from answerback.emulator.conformance.checking import Verdict, weigh
-from answerback.emulator.conformance.evaluation import Answer, Expected, Level, Silence, judge, sight
-from answerback.emulator.conformance.reports import Report, report_of, summary, write_junit
-from answerback.emulator.conformance.requests import EXAMPLE, Calls, Request
+from answerback.emulator.conformance.checking import RuleResult, evaluate
+from answerback.emulator.conformance.evaluation import (
+    ConformanceLevel,
+    Expected,
+    NoResponse,
+    ReceivedResponse,
+    excerpt,
+    find_problems,
+)
+from answerback.emulator.conformance.reports import Report, build_report, encode_junit, summary
+from answerback.emulator.conformance.requests import EXAMPLE, CallFactory, Request
 from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
 from answerback.emulator.conformance.scenarios import NO_LABEL, Step
 from answerback.errors import CallbackRejected
 from answerback.i18n import Language, Text, locale_language
 from answerback.tencent.callbacks import parse
-from answerback.tencent.codes import FAILURE_REASONS
 
 DOCS = Path(__file__).parents[2] / "docs" / "conform.md"
 RUN = uuid.UUID("7b0f1a52-9d3c-11f0-8c2e-0242ac120002")
@@ -38,7 +45,7 @@ TIMEOUT_S = 5.0
 def steps(run: uuid.UUID = RUN) -> Iterator[tuple[Rule, Step]]:
     """Everything that a run sends."""
     for number, rule in enumerate(RULES):
-        for step in rule.steps(Calls(run, number)):
+        for step in rule.steps(CallFactory(run, number)):
             yield rule, step
 
 
@@ -84,7 +91,7 @@ def test_the_gateway_s_parser_agrees_with_the_rules() -> None:
 def test_every_kind_result_and_failure_code_is_sent() -> None:
     """Nothing of the contract's tables is left out."""
     told = [parse(step.request.body) for _, step in steps() if step.expected is Expected.TAKEN]
-    for kind in (Kind.PROMPT, Kind.CODE):
+    for kind in (CallbackKind.PROMPT, CallbackKind.CODE):
         assert {one.result.value for one in told if isinstance(one, Status) and one.kind is kind} == {0, 1, 2}
     reasons = {one.code: one.reason for one in told if isinstance(one, Failure) and one.reason not in {"其他", "未知"}}
     assert reasons == {code: reason.zh for code, reason in FAILURE_REASONS.items()}
@@ -114,7 +121,7 @@ def test_rules_do_not_share_calls() -> None:
 
 def test_a_status_tells_of_a_call_that_ended_when_the_run_began() -> None:
     """Times are those of the run, as the cloud would send them now."""
-    status = parse(Calls(RUN, 0).status())
+    status = parse(CallFactory(RUN, 0).status())
     assert isinstance(status, Status)
     assert status.ended_at == datetime.fromtimestamp((RUN.time - 0x01B21DD213814000) // 10_000_000, UTC)
     assert status.answered_at is not None
@@ -130,15 +137,15 @@ REFUSED = b'{"result":3003,"errmsg":"not JSON"}'
 
 def answer(
     body: bytes = OK, status: int = 200, seconds: float = 0.01, content_type: str = "application/json"
-) -> Answer:
+) -> ReceivedResponse:
     """An answer that is fine, but for what is given."""
-    return Answer(seconds=seconds, status=status, content_type=content_type, body=body)
+    return ReceivedResponse(seconds=seconds, status=status, content_type=content_type, body=body)
 
 
-def level(expected: Expected, given: Answer) -> Level:
+def level(expected: Expected, given: ReceivedResponse) -> ConformanceLevel:
     """How bad `given` is."""
-    found = judge(expected, given, TIMEOUT_S)
-    return max((one.level for one in found), key=list(Level).index, default=Level.OK)
+    found = find_problems(expected, given, TIMEOUT_S)
+    return max((one.level for one in found), key=list(ConformanceLevel).index, default=ConformanceLevel.OK)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +179,14 @@ def level(expected: Expected, given: Answer) -> Level:
         (answer(content_type="Application/JSON"), "ok", "failed"),
         (answer(content_type="text/html"), "warning", "failed"),
         (answer(REFUSED, 400, content_type=""), "failed", "warning"),
-        (Answer(seconds=5.0, silence=Silence.TIMED_OUT), "failed", "failed"),
-        (Answer(seconds=0.1, silence=Silence.HUNG_UP), "failed", "failed"),
-        (Answer(seconds=0.1, silence=Silence.UNREACHED), "failed", "failed"),
-        (Answer(seconds=0.1, silence=Silence.NOT_HTTP), "failed", "failed"),
+        (ReceivedResponse(seconds=5.0, no_response=NoResponse.TIMED_OUT), "failed", "failed"),
+        (ReceivedResponse(seconds=0.1, no_response=NoResponse.HUNG_UP), "failed", "failed"),
+        (ReceivedResponse(seconds=0.1, no_response=NoResponse.UNREACHED), "failed", "failed"),
+        (ReceivedResponse(seconds=0.1, no_response=NoResponse.NOT_HTTP), "failed", "failed"),
     ],
     ids=str,
 )
-def test_an_answer_is_judged_by_what_it_answers(given: Answer, taken: str, refused: str) -> None:
+def test_an_answer_is_judged_by_what_it_answers(given: ReceivedResponse, taken: str, refused: str) -> None:
     """The same answer to a callback and to a mistake."""
     assert (level(Expected.TAKEN, given), level(Expected.REFUSED, given)) == (taken, refused)
     assert level(Expected.NOTHING, given) == "ok"
@@ -194,19 +201,19 @@ def test_an_answer_is_judged_by_what_it_answers(given: Answer, taken: str, refus
         (answer(OK), "failed", "warning"),
         (answer(OK, 405), "failed", "failed"),
         (answer(b"oops", 500), "failed", "failed"),
-        (Answer(seconds=0.1, silence=Silence.HUNG_UP), "failed", "warning"),
-        (Answer(seconds=5.0, silence=Silence.TIMED_OUT), "failed", "failed"),
+        (ReceivedResponse(seconds=0.1, no_response=NoResponse.HUNG_UP), "failed", "warning"),
+        (ReceivedResponse(seconds=5.0, no_response=NoResponse.TIMED_OUT), "failed", "failed"),
     ],
     ids=str,
 )
-def test_a_server_in_front_may_refuse_in_its_own_words(given: Answer, not_taken: str, bounded: str) -> None:
+def test_a_server_in_front_may_refuse_in_its_own_words(given: ReceivedResponse, not_taken: str, bounded: str) -> None:
     """GET and a huge body may be refused by what stands before the receiver; that is a warning."""
     assert (level(Expected.NOT_TAKEN, given), level(Expected.BOUNDED, given)) == (not_taken, bounded)
 
 
 def test_a_quoted_answer_is_one_bounded_line() -> None:
     """However long and wild an answer is, the report stays a line a rule."""
-    seen = sight(answer(b'{"detail":"\x1b[31m\r\n\x00' + b"x" * 5000)).en
+    seen = excerpt(answer(b'{"detail":"\x1b[31m\r\n\x00' + b"x" * 5000)).en
     assert seen.isprintable()
     assert len(seen) < 150
 
@@ -221,8 +228,8 @@ def test_a_rule_is_as_bad_as_its_worst_answer() -> None:
     """A failure is told before a warning, the first with its step, the others counted."""
     rule, made = rule_of(*[Expected.TAKEN] * 4)
     answers = [answer(content_type=""), answer(), answer(REFUSED, 400), answer(b"", 502)]
-    verdict = weigh(rule, list(zip(made, answers, strict=True)), TIMEOUT_S, 1.0)
-    assert verdict.level is Level.FAILED
+    verdict = evaluate(rule, list(zip(made, answers, strict=True)), TIMEOUT_S, 1.0)
+    assert verdict.level is ConformanceLevel.FAILED
     assert verdict.seen.en.startswith("step 3: 400, result 3003 “not JSON”")
     assert verdict.seen.en.endswith("(and 1 more)")
     assert verdict.seen.zh.startswith("第 3 步：400")
@@ -240,35 +247,35 @@ def test_the_fix_is_that_of_what_was_found() -> None:
         (answer(REFUSED), rule.fix),
         (answer(), None),
     ):
-        assert weigh(rule, [(step, given)], TIMEOUT_S, 1.0).fix == fix
+        assert evaluate(rule, [(step, given)], TIMEOUT_S, 1.0).fix == fix
 
 
 def test_a_connection_that_does_not_stay_is_a_warning() -> None:
     """A receiver may close after each answer, but had better not."""
     rule, made = rule_of(Expected.TAKEN, Expected.TAKEN)
-    again = Answer(seconds=0.01, status=200, content_type="application/json", body=OK, reconnected=True)
-    verdict = weigh(rule, list(zip(made, [answer(), again], strict=True)), TIMEOUT_S, 1.0)
-    assert (verdict.level, verdict.fix) == (Level.WARNING, fixes.KEEP_ALIVE)
+    again = ReceivedResponse(seconds=0.01, status=200, content_type="application/json", body=OK, reconnected=True)
+    verdict = evaluate(rule, list(zip(made, [answer(), again], strict=True)), TIMEOUT_S, 1.0)
+    assert (verdict.level, verdict.fix) == (ConformanceLevel.WARNING, fixes.KEEP_ALIVE)
 
 
 # Reports.
 
 
-def report(*found: tuple[Level, str], lang: Language = Language.EN) -> Report:
+def report(*found: tuple[ConformanceLevel, str], lang: Language = Language.EN) -> Report:
     """A report on rules of which this was seen."""
     verdicts = [
-        Verdict(
+        RuleResult(
             rule=RULES[number],
             level=one,
             seen=Text(seen, f"看到 {seen}"),
-            fix=None if one is Level.OK else fixes.ANSWER,
+            fix=None if one is ConformanceLevel.OK else fixes.ANSWER,
             sent=1,
             seconds=1234.5678,
             slowest_s=0.25,
         )
         for number, (one, seen) in enumerate(found)
     ]
-    return report_of(
+    return build_report(
         verdicts,
         receiver="http://127.0.0.1:8000",
         run=str(RUN),
@@ -279,10 +286,10 @@ def report(*found: tuple[Level, str], lang: Language = Language.EN) -> Report:
 
 
 MIXED = (
-    (Level.OK, "200"),
-    (Level.WARNING, "slow"),
-    (Level.FAILED, '<&>"\x00\x1b\ud800\uffff “中文”'),
-    (Level.FAILED, "500"),
+    (ConformanceLevel.OK, "200"),
+    (ConformanceLevel.WARNING, "slow"),
+    (ConformanceLevel.FAILED, '<&>"\x00\x1b\ud800\uffff “中文”'),
+    (ConformanceLevel.FAILED, "500"),
 )
 
 
@@ -302,7 +309,7 @@ def test_nothing_of_the_table_is_cut(width: int) -> None:
     """Chinese, which has no blank to break at, is wrapped and not shortened."""
     seen = "应" * 80
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(table_of(report((Level.FAILED, seen), lang=Language.ZH), Language.ZH))
+    console.print(table_of(report((ConformanceLevel.FAILED, seen), lang=Language.ZH), Language.ZH))
     shown = console.export_text()
     assert shown.count("应") == 80 + fixes.ANSWER.zh.count("应")
     assert "…" not in shown
@@ -310,7 +317,7 @@ def test_nothing_of_the_table_is_cut(width: int) -> None:
 
 def test_junit_xml_is_well_formed_and_true() -> None:
     """Whatever a receiver answered, the file is XML 1.0, and its counts are those of the cases in it."""
-    written = write_junit(report(*MIXED))
+    written = encode_junit(report(*MIXED))
     root = ET.fromstring(written)
     (suite,) = root
     cases = suite.findall("testcase")
@@ -325,7 +332,7 @@ def test_junit_xml_is_well_formed_and_true() -> None:
 
 def test_junit_xml_holds_what_the_common_schemas_allow() -> None:
     """No element and no attribute that the schema of Jenkins' xUnit plugin does not list; times as it writes them."""
-    root = ET.fromstring(write_junit(report(*MIXED)))
+    root = ET.fromstring(encode_junit(report(*MIXED)))
     allowed = {
         "testsuites": {"name", "time", "tests", "failures", "errors"},
         "testsuite": {"name", "tests", "failures", "errors", "time", "skipped", "timestamp"},

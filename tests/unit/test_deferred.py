@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from answerback.service.deferred import App, Deferred
+from answerback.service.deferred import App, LazyApp
 
 Message = Any
 
@@ -37,7 +37,7 @@ class Building:
         return app
 
 
-async def ask(app: Deferred, path: str) -> None:
+async def ask(app: LazyApp, path: str) -> None:
     """Send a request, of which only the path counts."""
 
     async def nothing(*_: object) -> Any:
@@ -58,7 +58,7 @@ def test_it_is_built_once_in_a_thread_and_early_requests_wait() -> None:
 
     async def play() -> None:
         build = Building()
-        app = Deferred(build, started())
+        app = LazyApp(build, started())
         waiting = [asyncio.create_task(ask(app, path)) for path in "abc"]
         assert await asyncio.to_thread(build.began.wait, 30)
         assert build.answered == []
@@ -77,7 +77,7 @@ def test_nothing_is_built_before_the_rest_has_started() -> None:
     async def play() -> None:
         build, is_started = Building(), asyncio.Event()
         build.may_end.set()
-        asking = asyncio.create_task(ask(Deferred(build, is_started), "a"))
+        asking = asyncio.create_task(ask(LazyApp(build, is_started), "a"))
         for _ in range(10):
             await asyncio.sleep(0)
         assert build.times == 0
@@ -93,7 +93,7 @@ def test_who_hangs_up_leaves_it_to_the_others() -> None:
 
     async def play() -> None:
         build = Building()
-        app = Deferred(build, started())
+        app = LazyApp(build, started())
         first, second = (asyncio.create_task(ask(app, path)) for path in "ab")
         assert await asyncio.to_thread(build.began.wait, 30)
         first.cancel()
@@ -112,7 +112,7 @@ def test_what_could_not_be_built_is_tried_again() -> None:
     async def play() -> None:
         build = Building(failures=1)
         build.may_end.set()
-        app = Deferred(build, started())
+        app = LazyApp(build, started())
         told = await asyncio.gather(ask(app, "a"), ask(app, "b"), return_exceptions=True)
         assert [type(error) for error in told] == [ImportError, ImportError]
         await ask(app, "c")

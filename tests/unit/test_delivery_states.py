@@ -6,106 +6,117 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.calls import fold
-from answerback.domain.delivery_states import LAW, UNSETTLED, Happening, event_of, mask_message_id, message_id
-from answerback.domain.models import Call, Event, KeyPress, Kind, Outcome, Result, State
+from answerback.domain.delivery_states import (
+    ACTIVE_STATES,
+    DELIVERY_TRANSITIONS,
+    DeliveryTransition,
+    event_type_for,
+    mask_message_id,
+    message_id,
+)
+from answerback.domain.models import Call, CallbackKind, DeliveryState, EventType, KeyPress, Outcome, Result
 
 ERROR = unanswered(result=Result.ERROR)
-AT_ITS_END = (State.DELIVERED, State.DEAD)
+AT_ITS_END = (DeliveryState.DELIVERED, DeliveryState.DEAD)
 
 
-def told(history: list[AnyCallback]) -> Event:
+def told(history: list[AnyCallback]) -> EventType:
     """What the last of `history` is to the business."""
     *earlier, last = [received(callback, after_s=n) for n, callback in enumerate(history)]
     before = folded(earlier) if earlier else None
-    return event_of(before, fold(before, last), last.callback)
+    return event_type_for(before, fold(before, last), last.callback)
 
 
 def test_the_law_knows_every_state() -> None:
     """There is a row for each state, each with something that can happen; every happening happens somewhere."""
-    assert set(LAW) == set(State)
-    assert all(LAW.values())
-    assert {happening for row in LAW.values() for happening in row} == set(Happening)
+    assert set(DELIVERY_TRANSITIONS) == set(DeliveryState)
+    assert all(DELIVERY_TRANSITIONS.values())
+    assert {happening for row in DELIVERY_TRANSITIONS.values() for happening in row} == set(DeliveryTransition)
 
 
 def test_a_delivery_that_is_not_at_its_end_can_come_to_it() -> None:
     """Waiting leads to pending, pending to delivered and to dead; those two are where nothing more is owed."""
-    assert LAW[State.WAITING][Happening.FREED] is State.PENDING
-    assert LAW[State.PENDING][Happening.ACCEPTED] is State.DELIVERED
-    assert LAW[State.PENDING][Happening.EXHAUSTED] is State.DEAD
-    assert set(UNSETTLED) == set(State) - set(AT_ITS_END)
+    assert DELIVERY_TRANSITIONS[DeliveryState.BLOCKED][DeliveryTransition.UNBLOCKED] is DeliveryState.PENDING
+    assert DELIVERY_TRANSITIONS[DeliveryState.PENDING][DeliveryTransition.SUCCEEDED] is DeliveryState.DELIVERED
+    assert DELIVERY_TRANSITIONS[DeliveryState.PENDING][DeliveryTransition.EXHAUSTED] is DeliveryState.DEAD
+    assert set(ACTIVE_STATES) == set(DeliveryState) - set(AT_ITS_END)
 
 
-@pytest.mark.parametrize("state", State)
-def test_only_a_pending_delivery_is_attempted(state: State) -> None:
+@pytest.mark.parametrize("state", DeliveryState)
+def test_only_a_pending_delivery_is_attempted(state: DeliveryState) -> None:
     """Attempts fail and exhaust where something goes out; accepted is also one that was given up meanwhile."""
-    attempted = {Happening.ACCEPTED, Happening.REFUSED, Happening.EXHAUSTED} & set(LAW[state])
-    if state is State.PENDING:
+    attempted = {DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED} & set(
+        DELIVERY_TRANSITIONS[state]
+    )
+    if state is DeliveryState.PENDING:
         assert len(attempted) == 3
     else:
-        assert attempted == ({Happening.ACCEPTED} if state is State.DEAD else set())
+        assert attempted == ({DeliveryTransition.SUCCEEDED} if state is DeliveryState.DEAD else set())
 
 
-@pytest.mark.parametrize("state", State)
-def test_whatever_its_state_a_delivery_can_be_told_again(state: State) -> None:
+@pytest.mark.parametrize("state", DeliveryState)
+def test_whatever_its_state_a_delivery_can_be_told_again(state: DeliveryState) -> None:
     """A replay makes every delivery unsettled, and behind another one it never goes out at once by that."""
-    assert LAW[state][Happening.REPLAYED] in UNSETTLED
-    assert LAW[state][Happening.REPLAYED_BEHIND] is (State.PENDING if state is State.PENDING else State.WAITING)
+    assert DELIVERY_TRANSITIONS[state][DeliveryTransition.REPLAYED] in ACTIVE_STATES
+    assert DELIVERY_TRANSITIONS[state][DeliveryTransition.REPLAYED_BLOCKED] is (
+        DeliveryState.PENDING if state is DeliveryState.PENDING else DeliveryState.BLOCKED
+    )
 
 
-@pytest.mark.parametrize(("state", "happening"), list(itertools.product(AT_ITS_END, Happening)))
-def test_what_is_at_its_end_stays_unless_told_again(state: State, happening: Happening) -> None:
+@pytest.mark.parametrize(("state", "happening"), list(itertools.product(AT_ITS_END, DeliveryTransition)))
+def test_what_is_at_its_end_stays_unless_told_again(state: DeliveryState, happening: DeliveryTransition) -> None:
     """Only a replay takes a delivery back; a dead one may still turn out to be delivered."""
-    after = LAW[state].get(happening, state)
-    if happening in {Happening.REPLAYED, Happening.REPLAYED_BEHIND}:
-        assert after in UNSETTLED
+    after = DELIVERY_TRANSITIONS[state].get(happening, state)
+    if happening in {DeliveryTransition.REPLAYED, DeliveryTransition.REPLAYED_BLOCKED}:
+        assert after in ACTIVE_STATES
     else:
-        assert after is state or (state, after) == (State.DEAD, State.DELIVERED)
+        assert after is state or (state, after) == (DeliveryState.DEAD, DeliveryState.DELIVERED)
 
 
-@pytest.mark.parametrize("state", UNSETTLED)
-def test_nothing_is_owed_to_an_endpoint_that_is_gone(state: State) -> None:
+@pytest.mark.parametrize("state", ACTIVE_STATES)
+def test_nothing_is_owed_to_an_endpoint_that_is_gone(state: DeliveryState) -> None:
     """What a removed endpoint was still to be told is given up."""
-    assert LAW[state][Happening.ABANDONED] is State.DEAD
+    assert DELIVERY_TRANSITIONS[state][DeliveryTransition.CANCELLED] is DeliveryState.DEAD
 
 
 @pytest.mark.parametrize(
     ("history", "event"),
     [
-        ([status()], Event.ANSWERED),
-        ([status(kind=Kind.CODE)], Event.ANSWERED),
-        ([unanswered()], Event.UNANSWERED),
-        ([ERROR], Event.FAILED),
-        ([failure()], Event.FAILED),
-        ([key_press()], Event.KEY_PRESSED),
-        ([status(), key_press()], Event.KEY_PRESSED),
-        ([key_press(), status()], Event.ANSWERED),
-        ([key_press(), key_press(key="2")], Event.KEY_PRESSED),
-        ([unanswered(), status()], Event.REVISED),
-        ([status(), unanswered()], Event.REVISED),
-        ([status(), status(fee_minutes=2)], Event.REVISED),
-        ([failure(), failure(code=5)], Event.REVISED),
-        ([failure(), unanswered()], Event.UNANSWERED),
-        ([status(), failure()], Event.ANSWERED),
-        ([unanswered(), status(), key_press()], Event.KEY_PRESSED),
-        ([unanswered(), status(), failure()], Event.ANSWERED),
-        ([unanswered(), status(), failure(), failure(code=5)], Event.REVISED),
+        ([status()], EventType.ANSWERED),
+        ([status(kind=CallbackKind.CODE)], EventType.ANSWERED),
+        ([unanswered()], EventType.UNANSWERED),
+        ([ERROR], EventType.FAILED),
+        ([failure()], EventType.FAILED),
+        ([key_press()], EventType.KEY_PRESSED),
+        ([status(), key_press()], EventType.KEY_PRESSED),
+        ([key_press(), status()], EventType.ANSWERED),
+        ([key_press(), key_press(key="2")], EventType.KEY_PRESSED),
+        ([unanswered(), status()], EventType.REVISED),
+        ([status(), unanswered()], EventType.REVISED),
+        ([status(), status(fee_minutes=2)], EventType.REVISED),
+        ([failure(), failure(code=5)], EventType.REVISED),
+        ([failure(), unanswered()], EventType.UNANSWERED),
+        ([status(), failure()], EventType.ANSWERED),
+        ([unanswered(), status(), key_press()], EventType.KEY_PRESSED),
+        ([unanswered(), status(), failure()], EventType.ANSWERED),
+        ([unanswered(), status(), failure(), failure(code=5)], EventType.REVISED),
     ],
 )
-def test_a_delivery_tells_what_the_callback_made_of_the_call(history: list[AnyCallback], event: Event) -> None:
+def test_a_delivery_tells_what_the_callback_made_of_the_call(history: list[AnyCallback], event: EventType) -> None:
     """The outcome as it stands now; a key press is a key press, and what contradicts its own sort is a revision."""
     assert told(history) is event
 
 
-@given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=6, unique_by=lambda said: received(said).identity))
+@given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=6, unique_by=lambda said: received(said).fingerprint))
 def test_every_callback_is_some_event(history: list[AnyCallback]) -> None:
     """Whatever comes in whatever order has an event, the one that fits the record; never one of the call itself."""
     items = [received(callback) for callback in history]
     after = folded(items)
     event = told(history)
     if isinstance(history[-1], KeyPress):
-        assert event is Event.KEY_PRESSED
+        assert event is EventType.KEY_PRESSED
     else:
-        assert event in {Event.REVISED, Event(after.outcome.value)}
+        assert event in {EventType.REVISED, EventType(after.outcome.value)}
 
 
 @pytest.mark.parametrize("callback", [status(), unanswered(), ERROR, failure(), key_press()])
@@ -120,7 +131,7 @@ def test_the_first_callback_of_a_registered_call_is_no_revision(callback: AnyCal
         updated_at=item.received_at,
         reference="order-17",
     )
-    assert event_of(registered, fold(registered, item), callback) is told([callback])
+    assert event_type_for(registered, fold(registered, item), callback) is told([callback])
 
 
 def test_a_registered_call_is_pending() -> None:

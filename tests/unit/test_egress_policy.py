@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.relay.egress_policy import METADATA, AddressRefused, Guard, Network
+from answerback.relay.egress_policy import METADATA_ADDRESSES, AddressDenied, EgressPolicy, Network
 
 EVERYTHING = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
-API = Guard(trusted=False)
-CONFIG = Guard(trusted=True)
-ALLOWED = Guard(EVERYTHING, trusted=False)
+API = EgressPolicy(trusted=False)
+CONFIG = EgressPolicy(trusted=True)
+ALLOWED = EgressPolicy(EVERYTHING, trusted=False)
 
 PUBLIC = [
     "1.1.1.1",
@@ -146,48 +146,48 @@ def info(address: str) -> tuple[socket.AddressFamily, socket.SocketKind, int, st
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_public_address_is_for_everybody(address: str) -> None:
     """What the whole internet can reach, whoever made the endpoint; also where an IPv6 address carries it."""
-    assert [guard.refusal(address) for guard in (API, CONFIG, ALLOWED)] == [None, None, None]
+    assert [guard.denial_reason(address) for guard in (API, CONFIG, ALLOWED)] == [None, None, None]
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
 def test_this_machine_is_for_trusted_endpoints(address: str) -> None:
     """Loopback is refused to the API in any spelling, and the words name the setting that can allow it."""
-    assert "is this machine itself; relay.allow_networks" in (API.refusal(address) or "")
-    assert CONFIG.refusal(address) is None
-    assert ALLOWED.refusal(address) is None
+    assert "is this machine itself; relay.allowed_networks" in (API.denial_reason(address) or "")
+    assert CONFIG.denial_reason(address) is None
+    assert ALLOWED.denial_reason(address) is None
 
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_private_address_is_for_trusted_endpoints(address: str) -> None:
     """Private, shared, documentation and benchmark networks are refused to the API, with the setting to change."""
-    assert "is a private address; relay.allow_networks" in (API.refusal(address) or "")
-    assert CONFIG.refusal(address) is None
-    assert ALLOWED.refusal(address) is None
+    assert "is a private address; relay.allowed_networks" in (API.denial_reason(address) or "")
+    assert CONFIG.denial_reason(address) is None
+    assert ALLOWED.denial_reason(address) is None
 
 
 @pytest.mark.parametrize("address", UNROUTED)
 def test_what_the_internet_does_not_route_is_refused_to_the_api(address: str) -> None:
     """Also where Python's tables of this version take it for global: IANA does not list it as globally reachable."""
-    assert API.refusal(address) is not None
+    assert API.denial_reason(address) is not None
 
 
 @pytest.mark.parametrize("address", LINK_LOCAL)
 def test_link_local_addresses_are_for_nobody(address: str) -> None:
     """In any spelling, with and without a zone; no setting allows them, and the words do not suggest one."""
     for guard in (API, CONFIG, ALLOWED):
-        words = guard.refusal(address) or ""
+        words = guard.denial_reason(address) or ""
         assert "link-local or metadata address, which no endpoint may have" in words
-        assert "allow_networks" not in words
+        assert "allowed_networks" not in words
 
 
 @pytest.mark.parametrize("address", CLOUDS.values(), ids=CLOUDS)
 def test_metadata_addresses_are_for_nobody(address: str) -> None:
-    """Where a cloud tells a machine its secrets no endpoint may be, allow_networks or not."""
-    for guard in (API, CONFIG, ALLOWED, Guard([ipaddress.ip_network(address)], trusted=True)):
-        assert "link-local or metadata address" in (guard.refusal(address) or "")
+    """Where a cloud tells a machine its secrets no endpoint may be, allowed_networks or not."""
+    for guard in (API, CONFIG, ALLOWED, EgressPolicy([ipaddress.ip_network(address)], trusted=True)):
+        assert "link-local or metadata address" in (guard.denial_reason(address) or "")
 
 
-@pytest.mark.parametrize("address", sorted(map(str, METADATA)))
+@pytest.mark.parametrize("address", sorted(map(str, METADATA_ADDRESSES)))
 def test_each_known_metadata_address_is_refused_in_every_spelling(address: str) -> None:
     """An IPv4 one also where an IPv6 address carries it."""
     spellings = [address]
@@ -196,14 +196,14 @@ def test_each_known_metadata_address_is_refused_in_every_spelling(address: str) 
         high, low = int(found) >> 16, int(found) & 0xFFFF
         spellings += [f"::ffff:{address}", f"64:ff9b::{address}", f"::{address}", f"2002:{high:x}:{low:x}::1"]
     for guard in (API, CONFIG, ALLOWED):
-        assert [spelling for spelling in spellings if guard.refusal(spelling) is None] == []
+        assert [spelling for spelling in spellings if guard.denial_reason(spelling) is None] == []
 
 
 @pytest.mark.parametrize("address", NO_HOST)
 def test_what_is_no_host_is_for_nobody(address: str) -> None:
     """Unspecified, multicast and broadcast addresses are never connected to."""
     for guard in (API, CONFIG, ALLOWED):
-        assert "is the address of no host" in (guard.refusal(address) or "")
+        assert "is the address of no host" in (guard.denial_reason(address) or "")
 
 
 @pytest.mark.parametrize(
@@ -222,36 +222,36 @@ def test_what_is_no_host_is_for_nobody(address: str) -> None:
 )
 def test_allow_networks_allows_what_it_names(network: str, inside: str, outside: str) -> None:
     """A named network is open to endpoints made through the API, the next one stays closed."""
-    guard = Guard([ipaddress.ip_network(network)], trusted=False)
-    assert guard.refusal(inside) is None
-    assert guard.refusal(outside) is not None
+    guard = EgressPolicy([ipaddress.ip_network(network)], trusted=False)
+    assert guard.denial_reason(inside) is None
+    assert guard.denial_reason(outside) is not None
 
 
 def test_the_words_tell_the_address_that_is_meant() -> None:
     """An IPv6 address that carries an IPv4 one is told as that."""
-    assert (API.refusal("64:ff9b::10.0.0.1") or "").startswith("10.0.0.1 is")
-    assert (API.refusal("::ffff:127.0.0.1") or "").startswith("127.0.0.1 is")
-    assert (API.refusal("fe80::1%eth0") or "").startswith("fe80::1 is")
+    assert (API.denial_reason("64:ff9b::10.0.0.1") or "").startswith("10.0.0.1 is")
+    assert (API.denial_reason("::ffff:127.0.0.1") or "").startswith("127.0.0.1 is")
+    assert (API.denial_reason("fe80::1%eth0") or "").startswith("fe80::1 is")
 
 
 @given(ADDRESSES, NETWORKS, st.booleans())
 def test_the_socket_follows_the_rule(address: str, allowed: list[Network], trusted: bool) -> None:  # noqa: FBT001  # drawn
     """Whatever the address: a socket where it may be connected to, AddressRefused with the words where not."""
-    guard = Guard(allowed, trusted=trusted)
-    words = guard.refusal(address)
+    guard = EgressPolicy(allowed, trusted=trusted)
+    words = guard.denial_reason(address)
     if words is None:
         with closing(guard.open_socket(info(address))) as opened:
             assert opened.family == info(address)[0]
     else:
-        with pytest.raises(AddressRefused) as refused:
+        with pytest.raises(AddressDenied) as refused:
             guard.open_socket(info(address))
         assert str(refused.value) == words
 
 
 @given(ADDRESSES)
 def test_what_a_trusted_endpoint_may_not_nobody_may(address: str) -> None:
-    """Each sort of endpoint may at least what the one before it may: the API, with allow_networks, the config file."""
-    allowed = [guard.refusal(address) is None for guard in (API, ALLOWED, CONFIG)]
+    """Each sort of endpoint may at least what the one before it may: the API, with allowed_networks, the config file."""
+    allowed = [guard.denial_reason(address) is None for guard in (API, ALLOWED, CONFIG)]
     assert allowed == sorted(allowed)
     assert allowed[1] == allowed[2]
 
@@ -262,5 +262,5 @@ def test_no_wrapping_makes_an_address_better(address: ipaddress.IPv4Address) -> 
     high, low = int(address) >> 16, int(address) & 0xFFFF
     wrapped = [f"::ffff:{address}", f"64:ff9b::{address}", f"2002:{high:x}:{low:x}::1"]
     for guard in (API, CONFIG):
-        if guard.refusal(str(address)) is not None:
-            assert [spelling for spelling in wrapped if guard.refusal(spelling) is None] == []
+        if guard.denial_reason(str(address)) is not None:
+            assert [spelling for spelling in wrapped if guard.denial_reason(spelling) is None] == []

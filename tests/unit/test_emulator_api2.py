@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Kind
+from answerback.domain.models import CallbackKind
 from answerback.emulator import api2
 from answerback.emulator.clock import VirtualClock
 from answerback.emulator.cloud import Cloud
-from answerback.emulator.send_requests import Account, Application, Order
-from answerback.emulator.vendor_errors import Fault, Refused
+from answerback.emulator.send_requests import Account, Application, SendRequest
+from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 NOW_S = 1_457_336_869
 RANDOM = "7226249334"
@@ -60,18 +60,18 @@ def body(content: Mapping[str, object], **changes: object) -> bytes:
     return json.dumps({k: v for k, v in (fields | dict(content) | changes).items() if v is not ABSENT}).encode()
 
 
-def read(operation: str, content: bytes, **changes: Any) -> Order:
+def read(operation: str, content: bytes, **changes: Any) -> SendRequest:
     """The order, from an ordinary account and URL unless they are given."""
     given: dict[str, Any] = {"account": account(), "query": query(), "now_s": NOW_S} | changes
-    return api2.read_order(given["account"], operation, given["query"], content, given["now_s"])
+    return api2.parse_send_request(given["account"], operation, given["query"], content, given["now_s"])
 
 
-def fault(operation: str, content: bytes, **changes: Any) -> Fault:
+def fault(operation: str, content: bytes, **changes: Any) -> VendorError:
     """Why the request is refused."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(SendRejected) as caught:
         read(operation, content, **changes)
-    assert json.loads(api2.refused(caught.value))["result"] == caught.value.fault.result
-    return caught.value.fault
+    assert json.loads(api2.rejected(caught.value))["result"] == caught.value.error.result
+    return caught.value.error
 
 
 def test_the_documented_signature() -> None:
@@ -84,18 +84,22 @@ def test_the_documented_signature() -> None:
 @pytest.mark.parametrize(
     ("operation", "content", "kind", "text"),
     [
-        ("sendvoiceprompt", PROMPT, Kind.PROMPT, "disk full"),
-        ("sendtvoice", TEMPLATE, Kind.PROMPT, "db1: disk full!"),
-        ("sendtvoice", TEMPLATE | {"tpl_id": "1001"}, Kind.PROMPT, "db1: disk full!"),
-        ("sendcvoice", CODE, Kind.CODE, "5678"),
-        ("sendvoice", CODE, Kind.CODE, "5678"),
-        ("sendcvoice", {"msg": 5678}, Kind.CODE, "5678"),
-        ("sendfvoice", FILE, Kind.PROMPT, "[known.mp3]"),
+        ("sendvoiceprompt", PROMPT, CallbackKind.PROMPT, "disk full"),
+        ("sendtvoice", TEMPLATE, CallbackKind.PROMPT, "db1: disk full!"),
+        ("sendtvoice", TEMPLATE | {"tpl_id": "1001"}, CallbackKind.PROMPT, "db1: disk full!"),
+        ("sendcvoice", CODE, CallbackKind.CODE, "5678"),
+        ("sendvoice", CODE, CallbackKind.CODE, "5678"),
+        ("sendcvoice", {"msg": 5678}, CallbackKind.CODE, "5678"),
+        ("sendfvoice", FILE, CallbackKind.PROMPT, "[known.mp3]"),
     ],
 )
-def test_each_operation_asks_for_its_call(operation: str, content: dict[str, object], kind: Kind, text: str) -> None:
+def test_each_operation_asks_for_its_call(
+    operation: str, content: dict[str, object], kind: CallbackKind, text: str
+) -> None:
     """A notification, a template, a code and a file are read for what they are."""
-    expected = Order(app_id=APP_ID, kind=kind, nationcode="86", mobile=MOBILE, text=text, plays=2, said_along="mine")
+    expected = SendRequest(
+        app_id=APP_ID, kind=kind, nationcode="86", mobile=MOBILE, text=text, plays=2, session_context="mine"
+    )
     assert read(operation, body(content)) == expected
 
 
@@ -117,7 +121,7 @@ def test_what_sdks_send_otherwise_is_taken_as_meant(changes: dict[str, object]) 
     """Numbers for strings, fields left out and fields unheard of do no harm."""
     order = read("sendvoiceprompt", body(PROMPT, **changes))
     assert (order.mobile, order.nationcode, order.plays) == (MOBILE, "86", 2)
-    assert order.said_along in ("mine", "")
+    assert order.session_context in ("mine", "")
 
 
 @pytest.mark.parametrize("number", ["1", str(2**31 - 1), str(2**32), str(2**80), "0007", "abc"])
@@ -131,9 +135,9 @@ def test_random_may_be_anything(number: str) -> None:
     "mobile", ["13788888888 ", "+8613788888888", "137-8888-8888", "", "1378", "1" * 16, "１３７８８８８８８８８"]
 )
 def test_a_bad_number_is_1004(mobile: str) -> None:
-    """A mobile that is not 5 to 15 digits is unfit, whatever it was signed with."""
-    assert fault("sendvoiceprompt", body(PROMPT, tel={"nationcode": "86", "mobile": mobile})) is Fault.PACKET
-    assert Fault.PACKET.result == 1004
+    """A mobile that is not 5 to 15 digits is invalid, whatever it was signed with."""
+    assert fault("sendvoiceprompt", body(PROMPT, tel={"nationcode": "86", "mobile": mobile})) is VendorError.PACKET
+    assert VendorError.PACKET.result == 1004
 
 
 @pytest.mark.parametrize(
@@ -234,7 +238,7 @@ def test_a_parameter_is_not_a_template() -> None:
 def test_an_uploaded_file_can_be_played() -> None:
     """The id that an upload answers is one that a call can name."""
     ours, audio = account(files=set()), b"ID3\x00\xff"
-    fid = api2.read_file(ours, query(time=str(NOW_S)), upload(audio), audio, NOW_S)
+    fid = api2.parse_upload(ours, query(time=str(NOW_S)), upload(audio), audio, NOW_S)
     assert read("sendfvoice", body({"fid": fid}), account=ours).text == f"[{fid}]"
 
 
@@ -264,21 +268,21 @@ def test_a_mistake_in_an_upload_has_its_number(
     headers: dict[str, str], changes: dict[str, str], audio: bytes, result: int
 ) -> None:
     """An upload is checked as a send is."""
-    with pytest.raises(Refused) as caught:
-        api2.read_file(account(), query(time=str(NOW_S)) | changes, headers, audio, NOW_S)
-    assert caught.value.fault.result == result
+    with pytest.raises(SendRejected) as caught:
+        api2.parse_upload(account(), query(time=str(NOW_S)) | changes, headers, audio, NOW_S)
+    assert caught.value.error.result == result
 
 
 @pytest.mark.parametrize(("changes", "result"), [({"balance": 0}, 1031), ({"in_arrears": True, "balance": 0}, 1033)])
 def test_a_cloud_that_is_not_paid_calls_nobody(changes: dict[str, Any], result: int) -> None:
     """Without balance, or in arrears, a right request is refused by its number."""
 
-    async def place() -> Fault:
+    async def place() -> VendorError:
         cloud = Cloud(account(**changes), VirtualClock(NOW_S))
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(SendRejected) as caught:
             await cloud.place(read("sendvoiceprompt", body(PROMPT)))
         assert not cloud.calls
-        return caught.value.fault
+        return caught.value.error
 
     assert asyncio.run(place()).result == result
 
@@ -289,12 +293,14 @@ def test_each_call_is_paid_once() -> None:
     async def place() -> list[int]:
         cloud, results = Cloud(account(balance=2), VirtualClock(NOW_S)), []
         for mobile in ("13788888888", "13788888888", "13788888889", "13788888887"):
-            order = Order(app_id=APP_ID, kind=Kind.PROMPT, nationcode="86", mobile=mobile, text="x", plays=2)
+            order = SendRequest(
+                app_id=APP_ID, kind=CallbackKind.PROMPT, nationcode="86", mobile=mobile, text="x", plays=2
+            )
             try:
                 await cloud.place(order)
                 results.append(0)
-            except Refused as refusal:
-                results.append(refusal.fault.result)
+            except SendRejected as refusal:
+                results.append(refusal.error.result)
         await cloud.close()
         return results
 
@@ -313,9 +319,9 @@ _NAMES = ["tel", "playtimes", "time", "ext", "prompttype", "promptfile", "tpl_id
 @example("sendtvoice", b"null")
 def test_any_bytes_are_an_order_or_a_refusal(operation: str, content: bytes) -> None:
     """Whatever comes in, the cloud has an answer."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(SendRejected) as caught:
         read(operation, content)
-    assert caught.value.fault in (Fault.JSON, Fault.PACKET, Fault.INTERFACE)
+    assert caught.value.error in (VendorError.JSON, VendorError.PACKET, VendorError.INTERFACE)
 
 
 @given(
@@ -333,15 +339,15 @@ def test_any_json_in_a_signed_request_is_an_order_or_a_refusal(
     fields["sig"] = api2.signature(APP_KEY, RANDOM, str(fields["time"]), str(mobile))
     try:
         order = read(operation, json.dumps(fields).encode())
-    except Refused as refusal:
-        result = refusal.fault.result
+    except SendRejected as refusal:
+        result = refusal.error.result
     else:
         assert re.fullmatch("[0-9]{5,15}", order.mobile)
         assert order.plays in (1, 2, 3)
         return
-    assert result != Fault.INTERFACE.result
+    assert result != VendorError.INTERFACE.result
 
 
 def test_the_answer_is_compact() -> None:
     """Senders search for `"result":0` in it."""
-    assert api2.accepted("c", "mine") == b'{"result":0,"errmsg":"OK","callid":"c","ext":"mine"}'
+    assert api2.encode_accepted("c", "mine") == b'{"result":0,"errmsg":"OK","callid":"c","ext":"mine"}'

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Kind
+from answerback.domain.models import CallbackKind
 from answerback.emulator import api3
-from answerback.emulator.send_requests import Account, Application, Order
-from answerback.emulator.vendor_errors import Refused
+from answerback.emulator.send_requests import Account, Application, SendRequest
+from answerback.emulator.vendor_errors import SendRejected
 
 NOW_S = 1_551_113_065  # 2019-02-25T16:44:25Z: in China it is the next day
 APP_ID = "1400000001"
@@ -89,19 +89,19 @@ def sign(
     }
 
 
-def read(fields: object, headers: Mapping[str, str] | None = None, **changes: Any) -> Order:
+def read(fields: object, headers: Mapping[str, str] | None = None, **changes: Any) -> SendRequest:
     """The order, signed unless the headers are given; a bytes body is sent as it is."""
     body = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
     given: dict[str, Any] = {"account": account(), "now_s": NOW_S} | changes
-    return api3.read_order(given["account"], sign(body) if headers is None else headers, body, given["now_s"])
+    return api3.parse_send_request(given["account"], sign(body) if headers is None else headers, body, given["now_s"])
 
 
 def code_of(fields: object, headers: Mapping[str, str] | None = None, **changes: Any) -> str:
     """Why the request is refused, as the answer says it."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(SendRejected) as caught:
         read(fields, headers, **changes)
-    response = json.loads(api3.refused(caught.value, "r"))["Response"]
-    assert response == {"Error": {"Code": caught.value.fault.code, "Message": caught.value.message}, "RequestId": "r"}
+    response = json.loads(api3.rejected(caught.value, "r"))["Response"]
+    assert response == {"Error": {"Code": caught.value.error.code, "Message": caught.value.message}, "RequestId": "r"}
     return str(response["Error"]["Code"])
 
 
@@ -117,21 +117,21 @@ def encoded(fields: object) -> bytes:
 
 def test_a_template_is_sent() -> None:
     """SendTtsVoice is a notification with the template's text."""
-    assert read(TTS) == Order(
+    assert read(TTS) == SendRequest(
         app_id=APP_ID,
-        kind=Kind.PROMPT,
+        kind=CallbackKind.PROMPT,
         nationcode="86",
         mobile="13788888888",
         text="db1: disk full!",
         plays=3,
-        said_along="mine",
+        session_context="mine",
     )
 
 
 def test_a_code_is_sent() -> None:
     """SendCodeVoice is a code; it is played twice where nothing is said."""
-    assert read(CODE, sign(encoded(CODE), "SendCodeVoice")) == Order(
-        app_id=APP_ID, kind=Kind.CODE, nationcode="86", mobile="13788888888", text="5678", plays=2
+    assert read(CODE, sign(encoded(CODE), "SendCodeVoice")) == SendRequest(
+        app_id=APP_ID, kind=CallbackKind.CODE, nationcode="86", mobile="13788888888", text="5678", plays=2
     )
 
 
@@ -305,9 +305,9 @@ _JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from([*_SIGNED, "x-tc-content-sha256"]), _HEADER), st.binary())
 def test_any_headers_and_bytes_are_refused(changes: dict[str, str], body: bytes) -> None:
     """Whatever comes in, the cloud has an answer."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(SendRejected) as caught:
         read(body, _SIGNED | changes)
-    assert json.loads(api3.refused(caught.value, "r"))["Response"]["Error"]["Code"]
+    assert json.loads(api3.rejected(caught.value, "r"))["Response"]["Error"]["Code"]
 
 
 @given(
@@ -320,11 +320,11 @@ def test_any_json_that_is_signed_is_an_order_or_a_refusal(action: str, content: 
     body = encoded(content | odd if isinstance(odd, dict) else odd)
     try:
         order = read(body, sign(body, action))
-    except Refused as refusal:
-        code = refusal.fault.code
+    except SendRejected as refusal:
+        code = refusal.error.code
     else:
         assert f"+{order.nationcode}{order.mobile}" == json.loads(body)["CalledNumber"]
-        assert len(order.said_along) <= 512
+        assert len(order.session_context) <= 512
         assert order.plays in (1, 2, 3)
         return
     assert not code.startswith("AuthFailure")
@@ -333,4 +333,4 @@ def test_any_json_that_is_signed_is_an_order_or_a_refusal(action: str, content: 
 def test_the_answer_is_as_the_sdks_read_it() -> None:
     """CallId and SessionContext in SendStatus, and the RequestId beside it."""
     status = {"CallId": "c", "SessionContext": "mine"}
-    assert json.loads(api3.accepted("c", "mine", "r")) == {"Response": {"SendStatus": status, "RequestId": "r"}}
+    assert json.loads(api3.encode_accepted("c", "mine", "r")) == {"Response": {"SendStatus": status, "RequestId": "r"}}

@@ -1,4 +1,4 @@
-"""Each flag of the weather alone, and all of them together: unkind, and never a lie."""
+"""Each flag of the faults alone, and all of them together: unkind, and never a lie."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback import parse
-from answerback.emulator.faults import Parcel, Weather, parcels
+from answerback.emulator.faults import FaultProfile, OutgoingCallback, inject_faults
 
 BOM = b"\xef\xbb\xbf"
 COMMON: dict[str, object] = {
@@ -49,16 +49,16 @@ SHARES = (
 )
 
 
-def sent(name: str, seed: int = 1, **shares: Any) -> Sequence[Parcel]:
+def sent(name: str, seed: int = 1, **shares: Any) -> Sequence[OutgoingCallback]:
     """What becomes of a callback."""
     key, fields = CALLBACKS[name]
     before = dict(fields)
-    parcels_sent = parcels(Weather(**shares), key, fields, random.Random(seed))
+    parcels_sent = inject_faults(FaultProfile(**shares), key, fields, random.Random(seed))
     assert fields == before
     return parcels_sent
 
 
-def document(parcel: Parcel) -> dict[str, Any]:
+def document(parcel: OutgoingCallback) -> dict[str, Any]:
     """The fields that a parcel tells."""
     (fields,) = json.loads(parcel.body.removeprefix(BOM)).values()
     assert isinstance(fields, dict)
@@ -70,7 +70,7 @@ def test_fair_weather_changes_nothing(name: str) -> None:
     """One parcel, at once, by the contract to the letter."""
     key, fields = CALLBACKS[name]
     body = json.dumps({key: fields}, separators=(",", ":"), ensure_ascii=False).encode()
-    assert list(sent(name)) == [Parcel(0.0, body, "application/json", chunked=False, cut=False)]
+    assert list(sent(name)) == [OutgoingCallback(0.0, body, "application/json", chunked=False, drop_halfway=False)]
 
 
 def test_duplicates_are_sent_twice() -> None:
@@ -85,16 +85,16 @@ def test_reorders_fall_behind_the_next(seed: int) -> None:
     """They wait for longer than the next one takes to come, keys being three seconds apart, and no longer than it must."""
     (one,) = sent("key", seed, reorders=1.0)
     (fair,) = sent("key")
-    assert 3 < one.wait_s < 10
-    assert one._replace(wait_s=0.0) == fair
+    assert 3 < one.delay_s < 10
+    assert one._replace(delay_s=0.0) == fair
 
 
 def test_delays_wait_for_up_to_the_longest() -> None:
     """Somewhere between at once and the longest, not always the same."""
-    waits_s = [sent("answered", seed, delays=1.0, longest_delay_s=12.0)[0].wait_s for seed in range(200)]
+    waits_s = [sent("answered", seed, delays=1.0, max_delay_s=12.0)[0].delay_s for seed in range(200)]
     assert min(waits_s) < 2
     assert 10 < max(waits_s) <= 12
-    assert sent("answered", delays=1.0)[0]._replace(wait_s=0.0) == sent("answered")[0]
+    assert sent("answered", delays=1.0)[0]._replace(delay_s=0.0) == sent("answered")[0]
 
 
 def test_ints_stand_for_strings() -> None:
@@ -115,8 +115,8 @@ def test_ints_stand_for_strings() -> None:
 
 def test_a_number_that_begins_with_0_stays_a_string() -> None:
     """An integer would lose the zero."""
-    (one,) = parcels(
-        Weather(ints=1.0), "voicekey_callback", {"mobile": "075512345678", "keypress": "0"}, random.Random(1)
+    (one,) = inject_faults(
+        FaultProfile(ints=1.0), "voicekey_callback", {"mobile": "075512345678", "keypress": "0"}, random.Random(1)
     )
     assert document(one) == {"mobile": "075512345678", "keypress": 0}
 
@@ -145,12 +145,12 @@ def test_chunked_and_drops_are_marks_of_the_parcel() -> None:
     """The content is the same."""
     (fair,) = sent("answered")
     assert list(sent("answered", chunked=1.0)) == [fair._replace(chunked=True)]
-    assert list(sent("answered", drops=1.0)) == [fair._replace(cut=True)]
+    assert list(sent("answered", drops=1.0)) == [fair._replace(drop_halfway=True)]
 
 
 def test_the_second_of_two_is_not_cut() -> None:
     """What is dropped half-way and sent twice comes whole once at least."""
-    assert [one.cut for one in sent("answered", drops=1.0, duplicates=1.0)] == [True, False]
+    assert [one.drop_halfway for one in sent("answered", drops=1.0, duplicates=1.0)] == [True, False]
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -158,12 +158,12 @@ def test_a_share_is_how_often(share: str) -> None:
     """A share of a quarter befalls about a quarter of the callbacks."""
     (fair,) = sent("unanswered")
     chance, (key, fields) = random.Random(4), CALLBACKS["unanswered"]
-    weather = msgspec.structs.replace(Weather(), **{share: 0.25})
-    befallen = sum(list(parcels(weather, key, fields, chance)) != [fair] for _ in range(2000))
+    faults = msgspec.structs.replace(FaultProfile(), **{share: 0.25})
+    befallen = sum(list(inject_faults(faults, key, fields, chance)) != [fair] for _ in range(2000))
     assert 0.2 < befallen / 2000 < 0.3
 
 
-WEATHERS = st.builds(Weather, **dict.fromkeys(SHARES, st.sampled_from([0.0, 0.5, 1.0])))
+WEATHERS = st.builds(FaultProfile, **dict.fromkeys(SHARES, st.sampled_from([0.0, 0.5, 1.0])))
 NUMBER = st.one_of(st.from_regex("[0-9]{1,15}", fullmatch=True), st.just(""))
 
 
@@ -174,13 +174,13 @@ NUMBER = st.one_of(st.from_regex("[0-9]{1,15}", fullmatch=True), st.just(""))
     st.integers(0, 2**32),
 )
 def test_whatever_the_weather_the_callback_says_the_same(
-    weather: Weather, name: str, changes: Mapping[str, str], seed: int
+    faults: FaultProfile, name: str, changes: Mapping[str, str], seed: int
 ) -> None:
     """Every body is read to the very fields that were meant."""
     key, fields = CALLBACKS[name]
     meant = fields | dict(changes)
-    told = parcels(weather, key, meant, random.Random(seed))
+    told = inject_faults(faults, key, meant, random.Random(seed))
     expected = parse(json.dumps({key: meant}).encode())
     assert [parse(one.body) for one in told] == [expected] * len(told)
     assert len(told) in (1, 2)
-    assert all(one.wait_s >= 0 for one in told)
+    assert all(one.delay_s >= 0 for one in told)

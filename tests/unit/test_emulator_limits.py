@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Kind
-from answerback.emulator.limits import NONE, Frequency, Limit, Limits
-from answerback.emulator.vendor_errors import Fault, Refused
+from answerback.domain.models import CallbackKind
+from answerback.emulator.limits import NO_LIMITS, FrequencyLimiter, Limit, Limits
+from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 CHINA = timezone(timedelta(hours=8))
 NUMBER = "+8613788888888"
 MINUTE_S, HOUR_S = 60, 3600
-DAYS = Limits(of_all=(), a_night=None)
-NIGHTS = Limits(of_all=(), a_day=None, notifications_a_day=None)
+DAYS = Limits(per_period=(), per_night=None)
+NIGHTS = Limits(per_period=(), per_day=None, notifications_per_day=None)
 
 
 def at(hour: int, minute: int = 0, day: int = 1) -> float:
@@ -22,21 +22,27 @@ def at(hour: int, minute: int = 0, day: int = 1) -> float:
     return datetime(2026, 5, day, hour, minute, tzinfo=CHINA).timestamp()
 
 
-def may(frequency: Frequency, now_s: float, kind: Kind = Kind.CODE, number: str = NUMBER, app_id: str = "1") -> bool:
+def may(
+    frequency: FrequencyLimiter,
+    now_s: float,
+    kind: CallbackKind = CallbackKind.CODE,
+    number: str = NUMBER,
+    app_id: str = "1",
+) -> bool:
     """Whether a call is let through; if so it counts."""
     try:
-        frequency.check(app_id, number, kind, now_s)
-    except Refused as refusal:
-        refused = refusal.fault
+        frequency.record_call(app_id, number, kind, now_s)
+    except SendRejected as refusal:
+        refused = refusal.error
     else:
         return True
-    assert refused is Fault.FREQUENCY
+    assert refused is VendorError.FREQUENCY
     return False
 
 
 def test_once_in_30_seconds() -> None:
     """The second call has to wait for half a minute."""
-    frequency, noon_s = Frequency(Limits()), at(12)
+    frequency, noon_s = FrequencyLimiter(Limits()), at(12)
     assert may(frequency, noon_s)
     assert not may(frequency, noon_s + 29.9)
     assert may(frequency, noon_s + 30)
@@ -44,17 +50,17 @@ def test_once_in_30_seconds() -> None:
 
 def test_twice_in_10_minutes() -> None:
     """The third call has to wait until the first is ten minutes ago."""
-    frequency, noon_s = Frequency(Limits()), at(12)
+    frequency, noon_s = FrequencyLimiter(Limits()), at(12)
     assert may(frequency, noon_s)
     assert may(frequency, noon_s + MINUTE_S)
     assert not may(frequency, noon_s + 10 * MINUTE_S - 1)
     assert may(frequency, noon_s + 10 * MINUTE_S)
 
 
-@pytest.mark.parametrize(("kind", "calls"), [(Kind.CODE, 3), (Kind.PROMPT, 5)])
-def test_so_many_a_day(kind: Kind, calls: int) -> None:
+@pytest.mark.parametrize(("kind", "calls"), [(CallbackKind.CODE, 3), (CallbackKind.PROMPT, 5)])
+def test_so_many_a_day(kind: CallbackKind, calls: int) -> None:
     """Three codes a day, or five notifications; midnight in China begins another."""
-    frequency = Frequency(DAYS)
+    frequency = FrequencyLimiter(DAYS)
     made = [may(frequency, at(9) + number * HOUR_S, kind) for number in range(calls + 1)]
     assert made == [True] * calls + [False]
     assert not may(frequency, at(23, 59), kind)
@@ -63,15 +69,15 @@ def test_so_many_a_day(kind: Kind, calls: int) -> None:
 
 def test_notifications_count_for_codes_too() -> None:
     """After three notifications a code is one call too many; another notification is not."""
-    frequency = Frequency(DAYS)
-    assert [may(frequency, at(9) + number, Kind.PROMPT) for number in range(3)] == [True] * 3
-    assert not may(frequency, at(10), Kind.CODE)
-    assert may(frequency, at(10), Kind.PROMPT)
+    frequency = FrequencyLimiter(DAYS)
+    assert [may(frequency, at(9) + number, CallbackKind.PROMPT) for number in range(3)] == [True] * 3
+    assert not may(frequency, at(10), CallbackKind.CODE)
+    assert may(frequency, at(10), CallbackKind.PROMPT)
 
 
 def test_once_a_night() -> None:
     """Between 22:00 and 08:00 one call, also over midnight; by day there is no such limit."""
-    frequency = Frequency(NIGHTS)
+    frequency = FrequencyLimiter(NIGHTS)
     assert may(frequency, at(21, 59))
     assert may(frequency, at(22, 0))
     assert not may(frequency, at(23, 30))
@@ -83,7 +89,7 @@ def test_once_a_night() -> None:
 
 def test_a_refused_call_does_not_count() -> None:
     """Whoever tries too often is not kept waiting for it."""
-    frequency, noon_s = Frequency(Limits()), at(12)
+    frequency, noon_s = FrequencyLimiter(Limits()), at(12)
     assert may(frequency, noon_s)
     assert not any(may(frequency, noon_s + second) for second in range(1, 30))
     assert may(frequency, noon_s + 30)
@@ -92,7 +98,7 @@ def test_a_refused_call_does_not_count() -> None:
 @pytest.mark.parametrize("other", [{"number": "+8613788888889"}, {"app_id": "2"}])
 def test_each_number_of_each_application_counts_alone(other: dict[str, str]) -> None:
     """Others can be called meanwhile."""
-    frequency, noon_s = Frequency(Limits()), at(12)
+    frequency, noon_s = FrequencyLimiter(Limits()), at(12)
     assert may(frequency, noon_s)
     assert not may(frequency, noon_s + 1)
     assert may(frequency, noon_s + 1, **other)  # type: ignore[arg-type]
@@ -100,23 +106,27 @@ def test_each_number_of_each_application_counts_alone(other: dict[str, str]) -> 
 
 def test_the_refusal_says_which_limit() -> None:
     """A developer reads what is too often."""
-    frequency = Frequency(Limits(of_all=(Limit(2, 90),)))
-    frequency.check("1", NUMBER, Kind.CODE, at(12))
-    frequency.check("1", NUMBER, Kind.CODE, at(12))
-    with pytest.raises(Refused, match="2 in 90 s"):
-        frequency.check("1", NUMBER, Kind.CODE, at(12))
+    frequency = FrequencyLimiter(Limits(per_period=(Limit(2, 90),)))
+    frequency.record_call("1", NUMBER, CallbackKind.CODE, at(12))
+    frequency.record_call("1", NUMBER, CallbackKind.CODE, at(12))
+    with pytest.raises(SendRejected, match="2 in 90 s"):
+        frequency.record_call("1", NUMBER, CallbackKind.CODE, at(12))
 
 
 def test_no_limits_limit_nothing() -> None:
     """Without limits anybody is called at any time."""
-    frequency = Frequency(NONE)
+    frequency = FrequencyLimiter(NO_LIMITS)
     assert all(may(frequency, at(23)) for _ in range(100))
 
 
-@given(st.lists(st.tuples(st.floats(0, 3 * 86_400), st.sampled_from([Kind.CODE, Kind.PROMPT])), max_size=60))
-def test_no_window_ever_holds_more_calls_than_are_allowed(calls: list[tuple[float, Kind]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 3 * 86_400), st.sampled_from([CallbackKind.CODE, CallbackKind.PROMPT])), max_size=60
+    )
+)
+def test_no_window_ever_holds_more_calls_than_are_allowed(calls: list[tuple[float, CallbackKind]]) -> None:
     """Whoever calls whenever: the calls that were let through keep every rule."""
-    frequency = Frequency(Limits())
+    frequency = FrequencyLimiter(Limits())
     made = [(at(3) + s, kind) for s, kind in sorted(calls) if may(frequency, at(3) + s, kind)]
     for now_s, _ in made:
         assert sum(now_s - 30 < s <= now_s for s, _ in made) == 1

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from answerback.emulator.faults import Weather
+from answerback.emulator.faults import FaultProfile
 from answerback.emulator.limits import Limits
 from answerback.emulator.outcomes import SHARES
-from answerback.emulator.settings import CALLBACK_URL, READY, read_settings
+from answerback.emulator.settings import CALLBACK_URL, DEFAULT_CREDENTIALS, load_settings
 from answerback.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -21,28 +21,28 @@ def written(directory: Path, text: str) -> Path:
 
 def test_without_a_file_there_is_an_application_ready_to_use() -> None:
     """An application, a key for either API, templates, and a gateway on this machine to call back."""
-    settings = read_settings(None)
-    application = settings.account().applications[READY["app_id"]]
-    assert (application.app_key, application.callback_url) == (READY["app_key"], CALLBACK_URL)
-    assert settings.secrets == {READY["secret_id"]: READY["secret_key"]}
-    assert (settings.shares, settings.weather, settings.limits) == (SHARES, Weather(), None)
+    settings = load_settings(None)
+    application = settings.account().applications[DEFAULT_CREDENTIALS["app_id"]]
+    assert (application.app_key, application.callback_url) == (DEFAULT_CREDENTIALS["app_key"], CALLBACK_URL)
+    assert settings.secrets == {DEFAULT_CREDENTIALS["secret_id"]: DEFAULT_CREDENTIALS["secret_key"]}
+    assert (settings.shares, settings.faults, settings.limits) == (SHARES, FaultProfile(), None)
     assert application.templates
     assert application.balance is None
 
 
 @pytest.mark.parametrize("name", ["emulator.md", "emulator.zh-CN.md"])
 def test_the_documents_example_is_read(tmp_path: Path, name: str) -> None:
-    """All of it: application, key, template, words, balance, secrets, shares, weather, limits."""
+    """All of it: application, key, template, words, balance, secrets, shares, faults, limits."""
     (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
-    settings = read_settings(written(tmp_path, example))
+    settings = load_settings(written(tmp_path, example))
     application = settings.account("http://127.0.0.1:9/elsewhere").applications["1400000001"]
     assert application.app_key == "5f03a35d00ee52a21327ab048186a2c4"
     assert application.callback_url == "http://127.0.0.1:9/elsewhere"
     assert application.templates == {"1001": "告警：{1}，请尽快处理。"}
     assert (len(application.sensitive_words), application.balance) == (1, 100)
     assert settings.shares == {"000": 0.8, "002": 0.2}
-    assert settings.weather == Weather(duplicates=0.1)
-    assert settings.limits == Limits(a_day=3)
+    assert settings.faults == FaultProfile(duplicates=0.1)
+    assert settings.limits == Limits(per_day=3)
     assert len(settings.secrets) == 1
 
 
@@ -52,7 +52,7 @@ def test_the_documents_example_is_read(tmp_path: Path, name: str) -> None:
         ("[applications.1]\napp_key = 7", r"Expected `str`.*applications"),
         ("[applications.1]\nname = 'a'", r"app_key"),
         ("[applications.1]\napp_key = 'k'\nbalanse = 1", r"balanse"),
-        ("[weather]\nduplicate = 1.0", r"duplicate"),
+        ("[faults]\nduplicate = 1.0", r"duplicate"),
         ("[limits]\na_week = 1", r"a_week"),
         ("[shares]\n999 = 1.0", r"shares\.999: there is no such ending"),
         ("[shares]\n000 = 0", r"shares: numbers from 0 on, not all of them 0"),
@@ -60,14 +60,14 @@ def test_the_documents_example_is_read(tmp_path: Path, name: str) -> None:
         ("[applications", r"cloud\.toml: "),
     ],
 )
-def test_what_is_unfit_is_named(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_invalid_is_named(tmp_path: Path, text: str, words: str) -> None:
     """The field, and the file."""
     with pytest.raises(ConfigError, match=words) as caught:
-        read_settings(written(tmp_path, text))
+        load_settings(written(tmp_path, text))
     assert "cloud.toml" in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the option that names it."""
     with pytest.raises(ConfigError, match=r"--config: .*none\.toml"):
-        read_settings(tmp_path / "none.toml")
+        load_settings(tmp_path / "none.toml")

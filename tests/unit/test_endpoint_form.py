@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.model.endpoint_form import EndpointForm, UnfitForm, changes_of, form_of, read_form, settings_of
-from answerback.domain.models import Definition, Endpoint, Format, Kind, Outcome
+from answerback.console.model.endpoint_form import (
+    EndpointForm,
+    InvalidForm,
+    diff_settings,
+    form_from_endpoint,
+    parse_form,
+    validate_form,
+)
+from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome, PayloadFormat
 
 CHANNELS = ("default", "alerts")
 FIT = EndpointForm(name="crm", channel="default", url="https://crm.example.com/voice")
@@ -20,29 +27,29 @@ def endpoint(**defined: Any) -> Endpoint:
         id=3,
         name="crm",
         channel="default",
-        definition=Definition(url="https://crm.example.com/voice", **defined),
+        config=EndpointConfig(url="https://crm.example.com/voice", **defined),
         enabled=True,
         disabled_reason=None,
         secret="whsec_x",
-        old_secret=None,
-        old_secret_until=None,
+        previous_secret=None,
+        previous_secret_expires_at=None,
         from_config=False,
         created_at=NOON,
-        changed_at=NOON,
-        failures=0,
+        updated_at=NOON,
+        consecutive_failures=0,
         paused_until=None,
     )
 
 
 def sent(**fields: object) -> EndpointForm:
     """The form as a browser sends these fields."""
-    return read_form(parse_qs(urlencode(fields, doseq=True), keep_blank_values=True))
+    return parse_form(parse_qs(urlencode(fields, doseq=True), keep_blank_values=True))
 
 
 def problems(form: EndpointForm) -> dict[str, str]:
     """What is said of each field of a new endpoint."""
-    with pytest.raises(UnfitForm) as refused:
-        settings_of(form, CHANNELS, is_new=True)
+    with pytest.raises(InvalidForm) as refused:
+        validate_form(form, CHANNELS, is_new=True)
     return dict(refused.value.problems)
 
 
@@ -51,20 +58,25 @@ def test_a_form_is_read_as_a_browser_sends_it() -> None:
     form = sent(name=" crm ", channel="alerts", url=" https://x/y ", kinds=["prompt", "key"], enabled="yes")
     assert (form.name, form.channel, form.url) == ("crm", "alerts", "https://x/y")
     assert form.kinds == ("prompt", "key")
-    assert (form.enabled, form.updates) == (True, False)
+    assert (form.enabled, form.notify_on_update) == (True, False)
 
 
 def test_a_fit_form_becomes_an_endpoint() -> None:
     """Every field is taken over as its type."""
     form = FIT._replace(
-        format="tencent", kinds=("code",), outcomes=("failed",), updates=True, timeout_s="2.5", concurrency="16"
+        format="tencent",
+        kinds=("code",),
+        outcomes=("failed",),
+        notify_on_update=True,
+        timeout_s="2.5",
+        concurrency="16",
     )
-    assert settings_of(form, CHANNELS, is_new=True).definition() == Definition(
+    assert validate_form(form, CHANNELS, is_new=True).endpoint_config() == EndpointConfig(
         url=FIT.url,
-        format=Format.TENCENT,
-        kinds=(Kind.CODE,),
+        format=PayloadFormat.TENCENT,
+        kinds=(CallbackKind.CODE,),
         outcomes=(Outcome.FAILED,),
-        updates=True,
+        notify_on_update=True,
         timeout_s=2.5,
         concurrency=16,
     )
@@ -72,7 +84,7 @@ def test_a_fit_form_becomes_an_endpoint() -> None:
 
 def test_what_is_left_empty_is_not_given() -> None:
     """No secret, no certificate: they are made up, or not used."""
-    settings = settings_of(FIT, CHANNELS, is_new=True)
+    settings = validate_form(FIT, CHANNELS, is_new=True)
     assert (settings.secret, settings.certificate) == (None, None)
 
 
@@ -110,29 +122,29 @@ def test_all_problems_are_said_at_once() -> None:
 
 def test_the_name_of_an_endpoint_that_is_there_is_not_looked_at() -> None:
     """It cannot be changed, so it cannot be wrong."""
-    assert settings_of(FIT._replace(name="Old Name"), CHANNELS, is_new=False).url == FIT.url
+    assert validate_form(FIT._replace(name="Old Name"), CHANNELS, is_new=False).url == FIT.url
 
 
 def test_a_form_is_filled_in_with_what_the_endpoint_is() -> None:
     """Sent back untouched, it changes nothing."""
-    known = endpoint(kinds=(Kind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, certificate="crm")
-    form = form_of(known)
-    assert changes_of(settings_of(form, CHANNELS, is_new=False), known) == (None, None)
+    known = endpoint(kinds=(CallbackKind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, certificate="crm")
+    form = form_from_endpoint(known)
+    assert diff_settings(validate_form(form, CHANNELS, is_new=False), known) == (None, None)
 
 
 def test_only_what_changed_is_changed() -> None:
-    """Another channel alone leaves the definition as it is, and the other way round."""
+    """Another channel alone leaves the config as it is, and the other way round."""
     known = endpoint()
-    moved = settings_of(form_of(known)._replace(channel="alerts"), CHANNELS, is_new=False)
-    assert changes_of(moved, known) == ("alerts", None)
-    slower = settings_of(form_of(known)._replace(timeout_s="20"), CHANNELS, is_new=False)
-    assert changes_of(slower, known) == (None, Definition(url=FIT.url, timeout_s=20.0))
+    moved = validate_form(form_from_endpoint(known)._replace(channel="alerts"), CHANNELS, is_new=False)
+    assert diff_settings(moved, known) == ("alerts", None)
+    slower = validate_form(form_from_endpoint(known)._replace(timeout_s="20"), CHANNELS, is_new=False)
+    assert diff_settings(slower, known) == (None, EndpointConfig(url=FIT.url, timeout_s=20.0))
 
 
 @given(st.dictionaries(st.sampled_from(EndpointForm._fields), st.lists(st.text(max_size=40), max_size=3)))
 def test_any_form_is_an_endpoint_or_is_refused(fields: dict[str, list[str]]) -> None:
     """Whatever is sent, the answer names known fields, and nothing breaks."""
     try:
-        settings_of(read_form(fields), CHANNELS, is_new=True)
-    except UnfitForm as unfit:
-        assert set(unfit.problems) <= set(EndpointForm._fields)  # noqa: PT017  # a fit one is as good
+        validate_form(parse_form(fields), CHANNELS, is_new=True)
+    except InvalidForm as invalid:
+        assert set(invalid.problems) <= set(EndpointForm._fields)  # noqa: PT017  # a fit one is as good

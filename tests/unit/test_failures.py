@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from answerback.errors import UnavailableReason
-from answerback.ledger.backends.driver_errors import meaning, unavailable
+from answerback.ledger.backends.driver_errors import classify, to_unavailable
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 NUMBER = "13788888888"
@@ -48,7 +48,7 @@ class FromServer(Exception):
 )
 def test_a_server_s_code_has_a_meaning(state: str, reason: str, *, passes: bool) -> None:
     """Only what is the values' own fault is VALUE; what passes is tried again at once."""
-    assert meaning(FromServer(state)) == (UnavailableReason[reason], passes)
+    assert classify(FromServer(state)) == (UnavailableReason[reason], passes)
 
 
 def sqlite_error(sql: str, *values: object) -> Exception:
@@ -72,13 +72,13 @@ def sqlite_error(sql: str, *values: object) -> Exception:
 )
 def test_an_error_of_sqlite_has_a_meaning(sql: str, values: tuple[object, ...], reason: str) -> None:
     """Also where Python's driver raises an error that is none of the database's."""
-    assert meaning(sqlite_error(sql, *values)) == (UnavailableReason[reason], False)
+    assert classify(sqlite_error(sql, *values)) == (UnavailableReason[reason], False)
 
 
 def test_the_driver_s_words_stay_behind() -> None:
     """The text has the reason alone; the detail is one line, and has no number."""
     words = f"value out of range\nDETAIL:  Failing row contains (default, {NUMBER}) at db1"
-    told = unavailable(FromServer("22003", words))
+    told = to_unavailable(FromServer("22003", words))
     assert str(told) == "the ledger cannot hold a value"
     assert "db1" in told.detail
     assert NUMBER not in told.detail

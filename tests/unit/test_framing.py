@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from relay.factories import OTHER_SECRET, endpoint
 
 from answerback import errors
-from answerback.domain.delivery_states import Happening
-from answerback.domain.models import ApiKey, Arrival, Call, Definition, Format, Kind, Outcome, Role
+from answerback.domain.delivery_states import DeliveryTransition
+from answerback.domain.models import (
+    ApiKey,
+    Call,
+    CallbackKind,
+    EndpointConfig,
+    Outcome,
+    PayloadFormat,
+    RawCallback,
+    Role,
+)
 from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
@@ -19,97 +28,97 @@ from answerback.errors import (
     Conflict,
     FullNumbersRequired,
     InvalidCursor,
+    InvalidEndpoint,
+    InvalidField,
     LedgerUnavailable,
     NotFound,
     TooManyAttempts,
     UnavailableReason,
-    Unfit,
-    UnfitEndpoint,
 )
-from answerback.ledger import Job, Opening, Pause, Settled, Taken
+from answerback.ledger import AttemptRecord, DeliveryJob, Disposition, EndpointPause, LedgerConfig
 from answerback.ledger.admin.alerts import Alert
 from answerback.ledger.admin.api_keys import KeyDraft
-from answerback.ledger.admin.audit import COMMAND_LINE, CONFIG_FILE, AuditAction
+from answerback.ledger.admin.audit import CLI_ACTOR, CONFIG_FILE, AuditAction
 from answerback.ledger.admin.endpoints import Draft
-from answerback.ledger.admin.instances import Member
-from answerback.ledger.admin.leases import Claimed
+from answerback.ledger.admin.instances import Instance
+from answerback.ledger.admin.leases import ClaimResult
 from answerback.ledger.commands import (
-    Abandon,
-    Added,
     AddEndpoint,
-    Align,
-    AnyRequest,
-    Backlog,
-    Beat,
-    Changed,
+    AnnotateCall,
+    AnyCommand,
+    CancelPending,
     ChangeEndpoint,
-    Claim,
+    ClaimLeases,
+    Command,
+    ConsumeResult,
     CountDead,
     CreateKey,
-    Drained,
-    DropQuarantined,
-    Endpoints,
-    EndpointsSince,
+    DeleteQuarantined,
+    DeregisterInstance,
+    DueJobs,
+    EndpointChanges,
     EndSession,
-    FirstDue,
-    ForgetDrained,
-    KeepAlerts,
-    Leave,
-    LeftOver,
-    Load,
-    Loaded,
-    Noted,
-    Probe,
+    FetchDue,
+    ListEndpointChanges,
+    ListEndpoints,
+    MarkOverdue,
+    NextDueByEndpoint,
+    OldestPending,
+    PendingSince,
+    ProbeWrite,
+    PruneConsumed,
     Record,
+    RecordAttempts,
     RecordAuditEvent,
-    RecordDrained,
-    Refer,
-    Release,
+    RecordHeartbeat,
+    RecordReply,
+    RecordStreamBatches,
+    ReleaseLeases,
+    RemovedWithPending,
     RemoveEndpoint,
     ReplayCalls,
     ReplayDead,
-    ReplayOne,
-    Request,
-    Requeue,
-    Requeued,
+    ReplayDelivery,
+    RequeueQuarantined,
+    RequeueResult,
     RevokeKey,
-    Settle,
+    SaveAlerts,
     StartReplay,
-    TellOverdue,
-    decode_answer,
-    decode_request,
-    encode_request,
+    SyncConfigEndpoints,
+    decode_command,
+    decode_result,
+    encode_command,
 )
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.write.annotations import Overdue, Reference, Referred
-from answerback.ledger.write.consumed_batches import Batch, Item
-from answerback.ledger.write.replays import Chunk
+from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation, OverdueBatch
+from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
+from answerback.ledger.write.replays import ReplayPage
 from answerback.ledger.writer.framing import (
     LENGTH_BYTES,
-    decode_opening,
+    decode_config,
+    decode_reply,
+    encode_config,
     encode_error,
-    encode_opening,
     encode_result,
     frame,
-    read_reply,
 )
 
 LATER = NOON + timedelta(days=1, microseconds=1)
 FULL = endpoint(
-    format=Format.TENCENT,
-    kinds=(Kind.PROMPT, Kind.KEY),
+    format=PayloadFormat.TENCENT,
+    kinds=(CallbackKind.PROMPT, CallbackKind.KEY),
     outcomes=(Outcome.FAILED,),
-    updates=True,
+    notify_on_update=True,
     timeout_s=0.25,
     concurrency=1,
     certificate="crm",
-    old_secret=OTHER_SECRET,
-    old_secret_until=LATER,
+    previous_secret=OTHER_SECRET,
+    previous_secret_expires_at=LATER,
     enabled=False,
 )
-JOB = Job(1, 2, 3, 0, "dlv_1_9f86d081884c", b'{"a":"\xe7\xa9\xba"}', None, 1_777_000_000_000_000)
-ATTEMPT = Settled(1, 2, 3, None, Happening.ACCEPTED, False, 0, 17, 18, 200, b"\x00\xff", None)  # noqa: FBT003  # a row
-FAILED = Settled(1, 2, 3, 2**53, Happening.REFUSED, True, 2**53, 17, 18, None, b"", "no connection: 空")  # noqa: FBT003  # a row
+JOB = DeliveryJob(1, 2, 3, 0, "dlv_1_9f86d081884c", b'{"a":"\xe7\xa9\xba"}', None, 1_777_000_000_000_000)
+ATTEMPT = AttemptRecord(1, 2, 3, None, DeliveryTransition.SUCCEEDED, False, 0, 17, 18, 200, b"\x00\xff", None)  # noqa: FBT003  # a row
+FAILED = AttemptRecord(1, 2, 3, 2**53, DeliveryTransition.ATTEMPT_FAILED, True, 2**53, 17, 18, None, b"", "away: 空")  # noqa: FBT003  # a row
 CALL = Call(
     channel="default",
     callid="x",
@@ -119,58 +128,58 @@ CALL = Call(
     keys=("1", "#"),
     metadata={"order": [1, {"a": None}]},
     due_at=LATER,
-    seen=frozenset({b"\x00" * 16}),
+    fingerprints=frozenset({b"\x00" * 16}),
 )
 
-MEMBER = Member(id="m1", host="host", pid=1, roles=["relay"], version="1", started_us=2**53)
+MEMBER = Instance(id="m1", host="host", pid=1, roles=["relay"], version="1", started_us=2**53)
 
-REQUESTS: list[Request[Any]] = [
+REQUESTS: list[Command[Any]] = [
     Record([]),
-    Record([Arrival("default", payload("voicekey.json"), NOON), Arrival("空", b"\xff\x00", LATER)]),
-    RecordDrained([]),
-    RecordDrained([Batch(bytes(16), 2**53, [Item("空", b"\xff\x00", 1)])], [7]),
-    ForgetDrained(2**53, 100),
-    Probe(),
-    Settle([], []),
-    Settle([FAILED], [], again=True),
-    Settle([FAILED], [], member="m1"),
-    Settle([ATTEMPT, FAILED], [Pause(1, 10, 2**53), Pause(2, 0, None)]),
-    Load(1, 512),
-    Backlog(),
-    Added(2**62, 100),
-    Endpoints(),
-    EndpointsSince(-1),
-    FirstDue([1, 2**62]),
-    LeftOver(),
-    Claim("m1", [1, 2**62], ["alerts"], 15_000_000),
-    Release("m1", None),
-    Release("m1", [1]),
-    Beat(MEMBER, {"url": "http://x", "pending": 1, "relay": {"paused": {"crm": 10}}, "stream": None}),
-    Leave("m1"),
-    Align(CONFIG_FILE, [], []),
-    Align(
+    Record([RawCallback("default", payload("voicekey.json"), NOON), RawCallback("空", b"\xff\x00", LATER)]),
+    RecordStreamBatches([]),
+    RecordStreamBatches([StreamBatch(bytes(16), 2**53, [BatchItem("空", b"\xff\x00", 1)])], [7]),
+    PruneConsumed(2**53, 100),
+    ProbeWrite(),
+    RecordAttempts([], []),
+    RecordAttempts([FAILED], [], is_retry=True),
+    RecordAttempts([FAILED], [], instance_id="m1"),
+    RecordAttempts([ATTEMPT, FAILED], [EndpointPause(1, 10, 2**53), EndpointPause(2, 0, None)]),
+    FetchDue(1, 512),
+    NextDueByEndpoint(),
+    PendingSince(2**62, 100),
+    ListEndpoints(),
+    ListEndpointChanges(-1),
+    OldestPending([1, 2**62]),
+    RemovedWithPending(),
+    ClaimLeases("m1", [1, 2**62], ["alerts"], 15_000_000),
+    ReleaseLeases("m1", None),
+    ReleaseLeases("m1", [1]),
+    RecordHeartbeat(MEMBER, {"url": "http://x", "pending": 1, "relay": {"paused": {"crm": 10}}, "stream": None}),
+    DeregisterInstance("m1"),
+    SyncConfigEndpoints(CONFIG_FILE, [], []),
+    SyncConfigEndpoints(
         CONFIG_FILE,
         [FULL],
-        [Draft(name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, disabled_reason="off")],
+        [Draft(name="crm", channel="a", config=FULL.config, secret=OTHER_SECRET, disabled_reason="off")],
     ),
     AddEndpoint(
-        ADMIN, Draft(name="crm", channel="default", definition=Definition(url="http://x"), secret=OTHER_SECRET)
+        ADMIN, Draft(name="crm", channel="default", config=EndpointConfig(url="http://x"), secret=OTHER_SECRET)
     ),
     AddEndpoint(
         ADMIN,
-        Draft(
-            name="crm", channel="a", definition=FULL.definition, secret=OTHER_SECRET, enabled=False, from_config=True
-        ),
+        Draft(name="crm", channel="a", config=FULL.config, secret=OTHER_SECRET, enabled=False, from_config=True),
     ),
     ChangeEndpoint(ADMIN, endpoint()),
-    ChangeEndpoint(ADMIN, FULL, unchanged=True),
+    ChangeEndpoint(ADMIN, FULL, if_unmodified=True),
     RemoveEndpoint(ADMIN, 1),
-    Abandon(1, 1000),
-    Refer("default", None, "x", Reference()),
-    Refer(None, "default", "空", Reference(reference="order-17", metadata={"a": [1, 2.5, None]}, due_at=LATER)),
-    Refer(None, None, "x", Reference(reference=None, metadata=None, due_at=None)),
-    TellOverdue(500),
-    ReplayOne(ADMIN, 2**53),
+    CancelPending(1, 1000),
+    AnnotateCall("default", None, "x", CallAnnotation()),
+    AnnotateCall(
+        None, "default", "空", CallAnnotation(reference="order-17", metadata={"a": [1, 2.5, None]}, due_at=LATER)
+    ),
+    AnnotateCall(None, None, "x", CallAnnotation(reference=None, metadata=None, due_at=None)),
+    MarkOverdue(500),
+    ReplayDelivery(ADMIN, 2**53),
     CountDead(1),
     StartReplay(ADMIN, 1, (2, "calls")),
     ReplayDead(1, None, 17, 100),
@@ -178,32 +187,34 @@ REQUESTS: list[Request[Any]] = [
     ReplayCalls(FULL, CallFilter(), None, 100),
     ReplayCalls(
         FULL,
-        CallFilter(channel="default", mobile="1", outcome=Outcome.FAILED, kind=Kind.CODE, since=NOON, until=LATER),
+        CallFilter(
+            channel="default", mobile="1", outcome=Outcome.FAILED, kind=CallbackKind.CODE, since=NOON, until=LATER
+        ),
         "cursor",
         100,
     ),
     CreateKey(ADMIN, KeyDraft("night", bytes(range(32)), Role.OPERATOR, full_numbers=True)),
     EndSession("token", 1_777_000_000_000_000),
-    RevokeKey(COMMAND_LINE, "17"),
+    RevokeKey(CLI_ACTOR, "17"),
     RecordAuditEvent(NIGHT, AuditAction.EXPORTED, ("电话", 17)),
-    Requeue(ADMIN, 2**62),
-    DropQuarantined(ADMIN, [1, 2**62]),
-    KeepAlerts([], []),
-    KeepAlerts(
+    RequeueQuarantined(ADMIN, 2**62),
+    DeleteQuarantined(ADMIN, [1, 2**62]),
+    SaveAlerts([], []),
+    SaveAlerts(
         [
-            Alert(rule="few", when="answer_rate", since=NOON),
+            Alert(rule="few", metric="answer_rate", since=NOON),
             Alert(
                 rule="junk",
-                when="quarantine",
+                metric="quarantine",
                 since=NOON,
                 firing=True,
                 value=2.5,
                 en="bodies",
                 zh="请求体",
-                began_at=NOON,
-                turning_at=LATER,
-                told={"notify[0] json": NOON, "notify[1] json": None},
-                told_at=LATER,
+                started_at=NOON,
+                pending_since=LATER,
+                last_sent_at={"notify[0] json": NOON, "notify[1] json": None},
+                notified_at=LATER,
                 error="answered 503",
             ),
         ],
@@ -211,35 +222,35 @@ REQUESTS: list[Request[Any]] = [
     ),
 ]
 
-ANSWERS: list[tuple[type[Request[Any]], object]] = [
-    (RecordDrained, Drained(1, {Taken.STORED: 2, Taken.QUARANTINED: 1}, [], [2**62])),
-    (ForgetDrained, 7),
-    (Record, Noted(b"\x00\x05", [(3003, "空")], [JOB], [1, 2])),
-    (Probe, None),
-    (Settle, [JOB, JOB]),
-    (Load, Loaded([JOB], 2**53)),
-    (Load, Loaded([], None)),
-    (Backlog, {1: 2**53}),
-    (Added, (2**62, [(1, 2**62), (7, 3)])),
-    (Endpoints, [endpoint(), FULL]),
-    (EndpointsSince, Changed(2**53, [(endpoint(), True), (FULL, False)])),
-    (FirstDue, {1: (2**62, 2**53)}),
-    (LeftOver, [1]),
-    (Claim, Claimed([1], [FULL], [1], ["overdue"])),
-    (Release, 2),
-    (Beat, None),
-    (Leave, None),
-    (Align, [endpoint(), FULL]),
+ANSWERS: list[tuple[type[Command[Any]], object]] = [
+    (RecordStreamBatches, ConsumeResult(1, {Disposition.STORED: 2, Disposition.QUARANTINED: 1}, [], [2**62])),
+    (PruneConsumed, 7),
+    (Record, RecordReply(b"\x00\x05", [(3003, "空")], [JOB], [1, 2])),
+    (ProbeWrite, None),
+    (RecordAttempts, [JOB, JOB]),
+    (FetchDue, DueJobs([JOB], 2**53)),
+    (FetchDue, DueJobs([], None)),
+    (NextDueByEndpoint, {1: 2**53}),
+    (PendingSince, (2**62, [(1, 2**62), (7, 3)])),
+    (ListEndpoints, [endpoint(), FULL]),
+    (ListEndpointChanges, EndpointChanges(2**53, [(endpoint(), True), (FULL, False)])),
+    (OldestPending, {1: (2**62, 2**53)}),
+    (RemovedWithPending, [1]),
+    (ClaimLeases, ClaimResult([1], [FULL], [1], ["overdue"])),
+    (ReleaseLeases, 2),
+    (RecordHeartbeat, None),
+    (DeregisterInstance, None),
+    (SyncConfigEndpoints, [endpoint(), FULL]),
     (AddEndpoint, FULL),
     (ChangeEndpoint, endpoint()),
     (RemoveEndpoint, None),
-    (Abandon, 1000),
-    (Refer, Referred(1, CALL, True, [JOB])),  # noqa: FBT003  # a row
-    (TellOverdue, Overdue(1, [JOB], [2], None)),
-    (ReplayOne, 1),
+    (CancelPending, 1000),
+    (AnnotateCall, AnnotateResult(1, CALL, True, [JOB])),  # noqa: FBT003  # a row
+    (MarkOverdue, OverdueBatch(1, [JOB], [2], None)),
+    (ReplayDelivery, 1),
     (CountDead, (0, 0)),
-    (ReplayDead, Chunk(100, 99, "cursor")),
-    (ReplayCalls, Chunk(1, 1, None)),
+    (ReplayDead, ReplayPage(100, 99, "cursor")),
+    (ReplayCalls, ReplayPage(1, 1, None)),
     (CreateKey, ApiKey(id=1, name="night", digest=bytes(32), role=Role.OPERATOR, full_numbers=True, created_at=NOON)),
     (
         RevokeKey,
@@ -250,10 +261,10 @@ ANSWERS: list[tuple[type[Request[Any]], object]] = [
     (EndSession, None),
     (RecordAuditEvent, None),
     (StartReplay, None),
-    (KeepAlerts, None),
-    (Requeue, Requeued(None, "the body is empty")),
-    (Requeue, Requeued(Taken.STORED, None, [JOB], [1])),
-    (DropQuarantined, 2),
+    (SaveAlerts, None),
+    (RequeueQuarantined, RequeueResult(None, "the body is empty")),
+    (RequeueQuarantined, RequeueResult(Disposition.STORED, None, [JOB], [1])),
+    (DeleteQuarantined, 2),
 ]
 
 NAMED = [
@@ -266,10 +277,10 @@ NAMED = [
 ]
 UNNAMED = [
     errors.ConfigError("relay.jitter: no"),
-    errors.LedgerUnsafe("the place is in memory"),
-    errors.LedgerVersion("too new"),
-    errors.AnswerUnreadable("no JSON"),
-    UnfitEndpoint("url", "no URL"),
+    errors.UnsafeStorage("the place is in memory"),
+    errors.SchemaMismatch("too new"),
+    errors.InvalidResponse("no JSON"),
+    InvalidEndpoint("url", "no URL"),
     AnswerbackError("something"),
 ]
 
@@ -277,7 +288,7 @@ UNNAMED = [
 def came_back(error: AnswerbackError) -> AnswerbackError:
     """What `error` is on the other side."""
     with pytest.raises(AnswerbackError) as caught:
-        read_reply(encode_error(error))
+        decode_reply(encode_error(error))
     return caught.value
 
 
@@ -304,7 +315,7 @@ def test_an_error_without_a_name_is_one_of_the_ledger(error: AnswerbackError) ->
     assert back.detail == str(error)
 
 
-TAKE_MORE_THAN_WORDS = AmbiguousCall | FullNumbersRequired | LedgerUnavailable | TooManyAttempts | Unfit
+TAKE_MORE_THAN_WORDS = AmbiguousCall | FullNumbersRequired | LedgerUnavailable | TooManyAttempts | InvalidField
 
 
 def test_every_error_can_be_told() -> None:
@@ -324,7 +335,7 @@ def test_every_error_can_be_told() -> None:
 @given(st.binary())
 def test_a_result_comes_back_as_it_was(result: bytes) -> None:
     """Whatever its bytes, a result is never taken for an error."""
-    assert msgspec.msgpack.decode(read_reply(encode_result(result))) == result
+    assert msgspec.msgpack.decode(decode_reply(encode_result(result))) == result
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=50))
@@ -342,22 +353,22 @@ def test_a_frame_tells_its_length(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
-def test_a_request_arrives_as_it_was_sent(request_: Request[Any]) -> None:
+def test_a_request_arrives_as_it_was_sent(request_: Command[Any]) -> None:
     """Of every sort, with everything and with nothing in it."""
-    arrived = decode_request(encode_request(request_))
+    arrived = decode_command(encode_command(request_))
     assert type(arrived) is type(request_)
     assert arrived == request_
 
 
 @pytest.mark.parametrize(("request_type", "answer"), ANSWERS, ids=lambda value: getattr(value, "__name__", ""))
-def test_an_answer_arrives_as_it_was_given(request_type: type[Request[Any]], answer: object) -> None:
+def test_an_answer_arrives_as_it_was_given(request_type: type[Command[Any]], answer: object) -> None:
     """What came of a request, of every sort."""
-    assert decode_answer(request_type, read_reply(encode_result(answer))) == answer
+    assert decode_result(request_type, decode_reply(encode_result(answer))) == answer
 
 
 def test_every_request_is_tried_here() -> None:
     """A new request needs its line above."""
-    sorts = set(AnyRequest.__args__)
+    sorts = set(AnyCommand.__args__)
     assert {type(request) for request in REQUESTS} == sorts
     assert {request for request, _ in ANSWERS} == sorts
 
@@ -365,7 +376,7 @@ def test_every_request_is_tried_here() -> None:
 @given(
     st.lists(
         st.builds(
-            Arrival,
+            RawCallback,
             st.text(st.characters(codec="utf-8"), max_size=10),
             st.binary(max_size=50),
             st.datetimes(NOON.replace(tzinfo=None), timezones=st.sampled_from([UTC, timezone(timedelta(hours=8))])),
@@ -373,20 +384,20 @@ def test_every_request_is_tried_here() -> None:
         max_size=5,
     )
 )
-def test_any_bodies_arrive_as_they_were_sent(batch: list[Arrival]) -> None:
+def test_any_bodies_arrive_as_they_were_sent(batch: list[RawCallback]) -> None:
     """Bytes that are no text, names in any script, times to the microsecond."""
-    assert decode_request(encode_request(Record(batch))) == Record(batch)
+    assert decode_command(encode_command(Record(batch))) == Record(batch)
 
 
 @given(CALLIDS, st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers(-(2**31), 2**31)))
 def test_any_reference_arrives_as_it_was_sent(callid: str, metadata: dict[str, object]) -> None:
     """What is not said stays unsaid, and is told from what is taken back."""
-    for said in (Reference(metadata=metadata), Reference(reference=callid), Reference(metadata=None)):
-        asked = Refer(None, None, callid, said)
-        assert decode_request(encode_request(asked)) == asked
+    for said in (CallAnnotation(metadata=metadata), CallAnnotation(reference=callid), CallAnnotation(metadata=None)):
+        asked = AnnotateCall(None, None, callid, said)
+        assert decode_command(encode_command(asked)) == asked
 
 
 def test_the_opening_arrives_as_it_was_sent() -> None:
     """The first frame names the ledger."""
-    opening = Opening(data_dir="/srv/数据", lock_timeout_s=0.5, quarantine_bytes=1, allow_unsafe_place=True)
-    assert decode_opening(encode_opening(opening)) == opening
+    opening = LedgerConfig(data_dir="/srv/数据", lock_timeout_s=0.5, quarantine_bytes=1, allow_unsafe_filesystem=True)
+    assert decode_config(encode_config(opening)) == opening

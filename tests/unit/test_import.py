@@ -10,12 +10,12 @@ from gateway import SEED, failure, prompt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.imports.bodies import Body, find_bodies
-from answerback.imports.files import open_source
-from answerback.imports.lines import Found, find
-from answerback.imports.records import LONGEST_OBJECT, records_of
-from answerback.imports.texts import LONGEST_LINE, lines_of
-from answerback.imports.times import time_in, time_of
+from answerback.imports.bodies import EmbeddedBody, find_bodies
+from answerback.imports.files import open_input
+from answerback.imports.lines import ExtractedCallback, extract_callbacks
+from answerback.imports.records import LONGEST_OBJECT, split_records
+from answerback.imports.texts import LONGEST_LINE, iter_lines
+from answerback.imports.times import document_time, find_time
 from answerback.tencent.callbacks import parse
 
 LOGGED = datetime(2026, 11, 23, 7, 31, 52, tzinfo=UTC)
@@ -66,17 +66,17 @@ def unescaped(body: bytes) -> bytes:
     return b"[23/Nov/2026:15:31:52 +0800] " + body + b" 200"
 
 
-def found_in(line: bytes) -> Found | None:
+def found_in(line: bytes) -> ExtractedCallback | None:
     """The one callback of a line; None where there is none."""
-    found, _ = find(line.decode("utf-8", "surrogateescape"))
+    found, _ = extract_callbacks(line.decode("utf-8", "surrogateescape"))
     assert len(found) < 2
     return found[0] if found else None
 
 
 def bodies(*pieces: bytes, encoding: str | None = None) -> list[tuple[int, bytes]]:
     """The line and the bytes of every callback in a file that is read in these pieces."""
-    records = records_of(lines_of(pieces, encoding))
-    return [(record.line, one.raw) for record in records for one in find(record.text).found]
+    records = split_records(iter_lines(pieces, encoding))
+    return [(record.line, one.raw) for record in records for one in extract_callbacks(record.text).found]
 
 
 def callids(*pieces: bytes, encoding: str | None = None) -> list[str]:
@@ -124,7 +124,7 @@ def test_a_body_over_several_lines_is_one_in_the_log(log: object) -> None:
 def test_any_callback_survives_nginx(callback: object) -> None:
     """The bytes come out as they went in."""
     body = wire(callback)  # type: ignore[arg-type]
-    assert list(find_bodies(nginx(body).decode())) == [Body(nginx(body).index(b'"{') + 1, body)]
+    assert list(find_bodies(nginx(body).decode())) == [EmbeddedBody(nginx(body).index(b'"{') + 1, body)]
     found = found_in(nginx(body))
     assert found is not None
     assert found.raw == body
@@ -145,7 +145,7 @@ def test_a_body_that_was_cut_off_is_none(cut: int) -> None:
 def test_the_vendors_json_is_taken_as_it_is() -> None:
     """Byte for byte, without a time of its own."""
     for body in (prompt("call-1"), failure("call-2")):
-        assert found_in(body) == Found(raw=body)
+        assert found_in(body) == ExtractedCallback(raw=body)
 
 
 @pytest.mark.parametrize("path", sorted(path.name for path in PAYLOADS.glob("*.json")))
@@ -159,7 +159,9 @@ def test_the_payloads_of_the_field_are_found_in_a_log(path: str) -> None:
 def test_our_own_export_tells_channel_and_time() -> None:
     """A line of `answerback export callbacks --format ndjson`."""
     line = {"id": 1, "callid": "c", "channel": "alerts", "received_at": "2026-11-23T07:31:52Z", "raw": "{}"}
-    assert found_in(json.dumps(line).encode()) == Found(raw=b"{}", at=LOGGED, channel="alerts", exported=True)
+    assert found_in(json.dumps(line).encode()) == ExtractedCallback(
+        raw=b"{}", at=LOGGED, channel="alerts", exported=True
+    )
 
 
 def test_the_token_in_the_url_is_seen() -> None:
@@ -185,7 +187,7 @@ def test_the_token_in_the_url_is_seen() -> None:
 )
 def test_times_of_logs(text: str, when: datetime | None) -> None:
     """The form of nginx and Apache, and ISO 8601; UTC where no zone is named."""
-    assert time_in(f"10.0.0.1 {text} POST") == when
+    assert find_time(f"10.0.0.1 {text} POST") == when
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ def test_times_of_logs(text: str, when: datetime | None) -> None:
 )
 def test_times_of_json_logs(value: object) -> None:
     """As text or as a number, of seconds or of a part of them."""
-    assert time_of({"ts": value, "body": "{}"}) == LOGGED
+    assert document_time({"ts": value, "body": "{}"}) == LOGGED
 
 
 def test_files_may_be_gzipped(tmp_path: Path) -> None:
@@ -201,9 +203,9 @@ def test_files_may_be_gzipped(tmp_path: Path) -> None:
     packed = gzip.compress(b"one\n")
     for content in (b"one\ntwo", gzip.compress(b"one\ntwo"), packed + gzip.compress(b"two"), packed * 2 + b"\0" * 512):
         (tmp_path / "file").write_bytes(content)
-        with open_source(tmp_path / "file") as source:
-            assert next(line.text for line in lines_of(source, None)) == "one"
-            assert source.fault is None
+        with open_input(tmp_path / "file") as source:
+            assert next(line.text for line in iter_lines(source, None)) == "one"
+            assert source.error is None
 
 
 def test_what_is_good_of_a_file_that_is_cut_off_comes_first(tmp_path: Path) -> None:
@@ -217,20 +219,20 @@ def test_what_is_good_of_a_file_that_is_cut_off_comes_first(tmp_path: Path) -> N
         (packed[:9000] + b"x" * 99, 300),
     ):
         path.write_bytes(content)
-        with open_source(path) as source:
+        with open_input(path) as source:
             found = callids(*source)
             assert found == [f"c-{n}" for n in range(len(found))]
             assert len(found) >= least
-            assert source.fault is not None
-            assert source.fault.startswith(f"{path}: cannot be read to its end: ")
+            assert source.error is not None
+            assert source.error.startswith(f"{path}: cannot be read to its end: ")
 
 
 def test_a_line_without_end_does_not_fill_memory() -> None:
     """What is longer than any callback comes in parts, and the next line is the next."""
-    lines = list(lines_of([b"x" * 65536] * 40 + [b"\nnext\n"], None))
+    lines = list(iter_lines([b"x" * 65536] * 40 + [b"\nnext\n"], None))
     assert max(len(line.text) for line in lines) <= LONGEST_LINE
     assert [line.text for line in lines if line.is_whole][1:] == ["next"]
-    assert [record.line for record in records_of(lines)][-1] == 2
+    assert [record.line for record in split_records(lines)][-1] == 2
 
 
 MANY = [prompt(f"c-{n}", failure_reason="é{[") for n in range(60)]
@@ -310,16 +312,16 @@ def test_a_number_of_a_line_is_that_of_its_beginning() -> None:
 
 def test_what_begins_and_is_not_whole_is_counted() -> None:
     """Beside those of its line that are."""
-    found, broken = find((nginx(prompt("a")) + b" " + nginx(prompt("b")[:-9])).decode())
+    found, broken = extract_callbacks((nginx(prompt("a")) + b" " + nginx(prompt("b")[:-9])).decode())
     assert ([parse(one.raw).callid for one in found], broken) == (["a"], 1)
 
 
 def test_times_without_a_zone_are_of_the_one_that_is_given() -> None:
     """Of a log's text and of its JSON; one that names its zone keeps it."""
     shanghai = ZoneInfo("Asia/Shanghai")
-    assert time_in("2026/11/23 15:31:52 [error]", shanghai) == LOGGED
-    assert time_in("2026-11-23 15:31:52,000 INFO", shanghai) == LOGGED
-    assert time_in("2026-11-23T07:31:52Z", shanghai) == LOGGED
-    assert time_of({"ts": "2026-11-23 15:31:52"}, shanghai) == LOGGED
-    (found,), _ = find(f"2026-11-23 15:31:52 {prompt('c').decode()}", shanghai)
+    assert find_time("2026/11/23 15:31:52 [error]", shanghai) == LOGGED
+    assert find_time("2026-11-23 15:31:52,000 INFO", shanghai) == LOGGED
+    assert find_time("2026-11-23T07:31:52Z", shanghai) == LOGGED
+    assert document_time({"ts": "2026-11-23 15:31:52"}, shanghai) == LOGGED
+    (found,), _ = extract_callbacks(f"2026-11-23 15:31:52 {prompt('c').decode()}", shanghai)
     assert found.at == LOGGED

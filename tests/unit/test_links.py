@@ -52,7 +52,7 @@ def test_a_path_in_front_is_in_every_address() -> None:
     assert links.console == "/answerback/console"
     assert links.call("x") == "/answerback/console/calls/x"
     assert links.endpoint("crm", "edit") == "/answerback/console/endpoints/crm/edit"
-    assert [links.holds(path) for path in ("/answerback/console", "/answerback/console/calls", "/console")] == [
+    assert [links.contains(path) for path in ("/answerback/console", "/answerback/console/calls", "/console")] == [
         True,
         True,
         False,

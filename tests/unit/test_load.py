@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Kind
-from answerback.emulator.latency_histogram import Latencies
-from answerback.emulator.load import MIX, Callids, Load, Plan, Refusal, Tally
+from answerback.domain.models import CallbackKind
+from answerback.emulator.latency_histogram import HdrHistogram
+from answerback.emulator.load import MIX, CallidSequence, LoadGenerator, LoadPlan, LoadStats, Refusal
 from answerback.errors import ConfigError
 from answerback.tencent.callbacks import parse
 
@@ -20,7 +20,7 @@ OK = b'{"result":0,"errmsg":"OK"}'
 SECOND = 1_000_000
 END = b"\n\n"
 """An answer that ends so is followed by the end of the connection."""
-PLAN = Plan(rate=500, duration_s=0.2, connections=20, timeout_s=5, seed=7)
+PLAN = LoadPlan(rate=500, duration_s=0.2, connections=20, timeout_s=5, seed=7)
 
 
 # The histogram.
@@ -32,11 +32,11 @@ PLAN = Plan(rate=500, duration_s=0.2, connections=20, timeout_s=5, seed=7)
 )
 def test_a_percentile_is_that_of_the_sorted_latencies(latencies_us: list[int], percent: float) -> None:
     """It is never below the true one, and above it by less than one in a thousand."""
-    latencies = Latencies()
+    latencies = HdrHistogram()
     for latency_us in latencies_us:
         latencies.record(latency_us / SECOND)
     true_us = sorted(latencies_us)[max(1, math.ceil(len(latencies_us) * percent / 100)) - 1]
-    told_us = round(latencies.at(percent) * SECOND)
+    told_us = round(latencies.percentile(percent) * SECOND)
     assert true_us <= told_us <= true_us + true_us // 1024
     assert latencies.total == len(latencies_us)
 
@@ -44,16 +44,16 @@ def test_a_percentile_is_that_of_the_sorted_latencies(latencies_us: list[int], p
 @given(st.lists(st.integers(0, 10**5 * SECOND), min_size=1))
 def test_the_largest_latency_is_exact(latencies_us: list[int]) -> None:
     """100 % do not exceed the largest one itself, however large."""
-    latencies = Latencies()
+    latencies = HdrHistogram()
     for latency_us in latencies_us:
         latencies.record(latency_us / SECOND)
-    assert round(latencies.at(100) * SECOND) == max(latencies_us)
+    assert round(latencies.percentile(100) * SECOND) == max(latencies_us)
 
 
 def test_no_latencies_have_no_percentiles() -> None:
     """Without any answer nothing is told that could be taken for a fast one's: the total says so."""
-    latencies = Latencies()
-    assert (latencies.total, latencies.at(99)) == (0, 0.0)
+    latencies = HdrHistogram()
+    assert (latencies.total, latencies.percentile(99)) == (0, 0.0)
 
 
 # What is sent.
@@ -61,7 +61,7 @@ def test_no_latencies_have_no_percentiles() -> None:
 
 def test_callids_are_new_time_ordered_uuids() -> None:
     """They are UUIDv1 of this moment, no two of a run or of two runs are the same, and no network card's address shows."""
-    one, other = Callids(), Callids()
+    one, other = CallidSequence(), CallidSequence()
     ids = [uuid.UUID(one[turn]) for turn in range(5000)]
     assert all((id_.version, id_.variant) == (1, uuid.RFC_4122) for id_ in ids)
     assert [id_.time for id_ in ids] == list(range(ids[0].time, ids[0].time + 5000))
@@ -87,17 +87,17 @@ class Receiver:
         """How many were opened."""
         return len(self._talks)
 
-    async def load(self, plan: Plan) -> Tally:
+    async def load(self, plan: LoadPlan) -> LoadStats:
         """Listen, and be loaded by `plan`."""
         server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
         async with server:
-            load = Load(f"http://me:pass@127.0.0.1:{server.sockets[0].getsockname()[1]}/a?b=c", plan)
+            load = LoadGenerator(f"http://me:pass@127.0.0.1:{server.sockets[0].getsockname()[1]}/a?b=c", plan)
             await load.run()
         for talk in self._talks:
             talk.cancel()
         await asyncio.gather(*self._talks, return_exceptions=True)
         await asyncio.sleep(0)  # the sockets close
-        return load.tally
+        return load.stats
 
     def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._talks.append(asyncio.create_task(self._talk(reader, writer)))
@@ -135,7 +135,7 @@ async def _take(_number: int) -> bytes:
     return http(OK)
 
 
-def loaded(answer: Callable[[int], Awaitable[bytes]] = _take, **plan: Any) -> tuple[Receiver, Tally]:
+def loaded(answer: Callable[[int], Awaitable[bytes]] = _take, **plan: Any) -> tuple[Receiver, LoadStats]:
     """A receiver that answers so, after it was loaded by PLAN with these changes."""
     receiver = Receiver(answer)
     return receiver, asyncio.run(receiver.load(msgspec.structs.replace(PLAN, **plan)))
@@ -146,9 +146,9 @@ def test_each_callback_is_another_call_at_another_number() -> None:
     receiver, tally = loaded()
     callbacks = [parse(body) for body in receiver.bodies]
     assert (tally.planned, tally.sent, tally.accepted, tally.unsent) == (100, 100, 100, 0)
-    assert {callback.kind for callback in callbacks} == {Kind.PROMPT}
-    assert {callback.callid for callback in callbacks} == set(tally.taken)
-    assert len(set(tally.taken)) == 100
+    assert {callback.kind for callback in callbacks} == {CallbackKind.PROMPT}
+    assert {callback.callid for callback in callbacks} == set(tally.accepted_callids)
+    assert len(set(tally.accepted_callids)) == 100
     assert len({callback.mobile for callback in callbacks}) > 90
 
 
@@ -161,7 +161,7 @@ def test_a_mix_tells_everything_and_a_seed_tells_it_again() -> None:
     told = [[(one.kind, one.mobile, getattr(one, "result", None)) for one in run] for run in runs]
     assert told[0] == told[1] != told[2]
     assert {kind for kind, _, _ in told[0]} == {kind for kind, _ in MIX}
-    assert {result for kind, _, result in told[0] if kind is Kind.PROMPT} == {0, 1, 2}
+    assert {result for kind, _, result in told[0] if kind is CallbackKind.PROMPT} == {0, 1, 2}
     assert not {one.callid for one in runs[0]} & {one.callid for one in runs[1]}
 
 
@@ -180,9 +180,9 @@ def test_a_stall_shows_in_the_latencies_of_all_that_it_held_up() -> None:
 
     _, tally = loaded(stall_once, rate=200, duration_s=2, connections=1)
     assert tally.accepted == 400
-    assert tally.latencies.at(50) < 0.1
-    assert tally.latencies.at(90) > 0.2
-    assert tally.latencies.at(99) > 0.4
+    assert tally.latencies.percentile(50) < 0.1
+    assert tally.latencies.percentile(90) > 0.2
+    assert tally.latencies.percentile(99) > 0.4
     assert 40 <= tally.late <= 200
 
 
@@ -235,15 +235,15 @@ def test_only_success_with_result_0_is_accepted(answer: bytes, refusal: Refusal 
         return answer
 
     _, tally = loaded(always, rate=20)
-    assert (tally.sent, tally.silent) == (4, 0)
+    assert (tally.sent, tally.unanswered) == (4, 0)
     assert tally.latencies.total == 4
     if refusal is None:
-        assert (tally.accepted, len(list(tally.taken))) == (4, 4)
+        assert (tally.accepted, len(list(tally.accepted_callids))) == (4, 4)
     else:
         ((told, count),) = tally.refusals.items()
         assert (told[:2], count) == (refusal[:2], 4)
         assert told.errmsg.startswith(refusal.errmsg)
-        assert not list(tally.taken)
+        assert not list(tally.accepted_callids)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_only_success_with_result_0_is_accepted(answer: bytes, refusal: Refusal 
         (http(OK)[:-5] + END, "closed"),
         (b"HTTP/1.1 200 So\r\nTransfer-Encoding: chunked\r\n\r\n1a\r\n" + OK[:-9] + END, "closed"),
         (END, "closed"),
-        (http(b"", 100), "within 0.5 s"),
+        (http(b"", 100), "within 1 s"),
     ],
     ids=["garbage", "half", "half in chunks", "nothing", "never final"],
 )
@@ -263,9 +263,9 @@ def test_what_is_no_answer_is_told_in_words(answer: bytes, words: str) -> None:
     async def always(_number: int) -> bytes:
         return answer
 
-    _, tally = loaded(always, rate=20, timeout_s=0.5)
-    assert (tally.sent, tally.silent, tally.accepted, tally.latencies.total) == (4, 4, 0, 0)
-    assert all(words in told for told in tally.silences)
+    _, tally = loaded(always, rate=20, timeout_s=1.0 if words == "within 1 s" else 30.0)
+    assert (tally.sent, tally.unanswered, tally.accepted, tally.latencies.total) == (4, 4, 0, 0)
+    assert all(words in told for told in tally.unanswered_reasons)
     assert tally.achieved_rate == 0.0
 
 
@@ -287,7 +287,7 @@ def test_every_framing_of_an_answer_is_understood(answer: bytes, connections: in
         return answer
 
     receiver, tally = loaded(always, rate=50, connections=1)
-    assert (tally.accepted, tally.refused, tally.silent) == (10, 0, 0)
+    assert (tally.accepted, tally.refused, tally.unanswered) == (10, 0, 0)
     assert receiver.connections == connections
 
 
@@ -302,10 +302,10 @@ def test_the_request_is_the_clouds() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http:///path", "http://host:99999/", "http://[::1/", "http://host:0/"])
-def test_an_unfit_url_is_named(url: str) -> None:
-    """A URL that leads nowhere is said to be unfit before anything is sent."""
+def test_an_invalid_url_is_named(url: str) -> None:
+    """A URL that leads nowhere is said to be invalid before anything is sent."""
     with pytest.raises(ConfigError, match="URL"):
-        Load(url, PLAN)
+        LoadGenerator(url, PLAN)
 
 
 def test_an_answer_that_does_not_come_is_given_up() -> None:
@@ -316,15 +316,15 @@ def test_an_answer_that_does_not_come_is_given_up() -> None:
         return http(OK)
 
     _, tally = loaded(never, rate=20, timeout_s=0.3)
-    assert tally.silences == {"no answer within 0.3 s": 4}
+    assert tally.unanswered_reasons == {"no answer within 0.3 s": 4}
 
 
 def test_a_flood_of_words_is_bounded() -> None:
     """A receiver that says something else each time fills no memory, and every answer still counts."""
-    tally = Tally(msgspec.structs.replace(PLAN, rate=1e6))
+    tally = LoadStats(msgspec.structs.replace(PLAN, rate=1e6))
     for number in range(5000):
-        tally.refuse(Refusal(400, 1, f"no {number}"))
-        tally.refuse(Refusal(400, 1, "no 1"))
+        tally.record_refusal(Refusal(400, 1, f"no {number}"))
+        tally.record_refusal(Refusal(400, 1, "no 1"))
     assert tally.refused == 10_000
     assert tally.refusals[Refusal(400, 1, "no 1")] == 5001
     assert len(tally.refusals) <= 1001

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from answerback.logs import configure_logs, hide_numbers
+from answerback.logs import configure_logs, mask_numbers
 
 NUMBER = "13788888888"
 
@@ -34,14 +34,14 @@ def flush() -> None:
 @pytest.mark.parametrize("field", ["mobile", "call_from"])
 def test_number_fields_are_masked(field: str) -> None:
     """A field that holds a number is masked, as text or as an int."""
-    assert hide_numbers(None, "info", {field: NUMBER}) == {field: "137****8888"}
-    assert hide_numbers(None, "info", {field: int(NUMBER)}) == {field: "137****8888"}
+    assert mask_numbers(None, "info", {field: NUMBER}) == {field: "137****8888"}
+    assert mask_numbers(None, "info", {field: int(NUMBER)}) == {field: "137****8888"}
 
 
 @pytest.mark.parametrize("field", ["reason", "error", "exception", "was"])
 def test_numbers_in_prose_are_masked(field: str) -> None:
     """Prose loses the numbers in it and keeps its words."""
-    assert hide_numbers(None, "info", {field: f"call to {NUMBER} failed"}) == {field: "call to 137****8888 failed"}
+    assert mask_numbers(None, "info", {field: f"call to {NUMBER} failed"}) == {field: "call to 137****8888 failed"}
 
 
 def test_other_fields_stay() -> None:
@@ -52,7 +52,7 @@ def test_other_fields_stay() -> None:
         "size": 12345678,
         "reason": None,
     }
-    assert hide_numbers(None, "info", dict(event)) == event
+    assert mask_numbers(None, "info", dict(event)) == event
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

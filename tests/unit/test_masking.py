@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.masking import MASKS, mask_body, mask_path, mask_urls, mask_values, masked
+from answerback.domain.masking import MASKS, mask_fields, mask_json, mask_path, mask_raw_body, mask_urls
 from answerback.domain.models import Call
 
 
@@ -39,7 +39,7 @@ from answerback.domain.models import Call
 )
 def test_a_masked_body(body: str, masked: str) -> None:
     """Numbers are hidden under the contract's names, under any other, and in what is no JSON at all."""
-    assert mask_body(body) == masked
+    assert mask_raw_body(body) == masked
 
 
 @pytest.mark.parametrize(
@@ -52,16 +52,17 @@ def test_a_masked_body(body: str, masked: str) -> None:
 )
 def test_a_masked_body_keeps_its_callid_and_times(body: str) -> None:
     """They look like numbers, and are what a reader is after."""
-    assert mask_body(body) == body
+    assert mask_raw_body(body) == body
 
 
 @pytest.mark.parametrize("name", ["callid", "accept_time"])
 def test_a_number_does_not_hide_under_another_name(name: str) -> None:
     """What is the callee's number is hidden wherever it stands; and a time of eleven digits is none."""
-    assert "13788888888" not in mask_body(f'{{"{name}":"13788888888","mobile":"13788888888"}}')
-    assert "13788888888" not in mask_body('{"accept_time":"13788888888"}')
+    assert "13788888888" not in mask_raw_body(f'{{"{name}":"13788888888","mobile":"13788888888"}}')
+    assert "13788888888" not in mask_raw_body('{"accept_time":"13788888888"}')
     assert (
-        mask_body('{"accept_time":"1378888888","x":"13788888889"}') == '{"accept_time":"1378888888","x":"137****8889"}'
+        mask_raw_body('{"accept_time":"1378888888","x":"13788888889"}')
+        == '{"accept_time":"1378888888","x":"137****8889"}'
     )
 
 
@@ -71,20 +72,20 @@ def test_a_number_does_not_hide_under_another_name(name: str) -> None:
 def test_a_body_keeps_no_number(text: str, number: str, name: str) -> None:
     """However it is written as JSON, and whatever is around it."""
     for body in (json.dumps({name: number, "x": text}), json.dumps([{name: int(number)}, text]), f"{text} {number}"):
-        assert number not in mask_body(body)
+        assert number not in mask_raw_body(body)
 
 
 def test_masked_metadata() -> None:
     """Numbers in texts, as numbers and as names, at any depth; the rest stays as it is."""
     document = {"a": 13788888888, "b": [True, None, 1.5, {"13788888888": "call 13788888888"}], "c": "x"}
     masked = {"a": "137****8888", "b": [True, None, 1.5, {"137****8888": "call 137****8888"}], "c": "x"}
-    assert mask_values(document) == masked
-    assert mask_values(None) is None
+    assert mask_json(document) == masked
+    assert mask_json(None) is None
 
 
 def test_numbers_in_the_floats_of_metadata() -> None:
     """A whole float is a number like another; where one with a point stands, its parts are looked at alone."""
-    assert mask_values({"a": 13788888888.0, "b": 121.4737, "c": 1378888888.5}) == {
+    assert mask_json({"a": 13788888888.0, "b": 121.4737, "c": 1378888888.5}) == {
         "a": "137****8888",
         "b": 121.4737,
         "c": "********88.5",
@@ -100,24 +101,34 @@ def test_numbers_in_the_floats_of_metadata() -> None:
 def test_json_stays_json(document: object) -> None:
     """Whatever is hidden, a body that is JSON can still be read as such, with as many values."""
     body = json.dumps(document)
-    assert json.dumps(json.loads(mask_body(body))).count(",") >= body.count(",") - body.count('"')
-    mask_body(body).encode("utf-8", "surrogatepass")
+    assert json.dumps(json.loads(mask_raw_body(body))).count(",") >= body.count(",") - body.count('"')
+    mask_raw_body(body).encode("utf-8", "surrogatepass")
 
 
 def test_every_text_of_a_call_has_its_mask() -> None:
     """A field that is added to the record is masked, or is said to hold no number: here."""
-    no_numbers = {"channel", "kind", "outcome", "result", "started_at", "answered_at", "ended_at", "due_at", "seen"}
-    no_numbers |= {"overdue_at", "revisions", "first_seen_at", "updated_at", "referred_at", "keys_total"}
+    no_numbers = {
+        "channel",
+        "kind",
+        "outcome",
+        "result",
+        "started_at",
+        "answered_at",
+        "ended_at",
+        "due_at",
+        "fingerprints",
+    }
+    no_numbers |= {"overdue_at", "revisions", "first_seen_at", "updated_at", "annotated_at", "keys_total"}
     assert set(Call.__struct_fields__) - no_numbers <= set(MASKS)
 
 
 def test_counts_that_cannot_be_are_hidden() -> None:
     """Somebody's number in the wrong field."""
-    assert masked({"fee_minutes": 83763333, "failure_code": 8}, full_numbers=False) == {
+    assert mask_fields({"fee_minutes": 83763333, "failure_code": 8}, full_numbers=False) == {
         "fee_minutes": None,
         "failure_code": 8,
     }
-    assert masked({"fee_minutes": 83763333}, full_numbers=True) == {"fee_minutes": 83763333}
+    assert mask_fields({"fee_minutes": 83763333}, full_numbers=True) == {"fee_minutes": 83763333}
 
 
 @pytest.mark.parametrize(
@@ -151,9 +162,9 @@ def test_a_body_of_thousands_of_numbers_takes_no_longer() -> None:
 
     def took_s(body: str) -> float:
         began_s = time.process_time()
-        mask_body(body)
+        mask_raw_body(body)
         return time.process_time() - began_s
 
     named, other = (json.dumps([{name: str(20_000 + n)} for n in range(3_000)]) for name in ("mobile", "number"))
     assert min(took_s(named) for _ in range(3)) < 4 * min(took_s(other) for _ in range(3))
-    assert json.loads(mask_body(named))[0] == {"mobile": "***00"}
+    assert json.loads(mask_raw_body(named))[0] == {"mobile": "***00"}

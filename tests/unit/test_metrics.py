@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.histogram import LATENCY_BOUNDS_S, Histogram
-from answerback.intake.metrics import BATCH_BOUNDS, Meter
+from answerback.intake.metrics import BATCH_BOUNDS, IntakeMetrics
 
 
 def test_a_value_counts_at_the_first_bound_that_holds_it() -> None:
@@ -37,14 +37,19 @@ def test_bounds_rise() -> None:
 
 def test_a_new_meter_has_counted_nothing() -> None:
     """Each meter starts at zero and shares nothing with another."""
-    Meter().answers["prompt", 0] += 1
-    meter = Meter()
-    assert (sum(meter.answers.values()), sum(meter.taken.values()), meter.commit_failures, meter.timeouts) == (
+    IntakeMetrics().responses["prompt", 0] += 1
+    meter = IntakeMetrics()
+    assert (
+        sum(meter.responses.values()),
+        sum(meter.dispositions.values()),
+        meter.commit_failures,
+        meter.request_timeouts,
+    ) == (
         0,
         0,
         0,
         0,
     )
     assert (
-        sum(meter.answer_latency_s.counts) == sum(meter.commit_latency_s.counts) == sum(meter.batch_sizes.counts) == 0
+        sum(meter.response_latency_s.counts) == sum(meter.commit_latency_s.counts) == sum(meter.batch_sizes.counts) == 0
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.phone_numbers import e164, is_number_like, mask, mask_mobiles, mask_text
+from answerback.domain.phone_numbers import e164, is_number_like, mask_number, mask_phone_like, mask_text
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_e164_of_a_chinese_mobile(mobile: str, nationcode: str) -> None:
 )
 def test_a_masked_number(number: str, masked: str) -> None:
     """A full number keeps three digits and four, a short one its last two; what parts its digits stays."""
-    assert mask(number) == masked
+    assert mask_number(number) == masked
 
 
 @given(st.text(st.sampled_from("0123456789+- ()."), max_size=40))
 def test_a_mask_keeps_the_length_and_hides_enough(number: str) -> None:
     """Of a number of any length at most seven digits are shown, and never a number that could be dialled."""
-    masked = mask(number)
+    masked = mask_number(number)
     shown = [(was, now) for was, now in zip(number, masked, strict=True) if now != "*"]
     digits = sum(map(str.isdigit, number))
     assert sum(now.isdigit() for _, now in shown) <= 7
@@ -131,7 +131,7 @@ def test_a_number_in_prose_is_masked_in_place() -> None:
 )
 def test_a_masked_name(reference: str, masked: str) -> None:
     """Of the name of something only what looks like a phone number is hidden."""
-    assert mask_mobiles(reference) == masked
+    assert mask_phone_like(reference) == masked
     assert is_number_like(reference) == (reference != masked)
 
 
@@ -206,5 +206,5 @@ def test_days_addresses_and_ids_stay_in_prose(text: str) -> None:
 @pytest.mark.parametrize("piece", ["1", "1 ", "12 x", "\\", "%2", "1---", "a", "0-", "(1", "1.", "+1 ", "１ ", "%25"])
 def test_hostile_text_takes_no_time(piece: str) -> None:
     """A body may be made to be slow to look through: the time grows no faster than the text."""
-    for hide in (mask_text, mask_mobiles):
+    for hide in (mask_text, mask_phone_like):
         hide(piece * 20_000)

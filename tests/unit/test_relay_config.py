@@ -13,12 +13,12 @@ from answerback.config import (
     EndpointSettings,
     RelaySettings,
     Settings,
-    read_settings,
-    unfit_endpoint_name,
+    load_settings,
+    validate_endpoint_name,
 )
-from answerback.domain.models import Definition, Format, Kind, Outcome
+from answerback.domain.models import CallbackKind, EndpointConfig, Outcome, PayloadFormat
 from answerback.errors import ConfigError
-from answerback.service.factories import relay_terms, wanted_endpoints
+from answerback.service.factories import config_endpoints, retry_policy
 
 URL = "https://crm.example/voice"
 TOKEN = "alerts-0123456789"
@@ -35,7 +35,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refused(match: str, **overrides: Any) -> ConfigError:
     """The error that reading the settings raises."""
     with pytest.raises(ConfigError, match=match) as caught:
-        read_settings(overrides=overrides)
+        load_settings(overrides=overrides)
     return caught.value
 
 
@@ -47,7 +47,7 @@ def crm(**fields: Any) -> dict[str, Any]:
 def toml(directory: Path, text: str) -> Settings:
     """The settings of a file."""
     (directory / "answerback.toml").write_text(text)
-    return read_settings()
+    return load_settings()
 
 
 # The relay
@@ -56,97 +56,100 @@ def toml(directory: Path, text: str) -> Settings:
 def test_the_relay_keeps_the_schedule_of_the_issue() -> None:
     """5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 3 h, 6 h, 12 h with 20 %; a pause after 10 failures."""
     relay = RelaySettings()
-    assert relay.retries_s == (
+    assert relay.retry_schedule_s == (
         5, 30, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR
     )  # fmt: skip
-    assert (relay.jitter, relay.breaker_failures, relay.allow_networks) == (0.2, 10, ())
-    assert relay.breaker_pauses_s == (5, 15, 30, 60)
+    assert (relay.jitter, relay.breaker_threshold, relay.allowed_networks) == (0.2, 10, ())
+    assert relay.breaker_cooldowns_s == (5, 15, 30, 60)
 
 
 def test_the_terms_are_the_settings() -> None:
     """What the relay goes by is what is set."""
-    settings = read_settings(overrides={"relay": {"retries_s": [1, 2.5], "jitter": 0, "max_connections": 7}})
-    terms = relay_terms(settings.relay)
-    assert (terms.retries_s, terms.jitter, terms.max_connections) == ((1, 2.5), 0, 7)
-    assert (terms.breaker_failures, terms.breaker_pauses_s) == (10, (5, 15, 30, 60))
+    settings = load_settings(overrides={"relay": {"retry_schedule_s": [1, 2.5], "jitter": 0, "max_in_flight": 7}})
+    terms = retry_policy(settings.relay)
+    assert (terms.retry_schedule_s, terms.jitter, terms.max_in_flight) == ((1, 2.5), 0, 7)
+    assert (terms.breaker_threshold, terms.breaker_cooldowns_s) == (10, (5, 15, 30, 60))
 
 
 @pytest.mark.parametrize(
     ("relay", "match"),
     [
-        ({"retries_s": [5, 0]}, r"^relay\.retries_s\.1: "),
-        ({"retries_s": [-1]}, r"^relay\.retries_s\.0: "),
-        ({"retries_s": ["soon"]}, r"^relay\.retries_s\.0: "),
-        ({"retries_s": [float("nan")]}, r"^relay\.retries_s\.0: "),
-        ({"retries_s": [float("inf")]}, r"^relay\.retries_s\.0: "),
-        ({"retries_s": [1e300]}, r"^relay\.retries_s\.0: "),
-        ({"retries_s": [1] * 101}, r"^relay\.retries_s: "),
-        ({"retries_s": 5}, r"^relay\.retries_s: "),
+        ({"retry_schedule_s": [5, 0]}, r"^relay\.retry_schedule_s\.1: "),
+        ({"retry_schedule_s": [-1]}, r"^relay\.retry_schedule_s\.0: "),
+        ({"retry_schedule_s": ["soon"]}, r"^relay\.retry_schedule_s\.0: "),
+        ({"retry_schedule_s": [float("nan")]}, r"^relay\.retry_schedule_s\.0: "),
+        ({"retry_schedule_s": [float("inf")]}, r"^relay\.retry_schedule_s\.0: "),
+        ({"retry_schedule_s": [1e300]}, r"^relay\.retry_schedule_s\.0: "),
+        ({"retry_schedule_s": [1] * 101}, r"^relay\.retry_schedule_s: "),
+        ({"retry_schedule_s": 5}, r"^relay\.retry_schedule_s: "),
         ({"jitter": -0.1}, r"^relay\.jitter: "),
         ({"jitter": 1}, r"^relay\.jitter: "),
         ({"jitter": float("nan")}, r"^relay\.jitter: "),
-        ({"breaker_failures": 0}, r"^relay\.breaker_failures: "),
-        ({"breaker_failures": 1.5}, r"^relay\.breaker_failures: "),
-        ({"breaker_pauses_s": []}, r"^relay\.breaker_pauses_s: "),
-        ({"breaker_pauses_s": [0]}, r"^relay\.breaker_pauses_s\.0: "),
-        ({"breaker_pauses_s": [5, float("inf")]}, r"^relay\.breaker_pauses_s\.1: "),
-        ({"max_connections": 0}, r"^relay\.max_connections: "),
-        ({"drain_timeout_s": -1}, r"^relay\.drain_timeout_s: "),
-        ({"drain_timeout_s": 61}, r"^relay\.drain_timeout_s: "),
-        ({"allow_networks": ["10.0.0.0/33"]}, r"^relay\.allow_networks\.0"),
-        ({"allow_networks": ["10.0.0.1/8"]}, r"^relay\.allow_networks\.0"),
-        ({"allow_networks": ["10.0.0.0/8", "crm.example"]}, r"^relay\.allow_networks\.1"),
-        ({"allow_networks": "10.0.0.0/8"}, r"^relay\.allow_networks: "),
+        ({"breaker_threshold": 0}, r"^relay\.breaker_threshold: "),
+        ({"breaker_threshold": 1.5}, r"^relay\.breaker_threshold: "),
+        ({"breaker_cooldowns_s": []}, r"^relay\.breaker_cooldowns_s: "),
+        ({"breaker_cooldowns_s": [0]}, r"^relay\.breaker_cooldowns_s\.0: "),
+        ({"breaker_cooldowns_s": [5, float("inf")]}, r"^relay\.breaker_cooldowns_s\.1: "),
+        ({"max_in_flight": 0}, r"^relay\.max_in_flight: "),
+        ({"shutdown_timeout_s": -1}, r"^relay\.shutdown_timeout_s: "),
+        ({"shutdown_timeout_s": 61}, r"^relay\.shutdown_timeout_s: "),
+        ({"allowed_networks": ["10.0.0.0/33"]}, r"^relay\.allowed_networks\.0"),
+        ({"allowed_networks": ["10.0.0.1/8"]}, r"^relay\.allowed_networks\.0"),
+        ({"allowed_networks": ["10.0.0.0/8", "crm.example"]}, r"^relay\.allowed_networks\.1"),
+        ({"allowed_networks": "10.0.0.0/8"}, r"^relay\.allowed_networks: "),
         ({"retries": [5]}, r"^relay\.retries: there is no such setting$"),
     ],
 )
-def test_an_unfit_setting_of_the_relay_is_named(relay: dict[str, Any], match: str) -> None:
+def test_an_invalid_setting_of_the_relay_is_named(relay: dict[str, Any], match: str) -> None:
     """The error begins with the setting's name, and the place in a list."""
     refused(match, relay=relay)
 
 
-def test_one_unfit_network_is_told_once() -> None:
+def test_one_invalid_network_is_told_once() -> None:
     """In words for people: not once as an IPv4 and once as an IPv6 network."""
-    assert str(refused("allow_networks", relay={"allow_networks": ["crm.example"]})).count("relay.allow_networks") == 1
+    assert (
+        str(refused("allowed_networks", relay={"allowed_networks": ["crm.example"]})).count("relay.allowed_networks")
+        == 1
+    )
 
 
 def test_the_relay_may_be_told_to_try_once() -> None:
     """No pauses at all: what fails is dead; no jitter: no chance."""
-    relay = read_settings(overrides={"relay": {"retries_s": [], "jitter": 0, "drain_timeout_s": 0}}).relay
-    assert (relay.retries_s, relay.jitter, relay.drain_timeout_s) == ((), 0, 0)
+    relay = load_settings(overrides={"relay": {"retry_schedule_s": [], "jitter": 0, "shutdown_timeout_s": 0}}).relay
+    assert (relay.retry_schedule_s, relay.jitter, relay.shutdown_timeout_s) == ((), 0, 0)
 
 
 def test_the_relay_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists are written in JSON."""
-    monkeypatch.setenv("ANSWERBACK_RELAY__RETRIES_S", "[1, 2.5]")
+    monkeypatch.setenv("ANSWERBACK_RELAY__RETRY_SCHEDULE_S", "[1, 2.5]")
     monkeypatch.setenv("ANSWERBACK_RELAY__JITTER", "0.5")
-    monkeypatch.setenv("ANSWERBACK_RELAY__ALLOW_NETWORKS", '["10.0.0.0/8", "127.0.0.1", "fd00::/8"]')
-    relay = read_settings().relay
-    assert (relay.retries_s, relay.jitter) == ((1, 2.5), 0.5)
-    assert relay.allow_networks == (ip_network("10.0.0.0/8"), ip_network("127.0.0.1/32"), ip_network("fd00::/8"))
+    monkeypatch.setenv("ANSWERBACK_RELAY__ALLOWED_NETWORKS", '["10.0.0.0/8", "127.0.0.1", "fd00::/8"]')
+    relay = load_settings().relay
+    assert (relay.retry_schedule_s, relay.jitter) == ((1, 2.5), 0.5)
+    assert relay.allowed_networks == (ip_network("10.0.0.0/8"), ip_network("127.0.0.1/32"), ip_network("fd00::/8"))
 
 
 def test_the_relay_from_the_file(directory: Path) -> None:
     """The same in TOML."""
     relay = toml(
-        directory, '[relay]\nretries_s = [1, 2.5]\nbreaker_failures = 3\nallow_networks = ["10.0.0.0/8"]\n'
+        directory, '[relay]\nretry_schedule_s = [1, 2.5]\nbreaker_threshold = 3\nallowed_networks = ["10.0.0.0/8"]\n'
     ).relay
-    assert (relay.retries_s, relay.breaker_failures) == ((1, 2.5), 3)
-    assert relay.allow_networks == (ip_network("10.0.0.0/8"),)
+    assert (relay.retry_schedule_s, relay.breaker_threshold) == ((1, 2.5), 3)
+    assert relay.allowed_networks == (ip_network("10.0.0.0/8"),)
 
 
 # The endpoints
 
 
 def test_an_endpoint_needs_a_url_alone() -> None:
-    """A signed webhook of everything, on, with a secret of its own; as the ledger's definition has it."""
-    settings = read_settings(overrides=crm())
+    """A signed webhook of everything, on, with a secret of its own; as the ledger's config has it."""
+    settings = load_settings(overrides=crm())
     assert settings.endpoints["crm"] == EndpointSettings(url=URL)
-    assert settings.endpoints["crm"].definition() == Definition(url=URL)
-    wanted = wanted_endpoints(settings)["crm"]
-    assert (wanted.channel, wanted.definition, wanted.enabled, wanted.secret) == (
+    assert settings.endpoints["crm"].endpoint_config() == EndpointConfig(url=URL)
+    wanted = config_endpoints(settings)["crm"]
+    assert (wanted.channel, wanted.config, wanted.enabled, wanted.secret) == (
         "default",
-        Definition(url=URL),
+        EndpointConfig(url=URL),
         True,
         None,
     )
@@ -154,8 +157,8 @@ def test_an_endpoint_needs_a_url_alone() -> None:
 
 def test_without_endpoints_nobody_is_told() -> None:
     """The default is none."""
-    assert read_settings().endpoints == {}
-    assert wanted_endpoints(read_settings()) == {}
+    assert load_settings().endpoints == {}
+    assert config_endpoints(load_settings()) == {}
 
 
 def test_an_endpoint_of_the_file(directory: Path) -> None:
@@ -172,7 +175,7 @@ def test_an_endpoint_of_the_file(directory: Path) -> None:
         enabled = false
         kinds = ["prompt", "key"]
         outcomes = ["failed"]
-        updates = true
+        notify_on_update = true
         timeout_s = 2.5
         concurrency = 3
         secret = "{SECRET}"
@@ -182,14 +185,14 @@ def test_an_endpoint_of_the_file(directory: Path) -> None:
         ca_file = "/etc/ca.pem"
         """,
     )
-    wanted = wanted_endpoints(settings)["crm"]
+    wanted = config_endpoints(settings)["crm"]
     assert (wanted.channel, wanted.enabled, wanted.secret) == ("alerts", False, SECRET)
-    assert wanted.definition == Definition(
+    assert wanted.config == EndpointConfig(
         url=URL,
-        format=Format.TENCENT,
-        kinds=(Kind.PROMPT, Kind.KEY),
+        format=PayloadFormat.TENCENT,
+        kinds=(CallbackKind.PROMPT, CallbackKind.KEY),
         outcomes=(Outcome.FAILED,),
-        updates=True,
+        notify_on_update=True,
         timeout_s=2.5,
         concurrency=3,
         certificate="crm",
@@ -204,20 +207,20 @@ def test_an_endpoint_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         "ENABLED": "false",
         "KINDS": '["prompt", "key"]',
         "OUTCOMES": '["failed"]',
-        "UPDATES": "true",
+        "NOTIFY_ON_UPDATE": "true",
         "TIMEOUT_S": "2.5",
         "CONCURRENCY": "3",
         "SECRET": SECRET,
     }.items():
         monkeypatch.setenv(f"ANSWERBACK_ENDPOINTS__CRM__{field}", value)
-    endpoint = read_settings().endpoints["crm"]
+    endpoint = load_settings().endpoints["crm"]
     assert (endpoint.enabled, endpoint.secret) == (False, SecretStr(SECRET))
-    assert endpoint.definition() == Definition(
+    assert endpoint.endpoint_config() == EndpointConfig(
         url=URL,
-        format=Format.TENCENT,
-        kinds=(Kind.PROMPT, Kind.KEY),
+        format=PayloadFormat.TENCENT,
+        kinds=(CallbackKind.PROMPT, CallbackKind.KEY),
         outcomes=(Outcome.FAILED,),
-        updates=True,
+        notify_on_update=True,
         timeout_s=2.5,
         concurrency=3,
     )
@@ -226,7 +229,7 @@ def test_an_endpoint_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 def test_all_endpoints_in_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """As JSON, also with names that no variable can have."""
     monkeypatch.setenv("ANSWERBACK_ENDPOINTS", json.dumps({"crm-2": {"url": URL}}))
-    assert read_settings().endpoints == {"crm-2": EndpointSettings(url=URL)}
+    assert load_settings().endpoints == {"crm-2": EndpointSettings(url=URL)}
 
 
 def test_a_secret_may_come_from_the_environment(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +253,7 @@ def test_a_secret_may_come_from_the_environment(directory: Path, monkeypatch: py
 )
 def test_a_url_that_fits(url: str) -> None:
     """Kept as it was written. Whether the address is allowed shows when it is connected to."""
-    assert read_settings(overrides=crm(url=url)).endpoints["crm"].url == url
+    assert load_settings(overrides=crm(url=url)).endpoints["crm"].url == url
 
 
 @pytest.mark.parametrize(
@@ -284,7 +287,7 @@ def test_a_url_that_fits(url: str) -> None:
         None,
     ],
 )
-def test_an_unfit_url_is_named(url: object) -> None:
+def test_an_invalid_url_is_named(url: object) -> None:
     """The field is named; a password in it is never shown."""
     error = refused(r"^endpoints\.crm\.url: ", **crm(url=url))
     assert "password" not in str(error)
@@ -297,7 +300,7 @@ def test_an_unfit_url_is_named(url: object) -> None:
 def test_every_text_is_a_url_or_is_refused(url: str) -> None:
     """Never another error, and what is accepted can be taken apart."""
     try:
-        endpoint = read_settings(overrides=crm(url=url)).endpoints["crm"]
+        endpoint = load_settings(overrides=crm(url=url)).endpoints["crm"]
     except ConfigError as error:
         assert str(error).startswith("endpoints.crm.url: ")  # noqa: PT017  # either is fine
     else:
@@ -314,7 +317,7 @@ def test_every_text_is_a_url_or_is_refused(url: str) -> None:
         ({"kinds": ["prompts"]}, r"^endpoints\.crm\.kinds\.0: "),
         ({"kinds": "prompt"}, r"^endpoints\.crm\.kinds: "),
         ({"outcomes": ["answered", "lost"]}, r"^endpoints\.crm\.outcomes\.1: "),
-        ({"updates": 5}, r"^endpoints\.crm\.updates: "),
+        ({"notify_on_update": 5}, r"^endpoints\.crm\.notify_on_update: "),
         ({"timeout_s": 0}, r"^endpoints\.crm\.timeout_s: "),
         ({"timeout_s": 301}, r"^endpoints\.crm\.timeout_s: "),
         ({"timeout_s": float("inf")}, r"^endpoints\.crm\.timeout_s: "),
@@ -327,13 +330,13 @@ def test_every_text_is_a_url_or_is_refused(url: str) -> None:
         ({"channel": ""}, r"^endpoints\.crm\.channel: there is no channel "),
     ],
 )
-def test_an_unfit_field_of_an_endpoint_is_named(fields: dict[str, Any], match: str) -> None:
+def test_an_invalid_field_of_an_endpoint_is_named(fields: dict[str, Any], match: str) -> None:
     """The error begins with the field's name, as it stands in the file."""
     given_ = {"url": URL} | fields
     refused(match, endpoints={"crm": {name: value for name, value in given_.items() if value is not ...}})
 
 
-def test_every_unfit_endpoint_is_named_at_once() -> None:
+def test_every_invalid_endpoint_is_named_at_once() -> None:
     """One start tells of every mistake."""
     refused(
         r"endpoints\.a\.url: .*endpoints\.b\.timeout_s: ",
@@ -345,30 +348,30 @@ def test_an_endpoint_may_be_of_a_named_channel() -> None:
     """Of any channel that there is, and of `default`, which is always there."""
     channels = {"alerts": {"token": TOKEN}}
     for channel in ("alerts", "default"):
-        settings = read_settings(overrides=crm(channel=channel) | {"channels": channels})
+        settings = load_settings(overrides=crm(channel=channel) | {"channels": channels})
         assert settings.endpoints["crm"].channel == channel
 
 
 @pytest.mark.parametrize("name", ["a", "crm", "crm-2", "crm_2", "2crm", "1-", "a" * 64, "endpoint-00ff"])
 def test_a_name_that_fits(name: str) -> None:
     """Small letters, digits, - and _, up to 64, beginning with a letter or a digit."""
-    assert unfit_endpoint_name(name) is None
-    assert name in read_settings(overrides={"endpoints": {name: {"url": URL}}}).endpoints
+    assert validate_endpoint_name(name) is None
+    assert name in load_settings(overrides={"endpoints": {name: {"url": URL}}}).endpoints
 
 
 @pytest.mark.parametrize(
     "name", ["", "17", "0", "CRM", "crm.2", "crm 2", "-crm", "_crm", "a" * 65, "客户", "crm\n", "a/b"]
 )
-def test_an_unfit_name_is_named(name: str) -> None:
+def test_an_invalid_name_is_named(name: str) -> None:
     """Digits alone would be taken for an id."""
-    assert unfit_endpoint_name(name) is not None
+    assert validate_endpoint_name(name) is not None
     error = refused("^endpoints", endpoints={name: {"url": URL}})
     assert str(error).startswith(f"endpoints.{name}: a name is up to 64 small letters")
 
 
 def test_no_secret_of_an_endpoint_is_shown() -> None:
     """Neither in the settings' text nor in an error."""
-    settings = read_settings(overrides=crm(secret=SECRET))
+    settings = load_settings(overrides=crm(secret=SECRET))
     shown = (repr(settings), str(settings), settings.model_dump_json(), repr(settings.endpoints["crm"]))
     assert [text for text in shown if SECRET in text] == []
     error = refused("endpoints", **crm(secret=SECRET, timeout_s=0))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from answerback.auth.server_secret import ServerSecret, load_or_create_line
-from answerback.config import ServerSettings, read_settings
+from answerback.config import ServerSettings, load_settings
 from answerback.errors import ConfigError
-from answerback.service.ledger_config import opening_of
+from answerback.service.ledger_config import ledger_config
 
 SET = "x" * 32
 
@@ -67,15 +67,15 @@ def test_a_file_without_a_secret_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_setting_that_is_too_short_is_refused() -> None:
     """By name, with how to make a good one."""
     with pytest.raises(ConfigError, match=r"server\.secret: expected 32 characters or more.*openssl") as caught:
-        read_settings(overrides={"server": {"secret": "x" * 31}})
+        load_settings(overrides={"server": {"secret": "x" * 31}})
     assert "xxx" not in str(caught.value)
 
 
 def test_a_command_that_only_looks_makes_none(tmp_path: Path) -> None:
     """It has the gateway's keys where the directory is the gateway's, else none at all."""
-    settings = read_settings(overrides={"server": {"data_dir": tmp_path}})
-    assert opening_of(settings).id_key is None
+    settings = load_settings(overrides={"server": {"data_dir": tmp_path}})
+    assert ledger_config(settings).id_key is None
     assert list(tmp_path.iterdir()) == []
     secret = ServerSecret.load_or_create(settings.server)
-    assert opening_of(settings).id_key == secret.id_key
-    assert "key" not in repr(opening_of(settings))
+    assert ledger_config(settings).id_key == secret.id_key
+    assert "key" not in repr(ledger_config(settings))

@@ -6,11 +6,11 @@ from builders import ENDED, NOON, STARTED, UUID1, AnyCallback, folded, key_press
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.model.call_timeline import story_of
-from answerback.console.model.time_scale import LEFT, RIGHT, Scale, spread
-from answerback.domain.calls import identify
-from answerback.domain.models import Attempt, Call, Delivery, Event, Outcome, State
-from answerback.ledger import Entry
+from answerback.console.model.call_timeline import build_timeline
+from answerback.console.model.time_scale import LEFT, RIGHT, TimeScale, spread_apart
+from answerback.domain.calls import callback_fingerprint
+from answerback.domain.models import Attempt, Call, Delivery, DeliveryState, EventType, Outcome
+from answerback.ledger import StoredCallback
 from answerback.schemas.calls import DeliveryWithAttemptsView
 
 SECONDS = st.lists(st.floats(0, 10**9, allow_nan=False), min_size=1, max_size=60)
@@ -21,15 +21,15 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def entry(id_: int, callback: AnyCallback, after_s: float = 0, **changes: object) -> Entry:
+def entry(id_: int, callback: AnyCallback, after_s: float = 0, **changes: object) -> StoredCallback:
     """`callback` as the ledger holds it."""
-    made = Entry(
+    made = StoredCallback(
         id=id_,
         kind=callback.kind,
-        identity=identify("default", callback),
+        fingerprint=callback_fingerprint("default", callback),
         received_at=at(after_s),
-        repeats=0,
-        repeated_at=None,
+        duplicates=0,
+        last_duplicate_at=None,
         raw=wire(callback),
     )
     return msgspec.structs.replace(made, **changes)
@@ -44,13 +44,13 @@ def delivery(**changes: object) -> Delivery:
         channel="default",
         callid=UUID1,
         callback_id=1,
-        event=Event.ANSWERED,
-        state=State.DELIVERED,
+        event=EventType.ANSWERED,
+        state=DeliveryState.DELIVERED,
         attempts=2,
-        failures=1,
+        failed_attempts=1,
         due_at=NOON,
         created_at=NOON,
-        settled_at=NOON,
+        finished_at=NOON,
     )
     return msgspec.structs.replace(made, **changes)
 
@@ -62,7 +62,9 @@ def told(delivery: Delivery, attempts: list[Attempt]) -> DeliveryWithAttemptsVie
 
 def attempt(after_s: float, error: str | None = None) -> Attempt:
     """An attempt, taken unless it says why not."""
-    return Attempt(began_at=at(after_s), duration_s=0.01, status=None if error else 200, answer=b"", error=error)
+    return Attempt(
+        started_at=at(after_s), duration_s=0.01, http_status=None if error else 200, response_body=b"", error=error
+    )
 
 
 def call_at_noon(**changes: object) -> Call:
@@ -75,8 +77,8 @@ def call_at_noon(**changes: object) -> Call:
 def test_places_rise_with_time(seconds: list[float]) -> None:
     """What is later stands further right, and everything stands between the ends."""
     times = sorted(map(at, seconds))
-    scale = Scale(times)
-    places = [scale.place(time) for time in times]
+    scale = TimeScale(times)
+    places = [scale.position(time) for time in times]
     assert all(before <= after for before, after in pairwise(places))
     assert min(places) >= LEFT
     assert max(places) <= RIGHT + 1e-6
@@ -84,26 +86,26 @@ def test_places_rise_with_time(seconds: list[float]) -> None:
 
 @given(SECONDS)
 def test_what_is_cut_lies_between_moments(seconds: list[float]) -> None:
-    """A cut has a width, and no moment stands in it."""
+    """A cut has a width, and no event stands in it."""
     times = sorted(set(map(at, seconds)))
-    scale = Scale(times)
+    scale = TimeScale(times)
     for cut in scale.cuts:
         assert cut.left < cut.middle < cut.right
         assert cut.seconds > 60
-        assert not any(cut.left + 1e-6 < scale.place(time) < cut.right - 1e-6 for time in times)
+        assert not any(cut.left + 1e-6 < scale.position(time) < cut.right - 1e-6 for time in times)
 
 
 def test_a_stretch_is_to_scale() -> None:
     """Within a stretch, twice the time is twice the way."""
-    scale = Scale([at(0), at(10), at(30)])
-    ring, talk = scale.place(at(10)) - scale.place(at(0)), scale.place(at(30)) - scale.place(at(10))
+    scale = TimeScale([at(0), at(10), at(30)])
+    ring, talk = scale.position(at(10)) - scale.position(at(0)), scale.position(at(30)) - scale.position(at(10))
     assert abs(talk - 2 * ring) < 1e-6
     assert scale.cuts == []
 
 
 def test_a_long_silence_is_cut() -> None:
     """Hours in which nothing happened take no room; they are told as a cut."""
-    scale = Scale([at(0), at(30), at(4 * 3600)])
+    scale = TimeScale([at(0), at(30), at(4 * 3600)])
     (cut,) = scale.cuts
     assert cut.seconds == 4 * 3600 - 30
     assert cut.right - cut.left < 10
@@ -111,34 +113,34 @@ def test_a_long_silence_is_cut() -> None:
 
 def test_the_call_itself_is_never_cut() -> None:
     """However long somebody talks: it is one bar."""
-    assert Scale([at(0), at(5), at(7200)], busy=(at(0), at(7200))).cuts == []
+    assert TimeScale([at(0), at(5), at(7200)], busy=(at(0), at(7200))).cuts == []
 
 
 def test_one_moment_alone_has_a_place() -> None:
     """A call of which only one thing is known is drawn, too."""
-    scale = Scale([NOON])
-    assert LEFT <= scale.place(NOON) <= RIGHT
+    scale = TimeScale([NOON])
+    assert LEFT <= scale.position(NOON) <= RIGHT
     assert len(scale.ticks) == 1
 
 
 def test_before_and_after_all_moments_are_the_ends() -> None:
     """A time outside of the drawing stands at its end."""
-    scale = Scale([at(0), at(10)])
-    assert scale.place(at(-99)) == scale.place(at(0))
-    assert scale.place(at(99)) == scale.place(at(10))
+    scale = TimeScale([at(0), at(10)])
+    assert scale.position(at(-99)) == scale.position(at(0))
+    assert scale.position(at(99)) == scale.position(at(10))
 
 
 @given(SECONDS)
 def test_ticks_leave_room_for_their_words(seconds: list[float]) -> None:
     """No time is written over another."""
-    ticks = Scale(sorted(map(at, seconds))).ticks
-    assert all(after.place - before.place >= 16.9 for before, after in pairwise(ticks))
+    ticks = TimeScale(sorted(map(at, seconds))).ticks
+    assert all(after.position - before.position >= 16.9 for before, after in pairwise(ticks))
 
 
 @given(st.lists(st.floats(LEFT, RIGHT, allow_nan=False), max_size=200))
 def test_marks_at_the_same_place_are_moved_apart(places: list[float]) -> None:
-    """Each mark can be seen, in the same order, between the ends."""
-    moved = spread(sorted(places))
+    """Each marker can be seen, in the same order, between the ends."""
+    moved = spread_apart(sorted(places))
     apart = min(1.8, (RIGHT - LEFT) / max(1, len(places) - 1))
     assert all(after - before >= apart - 1e-6 for before, after in pairwise(moved))
     assert all(LEFT - 1e-6 <= place <= RIGHT + 1e-6 for place in moved)
@@ -146,16 +148,16 @@ def test_marks_at_the_same_place_are_moved_apart(places: list[float]) -> None:
 
 def test_marks_with_room_stay_where_they_are() -> None:
     """Only what would be covered is moved."""
-    assert spread([10.0, 20.0, 90.0]) == [10.0, 20.0, 90.0]
+    assert spread_apart([10.0, 20.0, 90.0]) == [10.0, 20.0, 90.0]
 
 
 def test_a_story_tells_everything_in_order() -> None:
     """Registered, rang, answered, key, ended, callbacks, attempts: each where it belongs in time."""
-    call = call_at_noon(referred_at=at(-30), keys=("1",))
-    entries = [entry(1, key_press(), -5), entry(2, status(), 0, repeats=2, repeated_at=at(3))]
+    call = call_at_noon(annotated_at=at(-30), keys=("1",))
+    entries = [entry(1, key_press(), -5), entry(2, status(), 0, duplicates=2, last_duplicate_at=at(3))]
     deliveries = [told(delivery(), [attempt(0.1, "answered 500"), attempt(5.2)])]
-    story = story_of(call, entries, deliveries, {1: "1"})
-    assert [moment.what for moment in story.moments] == [
+    timeline = build_timeline(call, entries, deliveries, {1: "1"})
+    assert [event.what for event in timeline.events] == [
         "registered",
         "rang",
         "answered",
@@ -167,47 +169,47 @@ def test_a_story_tells_everything_in_order() -> None:
         "repeated",
         "attempt_taken",
     ]
-    assert [lane.name for lane in story.lanes] == ["call", "callbacks", "→ crm"]
-    assert [bar.name for bar in story.bars] == ["waits", "rings", "talks"]
-    assert [bar.seconds for bar in story.bars] == [4, 15, 10]
+    assert [track.name for track in timeline.tracks] == ["call", "callbacks", "→ crm"]
+    assert [bar.name for bar in timeline.bars] == ["waits", "rings", "talks"]
+    assert [bar.seconds for bar in timeline.bars] == [4, 15, 10]
 
 
 def test_an_unanswered_call_rings_to_its_end() -> None:
-    """Nobody talked: one bar, and no moment of an answer that there was not."""
+    """Nobody talked: one bar, and no event of an answer that there was not."""
     call = call_at_noon(outcome=Outcome.UNANSWERED, answered_at=None)
-    story = story_of(call, [], [], {})
-    assert [bar.name for bar in story.bars] == ["rings"]
-    assert "answered" not in [moment.what for moment in story.moments]
+    timeline = build_timeline(call, [], [], {})
+    assert [bar.name for bar in timeline.bars] == ["rings"]
+    assert "answered" not in [event.what for event in timeline.events]
 
 
 def test_how_long_it_rang_is_drawn_only_where_it_is_known() -> None:
     """An answered call of which nobody says when it was answered did not ring to its end."""
     call = call_at_noon(answered_at=None)
     assert call.ring_seconds is None
-    assert [bar.name for bar in story_of(call, [], [], {}).bars] == []
+    assert [bar.name for bar in build_timeline(call, [], [], {}).bars] == []
 
 
 def test_a_delivery_that_was_never_tried_is_shown_as_owed() -> None:
-    """It stands where it began to be owed."""
-    story = story_of(call_at_noon(), [], [told(delivery(attempts=0), [])], {})
-    (owed,) = (moment for moment in story.moments if moment.what == "owed")
-    assert (owed.at, owed.lane) == (NOON, "→ crm")
+    """It stands where it was created."""
+    timeline = build_timeline(call_at_noon(), [], [told(delivery(attempts=0), [])], {})
+    (undelivered,) = (event for event in timeline.events if event.what == "undelivered")
+    assert (undelivered.at, undelivered.track) == (NOON, "→ crm")
 
 
 def test_a_call_of_the_last_second_is_drawn() -> None:
     """The vendor may tell any time that it can write: the drawing stands it."""
     end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    story = story_of(call_at_noon(started_at=STARTED, ended_at=end), [entry(1, status())], [], {})
-    assert all(LEFT <= mark.place <= RIGHT + 1e-6 for lane in story.lanes for mark in lane.marks)
+    timeline = build_timeline(call_at_noon(started_at=STARTED, ended_at=end), [entry(1, status())], [], {})
+    assert all(LEFT <= marker.position <= RIGHT + 1e-6 for track in timeline.tracks for marker in track.markers)
 
 
 def test_contradictory_times_are_drawn() -> None:
     """An end before the start makes no bar, and breaks nothing."""
-    story = story_of(call_at_noon(started_at=ENDED, answered_at=None, ended_at=STARTED), [], [], {})
-    assert story.bars == []
+    timeline = build_timeline(call_at_noon(started_at=ENDED, answered_at=None, ended_at=STARTED), [], [], {})
+    assert timeline.bars == []
 
 
 def test_a_call_without_any_time_has_no_story() -> None:
     """Nothing is drawn of nothing."""
     call = call_at_noon(started_at=None, answered_at=None, ended_at=None)
-    assert story_of(call, [], [], {}).moments == ()
+    assert build_timeline(call, [], [], {}).events == ()

@@ -9,16 +9,16 @@ from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from answerback.config import TracesSettings, read_settings
-from answerback.errors import ConfigError, ExtraMissing
+from answerback.config import TracingSettings, load_settings
+from answerback.errors import ConfigError, MissingExtra
 from answerback.tracing import open_tracer
 from answerback.tracing.ids import (
+    format_traceparent,
     is_sampled,
-    new_span,
-    read_traceparent,
-    reception,
-    threshold,
-    write_traceparent,
+    new_span_id,
+    parse_traceparent,
+    receive_span_id,
+    sampling_bound,
 )
 
 traces = st.binary(min_size=16, max_size=16).filter(any)
@@ -29,18 +29,18 @@ spans = st.binary(min_size=8, max_size=8).filter(any)
 def test_as_many_are_taken_as_opentelemetry_takes(trace: bytes, ratio: float) -> None:
     """Its own sampler decides the same of every trace, so that a business that samples by the same ratio agrees."""
     theirs = TraceIdRatioBased(ratio).should_sample(None, int.from_bytes(trace, "big"), "receive")
-    assert is_sampled(trace, threshold(ratio)) == (theirs.decision is Decision.RECORD_AND_SAMPLE)
+    assert is_sampled(trace, sampling_bound(ratio)) == (theirs.decision is Decision.RECORD_AND_SAMPLE)
 
 
 @given(trace=traces, span=spans, sampled=st.booleans())
 def test_the_header_is_opentelemetrys(trace: bytes, span: bytes, *, sampled: bool) -> None:
     """What is written, OpenTelemetry reads as it was meant; and so do we."""
-    header = write_traceparent(trace, span, sampled=sampled)
+    header = format_traceparent(trace, span, sampled=sampled)
     context = TraceContextTextMapPropagator().extract({"traceparent": header})
     theirs = get_current_span(context).get_span_context()
     assert (theirs.trace_id, theirs.span_id) == (int.from_bytes(trace, "big"), int.from_bytes(span, "big"))
     assert theirs.trace_flags.sampled == sampled
-    assert read_traceparent([(b"host", b"x"), (b"Traceparent", header.encode())]) == (trace, span)
+    assert parse_traceparent([(b"host", b"x"), (b"Traceparent", header.encode())]) == (trace, span)
 
 
 @pytest.mark.parametrize(
@@ -57,20 +57,24 @@ def test_the_header_is_opentelemetrys(trace: bytes, span: bytes, *, sampled: boo
 )
 def test_a_header_that_tells_of_no_span_is_passed_over(header: bytes) -> None:
     """What the specification does not allow is no link."""
-    assert read_traceparent([(b"traceparent", header)]) is None
+    assert parse_traceparent([(b"traceparent", header)]) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"traceparent", b"host"]), st.binary(max_size=80)), max_size=3))
 def test_no_header_is_too_odd(headers: list[tuple[bytes, bytes]]) -> None:
     """Any bytes are a span or none, and never a fault."""
-    assert read_traceparent(headers) is None
+    assert parse_traceparent(headers) is None
 
 
 def test_a_reception_is_known_by_the_callback_and_the_time() -> None:
     """Who knows both knows the span; a repeat has another one."""
-    first = reception(b"a" * 16, 1_777_000_000_000_000)
-    assert first == reception(b"a" * 16, 1_777_000_000_000_000)
-    others = {reception(b"a" * 16, 1_777_000_000_000_001), reception(b"b" * 16, 1_777_000_000_000_000), new_span()}
+    first = receive_span_id(b"a" * 16, 1_777_000_000_000_000)
+    assert first == receive_span_id(b"a" * 16, 1_777_000_000_000_000)
+    others = {
+        receive_span_id(b"a" * 16, 1_777_000_000_000_001),
+        receive_span_id(b"b" * 16, 1_777_000_000_000_000),
+        new_span_id(),
+    }
     assert len(others - {first}) == 3
 
 
@@ -85,21 +89,21 @@ def test_a_reception_is_known_by_the_callback_and_the_time() -> None:
 )
 def test_the_path_is_the_protocols_where_none_is_given(endpoint: str | None, url: str | None) -> None:
     """The address of a collector is enough; a whole URL is taken as it stands."""
-    assert TracesSettings(endpoint=endpoint).url() == url
+    assert TracingSettings(endpoint=endpoint).url() == url
 
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("endpoint", "collector:4318", "traces.endpoint: expected http://host:4318"),
-        ("endpoint", "http://me:secret@collector:4318", "traces.endpoint: holds a user name"),
-        ("sample_ratio", 1.5, "traces.sample_ratio: "),
+        ("endpoint", "collector:4318", "tracing.endpoint: expected http://host:4318"),
+        ("endpoint", "http://me:secret@collector:4318", "tracing.endpoint: holds a user name"),
+        ("sample_ratio", 1.5, "tracing.sample_ratio: "),
     ],
 )
-def test_an_unfit_setting_is_named(name: str, value: object, told: str) -> None:
+def test_an_invalid_setting_is_named(name: str, value: object, told: str) -> None:
     """The message names the setting, and shows no secret."""
     with pytest.raises(ConfigError, match=told) as caught:
-        read_settings(overrides={"traces": {name: value}})
+        load_settings(overrides={"tracing": {name: value}})
     assert "secret" not in str(caught.value)
 
 
@@ -109,7 +113,7 @@ def test_without_the_library_only_who_asks_us_is_refused(monkeypatch: pytest.Mon
     monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     assert open_tracer(None, 1.0, {}, b"key") is None
-    with pytest.raises(ExtraMissing, match=r'traces.endpoint .*pip install "answerback\[otel\]"'):
+    with pytest.raises(MissingExtra, match=r'tracing.endpoint .*pip install "answerback\[otel\]"'):
         open_tracer("http://127.0.0.1:4318/v1/traces", 1.0, {}, b"key")
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.calls import public_id
-from answerback.domain.models import Call, Event
-from answerback.domain.webhook_payload import TYPES, CallbackFields, CallFields, write_message
-from answerback.ledger import Entry
+from answerback.domain.models import Call, EventType
+from answerback.domain.webhook_payload import EVENT_TYPES, CallbackPayload, CallPayload, encode_webhook
+from answerback.ledger import StoredCallback
 from answerback.schemas.calls import CallbackView, CallView
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)).map(lambda when: when.replace(tzinfo=UTC))  # noqa: DTZ001  # made aware
@@ -43,32 +43,32 @@ def calls(draw: st.DrawFn) -> Call:
 
 
 @st.composite
-def entries(draw: st.DrawFn) -> Entry:
+def entries(draw: st.DrawFn) -> StoredCallback:
     """Callbacks as they stand in the ledger, of any bytes."""
     item = received(draw(callbacks(st.just(UUID1))))
-    return Entry(
+    return StoredCallback(
         id=draw(st.integers(1, 2**53)),
         kind=item.callback.kind,
-        identity=item.identity,
-        public_id=public_id(b"key", item.identity),
+        fingerprint=item.fingerprint,
+        public_id=public_id(b"key", item.fingerprint),
         received_at=draw(MOMENTS),
-        repeats=draw(st.integers(0, 99)),
-        repeated_at=draw(st.none() | MOMENTS),
+        duplicates=draw(st.integers(0, 99)),
+        last_duplicate_at=draw(st.none() | MOMENTS),
         raw=draw(st.just(item.raw) | st.binary(max_size=64)),
     )
 
 
-def fields_of(entry: Entry) -> CallbackFields:
+def fields_of(entry: StoredCallback) -> CallbackPayload:
     """The same callback for a webhook."""
     assert entry.public_id is not None
-    return CallbackFields.of(
-        entry.id, entry.kind, entry.public_id, entry.received_at, entry.raw, entry.repeats, entry.repeated_at
+    return CallbackPayload.of(
+        entry.id, entry.kind, entry.public_id, entry.received_at, entry.raw, entry.duplicates, entry.last_duplicate_at
     )
 
 
-def message(event: Event, happened_at: datetime, call: Call, callback: CallbackFields | None) -> dict[str, Any]:
+def message(event: EventType, happened_at: datetime, call: Call, callback: CallbackPayload | None) -> dict[str, Any]:
     """The body of a webhook, read."""
-    body: dict[str, Any] = json.loads(write_message(event, happened_at, call, callback))
+    body: dict[str, Any] = json.loads(encode_webhook(event, happened_at, call, callback))
     return body
 
 
@@ -76,39 +76,39 @@ def message(event: Event, happened_at: datetime, call: Call, callback: CallbackF
 def test_a_call_is_told_as_the_api_shows_it(call: Call) -> None:
     """The call in a webhook has exactly the fields and the values that /v1 gives to who may see numbers."""
     shown = CallView.of(call, full_numbers=True)
-    told = message(Event.ANSWERED, NOON, call, None)["data"]["call"]
+    told = message(EventType.ANSWERED, NOON, call, None)["data"]["call"]
     assert set(told) == set(CallView.model_fields)
     assert told == json.loads(shown.model_dump_json())
     assert told == shown.model_dump(mode="json")
 
 
 @given(calls(), entries())
-def test_a_callback_is_told_as_the_api_shows_it(call: Call, entry: Entry) -> None:
+def test_a_callback_is_told_as_the_api_shows_it(call: Call, entry: StoredCallback) -> None:
     """The callback in a webhook has exactly the fields and the values that /v1 gives to who may see numbers."""
-    told = message(Event.REVISED, NOON, call, fields_of(entry))["data"]["callback"]
+    told = message(EventType.REVISED, NOON, call, fields_of(entry))["data"]["callback"]
     assert set(told) == set(CallbackView.model_fields)
     assert told == CallbackView.of(entry, full_numbers=True).model_dump(mode="json")
 
 
-@pytest.mark.parametrize("event", Event)
-def test_the_envelope_is_that_of_standard_webhooks(event: Event) -> None:
+@pytest.mark.parametrize("event", EventType)
+def test_the_envelope_is_that_of_standard_webhooks(event: EventType) -> None:
     """Type, timestamp and data; the types are the six of the documentation."""
     body = message(event, NOON + timedelta(microseconds=5), folded([received(status())]), None)
     assert set(body) == {"type", "timestamp", "data"}
-    assert body["type"] == f"voice.call.{event.value}" == TYPES[event]
+    assert body["type"] == f"voice.call.{event.value}" == EVENT_TYPES[event]
     assert datetime.fromisoformat(body["timestamp"]) == NOON + timedelta(microseconds=5)
     assert set(body["data"]) == {"call", "callback"}
 
 
 def test_a_word_about_the_call_alone_has_no_callback() -> None:
     """The key is there, and is null."""
-    assert message(Event.OVERDUE, NOON, folded([received(key_press())]), None)["data"]["callback"] is None
+    assert message(EventType.OVERDUE, NOON, folded([received(key_press())]), None)["data"]["callback"] is None
 
 
 def test_what_is_not_known_is_told_as_null() -> None:
     """A registered call has no kind, no result and no times; nothing is left out."""
     call = Call(channel="default", callid="a", kind=None, first_seen_at=NOON, updated_at=NOON)
-    told = message(Event.OVERDUE, NOON, call, None)["data"]["call"]
+    told = message(EventType.OVERDUE, NOON, call, None)["data"]["call"]
     nulls = {name for name, value in told.items() if value is None}
     assert {"kind", "result", "started_at", "ring_seconds", "reference", "metadata", "due_at", "overdue_at"} <= nulls
     assert (told["outcome"], told["keys"], told["mobile"]) == ("pending", [], "")
@@ -117,13 +117,13 @@ def test_what_is_not_known_is_told_as_null() -> None:
 def test_every_field_of_a_call_is_told() -> None:
     """Nothing that is known of a call is kept from its business, but for what is the ledger's own."""
     known = {*msgspec.structs.asdict(folded([received(status())])), "ring_seconds", "talk_seconds"}
-    assert known - set(CallFields.__struct_fields__) == {"seen", "referred_at"}
+    assert known - set(CallPayload.__struct_fields__) == {"fingerprints", "annotated_at"}
 
 
 def test_a_body_is_compact_utf8() -> None:
     """One line, letters as they are: what is signed is what is sent."""
     call = msgspec.structs.replace(folded([received(status())]), reference="订单")
-    body = write_message(Event.ANSWERED, NOON, call, None)
+    body = encode_webhook(EventType.ANSWERED, NOON, call, None)
     assert "订单".encode() in body
     assert b"\n" not in body
     assert b'": ' not in body

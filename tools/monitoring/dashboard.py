@@ -49,8 +49,8 @@ def _variables() -> list[dict[str, Any]]:
         "query": "prometheus",
         "hide": 0,
     }
-    ready = f"{PREFIX}ready"
-    return [source, _variable("job", f"label_values({ready}, job)"), _variable("instance", _instances(ready))]
+    up = f"{PREFIX}up_for_writes"
+    return [source, _variable("job", f"label_values({up}, job)"), _variable("instance", _instances(up))]
 
 
 def _instances(metric: str) -> str:

@@ -52,27 +52,29 @@ def rows() -> list[Row]:
 
 
 def _now() -> Iterator[Panel]:
-    yield _number("Gateways that can store", total("ready"), limit=1, low_is_bad=True)
-    yield _number("Gateways that relay", total("relaying"), limit=1, low_is_bad=True)
-    yield _number("Answers per second", rate("answers", _WINDOW), unit="reqps")
-    yield _number("Answered 503, last hour", increase("answers", "1h", result="3002"), limit=1)
+    yield _number("Gateways that can store", total("up_for_writes"), limit=1, low_is_bad=True)
+    yield _number("Gateways that relay", total("relay_active"), limit=1, low_is_bad=True)
+    yield _number("Answers per second", rate("callback_responses", _WINDOW), unit="reqps")
+    yield _number("Answered 503, last hour", increase("callback_responses", "1h", result="3002"), limit=1)
     yield _number("Deliveries pending", f"sum({highest('deliveries_pending', by='endpoint')})")
     yield _number("Deliveries dead", f"sum({highest('deliveries_dead', by='endpoint')})", limit=1)
 
 
 def _intake() -> Iterator[Panel]:
-    yield _lines("Answers by result", rate("answers", _WINDOW, by="result"), "result {{result}}", unit="reqps")
-    yield _lines("Answers by kind", rate("answers", _WINDOW, by="kind"), "{{kind}}", unit="reqps")
-    yield _lines("What the ledger did", rate("callbacks", _WINDOW, by="taken"), "{{taken}}", unit="reqps")
-    yield _quantiles("From request to answer", "answer_seconds")
-    yield _lines("Callbacks that wait for their commit", each("pending"), "{{instance}}")
+    yield _lines(
+        "Answers by result", rate("callback_responses", _WINDOW, by="result"), "result {{result}}", unit="reqps"
+    )
+    yield _lines("Answers by kind", rate("callback_responses", _WINDOW, by="kind"), "{{kind}}", unit="reqps")
+    yield _lines("What the ledger did", rate("callbacks", _WINDOW, by="disposition"), "{{disposition}}", unit="reqps")
+    yield _quantiles("From request to answer", "response_duration_seconds")
+    yield _lines("Callbacks that wait for their commit", each("intake_queue_depth"), "{{instance}}")
     yield _quantiles("How late the event loop is", "event_loop_lag_seconds")
-    yield _lines("Senders that were too slow", increase("receive_timeouts", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Senders that were too slow", increase("request_timeouts", _WINDOW, by="instance"), "{{instance}}")
     yield _lines("Readers that were cut off", increase("stalled_readers", _WINDOW, by="instance"), "{{instance}}")
 
 
 def _ledger() -> Iterator[Panel]:
-    yield _quantiles("One batch's commit", "commit_seconds")
+    yield _quantiles("One batch's commit", "commit_duration_seconds")
     yield _lines("Callbacks in one commit, mean", mean("batch_size", _WINDOW, by="instance"), "{{instance}}")
     yield _lines("Age of what was counted in the ledger", each("ledger_numbers_age_seconds"), "{{instance}}", unit="s")
     yield _lines("Commits that failed", increase("commit_failures", _WINDOW, by="instance"), "{{instance}}")
@@ -82,39 +84,51 @@ def _ledger() -> Iterator[Panel]:
 
 
 def _stream() -> Iterator[Panel]:
-    yield _quantiles("From published to acknowledged", "stream_ack_seconds")
+    yield _quantiles("From published to acknowledged", "stream_ack_duration_seconds")
     yield _lines("How late the ledger is", each("stream_lag_seconds"), "{{instance}}", unit="s")
-    yield _lines("Batches that wait", highest("stream_pending", by="stream"), "{{stream}}")
-    yield _lines("Callbacks drained", rate("stream_drained_callbacks", _WINDOW, by="taken"), "{{taken}}", unit="reqps")
+    yield _lines("Batches that wait", highest("stream_pending_batches", by="stream"), "{{stream}}")
+    yield _lines(
+        "Callbacks consumed",
+        rate("stream_consumed_callbacks", _WINDOW, by="disposition"),
+        "{{disposition}}",
+        unit="reqps",
+    )
     yield Panel(
-        "Batches drained",
+        "Batches consumed",
         (
-            Query(rate("stream_drained_batches", _WINDOW), "drained"),
-            Query(rate("stream_skipped_batches", _WINDOW), "the ledger held them"),
-            Query(rate("stream_unreadable_batches", _WINDOW), "unreadable"),
-            Query(rate("stream_left_batches", _WINDOW), "the ledger could not take them"),
+            Query(rate("stream_consumed_batches", _WINDOW), "consumed"),
+            Query(rate("stream_duplicate_batches", _WINDOW), "the ledger held them"),
+            Query(rate("stream_undecodable_batches", _WINDOW), "undecodable"),
+            Query(rate("stream_deferred_batches", _WINDOW), "the ledger could not take them"),
         ),
     )
-    yield _lines("Batches on their way into the ledger", each("stream_held_batches"), "{{instance}}")
-    yield _lines("Age of the oldest batch", highest("stream_oldest_seconds", by="stream"), "{{stream}}", unit="s")
+    yield _lines("Batches on their way into the ledger", each("stream_in_flight_batches"), "{{instance}}")
+    yield _lines("Age of the oldest batch", highest("stream_oldest_age_seconds", by="stream"), "{{stream}}", unit="s")
     yield _lines(
         "Sent to another shard as well", increase("stream_failovers", _WINDOW, by="stream"), "{{stream}}", width=16
     )
 
 
 def _relay() -> Iterator[Panel]:
-    yield _lines("Attempts by result", rate("attempts", _WINDOW, by="result"), "{{result}}", unit="reqps")
-    yield _lines("Attempts by endpoint", rate("attempts", _WINDOW, by="endpoint"), "{{endpoint}}", unit="reqps")
-    yield _quantiles("From stored to delivered", "delivery_seconds")
+    yield _lines("Attempts by result", rate("delivery_attempts", _WINDOW, by="result"), "{{result}}", unit="reqps")
+    yield _lines(
+        "Attempts by endpoint", rate("delivery_attempts", _WINDOW, by="endpoint"), "{{endpoint}}", unit="reqps"
+    )
+    yield _quantiles("From stored to delivered", "delivery_lag_seconds")
     yield _lines(
         "How long an attempt takes, 99 %",
-        quantile(0.99, "attempt_seconds", _WINDOW, by="endpoint"),
+        quantile(0.99, "delivery_attempt_duration_seconds", _WINDOW, by="endpoint"),
         "{{endpoint}}",
         unit="s",
     )
     yield _lines("Deliveries pending", highest("deliveries_pending", by="endpoint"), "{{endpoint}}")
     yield _lines("Deliveries dead", highest("deliveries_dead", by="endpoint"), "{{endpoint}}")
-    yield _lines("Oldest pending delivery", highest("oldest_pending_seconds", by="endpoint"), "{{endpoint}}", unit="s")
+    yield _lines(
+        "Oldest pending delivery",
+        highest("delivery_oldest_pending_age_seconds", by="endpoint"),
+        "{{endpoint}}",
+        unit="s",
+    )
     yield Panel(
         "Endpoints off or paused",
         (

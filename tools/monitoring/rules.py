@@ -45,7 +45,7 @@ def _intake() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackGone",
-        "absent(answerback_ready)",
+        "absent(answerback_up_for_writes)",
         "1m",
         CRITICAL,
         "no gateway is scraped at all",
@@ -54,7 +54,7 @@ def _intake() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackCannotStore",
-        f"{each('ready')} == 0",
+        f"{each('up_for_writes')} == 0",
         "10s",
         CRITICAL,
         "{{ $labels.instance }} cannot store callbacks",
@@ -63,7 +63,7 @@ def _intake() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackAnswers503",
-        f"{increase('answers', '5m', result='3002')} > 0",
+        f"{increase('callback_responses', '5m', result='3002')} > 0",
         "0s",
         CRITICAL,
         "{{ $value | humanize }} callbacks were answered 503 within 5 minutes",
@@ -76,12 +76,12 @@ def _intake() -> Iterator[AlertRule]:
         "0s",
         WARNING,
         "{{ $value | humanize }} commits failed within 5 minutes",
-        "The log says why: cannot_store.",
+        "The log says why: storage_unavailable.",
         "readyz-is-red",
     )
     yield AlertRule(
         "AnswerbackCommitsSlow",
-        f"{quantile(0.99, 'commit_seconds', '5m', by='instance')} > 1",
+        f"{quantile(0.99, 'commit_duration_seconds', '5m', by='instance')} > 1",
         "5m",
         WARNING,
         "one commit in a hundred takes {{ $value | humanizeDuration }} on {{ $labels.instance }}",
@@ -99,7 +99,7 @@ def _intake() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackBacklog",
-        f"{each('pending')} > {_HALF_PENDING}",
+        f"{each('intake_queue_depth')} > {_HALF_PENDING}",
         "30s",
         WARNING,
         "{{ $value | humanize }} callbacks wait for their commit on {{ $labels.instance }}",
@@ -108,7 +108,7 @@ def _intake() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackSlowSenders",
-        f"{increase('receive_timeouts', '15m')} > 10",
+        f"{increase('request_timeouts', '15m')} > 10",
         "0s",
         INFO,
         "{{ $value | humanize }} requests did not arrive in time within 15 minutes",
@@ -129,7 +129,7 @@ def _quarantine() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackQuarantineFull",
-        f"{increase('callbacks', '15m', taken='dropped')} > 0",
+        f"{increase('callbacks', '15m', disposition='dropped')} > 0",
         "0s",
         CRITICAL,
         "{{ $value | humanize }} refused bodies were not kept within 15 minutes",
@@ -138,7 +138,7 @@ def _quarantine() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackQuarantined",
-        f"{increase('callbacks', '15m', taken='quarantined')} > 0",
+        f"{increase('callbacks', '15m', disposition='quarantined')} > 0",
         "0s",
         WARNING,
         "{{ $value | humanize }} bodies could not be understood within 15 minutes",
@@ -150,7 +150,7 @@ def _quarantine() -> Iterator[AlertRule]:
 def _stream() -> Iterator[AlertRule]:
     yield AlertRule(
         "AnswerbackStreamStuck",
-        f"{highest('stream_oldest_seconds', by='stream')} > 300",
+        f"{highest('stream_oldest_age_seconds', by='stream')} > 300",
         "1m",
         CRITICAL,
         "a batch has been in {{ $labels.stream }} for {{ $value | humanizeDuration }}",
@@ -158,22 +158,22 @@ def _stream() -> Iterator[AlertRule]:
         "the-stream-is-stuck",
     )
     yield AlertRule(
-        "AnswerbackBatchesLeft",
-        f"{increase('stream_left_batches', '15m')} > 0",
+        "AnswerbackBatchesDeferred",
+        f"{increase('stream_deferred_batches', '15m')} > 0",
         "0s",
         CRITICAL,
         "the ledger could not take {{ $value | humanize }} batches of the stream within 15 minutes",
-        "They stay in the stream, and are tried again each minute. The log says why: batch_left.",
+        "They stay in the stream, and are tried again each minute. The log says why: batch_deferred.",
         "the-stream-is-stuck",
     )
     yield AlertRule(
         "AnswerbackNobodyRecords",
-        f"{seen('stream_ack_seconds', '5m')} > 0 unless {rate('stream_drained_batches', '5m')} > 0",
+        f"{seen('stream_ack_duration_seconds', '5m')} > 0 unless {rate('stream_consumed_batches', '5m')} > 0",
         "2m",
         CRITICAL,
         "callbacks go into the stream, and nobody writes them into the ledger",
-        "They are answered and safe, but nobody sees them or is told. Start processes with the role record.",
-        "the-business-is-not-told",
+        "They are answered and safe, but nobody sees them or is told. Start processes with the role recorder.",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackLedgerLate",
@@ -181,17 +181,17 @@ def _stream() -> Iterator[AlertRule]:
         "1m",
         WARNING,
         "the ledger is {{ $value | humanizeDuration }} behind the stream",
-        "PostgreSQL is slow or away, or there are too few processes with the role record.",
-        "the-business-is-not-told",
+        "PostgreSQL is slow or away, or there are too few processes with the role recorder.",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
-        "AnswerbackStreamUnreadable",
-        f"{increase('stream_unreadable_batches', '15m')} > 0",
+        "AnswerbackStreamUndecodable",
+        f"{increase('stream_undecodable_batches', '15m')} > 0",
         "0s",
         CRITICAL,
         "the stream holds messages that this version cannot read",
         "They stay there. A newer version has published them, or somebody else has.",
-        "the-business-is-not-told",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackStreamFailover",
@@ -207,12 +207,12 @@ def _stream() -> Iterator[AlertRule]:
 def _relay() -> Iterator[AlertRule]:
     yield AlertRule(
         "AnswerbackNobodyRelays",
-        f"{highest('relaying')} == 0",
+        f"{highest('relay_active')} == 0",
         "1m",
         CRITICAL,
-        "no gateway tells the endpoints",
+        "no gateway delivers to the endpoints",
         "Callbacks are answered and stored, and what is owed waits.",
-        "the-business-is-not-told",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackEndpointPaused",
@@ -221,7 +221,7 @@ def _relay() -> Iterator[AlertRule]:
         WARNING,
         "the endpoint {{ $labels.endpoint }} is left alone after failures",
         "Its receiver is down, or refuses all it is told.",
-        "the-business-is-not-told",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackEndpointOff",
@@ -230,16 +230,16 @@ def _relay() -> Iterator[AlertRule]:
         INFO,
         "the endpoint {{ $labels.endpoint }} is off",
         "What it is owed waits without end. Somebody switched it off, or it answered 410.",
-        "the-business-is-not-told",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
-        "AnswerbackToldLate",
-        f"{highest('oldest_pending_seconds', by='endpoint')} > 600",
+        "AnswerbackDeliveriesLate",
+        f"{highest('delivery_oldest_pending_age_seconds', by='endpoint')} > 600",
         "5m",
         WARNING,
-        "the endpoint {{ $labels.endpoint }} is told {{ $value | humanizeDuration }} late",
+        "the endpoint {{ $labels.endpoint }} gets its deliveries {{ $value | humanizeDuration }} late",
         "Set the limit to what your business can bear.",
-        "the-business-is-not-told",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackDeliveriesDie",
@@ -247,11 +247,11 @@ def _relay() -> Iterator[AlertRule]:
         "0s",
         CRITICAL,
         "deliveries to {{ $labels.endpoint }} were given up",
-        "All their attempts failed. Mend the receiver, then: answerback deliveries retry --endpoint NAME --dead.",
-        "the-business-is-not-told",
+        "All their attempts failed. Mend the receiver, then: answerback deliveries replay --endpoint NAME --all-dead.",
+        "deliveries-do-not-arrive",
     )
     yield AlertRule(
-        "AnswerbackRuleHolds",
+        "AnswerbackRuleFiring",
         f"{highest('alert_firing', by='rule')} == 1",
         "0s",
         INFO,

@@ -1,7 +1,7 @@
-"""People are told when something is wrong, and when it is over: rules, hysteresis, Apprise."""
+"""Alerts: rules, hysteresis, and notifications through Apprise."""
 
-from answerback.alerts.alerts import Alerts, states_of
-from answerback.alerts.messages import Letterhead, trial
+from answerback.alerts.alerts import AlertManager, alert_states
+from answerback.alerts.messages import MessageContext, compose_test_message
 from answerback.alerts.targets import Target, open_targets
 
-__all__ = ["Alerts", "Letterhead", "Target", "open_targets", "states_of", "trial"]
+__all__ = ["AlertManager", "MessageContext", "Target", "alert_states", "compose_test_message", "open_targets"]

@@ -1,4 +1,4 @@
-"""The alerts of one gateway: looks at every rule again and again, and tells people what begins and ends."""
+"""The alert manager of a gateway: evaluates every rule periodically, and notifies what fires and what is resolved."""
 
 import asyncio
 import contextlib
@@ -10,178 +10,186 @@ import msgspec
 import structlog
 from sqlalchemy.engine import Connection
 
-from answerback.alerts.hysteresis import Measured, News, among, heard, missed, news_for, step
-from answerback.alerts.measurement import Look, measure
-from answerback.alerts.messages import Letterhead, compose
+from answerback.alerts.hysteresis import (
+    AlertPhase,
+    Measurement,
+    advance,
+    due_phase,
+    keep_targets,
+    mark_failed,
+    mark_sent,
+)
+from answerback.alerts.measurement import MeasureContext, measure
+from answerback.alerts.messages import MessageContext, compose_message
 from answerback.alerts.targets import Target
 from answerback.domain.alert_rules import Rule
 from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.admin.alerts import Alert, find_alerts
 from answerback.ledger.client import LedgerClient, LedgerReader
-from answerback.ledger.commands import KeepAlerts
+from answerback.ledger.commands import SaveAlerts
 
 T = TypeVar("T")
 
-_DRAIN_S = 1.0
+_SHUTDOWN_TIMEOUT_S = 1.0
 
 log = structlog.get_logger("answerback.alerts")
 
 
-class Alerts:
-    """Looks from `start` to `stop`; only one gateway of a ledger may. `states` can be asked at any time."""
+class AlertManager:
+    """Evaluates rules from `start` to `stop`; only one gateway of a ledger may. `states` can be asked at any time."""
 
     def __init__(
         self,
-        book: LedgerClient,
+        client: LedgerClient,
         ledger: LedgerReader,
         rules: Mapping[str, Rule],
         targets: Sequence[Target],
         *,
         channels: Sequence[str],
-        letterhead: Letterhead,
-        every_s: float,
+        message_context: MessageContext,
+        evaluation_interval_s: float,
     ) -> None:
-        self._book = book
+        self._client = client
         self._ledger = ledger
         self._rules = dict(rules)
         self._targets = {target.name: target for target in targets}
         self._channels = channels
-        self._letterhead = letterhead
-        self._every_s = every_s
+        self._message_context = message_context
+        self._every_s = evaluation_interval_s
         self._loaded = False
         self._alerts: dict[str, Alert] = {}
-        self._kept: dict[str, Alert] = {}
-        self._ending = asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
+        self._saved: dict[str, Alert] = {}
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look."""
-        self._looking = asyncio.get_running_loop().create_task(self._run())
+        """Begin to evaluate."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def watch(self) -> None:
-        """Look until cancelled, as long as no other gateway does; what those have kept is read first."""
-        self._alerts, self._kept = {}, {}
+    async def run_forever(self) -> None:
+        """Evaluate until cancelled, while no other gateway does; what those have saved is read first."""
+        self._alerts, self._saved = {}, {}
         try:
             await self._run()
         finally:
             self._loaded = False
 
     async def stop(self) -> None:
-        """End, after the look that is under way if that is not long."""
-        self._ending.set()
-        if self._looking is not None:
-            await asyncio.wait([self._looking], timeout=_DRAIN_S)
-            self._looking.cancel()
+        """End, after the evaluation that is under way if that is not long."""
+        self._stopping.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=_SHUTDOWN_TIMEOUT_S)
+            self._task.cancel()
 
     def states(self) -> list[AlertState]:
         """Every rule as it stands, by name. Raises LedgerUnavailable where another gateway looks, so that it is read."""
         known = list(self._alerts.values()) if self._loaded or not self._rules else self._ledger.read(find_alerts)
-        return states_of(self._rules, known)
+        return alert_states(self._rules, known)
 
     async def _run(self) -> None:
-        while not self._ending.is_set():
+        while not self._stopping.is_set():
             try:
-                await self._look()
+                await self._evaluate()
             except LedgerUnavailable as error:
-                log.warning("alerts_not_kept", reason=str(error), detail=error.detail)
+                log.warning("alert_save_failed", reason=str(error), detail=error.detail)
             except Exception:  # an alarm that falls silent is worse than one that fails
-                log.exception("alerts_failed")
+                log.exception("alert_evaluation_failed")
             if self._loaded and not self._rules:
                 return
             try:
                 async with asyncio.timeout(self._every_s):
-                    await self._ending.wait()
+                    await self._stopping.wait()
             except TimeoutError:
                 pass
 
-    async def _look(self) -> None:
-        """Measure every rule, tell what is to be told, and keep what changed. Raises LedgerUnavailable."""
+    async def _evaluate(self) -> None:
+        """Measure every rule, send what is due, and save what changed. Raises LedgerUnavailable."""
         if not self._loaded:
             await self._load()
         now = datetime.now(UTC)
         for name, seen in (await self._measure(now)).items():
-            before = self._alerts.get(name) or Alert(rule=name, when=self._rules[name].when, since=now)
-            self._alerts[name] = after = step(before, seen, now, self._rules[name])
+            before = self._alerts.get(name) or Alert(rule=name, metric=self._rules[name].metric, since=now)
+            self._alerts[name] = after = advance(before, seen, now, self._rules[name])
             if after.firing != before.firing:
-                log.warning("alert_began" if after.firing else "alert_ended", rule=name, measured=after.en)
-        await asyncio.gather(*(self._tell(name, now) for name in self._alerts))
-        await self._keep(*self._alerts)
+                log.warning("alert_firing" if after.firing else "alert_resolved", rule=name, measured=after.en)
+        await asyncio.gather(*(self._notify(name, now) for name in self._alerts))
+        await self._save(*self._alerts)
 
     async def _load(self) -> None:
-        """Read what is known from before, and forget the rules that there are no more."""
+        """Read what was saved, and delete the alerts of rules that are gone."""
         found = {alert.rule: alert for alert in await asyncio.to_thread(self._ledger.read, find_alerts)}
         if found.keys() - self._rules.keys():
-            await self._book.ask(KeepAlerts([], sorted(self._rules)))
-        self._kept = {name: alert for name, alert in found.items() if name in self._rules}
-        for name, alert in self._kept.items():
-            as_now = msgspec.structs.replace(alert, when=self._rules[name].when, error=None)
-            self._alerts[name] = among(as_now, self._targets)
+            await self._client.execute(SaveAlerts([], sorted(self._rules)))
+        self._saved = {name: alert for name, alert in found.items() if name in self._rules}
+        for name, alert in self._saved.items():
+            as_now = msgspec.structs.replace(alert, metric=self._rules[name].metric, error=None)
+            self._alerts[name] = keep_targets(as_now, self._targets)
         self._loaded = True
 
-    async def _measure(self, now: datetime) -> dict[str, Measured]:
-        """What every rule measures; nothing where the ledger cannot be read: what is owed is told all the same."""
+    async def _measure(self, now: datetime) -> dict[str, Measurement]:
+        """What every rule measures; nothing where the ledger cannot be read: what is due is sent all the same."""
 
-        def work(connection: Connection) -> dict[str, Measured]:
-            look = Look(connection, self._channels, now)
+        def work(connection: Connection) -> dict[str, Measurement]:
+            look = MeasureContext(connection, self._channels, now)
             return {name: measure(rule, look) for name, rule in self._rules.items()}
 
         try:
             return await asyncio.to_thread(self._ledger.read, work)
         except LedgerUnavailable as error:
-            log.warning("alerts_not_measured", reason=str(error), detail=error.detail)
+            log.warning("alert_measurement_failed", reason=str(error), detail=error.detail)
             return {}
 
-    async def _tell(self, name: str, now: datetime) -> None:
-        """Tell all who are owed news of an alert."""
-        alert, remind_s = self._alerts[name], self._rules[name].remind_s
-        owed = {target: news for target in self._targets if (news := news_for(alert, target, now, remind_s))}
-        if not owed:
+    async def _notify(self, name: str, now: datetime) -> None:
+        """Notify every target that an alert's phase is due to."""
+        alert, repeat_interval_s = self._alerts[name], self._rules[name].repeat_interval_s
+        due = {target: phase for target in self._targets if (phase := due_phase(alert, target, now, repeat_interval_s))}
+        if not due:
             return
-        errors = await asyncio.gather(*(self._tell_one(name, target, news, now) for target, news in owed.items()))
+        errors = await asyncio.gather(*(self._notify_target(name, target, phase, now) for target, phase in due.items()))
         error = "; ".join(filter(None, errors)) or None
         if error and error != alert.error:
-            log.error("alert_not_told", rule=name, reason=error)
+            log.error("alert_send_failed", rule=name, reason=error)
         self._alerts[name] = msgspec.structs.replace(self._alerts[name], error=error)
 
-    async def _tell_one(self, name: str, target: str, news: News, now: datetime) -> str | None:
-        """Tell one target, and keep at once that it heard, so that a kill does not make it hear twice; what went wrong."""
-        message = compose(news, self._alerts[name], self._rules[name].channel, self._letterhead)
+    async def _notify_target(self, name: str, target: str, phase: AlertPhase, now: datetime) -> str | None:
+        """Notify one target, and save that at once, so that a kill does not send it twice; returns what went wrong."""
+        message = compose_message(phase, self._alerts[name], self._rules[name].channel, self._message_context)
         error = await self._targets[target].send(message)
         if error is not None:
-            self._alerts[name] = missed(self._alerts[name], target)
+            self._alerts[name] = mark_failed(self._alerts[name], target)
             return f"{target} {error}"
-        self._alerts[name] = heard(self._alerts[name], target, now)
-        log.info("alert_told", rule=name, news=news.value, target=target)
-        with contextlib.suppress(LedgerUnavailable):  # the look's end tries again, and says so
-            await self._keep(name)
+        self._alerts[name] = mark_sent(self._alerts[name], target, now)
+        log.info("alert_sent", rule=name, phase=phase.value, target=target)
+        with contextlib.suppress(LedgerUnavailable):  # the end of the evaluation tries again, and logs it
+            await self._save(name)
         return None
 
-    async def _keep(self, *names: str) -> None:
+    async def _save(self, *names: str) -> None:
         """Write what is not as it was written last. Raises LedgerUnavailable."""
-        changed = [alert for name in names if (alert := self._alerts[name]) != self._kept.get(name)]
+        changed = [alert for name in names if (alert := self._alerts[name]) != self._saved.get(name)]
         if changed:
-            await self._book.ask(KeepAlerts(changed, sorted(self._rules)))
-            self._kept |= {alert.rule: alert for alert in changed}
+            await self._client.execute(SaveAlerts(changed, sorted(self._rules)))
+            self._saved |= {alert.rule: alert for alert in changed}
 
 
-def states_of(rules: Mapping[str, Rule], known: Iterable[Alert]) -> list[AlertState]:
+def alert_states(rules: Mapping[str, Rule], known: Iterable[Alert]) -> list[AlertState]:
     """Every rule as it stands, by name, also those of which nothing is known yet."""
     alerts = {alert.rule: alert for alert in known}
-    return [_state(name, rule, alerts.get(name)) for name, rule in sorted(rules.items())]
+    return [_alert_state(name, rule, alerts.get(name)) for name, rule in sorted(rules.items())]
 
 
-def _state(name: str, rule: Rule, alert: Alert | None) -> AlertState:
+def _alert_state(name: str, rule: Rule, alert: Alert | None) -> AlertState:
     if alert is not None:
         return AlertState(**{field: getattr(alert, field) for field in AlertState.__struct_fields__})
     return AlertState(
         rule=name,
-        when=rule.when,
+        metric=rule.metric,
         firing=False,
         since=None,
         value=None,
         en="not measured yet",
         zh="尚未测量",
-        told_at=None,
+        notified_at=None,
         error=None,
     )

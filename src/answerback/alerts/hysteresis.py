@@ -1,4 +1,4 @@
-"""When an alert begins and ends, and who is to be told of it. Pure.
+"""When an alert fires and is resolved, and which notifications are due. Pure.
 
 What begins is told once, what ends is told once, to everybody who is to hear of it; between the two people are reminded.
 Whoever could not be told of the begin is told of the end all the same: it says when it began.
@@ -10,65 +10,69 @@ from enum import StrEnum
 
 import msgspec
 
-from answerback.domain.alert_rules import AnyRule
+from answerback.domain.alert_rules import BaseRule
 from answerback.ledger.admin.alerts import Alert
 
 
-class News(StrEnum):
-    """What somebody is to be told."""
+class AlertPhase(StrEnum):
+    """What a notification is about."""
 
-    BEGAN = "began"
-    STILL = "still"
-    ENDED = "ended"
+    FIRING = "firing"
+    REMINDER = "reminder"
+    RESOLVED = "resolved"
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule measured, as a number and in words: whether it is as bad as the rule says, or clearly over.
 
     Neither means that it is between the two, or that it cannot be told: then everything stays as it is.
     """
 
     value: float | None
-    over: bool
-    clear: bool
+    breached: bool
+    resolved: bool
     en: str
     zh: str
 
 
-def step(alert: Alert, measured: Measured, now: datetime, rule: AnyRule) -> Alert:
-    """The alert after a look: it turns when the measure has said so for the rule's time."""
-    seen = msgspec.structs.replace(alert, value=measured.value, en=measured.en, zh=measured.zh, turning_at=None)
-    if not (measured.clear if alert.firing else measured.over):
+def advance(alert: Alert, measurement: Measurement, now: datetime, rule: BaseRule) -> Alert:
+    """The alert after a measurement: it fires or is resolved when that has held for the rule's time."""
+    seen = msgspec.structs.replace(
+        alert, value=measurement.value, en=measurement.en, zh=measurement.zh, pending_since=None
+    )
+    if not (measurement.resolved if alert.firing else measurement.breached):
         return seen
-    turning_at = alert.turning_at or max(now, alert.since)
-    if now - turning_at < timedelta(seconds=rule.quiet_s if alert.firing else rule.for_s):
-        return msgspec.structs.replace(seen, turning_at=turning_at)
-    began_at = alert.began_at if alert.firing else turning_at
-    return msgspec.structs.replace(seen, firing=not alert.firing, since=turning_at, began_at=began_at)
+    turning_at = alert.pending_since or max(now, alert.since)
+    if now - turning_at < timedelta(seconds=rule.keep_firing_for_s if alert.firing else rule.for_s):
+        return msgspec.structs.replace(seen, pending_since=turning_at)
+    started_at = alert.started_at if alert.firing else turning_at
+    return msgspec.structs.replace(seen, firing=not alert.firing, since=turning_at, started_at=started_at)
 
 
-def news_for(alert: Alert, target: str, now: datetime, remind_s: float) -> News | None:
-    """What a target is to be told now, if anything."""
-    heard_at = alert.told.get(target)
+def due_phase(alert: Alert, target: str, now: datetime, repeat_interval_s: float) -> AlertPhase | None:
+    """What is to be sent to a target now, if anything."""
+    heard_at = alert.last_sent_at.get(target)
     if not alert.firing:
-        return News.ENDED if target in alert.told else None
+        return AlertPhase.RESOLVED if target in alert.last_sent_at else None
     if heard_at is None:
-        return News.BEGAN
-    return News.STILL if remind_s and now - heard_at >= timedelta(seconds=remind_s) else None
+        return AlertPhase.FIRING
+    return AlertPhase.REMINDER if repeat_interval_s and now - heard_at >= timedelta(seconds=repeat_interval_s) else None
 
 
-def heard(alert: Alert, target: str, now: datetime) -> Alert:
-    """The alert after its news arrived at a target."""
-    others = {name: at for name, at in alert.told.items() if name != target}
+def mark_sent(alert: Alert, target: str, now: datetime) -> Alert:
+    """The alert after a notification was sent to a target."""
+    others = {name: at for name, at in alert.last_sent_at.items() if name != target}
     told = others | {target: now} if alert.firing else others
-    return msgspec.structs.replace(alert, told=told, told_at=now)
+    return msgspec.structs.replace(alert, last_sent_at=told, notified_at=now)
 
 
-def missed(alert: Alert, target: str) -> Alert:
-    """The alert after its news did not arrive: the target is owed a word, of the end at the latest."""
-    return msgspec.structs.replace(alert, told={target: None, **alert.told})
+def mark_failed(alert: Alert, target: str) -> Alert:
+    """The alert after a notification failed: the target gets another, of the end at the latest."""
+    return msgspec.structs.replace(alert, last_sent_at={target: None, **alert.last_sent_at})
 
 
-def among(alert: Alert, targets: Collection[str]) -> Alert:
-    """The alert without those who are not to be told any more."""
-    return msgspec.structs.replace(alert, told={name: at for name, at in alert.told.items() if name in targets})
+def keep_targets(alert: Alert, targets: Collection[str]) -> Alert:
+    """The alert without targets that are gone."""
+    return msgspec.structs.replace(
+        alert, last_sent_at={name: at for name, at in alert.last_sent_at.items() if name in targets}
+    )

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from answerback.alerts.hysteresis import Measured
-from answerback.alerts.texts import codes, count, percent, span
+from answerback.alerts.hysteresis import Measurement
+from answerback.alerts.texts import format_codes, format_count, format_duration, format_percent
 from answerback.domain.alert_rules import (
-    SHARE,
+    COUNT_HYSTERESIS,
     AnswerRateRule,
-    AnyRule,
+    BaseRule,
     CountRule,
     EndpointRule,
     FailuresRule,
@@ -20,17 +20,17 @@ from answerback.domain.alert_rules import (
     OverdueRule,
     QuarantineRule,
 )
-from answerback.domain.models import OFF_ON_PURPOSE
+from answerback.domain.models import DISABLED_DELIBERATELY
 from answerback.domain.phone_numbers import mask_text
 from answerback.i18n import Text
 from answerback.ledger.read import alert_metrics
-from answerback.ledger.read.alert_metrics import MOST_COUNTED, Health
+from answerback.ledger.read.alert_metrics import MAX_COUNTED, EndpointBacklog
 
-_MOST_TROUBLES = 5
+_MAX_PROBLEMS = 5
 
 
-class Look(NamedTuple):
-    """A look at the ledger: by which connection, at which channels there are, and when."""
+class MeasureContext(NamedTuple):
+    """What a measurement reads: a connection of the ledger, the channels, and the time."""
 
     connection: Connection
     channels: Sequence[str]
@@ -38,59 +38,65 @@ class Look(NamedTuple):
 
 
 @singledispatch
-def measure(rule: AnyRule, look: Look) -> Measured:
+def measure(rule: BaseRule, context: MeasureContext) -> Measurement:
     """Measure what a rule is about."""
-    raise TypeError(f"{type(rule).__name__} at {look.now}: no such rule")
+    raise TypeError(f"{type(rule).__name__} at {context.now}: no such rule")
 
 
 @measure.register
-def _(rule: AnswerRateRule, look: Look) -> Measured:
+def _(rule: AnswerRateRule, context: MeasureContext) -> Measurement:
     answered, settled = alert_metrics.count_answered(
-        look.connection, [rule.channel] if rule.channel else look.channels, rule.calls
+        context.connection, [rule.channel] if rule.channel else context.channels, rule.calls
     )
     if settled < rule.calls:
         words = Text(
             f"{settled:,} calls have an outcome so far, of {rule.calls:,} that it takes",
             f"目前有结果的通话 {settled:,} 通，需要 {rule.calls:,} 通",
         )
-        return Measured(value=None, over=False, clear=False, en=words.en, zh=words.zh)
+        return Measurement(value=None, breached=False, resolved=False, en=words.en, zh=words.zh)
     rate = answered / settled
-    return Measured(
+    return Measurement(
         value=rate,
-        over=rule.is_over(rate),
-        clear=rule.is_clear(rate),
-        en=f"{percent(rate)} of the last {settled:,} calls were answered; the limit is {percent(rule.below)}",
-        zh=f"最近 {settled:,} 通通话的接通率为 {percent(rate)}，下限为 {percent(rule.below)}",
+        breached=rule.is_breached(rate),
+        resolved=rule.is_resolved(rate),
+        en=f"{format_percent(rate)} of the last {settled:,} calls were answered; the limit is {format_percent(rule.below)}",
+        zh=f"最近 {settled:,} 通通话的接通率为 {format_percent(rate)}，下限为 {format_percent(rule.below)}",
     )
 
 
 @measure.register
-def _(rule: FailuresRule, look: Look) -> Measured:
-    number = alert_metrics.count_failures(look.connection, rule.codes, rule.channel, _since(rule, look.now), rule.above)
-    which = codes(rule.codes)
-    return _counted(rule, number, Text(f"calls that failed with {which.en}", f"通通话失败（{which.zh}）"))
+def _(rule: FailuresRule, context: MeasureContext) -> Measurement:
+    number = alert_metrics.count_failures(
+        context.connection, rule.codes, rule.channel, _window_start(rule, context.now), rule.above
+    )
+    which = format_codes(rule.codes)
+    return _count_measurement(rule, number, Text(f"calls that failed with {which.en}", f"通通话失败（{which.zh}）"))
 
 
 @measure.register
-def _(rule: QuarantineRule, look: Look) -> Measured:
-    number = alert_metrics.count_quarantined(look.connection, rule.channel, _since(rule, look.now), rule.above)
-    return _counted(rule, number, Text("bodies that went to quarantine", "个请求体进入隔离区"))
+def _(rule: QuarantineRule, context: MeasureContext) -> Measurement:
+    number = alert_metrics.count_quarantined(
+        context.connection, rule.channel, _window_start(rule, context.now), rule.above
+    )
+    return _count_measurement(rule, number, Text("bodies that went to quarantine", "个请求体进入隔离区"))
 
 
 @measure.register
-def _(rule: OverdueRule, look: Look) -> Measured:
-    number = alert_metrics.count_overdue(look.connection, rule.channel, _since(rule, look.now), rule.above)
-    return _counted(rule, number, Text("calls that became overdue", "通通话逾期无结果"))
+def _(rule: OverdueRule, context: MeasureContext) -> Measurement:
+    number = alert_metrics.count_overdue(context.connection, rule.channel, _window_start(rule, context.now), rule.above)
+    return _count_measurement(rule, number, Text("calls that became overdue", "通通话逾期无结果"))
 
 
 @measure.register
-def _(rule: FeesRule, look: Look) -> Measured:
-    minutes, differing = alert_metrics.sum_differences(look.connection, rule.channel, _since(rule, look.now))
-    within = span(rule.within_s)
-    return Measured(
+def _(rule: FeesRule, context: MeasureContext) -> Measurement:
+    minutes, differing = alert_metrics.sum_fee_mismatches(
+        context.connection, rule.channel, _window_start(rule, context.now)
+    )
+    within = format_duration(rule.within_s)
+    return Measurement(
         value=float(minutes),
-        over=rule.is_over(minutes),
-        clear=rule.is_clear(minutes),
+        breached=rule.is_breached(minutes),
+        resolved=rule.is_resolved(minutes),
         en=f"minutes between billed and due: {minutes:,} within the last {within.en}, calls concerned: {differing:,};"
         f" the limit is {rule.above:,}",
         zh=f"最近 {within.zh}有 {differing:,} 通通话的计费分钟数与应计不符，共差 {minutes:,} 分钟，上限为 {rule.above:,}",
@@ -98,57 +104,65 @@ def _(rule: FeesRule, look: Look) -> Measured:
 
 
 @measure.register
-def _(rule: EndpointRule, look: Look) -> Measured:
-    found = alert_metrics.find_health(
-        look.connection, rule.endpoint, rule.channel, look.now - timedelta(seconds=rule.pending_s * SHARE), rule.dead
+def _(rule: EndpointRule, context: MeasureContext) -> Measurement:
+    found = alert_metrics.find_endpoint_backlogs(
+        context.connection,
+        rule.endpoint,
+        rule.channel,
+        context.now - timedelta(seconds=rule.pending_s * COUNT_HYSTERESIS),
+        rule.dead,
     )
-    troubles = [trouble for health in found for trouble in _troubles(health, rule, look.now, 1.0)]
-    uneasy = any(trouble for health in found for trouble in _troubles(health, rule, look.now, SHARE))
-    words = _listed(troubles) if troubles else Text("all is well", "一切正常")
-    return Measured(value=float(len(troubles)), over=bool(troubles), clear=not uneasy, en=words.en, zh=words.zh)
+    problems = [problem for backlog in found for problem in _find_problems(backlog, rule, context.now, 1.0)]
+    uneasy = any(
+        problem for backlog in found for problem in _find_problems(backlog, rule, context.now, COUNT_HYSTERESIS)
+    )
+    words = _join_problems(problems) if problems else Text("all is well", "一切正常")
+    return Measurement(
+        value=float(len(problems)), breached=bool(problems), resolved=not uneasy, en=words.en, zh=words.zh
+    )
 
 
-def _since(rule: CountRule, now: datetime) -> datetime:
+def _window_start(rule: CountRule, now: datetime) -> datetime:
     return now - timedelta(seconds=rule.within_s)
 
 
-def _counted(rule: CountRule, number: int, what: Text) -> Measured:
-    shown, within = count(number, max(MOST_COUNTED, rule.above + 1)), span(rule.within_s)
-    return Measured(
+def _count_measurement(rule: CountRule, number: int, what: Text) -> Measurement:
+    shown, within = format_count(number, max(MAX_COUNTED, rule.above + 1)), format_duration(rule.within_s)
+    return Measurement(
         value=float(number),
-        over=rule.is_over(number),
-        clear=rule.is_clear(number),
+        breached=rule.is_breached(number),
+        resolved=rule.is_resolved(number),
         en=f"{what.en}: {shown.en} within the last {within.en}; the limit is {rule.above:,}",
         zh=f"最近 {within.zh}有 {shown.zh} {what.zh}，上限为 {rule.above:,}",
     )
 
 
-def _troubles(health: Health, rule: EndpointRule, now: datetime, share: float) -> Iterator[Text]:
-    """What is wrong with an endpoint where a limit is this share of the rule's."""
-    endpoint, name = health.endpoint, health.endpoint.name
+def _find_problems(backlog: EndpointBacklog, rule: EndpointRule, now: datetime, share: float) -> Iterator[Text]:
+    """The problems of an endpoint where a limit is this share of the rule's."""
+    endpoint, name = backlog.endpoint, backlog.endpoint.name
     if not endpoint.enabled:
-        if endpoint.disabled_reason not in OFF_ON_PURPOSE:
+        if endpoint.disabled_reason not in DISABLED_DELIBERATELY:
             reason = mask_text(endpoint.disabled_reason or "")
             yield Text(f"endpoint {name} was switched off: {reason}", f"端点 {name} 已被关闭：{reason}")
         return
     if endpoint.paused_until is not None:
         yield Text(
-            f"endpoint {name} is paused, failures in a row: {endpoint.failures:,}",
-            f"端点 {name} 连续失败 {endpoint.failures:,} 次，已暂停",
+            f"endpoint {name} is paused, failures in a row: {endpoint.consecutive_failures:,}",
+            f"端点 {name} 连续失败 {endpoint.consecutive_failures:,} 次，已暂停",
         )
-    waited_s = (now - health.oldest_at).total_seconds() if health.oldest_at else 0.0
+    waited_s = (now - backlog.oldest_at).total_seconds() if backlog.oldest_at else 0.0
     if waited_s > rule.pending_s * share:
-        waited = span(round(waited_s))
+        waited = format_duration(round(waited_s))
         yield Text(
             f"a delivery to endpoint {name} has been pending for {waited.en}", f"端点 {name} 有投递已等待 {waited.zh}"
         )
-    if rule.dead is not None and health.dead > rule.dead * share:
-        dead = count(health.dead, max(MOST_COUNTED, rule.dead + 1))
+    if rule.dead is not None and backlog.dead > rule.dead * share:
+        dead = format_count(backlog.dead, max(MAX_COUNTED, rule.dead + 1))
         yield Text(f"dead deliveries to endpoint {name}: {dead.en}", f"端点 {name} 有 {dead.zh} 条投递已放弃")
 
 
-def _listed(troubles: Sequence[Text]) -> Text:
-    shown, more = troubles[:_MOST_TROUBLES], len(troubles) - _MOST_TROUBLES
+def _join_problems(problems: Sequence[Text]) -> Text:
+    shown, more = problems[:_MAX_PROBLEMS], len(problems) - _MAX_PROBLEMS
     rest = [Text(f"{more} more", f"另有 {more} 项")] if more > 0 else []
     lines = [*shown, *rest]
     return Text("; ".join(line.en for line in lines), "；".join(line.zh for line in lines))

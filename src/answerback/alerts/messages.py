@@ -6,14 +6,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from answerback.alerts.hysteresis import News
-from answerback.alerts.texts import HEADINGS, span
+from answerback.alerts.hysteresis import AlertPhase
+from answerback.alerts.texts import HEADINGS, format_duration
 from answerback.i18n import Text
 from answerback.ledger.admin.alerts import Alert
 
 
-class Mood(StrEnum):
-    """How a message is meant; services show it by a colour or a sign."""
+class Severity(StrEnum):
+    """The severity of a message, as Apprise has it."""
 
     FAILURE = "failure"
     WARNING = "warning"
@@ -24,44 +24,48 @@ class Mood(StrEnum):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message, in plain text."""
 
-    mood: Mood
+    severity: Severity
     title: str
     body: str
 
 
-class Letterhead(msgspec.Struct, frozen=True, kw_only=True):
-    """What messages have in common: the time zone of their readers, and where the console is, if that is known."""
+class MessageContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What all messages need: the time zone, and where the console is, if that is known."""
 
     timezone: str
     console_url: str | None = None
 
 
-_MOODS = {News.BEGAN: Mood.FAILURE, News.STILL: Mood.WARNING, News.ENDED: Mood.SUCCESS}
+_SEVERITIES = {
+    AlertPhase.FIRING: Severity.FAILURE,
+    AlertPhase.REMINDER: Severity.WARNING,
+    AlertPhase.RESOLVED: Severity.SUCCESS,
+}
 _PREFIXES = {
-    News.BEGAN: Text("", ""),
-    News.STILL: Text("still: ", "仍未恢复："),
-    News.ENDED: Text("over: ", "已恢复："),
+    AlertPhase.FIRING: Text("", ""),
+    AlertPhase.REMINDER: Text("still: ", "仍未恢复："),
+    AlertPhase.RESOLVED: Text("over: ", "已恢复："),
 }
 
 
-def compose(news: News, alert: Alert, channel: str | None, letterhead: Letterhead) -> Message:
-    """What `news` of an alert say; `channel` is the one that its rule is about."""
-    heading, prefix = HEADINGS[alert.when], _PREFIXES[news]
-    when = _when(news, alert, letterhead.timezone)
+def compose_message(phase: AlertPhase, alert: Alert, channel: str | None, context: MessageContext) -> Message:
+    """The message about a `phase` of an alert; `channel` is the one of its rule."""
+    heading, prefix = HEADINGS[alert.metric], _PREFIXES[phase]
+    when = _time_sentence(phase, alert, context.timezone)
     where = Text(f"channel {channel}", f"通道 {channel}") if channel else Text("all channels", "全部通道")
-    english = f"{_sentence(alert.en)}\n{when.en}\nRule {alert.rule}, {where.en}."
+    english = f"{_capitalize(alert.en)}\n{when.en}\nRule {alert.rule}, {where.en}."
     chinese = f"{alert.zh}。\n{when.zh}\n规则 {alert.rule}，{where.zh}。"
     return Message(
-        mood=_MOODS[news],
+        severity=_SEVERITIES[phase],
         title=f"Answerback: {prefix.en}{heading.en} ({alert.rule}) · {prefix.zh}{heading.zh}",
-        body="\n\n".join(filter(None, [english, chinese, letterhead.console_url])),
+        body="\n\n".join(filter(None, [english, chinese, context.console_url])),
     )
 
 
-def trial(letterhead: Letterhead) -> Message:
-    """A message to try who is reached."""
+def compose_test_message(context: MessageContext) -> Message:
+    """A test message."""
     return Message(
-        mood=Mood.INFO,
+        severity=Severity.INFO,
         title="Answerback: a test · 测试",
         body="\n\n".join(
             filter(
@@ -69,28 +73,31 @@ def trial(letterhead: Letterhead) -> Message:
                 [
                     "Alerts arrive here. Nothing is wrong.",
                     "告警会发送到这里。目前一切正常。",
-                    letterhead.console_url,
+                    context.console_url,
                 ],
             )
         ),
     )
 
 
-def _when(news: News, alert: Alert, timezone: str) -> Text:
-    since = _clock(alert.since, timezone)
-    if news is not News.ENDED:
+def _time_sentence(phase: AlertPhase, alert: Alert, timezone: str) -> Text:
+    since = _format_time(alert.since, timezone)
+    if phase is not AlertPhase.RESOLVED:
         return Text(f"Since {since}.", f"开始于 {since}。")
-    began_at = alert.began_at or alert.since
-    began, lasted = _clock(began_at, timezone), span(round((alert.since - began_at).total_seconds()))
+    started_at = alert.started_at or alert.since
+    began, lasted = (
+        _format_time(started_at, timezone),
+        format_duration(round((alert.since - started_at).total_seconds())),
+    )
     return Text(
         f"Over since {since}; it began at {began} and lasted {lasted.en}.",
         f"结束于 {since}；开始于 {began}，持续 {lasted.zh}。",
     )
 
 
-def _clock(moment: datetime, timezone: str) -> str:
+def _format_time(moment: datetime, timezone: str) -> str:
     return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S} ({timezone})"
 
 
-def _sentence(words: str) -> str:
+def _capitalize(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."

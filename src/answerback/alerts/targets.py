@@ -1,4 +1,4 @@
-"""Who is told: one target for each Apprise URL. A URL is a secret: a target is known by its place and its scheme.
+"""Notification targets: one for each Apprise URL. A URL is a secret: a target is known by its place and its scheme.
 
 Apprise blocks, and some of its services wait long, so each message goes out in a thread that nobody has to wait for.
 """
@@ -14,37 +14,37 @@ from importlib.util import find_spec
 from typing import Any
 
 from answerback.alerts.messages import Message
-from answerback.errors import ConfigError, ExtraMissing
+from answerback.errors import ConfigError, MissingExtra
 
 _TIMEOUT_S = 20.0
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 
 
 class Target:
-    """One of those who are told; messages go one after the other."""
+    """One notification target; messages go one after the other."""
 
     def __init__(self, name: str, apprise: Any) -> None:
         self.name = name
         self._apprise = apprise
-        self._turn = asyncio.Lock()
-        self._sending: asyncio.Future[str | None] | None = None
+        self._lock = asyncio.Lock()
+        self._pending: asyncio.Future[str | None] | None = None
 
     async def send(self, message: Message) -> str | None:
         """Send a message; None once the service has taken it, else what went wrong in plain words, without the URL."""
-        async with self._turn:
-            if self._sending is not None and not self._sending.done():
+        async with self._lock:
+            if self._pending is not None and not self._pending.done():
                 return "is still busy with the message before"
-            self._sending = _in_thread(lambda: self._send(message))
+            self._pending = _run_in_thread(lambda: self._send(message))
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    return await asyncio.shield(self._sending)
+                    return await asyncio.shield(self._pending)
             except TimeoutError:
                 return f"did not answer within {_TIMEOUT_S:.0f} s"
 
     def _send(self, message: Message) -> str | None:
         try:
             result = self._apprise.notify(
-                body=message.body, title=message.title, notify_type=message.mood.value, body_format="text"
+                body=message.body, title=message.title, notify_type=message.severity.value, body_format="text"
             )
         except Exception as error:  # noqa: BLE001  # any of a hundred services' code
             return f"failed with {type(error).__name__}"
@@ -55,20 +55,20 @@ class Target:
 
 
 def open_targets(urls: Sequence[str]) -> list[Target]:
-    """A target for each URL. Raises ConfigError that names the one Apprise cannot read, ExtraMissing without Apprise."""
+    """A target for each URL. Raises ConfigError that names the one Apprise cannot read, MissingExtra without Apprise."""
     if not urls:
         return []
     if find_spec("apprise") is None:
-        raise ExtraMissing('alerts.notify needs Apprise: pip install "answerback[alerts]"')
+        raise MissingExtra('alerts.notify needs Apprise: pip install "answerback[alerts]"')
     for library in ("apprise", "urllib3", "requests"):
         logger = logging.getLogger(library)
         logger.propagate = False  # they log URLs; what went wrong is read from the result
         logger.addHandler(logging.NullHandler())
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # what it imports is its own affair
-        return [_open(place, url) for place, url in enumerate(urls)]
+        return [_open_target(place, url) for place, url in enumerate(urls)]
 
 
-def _open(place: int, url: str) -> Target:
+def _open_target(place: int, url: str) -> Target:
     from apprise import Apprise, AppriseAsset  # half a second that only who has rules pays
 
     asset = AppriseAsset(
@@ -90,7 +90,7 @@ def _scheme(url: str) -> str:
     return url.partition("://")[0].strip().lower()
 
 
-def _in_thread(work: Callable[[], str | None]) -> "asyncio.Future[str | None]":
+def _run_in_thread(work: Callable[[], str | None]) -> "asyncio.Future[str | None]":
     """Do `work` in a thread of its own, which neither the loop's end nor the program's waits for."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[str | None] = loop.create_future()

@@ -10,12 +10,12 @@ HEADINGS = {
     "fees": Text("fees are not as due", "计费与应计不符"),
     "overdue": Text("calls are overdue", "通话逾期无结果"),
 }
-"""What each rule warns of, by `when`."""
+"""What each rule warns of, by `metric`."""
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
-def span(seconds: float) -> Text:
+def format_duration(seconds: float) -> Text:
     """How long, in the largest unit that leaves nothing worth saying out: `90 s`, `3 h`."""
     for unit_s, en, zh in ((_DAY_S, "d", "天"), (_HOUR_S, "h", "小时"), (_MINUTE_S, "min", "分钟")):
         if seconds >= 2 * unit_s or seconds == unit_s:
@@ -23,19 +23,19 @@ def span(seconds: float) -> Text:
     return Text(f"{_number(seconds)} s", f"{_number(seconds)} 秒")
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """A share of one as `41.5 %`."""
     return f"{_number(share * 100)} %"
 
 
-def count(number: int, limit: int) -> Text:
+def format_count(number: int, limit: int) -> Text:
     """A number that was counted up to `limit`."""
     if number < limit:
         return Text(f"{number:,}", f"{number:,}")
     return Text(f"at least {number:,}", f"至少 {number:,}")
 
 
-def codes(wanted: tuple[int, ...]) -> Text:
+def format_codes(wanted: tuple[int, ...]) -> Text:
     """Failure codes."""
     listed = ", ".join(map(str, wanted))
     return Text(f"code {listed}" if len(wanted) == 1 else f"one of the codes {listed}", f"失败码 {listed}")

@@ -8,26 +8,26 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from answerback.alerts import Alerts
+from answerback.alerts import AlertManager
 from answerback.api import alerts as alerts_api
 from answerback.api import callbacks, calls, deliveries, endpoints, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
-from answerback.api.body_limit import Bounds
-from answerback.api.dependencies import guard
+from answerback.api.body_limit import BodySizeLimit
+from answerback.api.dependencies import require_key
 from answerback.api.openapi import DESCRIPTION, TAGS, complete, operation_id
 from answerback.api.problems import add_problems
 from answerback.auth.authenticator import Authenticator
-from answerback.exports.process import Exports
-from answerback.intake import Submission
+from answerback.exports.process import ExportManager
+from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.relay import Relay
 
 # Bodies of changes are small; /v1/callbacks bounds its own, and answers by the contract.
-_LARGEST_BODY_BYTES = 256 * 1024
+_MAX_BODY_BYTES = 256 * 1024
 
 
-def build_document() -> FastAPI:
+def build_empty_api() -> FastAPI:
     """Build what a process without the API answers: what there is, and that there is nothing else."""
     api = _Api(
         title="Answerback",
@@ -41,7 +41,7 @@ def build_document() -> FastAPI:
         openapi_url=None,
     )
     add_problems(api)
-    api.add_middleware(Bounds, largest_bytes=_LARGEST_BODY_BYTES, free=(callbacks.PATH,))
+    api.add_middleware(BodySizeLimit, max_bytes=_MAX_BODY_BYTES, exempt_paths=(callbacks.PATH,))
     api.add_route("/openapi.json", api.document, include_in_schema=False)
     return api
 
@@ -68,27 +68,27 @@ def build_api(
     ledger: Ledger,
     authenticator: Authenticator,
     relay: Relay,
-    submission: Submission,
+    submitter: BulkSubmitter,
     channels: Sequence[str],
     writer: LedgerClient,
     timezone: str,
-    alerts: Alerts,
-    exports: Exports,
+    alerts: AlertManager,
+    exports: ExportManager,
 ) -> FastAPI:
     """Build the application; `authenticator` says who asks, `channels` are the names there are."""
-    api = build_document()
-    guarded = guard(authenticator)
+    api = build_empty_api()
+    guarded = require_key(authenticator)
     for routes in (
-        callbacks.routes(submission, channels),
-        calls.routes(ledger, relay, channels),
-        quarantine.routes(ledger, writer),
-        stats.routes(ledger, timezone),
-        endpoints.routes(ledger, relay, channels),
-        deliveries.routes(ledger, relay),
-        keys.routes(ledger, writer),
-        alerts_api.routes(alerts),
-        exports_api.routes(ledger, exports),
-        status.routes(ledger),
+        callbacks.build_routes(submitter, channels),
+        calls.build_routes(ledger, relay, channels),
+        quarantine.build_routes(ledger, writer),
+        stats.build_routes(ledger, timezone),
+        endpoints.build_routes(ledger, relay, channels),
+        deliveries.build_routes(ledger, relay),
+        keys.build_routes(ledger, writer),
+        alerts_api.build_routes(alerts),
+        exports_api.build_routes(ledger, exports),
+        status.build_routes(ledger),
     ):
         routes.build(api, guarded)
     return api

@@ -6,17 +6,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Bounds:
-    """ASGI middleware: reading more than `largest_bytes` of a body ends in 413, but for the paths that see to it."""
+class BodySizeLimit:
+    """ASGI middleware: reading more than `max_bytes` of a body ends in 413, but for the paths that see to it."""
 
-    def __init__(self, app: ASGIApp, largest_bytes: int, free: Container[str]) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, exempt_paths: Container[str]) -> None:
         self._app = app
-        self._largest_bytes = largest_bytes
-        self._free = free
+        self._max_bytes = max_bytes
+        self._exempt_paths = exempt_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["path"] not in self._free:
+        if scope["type"] == "http" and scope["path"] not in self._exempt_paths:
             receive = self._bounded(receive)
         await self._app(scope, receive, send)
 
@@ -27,8 +27,8 @@ class Bounds:
             nonlocal taken_bytes
             message = await receive()
             taken_bytes += len(message.get("body", b""))
-            if taken_bytes > self._largest_bytes:
-                raise HTTPException(413, f"the body is larger than {self._largest_bytes} bytes")
+            if taken_bytes > self._max_bytes:
+                raise HTTPException(413, f"the body is larger than {self._max_bytes} bytes")
             return message
 
         return read

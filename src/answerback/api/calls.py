@@ -13,31 +13,31 @@ from starlette.convertors import Convertor, register_url_convertor
 from answerback.api.dependencies import (
     AMBIGUOUS,
     FORBIDDEN,
+    INVALID,
     NOT_FOUND,
     NUMBERS_HIDDEN,
     OPERATOR,
     PROBLEMS,
-    UNFIT,
-    Asking,
     Channel,
+    CurrentPrincipal,
     Cursor,
     Instant,
     Limit,
     Moment,
-    utc,
+    to_utc,
 )
 from answerback.api.routes import Routes
 from answerback.auth.api_keys import check_filters
-from answerback.domain.models import Kind, Outcome
-from answerback.errors import UnfitEndpoint
+from answerback.domain.models import CallbackKind, Outcome
+from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.write.annotations import Reference
+from answerback.ledger.write.annotations import CallAnnotation
 from answerback.relay import Relay
-from answerback.schemas.calls import CallbackView, CallView, Listing
+from answerback.schemas.calls import CallbackView, CallView, PageView
 
-_LONGEST_TEXT = 256
-_LARGEST_METADATA_BYTES = 16_384
+_MAX_TEXT_LENGTH = 256
+_MAX_METADATA_BYTES = 16_384
 
 
 class _Callid(Convertor[str]):
@@ -57,12 +57,12 @@ class _Callid(Convertor[str]):
 register_url_convertor("callid", _Callid())
 
 
-class ReferenceBody(BaseModel):
+class AnnotationUpdate(BaseModel):
     """What the business says of a call. What is left out stays as it is; null takes it back."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reference: str | None = Field(None, max_length=_LONGEST_TEXT, description="the business's own id of the call")
+    reference: str | None = Field(None, max_length=_MAX_TEXT_LENGTH, description="the business's own id of the call")
     metadata: dict[str, JsonValue] | None = Field(None, description="anything else, up to 16 KiB of JSON")
     due_at: Instant | None = Field(
         None, description="when an outcome is expected; past it, without one, endpoints are told that it is overdue"
@@ -76,45 +76,45 @@ class ReferenceBody(BaseModel):
             msgspec.msgpack.encode(metadata)  # the form in which the ledger's writer gets it
         except (ValueError, OverflowError) as error:
             raise ValueError("holds a number that JSON readers do not agree on") from error
-        if len(encoded) > _LARGEST_METADATA_BYTES:
-            raise ValueError(f"is larger than {_LARGEST_METADATA_BYTES} bytes of JSON")
+        if len(encoded) > _MAX_METADATA_BYTES:
+            raise ValueError(f"is larger than {_MAX_METADATA_BYTES} bytes of JSON")
         return metadata
 
     @field_validator("due_at")
     @classmethod
     def _check_due_at(cls, due_at: datetime | None) -> datetime | None:
         try:
-            return due_at and utc(due_at) and (utc(due_at) or due_at).astimezone(UTC)
+            return due_at and to_utc(due_at) and (to_utc(due_at) or due_at).astimezone(UTC)
         except OverflowError as error:
             raise ValueError("is outside of the years 1 to 9999 in UTC") from error
 
-    def said(self) -> Reference:
+    def to_annotation(self) -> CallAnnotation:
         """The same, as the ledger takes it."""
-        given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
-        return Reference(**given | ({"due_at": utc(self.due_at)} if "due_at" in given else {}))
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        return CallAnnotation(**fields | ({"due_at": to_utc(self.due_at)} if "due_at" in fields else {}))
 
 
-def routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
+def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
     """The routes below /v1/calls."""
     router = Routes("calls")
 
     @router.get("/v1/calls", summary="Calls, newest first", responses=PROBLEMS | NUMBERS_HIDDEN)
     def list_calls(
-        reader: Asking,
+        principal: CurrentPrincipal,
         channel: str | None = None,
         mobile: Annotated[
             str | None, Query(description="however it is spelled: E.164, with or without its country")
         ] = None,
         outcome: Outcome | None = None,
-        kind: Kind | None = None,
+        kind: CallbackKind | None = None,
         failure_code: Annotated[int | None, Query(ge=-(2**31), lt=2**31, description="the vendor's")] = None,
         reference: Annotated[str | None, Query(description="the business's own id of the call")] = None,
         since: Moment = None,
         until: Moment = None,
         cursor: Cursor = None,
         limit: Limit = 50,
-    ) -> Listing[CallView]:
-        check_filters(reader.key, mobile, failure_code, reference=reference)
+    ) -> PageView[CallView]:
+        check_filters(principal.key, mobile, failure_code, reference=reference)
         wanted = CallFilter(
             channel=channel,
             mobile=mobile,
@@ -122,13 +122,13 @@ def routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
             kind=kind,
             failure_code=failure_code,
             reference=reference,
-            since=utc(since),
-            until=utc(until),
+            since=to_utc(since),
+            until=to_utc(until),
         )
         page = ledger.calls(wanted, cursor, limit)
-        reader.shown(len(page.items))
-        views = [CallView.of(call, full_numbers=reader.full_numbers) for call in page.items]
-        return Listing(items=views, next_cursor=page.next_cursor)
+        principal.log_unmasked(len(page.items))
+        views = [CallView.of(call, full_numbers=principal.full_numbers) for call in page.items]
+        return PageView(items=views, next_cursor=page.next_cursor)
 
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
@@ -136,48 +136,48 @@ def routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
         responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
     )
     def list_callbacks(
-        callid: str, reader: Asking, channel: Channel = None, cursor: Cursor = None, limit: Limit = 50
-    ) -> Listing[CallbackView]:
-        check_filters(reader.key, callid=callid)
+        callid: str, principal: CurrentPrincipal, channel: Channel = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> PageView[CallbackView]:
+        check_filters(principal.key, callid=callid)
         page = ledger.callbacks(callid, channel, cursor, limit)
-        reader.shown(len(page.items))
-        views = [CallbackView.of(entry, full_numbers=reader.full_numbers) for entry in page.items]
-        return Listing(items=views, next_cursor=page.next_cursor)
+        principal.log_unmasked(len(page.items))
+        views = [CallbackView.of(entry, full_numbers=principal.full_numbers) for entry in page.items]
+        return PageView(items=views, next_cursor=page.next_cursor)
 
     @router.get(
         "/v1/calls/{callid:callid}",
         summary="One call",
         responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
     )
-    def get_call(callid: str, reader: Asking, channel: Channel = None) -> CallView:
-        check_filters(reader.key, callid=callid)
+    def get_call(callid: str, principal: CurrentPrincipal, channel: Channel = None) -> CallView:
+        check_filters(principal.key, callid=callid)
         found = ledger.call(callid, channel)
-        reader.shown(1)
-        return CallView.of(found, full_numbers=reader.full_numbers)
+        principal.log_unmasked(1)
+        return CallView.of(found, full_numbers=principal.full_numbers)
 
     @router.put(
         "/v1/calls/{callid:callid}",
         summary="Say what the business knows of a call, before or after any callback",
-        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | AMBIGUOUS | UNFIT | {201: {"model": CallView}},
+        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | AMBIGUOUS | INVALID | {201: {"model": CallView}},
         dependencies=[OPERATOR],
     )
     async def put_call(
-        callid: Annotated[str, Path(max_length=_LONGEST_TEXT)],
-        body: ReferenceBody,
-        reader: Asking,
+        callid: Annotated[str, Path(max_length=_MAX_TEXT_LENGTH)],
+        body: AnnotationUpdate,
+        principal: CurrentPrincipal,
         response: Response,
         channel: Annotated[
             str | None,
             Query(description="the call's channel; needed before its first callback where there are several"),
         ] = None,
     ) -> CallView:
-        check_filters(reader.key, callid=callid)
+        check_filters(principal.key, callid=callid)
         if channel is not None and channel not in channels:
-            raise UnfitEndpoint("channel", f"there is no channel {channel}")
-        referred = await relay.refer(callid, channel, body.said())
-        reader.log("call_annotated", channel=referred.call.channel, call=referred.call_id)
-        response.status_code = 201 if referred.created else 200
-        reader.shown(1)
-        return CallView.of(referred.call, full_numbers=reader.full_numbers)
+            raise InvalidEndpoint("channel", f"there is no channel {channel}")
+        annotated = await relay.annotate_call(callid, channel, body.to_annotation())
+        principal.log("call_annotated", channel=annotated.call.channel, call=annotated.call_id)
+        response.status_code = 201 if annotated.created else 200
+        principal.log_unmasked(1)
+        return CallView.of(annotated.call, full_numbers=principal.full_numbers)
 
     return router

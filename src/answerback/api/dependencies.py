@@ -15,16 +15,16 @@ from answerback.api.openapi import problem
 from answerback.api.routes import Responses
 from answerback.auth.authenticator import Authenticator
 from answerback.domain.models import ApiKey, Role
-from answerback.domain.phone_numbers import mask_mobiles
-from answerback.errors import UnfitSpan
+from answerback.domain.phone_numbers import mask_phone_like
+from answerback.errors import InvalidRange
 from answerback.ledger.admin.audit import Actor
-from answerback.ledger.read.calls import LARGEST_PAGE
+from answerback.ledger.read.calls import MAX_PAGE_SIZE
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 Channel = Annotated[str | None, Query(description="needed where two channels hold the same callid")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before", max_length=128)]
-Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
 def _check_spelling(moment: object) -> object:
@@ -64,7 +64,7 @@ FORBIDDEN: Responses = {
 NOT_FOUND: Responses = {404: problem("nothing by that id")}
 AMBIGUOUS: Responses = {409: problem("several channels hold the callid: `channels` names them")}
 CONFLICT: Responses = {409: problem("it cannot be as things stand")}
-UNFIT: Responses = {422: problem("a field is unfit: `field` names it")}
+INVALID: Responses = {422: problem("a field is invalid: `field` names it")}
 
 _KEY_WORDS = (
     "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one made by "
@@ -75,7 +75,7 @@ _KEY_WORDS = (
 log = structlog.get_logger("answerback.api")
 
 
-class Reader:
+class Principal:
     """Who asks, and whether numbers, and the URLs of endpoints, are shown to them in full."""
 
     def __init__(self, key: ApiKey, path: str) -> None:
@@ -85,7 +85,7 @@ class Reader:
         self.full_urls = key.role.includes(Role.OPERATOR)
         self._path = path
 
-    def require(self, role: Role) -> None:
+    def require_role(self, role: Role) -> None:
         """Raise 403, naming the role that is needed, where the key has a lesser one."""
         if not self.key.role.includes(role):
             raise HTTPException(403, f"this needs the role {role}; the key `{self.key.name}` has {self.key.role}")
@@ -94,83 +94,83 @@ class Reader:
         """Log what programs do at the rate of calls, which would bury the audit log."""
         log.info(event, who=self.key.name, **facts)
 
-    def shown(self, count: int) -> None:
+    def log_unmasked(self, count: int) -> None:
         """Log that so many things were shown with their numbers; the numbers are not in it."""
         if self.full_numbers and count:
-            self.log("numbers_shown", path=self._path, count=count)
+            self.log("numbers_unmasked", path=self._path, count=count)
 
 
-def guard(authenticator: Authenticator) -> Any:
+def require_key(authenticator: Authenticator) -> Any:
     """A dependency that lets only the holder of an API key through, and tells the routes who it is."""
     scheme = HTTPBearer(auto_error=False, description=_KEY_WORDS)
 
     async def know(request: Request, offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
         if offered is None:
-            raise _unknown("send an API key: Authorization: Bearer …")
+            raise _unauthorized("send an API key: Authorization: Bearer …")
         key = await authenticator.authenticate(offered.credentials, request.scope, "api")
         if key is None:
-            raise _unknown("this API key is not known")
-        request.state.reader = Reader(key, _path_without_numbers(request.scope["path"]))
+            raise _unauthorized("this API key is not known")
+        request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]))
 
     return Depends(know)
 
 
 def _path_without_numbers(path: str) -> str:
     """A path as it may be logged: a callid may be a number, our own ids are none."""
-    return quote(mask_mobiles(path) if path.startswith("/v1/calls/") else path, safe="/*")
+    return quote(mask_phone_like(path) if path.startswith("/v1/calls/") else path, safe="/*")
 
 
-def _unknown(detail: str) -> HTTPException:
+def _unauthorized(detail: str) -> HTTPException:
     return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
 
 
-async def _reader(request: Request) -> Reader:
-    reader: Reader = request.state.reader  # the guard of all routers has set it
-    return reader
+async def _principal(request: Request) -> Principal:
+    principal: Principal = request.state.principal  # the guard of all routers has set it
+    return principal
 
 
-Asking = Annotated[Reader, Depends(_reader)]
+CurrentPrincipal = Annotated[Principal, Depends(_principal)]
 
 
-async def _operate(reader: Asking) -> None:
-    reader.require(Role.OPERATOR)
+async def _require_operator(principal: CurrentPrincipal) -> None:
+    principal.require_role(Role.OPERATOR)
 
 
-async def _administer(reader: Asking) -> None:
-    reader.require(Role.ADMIN)
+async def _require_admin(principal: CurrentPrincipal) -> None:
+    principal.require_role(Role.ADMIN)
 
 
-OPERATOR = Depends(_operate)
+OPERATOR = Depends(_require_operator)
 """Only for operators and above."""
-ADMIN = Depends(_administer)
+ADMIN = Depends(_require_admin)
 """Only for admins."""
 
 
 @overload
-def utc(moment: datetime) -> datetime: ...
+def to_utc(moment: datetime) -> datetime: ...
 @overload
-def utc(moment: None) -> None: ...
+def to_utc(moment: None) -> None: ...
 @overload
-def utc(moment: datetime | None) -> datetime | None: ...
-def utc(moment: datetime | None) -> datetime | None:
+def to_utc(moment: datetime | None) -> datetime | None: ...
+def to_utc(moment: datetime | None) -> datetime | None:
     """`moment`, in UTC where it names no zone."""
-    return local(moment, UTC)
+    return to_zone(moment, UTC)
 
 
 @overload
-def local(moment: datetime, zone: tzinfo) -> datetime: ...
+def to_zone(moment: datetime, zone: tzinfo) -> datetime: ...
 @overload
-def local(moment: None, zone: tzinfo) -> None: ...
+def to_zone(moment: None, zone: tzinfo) -> None: ...
 @overload
-def local(moment: datetime | None, zone: tzinfo) -> datetime | None: ...
-def local(moment: datetime | None, zone: tzinfo) -> datetime | None:
+def to_zone(moment: datetime | None, zone: tzinfo) -> datetime | None: ...
+def to_zone(moment: datetime | None, zone: tzinfo) -> datetime | None:
     """`moment`, in `zone` where it names none."""
     return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
 
 
-def zone_of(timezone: str) -> ZoneInfo:
-    """The zone of that name. Raises UnfitSpan."""
+def load_zone(timezone: str) -> ZoneInfo:
+    """The zone of that name. Raises InvalidRange."""
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UnfitSpan("timezone", "expected a name such as Asia/Shanghai or UTC") from error
+        raise InvalidRange("timezone", "expected a name such as Asia/Shanghai or UTC") from error

@@ -6,24 +6,24 @@ from fastapi import HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from answerback.api.dependencies import (
+    INVALID,
     NOT_FOUND,
     NUMBERS_HIDDEN,
     PROBLEMS,
-    UNFIT,
-    Asking,
+    CurrentPrincipal,
     Moment,
     Timezone,
-    local,
-    zone_of,
+    load_zone,
+    to_zone,
 )
 from answerback.api.openapi import problem
 from answerback.api.routes import Responses, Routes
 from answerback.auth.api_keys import check_filters
-from answerback.domain.models import Kind, Outcome, State
-from answerback.errors import ExportFailed, ExportsBusy, ExtraMissing
-from answerback.exports import Export, FileFormat, What
-from answerback.exports.process import RETRY_AFTER_S, Exports
-from answerback.exports.response import ExportAnswer
+from answerback.domain.models import CallbackKind, DeliveryState, Outcome
+from answerback.errors import ExportFailed, MissingExtra, TooManyExports
+from answerback.exports import Dataset, Export, FileFormat
+from answerback.exports.process import RETRY_AFTER_S, ExportManager
+from answerback.exports.response import ExportResponse
 from answerback.ledger import Ledger
 
 _FILE: Responses = {
@@ -36,35 +36,37 @@ _FILE: Responses = {
 }
 
 
-def routes(ledger: Ledger, exports: Exports) -> Routes:
+def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
     """The routes below /v1/exports."""
     router = Routes("exports")
 
     @router.get(
-        "/v1/exports/{what}.{format}",
+        "/v1/exports/{dataset}.{format}",
         summary="A file of what is in the ledger, oldest first",
         response_class=Response,
-        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | UNFIT | _FILE,
+        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | INVALID | _FILE,
     )
     async def export_file(
-        what: What,
+        dataset: Dataset,
         format: FileFormat,
-        reader: Asking,
+        principal: CurrentPrincipal,
         channel: str | None = None,
         mobile: Annotated[str | None, Query(description="calls and callbacks: however it is spelled")] = None,
         outcome: Annotated[Outcome | None, Query(description="calls and callbacks")] = None,
-        kind: Annotated[Kind | None, Query(description="calls, callbacks (of such calls) and statistics")] = None,
+        kind: Annotated[
+            CallbackKind | None, Query(description="calls, callbacks (of such calls) and statistics")
+        ] = None,
         failure_code: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="calls and callbacks")] = None,
         reference: Annotated[str | None, Query(description="calls and callbacks")] = None,
         since: Moment = None,
         until: Moment = None,
         timezone: Timezone = "UTC",
         endpoint: Annotated[str | None, Query(description="deliveries: name or id")] = None,
-        state: Annotated[State | None, Query(description="deliveries")] = None,
+        state: Annotated[DeliveryState | None, Query(description="deliveries")] = None,
         callid: Annotated[str | None, Query(description="deliveries")] = None,
     ) -> Response:
-        check_filters(reader.key, mobile, failure_code, reference=reference, callid=callid)
-        zone = zone_of(timezone)
+        check_filters(principal.key, mobile, failure_code, reference=reference, callid=callid)
+        zone = load_zone(timezone)
         filters: dict[str, Any] = {
             "channel": channel,
             "mobile": mobile,
@@ -72,18 +74,18 @@ def routes(ledger: Ledger, exports: Exports) -> Routes:
             "kind": kind,
             "failure_code": failure_code,
             "reference": reference,
-            "since": local(since, zone),
-            "until": local(until, zone),
+            "since": to_zone(since, zone),
+            "until": to_zone(until, zone),
             "endpoint_id": None if endpoint is None else (await run_in_threadpool(ledger.endpoint, endpoint)).id,
             "state": state,
             "callid": callid,
         }
         try:
-            wanted = Export.of(what, format, filters, full_numbers=reader.full_numbers)
-            return ExportAnswer(wanted, await exports.open(wanted, reader.actor))
-        except ExportsBusy as error:
+            wanted = Export.of(dataset, format, filters, full_numbers=principal.full_numbers)
+            return ExportResponse(wanted, await exports.open(wanted, principal.actor))
+        except TooManyExports as error:
             raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
-        except ExtraMissing as error:
+        except MissingExtra as error:
             raise HTTPException(501, str(error)) from error
         except ExportFailed as error:
             raise HTTPException(503, str(error)) from error

@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from answerback.api.ledger_numbers import LedgerNumbers
-from answerback.intake import Committer, Meter
+from answerback.api.ledger_numbers import LedgerGauges
+from answerback.intake import GroupCommitter, IntakeMetrics
 from answerback.relay import Relay
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from answerback.stream.metrics import Meter as StreamMeter
+    from answerback.stream.metrics import StreamMetrics
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -29,10 +29,15 @@ class HealthApp:
     """Answers the three paths; they need no key. prometheus_client is imported by the first scrape."""
 
     def __init__(
-        self, numbers: LedgerNumbers, health: Committer, meter: Meter, relay: Relay, stream: "StreamMeter | None" = None
+        self,
+        numbers: LedgerGauges,
+        health: GroupCommitter,
+        metrics: IntakeMetrics,
+        relay: Relay,
+        stream: "StreamMetrics | None" = None,
     ) -> None:
         self._health = health
-        self._measured = (meter, health, numbers, relay, stream)
+        self._measured = (metrics, health, numbers, relay, stream)
         self._scrapes = ThreadPoolExecutor(1, "metrics")  # its own, so that slow readers hold up no scrape
 
     async def __call__(self, scope: Message, _receive: object, send: Send) -> None:
@@ -62,8 +67,8 @@ class HealthApp:
         return build_registry(*self._measured)
 
 
-async def _answer(send: Send, status: int, said: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
-    await _send(send, status, _JSON, json.dumps(said, ensure_ascii=False).encode(), *headers)
+async def _answer(send: Send, status: int, fields: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
+    await _send(send, status, _JSON, json.dumps(fields, ensure_ascii=False).encode(), *headers)
 
 
 async def _send(send: Send, status: int, media_type: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> None:

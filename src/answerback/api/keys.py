@@ -2,17 +2,27 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from answerback.api.dependencies import ADMIN, CONFLICT, FORBIDDEN, NOT_FOUND, PROBLEMS, UNFIT, Asking, Cursor, Limit
+from answerback.api.dependencies import (
+    ADMIN,
+    CONFLICT,
+    FORBIDDEN,
+    INVALID,
+    NOT_FOUND,
+    PROBLEMS,
+    CurrentPrincipal,
+    Cursor,
+    Limit,
+)
 from answerback.api.routes import Routes
-from answerback.auth.api_keys import draft_key, unfit_key_name
+from answerback.auth.api_keys import draft_api_key, validate_key_name
 from answerback.domain.models import Role
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import CreateKey, RevokeKey
-from answerback.schemas.calls import AuditEventView, KeyView, Listing, MeView, NewKeyView
+from answerback.schemas.calls import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView, PageView
 
 
-class NewKey(BaseModel):
+class KeyCreate(BaseModel):
     """A key that is to be."""
 
     model_config = ConfigDict(extra="forbid")
@@ -28,29 +38,29 @@ class NewKey(BaseModel):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        if problem := unfit_key_name(name):
+        if problem := validate_key_name(name):
             raise ValueError(problem)
         return name
 
 
-def routes(ledger: Ledger, writer: LedgerClient) -> Routes:
+def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     """The routes /v1/me, /v1/audit-events, and those below /v1/keys."""
     router = Routes("access")
-    _add_looking(router, ledger)
-    _add_changing(router, writer)
+    _add_read_routes(router, ledger)
+    _add_write_routes(router, writer)
     return router
 
 
-def _add_looking(router: Routes, ledger: Ledger) -> None:
+def _add_read_routes(router: Routes, ledger: Ledger) -> None:
     @router.get("/v1/me", summary="Whose key this is, and what it may do", responses=PROBLEMS)
-    async def get_me(reader: Asking) -> MeView:
-        return MeView.of(reader.key)
+    async def get_me(principal: CurrentPrincipal) -> CurrentKeyView:
+        return CurrentKeyView.of(principal.key)
 
     @router.get(
         "/v1/keys", summary="All keys but the admin key, by name", responses=PROBLEMS | FORBIDDEN, dependencies=[ADMIN]
     )
-    def list_keys() -> Listing[KeyView]:
-        return Listing(items=list(map(KeyView.of, ledger.keys())))
+    def list_keys() -> PageView[KeyView]:
+        return PageView(items=list(map(KeyView.of, ledger.keys())))
 
     @router.get(
         "/v1/audit-events",
@@ -58,22 +68,22 @@ def _add_looking(router: Routes, ledger: Ledger) -> None:
         responses=PROBLEMS | FORBIDDEN,
         dependencies=[ADMIN],
     )
-    def list_audit_events(cursor: Cursor = None, limit: Limit = 50) -> Listing[AuditEventView]:
+    def list_audit_events(cursor: Cursor = None, limit: Limit = 50) -> PageView[AuditEventView]:
         page = ledger.audit_events(cursor, limit)
-        return Listing(items=[AuditEventView.of(event) for event in page.items], next_cursor=page.next_cursor)
+        return PageView(items=[AuditEventView.of(event) for event in page.items], next_cursor=page.next_cursor)
 
 
-def _add_changing(router: Routes, writer: LedgerClient) -> None:
+def _add_write_routes(router: Routes, writer: LedgerClient) -> None:
     @router.post(
         "/v1/keys",
         status_code=201,
         summary="Make a key; the answer is the only one that shows it",
-        responses=PROBLEMS | FORBIDDEN | CONFLICT | UNFIT,
+        responses=PROBLEMS | FORBIDDEN | CONFLICT | INVALID,
         dependencies=[ADMIN],
     )
-    async def create_key(body: NewKey, reader: Asking) -> NewKeyView:
-        key, draft = draft_key(body.name, body.role, full_numbers=body.full_numbers)
-        return NewKeyView.with_key(await writer.ask(CreateKey(reader.actor, draft)), key)
+    async def create_key(body: KeyCreate, principal: CurrentPrincipal) -> CreatedKeyView:
+        key, draft = draft_api_key(body.name, body.role, full_numbers=body.full_numbers)
+        return CreatedKeyView.with_key(await writer.execute(CreateKey(principal.actor, draft)), key)
 
     @router.delete(
         "/v1/keys/{name}",
@@ -82,5 +92,5 @@ def _add_changing(router: Routes, writer: LedgerClient) -> None:
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
         dependencies=[ADMIN],
     )
-    async def revoke_key(name: str, reader: Asking) -> None:
-        await writer.ask(RevokeKey(reader.actor, name))
+    async def revoke_key(name: str, principal: CurrentPrincipal) -> None:
+        await writer.execute(RevokeKey(principal.actor, name))

@@ -7,35 +7,35 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from answerback.alerts import Alerts
+from answerback.alerts import AlertManager
 from answerback.domain.models import AlertState, Endpoint
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger
-from answerback.ledger.read.deliveries import Owed
+from answerback.ledger.read.deliveries import DeliveryBacklog
 
-_LEAST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 60.0
+_MIN_PAUSE_S = 1.0
+_MAX_PAUSE_S = 60.0
 _PAUSES_A_READING = 50  # counting takes two percent of one thread's time, however much there is to count
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class LedgerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What was counted, and when, in Unix seconds."""
 
     at_s: float
     endpoints: Sequence[Endpoint] = ()
-    owed: Mapping[int, Owed] = {}
+    backlog: Mapping[int, DeliveryBacklog] = {}
     quarantine: tuple[int, int] = (0, 0)
     """How many bodies, how many bytes."""
     alerts: Sequence[AlertState] = ()
 
 
-class LedgerNumbers:
+class LedgerGauges:
     """The latest reading; until there is one nothing is counted, and its age is that of the process."""
 
-    def __init__(self, ledger: Ledger, alerts: Alerts) -> None:
+    def __init__(self, ledger: Ledger, alerts: AlertManager) -> None:
         self._ledger = ledger
         self._alerts = alerts
-        self.latest = Reading(at_s=time.time())
+        self.latest = LedgerSnapshot(at_s=time.time())
 
     async def read(self) -> None:
         """Count now; what was counted before stays where the ledger is away."""
@@ -48,13 +48,13 @@ class LedgerNumbers:
             began_s = time.monotonic()
             await self.read()
             pause_s = _PAUSES_A_READING * (time.monotonic() - began_s)
-            await asyncio.sleep(min(max(pause_s, _LEAST_PAUSE_S), _LONGEST_PAUSE_S))
+            await asyncio.sleep(min(max(pause_s, _MIN_PAUSE_S), _MAX_PAUSE_S))
 
-    def _read(self) -> Reading:
-        return Reading(
+    def _read(self) -> LedgerSnapshot:
+        return LedgerSnapshot(
             at_s=time.time(),
             endpoints=self._ledger.endpoints(),
-            owed=self._ledger.owed(),
+            backlog=self._ledger.backlog(),
             quarantine=self._ledger.quarantine_size(),
             alerts=self._alerts.states(),
         )

@@ -20,21 +20,21 @@ from answerback.errors import (
     Conflict,
     Forbidden,
     InvalidCursor,
+    InvalidField,
     LedgerUnavailable,
     NotFound,
     TooManyAttempts,
     UnavailableReason,
-    Unfit,
 )
 from answerback.schemas.calls import Problem
 
-_STATUS_OF: dict[type[AnswerbackError], int] = {
+_STATUS_BY_ERROR: dict[type[AnswerbackError], int] = {
     Forbidden: 403,
     NotFound: 404,
     AmbiguousCall: 409,
     Conflict: 409,
     InvalidCursor: 422,
-    Unfit: 422,
+    InvalidField: 422,
     TooManyAttempts: 429,
     LedgerUnavailable: 503,
 }
@@ -43,7 +43,7 @@ log = structlog.get_logger("answerback.api")
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
-class _ProblemAnswer(JSONResponse):
+class _ProblemResponse(JSONResponse):
     """A Problem; what it repeats of a request may hold half a surrogate pair, which only JSON's escape can spell."""
 
     media_type = "application/json"
@@ -56,7 +56,7 @@ class _ProblemAnswer(JSONResponse):
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-class _ReadablePaths:
+class _PathValidation:
     """ASGI middleware: no id of ours holds what such a path does, so it is no id that is missing, but a mistake."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -65,7 +65,7 @@ class _ReadablePaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         problem = _path_problem(scope) if scope["type"] == "http" else None
-        answer = None if problem is None else _ProblemAnswer(Problem(detail=f"path: {problem}", field="path"), 422)
+        answer = None if problem is None else _ProblemResponse(Problem(detail=f"path: {problem}", field="path"), 422)
         await (answer or self._app)(scope, receive, send)
 
 
@@ -79,46 +79,46 @@ def _path_problem(scope: Scope) -> str | None:
 
 def add_problems(api: FastAPI) -> None:
     """Have every error of `api` answered as a Problem."""
-    api.add_middleware(_ReadablePaths)
-    for kind in _STATUS_OF:
-        api.add_exception_handler(kind, _known)
-    api.add_exception_handler(RequestValidationError, _unfit)
-    api.add_exception_handler(HTTPException, _refused)
-    api.add_exception_handler(Exception, _fault)
+    api.add_middleware(_PathValidation)
+    for kind in _STATUS_BY_ERROR:
+        api.add_exception_handler(kind, _handle_known_error)
+    api.add_exception_handler(RequestValidationError, _handle_validation_error)
+    api.add_exception_handler(HTTPException, _handle_http_error)
+    api.add_exception_handler(Exception, _handle_unexpected_error)
 
 
-def _known(_request: Request, error: Exception) -> JSONResponse:
+def _handle_known_error(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, LedgerUnavailable):
         log.warning("ledger_unavailable", reason=str(error), detail=error.detail)
         if error.reason is UnavailableReason.VALUE:  # to ask again would not help
-            return _ProblemAnswer(Problem(detail=str(error)), 422)
-    status = next(_STATUS_OF[kind] for kind in type(error).__mro__ if kind in _STATUS_OF)
+            return _ProblemResponse(Problem(detail=str(error)), 422)
+    status = next(_STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _STATUS_BY_ERROR)
     field = "cursor" if isinstance(error, InvalidCursor) else getattr(error, "field", None)
     problem = Problem(detail=str(error), field=field, channels=getattr(error, "channels", None))
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyAttempts) else None
-    return _ProblemAnswer(problem, status, headers)
+    return _ProblemResponse(problem, status, headers)
 
 
-def _unfit(request: Request, error: Exception) -> JSONResponse:
+def _handle_validation_error(request: Request, error: Exception) -> JSONResponse:
     first = cast(RequestValidationError, error).errors()[0]
     if first["type"] == "json_invalid":
-        return _unreadable(f"is not JSON: {first['ctx']['error']} (character {first['loc'][-1]})")
+        return _unreadable_body(f"is not JSON: {first['ctx']['error']} (character {first['loc'][-1]})")
     if first["loc"] == ("body",) and isinstance(first.get("input"), bytes) and first["input"]:  # it was not read
-        told = request.headers.get("content-type")
-        problem = "is missing" if told is None else "is not that of JSON"
+        content_type = request.headers.get("content-type")
+        problem = "is missing" if content_type is None else "is not that of JSON"
         detail = f"Content-Type: {problem}: send application/json"
-        return _ProblemAnswer(Problem(detail=detail, field="Content-Type"), 422)
+        return _ProblemResponse(Problem(detail=detail, field="Content-Type"), 422)
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][-1])
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["loc"][0] == "query" and " " in str(first.get("input")) and b"+" in request.scope["query_string"]:
         message += " (a + in an address means a blank: write %2B)"
-    return _ProblemAnswer(Problem(detail=f"{field}: {message}", field=field), 422)
+    return _ProblemResponse(Problem(detail=f"{field}: {message}", field=field), 422)
 
 
-def _refused(request: Request, error: Exception) -> JSONResponse:
+def _handle_http_error(request: Request, error: Exception) -> JSONResponse:
     refusal = cast(HTTPException, error)
     if refusal.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's own word for bytes that no text is made of
-        return _unreadable("is not JSON in UTF-8, or nests too deep")
+        return _unreadable_body("is not JSON in UTF-8, or nests too deep")
     headers = dict(refusal.headers or {})
     detail = refusal.detail
     if refusal.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
@@ -126,15 +126,15 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
     if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_allowed(request))
         detail = f"{request.method} is not for this address: {headers['Allow']}"
-    return _ProblemAnswer(Problem(detail=detail), refusal.status_code, headers)
+    return _ProblemResponse(Problem(detail=detail), refusal.status_code, headers)
 
 
-def _unreadable(problem: str) -> JSONResponse:
-    return _ProblemAnswer(Problem(detail=f"body: {problem}", field="body"), 422)
+def _unreadable_body(problem: str) -> JSONResponse:
+    return _ProblemResponse(Problem(detail=f"body: {problem}", field="body"), 422)
 
 
-def _fault(_request: Request, _error: Exception) -> JSONResponse:
-    return _ProblemAnswer(Problem(detail="a fault in the program: its log has more"), 500)
+def _handle_unexpected_error(_request: Request, _error: Exception) -> JSONResponse:
+    return _ProblemResponse(Problem(detail="a fault in the program: its log has more"), 500)
 
 
 def _allowed(request: Request) -> list[str]:

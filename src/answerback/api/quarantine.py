@@ -1,44 +1,44 @@
 """/v1/quarantine: what could not be understood."""
 
-from answerback.api.dependencies import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, Asking, Cursor, Limit
+from answerback.api.dependencies import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, CurrentPrincipal, Cursor, Limit
 from answerback.api.routes import Routes
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import DropQuarantined, Requeue
-from answerback.ledger.read.calls import LARGEST_ID
-from answerback.schemas.calls import Listing, QuarantinedBodyView, QuarantinedView, RetriedView
+from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
+from answerback.ledger.read.calls import MAX_ID
+from answerback.schemas.calls import PageView, QuarantinedBodyView, QuarantinedView, RequeueView
 
 
-def routes(ledger: Ledger, writer: LedgerClient) -> Routes:
+def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     """The routes below /v1/quarantine."""
     router = Routes("quarantine")
 
     @router.get("/v1/quarantine", summary="Refused bodies, newest first", responses=PROBLEMS)
     def list_quarantined(
-        reader: Asking, channel: str | None = None, cursor: Cursor = None, limit: Limit = 50
-    ) -> Listing[QuarantinedView]:
+        principal: CurrentPrincipal, channel: str | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> PageView[QuarantinedView]:
         page = ledger.quarantined(channel, cursor, limit)
-        reader.shown(sum(mask_text(body.reason) != body.reason for body in page.items))
-        views = [QuarantinedView.of(body, full_numbers=reader.full_numbers) for body in page.items]
-        return Listing(items=views, next_cursor=page.next_cursor)
+        principal.log_unmasked(sum(mask_text(body.reason) != body.reason for body in page.items))
+        views = [QuarantinedView.of(body, full_numbers=principal.full_numbers) for body in page.items]
+        return PageView(items=views, next_cursor=page.next_cursor)
 
     @router.get("/v1/quarantine/{id}", summary="One, with its bytes", responses=PROBLEMS | NOT_FOUND)
-    def get_quarantined(id: int, reader: Asking) -> QuarantinedBodyView:
+    def get_quarantined(id: int, principal: CurrentPrincipal) -> QuarantinedBodyView:
         found = ledger.quarantined_body(id)
-        reader.shown(1)
-        return QuarantinedBodyView.with_body(found, full_numbers=reader.full_numbers)
+        principal.log_unmasked(1)
+        return QuarantinedBodyView.with_body(found, full_numbers=principal.full_numbers)
 
     @router.post(
-        "/v1/quarantine/{id}/retry",
+        "/v1/quarantine/{id}/requeue",
         summary="Read it once more: what is a callback now goes to its call, at the time it came in",
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
         dependencies=[OPERATOR],
     )
-    async def retry_quarantined(id: int, reader: Asking) -> RetriedView:
-        requeued = await writer.ask(Requeue(reader.actor, _fitting(id)))
-        return RetriedView.of(id, requeued, full_numbers=reader.full_numbers)
+    async def requeue_quarantined(id: int, principal: CurrentPrincipal) -> RequeueView:
+        requeued = await writer.execute(RequeueQuarantined(principal.actor, _valid_id(id)))
+        return RequeueView.of(id, requeued, full_numbers=principal.full_numbers)
 
     @router.delete(
         "/v1/quarantine/{id}",
@@ -47,19 +47,19 @@ def routes(ledger: Ledger, writer: LedgerClient) -> Routes:
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
         dependencies=[OPERATOR],
     )
-    async def drop_quarantined(id: int, reader: Asking) -> None:
-        if not await writer.ask(DropQuarantined(reader.actor, [_fitting(id)])):
-            raise _nothing(id)
+    async def delete_quarantined(id: int, principal: CurrentPrincipal) -> None:
+        if not await writer.execute(DeleteQuarantined(principal.actor, [_valid_id(id)])):
+            raise _not_found(id)
 
     return router
 
 
-def _fitting(id_: int) -> int:
+def _valid_id(id_: int) -> int:
     """An id that the ledger can be asked for. Raises NotFound where none is so large, or so small."""
-    if not 0 <= id_ < LARGEST_ID:
-        raise _nothing(id_)
+    if not 0 <= id_ < MAX_ID:
+        raise _not_found(id_)
     return id_
 
 
-def _nothing(id_: int) -> NotFound:
+def _not_found(id_: int) -> NotFound:
     return NotFound(f"nothing in quarantine with id {id_}")

@@ -25,29 +25,29 @@ class Routes:
         self._prefix = prefix
         self._dependencies = dependencies
         self._responses = responses or {}
-        self.noted: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
+        self.registered: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
 
     def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Note what a GET is answered by; the options are FastAPI's."""
-        return self._note("GET", path, **options)
+        return self._register("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """The same of a POST."""
-        return self._note("POST", path, **options)
+        return self._register("POST", path, **options)
 
     def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """The same of a PUT."""
-        return self._note("PUT", path, **options)
+        return self._register("PUT", path, **options)
 
     def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """The same of a PATCH."""
-        return self._note("PATCH", path, **options)
+        return self._register("PATCH", path, **options)
 
     def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """The same of a DELETE."""
-        return self._note("DELETE", path, **options)
+        return self._register("DELETE", path, **options)
 
-    def _note(
+    def _register(
         self,
         method: str,
         path: str,
@@ -62,19 +62,19 @@ class Routes:
         options["responses"] = self._responses | (responses or {})
 
         def note(endpoint: Endpoint) -> Endpoint:
-            self.noted.append((self._prefix + path, endpoint, options))
+            self.registered.append((self._prefix + path, endpoint, options))
             return endpoint
 
         return note
 
     def build(self, api: FastAPI, guard: Any) -> None:
         """Add them to `api`, each behind `guard`."""
-        for path, endpoint, options in self.noted:
-            answering = endpoint if iscoroutinefunction(endpoint) else _rendering(endpoint)
+        for path, endpoint, options in self.registered:
+            answering = endpoint if iscoroutinefunction(endpoint) else _render_in_thread(endpoint)
             api.add_api_route(path, answering, **options | {"dependencies": [guard, *options["dependencies"]]})
 
 
-def _rendering(endpoint: Callable[..., Any]) -> Callable[..., Response]:
+def _render_in_thread(endpoint: Callable[..., Any]) -> Callable[..., Response]:
     """Have what is worked out in a thread made into JSON there, too: a page may be large. For 200 alone."""
 
     @wraps(endpoint)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from answerback.auth.server_secret import load_or_create_line
-from answerback.config import unfit_endpoint_name
+from answerback.config import validate_endpoint_name
 from answerback.domain.masking import MASKS
 from answerback.domain.models import ApiKey, Role
 from answerback.domain.phone_numbers import is_number_like
@@ -23,7 +23,7 @@ _RANDOM_BYTES = 32
 _KEY_LENGTH = len(_PREFIX) + 43  # 32 bytes in base64 without its padding
 
 
-class Keys(Protocol):
+class ApiKeyStore(Protocol):
     """What is asked of the ledger. Each raises LedgerUnavailable."""
 
     def key_of(self, digest: bytes) -> ApiKey | None:
@@ -36,14 +36,12 @@ class Keys(Protocol):
         """Whether the session was ended."""
 
 
-def check_filters(
-    reader: ApiKey, mobile: str | None = None, failure_code: int | None = None, **names: str | None
-) -> None:
+def check_filters(key: ApiKey, mobile: str | None = None, failure_code: int | None = None, **names: str | None) -> None:
     """Refuse to find calls by a number, or by what is hidden as one, for who may not see it: the answer would tell whose it is.
 
     Raises FullNumbersRequired.
     """
-    if reader.full_numbers:
+    if key.full_numbers:
         return
     if mobile is not None:
         raise FullNumbersRequired("mobile")
@@ -55,48 +53,48 @@ def check_filters(
 
 
 class AdminKey:
-    """The key that may see and do everything. `made` tells that it is new and was never shown."""
+    """The key that may see and do everything. `created` tells that it is new and was never shown."""
 
     def __init__(self, key: str, *, made: bool, made_at: datetime) -> None:
         self.key = key
-        self.made = made
+        self.created = made
         self.holder = ApiKey(
-            id=0, name=ADMIN, digest=digest_of(key), role=Role.ADMIN, full_numbers=True, created_at=made_at
+            id=0, name=ADMIN, digest=hash_api_key(key), role=Role.ADMIN, full_numbers=True, created_at=made_at
         )
 
-    def opens(self, offered: str) -> bool:
+    def matches(self, offered: str) -> bool:
         """Whether `offered` is this key; takes the same time for every wrong one."""
         return hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), self.key.encode())
 
     @classmethod
-    def at(cls, data_dir: Path) -> "AdminKey":
+    def load_or_create(cls, data_dir: Path) -> "AdminKey":
         """Read the key of `data_dir`, or make it. Raises ConfigError where the file holds none or cannot be used."""
         path = data_dir / FILE_NAME
-        key, made = load_or_create_line(path, new_key)
+        key, made = load_or_create_line(path, generate_api_key)
         return cls(key, made=made, made_at=datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
-class Keyring:
+class KeyVerifier:
     """All keys that open: the admin key, and those of the ledger, which is asked each time.
 
     So a revocation counts at once, whichever process wrote it; and the admin key opens while the ledger is away.
     """
 
-    def __init__(self, admin: AdminKey, keys: Keys) -> None:
+    def __init__(self, admin: AdminKey, keys: ApiKeyStore) -> None:
         self._admin = admin
         self._keys = keys
 
-    def admin(self, offered: str) -> ApiKey | None:
+    def verify_admin(self, offered: str) -> ApiKey | None:
         """The holder of the admin key, if `offered` is it; asks nobody, so it never blocks."""
-        return self._admin.holder if self._admin.opens(offered) else None
+        return self._admin.holder if self._admin.matches(offered) else None
 
-    def open(self, offered: str) -> ApiKey | None:
+    def verify(self, offered: str) -> ApiKey | None:
         """Whose key this is, or None. Blocks for as long as the ledger does. Raises LedgerUnavailable."""
-        if holder := self.admin(offered):
+        if holder := self.verify_admin(offered):
             return holder
-        return self._keys.key_of(digest_of(offered)) if _has_form(offered) else None
+        return self._keys.key_of(hash_api_key(offered)) if _looks_like_key(offered) else None
 
-    def of_session(self, session: str, key_id: int) -> ApiKey | None:
+    def find_session_key(self, session: str, key_id: int) -> ApiKey | None:
         """The living key of that id, or None, also where the session was ended.
 
         Blocks for as long as the ledger does, for the admin key too. Raises LedgerUnavailable.
@@ -106,29 +104,29 @@ class Keyring:
         return self._keys.key_of_session(session, key_id)
 
 
-def new_key() -> str:
+def generate_api_key() -> str:
     """A key that nobody can guess."""
     return _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
-def digest_of(key: str) -> bytes:
+def hash_api_key(key: str) -> bytes:
     """What the ledger keeps of a key. It is found by its digest, so no comparison tells how near a wrong key came."""
     return sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
-def draft_key(name: str, role: Role, *, full_numbers: bool) -> tuple[str, KeyDraft]:
+def draft_api_key(name: str, role: Role, *, full_numbers: bool) -> tuple[str, KeyDraft]:
     """A new key, and the draft that the ledger keeps of it."""
-    key = new_key()
-    return key, KeyDraft(name, digest_of(key), role, full_numbers)
+    key = generate_api_key()
+    return key, KeyDraft(name, hash_api_key(key), role, full_numbers)
 
 
-def unfit_key_name(name: str) -> str | None:
+def validate_key_name(name: str) -> str | None:
     """What is wrong with the name of a key, or None; digits alone are an id."""
     if name == ADMIN:
         return f"{ADMIN} is the key in the file {FILE_NAME}"
-    return unfit_endpoint_name(name)
+    return validate_endpoint_name(name)
 
 
-def _has_form(offered: str) -> bool:
+def _looks_like_key(offered: str) -> bool:
     """Whether it could be a key of the ledger at all: junk need not trouble it."""
     return len(offered) == _KEY_LENGTH and offered.startswith(_PREFIX)

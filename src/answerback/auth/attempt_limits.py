@@ -10,7 +10,7 @@ ADDRESS_PER_S = 1 / 6
 TOTAL_BURST = 100
 TOTAL_PER_S = 1.0
 
-MOST_ADDRESSES = 4096
+MAX_ADDRESSES = 4096
 """So many are remembered; of more, the one that tried longest ago is forgotten. All together stay bounded."""
 
 _IPV6_SITE_BITS = 64  # whoever has one IPv6 address has at least so many
@@ -43,31 +43,31 @@ class AttemptLimiter:
         self._total = _Bucket(TOTAL_BURST, TOTAL_PER_S, clock())
         self._by_address: OrderedDict[str, _Bucket] = OrderedDict()
 
-    def take(self, address: str) -> float:
+    def try_acquire(self, address: str) -> float:
         """Count a try; seconds to wait where it may not be made, and then it is not counted."""
         now_s = self._clock()
-        bucket = self._of(address, now_s)
+        bucket = self._bucket_for(address, now_s)
         wait_s = max(bucket.wait_s(now_s), self._total.wait_s(now_s))
         if not wait_s:
             bucket.change(-1)
             self._total.change(-1)
         return wait_s
 
-    def give_back(self, address: str) -> None:
+    def refund(self, address: str) -> None:
         """A try was right, or nobody could say whether it was."""
-        self._of(address, self._clock()).change(1)
+        self._bucket_for(address, self._clock()).change(1)
         self._total.change(1)
 
-    def _of(self, address: str, now_s: float) -> _Bucket:
-        site = _site_of(address)
+    def _bucket_for(self, address: str, now_s: float) -> _Bucket:
+        site = _rate_limit_key(address)
         bucket = self._by_address.pop(site, None) or _Bucket(ADDRESS_BURST, ADDRESS_PER_S, now_s)
         self._by_address[site] = bucket
-        if len(self._by_address) > MOST_ADDRESSES:
+        if len(self._by_address) > MAX_ADDRESSES:
             self._by_address.popitem(last=False)
         return bucket
 
 
-def _site_of(address: str) -> str:
+def _rate_limit_key(address: str) -> str:
     """What counts as one address."""
     try:
         parsed = ip_address(address)

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from answerback.auth.api_keys import Keyring, digest_of
+from answerback.auth.api_keys import KeyVerifier, hash_api_key
 from answerback.auth.attempt_limits import AttemptLimiter
 from answerback.domain.models import ApiKey
 from answerback.errors import LedgerUnavailable, TooManyAttempts
@@ -19,7 +19,7 @@ from answerback.errors import LedgerUnavailable, TooManyAttempts
 Networks = Sequence[IPv4Network | IPv6Network]
 
 _LOOKUPS = 4  # keys looked up at a time: fewer than the connections that the ledger keeps open
-_MOST_KNOWN = 4096
+_MAX_KNOWN = 4096
 
 log = structlog.get_logger("answerback.auth.api_keys")
 
@@ -31,51 +31,51 @@ class Authenticator:
     right is limited. So a flood of wrong keys neither guesses one, nor fills the log, nor locks anybody out who is in.
     """
 
-    def __init__(self, keyring: Keyring, limiter: AttemptLimiter, trusted_proxies: Networks) -> None:
-        self._keyring = keyring
+    def __init__(self, verifier: KeyVerifier, limiter: AttemptLimiter, trusted_proxies: Networks) -> None:
+        self._verifier = verifier
         self._limiter = limiter
         self._trusted = trusted_proxies
         self._lookups = ThreadPoolExecutor(_LOOKUPS, "keys")  # its own, so that slow readers hold up no sign-in
-        self._known: OrderedDict[bytes, None] = OrderedDict()
-        self._trying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._refused = 0
+        self._known_hashes: OrderedDict[bytes, None] = OrderedDict()
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._rejected = 0
 
     async def authenticate(self, offered: str, scope: Mapping[str, Any], by: str) -> ApiKey | None:
         """Whose key this is, or None. Raises LedgerUnavailable, TooManyAttempts."""
-        if holder := self._keyring.admin(offered):
+        if holder := self._verifier.verify_admin(offered):
             return holder
-        digest = digest_of(offered)
-        if digest not in self._known:
+        digest = hash_api_key(offered)
+        if digest not in self._known_hashes:
             # of one key one try at a time: many requests with a right one, at the start, are not as many tries
-            async with self._trying.setdefault(digest, asyncio.Lock()):
-                if digest not in self._known:
+            async with self._locks.setdefault(digest, asyncio.Lock()):
+                if digest not in self._known_hashes:
                     return await self._try(offered, digest, client_address(scope, self._trusted), by)
         return await self._look_up(offered, digest)
 
     async def _try(self, offered: str, digest: bytes, address: str, by: str) -> ApiKey | None:
         """Look up a key that is not known to be right, within the limits."""
-        if wait_s := self._limiter.take(address):
-            self._refused += 1
+        if wait_s := self._limiter.try_acquire(address):
+            self._rejected += 1
             raise TooManyAttempts(math.ceil(wait_s))
         try:
             key = await self._look_up(offered, digest)
         except LedgerUnavailable:
-            self._limiter.give_back(address)
+            self._limiter.refund(address)
             raise
         if key is None:
-            log.warning("sign_in_failed", address=address, by=by, refused_before=self._refused)
-            self._refused = 0
+            log.warning("sign_in_failed", address=address, by=by, refused_before=self._rejected)
+            self._rejected = 0
         else:
-            self._limiter.give_back(address)
+            self._limiter.refund(address)
         return key
 
     async def _look_up(self, offered: str, digest: bytes) -> ApiKey | None:
-        key = await asyncio.get_running_loop().run_in_executor(self._lookups, self._keyring.open, offered)
-        self._known.pop(digest, None)
+        key = await asyncio.get_running_loop().run_in_executor(self._lookups, self._verifier.verify, offered)
+        self._known_hashes.pop(digest, None)
         if key is not None:
-            self._known[digest] = None
-            if len(self._known) > _MOST_KNOWN:
-                self._known.popitem(last=False)
+            self._known_hashes[digest] = None
+            if len(self._known_hashes) > _MAX_KNOWN:
+                self._known_hashes.popitem(last=False)
         return key
 
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from answerback.config import SHORTEST_SECRET, ServerSettings
+from answerback.config import MIN_SECRET_LENGTH, ServerSettings
 from answerback.errors import ConfigError
 
 FILE_NAME = "server-secret"
@@ -46,9 +46,9 @@ def load_or_create_line(path: Path, create: Callable[[], str]) -> tuple[str, boo
         line = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"{path}: the secret in it cannot be read or made: {error}") from error
-    if len(line) < SHORTEST_SECRET:
+    if len(line) < MIN_SECRET_LENGTH:
         raise ConfigError(
-            f"{path}: expected {SHORTEST_SECRET} characters or more; remove it, and the next start makes a new one"
+            f"{path}: expected {MIN_SECRET_LENGTH} characters or more; remove it, and the next start makes a new one"
         )
     return line, created
 

@@ -1,4 +1,4 @@
-"""`answerback migrate`, `channels` and `settings`: what an operator needs around the gateway."""
+"""`answerback migrate`, `list_channels` and `show_config`: what an operator needs around the gateway."""
 
 import contextlib
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from answerback.cli.options import Config, DataDir, Store, settings_from
-from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
-from answerback.config import PREFIX, Settings, spelled
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
+from answerback.config import PREFIX, Settings, format_value
 from answerback.errors import ConfigError
 
 
@@ -20,30 +20,35 @@ def migrate(
         ),
     ] = 0,
     data_dir: DataDir = None,
-    store: Store = None,
+    database_url: DatabaseUrl = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring the ledger's schema up to this version of the program."""
-    with spoken_errors():
+    with exit_on_error():
         from answerback.ledger.migrations import HEAD
-        from answerback.service.ledger_config import opening_of
+        from answerback.service.ledger_config import ledger_config
 
-        settings = settings_from(config, data_dir=data_dir, store=store)
-        opening = opening_of(settings)
-        if months and opening.store is None:
-            raise ConfigError("--months: is for PostgreSQL, see --store: SQLite has no partitions")
+        settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+        opening = ledger_config(settings)
+        if months and opening.url is None:
+            raise ConfigError("--months: is for PostgreSQL, see --database-url: SQLite has no partitions")
         with contextlib.closing(opening.open(migrate=True)) as ledger:
             if months:
-                ledger.make_months(months)
-    place = str(settings.server.data_dir) if opening.store is None else opening.place
+                ledger.create_partitions(months)
+    place = str(settings.server.data_dir) if opening.url is None else opening.location
     if as_json:
-        print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.place})
+        print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.location})
     else:
         out.print(f"the ledger in {place} has schema {HEAD}")
 
 
-def channels(
+channels_app = typer.Typer(help="The voice applications, by name.", no_args_is_help=True)
+config_app = typer.Typer(help="What the gateway is set to.", no_args_is_help=True)
+
+
+@channels_app.command("list")
+def list_channels(
     full: Annotated[bool, typer.Option("--full", help="Show the secret tokens.")] = False,
     data_dir: DataDir = None,
     config: Config = None,
@@ -52,8 +57,8 @@ def channels(
     """The channels and the callback URL of each, to paste into the cloud console."""
     from answerback.service.urls import callback_urls
 
-    with spoken_errors():
-        urls = callback_urls(settings_from(config, data_dir=data_dir))
+    with exit_on_error():
+        urls = callback_urls(load_cli_settings(config, data_dir=data_dir))
     shown = {name: url if full else _without_token(url) for name, url in urls.items()}
     if as_json:
         print_json({"items": [{"channel": name, "callback_url": url} for name, url in shown.items()]})
@@ -66,10 +71,11 @@ def _without_token(url: str) -> str:
     return f"{base}{path}…" if token else url
 
 
-def settings(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+@config_app.command("show")
+def show_config(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
     """Every setting: its value now, the variable that sets it, and what it does. Secrets stay hidden."""
-    with spoken_errors():
-        rows = list(_described(settings_from(config, data_dir=data_dir)))
+    with exit_on_error():
+        rows = list(_describe_settings(load_cli_settings(config, data_dir=data_dir)))
     if as_json:
         print_json(
             {"items": [dict(zip(("setting", "value", "variable", "meaning"), row, strict=True)) for row in rows]}
@@ -78,7 +84,7 @@ def settings(data_dir: DataDir = None, config: Config = None, as_json: AsJson = 
         print_table(("setting", "value", "variable", "meaning"), rows, "no settings", prose=True)
 
 
-def _described(current: Settings) -> list[tuple[str, Any, str, str]]:
+def _describe_settings(current: Settings) -> list[tuple[str, Any, str, str]]:
     rows = []
     for section, field in type(current).model_fields.items():
         values = getattr(current, section)
@@ -88,6 +94,6 @@ def _described(current: Settings) -> list[tuple[str, Any, str, str]]:
         for name, detail in type(values).model_fields.items():
             variable = f"{PREFIX}{section.upper()}__{name.upper()}"
             value = getattr(values, name)
-            shown = str(value) if isinstance(value, str | Path) else spelled(value)
+            shown = str(value) if isinstance(value, str | Path) else format_value(value)
             rows.append((f"{section}.{name}", shown, variable, detail.description or ""))
     return rows

@@ -19,11 +19,11 @@ _TIMEOUT_S = 330.0  # a test may take as long as the endpoint's own time
 Url = Annotated[str | None, typer.Option("--url", help="The gateway's URL; that of the data directory by default.")]
 
 
-class GatewayRefused(AnswerbackError):
+class ApiError(AnswerbackError):
     """The gateway does not answer, or does not do what it was asked."""
 
 
-class Gateway:
+class ApiClient:
     """The gateway of a data directory, asked over /v1 with the admin key."""
 
     def __init__(self, settings: Settings, url: str | None) -> None:
@@ -31,7 +31,7 @@ class Gateway:
         self._url = (url or self._read(URL_NAME, "no gateway runs here: start it with `answerback serve`")).rstrip("/")
         self._key = self._read(KEY_NAME, "there is no admin key here: name the directory with --data-dir")
 
-    def ask(self, method: str, *path: str, body: Any = None) -> Any:
+    def request(self, method: str, *path: str, body: Any = None) -> Any:
         """What /v1 answers, as JSON; None where it has no body. Raises GatewayRefused with its words."""
         url = "/".join([f"{self._url}/v1", *(quote(part, safe="") for part in path)])
         request = urllib.request.Request(  # noqa: S310  # the operator's own URL
@@ -46,12 +46,10 @@ class Gateway:
             ) as answer:
                 said = answer.read()
         except urllib.error.HTTPError as error:
-            raise GatewayRefused(_detail(error)) from error
+            raise ApiError(_detail(error)) from error
         except OSError as error:
             reason = getattr(error, "reason", error)
-            raise GatewayRefused(
-                f"no gateway answers at {self._url}: {reason}; start it, or name it with --url"
-            ) from error
+            raise ApiError(f"no gateway answers at {self._url}: {reason}; start it, or name it with --url") from error
         return json.loads(said) if said else None
 
     def _read(self, name: str, otherwise: str) -> str:
@@ -59,7 +57,7 @@ class Gateway:
         try:
             return path.read_text(encoding="ascii").strip()
         except OSError as error:
-            raise GatewayRefused(f"{path}: {otherwise}") from error
+            raise ApiError(f"{path}: {otherwise}") from error
 
 
 def _detail(error: urllib.error.HTTPError) -> str:

@@ -5,29 +5,29 @@ from typing import Annotated, Any
 
 import typer
 
-from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import (
     AsJson,
     FullNumbers,
+    exit_on_error,
     print_cursor,
     print_fields,
     print_json,
     print_table,
-    spoken_errors,
 )
-from answerback.domain.models import Kind, Outcome
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.admin.audit import filter_text
-from answerback.ledger.read.calls import LARGEST_PAGE, CallFilter
-from answerback.schemas.calls import CallbackView, CallView, Listing
-from answerback.service.ledger_config import reading, record_reveal
-from answerback.tencent.codes import FAILURE_REASONS
+from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
+from answerback.schemas.calls import CallbackView, CallView, PageView
+from answerback.service.ledger_config import open_for_reading, record_reveal
 
 calls_app = typer.Typer(help="What became of the calls.", no_args_is_help=True)
 callbacks_app = typer.Typer(help="The callbacks as they were received.", no_args_is_help=True)
 
 Callid = Annotated[str, typer.Argument(help="The callid that the cloud gave the call.")]
 Channel = Annotated[str | None, typer.Option(help="The channel; needed where two hold the callid.")]
-Limit = Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")]
+Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="At most so many.")]
 After = Annotated[str | None, typer.Option("--cursor", help="The next_cursor of the page before.")]
 Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
 
@@ -37,7 +37,7 @@ def list_calls(
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
     mobile: Annotated[str | None, typer.Option(help="Only to this number, however it is spelled.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only with this outcome.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Only of this kind.")] = None,
+    kind: Annotated[CallbackKind | None, typer.Option(help="Only of this kind.")] = None,
     failure_code: Annotated[int | None, typer.Option(help="Only with this failure code.")] = None,
     reference: Annotated[str | None, typer.Option(help="Only with this reference of the business's.")] = None,
     since: Annotated[datetime | None, Moment] = None,
@@ -60,13 +60,13 @@ def list_calls(
         since=_utc(since),
         until=_utc(until),
     )
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         page = ledger.calls(wanted, cursor, limit)
         if full_numbers:
             record_reveal(ledger, len(page.items), "calls", filter_text(wanted))
     views = [CallView.of(call, full_numbers=full_numbers) for call in page.items]
     if as_json:
-        print_json(Listing(items=views, next_cursor=page.next_cursor))
+        print_json(PageView(items=views, next_cursor=page.next_cursor))
         return
     rows = [
         (_time(view.first_seen_at), view.callid, view.mobile, view.kind, view.outcome, _why(view), view.channel)
@@ -86,7 +86,7 @@ def show_call(
     config: Config = None,
 ) -> None:
     """Show all that is known of one call."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         call = ledger.call(callid, channel)
         if full_numbers:
             record_reveal(ledger, "call", call.callid, f"({call.channel})")
@@ -109,16 +109,16 @@ def show_callbacks(
     config: Config = None,
 ) -> None:
     """Show a call's callbacks as they were received, in order; fewer than --limit where they are large."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         page = ledger.callbacks(callid, channel, cursor, limit)
         if full_numbers:
             record_reveal(ledger, "callbacks of call", callid)
     views = [CallbackView.of(entry, full_numbers=full_numbers) for entry in page.items]
     if as_json:
-        print_json(Listing(items=views, next_cursor=page.next_cursor))
+        print_json(PageView(items=views, next_cursor=page.next_cursor))
         return
-    rows = [(_time(view.received_at), view.kind, view.repeats, view.raw) for view in views]
-    print_table(("received (UTC)", "kind", "repeats", "body"), rows, "no callbacks")
+    rows = [(_time(view.received_at), view.kind, view.duplicates, view.raw) for view in views]
+    print_table(("received (UTC)", "kind", "duplicates", "body"), rows, "no callbacks")
     print_cursor(page.next_cursor)
 
 

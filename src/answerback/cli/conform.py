@@ -20,8 +20,8 @@ from answerback.cli.output import AsJson, err, fail, out, print_json
 from answerback.i18n import Language, locale_language
 
 if TYPE_CHECKING:
-    from answerback.emulator.conformance.checking import Verdict
-    from answerback.emulator.conformance.receiver_client import Wire
+    from answerback.emulator.conformance.checking import RuleResult
+    from answerback.emulator.conformance.receiver_client import ReceiverClient
     from answerback.emulator.conformance.reports import Report
     from answerback.emulator.conformance.rule import Rule
 
@@ -41,40 +41,40 @@ def conform(
     as_json: AsJson = False,
 ) -> None:
     """Send URL every form of callback and every mistake, and judge the answers; exit status 0 if no rule is broken."""
-    wire, rules, spoken = _wire(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
+    client, rules, language = _wire(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
     began_s, started_at, run = perf_counter(), datetime.now(UTC), uuid.uuid1()
-    verdicts = asyncio.run(_check(wire, rules, run))
+    verdicts = asyncio.run(_check(client, rules, run))
 
-    from answerback.emulator.conformance.reports import report_of, write_junit
+    from answerback.emulator.conformance.reports import build_report, encode_junit
 
-    report = report_of(
+    report = build_report(
         verdicts,
-        receiver=wire.origin,
+        receiver=client.origin,
         run=str(run),
         started_at=started_at,
         seconds=perf_counter() - began_s,
-        lang=spoken,
+        lang=language,
     )
     if junit is not None:
         try:
-            junit.write_bytes(write_junit(report))
+            junit.write_bytes(encode_junit(report))
         except OSError as error:
             fail(f"--junit: {escape(str(error))}")
     if as_json:
         print_json(report)
     else:
-        _show(report, spoken)
+        _show(report, language)
     if not report.conforms:
         raise typer.Exit(1)
 
 
-def _wire(url: str, timeout_s: float) -> "Wire":
-    from answerback.emulator.conformance.receiver_client import Wire  # aiohttp, which few other commands need
+def _wire(url: str, timeout_s: float) -> "ReceiverClient":
+    from answerback.emulator.conformance.receiver_client import ReceiverClient  # aiohttp, which few other commands need
 
     if not url.startswith(("http://", "https://")):
         fail(f"URL: expected http://… or https://…, got {escape(url)}")
     try:
-        return Wire(url, timeout_s)
+        return ReceiverClient(url, timeout_s)
     except ValueError as error:
         fail(f"URL: {escape(str(error))}")
 
@@ -89,17 +89,17 @@ def _chosen(only: Sequence[str]) -> "Sequence[Rule]":
     return [rule for rule in RULES if not only or rule.id in only]
 
 
-async def _check(wire: "Wire", rules: "Sequence[Rule]", run: uuid.UUID) -> "list[Verdict]":
+async def _check(client: "ReceiverClient", rules: "Sequence[Rule]", run: uuid.UUID) -> "list[RuleResult]":
     from answerback.emulator.conformance.checking import check
 
     verdicts = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    async with wire:
-        if (why := await wire.reach()) is not None:
+    async with client:
+        if (why := await client.check_connection()) is not None:
             fail(f"there is no receiver to check: {escape(why)}")
         with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
             checking = progress.add_task("checking", total=len(rules))
-            async for verdict in check(wire, rules, run):
+            async for verdict in check(client, rules, run):
                 verdicts.append(verdict)
                 progress.advance(checking)
     return verdicts

@@ -8,32 +8,32 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from answerback.cli.api_client import Gateway, Url
-from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.api_client import ApiClient, Url
+from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import (
     AsJson,
     FullNumbers,
     Styled,
     err,
+    exit_on_error,
     fail,
     out,
     print_cursor,
     print_fields,
     print_json,
     print_table,
-    spoken_errors,
 )
-from answerback.domain.models import Kind, Outcome, State
-from answerback.ledger.read.calls import LARGEST_PAGE
+from answerback.domain.models import CallbackKind, DeliveryState, Outcome
+from answerback.ledger.read.calls import MAX_PAGE_SIZE
 from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView, Listing
-from answerback.service.ledger_config import reading, record_reveal
+from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView, PageView
+from answerback.service.ledger_config import open_for_reading, record_reveal
 
 app = typer.Typer(help="What was told to whom.", no_args_is_help=True)
 
 _POLL_S = 0.2
 _SHOWN_ANSWER = 60
-_COLOURS = {State.DELIVERED: "green", State.DEAD: "red"}
+_COLOURS = {DeliveryState.DELIVERED: "green", DeliveryState.DEAD: "red"}
 
 Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
 
@@ -41,26 +41,34 @@ Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:
 @app.command("list")
 def list_deliveries(
     endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint.")] = None,
-    state: Annotated[State | None, typer.Option(help="Only in this state.")] = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only in this state.")] = None,
     callid: Annotated[str | None, typer.Option(help="Only of this call.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="At most so many.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="The next_cursor of the page before.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """List deliveries, newest first."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(wanted, cursor, limit)
     views = [DeliveryView.of(one, full_numbers=True) for one in page.items]
     if as_json:
-        print_json(Listing(items=views, next_cursor=page.next_cursor))
+        print_json(PageView(items=views, next_cursor=page.next_cursor))
         return
     rows = [
-        (view.id, _time(view.created_at), view.endpoint, view.callid, view.type, _coloured(view.state), view.attempts)
+        (
+            view.id,
+            _time(view.created_at),
+            view.endpoint,
+            view.callid,
+            view.type,
+            _format_state(view.state),
+            view.attempts,
+        )
         for view in views
     ]
     columns = ("id", "since (UTC)", "endpoint", "callid", "type", "state", "attempts")
@@ -77,7 +85,7 @@ def show(
     config: Config = None,
 ) -> None:
     """Show one delivery and every attempt."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         delivery, attempts = ledger.delivery(_id(id))
         if full_numbers:
             record_reveal(ledger, "delivery", delivery.id)
@@ -85,32 +93,32 @@ def show(
     if as_json:
         print_json(view)
         return
-    print_fields({name: _cell(value) for name, value in view if name != "tried"})
+    print_fields({name: _cell(value) for name, value in view if name != "attempt_log"})
     out.print()
     rows = [
         (
-            _time(one.began_at),
+            _time(one.started_at),
             f"{one.duration_ms:.1f} ms",
-            one.status,
+            one.http_status,
             Styled("[green]delivered[/]") if one.error is None else one.error,
-            one.answer[:_SHOWN_ANSWER].replace("\n", " "),
+            one.response_body[:_SHOWN_ANSWER].replace("\n", " "),
         )
-        for one in view.tried
+        for one in view.attempt_log
     ]
     print_table(("attempt (UTC)", "took", "status", "", "answer"), rows, "no attempts yet")
 
 
-@app.command("retry")
-def retry(
+@app.command("replay")
+def replay_deliveries(
     id: Annotated[str | None, typer.Argument(help="A delivery's id, or its webhook-id.")] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="Tell this endpoint again: with --dead, or of which calls.")
+        str | None, typer.Option(help="Tell this endpoint again: with --all-dead, or of which calls.")
     ] = None,
-    dead: Annotated[bool, typer.Option("--dead", help="All its dead deliveries.")] = False,
+    dead: Annotated[bool, typer.Option("--all-dead", help="All its dead deliveries.")] = False,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
+    kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
     mobile: Annotated[str | None, typer.Option(help="Only calls to this number, however it is spelled.")] = None,
     as_json: AsJson = False,
     url: Url = None,
@@ -119,33 +127,35 @@ def retry(
 ) -> None:
     """Tell again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
-        fail("say what to tell again: a delivery's id, or --endpoint with --dead, --since, --until, …")
-    with spoken_errors():
-        gateway = Gateway(settings_from(config, data_dir=data_dir), url)
+        fail("say what to tell again: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
+    with exit_on_error():
+        client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
         if id is not None:
-            told = gateway.ask("POST", "deliveries", str(_id(id)), "retry")
+            result = client.request("POST", "deliveries", str(_id(id)), "replay")
         else:
-            given = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
-            wanted = {name: str(value) for name, value in given.items() if value is not None}
-            told = _follow(gateway, gateway.ask("POST", "replays", body={"endpoint": endpoint, "dead": dead, **wanted}))
+            filters = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
+            wanted = {name: str(value) for name, value in filters.items() if value is not None}
+            result = _wait_for_replay(
+                client, client.request("POST", "replays", body={"endpoint": endpoint, "dead": dead, **wanted})
+            )
     if as_json:
-        print_json(told)
+        print_json(result)
     elif id is not None:
-        out.print(f"delivery {told['id']} to {told['endpoint']} is {told['state']}")
+        out.print(f"delivery {result['id']} to {result['endpoint']} is {result['state']}")
     else:
-        out.print(f"{told['replayed']} deliveries to {told['endpoint']} go out again")
+        out.print(f"{result['replayed']} deliveries to {result['endpoint']} go out again")
 
 
-def _follow(gateway: Gateway, replay: dict[str, Any]) -> dict[str, Any]:
+def _wait_for_replay(client: ApiClient, replay: dict[str, Any]) -> dict[str, Any]:
     """Show the progress of a replay to its end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
         shown = progress.add_task(f"telling {replay['endpoint']} again", total=replay["total"])
-        while replay["stage"] == "running":
+        while replay["status"] == "running":
             time.sleep(_POLL_S)
-            replay = gateway.ask("GET", "replays", str(replay["id"]))
+            replay = client.request("GET", "replays", str(replay["id"]))
             progress.update(shown, completed=replay["examined"])
-    if replay["stage"] == "failed":
+    if replay["status"] == "failed":
         fail(f"stopped after {replay['examined']} of {replay['total']}: {replay['error']}")
     return replay
 
@@ -166,6 +176,6 @@ def _cell(value: Any) -> Any:
     return f"{_time(value)} UTC" if isinstance(value, datetime) else value
 
 
-def _coloured(state: State) -> str:
+def _format_state(state: DeliveryState) -> str:
     colour = _COLOURS.get(state)
     return Styled(f"[{colour}]{state}[/]") if colour else str(state)

@@ -2,19 +2,21 @@
 
 import typer
 
-from answerback.cli.options import Config, DataDir, Store, settings_from
-from answerback.cli.output import AsJson, Styled, print_json, print_table, spoken_errors
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, Styled, exit_on_error, print_json, print_table
 from answerback.logs import configure_logs
-from answerback.service.doctor import Finding, Level, examine
+from answerback.service.doctor import CheckLevel, CheckResult, run_checks
 
-_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
+_COLOURS = {CheckLevel.OK: "green", CheckLevel.WARNING: "yellow", CheckLevel.ERROR: "red"}
 
 
-def doctor(data_dir: DataDir = None, store: Store = None, config: Config = None, as_json: AsJson = False) -> None:
+def doctor(
+    data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None, as_json: AsJson = False
+) -> None:
     """Look for what would keep the gateway from keeping its word; exit status 1 if something is bad."""
-    with spoken_errors():
+    with exit_on_error():
         configure_logs("error", "text")  # what it opens would speak on standard output
-        findings = list(examine(settings_from(config, data_dir=data_dir, store=store)))
+        findings = list(run_checks(load_cli_settings(config, data_dir=data_dir, database_url=database_url)))
     if as_json:
         print_json({"items": findings})
     else:
@@ -24,10 +26,10 @@ def doctor(data_dir: DataDir = None, store: Store = None, config: Config = None,
             "nothing to check",
             prose=True,
         )
-    if any(finding.level is Level.BAD for finding in findings):
+    if any(finding.level is CheckLevel.ERROR for finding in findings):
         raise typer.Exit(1)
 
 
-def _row(finding: Finding) -> tuple[str, str, str, str]:
+def _row(finding: CheckResult) -> tuple[str, str, str, str]:
     colour = _COLOURS[finding.level]
     return (Styled(f"[{colour}]{finding.level}[/]"), finding.check, finding.finding, finding.remedy)

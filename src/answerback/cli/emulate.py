@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
+from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
 
-_WEATHER = "Weather: shares of the callbacks, from 0 to 1"
+_FAULTS_PANEL = "Faults: shares of the callbacks, from 0 to 1"
 
 
 def _share(words: str) -> Any:
-    return typer.Option(min=0.0, max=1.0, help=words, rich_help_panel=_WEATHER)
+    return typer.Option(min=0.0, max=1.0, help=words, rich_help_panel=_FAULTS_PANEL)
 
 
 def emulate(  # each is a flag
@@ -24,7 +24,7 @@ def emulate(  # each is a flag
         str | None, typer.Option(help="Where callbacks go; by default a gateway on this machine's port 8000.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file: applications, secrets, shares, limits, weather.")
+        Path | None, typer.Option(help="TOML file: applications, secrets, shares, limits, faults.")
     ] = None,
     certificate: Annotated[
         Path | None,
@@ -58,32 +58,34 @@ def emulate(  # each is a flag
         return
     from answerback.emulator.clock import FastClock  # aiohttp and uvicorn, which other commands do not need
     from answerback.emulator.cloud import Cloud
-    from answerback.emulator.faults import Weather
-    from answerback.emulator.limits import NONE, Limits
-    from answerback.emulator.serving import check_certificate, listen, serve, url_of
-    from answerback.emulator.settings import read_settings
-    from answerback.emulator.snippets import snippets
+    from answerback.emulator.faults import FaultProfile
+    from answerback.emulator.limits import NO_LIMITS, Limits
+    from answerback.emulator.serving import base_url, bind_socket, check_certificate, serve
+    from answerback.emulator.settings import load_settings
+    from answerback.emulator.snippets import build_snippets
 
-    given = {name: value for name, value in locals().items() if name in Weather.__struct_fields__ and value is not None}
-    with spoken_errors():
-        settings = read_settings(config)
+    chosen = {
+        name: value for name, value in locals().items() if name in FaultProfile.__struct_fields__ and value is not None
+    }
+    with exit_on_error():
+        settings = load_settings(config)
         account = settings.account(callback_url)
-        weather = msgspec.structs.replace(settings.weather, **given)
+        faults = msgspec.structs.replace(settings.faults, **chosen)
 
         def make() -> Cloud:
             return Cloud(
                 account,
                 FastClock(float("inf") if instant else speed),
-                weather=weather,
-                limits=(settings.limits or Limits()) if limits or settings.limits else NONE,
+                faults=faults,
+                limits=(settings.limits or Limits()) if limits or settings.limits else NO_LIMITS,
                 shares=settings.shares,
                 seed=seed,
             )
 
         check_certificate(certificate)
-        with listen(host, port) as listener:
-            url = url_of(listener, secure=certificate is not None)
-            told = {
+        with bind_socket(host, port) as listener:
+            url = base_url(listener, secure=certificate is not None)
+            summary = {
                 "url": url,
                 "applications": [
                     {"sdkappid": one.app_id, "app_key": one.app_key, "callback_url": one.callback_url}
@@ -94,30 +96,30 @@ def emulate(  # each is a flag
 
             def started(_: Cloud) -> None:
                 if as_json:
-                    print_json(told)
+                    print_json(summary)
                 else:
-                    _show(told, snippets(account, url))
+                    _show(summary, build_snippets(account, url))
                 sys.stdout.flush()
 
             asyncio.run(serve(make, listener, started, certificate))
 
 
 def _show_numbers(*, as_json: bool) -> None:
-    from answerback.emulator.outcomes import ROWS
+    from answerback.emulator.outcomes import SCRIPT_ROWS
 
-    rows = [(f"…{row.ending}", row.en, row.zh) for row in ROWS]
+    rows = [(f"…{row.ending}", row.en, row.zh) for row in SCRIPT_ROWS]
     if as_json:
-        print_json({"items": [{"ending": row.ending, "en": row.en, "zh": row.zh} for row in ROWS]})
+        print_json({"items": [{"ending": row.ending, "en": row.en, "zh": row.zh} for row in SCRIPT_ROWS]})
     else:
         print_table(("number", "what happens", "会发生什么"), rows, "no numbers", prose=True)
 
 
-def _show(told: dict[str, Any], programs: dict[str, str]) -> None:
+def _show(summary: dict[str, Any], programs: dict[str, str]) -> None:
     """Everything that is there to be copied, never cut."""
-    lines = [("Listening", told["url"])]
-    for one in told["applications"]:
+    lines = [("Listening", summary["url"])]
+    for one in summary["applications"]:
         lines += [("SDK AppID, AppKey", f"{one['sdkappid']}  {one['app_key']}"), ("Calls back", one["callback_url"])]
-    lines += [("SecretId, SecretKey", f"{id_}  {key}") for id_, key in told["secrets"].items()]
+    lines += [("SecretId, SecretKey", f"{id_}  {key}") for id_, key in summary["secrets"].items()]
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True, highlight=False)

@@ -11,17 +11,17 @@ from typing import Annotated, Any, BinaryIO
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from answerback.cli.options import Config, DataDir, Timezone, settings_from, zone_of
-from answerback.cli.output import FullNumbers, err, fail, spoken_errors
-from answerback.domain.models import Kind, Outcome, State
+from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
+from answerback.cli.output import FullNumbers, err, exit_on_error, fail
+from answerback.domain.models import CallbackKind, DeliveryState, Outcome
 from answerback.errors import ConfigError
-from answerback.exports import Export, FileFormat, What
+from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.write import write_export
-from answerback.gc_tuning import settle_heap
+from answerback.gc_tuning import freeze_gc
 from answerback.ledger import Ledger
-from answerback.ledger.admin.audit import COMMAND_LINE, AuditAction
+from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import RecordAuditEvent
-from answerback.service.ledger_config import reading
+from answerback.service.ledger_config import open_for_reading
 
 _OWNER_ONLY = 0o600
 _STDOUT = Path("-")
@@ -30,20 +30,20 @@ Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:
 
 
 def export(
-    what: Annotated[What, typer.Argument(help="What is to be in the file.")],
+    dataset: Annotated[Dataset, typer.Argument(help="What is to be in the file.")],
     file_format: Annotated[FileFormat, typer.Option("--format", help="The form of the file.")] = FileFormat.CSV,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file; - is standard output.")] = _STDOUT,
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
     mobile: Annotated[str | None, typer.Option(help="Only calls to this number, however it is spelled.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
+    kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
     failure_code: Annotated[int | None, typer.Option(help="Only calls with this failure code.")] = None,
     reference: Annotated[str | None, typer.Option(help="Only calls with this reference of the business's.")] = None,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
     timezone: Timezone = "UTC",
     endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")] = None,
-    state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")] = None,
     callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")] = None,
     full_numbers: FullNumbers = False,
     data_dir: DataDir = None,
@@ -62,19 +62,19 @@ def export(
         "state": state,
         "callid": callid,
     }
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        zone = zone_of(timezone)
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+        zone = load_zone(timezone)
         for name in ("since", "until"):
             filters[name] = filters[name] and filters[name].replace(tzinfo=zone)
         filters["endpoint_id"] = None if endpoint is None else ledger.endpoint(endpoint).id
-        wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)
-        RecordAuditEvent(COMMAND_LINE, AuditAction.EXPORTED, (wanted.about,)).run(ledger)
+        wanted = Export.of(dataset, file_format, filters, full_numbers=full_numbers)
+        RecordAuditEvent(CLI_ACTOR, AuditAction.EXPORTED, (wanted.audit_summary,)).run(ledger)
         if output == _STDOUT:
             _to_stdout(ledger, wanted)
         else:
             with _whole(output) as file:
                 rows = _write(ledger, wanted, file)
-            err.print(f"{rows:,} {what} in {output}", soft_wrap=True)
+            err.print(f"{rows:,} {dataset} in {output}", soft_wrap=True)
 
 
 def _to_stdout(ledger: Ledger, wanted: Export) -> None:
@@ -103,11 +103,11 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def _write(ledger: Ledger, wanted: Export, file: BinaryIO) -> int:
-    settle_heap()
+    freeze_gc()
     columns = (
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} " + wanted.what),
+        TextColumn("{task.fields[rows]:,} " + wanted.dataset),
         TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
         TimeRemainingColumn(),
     )

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from answerback.auth.api_keys import draft_key, unfit_key_name
-from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import AsJson, err, fail, out, print_json, print_table, spoken_errors
+from answerback.auth.api_keys import draft_api_key, validate_key_name
+from answerback.cli.options import Config, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, err, exit_on_error, fail, out, print_json, print_table
 from answerback.domain.models import Role
-from answerback.ledger.admin.audit import COMMAND_LINE
+from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.commands import CreateKey, RevokeKey
-from answerback.schemas.calls import KeyView, Listing, NewKeyView
-from answerback.service.ledger_config import reading
+from answerback.schemas.calls import CreatedKeyView, KeyView, PageView
+from answerback.service.ledger_config import open_for_reading
 
 app = typer.Typer(help="The API keys, and what each may do.", no_args_is_help=True)
 
@@ -29,13 +29,13 @@ def create(
     config: Config = None,
 ) -> None:
     """Make a key. It is printed this once and kept nowhere; to standard output goes the key alone."""
-    if problem := unfit_key_name(name):
+    if problem := validate_key_name(name):
         fail(f"name: {problem}")
-    key, draft = draft_key(name, role, full_numbers=full_numbers)
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        made = CreateKey(COMMAND_LINE, draft).run(ledger)
+    key, draft = draft_api_key(name, role, full_numbers=full_numbers)
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+        made = CreateKey(CLI_ACTOR, draft).run(ledger)
     if as_json:
-        print_json(NewKeyView.with_key(made, key))
+        print_json(CreatedKeyView.with_key(made, key))
         return
     numbers = "full numbers" if made.full_numbers else "masked numbers"
     err.print(f"key [bold]{made.name}[/] is {made.role} with {numbers}. It is not shown again:", soft_wrap=True)
@@ -45,10 +45,10 @@ def create(
 @app.command("list")
 def list_keys(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """List the keys that open; the admin key of the data directory is not among them."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         views = [KeyView.of(key) for key in ledger.keys()]  # noqa: SIM118  # a ledger is no dict
     if as_json:
-        print_json(Listing(items=views))
+        print_json(PageView(items=views))
         return
     rows = [
         (view.id, view.name, view.role, "full" if view.full_numbers else "masked", f"{view.created_at:%Y-%m-%d %H:%M}")
@@ -65,8 +65,8 @@ def revoke(
     config: Config = None,
 ) -> None:
     """Revoke a key: from now on it opens nothing."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        revoked = RevokeKey(COMMAND_LINE, name).run(ledger)
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+        revoked = RevokeKey(CLI_ACTOR, name).run(ledger)
     if as_json:
         print_json(KeyView.of(revoked))
     else:

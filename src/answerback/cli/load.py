@@ -12,15 +12,15 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table, spoken_errors
-from answerback.domain.models import Kind
+from answerback.cli.output import AsJson, err, exit_on_error, fail, out, print_fields, print_json, print_table
+from answerback.domain.models import CallbackKind
 
 if TYPE_CHECKING:
-    from answerback.emulator.load import Tally
-    from answerback.emulator.verifier import Audit
+    from answerback.emulator.load import LoadStats
+    from answerback.emulator.verifier import DurabilityCheck
 
 _PERCENTS = (50, 90, 99, 99.9)
-_TOLD_REASONS = 10
+_MAX_REASONS = 10
 _REDRAW_S = 0.5  # drawing holds the senders up for a moment
 
 _VERIFY = "Afterwards"
@@ -31,9 +31,9 @@ def load(
     rate: Annotated[float, typer.Option(min=0.01, max=100_000, help="Callbacks per second.")] = 500.0,
     duration: Annotated[float, typer.Option(min=0.01, max=86_400, help="Seconds to send for.")] = 10.0,
     connections: Annotated[int, typer.Option(min=1, max=1024, help="Callbacks under way, at most.")] = 256,
-    kind: Annotated[Kind, typer.Option(help="What the callbacks tell; a status is that of an answered call.")] = (
-        Kind.PROMPT
-    ),
+    kind: Annotated[
+        CallbackKind, typer.Option(help="What the callbacks tell; a status is that of an answered call.")
+    ] = (CallbackKind.PROMPT),
     mix: Annotated[
         bool, typer.Option("--mix", help="A mix in place of one kind: all statuses, key presses, failures.")
     ] = False,
@@ -63,11 +63,11 @@ def load(
 
     Latency counts from the moment at which the rate wants a callback sent: waiting for a connection is a part of it.
     """
-    from answerback.emulator.load import Load, Plan
-    from answerback.emulator.verifier import Audit  # aiohttp, which other commands do not need
+    from answerback.emulator.load import LoadGenerator, LoadPlan
+    from answerback.emulator.verifier import DurabilityCheck  # aiohttp, which other commands do not need
 
     _check_urls(url, verify)
-    plan = Plan(
+    plan = LoadPlan(
         rate=rate,
         duration_s=duration,
         connections=connections,
@@ -75,28 +75,34 @@ def load(
         seed=secrets.randbits(32) if seed is None else seed,
         kind=None if mix else kind,
     )
-    with spoken_errors():
-        running = Load(url, plan)
-    audit = None if verify is None else Audit(verify, _read_key(key, key_file), timeout)
-    if audit is not None and (problem := _run(audit.probe(running.tally.callid(0)))):
+    with exit_on_error():
+        running = LoadGenerator(url, plan)
+    durability = None if verify is None else DurabilityCheck(verify, _read_key(key, key_file), timeout)
+    if durability is not None and (problem := _run(durability.probe(running.stats.callid(0)))):
         fail(f"--verify: {escape(str(verify))} does not tell of calls: {escape(problem)}")
-    tally = running.tally
-    _run(_shown(running.run(), "sending", tally.planned, lambda: (tally.ended, _words(tally))))
-    if audit is not None:
-        looking_up = audit.run(tally.taken, connections)
-        _run(_shown(looking_up, "verifying", tally.accepted, lambda: (audit.asked, f"{audit.missing} missing")))
+    stats = running.stats
+    _run(_show_progress(running.run(), "sending", stats.planned, lambda: (stats.ended, _format_counts(stats))))
+    if durability is not None:
+        looking_up = durability.run(stats.accepted_callids, connections)
+        _run(
+            _show_progress(
+                looking_up, "verifying", stats.accepted, lambda: (durability.checked, f"{durability.missing} missing")
+            )
+        )
     if as_json:
-        print_json(_report(tally, audit) | {"seed": plan.seed})
+        print_json(_report(stats, durability) | {"seed": plan.seed})
     else:
-        _show(tally, audit)
-    if tally.accepted < tally.planned or not (audit is None or audit.asked == audit.found == tally.accepted):
+        _show(stats, durability)
+    if stats.accepted < stats.planned or not (
+        durability is None or durability.checked == durability.found == stats.accepted
+    ):
         raise typer.Exit(1)
 
 
 def _check_urls(url: str, base: str | None) -> None:
-    for name, given in (("URL", url), ("--verify", base)):
-        if given is not None and not given.startswith(("http://", "https://")):
-            fail(f"{name}: expected http://… or https://…, got {escape(given)}")
+    for name, value in (("URL", url), ("--verify", base)):
+        if value is not None and not value.startswith(("http://", "https://")):
+            fail(f"{name}: expected http://… or https://…, got {escape(value)}")
 
 
 def _read_key(key: str | None, path: Path | None) -> str | None:
@@ -116,14 +122,16 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         return runner.run(work)
 
 
-async def _shown(work: Coroutine[Any, Any, None], name: str, total: int, state: Callable[[], tuple[int, str]]) -> None:
+async def _show_progress(
+    work: Coroutine[Any, Any, None], name: str, total: int, state: Callable[[], tuple[int, str]]
+) -> None:
     """Do `work` and show on a terminal how far it is; Ctrl-C ends it, and what was done until then counts."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    told = TextColumn("{task.fields[told]}")
+    detail = TextColumn("{task.fields[detail]}")
     with Progress(
-        *columns, told, console=err, transient=True, auto_refresh=False, disable=not sys.stderr.isatty()
+        *columns, detail, console=err, transient=True, auto_refresh=False, disable=not sys.stderr.isatty()
     ) as progress:
-        drawing = asyncio.create_task(_draw(progress, progress.add_task(name, total=total, told=""), state))
+        drawing = asyncio.create_task(_draw(progress, progress.add_task(name, total=total, detail=""), state))
         try:
             await work
         except asyncio.CancelledError:
@@ -135,42 +143,46 @@ async def _shown(work: Coroutine[Any, Any, None], name: str, total: int, state: 
 async def _draw(progress: Progress, task: TaskID, state: Callable[[], tuple[int, str]]) -> None:
     while not progress.disable:
         done, words = state()
-        progress.update(task, completed=done, told=words, refresh=True)
+        progress.update(task, completed=done, detail=words, refresh=True)
         await asyncio.sleep(_REDRAW_S)
 
 
-def _words(tally: "Tally") -> str:
-    return f"{tally.accepted} accepted, {tally.refused} refused, {tally.silent} without an answer, {tally.late} late"
+def _format_counts(stats: "LoadStats") -> str:
+    return (
+        f"{stats.accepted} accepted, {stats.refused} refused, {stats.unanswered} without an answer, {stats.late} late"
+    )
 
 
-def _report(tally: "Tally", audit: "Audit | None") -> dict[str, Any]:
+def _report(stats: "LoadStats", durability: "DurabilityCheck | None") -> dict[str, Any]:
     """What a program is told; the latencies are null without any answer."""
-    latencies = tally.latencies
-    at_ms = {_name(percent): round(latencies.at(percent) * 1000, 3) for percent in (*_PERCENTS, 100)}
+    latencies = stats.latencies
+    at_ms = {_name(percent): round(latencies.percentile(percent) * 1000, 3) for percent in (*_PERCENTS, 100)}
     return {
-        "planned": tally.planned,
-        "sent": tally.sent,
-        "unsent": tally.unsent,
-        "accepted": tally.accepted,
-        "refused": tally.refused,
-        "unanswered": tally.silent,
-        "late": tally.late,
-        "achieved_rate": round(tally.achieved_rate, 1),
-        "elapsed_s": round(tally.elapsed_s, 3),
+        "planned": stats.planned,
+        "sent": stats.sent,
+        "unsent": stats.unsent,
+        "accepted": stats.accepted,
+        "refused": stats.refused,
+        "unanswered": stats.unanswered,
+        "late": stats.late,
+        "achieved_rate": round(stats.achieved_rate, 1),
+        "elapsed_s": round(stats.elapsed_s, 3),
         "latency_ms": at_ms if latencies.total else None,
-        "refusals": [{"count": count} | one._asdict() for one, count in tally.refusals.most_common()],
-        "unanswered_why": [{"count": count, "reason": words} for words, count in tally.silences.most_common()],
-        "verified": None if audit is None else _verified(audit),
+        "refusals": [{"count": count} | one._asdict() for one, count in stats.refusals.most_common()],
+        "unanswered_why": [
+            {"count": count, "reason": words} for words, count in stats.unanswered_reasons.most_common()
+        ],
+        "verified": None if durability is None else _verification_report(durability),
     }
 
 
-def _verified(audit: "Audit") -> dict[str, Any]:
+def _verification_report(durability: "DurabilityCheck") -> dict[str, Any]:
     return {
-        "asked": audit.asked,
-        "found": audit.found,
-        "missing": audit.missing,
-        "first_missing": audit.first_missing,
-        "unread": [{"count": count, "reason": words} for words, count in audit.unread.most_common()],
+        "checked": durability.checked,
+        "found": durability.found,
+        "missing": durability.missing,
+        "first_missing": durability.first_missing,
+        "unreadable": [{"count": count, "reason": words} for words, count in durability.unreadable.most_common()],
     }
 
 
@@ -178,28 +190,31 @@ def _name(percent: float) -> str:
     return f"p{percent:g}" if percent < 100 else "max"  # noqa: PLR2004  # all of them
 
 
-def _show(tally: "Tally", audit: "Audit | None") -> None:
-    told = _report(tally, audit)
+def _show(stats: "LoadStats", durability: "DurabilityCheck | None") -> None:
+    report = _report(stats, durability)
     fields = {
-        "sent": f"{tally.sent} of {tally.planned}" + (f", {tally.unsent} not in time" if tally.unsent else ""),
-        "accepted": tally.accepted,
-        "refused": tally.refused,
-        "no answer": tally.silent,
-        "late": f"{tally.late} began more than 100 ms after their time" if tally.late else 0,
-        "answered": f"{told['achieved_rate']:g}/s over {told['elapsed_s']:g} s" if told["latency_ms"] else None,
-        "latency": ", ".join(f"{name} {ms:.1f} ms" for name, ms in (told["latency_ms"] or {}).items()) or None,
+        "sent": f"{stats.sent} of {stats.planned}" + (f", {stats.unsent} not in time" if stats.unsent else ""),
+        "accepted": stats.accepted,
+        "refused": stats.refused,
+        "no answer": stats.unanswered,
+        "late": f"{stats.late} began more than 100 ms after their time" if stats.late else 0,
+        "answered": f"{report['achieved_rate']:g}/s over {report['elapsed_s']:g} s" if report["latency_ms"] else None,
+        "latency": ", ".join(f"{name} {ms:.1f} ms" for name, ms in (report["latency_ms"] or {}).items()) or None,
     }
-    if audit is not None:
-        fields["in the ledger"] = f"{audit.found} of {tally.accepted} accepted"
+    if durability is not None:
+        fields["in the ledger"] = f"{durability.found} of {stats.accepted} accepted"
     print_fields(fields)
     reasons: list[tuple[object, ...]] = [
-        (count, "refused", *refusal) for refusal, count in tally.refusals.most_common(_TOLD_REASONS)
+        (count, "refused", *refusal) for refusal, count in stats.refusals.most_common(_MAX_REASONS)
     ]
-    for what, counter in (("no answer", tally.silences), ("unread", audit.unread if audit else Counter[str]())):
-        reasons += [(count, what, None, None, words) for words, count in counter.most_common(_TOLD_REASONS)]
+    for what, counter in (
+        ("no answer", stats.unanswered_reasons),
+        ("unreadable", durability.unreadable if durability else Counter[str]()),
+    ):
+        reasons += [(count, what, None, None, words) for words, count in counter.most_common(_MAX_REASONS)]
     if reasons:
         print_table(("count", "", "status", "result", "why"), reasons, "")
-    if audit is not None and audit.missing:
-        out.print(f"[red]{audit.missing} accepted and not in the ledger[/], the first of them:")
-        for callid in audit.first_missing:
+    if durability is not None and durability.missing:
+        out.print(f"[red]{durability.missing} accepted and not in the ledger[/], the first of them:")
+        for callid in durability.first_missing:
             out.print(callid)

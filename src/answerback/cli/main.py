@@ -60,11 +60,8 @@ COMMANDS = {
         "prune.prune",
         "Drop calls, callbacks and deliveries of months long over, on PostgreSQL; statistics stay.",
     ),
-    "channels": ("admin.channels", "The channels and the callback URL of each, to paste into the cloud console."),
-    "settings": (
-        "admin.settings",
-        "Every setting: its value now, the variable that sets it, and what it does. Secrets stay hidden.",
-    ),
+    "channels": ("admin.channels_app", "The voice applications, by name."),
+    "config": ("admin.config_app", "What the gateway is set to."),
     "calls": ("calls.calls_app", "What became of the calls."),
     "callbacks": ("calls.callbacks_app", "The callbacks as they were received."),
     "endpoints": ("endpoints.app", "The business URLs that are told of the calls."),
@@ -94,11 +91,11 @@ class _Commands(Mapping[str, Any]):
         return len(COMMANDS)
 
 
-def _load(name: str, module: str, member: str) -> Any:
+def _load(name: str, module: str, function: str) -> Any:
     """The command as Typer makes it."""
     gc.disable()  # importing leaves next to nothing to collect, and looking for it takes a quarter of the time
     try:
-        found = getattr(import_module(f"answerback.cli.{module}"), member)
+        found = getattr(import_module(f"answerback.cli.{module}"), function)
     finally:
         gc.enable()
     around = typer.Typer()
@@ -112,8 +109,8 @@ def _load(name: str, module: str, member: str) -> Any:
 class CommandGroup(TyperGroup):
     """All commands, none of them imported before it is run."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given | {"commands": _Commands()})
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"commands": _Commands()})
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """List the commands by what the table says of them: to import them all takes three times as long."""

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; answerback.toml by default.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data lies; answerback-data by default.")]
-Store = Annotated[
+DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        "--store", help="The ledger's database: postgresql://user@host/name; by default a file in --data-dir."
+        "--database-url", help="The ledger's database: postgresql://user@host/name; by default a file in --data-dir."
     ),
 ]
 
 Timezone = Annotated[str, typer.Option("--timezone", help="Whose clock it is where nothing names a zone.")]
 
-_PLACES = {"store": ("ledger", "store"), "stream": ("stream", "url")}
+_OPTION_SETTINGS = {"database_url": ("ledger", "url"), "stream": ("stream", "url")}
 """The options that are not of the section `server`."""
 
 
-def zone_of(timezone: str) -> ZoneInfo:
+def load_zone(timezone: str) -> ZoneInfo:
     """The zone of that name. Raises ConfigError."""
     try:
         return ZoneInfo(timezone)
@@ -34,13 +34,13 @@ def zone_of(timezone: str) -> ZoneInfo:
         raise ConfigError("--timezone: expected a name such as Asia/Shanghai or UTC") from error
 
 
-def settings_from(config: Path | None, **given: Any) -> "Settings":
+def load_cli_settings(config: Path | None, **options: Any) -> "Settings":
     """The settings, with those that were given on the command line. Raises ConfigError."""
-    from answerback.config import read_settings
+    from answerback.config import load_settings
 
     overrides: dict[str, dict[str, Any]] = {}
-    for name, value in given.items():
+    for name, value in options.items():
         if value is not None:
-            section, setting = _PLACES.get(name, ("server", name))
+            section, setting = _OPTION_SETTINGS.get(name, ("server", name))
             overrides.setdefault(section, {})[setting] = value
-    return read_settings(config, overrides)
+    return load_settings(config, overrides)

@@ -22,7 +22,7 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDT
 err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-FullNumbers = Annotated[bool, typer.Option("--full-numbers", help="Show phone numbers unmasked.")]
+FullNumbers = Annotated[bool, typer.Option("--unmask", help="Show phone numbers unmasked.")]
 
 
 def print_json(value: Any) -> None:
@@ -86,11 +86,11 @@ def fail(message: str) -> NoReturn:
 
 
 @contextmanager
-def spoken_errors() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turn our errors into one line and exit status 1."""
     try:
         yield
     except LedgerUnavailable as error:
-        fail(escape(error.explained))
+        fail(escape(error.explanation))
     except AnswerbackError as error:
         fail(escape(str(error)))

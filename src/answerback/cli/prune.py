@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli.options import Config, DataDir, Store, settings_from
-from answerback.cli.output import AsJson, out, print_json, print_table, spoken_errors
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
 from answerback.ledger import Ledger
-from answerback.ledger.admin.audit import COMMAND_LINE
+from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.backends.postgresql.partition_ids import month_name
-from answerback.ledger.write.retention import Month
-from answerback.service.ledger_config import reading
+from answerback.ledger.write.retention import PartitionInfo
+from answerback.service.ledger_config import open_for_reading
 
 _YEAR_MONTHS = 12
 
@@ -19,24 +19,30 @@ _YEAR_MONTHS = 12
 def prune(
     keep_months: Annotated[int, typer.Option(help="Whole months to keep, besides the one that is under way.", min=1)],
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only shown.")] = False,
-    even_unsettled: Annotated[
-        bool, typer.Option("--even-unsettled", help="Also months with deliveries that are still owed.")
+    include_undelivered: Annotated[
+        bool, typer.Option("--include-undelivered", help="Also months with deliveries that are still owed.")
     ] = False,
     data_dir: DataDir = None,
-    store: Store = None,
+    database_url: DatabaseUrl = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Drop calls, callbacks and deliveries of months long over, on PostgreSQL; statistics stay."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir, store=store)) as ledger:
-        found = ledger.months_before(_first_kept(datetime.now(UTC), keep_months))
-        going = [one for one in found if even_unsettled or not one.unsettled]
+    with (
+        exit_on_error(),
+        open_for_reading(load_cli_settings(config, data_dir=data_dir, database_url=database_url)) as ledger,
+    ):
+        found = ledger.expired_partitions(_first_kept(datetime.now(UTC), keep_months))
+        going = [one for one in found if include_undelivered or not one.active_deliveries]
         if yes:
             for one in going:
                 _drop(ledger, one, quiet=as_json)
-    rows = [(month_name(one.month), one.calls, one.unsettled, _fate(one, going, done=yes)) for one in found]
+    rows = [
+        (month_name(one.month), one.calls, one.active_deliveries, _describe_action(one, going, done=yes))
+        for one in found
+    ]
     if as_json:
-        names = ("month", "calls", "unsettled", "fate")
+        names = ("month", "calls", "undelivered", "action")
         print_json({"items": [dict(zip(names, row, strict=True)) for row in rows]})
     else:
         print_table(("month", "calls", "deliveries still owed", ""), rows, "nothing is that old")
@@ -50,13 +56,13 @@ def _first_kept(now: datetime, keep_months: int) -> datetime:
     return datetime(months // _YEAR_MONTHS, months % _YEAR_MONTHS + 1, 1, tzinfo=UTC)
 
 
-def _drop(ledger: Ledger, month: Month, *, quiet: bool) -> None:
-    for gone in ledger.drop_month(month.month, COMMAND_LINE):
+def _drop(ledger: Ledger, month: PartitionInfo, *, quiet: bool) -> None:
+    for gone in ledger.drop_partition(month.month, CLI_ACTOR):
         if not quiet:
             out.print(f"{month_name(month.month)}: {gone:,} of {month.calls:,} calls", highlight=False)
 
 
-def _fate(month: Month, going: list[Month], *, done: bool) -> str:
+def _describe_action(month: PartitionInfo, going: list[PartitionInfo], *, done: bool) -> str:
     if month not in going:
-        return "stays: deliveries are still owed (--even-unsettled)"
+        return "stays: deliveries are still owed (--include-undelivered)"
     return "dropped" if done else "would be dropped"

@@ -5,22 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
-from answerback.cli.options import Config, DataDir, settings_from
+from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import (
     AsJson,
     FullNumbers,
+    exit_on_error,
     out,
     print_cursor,
     print_fields,
     print_json,
     print_table,
-    spoken_errors,
 )
 from answerback.errors import CallbackRejected
-from answerback.ledger.admin.audit import COMMAND_LINE
-from answerback.ledger.read.calls import LARGEST_PAGE
-from answerback.schemas.calls import Listing, QuarantinedBodyView, QuarantinedView
-from answerback.service.ledger_config import reading, record_reveal
+from answerback.ledger.admin.audit import CLI_ACTOR
+from answerback.ledger.read.calls import MAX_PAGE_SIZE
+from answerback.schemas.calls import PageView, QuarantinedBodyView, QuarantinedView
+from answerback.service.ledger_config import open_for_reading, record_reveal
 
 app = typer.Typer(help="Bodies that could not be understood.", no_args_is_help=True)
 
@@ -28,24 +28,24 @@ app = typer.Typer(help="Bodies that could not be understood.", no_args_is_help=T
 @app.command("list")
 def list_bodies(
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=LARGEST_PAGE, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="At most so many.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="The next_cursor of the page before.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """List them, newest first, with the reason."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         page = ledger.quarantined(channel, cursor, limit)
     views = [QuarantinedView.of(body, full_numbers=False) for body in page.items]
     if as_json:
-        print_json(Listing(items=views, next_cursor=page.next_cursor))
+        print_json(PageView(items=views, next_cursor=page.next_cursor))
         return
     rows = [
-        (view.id, f"{view.received_at:%Y-%m-%d %H:%M:%S}", view.size_bytes, view.repeats, view.result, view.reason)
+        (view.id, f"{view.received_at:%Y-%m-%d %H:%M:%S}", view.size_bytes, view.duplicates, view.result, view.reason)
         for view in views
     ]
-    print_table(("id", "received (UTC)", "bytes", "repeats", "result", "reason"), rows, "nothing in quarantine")
+    print_table(("id", "received (UTC)", "bytes", "duplicates", "result", "reason"), rows, "nothing in quarantine")
     print_cursor(page.next_cursor)
 
 
@@ -58,7 +58,7 @@ def show_body(
     config: Config = None,
 ) -> None:
     """Show one, with its bytes."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         if full_numbers:
             record_reveal(ledger, "quarantined body", id)
         view = QuarantinedBodyView.with_body(ledger.quarantined_body(id), full_numbers=full_numbers)
@@ -74,24 +74,24 @@ def _cell(value: Any) -> Any:
     return value
 
 
-@app.command("drop")
-def drop(
+@app.command("delete")
+def delete(
     ids: Annotated[list[int], typer.Argument(help="Which, by their ids from the list.")],
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """Throw bodies away, for good."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
-        dropped = ledger.drop_quarantined(ids, COMMAND_LINE)
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+        deleted = ledger.delete_quarantined(ids, CLI_ACTOR)
     if as_json:
-        print_json({"dropped": dropped})
+        print_json({"deleted": deleted})
     else:
-        out.print(f"dropped {dropped} of {len(ids)}")
+        out.print(f"deleted {deleted} of {len(ids)}")
 
 
-@app.command("retry")
-def retry(
+@app.command("requeue")
+def requeue(
     ids: Annotated[list[int] | None, typer.Argument(help="Which; all by default.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -102,17 +102,17 @@ def retry(
     Exit status 0 if none is left of those asked for.
     """
     outcomes: list[dict[str, object]] = []
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         for id_ in ids or ledger.quarantined_ids():
             try:
-                receipt = ledger.requeue(id_, COMMAND_LINE)
-                outcomes.append({"id": id_, "taken": receipt.taken.name.lower(), "reason": None})
+                receipt = ledger.requeue(id_, CLI_ACTOR)
+                outcomes.append({"id": id_, "disposition": receipt.disposition.name.lower(), "reason": None})
             except CallbackRejected as rejection:
-                outcomes.append({"id": id_, "taken": None, "reason": rejection.errmsg})
+                outcomes.append({"id": id_, "disposition": None, "reason": rejection.errmsg})
     if as_json:
         print_json({"items": outcomes})
     else:
-        rows = [(item["id"], item["taken"] or "still refused", item["reason"]) for item in outcomes]
+        rows = [(item["id"], item["disposition"] or "still refused", item["reason"]) for item in outcomes]
         print_table(("id", "", "reason"), rows, "nothing in quarantine")
-    if any(item["taken"] is None for item in outcomes):
+    if any(item["disposition"] is None for item in outcomes):
         raise typer.Exit(1)

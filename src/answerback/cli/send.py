@@ -10,18 +10,18 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
-from answerback.domain.models import Kind, Result
-from answerback.emulator.payloads import Story, write_callback
+from answerback.domain.models import CallbackKind, Result
+from answerback.emulator.payloads import CallbackFields, encode_callback
 
 if TYPE_CHECKING:
-    from answerback.emulator.sender import Reply
+    from answerback.emulator.sender import SendResult
 
 _SHOWN_ONE_BY_ONE = 20
 
 
 def send(
     url: Annotated[str, typer.Argument(help="The callback URL, e.g. http://127.0.0.1:8000/voice/callback")],
-    kind: Annotated[Kind, typer.Option(help="What the callback tells.")] = Kind.PROMPT,
+    kind: Annotated[CallbackKind, typer.Option(help="What the callback tells.")] = CallbackKind.PROMPT,
     result: Annotated[int, typer.Option(min=0, max=2, help="0 answered, 1 not answered, 2 call error.")] = 0,
     callid: Annotated[str | None, typer.Option(help="The call; a new one for each callback by default.")] = None,
     mobile: Annotated[str, typer.Option(help="The callee's number.")] = "13788888888",
@@ -34,8 +34,10 @@ def send(
     """POST callbacks to URL as the cloud would, and show the answers; exit status 0 if all were accepted."""
     if not url.startswith(("http://", "https://")):
         fail(f"URL: expected http://… or https://…, got {url}")
-    story = Story(kind=kind, result=Result(result), callid=callid, mobile=mobile, key=key, failure_code=failure_code)
-    replies = asyncio.run(_send(url, (write_callback(story) for _ in range(count)), count, concurrency))
+    callback = CallbackFields(
+        kind=kind, result=Result(result), callid=callid, mobile=mobile, key=key, failure_code=failure_code
+    )
+    replies = asyncio.run(_send(url, (encode_callback(callback) for _ in range(count)), count, concurrency))
     if as_json:
         print_json({"accepted": sum(reply.accepted for reply in replies), "sent": len(replies), "answers": replies})
     else:
@@ -44,7 +46,7 @@ def send(
         raise typer.Exit(1)
 
 
-async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> "list[Reply]":
+async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> "list[SendResult]":
     from answerback.emulator.sender import send_all  # aiohttp, which no other command needs
 
     replies = []
@@ -58,7 +60,7 @@ async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int)
     return replies
 
 
-def _show(replies: "list[Reply]") -> None:
+def _show(replies: "list[SendResult]") -> None:
     if len(replies) <= _SHOWN_ONE_BY_ONE:
         each = [
             ("accepted" if reply.accepted else "refused", reply.status, reply.result, reply.errmsg, _ms(reply.seconds))

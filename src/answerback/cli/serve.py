@@ -5,24 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from answerback.cli.options import Config, DataDir, Store, settings_from
-from answerback.cli.output import AsJson, out, print_json, spoken_errors
-from answerback.ledger.writer.spawning import spawn
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, exit_on_error, out, print_json
+from answerback.ledger.writer.spawning import spawn_writer
 
 if TYPE_CHECKING:
-    from answerback.service.gateway import Listening
+    from answerback.service.gateway import StartupInfo
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 by default, 0 for a free one.")] = None,
     data_dir: DataDir = None,
-    store: Store = None,
+    database_url: DatabaseUrl = None,
     stream: Annotated[
         str | None, typer.Option(help="NATS servers of the stream in front of the ledger: nats://a:4222,nats://b:4222")
     ] = None,
     roles: Annotated[
-        str | None, typer.Option(help="What this process does: intake,record,relay,api,console; by default all.")
+        str | None, typer.Option(help="What this process does: intake,recorder,relay,api,console; by default all.")
     ] = None,
     config: Config = None,
     new_ledger: Annotated[
@@ -34,15 +34,17 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk."""
-    spawned = spawn()  # before anything else: it takes as long to load as the gateway does, and they can load at once
+    spawned = (
+        spawn_writer()
+    )  # before anything else: it takes as long to load as the gateway does, and they can load at once
 
     try:
         from answerback.logs import configure_logs
         from answerback.service.gateway import serve as run
 
-        with spoken_errors():
-            settings = settings_from(
-                config, host=host, port=port, data_dir=data_dir, roles=roles, store=store, stream=stream
+        with exit_on_error():
+            settings = load_cli_settings(
+                config, host=host, port=port, data_dir=data_dir, roles=roles, database_url=database_url, stream=stream
             )
             configure_logs(settings.log.level, settings.log.format)
             run(settings, _print_json if as_json else _print_text, spawned, new_ledger=new_ledger)
@@ -51,21 +53,21 @@ def serve(
         spawned.process.wait()
 
 
-def _print_text(listening: "Listening") -> None:
+def _print_text(info: "StartupInfo") -> None:
     """A line for each thing, never cut: a URL is there to be copied."""
     from answerback.config import ServerRole
 
-    lines = [("Listening", listening.url)]
-    if "intake" in listening.roles:
-        lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in listening.callback_urls.items()]
-    if "console" in listening.roles:
-        lines.append(("Console", f"{listening.url}/console"))
-    if len(listening.roles) < len(ServerRole):
-        lines.append(("Roles", ", ".join(listening.roles)))
-    lines.append(("Ledger", listening.store))
-    lines.append(("Data", str(listening.data_dir)))
-    if listening.admin_key:
-        lines.append(("Admin key", f"{listening.admin_key}  (shown this once, kept in admin-key)"))
+    lines = [("Listening", info.url)]
+    if "intake" in info.roles:
+        lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in info.callback_urls.items()]
+    if "console" in info.roles:
+        lines.append(("Console", f"{info.url}/console"))
+    if len(info.roles) < len(ServerRole):
+        lines.append(("Roles", ", ".join(info.roles)))
+    lines.append(("Ledger", info.store))
+    lines.append(("Data", str(info.data_dir)))
+    if info.admin_key:
+        lines.append(("Admin key", f"{info.admin_key}  (shown this once, kept in admin-key)"))
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True)
@@ -73,15 +75,15 @@ def _print_text(listening: "Listening") -> None:
     sys.stdout.flush()
 
 
-def _print_json(listening: "Listening") -> None:
+def _print_json(info: "StartupInfo") -> None:
     print_json(
         {
-            "url": listening.url,
-            "callback_urls": {name: _shown(url) for name, url in listening.callback_urls.items()},
-            "data_dir": str(listening.data_dir),
-            "store": listening.store,
-            "roles": listening.roles,
-            "admin_key": listening.admin_key,
+            "url": info.url,
+            "callback_urls": {name: _shown(url) for name, url in info.callback_urls.items()},
+            "data_dir": str(info.data_dir),
+            "store": info.store,
+            "roles": info.roles,
+            "admin_key": info.admin_key,
         }
     )
     sys.stdout.flush()
@@ -92,4 +94,4 @@ def _shown(url: str) -> str:
     base, path, token = url.partition("/voice/callback/")
     if not token or sys.stdout.isatty():
         return url
-    return f"{base}{path}…  (answerback channels --full)"
+    return f"{base}{path}…  (answerback channels list --full)"

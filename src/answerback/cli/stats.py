@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import AsJson, out, print_fields, print_json, print_table, spoken_errors
+from answerback.cli.options import Config, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
 from answerback.config import Settings
-from answerback.domain.models import Kind
-from answerback.domain.phone_locations import UNKNOWN, region_words
-from answerback.domain.statistics import Counts, Statistics, Times, range_of
-from answerback.errors import UnfitSpan
-from answerback.ledger.read.statistics import Span
-from answerback.schemas.statistics import StatisticsView, Step, failures_of
-from answerback.service.ledger_config import reading
+from answerback.domain.models import CallbackKind
+from answerback.domain.phone_locations import UNKNOWN, region_name
+from answerback.domain.statistics import Counts, DurationStats, Statistics, named_range
+from answerback.errors import InvalidRange
+from answerback.ledger.read.statistics import HourRange
+from answerback.schemas.statistics import StatisticsView, Step, failure_views
+from answerback.service.ledger_config import open_for_reading
 
 _CHART_HEIGHT = 14
 _NARROWEST, _WIDEST = 60, 160
@@ -31,7 +31,7 @@ _Moment = typer.Option(
 )
 
 
-class Range(StrEnum):
+class RangeName(StrEnum):
     """The ranges of the vendor's own console."""
 
     TODAY = "today"
@@ -41,22 +41,22 @@ class Range(StrEnum):
 
 
 def stats(
-    range_: Annotated[Range | None, typer.Option("--range", help="Which days; 7d by default.")] = None,
+    range_: Annotated[RangeName | None, typer.Option("--range", help="Which days; 7d by default.")] = None,
     since: Annotated[datetime | None, _Moment] = None,
     until: Annotated[datetime | None, _Moment] = None,
     channel: Annotated[str | None, typer.Option(help="Only this channel's calls.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Only calls of this kind.")] = None,
+    kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
     charts: Annotated[bool | None, typer.Option(help="Draw charts; by default on a terminal.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """What the calls of some days come to: outcomes, times, minutes, failures."""
-    with spoken_errors():
-        settings = settings_from(config, data_dir=data_dir)
+    with exit_on_error():
+        settings = load_cli_settings(config, data_dir=data_dir)
         zone = ZoneInfo(settings.console.timezone)
         span = _span(range_, since, until, channel, kind, zone)
-        with reading(settings) as ledger:
+        with open_for_reading(settings) as ledger:
             found = ledger.statistics(span)
     step: Step = "hour" if (found.until - found.since).days <= _HOURS_UP_TO_DAYS else "day"
     if as_json:
@@ -69,28 +69,28 @@ def stats(
 
 
 def _span(
-    range_: Range | None,
+    range_: RangeName | None,
     since: datetime | None,
     until: datetime | None,
     channel: str | None,
-    kind: Kind | None,
+    kind: CallbackKind | None,
     zone: ZoneInfo,
-) -> Span:
+) -> HourRange:
     if since is None:
         if until is not None:
-            raise UnfitSpan("--until", "needs --since")
-        first, last = range_of(range_ or Range.WEEK, datetime.now(UTC), zone)
+            raise InvalidRange("--until", "needs --since")
+        first, last = named_range(range_ or RangeName.WEEK, datetime.now(UTC), zone)
     elif range_ is not None:
-        raise UnfitSpan("--range", "name either --range, or --since and --until")
+        raise InvalidRange("--range", "name either --range, or --since and --until")
     else:
         first, last = since.replace(tzinfo=zone), until.replace(tzinfo=zone) if until else datetime.now(UTC)
     if not first < last:
-        raise UnfitSpan("--until", "is not after --since")
-    return Span(since=first, until=last, channel=channel, kind=kind)
+        raise InvalidRange("--until", "is not after --since")
+    return HourRange(since=first, until=last, channel=channel, kind=kind)
 
 
 def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
-    total, came, fees = found.total, found.arrivals, found.fees
+    total, came, fees = found.total, found.ingest, found.fees
     print_fields(
         {
             f"calls ({settings.console.timezone})": f"{found.since.astimezone(zone):%Y-%m-%d %H:%M} to "
@@ -106,17 +106,17 @@ def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
             "ring time": _times(found.ring),
             "talk time": _times(found.talk),
             "billed minutes": f"{fees.billed_minutes:,}",
-            "fee difference": f"{fees.excess_minutes:+,} min in {fees.differing_calls:,} calls"
-            if fees.differing_calls
+            "fee difference": f"{fees.overbilled_minutes:+,} min in {fees.mismatched_calls:,} calls"
+            if fees.mismatched_calls
             else "none",
-            "callbacks": f"{came.callbacks:,}, and {came.repeats:,} repeats; {came.revisions:,} revisions",
+            "callbacks": f"{came.callbacks:,}, and {came.duplicates:,} duplicates; {came.revisions:,} revisions",
             "quarantined": f"{came.quarantined:,}",
         }
     )
 
 
 def _print_groups(found: Statistics) -> None:
-    failures = failures_of(found.codes)
+    failures = failure_views(found.codes)
     rows: list[tuple[Any, ...]] = [
         (one.code, one.reason, one.reason_en, f"{one.calls:,}", f"{one.share:.1%}") for one in failures[:_TOP]
     ]
@@ -124,7 +124,7 @@ def _print_groups(found: Statistics) -> None:
     for title, groups, names in (
         ("channels", found.channels, {}),
         ("carriers", found.carriers, {}),
-        ("regions", found.regions, {code: region_words(code, "en") for code in found.regions}),
+        ("regions", found.regions, {code: region_name(code, "en") for code in found.regions}),
     ):
         largest = sorted(groups.items(), key=lambda item: -item[1].calls)
         rows = [
@@ -176,7 +176,7 @@ def _rate(counts: Counts) -> str:
     return "-" if counts.answer_rate is None else f"{counts.answer_rate:.1%}"
 
 
-def _times(times: Times) -> str:
+def _times(times: DurationStats) -> str:
     if times.mean_s is None:
         return "-"
     return f"mean {times.mean_s:.1f} s, p50 {times.quantile_s(0.5)} s, p90 {times.quantile_s(0.9)} s"

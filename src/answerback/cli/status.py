@@ -2,37 +2,54 @@
 
 from typing import Any
 
-from answerback.cli.options import Config, DataDir, Store, settings_from
-from answerback.cli.output import AsJson, Styled, out, print_json, print_table, spoken_errors
-from answerback.ledger.read.cluster_status import find_standing
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, Styled, exit_on_error, out, print_json, print_table
+from answerback.ledger.read.cluster_status import read_cluster_status
 from answerback.ledger.types import from_us
-from answerback.schemas.cluster import MemberView, StatusView, ToldView
-from answerback.service.ledger_config import reading
+from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
+from answerback.service.ledger_config import open_for_reading
 
-_MEMBERS = ("process", "host", "pid", "version", "roles", "heard of", "endpoints", "duties", "pending", "set aside", "")
-_SHARDS = ("stream", "batches", "bytes", "pending", "in hand", "led by", "replicas", "oldest", "")
+_INSTANCE_COLUMNS = (
+    "process",
+    "host",
+    "pid",
+    "version",
+    "roles",
+    "heard of",
+    "endpoints",
+    "singleton tasks",
+    "pending",
+    "set aside",
+    "",
+)
+_SHARD_COLUMNS = ("stream", "batches", "bytes", "pending", "in hand", "led by", "replicas", "oldest", "")
 _OLD_S = 60.0
-_ENDPOINTS = ("endpoint", "channel", "told by", "", "pending", "waiting", "dead", "lag")
+_ENDPOINT_COLUMNS = ("endpoint", "channel", "assigned to", "", "pending", "blocked", "dead", "lag")
 
 
-def status(as_json: AsJson = False, data_dir: DataDir = None, store: Store = None, config: Config = None) -> None:
+def status(
+    as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None
+) -> None:
     """Show all processes that serve the ledger, who tells which endpoint, and what is owed."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir, store=store)) as ledger:
-        view = StatusView.of(ledger.read(find_standing))
+    with (
+        exit_on_error(),
+        open_for_reading(load_cli_settings(config, data_dir=data_dir, database_url=database_url)) as ledger,
+    ):
+        view = StatusView.of(ledger.read(read_cluster_status))
     if as_json:
         print_json(view)
         return
-    out.print(f"[bold]{view.store}[/], schema {view.schema_revision}\n")
-    print_table(_MEMBERS, [_member(one) for one in view.members], "no process serves this ledger")
+    out.print(f"[bold]{view.backend}[/], schema {view.schema_revision}\n")
+    print_table(_INSTANCE_COLUMNS, [_instance_row(one) for one in view.instances], "no process serves this ledger")
     if view.secrets_differ:
         out.print("[red]not all processes have the same secret: give every one the same server.secret[/]")
     _print_stream(view)
     out.print()
-    hosts = {one.id: f"{one.host}:{one.pid}" for one in view.members}
-    print_table(_ENDPOINTS, [_endpoint(one, hosts) for one in view.endpoints], "no endpoints")
+    hosts = {one.id: f"{one.host}:{one.pid}" for one in view.instances}
+    print_table(_ENDPOINT_COLUMNS, [_endpoint_row(one, hosts) for one in view.endpoints], "no endpoints")
 
 
-def _member(one: MemberView) -> tuple[object, ...]:
+def _instance_row(one: InstanceView) -> tuple[object, ...]:
     heard = f"{one.silent_s:.0f} s ago"
     return (
         one.id,
@@ -42,24 +59,24 @@ def _member(one: MemberView) -> tuple[object, ...]:
         ",".join(one.roles),
         Styled(f"[red]silent, {heard}[/]") if one.silent else heard,
         one.endpoints,
-        ",".join(one.duties),
+        ",".join(one.singleton_tasks),
         one.pending,
         one.set_aside,
         one.failure or one.recorder_failure,
     )
 
 
-def _endpoint(one: ToldView, hosts: dict[str, str]) -> tuple[object, ...]:
-    standing = "on" if one.enabled else f"off: {one.disabled_reason or 'by hand'}"
+def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[object, ...]:
+    state = "on" if one.enabled else f"off: {one.disabled_reason or 'manually'}"
     if one.enabled and one.paused_until is not None:
-        standing = f"paused after {one.failures_in_a_row} failures"
+        state = f"paused after {one.consecutive_failures} failures"
     return (
         one.name,
         one.channel,
-        hosts.get(one.member or "", "nobody"),
-        standing,
+        hosts.get(one.instance or "", "nobody"),
+        state,
         one.pending,
-        one.waiting,
+        one.blocked,
         one.dead,
         "" if one.lag_s is None else f"{one.lag_s:.1f} s",
     )
@@ -67,14 +84,14 @@ def _endpoint(one: ToldView, hosts: dict[str, str]) -> tuple[object, ...]:
 
 def _print_stream(view: StatusView) -> None:
     """What the first that is heard of says of the stream; all see the same one."""
-    for one in view.members:
+    for one in view.instances:
         if one.stream and not one.silent:
             out.print()
-            print_table(_SHARDS, [_shard(name, shard, view) for name, shard in one.stream.items()], "")
+            print_table(_SHARD_COLUMNS, [_shard_row(name, shard, view) for name, shard in one.stream.items()], "")
             return
 
 
-def _shard(name: str, shard: dict[str, Any], view: StatusView) -> tuple[object, ...]:
+def _shard_row(name: str, shard: dict[str, Any], view: StatusView) -> tuple[object, ...]:
     oldest_us = shard.get("oldest_us")
     age_s = None if oldest_us is None else (view.at - from_us(oldest_us)).total_seconds()
     return (

@@ -8,12 +8,12 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from answerback.cli.options import Config, DataDir, settings_from
-from answerback.cli.output import FullNumbers, err, out, spoken_errors
+from answerback.cli.options import Config, DataDir, load_cli_settings
+from answerback.cli.output import FullNumbers, err, exit_on_error, out
 from answerback.ledger import Ledger
-from answerback.ledger.read.deliveries import Happened, happened_since, last_happened
+from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
 from answerback.schemas.calls import view_of_activity
-from answerback.service.ledger_config import reading, record_reveal
+from answerback.service.ledger_config import open_for_reading, record_reveal
 
 _POLL_S = 0.2
 _AT_A_TIME = 500
@@ -29,7 +29,7 @@ def tail(
     config: Config = None,
 ) -> None:
     """Show callbacks as they come in and attempts as they are made, until Ctrl-C. Numbers are masked."""
-    with spoken_errors(), reading(settings_from(config, data_dir=data_dir)) as ledger:
+    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         if full_numbers:
             record_reveal(ledger, "callbacks as they come in")
         try:
@@ -41,10 +41,10 @@ def tail(
 def _follow(
     ledger: Ledger, channel: str | None, endpoint: str | None, *, failures: bool, full_numbers: bool, as_json: bool
 ) -> None:
-    place = ledger.read(last_happened)
+    place = ledger.read(activity_position)
     err.print("[dim]Showing what happens from now on; Ctrl-C ends it.[/]")
     while True:
-        news, place = ledger.read(partial(happened_since, place=place, limit=_AT_A_TIME))
+        news, place = ledger.read(partial(activity_since, cursor=place, limit=_AT_A_TIME))
         for one in news:
             wanted = channel in (None, one.channel) and endpoint in (None, one.endpoint)
             if wanted and not (failures and one.error is None):
@@ -53,13 +53,13 @@ def _follow(
             time.sleep(_POLL_S)
 
 
-def _show(one: Happened, *, as_json: bool) -> None:
+def _show(one: ActivityEvent, *, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.encode(one))
         return
     head = f"[dim]{one.at:%H:%M:%S}.{one.at.microsecond // 1000:03}[/] "
-    if one.callback is not None:
-        line = f"[cyan]callback[/]  {one.callback:8} {escape(one.callid)} {escape(one.mobile)}  {one.outcome}  ({one.channel})"
+    if one.callback_kind is not None:
+        line = f"[cyan]callback[/]  {one.callback_kind:8} {escape(one.callid)} {escape(one.mobile)}  {one.outcome}  ({one.channel})"
     else:
         took = f"{(one.duration_s or 0) * 1000:.1f} ms"
         words = (

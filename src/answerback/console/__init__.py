@@ -1,1 +1,1 @@
-"""The pages for people: what became of the calls, and what is owed to whom; server-rendered, no script needed."""
+"""The console: calls, deliveries and settings as pages; server-rendered, no script needed."""

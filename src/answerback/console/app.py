@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from answerback.console import assets
-from answerback.console.context import Visit, frame_of
-from answerback.console.dependencies import Given
+from answerback.console.context import RequestContext, layout_values
+from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import PATH, Links
 from answerback.console.pages import (
     call,
@@ -31,16 +31,16 @@ from answerback.console.pages import (
     settings,
     sign_in,
 )
-from answerback.console.preferences import preferences_of
-from answerback.console.render import Page
-from answerback.console.routing import Site
+from answerback.console.preferences import read_preferences
+from answerback.console.render import TemplateResponse
+from answerback.console.routing import PageRouter
 from answerback.errors import LedgerUnavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
         "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -51,15 +51,15 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Vary": "Accept-Language, Cookie",
 }
-_LARGEST_FORM_BYTES = 64 * 1024
+_MAX_FORM_BYTES = 64 * 1024
 
 
-def build_console(given: Given) -> Starlette:
+def build_console(deps: ConsoleDependencies) -> Starlette:
     """Build the application; it serves `/`, which leads to it, and everything below /console."""
-    site = Site(given)
+    router = PageRouter(deps)
 
     async def to_console(request: Request) -> Response:
-        return RedirectResponse(given.links.console + (f"?{request.url.query}" if request.url.query else ""), 303)
+        return RedirectResponse(deps.links.console + (f"?{request.url.query}" if request.url.query else ""), 303)
 
     pages = (
         sign_in,
@@ -82,34 +82,42 @@ def build_console(given: Given) -> Starlette:
             Route("/", to_console, methods=["GET"]),
             Route(f"{PATH}/", to_console, methods=["GET"]),
             assets.ROUTE,
-            *(route for page in pages for route in page.routes(site)),
-            site.page("/{rest:path}", _missing),
+            *(route for page in pages for route in page.build_routes(router)),
+            router.page("/{rest:path}", _not_found),
         ],
-        middleware=[Middleware(_Guarded)],
-        exception_handlers={LedgerUnavailable: partial(_away, given.links), Exception: partial(_broken, given.links)},
-        max_body_size=_LARGEST_FORM_BYTES,
+        middleware=[Middleware(_SecurityHeadersMiddleware)],
+        exception_handlers={
+            LedgerUnavailable: partial(_on_ledger_unavailable, deps.links),
+            Exception: partial(_on_server_error, deps.links),
+        },
+        max_body_size=_MAX_FORM_BYTES,
     )
 
 
-async def _missing(visit: Visit) -> Response:
-    return visit.refuse("missing", 404)
+async def _not_found(context: RequestContext) -> Response:
+    return context.error_page("missing", 404)
 
 
-async def _away(links: Links, request: Request, _error: Exception) -> Response:
+async def _on_ledger_unavailable(links: Links, request: Request, _error: Exception) -> Response:
     """Where not even the session can be looked up."""
-    return _apart(links, request, "unavailable", 503)
+    return _standalone_error_page(links, request, "unavailable", 503)
 
 
-async def _broken(links: Links, request: Request, _error: Exception) -> Response:
+async def _on_server_error(links: Links, request: Request, _error: Exception) -> Response:
     """Where we made a mistake; what it was is in the log."""
-    return _apart(links, request, "broken", 500)
+    return _standalone_error_page(links, request, "broken", 500)
 
 
-def _apart(links: Links, request: Request, name: str, status: int) -> Response:
-    return Page("error_standalone.html", {**frame_of(preferences_of(request), links), "name": name}, status, HEADERS)
+def _standalone_error_page(links: Links, request: Request, name: str, status: int) -> Response:
+    return TemplateResponse(
+        "error_standalone.html",
+        {**layout_values(read_preferences(request), links), "name": name},
+        status,
+        SECURITY_HEADERS,
+    )
 
 
-class _Guarded:
+class _SecurityHeadersMiddleware:
     """Gives every answer the headers, where it has none of its own of that name."""
 
     def __init__(self, app: Any) -> None:
@@ -119,7 +127,7 @@ class _Guarded:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -1,4 +1,4 @@
-"""One request of somebody who is signed in: who it is, how they like to read, and how a page answers."""
+"""The context of a request: who is signed in, their preferences, and how a page responds."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from answerback.console.assets import asset_url
-from answerback.console.dependencies import Given
+from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import Links
 from answerback.console.preferences import THEMES, Preferences
-from answerback.console.render import Page
+from answerback.console.render import TemplateResponse
 from answerback.console.session import Session
 from answerback.console.texts import texts
 from answerback.domain.models import ApiKey, Call, Role
@@ -32,31 +32,34 @@ Form = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visit:
-    """What a page works with. `revealed`: it may show phone numbers in full, now and on this page only."""
+class RequestContext:
+    """What a page works with. `unmasked`: it may show phone numbers in full, in this response only.
 
-    given: Given
+    `form` has the last value of each field that was sent, `form_values` all of them.
+    """
+
+    deps: ConsoleDependencies
     request: Request
     session: Session
     preferences: Preferences
     form: Form = field(default_factory=dict)
-    forms: Mapping[str, list[str]] = field(default_factory=dict)
-    revealed: bool = False
+    form_values: Mapping[str, list[str]] = field(default_factory=dict)
+    unmasked: bool = False
 
     @property
-    def reader(self) -> ApiKey:
+    def principal(self) -> ApiKey:
         """Whose key it is."""
-        return self.session.reader
+        return self.session.principal
 
     @property
     def actor(self) -> Actor:
         """The same, as the audit log names them."""
-        return Actor.of(self.reader)
+        return Actor.of(self.principal)
 
     @property
     def links(self) -> Links:
         """The addresses of other pages."""
-        return self.given.links
+        return self.deps.links
 
     @property
     def language(self) -> str:
@@ -79,90 +82,90 @@ class Visit:
         parts: Mapping[str, Any] = self.request.path_params
         return parts
 
-    def may(self, role: Role) -> bool:
+    def has_role(self, role: Role) -> bool:
         """Whether the reader's role includes `role`."""
-        return self.reader.role.includes(role)
+        return self.principal.role.includes(role)
 
     def view_of(self, call: Call) -> CallView:
         """A call as this page may show it."""
-        return CallView.of(call, full_numbers=self.revealed)
+        return CallView.of(call, full_numbers=self.unmasked)
 
     def link_to(self, callid: str, channel: str | None = None) -> str:
         """The page of a call; "" where its callid is a number, and the reader has no right to see that."""
-        return "" if is_number_like(callid) and not self.reader.full_numbers else self.links.call(callid, channel)
+        return "" if is_number_like(callid) and not self.principal.full_numbers else self.links.call(callid, channel)
 
-    async def read(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    async def run_in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Do something that waits for the disk, away from the event loop."""
         return await run_in_threadpool(function, *arguments, **named)
 
-    async def reveal(self, *target: str | int) -> "Visit":
-        """The same visit with numbers in full, which is an audit event before it is an answer.
+    async def unmask(self, *target: str | int) -> "RequestContext":
+        """The same context with numbers in full, which is an audit event before it is a response.
 
         Raises Forbidden where the reader does not have the right, LedgerUnavailable.
         """
         self.actor.require_full_numbers()
-        await self.given.writer.ask(RecordAuditEvent(self.actor, AuditAction.NUMBERS_REVEALED, target))
-        return replace(self, revealed=True)
+        await self.deps.ledger_client.execute(RecordAuditEvent(self.actor, AuditAction.NUMBERS_REVEALED, target))
+        return replace(self, unmasked=True)
 
-    def here(self, **changes: str | None) -> str:
+    def url_with(self, **changes: str | None) -> str:
         """This page's address with other query fields; None takes one away."""
-        query = {name: value for name, value in parse_qs(self._query).items() if name not in changes}
+        query = {name: value for name, value in parse_qs(self._page_query).items() if name not in changes}
         made = query | {name: [value] for name, value in changes.items() if value is not None}
         made.pop("done", None)
         text = urlencode(made, doseq=True)
-        return self._address + (f"?{text}" if text else "")
+        return self._page_path + (f"?{text}" if text else "")
 
     def render(
-        self, template: str, told: Mapping[str, Any] | Callable[[], Mapping[str, Any]], status: int = 200
+        self, template: str, values: Mapping[str, Any] | Callable[[], Mapping[str, Any]], status: int = 200
     ) -> Response:
-        """A page; `told` is for its template, beside what the frame has, and may be worked out where the page is rendered."""
-        frame = {**frame_of(self.preferences, self.links), **self._frame()}
-        return Page(
+        """A page; `values` are for its template, beside those of the layout, and may be worked out where it is rendered."""
+        frame = {**layout_values(self.preferences, self.links), **self._layout_values()}
+        return TemplateResponse(
             template,
-            lambda: {**frame, **(told() if callable(told) else told)},
+            lambda: {**frame, **(values() if callable(values) else values)},
             status,
-            {"Content-Language": _tag(self.language)},
+            {"Content-Language": _language_tag(self.language)},
         )
 
     def redirect(self, path: str, done: str | None = None, **query: str) -> Response:
-        """Go to another page after a form; it says `done_<done>` of the words at its top."""
+        """Go to another page after a form; it shows the text `done_<done>` at its top."""
         fields = query | ({} if done is None else {"done": done})
         return RedirectResponse(path + (f"?{urlencode(fields)}" if fields else ""), 303)
 
-    def refuse(self, name: str, status: int, detail: str = "") -> Response:
-        """A page that only says why not: `note_<name>` of the words."""
+    def error_page(self, name: str, status: int, detail: str = "") -> Response:
+        """A page with the text `message_<name>`."""
         return self.render("message.html", {"name": name, "detail": detail}, status)
 
-    def _frame(self) -> dict[str, Any]:
+    def _layout_values(self) -> dict[str, Any]:
         done = f"done_{self.query.get('done', '')}"
         return {
-            "reader": self.reader,
+            "principal": self.principal,
             "csrf": self.session.token,
-            "may": self.may,
-            "here": self.here,
-            "zone": self.given.zone,
-            "zone_name": self.given.zone.key,
-            "section": self._address.removeprefix(self.links.console).strip("/").partition("/")[0] or "overview",
+            "has_role": self.has_role,
+            "url_with": self.url_with,
+            "zone": self.deps.zone,
+            "zone_name": self.deps.zone.key,
+            "section": self._page_path.removeprefix(self.links.console).strip("/").partition("/")[0] or "overview",
             "now": datetime.now(UTC),
             "done": self.t.get(done) if self.request.method == "GET" else None,
         }
 
     @property
-    def _address(self) -> str:
-        return quote(self.request.scope["path"]) if self.request.method == "GET" else self._came_from[0]
+    def _page_path(self) -> str:
+        return quote(self.request.scope["path"]) if self.request.method == "GET" else self._referring_page[0]
 
     @property
-    def _query(self) -> str:
-        return self.request.url.query if self.request.method == "GET" else self._came_from[1]
+    def _page_query(self) -> str:
+        return self.request.url.query if self.request.method == "GET" else self._referring_page[1]
 
     @property
-    def _came_from(self) -> tuple[str, str]:
+    def _referring_page(self) -> tuple[str, str]:
         """Path and query of the page that a form was on."""
         parts = urlsplit(self.request.headers.get("referer", ""))
-        return (parts.path, parts.query) if self.links.holds(parts.path) else (self.links.console, "")
+        return (parts.path, parts.query) if self.links.contains(parts.path) else (self.links.console, "")
 
 
-def frame_of(preferences: Preferences, links: Links) -> dict[str, Any]:
+def layout_values(preferences: Preferences, links: Links) -> dict[str, Any]:
     """What every page has, whoever looks at it."""
     return {
         "base": links.base,
@@ -174,11 +177,11 @@ def frame_of(preferences: Preferences, links: Links) -> dict[str, Any]:
         "t": texts(preferences.language),
         "language": preferences.language,
         "languages": LANGUAGES,
-        "tag": _tag,
+        "tag": _language_tag,
         "theme": preferences.theme,
         "themes": THEMES,
     }
 
 
-def _tag(language: str) -> str:
+def _language_tag(language: str) -> str:
     return {"zh": "zh-CN"}.get(language, language)

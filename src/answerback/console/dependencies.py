@@ -1,34 +1,34 @@
-"""What the console is given to show: the readers of the ledger, the keys, the relay, and a few facts."""
+"""What the pages depend on: the ledger, the keys, the relay, and settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from answerback.alerts import Alerts
-from answerback.auth.api_keys import Keyring
+from answerback.alerts import AlertManager
+from answerback.auth.api_keys import KeyVerifier
 from answerback.auth.authenticator import Authenticator
 from answerback.console.links import Links
-from answerback.exports.process import Exports
-from answerback.intake import Committer, Submission
+from answerback.exports.process import ExportManager
+from answerback.intake import BulkSubmitter, GroupCommitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.relay import Relay
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class ConsoleDependencies:
     """Everything that the pages need. `callback_urls` hold the channels' secret tokens."""
 
     ledger: Ledger
-    keyring: Keyring
+    key_verifier: KeyVerifier
     authenticator: Authenticator
-    committer: Committer
+    committer: GroupCommitter
     relay: Relay
-    submission: Submission
-    writer: LedgerClient
-    alerts: Alerts
-    exports: Exports
+    submitter: BulkSubmitter
+    ledger_client: LedgerClient
+    alerts: AlertManager
+    exports: ExportManager
     certificates: tuple[str, ...]
     """The names of those in the config file."""
     callback_urls: Mapping[str, str]
@@ -38,8 +38,8 @@ class Given:
     public_url: str | None
     data_dir: Path
     links: Links
-    farewells: list[Callable[[], None]] = field(default_factory=list)
-    """What pages want done when the gateway begins to stop: answers that go on are to end then."""
+    shutdown_callbacks: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the gateway begins to stop: streams are to end then."""
 
     @property
     def is_https(self) -> bool:

@@ -35,9 +35,9 @@ class Links:
 
     def list(self, page: str, **query: str | None) -> str:
         """A list with its filters."""
-        given = {name: value for name, value in query.items() if value}
-        return f"{self.console}/{page}" + (f"?{urlencode(given)}" if given else "")
+        fields = {name: value for name, value in query.items() if value}
+        return f"{self.console}/{page}" + (f"?{urlencode(fields)}" if fields else "")
 
-    def holds(self, path: str) -> bool:
+    def contains(self, path: str) -> bool:
         """Whether a page of the console could have this path."""
         return path == self.console or path.startswith(f"{self.console}/")

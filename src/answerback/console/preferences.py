@@ -24,7 +24,7 @@ class Preferences(NamedTuple):
     theme: str
 
 
-def preferences_of(request: Request) -> Preferences:
+def read_preferences(request: Request) -> Preferences:
     """What was chosen before, or else what the browser likes."""
     language = request.cookies.get(_COOKIES["lang"], "")
     theme = request.cookies.get(_COOKIES["theme"], "")
@@ -34,7 +34,7 @@ def preferences_of(request: Request) -> Preferences:
     )
 
 
-def chosen(request: Request, links: Links) -> RedirectResponse | None:
+def preference_redirect(request: Request, links: Links) -> RedirectResponse | None:
     """Where `?lang=` or `?theme=` asks for it: keep the choice, and go to the same page without them."""
     query = request.query_params
     made = {name: query[name] for name, choices in _CHOICES.items() if query.get(name) in choices}

@@ -21,7 +21,7 @@ _ABSENT = "–"
 Render = Callable[[str, Mapping[str, Any]], str]
 
 
-class Page(Response):
+class TemplateResponse(Response):
     """A page of `template`, which is rendered in a thread when it is sent: a large one takes longer than the loop may be held."""
 
     media_type = "text/html"
@@ -29,27 +29,27 @@ class Page(Response):
     def __init__(
         self,
         template: str,
-        told: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        values: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(None, status, headers)
         self._template = template
-        self._told = told
+        self._values = values
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Render and send it."""
-        self.body = await run_in_threadpool(self._rendered)
+        self.body = await run_in_threadpool(self._render)
         self.headers["Content-Length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
 
-    def _rendered(self) -> bytes:
-        told = self._told() if callable(self._told) else self._told
-        return renderer()(self._template, told).encode()
+    def _render(self) -> bytes:
+        values = self._values() if callable(self._values) else self._values
+        return template_renderer()(self._template, values).encode()
 
 
 @cache
-def renderer() -> Render:
+def template_renderer() -> Render:
     """Template name and values -> page; templates are compiled once."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -60,26 +60,26 @@ def renderer() -> Render:
         auto_reload=False,
     )
     environment.filters |= {
-        "grouped": grouped,
-        "percent": percent,
+        "grouped": format_number,
+        "percent": format_percent,
         "duration": _duration,
         "moment": _moment,
         "day": _day,
     }
-    return lambda template, told: environment.get_template(template).render(told)
+    return lambda template, values: environment.get_template(template).render(values)
 
 
-def grouped(number: float | None) -> str:
+def format_number(number: float | None) -> str:
     """1234567 -> 1,234,567."""
     return _ABSENT if number is None else f"{number:,}"
 
 
-def percent(share: float | None, digits: int = 1) -> str:
+def format_percent(share: float | None, digits: int = 1) -> str:
     """0.9731 -> 97.3%."""
     return _ABSENT if share is None else f"{share:.{digits}%}"
 
 
-def duration(seconds: float | None, words: Mapping[str, str]) -> str:
+def format_duration(seconds: float | None, words: Mapping[str, str]) -> str:
     """12 -> 12 s; 65 -> 1 m 05 s; 3600 -> 1 h 00 m."""
     if seconds is None:
         return _ABSENT
@@ -93,7 +93,7 @@ def duration(seconds: float | None, words: Mapping[str, str]) -> str:
 
 @pass_context
 def _duration(context: Context, seconds: float | None) -> str:
-    return duration(seconds, context["t"])
+    return format_duration(seconds, context["t"])
 
 
 @pass_context
@@ -101,17 +101,17 @@ def _moment(context: Context, when: datetime | None) -> str:
     """A point in time by the clock of the console's zone, to the second."""
     if when is None:
         return _ABSENT
-    local = local_time(when, context["zone"])
+    local = to_local_time(when, context["zone"])
     return Markup('<time datetime="{}">{}</time>').format(local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S}")
 
 
 @pass_context
 def _day(context: Context, when: datetime) -> str:
     """The day of a point in time, in the console's zone."""
-    return f"{local_time(when, context['zone']):%Y-%m-%d}"
+    return f"{to_local_time(when, context['zone']):%Y-%m-%d}"
 
 
-def local_time(when: datetime, zone: tzinfo) -> datetime:
+def to_local_time(when: datetime, zone: tzinfo) -> datetime:
     """By the clock of `zone`; at the end of time, where there is no later hour, as it is."""
     try:
         return when.astimezone(zone)

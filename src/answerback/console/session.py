@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
 
-from answerback.console.dependencies import Given
+from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import Links
 from answerback.domain.models import ApiKey
 from answerback.ledger.commands import EndSession
@@ -26,37 +26,39 @@ _HOUR_S = 3600
 class Session(NamedTuple):
     """Who is signed in, and the token that their forms carry, by which the session is known."""
 
-    reader: ApiKey
+    principal: ApiKey
     token: str
 
 
 class Sessions:
     """Signs cookies and reads them. The secret is the server's: a new one ends every session."""
 
-    def __init__(self, given: Given) -> None:
-        self._given = given
-        self._serializer = URLSafeTimedSerializer(given.session_key, signer_kwargs={"digest_method": hashlib.sha256})
-        self._age_s = given.session_hours * _HOUR_S
+    def __init__(self, deps: ConsoleDependencies) -> None:
+        self._deps = deps
+        self._serializer = URLSafeTimedSerializer(deps.session_key, signer_kwargs={"digest_method": hashlib.sha256})
+        self._max_age_s = deps.session_hours * _HOUR_S
 
-    def begin(self, reader: ApiKey, response: Response) -> None:
-        """Sign `reader` in."""
-        value = self._serializer.dumps([reader.id, self._binding(reader), secrets.token_urlsafe(_TOKEN_BYTES)])
+    def sign_in(self, principal: ApiKey, response: Response) -> None:
+        """Sign `principal` in."""
+        value = self._serializer.dumps(
+            [principal.id, self._key_binding(principal), secrets.token_urlsafe(_TOKEN_BYTES)]
+        )
         response.set_cookie(
             COOKIE,
             value,
-            max_age=self._age_s,
-            path=self._given.links.console,
-            secure=self._given.is_https,
+            max_age=self._max_age_s,
+            path=self._deps.links.console,
+            secure=self._deps.is_https,
             httponly=True,
             samesite="lax",
         )
 
-    async def end(self, session: Session, response: Response) -> None:
+    async def sign_out(self, session: Session, response: Response) -> None:
         """Sign out, of every copy of the cookie. Raises LedgerUnavailable."""
-        expires_us = to_us(datetime.now(UTC) + timedelta(seconds=self._age_s))
-        await self._given.writer.ask(EndSession(session.token, expires_us))
+        expires_us = to_us(datetime.now(UTC) + timedelta(seconds=self._max_age_s))
+        await self._deps.ledger_client.execute(EndSession(session.token, expires_us))
         response.delete_cookie(
-            COOKIE, self._given.links.console, secure=self._given.is_https, httponly=True, samesite="lax"
+            COOKIE, self._deps.links.console, secure=self._deps.is_https, httponly=True, samesite="lax"
         )
 
     def find(self, cookies: Mapping[str, str]) -> Session | None:
@@ -65,20 +67,20 @@ class Sessions:
         Blocks for as long as the ledger does. Raises LedgerUnavailable.
         """
         try:
-            key_id, binding, token = self._serializer.loads(cookies.get(COOKIE, ""), max_age=self._age_s)
+            key_id, binding, token = self._serializer.loads(cookies.get(COOKIE, ""), max_age=self._max_age_s)
         except BadData:
             return None
-        reader = self._given.keyring.of_session(token, key_id)
-        if reader is None or not hmac.compare_digest(binding, self._binding(reader)):
+        principal = self._deps.key_verifier.find_session_key(token, key_id)
+        if principal is None or not hmac.compare_digest(binding, self._key_binding(principal)):
             return None
-        return Session(reader, token)
+        return Session(principal, token)
 
-    def _binding(self, reader: ApiKey) -> str:
+    def _key_binding(self, principal: ApiKey) -> str:
         """What ties a session to the key itself: another one may be in its place by now, under its name and id."""
-        return hmac.digest(self._given.session_key, reader.digest, "sha256").hex()
+        return hmac.digest(self._deps.session_key, principal.digest, "sha256").hex()
 
 
-def is_from_elsewhere(headers: Mapping[str, str], public_url: str | None) -> bool:
+def is_cross_site(headers: Mapping[str, str], public_url: str | None) -> bool:
     """Whether a browser sends this on behalf of another site; a proxy may have put another name for us in `Host`."""
     origin = headers.get("origin")
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -87,14 +89,14 @@ def is_from_elsewhere(headers: Mapping[str, str], public_url: str | None) -> boo
     return origin is not None and urlsplit(origin).netloc.lower() not in ours
 
 
-def is_token(offered: str, token: str) -> bool:
+def is_valid_csrf(offered: str, token: str) -> bool:
     """Whether a form carries the session's token."""
     return hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), token.encode())
 
 
-def safe_next(target: str, links: Links) -> str:
+def safe_redirect(target: str, links: Links) -> str:
     """`target`, if it is a page of this console, else its first page."""
     path = target.partition("?")[0]
     plain = target.isascii() and target.isprintable() and not set(unquote(path).split("/")[1:]) & {"", ".", ".."}
-    good = links.holds(path) and plain and "\\" not in target and not path.startswith(f"{links.console}/sign-")
+    good = links.contains(path) and plain and "\\" not in target and not path.startswith(f"{links.console}/sign-")
     return target if good else links.console

@@ -10,46 +10,80 @@ from hashlib import blake2b
 
 import msgspec
 
-from answerback.domain.models import MOST_KEYS, Call, Failure, KeyPress, Kind, Outcome, Received, Result, Status
-from answerback.tencent.codes import FAILURE_REASONS, OTHER_REASON
+from answerback.domain.failure_reasons import FAILURE_REASONS, UNSPECIFIED_REASON
+from answerback.domain.models import (
+    MAX_KEYS,
+    Call,
+    CallbackKind,
+    Failure,
+    KeyPress,
+    Outcome,
+    ParsedCallback,
+    Result,
+    Status,
+)
 
-P, A, U, F = Outcome.PENDING, Outcome.ANSWERED, Outcome.UNANSWERED, Outcome.FAILED
+_PENDING, _ANSWERED, _UNANSWERED, _FAILED = Outcome.PENDING, Outcome.ANSWERED, Outcome.UNANSWERED, Outcome.FAILED
 
-LAW: dict[Outcome, dict[Result | Kind, Outcome]] = {
+OUTCOME_TRANSITIONS: dict[Outcome, dict[Result | CallbackKind, Outcome]] = {
     # known:   a status that says…                                         a failure        a key press
-    P: {Result.ANSWERED: A, Result.UNANSWERED: U, Result.ERROR: F, Kind.FAILURE: F, Kind.KEY: P},
-    F: {Result.ANSWERED: A, Result.UNANSWERED: U, Result.ERROR: F, Kind.FAILURE: F, Kind.KEY: F},
-    U: {Result.ANSWERED: A, Result.UNANSWERED: U, Result.ERROR: U, Kind.FAILURE: U, Kind.KEY: U},
-    A: {Result.ANSWERED: A, Result.UNANSWERED: A, Result.ERROR: A, Kind.FAILURE: A, Kind.KEY: A},
+    _PENDING: {
+        Result.ANSWERED: _ANSWERED,
+        Result.UNANSWERED: _UNANSWERED,
+        Result.ERROR: _FAILED,
+        CallbackKind.FAILURE: _FAILED,
+        CallbackKind.KEY: _PENDING,
+    },
+    _FAILED: {
+        Result.ANSWERED: _ANSWERED,
+        Result.UNANSWERED: _UNANSWERED,
+        Result.ERROR: _FAILED,
+        CallbackKind.FAILURE: _FAILED,
+        CallbackKind.KEY: _FAILED,
+    },
+    _UNANSWERED: {
+        Result.ANSWERED: _ANSWERED,
+        Result.UNANSWERED: _UNANSWERED,
+        Result.ERROR: _UNANSWERED,
+        CallbackKind.FAILURE: _UNANSWERED,
+        CallbackKind.KEY: _UNANSWERED,
+    },
+    _ANSWERED: {
+        Result.ANSWERED: _ANSWERED,
+        Result.UNANSWERED: _ANSWERED,
+        Result.ERROR: _ANSWERED,
+        CallbackKind.FAILURE: _ANSWERED,
+        CallbackKind.KEY: _ANSWERED,
+    },
 }
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+_MIN_TIME = datetime.min.replace(tzinfo=UTC)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def identify(channel: str, callback: Status | KeyPress | Failure) -> bytes:
+def callback_fingerprint(channel: str, callback: Status | KeyPress | Failure) -> bytes:
     """The 16 bytes that tell a repeat from news: channel, kind and the normalised fields."""
     return blake2b(_encode((channel, callback.kind, callback)), digest_size=16).digest()
 
 
-def identify_call(channel: str, callid: str) -> bytes:
+def call_fingerprint(channel: str, callid: str) -> bytes:
     """The 16 bytes of a call itself, for what is told of no callback."""
     return blake2b(_encode((channel, callid)), digest_size=16).digest()
 
 
-def public_id(key: bytes, identity: bytes) -> bytes:
+def public_id(key: bytes, fingerprint: bytes) -> bytes:
     """The 16 bytes by which a callback, or a call, is known outside; `key` keeps who has them from trying numbers.
 
-    The identity itself never leaves: of a hash with a number in it whose four digits are hidden there are ten thousand.
+    The fingerprint itself never leaves: of a hash with a number in it whose four digits are hidden there are ten thousand.
     """
-    return blake2b(identity, key=key, digest_size=16).digest()
+    return blake2b(fingerprint, key=key, digest_size=16).digest()
 
 
-def fold(call: Call | None, received: Received) -> Call:
+def fold(call: Call | None, received: ParsedCallback) -> Call:
     """Add one callback to what is known of its call; the very `call` where it is no news."""
     if call is None:
-        call = _opened_by(received)
-    elif received.identity in call.seen:
+        call = _new_call(received)
+    elif received.fingerprint in call.fingerprints:
         return call
     callback = received.callback
     if call.kind is None:  # registered by the business, which told no numbers
@@ -60,7 +94,7 @@ def fold(call: Call | None, received: Received) -> Call:
         changes = _with_failure(call, callback)
     else:
         changes = _with_key(call, callback)
-    changes["seen"] = call.seen | {received.identity}
+    changes["fingerprints"] = call.fingerprints | {received.fingerprint}
     if received.received_at > call.updated_at:
         changes["updated_at"] = received.received_at
     elif received.received_at < call.first_seen_at:
@@ -68,7 +102,7 @@ def fold(call: Call | None, received: Received) -> Call:
     return msgspec.structs.replace(call, **changes)
 
 
-def _opened_by(received: Received) -> Call:
+def _new_call(received: ParsedCallback) -> Call:
     callback = received.callback
     return Call(
         channel=received.channel,
@@ -83,10 +117,10 @@ def _opened_by(received: Received) -> Call:
 
 
 def _with_status(call: Call, status: Status) -> dict[str, object]:
-    changes: dict[str, object] = {"outcome": LAW[call.outcome][status.result]}
+    changes: dict[str, object] = {"outcome": OUTCOME_TRANSITIONS[call.outcome][status.result]}
     if call.result is not None:
         changes["revisions"] = call.revisions + 1
-        if _standing(status, status.kind) <= _standing(call, call.kind):
+        if _status_rank(status, status.kind) <= _status_rank(call, call.kind):
             return changes
     for name in ("kind", "nationcode", "mobile", "call_from", "result", "started_at", "answered_at", "ended_at"):
         changes[name] = getattr(status, name)
@@ -94,51 +128,59 @@ def _with_status(call: Call, status: Status) -> dict[str, object]:
     return changes
 
 
-def _standing(status: Status | Call, kind: Kind | None) -> tuple[object, ...]:
+def _status_rank(status: Status | Call, kind: CallbackKind | None) -> tuple[object, ...]:
     """A total order of statuses: answered over unanswered over error, then the later, then any fixed order."""
     return (
         -(status.result or 0),
-        status.ended_at or _NEVER,
-        status.answered_at or _NEVER,
-        status.started_at or _NEVER,
+        status.ended_at or _MIN_TIME,
+        status.answered_at or _MIN_TIME,
+        status.started_at or _MIN_TIME,
         -1 if status.fee_minutes is None else status.fee_minutes,
         kind or "",
-        *_callee(status),
+        *_callee_key(status),
     )
 
 
 def _with_failure(call: Call, failure: Failure) -> dict[str, object]:
-    changes: dict[str, object] = {"outcome": LAW[call.outcome][Kind.FAILURE]}
+    changes: dict[str, object] = {"outcome": OUTCOME_TRANSITIONS[call.outcome][CallbackKind.FAILURE]}
     if call.failure_code is not None:
         changes["revisions"] = call.revisions + 1
-        known = (*_telling(call.failure_code, call.failure_reason), *_callee(call))
-        if (*_telling(failure.code, failure.reason), *_callee(failure)) <= known:
+        known = (*_failure_rank(call.failure_code, call.failure_reason), *_callee_key(call))
+        if (*_failure_rank(failure.code, failure.reason), *_callee_key(failure)) <= known:
             return changes
     changes |= {"failure_code": failure.code, "failure_reason": failure.reason}
     if call.result is None:
-        changes |= {"kind": Kind.FAILURE, **_numbers(failure)}
+        changes |= {"kind": CallbackKind.FAILURE, **_numbers(failure)}
     return changes
 
 
-def _telling(code: int, reason: str | None) -> tuple[object, ...]:
+def _failure_rank(code: int, reason: str | None) -> tuple[object, ...]:
     """A total order of failures: a listed reason over an unlisted one over "other"."""
-    return (code in FAILURE_REASONS and code != OTHER_REASON, code != OTHER_REASON, code, *_ranked(reason))
+    return (
+        code in FAILURE_REASONS and code != UNSPECIFIED_REASON,
+        code != UNSPECIFIED_REASON,
+        code,
+        *_optional_key(reason),
+    )
 
 
 def _with_key(call: Call, press: KeyPress) -> dict[str, object]:
-    changes: dict[str, object] = {"outcome": LAW[call.outcome][Kind.KEY], "keys_total": call.keys_total + 1}
-    if press.key not in call.keys and len(call.keys) < MOST_KEYS:
+    changes: dict[str, object] = {
+        "outcome": OUTCOME_TRANSITIONS[call.outcome][CallbackKind.KEY],
+        "keys_total": call.keys_total + 1,
+    }
+    if press.key not in call.keys and len(call.keys) < MAX_KEYS:
         changes["keys"] = (*call.keys, press.key)
-    if call.kind is Kind.KEY and _callee(press) > _callee(call):
+    if call.kind is CallbackKind.KEY and _callee_key(press) > _callee_key(call):
         changes |= _numbers(press)
     return changes
 
 
-def _callee(source: Call | Status | Failure | KeyPress) -> tuple[object, ...]:
-    return (*_ranked(source.nationcode), *_ranked(source.mobile), *_ranked(source.call_from))
+def _callee_key(source: Call | Status | Failure | KeyPress) -> tuple[object, ...]:
+    return (*_optional_key(source.nationcode), *_optional_key(source.mobile), *_optional_key(source.call_from))
 
 
-def _ranked(text: str | None) -> tuple[bool, str]:
+def _optional_key(text: str | None) -> tuple[bool, str]:
     """For a total order: a text over none."""
     return (text is not None, text or "")
 

@@ -6,58 +6,70 @@ others wait. So a delivery can neither overtake another of its call nor hold up 
 
 from enum import StrEnum
 
-from answerback.domain.models import Call, Event, Failure, KeyPress, Outcome, State, Status
+from answerback.domain.models import Call, DeliveryState, EventType, Failure, KeyPress, Outcome, Status
 
 
-class Happening(StrEnum):
+class DeliveryTransition(StrEnum):
     """What can happen to a delivery."""
 
-    ACCEPTED = "accepted"
+    SUCCEEDED = "accepted"
     """The endpoint has it."""
-    REFUSED = "refused"
+    ATTEMPT_FAILED = "refused"
     """An attempt failed, and there is another one to come."""
     EXHAUSTED = "exhausted"
     """The last attempt failed."""
-    FREED = "freed"
+    UNBLOCKED = "freed"
     """The one before it came to its end."""
     REPLAYED = "replayed"
     """Somebody wants it to be told again, and nothing of its call is before it."""
-    REPLAYED_BEHIND = "replayed behind"
+    REPLAYED_BLOCKED = "replayed behind"
     """The same, but another one of its call is not at its end."""
-    ABANDONED = "abandoned"
+    CANCELLED = "abandoned"
     """Its endpoint was removed."""
 
 
-W, P, D, X = State.WAITING, State.PENDING, State.DELIVERED, State.DEAD
-H = Happening
+_BLOCKED, _PENDING, _DELIVERED, _DEAD = (
+    DeliveryState.BLOCKED,
+    DeliveryState.PENDING,
+    DeliveryState.DELIVERED,
+    DeliveryState.DEAD,
+)
+_T = DeliveryTransition
 
-LAW: dict[State, dict[Happening, State]] = {
-    W: {H.FREED: P, H.REPLAYED: W, H.REPLAYED_BEHIND: W, H.ABANDONED: X},
-    P: {H.ACCEPTED: D, H.REFUSED: P, H.EXHAUSTED: X, H.REPLAYED: P, H.REPLAYED_BEHIND: P, H.ABANDONED: X},
-    D: {H.REPLAYED: P, H.REPLAYED_BEHIND: W},
-    X: {H.REPLAYED: P, H.REPLAYED_BEHIND: W, H.ACCEPTED: D},
+DELIVERY_TRANSITIONS: dict[DeliveryState, dict[DeliveryTransition, DeliveryState]] = {
+    _BLOCKED: {_T.UNBLOCKED: _PENDING, _T.REPLAYED: _BLOCKED, _T.REPLAYED_BLOCKED: _BLOCKED, _T.CANCELLED: _DEAD},
+    _PENDING: {
+        _T.SUCCEEDED: _DELIVERED,
+        _T.ATTEMPT_FAILED: _PENDING,
+        _T.EXHAUSTED: _DEAD,
+        _T.REPLAYED: _PENDING,
+        _T.REPLAYED_BLOCKED: _PENDING,
+        _T.CANCELLED: _DEAD,
+    },
+    _DELIVERED: {_T.REPLAYED: _PENDING, _T.REPLAYED_BLOCKED: _BLOCKED},
+    _DEAD: {_T.REPLAYED: _PENDING, _T.REPLAYED_BLOCKED: _BLOCKED, _T.SUCCEEDED: _DELIVERED},
 }
 """What is not listed cannot happen. A dead one is accepted where its endpoint was removed during the last attempt."""
 
-UNSETTLED = (W, P)
+ACTIVE_STATES = (_BLOCKED, _PENDING)
 
 TAG_LENGTH = 16
 """The hex digits of a tag; in ledgers of schema 0004 and before there are some of 12, a piece of a hash without a key."""
 
-_EVENT_OF = {
-    Outcome.ANSWERED: Event.ANSWERED,
-    Outcome.UNANSWERED: Event.UNANSWERED,
-    Outcome.FAILED: Event.FAILED,
+_EVENT_TYPE_BY_OUTCOME = {
+    Outcome.ANSWERED: EventType.ANSWERED,
+    Outcome.UNANSWERED: EventType.UNANSWERED,
+    Outcome.FAILED: EventType.FAILED,
 }
 
 
-def event_of(before: Call | None, after: Call, callback: Status | KeyPress | Failure) -> Event:
+def event_type_for(before: Call | None, after: Call, callback: Status | KeyPress | Failure) -> EventType:
     """What a callback that made `after` of `before` is to the business: the call's outcome, unless it says otherwise."""
     if isinstance(callback, KeyPress):
-        return Event.KEY_PRESSED
+        return EventType.KEY_PRESSED
     if before is not None and after.revisions > before.revisions:
-        return Event.REVISED
-    return _EVENT_OF[after.outcome]
+        return EventType.REVISED
+    return _EVENT_TYPE_BY_OUTCOME[after.outcome]
 
 
 def message_id(delivery_id: int, tag: str) -> str:
@@ -68,7 +80,7 @@ def message_id(delivery_id: int, tag: str) -> str:
     return f"dlv_{delivery_id}_{tag}"
 
 
-def mask_message_id(known_by: str) -> str:
+def mask_message_id(message_id: str) -> str:
     """A message id for who may see no numbers: without its tag where that is of a time when tags were not keyed."""
-    head, _, tag = known_by.rpartition("_")
-    return known_by if len(tag) >= TAG_LENGTH else head
+    head, _, tag = message_id.rpartition("_")
+    return message_id if len(tag) >= TAG_LENGTH else head

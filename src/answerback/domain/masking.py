@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from answerback.domain.phone_numbers import mask, mask_mobiles, mask_text
+from answerback.domain.phone_numbers import mask_number, mask_phone_like, mask_text
 
 _NUMBERS = ("mobile", "call_from")
 _CALLID = "callid"
@@ -29,32 +29,32 @@ _URL = re.compile(
 _TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*+")(?P<name>[ \t\r\n]*+:)?|(?P<number>-?\d[\d.eE+-]*+)|[{}]')
 
 
-def mask_values(document: Any, name: str = "", known: tuple[str, ...] = ()) -> Any:
+def mask_json(document: Any, name: str = "", known: tuple[str, ...] = ()) -> Any:
     """`document`, any JSON value, without the numbers in its texts, its numbers and its names.
 
     `name` is the one that it stands under, `known` are numbers that are hidden wherever they stand.
     """
     if isinstance(document, dict):
-        return {_mask_name(key, known): mask_values(value, key, known) for key, value in document.items()}
+        return {_mask_name(key, known): mask_json(value, key, known) for key, value in document.items()}
     if isinstance(document, list):
-        return [mask_values(item, name, known) for item in document]
+        return [mask_json(item, name, known) for item in document]
     if isinstance(document, str):
         return _mask_text_of(name, document, known)
     if isinstance(document, bool) or not isinstance(document, int | float):
         return document
-    spelled = _spelled(document)
+    spelled = _format_number(document)
     masked = _mask_number_of(name, spelled, known)
     return document if masked == spelled else masked
 
 
-def mask_body(body: str) -> str:
+def mask_raw_body(body: str) -> str:
     """Hide the numbers in a body that was sent; JSON stays JSON, with its spaces, and a number that is hidden becomes a text.
 
     Of JSON the callid and the times stay: they look like numbers, and are what a reader is after.
     """
     bare = body.removeprefix("\ufeff")
     try:
-        known = _known_of(json.loads(bare))
+        known = _named_numbers(json.loads(bare))
     except (ValueError, RecursionError):
         return mask_text(body)
     name, outer = "", []
@@ -68,10 +68,10 @@ def mask_body(body: str) -> str:
             name = outer.pop()
         elif found["name"] is not None:
             name = json.loads(found["text"])
-            return _rewritten(found["text"], name, _mask_name(name, known)) + found["name"]
+            return _masked_token(found["text"], name, _mask_name(name, known)) + found["name"]
         else:
             value = json.loads(spelled)
-            return _rewritten(spelled, value, mask_values(value, name, known))
+            return _masked_token(spelled, value, mask_json(value, name, known))
         return spelled
 
     return body[: len(body) - len(bare)] + _TOKEN.sub(rewrite, bare)
@@ -98,21 +98,21 @@ def mask_path(text: str, url: str) -> str:
     return text
 
 
-def _rewritten(spelled: str, value: Any, masked: Any) -> str:
+def _masked_token(spelled: str, value: Any, masked: Any) -> str:
     """A value as JSON spells it, or as it is masked; what is escaped stays so, it may be half a pair."""
     return spelled if masked == value else json.dumps(masked, ensure_ascii="\\" in spelled)
 
 
 def _mask_name(name: str, known: tuple[str, ...]) -> str:
-    return mask_text(_without(name, known))
+    return mask_text(_mask_known(name, known))
 
 
 def _mask_text_of(name: str, text: str, known: tuple[str, ...]) -> str:
     if name in _NUMBERS:
-        return mask(text)
-    text = _without(text, known)
+        return mask_number(text)
+    text = _mask_known(text, known)
     if name == _CALLID:
-        return mask_mobiles(text)
+        return mask_phone_like(text)
     if name in _TIMES and len(text) <= _LONGEST_TIME and text.isdecimal():
         return text
     return mask_text(text)
@@ -123,32 +123,32 @@ def _mask_number_of(name: str, spelled: str, known: tuple[str, ...]) -> str:
     return ".".join(_mask_text_of(name, part, known) for part in spelled.split("."))
 
 
-def _spelled(number: float) -> str:
+def _format_number(number: float) -> str:
     return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
 
 
-def _without(text: str, known: tuple[str, ...]) -> str:
+def _mask_known(text: str, known: tuple[str, ...]) -> str:
     for number in known:
         if number in text:
-            text = text.replace(number, mask(number))
+            text = text.replace(number, mask_number(number))
     return text
 
 
-def _known_of(document: Any) -> tuple[str, ...]:
+def _named_numbers(document: Any) -> tuple[str, ...]:
     """The numbers that a body names as such, the longest first; of a body with too many only where it names them."""
-    found = {number for number in _numbers_of(document) if len(number) >= _LEAST_KNOWN}
+    found = {number for number in _find_numbers(document) if len(number) >= _LEAST_KNOWN}
     return tuple(sorted(found, key=len, reverse=True)) if len(found) <= _MOST_KNOWN else ()
 
 
-def _numbers_of(document: Any) -> Iterator[str]:
+def _find_numbers(document: Any) -> Iterator[str]:
     if isinstance(document, dict):
         for name, value in document.items():
             if name in _NUMBERS and isinstance(value, str | int | float):
-                yield value if isinstance(value, str) else _spelled(value)
-            yield from _numbers_of(value)
+                yield value if isinstance(value, str) else _format_number(value)
+            yield from _find_numbers(value)
     elif isinstance(document, list):
         for item in document:
-            yield from _numbers_of(item)
+            yield from _find_numbers(item)
 
 
 def _mask_each(texts: list[str]) -> list[str]:
@@ -162,9 +162,9 @@ def _mask_count(count: int) -> int | None:
 
 MASKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
-        "answer": mask_text,
-        "call_from": mask,
-        "callid": mask_mobiles,
+        "response_body": mask_text,
+        "call_from": mask_number,
+        "callid": mask_phone_like,
         "disabled_reason": mask_text,
         "error": mask_text,
         "failure_code": _mask_count,
@@ -172,12 +172,12 @@ MASKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "fee_minutes": _mask_count,
         "keys": _mask_each,
         "last_error": mask_text,
-        "metadata": mask_values,
-        "mobile": mask,
+        "metadata": mask_json,
+        "mobile": mask_number,
         "nationcode": mask_text,
-        "raw": mask_body,
+        "raw": mask_raw_body,
         "reason": mask_text,
-        "reference": mask_mobiles,
+        "reference": mask_phone_like,
         "ring_seconds": _mask_count,
         "talk_seconds": _mask_count,
     }
@@ -185,7 +185,7 @@ MASKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 """The mask of each field, by its name in /v1; a field that is not here holds no number."""
 
 
-def masked(fields: Mapping[str, Any], *, full_numbers: bool) -> dict[str, Any]:
+def mask_fields(fields: Mapping[str, Any], *, full_numbers: bool) -> dict[str, Any]:
     """`fields` as a reader may see them."""
     if full_numbers:
         return dict(fields)

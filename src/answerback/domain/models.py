@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 
-class Kind(StrEnum):
+class CallbackKind(StrEnum):
     """What a callback tells: the status of a notification or of a code, a key press, a failure."""
 
     PROMPT = "prompt"
@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Event(StrEnum):
+class EventType(StrEnum):
     """What a delivery tells the business: an outcome, a key press, a revision, or that nothing came in time."""
 
     ANSWERED = "answered"
@@ -48,17 +48,17 @@ class Event(StrEnum):
     OVERDUE = "overdue"
 
 
-class Format(StrEnum):
+class PayloadFormat(StrEnum):
     """How an endpoint is told: by the vendor's contract, or by Standard Webhooks."""
 
     TENCENT = "tencent"
     STANDARD = "standard"
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     """Where a delivery stands: behind an earlier one of its call, to go out, at its end."""
 
-    WAITING = "waiting"
+    BLOCKED = "blocked"
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
@@ -73,10 +73,10 @@ class Role(StrEnum):
 
     def includes(self, other: "Role") -> bool:
         """Whether whoever may do this may do `other`, too."""
-        return _RANKS.index(self) >= _RANKS.index(other)
+        return _ROLES_BY_RANK.index(self) >= _ROLES_BY_RANK.index(other)
 
 
-_RANKS = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+_ROLES_BY_RANK = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -96,9 +96,9 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fa
 
 
 class Status(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
-    """How a notification (`Kind.PROMPT`) or a verification code (`Kind.CODE`) ended."""
+    """How a notification (`CallbackKind.PROMPT`) or a verification code (`CallbackKind.CODE`) ended."""
 
-    kind: Kind
+    kind: CallbackKind
     result: Result
     started_at: datetime | None
     answered_at: datetime | None
@@ -109,19 +109,19 @@ class Status(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
 class KeyPress(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
     """The key that the callee pressed."""
 
-    kind: ClassVar[Kind] = Kind.KEY
+    kind: ClassVar[CallbackKind] = CallbackKind.KEY
     key: str
 
 
 class Failure(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
     """Why the call could not be delivered: key on `code`, `reason` is prose and varies."""
 
-    kind: ClassVar[Kind] = Kind.FAILURE
+    kind: ClassVar[CallbackKind] = CallbackKind.FAILURE
     code: int
     reason: str | None
 
 
-class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class RawCallback(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The body of one POST as it came in by a channel, not yet read."""
 
     channel: str
@@ -129,17 +129,17 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     received_at: datetime
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A callback as it came in by a channel. `identity` is the same for a repeat, and only for a repeat."""
+class ParsedCallback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A callback as it came in by a channel. `fingerprint` is the same for a repeat, and only for a repeat."""
 
     channel: str
     callback: Status | KeyPress | Failure
-    identity: bytes
+    fingerprint: bytes
     raw: bytes
     received_at: datetime
 
 
-class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RejectedCallback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A body that could not be understood, on its way to quarantine. `result` is what its sender is answered.
 
     One that is not `bounded` is kept whatever else the quarantine holds: it is a callback that the ledger refused.
@@ -153,22 +153,22 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bounded: bool = True
 
 
-MOST_KEYS = 200
+MAX_KEYS = 200
 """Keys that a call keeps, so that none makes its record, and every commit that touches it, larger and larger."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one call, by channel and callid.
 
-    `kind` is None while only the business has told of the call. `keys` are the first `MOST_KEYS` different ones in order of
+    `kind` is None while only the business has told of the call. `keys` are the first `MAX_KEYS` different ones in order of
     arrival; `keys_total` counts all presses. `revisions` counts the statuses and failures that differed from the first of
-    their sort. `reference`, `metadata` and `due_at` are the business's, as of `referred_at`; past `due_at` without an
-    outcome it was told at `overdue_at`. `seen` holds the identities already folded in, as far as the caller loaded them.
+    their sort. `reference`, `metadata` and `due_at` are the business's, as of `annotated_at`; past `due_at` without an
+    outcome it was told at `overdue_at`. `fingerprints` holds the fingerprints already folded in, as far as the caller loaded them.
     """
 
     channel: str
     callid: str
-    kind: Kind | None
+    kind: CallbackKind | None
     first_seen_at: datetime
     updated_at: datetime
     nationcode: str | None = ""
@@ -189,32 +189,32 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, object] | None = None
     due_at: datetime | None = None
     overdue_at: datetime | None = None
-    referred_at: datetime | None = None
-    seen: frozenset[bytes] = frozenset()
+    annotated_at: datetime | None = None
+    fingerprints: frozenset[bytes] = frozenset()
 
     @property
     def ring_seconds(self) -> int | None:
         """How long it rang: see `ring_s`."""
-        return ring_s(self.outcome, unix_s(self.started_at), unix_s(self.answered_at), unix_s(self.ended_at))
+        return ring_s(self.outcome, to_unix_s(self.started_at), to_unix_s(self.answered_at), to_unix_s(self.ended_at))
 
     @property
     def talk_seconds(self) -> int | None:
         """How long it lasted: see `talk_s`."""
-        return talk_s(self.outcome, unix_s(self.answered_at), unix_s(self.ended_at))
+        return talk_s(self.outcome, to_unix_s(self.answered_at), to_unix_s(self.ended_at))
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
 
-    `updates` asks to be told again when the business's own words about a call change. `timeout_s` is for one attempt,
+    `notify_on_update` asks to be told again when the business's own words about a call change. `timeout_s` is for one attempt,
     `concurrency` the most attempts at a time. `certificate` names one of the config file.
     """
 
     url: str
-    format: Format = Format.STANDARD
-    kinds: tuple[Kind, ...] = ()
+    format: PayloadFormat = PayloadFormat.STANDARD
+    kinds: tuple[CallbackKind, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-    updates: bool = False
+    notify_on_update: bool = False
     timeout_s: float = 10.0
     concurrency: int = 8
     certificate: str | None = None
@@ -225,48 +225,48 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
-    def wants(self, kind: Kind | None, outcome: Outcome) -> bool:
+    def matches(self, kind: CallbackKind | None, outcome: Outcome) -> bool:
         """Whether it is to be told of a callback of `kind` (None: of the call itself) that made its call `outcome`."""
         return (kind is None or not self.kinds or kind in self.kinds) and (
             not self.outcomes or outcome in self.outcomes
         )
 
 
-OFF_BY_HAND = "by hand"
-OFF_IN_CONFIG = "off in the config file"
-NOT_IN_CONFIG = "not in the config file any more"
+DISABLED_MANUALLY = "manually"
+DISABLED_IN_CONFIG = "disabled in the config file"
+REMOVED_FROM_CONFIG = "removed from the config file"
 
-OFF_ON_PURPOSE = frozenset({OFF_BY_HAND, OFF_IN_CONFIG, NOT_IN_CONFIG})
+DISABLED_DELIBERATELY = frozenset({DISABLED_MANUALLY, DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG})
 """Why an endpoint is off where people wanted it so; any other reason is its own answer."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A business URL that is told of a channel's calls.
 
-    While it is not `enabled` what it is owed waits; `disabled_reason` says why. Until `old_secret_until` both secrets
-    sign. `failures` in a row made it pause until `paused_until`.
+    While it is not `enabled` what it is owed waits; `disabled_reason` says why. Until `previous_secret_expires_at` both secrets
+    sign. `consecutive_failures` in a row made it pause until `paused_until`.
     """
 
     id: int
     name: str
     channel: str
-    definition: Definition
+    config: EndpointConfig
     enabled: bool
     disabled_reason: str | None
     secret: str
-    old_secret: str | None
-    old_secret_until: datetime | None
+    previous_secret: str | None
+    previous_secret_expires_at: datetime | None
     from_config: bool
     created_at: datetime
-    changed_at: datetime
-    failures: int
+    updated_at: datetime
+    consecutive_failures: int
     paused_until: datetime | None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One callback, or one word about a call, owed to one endpoint.
 
-    `message_id` is the same in every attempt. `failures` of its `attempts` count towards giving up.
+    `message_id` is the same in every attempt. `failed_attempts` of its `attempts` count towards giving up.
     """
 
     id: int
@@ -275,40 +275,40 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     callid: str
     callback_id: int | None
-    event: Event
-    state: State
+    event: EventType
+    state: DeliveryState
     attempts: int
-    failures: int
+    failed_attempts: int
     due_at: datetime
     created_at: datetime
-    settled_at: datetime | None
+    finished_at: datetime | None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST to an endpoint. `status` is None where there was no answer, `error` where it was delivered."""
+    """One POST to an endpoint. `http_status` is None where there was no answer, `error` where it was delivered."""
 
-    began_at: datetime
+    started_at: datetime
     duration_s: float
-    status: int | None
-    answer: bytes
+    http_status: int | None
+    response_body: bytes
     error: str | None
 
 
 class AlertState(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule that people are alerted by, as it stands; `when` is what it measures.
+    """A rule that people are alerted by, as it stands; `metric` is what it measures.
 
     `since` is when it last began or ended; None: nothing is known of it yet. `value` is what was measured last, `en` and
-    `zh` say it in words. `told_at` is when people were last told, `error` what keeps a word from arriving.
+    `zh` say it in words. `notified_at` is when people were last told, `error` what keeps a word from arriving.
     """
 
     rule: str
-    when: str
+    metric: str
     firing: bool
     since: datetime | None
     value: float | None
     en: str
     zh: str
-    told_at: datetime | None
+    notified_at: datetime | None
     error: str | None
 
 
@@ -327,7 +327,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
 
 
-LONGEST_S = 2**31 - 1
+MAX_DURATION_S = 2**31 - 1
 """What is longer, between times that cannot be, counts as this: so what is due, and the sums of all calls, fit their columns."""
 
 
@@ -347,9 +347,9 @@ def talk_s(outcome: str, answered_s: int | None, ended_s: int | None) -> int | N
 
 
 def _elapsed_s(since_s: int | None, until_s: int | None) -> int | None:
-    return None if since_s is None or until_s is None or until_s < since_s else min(until_s - since_s, LONGEST_S)
+    return None if since_s is None or until_s is None or until_s < since_s else min(until_s - since_s, MAX_DURATION_S)
 
 
-def unix_s(when: datetime | None) -> int | None:
+def to_unix_s(when: datetime | None) -> int | None:
     """Whole seconds since 1970."""
     return None if when is None else int(when.timestamp())

@@ -22,7 +22,7 @@ _PREFIX_LENGTH = 7
 _CHINESE = ("86", "+86", "0086")
 
 
-class Place(NamedTuple):
+class PhoneLocation(NamedTuple):
     """A carrier by its English name, and a region by ISO 3166: a Chinese province or a country; empty: unknown."""
 
     carrier: str
@@ -72,21 +72,21 @@ CARRIERS: dict[str, str] = {
 }
 """China's carriers by their English names, and their Chinese ones."""
 
-PLACES = [Place(carrier, region) for carrier in (UNKNOWN, *CARRIERS) for region in (CHINA, *PROVINCES)]
+LOCATIONS = [PhoneLocation(carrier, region) for carrier in (UNKNOWN, *CARRIERS) for region in (CHINA, *PROVINCES)]
 """What a byte of the table stands for."""
 
 
-def place_of(nationcode: str, mobile: str) -> Place:
+def locate_number(nationcode: str, mobile: str) -> PhoneLocation:
     """The place of a callee as callbacks name him."""
     if nationcode in _CHINESE and len(mobile) == _MOBILE_LENGTH and mobile.isascii() and mobile.isdigit():
-        return _chinese(mobile)
-    return _elsewhere(nationcode, mobile)
+        return _locate_chinese(mobile)
+    return _locate_foreign(nationcode, mobile)
 
 
-def _chinese(mobile: str) -> Place:
+def _locate_chinese(mobile: str) -> PhoneLocation:
     prefix = int(mobile[:_PREFIX_LENGTH])
     known = FIRST_PREFIX <= prefix <= LAST_PREFIX
-    return PLACES[_table()[prefix - FIRST_PREFIX]] if known else PLACES[0]
+    return LOCATIONS[_table()[prefix - FIRST_PREFIX]] if known else LOCATIONS[0]
 
 
 @cache
@@ -96,17 +96,17 @@ def _table() -> bytes:
 
 
 @lru_cache(maxsize=65_536)
-def _elsewhere(nationcode: str, mobile: str) -> Place:
+def _locate_foreign(nationcode: str, mobile: str) -> PhoneLocation:
     import phonenumbers  # large tables: only who calls abroad pays for them
 
     number = e164(nationcode, mobile)
     if number is None:
-        return Place(UNKNOWN, _country_of(nationcode))
+        return PhoneLocation(UNKNOWN, _country_of(nationcode))
     if number.startswith("+86") and len(number) == len("+86") + _MOBILE_LENGTH:
-        return _chinese(number.removeprefix("+86"))
+        return _locate_chinese(number.removeprefix("+86"))
     parsed = phonenumbers.parse(number, None)
     region = phonenumbers.region_code_for_number(parsed)
-    return Place(UNKNOWN, region or _country_of(str(parsed.country_code)))
+    return PhoneLocation(UNKNOWN, region or _country_of(str(parsed.country_code)))
 
 
 def _country_of(nationcode: str) -> str:
@@ -119,14 +119,14 @@ def _country_of(nationcode: str) -> str:
     return region if len(region) == len(CHINA) and region.isalpha() and region != "ZZ" else UNKNOWN
 
 
-def region_words(region: str, language: str) -> str:
+def region_name(region: str, language: str) -> str:
     """A region's name in "en" or "zh"; empty where it is unknown."""
     if region in PROVINCES:
         return PROVINCES[region][language == "zh"]
     return _countries()[region][language == "zh"] if region in _countries() else region
 
 
-def carrier_words(carrier: str, language: str) -> str:
+def carrier_name(carrier: str, language: str) -> str:
     """A carrier's name in "en" or "zh"; one without a Chinese name keeps its own."""
     return CARRIERS.get(carrier, carrier) if language == "zh" else carrier
 
@@ -134,5 +134,5 @@ def carrier_words(carrier: str, language: str) -> str:
 @cache
 def _countries() -> dict[str, tuple[str, str]]:
     """Each country that has telephone numbers: its name in English and in Chinese."""
-    names: dict[str, tuple[str, str]] = json.loads(files("answerback").joinpath("countries.json").read_bytes())
+    names: dict[str, tuple[str, str]] = json.loads(files("answerback.domain").joinpath("countries.json").read_bytes())
     return names

@@ -39,16 +39,16 @@ _ADDRESS = rf"(?<![\d.])(?=10\.|[0-9.]*?[0-9]{{3}})(?:{_BYTE}\.){{3}}{_BYTE}(?!\
 _IN_TEXT = re.compile(rf"(?P<kept>{_ID}|{_TIME}|{_ADDRESS})|[+＋]?{_DIGIT}(?:{_ANY}{_DIGIT}){{6,}}+", re.IGNORECASE)
 
 
-def _grouped(*sizes: int) -> str:
+def _digit_groups(*sizes: int) -> str:
     return _SOME.join(rf"\d{{{size}}}" for size in sizes)
 
 
 _MOBILE = (
     rf"(?<!\d)(?:(?:00)?86{_ANY})?(?=1{_ANY}[3-9])(?:\d{{3}}{_ANY}\d{{4}}{_ANY}\d{{4}}"
-    rf"|{_grouped(4, 4, 3)}|{_grouped(4, 3, 4)}|{_grouped(3, 3, 5)}|{_grouped(3, 3, 3, 2)}|{_grouped(3, 2, 2, 2, 2)}"
-    rf"|{_grouped(2, 3, 3, 3)}|{_grouped(1, 2, 2, 2, 2, 2)}|{_grouped(2, 2, 2, 2, 2, 1)}|{_grouped(*[1] * 11)})(?!\d)"
+    rf"|{_digit_groups(4, 4, 3)}|{_digit_groups(4, 3, 4)}|{_digit_groups(3, 3, 5)}|{_digit_groups(3, 3, 3, 2)}|{_digit_groups(3, 2, 2, 2, 2)}"
+    rf"|{_digit_groups(2, 3, 3, 3)}|{_digit_groups(1, 2, 2, 2, 2, 2)}|{_digit_groups(2, 2, 2, 2, 2, 1)}|{_digit_groups(*[1] * 11)})(?!\d)"
 )
-_LOCAL = rf"(?=[2-8])(?:\d{{3,4}}{_ANY}\d{{4}}|{_grouped(2, 2, 2, 2)}|{_grouped(*[1] * 8)})(?!\d)"
+_LOCAL = rf"(?=[2-8])(?:\d{{3,4}}{_ANY}\d{{4}}|{_digit_groups(2, 2, 2, 2)}|{_digit_groups(*[1] * 8)})(?!\d)"
 _WITH_AREA = rf"(?<!\d)(?:(?:00)?86{_ANY}0?|0)(?:10|2\d|[3-9]\d\d){_ANY}{_LOCAL}"
 _SERVICE = rf"(?<!\d)[48]00{_ANY}(?:\d{{3}}{_ANY}\d{{4}}|\d{{4}}{_ANY}\d{{3}})(?!\d)"
 _COMPACT_DAY = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
@@ -96,7 +96,7 @@ def spellings(number: str) -> Spellings:
     Without a country it is one of China where it can be, as the vendor's are. What is no number is only itself.
     """
     bare = _SPACING.sub("", unicodedata.normalize("NFKC", number))
-    parsed = _parsed(bare) if _TYPED.fullmatch(bare) else None
+    parsed = _parse(bare) if _TYPED.fullmatch(bare) else None
     if parsed is None:
         return Spellings(tuple(dict.fromkeys((number, bare) if _TYPED.fullmatch(bare) else (number,))))
     code, national = parsed
@@ -108,7 +108,7 @@ def spellings(number: str) -> Spellings:
     )
 
 
-def _parsed(bare: str) -> tuple[str, str] | None:
+def _parse(bare: str) -> tuple[str, str] | None:
     """The country code and the rest; None where no country has such a number."""
     import phonenumbers  # as in e164
 
@@ -125,7 +125,7 @@ def _parsed(bare: str) -> tuple[str, str] | None:
     return None
 
 
-def mask(number: str) -> str:
+def mask_number(number: str) -> str:
     """`13788888888` -> `137****8888`; a short one keeps only its last two digits. What parts its digits stays."""
     pieces, places = list(number), list(range(len(number)))
     if not number.isalnum():
@@ -139,33 +139,33 @@ def mask(number: str) -> str:
 
 def mask_text(text: str) -> str:
     """Hide in prose whatever has digits enough to be somebody's number, but for UUIDs, days, times and IP addresses."""
-    return text if _has_few_digits(text) else _IN_TEXT.sub(_hide, text)
+    return text if _has_few_digits(text) else _IN_TEXT.sub(_mask_match, text)
 
 
-def mask_mobiles(text: str) -> str:
+def mask_phone_like(text: str) -> str:
     """Hide in the name of something what is spelled as a phone number is; other digits stay: they are what it is known by.
 
     That is: a Chinese mobile or landline, with its area or without, 400 and 800, and what begins with +.
     """
     if _has_few_digits(text):
         return text
-    plain = text if text.isascii() else "".join(map(_in_ascii, text))
+    plain = text if text.isascii() else "".join(map(_ascii_digit, text))
     masked, end = [], 0
-    for found in _in_id().finditer(plain):
+    for found in _phone_like_pattern().finditer(plain):
         if found["kept"] is None:
-            masked += [text[end : found.start()], mask(text[found.start() : found.end()])]
+            masked += [text[end : found.start()], mask_number(text[found.start() : found.end()])]
             end = found.end()
     return "".join([*masked, text[end:]])
 
 
 @cache
-def _in_id() -> re.Pattern[str]:
+def _phone_like_pattern() -> re.Pattern[str]:
     return re.compile(_IN_ID, re.IGNORECASE)  # takes as long as a twentieth of a start
 
 
 def is_number_like(text: str) -> bool:
     """Whether the name of something is, or holds, what is spelled as a phone number is."""
-    return mask_mobiles(text) != text
+    return mask_phone_like(text) != text
 
 
 def _has_few_digits(text: str) -> bool:
@@ -173,10 +173,10 @@ def _has_few_digits(text: str) -> bool:
     return len(text) < _LEAST_DIGITS or (text.isascii() and sum(map(text.count, "0123456789")) < _LEAST_DIGITS)
 
 
-def _hide(found: re.Match[str]) -> str:
-    return found[0] if found["kept"] is not None else mask(found[0])
+def _mask_match(found: re.Match[str]) -> str:
+    return found[0] if found["kept"] is not None else mask_number(found[0])
 
 
-def _in_ascii(character: str) -> str:
+def _ascii_digit(character: str) -> str:
     """A digit of any script as it is in ASCII; everything else as it is."""
     return str(unicodedata.decimal(character, character))

@@ -9,17 +9,17 @@ from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 
-from answerback.domain.models import Kind, Outcome
-from answerback.tencent.codes import OTHER_REASON
+from answerback.domain.failure_reasons import UNSPECIFIED_REASON
+from answerback.domain.models import CallbackKind, Outcome
 
 HOUR = timedelta(hours=1)
 EXACT_BELOW_S = 600
 """Ring and talk times are counted to the second below this, to the minute above."""
 
-LONGEST_S = 24 * 3600
+MAX_ROLLUP_S = 24 * 3600
 """What is longer counts as that long among the times; the sum of the seconds is exact."""
 
-LARGEST_CODE = 999
+MAX_CODE = 999
 """Failure codes above it, which no table has, are counted as "other": a sender could make up any number of them."""
 
 ANSWERED, PENDING = Outcome.ANSWERED.value, Outcome.PENDING.value
@@ -29,14 +29,14 @@ _DAY_HOURS = 24
 _DAYS = 7
 
 
-def counted_code(code: int) -> int:
+def rollup_code(code: int) -> int:
     """The code that a failure is counted under."""
-    return code if code <= LARGEST_CODE else OTHER_REASON
+    return code if code <= MAX_CODE else UNSPECIFIED_REASON
 
 
-def counted_s(seconds: int) -> int:
+def rollup_s(seconds: int) -> int:
     """The time that a ring or talk time is counted under."""
-    seconds = min(seconds, LONGEST_S)
+    seconds = min(seconds, MAX_ROLLUP_S)
     return seconds if seconds < EXACT_BELOW_S else seconds - seconds % _MINUTE_S
 
 
@@ -55,20 +55,20 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         return self.answered + self.unanswered + self.failed + self.pending
 
     @property
-    def settled(self) -> int:
+    def completed(self) -> int:
         """Those of which an outcome is known."""
         return self.answered + self.unanswered + self.failed
 
     @property
     def answer_rate(self) -> float | None:
         """Answered of those whose outcome is known, 0 to 1; None where none is."""
-        return self.answered / self.settled if self.settled else None
+        return self.answered / self.completed if self.completed else None
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
 
-class Times(msgspec.Struct, frozen=True, kw_only=True):
+class DurationStats(msgspec.Struct, frozen=True, kw_only=True):
     """How long something lasted in `calls` calls, `total_s` together; `seconds` -> in how many."""
 
     calls: int = 0
@@ -95,15 +95,15 @@ class Fees(msgspec.Struct, frozen=True, kw_only=True):
 
     billed_minutes: int = 0
     due_minutes: int = 0
-    differing_calls: int = 0
-    excess_minutes: int = 0
+    mismatched_calls: int = 0
+    overbilled_minutes: int = 0
 
 
-class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
+class IngestCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Callbacks that came in: stored, repeats of those, revisions among those, and what went to quarantine."""
 
     callbacks: int = 0
-    repeats: int = 0
+    duplicates: int = 0
     revisions: int = 0
     quarantined: int = 0
 
@@ -118,15 +118,15 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     total: Counts
     hours: Mapping[datetime, Counts]
-    kinds: Mapping[Kind | None, Counts]
+    kinds: Mapping[CallbackKind | None, Counts]
     channels: Mapping[str, Counts]
     carriers: Mapping[str, Counts]
     regions: Mapping[str, Counts]
     codes: Mapping[int, int]
-    ring: Times
-    talk: Times
+    ring: DurationStats
+    talk: DurationStats
     fees: Fees
-    arrivals: Arrivals
+    ingest: IngestCounts
     overdue: int
 
     def by_day(self, zone: tzinfo) -> dict[datetime, Counts]:
@@ -163,7 +163,7 @@ def due_minutes(outcome: str, talked_s: int | None) -> int | None:
     return None if outcome == PENDING else 0
 
 
-def fee_difference(fee_minutes: int | None, due: int | None) -> int | None:
+def fee_mismatch_minutes(fee_minutes: int | None, due: int | None) -> int | None:
     """Billed minutes over the due ones; None where they agree or cannot be compared."""
     return None if fee_minutes is None or due is None or fee_minutes == due else fee_minutes - due
 
@@ -183,7 +183,7 @@ def _days(since: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
 RANGES = ("today", "yesterday", "7d", "30d")
 
 
-def range_of(name: str, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+def named_range(name: str, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
     """One of RANGES: its beginning, and the end of its last day, or of yesterday; "7d" is today and six days before."""
     today = midnight(now, zone)
     tomorrow = midnight(today + timedelta(hours=36), zone)

@@ -9,15 +9,15 @@ from datetime import datetime
 
 import msgspec
 
-from answerback.domain.models import Call, Event, Kind, Outcome
+from answerback.domain.models import Call, CallbackKind, EventType, Outcome
 
 
-class CallFields(msgspec.Struct, frozen=True, gc=False):
+class CallPayload(msgspec.Struct, frozen=True, gc=False):
     """All that is known of one call, as in /v1."""
 
     callid: str
     channel: str
-    kind: Kind | None
+    kind: CallbackKind | None
     mobile: str | None
     nationcode: str | None
     call_from: str | None
@@ -42,20 +42,20 @@ class CallFields(msgspec.Struct, frozen=True, gc=False):
     updated_at: datetime
 
     @classmethod
-    def of(cls, call: Call) -> "CallFields":
+    def of(cls, call: Call) -> "CallPayload":
         """The fields of `call`."""
         return cls(*[getattr(call, name) for name in cls.__struct_fields__])
 
 
-class CallbackFields(msgspec.Struct, frozen=True, gc=False):
+class CallbackPayload(msgspec.Struct, frozen=True, gc=False):
     """One callback as it was received, as in /v1."""
 
     id: int
-    kind: Kind
-    identity: str
+    kind: CallbackKind
+    fingerprint: str
     received_at: datetime
-    repeats: int
-    repeated_at: datetime | None
+    duplicates: int
+    last_duplicate_at: datetime | None
     raw: str
     raw_base64: str
 
@@ -63,35 +63,35 @@ class CallbackFields(msgspec.Struct, frozen=True, gc=False):
     def of(
         cls,
         id_: int,
-        kind: Kind,
+        kind: CallbackKind,
         public_id: bytes,
         received_at: datetime,
         raw: bytes,
-        repeats: int = 0,
-        repeated_at: datetime | None = None,
-    ) -> "CallbackFields":
+        duplicates: int = 0,
+        last_duplicate_at: datetime | None = None,
+    ) -> "CallbackPayload":
         """The fields of a callback in the ledger."""
         text, exact = raw.decode("utf-8", "replace"), b64encode(raw).decode()
-        return cls(id_, kind, public_id.hex(), received_at, repeats, repeated_at, text, exact)
+        return cls(id_, kind, public_id.hex(), received_at, duplicates, last_duplicate_at, text, exact)
 
 
-class _Data(msgspec.Struct, frozen=True, gc=False):
-    call: CallFields
-    callback: CallbackFields | None
+class _WebhookData(msgspec.Struct, frozen=True, gc=False):
+    call: CallPayload
+    callback: CallbackPayload | None
 
 
-class _Message(msgspec.Struct, frozen=True, gc=False):
+class _Webhook(msgspec.Struct, frozen=True, gc=False):
     type: str
     timestamp: datetime
-    data: _Data
+    data: _WebhookData
 
 
-TYPES = {event: f"voice.call.{event}" for event in Event}
+EVENT_TYPES = {event: f"voice.call.{event}" for event in EventType}
 """What each event is called in a webhook."""
 
 _encode = msgspec.json.Encoder().encode
 
 
-def write_message(event: Event, happened_at: datetime, call: Call, callback: CallbackFields | None) -> bytes:
+def encode_webhook(event: EventType, happened_at: datetime, call: Call, callback: CallbackPayload | None) -> bytes:
     """The body of a webhook that tells `event`; `callback` is None where the event is about the call alone."""
-    return _encode(_Message(TYPES[event], happened_at, _Data(CallFields.of(call), callback)))
+    return _encode(_Webhook(EVENT_TYPES[event], happened_at, _WebhookData(CallPayload.of(call), callback)))

@@ -13,25 +13,25 @@ from typing import Any
 import msgspec
 import phonenumbers
 
-from answerback.domain.models import Kind
+from answerback.domain.models import CallbackKind
 from answerback.emulator.send_requests import (
-    LONGEST_CODE,
+    MAX_CODE_CHARS,
     Account,
     Application,
-    Order,
+    SendRequest,
     check_length,
+    optional_text,
     read_fields,
     template_text,
-    text_of,
 )
-from answerback.emulator.vendor_errors import Fault, Refused
+from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 VERSION = "2020-09-02"
-ACTIONS = {"SendTtsVoice": Kind.PROMPT, "SendCodeVoice": Kind.CODE}
+ACTIONS = {"SendTtsVoice": CallbackKind.PROMPT, "SendCodeVoice": CallbackKind.CODE}
 
-_CLOCK_MAY_DIFFER_S = 300
+_MAX_CLOCK_SKEW_S = 300
 _PLAYS = range(1, 4)
-_LONGEST_CONTEXT = 512
+_MAX_CONTEXT_CHARS = 512
 _PORT = re.compile(r":[0-9]+$")
 _AUTHORIZATION = re.compile(
     r"TC3-HMAC-SHA256 Credential=([^/ ,]+)/(\d{4}-\d\d-\d\d)/([^/ ,]+)/tc3_request, ?"
@@ -39,31 +39,33 @@ _AUTHORIZATION = re.compile(
 )
 
 
-def read_order(account: Account, headers: Mapping[str, str], body: bytes, now_s: float) -> Order:
+def parse_send_request(account: Account, headers: Mapping[str, str], body: bytes, now_s: float) -> SendRequest:
     """The call that a request asks for; `headers` with small names, as received. Raises Refused."""
     verify(account, headers, body, now_s)
     kind = _kind(headers)
     fields = read_fields(body)
     plays = fields.get("PlayTimes", 2)
     if not isinstance(plays, int) or isinstance(plays, bool) or plays not in _PLAYS:
-        raise Refused(Fault.PARAMETERS, "PlayTimes is 1, 2 or 3")
+        raise SendRejected(VendorError.PARAMETERS, "PlayTimes is 1, 2 or 3")
     application = _application(account, fields)
-    if kind is Kind.PROMPT:
+    if kind is CallbackKind.PROMPT:
         text = template_text(application, fields.get("TemplateId"), fields.get("TemplateParamSet"))
     else:
         text = _code(fields)
     nationcode, mobile = _callee(fields)
     context = fields.get("SessionContext") or ""
-    if not isinstance(context, str) or len(context) > _LONGEST_CONTEXT:
-        raise Refused(Fault.PARAMETERS, f"SessionContext is a string of up to {_LONGEST_CONTEXT} characters")
-    return Order(
+    if not isinstance(context, str) or len(context) > _MAX_CONTEXT_CHARS:
+        raise SendRejected(
+            VendorError.PARAMETERS, f"SessionContext is a string of up to {_MAX_CONTEXT_CHARS} characters"
+        )
+    return SendRequest(
         app_id=application.app_id,
         kind=kind,
         nationcode=nationcode,
         mobile=mobile,
         text=text,
         plays=plays,
-        said_along=context,
+        session_context=context,
     )
 
 
@@ -71,35 +73,40 @@ def verify(account: Account, headers: Mapping[str, str], body: bytes, now_s: flo
     """Check the signature, with the service and the headers that it names itself. Raises Refused."""
     found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if found is None:
-        raise Refused(Fault.TC3_SIGNATURE, "Authorization: TC3-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…")
+        raise SendRejected(
+            VendorError.TC3_SIGNATURE, "Authorization: TC3-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…"
+        )
     secret_id, date, service, signed, given = found.groups()
     secret_key = account.secrets.get(secret_id)
     if secret_key is None:
-        raise Refused(Fault.TC3_SECRET_ID, secret_id)
+        raise SendRejected(VendorError.TC3_SECRET_ID, secret_id)
     timestamp = headers.get("x-tc-timestamp", "")
-    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(int(timestamp) - now_s) > _CLOCK_MAY_DIFFER_S:
-        raise Refused(
-            Fault.TIME, f"X-TC-Timestamp is {timestamp or 'missing'}, here it is {round(now_s)}; 5 minutes are allowed"
+    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(int(timestamp) - now_s) > _MAX_CLOCK_SKEW_S:
+        raise SendRejected(
+            VendorError.TIME,
+            f"X-TC-Timestamp is {timestamp or 'missing'}, here it is {round(now_s)}; 5 minutes are allowed",
         )
     if date != datetime.fromtimestamp(int(timestamp), UTC).strftime("%Y-%m-%d"):
-        raise Refused(Fault.TC3_SIGNATURE, "the date of the credential is not that of X-TC-Timestamp, in UTC")
+        raise SendRejected(
+            VendorError.TC3_SIGNATURE, "the date of the credential is not that of X-TC-Timestamp, in UTC"
+        )
     names = signed.split(";")
     if not {"content-type", "host"} <= set(names):
-        raise Refused(Fault.TC3_SIGNATURE, "SignedHeaders holds content-type and host at least")
+        raise SendRejected(VendorError.TC3_SIGNATURE, "SignedHeaders holds content-type and host at least")
     fitting = _signatures(secret_key, date, service, timestamp, names, headers, body)
     if not any(hmac.compare_digest(one, given) for one in fitting):
-        raise Refused(Fault.TC3_SIGNATURE)
+        raise SendRejected(VendorError.TC3_SIGNATURE)
 
 
-def accepted(callid: str, said_along: str, request_id: str) -> bytes:
+def encode_accepted(callid: str, session_context: str, request_id: str) -> bytes:
     """The answer to a send."""
-    status = {"CallId": callid, "SessionContext": said_along}
+    status = {"CallId": callid, "SessionContext": session_context}
     return msgspec.json.encode({"Response": {"SendStatus": status, "RequestId": request_id}})
 
 
-def refused(refusal: Refused, request_id: str) -> bytes:
+def rejected(refusal: SendRejected, request_id: str) -> bytes:
     """The answer to a mistake."""
-    error = {"Code": refusal.fault.code, "Message": refusal.message}
+    error = {"Code": refusal.error.code, "Message": refusal.message}
     return msgspec.json.encode({"Response": {"Error": error, "RequestId": request_id}})
 
 
@@ -137,32 +144,32 @@ def _hmac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def _kind(headers: Mapping[str, str]) -> Kind:
+def _kind(headers: Mapping[str, str]) -> CallbackKind:
     if headers.get("x-tc-version") != VERSION:
-        raise Refused(Fault.INTERFACE, f"X-TC-Version is {VERSION}")
+        raise SendRejected(VendorError.INTERFACE, f"X-TC-Version is {VERSION}")
     kind = ACTIONS.get(action := headers.get("x-tc-action", ""))
     if kind is None:
-        raise Refused(Fault.INTERFACE, f"X-TC-Action is {' or '.join(ACTIONS)}, not {action}")
+        raise SendRejected(VendorError.INTERFACE, f"X-TC-Action is {' or '.join(ACTIONS)}, not {action}")
     return kind
 
 
 def _application(account: Account, fields: Mapping[str, Any]) -> Application:
-    app_id = text_of(fields.get("VoiceSdkAppid"))
+    app_id = optional_text(fields.get("VoiceSdkAppid"))
     if app_id is None:
-        raise Refused(Fault.PARAMETERS, "VoiceSdkAppid is missing")
+        raise SendRejected(VendorError.PARAMETERS, "VoiceSdkAppid is missing")
     application = account.applications.get(app_id)
     if application is None:
-        raise Refused(Fault.SDK_APPLICATION, f"VoiceSdkAppid {app_id}")
+        raise SendRejected(VendorError.SDK_APPLICATION, f"VoiceSdkAppid {app_id}")
     if application.disabled:
-        raise Refused(Fault.DISABLED)
+        raise SendRejected(VendorError.DISABLED)
     return application
 
 
 def _code(fields: Mapping[str, Any]) -> str:
     code = fields.get("CodeMessage")
     if not isinstance(code, str) or not code.isascii() or not code.isdigit():
-        raise Refused(Fault.PARAMETERS, "CodeMessage holds digits")
-    check_length("CodeMessage", code, LONGEST_CODE)
+        raise SendRejected(VendorError.PARAMETERS, "CodeMessage holds digits")
+    check_length("CodeMessage", code, MAX_CODE_CHARS)
     return code
 
 
@@ -170,9 +177,9 @@ def _callee(fields: Mapping[str, Any]) -> tuple[str, str]:
     """The called number as nationcode and the rest."""
     number = fields.get("CalledNumber")
     if not isinstance(number, str) or not re.fullmatch(r"\+[1-9][0-9]{5,14}", number):
-        raise Refused(Fault.CALLEE, "CalledNumber is +, the country's code and the number")
+        raise SendRejected(VendorError.CALLEE, "CalledNumber is +, the country's code and the number")
     try:
         nationcode = str(phonenumbers.parse(number).country_code)
     except phonenumbers.NumberParseException as error:
-        raise Refused(Fault.CALLEE, str(error)) from error
+        raise SendRejected(VendorError.CALLEE, str(error)) from error
     return nationcode, number[1 + len(nationcode) :]

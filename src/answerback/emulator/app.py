@@ -13,11 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from answerback.emulator import api2, api3
-from answerback.emulator.cloud import Call, Cloud
-from answerback.emulator.vendor_errors import Fault, Refused
-from answerback.emulator.views import told_of
+from answerback.emulator.cloud import Cloud, EmulatedCall
+from answerback.emulator.vendor_errors import SendRejected, VendorError
+from answerback.emulator.views import view_of
 
-_LARGEST_BODY_BYTES = 1024 * 1024
+_MAX_BODY_BYTES = 1024 * 1024
 _JSON = "application/json"  # with a charset behind it, the SDK for Python returns nothing
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -32,33 +32,37 @@ def build_app(cloud: Cloud, page_routes: list[Route] | None = None) -> Starlette
         try:
             body = await _read(request)
             if operation == "uploadvoicefile":
-                fid = api2.read_file(cloud.account, request.query_params, request.headers, body, cloud.clock.now_s())
+                fid = api2.parse_upload(cloud.account, request.query_params, request.headers, body, cloud.clock.now_s())
                 return _json(msgspec.json.encode({"result": 0, "errmsg": "OK", "fid": fid}))
-            order = api2.read_order(cloud.account, operation, request.query_params, body, cloud.clock.now_s())
-            call = await cloud.place(order)
-        except Refused as refusal:
-            return _json(api2.refused(refusal))
-        return _json(api2.accepted(call.callid, order.said_along))
+            send_request = api2.parse_send_request(
+                cloud.account, operation, request.query_params, body, cloud.clock.now_s()
+            )
+            call = await cloud.place(send_request)
+        except SendRejected as refusal:
+            return _json(api2.rejected(refusal))
+        return _json(api2.encode_accepted(call.callid, send_request.session_context))
 
     async def act(request: Request) -> Response:
         """API 3.0: HTTP 200 for every answer."""
         request_id = str(uuid.uuid4())
         try:
-            order = api3.read_order(cloud.account, request.headers, await _read(request), cloud.clock.now_s())
-            call = await cloud.place(order)
-        except Refused as refusal:
-            return _json(api3.refused(refusal, request_id))
-        return _json(api3.accepted(call.callid, order.said_along, request_id))
+            send_request = api3.parse_send_request(
+                cloud.account, request.headers, await _read(request), cloud.clock.now_s()
+            )
+            call = await cloud.place(send_request)
+        except SendRejected as refusal:
+            return _json(api3.rejected(refusal, request_id))
+        return _json(api3.encode_accepted(call.callid, send_request.session_context, request_id))
 
     async def calls(_request: Request) -> Response:
-        newest_first = [told_of(call) for call in reversed(cloud.calls.values())]
-        return _json(msgspec.json.encode({"items": newest_first, "living": cloud.living}))
+        newest_first = [view_of(call) for call in reversed(cloud.calls.values())]
+        return _json(msgspec.json.encode({"items": newest_first, "active": cloud.active}))
 
     async def call(request: Request) -> Response:
-        found: Call | None = cloud.calls.get(request.path_params["callid"])
+        found: EmulatedCall | None = cloud.calls.get(request.path_params["callid"])
         if found is None:
             return _json(msgspec.json.encode({"detail": "no such call"}), 404)
-        return _json(msgspec.json.encode(told_of(found)))
+        return _json(msgspec.json.encode(view_of(found)))
 
     return Starlette(
         routes=[
@@ -75,8 +79,8 @@ async def _read(request: Request) -> bytes:
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > _LARGEST_BODY_BYTES:
-            raise Refused(Fault.TOO_LONG, f"the body has more than {_LARGEST_BODY_BYTES} bytes")
+        if len(body) > _MAX_BODY_BYTES:
+            raise SendRejected(VendorError.TOO_LONG, f"the body has more than {_MAX_BODY_BYTES} bytes")
     return body
 
 

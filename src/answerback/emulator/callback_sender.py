@@ -1,4 +1,4 @@
-"""The way of one callback to its receiver, and what that answered."""
+"""Sends callbacks to a receiver, and reads its responses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,46 +8,46 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from answerback.domain.models import Kind
-from answerback.emulator.faults import Parcel
-from answerback.errors import AnswerUnreadable
-from answerback.tencent.response import read_answer
+from answerback.domain.models import CallbackKind
+from answerback.emulator.faults import OutgoingCallback
+from answerback.errors import InvalidResponse
+from answerback.tencent.response import decode_response
 
 _TIMEOUT_S = 10.0
 _SUCCESS = range(200, 300)
-_KEPT_BYTES = 2048
+_MAX_BODY_BYTES = 2048
 _CHUNK_BYTES = 64
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class ReceiverResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a receiver answered; `error` is None where it took the callback: 2xx and result 0."""
 
     seconds: float
     status: int | None = None
     result: int | None = None
-    answer: bytes = b""
+    body: bytes = b""
     error: str | None = None
 
 
-class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to tell. `number` is the same for all attempts at one callback; `key` where it tells of one."""
+class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at a callback. `number` is the same for all attempts at one callback; `key` where one was pressed."""
 
     number: int
     attempt: int
-    kind: Kind
+    kind: CallbackKind
     key: str = ""
     body: bytes
-    began_s: float
-    answer: Reply
+    started_s: float
+    response: ReceiverResponse
 
     @property
     def accepted(self) -> bool:
         """Whether the receiver has it."""
-        return self.answer.error is None
+        return self.response.error is None
 
 
-class Postman:
-    """Carries callbacks over connections that it keeps open. Make it inside the loop."""
+class CallbackSender:
+    """Sends callbacks over connections that it keeps open. Make it inside the loop."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -57,47 +57,49 @@ class Postman:
         if self._session is not None:
             await self._session.close()
 
-    async def carry(self, url: str, parcel: Parcel) -> Reply:
+    async def send(self, url: str, callback: OutgoingCallback) -> ReceiverResponse:
         """POST once. A failure is a value."""
         began_s = perf_counter()
-        if parcel.cut:
-            words = await _cut_off(url, parcel.body)
-            return Reply(seconds=perf_counter() - began_s, error=words)
+        if callback.drop_halfway:
+            words = await _send_half(url, callback.body)
+            return ReceiverResponse(seconds=perf_counter() - began_s, error=words)
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
             self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
-        headers = {} if parcel.content_type is None else {"Content-Type": parcel.content_type}
-        skipped = ("Content-Type",) if parcel.content_type is None else ()
-        body = _chunks(parcel.body) if parcel.chunked else parcel.body
+        headers = {} if callback.content_type is None else {"Content-Type": callback.content_type}
+        skipped = ("Content-Type",) if callback.content_type is None else ()
+        body = _chunks(callback.body) if callback.chunked else callback.body
         try:
             async with self._session.post(
                 url, data=body, headers=headers, skip_auto_headers=skipped, allow_redirects=False
             ) as response:
                 answer = await _read(response.content)
-                return judged(response.status, answer, perf_counter() - began_s)
+                return classify_response(response.status, answer, perf_counter() - began_s)
         except TimeoutError:
-            return Reply(seconds=perf_counter() - began_s, error=f"no answer within {_TIMEOUT_S:g} s")
+            return ReceiverResponse(seconds=perf_counter() - began_s, error=f"no answer within {_TIMEOUT_S:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Reply(seconds=perf_counter() - began_s, error=f"no answer: {error or type(error).__name__}")
+            return ReceiverResponse(
+                seconds=perf_counter() - began_s, error=f"no answer: {error or type(error).__name__}"
+            )
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
     """As much of an answer as is kept; it may come in pieces."""
     answer = b""
-    while len(answer) < _KEPT_BYTES and (piece := await content.read(_KEPT_BYTES - len(answer))):
+    while len(answer) < _MAX_BODY_BYTES and (piece := await content.read(_MAX_BODY_BYTES - len(answer))):
         answer += piece
     return answer
 
 
-def judged(status: int, answer: bytes, seconds: float) -> Reply:
+def classify_response(status: int, body: bytes, seconds: float) -> ReceiverResponse:
     """What an answer means: by the contract, 2xx with result 0 takes the callback."""
     try:
-        told = read_answer(answer)
-    except AnswerUnreadable as error:
-        return Reply(seconds=seconds, status=status, answer=answer, error=str(error))
-    fine = told.result == 0 and status in _SUCCESS
-    problem = None if fine else f"answered {status} with result {told.result}: {told.errmsg}"
-    return Reply(seconds=seconds, status=status, result=told.result, answer=answer, error=problem)
+        decoded = decode_response(body)
+    except InvalidResponse as error:
+        return ReceiverResponse(seconds=seconds, status=status, body=body, error=str(error))
+    fine = decoded.result == 0 and status in _SUCCESS
+    problem = None if fine else f"answered {status} with result {decoded.result}: {decoded.errmsg}"
+    return ReceiverResponse(seconds=seconds, status=status, result=decoded.result, body=body, error=problem)
 
 
 async def _chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -106,7 +108,7 @@ async def _chunks(body: bytes) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-async def _cut_off(url: str, body: bytes) -> str:
+async def _send_half(url: str, body: bytes) -> str:
     """Begin to send, and go away in the middle of the body; what came of it, in words."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"

@@ -1,4 +1,4 @@
-"""How unkind the cloud is to its receivers: what it does to a callback on the way; pure but for chance."""
+"""VendorError injection: what happens to a callback on the way; pure but for chance."""
 
 import random
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ _NUMERIC = (
 )
 
 
-class Weather(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Shares from 0 to 1 of the callbacks that this befalls; all are 0 in fair weather.
+class FaultProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares from 0 to 1 of the callbacks with each fault; none by default.
 
     `retries`: how often a callback that was not answered OK is sent again (the sibling product documents 2).
     """
@@ -31,7 +31,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     duplicates: float = 0.0
     reorders: float = 0.0
     delays: float = 0.0
-    longest_delay_s: float = 30.0
+    max_delay_s: float = 30.0
     ints: float = 0.0
     missing_accept_time: float = 0.0
     empty_accept_time: float = 0.0
@@ -42,55 +42,57 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     retries: int = 2
 
 
-class Parcel(NamedTuple):
-    """A callback on its way: after `wait_s`, as these bytes; `cut`: the connection is dropped half-way, the first time."""
+class OutgoingCallback(NamedTuple):
+    """A callback on its way: after `delay_s`, as these bytes; `drop_halfway`: the connection is dropped half-way, the first time."""
 
-    wait_s: float
+    delay_s: float
     body: bytes
     content_type: str | None = "application/json"
     chunked: bool = False
-    cut: bool = False
+    drop_halfway: bool = False
 
 
-def parcels(weather: Weather, key: str, fields: dict[str, object], chance: random.Random) -> Sequence[Parcel]:
-    """What becomes of one callback: one parcel in fair weather, two where it is sent twice."""
-    body = msgspec.json.encode({key: _blown(weather, fields, chance)})
-    if chance.random() < weather.boms:
+def inject_faults(
+    faults: FaultProfile, key: str, fields: dict[str, object], chance: random.Random
+) -> Sequence[OutgoingCallback]:
+    """One callback as it is sent: one without faults, two where it is duplicated."""
+    body = msgspec.json.encode({key: _change_fields(faults, fields, chance)})
+    if chance.random() < faults.boms:
         body = _BOM + body
-    parcel = Parcel(
-        wait_s=_wait_s(weather, chance),
+    callback = OutgoingCallback(
+        delay_s=_delay_s(faults, chance),
         body=body,
-        content_type=chance.choice(_CONTENT_TYPES) if chance.random() < weather.content_types else "application/json",
-        chunked=chance.random() < weather.chunked,
-        cut=chance.random() < weather.drops,
+        content_type=chance.choice(_CONTENT_TYPES) if chance.random() < faults.content_types else "application/json",
+        chunked=chance.random() < faults.chunked,
+        drop_halfway=chance.random() < faults.drops,
     )
-    if chance.random() >= weather.duplicates:
-        return (parcel,)
-    return (parcel, parcel._replace(wait_s=_wait_s(weather, chance), cut=False))
+    if chance.random() >= faults.duplicates:
+        return (callback,)
+    return (callback, callback._replace(delay_s=_delay_s(faults, chance), drop_halfway=False))
 
 
-def _wait_s(weather: Weather, chance: random.Random) -> float:
+def _delay_s(faults: FaultProfile, chance: random.Random) -> float:
     """A delay, or just enough to fall behind the next one."""
-    wait_s = chance.uniform(0, weather.longest_delay_s) if chance.random() < weather.delays else 0.0
+    wait_s = chance.uniform(0, faults.max_delay_s) if chance.random() < faults.delays else 0.0
     return wait_s + (
-        chance.uniform(_NEXT_COMES_WITHIN_S, 2 * _NEXT_COMES_WITHIN_S) if chance.random() < weather.reorders else 0.0
+        chance.uniform(_NEXT_COMES_WITHIN_S, 2 * _NEXT_COMES_WITHIN_S) if chance.random() < faults.reorders else 0.0
     )
 
 
-def _blown(weather: Weather, fields: dict[str, object], chance: random.Random) -> dict[str, object]:
-    told = dict(fields)
-    if "accept_time" in told and told["accept_time"] == "0":
-        if chance.random() < weather.missing_accept_time:
-            del told["accept_time"]
-        elif chance.random() < weather.empty_accept_time:
-            told["accept_time"] = ""
-    if chance.random() < weather.ints:
-        told |= {
+def _change_fields(faults: FaultProfile, fields: dict[str, object], chance: random.Random) -> dict[str, object]:
+    changed = dict(fields)
+    if "accept_time" in changed and changed["accept_time"] == "0":
+        if chance.random() < faults.missing_accept_time:
+            del changed["accept_time"]
+        elif chance.random() < faults.empty_accept_time:
+            changed["accept_time"] = ""
+    if chance.random() < faults.ints:
+        changed |= {
             name: int(value)
             for name in _NUMERIC
-            if isinstance(value := told.get(name), str)
+            if isinstance(value := changed.get(name), str)
             and value.isascii()
             and value.isdigit()
             and str(int(value)) == value
         }
-    return told
+    return changed

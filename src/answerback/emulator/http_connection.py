@@ -12,12 +12,12 @@ from yarl import URL
 from answerback.errors import ConfigError
 
 _IDLE_S = 1.5  # shorter than servers keep an idle connection, so that none is closed under a callback
-_ANSWER_BYTES = 4096
+_MAX_BODY_BYTES = 4096
 _FIRST_FINAL = 200
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
-class Line(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection: one POST at a time, and the answer to it."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Line(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Keep it, and hang up on one without end."""
         self._body += body
-        if len(self._body) > _ANSWER_BYTES:
+        if len(self._body) > _MAX_BODY_BYTES:
             self._end()
             self.close()
 
@@ -102,7 +102,7 @@ class Line(asyncio.Protocol):
 
     def _end(self) -> None:
         if self._answer is not None and not self._answer.done() and self._status is not None:
-            self._answer.set_result((self._status, self._body[:_ANSWER_BYTES]))
+            self._answer.set_result((self._status, self._body[:_MAX_BODY_BYTES]))
 
     def _fail(self, words: str) -> None:
         if self._answer is not None and not self._answer.done():
@@ -110,8 +110,8 @@ class Line(asyncio.Protocol):
         self.close()
 
 
-class Lines:
-    """The connections to one URL, opened when they are needed and used again. Raises ConfigError for an unfit URL."""
+class HttpConnectionPool:
+    """The connections to one URL, opened when they are needed and used again. Raises ConfigError for an invalid URL."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -128,30 +128,32 @@ class Lines:
             head += f"Authorization: Basic {login}\r\n"
         self._head = head.encode() + b"Content-Length: %d\r\n\r\n%b"
         self._tls = ssl.create_default_context() if target.scheme == "https" else None
-        self._idle: list[Line] = []
+        self._idle: list[HttpConnection] = []
 
     async def post(self, body: bytes) -> tuple[int, bytes]:
         """POST over a connection of its own; raises OSError in words where there is no answer."""
-        line = self._take() or await self._connect()
-        answer = await line.post(self._head % (len(body), body))
-        if line.open:
-            self._idle.append(line)
+        connection = self._take_idle() or await self._connect()
+        answer = await connection.post(self._head % (len(body), body))
+        if connection.open:
+            self._idle.append(connection)
         return answer
 
     def close(self) -> None:
         """Hang up everywhere."""
-        for line in self._idle:
-            line.close()
+        for connection in self._idle:
+            connection.close()
 
-    def _take(self) -> Line | None:
+    def _take_idle(self) -> HttpConnection | None:
         """The connection that was used last, if it is fresh; none of the others is fresher."""
         while self._idle:
-            line = self._idle.pop()
-            if line.open and perf_counter() - line.idle_since_s < _IDLE_S:
-                return line
-            line.close()
+            connection = self._idle.pop()
+            if connection.open and perf_counter() - connection.idle_since_s < _IDLE_S:
+                return connection
+            connection.close()
         return None
 
-    async def _connect(self) -> Line:
-        _, line = await asyncio.get_running_loop().create_connection(Line, *self._address, ssl=self._tls)
-        return line
+    async def _connect(self) -> HttpConnection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            HttpConnection, *self._address, ssl=self._tls
+        )
+        return connection

@@ -16,17 +16,17 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from answerback.domain.models import Kind, Result
-from answerback.emulator.http_connection import Lines
-from answerback.emulator.latency_histogram import Latencies
-from answerback.emulator.payloads import Story, write_callback
-from answerback.errors import AnswerUnreadable
-from answerback.tencent.codes import FAILURE_REASONS
-from answerback.tencent.response import OK, read_answer
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.models import CallbackKind, Result
+from answerback.emulator.http_connection import HttpConnectionPool
+from answerback.emulator.latency_histogram import HdrHistogram
+from answerback.emulator.payloads import CallbackFields, encode_callback
+from answerback.errors import InvalidResponse
+from answerback.tencent.response import OK_RESPONSE, decode_response
 
 _LATE_S = 0.1
 _ERRMSG_CHARS = 200
-_MOST_WORDS = 1000
+_MAX_REASONS = 1000
 _SUCCESS = range(200, 300)
 _KEYS = "0123456789*#"
 _CODES = sorted(FAILURE_REASONS)
@@ -34,19 +34,19 @@ _UUID_EPOCH_TICKS = 0x01B21DD213814000
 """From the beginning of the Gregorian calendar to that of Unix time, in the 100 ns of a UUIDv1."""
 
 MIX = {
-    (Kind.PROMPT, Result.ANSWERED): 60,
-    (Kind.PROMPT, Result.UNANSWERED): 15,
-    (Kind.PROMPT, Result.ERROR): 5,
-    (Kind.CODE, Result.ANSWERED): 10,
-    (Kind.KEY, Result.ANSWERED): 5,
-    (Kind.FAILURE, Result.ANSWERED): 5,
+    (CallbackKind.PROMPT, Result.ANSWERED): 60,
+    (CallbackKind.PROMPT, Result.UNANSWERED): 15,
+    (CallbackKind.PROMPT, Result.ERROR): 5,
+    (CallbackKind.CODE, Result.ANSWERED): 10,
+    (CallbackKind.KEY, Result.ANSWERED): 5,
+    (CallbackKind.FAILURE, Result.ANSWERED): 5,
 }
 """How many of 100 callbacks of a mix tell what; a result says nothing of a key press or a failure."""
 
 _WORDS = TypeVar("_WORDS", "Refusal", str)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to send: `rate` callbacks per second, over `connections` at most; without `kind`, a mix of all."""
 
     rate: float
@@ -54,7 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     timeout_s: float
     seed: int
-    kind: Kind | None = Kind.PROMPT
+    kind: CallbackKind | None = CallbackKind.PROMPT
 
     @property
     def count(self) -> int:
@@ -70,7 +70,7 @@ class Refusal(NamedTuple):
     errmsg: str
 
 
-class Callids:
+class CallidSequence:
     """The callids of one run: UUIDv1 of its own node from now on, which no other run has."""
 
     def __init__(self) -> None:
@@ -86,25 +86,25 @@ class Callids:
         return str(uuid.UUID(fields=(low, mid, high, *self._clock, self._node)))
 
 
-class Tally:
+class LoadStats:
     """What became of the callbacks of a plan, up to now.
 
     `sent` is `ended` once the load is over; `late` of them began more than 0.1 s after their time.
-    Latencies are of the answers, good or bad.
+    HdrHistogram are of the answers, good or bad.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: LoadPlan) -> None:
         self.planned = plan.count
         self.sent = 0
         self.late = 0
         self.accepted = 0
         self.refusals: Counter[Refusal] = Counter()
-        self.silences: Counter[str] = Counter()
-        self.latencies = Latencies()
+        self.unanswered_reasons: Counter[str] = Counter()
+        self.latencies = HdrHistogram()
         self.elapsed_s = 0.0
         self._rate = plan.rate
-        self._taken = bytearray(plan.count)
-        self._callids = Callids()
+        self._is_accepted = bytearray(plan.count)
+        self._callids = CallidSequence()
 
     @property
     def refused(self) -> int:
@@ -112,14 +112,14 @@ class Tally:
         return self.refusals.total()
 
     @property
-    def silent(self) -> int:
+    def unanswered(self) -> int:
         """How many were not answered."""
-        return self.silences.total()
+        return self.unanswered_reasons.total()
 
     @property
     def ended(self) -> int:
         """How many are over, one way or another."""
-        return self.accepted + self.refused + self.silent
+        return self.accepted + self.refused + self.unanswered
 
     @property
     def unsent(self) -> int:
@@ -132,39 +132,39 @@ class Tally:
         return min(self._rate, self.latencies.total / self.elapsed_s) if self.elapsed_s else 0.0
 
     @property
-    def taken(self) -> Iterator[str]:
+    def accepted_callids(self) -> Iterator[str]:
         """The callids of what was accepted."""
-        return (self.callid(turn) for turn, taken in enumerate(self._taken) if taken)
+        return (self.callid(turn) for turn, taken in enumerate(self._is_accepted) if taken)
 
     def callid(self, turn: int) -> str:
         """The callid of one callback."""
         return self._callids[turn]
 
-    def accept(self, turn: int) -> None:
+    def record_accepted(self, turn: int) -> None:
         """Count an answer OK."""
         self.accepted += 1
-        self._taken[turn] = 1
+        self._is_accepted[turn] = 1
 
-    def refuse(self, refusal: Refusal) -> None:
+    def record_refusal(self, refusal: Refusal) -> None:
         """Count another answer."""
         _count(self.refusals, refusal, Refusal(refusal.status, refusal.result, "(other words)"))
 
-    def miss(self, words: str) -> None:
+    def record_unanswered(self, words: str) -> None:
         """Count what got no answer."""
-        _count(self.silences, words, "other reasons")
+        _count(self.unanswered_reasons, words, "other reasons")
 
 
 def _count(counter: Counter[_WORDS], words: _WORDS, otherwise: _WORDS) -> None:
     """Count by words, unless each answer has words of its own."""
-    counter[words if words in counter or len(counter) < _MOST_WORDS else otherwise] += 1
+    counter[words if words in counter or len(counter) < _MAX_REASONS else otherwise] += 1
 
 
-class Load:
-    """One run of a plan against `url`; `tally` may be read at any time. Raises ConfigError for an unfit URL."""
+class LoadGenerator:
+    """One run of a plan against `url`; `stats` may be read at any time. Raises ConfigError for an invalid URL."""
 
-    def __init__(self, url: str, plan: Plan) -> None:
-        self.tally = Tally(plan)
-        self._lines = Lines(url)
+    def __init__(self, url: str, plan: LoadPlan) -> None:
+        self.stats = LoadStats(plan)
+        self._connections = HttpConnectionPool(url)
         self._plan = plan
         self._turns = iter(range(plan.count))
         self._chance = random.Random(plan.seed)  # noqa: S311  # chance, no secret
@@ -178,67 +178,67 @@ class Load:
                 for _ in range(min(self._plan.connections, self._plan.count)):
                     group.create_task(self._work())
         finally:
-            self._lines.close()
+            self._connections.close()
 
     async def _work(self) -> None:
         """Take the next turn, wait for its time, send: one connection's life."""
         last_s = self._began_s + self._plan.duration_s + self._plan.timeout_s
         for turn in self._turns:
-            story = self._tell()
+            callback = self._next_callback()
             intended_s = self._began_s + turn / self._plan.rate
             if (wait_s := intended_s - perf_counter()) > 0:
                 await asyncio.sleep(wait_s)
             now_s = perf_counter()
             if now_s > last_s:
                 return
-            self.tally.sent += 1
-            self.tally.late += now_s - intended_s > _LATE_S
-            body = write_callback(msgspec.structs.replace(story, callid=self.tally.callid(turn)))
+            self.stats.sent += 1
+            self.stats.late += now_s - intended_s > _LATE_S
+            body = encode_callback(msgspec.structs.replace(callback, callid=self.stats.callid(turn)))
             await self._send(turn, body, min(intended_s, now_s))
 
     async def _send(self, turn: int, body: bytes, since_s: float) -> None:
-        tally = self.tally
+        stats = self.stats
         try:
             async with asyncio.timeout(self._plan.timeout_s):
-                status, answer = await self._lines.post(body)
+                status, answer = await self._connections.post(body)
         except TimeoutError:
-            tally.miss(f"no answer within {self._plan.timeout_s:g} s")
+            stats.record_unanswered(f"no answer within {self._plan.timeout_s:g} s")
         except (OSError, UnicodeError) as error:  # a host name may be no name
-            tally.miss(str(error) or type(error).__name__)
+            stats.record_unanswered(str(error) or type(error).__name__)
         except asyncio.CancelledError:
-            tally.miss("interrupted")
+            stats.record_unanswered("interrupted")
             raise
         else:
             now_s = perf_counter()
-            tally.latencies.record(now_s - since_s)
-            tally.elapsed_s = now_s - self._began_s
-            refusal = _judge(status, answer)
+            stats.latencies.record(now_s - since_s)
+            stats.elapsed_s = now_s - self._began_s
+            refusal = _find_refusal(status, answer)
             if refusal is None:
-                tally.accept(turn)
+                stats.record_accepted(turn)
             else:
-                tally.refuse(refusal)
+                stats.record_refusal(refusal)
 
-    def _tell(self) -> Story:
-        """The next story; the same seed tells the same ones in the same order."""
+    def _next_callback(self) -> CallbackFields:
+        """The next callback; the same seed tells the same ones in the same order."""
         chance, kind, result = self._chance, self._plan.kind, Result.ANSWERED
         if kind is None:
             ((kind, result),) = chance.choices(tuple(MIX), tuple(MIX.values()))
         mobile = f"138{chance.randrange(10**8):08}"
-        if kind is Kind.KEY:
-            return Story(kind=kind, mobile=mobile, key=chance.choice(_KEYS))
-        if kind is Kind.FAILURE:
-            return Story(kind=kind, mobile=mobile, failure_code=chance.choice(_CODES))
-        return Story(kind=kind, result=result, mobile=mobile)
+        if kind is CallbackKind.KEY:
+            return CallbackFields(kind=kind, mobile=mobile, key=chance.choice(_KEYS))
+        if kind is CallbackKind.FAILURE:
+            return CallbackFields(kind=kind, mobile=mobile, failure_code=chance.choice(_CODES))
+        return CallbackFields(kind=kind, result=result, mobile=mobile)
 
 
-def _judge(status: int, answer: bytes) -> Refusal | None:
+def _find_refusal(status: int, answer: bytes) -> Refusal | None:
     """None where the receiver has taken the callback: 2xx and result 0."""
-    if answer == OK and status in _SUCCESS:
+    if answer == OK_RESPONSE and status in _SUCCESS:
         return None
     try:
-        told = read_answer(answer)
-    except AnswerUnreadable as error:
+        decoded = decode_response(answer)
+    except InvalidResponse as error:
         return Refusal(status, None, str(error)[:_ERRMSG_CHARS])
-    if told.result == 0 and status in _SUCCESS:
+    if decoded.result == 0 and status in _SUCCESS:
         return None
-    return Refusal(status, told.result, told.errmsg[:_ERRMSG_CHARS])
+    return Refusal(status, decoded.result, decoded.errmsg[:_ERRMSG_CHARS])

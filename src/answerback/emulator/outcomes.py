@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import Result
-from answerback.tencent.codes import FAILURE_REASONS
 
 
-class Sent(StrEnum):
+class CallbackOrder(StrEnum):
     """Which callbacks tell of the end, and in which order."""
 
     STATUS = "status"
@@ -23,63 +23,79 @@ class Sent(StrEnum):
     NOTHING = "nothing"
 
 
-class Course(NamedTuple):
-    """How a call goes. `rings_s` and `talks_s` are seconds of the cloud's clock; `keys` are pressed while talking.
+class CallScript(NamedTuple):
+    """How a call goes. `ring_s` and `talk_s` are seconds of the cloud's clock; `keys` are pressed while talking.
 
     `early`: the first callback leaves before the send is answered.
     """
 
     result: Result = Result.ANSWERED
-    rings_s: float = 8.0
-    talks_s: float = 20.0
+    ring_s: float = 8.0
+    talk_s: float = 20.0
     keys: Sequence[str] = ()
     failure_code: int | None = None
-    sent: Sent = Sent.STATUS
+    callback_order: CallbackOrder = CallbackOrder.STATUS
     early: bool = False
 
 
-class Row(NamedTuple):
+class ScriptRow(NamedTuple):
     """One row of the table."""
 
     ending: str
-    course: Course
+    script: CallScript
     en: str
     zh: str
 
 
-_FAILED = Course(Result.UNANSWERED, talks_s=0.0, failure_code=5, sent=Sent.STATUS_THEN_FAILURE)
+_FAILED = CallScript(Result.UNANSWERED, talk_s=0.0, failure_code=5, callback_order=CallbackOrder.STATUS_THEN_FAILURE)
 
-ROWS: Sequence[Row] = (
-    Row("000", Course(), "answered, 20 s", "接听，通话 20 秒"),
-    Row("001", Course(talks_s=75.0), "answered, 75 s: two minutes are billed", "接听，通话 75 秒，计费 2 分钟"),
-    Row("002", _FAILED._replace(rings_s=30.0), "not answered", "未接听"),
-    Row("003", Course(Result.ERROR, rings_s=0.0, talks_s=0.0), "call error", "呼叫异常"),
-    Row("004", Course(keys=("1",)), "answered, key 1 pressed", "接听，按键 1"),
-    Row("005", Course(keys=("1", "2", "#")), "answered, keys 1 2 # pressed, then hung up", "接听，按键 1 2 # 后挂断"),
-    Row("006", _FAILED._replace(sent=Sent.STATUS), "not answered: status only", "未接听，只推送状态"),
-    Row("007", _FAILED._replace(sent=Sent.FAILURE), "not answered: failure only", "未接听，只推送失败原因"),
-    Row("008", _FAILED, "not answered: status, then failure", "未接听，先推送状态，后推送失败原因"),
-    Row(
+SCRIPT_ROWS: Sequence[ScriptRow] = (
+    ScriptRow("000", CallScript(), "answered, 20 s", "接听，通话 20 秒"),
+    ScriptRow(
+        "001", CallScript(talk_s=75.0), "answered, 75 s: two minutes are billed", "接听，通话 75 秒，计费 2 分钟"
+    ),
+    ScriptRow("002", _FAILED._replace(ring_s=30.0), "not answered", "未接听"),
+    ScriptRow("003", CallScript(Result.ERROR, ring_s=0.0, talk_s=0.0), "call error", "呼叫异常"),
+    ScriptRow("004", CallScript(keys=("1",)), "answered, key 1 pressed", "接听，按键 1"),
+    ScriptRow(
+        "005", CallScript(keys=("1", "2", "#")), "answered, keys 1 2 # pressed, then hung up", "接听，按键 1 2 # 后挂断"
+    ),
+    ScriptRow(
+        "006", _FAILED._replace(callback_order=CallbackOrder.STATUS), "not answered: status only", "未接听，只推送状态"
+    ),
+    ScriptRow(
+        "007",
+        _FAILED._replace(callback_order=CallbackOrder.FAILURE),
+        "not answered: failure only",
+        "未接听，只推送失败原因",
+    ),
+    ScriptRow("008", _FAILED, "not answered: status, then failure", "未接听，先推送状态，后推送失败原因"),
+    ScriptRow(
         "009",
-        _FAILED._replace(sent=Sent.FAILURE_THEN_STATUS),
+        _FAILED._replace(callback_order=CallbackOrder.FAILURE_THEN_STATUS),
         "not answered: failure, then status",
         "未接听，先推送失败原因，后推送状态",
     ),
-    Row(
+    ScriptRow(
         "010",
-        _FAILED._replace(sent=Sent.TOGETHER),
+        _FAILED._replace(callback_order=CallbackOrder.TOGETHER),
         "not answered: both at the same time",
         "未接听，状态与失败原因同时推送",
     ),
-    Row(
+    ScriptRow(
         "011",
-        Course(early=True),
+        CallScript(early=True),
         "answered; the callback comes before the send's own answer",
         "接听，回调先于发送接口的应答到达",
     ),
-    Row("012", Course(sent=Sent.NOTHING), "answered; no callback ever comes", "接听，但没有任何回调"),
+    ScriptRow(
+        "012",
+        CallScript(callback_order=CallbackOrder.NOTHING),
+        "answered; no callback ever comes",
+        "接听，但没有任何回调",
+    ),
     *(
-        Row(
+        ScriptRow(
             str(100 + code),
             _FAILED._replace(failure_code=code),
             f"fails with code {code}, {reason.en}",
@@ -90,13 +106,13 @@ ROWS: Sequence[Row] = (
 )
 """Endings of three digits, and what they do."""
 
-_BY_ENDING = {row.ending: row.course for row in ROWS}
+_BY_ENDING = {row.ending: row.script for row in SCRIPT_ROWS}
 
 SHARES: Mapping[str, float] = {"000": 0.70, "004": 0.08, "002": 0.12, "102": 0.04, "101": 0.04, "003": 0.02}
 """How often numbers without an ending of the table go which way."""
 
 
-def course_of(mobile: str, shares: Mapping[str, float], chance: random.Random) -> Course:
+def choose_script(mobile: str, shares: Mapping[str, float], chance: random.Random) -> CallScript:
     """How a call to `mobile` goes: by its ending, or else by chance, `shares` weighing the table's endings."""
     known = _BY_ENDING.get(mobile[-3:])
     if known is not None:

@@ -13,12 +13,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from answerback.emulator.cloud import Cloud
-from answerback.emulator.outcomes import ROWS
-from answerback.emulator.page_form import Form, field_at_fault, order_of, read_form
-from answerback.emulator.page_views import call_row, callback_rows, step_rows, strip
-from answerback.emulator.snippets import snippets
-from answerback.emulator.texts import fault_text, texts
-from answerback.emulator.vendor_errors import Refused
+from answerback.emulator.outcomes import SCRIPT_ROWS
+from answerback.emulator.page_form import CallForm, build_send_request, invalid_field, parse_form
+from answerback.emulator.page_views import build_call_row, build_callback_rows, build_step_rows, call_segments
+from answerback.emulator.snippets import build_snippets
+from answerback.emulator.texts import error_text, texts
+from answerback.emulator.vendor_errors import SendRejected
 from answerback.i18n import LANGUAGES, browser_language
 
 _HERE = Path(__file__).parent
@@ -33,14 +33,14 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Vary": "Accept-Language, Cookie",
 }
-_CALLS_A_PAGE = 50
-_LARGEST_FORM_BYTES = 64 * 1024
+_PAGE_SIZE = 50
+_MAX_FORM_BYTES = 64 * 1024
 _COOKIE = "answerback_language"
 _A_YEAR_S = 365 * 86_400
 _FAILURES_FROM = "101"
 
 
-def page_routes(cloud: Cloud) -> list[Route]:
+def build_page_routes(cloud: Cloud) -> list[Route]:
     """The page of `cloud`, for its application."""
     pages = _Pages(cloud)
     return [
@@ -52,7 +52,7 @@ def page_routes(cloud: Cloud) -> list[Route]:
     ]
 
 
-def language_of(request: Request) -> str:
+def page_language(request: Request) -> str:
     """The language that was chosen with `?lang=`, now or before, or else the one that the browser likes best."""
     for chosen in (request.query_params.get("lang"), request.cookies.get(_COOKIE)):
         if chosen is not None and chosen in LANGUAGES:
@@ -60,7 +60,7 @@ def language_of(request: Request) -> str:
     return browser_language(request.headers.get("accept-language", ""))
 
 
-def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+def is_cross_site(headers: Mapping[str, str]) -> bool:
     """Whether a browser sends this on behalf of another site; programs, which name none, may do as they like."""
     origin = headers.get("origin")
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -75,22 +75,24 @@ class _Pages:
     async def home(self, request: Request) -> Response:
         """Everything at a glance; `?ending=` fills in the form, `?page=` goes back in the list of calls."""
         ending = request.query_params.get("ending", "")
-        form = self._standard(request)._replace(ending=ending if ending in {row.ending for row in ROWS} else "")
+        form = self._default_form(request)._replace(
+            ending=ending if ending in {row.ending for row in SCRIPT_ROWS} else ""
+        )
         return self._home(request, form)
 
     async def place(self, request: Request) -> Response:
         """Place the call that the form asks for and go to it, or show the form again with the cloud's refusal."""
-        if is_from_elsewhere(request.headers):
-            return self._note(request, "forbidden", 403)
+        if is_cross_site(request.headers):
+            return self._message(request, "forbidden", 403)
         body = b""
         async for part in request.stream():
             body += part
-            if len(body) > _LARGEST_FORM_BYTES:
-                return self._note(request, "too_large", 413)
-        form = read_form(body, self._standard(request))
+            if len(body) > _MAX_FORM_BYTES:
+                return self._message(request, "too_large", 413)
+        form = parse_form(body, self._default_form(request))
         try:
-            call = await self._cloud.place(order_of(form, self._cloud.account, self._cloud.clock.now_s()))
-        except Refused as refusal:
+            call = await self._cloud.place(build_send_request(form, self._cloud.account, self._cloud.clock.now_s()))
+        except SendRejected as refusal:
             return self._home(request, form, refusal)
         return RedirectResponse(f"/calls/{call.callid}", 303, _HEADERS)
 
@@ -98,59 +100,59 @@ class _Pages:
         """One call: its timeline and its callbacks."""
         call = self._cloud.calls.get(request.path_params["callid"])
         if call is None:
-            return self._note(request, "missing", 404)
-        told = {
-            "row": call_row(call),
-            "application": self._cloud.account.applications[call.order.app_id],
-            "stretches": strip(call.course),
-            "steps": step_rows(call),
-            "callbacks": callback_rows(call),
+            return self._message(request, "missing", 404)
+        values = {
+            "row": build_call_row(call),
+            "application": self._cloud.account.applications[call.request.app_id],
+            "segments": call_segments(call.script),
+            "steps": build_step_rows(call),
+            "callbacks": build_callback_rows(call),
             "live": not call.finished,
         }
-        return _page(request, "call.html", told)
+        return _page(request, "call.html", values)
 
-    def _home(self, request: Request, form: Form, refusal: Refused | None = None) -> Response:
+    def _home(self, request: Request, form: CallForm, refusal: SendRejected | None = None) -> Response:
         calls, account = self._cloud.calls, self._cloud.account
         number = _page_number(request, len(calls))
-        first = (number - 1) * _CALLS_A_PAGE
-        posts = Counter(post.accepted for call in calls.values() for post in call.posts)
-        url = _address(request)
-        told = {
+        first = (number - 1) * _PAGE_SIZE
+        attempts = Counter(attempt.accepted for call in calls.values() for attempt in call.attempts)
+        url = _base_url(request)
+        values = {
             "url": url,
-            "tally": (len(calls), self._cloud.living, posts[True], posts[False]),
-            "rows": [call_row(call) for call in islice(reversed(calls.values()), first, first + _CALLS_A_PAGE)],
+            "tally": (len(calls), self._cloud.active, attempts[True], attempts[False]),
+            "rows": [build_call_row(call) for call in islice(reversed(calls.values()), first, first + _PAGE_SIZE)],
             "page": number,
-            "has_older": first + _CALLS_A_PAGE < len(calls),
+            "has_older": first + _PAGE_SIZE < len(calls),
             "form": form,
             "refusal": refusal,
-            "detail": refusal.message.removeprefix(refusal.fault.message).removeprefix(": ") if refusal else "",
-            "field_at_fault": field_at_fault(form, refusal.fault) if refusal else None,
+            "detail": refusal.message.removeprefix(refusal.error.message).removeprefix(": ") if refusal else "",
+            "invalid_field": invalid_field(form, refusal.error) if refusal else None,
             "account": account,
-            "snippets": snippets(account, url),
-            "courses": [row for row in ROWS if row.ending < _FAILURES_FROM],
-            "failures": [row for row in ROWS if row.ending >= _FAILURES_FROM],
-            "live": bool(self._cloud.living),
+            "snippets": build_snippets(account, url),
+            "scripts": [row for row in SCRIPT_ROWS if row.ending < _FAILURES_FROM],
+            "failures": [row for row in SCRIPT_ROWS if row.ending >= _FAILURES_FROM],
+            "live": bool(self._cloud.active),
         }
-        return _page(request, "home.html", told, 422 if refusal else 200)
+        return _page(request, "home.html", values, 422 if refusal else 200)
 
-    def _standard(self, request: Request) -> Form:
+    def _default_form(self, request: Request) -> CallForm:
         first = next(iter(self._cloud.account.applications))
-        return Form(app_id=first, text=texts(language_of(request))["text_default"])
+        return CallForm(app_id=first, text=texts(page_language(request))["text_default"])
 
-    def _note(self, request: Request, name: str, status: int) -> Response:
-        return _page(request, "note.html", {"name": name, "live": False}, status)
+    def _message(self, request: Request, name: str, status: int) -> Response:
+        return _page(request, "message.html", {"name": name, "live": False}, status)
 
 
-def _page(request: Request, template: str, told: Mapping[str, Any], status: int = 200) -> Response:
-    language = language_of(request)
+def _page(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
+    language = page_language(request)
     frame = {
         "t": texts(language),
         "language": language,
         "languages": LANGUAGES,
         "path": quote(request.scope["path"]) if request.method == "GET" else "/",
-        "fault_text": fault_text,
+        "error_text": error_text,
     }
-    response = Response(_render()(template, {**frame, **told}), status, _HEADERS, "text/html")
+    response = Response(_render()(template, {**frame, **values}), status, _HEADERS, "text/html")
     response.headers["Content-Language"] = {"zh": "zh-CN"}.get(language, language)
     if request.query_params.get("lang") in LANGUAGES:
         response.set_cookie(_COOKIE, language, max_age=_A_YEAR_S, httponly=True, samesite="lax")
@@ -168,7 +170,7 @@ def _render() -> Callable[[str, Mapping[str, Any]], str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return lambda template, told: environment.get_template(template).render(told)
+    return lambda template, values: environment.get_template(template).render(values)
 
 
 async def _asset(request: Request) -> Response:
@@ -181,11 +183,11 @@ async def _asset(request: Request) -> Response:
 
 def _page_number(request: Request, calls: int) -> int:
     text = request.query_params.get("page", "1")
-    last = max(1, -(-calls // _CALLS_A_PAGE))
+    last = max(1, -(-calls // _PAGE_SIZE))
     return min(max(1, int(text)), last) if text.isascii() and text.isdigit() and len(text) < len("1000000") else 1
 
 
-def _address(request: Request) -> str:
+def _base_url(request: Request) -> str:
     """Where the emulator is, as its reader reached it."""
     host = request.headers.get("host", "")
     try:

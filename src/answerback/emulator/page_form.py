@@ -7,43 +7,43 @@ from urllib.parse import parse_qs
 import msgspec
 import phonenumbers
 
-from answerback.domain.models import Kind
+from answerback.domain.models import CallbackKind
 from answerback.emulator import api2
-from answerback.emulator.send_requests import Account, Order
-from answerback.emulator.vendor_errors import Fault, Refused
+from answerback.emulator.send_requests import Account, SendRequest
+from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 _CHINA = "86"
 _SPACING = re.compile(r"[\s()./-]+")
 _ENDING_DIGITS = 3
 
-_FIELDS_AT_FAULT = {
-    Fault.CALLEE: "number",
-    Fault.FREQUENCY: "number",
-    Fault.SENSITIVE_WORD: "text",
-    Fault.PACKET: "text",
-    Fault.PARAMETERS: "text",
-    Fault.TOO_LONG: "text",
+_INVALID_FIELDS = {
+    VendorError.CALLEE: "number",
+    VendorError.FREQUENCY: "number",
+    VendorError.SENSITIVE_WORD: "text",
+    VendorError.PACKET: "text",
+    VendorError.PARAMETERS: "text",
+    VendorError.TOO_LONG: "text",
 }
 
 
-class Form(NamedTuple):
+class CallForm(NamedTuple):
     """What is filled in. `ending`: the last three digits that the number is given, "": those it has."""
 
     app_id: str = ""
     number: str = "13800138000"
     ending: str = ""
-    kind: str = Kind.PROMPT.value
+    kind: str = CallbackKind.PROMPT.value
     text: str = ""
     code: str = "482913"
 
 
-def read_form(body: bytes, standard: Form) -> Form:
-    """The form as a browser sends it; what is missing is as in `standard`."""
+def parse_form(body: bytes, defaults: CallForm) -> CallForm:
+    """The form as a browser sends it; what is missing is as in `defaults`."""
     given = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return standard._replace(**{name: given[name][-1].strip() for name in Form._fields if name in given})
+    return defaults._replace(**{name: given[name][-1].strip() for name in CallForm._fields if name in given})
 
 
-def order_of(form: Form, account: Account, now_s: float) -> Order:
+def build_send_request(form: CallForm, account: Account, now_s: float) -> SendRequest:
     """The call that the form asks for. Raises Refused."""
     nationcode, mobile = _callee(form)
     application = account.applications.get(form.app_id)
@@ -54,23 +54,23 @@ def order_of(form: Form, account: Account, now_s: float) -> Order:
         "time": time,
         "sig": api2.signature(app_key, time, time, mobile),
     }
-    if form.kind == Kind.CODE.value:
+    if form.kind == CallbackKind.CODE.value:
         operation = "sendcvoice"
         fields["msg"] = form.code
     else:
         operation = "sendvoiceprompt"
         fields |= {"prompttype": 2, "promptfile": form.text}
     body = msgspec.json.encode(fields)
-    return api2.read_order(account, operation, {"sdkappid": form.app_id, "random": time}, body, now_s)
+    return api2.parse_send_request(account, operation, {"sdkappid": form.app_id, "random": time}, body, now_s)
 
 
-def field_at_fault(form: Form, fault: Fault) -> str:
+def invalid_field(form: CallForm, error: VendorError) -> str:
     """The field that a refusal is about."""
-    field = _FIELDS_AT_FAULT.get(fault, "app_id")
-    return "code" if field == "text" and form.kind == Kind.CODE.value else field
+    field = _INVALID_FIELDS.get(error, "app_id")
+    return "code" if field == "text" and form.kind == CallbackKind.CODE.value else field
 
 
-def _callee(form: Form) -> tuple[str, str]:
+def _callee(form: CallForm) -> tuple[str, str]:
     """The number as nationcode and the rest, with the ending that was chosen."""
     number = _SPACING.sub("", form.number)
     if form.ending:
@@ -78,9 +78,9 @@ def _callee(form: Form) -> tuple[str, str]:
     if re.fullmatch(r"[0-9]{5,15}", number):
         return _CHINA, number
     if not re.fullmatch(r"\+[1-9][0-9]{7,14}", number):
-        raise Refused(Fault.CALLEE, form.number)
+        raise SendRejected(VendorError.CALLEE, form.number)
     try:
         nationcode = str(phonenumbers.parse(number).country_code)
     except phonenumbers.NumberParseException as error:
-        raise Refused(Fault.CALLEE, str(error)) from error
+        raise SendRejected(VendorError.CALLEE, str(error)) from error
     return nationcode, number[1 + len(nationcode) :]

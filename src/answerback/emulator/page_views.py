@@ -7,54 +7,54 @@ from typing import NamedTuple
 
 import msgspec
 
-from answerback.domain.models import Kind
-from answerback.emulator.callback_sender import Post
-from answerback.emulator.cloud import Call
-from answerback.emulator.outcomes import ROWS, Course, Row
-from answerback.emulator.timeline import Happens, steps_of, times_of
-from answerback.emulator.views import told_of
+from answerback.domain.models import CallbackKind
+from answerback.emulator.callback_sender import CallbackAttempt
+from answerback.emulator.cloud import EmulatedCall
+from answerback.emulator.outcomes import SCRIPT_ROWS, CallScript, ScriptRow
+from answerback.emulator.timeline import CallPhase, build_timeline, call_times
+from answerback.emulator.views import view_of
 
 _BOM = b"\xef\xbb\xbf"
 _ENDING_DIGITS = 3
 _STRIP_UNITS = 1000
 
 
-class Going(NamedTuple):
+class ScriptChoice(NamedTuple):
     """How a call goes: the row of the number table, and whether chance chose it."""
 
-    row: Row
+    row: ScriptRow
     by_chance: bool
 
 
 class CallRow(NamedTuple):
     """A call in the list. `state` is how far it is or, once it is finished, what its receiver knows."""
 
-    call: Call
+    call: EmulatedCall
     number: str
     at: datetime
-    going: Going
+    choice: ScriptChoice
     state: str
-    taken: int
-    refused: int
+    accepted: int
+    rejected: int
 
 
 class StepRow(NamedTuple):
     """A step of a call's timeline, `after_s` of the call's own seconds; `done` once it has come."""
 
     after_s: float
-    happens: str
+    phase: str
     key: str
     done: bool
 
 
-class Attempt(NamedTuple):
+class AttemptRow(NamedTuple):
     """One attempt to bring a callback. `verdict`: taken, refused, unreadable, no_answer."""
 
     number: int
     at: datetime
     milliseconds: float
     status: int | None
-    answer: str
+    body: str
     verdict: str
     error: str | None
 
@@ -63,15 +63,15 @@ class CallbackRow(NamedTuple):
     """A callback with all its attempts."""
 
     number: int
-    kind: Kind
+    kind: CallbackKind
     key: str
     body: str
     has_bom: bool
-    taken: bool
-    attempts: Sequence[Attempt]
+    accepted: bool
+    attempts: Sequence[AttemptRow]
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """A part of the strip that shows a call's seconds; `start` and `width` in thousandths of it."""
 
     name: str
@@ -80,60 +80,61 @@ class Stretch(NamedTuple):
     seconds: float
 
 
-def call_row(call: Call) -> CallRow:
+def build_call_row(call: EmulatedCall) -> CallRow:
     """The line of `call` in the list."""
-    taken = sum(post.accepted for post in call.posts)
+    taken = sum(attempt.accepted for attempt in call.attempts)
     return CallRow(
         call=call,
-        number=number_of(call),
+        number=dialled_number(call),
         at=_local_time(call.placed_s),
-        going=_going(call),
+        choice=_script_choice(call),
         state=_state(call),
-        taken=taken,
-        refused=len(call.posts) - taken,
+        accepted=taken,
+        rejected=len(call.attempts) - taken,
     )
 
 
-def number_of(call: Call) -> str:
+def dialled_number(call: EmulatedCall) -> str:
     """The number as it is dialled."""
-    return f"+{call.order.nationcode} {call.order.mobile}"
+    return f"+{call.request.nationcode} {call.request.mobile}"
 
 
-def step_rows(call: Call) -> list[StepRow]:
+def build_step_rows(call: EmulatedCall) -> list[StepRow]:
     """What has come and what is to come, in its order."""
-    lived = len(call.happened)
-    told = {post.kind for post in call.posts}
+    lived = len(call.history)
+    sent_kinds = {attempt.kind for attempt in call.attempts}
     rows = []
-    for step in steps_of(call.course):
-        if step.happens in (Happens.STATUS, Happens.FAILURE):
-            done = (Kind.FAILURE if step.happens is Happens.FAILURE else call.order.kind) in told
+    for step in build_timeline(call.script):
+        if step.phase in (CallPhase.STATUS, CallPhase.FAILURE):
+            done = (CallbackKind.FAILURE if step.phase is CallPhase.FAILURE else call.request.kind) in sent_kinds
         else:
             done, lived = lived > 0, lived - 1
-        rows.append(StepRow(step.after_s, step.happens.value, step.key, done))
-    if call.course.early:
+        rows.append(StepRow(step.after_s, step.phase.value, step.key, done))
+    if call.script.early:
         rows.insert(0, rows.pop()._replace(after_s=0.0))
     return rows
 
 
-def callback_rows(call: Call) -> list[CallbackRow]:
+def build_callback_rows(call: EmulatedCall) -> list[CallbackRow]:
     """The callbacks that were sent, in the order of their first attempts."""
     return [
-        _callback_row(list(posts)) for _, posts in groupby(sorted(call.posts, key=_place), lambda post: post.number)
+        _callback_row(list(attempts))
+        for _, attempts in groupby(sorted(call.attempts, key=_attempt_order), lambda attempt: attempt.number)
     ]
 
 
-def strip(course: Course) -> list[Stretch]:
+def call_segments(script: CallScript) -> list[Segment]:
     """The call's seconds, side by side: dials, rings, talks."""
-    times = times_of(course)
+    times = call_times(script)
     picked_up_s = times.ended_s if times.answered_s is None else times.answered_s
     moments = {
-        "dials": (0.0, times.began_s),
-        "rings": (times.began_s, picked_up_s),
+        "dials": (0.0, times.started_s),
+        "rings": (times.started_s, picked_up_s),
         "talks": (picked_up_s, times.ended_s),
     }
     scale = _STRIP_UNITS / times.ended_s
     return [
-        Stretch(name, start_s * scale, (end_s - start_s) * scale, end_s - start_s)
+        Segment(name, start_s * scale, (end_s - start_s) * scale, end_s - start_s)
         for name, (start_s, end_s) in moments.items()
         if end_s > start_s
     ]
@@ -144,56 +145,56 @@ def _local_time(when_s: float) -> datetime:
     return datetime.fromtimestamp(when_s, UTC).astimezone()
 
 
-def _place(post: Post) -> tuple[int, int]:
-    return post.number, post.attempt
+def _attempt_order(attempt: CallbackAttempt) -> tuple[int, int]:
+    return attempt.number, attempt.attempt
 
 
-def _going(call: Call) -> Going:
-    by_number = next((row for row in ROWS if row.ending == call.order.mobile[-_ENDING_DIGITS:]), None)
+def _script_choice(call: EmulatedCall) -> ScriptChoice:
+    by_number = next((row for row in SCRIPT_ROWS if row.ending == call.request.mobile[-_ENDING_DIGITS:]), None)
     if by_number is not None:
-        return Going(by_number, by_chance=False)
-    return Going(next(row for row in ROWS if row.course == call.course), by_chance=True)
+        return ScriptChoice(by_number, by_chance=False)
+    return ScriptChoice(next(row for row in SCRIPT_ROWS if row.script == call.script), by_chance=True)
 
 
-def _state(call: Call) -> str:
+def _state(call: EmulatedCall) -> str:
     if call.finished:
-        outcome = told_of(call).outcome
+        outcome = view_of(call).outcome
         return "done" if outcome == "answered" else outcome
-    latest = max(call.happened, key=lambda one: one.at_s, default=None)
-    return "dialled" if latest is None else latest.happens.value
+    latest = max(call.history, key=lambda one: one.at_s, default=None)
+    return "dialled" if latest is None else latest.phase.value
 
 
-def _callback_row(posts: Sequence[Post]) -> CallbackRow:
-    first = posts[0]
+def _callback_row(attempts: Sequence[CallbackAttempt]) -> CallbackRow:
+    first = attempts[0]
     return CallbackRow(
         number=first.number,
         kind=first.kind,
         key=first.key,
         body=_pretty(first.body),
         has_bom=first.body.startswith(_BOM),
-        taken=any(post.accepted for post in posts),
-        attempts=[_attempt(post) for post in posts],
+        accepted=any(attempt.accepted for attempt in attempts),
+        attempts=[_attempt_row(attempt) for attempt in attempts],
     )
 
 
-def _attempt(post: Post) -> Attempt:
-    return Attempt(
-        number=post.attempt,
-        at=_local_time(post.began_s),
-        milliseconds=post.answer.seconds * 1000,
-        status=post.answer.status,
-        answer=post.answer.answer.decode("utf-8", "replace"),
-        verdict=_verdict(post),
-        error=post.answer.error,
+def _attempt_row(attempt: CallbackAttempt) -> AttemptRow:
+    return AttemptRow(
+        number=attempt.attempt,
+        at=_local_time(attempt.started_s),
+        milliseconds=attempt.response.seconds * 1000,
+        status=attempt.response.status,
+        body=attempt.response.body.decode("utf-8", "replace"),
+        verdict=_verdict(attempt),
+        error=attempt.response.error,
     )
 
 
-def _verdict(post: Post) -> str:
-    if post.accepted:
-        return "taken"
-    if post.answer.status is None:
+def _verdict(attempt: CallbackAttempt) -> str:
+    if attempt.accepted:
+        return "accepted"
+    if attempt.response.status is None:
         return "no_answer"
-    return "unreadable" if post.answer.result is None else "refused"
+    return "unreadable" if attempt.response.result is None else "rejected"
 
 
 def _pretty(body: bytes) -> str:

@@ -9,25 +9,25 @@ import uuid
 
 import msgspec
 
-from answerback.domain.models import Kind, Result
-from answerback.tencent.codes import FAILURE_REASONS
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.models import CallbackKind, Result
 
 _RING_S = 15
 _TALK_S = 10
 
 CALLBACK_KEYS = {
-    Kind.PROMPT: "voiceprompt_callback",
-    Kind.CODE: "voicecode_callback",
-    Kind.KEY: "voicekey_callback",
-    Kind.FAILURE: "voice_failure_callback",
+    CallbackKind.PROMPT: "voiceprompt_callback",
+    CallbackKind.CODE: "voicecode_callback",
+    CallbackKind.KEY: "voicekey_callback",
+    CallbackKind.FAILURE: "voice_failure_callback",
 }
 """The one key of a callback's JSON, by what it tells."""
 
 
-class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """What a callback is to tell."""
+class CallbackFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a callback."""
 
-    kind: Kind = Kind.PROMPT
+    kind: CallbackKind = CallbackKind.PROMPT
     result: Result = Result.ANSWERED
     callid: str | None = None
     mobile: str = "13788888888"
@@ -36,22 +36,22 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     failure_code: int = 5
 
 
-def write_callback(story: Story) -> bytes:
-    """The body of the callback that tells `story`, about a call that ended now; a new callid where none is given."""
+def encode_callback(callback: CallbackFields) -> bytes:
+    """The body of the callback that tells `callback`, about a call that ended now; a new callid where none is given."""
     fields: dict[str, object] = {
         "call_from": "",
-        "callid": story.callid or str(uuid.uuid1()),
-        "mobile": story.mobile,
-        "nationcode": story.nationcode,
+        "callid": callback.callid or str(uuid.uuid1()),
+        "mobile": callback.mobile,
+        "nationcode": callback.nationcode,
     }
-    if story.kind is Kind.KEY:
-        fields["keypress"] = story.key
-    elif story.kind is Kind.FAILURE:
-        reason = FAILURE_REASONS.get(story.failure_code)
-        fields |= {"failure_code": story.failure_code, "failure_reason": reason.zh if reason else ""}
+    if callback.kind is CallbackKind.KEY:
+        fields["keypress"] = callback.key
+    elif callback.kind is CallbackKind.FAILURE:
+        reason = FAILURE_REASONS.get(callback.failure_code)
+        fields |= {"failure_code": callback.failure_code, "failure_reason": reason.zh if reason else ""}
     else:
-        fields |= _status_fields(story.result)
-    return msgspec.json.encode({CALLBACK_KEYS[story.kind]: fields})
+        fields |= _status_fields(callback.result)
+    return msgspec.json.encode({CALLBACK_KEYS[callback.kind]: fields})
 
 
 def _status_fields(result: Result) -> dict[str, str]:

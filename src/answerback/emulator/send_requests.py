@@ -1,4 +1,4 @@
-"""What the cloud knows: applications and what is asked of them."""
+"""Applications, accounts and send requests."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from answerback.domain.models import Kind
-from answerback.emulator.vendor_errors import Fault, Refused
+from answerback.domain.models import CallbackKind
+from answerback.emulator.vendor_errors import SendRejected, VendorError
 
-LONGEST_TEXT = 100
-LONGEST_CODE = 10
+MAX_TEXT_CHARS = 100
+MAX_CODE_CHARS = 10
 """Characters."""
 
-_PLACE = re.compile(r"\{([1-9][0-9]?)\}")
+_PLACEHOLDER = re.compile(r"\{([1-9][0-9]?)\}")
 
 
 class Application(msgspec.Struct, kw_only=True):
@@ -42,19 +42,19 @@ class Account(msgspec.Struct, kw_only=True):
     secrets: Mapping[str, str]
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that is asked for. `said_along` is the sender's own word (ext, SessionContext), echoed in the answer."""
+class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is asked for. `session_context` is the sender's own (ext, SessionContext), echoed in the response."""
 
     app_id: str
-    kind: Kind
+    kind: CallbackKind
     nationcode: str
     mobile: str
     text: str
     plays: int
-    said_along: str = ""
+    session_context: str = ""
 
 
-def text_of(value: object) -> str | None:
+def optional_text(value: object) -> str | None:
     """A field that is a string or, as some SDKs send it, a number; None where it is neither, or empty."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
@@ -63,28 +63,28 @@ def text_of(value: object) -> str | None:
 
 def template_text(application: Application, template_id: object, parameters: object) -> str:
     """The text of a template with its parameters put in. Raises Refused."""
-    text = application.templates.get(text_of(template_id) or "")
+    text = application.templates.get(optional_text(template_id) or "")
     if text is None:
         known = ", ".join(application.templates)
-        raise Refused(Fault.TEMPLATE, f"template {template_id}; there are {known}")
+        raise SendRejected(VendorError.TEMPLATE, f"template {template_id}; there are {known}")
     values = _parameters(parameters)
-    wanted = max((int(place) for place in _PLACE.findall(text)), default=0)
+    wanted = max((int(place) for place in _PLACEHOLDER.findall(text)), default=0)
     if wanted > len(values):
-        raise Refused(Fault.TEMPLATE, f"the template wants {wanted} parameters, here are {len(values)}")
-    return speakable(application, _PLACE.sub(lambda place: values[int(place[1]) - 1], text))
+        raise SendRejected(VendorError.TEMPLATE, f"the template wants {wanted} parameters, here are {len(values)}")
+    return check_sensitive_words(application, _PLACEHOLDER.sub(lambda place: values[int(place[1]) - 1], text))
 
 
-def speakable(application: Application, text: str) -> str:
+def check_sensitive_words(application: Application, text: str) -> str:
     """The very `text`, for it holds no word that may not be said. Raises Refused."""
     if word := next((word for word in application.sensitive_words if word in text), None):
-        raise Refused(Fault.SENSITIVE_WORD, word)
+        raise SendRejected(VendorError.SENSITIVE_WORD, word)
     return text
 
 
-def check_length(name: str, text: str, longest: int) -> None:
+def check_length(name: str, text: str, max_chars: int) -> None:
     """Raise Refused where there are more characters than that."""
-    if len(text) > longest:
-        raise Refused(Fault.TOO_LONG, f"{name} has {len(text)} characters, {longest} are allowed")
+    if len(text) > max_chars:
+        raise SendRejected(VendorError.TOO_LONG, f"{name} has {len(text)} characters, {max_chars} are allowed")
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
@@ -92,9 +92,9 @@ def read_fields(body: bytes) -> dict[str, Any]:
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(Fault.JSON, str(error)) from error
+        raise SendRejected(VendorError.JSON, str(error)) from error
     if not isinstance(fields, dict):
-        raise Refused(Fault.JSON, "an object is expected")
+        raise SendRejected(VendorError.JSON, "an object is expected")
     return fields
 
 
@@ -102,9 +102,9 @@ def _parameters(values: object) -> list[str]:
     if values is None:
         return []
     if not isinstance(values, list):
-        raise Refused(Fault.PARAMETERS, "the parameters are an array of strings")
+        raise SendRejected(VendorError.PARAMETERS, "the parameters are an array of strings")
     for place, value in enumerate(values, 1):
         if not isinstance(value, str):
-            raise Refused(Fault.PARAMETERS, f"parameter {place} is not a string")
-        check_length(f"parameter {place}", value, LONGEST_TEXT)
+            raise SendRejected(VendorError.PARAMETERS, f"parameter {place} is not a string")
+        check_length(f"parameter {place}", value, MAX_TEXT_CHARS)
     return values

@@ -7,15 +7,15 @@ from time import perf_counter
 import aiohttp
 import msgspec
 
-from answerback.errors import AnswerUnreadable
-from answerback.tencent.response import read_answer
+from answerback.errors import InvalidResponse
+from answerback.tencent.response import decode_response
 
 _TIMEOUT_S = 30.0
 _SUCCESS = range(200, 300)
 _HEADERS = {"Content-Type": "application/json"}
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class SendResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a receiver answered; `status` and `result` are None where there was no such answer.
 
     `accepted`: 2xx with `result` 0, as the contract wants it.
@@ -28,9 +28,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> AsyncIterator[Reply]:
+async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> AsyncIterator[SendResult]:
     """POST each of `bodies`, `concurrency` at a time; yields the replies as they come."""
-    replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+    replies: asyncio.Queue[SendResult | None] = asyncio.Queue()
     waiting = iter(bodies)
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
@@ -52,23 +52,23 @@ async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> Async
         await finishing
 
 
-async def _send(session: aiohttp.ClientSession, url: str, body: bytes) -> Reply:
+async def _send(session: aiohttp.ClientSession, url: str, body: bytes) -> SendResult:
     began_s = perf_counter()
     status = None
     try:
         async with session.post(url, data=body, allow_redirects=False) as response:
             status = response.status
-            answer = read_answer(await response.read())
-    except AnswerUnreadable as error:
-        return _refused(status, None, str(error), began_s)
+            answer = decode_response(await response.read())
+    except InvalidResponse as error:
+        return _rejected(status, None, str(error), began_s)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return _refused(status, None, f"no answer: {error or type(error).__name__}", began_s)
+        return _rejected(status, None, f"no answer: {error or type(error).__name__}", began_s)
     if answer.result != 0 or status not in _SUCCESS:
-        return _refused(status, answer.result, answer.errmsg, began_s)
-    return Reply(
+        return _rejected(status, answer.result, answer.errmsg, began_s)
+    return SendResult(
         accepted=True, status=status, result=answer.result, errmsg=answer.errmsg, seconds=perf_counter() - began_s
     )
 
 
-def _refused(status: int | None, result: int | None, errmsg: str, began_s: float) -> Reply:
-    return Reply(accepted=False, status=status, result=result, errmsg=errmsg, seconds=perf_counter() - began_s)
+def _rejected(status: int | None, result: int | None, errmsg: str, began_s: float) -> SendResult:
+    return SendResult(accepted=False, status=status, result=result, errmsg=errmsg, seconds=perf_counter() - began_s)

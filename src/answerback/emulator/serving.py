@@ -14,15 +14,15 @@ import uvicorn
 
 from answerback.emulator.app import build_app
 from answerback.emulator.cloud import Cloud
-from answerback.emulator.page import page_routes
+from answerback.emulator.page import build_page_routes
 from answerback.errors import ConfigError
-from answerback.http_protocol import Connection
+from answerback.http_protocol import TimedHttpProtocol
 
 _BACKLOG = 2048
 _LAST_REQUESTS_S = 1
 
 
-def listen(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """Take the address. Raises ConfigError that names it."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -31,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"--host, --port: cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
-def url_of(listener: socket.socket, *, secure: bool = False) -> str:
+def base_url(listener: socket.socket, *, secure: bool = False) -> str:
     """How a listening socket is reached."""
     host, port = listener.getsockname()[:2]
     return f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -50,20 +50,20 @@ def check_certificate(file: Path | None) -> None:
 async def serve(
     make: Callable[[], Cloud],
     listener: socket.socket,
-    started: Callable[[Cloud], None],
+    on_started: Callable[[Cloud], None],
     certificate: Path | None = None,
 ) -> None:
     """Play the cloud until SIGINT or SIGTERM, by https where there is a certificate; calls that live then are cut short."""
     cloud = make()
-    server = _Server(_config(cloud, certificate), lambda: started(cloud))
-    _on_signals(server.stop)
+    server = _Server(_config(cloud, certificate), lambda: on_started(cloud))
+    _install_signal_handlers(server.stop)
     try:
         await server.serve(sockets=[listener])
     finally:
         await cloud.close()
 
 
-def _on_signals(stop: Callable[[], None]) -> None:
+def _install_signal_handlers(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
@@ -74,8 +74,8 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
 def _config(cloud: Cloud, certificate: Path | None = None) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(cloud, page_routes(cloud)),
-        http=Connection,
+        build_app(cloud, build_page_routes(cloud)),
+        http=TimedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -89,13 +89,13 @@ def _config(cloud: Cloud, certificate: Path | None = None) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """uvicorn that says when it listens, and leaves the signals to the program that it is a part of."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._told = started
+        self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._told()
+        self._on_started()
 
     def stop(self) -> None:
         """Take no more requests, and end."""
@@ -106,27 +106,27 @@ class _Server(uvicorn.Server):
         yield
 
 
-class Background:
+class BackgroundCloud:
     """A cloud with an event loop and a thread of its own, on a free port of 127.0.0.1."""
 
     def __init__(self, make: Callable[[], Cloud]) -> None:
         self._make = make
-        self._listener = listen("127.0.0.1", 0)
+        self._listener = bind_socket("127.0.0.1", 0)
         self._ready: Future[Cloud] = Future()
         self._thread = threading.Thread(target=self._run, name="voice-cloud", daemon=True)
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return url_of(self._listener)
+        return base_url(self._listener)
 
     def start(self) -> Cloud:
-        """Begin; the cloud may only be touched by `do`."""
+        """Begin; the cloud may only be touched by `run`."""
         self._url = self.url
         self._thread.start()
         return self._ready.result(30)
 
-    def do(self, work: Callable[[Cloud], object]) -> object:
+    def run(self, work: Callable[[Cloud], object]) -> object:
         """Have `work` done in the cloud's loop; a coroutine that it returns is waited for."""
         cloud = self._ready.result(30)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import msgspec
 
-from answerback.emulator.faults import Weather
+from answerback.emulator.faults import FaultProfile
 from answerback.emulator.limits import Limits
-from answerback.emulator.outcomes import ROWS, SHARES
+from answerback.emulator.outcomes import SCRIPT_ROWS, SHARES
 from answerback.emulator.send_requests import Account, Application
 from answerback.errors import ConfigError
 
 CALLBACK_URL = "http://127.0.0.1:8000/voice/callback"
 
-READY = {
+DEFAULT_CREDENTIALS = {
     "app_id": "1400000001",
     "app_key": "5f03a35d00ee52a21327ab048186a2c4",
     "secret_id": "AKIDanswerbackEmulator00000000000000",
@@ -43,11 +43,15 @@ class EmulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The whole file. `secrets`: SecretId -> SecretKey; `shares`: how often a number without a known ending goes which way."""
 
     applications: dict[str, ApplicationSettings] = msgspec.field(
-        default_factory=lambda: {READY["app_id"]: ApplicationSettings(app_key=READY["app_key"])}
+        default_factory=lambda: {
+            DEFAULT_CREDENTIALS["app_id"]: ApplicationSettings(app_key=DEFAULT_CREDENTIALS["app_key"])
+        }
     )
-    secrets: dict[str, str] = msgspec.field(default_factory=lambda: {READY["secret_id"]: READY["secret_key"]})
+    secrets: dict[str, str] = msgspec.field(
+        default_factory=lambda: {DEFAULT_CREDENTIALS["secret_id"]: DEFAULT_CREDENTIALS["secret_key"]}
+    )
     shares: Mapping[str, float] = msgspec.field(default_factory=lambda: SHARES)
-    weather: Weather = Weather()
+    faults: FaultProfile = FaultProfile()
     limits: Limits | None = None
 
     def account(self, callback_url: str | None = None) -> Account:
@@ -64,7 +68,7 @@ class EmulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         )
 
 
-def read_settings(file: Path | None) -> EmulatorSettings:
+def load_settings(file: Path | None) -> EmulatorSettings:
     """The settings in `file`, or the ready ones. Raises ConfigError that names the field."""
     if file is None:
         return EmulatorSettings()
@@ -76,7 +80,7 @@ def read_settings(file: Path | None) -> EmulatorSettings:
         raise ConfigError(f"{file}: {error}") from error
     if not settings.applications:
         raise ConfigError(f"{file}: applications: at least one is needed")
-    known = {row.ending for row in ROWS}
+    known = {row.ending for row in SCRIPT_ROWS}
     if unknown := sorted(settings.shares.keys() - known):
         raise ConfigError(f"{file}: shares.{unknown[0]}: there is no such ending; see `answerback emulate --numbers`")
     if not settings.shares or min(settings.shares.values()) < 0 or not sum(settings.shares.values()):

@@ -57,7 +57,7 @@ client
 """
 
 
-def snippets(account: Account, url: str) -> dict[str, str]:
+def build_snippets(account: Account, url: str) -> dict[str, str]:
     """Title -> program, for the first application of the account."""
     application = next(iter(account.applications.values()))
     secret_id, secret_key = next(iter(account.secrets.items()), ("", ""))

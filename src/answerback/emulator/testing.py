@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import msgspec
 
-from answerback.emulator.callback_sender import Postman, Reply, judged
+from answerback.emulator.callback_sender import CallbackSender, ReceiverResponse, classify_response
 from answerback.emulator.clock import VirtualClock
 from answerback.emulator.cloud import Cloud
-from answerback.emulator.faults import Parcel, Weather
-from answerback.emulator.limits import NONE, Limits
-from answerback.emulator.serving import Background
-from answerback.emulator.settings import READY, EmulatorSettings
-from answerback.emulator.views import CallView, told_of
+from answerback.emulator.faults import FaultProfile, OutgoingCallback
+from answerback.emulator.limits import NO_LIMITS, Limits
+from answerback.emulator.serving import BackgroundCloud
+from answerback.emulator.settings import DEFAULT_CREDENTIALS, EmulatorSettings
+from answerback.emulator.views import EmulatedCallView, view_of
 
 Receiver = Callable[[bytes], Any]
 """Takes a callback's body; gives the answer: bytes, text, or what becomes JSON. Raising is not taking it."""
@@ -31,28 +31,28 @@ class VoiceCloud:
     `callback_url` or `deliver_to`; `finish` lets all calls live to their end at once, and `call` tells what became of one.
     """
 
-    app_id = READY["app_id"]
-    app_key = READY["app_key"]
-    secret_id = READY["secret_id"]
-    secret_key = READY["secret_key"]
+    app_id = DEFAULT_CREDENTIALS["app_id"]
+    app_key = DEFAULT_CREDENTIALS["app_key"]
+    secret_id = DEFAULT_CREDENTIALS["secret_id"]
+    secret_key = DEFAULT_CREDENTIALS["secret_key"]
 
-    def __init__(self, *, weather: Weather | None = None, limits: Limits = NONE, seed: int | None = 0) -> None:
+    def __init__(self, *, faults: FaultProfile | None = None, limits: Limits = NO_LIMITS, seed: int | None = 0) -> None:
         self._clock = VirtualClock()
-        self._post = _CountingPostman()
+        self._sender = _CountingSender()
         settings = EmulatorSettings()
 
         def make() -> Cloud:
             return Cloud(
                 settings.account(),
                 self._clock,
-                weather=weather,
+                faults=faults,
                 limits=limits,
                 shares=settings.shares,
                 seed=seed,
-                postman=self._post,
+                sender=self._sender,
             )
 
-        self._background = Background(make)
+        self._background = BackgroundCloud(make)
         self._cloud = self._background.start()
 
     def __enter__(self) -> Self:
@@ -80,25 +80,25 @@ class VoiceCloud:
 
     @callback_url.setter
     def callback_url(self, url: str) -> None:
-        self._post.receiver = None
+        self._sender.receiver = None
         self._cloud.account.applications[self.app_id].callback_url = url
 
     def deliver_to(self, receiver: Receiver) -> None:
         """Hand callbacks to a function of yours, sync or async, in place of a URL. It is called in another thread."""
-        self._post.receiver = receiver
+        self._sender.receiver = receiver
 
-    def finish(self) -> Sequence[CallView]:
+    def finish(self) -> Sequence[EmulatedCallView]:
         """Let every call live to its end, with every callback and every retry; all calls, in the order of their sends."""
-        self._background.do(lambda cloud: self._pass_until(cloud, None))
-        return [told_of(call) for call in self._cloud.calls.values()]
+        self._background.run(lambda cloud: self._pass_until(cloud, None))
+        return [view_of(call) for call in self._cloud.calls.values()]
 
     def advance(self, seconds: float) -> None:
         """Let so many of the cloud's seconds pass."""
-        self._background.do(lambda cloud: self._pass_until(cloud, self._clock.now_s() + seconds))
+        self._background.run(lambda cloud: self._pass_until(cloud, self._clock.now_s() + seconds))
 
-    def call(self, callid: str) -> CallView:
+    def call(self, callid: str) -> EmulatedCallView:
         """What became of a call, so far. Raises KeyError."""
-        return told_of(self._cloud.calls[callid])
+        return view_of(self._cloud.calls[callid])
 
     def close(self) -> None:
         """End; calls that live are cut short."""
@@ -110,39 +110,39 @@ class VoiceCloud:
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
             next_s = self._clock.next_s
-            if self._post.under_way:
+            if self._sender.in_flight:
                 await asyncio.sleep(0.0005)
             elif next_s is not None and (until_s is None or next_s <= until_s):
                 self._clock.move_to(next_s)
             elif until_s is not None:
                 self._clock.move_to(until_s)
                 return
-            elif not cloud.living:
+            elif not cloud.active:
                 return
 
 
-class _CountingPostman:
+class _CountingSender:
     """The post that knows how much is on its way, and brings it to a function where there is one."""
 
     def __init__(self) -> None:
-        self.under_way = 0
+        self.in_flight = 0
         self.receiver: Receiver | None = None
-        self._postman = Postman()
+        self._sender = CallbackSender()
 
-    async def carry(self, url: str, parcel: Parcel) -> Reply:
-        self.under_way += 1
+    async def send(self, url: str, callback: OutgoingCallback) -> ReceiverResponse:
+        self.in_flight += 1
         try:
-            if self.receiver is None or parcel.cut:
-                return await self._postman.carry(url, parcel)
-            return await _hand_over(self.receiver, parcel.body)
+            if self.receiver is None or callback.drop_halfway:
+                return await self._sender.send(url, callback)
+            return await _call_receiver(self.receiver, callback.body)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     async def close(self) -> None:
-        await self._postman.close()
+        await self._sender.close()
 
 
-async def _hand_over(receiver: Receiver, body: bytes) -> Reply:
+async def _call_receiver(receiver: Receiver, body: bytes) -> ReceiverResponse:
     """Call somebody's function as if it were a server: what it raises is a 500."""
     began_s = perf_counter()
     try:
@@ -150,7 +150,9 @@ async def _hand_over(receiver: Receiver, body: bytes) -> Reply:
         if inspect.isawaitable(answer):
             answer = await answer
     except Exception as error:  # noqa: BLE001  # the receiver's fault is told as its answer
-        return Reply(seconds=perf_counter() - began_s, status=500, error=f"raised {type(error).__name__}: {error}")
+        return ReceiverResponse(
+            seconds=perf_counter() - began_s, status=500, error=f"raised {type(error).__name__}: {error}"
+        )
     if not isinstance(answer, bytes):
         answer = answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
-    return judged(200, answer, perf_counter() - began_s)
+    return classify_response(200, answer, perf_counter() - began_s)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from answerback.emulator.vendor_errors import Fault
+from answerback.emulator.vendor_errors import VendorError
 from answerback.i18n import Text, translate_all
 
 
@@ -11,9 +11,9 @@ def texts(language: str) -> Mapping[str, str]:
     return translate_all(_TEXTS, language)
 
 
-def fault_text(fault: Fault, language: str) -> str:
+def error_text(error: VendorError, language: str) -> str:
     """What a refusal means; the Chinese ones are ours, the English ones are those of the APIs' answers."""
-    return _FAULTS_ZH[fault] if language == "zh" else fault.message
+    return _ERRORS_ZH[error] if language == "zh" else error.message
 
 
 _TEXTS: Mapping[str, Text] = {
@@ -37,7 +37,7 @@ _TEXTS: Mapping[str, Text] = {
     ),
     "tally": Text("At a glance", "概览"),
     "tally_calls": Text("Calls", "呼叫"),
-    "tally_living": Text("Under way", "进行中"),
+    "tally_active": Text("Under way", "进行中"),
     "tally_taken": Text("Callbacks taken", "回调成功"),
     "tally_refused": Text("Attempts refused", "回调失败次数"),
     # The form.
@@ -136,13 +136,13 @@ _TEXTS: Mapping[str, Text] = {
     "status": Text("Status", "状态码"),
     "duration": Text("Duration", "耗时"),
     "verdict": Text("Verdict", "结论"),
-    "verdict_taken": Text("Taken", "已接收"),
+    "verdict_accepted": Text("Taken", "已接收"),
     "verdict_no_answer": Text("No answer", "没有应答"),
     "verdict_unreadable": Text("Not the contract's answer", "应答不符合约定"),
-    "verdict_refused": Text("Refused", "被拒绝"),
+    "verdict_rejected": Text("Refused", "被拒绝"),
     "hint_no_answer": Text("Does something listen at the callback URL?", "回调地址上是否有服务在监听？"),
     "hint_unreadable": Text('Expected: {"result":0,"errmsg":"OK"}.', '应为：{"result":0,"errmsg":"OK"}。'),
-    "hint_refused": Text("The cloud sends again what is not taken.", "未被接收的回调会重新发送。"),
+    "hint_rejected": Text("The cloud sends again what is not taken.", "未被接收的回调会重新发送。"),
     "attempts": Text("%d attempts", "共 %d 次尝试"),
     # Refusals of the page itself.
     "missing": Text("There is no such call", "没有这个呼叫"),
@@ -157,10 +157,10 @@ _TEXTS: Mapping[str, Text] = {
     # Kinds of callbacks, and of calls.
     "kind_prompt": Text("Notification", "语音通知"),
     "kind_code": Text("Verification code", "语音验证码"),
-    "told_prompt": Text("Status", "状态"),
-    "told_code": Text("Status", "状态"),
-    "told_key": Text("Key press", "按键"),
-    "told_failure": Text("Failure", "失败原因"),
+    "callback_prompt": Text("Status", "状态"),
+    "callback_code": Text("Status", "状态"),
+    "callback_key": Text("Key press", "按键"),
+    "callback_failure": Text("Failure", "失败原因"),
     # What happens to a call.
     "step_dialled": Text("Dialled", "拨号"),
     "step_ringing": Text("Ringing", "振铃"),
@@ -181,25 +181,25 @@ _TEXTS: Mapping[str, Text] = {
     "state_done": Text("answered", "已接听"),
 }
 
-_FAULTS_ZH: Mapping[Fault, str] = {
-    Fault.SIGNATURE: "签名不正确",
-    Fault.SENSITIVE_WORD: "内容含有敏感词",
-    Fault.PACKET: "请求字段缺失或不合要求",
-    Fault.INTERFACE: "接口不存在",
-    Fault.FREQUENCY: "呼叫该号码过于频繁",
-    Fault.TEMPLATE: "模板不存在或未审核通过",
-    Fault.APPLICATION: "应用不存在",
-    Fault.DISABLED: "应用已停用",
-    Fault.TIME: "请求时间偏差过大",
-    Fault.UNSUPPORTED: "不支持该操作",
-    Fault.BALANCE: "语音套餐余额不足",
-    Fault.ARREARS: "账号欠费，服务已停止",
-    Fault.TOO_LONG: "内容过长",
-    Fault.JSON: "请求体不是 JSON",
-    Fault.PARAMETERS: "参数不合要求",
-    Fault.NUMBER: "没有可用的主叫号码",
-    Fault.CALLEE: "无法呼叫该号码",
-    Fault.SDK_APPLICATION: "应用不存在",
-    Fault.TC3_SIGNATURE: "签名不正确",
-    Fault.TC3_SECRET_ID: "SecretId 不存在",
+_ERRORS_ZH: Mapping[VendorError, str] = {
+    VendorError.SIGNATURE: "签名不正确",
+    VendorError.SENSITIVE_WORD: "内容含有敏感词",
+    VendorError.PACKET: "请求字段缺失或不合要求",
+    VendorError.INTERFACE: "接口不存在",
+    VendorError.FREQUENCY: "呼叫该号码过于频繁",
+    VendorError.TEMPLATE: "模板不存在或未审核通过",
+    VendorError.APPLICATION: "应用不存在",
+    VendorError.DISABLED: "应用已停用",
+    VendorError.TIME: "请求时间偏差过大",
+    VendorError.UNSUPPORTED: "不支持该操作",
+    VendorError.BALANCE: "语音套餐余额不足",
+    VendorError.ARREARS: "账号欠费，服务已停止",
+    VendorError.TOO_LONG: "内容过长",
+    VendorError.JSON: "请求体不是 JSON",
+    VendorError.PARAMETERS: "参数不合要求",
+    VendorError.NUMBER: "没有可用的主叫号码",
+    VendorError.CALLEE: "无法呼叫该号码",
+    VendorError.SDK_APPLICATION: "应用不存在",
+    VendorError.TC3_SIGNATURE: "签名不正确",
+    VendorError.TC3_SECRET_ID: "SecretId 不存在",
 }

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from answerback.domain.models import Kind, Result
-from answerback.emulator.outcomes import Course, Sent
+from answerback.domain.models import CallbackKind, Result
+from answerback.emulator.outcomes import CallbackOrder, CallScript
 
-_DIALS_S = 1.0
+_DIAL_S = 1.0
 _BETWEEN_KEYS_S = 3.0
-_TELLS_AFTER_S = 1.0
+_CALLBACK_DELAY_S = 1.0
 
 
-class Happens(StrEnum):
+class CallPhase(StrEnum):
     """What a step is, in the words that the page shows."""
 
     DIALLED = "dialled"
@@ -25,73 +25,85 @@ class Happens(StrEnum):
     FAILURE = "failure"
 
 
-class Step(NamedTuple):
+class TimelineStep(NamedTuple):
     """At `after_s` seconds of the cloud's clock after the send; `key` where one is pressed."""
 
     after_s: float
-    happens: Happens
+    phase: CallPhase
     key: str = ""
 
 
-class Times(NamedTuple):
+class CallTimes(NamedTuple):
     """When the call began, was answered (None: never) and ended, in seconds after the send."""
 
-    began_s: float
+    started_s: float
     answered_s: float | None
     ended_s: float
 
 
-def times_of(course: Course) -> Times:
+def call_times(script: CallScript) -> CallTimes:
     """The times that the status tells."""
-    began_s = _DIALS_S
-    picked_up_s = began_s + course.rings_s
-    answered = course.result is Result.ANSWERED
-    return Times(began_s, picked_up_s if answered else None, picked_up_s + (course.talks_s if answered else 0.0))
+    began_s = _DIAL_S
+    picked_up_s = began_s + script.ring_s
+    answered = script.result is Result.ANSWERED
+    return CallTimes(began_s, picked_up_s if answered else None, picked_up_s + (script.talk_s if answered else 0.0))
 
 
-class Bill(NamedTuple):
+class Charge(NamedTuple):
     """The times of a call in whole Unix seconds, as its status tells them (None: nobody answered), and its price."""
 
-    began_s: int
+    started_s: int
     answered_s: int | None
     ended_s: int
     minutes: int
 
 
-def bill_of(course: Course, placed_s: float) -> Bill:
+def compute_charge(script: CallScript, placed_s: float) -> Charge:
     """What the status tells of a call that was placed then: a begun minute is paid whole, no answer is free."""
-    times = times_of(course)
-    # Each in whole seconds before they are added, so that the differences are those of the course.
-    began_s, ended_s = int(placed_s) + int(times.began_s), int(placed_s) + int(times.ended_s)
+    times = call_times(script)
+    # Each in whole seconds before they are added, so that the differences are those of the script.
+    began_s, ended_s = int(placed_s) + int(times.started_s), int(placed_s) + int(times.ended_s)
     if times.answered_s is None:
-        return Bill(began_s, None, ended_s, 0)
+        return Charge(began_s, None, ended_s, 0)
     answered_s = int(placed_s) + int(times.answered_s)
-    return Bill(began_s, answered_s, ended_s, max(1, math.ceil((ended_s - answered_s) / 60)))
+    return Charge(began_s, answered_s, ended_s, max(1, math.ceil((ended_s - answered_s) / 60)))
 
 
-def steps_of(course: Course) -> list[Step]:
+def build_timeline(script: CallScript) -> list[TimelineStep]:
     """What happens, in its order. Steps at the same time are told at the same time."""
-    began_s, answered_s, ended_s = times_of(course)
-    steps = [Step(0.0, Happens.DIALLED)]
-    if course.rings_s:
-        steps.append(Step(began_s, Happens.RINGING))
+    began_s, answered_s, ended_s = call_times(script)
+    steps = [TimelineStep(0.0, CallPhase.DIALLED)]
+    if script.ring_s:
+        steps.append(TimelineStep(began_s, CallPhase.RINGING))
     if answered_s is not None:
-        steps.append(Step(answered_s, Happens.ANSWERED))
+        steps.append(TimelineStep(answered_s, CallPhase.ANSWERED))
         steps += [
-            Step(answered_s + number * _BETWEEN_KEYS_S, Happens.KEY, key) for number, key in enumerate(course.keys, 1)
+            TimelineStep(answered_s + number * _BETWEEN_KEYS_S, CallPhase.KEY, key)
+            for number, key in enumerate(script.keys, 1)
         ]
-    return [*steps, Step(ended_s, Happens.ENDED), *_endings(course.sent, ended_s + _TELLS_AFTER_S)]
+    return [
+        *steps,
+        TimelineStep(ended_s, CallPhase.ENDED),
+        *_callback_steps(script.callback_order, ended_s + _CALLBACK_DELAY_S),
+    ]
 
 
-def _endings(sent: Sent, when_s: float) -> Iterator[Step]:
-    if sent in (Sent.STATUS, Sent.STATUS_THEN_FAILURE, Sent.TOGETHER):
-        yield Step(when_s, Happens.STATUS)
-    if sent in (Sent.FAILURE, Sent.STATUS_THEN_FAILURE, Sent.FAILURE_THEN_STATUS, Sent.TOGETHER):
-        yield Step(when_s + (sent is Sent.STATUS_THEN_FAILURE), Happens.FAILURE)
-    if sent is Sent.FAILURE_THEN_STATUS:
-        yield Step(when_s + 1, Happens.STATUS)
+def _callback_steps(order: CallbackOrder, when_s: float) -> Iterator[TimelineStep]:
+    if order in (CallbackOrder.STATUS, CallbackOrder.STATUS_THEN_FAILURE, CallbackOrder.TOGETHER):
+        yield TimelineStep(when_s, CallPhase.STATUS)
+    if order in (
+        CallbackOrder.FAILURE,
+        CallbackOrder.STATUS_THEN_FAILURE,
+        CallbackOrder.FAILURE_THEN_STATUS,
+        CallbackOrder.TOGETHER,
+    ):
+        yield TimelineStep(when_s + (order is CallbackOrder.STATUS_THEN_FAILURE), CallPhase.FAILURE)
+    if order is CallbackOrder.FAILURE_THEN_STATUS:
+        yield TimelineStep(when_s + 1, CallPhase.STATUS)
 
 
-def kind_of(happens: Happens, sent_as: Kind) -> Kind | None:
+def callback_kind(phase: CallPhase, sent_as: CallbackKind) -> CallbackKind | None:
     """The kind of the callback that tells of a step of a call that was `sent_as` notification or code."""
-    return {Happens.KEY: Kind.KEY, Happens.STATUS: sent_as, Happens.FAILURE: Kind.FAILURE}.get(happens)
+    return {CallPhase.KEY: CallbackKind.KEY, CallPhase.STATUS: sent_as, CallPhase.FAILURE: CallbackKind.FAILURE}.get(
+        phase
+    )

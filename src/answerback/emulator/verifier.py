@@ -1,4 +1,4 @@
-"""Whether a gateway holds what it took: every callid is looked up over its /v1."""
+"""Whether a gateway holds what it accepted: every callid is looked up over its /v1."""
 
 import asyncio
 from collections import Counter
@@ -12,30 +12,30 @@ import msgspec
 _FOUND = 200
 _MISSING = 404
 _IN_SEVERAL_CHANNELS = 409
-_MOST_AT_A_TIME = 64
-_FIRST_MISSING = 10
-_MOST_WORDS = 100
+_MAX_CONNECTIONS = 64
+_MAX_FIRST_MISSING = 10
+_MAX_REASONS = 100
 
 
-class Audit:
+class DurabilityCheck:
     """Looks callids up at the gateway `base`; what it found may be read at any time.
 
-    `first_missing` are up to ten of the missing; `unread` counts, by the reason, what could not be asked.
+    `first_missing` are up to ten of the missing; `unreadable` counts, by the reason, what could not be asked.
     """
 
     def __init__(self, base: str, key: str | None, timeout_s: float) -> None:
         self.found = 0
         self.missing = 0
         self.first_missing: list[str] = []
-        self.unread: Counter[str] = Counter()
+        self.unreadable: Counter[str] = Counter()
         self._calls = f"{base.rstrip('/')}/v1/calls"
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
     @property
-    def asked(self) -> int:
+    def checked(self) -> int:
         """How many were looked up."""
-        return self.found + self.missing + self.unread.total()
+        return self.found + self.missing + self.unreadable.total()
 
     async def probe(self, callid: str) -> str | None:
         """Ask for a call that need not exist; why the gateway does not say, or None where it does."""
@@ -47,7 +47,7 @@ class Audit:
         """Look all of them up."""
         waiting = iter(callids)
         async with self._session() as session, asyncio.TaskGroup() as group:
-            for _ in range(min(connections, _MOST_AT_A_TIME)):
+            for _ in range(min(connections, _MAX_CONNECTIONS)):
                 group.create_task(self._work(session, waiting))
 
     def _session(self) -> aiohttp.ClientSession:
@@ -60,10 +60,10 @@ class Audit:
                 self.found += 1
             elif answer is False:
                 self.missing += 1
-                if self.missing <= _FIRST_MISSING:
+                if self.missing <= _MAX_FIRST_MISSING:
                     self.first_missing.append(callid)
             else:
-                self.unread[answer if len(self.unread) < _MOST_WORDS else "other reasons"] += 1
+                self.unreadable[answer if len(self.unreadable) < _MAX_REASONS else "other reasons"] += 1
 
     async def _ask(self, session: aiohttp.ClientSession, callid: str) -> bool | str:
         """Whether the gateway has the call, or why it does not say."""

@@ -1,13 +1,13 @@
-"""A call as the emulator tells of it: what happened, in truth, and what was sent about it."""
+"""Calls as JSON: what happened, and which callbacks were sent."""
 
 from datetime import UTC, datetime
 
 import msgspec
 
-from answerback.domain.models import Kind, Result
-from answerback.emulator.callback_sender import Post
-from answerback.emulator.cloud import Call
-from answerback.emulator.timeline import bill_of
+from answerback.domain.models import CallbackKind, Result
+from answerback.emulator.callback_sender import CallbackAttempt
+from answerback.emulator.cloud import EmulatedCall
+from answerback.emulator.timeline import compute_charge
 
 
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
 
 
-class PostView(msgspec.Struct, frozen=True, kw_only=True):
+class CallbackAttemptView(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to tell of it. `number` is the same for all attempts at one callback."""
 
     number: int
@@ -32,7 +32,7 @@ class PostView(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
 
-class CallView(msgspec.Struct, frozen=True, kw_only=True):
+class EmulatedCallView(msgspec.Struct, frozen=True, kw_only=True):
     """A call. From `outcome` to `keys`: what the receiver should know, by the callbacks that it took.
 
     `keys` in the order that they were taken in; times and fee as the status tells them, None without one.
@@ -54,37 +54,37 @@ class CallView(msgspec.Struct, frozen=True, kw_only=True):
     failure_code: int | None
     keys: list[str]
     steps: list[StepView]
-    callbacks: list[PostView]
+    callbacks: list[CallbackAttemptView]
 
 
-def told_of(call: Call) -> CallView:
+def view_of(call: EmulatedCall) -> EmulatedCallView:
     """The view of `call`, as far as it has gone."""
-    taken = [post for post in call.posts if post.accepted]
-    kinds = {post.kind for post in taken}
-    failed, told = Kind.FAILURE in kinds, call.order.kind in kinds
-    result = call.course.result if told else None
-    bill = bill_of(call.course, call.placed_s) if told else None
-    return CallView(
+    taken = [attempt for attempt in call.attempts if attempt.accepted]
+    kinds = {attempt.kind for attempt in taken}
+    failed, has_status = CallbackKind.FAILURE in kinds, call.request.kind in kinds
+    result = call.script.result if has_status else None
+    bill = compute_charge(call.script, call.placed_s) if has_status else None
+    return EmulatedCallView(
         callid=call.callid,
-        app_id=call.order.app_id,
-        kind=call.order.kind.value,
-        nationcode=call.order.nationcode,
-        mobile=call.order.mobile,
-        text=call.order.text,
+        app_id=call.request.app_id,
+        kind=call.request.kind.value,
+        nationcode=call.request.nationcode,
+        mobile=call.request.mobile,
+        text=call.request.text,
         finished=call.finished,
         outcome=_outcome(result, failed=failed),
         result=None if result is None else result.value,
-        started_at=_moment(bill and bill.began_s),
+        started_at=_moment(bill and bill.started_s),
         answered_at=_moment(bill and bill.answered_s),
         ended_at=_moment(bill and bill.ended_s),
         fee_minutes=bill and bill.minutes,
-        failure_code=call.course.failure_code if failed else None,
-        keys=list(dict.fromkeys(post.key for post in taken if post.kind is Kind.KEY)),
+        failure_code=call.script.failure_code if failed else None,
+        keys=list(dict.fromkeys(attempt.key for attempt in taken if attempt.kind is CallbackKind.KEY)),
         steps=[
-            StepView(at=_utc(one.at_s), what=one.happens.value, key=one.key or None)
-            for one in sorted(call.happened, key=lambda one: one.at_s)
+            StepView(at=_utc(one.at_s), what=one.phase.value, key=one.key or None)
+            for one in sorted(call.history, key=lambda one: one.at_s)
         ],
-        callbacks=[_post_view(post) for post in call.posts],
+        callbacks=[_attempt_view(attempt) for attempt in call.attempts],
     )
 
 
@@ -96,17 +96,17 @@ def _outcome(result: Result | None, *, failed: bool) -> str:
     return "failed" if failed or result is Result.ERROR else "pending"
 
 
-def _post_view(post: Post) -> PostView:
-    return PostView(
-        number=post.number,
-        attempt=post.attempt,
-        kind=post.kind.value,
-        body=post.body.decode("utf-8", "replace"),
-        at=_utc(post.began_s),
-        seconds=post.answer.seconds,
-        status=post.answer.status,
-        answer=post.answer.answer.decode("utf-8", "replace"),
-        error=post.answer.error,
+def _attempt_view(attempt: CallbackAttempt) -> CallbackAttemptView:
+    return CallbackAttemptView(
+        number=attempt.number,
+        attempt=attempt.attempt,
+        kind=attempt.kind.value,
+        body=attempt.body.decode("utf-8", "replace"),
+        at=_utc(attempt.started_s),
+        seconds=attempt.response.seconds,
+        status=attempt.response.status,
+        answer=attempt.response.body.decode("utf-8", "replace"),
+        error=attempt.response.error,
     )
 
 

@@ -3,21 +3,21 @@
 A server gives them away as they are written, from a process of their own:
 
     export = Export.of(What.CALLS, FileFormat.CSV, {"channel": "alerts", "since": since}, full_numbers=False)
-    stream = await exports.open(export, Actor.of(key))   # `exports` is the gateway's one `process.Exports`
+    stream = await exports.open(export, Actor.of(key))   # `exports` is the gateway's one `process.ExportManager`
     try:
         async for chunk in stream:                       # an error here: what was sent is not whole, hang up
             await send(chunk)
     finally:
         await stream.aclose()
 
-`ExportAnswer` is this as an answer of Starlette's; `export.file_name` and `export.format.media_type` are its headers.
+`ExportResponse` is this as an answer of Starlette's; `export.file_name` and `export.format.media_type` are its headers.
 A command writes one itself: `write.write_export(ledger, export, file, progress)`.
 """
 
-from answerback.exports.spec import Export, FileFormat, What
+from answerback.exports.spec import Dataset, Export, FileFormat
 
 __all__ = [
+    "Dataset",
     "Export",
     "FileFormat",
-    "What",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from answerback.exports.columns import Column, Sort
+from answerback.exports.columns import Column, ColumnType
 
 _MOST_MINUTES = 65_536
 _TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
@@ -25,13 +25,13 @@ class _Minutes(dict[int, str]):
 _minutes = _Minutes()
 
 
-def of_seconds(values: Values, nothing: str | None = None) -> list[str | None]:
+def format_seconds(values: Values, nothing: str | None = None) -> list[str | None]:
     """ISO 8601 in UTC of Unix seconds; `nothing` for None."""
     minutes, digits = _minutes, _TWO_DIGITS
     return [nothing if s is None else f"{minutes[s // 60]}{digits[s % 60]}Z" for s in values]
 
 
-def of_microseconds(values: Values, nothing: str | None = None) -> list[str | None]:
+def format_microseconds(values: Values, nothing: str | None = None) -> list[str | None]:
     """ISO 8601 in UTC of microseconds since 1970, without a fraction where there is none, as in /v1."""
     minutes, digits = _minutes, _TWO_DIGITS
     return [
@@ -44,38 +44,38 @@ def of_microseconds(values: Values, nothing: str | None = None) -> list[str | No
     ]
 
 
-def plain(column: Column, values: Values, *, full_numbers: bool, nothing: str | None = None) -> Values:
+def format_column(column: Column, values: Values, *, full_numbers: bool, nothing: str | None = None) -> Values:
     """The cells of `column`: times as text, `nothing` for a time that is not known, the others as they may be shown."""
-    match column.sort:
-        case Sort.SECONDS:
-            return of_seconds(values, nothing)
-        case Sort.MICROSECONDS:
-            return of_microseconds(values, nothing)
+    match column.type:
+        case ColumnType.SECONDS:
+            return format_seconds(values, nothing)
+        case ColumnType.MICROSECONDS:
+            return format_microseconds(values, nothing)
         case _:
-            return shown(column, values, full_numbers=full_numbers)
+            return mask_column(column, values, full_numbers=full_numbers)
 
 
-def shown(column: Column, values: Values, *, full_numbers: bool) -> Values:
+def mask_column(column: Column, values: Values, *, full_numbers: bool) -> Values:
     """The same values, with the numbers in them hidden unless they may be seen."""
-    if column.sort is Sort.BODY:
+    if column.type is ColumnType.BODY:
         values = [raw.decode("utf-8", "replace") for raw in values]
-    hide = column.hide
+    hide = column.mask
     if full_numbers or hide is None:
         return values
     return [hide(text) if text else text for text in values]
 
 
-def all_none(values: Values) -> bool:
+def is_all_none(values: Values) -> bool:
     """Whether there is nothing in a column, which is often so."""
     return values[0] is None and values[-1] is None and values.count(None) == len(values)
 
 
-def all_same(values: Values) -> bool:
+def is_all_same(values: Values) -> bool:
     """Whether a column says the same in every row, which is often so."""
     return bool(values[0] == values[-1]) and values.count(values[0]) == len(values)
 
 
-def in_columns(
+def transpose(
     columns: Sequence[Column], rows: Sequence[tuple[Any, ...]], convert: Callable[[Column, Values], Values]
 ) -> list[Values]:
     """`rows`, of which there is at least one, turned on their side and each column converted."""

@@ -9,19 +9,19 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, nul
 
 from answerback.domain.delivery_states import mask_message_id
 from answerback.domain.masking import MASKS
-from answerback.domain.models import LONGEST_S, Event, Outcome
-from answerback.domain.webhook_payload import TYPES
-from answerback.exports.fast_mask import mask_plain_body
-from answerback.ledger.rows import NUMBERS
+from answerback.domain.models import MAX_DURATION_S, EventType, Outcome
+from answerback.domain.webhook_payload import EVENT_TYPES
+from answerback.exports.fast_mask import mask_contract_body
+from answerback.ledger.rows import NUMBER_COLUMNS
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints, rollups
 
 
-class Sort(Enum):
+class ColumnType(Enum):
     """What stands in a column, as the driver gives it."""
 
-    WORD = auto()
+    TRUSTED_TEXT = auto()
     """Text of our own."""
-    TEXT = auto()
+    UNTRUSTED_TEXT = auto()
     """Text of somebody else's."""
     NUMBER = auto()
     BODY = auto()
@@ -37,12 +37,12 @@ class Sort(Enum):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column of a file; `source` is its expression in the ledger, `hide` takes the numbers out of one value."""
+    """One column of a file; `source` is its expression in the ledger, `mask` takes the numbers out of one value."""
 
     name: str
-    sort: Sort
+    type: ColumnType
     source: ColumnElement[Any]
-    hide: Callable[[Any], Any] | None = None
+    mask: Callable[[Any], Any] | None = None
 
 
 _HOUR_S = 3600
@@ -53,12 +53,12 @@ _from_json = msgspec.json.Decoder().decode
 
 def _with_masks(*columns: Column) -> tuple[Column, ...]:
     """`columns`, each with the mask of the field that it is named after."""
-    return tuple(msgspec.structs.replace(column, hide=column.hide or _mask_of(column)) for column in columns)
+    return tuple(msgspec.structs.replace(column, mask=column.mask or _mask_of(column)) for column in columns)
 
 
 def _mask_of(column: Column) -> Callable[[Any], Any] | None:
     mask = MASKS.get(column.name)
-    if mask is None or column.sort not in (Sort.KEYS, Sort.DOCUMENT):
+    if mask is None or column.type not in (ColumnType.KEYS, ColumnType.DOCUMENT):
         return mask
     return lambda text: text if text == "[]" else _to_json(mask(_from_json(text))).decode()
 
@@ -69,13 +69,13 @@ _c, _b, _d, _r = calls.c, callbacks.c, deliveries.c, rollups.c
 def _number(name: str) -> ColumnElement[Any]:
     """One of the call's numbers, as `rows.call_of` has it."""
     text = _c[name]
-    is_missing = _c.missing.op("&")(1 << NUMBERS.index(name)) != 0
+    is_missing = _c.missing.op("&")(1 << NUMBER_COLUMNS.index(name)) != 0
     return case((and_(text == "", is_missing), null()), else_=text)
 
 
 def _elapsed_s(outcome: Outcome, since: ColumnElement[Any], until: ColumnElement[Any]) -> tuple[Any, Any]:
     """A case of `models.ring_s` or `talk_s`, in SQL."""
-    elapsed_s = case((until - since > LONGEST_S, LONGEST_S), else_=until - since)
+    elapsed_s = case((until - since > MAX_DURATION_S, MAX_DURATION_S), else_=until - since)
     return and_(_c.outcome == outcome.value, since <= until), elapsed_s
 
 
@@ -86,90 +86,94 @@ _ring_seconds = case(
 _talk_seconds = case(_elapsed_s(Outcome.ANSWERED, _c.answered_at, _c.ended_at))
 
 CALL_COLUMNS = _with_masks(
-    Column("callid", Sort.TEXT, _c.callid),
-    Column("channel", Sort.WORD, _c.channel),
-    Column("kind", Sort.WORD, func.nullif(_c.kind, "")),
-    Column("mobile", Sort.TEXT, _number("mobile")),
-    Column("nationcode", Sort.TEXT, _number("nationcode")),
-    Column("call_from", Sort.TEXT, _number("call_from")),
-    Column("outcome", Sort.WORD, _c.outcome),
-    Column("result", Sort.NUMBER, _c.result),
-    Column("started_at", Sort.SECONDS, _c.started_at),
-    Column("answered_at", Sort.SECONDS, _c.answered_at),
-    Column("ended_at", Sort.SECONDS, _c.ended_at),
-    Column("ring_seconds", Sort.NUMBER, _ring_seconds),
-    Column("talk_seconds", Sort.NUMBER, _talk_seconds),
-    Column("fee_minutes", Sort.NUMBER, _c.fee_minutes),
-    Column("failure_code", Sort.NUMBER, _c.failure_code),
-    Column("failure_reason", Sort.TEXT, _c.failure_reason),
-    Column("keys", Sort.KEYS, _c["keys"]),
-    Column("keys_total", Sort.NUMBER, _c.keys_total),
-    Column("reference", Sort.TEXT, _c.reference),
-    Column("metadata", Sort.DOCUMENT, _c.metadata),
-    Column("due_at", Sort.MICROSECONDS, _c.due_us),
-    Column("overdue_at", Sort.MICROSECONDS, _c.overdue_us),
-    Column("revisions", Sort.NUMBER, _c.revisions),
-    Column("first_seen_at", Sort.MICROSECONDS, _c.first_seen_us),
-    Column("updated_at", Sort.MICROSECONDS, _c.updated_us),
+    Column("callid", ColumnType.UNTRUSTED_TEXT, _c.callid),
+    Column("channel", ColumnType.TRUSTED_TEXT, _c.channel),
+    Column("kind", ColumnType.TRUSTED_TEXT, func.nullif(_c.kind, "")),
+    Column("mobile", ColumnType.UNTRUSTED_TEXT, _number("mobile")),
+    Column("nationcode", ColumnType.UNTRUSTED_TEXT, _number("nationcode")),
+    Column("call_from", ColumnType.UNTRUSTED_TEXT, _number("call_from")),
+    Column("outcome", ColumnType.TRUSTED_TEXT, _c.outcome),
+    Column("result", ColumnType.NUMBER, _c.result),
+    Column("started_at", ColumnType.SECONDS, _c.started_at),
+    Column("answered_at", ColumnType.SECONDS, _c.answered_at),
+    Column("ended_at", ColumnType.SECONDS, _c.ended_at),
+    Column("ring_seconds", ColumnType.NUMBER, _ring_seconds),
+    Column("talk_seconds", ColumnType.NUMBER, _talk_seconds),
+    Column("fee_minutes", ColumnType.NUMBER, _c.fee_minutes),
+    Column("failure_code", ColumnType.NUMBER, _c.failure_code),
+    Column("failure_reason", ColumnType.UNTRUSTED_TEXT, _c.failure_reason),
+    Column("keys", ColumnType.KEYS, _c["keys"]),
+    Column("keys_total", ColumnType.NUMBER, _c.keys_total),
+    Column("reference", ColumnType.UNTRUSTED_TEXT, _c.reference),
+    Column("metadata", ColumnType.DOCUMENT, _c.metadata),
+    Column("due_at", ColumnType.MICROSECONDS, _c.due_us),
+    Column("overdue_at", ColumnType.MICROSECONDS, _c.overdue_us),
+    Column("revisions", ColumnType.NUMBER, _c.revisions),
+    Column("first_seen_at", ColumnType.MICROSECONDS, _c.first_seen_us),
+    Column("updated_at", ColumnType.MICROSECONDS, _c.updated_us),
 )
 
 CALLBACK_COLUMNS = _with_masks(
-    Column("id", Sort.NUMBER, _b.id),
-    Column("callid", Sort.TEXT, _c.callid),
-    Column("channel", Sort.WORD, _c.channel),
-    Column("kind", Sort.WORD, _b.kind),
-    Column("received_at", Sort.MICROSECONDS, _b.received_us),
-    Column("repeats", Sort.NUMBER, _b.repeats),
-    Column("repeated_at", Sort.MICROSECONDS, _b.repeated_us),
-    Column("raw", Sort.BODY, _b.raw, mask_plain_body),
+    Column("id", ColumnType.NUMBER, _b.id),
+    Column("callid", ColumnType.UNTRUSTED_TEXT, _c.callid),
+    Column("channel", ColumnType.TRUSTED_TEXT, _c.channel),
+    Column("kind", ColumnType.TRUSTED_TEXT, _b.kind),
+    Column("received_at", ColumnType.MICROSECONDS, _b.received_us),
+    Column("duplicates", ColumnType.NUMBER, _b.duplicates),
+    Column("last_duplicate_at", ColumnType.MICROSECONDS, _b.last_duplicate_us),
+    Column("raw", ColumnType.BODY, _b.raw, mask_contract_body),
 )
 
-_message_id = literal("dlv_").concat(cast(_d.id, Text)).concat("_").concat(_d.tag)  # deliveries.message_id, in SQL
-_type = case(*((_d.event == event.value, TYPES[event]) for event in Event))
-_tried = attempts.alias("tried")
+_message_id = (
+    literal("dlv_").concat(cast(_d.id, Text)).concat("_").concat(_d.message_tag)
+)  # deliveries.message_id, in SQL
+_type = case(*((_d.event == event.value, EVENT_TYPES[event]) for event in EventType))
+_attempts = attempts.alias("latest_attempts")
 _last_attempt = (
-    select(func.max(_tried.c.id)).where(_tried.c.delivery_id == _d.id).correlate(deliveries).scalar_subquery()
+    select(func.max(_attempts.c.id)).where(_attempts.c.delivery_id == _d.id).correlate(deliveries).scalar_subquery()
 )
 
 DELIVERY_COLUMNS = _with_masks(
-    Column("id", Sort.NUMBER, _d.id),
-    Column("message_id", Sort.WORD, _message_id, mask_message_id),
-    Column("endpoint", Sort.WORD, endpoints.c.name),
-    Column("channel", Sort.WORD, _c.channel),
-    Column("callid", Sort.TEXT, _c.callid),
-    Column("callback_id", Sort.NUMBER, _d.callback_id),
-    Column("type", Sort.WORD, _type),
-    Column("state", Sort.WORD, _d.state),
-    Column("attempts", Sort.NUMBER, _d.attempts),
-    Column("failures", Sort.NUMBER, _d.failures),
-    Column("last_status", Sort.NUMBER, attempts.c.status),
-    Column("last_error", Sort.TEXT, attempts.c.error),
-    Column("due_at", Sort.MICROSECONDS, _d.due_us),
-    Column("created_at", Sort.MICROSECONDS, _d.created_us),
-    Column("settled_at", Sort.MICROSECONDS, _d.settled_us),
+    Column("id", ColumnType.NUMBER, _d.id),
+    Column("message_id", ColumnType.TRUSTED_TEXT, _message_id, mask_message_id),
+    Column("endpoint", ColumnType.TRUSTED_TEXT, endpoints.c.name),
+    Column("channel", ColumnType.TRUSTED_TEXT, _c.channel),
+    Column("callid", ColumnType.UNTRUSTED_TEXT, _c.callid),
+    Column("callback_id", ColumnType.NUMBER, _d.callback_id),
+    Column("type", ColumnType.TRUSTED_TEXT, _type),
+    Column("state", ColumnType.TRUSTED_TEXT, _d.state),
+    Column("attempts", ColumnType.NUMBER, _d.attempts),
+    Column("failed_attempts", ColumnType.NUMBER, _d.failed_attempts),
+    Column("last_http_status", ColumnType.NUMBER, attempts.c.http_status),
+    Column("last_error", ColumnType.UNTRUSTED_TEXT, attempts.c.error),
+    Column("due_at", ColumnType.MICROSECONDS, _d.due_us),
+    Column("created_at", ColumnType.MICROSECONDS, _d.created_us),
+    Column("finished_at", ColumnType.MICROSECONDS, _d.finished_us),
 )
 
 STATISTICS_COLUMNS = (
-    Column("hour", Sort.SECONDS, _r.start_hour * _HOUR_S),
-    Column("channel", Sort.WORD, _r.channel),
-    Column("kind", Sort.WORD, func.nullif(_r.kind, "")),
-    Column("outcome", Sort.WORD, _r.outcome),
-    Column("calls", Sort.NUMBER, _r.calls),
-    Column("fee_minutes", Sort.NUMBER, _r.fee_minutes),
+    Column("hour", ColumnType.SECONDS, _r.bucket_start_hour * _HOUR_S),
+    Column("channel", ColumnType.TRUSTED_TEXT, _r.channel),
+    Column("kind", ColumnType.TRUSTED_TEXT, func.nullif(_r.kind, "")),
+    Column("outcome", ColumnType.TRUSTED_TEXT, _r.outcome),
+    Column("calls", ColumnType.NUMBER, _r.calls),
+    Column("fee_minutes", ColumnType.NUMBER, _r.fee_minutes),
 )
 
 
-def sources(columns: Sequence[Column]) -> list[ColumnElement[Any]]:
+def source_expressions(columns: Sequence[Column]) -> list[ColumnElement[Any]]:
     """What is to be selected for them."""
     return [column.source for column in columns]
 
 
-CALLS_SELECTED = select(*sources(CALL_COLUMNS))
-CALLBACKS_SELECTED = select(*sources(CALLBACK_COLUMNS)).join_from(callbacks, calls, calls.c.id == callbacks.c.call_id)
-DELIVERIES_SELECTED = (
-    select(*sources(DELIVERY_COLUMNS))
+CALLS_QUERY = select(*source_expressions(CALL_COLUMNS))
+CALLBACKS_QUERY = select(*source_expressions(CALLBACK_COLUMNS)).join_from(
+    callbacks, calls, calls.c.id == callbacks.c.call_id
+)
+DELIVERIES_QUERY = (
+    select(*source_expressions(DELIVERY_COLUMNS))
     .join_from(deliveries, calls, calls.c.id == _d.call_id)
     .join(endpoints, endpoints.c.id == _d.endpoint_id)
     .outerjoin(attempts, attempts.c.id == _last_attempt)
 )
-STATISTICS_SELECTED = select(*sources(STATISTICS_COLUMNS)).where(_r.hours == 1)
+STATISTICS_QUERY = select(*source_expressions(STATISTICS_COLUMNS)).where(_r.bucket_hours == 1)

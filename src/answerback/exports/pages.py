@@ -12,8 +12,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.engine import Connection, CursorResult
 
-from answerback.exports.columns import CALLBACKS_SELECTED, CALLS_SELECTED, DELIVERIES_SELECTED, STATISTICS_SELECTED
-from answerback.exports.spec import Export, What
+from answerback.exports.columns import CALLBACKS_QUERY, CALLS_QUERY, DELIVERIES_QUERY, STATISTICS_QUERY
+from answerback.exports.spec import Dataset, Export
 from answerback.ledger import Ledger
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql.partition_ids import CALLS_PER_BLOCK, block_of
@@ -30,43 +30,45 @@ Rows = Sequence[tuple[Any, ...]]
 Condition = ColumnElement[bool]
 
 
-class Page(msgspec.Struct, frozen=True):
+class RowPage(msgspec.Struct, frozen=True):
     """Rows, and how far the walk is with them, from 0 to 1."""
 
     rows: Rows
-    share: float
+    progress: float
 
 
-def walk(ledger: Ledger, export: Export) -> Iterator[Page]:
+def iter_pages(ledger: Ledger, export: Export) -> Iterator[RowPage]:
     """Every page of `export`, oldest first. Raises LedgerUnavailable."""
-    match export.what:
-        case What.CALLS:
-            return _calls(ledger, CALLS_SELECTED, export.calls)
-        case What.CALLBACKS if export.calls == CallFilter():
-            return _by_number(ledger, CALLBACKS_SELECTED, callbacks.c.id, step=IDS_PER_PAGE)
-        case What.CALLBACKS:
-            return _calls(ledger, CALLBACKS_SELECTED, export.calls, callbacks.c.id)
-        case What.DELIVERIES:
-            wanted = ledger.read(partial(_of_deliveries, wanted=export.deliveries))
-            return _by_number(ledger, DELIVERIES_SELECTED.where(*wanted), deliveries.c.id, step=IDS_PER_PAGE)
-        case What.STATISTICS:
-            return _statistics(ledger, export.calls)
+    match export.dataset:
+        case Dataset.CALLS:
+            return _call_pages(ledger, CALLS_QUERY, export.calls)
+        case Dataset.CALLBACKS if export.calls == CallFilter():
+            return _pages_by_id(ledger, CALLBACKS_QUERY, callbacks.c.id, step=IDS_PER_PAGE)
+        case Dataset.CALLBACKS:
+            return _call_pages(ledger, CALLBACKS_QUERY, export.calls, callbacks.c.id)
+        case Dataset.DELIVERIES:
+            wanted = ledger.read(partial(_delivery_conditions, wanted=export.deliveries))
+            return _pages_by_id(ledger, DELIVERIES_QUERY.where(*wanted), deliveries.c.id, step=IDS_PER_PAGE)
+        case Dataset.STATISTICS:
+            return _statistics_pages(ledger, export.calls)
 
 
-def _calls(ledger: Ledger, query: Select[Any], wanted: CallFilter, *then_by: ColumnElement[Any]) -> Iterator[Page]:
+def _call_pages(
+    ledger: Ledger, query: Select[Any], wanted: CallFilter, *then_by: ColumnElement[Any]
+) -> Iterator[RowPage]:
     """By time where the filter names one or a failure code, whose index has the time; else by id, and nothing twice."""
-    query = query.where(*_of_calls(wanted))
+    query = query.where(*_call_conditions(wanted))
     few = wanted.mobile is not None or wanted.reference is not None
     if few or (wanted.since, wanted.until, wanted.failure_code) == (None, None, None):
-        query = query.where(*_in_time(wanted))
-        within = _anywhere if wanted.mobile is None else _block_of
-        return _by_number(ledger, query, calls.c.id, *then_by, step=IDS_PER_PAGE, within=within)
-    lane = [] if wanted.failure_code is None else [calls.c.failure_code == wanted.failure_code]
-    return _by_time(ledger, query, [*lane, *_in_time(wanted)], *then_by)
+        query = query.where(*_time_conditions(wanted))
+        within = _no_conditions if wanted.mobile is None else _block_condition
+        return _pages_by_id(ledger, query, calls.c.id, *then_by, step=IDS_PER_PAGE, within=within)
+    conditions = [] if wanted.failure_code is None else [calls.c.failure_code == wanted.failure_code]
+    return _pages_by_time(ledger, query, [*conditions, *_time_conditions(wanted)], *then_by)
 
 
-def _statistics(ledger: Ledger, wanted: CallFilter) -> Iterator[Page]:
-    hour, conditions = rollups.c.start_hour, []
+def _statistics_pages(ledger: Ledger, wanted: CallFilter) -> Iterator[RowPage]:
+    hour, conditions = rollups.c.bucket_start_hour, []
     if wanted.since is not None:
         conditions.append(hour >= to_us(wanted.since) // _HOUR_US)
     if wanted.until is not None:
@@ -74,10 +76,10 @@ def _statistics(ledger: Ledger, wanted: CallFilter) -> Iterator[Page]:
     named = {"channel": wanted.channel, "kind": wanted.kind}
     conditions += [rollups.c[name] == value for name, value in named.items() if value is not None]
     key = (rollups.c.channel, rollups.c.kind, rollups.c.outcome)
-    return _by_number(ledger, STATISTICS_SELECTED.where(*conditions), hour, *key, step=_HOURS_PER_PAGE)
+    return _pages_by_id(ledger, STATISTICS_QUERY.where(*conditions), hour, *key, step=_HOURS_PER_PAGE)
 
 
-def _of_calls(wanted: CallFilter) -> list[Condition]:
+def _call_conditions(wanted: CallFilter) -> list[Condition]:
     """What a call has to match, but for its time. What is not to be looked up by index is hidden from the planner."""
     hidden = [
         calls.c[name].concat("") == value
@@ -92,7 +94,7 @@ def _of_calls(wanted: CallFilter) -> list[Condition]:
     return [*hidden, *looked_up]
 
 
-def _in_time(wanted: CallFilter) -> list[Condition]:
+def _time_conditions(wanted: CallFilter) -> list[Condition]:
     conditions = []
     if wanted.since is not None:
         conditions.append(calls.c.first_seen_us >= to_us(wanted.since))
@@ -101,7 +103,7 @@ def _in_time(wanted: CallFilter) -> list[Condition]:
     return conditions
 
 
-def _of_deliveries(connection: Connection, wanted: DeliveryFilter) -> list[Condition]:
+def _delivery_conditions(connection: Connection, wanted: DeliveryFilter) -> list[Condition]:
     conditions: list[Condition] = []
     if wanted.endpoint_id is not None:
         conditions.append(deliveries.c.endpoint_id + 0 == wanted.endpoint_id)
@@ -109,30 +111,30 @@ def _of_deliveries(connection: Connection, wanted: DeliveryFilter) -> list[Condi
         conditions.append(deliveries.c.state.concat("") == wanted.state.value)
     if wanted.callid is not None:  # one call in each channel at most: looked up once, not with every page
         keys = [(channel, call_key(wanted.callid)) for channel in channels_holding(connection, wanted.callid)]
-        found = bulk_sql.find(connection, calls, ("id",), ("channel", "call_key"), keys)
+        found = bulk_sql.select_many(connection, calls, ("id",), ("channel", "call_key"), keys)
         conditions.append(deliveries.c.call_id.in_([id_ for (id_,) in found]))
     if wanted.channel is not None:
         conditions.append(endpoints.c.channel.concat("") == wanted.channel)
     return conditions
 
 
-def _anywhere(_first: int) -> list[Condition]:
+def _no_conditions(_first: int) -> list[Condition]:
     return []
 
 
-def _block_of(first: int) -> list[Condition]:
+def _block_condition(first: int) -> list[Condition]:
     """The block in which a page of call ids lies: a number is looked up in it by index."""
-    return [calls.c.block == block_of(first)]
+    return [calls.c.mobile_block == block_of(first)]
 
 
-def _by_number(
+def _pages_by_id(
     ledger: Ledger,
     query: Select[Any],
     number: ColumnElement[int],
     *then_by: ColumnElement[Any],
     step: int,
-    within: Callable[[int], list[Condition]] = _anywhere,
-) -> Iterator[Page]:
+    within: Callable[[int], list[Condition]] = _no_conditions,
+) -> Iterator[RowPage]:
     """Walk a range of numbers that never change, `step` at a time: each row that was there comes once."""
     ends = select(*(select(end(number)).scalar_subquery() for end in (func.min, func.max)))  # one by one: by index
     first, last = ledger.read(lambda connection: connection.execute(ends).one())
@@ -143,7 +145,7 @@ def _by_number(
     while begin is not None:
         end = min(begin + step - 1, last)
         page = query.where(number.between(begin, end), *within(begin)).order_by(number, *then_by)
-        yield Page(ledger.read(partial(_rows, query=page)), (end + 1 - start) / (last + 1 - start))
+        yield RowPage(ledger.read(partial(_rows, query=page)), (end + 1 - start) / (last + 1 - start))
         begin = ledger.read(partial(_page_after, number=number, end=end, last=last, step=step))
 
 
@@ -155,10 +157,12 @@ def _page_after(connection: Connection, number: ColumnElement[int], end: int, la
     return None if following is None else following - following % step
 
 
-def _by_time(ledger: Ledger, query: Select[Any], lane: list[Condition], *then_by: ColumnElement[Any]) -> Iterator[Page]:
-    """Walk the index of times along `lane`: find where a page ends in the index, then read what is up to there."""
+def _pages_by_time(
+    ledger: Ledger, query: Select[Any], conditions: list[Condition], *then_by: ColumnElement[Any]
+) -> Iterator[RowPage]:
+    """Walk the index of times along `conditions`: find where a page ends in the index, then read what is up to there."""
     order = (calls.c.first_seen_us, calls.c.id)
-    edge = select(*order).where(*lane)
+    edge = select(*order).where(*conditions)
     newest = edge.order_by(*(column.desc() for column in order)).limit(1)
     oldest = edge.order_by(*order).limit(1)
     last = ledger.read(lambda connection: connection.execute(newest).one_or_none())
@@ -172,11 +176,11 @@ def _by_time(ledger: Ledger, query: Select[Any], lane: list[Condition], *then_by
             ahead = edge.where(_after(place), _up_to(tuple(last)))
             found = connection.execute(ahead.order_by(*order).offset(IDS_PER_PAGE - 1).limit(1)).one_or_none()
             end = tuple(last) if found is None else tuple(found)
-            here = query.where(*lane, _after(place), _up_to(end)).order_by(*order, *then_by)
-            return end, _rows(connection, here)
+            page_query = query.where(*conditions, _after(place), _up_to(end)).order_by(*order, *then_by)
+            return end, _rows(connection, page_query)
 
         place, rows = ledger.read(read)
-        yield Page(rows, (place[0] + 1 - first_us) / (last[0] + 1 - first_us))
+        yield RowPage(rows, (place[0] + 1 - first_us) / (last[0] + 1 - first_us))
 
 
 def _after(place: tuple[int, int]) -> Condition:

@@ -10,56 +10,56 @@ import msgspec
 import structlog
 
 from answerback.domain.phone_numbers import mask_text
-from answerback.errors import ExportFailed, ExportsBusy, LedgerUnavailable, UnavailableReason
-from answerback.exports.spec import Export, Task, require
-from answerback.ledger import Opening
+from answerback.errors import ExportFailed, LedgerUnavailable, TooManyExports, UnavailableReason
+from answerback.exports.spec import Export, ExportJob, require_extra
+from answerback.ledger import LedgerConfig
 from answerback.ledger.admin.audit import Actor, AuditAction
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import RecordAuditEvent
 
 T = TypeVar("T")
 
-MOST = 4
+MAX_CONCURRENT = 4
 """Exports at a time, one for each key."""
 
 RETRY_AFTER_S = 15
 
 CHUNK_BYTES = 256 * 1024
-_MOST_WORDS = 4096
+_MAX_ERROR_BYTES = 4096
 
 log = structlog.get_logger("answerback.exports")
 
 
-class Exports:
-    """The exports of one gateway, `MOST` at a time, and one for each key: nobody takes all the room."""
+class ExportManager:
+    """The exports of one gateway, `MAX_CONCURRENT` at a time, and one for each key: nobody takes all the room."""
 
-    def __init__(self, opening: Opening, writer: LedgerClient) -> None:
+    def __init__(self, opening: LedgerConfig, writer: LedgerClient) -> None:
         self._opening = opening
         self._writer = writer
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, ExportStream] = {}
 
-    async def open(self, export: Export, actor: Actor) -> "Stream":
+    async def open(self, export: Export, actor: Actor) -> "ExportStream":
         """Begin an export for `actor`, which is an audit event; its bytes come from the stream.
 
         Returns when the first of them are there. Close the stream whatever happens.
-        Raises ExportsBusy, ExtraMissing, LedgerUnavailable, ExportFailed.
+        Raises TooManyExports, MissingExtra, LedgerUnavailable, ExportFailed.
         """
-        require(export.format)
+        require_extra(export.format)
         who = actor.name
         if who in self._streams:
-            raise ExportsBusy(f"an export of the key {who} is running already: try again when it has ended")
-        if len(self._streams) >= MOST:
-            raise ExportsBusy(f"{MOST} exports are running already: try again in a while")
-        stream = self._streams[who] = Stream(lambda: self._leave(who, stream))
+            raise TooManyExports(f"an export of the key {who} is running already: try again when it has ended")
+        if len(self._streams) >= MAX_CONCURRENT:
+            raise TooManyExports(f"{MAX_CONCURRENT} exports are running already: try again in a while")
+        stream = self._streams[who] = ExportStream(lambda: self._remove(who, stream))
         try:
             await stream.start(self._opening, export)
-            await self._writer.ask(RecordAuditEvent(actor, AuditAction.EXPORTED, (export.about,)))
+            await self._writer.execute(RecordAuditEvent(actor, AuditAction.EXPORTED, (export.audit_summary,)))
         except BaseException:
             await stream.aclose()
             raise
         return stream
 
-    def _leave(self, who: str, stream: "Stream") -> None:
+    def _remove(self, who: str, stream: "ExportStream") -> None:
         if self._streams.get(who) is stream:
             del self._streams[who]
 
@@ -83,19 +83,19 @@ async def spawn_worker() -> asyncio.subprocess.Process:
     )
 
 
-class Stream:
+class ExportStream:
     """The bytes of one export, as they come. It ends its process when it is closed."""
 
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave = leave
+    def __init__(self, on_closed: Callable[[], None]) -> None:
+        self._on_closed = on_closed
         self._process: asyncio.subprocess.Process | None = None
         self._first = b""
 
-    async def start(self, opening: Opening, export: Export) -> None:
+    async def start(self, opening: LedgerConfig, export: Export) -> None:
         """Start the process and wait for its first bytes."""
         self._process = await spawn_worker()
         _, words, _ = _pipes(self._process)
-        words.write(msgspec.json.encode(Task(opening, export)) + b"\n")
+        words.write(msgspec.json.encode(ExportJob(opening, export)) + b"\n")
         await words.drain()
         self._first = await self._read()
 
@@ -110,7 +110,7 @@ class Stream:
                 yield chunk
                 chunk = await self._read()
         except (ExportFailed, LedgerUnavailable) as error:
-            log.error("export_broken", reason=str(error), detail=getattr(error, "detail", ""))  # noqa: TRY400  # the words are enough
+            log.error("export_aborted", reason=str(error), detail=getattr(error, "detail", ""))  # noqa: TRY400  # the words are enough
             raise
 
     async def _read(self) -> bytes:
@@ -119,10 +119,10 @@ class Stream:
         chunks, _, complaints = _pipes(self._process)
         if chunk := await chunks.read(CHUNK_BYTES):
             return chunk
-        complaint = await complaints.read(_MOST_WORDS)
+        complaint = await complaints.read(_MAX_ERROR_BYTES)
         status = await self._process.wait()
         if status == 0:
-            self._leave()  # before the client can know that it has all, and ask for the next
+            self._on_closed()  # before the client can know that it has all, and ask for the next
             return b""
         kind, _, words = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2].partition(": ")
         if kind == LedgerUnavailable.__name__:
@@ -133,7 +133,7 @@ class Stream:
 
     async def aclose(self) -> None:
         """End the process if it still runs, and let the next export begin."""
-        self._leave()
+        self._on_closed()
         self.kill()
         if self._process is not None:
             await asyncio.shield(self._process.wait())

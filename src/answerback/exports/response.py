@@ -3,17 +3,17 @@
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from answerback.exports.process import Stream
+from answerback.exports.process import ExportStream
 from answerback.exports.spec import Export
 
 
-class ExportAnswer(StreamingResponse):
+class ExportResponse(StreamingResponse):
     """Sends a stream as a file to keep; whatever happens, its process ends with the answer.
 
     If the export breaks off, so does the connection: nobody takes what was sent for the whole.
     """
 
-    def __init__(self, export: Export, stream: Stream) -> None:
+    def __init__(self, export: Export, stream: ExportStream) -> None:
         headers = {
             "Content-Disposition": f'attachment; filename="{export.file_name}"',
             "Cache-Control": "no-store",

@@ -1,7 +1,7 @@
 """The process of one export: what is wanted as a line of JSON on standard input, the file on standard output.
 
 It gives way to whoever answers callbacks, and ends when whoever wanted it goes away: then its input ends, and its output
-cannot be written. A failure is one line on standard error and status 1. Run by `process.Exports`.
+cannot be written. A failure is one line on standard error and status 1. Run by `process.ExportManager`.
 """
 
 import os
@@ -12,9 +12,9 @@ import sys
 import msgspec
 
 from answerback.errors import AnswerbackError, LedgerUnavailable
-from answerback.exports.spec import Task
+from answerback.exports.spec import ExportJob
 from answerback.exports.write import write_export
-from answerback.gc_tuning import settle_heap
+from answerback.gc_tuning import freeze_gc
 
 _NICENESS = 10
 
@@ -35,7 +35,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # whoever stops the gateway lets it end us
     os.nice(_NICENESS)
     try:
-        _carry_out(msgspec.json.decode(_first_line(), type=Task))
+        _run(msgspec.json.decode(_first_line(), type=ExportJob))
     except BrokenPipeError:
         return
     except LedgerUnavailable as error:
@@ -51,16 +51,16 @@ def _first_line() -> bytes:
     return line
 
 
-def _carry_out(task: Task) -> None:
+def _run(task: ExportJob) -> None:
     ledger = task.opening.open()
-    settle_heap()
+    freeze_gc()
     try:
-        write_export(ledger, task.export, _Pipe(), lambda _rows, _share: _go_on())
+        write_export(ledger, task.export, _Pipe(), lambda _rows, _share: _check_still_wanted())
     finally:
         ledger.close()
 
 
-def _go_on() -> None:
+def _check_still_wanted() -> None:
     """Look whether somebody still wants it: nothing more ever comes in, so what can be read is the end."""
     if select.select([0], [], [], 0)[0]:
         raise BrokenPipeError

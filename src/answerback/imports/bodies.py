@@ -25,14 +25,14 @@ _LONGEST = 4 * 64 * 1024  # a body of the largest size, escaped byte by byte
 _decoder = json.JSONDecoder()
 
 
-class Body(NamedTuple):
+class EmbeddedBody(NamedTuple):
     """A callback in a text: where it begins, and its bytes, or None where it is not whole."""
 
     start: int
     raw: bytes | None
 
 
-def find_bodies(text: str) -> Iterator[Body]:
+def find_bodies(text: str) -> Iterator[EmbeddedBody]:
     """Every callback that begins in `text`."""
     beginnings = list(_BEGINNING.finditer(text))
     end = 0
@@ -49,12 +49,12 @@ def find_bodies(text: str) -> Iterator[Body]:
                 _, length = _decoder.raw_decode(rest)
                 body = rest[:length]
         except (ValueError, RecursionError):
-            yield Body(start, None)
+            yield EmbeddedBody(start, None)
         else:
-            yield Body(start, to_bytes(body))
+            yield EmbeddedBody(start, to_bytes(body))
 
 
-def open_body(text: str) -> int:
+def find_cut(text: str) -> int:
     """Where `text` can be cut: before its last callback, which may go on beyond it, else a little before the end."""
     last = None
     for last in find_bodies(text):  # noqa: B007  # the last one
@@ -73,10 +73,10 @@ def to_bytes(text: str) -> bytes:
 
 def unescape(text: str) -> str:
     """Take back what a log did to a body."""
-    return _ESCAPE.sub(_meant, text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(_unescape_match, text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
-def _meant(escape: re.Match[bytes]) -> bytes:
+def _unescape_match(escape: re.Match[bytes]) -> bytes:
     number, code, control, itself = escape.groups()
     if number is not None:
         return bytes([int(number, 16)])

@@ -16,12 +16,12 @@ _WITH_GZIP_HEADER = 31
 STDIN = Path("-")
 
 
-class Source:
-    """One file. `fault` says, once it is read, what kept it from being read to its end; what came before is good."""
+class InputFile:
+    """One file. `error` says, once it is read, what kept it from being read to its end; what came before is good."""
 
     def __init__(self, name: str, handle: BinaryIO) -> None:
         self.name = name
-        self.fault: str | None = None
+        self.error: str | None = None
         self._handle = handle
 
     @property
@@ -35,7 +35,7 @@ class Source:
             first = self._handle.read(_PACKED_BYTES)
             yield from self._unpacked(first) if first.startswith(_GZIP) else self._plain(first)
         except (EOFError, zlib.error, OSError) as error:
-            self.fault = f"{self.name}: cannot be read to its end: {error}"
+            self.error = f"{self.name}: cannot be read to its end: {error}"
 
     def _plain(self, piece: bytes) -> Iterator[bytes]:
         while piece:
@@ -52,7 +52,7 @@ class Source:
             try:
                 piece = member.decompress(packed, _PIECE_BYTES)
             except zlib.error:
-                yield _up_to_the_fault(before, packed)
+                yield _decompress_before_error(before, packed)
                 raise
             if piece:
                 yield piece
@@ -63,7 +63,7 @@ class Source:
             raise EOFError("the gzip is cut off")
 
 
-def _up_to_the_fault(member: "zlib._Decompress", packed: bytes) -> bytes:
+def _decompress_before_error(member: "zlib._Decompress", packed: bytes) -> bytes:
     """What comes before the byte that is damaged: zlib keeps back all that it unpacked together with it."""
     good = bytearray()
     with suppress(zlib.error):
@@ -73,20 +73,20 @@ def _up_to_the_fault(member: "zlib._Decompress", packed: bytes) -> bytes:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_input(path: Path) -> Iterator[InputFile]:
     """A file, or standard input for `-`. Raises ConfigError where it cannot be opened."""
     if path == STDIN:
-        yield Source("standard input", sys.stdin.buffer)
+        yield InputFile("standard input", sys.stdin.buffer)
         return
     try:
         handle = path.open("rb")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     with handle:
-        yield Source(str(path), handle)
+        yield InputFile(str(path), handle)
 
 
-def size_of(paths: list[Path]) -> int | None:
+def total_size(paths: list[Path]) -> int | None:
     """The bytes of all files; None where one of them has no size."""
     try:
         return None if STDIN in paths else sum(path.stat().st_size for path in paths)

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, tzinfo
 
 import msgspec
 
-from answerback.domain.models import Arrival, Received, Status
+from answerback.domain.models import ParsedCallback, RawCallback, Status
 from answerback.errors import CallbackRejected
-from answerback.imports.lines import Found, find
-from answerback.imports.records import records_of
-from answerback.imports.texts import Line
-from answerback.ledger import Ledger, Taken
-from answerback.tencent.parsing import read
+from answerback.imports.lines import ExtractedCallback, extract_callbacks
+from answerback.imports.records import split_records
+from answerback.imports.texts import TextLine
+from answerback.ledger import Disposition, Ledger
+from answerback.tencent.parsing import parse_callback
 
 LINES_SHOWN = 3
 """Of each reason."""
@@ -25,7 +25,7 @@ _NOTHING = " \t\r\n,[]\ufeff"
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
-class Skip(msgspec.Struct, frozen=True):
+class SkippedLine(msgspec.Struct, frozen=True):
     """A callback that could not be taken, or a line without one."""
 
     file: str
@@ -33,7 +33,7 @@ class Skip(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Tally(msgspec.Struct, kw_only=True):
+class ImportSummary(msgspec.Struct, kw_only=True):
     """What became of the lines. `reasons` counts what was skipped, `examples` are the first of each reason."""
 
     lines: int = 0
@@ -42,10 +42,10 @@ class Tally(msgspec.Struct, kw_only=True):
     repeated: int = 0
     skipped: int = 0
     reasons: dict[str, int] = {}
-    examples: list[Skip] = []
+    examples: list[SkippedLine] = []
 
 
-class Bringing:
+class Importer:
     """One import: what it reads it records, unless `ledger` is None; endpoints are told only where `tell`.
 
     A line that names no channel belongs to that of its URL's token, else to `channel`; a time that names no zone to `zone`.
@@ -57,53 +57,53 @@ class Bringing:
         tokens: Mapping[str, str],
         channel: str,
         *,
-        tell: bool,
+        deliver: bool,
         zone: tzinfo = UTC,
         pause: bool = True,
     ) -> None:
-        self.tally = Tally(reasons={}, examples=[])
+        self.summary = ImportSummary(reasons={}, examples=[])
         self._ledger = ledger
         self._tokens = tokens
         self._channel = channel
-        self._tell = tell
+        self._deliver = deliver
         self._zone = zone
         self._pauses = pause
-        self._batch: list[Received] = []
+        self._batch: list[ParsedCallback] = []
 
-    def take(self, name: str, lines: Iterable[Line], progress: Callable[[], object] = lambda: None) -> None:
+    def import_lines(self, name: str, lines: Iterable[TextLine], progress: Callable[[], object] = lambda: None) -> None:
         """Take the lines of one file. Raises LedgerUnavailable: what was recorded stays, run it again for the rest."""
         in_line = 0  # callbacks found so far in a line that comes in parts
-        for number, text, is_last in records_of(self._counted(lines)):
-            found, broken = find(text, self._zone)
+        for number, text, is_last in split_records(self._counted(lines)):
+            found, broken = extract_callbacks(text, self._zone)
             in_line += len(found) + broken
             for one in found:
-                self._take(name, number, one)
+                self._add_callback(name, number, one)
                 if len(self._batch) == BATCH:
-                    self._record()
+                    self._flush()
                     progress()
             for _ in range(broken):
-                self._skip(Skip(name, number, "a callback begins in it, but is cut off or no JSON"))
+                self._skip(SkippedLine(name, number, "a callback begins in it, but is cut off or no JSON"))
             if is_last:
                 if not in_line and text.strip(_NOTHING):
-                    self._skip(Skip(name, number, "no callback in it"))
+                    self._skip(SkippedLine(name, number, "no callback in it"))
                 in_line = 0
-        self._record()
+        self._flush()
         progress()
 
-    def _counted(self, lines: Iterable[Line]) -> Iterator[Line]:
+    def _counted(self, lines: Iterable[TextLine]) -> Iterator[TextLine]:
         for line in lines:
-            self.tally.lines += line.is_whole
+            self.summary.lines += line.is_whole
             yield line
 
-    def _take(self, name: str, number: int, found: Found) -> None:
-        item = self._read(found)
+    def _add_callback(self, name: str, number: int, found: ExtractedCallback) -> None:
+        item = self._parse(found)
         if isinstance(item, str):
-            self._skip(Skip(name, number, item))
+            self._skip(SkippedLine(name, number, item))
         else:
-            self.tally.callbacks += 1
+            self.summary.callbacks += 1
             self._batch.append(item)
 
-    def _read(self, found: Found) -> Received | str:
+    def _parse(self, found: ExtractedCallback) -> ParsedCallback | str:
         """The callback, or why there is none."""
         if found.channel is None and found.token is not None and found.token not in self._tokens:
             return "the token in its URL is of no channel: add the channel to the config file first"
@@ -111,38 +111,38 @@ class Bringing:
             return "its channel is no name: small letters, digits, - and _"
         channel = found.channel or self._tokens.get(found.token or "") or self._channel
         try:
-            received = read(Arrival(channel, found.raw, found.at or datetime.now(UTC)))
+            received = parse_callback(RawCallback(channel, found.raw, found.at or datetime.now(UTC)))
         except CallbackRejected as rejection:
             return rejection.errmsg
         callback = received.callback
         if found.exported and _MASK in f"{callback.mobile} {callback.call_from}":
             return "its numbers are masked: export the callbacks with full numbers"
-        return _in_its_time(received, found)
+        return _with_received_at(received, found)
 
-    def _skip(self, skip: Skip) -> None:
-        tally = self.tally
+    def _skip(self, skip: SkippedLine) -> None:
+        tally = self.summary
         tally.skipped += 1
         reason = skip.reason if skip.reason in tally.reasons or len(tally.reasons) < _MOST_REASONS else "other reasons"
         times = tally.reasons[reason] = tally.reasons.get(reason, 0) + 1
         if times <= LINES_SHOWN:
             tally.examples.append(skip)
 
-    def _record(self) -> None:
+    def _flush(self) -> None:
         """Record a batch in a transaction of its own, and leave the ledger to others for as long as that took."""
         batch, self._batch = self._batch, []
         if self._ledger is None or not batch:
             return
         began_s = time.perf_counter()
-        for receipt in self._ledger.take(batch, tell=self._tell).receipts:
-            if receipt.taken is Taken.STORED:
-                self.tally.stored += 1
+        for receipt in self._ledger.record_batch(batch, enqueue_deliveries=self._deliver).receipts:
+            if receipt.disposition is Disposition.STORED:
+                self.summary.stored += 1
             else:
-                self.tally.repeated += 1
+                self.summary.repeated += 1
         if self._pauses:
             time.sleep(time.perf_counter() - began_s)
 
 
-def _in_its_time(received: Received, found: Found) -> Received:
+def _with_received_at(received: ParsedCallback, found: ExtractedCallback) -> ParsedCallback:
     """Where no log said when it came in: when the call was over, as far as the callback tells."""
     callback = received.callback
     if found.at is not None or not isinstance(callback, Status):

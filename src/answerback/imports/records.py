@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from json import JSONDecoder
 from typing import NamedTuple
 
-from answerback.imports.bodies import open_body
-from answerback.imports.texts import LONGEST_LINE, Line
+from answerback.imports.bodies import find_cut
+from answerback.imports.texts import LONGEST_LINE, TextLine
 
 LONGEST_OBJECT = 256 * 1024
 
@@ -26,7 +26,7 @@ _BLANK = re.compile(r"[ \t\r\n]*\Z")
 _decode = JSONDecoder().raw_decode
 
 
-class Record(NamedTuple):
+class TextRecord(NamedTuple):
     """Some text and the number of the line in which it begins; `is_last` of that line."""
 
     line: int
@@ -34,16 +34,16 @@ class Record(NamedTuple):
     is_last: bool
 
 
-class Object(NamedTuple):
+class JsonObject(NamedTuple):
     """An object of JSON, and how it was written."""
 
     value: dict[str, object]
     text: str
 
 
-def objects_in(text: str) -> tuple[list[Object], int]:
+def find_objects(text: str) -> tuple[list[JsonObject], int]:
     """The objects that `text` begins with, with or without an array around them, and where what is none begins."""
-    found: list[Object] = []
+    found: list[JsonObject] = []
     end = 0
     while True:
         start = _after_separators(text, end)
@@ -53,35 +53,35 @@ def objects_in(text: str) -> tuple[list[Object], int]:
             value, end = _decode(text, start)
         except (ValueError, RecursionError):
             return found, start
-        found.append(Object(value, text[start:end]))
+        found.append(JsonObject(value, text[start:end]))
 
 
-def records_of(lines: Iterable[Line]) -> Iterator[Record]:
+def split_records(lines: Iterable[TextLine]) -> Iterator[TextRecord]:
     """Every record."""
-    coming = _Coming(_in_parts(lines))
+    coming = _PushbackIterator(_split_long_lines(lines))
     for record in coming:
-        start = _unfinished(record.text) if record.is_last else None
-        yield record if start is None else _over_lines(record, start, coming)
+        start = _find_unfinished(record.text) if record.is_last else None
+        yield record if start is None else _join_lines(record, start, coming)
 
 
-class _Coming(Iterator[Record]):
+class _PushbackIterator(Iterator[TextRecord]):
     """The lines that come; what was taken too early is put back."""
 
-    def __init__(self, lines: Iterator[Record]) -> None:
+    def __init__(self, lines: Iterator[TextRecord]) -> None:
         self._lines = lines
-        self._waiting: deque[Record] = deque()
+        self._waiting: deque[TextRecord] = deque()
 
-    def __next__(self) -> Record:
+    def __next__(self) -> TextRecord:
         return self._waiting.popleft() if self._waiting else next(self._lines)
 
-    def put_back(self, lines: Sequence[Record]) -> None:
+    def put_back(self, lines: Sequence[TextRecord]) -> None:
         """Let them come once more."""
         self._waiting.extendleft(reversed(lines))
 
 
-def _over_lines(first: Record, start: int, coming: _Coming) -> Record:
+def _join_lines(first: TextRecord, start: int, coming: _PushbackIterator) -> TextRecord:
     """The object that begins in a line, with all of its lines; that line alone where it turns out to be none."""
-    begun, held = _Unfinished(), [first]
+    begun, held = _NestingTracker(), [first]
     begun.feed(first.text, start)
     size = len(first.text) - start
     while size < LONGEST_OBJECT and (more := next(coming, None)) is not None:
@@ -99,21 +99,21 @@ def _over_lines(first: Record, start: int, coming: _Coming) -> Record:
     return first
 
 
-def _in_parts(lines: Iterable[Line]) -> Iterator[Record]:
+def _split_long_lines(lines: Iterable[TextLine]) -> Iterator[TextRecord]:
     """Lines with their numbers; one that is too long in parts, between two callbacks of it."""
     number, rest = 1, ""
     for line in lines:
         text = rest + line.text
         if line.is_whole:
-            yield Record(number, text, is_last=True)
+            yield TextRecord(number, text, is_last=True)
             number, rest = number + 1, ""
             continue
-        found, cut = objects_in(text)
+        found, cut = find_objects(text)
         if not found:
-            cut = open_body(text)
+            cut = find_cut(text)
         if len(text) - cut >= 2 * LONGEST_LINE:  # whatever it is, it is too long
             cut = len(text)
-        yield Record(number, text[:cut], is_last=False)
+        yield TextRecord(number, text[:cut], is_last=False)
         rest = text[cut:]
 
 
@@ -122,9 +122,9 @@ def _after_separators(text: str, start: int) -> int:
     return start if separators is None else separators.end()
 
 
-def _unfinished(text: str) -> int | None:
+def _find_unfinished(text: str) -> int | None:
     """Where an object begins that goes on in the next line, if one does."""
-    _, start = objects_in(text)
+    _, start = find_objects(text)
     if start == len(text) or not (text.startswith("{", start) or text.rstrip().endswith(_OPENS)):
         return None
     for _ in range(_MOST_BRACES):
@@ -132,7 +132,7 @@ def _unfinished(text: str) -> int | None:
         if start < 0:
             return None
         try:
-            end = _Unfinished().feed(text, start)
+            end = _NestingTracker().feed(text, start)
         except ValueError:
             end = start + 1
         if end is None:
@@ -141,7 +141,7 @@ def _unfinished(text: str) -> int | None:
     return None
 
 
-class _Unfinished:
+class _NestingTracker:
     """A JSON value that comes line by line, as far as it is read."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ _MARKS = {
 _CHINESE = "gb18030"  # GBK and more
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A line without its end; one that is longer than LONGEST_LINE comes in parts, of which only the last `is_whole`."""
 
     text: str
@@ -37,25 +37,25 @@ def check_encoding(name: str) -> str:
     return name
 
 
-def lines_of(pieces: Iterable[bytes], encoding: str | None) -> Iterator[Line]:
+def iter_lines(pieces: Iterable[bytes], encoding: str | None) -> Iterator[TextLine]:
     """Every line."""
     rest = ""
-    for text in _texts(pieces, encoding):
+    for text in _decode_pieces(pieces, encoding):
         *lines, rest = (rest + text).split("\n")
         for line in lines:
-            yield Line(line, is_whole=True)
+            yield TextLine(line, is_whole=True)
         if len(rest) >= LONGEST_LINE:
-            yield Line(rest, is_whole=False)
+            yield TextLine(rest, is_whole=False)
             rest = ""
     if rest:
-        yield Line(rest, is_whole=True)
+        yield TextLine(rest, is_whole=True)
 
 
-def _texts(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str]:
+def _decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str]:
     decoder = None if encoding is None else _decoder(encoding)
     is_first = True
     for piece in pieces:
-        if decoder is None and (name := _encoding_of(piece, is_first=is_first)) is not None:
+        if decoder is None and (name := _guess_encoding(piece, is_first=is_first)) is not None:
             decoder = _decoder(name)
         is_first = False
         yield piece.decode("ascii") if decoder is None else decoder.decode(piece)
@@ -68,7 +68,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder(encoding)("surrogateescape" if keeps_bytes else "replace")
 
 
-def _encoding_of(piece: bytes, *, is_first: bool) -> str | None:
+def _guess_encoding(piece: bytes, *, is_first: bool) -> str | None:
     """What the bytes are in; None while they are ASCII, which tells nothing."""
     if is_first:
         for mark, name in _MARKS.items():
@@ -78,16 +78,16 @@ def _encoding_of(piece: bytes, *, is_first: bool) -> str | None:
             return "utf-16-le" if piece[1::2].count(0) > piece[::2].count(0) else "utf-16-be"
     if piece.isascii():
         return None
-    told = [line for line in piece.split(b"\n") if not line.isascii()]
-    told = told[:-1] or told  # the last one may be cut within a character
-    return _CHINESE if _share_in(told, "utf-8") < 0.5 <= _share_in(told, _CHINESE) else "utf-8"  # noqa: PLR2004  # most
+    non_ascii = [line for line in piece.split(b"\n") if not line.isascii()]
+    non_ascii = non_ascii[:-1] or non_ascii  # the last one may be cut within a character
+    return _CHINESE if _decodable_share(non_ascii, "utf-8") < 0.5 <= _decodable_share(non_ascii, _CHINESE) else "utf-8"  # noqa: PLR2004  # most
 
 
-def _share_in(lines: list[bytes], encoding: str) -> float:
-    return sum(_is_in(line, encoding) for line in lines) / len(lines)
+def _decodable_share(lines: list[bytes], encoding: str) -> float:
+    return sum(_decodes(line, encoding) for line in lines) / len(lines)
 
 
-def _is_in(line: bytes, encoding: str) -> bool:
+def _decodes(line: bytes, encoding: str) -> bool:
     try:
         codecs.getincrementaldecoder(encoding)("strict").decode(line)
     except UnicodeDecodeError:

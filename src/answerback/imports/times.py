@@ -26,7 +26,7 @@ _MICRO = 1e14
 _NANO = 1e17
 
 
-def time_in(text: str, zone: tzinfo = UTC) -> datetime | None:
+def find_time(text: str, zone: tzinfo = UTC) -> datetime | None:
     """The first time in `text`: nginx's `23/Nov/2026:15:31:52 +0800` or ISO 8601, of `zone` where that names none."""
     found = [match for match in (_LOCAL.search(text), _ISO.search(text)) if match is not None]
     if not found:
@@ -35,12 +35,12 @@ def time_in(text: str, zone: tzinfo = UTC) -> datetime | None:
     return _local(first) if first.re is _LOCAL else _iso(first.group(), zone)
 
 
-def time_of(document: Mapping[str, Any], zone: tzinfo = UTC) -> datetime | None:
+def document_time(document: Mapping[str, Any], zone: tzinfo = UTC) -> datetime | None:
     """The time of a log line that is JSON: under one of the usual names, as text or as a number since 1970."""
     for name in _NAMES:
         value = document.get(name)
         if isinstance(value, str):
-            when = time_in(value, zone) or _number(value)
+            when = find_time(value, zone) or _number(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             when = _since_1970(float(value))
         else:

@@ -1,72 +1,74 @@
-"""Callbacks that a platform hands in by the API: they go the same way as those of the callback URL."""
+"""Callbacks that are submitted over the API: they take the same path as those of the callback URL."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from answerback.domain.models import Arrival
+from answerback.domain.models import RawCallback
 from answerback.errors import LedgerUnavailable
 from answerback.intake.app import NO_KIND
-from answerback.intake.committer import Committer
-from answerback.intake.metrics import Meter
-from answerback.tencent.codes import Answered
+from answerback.intake.committer import GroupCommitter
+from answerback.intake.metrics import IntakeMetrics
+from answerback.tencent.codes import ResponseCode
 from answerback.tracing import Tracer
 
-_AT_A_TIME = 256  # the callback URL finds room between them
-_BYTES_AT_A_TIME = 1024 * 1024
+_PART_SIZE = 256  # callbacks of the URL get in between
+_PART_BYTES = 1024 * 1024
 
 
-class Told(NamedTuple):
-    """The answer to one body, by the contract; `taken` is what the ledger did with it, None where it did nothing."""
+class SubmitResult(NamedTuple):
+    """The contract's response to one body; `disposition` is what the ledger did with it, or None."""
 
     result: int
     errmsg: str
-    taken: str | None
+    disposition: str | None
 
 
-class Submission:
-    """The way in for bodies that do not come one by one."""
+class BulkSubmitter:
+    """Submits many bodies at once."""
 
-    def __init__(self, committer: Committer, meter: Meter, max_body_bytes: int, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self, committer: GroupCommitter, metrics: IntakeMetrics, max_body_bytes: int, tracer: Tracer | None = None
+    ) -> None:
         self._committer = committer
-        self._meter = meter
+        self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._tracer = tracer
 
-    async def take(self, channel: str, bodies: Sequence[bytes]) -> list[Told]:
-        """Store each of `bodies` durably; what each is answered, in order."""
-        told: list[Told] = []
+    async def submit(self, channel: str, bodies: Sequence[bytes]) -> list[SubmitResult]:
+        """Store each of `bodies` durably; the response to each, in order."""
+        result: list[SubmitResult] = []
         for part in _parts(bodies):
-            told += await asyncio.gather(*[self._take(channel, body) for body in part])
-        return told
+            result += await asyncio.gather(*[self._submit_one(channel, body) for body in part])
+        return result
 
-    async def _take(self, channel: str, body: bytes) -> Told:
+    async def _submit_one(self, channel: str, body: bytes) -> SubmitResult:
         kind = None
         arrival = verdict = None
         if len(body) > self._max_body_bytes:
-            told = Told(Answered.TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes", None)
+            result = SubmitResult(ResponseCode.TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes", None)
         else:
-            arrival = Arrival(channel, body, datetime.now(UTC))
+            arrival = RawCallback(channel, body, datetime.now(UTC))
             try:
                 verdict = await self._committer.submit(arrival)
             except LedgerUnavailable as error:
-                told = Told(Answered.UNAVAILABLE, f"not known to be stored, try again: {error}", None)
+                result = SubmitResult(ResponseCode.UNAVAILABLE, f"not known to be stored, try again: {error}", None)
             else:
                 kind = verdict.kind
-                told = Told(verdict.result, verdict.errmsg, verdict.taken.name.lower())
-        self._meter.answers[kind or NO_KIND, told.result] += 1
+                result = SubmitResult(verdict.result, verdict.errmsg, verdict.disposition.name.lower())
+        self._metrics.responses[kind or NO_KIND, result.result] += 1
         if self._tracer is not None and arrival is not None:
-            self._tracer.received(arrival, verdict, told.result)
-        return told
+            self._tracer.trace_receive(arrival, verdict, result.result)
+        return result
 
 
 def _parts(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """`bodies` in order, so many at a time that none holds the event loop for long."""
+    """`bodies` in order, in parts that do not block the event loop for long."""
     part: list[bytes] = []
     size = 0
     for body in bodies:
-        if part and (len(part) == _AT_A_TIME or size + len(body) > _BYTES_AT_A_TIME):
+        if part and (len(part) == _PART_SIZE or size + len(body) > _PART_BYTES):
             yield part
             part, size = [], 0
         part.append(body)

@@ -1,4 +1,4 @@
-"""Which channel a URL belongs to."""
+"""Resolve callback URLs to channels."""
 
 import hmac
 import secrets
@@ -18,11 +18,11 @@ def callback_path(path: str) -> str | None:
     return path if path == PATH or path.startswith(_BELOW_PATH) else None
 
 
-class Channels:
+class ChannelResolver:
     """The channels by the secret tokens of their URLs.
 
     A token is looked up by its keyed hash, under a key that lives as long as the process: how long a look-up takes
-    tells nothing of any token.
+    reveals nothing of any token.
     """
 
     def __init__(self, tokens: Mapping[str, str | None]) -> None:
@@ -30,7 +30,7 @@ class Channels:
         self._open = next((name for name, token in tokens.items() if token is None), None)
         self._by_hash = {self._hash(token): (name, token) for name, token in tokens.items() if token is not None}
 
-    def of_path(self, path: str) -> str | None:
+    def resolve(self, path: str) -> str | None:
         """The channel whose callback URL has this path, or None."""
         known_path = callback_path(path)
         if known_path is None or known_path == PATH:

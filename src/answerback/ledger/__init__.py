@@ -8,28 +8,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from answerback.ledger.factory import FILE_NAME, Opening, open_database, open_ledger
+    from answerback.ledger.factory import FILE_NAME, LedgerConfig, open_postgresql, open_sqlite
     from answerback.ledger.ledger import Ledger
-    from answerback.ledger.types import Entry, Job, Page, Pause, Quarantined, Receipt, Settled, Taken, Verdict
+    from answerback.ledger.types import (
+        AttemptRecord,
+        DeliveryJob,
+        Disposition,
+        EndpointPause,
+        Page,
+        QuarantineItem,
+        Receipt,
+        StoredCallback,
+        StoreResult,
+    )
 
 __all__ = [
     "FILE_NAME",
-    "Entry",
-    "Job",
+    "AttemptRecord",
+    "DeliveryJob",
+    "Disposition",
+    "EndpointPause",
     "Ledger",
-    "Opening",
+    "LedgerConfig",
     "Page",
-    "Pause",
-    "Quarantined",
+    "QuarantineItem",
     "Receipt",
-    "Settled",
-    "Taken",
-    "Verdict",
-    "open_database",
-    "open_ledger",
+    "StoreResult",
+    "StoredCallback",
+    "open_postgresql",
+    "open_sqlite",
 ]
 
-_MODULES = {"Ledger": "ledger"} | dict.fromkeys(("FILE_NAME", "Opening", "open_database", "open_ledger"), "factory")
+_MODULES = {"Ledger": "ledger"} | dict.fromkeys(
+    ("FILE_NAME", "LedgerConfig", "open_postgresql", "open_sqlite"), "factory"
+)
 
 
 def __getattr__(name: str) -> object:

@@ -6,22 +6,22 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from answerback.ledger.commands import Request
+from answerback.ledger.commands import Command
 
 T = TypeVar("T")
 
 
 class LedgerClient(Protocol):
-    """The ledger's writer, or one that traces what it does: requests are carried out in the order of the calls."""
+    """The ledger's writer, or one that traces what it does: commands are carried out in the order of the calls."""
 
     @property
-    def full(self) -> Collection[int]:
+    def saturated(self) -> Collection[int]:
         """Endpoints for which no more jobs can be taken now."""
 
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have `request` carried out; the future tells what came of it, after the commit.
+    def execute(self, command: Command[T]) -> "asyncio.Future[T]":
+        """Have `command` carried out; the future has its result, after the commit.
 
-        LedgerUnavailable, raised or in the future: nothing was done, or it is not known; else the request's own errors.
+        LedgerUnavailable, raised or in the future: nothing was done, or it is not known; else the command's own errors.
         """
 
 

@@ -13,27 +13,35 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import public_id
-from answerback.domain.models import ApiKey, Arrival, Attempt, Call, Delivery, Endpoint, Received, Rejected
+from answerback.domain.models import (
+    ApiKey,
+    Attempt,
+    Call,
+    Delivery,
+    Endpoint,
+    ParsedCallback,
+    RawCallback,
+    RejectedCallback,
+)
 from answerback.domain.statistics import Statistics
 from answerback.errors import CallbackRejected, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions
 from answerback.ledger.admin.audit import Actor, AuditAction, AuditEvent, find_events, record_event
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.driver_errors import translated
+from answerback.ledger.backends.driver_errors import translate_driver_errors
 from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles
-from answerback.ledger.read import calls as query
-from answerback.ledger.read import deliveries as history
-from answerback.ledger.read import statistics as stats
-from answerback.ledger.tables import probes, quarantine
-from answerback.ledger.types import Entry, Page, Quarantined, Receipt, Recorded, to_us
+from answerback.ledger.read import calls, deliveries, statistics
+from answerback.ledger.read.statistics import HourRange
+from answerback.ledger.tables import quarantine, write_probes
+from answerback.ledger.types import Page, QuarantineItem, Receipt, RecordResult, StoredCallback, to_us
 from answerback.ledger.write import retention
 from answerback.ledger.write.batch_writer import record
-from answerback.ledger.write.bisection import REFUSED, Record, may_be_taken_apart, record_apart
-from answerback.ledger.write.consumed_batches import Batch, read_all, take_new
-from answerback.ledger.write.outbox import Outbox
+from answerback.ledger.write.bisection import REFUSED, RecordFunction, can_bisect, record_bisected
+from answerback.ledger.write.consumed_batches import StreamBatch, claim_new, parse_items
+from answerback.ledger.write.outbox import SubscriptionCache
 from answerback.ledger.write.quarantine import Quarantine
-from answerback.ledger.write.retention import Month
-from answerback.tencent.parsing import read
+from answerback.ledger.write.retention import PartitionInfo
+from answerback.tencent.parsing import parse_callback
 
 T = TypeVar("T")
 
@@ -44,14 +52,14 @@ class Transactions(Protocol):
     def write(
         self,
         work: Callable[[Connection], T],
-        undone: Callable[[], None],
+        on_rollback: Callable[[], None],
         *,
-        beside: bool = False,
-        repeatable: bool = False,
+        shared: bool = False,
+        idempotent: bool = False,
     ) -> T:
-        """Do `work` in a transaction, committed when it returns; `undone` is called each time it was not.
+        """Do `work` in a transaction, committed when it returns; `on_rollback` is called each time it was not.
 
-        Beside others, if the backend can: `work` holds what it changes. `repeatable`: to do it twice does no harm.
+        Shared with others, if the backend can: `work` locks what it changes. `idempotent`: to do it twice does no harm.
         """
 
     @property
@@ -70,91 +78,110 @@ class Ledger:
     ) -> None:
         self.engine = engine
         self._transactions = transactions
-        self._bounds = quarantine_bounds
+        self._quarantine = quarantine_bounds
         self._id_key = id_key
-        self._outbox = Outbox(id_key)
+        self._subscriptions = SubscriptionCache(id_key)
 
-    def record(self, batch: Sequence[Received | Rejected]) -> list[Receipt]:
+    def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> list[Receipt]:
         """Store `batch` durably; return one receipt per item, in order.
 
         Returns only after the commit; a repeated callback keeps its first id. Safe to call from several threads,
         one at a time gets in.
         Raises LedgerUnavailable: nothing was stored, the caller may retry.
         """
-        return self.take(batch).receipts
+        return self.record_batch(batch).receipts
 
-    def take(self, batch: Sequence[Received | Rejected], full: Collection[int] = (), *, tell: bool = True) -> Recorded:
-        """Do what `record` does, and tell also what may go out because of it; to endpoints in `full`, only that it may.
+    def record_batch(
+        self,
+        batch: Sequence[ParsedCallback | RejectedCallback],
+        saturated: Collection[int] = (),
+        *,
+        enqueue_deliveries: bool = True,
+    ) -> RecordResult:
+        """Do what `record` does, and return also the jobs that follow from it; of endpoints in `saturated`, only that it may.
 
-        Without `tell` nobody is owed a word of it.
+        Without `enqueue_deliveries` nothing of it is delivered.
         """
-        return self._take(lambda _: batch, full, tell=tell)
+        return self._record(lambda _: batch, saturated, enqueue_deliveries=enqueue_deliveries)
 
-    def take_batches(self, batches: Sequence[Batch], full: Collection[int] = ()) -> tuple[Collection[bytes], Recorded]:
-        """Do what `take` does with what batches of the stream hold, and tell which of them were new.
+    def record_stream_batches(
+        self, batches: Sequence[StreamBatch], saturated: Collection[int] = ()
+    ) -> tuple[Collection[bytes], RecordResult]:
+        """Do what `record_batch` does with what batches of the stream hold, and return which of them were new.
 
         One that the ledger holds already is passed over.
         """
-        items = read_all({batch.id: batch for batch in batches}.values())
+        items = parse_items({batch.id: batch for batch in batches}.values())
         new: set[bytes] = set()
 
-        def new_items(connection: Connection) -> list[Received | Rejected]:
+        def new_items(connection: Connection) -> list[ParsedCallback | RejectedCallback]:
             new.clear()
-            new.update(take_new(connection, batches))
+            new.update(claim_new(connection, batches))
             return [item for id_, item in items if id_ in new]
 
-        recorded = self._take(new_items, full, repeatable=True)
+        recorded = self._record(new_items, saturated, idempotent=True)
         return new, recorded
 
-    def _take(
+    def _record(
         self,
-        batch: Callable[[Connection], Sequence[Received | Rejected]],
-        full: Collection[int],
+        find_batch: Callable[[Connection], Sequence[ParsedCallback | RejectedCallback]],
+        saturated: Collection[int],
         *,
-        tell: bool = True,
-        repeatable: bool = False,
-    ) -> Recorded:
-        """Record what `batch` finds in the transaction; where it is refused for what is in it, all but that."""
+        enqueue_deliveries: bool = True,
+        idempotent: bool = False,
+    ) -> RecordResult:
+        """Record what `find_batch` finds in the transaction; where it is refused for what is in it, all but that."""
 
-        def writing(connection: Connection, outbox: Outbox) -> Record:
-            return lambda items: record(connection, items, self._bounds, outbox if tell else Outbox(), full)
+        def recorder(connection: Connection, subscriptions: SubscriptionCache) -> RecordFunction:
+            return lambda items: record(
+                connection,
+                items,
+                self._quarantine,
+                subscriptions if enqueue_deliveries else SubscriptionCache(),
+                saturated,
+            )
 
-        def work(connection: Connection, outbox: Outbox) -> Recorded:
-            return writing(connection, outbox)(batch(connection))
+        def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
+            return recorder(connection, subscriptions)(find_batch(connection))
 
-        def work_apart(connection: Connection, outbox: Outbox) -> Recorded:
-            return record_apart(connection, batch(connection), writing(connection, outbox), self._bounds.count_again)
+        def work_bisected(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
+            return record_bisected(
+                connection,
+                find_batch(connection),
+                recorder(connection, subscriptions),
+                self._quarantine.invalidate_count,
+            )
 
         try:
-            return self.write(work, beside=True, repeatable=repeatable)
+            return self.write(work, shared=True, idempotent=idempotent)
         except Exception as error:
-            if not may_be_taken_apart(error):
+            if not can_bisect(error):
                 raise
-            return self.write(work_apart, repeatable=repeatable)
+            return self.write(work_bisected, idempotent=idempotent)
 
     def write(
         self,
-        work: Callable[[Connection, Outbox], T],
+        work: Callable[[Connection, SubscriptionCache], T],
         *,
-        beside: bool = False,
-        repeatable: bool = False,
+        shared: bool = False,
+        idempotent: bool = False,
     ) -> T:
         """Do `work` in one transaction, committed when it returns. Raises LedgerUnavailable: nothing was done.
 
-        Alone, or `beside` other processes where the backend can: then it has to hold the calls that it changes.
+        Exclusive, or `shared` with other processes where the backend can: then it has to lock the calls that it changes.
         """
 
-        def with_outbox(connection: Connection) -> T:
-            self._outbox.refresh(connection)
-            return work(connection, self._outbox)
+        def with_subscriptions(connection: Connection) -> T:
+            self._subscriptions.refresh(connection)
+            return work(connection, self._subscriptions)
 
-        with translated(self.engine):
-            return self._transactions.write(with_outbox, self._undone, beside=beside, repeatable=repeatable)
+        with translate_driver_errors(self.engine):
+            return self._transactions.write(with_subscriptions, self._on_rollback, shared=shared, idempotent=idempotent)
 
-    def _undone(self) -> None:
+    def _on_rollback(self) -> None:
         """A transaction was: what was learned in it may not hold."""
-        self._bounds.count_again()
-        self._outbox.forget()
+        self._quarantine.invalidate_count()
+        self._subscriptions.clear()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do `work`, which only reads. Raises LedgerUnavailable."""
@@ -168,67 +195,69 @@ class Ledger:
         """
         row = (1, to_us(datetime.now(UTC)))
         self.write(
-            lambda connection, _: bulk_sql.upsert(connection, probes, ("id", "committed_us"), ("id",), [row]),
-            beside=True,
-            repeatable=True,
+            lambda connection, _: bulk_sql.upsert(connection, write_probes, ("id", "committed_us"), ("id",), [row]),
+            shared=True,
+            idempotent=True,
         )
 
     def call(self, callid: str, channel: str | None = None) -> Call:
         """What is known of a call. Raises NotFound, AmbiguousCall."""
         with self._reading() as connection:
-            return query.find_call(connection, callid, channel)[1]
+            return calls.find_call(connection, callid, channel)[1]
 
-    def statistics(self, span: stats.Span) -> Statistics:
+    def statistics(self, hour_range: HourRange) -> Statistics:
         """What the calls of a span come to."""
-        return self.read(lambda connection: stats.find_statistics(connection, span))
+        return self.read(lambda connection: statistics.find_statistics(connection, hour_range))
 
-    def differing(self, span: stats.Span, cursor: str | None = None, limit: int = 50) -> Page[Call]:
+    def fee_mismatches(self, hour_range: HourRange, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of the calls whose fee is not what is due, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: stats.find_differing(connection, span, cursor, limit))
+        return self.read(lambda connection: statistics.find_fee_mismatches(connection, hour_range, cursor, limit))
 
     def callbacks(
         self, callid: str, channel: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> Page[Entry]:
+    ) -> Page[StoredCallback]:
         """A page of a call's callbacks as received, in order. Raises NotFound, AmbiguousCall, InvalidCursor."""
         with self._reading() as connection:
-            page = query.find_callbacks(connection, query.find_call(connection, callid, channel)[0], cursor, limit)
-        return msgspec.structs.replace(page, items=list(map(self._known_outside, page.items)))
+            page = calls.find_callbacks(connection, calls.find_call(connection, callid, channel)[0], cursor, limit)
+        return msgspec.structs.replace(page, items=list(map(self._with_public_id, page.items)))
 
-    def _known_outside(self, entry: Entry) -> Entry:
+    def _with_public_id(self, entry: StoredCallback) -> StoredCallback:
         if self._id_key is None:
             return entry
-        return msgspec.structs.replace(entry, public_id=public_id(self._id_key, entry.identity))
+        return msgspec.structs.replace(entry, public_id=public_id(self._id_key, entry.fingerprint))
 
-    def calls(self, wanted: query.CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
+    def calls(self, wanted: calls.CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of calls, newest first. Raises InvalidCursor."""
         with self._reading() as connection:
-            return query.find_calls(connection, wanted or query.CallFilter(), cursor, limit)
+            return calls.find_calls(connection, wanted or calls.CallFilter(), cursor, limit)
 
-    def quarantined(self, channel: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[Quarantined]:
+    def quarantined(
+        self, channel: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[QuarantineItem]:
         """A page of refused bodies, newest first. Raises InvalidCursor."""
         with self._reading() as connection:
-            return query.find_quarantined(connection, channel, cursor, limit)
+            return calls.find_quarantined(connection, channel, cursor, limit)
 
-    def quarantined_body(self, id_: int) -> Quarantined:
+    def quarantined_body(self, id_: int) -> QuarantineItem:
         """One refused body. Raises NotFound."""
         with self._reading() as connection:
-            return query.find_quarantined_body(connection, id_)
+            return calls.find_quarantined_body(connection, id_)
 
     def quarantined_ids(self) -> list[int]:
         """Every refused body's id, oldest first."""
         with self._reading() as connection:
             return list(connection.execute(select(quarantine.c.id).order_by(quarantine.c.id)).scalars())
 
-    def drop_quarantined(self, ids: Sequence[int], actor: Actor) -> int:
+    def delete_quarantined(self, ids: Sequence[int], actor: Actor) -> int:
         """Throw refused bodies away; how many there were."""
-        known = [id_ for id_ in ids if 0 <= id_ < query.LARGEST_ID]
+        known = [id_ for id_ in ids if 0 <= id_ < calls.MAX_ID]
 
-        def work(connection: Connection, _: Outbox) -> int:
-            self._bounds.count_again()
+        def work(connection: Connection, _: SubscriptionCache) -> int:
+            self._quarantine.invalidate_count()
             gone = quarantine.delete().where(quarantine.c.id.in_(known)).returning(quarantine.c.id)
             if dropped := sorted(connection.execute(gone).scalars()):
                 words = ("quarantined body",) if len(dropped) == 1 else (len(dropped), "quarantined bodies")
-                record_event(connection, actor, AuditAction.QUARANTINE_DROPPED, datetime.now(UTC), *words, *dropped)
+                record_event(connection, actor, AuditAction.QUARANTINE_DELETED, datetime.now(UTC), *words, *dropped)
             return len(dropped)
 
         return self.write(work)
@@ -245,22 +274,22 @@ class Ledger:
 
         It keeps the time it came in. Raises NotFound; CallbackRejected where it still cannot be understood.
         """
-        return self.take_again(id_, actor).receipts[0]
+        return self.reprocess_quarantined(id_, actor).receipts[0]
 
-    def take_again(self, id_: int, actor: Actor) -> Recorded:
-        """Do what `requeue` does, and tell also what may go out because of it."""
+    def reprocess_quarantined(self, id_: int, actor: Actor) -> RecordResult:
+        """Do what `requeue` does, and return also the jobs that follow from it."""
         kept = self.quarantined_body(id_)
 
-        def work(connection: Connection, outbox: Outbox) -> Recorded:
-            query.find_quarantined_body(connection, id_)  # it may be gone by now
-            recorded = record(connection, [received], self._bounds, outbox)
+        def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
+            calls.find_quarantined_body(connection, id_)  # it may be gone by now
+            recorded = record(connection, [received], self._quarantine, subscriptions)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
-            about = ("quarantined body", id_, "of", kept.channel)
-            record_event(connection, actor, AuditAction.QUARANTINE_RETRIED, datetime.now(UTC), *about)
-            self._bounds.count_again()
+            target = ("quarantined body", id_, "of", kept.channel)
+            record_event(connection, actor, AuditAction.QUARANTINE_REQUEUED, datetime.now(UTC), *target)
+            self._quarantine.invalidate_count()
             return recorded
 
-        received = read(Arrival(kept.channel, kept.raw, kept.received_at))
+        received = parse_callback(RawCallback(kept.channel, kept.raw, kept.received_at))
         try:
             return self.write(work)
         except LedgerUnavailable as error:
@@ -276,17 +305,19 @@ class Ledger:
         """One endpoint, by its name or its id as digits. Raises NotFound."""
         return self.read(lambda connection: endpoints.find_endpoint(connection, name))
 
-    def owed(self) -> dict[int, history.Owed]:
-        """Endpoint id -> what it is owed."""
-        return self.read(history.owed_by_endpoint)
+    def backlog(self) -> dict[int, deliveries.DeliveryBacklog]:
+        """Endpoint id -> its backlog."""
+        return self.read(deliveries.backlog_by_endpoint)
 
-    def deliveries(self, wanted: history.DeliveryFilter, cursor: str | None = None, limit: int = 50) -> Page[Delivery]:
+    def deliveries(
+        self, wanted: deliveries.DeliveryFilter, cursor: str | None = None, limit: int = 50
+    ) -> Page[Delivery]:
         """A page of deliveries, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: history.find_deliveries(connection, wanted, cursor, limit))
+        return self.read(lambda connection: deliveries.find_deliveries(connection, wanted, cursor, limit))
 
     def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
         """One delivery and its last attempts, in order. Raises NotFound."""
-        return self.read(lambda connection: history.find_delivery(connection, id_))
+        return self.read(lambda connection: deliveries.find_delivery(connection, id_))
 
     def keys(self) -> list[ApiKey]:
         """Every API key that was not revoked, by name."""
@@ -308,25 +339,25 @@ class Ledger:
         """A page of who did what, newest first. Raises InvalidCursor."""
         return self.read(lambda connection: find_events(connection, cursor, limit))
 
-    def months_before(self, when: datetime) -> list[Month]:
+    def expired_partitions(self, when: datetime) -> list[PartitionInfo]:
         """The months that are over before the one of `when`. Raises Conflict where the ledger is not cut by months."""
-        self._require_months()
-        return self.read(lambda connection: retention.months_before(connection, to_us(when)))
+        self._require_partitions()
+        return self.read(lambda connection: retention.expired_partitions(connection, to_us(when)))
 
-    def make_months(self, count: int) -> None:
+    def create_partitions(self, count: int) -> None:
         """On PostgreSQL: make the partitions of this month and of the next ones, `count` in all. Raises LedgerUnavailable."""
-        self.write(lambda connection, _: retention.make_months(connection, datetime.now(UTC), count))
+        self.write(lambda connection, _: retention.create_partitions(connection, datetime.now(UTC), count))
 
-    def drop_month(self, month: int, actor: Actor) -> Iterator[int]:
+    def drop_partition(self, month: int, actor: Actor) -> Iterator[int]:
         """Let go of a month: its callbacks and deliveries at once, then its calls; how many so far, as it goes on."""
-        self._require_months()
-        self.write(lambda connection, _: retention.drop_month(connection, month, actor, datetime.now(UTC)))
+        self._require_partitions()
+        self.write(lambda connection, _: retention.drop_partition(connection, month, actor, datetime.now(UTC)))
         gone = 0
-        while some := self.write(lambda connection, _: retention.forget_calls(connection, month)):
+        while some := self.write(lambda connection, _: retention.delete_orphan_calls(connection, month)):
             gone += some
             yield gone
 
-    def _require_months(self) -> None:
+    def _require_partitions(self) -> None:
         if self.engine.dialect.name != "postgresql":
             raise Conflict("a SQLite ledger is not cut by months: it keeps everything; `answerback copy` moves it up")
 
@@ -342,5 +373,5 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with translated(self.engine), self.engine.connect() as connection:
+        with translate_driver_errors(self.engine), self.engine.connect() as connection:
             yield connection

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from answerback.domain.models import Call, Kind, Outcome, Result, talk_s, unix_s
-from answerback.domain.statistics import due_minutes, fee_difference
+from answerback.domain.models import Call, CallbackKind, Outcome, Result, talk_s, to_unix_s
+from answerback.domain.statistics import due_minutes, fee_mismatch_minutes
 from answerback.ledger.backends.postgresql.partition_ids import block_of
 from answerback.ledger.types import from_us, to_us
 
@@ -32,16 +32,16 @@ CALL_COLUMNS = (
     "revisions",
     "first_seen_us",
     "updated_us",
-    "block",
-    "fee_difference",
+    "mobile_block",
+    "fee_mismatch_minutes",
     "missing",
 )
 """What the fold decides; the others of READ_COLUMNS are the business's and are never written by it."""
 
-READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata", "due_us", "overdue_us", "referred_us")
+READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata", "due_us", "overdue_us", "annotated_us")
 
-NUMBERS = ("nationcode", "mobile", "call_from")
-"""Where the column is empty and its bit of `missing` is set, 1, 2 or 4, no callback told it: it is None, not "".
+NUMBER_COLUMNS = ("nationcode", "mobile", "call_from")
+"""Where the column is empty and its bit of `missing` is set, 1, 2 or 4, no callback had it: it is None, not "".
 
 The columns are older than that difference and hold no NULL, so that the release before can read them.
 """
@@ -54,7 +54,11 @@ _metadata = msgspec.json.Decoder(dict[str, Any]).decode
 def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
     """The values of CALL_COLUMNS; `key` is the callid's call_key."""
     outcome = call.outcome.value
-    started_at, answered_at, ended_at = unix_s(call.started_at), unix_s(call.answered_at), unix_s(call.ended_at)
+    started_at, answered_at, ended_at = (
+        to_unix_s(call.started_at),
+        to_unix_s(call.answered_at),
+        to_unix_s(call.ended_at),
+    )
     return (
         id_,
         call.channel,
@@ -78,24 +82,24 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         to_us(call.first_seen_at),
         to_us(call.updated_at),
         block_of(id_),
-        fee_difference(call.fee_minutes, due_minutes(outcome, talk_s(outcome, answered_at, ended_at))),
-        sum((getattr(call, name) is None) << bit for bit, name in enumerate(NUMBERS)) or None,
+        fee_mismatch_minutes(call.fee_minutes, due_minutes(outcome, talk_s(outcome, answered_at, ended_at))),
+        sum((getattr(call, name) is None) << bit for bit, name in enumerate(NUMBER_COLUMNS)) or None,
     )
 
 
 def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
     """The call in a row of READ_COLUMNS."""
     values = dict(zip(READ_COLUMNS, row, strict=True))
-    for name in ("id", "call_key", "block", "fee_difference"):
+    for name in ("id", "call_key", "mobile_block", "fee_mismatch_minutes"):
         del values[name]
     for name in ("started_at", "answered_at", "ended_at"):
         values[name] = _from_s(values[name])
     if missing := values.pop("missing"):
-        for bit, name in enumerate(NUMBERS):
+        for bit, name in enumerate(NUMBER_COLUMNS):
             values[name] = values[name] or (None if missing >> bit & 1 else "")
     keys = _keys(values.pop("keys"))
     return Call(
-        kind=Kind(kind) if (kind := values.pop("kind")) else None,
+        kind=CallbackKind(kind) if (kind := values.pop("kind")) else None,
         outcome=Outcome(values.pop("outcome")),
         result=None if (result := values.pop("result")) is None else Result(result),
         keys=keys,
@@ -104,9 +108,9 @@ def call_of(row: tuple[Any, ...], seen: frozenset[bytes] = frozenset()) -> Call:
         updated_at=from_us(values.pop("updated_us")),
         due_at=_from_us(values.pop("due_us")),
         overdue_at=_from_us(values.pop("overdue_us")),
-        referred_at=_from_us(values.pop("referred_us")),
+        annotated_at=_from_us(values.pop("annotated_us")),
         metadata=None if (text := values.pop("metadata")) is None else _metadata(text),
-        seen=seen,
+        fingerprints=seen,
         **values,
     )
 

@@ -34,19 +34,19 @@ metadata = MetaData(
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite's own row id is spelled INTEGER
 
-AWAITED = "due_us IS NOT NULL AND overdue_us IS NULL AND outcome = 'pending'"
+AWAITED_PREDICATE = "due_us IS NOT NULL AND overdue_us IS NULL AND outcome = 'pending'"
 """The calls that become overdue if nothing more is heard of them."""
 
-DIFFERING = "fee_difference IS NOT NULL"
-CODED = "failure_code IS NOT NULL"
-REFERRED = "reference IS NOT NULL"
-LATE = "overdue_us IS NOT NULL"
+FEE_MISMATCH_PREDICATE = "fee_mismatch_minutes IS NOT NULL"
+FAILURE_CODE_PREDICATE = "failure_code IS NOT NULL"
+REFERENCE_PREDICATE = "reference IS NOT NULL"
+OVERDUE_PREDICATE = "overdue_us IS NOT NULL"
 
-DUE = "state = 'pending'"
+PENDING_PREDICATE = "state = 'pending'"
 """The deliveries that may go out: at most one for each call and endpoint."""
 
-WAITING = "state = 'waiting'"
-DEAD = "state = 'dead'"
+BLOCKED_PREDICATE = "state = 'blocked'"
+DEAD_PREDICATE = "state = 'dead'"
 
 calls = Table(
     "calls",
@@ -72,29 +72,34 @@ calls = Table(
     Column("revisions", Integer, nullable=False),
     Column("first_seen_us", BigInteger, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
-    Column("block", Integer, nullable=False, comment="months.block_of(id): keeps ix_calls_block_mobile append-mostly"),
+    Column(
+        "mobile_block",
+        Integer,
+        nullable=False,
+        comment="months.block_of(id): keeps ix_calls_mobile_block_mobile append-mostly",
+    ),
     Column("reference", Text),
     Column("metadata", Text, comment="JSON object"),
     Column("due_us", BigInteger, comment="when the business expects to know"),
-    Column("overdue_us", BigInteger, comment="when it was told that it is overdue"),
-    Column("referred_us", BigInteger, comment="when the business last said what it knows of the call"),
-    Column("fee_difference", Integer, comment="billed minutes over the due ones; null: as due, or not known"),
-    Column("missing", SmallInteger, comment="which numbers no callback told, though their text is empty: see rows.py"),
+    Column("overdue_us", BigInteger, comment="when it was marked as overdue"),
+    Column("annotated_us", BigInteger, comment="when the business last said what it knows of the call"),
+    Column("fee_mismatch_minutes", Integer, comment="billed minutes over the due ones; null: as due, or not known"),
+    Column("missing", SmallInteger, comment="which numbers no callback had, though their text is empty: see rows.py"),
     UniqueConstraint("channel", "call_key"),
     Index(None, "first_seen_us", "id"),
     Index("ix_calls_class", "channel", "kind", "outcome", "first_seen_us", "id"),
-    Index(None, "block", "mobile"),
-    Index("ix_calls_due", "due_us", sqlite_where=text(AWAITED)),
-    Index("ix_calls_fee", "first_seen_us", "id", sqlite_where=text(DIFFERING)),
+    Index(None, "mobile_block", "mobile"),
+    Index("ix_calls_due", "due_us", sqlite_where=text(AWAITED_PREDICATE)),
+    Index("ix_calls_fee", "first_seen_us", "id", sqlite_where=text(FEE_MISMATCH_PREDICATE)),
     Index(
         "ix_calls_failure",
         "failure_code",
         "first_seen_us",
         "id",
-        sqlite_where=text(CODED),
+        sqlite_where=text(FAILURE_CODE_PREDICATE),
     ),
-    Index("ix_calls_reference", "reference", sqlite_where=text(REFERRED)),
-    Index("ix_calls_overdue", "overdue_us", sqlite_where=text(LATE)),
+    Index("ix_calls_reference", "reference", sqlite_where=text(REFERENCE_PREDICATE)),
+    Index("ix_calls_overdue", "overdue_us", sqlite_where=text(OVERDUE_PREDICATE)),
 )
 
 callbacks = Table(
@@ -102,13 +107,13 @@ callbacks = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("call_id", Id, ForeignKey("calls.id"), nullable=False),
-    Column("identity", LargeBinary(16), nullable=False),
+    Column("fingerprint", LargeBinary(16), nullable=False),
     Column("kind", Text, nullable=False),
     Column("received_us", BigInteger, nullable=False),
-    Column("repeats", Integer, nullable=False),
-    Column("repeated_us", BigInteger, comment="when the last repeat came"),
+    Column("duplicates", Integer, nullable=False),
+    Column("last_duplicate_us", BigInteger, comment="when the last repeat came"),
     Column("raw", LargeBinary, nullable=False),
-    UniqueConstraint("call_id", "identity"),
+    UniqueConstraint("call_id", "fingerprint"),
 )
 
 endpoints = Table(
@@ -117,31 +122,31 @@ endpoints = Table(
     Column("id", Id, primary_key=True),
     Column("name", Text, nullable=False),
     Column("channel", Text, nullable=False),
-    Column("definition", Text, nullable=False, comment="JSON object: url, format, filters, limits"),
+    Column("config", Text, nullable=False, comment="JSON object: url, format, filters, limits"),
     Column("enabled", SmallInteger, nullable=False),
     Column("disabled_reason", Text),
     Column("secret", Text, nullable=False),
-    Column("old_secret", Text),
-    Column("old_secret_until_us", BigInteger, comment="until then both secrets sign"),
+    Column("previous_secret", Text),
+    Column("previous_secret_expires_us", BigInteger, comment="until then both secrets sign"),
     Column("from_config", SmallInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
-    Column("changed_us", BigInteger, nullable=False),
-    Column("removed_us", BigInteger, comment="its history stays"),
-    Column("failures", Integer, nullable=False, comment="in a row, when it was paused"),
+    Column("updated_us", BigInteger, nullable=False),
+    Column("deleted_us", BigInteger, comment="its history stays"),
+    Column("consecutive_failures", Integer, nullable=False, comment="in a row, when it was paused"),
     Column("paused_until_us", BigInteger),
-    Column("revision", BigInteger, nullable=False, comment="of endpoint_changes, by its last change"),
+    Column("revision", BigInteger, nullable=False, comment="of endpoint_revision, by its last change"),
     Column("retargeted_us", BigInteger, comment="when what goes there, or where, was last changed"),
     Index(None, "revision"),
     Index(
         "uq_endpoints_name",
         "name",
         unique=True,
-        sqlite_where=text("removed_us IS NULL"),
+        sqlite_where=text("deleted_us IS NULL"),
     ),
 )
 
-endpoint_changes = Table(
-    "endpoint_changes",
+endpoint_revision = Table(
+    "endpoint_revision",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("revision", BigInteger, nullable=False),
@@ -154,40 +159,40 @@ deliveries = Table(
     Column("id", Id, primary_key=True),
     Column("endpoint_id", Id, ForeignKey("endpoints.id"), nullable=False),
     Column("call_id", Id, ForeignKey("calls.id"), nullable=False),
-    Column("callback_id", Id, comment="null: it tells of the call, not of a callback"),
+    Column("callback_id", Id, comment="null: it is about the call, not about a callback"),
     Column("event", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("tag", Text, nullable=False, comment="what makes its message id its own, should ids start anew"),
+    Column("message_tag", Text, nullable=False, comment="what makes its message id its own, should ids start anew"),
     Column("attempts", Integer, nullable=False),
-    Column("failures", Integer, nullable=False, comment="attempts that count towards giving up"),
+    Column("failed_attempts", Integer, nullable=False, comment="attempts that count towards giving up"),
     Column("due_us", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
-    Column("settled_us", BigInteger, comment="when it was delivered or given up"),
+    Column("finished_us", BigInteger, comment="when it was delivered or given up"),
     Index(None, "call_id", "endpoint_id"),
     Index(None, "endpoint_id", "id"),
-    Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(DUE)),
+    Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(PENDING_PREDICATE)),
     Index(
-        "ix_deliveries_waiting",
+        "ix_deliveries_blocked",
         "endpoint_id",
         "state",
         "id",
-        sqlite_where=text(WAITING),
+        sqlite_where=text(BLOCKED_PREDICATE),
     ),
-    Index("ix_deliveries_dead", "endpoint_id", "state", "id", sqlite_where=text(DEAD)),
+    Index("ix_deliveries_dead", "endpoint_id", "state", "id", sqlite_where=text(DEAD_PREDICATE)),
     Index(
         "ix_deliveries_call_due",
         "call_id",
         "state",  # or SQLite takes the index of all deliveries of a call
         "endpoint_id",
-        sqlite_where=text(DUE),
+        sqlite_where=text(PENDING_PREDICATE),
     ),
     Index(
-        "ix_deliveries_call_waiting",
+        "ix_deliveries_call_blocked",
         "call_id",
         "endpoint_id",
         "state",
         "id",
-        sqlite_where=text(WAITING),
+        sqlite_where=text(BLOCKED_PREDICATE),
     ),
 )
 
@@ -196,10 +201,10 @@ attempts = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("delivery_id", Id, ForeignKey("deliveries.id"), nullable=False),
-    Column("began_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
     Column("duration_us", BigInteger, nullable=False),
-    Column("status", SmallInteger, comment="of HTTP; null: there was no answer"),
-    Column("answer", LargeBinary, nullable=False, comment="its first bytes"),
+    Column("http_status", SmallInteger, comment="of HTTP; null: there was no answer"),
+    Column("response_body", LargeBinary, nullable=False, comment="its first bytes"),
     Column("error", Text, comment="in plain words; null: delivered"),
     Index(None, "delivery_id"),
 )
@@ -213,8 +218,8 @@ quarantine = Table(
     Column("result", Integer, nullable=False),
     Column("reason", Text, nullable=False),
     Column("received_us", BigInteger, nullable=False),
-    Column("repeats", Integer, nullable=False),
-    Column("repeated_us", BigInteger),
+    Column("duplicates", Integer, nullable=False),
+    Column("last_duplicate_us", BigInteger),
     Column("size_bytes", Integer, nullable=False),
     Column("raw", LargeBinary, nullable=False),
     UniqueConstraint("digest"),
@@ -222,13 +227,13 @@ quarantine = Table(
     Index(None, "size_bytes"),  # the sum of all of them is taken now and then, and their rows are large
 )
 
-_rollup_key = ("hours", "start_hour", "channel", "kind", "outcome")
+_rollup_key = ("bucket_hours", "bucket_start_hour", "channel", "kind", "outcome")
 
 
 def _rollup_columns() -> list[Column[Any]]:
     return [
-        Column("hours", SmallInteger, nullable=False, comment="how long: an hour, or a day of UTC"),
-        Column("start_hour", Integer, nullable=False, comment="since when: hours since 1970, UTC"),
+        Column("bucket_hours", SmallInteger, nullable=False, comment="how long: an hour, or a day of UTC"),
+        Column("bucket_start_hour", Integer, nullable=False, comment="since when: hours since 1970, UTC"),
         Column("channel", Text, nullable=False),
         Column("kind", Text, nullable=False),
         Column("outcome", Text, nullable=False),
@@ -242,9 +247,9 @@ rollups = Table(
     Column("calls", Integer, nullable=False),
     Column("fee_minutes", BigInteger, nullable=False),
     Column("due_minutes", BigInteger, nullable=False, comment="of those calls whose fee can be checked"),
-    Column("differing", Integer, nullable=False, comment="calls whose fee is not what is due"),
-    Column("excess_minutes", BigInteger, nullable=False, comment="sum of their differences"),
-    Column("overdue", Integer, nullable=False, comment="calls that were told to be overdue"),
+    Column("fee_mismatches", Integer, nullable=False, comment="calls whose fee is not what is due"),
+    Column("overbilled_minutes", BigInteger, nullable=False, comment="sum of their differences"),
+    Column("overdue", Integer, nullable=False, comment="calls that were marked as overdue"),
     Column("ring_calls", Integer, nullable=False, comment="calls whose ring time is known"),
     Column("ring_s", BigInteger, nullable=False),
     Column("talk_calls", Integer, nullable=False, comment="calls whose talk time is known"),
@@ -254,8 +259,8 @@ rollups = Table(
     sqlite_with_rowid=False,
 )
 
-rollup_details = Table(
-    "rollup_details",
+rollup_breakdowns = Table(
+    "rollup_breakdowns",
     metadata,
     *_rollup_columns(),
     Column(
@@ -268,13 +273,13 @@ rollup_details = Table(
     comment="the same calls by what has many values",  # with a row id: two rows fit a page, where they would overflow
 )
 
-arrivals = Table(
-    "arrivals",
+hourly_ingest = Table(
+    "hourly_ingest",
     metadata,
     Column("hour", Integer, nullable=False, comment="in which they came: hours since 1970, UTC"),
     Column("channel", Text, nullable=False),
     Column("callbacks", Integer, nullable=False),
-    Column("repeats", Integer, nullable=False),
+    Column("duplicates", Integer, nullable=False),
     Column("revisions", Integer, nullable=False),
     Column("quarantined", Integer, nullable=False),
     PrimaryKeyConstraint("hour", "channel"),
@@ -309,13 +314,13 @@ ended_sessions = Table(
 )
 
 audit_events = Table(
-    "deeds",  # its first name: the release before reads and writes it, too, and nothing of either is hidden from the other
+    "audit_events",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("at_us", BigInteger, nullable=False),
-    Column("who", Text, nullable=False, comment="the key's name"),
-    Column("deed", Text, nullable=False, comment="numbers_revealed, exported, key_created, key_revoked, ..."),
-    Column("about", Text, nullable=False),
+    Column("occurred_us", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False, comment="the key's name"),
+    Column("action", Text, nullable=False, comment="numbers_revealed, exported, key_created, key_revoked, ..."),
+    Column("target", Text, nullable=False),
     comment="what people did that is to be accounted for",
 )
 
@@ -326,19 +331,19 @@ alerts = Table(
     Column("firing", SmallInteger, nullable=False),
     Column("since_us", BigInteger, nullable=False, comment="when it last began or ended"),
     Column("value", Text, nullable=False, comment="JSON: what was measured last"),
-    Column("told_us", BigInteger, comment="when people were last told"),
+    Column("notified_us", BigInteger, comment="when people were last notified"),
 )
 
-probes = Table(
-    "probes",
+write_probes = Table(
+    "write_probes",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("committed_us", BigInteger, nullable=False),
     comment="one row, rewritten to learn whether a commit succeeds",
 )
 
-members = Table(
-    "members",
+instances = Table(
+    "instances",
     metadata,
     Column("id", Text, primary_key=True, comment="made anew by each start"),
     Column("host", Text, nullable=False),
@@ -346,8 +351,8 @@ members = Table(
     Column("roles", Text, nullable=False, comment="JSON array"),
     Column("version", Text, nullable=False),
     Column("started_us", BigInteger, nullable=False),
-    Column("beat_us", BigInteger, nullable=False, comment="when it last said that it lives"),
-    Column("state", Text, nullable=False, comment="JSON object: what it says of itself"),
+    Column("heartbeat_us", BigInteger, nullable=False, comment="when its last heartbeat came"),
+    Column("status", Text, nullable=False, comment="JSON object: what it says of itself"),
     comment="the processes that serve this ledger",
 )
 
@@ -355,38 +360,38 @@ leases = Table(
     "leases",
     metadata,
     Column("name", Text, primary_key=True, comment="what one process at a time may do: endpoint:12, overdue, alerts"),
-    Column("holder", Text, nullable=False, comment="a member; empty: nobody"),
-    Column("until_us", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False, comment="an instance; empty: nobody"),
+    Column("expires_us", BigInteger, nullable=False),
 )
 
-writers = Table(
-    "writers",
+commit_tokens = Table(
+    "commit_tokens",
     metadata,
     Column("id", Text, primary_key=True, comment="made anew by each start"),
     Column(
-        "mark",
+        "token",
         Text,
         nullable=False,
-        comment="of its last transaction: on PostgreSQL it tells whether that was committed",
+        comment="of its last transaction: on PostgreSQL it shows whether that was committed",
     ),
-    Column("seen_us", BigInteger, nullable=False, comment="when it last connected"),
+    Column("last_connected_us", BigInteger, nullable=False, comment="when it last connected"),
 )
 
-drained = Table(
-    "drained",
+consumed_batches = Table(
+    "consumed_batches",
     metadata,
-    Column("batch", LargeBinary(16), primary_key=True),
+    Column("batch_id", LargeBinary(16), primary_key=True),
     Column("published_us", BigInteger, nullable=False),
     Index(None, "published_us"),
     comment="the batches of the stream that are in this ledger, as long as they may come once more",
 )
 
-LARGEST = 2**31 - 1
+MAX_INTEGER = 2**31 - 1
 
 
-def saturated(column: Column[int], more: int | ColumnElement[int]) -> ColumnElement[int]:
+def saturating_add(column: Column[int], more: int | ColumnElement[int]) -> ColumnElement[int]:
     """A counter and `more`, or the largest number that its column holds: no flood of repeats may make it overflow."""
-    return case((column > LARGEST - more, LARGEST), else_=column + more)
+    return case((column > MAX_INTEGER - more, MAX_INTEGER), else_=column + more)
 
 
 _DASHED, _PLAIN = 36, 32  # the lengths of a UUID as text
@@ -396,7 +401,7 @@ def call_key(callid: str) -> str:
     """The callid with a UUIDv1's time put first, high bits first, so that new calls are neighbours in the index.
 
     `d9428888-122b-11e1-b85c-…` -> `t11e1-122b-d9428888-b85c-…`. Only the shape is looked at: a fixed order of the
-    same characters, told by the first letter and the length, is one to one whatever they are.
+    same characters, marked by the first letter and the length, is one to one whatever they are.
     """
     if len(callid) == _DASHED and callid[8] == callid[13] == callid[18] == "-" and callid[14] == "1":
         return f"t{callid[14:18]}-{callid[9:13]}-{callid[:8]}{callid[18:]}"

@@ -1,4 +1,4 @@
-"""What goes into the ledger's mouth and what comes out of it."""
+"""The types of what goes into the ledger and comes out of it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from answerback.domain.delivery_states import Happening
-from answerback.domain.models import Kind, Received, Rejected
+from answerback.domain.delivery_states import DeliveryTransition
+from answerback.domain.models import CallbackKind, ParsedCallback, RejectedCallback
 
 T = TypeVar("T")
 
@@ -18,123 +18,123 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
-class Taken(IntEnum):
+class Disposition(IntEnum):
     """What became of one item of a batch; all but DROPPED are on disk."""
 
     STORED = auto()
-    REPEATED = auto()
+    DUPLICATE = auto()
     QUARANTINED = auto()
     DROPPED = auto()
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """The ledger's word for one item: what became of it, and the id of its row."""
+    """The receipt for one item: what became of it, and the id of its row."""
 
-    taken: Taken
+    disposition: Disposition
     id: int | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """What became of a batch: a receipt for each of its items, what may go out because of it, and to whom there is more.
+class RecordResult(msgspec.Struct, frozen=True, gc=False):
+    """What became of a batch: a receipt for each of its items, the jobs that follow from it, and which endpoints have more.
 
     `set_aside` says in the driver's words why the ledger refused some of `items`, which are then those that were kept instead.
     """
 
     receipts: "list[Receipt]"
-    jobs: "list[Job]"
-    behind: list[int]
-    items: "Sequence[Received | Rejected]"
+    jobs: "list[DeliveryJob]"
+    backlogged: list[int]
+    items: "Sequence[ParsedCallback | RejectedCallback]"
     set_aside: list[str] = []  # msgspec gives each its own
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What the sender of a body is to be told, now that it is on disk. `kind` is None where it is no callback.
+class StoreResult(msgspec.Struct, frozen=True, gc=False):
+    """The response to the sender of a body, now that it is on disk. `kind` is None where it is no callback.
 
-    `identity` is the callback's, where somebody wants to know.
+    `fingerprint` is the callback's, where somebody wants to know.
     """
 
-    taken: Taken
-    kind: Kind | None
+    disposition: Disposition
+    kind: CallbackKind | None
     result: int = 0
     errmsg: str = "OK"
-    identity: bytes = b""
+    fingerprint: bytes = b""
 
 
-class Job(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class DeliveryJob(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A delivery that may go out now, with all that an attempt needs.
 
-    `referred_us` is when the business last spoke of the call, as far as `body` knows it; `created_us` since when it is owed.
-    `identity` is that of the callback, which came in at `received_us`; of the call itself where it tells of that alone.
+    `annotated_us` is when the call was last annotated, as far as `body` knows it; `created_us` when it was enqueued.
+    `fingerprint` is that of the callback, which came in at `received_us`; of the call itself where it is about that alone.
     `attempts` were made before.
     """
 
     delivery_id: int
     endpoint_id: int
     call_id: int
-    failures: int
+    failed_attempts: int
     message_id: str
     body: bytes
-    referred_us: int | None
+    annotated_us: int | None
     created_us: int
-    identity: bytes = b""
+    fingerprint: bytes = b""
     received_us: int | None = None
     attempts: int = 0
 
 
-class Settled(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class AttemptRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An attempt, and what it did to its delivery. `due_us` is when the next one may be, where there is one.
 
-    `spent` tells whether a failure counts towards giving up: it does not while the endpoint is only being probed.
+    `counts` is whether a failure counts towards giving up: it does not while the endpoint is only being probed.
     """
 
     delivery_id: int
     endpoint_id: int
     call_id: int
-    referred_us: int | None
-    happening: Happening
-    spent: bool
+    annotated_us: int | None
+    transition: DeliveryTransition
+    counts: bool
     due_us: int
-    began_us: int
+    started_us: int
     duration_us: int
-    status: int | None
-    answer: bytes
+    http_status: int | None
+    response_body: bytes
     error: str | None
 
 
-class Pause(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class EndpointPause(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An endpoint is paused after so many failures in a row; `until_us` None: it is no longer."""
 
     endpoint_id: int
-    failures: int
+    consecutive_failures: int
     until_us: int | None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class StoredCallback(msgspec.Struct, frozen=True, kw_only=True):
     """A callback as it stands in the ledger: the raw bytes, and how often they came again.
 
     `public_id` is what it is known by outside; None where the ledger was opened without the key.
     """
 
     id: int
-    kind: Kind
-    identity: bytes
+    kind: CallbackKind
+    fingerprint: bytes
     public_id: bytes | None = None
     received_at: datetime
-    repeats: int
-    repeated_at: datetime | None
+    duplicates: int
+    last_duplicate_at: datetime | None
     raw: bytes
 
 
-class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
-    """A body that was refused, with what its sender was told."""
+class QuarantineItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that was refused, with the response to its sender."""
 
     id: int
     channel: str
     result: int
     reason: str
     received_at: datetime
-    repeats: int
-    repeated_at: datetime | None
+    duplicates: int
+    last_duplicate_at: datetime | None
     size_bytes: int
     raw: bytes
 

@@ -1,9 +1,9 @@
-"""HTTP out: what is owed to the business is delivered, in order for each call, until the business has it."""
+"""Outbound webhooks: deliver each event to the endpoints of its channel, in order per call, until it is acknowledged."""
 
 from answerback.relay.certificates import CertificateFiles, Certificates
-from answerback.relay.coordinator import Share
-from answerback.relay.endpoint_manager import Wanted
+from answerback.relay.coordinator import ClusterConfig
+from answerback.relay.endpoint_manager import ConfigEndpoint
 from answerback.relay.relay import Relay
-from answerback.relay.retry_policy import Terms
+from answerback.relay.retry_policy import RetryPolicy
 
-__all__ = ["CertificateFiles", "Certificates", "Relay", "Share", "Terms", "Wanted"]
+__all__ = ["CertificateFiles", "Certificates", "ClusterConfig", "ConfigEndpoint", "Relay", "RetryPolicy"]

@@ -1,4 +1,4 @@
-"""The relay as one of many on a ledger: what it claims, what it hears of the others, and what it tells them."""
+"""Coordinate the relays of a cluster: leases, notifications, and polling as the fallback."""
 
 import asyncio
 import contextlib
@@ -9,137 +9,146 @@ from typing import Any
 import structlog
 
 from answerback.errors import LedgerUnavailable
-from answerback.ledger.backends.postgresql.notifier import Ring
+from answerback.ledger.backends.postgresql.notifier import Notification
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.types import from_us, to_us
-from answerback.ledger.write.annotations import Referred
+from answerback.ledger.write.annotations import AnnotateResult
 from answerback.relay.dispatcher import Dispatcher
-from answerback.relay.endpoint_manager import Registry
-from answerback.relay.lease_holder import Tenure
-from answerback.relay.overdue_watcher import Overdue
-from answerback.relay.singleton_tasks import Duties
-from answerback.relay.sweepers import Remains, Sweep
-from answerback.relay.wakeable_timer import Pace
+from answerback.relay.endpoint_manager import EndpointManager
+from answerback.relay.lease_holder import LeaseHolder
+from answerback.relay.overdue_watcher import OverdueWatcher
+from answerback.relay.singleton_tasks import SingletonTasks
+from answerback.relay.sweepers import PendingSweeper, RemovedEndpointCleaner
+from answerback.relay.wakeable_timer import WakeableTimer
 
-_OVERDUE_LOOK_S = 30.0
-"""So late at most a call is told to be overdue, should the ring that told of its time be lost."""
+_OVERDUE_POLL_S = 30.0
+"""How late a call is marked overdue at most, if the notification of its `due_at` was lost."""
 
 log = structlog.get_logger("answerback.relay")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
-    """This process among the others: its member id, its way to ring, and how leases are held.
+class ClusterConfig:
+    """This process in the cluster: its instance id, how it notifies the others, and how leases are held.
 
-    `duties` are works of other parts that one process of all is to do, each for as long as it has the lease. A lease lasts
-    `ttl_s` and is renewed every `renew_s`; every `look_s` the endpoints are looked at for changes, and every `sweep_s` the
-    ledger for deliveries, should a ring be lost.
+    `singletons` are tasks of other parts that one process at a time runs, while it holds their lease. A lease lasts
+    `ttl_s` and is renewed every `renew_s`; every `refresh_s` the endpoints are polled for changes, and every `sweep_s` the
+    ledger for deliveries, in case a notification was lost.
     """
 
-    member: str
-    ring: Callable[[Ring], None] = lambda _: None
-    duties: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    instance_id: str
+    notify: Callable[[Notification], None] = lambda _: None
+    singletons: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     ttl_s: float = 15.0
     renew_s: float = 4.0
-    look_s: float = 1.0
+    refresh_s: float = 1.0
     sweep_s: float = 5.0
 
 
-class Sharing:
-    """Runs from `start` to `stop`; without `start` the process only tells others of what is theirs."""
+class ClusterCoordinator:
+    """Runs the leases of this process; without `start_leases` it only notifies the others of their work."""
 
     def __init__(
-        self, book: LedgerClient, dispatcher: Dispatcher, registry: Registry, overdue: Overdue, share: Share
+        self,
+        ledger: LedgerClient,
+        dispatcher: Dispatcher,
+        endpoint_manager: EndpointManager,
+        overdue_watcher: OverdueWatcher,
+        config: ClusterConfig,
     ) -> None:
         self._dispatcher = dispatcher
-        self._registry = registry
-        self._overdue = overdue
-        self._share = share
-        overdue.longest_sleep_s = _OVERDUE_LOOK_S
-        self._duties = Duties({"overdue": overdue.run, "remains": Remains(book).run, **share.duties})
-        self._sweep = Sweep(book, dispatcher, share.sweep_s)
-        self._tenure = Tenure(
-            book,
-            dispatcher,
-            registry,
-            self._duties,
-            member=share.member,
-            ttl_s=share.ttl_s,
-            renew_s=share.renew_s,
-            on_taken=self._sweep.hurry,
-            on_released=lambda: share.ring(Ring(free=True)),
+        self._endpoint_manager = endpoint_manager
+        self._overdue_watcher = overdue_watcher
+        self._config = config
+        overdue_watcher.max_sleep_s = _OVERDUE_POLL_S
+        self._singletons = SingletonTasks(
+            {"overdue": overdue_watcher.run, "cleanup": RemovedEndpointCleaner(ledger).run, **config.singletons}
         )
-        self._looking = Pace()
+        self._sweeper = PendingSweeper(ledger, dispatcher, config.sweep_s)
+        self._lease_holder = LeaseHolder(
+            ledger,
+            dispatcher,
+            endpoint_manager,
+            self._singletons,
+            instance_id=config.instance_id,
+            ttl_s=config.ttl_s,
+            renew_s=config.renew_s,
+            on_acquired=self._sweeper.wake,
+            on_released=lambda: config.notify(Notification(leases_available=True)),
+        )
+        self._refresh_timer = WakeableTimer()
         self._tasks: list[asyncio.Task[None]] = []
-        dispatcher.share(share.member)
-        dispatcher.on_away = self._away
-        registry.on_changed = self._changed
+        dispatcher.join_cluster(config.instance_id)
+        dispatcher.on_remote_endpoints = self._notify_remote
+        endpoint_manager.on_changed = self._notify_changed
 
-    def watch(self) -> None:
-        """Begin to learn of changes that other processes make."""
-        self._begin(self._look_on())
+    def start_refresh(self) -> None:
+        """Start to apply the changes of other processes."""
+        self._spawn(self._refresh_loop())
 
-    def claim(self) -> None:
-        """Begin to tell endpoints."""
-        self._begin(self._tenure.run())
-        self._begin(self._sweep.run())
-        self._share.ring(Ring(free=True))  # the others give back what is above their share now
+    def start_leases(self) -> None:
+        """Start to take leases and deliver."""
+        self._spawn(self._lease_holder.run())
+        self._spawn(self._sweeper.run())
+        self._config.notify(Notification(leases_available=True))  # the others release what is above their share now
 
-    async def end_duties(self) -> None:
-        """Begin nothing new, and end what only one process may do."""
+    async def stop_singletons(self) -> None:
+        """Take no new lease, and stop the singleton tasks."""
         for task in self._tasks:
             task.cancel()
-        await self._duties.stop()
+        await self._singletons.stop()
 
-    async def give_back(self) -> None:
-        """Let the others have what was held here, when nothing of it is under way any more."""
-        await self._tenure.stop()
+    async def release(self) -> None:
+        """Release all leases; nothing may be in flight any more."""
+        await self._lease_holder.stop()
 
-    def heard(self, ring: Ring) -> None:
-        """Act on what another process rang for."""
-        if ring.changed:
-            self._looking.hurry()
-        if ring.free:
-            self._tenure.hurry()
-        if ring.all:
-            self._sweep.hurry()
-        for endpoint_id in ring.owed:
-            if self._dispatcher.lane(endpoint_id) is not None:
-                self._dispatcher.look_again(endpoint_id)
-        for channel, call_id in ring.referred:
-            self._dispatcher.read_again(channel, call_id)
-        if ring.due_us is not None:
-            self._overdue.expect(from_us(ring.due_us))
+    def on_notification(self, notification: Notification) -> None:
+        """Act on a notification of another process."""
+        if notification.endpoints_changed:
+            self._refresh_timer.wake()
+        if notification.leases_available:
+            self._lease_holder.wake()
+        if notification.full_resync:
+            self._sweeper.wake()
+        for endpoint_id in notification.endpoints_with_work:
+            if self._dispatcher.queue_for(endpoint_id) is not None:
+                self._dispatcher.refill(endpoint_id)
+        for channel, call_id in notification.annotated_calls:
+            self._dispatcher.invalidate_call(channel, call_id)
+        if notification.next_due_us is not None:
+            self._overdue_watcher.schedule(from_us(notification.next_due_us))
 
-    def referred(self, said: Referred) -> None:
-        """Tell the others of what the business said of a call."""
-        due_us = None if said.call.due_at is None else to_us(said.call.due_at)
-        self._share.ring(Ring(referred=((said.call.channel, said.call_id),), due_us=due_us))
+    def notify_annotated(self, annotated: AnnotateResult) -> None:
+        """Notify the others that a call was annotated."""
+        due_us = None if annotated.call.due_at is None else to_us(annotated.call.due_at)
+        self._config.notify(
+            Notification(annotated_calls=((annotated.call.channel, annotated.call_id),), next_due_us=due_us)
+        )
 
     @property
-    def duties(self) -> list[str]:
-        """Those that this process has."""
-        return self._duties.held
+    def singletons(self) -> list[str]:
+        """The singleton tasks that this process runs."""
+        return self._singletons.active
 
-    def _away(self, endpoint_ids: Collection[int]) -> None:
-        self._share.ring(Ring(owed=tuple(endpoint_ids)))
+    def _notify_remote(self, endpoint_ids: Collection[int]) -> None:
+        self._config.notify(Notification(endpoints_with_work=tuple(endpoint_ids)))
 
-    def _changed(self) -> None:
-        self._tenure.hurry()
-        self._share.ring(Ring(changed=True, free=True))
+    def _notify_changed(self) -> None:
+        self._lease_holder.wake()
+        self._config.notify(Notification(endpoints_changed=True, leases_available=True))
 
-    async def _look_on(self) -> None:
+    async def _refresh_loop(self) -> None:
         while True:
-            await self._looking.rest(self._share.look_s)
+            await self._refresh_timer.wait(self._config.refresh_s)
             with contextlib.suppress(LedgerUnavailable):
-                await self._registry.refresh()
+                await self._endpoint_manager.refresh()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(_report)
+        task.add_done_callback(_log_failure)
         self._tasks.append(task)
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("relay_task_failed", exc_info=error)

@@ -1,7 +1,7 @@
-"""Brings what is owed to the endpoints: at once, in order for each call, and none of them at the cost of another.
+"""Send due deliveries to their endpoints at once, in order per call, so that a slow endpoint never slows another.
 
-Jobs come in three ways: pushed with the commit that wrote them, freed by the one before them, or loaded from the ledger
-when there was no room, when a retry is due, and at the start. A lane is what one endpoint has of them in memory.
+Jobs come in three ways: pushed by the commit that created them, unblocked by the one before, or fetched from the ledger
+when the queue was full, when a retry is due, and at the start. Each endpoint has a bounded queue in memory.
 """
 
 import asyncio
@@ -13,98 +13,102 @@ from functools import partial
 
 import structlog
 
-from answerback.domain.delivery_states import Happening
+from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.models import Endpoint
 from answerback.errors import AnswerbackError
-from answerback.ledger import Job, Pause, Settled
+from answerback.ledger import AttemptRecord, DeliveryJob, EndpointPause
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Backlog, Load
-from answerback.relay.attempt_writer import Settling
-from answerback.relay.circuit_breaker import Breaker
-from answerback.relay.endpoint_queue import Lane
-from answerback.relay.metrics import RelayMeter
-from answerback.relay.outbox_poller import Look
-from answerback.relay.retry_policy import Decision, Terms, decide
-from answerback.relay.sender import Courier, Outcome, TooLate
-from answerback.relay.sweepers import give_up
-from answerback.relay.wakeable_timer import clock_s
-from answerback.tracing import Attempt, Tracer
+from answerback.ledger.commands import FetchDue, NextDueByEndpoint
+from answerback.relay.attempt_writer import AttemptWriter
+from answerback.relay.circuit_breaker import CircuitBreaker
+from answerback.relay.endpoint_queue import EndpointQueue
+from answerback.relay.metrics import RelayMetrics
+from answerback.relay.outbox_poller import OutboxPoller
+from answerback.relay.retry_policy import RetryDecision, RetryPolicy, decide_retry
+from answerback.relay.sender import AttemptResult, LeaseExpired, WebhookSender
+from answerback.relay.sweepers import cancel_pending
+from answerback.relay.wakeable_timer import boottime_s
+from answerback.tracing import DeliverySpan, Tracer
 
-_AGAIN_S = 0.5
+_REFILL_RETRY_S = 0.5
 _GRACE_S = 1.0
-_MOST_UNDER_PRESSURE = 4
-_ASKS_FOR_QUIET = (429, 503)
-_RESULTS = {Happening.ACCEPTED: "delivered", Happening.REFUSED: "failed", Happening.EXHAUSTED: "dead"}
+_MAX_IN_FLIGHT_UNDER_PRESSURE = 4
+_RETRY_AFTER_STATUSES = (429, 503)
+_RESULTS = {
+    DeliveryTransition.SUCCEEDED: "delivered",
+    DeliveryTransition.ATTEMPT_FAILED: "failed",
+    DeliveryTransition.EXHAUSTED: "dead",
+}
 _US = 1_000_000
 
 log = structlog.get_logger("answerback.relay")
 
 
 class Dispatcher:
-    """All lanes, and what goes over them. Lives in one event loop."""
+    """The queues of all endpoints, and the attempts in flight. Belongs to one event loop."""
 
     def __init__(
         self,
-        book: LedgerClient,
-        courier: Courier,
-        meter: RelayMeter,
-        terms: Terms,
-        pressed: Callable[[], bool] = lambda: False,
+        ledger: LedgerClient,
+        sender: WebhookSender,
+        metrics: RelayMetrics,
+        policy: RetryPolicy,
+        under_pressure: Callable[[], bool] = lambda: False,
         tracer: Tracer | None = None,
     ) -> None:
-        self._book = book
-        self._courier = courier
-        self._meter = meter
-        self._terms = terms
-        self._pressed = pressed
+        self._ledger = ledger
+        self._sender = sender
+        self._metrics = metrics
+        self._policy = policy
+        self._under_pressure = under_pressure
         self._tracer = tracer
-        self._lanes: dict[int, Lane] = {}
-        self._starved: OrderedDict[int, None] = OrderedDict()
-        self._under_way = 0
-        self._settling = Settling(book, self._kept, self._in_doubt)
-        self._look = Look(book, self._unheard)
+        self._queues: dict[int, EndpointQueue] = {}
+        self._waiting_for_slot: OrderedDict[int, None] = OrderedDict()
+        self._in_flight = 0
+        self._attempt_writer = AttemptWriter(ledger, self._on_written, self._on_write_uncertain)
+        self._outbox_poller = OutboxPoller(ledger, self._on_delivery_added)
         self._tasks: set[asyncio.Future[None]] = set()
         self._stopping = False
-        self.full: set[int] = set()
-        """Endpoints for which there is no room: what is owed to them stays in the ledger until they are loaded."""
-        self.on_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
-        """Called where an endpoint answers that it wants no more."""
-        self.until_s = math.inf
-        """Until when attempts may begin, by `wakeable_timer.clock_s`."""
-        self.on_away: Callable[[Collection[int]], None] = lambda _: None
-        """Called with endpoints that other processes tell, and to whom something may go out now."""
+        self.saturated: set[int] = set()
+        """Endpoints whose queue is full: their deliveries stay in the ledger until they are fetched."""
+        self.on_endpoint_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
+        """Called when an endpoint answers 410 Gone."""
+        self.send_deadline_s = math.inf
+        """Until when attempts may start, by `boottime_s`."""
+        self.on_remote_endpoints: Callable[[Collection[int]], None] = lambda _: None
+        """Called with endpoints of other processes that have something to send now."""
 
-    # What is owed.
+    # Jobs.
 
     async def start(self, endpoints: Iterable[Endpoint]) -> None:
-        """Take up the work where it was left. Raises LedgerUnavailable."""
+        """Continue where the last process stopped. Raises LedgerUnavailable."""
         self._loop = asyncio.get_running_loop()
         for endpoint in endpoints:
             self.add(endpoint)
-        await self._look.start()
-        for endpoint_id, due_us in (await self._book.ask(Backlog())).items():
-            lane = self._lanes.get(endpoint_id)
-            if lane is None:
-                self._spawn(give_up(self._book, endpoint_id))
+        await self._outbox_poller.start()
+        for endpoint_id, due_us in (await self._ledger.execute(NextDueByEndpoint())).items():
+            queue = self._queues.get(endpoint_id)
+            if queue is None:
+                self._spawn(cancel_pending(self._ledger, endpoint_id))
             else:
-                self._wake_at(lane, due_us / _US)
-        self._spawn(self._look.run())
+                self._wake_at(queue, due_us / _US)
+        self._spawn(self._outbox_poller.run())
 
-    def share(self, member: str) -> None:
-        """Begin with no endpoint: they come and go, for other processes tell some of them."""
+    def join_cluster(self, instance_id: str) -> None:
+        """Start without endpoints: they are assigned as this process gets their leases."""
         self._loop = asyncio.get_running_loop()
-        self._settling.member = member
-        self._courier.may_send = lambda: clock_s() < self.until_s
+        self._attempt_writer.instance_id = instance_id
+        self._sender.may_send = lambda: boottime_s() < self.send_deadline_s
 
     async def stop(self, timeout_s: float) -> None:
-        """Begin nothing more, let the attempts under way come to their end, and keep what they came to."""
+        """Start no more attempts, wait for those in flight, and write their results."""
         self._stopping = True
         for task in list(self._tasks):
             task.cancel()
-        for lane in self._lanes.values():
-            if lane.timer is not None:
-                lane.timer.cancel()
-        under_way = [attempt for lane in self._lanes.values() for attempt in lane.attempts]
+        for queue in self._queues.values():
+            if queue.timer is not None:
+                queue.timer.cancel()
+        under_way = [attempt for queue in self._queues.values() for attempt in queue.attempts]
         deadline_s = self._loop.time() + timeout_s
         if under_way:
             _, late = await asyncio.wait(under_way, timeout=timeout_s)
@@ -112,357 +116,359 @@ class Dispatcher:
                 attempt.cancel()
             if late:
                 await asyncio.wait(late, timeout=1.0)
-        await self._settling.stop(max(0.1, deadline_s - self._loop.time()))
+        await self._attempt_writer.stop(max(0.1, deadline_s - self._loop.time()))
 
-    def owed(self, jobs: Sequence[Job], behind: Iterable[int] = ()) -> None:
-        """Take jobs that may go out now, and note to whom there is more in the ledger."""
-        touched: dict[int, Lane] = {}
+    def enqueue(self, jobs: Sequence[DeliveryJob], backlogged: Iterable[int] = ()) -> None:
+        """Queue jobs that are due now, and note which endpoints have more in the ledger."""
+        touched: dict[int, EndpointQueue] = {}
         away: set[int] = set()
         for job in jobs:
-            lane = self._lanes.get(job.endpoint_id)
-            if lane is None:
+            queue = self._queues.get(job.endpoint_id)
+            if queue is None:
                 away.add(job.endpoint_id)
                 continue
-            if lane.behind and len(lane.queue) >= lane.few:
-                self.full.add(job.endpoint_id)
+            if queue.has_more and len(queue.jobs) >= queue.low_watermark:
+                self.saturated.add(job.endpoint_id)
                 continue
-            if lane.offer((job,)):
-                touched[job.endpoint_id] = lane
-        for endpoint_id in behind:
-            if lane := self._lanes.get(endpoint_id):
-                lane.behind = True
-                touched[endpoint_id] = lane
+            if queue.put((job,)):
+                touched[job.endpoint_id] = queue
+        for endpoint_id in backlogged:
+            if queue := self._queues.get(endpoint_id):
+                queue.has_more = True
+                touched[endpoint_id] = queue
             else:
                 away.add(endpoint_id)
-        for lane in touched.values():
-            self._pump(lane)
+        for queue in touched.values():
+            self._schedule(queue)
         if away:
-            self.on_away(away)
+            self.on_remote_endpoints(away)
 
     @property
-    def here(self) -> list[int]:
-        """The endpoints that have a lane."""
-        return list(self._lanes)
+    def active_ids(self) -> list[int]:
+        """The endpoints that this process delivers to."""
+        return list(self._queues)
 
-    def lane(self, endpoint_id: int) -> Lane | None:
-        """The lane of an endpoint."""
-        return self._lanes.get(endpoint_id)
+    def queue_for(self, endpoint_id: int) -> EndpointQueue | None:
+        """The queue of an endpoint, if this process delivers to it."""
+        return self._queues.get(endpoint_id)
 
     # The endpoints.
 
     def add(self, endpoint: Endpoint) -> None:
-        """Open a lane."""
-        self._courier.open()
+        """Open the queue of an endpoint."""
+        self._sender.prepare()
         until_s = None if endpoint.paused_until is None else endpoint.paused_until.timestamp()
-        terms = self._terms
-        breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s, endpoint.failures, until_s)
-        lane = self._lanes[endpoint.id] = Lane(endpoint, breaker)
-        lane.held |= self._settling.unwritten(endpoint.id)
-        self.full.discard(endpoint.id)
-        if breaker.open:
-            self._meter.paused[endpoint.name] = breaker.failures
+        policy = self._policy
+        breaker = CircuitBreaker(
+            policy.breaker_threshold, policy.breaker_cooldowns_s, endpoint.consecutive_failures, until_s
+        )
+        queue = self._queues[endpoint.id] = EndpointQueue(endpoint, breaker)
+        queue.buffered_ids |= self._attempt_writer.pending_ids(endpoint.id)
+        self.saturated.discard(endpoint.id)
+        if breaker.is_open:
+            self._metrics.paused[endpoint.name] = breaker.failures
 
-    async def hold(self, endpoint_id: int, reason: str = "the endpoint was changed") -> None:
-        """Begin no attempt at an endpoint any more, and return when none is under way.
+    async def suspend(self, endpoint_id: int, reason: str = "the endpoint was changed") -> None:
+        """Start no more attempts at an endpoint, and return when none is in flight.
 
-        Attempts get a second to end, then they are cut short.
+        Attempts get a second to finish, then they are cancelled.
         """
-        lane = self._lanes[endpoint_id]
-        lane.frozen, lane.reason = True, reason
-        if lane.attempts:
-            _, late = await asyncio.wait(lane.attempts, timeout=_GRACE_S)
+        queue = self._queues[endpoint_id]
+        queue.suspended, queue.suspend_reason = True, reason
+        if queue.attempts:
+            _, late = await asyncio.wait(queue.attempts, timeout=_GRACE_S)
             for attempt in late:
                 attempt.cancel()
             if late:
                 await asyncio.wait(late)
-        lane.take_back()
-        self._settling.forget_pause(endpoint_id)
+        queue.evict()
+        self._attempt_writer.discard_pause(endpoint_id)
 
-    def go_on(self, endpoint: Endpoint) -> None:
-        """Go on with an endpoint that was held, as it is now; where its lane is still here."""
-        lane = self._lanes.get(endpoint.id)
-        if lane is None:
+    def resume(self, endpoint: Endpoint) -> None:
+        """Resume a suspended endpoint with its present settings, if its queue is still here."""
+        queue = self._queues.get(endpoint.id)
+        if queue is None:
             return
-        if endpoint != lane.endpoint:
-            terms = self._terms
-            lane.breaker = Breaker(terms.breaker_failures, terms.breaker_pauses_s)
-            lane.window, lane.quiet_until_s = 1, 0.0
-            if self._meter.paused.pop(endpoint.name, None) is not None:
+        if endpoint != queue.endpoint:
+            policy = self._policy
+            queue.breaker = CircuitBreaker(policy.breaker_threshold, policy.breaker_cooldowns_s)
+            queue.window, queue.retry_after_until_s = 1, 0.0
+            if self._metrics.paused.pop(endpoint.name, None) is not None:
                 log.info("endpoint_resumed", endpoint=endpoint.name, reason="it was changed")
-        lane.endpoint, lane.frozen, lane.behind = endpoint, False, True
-        self._pump(lane)
+        queue.endpoint, queue.suspended, queue.has_more = endpoint, False, True
+        self._schedule(queue)
 
-    def drop(self, endpoint: Endpoint, *, give_up_owed: bool = True) -> None:
-        """Close the lane of an endpoint that was removed, and give up what it is owed."""
-        self.forget(endpoint.id)
-        self._meter.forget(endpoint.name)
-        self.full.discard(endpoint.id)
-        if give_up_owed:
-            self._spawn(give_up(self._book, endpoint.id))
+    def remove(self, endpoint: Endpoint, *, cancel_deliveries: bool = True) -> None:
+        """Close the queue of a removed endpoint, and cancel its pending deliveries."""
+        self.close(endpoint.id)
+        self._metrics.remove_endpoint(endpoint.name)
+        self.saturated.discard(endpoint.id)
+        if cancel_deliveries:
+            self._spawn(cancel_pending(self._ledger, endpoint.id))
 
-    def forget(self, endpoint_id: int) -> None:
-        """Close a lane, and cut short what is under way: others may tell the endpoint from now on."""
-        lane = self._lanes.pop(endpoint_id, None)
-        if lane is None:
+    def close(self, endpoint_id: int) -> None:
+        """Close a queue and cancel its attempts: another process may deliver to the endpoint from now on."""
+        queue = self._queues.pop(endpoint_id, None)
+        if queue is None:
             return
-        lane.frozen, lane.reason = True, "the lease of the endpoint ended"
-        if lane.timer is not None:
-            lane.timer.cancel()
-        for attempt in lane.attempts:
+        queue.suspended, queue.suspend_reason = True, "the lease of the endpoint ended"
+        if queue.timer is not None:
+            queue.timer.cancel()
+        for attempt in queue.attempts:
             attempt.cancel()
-        self._meter.paused.pop(lane.endpoint.name, None)
-        self._settling.forget_pause(endpoint_id)
-        self.full.add(endpoint_id)
+        self._metrics.paused.pop(queue.endpoint.name, None)
+        self._attempt_writer.discard_pause(endpoint_id)
+        self.saturated.add(endpoint_id)
 
-    async def written(self, endpoint_id: int, timeout_s: float) -> bool:
-        """Wait until the ledger has all that was attempted at an endpoint; whether it has."""
-        return await self._settling.written(endpoint_id, timeout_s)
+    async def flush(self, endpoint_id: int, timeout_s: float) -> bool:
+        """Wait until all attempts at an endpoint are written; return whether they are."""
+        return await self._attempt_writer.flush(endpoint_id, timeout_s)
 
-    def look_again(self, endpoint_id: int) -> None:
-        """There may be more for an endpoint in the ledger."""
-        lane = self._lanes.get(endpoint_id)
-        if lane is None:
-            self.on_away((endpoint_id,))
+    def refill(self, endpoint_id: int) -> None:
+        """Fetch more for an endpoint: the ledger may have something due."""
+        queue = self._queues.get(endpoint_id)
+        if queue is None:
+            self.on_remote_endpoints((endpoint_id,))
         else:
-            lane.behind = True
-            self._pump(lane)
+            queue.has_more = True
+            self._schedule(queue)
 
-    def found(self, endpoint_id: int, delivery_id: int, due_us: int) -> None:
-        """The ledger holds a delivery for an endpoint, which may be here already."""
-        lane = self._lanes.get(endpoint_id)
-        if lane is not None and not lane.behind and delivery_id not in lane.held:
-            self._wake_at(lane, due_us / _US)
+    def on_pending_found(self, endpoint_id: int, delivery_id: int, due_us: int) -> None:
+        """The ledger has a pending delivery, which may be queued here already."""
+        queue = self._queues.get(endpoint_id)
+        if queue is not None and not queue.has_more and delivery_id not in queue.buffered_ids:
+            self._wake_at(queue, due_us / _US)
 
-    def read_again(self, channel: str, call_id: int) -> None:
-        """The business spoke of a call: what is ready to go out does not know of it yet."""
-        for lane in self._lanes.values():
-            if lane.queue and lane.endpoint.channel == channel:
-                lane.take_back(call_id)
-                self._pump(lane)
+    def invalidate_call(self, channel: str, call_id: int) -> None:
+        """A call was annotated: drop its queued jobs, to fetch them with the new data."""
+        for queue in self._queues.values():
+            if queue.jobs and queue.endpoint.channel == channel:
+                queue.evict(call_id)
+                self._schedule(queue)
 
-    # What goes out.
+    # Sending.
 
-    def _pump(self, lane: Lane) -> None:
-        """Begin as many attempts as there may be, and ask for more jobs before there are none."""
-        if self._stopping or clock_s() >= self.until_s:
+    def _schedule(self, queue: EndpointQueue) -> None:
+        """Start as many attempts as allowed, and fetch more jobs before the queue is empty."""
+        if self._stopping or boottime_s() >= self.send_deadline_s:
             return
         now_s = time.time()
-        until_s = lane.closed_until_s(now_s)
+        until_s = queue.blocked_until_s(now_s)
         if until_s is not None:
-            if lane.queue or lane.behind:
-                self._wake_at(lane, until_s)
+            if queue.jobs or queue.has_more:
+                self._wake_at(queue, until_s)
             return
-        while lane.queue and lane.room > 0:
-            if self._busy:
-                self._starved[lane.endpoint.id] = None
+        while queue.jobs and queue.free_slots > 0:
+            if self._is_busy:
+                self._waiting_for_slot[queue.endpoint.id] = None
                 return
-            attempt = self._loop.create_task(self._work(lane))
-            lane.attempts.add(attempt)
-            self._under_way += 1
-            attempt.add_done_callback(partial(self._ended, lane))
-        if lane.lacks:
-            lane.loading = True
-            self._spawn(self._load(lane))
+            attempt = self._loop.create_task(self._send_queued(queue))
+            queue.attempts.add(attempt)
+            self._in_flight += 1
+            attempt.add_done_callback(partial(self._on_sender_done, queue))
+        if queue.needs_refill:
+            queue.refilling = True
+            self._spawn(self._fetch_due(queue))
 
-    async def _work(self, lane: Lane) -> None:
-        """Bring one job after the other, as long as this many may be under way."""
-        while lane.queue and lane.room >= 0 and not self._settling.full and not self._stopping:
-            if lane.closed_until_s(time.time()) is not None or clock_s() >= self.until_s:
+    async def _send_queued(self, queue: EndpointQueue) -> None:
+        """Send one job after the other, while this many attempts may be in flight."""
+        while queue.jobs and queue.free_slots >= 0 and not self._attempt_writer.is_full and not self._stopping:
+            if queue.blocked_until_s(time.time()) is not None or boottime_s() >= self.send_deadline_s:
                 return
-            job = lane.queue.popleft()
-            endpoint, probing = lane.endpoint, lane.breaker.open
-            traced = None if self._tracer is None else self._tracer.delivering(job, endpoint)
+            job = queue.jobs.popleft()
+            endpoint, probing = queue.endpoint, queue.breaker.is_open
+            traced = None if self._tracer is None else self._tracer.start_delivery(job, endpoint)
             parent = None if traced is None else traced.traceparent
             try:
-                outcome = await self._courier.attempt(
-                    endpoint, job.message_id, job.body, again=lane.trusty, traceparent=parent
+                result = await self._sender.send(
+                    endpoint, job.message_id, job.body, retry_closed_connection=queue.is_proven, traceparent=parent
                 )
             except asyncio.CancelledError:
-                _tell(traced, self._cut_short(lane, job))
+                _end_span(traced, self._on_cancelled(queue, job))
                 raise
-            except TooLate:
-                _tell(traced, self._cut_short(lane, job))
+            except LeaseExpired:
+                _end_span(traced, self._on_cancelled(queue, job))
                 return
-            _tell(traced, outcome)
-            self._conclude(lane, job, outcome, probing=probing)
-            if self._starved or self._under_way > self._most:
-                return  # others have waited for this place
-            if lane.lacks or (lane.queue and lane.room > 0):
-                self._pump(lane)
+            _end_span(traced, result)
+            self._finish_attempt(queue, job, result, probing=probing)
+            if self._waiting_for_slot or self._in_flight > self._max_in_flight:
+                return  # other endpoints wait for this slot
+            if queue.needs_refill or (queue.jobs and queue.free_slots > 0):
+                self._schedule(queue)
 
-    def _ended(self, lane: Lane, attempt: asyncio.Task[None]) -> None:
-        lane.attempts.discard(attempt)
-        self._under_way -= 1
+    def _on_sender_done(self, queue: EndpointQueue, attempt: asyncio.Task[None]) -> None:
+        queue.attempts.discard(attempt)
+        self._in_flight -= 1
         if not attempt.cancelled() and (error := attempt.exception()):
-            log.error("lane_failed", endpoint=lane.endpoint.name, exc_info=error)
-        if self._starved:
-            self._feed()
-        self._pump(lane)
+            log.error("delivery_task_failed", endpoint=queue.endpoint.name, exc_info=error)
+        if self._waiting_for_slot:
+            self._resume_starved()
+        self._schedule(queue)
 
     @property
-    def _most(self) -> int:
-        """How many attempts may be under way: few while callbacks press in, for those cannot wait and these can."""
-        return _MOST_UNDER_PRESSURE if self._pressed() else self._terms.max_connections
+    def _max_in_flight(self) -> int:
+        """How many attempts may be in flight: few while the intake is under pressure, because deliveries can wait."""
+        return _MAX_IN_FLIGHT_UNDER_PRESSURE if self._under_pressure() else self._policy.max_in_flight
 
     @property
-    def _busy(self) -> bool:
-        """Whether nothing more may begin, for any endpoint."""
-        return self._under_way >= self._most or self._settling.full
+    def _is_busy(self) -> bool:
+        """Whether no endpoint may start another attempt."""
+        return self._in_flight >= self._max_in_flight or self._attempt_writer.is_full
 
-    def _feed(self) -> None:
-        """Let those begin that had to wait for others to end."""
-        for endpoint_id in list(self._starved):
-            if self._busy:
+    def _resume_starved(self) -> None:
+        """Start attempts of endpoints that waited for a free slot."""
+        for endpoint_id in list(self._waiting_for_slot):
+            if self._is_busy:
                 return
-            del self._starved[endpoint_id]
-            if lane := self._lanes.get(endpoint_id):
-                self._pump(lane)
+            del self._waiting_for_slot[endpoint_id]
+            if queue := self._queues.get(endpoint_id):
+                self._schedule(queue)
 
-    def _conclude(self, lane: Lane, job: Job, outcome: Outcome, *, probing: bool) -> None:
-        """Note what an attempt means for the delivery and for its endpoint."""
-        now_s, name = time.time(), lane.endpoint.name
-        if outcome.error is None:
-            self._meter.lag_s.observe(now_s - job.created_us / _US)
-            if lane.succeeded():
-                self._closed(lane)
+    def _finish_attempt(self, queue: EndpointQueue, job: DeliveryJob, result: AttemptResult, *, probing: bool) -> None:
+        """Record the result of an attempt, for the delivery and for the endpoint."""
+        now_s, name = time.time(), queue.endpoint.name
+        if result.error is None:
+            self._metrics.delivery_lag_s.observe(now_s - job.created_us / _US)
+            if queue.record_success():
+                self._on_breaker_closed(queue)
         else:
-            self._trouble(lane, outcome, now_s)
-        probe_s = lane.breaker.paused_until_s or now_s if probing else None
-        decision = decide(outcome, job.failures, self._terms, now_s, probe_s)
-        self._settle(job, outcome, decision)
-        if decision.happening is Happening.EXHAUSTED:
-            log.error("delivery_dead", endpoint=name, delivery=job.delivery_id, reason=outcome.error)
-        self._meter.attempted(name, _RESULTS[decision.happening], outcome.duration_us / _US)
+            self._on_failure(queue, result, now_s)
+        probe_s = queue.breaker.open_until_s or now_s if probing else None
+        decision = decide_retry(result, job.failed_attempts, self._policy, now_s, probe_s)
+        self._record_attempt(job, result, decision)
+        if decision.transition is DeliveryTransition.EXHAUSTED:
+            log.error("delivery_dead", endpoint=name, delivery=job.delivery_id, reason=result.error)
+        self._metrics.count_attempt(name, _RESULTS[decision.transition], result.duration_us / _US)
 
-    def _trouble(self, lane: Lane, outcome: Outcome, now_s: float) -> None:
-        """Leave an endpoint alone that has failed too often, asks for it, or is gone."""
-        if lane.failed(now_s):
-            self._opened(lane)
-        if outcome.status in _ASKS_FOR_QUIET and outcome.retry_after_s is not None:
-            lane.quiet_until_s = max(lane.quiet_until_s, now_s + outcome.retry_after_s)
-        if outcome.gone and self.on_gone is not None and not lane.frozen:
-            lane.frozen = True
-            self._spawn(self.on_gone(lane.endpoint, outcome.error or ""))
+    def _on_failure(self, queue: EndpointQueue, result: AttemptResult, now_s: float) -> None:
+        """Open the breaker, honour Retry-After, or disable the endpoint that is gone."""
+        if queue.record_failure(now_s):
+            self._on_breaker_opened(queue)
+        if result.http_status in _RETRY_AFTER_STATUSES and result.retry_after_s is not None:
+            queue.retry_after_until_s = max(queue.retry_after_until_s, now_s + result.retry_after_s)
+        if result.gone and self.on_endpoint_gone is not None and not queue.suspended:
+            queue.suspended = True
+            self._spawn(self.on_endpoint_gone(queue.endpoint, result.error or ""))
 
-    def _cut_short(self, lane: Lane, job: Job) -> Outcome:
-        """An attempt was ended by us: whether it arrived is not known, so it will be made again, and is not counted."""
+    def _on_cancelled(self, queue: EndpointQueue, job: DeliveryJob) -> AttemptResult:
+        """We cancelled an attempt: it may have arrived, so it is repeated, and does not count."""
         now_s = time.time()
-        reason = "the gateway stopped" if self._stopping else lane.reason
-        outcome = Outcome(began_us=round(now_s * _US), duration_us=0, error=f"cut short: {reason}")
-        self._settle(job, outcome, Decision(Happening.REFUSED, now_s, spent=False))
-        lane.behind = True
-        return outcome
+        reason = "the gateway stopped" if self._stopping else queue.suspend_reason
+        result = AttemptResult(started_us=round(now_s * _US), duration_us=0, error=f"cut short: {reason}")
+        self._record_attempt(job, result, RetryDecision(DeliveryTransition.ATTEMPT_FAILED, now_s, counts=False))
+        queue.has_more = True
+        return result
 
-    def _opened(self, lane: Lane) -> None:
-        lane.take_back()
-        name, breaker = lane.endpoint.name, lane.breaker
-        until_s = breaker.paused_until_s or 0.0
-        if name not in self._meter.paused:
-            log.error("endpoint_paused", endpoint=name, failures_in_a_row=breaker.failures)
-        self._meter.paused[name] = breaker.failures
-        self._settling.pause(Pause(lane.endpoint.id, breaker.failures, round(until_s * _US)))
+    def _on_breaker_opened(self, queue: EndpointQueue) -> None:
+        queue.evict()
+        name, breaker = queue.endpoint.name, queue.breaker
+        until_s = breaker.open_until_s or 0.0
+        if name not in self._metrics.paused:
+            log.error("endpoint_paused", endpoint=name, consecutive_failures=breaker.failures)
+        self._metrics.paused[name] = breaker.failures
+        self._attempt_writer.pause(EndpointPause(queue.endpoint.id, breaker.failures, round(until_s * _US)))
 
-    def _closed(self, lane: Lane) -> None:
-        name = lane.endpoint.name
-        self._meter.paused.pop(name, None)
+    def _on_breaker_closed(self, queue: EndpointQueue) -> None:
+        name = queue.endpoint.name
+        self._metrics.paused.pop(name, None)
         log.info("endpoint_resumed", endpoint=name)
-        self._settling.pause(Pause(lane.endpoint.id, 0, None))
+        self._attempt_writer.pause(EndpointPause(queue.endpoint.id, 0, None))
 
-    # What is kept.
+    # Writing.
 
-    def _settle(self, job: Job, outcome: Outcome, decision: Decision) -> None:
-        self._settling.add(
-            Settled(
+    def _record_attempt(self, job: DeliveryJob, result: AttemptResult, decision: RetryDecision) -> None:
+        self._attempt_writer.add(
+            AttemptRecord(
                 job.delivery_id,
                 job.endpoint_id,
                 job.call_id,
-                job.referred_us,
-                decision.happening,
-                decision.spent,
+                job.annotated_us,
+                decision.transition,
+                decision.counts,
                 round(decision.due_s * _US),
-                outcome.began_us,
-                outcome.duration_us,
-                outcome.status,
-                outcome.answer,
-                outcome.error,
+                result.started_us,
+                result.duration_us,
+                result.http_status,
+                result.response_body,
+                result.error,
             )
         )
 
-    def _kept(self, batch: Sequence[Settled], freed: Sequence[Job]) -> None:
-        """The ledger has what these attempts came to: others may follow them."""
+    def _on_written(self, batch: Sequence[AttemptRecord], freed: Sequence[DeliveryJob]) -> None:
+        """These results are in the ledger: what was blocked behind them may go out."""
         touched = {}
         for settled in batch:
-            if lane := self._lanes.get(settled.endpoint_id):
-                lane.held.discard(settled.delivery_id)
-                if settled.happening is Happening.REFUSED:  # only now a load finds it
-                    self._wake_at(lane, settled.due_us / _US)
-                if lane.behind:
-                    touched[settled.endpoint_id] = lane
-        self.owed(freed)
-        for lane in touched.values():
-            self._pump(lane)
-        if self._starved:
-            self._feed()
+            if queue := self._queues.get(settled.endpoint_id):
+                queue.buffered_ids.discard(settled.delivery_id)
+                if settled.transition is DeliveryTransition.ATTEMPT_FAILED:  # only now a fetch finds it
+                    self._wake_at(queue, settled.due_us / _US)
+                if queue.has_more:
+                    touched[settled.endpoint_id] = queue
+        self.enqueue(freed)
+        for queue in touched.values():
+            self._schedule(queue)
+        if self._waiting_for_slot:
+            self._resume_starved()
 
-    def _in_doubt(self, batch: Sequence[Settled]) -> None:
-        """If the ledger has it after all, it will not tell again what was freed by it."""
+    def _on_write_uncertain(self, batch: Sequence[AttemptRecord]) -> None:
+        """They may be written after all, and then the ledger does not return again what they unblocked."""
         for settled in batch:
-            if lane := self._lanes.get(settled.endpoint_id):
-                lane.behind = True
+            if queue := self._queues.get(settled.endpoint_id):
+                queue.has_more = True
 
-    # What is read.
+    # Fetching.
 
-    async def _load(self, lane: Lane) -> None:
-        """Read more of what is due at an endpoint."""
-        self.full.discard(lane.endpoint.id)
-        limit = lane.most // 2 + len(lane.held)
-        lane.behind = False
+    async def _fetch_due(self, queue: EndpointQueue) -> None:
+        """Fetch more due jobs of an endpoint."""
+        self.saturated.discard(queue.endpoint.id)
+        limit = queue.capacity // 2 + len(queue.buffered_ids)
+        queue.has_more = False
         try:
-            loaded = await self._book.ask(Load(lane.endpoint.id, limit))
+            loaded = await self._ledger.execute(FetchDue(queue.endpoint.id, limit))
         except AnswerbackError:
-            lane.behind, lane.loading = True, False
-            self._wake_at(lane, time.time() + _AGAIN_S)
+            queue.has_more, queue.refilling = True, False
+            self._wake_at(queue, time.time() + _REFILL_RETRY_S)
             return
-        lane.loading = False
-        taken = lane.offer(loaded.jobs)
+        queue.refilling = False
+        taken = queue.put(loaded.jobs)
         if len(loaded.jobs) == limit:
-            lane.behind = True
+            queue.has_more = True
         if loaded.next_due_us is not None:
-            self._wake_at(lane, loaded.next_due_us / _US)
-        if taken or (lane.behind and not lane.held):
-            self._pump(lane)
+            self._wake_at(queue, loaded.next_due_us / _US)
+        if taken or (queue.has_more and not queue.buffered_ids):
+            self._schedule(queue)
 
-    def _wake_at(self, lane: Lane, when_s: float) -> None:
-        """Look for due deliveries then, unless that is to happen before anyhow."""
-        if lane.timer is not None and lane.timer_s <= when_s:
+    def _wake_at(self, queue: EndpointQueue, when_s: float) -> None:
+        """Fetch due deliveries then, unless an earlier wake-up is set."""
+        if queue.timer is not None and queue.timer_due_s <= when_s:
             return
-        if lane.timer is not None:
-            lane.timer.cancel()
-        lane.timer_s = when_s
-        lane.timer = self._loop.call_later(max(0.0, when_s - time.time()), self._wake, lane)
+        if queue.timer is not None:
+            queue.timer.cancel()
+        queue.timer_due_s = when_s
+        queue.timer = self._loop.call_later(max(0.0, when_s - time.time()), self._wake, queue)
 
-    def _wake(self, lane: Lane) -> None:
-        lane.timer = None
-        lane.behind = True
-        self._pump(lane)
+    def _wake(self, queue: EndpointQueue) -> None:
+        queue.timer = None
+        queue.has_more = True
+        self._schedule(queue)
 
-    def _unheard(self, endpoint_id: int, delivery_id: int) -> None:
-        """There is a delivery in the ledger, which may be here already."""
-        lane = self._lanes.get(endpoint_id)
-        if lane is not None and not lane.behind and delivery_id not in lane.held:
-            self.look_again(endpoint_id)
+    def _on_delivery_added(self, endpoint_id: int, delivery_id: int) -> None:
+        """Another process has written a delivery, which may be queued here already."""
+        queue = self._queues.get(endpoint_id)
+        if queue is not None and not queue.has_more and delivery_id not in queue.buffered_ids:
+            self.refill(endpoint_id)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._spawned)
+        task.add_done_callback(self._on_task_done)
 
-    def _spawned(self, task: "asyncio.Future[None]") -> None:
+    def _on_task_done(self, task: "asyncio.Future[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("relay_task_failed", exc_info=error)
 
 
-def _tell(traced: Attempt | None, outcome: Outcome) -> None:
+def _end_span(traced: DeliverySpan | None, result: AttemptResult) -> None:
     if traced is not None:
-        traced.ended(outcome.status, outcome.error)
+        traced.end(result.http_status, result.error)

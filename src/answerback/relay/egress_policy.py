@@ -1,4 +1,4 @@
-"""Where the gateway may connect to: the address that is checked is the address that is connected to.
+"""SSRF protection: which addresses deliveries may connect to, checked on the very address that is connected to.
 
 Whoever may add an endpoint must not reach what only this machine can: its own services, its network, the cloud's
 metadata. A name is no proof, it can mean another address the next moment; so the check is made on the resolved address, in
@@ -14,7 +14,7 @@ from typing import Any
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-METADATA = frozenset(
+METADATA_ADDRESSES = frozenset(
     map(
         ipaddress.ip_address,
         (
@@ -28,15 +28,15 @@ METADATA = frozenset(
         ),
     )
 )
-"""Where clouds tell a machine its secrets; refused to everybody, as are link-local addresses."""
+"""Cloud metadata services; denied to every endpoint, as are link-local addresses."""
 
-_CARRIED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+_IPV4_EMBEDDING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
 """Prefixes whose addresses end in an IPv4 address, which is what they mean."""
 
 _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 """A network's own translation into whatever IPv4 addresses it likes, RFC 8215; most end in one."""
 
-_NOT_ROUTED = tuple(
+_NOT_GLOBAL = tuple(
     map(
         ipaddress.ip_network,
         (
@@ -56,43 +56,45 @@ _NOT_ROUTED = tuple(
 _ANY_PORT = 9
 
 
-class AddressRefused(OSError):
-    """The address is none that this endpoint may have."""
+class AddressDenied(OSError):
+    """The egress policy denies this address."""
 
 
-class Guard:
-    """The rule for one sort of endpoint: `trusted` ones, from the config file, may be on private networks."""
+class EgressPolicy:
+    """The addresses that endpoints may have; `trusted` ones, from the config file, may be on private networks."""
 
-    def __init__(self, allow_networks: Sequence[Network] = (), *, trusted: bool) -> None:
-        self._allow_networks = allow_networks
+    def __init__(self, allowed_networks: Sequence[Network] = (), *, trusted: bool) -> None:
+        self._allowed_networks = allowed_networks
         self._trusted = trusted
 
-    def refusal(self, address: str) -> str | None:
-        """Why `address` must not be connected to, in words; None where it may."""
-        given = ipaddress.ip_address(address.partition("%")[0])
-        found = _bare(given)
-        if _is_for_nobody(found) or (given in _LOCAL_NAT64 and _is_for_nobody(_last_four_bytes(given))):
+    def denial_reason(self, address: str) -> str | None:
+        """Return why connecting to `address` is denied, or None."""
+        original = ipaddress.ip_address(address.partition("%")[0])
+        found = _embedded_ipv4(original)
+        if _is_metadata_or_link_local(found) or (
+            original in _LOCAL_NAT64 and _is_metadata_or_link_local(_last_four_bytes(original))
+        ):
             return f"{found} is a link-local or metadata address, which no endpoint may have"
         if found.is_multicast or found.is_unspecified or found == ipaddress.ip_address("255.255.255.255"):
             return f"{found} is the address of no host"
-        if self._trusted or any(found in network for network in self._allow_networks):
+        if self._trusted or any(found in network for network in self._allowed_networks):
             return None
-        if found.is_loopback or _is_own(given) or _is_own(found):
-            return f"{found} is this machine itself; relay.allow_networks can allow it"
-        if not found.is_global or found.is_reserved or any(found in network for network in _NOT_ROUTED):
-            return f"{found} is a private address; relay.allow_networks can allow it"
+        if found.is_loopback or _is_own(original) or _is_own(found):
+            return f"{found} is this machine itself; relay.allowed_networks can allow it"
+        if not found.is_global or found.is_reserved or any(found in network for network in _NOT_GLOBAL):
+            return f"{found} is a private address; relay.allowed_networks can allow it"
         return None
 
     def open_socket(self, address: tuple[Any, ...]) -> socket.socket:
-        """A socket to connect to `address`, as getaddrinfo gives it. Raises AddressRefused."""
+        """Open a socket for `address`, as getaddrinfo returns it. Raises AddressDenied."""
         family, kind, protocol, _, where = address
-        if problem := self.refusal(str(where[0])):
-            raise AddressRefused(problem)
+        if problem := self.denial_reason(str(where[0])):
+            raise AddressDenied(problem)
         return socket.socket(family, kind, protocol)
 
 
-def _is_for_nobody(address: Address) -> bool:
-    return address in METADATA or address.is_link_local
+def _is_metadata_or_link_local(address: Address) -> bool:
+    return address in METADATA_ADDRESSES or address.is_link_local
 
 
 def _is_own(address: Address) -> bool:
@@ -104,7 +106,7 @@ def _is_own(address: Address) -> bool:
     return False
 
 
-def _bare(address: Address) -> Address:
+def _embedded_ipv4(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for, where it does."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
@@ -112,7 +114,7 @@ def _bare(address: Address) -> Address:
         return address.ipv4_mapped
     if address.sixtofour is not None:
         return address.sixtofour
-    if any(address in network for network in _CARRIED) and int(address) > 1:
+    if any(address in network for network in _IPV4_EMBEDDING) and int(address) > 1:
         return _last_four_bytes(address)
     return address
 

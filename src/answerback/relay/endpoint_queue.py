@@ -1,123 +1,123 @@
-"""The way to one endpoint: what is ready for it, and how much may be under way."""
+"""The bounded in-memory queue of one endpoint, and its concurrency window."""
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable
 
 from answerback.domain.models import Endpoint
-from answerback.ledger import Job
-from answerback.relay.circuit_breaker import Breaker
+from answerback.ledger import DeliveryJob
+from answerback.relay.circuit_breaker import CircuitBreaker
 
 JOBS_PER_ATTEMPT = 16
-"""Jobs held in memory for each attempt that may be under way; the rest stay in the ledger until there is room."""
+"""Jobs in memory per attempt that may be in flight; the rest stay in the ledger until there is room."""
 
 
-class Lane:
-    """The state of one endpoint's deliveries in memory; the ledger is the truth, this is what is at hand of it.
+class EndpointQueue:
+    """One endpoint's due deliveries in memory; the ledger is the truth, this is a buffer of it.
 
-    `window` attempts may be under way: one at first and after a failure, one more for each success, up to the endpoint's
-    `concurrency`. So an endpoint that does not answer holds one connection and not all of its own, and few jobs in
-    memory. `behind` says that the ledger holds more for it than is here; `reason` why it is frozen.
+    `window` attempts may be in flight: one at first and after a failure, one more for each success, up to the endpoint's
+    `concurrency`. So an endpoint that does not answer takes one connection, and few jobs in
+    memory. `has_more`: the ledger has more for it than this buffer.
     """
 
     __slots__ = (
         "attempts",
-        "behind",
         "breaker",
+        "buffered_ids",
         "endpoint",
-        "frozen",
-        "held",
-        "loading",
-        "proven",
-        "queue",
-        "quiet_until_s",
-        "reason",
+        "has_more",
+        "jobs",
+        "last_succeeded",
+        "refilling",
+        "retry_after_until_s",
+        "suspend_reason",
+        "suspended",
         "timer",
-        "timer_s",
+        "timer_due_s",
         "window",
     )
 
-    def __init__(self, endpoint: Endpoint, breaker: Breaker) -> None:
+    def __init__(self, endpoint: Endpoint, breaker: CircuitBreaker) -> None:
         self.endpoint = endpoint
         self.breaker = breaker
-        self.queue: deque[Job] = deque()
-        self.held: set[int] = set()
+        self.jobs: deque[DeliveryJob] = deque()
+        self.buffered_ids: set[int] = set()
         self.attempts: set[asyncio.Task[None]] = set()
         self.window = 1
-        self.proven = False
-        self.behind = False
-        self.loading = False
-        self.frozen = False
-        self.reason = "the lease of the endpoint ended"
-        self.quiet_until_s = 0.0
+        self.last_succeeded = False
+        self.has_more = False
+        self.refilling = False
+        self.suspended = False
+        self.suspend_reason = "the lease of the endpoint ended"
+        self.retry_after_until_s = 0.0
         self.timer: asyncio.TimerHandle | None = None
-        self.timer_s = 0.0
+        self.timer_due_s = 0.0
 
-    def offer(self, jobs: Iterable[Job]) -> bool:
-        """Take what is not here yet, as far as there is room; whether anything was taken."""
+    def put(self, jobs: Iterable[DeliveryJob]) -> bool:
+        """Add jobs that are not here yet, as far as there is room; return whether any was added."""
         taken = False
         for job in jobs:
-            if job.delivery_id in self.held:
+            if job.delivery_id in self.buffered_ids:
                 continue
-            if self.frozen or not self.endpoint.enabled or len(self.queue) >= self.most:
-                self.behind = True
+            if self.suspended or not self.endpoint.enabled or len(self.jobs) >= self.capacity:
+                self.has_more = True
                 break
-            self.held.add(job.delivery_id)
-            self.queue.append(job)
+            self.buffered_ids.add(job.delivery_id)
+            self.jobs.append(job)
             taken = True
         return taken
 
-    def take_back(self, call_id: int | None = None) -> None:
-        """Let go of what is ready, all or that of one call: it is to be read from the ledger again."""
-        kept: deque[Job] = deque()
-        for job in self.queue:
+    def evict(self, call_id: int | None = None) -> None:
+        """Drop queued jobs, all or those of one call: they are fetched from the ledger again."""
+        kept: deque[DeliveryJob] = deque()
+        for job in self.jobs:
             if call_id is None or job.call_id == call_id:
-                self.held.discard(job.delivery_id)
-                self.behind = True
+                self.buffered_ids.discard(job.delivery_id)
+                self.has_more = True
             else:
                 kept.append(job)
-        self.queue = kept
+        self.jobs = kept
 
-    def closed_until_s(self, now_s: float) -> float | None:
-        """Until when nothing may go out; None: it may now."""
-        until_s = max(self.breaker.paused_until_s or 0.0, self.quiet_until_s)
+    def blocked_until_s(self, now_s: float) -> float | None:
+        """Until when nothing may be sent; None: it may now."""
+        until_s = max(self.breaker.open_until_s or 0.0, self.retry_after_until_s)
         return until_s if until_s > now_s else None
 
     @property
-    def most(self) -> int:
-        """How many jobs are held here, at most."""
+    def capacity(self) -> int:
+        """The most jobs that the queue holds."""
         return JOBS_PER_ATTEMPT * (self.window + 1)
 
     @property
-    def few(self) -> int:
-        """So few jobs left are the time to ask the ledger for more."""
-        return self.most // 4
+    def low_watermark(self) -> int:
+        """Fetch more when fewer jobs than this are left."""
+        return self.capacity // 4
 
     @property
-    def room(self) -> int:
-        """How many more attempts may begin; below zero, how many too many are under way."""
-        if self.frozen or not self.endpoint.enabled:
+    def free_slots(self) -> int:
+        """How many more attempts may start; negative: how many too many are in flight."""
+        if self.suspended or not self.endpoint.enabled:
             return -len(self.attempts)
-        return (1 if self.breaker.open else self.window) - len(self.attempts)
+        return (1 if self.breaker.is_open else self.window) - len(self.attempts)
 
     @property
-    def lacks(self) -> bool:
-        """Whether it is time to ask the ledger for more."""
-        able = self.endpoint.enabled and not self.frozen and not self.loading
-        return self.behind and able and len(self.queue) < self.few and len(self.held) < self.most
+    def needs_refill(self) -> bool:
+        """Whether to fetch more from the ledger now."""
+        able = self.endpoint.enabled and not self.suspended and not self.refilling
+        return self.has_more and able and len(self.jobs) < self.low_watermark and len(self.buffered_ids) < self.capacity
 
     @property
-    def trusty(self) -> bool:
-        """Whether the last attempts got through: a connection that breaks then says nothing about the endpoint."""
-        return self.proven and self.breaker.failures == 0
+    def is_proven(self) -> bool:
+        """Whether the last attempts succeeded: then a broken connection says nothing about the endpoint."""
+        return self.last_succeeded and self.breaker.failures == 0
 
-    def succeeded(self) -> bool:
-        """Open the window further; whether this ended a pause."""
-        self.proven = True
-        self.window = min(self.window + 1, self.endpoint.definition.concurrency)
-        return self.breaker.succeeded()
+    def record_success(self) -> bool:
+        """Widen the window; return whether this closed the breaker."""
+        self.last_succeeded = True
+        self.window = min(self.window + 1, self.endpoint.config.concurrency)
+        return self.breaker.record_success()
 
-    def failed(self, now_s: float) -> bool:
-        """Close the window to one; whether the endpoint is left alone now."""
-        self.window, self.proven = 1, False
-        return self.breaker.failed(now_s)
+    def record_failure(self, now_s: float) -> bool:
+        """Shrink the window to one; return whether the breaker is open now."""
+        self.window, self.last_succeeded = 1, False
+        return self.breaker.record_failure(now_s)

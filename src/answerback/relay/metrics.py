@@ -1,4 +1,4 @@
-"""What the relay counts, by endpoint."""
+"""The relay's metrics, by endpoint."""
 
 from collections import Counter
 
@@ -7,20 +7,20 @@ from answerback.domain.histogram import LATENCY_BOUNDS_S, Histogram
 LAG_BOUNDS_S = (*LATENCY_BOUNDS_S, 30.0, 300.0, 3600.0)
 
 
-class RelayMeter:
-    """The relay's numbers since the start; an endpoint is in them from its first attempt on."""
+class RelayMetrics:
+    """Counters since the start; an endpoint appears with its first attempt."""
 
     def __init__(self) -> None:
         self.attempts: Counter[tuple[str, str]] = Counter()
         """By endpoint and result: delivered, failed, dead (the last one failed)."""
         self.attempt_latency_s: dict[str, Histogram] = {}
         """How long an attempt took, by endpoint."""
-        self.lag_s = Histogram(LAG_BOUNDS_S)
+        self.delivery_lag_s = Histogram(LAG_BOUNDS_S)
         """From stored to delivered."""
         self.paused: dict[str, int] = {}
-        """Endpoints that are left alone now, and after how many failures in a row."""
+        """Endpoints whose breaker is open, with their consecutive failures."""
 
-    def attempted(self, endpoint: str, result: str, duration_s: float) -> None:
+    def count_attempt(self, endpoint: str, result: str, duration_s: float) -> None:
         """Count one attempt."""
         self.attempts[endpoint, result] += 1
         latency = self.attempt_latency_s.get(endpoint)
@@ -28,8 +28,8 @@ class RelayMeter:
             latency = self.attempt_latency_s[endpoint] = Histogram(LATENCY_BOUNDS_S)
         latency.observe(duration_s)
 
-    def forget(self, endpoint: str) -> None:
-        """An endpoint was removed."""
+    def remove_endpoint(self, endpoint: str) -> None:
+        """Drop the series of a removed endpoint."""
         self.attempt_latency_s.pop(endpoint, None)
         self.paused.pop(endpoint, None)
         for key in [key for key in self.attempts if key[0] == endpoint]:

@@ -1,7 +1,7 @@
-"""The look into a SQLite ledger for deliveries that other processes wrote: the command line, or a second gateway.
+"""Poll the outbox for deliveries that other processes wrote: the command line, or a second gateway.
 
 What was written later has a higher id there. On PostgreSQL, whose ids begin with the call's month and rise before their
-transactions end, nobody relays alone, and `sweep` looks.
+transactions end, nobody relays alone, and `reap_slow_connections` looks.
 """
 
 import asyncio
@@ -10,35 +10,35 @@ from collections.abc import Callable
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Added
+from answerback.ledger.commands import PendingSince
 
-_EVERY_S = 1.0
-_AT_A_TIME = 10_000
+_POLL_EVERY_S = 1.0
+_PAGE_SIZE = 10_000
 
 
-class Look:
-    """Tells `found` of each delivery that may go out, endpoint and delivery by their ids, once."""
+class OutboxPoller:
+    """Call `on_added` once with the endpoint and delivery id of each new pending delivery."""
 
-    def __init__(self, book: LedgerClient, found: Callable[[int, int], None]) -> None:
-        self._book = book
-        self._found = found
+    def __init__(self, ledger: LedgerClient, on_added: Callable[[int, int], None]) -> None:
+        self._ledger = ledger
+        self._on_added = on_added
         self._last_id = 0
 
     async def start(self) -> None:
-        """Begin with what is added from now on. Raises LedgerUnavailable."""
-        self._last_id, _ = await self._book.ask(Added(2**62, 1))
+        """Start after the newest delivery. Raises LedgerUnavailable."""
+        self._last_id, _ = await self._ledger.execute(PendingSince(2**62, 1))
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Poll for ever."""
         while True:
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_POLL_EVERY_S)
             with contextlib.suppress(LedgerUnavailable):
-                while await self._once():
+                while await self._poll():
                     pass
 
-    async def _once(self) -> bool:
-        """Look; whether there may be more."""
-        self._last_id, added = await self._book.ask(Added(self._last_id, _AT_A_TIME))
+    async def _poll(self) -> bool:
+        """Poll once; return whether there may be more."""
+        self._last_id, added = await self._ledger.execute(PendingSince(self._last_id, _PAGE_SIZE))
         for endpoint_id, delivery_id in added:
-            self._found(endpoint_id, delivery_id)
-        return len(added) == _AT_A_TIME
+            self._on_added(endpoint_id, delivery_id)
+        return len(added) == _PAGE_SIZE

@@ -1,4 +1,4 @@
-"""Calls of which nothing came in time: found when their time is over, not by looking again and again."""
+"""Mark calls overdue when their `due_at` passes without an outcome; by a timer, not by polling."""
 
 import asyncio
 import time
@@ -8,54 +8,54 @@ import structlog
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import TellOverdue
+from answerback.ledger.commands import MarkOverdue
 from answerback.relay.dispatcher import Dispatcher
 
-_AT_A_TIME = 500
-_AGAIN_S = 1.0
-_LONGEST_SLEEP_S = 3600.0
+_BATCH_SIZE = 500
+_RETRY_S = 1.0
+_MAX_SLEEP_S = 3600.0
 
 log = structlog.get_logger("answerback.relay")
 
 
-class Overdue:
-    """Tells the endpoints of each call that is past its time, once. `run` it as long as the relay lives."""
+class OverdueWatcher:
+    """Emit one overdue event for each call that is past its `due_at`. `run` it as long as the relay lives."""
 
-    def __init__(self, book: LedgerClient, dispatcher: Dispatcher) -> None:
-        self.longest_sleep_s = _LONGEST_SLEEP_S
-        self._book = book
+    def __init__(self, ledger: LedgerClient, dispatcher: Dispatcher) -> None:
+        self.max_sleep_s = _MAX_SLEEP_S
+        self._ledger = ledger
         self._dispatcher = dispatcher
         self._next_s = float("inf")
-        self._sooner = asyncio.Event()
-        self.told = 0
+        self._rescheduled = asyncio.Event()
+        self.overdue_count = 0
 
-    def expect(self, due_at: datetime) -> None:
-        """A call has to be heard of by then."""
+    def schedule(self, due_at: datetime) -> None:
+        """Wake up for a call that is due then."""
         if due_at.timestamp() < self._next_s:
             self._next_s = due_at.timestamp()
-            self._sooner.set()
+            self._rescheduled.set()
 
     async def run(self) -> None:
-        """Wait for the next one, tell of it, and so on."""
+        """Mark overdue calls as they come due, for ever."""
         while True:
-            wait_s = await self._tell()
-            self._sooner.clear()
+            wait_s = await self._mark_overdue()
+            self._rescheduled.clear()
             try:
                 async with asyncio.timeout(min(wait_s, max(0.0, self._next_s - time.time()))):
-                    await self._sooner.wait()
+                    await self._rescheduled.wait()
             except TimeoutError:
                 pass
 
-    async def _tell(self) -> float:
-        """Tell of those that are overdue now; how long until it is worth to look again."""
+    async def _mark_overdue(self) -> float:
+        """Mark the calls that are overdue now; return how long to sleep."""
         try:
-            late = await self._book.ask(TellOverdue(_AT_A_TIME))
+            late = await self._ledger.execute(MarkOverdue(_BATCH_SIZE))
         except LedgerUnavailable:
-            self._next_s = max(self._next_s, time.time() + _AGAIN_S)
-            return _AGAIN_S
-        self._dispatcher.owed(late.jobs, late.behind)
-        self.told += late.count
+            self._next_s = max(self._next_s, time.time() + _RETRY_S)
+            return _RETRY_S
+        self._dispatcher.enqueue(late.jobs, late.backlogged)
+        self.overdue_count += late.count
         if late.count:
             log.warning("calls_overdue", calls=late.count)
         self._next_s = float("inf") if late.next_due_us is None else late.next_due_us / 1_000_000
-        return 0.0 if late.count == _AT_A_TIME else self.longest_sleep_s
+        return 0.0 if late.count == _BATCH_SIZE else self.max_sleep_s

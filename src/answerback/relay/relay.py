@@ -1,4 +1,4 @@
-"""The relay as the rest of the gateway sees it: started and stopped as one."""
+"""The relay's facade: started and stopped as one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -6,169 +6,175 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 import structlog
 
 from answerback.errors import AnswerbackError, Conflict, LedgerUnavailable, UnavailableReason
-from answerback.ledger import Job
-from answerback.ledger.backends.postgresql.notifier import Ring
+from answerback.ledger import DeliveryJob
+from answerback.ledger.backends.postgresql.notifier import Notification
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Refer
+from answerback.ledger.commands import AnnotateCall
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.write.annotations import Reference, Referred
+from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation
 from answerback.relay.certificates import Certificates
-from answerback.relay.coordinator import Share, Sharing
+from answerback.relay.coordinator import ClusterConfig, ClusterCoordinator
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.egress_policy import Network
-from answerback.relay.endpoint_manager import Registry, Wanted
-from answerback.relay.metrics import RelayMeter
-from answerback.relay.overdue_watcher import Overdue
+from answerback.relay.endpoint_manager import ConfigEndpoint, EndpointManager
+from answerback.relay.metrics import RelayMetrics
+from answerback.relay.overdue_watcher import OverdueWatcher
 from answerback.relay.replays import Replays
-from answerback.relay.retry_policy import Terms
-from answerback.relay.sender import Courier
+from answerback.relay.retry_policy import RetryPolicy
+from answerback.relay.sender import WebhookSender
 from answerback.tracing import Tracer
 
-_JOIN_AGAIN_S = 2.0
+_JOIN_RETRY_S = 2.0
 
 log = structlog.get_logger("answerback.relay")
 
 
 class Relay:
-    """Tells the business. Make it inside the loop; until `start` nothing goes out."""
+    """Delivers to the endpoints. Create it inside the loop; nothing is sent before `start` or `join`."""
 
     def __init__(
         self,
-        book: LedgerClient,
-        terms: Terms,
+        ledger: LedgerClient,
+        policy: RetryPolicy,
         *,
-        allow_networks: Sequence[Network],
+        allowed_networks: Sequence[Network],
         default_channel: str | None,
         count: Callable[[CallFilter], Awaitable[int]],
-        pressed: Callable[[], bool],
+        under_pressure: Callable[[], bool],
         certificates: Certificates | None = None,
         tracer: Tracer | None = None,
     ) -> None:
-        self._book = book
+        self._ledger = ledger
         self._default_channel = default_channel
-        self._courier = Courier(allow_networks, certificates)
-        self.meter = RelayMeter()
-        self._dispatcher = Dispatcher(book, self._courier, self.meter, terms, pressed, tracer)
-        self._overdue = Overdue(book, self._dispatcher)
-        self._registry = Registry(book, self._dispatcher, self._courier)
-        self._replays = Replays(book, self._dispatcher, count)
-        self._telling: asyncio.Task[None] | None = None
-        self._sharing: Sharing | None = None
-        self._joining: asyncio.Task[None] | None = None
-        self._joined = self._claims = False
+        self._sender = WebhookSender(allowed_networks, certificates)
+        self.metrics = RelayMetrics()
+        self._dispatcher = Dispatcher(ledger, self._sender, self.metrics, policy, under_pressure, tracer)
+        self._overdue_watcher = OverdueWatcher(ledger, self._dispatcher)
+        self._endpoint_manager = EndpointManager(ledger, self._dispatcher, self._sender)
+        self._replays = Replays(ledger, self._dispatcher, count)
+        self._overdue_task: asyncio.Task[None] | None = None
+        self._coordinator: ClusterCoordinator | None = None
+        self._join_task: asyncio.Task[None] | None = None
+        self._has_joined = self._takes_leases = False
 
     @property
-    def endpoints(self) -> Registry:
+    def endpoints(self) -> EndpointManager:
         """The endpoints. Raises Conflict where another gateway alone relays for this ledger."""
-        self._require_managing()
-        return self._registry
+        self._require_can_manage()
+        return self._endpoint_manager
 
     @property
     def replays(self) -> Replays:
-        """Telling again. Raises Conflict where another gateway alone relays for this ledger."""
-        self._require_managing()
+        """Replays of deliveries. Raises Conflict where another gateway alone relays for this ledger."""
+        self._require_can_manage()
         return self._replays
 
     @property
-    def active(self) -> bool:
-        """Whether this gateway tells the business."""
-        return self._telling is not None or (self._joined and self._claims)
+    def is_active(self) -> bool:
+        """Whether this gateway delivers."""
+        return self._overdue_task is not None or (self._has_joined and self._takes_leases)
 
     @property
-    def manages(self) -> bool:
-        """Whether endpoints can be changed here, and told again."""
-        return self._telling is not None or self._joined
+    def can_manage(self) -> bool:
+        """Whether endpoints can be changed, and deliveries replayed, by this process."""
+        return self._overdue_task is not None or self._has_joined
 
     @property
-    def state(self) -> dict[str, object]:
-        """What the heartbeat says of it: how many endpoints it tells, whether alone, which are paused, its duties."""
-        alone = self._telling is not None
+    def status(self) -> dict[str, object]:
+        """What the heartbeat reports: how many endpoints it delivers to, whether exclusively, which are paused, its singleton tasks."""
+        exclusive = self._overdue_task is not None
         return {
-            "alone": alone,
-            "endpoints": len(self._dispatcher.here) if self.active else 0,
-            "paused": dict(self.meter.paused),
-            "duties": self._sharing.duties if self._sharing else ["overdue"] * alone,
+            "exclusive": exclusive,
+            "endpoints": len(self._dispatcher.active_ids) if self.is_active else 0,
+            "paused": dict(self.metrics.paused),
+            "singleton_tasks": self._coordinator.singletons if self._coordinator else ["overdue"] * exclusive,
         }
 
-    async def start(self, wanted: Mapping[str, Wanted]) -> None:
-        """Begin to tell all endpoints; `wanted` are those of the config file. Raises ConfigError, LedgerUnavailable."""
-        await self._dispatcher.start(await self._registry.start(wanted))
-        self._telling = asyncio.get_running_loop().create_task(self._overdue.run())
+    async def start(self, config_endpoints: Mapping[str, ConfigEndpoint]) -> None:
+        """Start to deliver to all endpoints; `config_endpoints` are those of the config file. Raises ConfigError, LedgerUnavailable."""
+        await self._dispatcher.start(await self._endpoint_manager.start(config_endpoints))
+        self._overdue_task = asyncio.get_running_loop().create_task(self._overdue_watcher.run())
 
-    async def join(self, share: Share, wanted: Mapping[str, Wanted], *, claims: bool) -> None:
-        """Begin among other processes; one that `claims` tells its share of the endpoints, and aligns those of the file.
+    async def join(
+        self, cluster: ClusterConfig, config_endpoints: Mapping[str, ConfigEndpoint], *, takes_leases: bool
+    ) -> None:
+        """Start as one of a cluster; with `takes_leases` it delivers to its share of the endpoints, and syncs those of the file.
 
-        Where the ledger is away it goes on trying. Raises ConfigError.
+        It keeps trying while the ledger is away. Raises ConfigError.
         """
-        self._claims = claims
-        self._sharing = sharing = Sharing(self._book, self._dispatcher, self._registry, self._overdue, share)
+        self._takes_leases = takes_leases
+        self._coordinator = coordinator = ClusterCoordinator(
+            self._ledger, self._dispatcher, self._endpoint_manager, self._overdue_watcher, cluster
+        )
         try:
-            await self._join(sharing, wanted)
+            await self._join(coordinator, config_endpoints)
         except LedgerUnavailable as error:
-            log.warning("not_relaying", reason=str(error), detail=error.detail)
-            self._joining = asyncio.get_running_loop().create_task(self._join_later(sharing, wanted))
+            log.warning("relay_standby", reason=str(error), detail=error.detail)
+            self._join_task = asyncio.get_running_loop().create_task(self._join_later(coordinator, config_endpoints))
 
-    async def _join(self, sharing: Sharing, wanted: Mapping[str, Wanted]) -> None:
-        await self._registry.join(wanted, align=self._claims)
-        self._joined = True
-        sharing.watch()
-        if self._claims:
-            sharing.claim()
+    async def _join(self, coordinator: ClusterCoordinator, config_endpoints: Mapping[str, ConfigEndpoint]) -> None:
+        await self._endpoint_manager.join(config_endpoints, sync_config=self._takes_leases)
+        self._has_joined = True
+        coordinator.start_refresh()
+        if self._takes_leases:
+            coordinator.start_leases()
 
-    async def _join_later(self, sharing: Sharing, wanted: Mapping[str, Wanted]) -> None:
-        told = ""
-        while not self._joined:
-            await asyncio.sleep(_JOIN_AGAIN_S)
+    async def _join_later(
+        self, coordinator: ClusterCoordinator, config_endpoints: Mapping[str, ConfigEndpoint]
+    ) -> None:
+        logged = ""
+        while not self._has_joined:
+            await asyncio.sleep(_JOIN_RETRY_S)
             try:
-                await self._join(sharing, wanted)
+                await self._join(coordinator, config_endpoints)
             except AnswerbackError as error:
-                if str(error) != told:
-                    log.error("not_relaying", reason=str(error))  # noqa: TRY400  # the words are enough
-                told = str(error)
+                if str(error) != logged:
+                    log.error("relay_standby", reason=str(error))  # noqa: TRY400  # the words are enough
+                logged = str(error)
 
-    def heard(self, ring: Ring) -> None:
-        """Act on what another process rang for."""
-        if self._sharing is not None and self._joined:
-            self._sharing.heard(ring)
+    def on_notification(self, notification: Notification) -> None:
+        """Act on a notification of another process."""
+        if self._coordinator is not None and self._has_joined:
+            self._coordinator.on_notification(notification)
 
     async def stop(self, timeout_s: float) -> None:
-        """End: attempts under way get `timeout_s`."""
-        for task in (self._telling, self._joining):
+        """Stop: attempts in flight get `timeout_s`."""
+        for task in (self._overdue_task, self._join_task):
             if task is not None:
                 task.cancel()
-        if self._sharing is not None:
-            await self._sharing.end_duties()
-        if self.manages:
+        if self._coordinator is not None:
+            await self._coordinator.stop_singletons()
+        if self.can_manage:
             self._replays.stop()
             await self._dispatcher.stop(timeout_s)
-        if self._sharing is not None and self._claims:
-            await self._sharing.give_back()
-        await self._courier.close()
+        if self._coordinator is not None and self._takes_leases:
+            await self._coordinator.release()
+        await self._sender.close()
 
-    def owed(self, jobs: Sequence[Job], behind: Sequence[int]) -> None:
-        """Take what a commit let go out: jobs, and the endpoints to whom there is more."""
-        if self.manages:
-            self._dispatcher.owed(jobs, behind)
+    def enqueue(self, jobs: Sequence[DeliveryJob], backlogged: Sequence[int]) -> None:
+        """Queue the jobs of a commit, and note the endpoints that have more in the ledger."""
+        if self.can_manage:
+            self._dispatcher.enqueue(jobs, backlogged)
 
     @property
-    def full(self) -> Collection[int]:
-        """The endpoints for which `owed` has no room, kept up to date."""
-        return self._dispatcher.full
+    def saturated(self) -> Collection[int]:
+        """The endpoints for which `enqueue` has no room, kept up to date."""
+        return self._dispatcher.saturated
 
-    async def refer(self, callid: str, channel: str | None, said: Reference) -> Referred:
-        """Keep what the business says of a call; the next delivery carries it. Raises AmbiguousCall, NotFound."""
-        referred = await self._book.ask(Refer(channel, self._default_channel, callid, said))
-        if self._sharing is not None:
-            self._sharing.referred(referred)
-        if self.manages:
-            self._dispatcher.read_again(referred.call.channel, referred.call_id)
-            self._dispatcher.owed(referred.jobs)
-            if referred.call.due_at is not None:
-                self._overdue.expect(referred.call.due_at)
-        return referred
+    async def annotate_call(self, callid: str, channel: str | None, annotation: CallAnnotation) -> AnnotateResult:
+        """Annotate a call; the next delivery carries it. Raises AmbiguousCall, NotFound."""
+        annotated = await self._ledger.execute(AnnotateCall(channel, self._default_channel, callid, annotation))
+        if self._coordinator is not None:
+            self._coordinator.notify_annotated(annotated)
+        if self.can_manage:
+            self._dispatcher.invalidate_call(annotated.call.channel, annotated.call_id)
+            self._dispatcher.enqueue(annotated.jobs)
+            if annotated.call.due_at is not None:
+                self._overdue_watcher.schedule(annotated.call.due_at)
+        return annotated
 
-    def _require_managing(self) -> None:
-        if self._sharing is not None and not self._joined:
+    def _require_can_manage(self) -> None:
+        if self._coordinator is not None and not self._has_joined:
             raise LedgerUnavailable(UnavailableReason.ENDPOINTS_UNREAD)
-        if not self.manages:
-            raise Conflict("another gateway on this data directory tells the business: ask that one")
+        if not self.can_manage:
+            raise Conflict("another gateway on this data directory delivers: ask that one")

@@ -1,4 +1,4 @@
-"""Telling again, in the background and a part at a time, so that callbacks and other deliveries get in between."""
+"""Replay deliveries in the background, a page at a time, so that callbacks and other deliveries get in between."""
 
 import asyncio
 import itertools
@@ -13,22 +13,22 @@ from answerback.domain.models import Endpoint
 from answerback.errors import AnswerbackError, NotFound
 from answerback.ledger.admin.audit import Actor, filter_text
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import CountDead, ReplayCalls, ReplayDead, ReplayOne, StartReplay
-from answerback.ledger.read.calls import LARGEST_ID, CallFilter
-from answerback.ledger.write.replays import Chunk
+from answerback.ledger.commands import CountDead, ReplayCalls, ReplayDead, ReplayDelivery, StartReplay
+from answerback.ledger.read.calls import MAX_ID, CallFilter
+from answerback.ledger.write.replays import ReplayPage
 from answerback.relay.dispatcher import Dispatcher
 
-_AT_A_TIME = 100
-_KEPT = 100
+_PAGE_SIZE = 100
+_MAX_REMEMBERED = 100
 
 DEAD, CALLS = "dead deliveries", "calls"
-"""What can be told again."""
+"""What a replay can cover."""
 
 log = structlog.get_logger("answerback.relay")
 
 
-class Stage(StrEnum):
-    """How far a replay is."""
+class ReplayStatus(StrEnum):
+    """The state of a replay."""
 
     RUNNING = "running"
     DONE = "done"
@@ -36,94 +36,104 @@ class Stage(StrEnum):
 
 
 class Replay(msgspec.Struct, kw_only=True):
-    """A replay and its progress: of `total` deliveries or calls `examined` were looked at; `replayed` will be told again."""
+    """A replay and its progress: of `total` deliveries or calls `examined` were read; `replayed` deliveries go out again."""
 
     id: int
     endpoint: str
-    of: str
+    scope: str
     total: int
     examined: int = 0
     replayed: int = 0
-    stage: Stage = Stage.RUNNING
+    status: ReplayStatus = ReplayStatus.RUNNING
     error: str | None = None
-    began_at: datetime
+    started_at: datetime
 
 
 class Replays:
-    """The replays since the start; what they have marked is in the ledger, should the gateway be stopped half-way."""
+    """The replays since the start. What they have moved is in the ledger, even if the gateway stops half-way."""
 
     def __init__(
-        self, book: LedgerClient, dispatcher: Dispatcher, count: Callable[[CallFilter], Awaitable[int]]
+        self, ledger: LedgerClient, dispatcher: Dispatcher, count: Callable[[CallFilter], Awaitable[int]]
     ) -> None:
-        self._book = book
+        self._ledger = ledger
         self._dispatcher = dispatcher
         self._count = count
         self._ids = itertools.count(1)
-        self._known: dict[int, Replay] = {}
+        self._replays: dict[int, Replay] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, id_: int) -> Replay:
-        """One of them. Raises NotFound."""
-        if id_ not in self._known:
+        """Return a replay by its id. Raises NotFound."""
+        if id_ not in self._replays:
             raise NotFound(f"no replay {id_} since the gateway was started")
-        return self._known[id_]
+        return self._replays[id_]
 
-    async def one(self, actor: Actor, delivery_id: int) -> None:
-        """Tell one delivery again. Raises NotFound, Conflict; Forbidden where its endpoint is another one now."""
-        if not 0 <= delivery_id < LARGEST_ID:  # beyond it neither the message nor the ledger has such a number
+    async def replay_delivery(self, actor: Actor, delivery_id: int) -> None:
+        """Replay one delivery. Raises NotFound, Conflict; Forbidden where its endpoint has changed."""
+        if not 0 <= delivery_id < MAX_ID:  # neither the message nor the ledger has a larger id
             raise NotFound(f"no delivery {delivery_id}")
-        self._dispatcher.look_again(await self._book.ask(ReplayOne(actor, delivery_id)))
+        self._dispatcher.refill(await self._ledger.execute(ReplayDelivery(actor, delivery_id)))
 
-    async def dead(self, actor: Actor, endpoint: Endpoint) -> Replay:
-        """Begin to tell all dead deliveries of an endpoint again. Raises Forbidden, NotFound."""
-        count, last_id = await self._book.ask(CountDead(endpoint.id))
+    async def replay_dead(self, actor: Actor, endpoint: Endpoint) -> Replay:
+        """Start to replay all dead deliveries of an endpoint. Raises Forbidden, NotFound."""
+        count, last_id = await self._ledger.execute(CountDead(endpoint.id))
 
-        def step(cursor: str | None) -> Awaitable[Chunk]:
-            return self._book.ask(ReplayDead(endpoint.id, cursor, last_id, _AT_A_TIME))
+        def step(cursor: str | None) -> Awaitable[ReplayPage]:
+            return self._ledger.execute(ReplayDead(endpoint.id, cursor, last_id, _PAGE_SIZE))
 
-        await self._book.ask(StartReplay(actor, endpoint.id, (count, DEAD)))
-        return self._begin(endpoint, DEAD, count, step)
+        await self._ledger.execute(StartReplay(actor, endpoint.id, (count, DEAD)))
+        return self._start(endpoint, DEAD, count, step)
 
-    async def calls(self, actor: Actor, endpoint: Endpoint, wanted: CallFilter) -> Replay:
-        """Begin to tell everything about the calls of the endpoint's channel again that match `wanted`.
+    async def replay_calls(self, actor: Actor, endpoint: Endpoint, call_filter: CallFilter) -> Replay:
+        """Start to replay every event of the calls of the endpoint's channel that match `call_filter`.
 
         Raises Forbidden, NotFound.
         """
-        actor.require_full_numbers()  # before they are counted for who may not
-        mine = msgspec.structs.replace(wanted, channel=endpoint.channel)
+        actor.require_full_numbers()  # before they are counted for an actor who may not
+        mine = msgspec.structs.replace(call_filter, channel=endpoint.channel)
 
-        def step(cursor: str | None) -> Awaitable[Chunk]:
-            return self._book.ask(ReplayCalls(endpoint, mine, cursor, _AT_A_TIME))
+        def step(cursor: str | None) -> Awaitable[ReplayPage]:
+            return self._ledger.execute(ReplayCalls(endpoint, mine, cursor, _PAGE_SIZE))
 
         count = await self._count(mine)
-        await self._book.ask(StartReplay(actor, endpoint.id, (count, CALLS, filter_text(wanted))))
-        return self._begin(endpoint, CALLS, count, step)
+        await self._ledger.execute(StartReplay(actor, endpoint.id, (count, CALLS, filter_text(call_filter))))
+        return self._start(endpoint, CALLS, count, step)
 
     def stop(self) -> None:
-        """End all of them."""
+        """Cancel all of them."""
         for task in self._tasks:
             task.cancel()
 
-    def _begin(self, endpoint: Endpoint, of: str, total: int, step: Callable[[str | None], Awaitable[Chunk]]) -> Replay:
-        replay = Replay(id=next(self._ids), endpoint=endpoint.name, of=of, total=total, began_at=datetime.now(UTC))
-        self._known[replay.id] = replay
-        self._known.pop(replay.id - _KEPT, None)
+    def _start(
+        self, endpoint: Endpoint, scope: str, total: int, step: Callable[[str | None], Awaitable[ReplayPage]]
+    ) -> Replay:
+        replay = Replay(
+            id=next(self._ids), endpoint=endpoint.name, scope=scope, total=total, started_at=datetime.now(UTC)
+        )
+        self._replays[replay.id] = replay
+        self._replays.pop(replay.id - _MAX_REMEMBERED, None)
         task = asyncio.get_running_loop().create_task(self._run(replay, endpoint.id, step))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return replay
 
-    async def _run(self, replay: Replay, endpoint_id: int, step: Callable[[str | None], Awaitable[Chunk]]) -> None:
+    async def _run(self, replay: Replay, endpoint_id: int, step: Callable[[str | None], Awaitable[ReplayPage]]) -> None:
         cursor = None
         try:
-            while replay.stage is Stage.RUNNING:
+            while replay.status is ReplayStatus.RUNNING:
                 chunk = await step(cursor)
                 replay.examined += chunk.examined
                 replay.replayed += chunk.replayed
-                self._dispatcher.look_again(endpoint_id)
+                self._dispatcher.refill(endpoint_id)
                 cursor = chunk.cursor
                 if cursor is None:
-                    replay.stage = Stage.DONE
+                    replay.status = ReplayStatus.DONE
         except AnswerbackError as error:
-            replay.stage, replay.error = Stage.FAILED, str(error)
-        log.info("replayed", endpoint=replay.endpoint, of=replay.of, stage=replay.stage.value, count=replay.replayed)
+            replay.status, replay.error = ReplayStatus.FAILED, str(error)
+        log.info(
+            "replay_finished",
+            endpoint=replay.endpoint,
+            scope=replay.scope,
+            status=replay.status.value,
+            count=replay.replayed,
+        )

@@ -1,45 +1,47 @@
-"""What an attempt means for its delivery; pure."""
+"""Decide what a delivery does after an attempt; pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from answerback.domain.backoff import pause_s
-from answerback.domain.delivery_states import Happening
-from answerback.relay.sender import Outcome
+from answerback.domain.backoff import retry_delay_s
+from answerback.domain.delivery_states import DeliveryTransition
+from answerback.relay.sender import AttemptResult
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how long, for every endpoint."""
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When to retry, when to open the circuit breaker, and how many attempts may be in flight; for all endpoints."""
 
-    retries_s: Sequence[float]
+    retry_schedule_s: Sequence[float]
     jitter: float
-    breaker_failures: int
-    breaker_pauses_s: Sequence[float]
-    max_connections: int
+    breaker_threshold: int
+    breaker_cooldowns_s: Sequence[float]
+    max_in_flight: int
 
 
-class Decision(NamedTuple):
-    """What happened to the delivery, when its next attempt may be, and whether this one counts towards giving up."""
+class RetryDecision(NamedTuple):
+    """The transition of the delivery, when it is due again, and whether the attempt counts against its retries."""
 
-    happening: Happening
+    transition: DeliveryTransition
     due_s: float
-    spent: bool
+    counts: bool
 
 
-def decide(outcome: Outcome, failures: int, terms: Terms, now_s: float, probe_s: float | None = None) -> Decision:
-    """Decide after an attempt at a delivery that has failed `failures` times before.
+def decide_retry(
+    result: AttemptResult, failures: int, policy: RetryPolicy, now_s: float, probe_s: float | None = None
+) -> RetryDecision:
+    """Decide after an attempt at a delivery that had failed `failures` times before.
 
-    `probe_s` is set where the attempt was only a probe: the time of the next one. A probe, or an endpoint that is gone,
-    spends nothing of the delivery. The endpoint's Retry-After can put the next attempt off, and not bring it forward.
+    `probe_s` is set if the attempt was a probe of an open breaker: the time of the next probe. A failed probe, or 410 Gone,
+    does not count against the delivery. Retry-After can delay the next attempt, not bring it forward.
     """
-    if outcome.error is None:
-        return Decision(Happening.ACCEPTED, now_s, spent=False)
-    asked_s = now_s + (outcome.retry_after_s or 0.0)
-    if probe_s is not None or outcome.gone:
-        return Decision(Happening.REFUSED, max(probe_s or now_s, asked_s), spent=False)
-    wait_s = pause_s(terms.retries_s, failures + 1, terms.jitter)
+    if result.error is None:
+        return RetryDecision(DeliveryTransition.SUCCEEDED, now_s, counts=False)
+    asked_s = now_s + (result.retry_after_s or 0.0)
+    if probe_s is not None or result.gone:
+        return RetryDecision(DeliveryTransition.ATTEMPT_FAILED, max(probe_s or now_s, asked_s), counts=False)
+    wait_s = retry_delay_s(policy.retry_schedule_s, failures + 1, policy.jitter)
     if wait_s is None:
-        return Decision(Happening.EXHAUSTED, now_s, spent=True)
-    return Decision(Happening.REFUSED, max(now_s + wait_s, asked_s), spent=True)
+        return RetryDecision(DeliveryTransition.EXHAUSTED, now_s, counts=True)
+    return RetryDecision(DeliveryTransition.ATTEMPT_FAILED, max(now_s + wait_s, asked_s), counts=True)

@@ -1,12 +1,12 @@
-"""The callback that a test sends: nobody's call, and recognisable as such."""
+"""The sample callback that an endpoint test sends: recognisable, and of no real call."""
 
 from datetime import datetime
 from secrets import token_bytes
 
 from answerback.domain.calls import fold
-from answerback.domain.models import Arrival, Event, Format
-from answerback.domain.webhook_payload import CallbackFields, write_message
-from answerback.tencent.parsing import read
+from answerback.domain.models import EventType, PayloadFormat, RawCallback
+from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
+from answerback.tencent.parsing import parse_callback
 
 CALLID = "answerback-test"
 
@@ -17,10 +17,10 @@ _RAW = (
 """The example of "Voice Notification Status Callback", product 1128/37519, with a callid that says what it is."""
 
 
-def sample_body(form: Format, channel: str, now: datetime) -> bytes:
-    """What an endpoint of that format is sent to try it."""
-    if form is Format.TENCENT:
+def build_sample_payload(payload_format: PayloadFormat, channel: str, now: datetime) -> bytes:
+    """Build what a test sends to an endpoint of that format."""
+    if payload_format is PayloadFormat.TENCENT:
         return _RAW
-    item = read(Arrival(channel, _RAW, now))
-    fields = CallbackFields.of(0, item.callback.kind, token_bytes(16), now, _RAW)
-    return write_message(Event.ANSWERED, now, fold(None, item), fields)
+    item = parse_callback(RawCallback(channel, _RAW, now))
+    fields = CallbackPayload.of(0, item.callback.kind, token_bytes(16), now, _RAW)
+    return encode_webhook(EventType.ANSWERED, now, fold(None, item), fields)

@@ -1,4 +1,4 @@
-"""One attempt: a delivery POSTed to its endpoint, and what came back. A failure is a value, never an exception."""
+"""Send one delivery attempt. A failed attempt is a value, not an exception."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,50 +9,50 @@ import msgspec
 
 from answerback.domain.models import Endpoint
 from answerback.relay.certificates import Certificates
-from answerback.relay.egress_policy import Guard, Network
+from answerback.relay.egress_policy import EgressPolicy, Network
 
 if TYPE_CHECKING:
     from answerback.relay.http_client import HttpClient
 
-KEPT_BYTES = 2048
-"""So much of an answer is kept with its attempt."""
+RESPONSE_EXCERPT_BYTES = 2048
+"""How much of a response is stored with its attempt."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an attempt came to. `error` None: accepted. `retry_after_s`: how long the endpoint wants to be left alone."""
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The result of one attempt. `error` is None on success; `retry_after_s` is the endpoint's Retry-After; `gone`: it answered 410."""
 
-    began_us: int
+    started_us: int
     duration_us: int
-    status: int | None = None
-    answer: bytes = b""
+    http_status: int | None = None
+    response_body: bytes = b""
     error: str | None = None
     gone: bool = False
     retry_after_s: float | None = None
 
 
-class TooLate(Exception):
-    """Nothing was sent: there is no right to it any more."""
+class LeaseExpired(Exception):
+    """Nothing was sent: this process no longer holds the endpoint's lease."""
 
 
-class Courier:
-    """Carries deliveries. Its HTTP client is there once there is an endpoint: importing it costs a tenth of a start."""
+class WebhookSender:
+    """Sends deliveries. The HTTP client is imported with the first endpoint, because that takes a tenth of the start."""
 
-    def __init__(self, allow_networks: Sequence[Network] = (), certificates: Certificates | None = None) -> None:
+    def __init__(self, allowed_networks: Sequence[Network] = (), certificates: Certificates | None = None) -> None:
         self.certificates = certificates or Certificates()
-        self.guard = Guard(allow_networks, trusted=False)
+        self.egress_policy = EgressPolicy(allowed_networks, trusted=False)
         self.may_send: Callable[[], bool] = lambda: True
-        """Asked at the last moment before a request is written: much time may have passed while it was connected."""
-        self._opening: asyncio.Task[HttpClient] | None = None
+        """Called right before a request is written, because connecting may have taken long."""
+        self._client: asyncio.Task[HttpClient] | None = None
 
-    def open(self) -> "asyncio.Task[HttpClient]":
-        """Get the client ready, beside the loop: there is an endpoint."""
-        if self._opening is None:
-            self._opening = asyncio.get_running_loop().create_task(self._open())
-        return self._opening
+    def prepare(self) -> "asyncio.Task[HttpClient]":
+        """Start to import and create the HTTP client in a thread."""
+        if self._client is None:
+            self._client = asyncio.get_running_loop().create_task(self._make_client())
+        return self._client
 
-    async def _open(self) -> "HttpClient":
+    async def _make_client(self) -> "HttpClient":
         module = await asyncio.to_thread(import_module, "answerback.relay.http_client")
-        client: HttpClient = module.HttpClient(self.guard, self.certificates, self._may_send_now)
+        client: HttpClient = module.HttpClient(self.egress_policy, self.certificates, self._may_send_now)
         return client
 
     def _may_send_now(self) -> bool:
@@ -60,27 +60,29 @@ class Courier:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._opening is not None:
-            await (await self._opening).close()
+        if self._client is not None:
+            await (await self._client).close()
 
-    async def attempt(
+    async def send(
         self,
         endpoint: Endpoint,
         message_id: str,
         body: bytes,
         *,
-        again: bool = False,
+        retry_closed_connection: bool = False,
         traceparent: str | None = None,
-    ) -> Outcome:
-        """POST `body` once. `again`: once more at once where a kept connection turns out to be closed. Raises TooLate."""
-        client = await asyncio.shield(self.open())  # who is cancelled leaves it to the others
-        return await client.attempt(endpoint, message_id, body, again=again, traceparent=traceparent)
+    ) -> AttemptResult:
+        """POST `body` once. `retry_closed_connection`: once more if a pooled connection turns out to be closed. Raises LeaseExpired."""
+        client = await asyncio.shield(self.prepare())  # a cancelled caller must not cancel it for the others
+        return await client.send(
+            endpoint, message_id, body, retry_closed_connection=retry_closed_connection, traceparent=traceparent
+        )
 
 
-async def addresses_of(host: str, port: int) -> list[str]:
-    """What a name means now; empty where it means nothing."""
+async def resolve(host: str, port: int) -> list[str]:
+    """Resolve a host name to addresses; empty if it does not resolve."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port)
-    except (OSError, UnicodeError):  # no such name, or none that could be
+    except (OSError, UnicodeError):  # no such name, or not a valid one
         return []
     return [str(address[0]) for *_, address in found]

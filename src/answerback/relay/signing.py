@@ -15,13 +15,13 @@ _NEW_BYTES = 32
 _SHORTEST_BYTES, _LONGEST_BYTES = 24, 64
 
 
-def new_secret() -> str:
-    """A fresh secret: `whsec_` and 32 bytes in base64."""
+def generate_secret() -> str:
+    """Generate a secret: `whsec_` and 32 random bytes in base64."""
     return PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
 
 
-def unfit_secret(secret: str) -> str | None:
-    """What is wrong with a secret that somebody brings along; None where it is fit.
+def validate_secret(secret: str) -> str | None:
+    """Return what is wrong with a secret, or None.
 
     Source: Standard Webhooks, "Signature scheme": 24 to 64 bytes, base64, behind `whsec_`.
     """
@@ -34,12 +34,16 @@ def unfit_secret(secret: str) -> str | None:
     return f"expected {PREFIX} and the base64 of {_SHORTEST_BYTES} to {_LONGEST_BYTES} bytes"
 
 
-def signature(endpoint: Endpoint, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The three headers of a signed webhook; right after a rotation the old secret signs, too."""
+def sign(endpoint: Endpoint, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """Return the three headers of a signed webhook; after a rotation the previous secret signs as well, for a day."""
     text, at = body.decode(), at.astimezone(UTC)
     signatures = [_signer(endpoint.secret).sign(message_id, at, text)]
-    if endpoint.old_secret is not None and endpoint.old_secret_until is not None and at < endpoint.old_secret_until:
-        signatures.append(_signer(endpoint.old_secret).sign(message_id, at, text))
+    if (
+        endpoint.previous_secret is not None
+        and endpoint.previous_secret_expires_at is not None
+        and at < endpoint.previous_secret_expires_at
+    ):
+        signatures.append(_signer(endpoint.previous_secret).sign(message_id, at, text))
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),

@@ -1,53 +1,53 @@
-"""What one process of all does: each duty is work without an end, which is begun and ended as its lease comes and goes."""
+"""Tasks that exactly one process of the cluster runs, started and stopped as it gains and loses their leases."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
 
-Work = Callable[[], Awaitable[None]]
+SingletonJob = Callable[[], Awaitable[None]]
 
-_END_S = 1.0
+_STOP_TIMEOUT_S = 1.0
 
 log = structlog.get_logger("answerback.relay")
 
 
-class Duties:
-    """The duties that this process can take, and the work of those that it has."""
+class SingletonTasks:
+    """The singleton tasks that this process can run, and those that it runs now."""
 
-    def __init__(self, works: Mapping[str, Work]) -> None:
-        self._works = works
+    def __init__(self, jobs: Mapping[str, SingletonJob]) -> None:
+        self._jobs = jobs
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
     def names(self) -> list[str]:
-        """All that it can take."""
-        return sorted(self._works)
+        """Every task that this process can run."""
+        return sorted(self._jobs)
 
     @property
-    def held(self) -> list[str]:
-        """Those that it has."""
+    def active(self) -> list[str]:
+        """The tasks that it runs now."""
         return sorted(self._tasks)
 
-    def have(self, names: Collection[str]) -> None:
-        """Do these from now on, and no others."""
+    def set_active(self, names: Collection[str]) -> None:
+        """Run these tasks from now on, and no others."""
         for name in self._tasks.keys() - names:
-            log.info("duty_ended", duty=name)
+            log.info("singleton_stopped", singleton=name)
             self._tasks.pop(name).cancel()
         for name in names:
             if name not in self._tasks:
-                log.info("duty_began", duty=name)
-                self._tasks[name] = asyncio.get_running_loop().create_task(self._work(name))
+                log.info("singleton_started", singleton=name)
+                self._tasks[name] = asyncio.get_running_loop().create_task(self._run(name))
 
     async def stop(self) -> None:
-        """End all, and wait for that."""
+        """Cancel all, and wait for them."""
         tasks = list(self._tasks.values())
-        self.have(())
+        self.set_active(())
         if tasks:
-            await asyncio.wait(tasks, timeout=_END_S)
+            await asyncio.wait(tasks, timeout=_STOP_TIMEOUT_S)
 
-    async def _work(self, name: str) -> None:
+    async def _run(self, name: str) -> None:
         try:
-            await self._works[name]()
-        except Exception:  # it is begun again where the lease comes anew; the others must not end with it
-            log.exception("duty_failed", duty=name)
+            await self._jobs[name]()
+        except Exception:  # it starts again with the next lease; the others must not end with it
+            log.exception("singleton_failed", singleton=name)

@@ -1,65 +1,65 @@
-"""The look into the ledger for deliveries of which no ring told, or whose ring was lost."""
+"""Sweep the ledger for deliveries whose notification was lost, and for those of removed endpoints."""
 
 import contextlib
 from typing import TYPE_CHECKING
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Abandon, FirstDue, LeftOver
-from answerback.relay.wakeable_timer import Pace
+from answerback.ledger.commands import CancelPending, OldestPending, RemovedWithPending
+from answerback.relay.wakeable_timer import WakeableTimer
 
 if TYPE_CHECKING:
     from answerback.relay.dispatcher import Dispatcher
 
-_REMAINS_EVERY_S = 60.0
-_GIVEN_UP_AT_A_TIME = 1000
+_CLEAN_EVERY_S = 60.0
+_CANCEL_BATCH_SIZE = 1000
 
 
-async def give_up(book: LedgerClient, endpoint_id: int) -> None:
-    """Give up what a removed endpoint was owed, a part at a time so that callbacks get in between."""
-    with contextlib.suppress(LedgerUnavailable):  # the next start goes on with it
-        while await book.ask(Abandon(endpoint_id, _GIVEN_UP_AT_A_TIME)) == _GIVEN_UP_AT_A_TIME:
+async def cancel_pending(ledger: LedgerClient, endpoint_id: int) -> None:
+    """Cancel the pending deliveries of a removed endpoint, in batches, so that callbacks get in between."""
+    with contextlib.suppress(LedgerUnavailable):  # the next start continues it
+        while await ledger.execute(CancelPending(endpoint_id, _CANCEL_BATCH_SIZE)) == _CANCEL_BATCH_SIZE:
             pass
 
 
-class Sweep:
-    """Looks at the first delivery of each endpoint that is told here: one that nobody knows of will be it some day."""
+class PendingSweeper:
+    """Checks the oldest pending delivery of each endpoint of this process: a lost one becomes the oldest some day."""
 
-    def __init__(self, book: LedgerClient, dispatcher: "Dispatcher", every_s: float) -> None:
-        self._book = book
+    def __init__(self, ledger: LedgerClient, dispatcher: "Dispatcher", every_s: float) -> None:
+        self._ledger = ledger
         self._dispatcher = dispatcher
         self._every_s = every_s
-        self._pace = Pace()
+        self._timer = WakeableTimer()
 
-    def hurry(self) -> None:
-        """Look now."""
-        self._pace.hurry()
-
-    async def run(self) -> None:
-        """Look again and again."""
-        while True:
-            await self._pace.rest(self._every_s)
-            with contextlib.suppress(LedgerUnavailable):
-                await self._look()
-
-    async def _look(self) -> None:
-        here = self._dispatcher.here
-        if here:
-            for endpoint_id, (delivery_id, due_us) in (await self._book.ask(FirstDue(here))).items():
-                self._dispatcher.found(endpoint_id, delivery_id, due_us)
-
-
-class Remains:
-    """Gives up what removed endpoints are owed, where the process that was to do it did not come to its end."""
-
-    def __init__(self, book: LedgerClient) -> None:
-        self._book = book
-        self._pace = Pace()
+    def wake(self) -> None:
+        """Sweep now."""
+        self._timer.wake()
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Sweep for ever."""
+        while True:
+            await self._timer.wait(self._every_s)
+            with contextlib.suppress(LedgerUnavailable):
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        active_ids = self._dispatcher.active_ids
+        if active_ids:
+            for endpoint_id, (delivery_id, due_us) in (await self._ledger.execute(OldestPending(active_ids))).items():
+                self._dispatcher.on_pending_found(endpoint_id, delivery_id, due_us)
+
+
+class RemovedEndpointCleaner:
+    """Cancels the pending deliveries of removed endpoints, if the process that began to do so did not finish."""
+
+    def __init__(self, ledger: LedgerClient) -> None:
+        self._ledger = ledger
+        self._timer = WakeableTimer()
+
+    async def run(self) -> None:
+        """Sweep for ever."""
         while True:
             with contextlib.suppress(LedgerUnavailable):
-                for endpoint_id in await self._book.ask(LeftOver()):
-                    await give_up(self._book, endpoint_id)
-            await self._pace.rest(_REMAINS_EVERY_S)
+                for endpoint_id in await self._ledger.execute(RemovedWithPending()):
+                    await cancel_pending(self._ledger, endpoint_id)
+            await self._timer.wait(_CLEAN_EVERY_S)

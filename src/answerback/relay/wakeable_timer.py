@@ -1,32 +1,32 @@
-"""When to look again: after a while, or sooner where something says so; and the clock that leases are counted by."""
+"""A timer that can be woken early, and the clock that leases are counted by."""
 
 import asyncio
 import time
 
 
-def clock_s() -> float:
-    """Seconds that have passed for the world: also those in which this process, or the machine, was asleep."""
+def boottime_s() -> float:
+    """Seconds since boot, including those in which the machine or this process was asleep."""
     return time.clock_gettime(_CLOCK)
 
 
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-class Pace:
-    """The pauses of somebody who looks again and again."""
+class WakeableTimer:
+    """The pause of a polling loop."""
 
     def __init__(self) -> None:
-        self._sooner = asyncio.Event()
+        self._woken = asyncio.Event()
 
-    def hurry(self) -> None:
-        """End the pause that is, or leave out the next one."""
-        self._sooner.set()
+    def wake(self) -> None:
+        """End the present pause, or skip the next one."""
+        self._woken.set()
 
-    async def rest(self, pause_s: float) -> None:
-        """Wait for so long, or until somebody hurries."""
+    async def wait(self, timeout_s: float) -> None:
+        """Wait for so long, or until `wake` is called."""
         try:
-            async with asyncio.timeout(pause_s):
-                await self._sooner.wait()
+            async with asyncio.timeout(timeout_s):
+                await self._woken.wait()
         except TimeoutError:
             pass
-        self._sooner.clear()
+        self._woken.clear()

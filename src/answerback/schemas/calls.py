@@ -13,30 +13,30 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.domain.delivery_states import mask_message_id
-from answerback.domain.masking import mask_urls, mask_values, masked
+from answerback.domain.masking import mask_fields, mask_json, mask_urls
 from answerback.domain.models import (
-    MOST_KEYS,
+    MAX_KEYS,
     ApiKey,
     Attempt,
     Call,
+    CallbackKind,
     Delivery,
+    DeliveryState,
     Endpoint,
-    Format,
-    Kind,
     Outcome,
+    PayloadFormat,
     Role,
-    State,
 )
 from answerback.domain.phone_numbers import mask_text
 from answerback.domain.statistics import due_minutes
-from answerback.domain.webhook_payload import TYPES
-from answerback.ledger import Entry, Quarantined
+from answerback.domain.webhook_payload import EVENT_TYPES
+from answerback.ledger import QuarantineItem, StoredCallback
 from answerback.ledger.admin.audit import AuditEvent
-from answerback.ledger.commands import Requeued
-from answerback.ledger.read.deliveries import MOST_ATTEMPTS, Happened, Owed
+from answerback.ledger.commands import RequeueResult
+from answerback.ledger.read.deliveries import MAX_ATTEMPTS, ActivityEvent, DeliveryBacklog
 from answerback.relay.replays import Replay
-from answerback.relay.sender import Outcome as Tried
-from answerback.tencent.callbacks import fields_of
+from answerback.relay.sender import AttemptResult
+from answerback.tencent.callbacks import extract_fields
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class CallView(_View):
 
     callid: str = Field(examples=["d9428888-122b-11e1-b85c-61cd3cbb3210"])
     channel: str = Field(examples=["default"])
-    kind: Kind | None = Field(
+    kind: CallbackKind | None = Field(
         description="what told of the call: a status of a prompt or a code; else a failure, else a key; null: only you"
     )
     mobile: str | None = Field(examples=["13788888888"], description="null: no callback tells it; so with the next two")
@@ -68,7 +68,7 @@ class CallView(_View):
     fee_minutes: int | None = Field(description="billed minutes, as the vendor says")
     failure_code: int | None
     failure_reason: str | None
-    keys: list[str] = Field(description=f"the different keys pressed, the first {MOST_KEYS} in order of arrival")
+    keys: list[str] = Field(description=f"the different keys pressed, the first {MAX_KEYS} in order of arrival")
     keys_total: int = Field(description="key presses in all, whether they are in keys or not")
     reference: str | None = Field(description="the business's own id of the call")
     metadata: dict[str, Any] | None
@@ -82,49 +82,49 @@ class CallView(_View):
     def of(cls, call: Call, *, full_numbers: bool) -> "CallView":
         """The view of `call`."""
         values = {name: getattr(call, name) for name in cls.model_fields}
-        return cls(**masked(values, full_numbers=full_numbers))
+        return cls(**mask_fields(values, full_numbers=full_numbers))
 
 
-class DifferingView(CallView):
+class FeeMismatchView(CallView):
     """A call whose fee is not what is due."""
 
     due_minutes: int
-    excess_minutes: int | None = Field(description="billed over due; below 0: too little was billed")
+    overbilled_minutes: int | None = Field(description="billed over due; below 0: too little was billed")
 
     @classmethod
-    def of(cls, call: Call, *, full_numbers: bool) -> "DifferingView":
+    def of(cls, call: Call, *, full_numbers: bool) -> "FeeMismatchView":
         """The view of `call`."""
         due, view = due_minutes(call.outcome, call.talk_seconds) or 0, CallView.of(call, full_numbers=full_numbers)
         excess = None if view.fee_minutes is None else view.fee_minutes - due
-        return cls(**view.model_dump(), due_minutes=due, excess_minutes=excess)
+        return cls(**view.model_dump(), due_minutes=due, overbilled_minutes=excess)
 
 
 class CallbackView(_View):
     """One callback as it was received."""
 
     id: int
-    kind: Kind
-    identity: str | None = Field(
+    kind: CallbackKind
+    fingerprint: str | None = Field(
         description="hex, keyed by server.secret; the same for a repeat, and only for a repeat; the id of its trace; null "
         "for a command that has no server.secret"
     )
     received_at: datetime
-    repeats: int = Field(description="how often the same callback came again")
-    repeated_at: datetime | None
+    duplicates: int = Field(description="how often the same callback came again")
+    last_duplicate_at: datetime | None
     raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
     raw_base64: str | None = Field(description="the exact bytes; null where numbers are masked")
 
     @classmethod
-    def of(cls, entry: Entry, *, full_numbers: bool) -> "CallbackView":
+    def of(cls, entry: StoredCallback, *, full_numbers: bool) -> "CallbackView":
         """The view of `entry`."""
         return cls(
             id=entry.id,
             kind=entry.kind,
-            identity=None if entry.public_id is None else entry.public_id.hex(),
+            fingerprint=None if entry.public_id is None else entry.public_id.hex(),
             received_at=entry.received_at,
-            repeats=entry.repeats,
-            repeated_at=entry.repeated_at,
-            **_raw(entry.raw, full_numbers=full_numbers),
+            duplicates=entry.duplicates,
+            last_duplicate_at=entry.last_duplicate_at,
+            **_raw_fields(entry.raw, full_numbers=full_numbers),
         )
 
 
@@ -138,29 +138,29 @@ class DifferenceView(_View):
     @classmethod
     def between(cls, before: bytes, after: bytes, *, full_numbers: bool) -> "list[DifferenceView]":
         """What two callbacks of one call tell otherwise, by the vendor's names. Raises ValueError where one is none."""
-        old, new = fields_of(before), fields_of(after)
+        old, new = extract_fields(before), extract_fields(after)
         return [
             cls(
                 field=field if full_numbers else mask_text(field),
-                before=_spelled(field, old, full_numbers=full_numbers),
-                after=_spelled(field, new, full_numbers=full_numbers),
+                before=_format_field(field, old, full_numbers=full_numbers),
+                after=_format_field(field, new, full_numbers=full_numbers),
             )
             for field in dict.fromkeys((*old, *new))
             if old.get(field, ...) != new.get(field, ...)
         ]
 
 
-def _spelled(field: str, fields: Mapping[str, Any], *, full_numbers: bool) -> str | None:
+def _format_field(field: str, fields: Mapping[str, Any], *, full_numbers: bool) -> str | None:
     if field not in fields:
         return None
-    value = fields[field] if full_numbers else mask_values(fields[field], field)
+    value = fields[field] if full_numbers else mask_json(fields[field], field)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def view_of_activity(one: Happened, *, full_numbers: bool) -> Happened:
+def view_of_activity(one: ActivityEvent, *, full_numbers: bool) -> ActivityEvent:
     """A callback that came in, or an attempt that was made, as somebody who watches may see it."""
     hidden = {"callid": one.callid, "mobile": one.mobile, "error": one.error}
-    return msgspec.structs.replace(one, **masked(hidden, full_numbers=full_numbers))
+    return msgspec.structs.replace(one, **mask_fields(hidden, full_numbers=full_numbers))
 
 
 class QuarantinedView(_View):
@@ -172,13 +172,13 @@ class QuarantinedView(_View):
     reason: str
     size_bytes: int
     received_at: datetime
-    repeats: int
-    repeated_at: datetime | None
+    duplicates: int
+    last_duplicate_at: datetime | None
 
     @classmethod
-    def of(cls, body: Quarantined, *, full_numbers: bool) -> "QuarantinedView":
+    def of(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedView":
         """The view of `body`."""
-        return cls(**_refusal(body, full_numbers=full_numbers))
+        return cls(**_quarantined_fields(body, full_numbers=full_numbers))
 
 
 class QuarantinedBodyView(QuarantinedView):
@@ -188,28 +188,32 @@ class QuarantinedBodyView(QuarantinedView):
     raw_base64: str | None = Field(description="the exact bytes; null where numbers are masked")
 
     @classmethod
-    def with_body(cls, body: Quarantined, *, full_numbers: bool) -> "QuarantinedBodyView":
+    def with_body(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedBodyView":
         """The view of `body` and its bytes."""
-        return cls(**_refusal(body, full_numbers=full_numbers), **_raw(body.raw, full_numbers=full_numbers))
+        return cls(
+            **_quarantined_fields(body, full_numbers=full_numbers), **_raw_fields(body.raw, full_numbers=full_numbers)
+        )
 
 
-def _refusal(body: Quarantined, *, full_numbers: bool) -> dict[str, Any]:
+def _quarantined_fields(body: QuarantineItem, *, full_numbers: bool) -> dict[str, Any]:
     own = {name: getattr(body, name) for name in QuarantinedView.model_fields}
-    return masked(own, full_numbers=full_numbers)
+    return mask_fields(own, full_numbers=full_numbers)
 
 
-class RetriedView(_View):
+class RequeueView(_View):
     """What became of a refused body that was read once more."""
 
     id: int
-    taken: str | None = Field(description="stored or repeated; null: it is still refused")
+    disposition: str | None = Field(description="stored or duplicate; null: it is still refused")
     reason: str | None = Field(description="why it is still refused")
 
     @classmethod
-    def of(cls, id_: int, requeued: Requeued, *, full_numbers: bool) -> "RetriedView":
+    def of(cls, id_: int, requeued: RequeueResult, *, full_numbers: bool) -> "RequeueView":
         """The view of a retry."""
-        taken = None if requeued.taken is None else requeued.taken.name.lower()
-        return cls(**masked({"id": id_, "taken": taken, "reason": requeued.reason}, full_numbers=full_numbers))
+        disposition = None if requeued.disposition is None else requeued.disposition.name.lower()
+        return cls(
+            **mask_fields({"id": id_, "disposition": disposition, "reason": requeued.reason}, full_numbers=full_numbers)
+        )
 
 
 class EndpointView(_View):
@@ -222,30 +226,30 @@ class EndpointView(_View):
         description="where it is; without path and query for who may not change it: secrets live there",
         examples=["https://crm.example.com/voice"],
     )
-    format: Format
+    format: PayloadFormat
     enabled: bool
     disabled_reason: str | None
-    kinds: list[Kind] = Field(description="only callbacks of these; empty: of all kinds")
+    kinds: list[CallbackKind] = Field(description="only callbacks of these; empty: of all kinds")
     outcomes: list[Outcome] = Field(description="only of calls with these; empty: with any")
-    updates: bool
+    notify_on_update: bool
     timeout_s: float
     concurrency: int
     certificate: str | None = Field(description="the name of one in the config file")
     from_config: bool = Field(description="made by the config file, which alone can change it")
-    old_secret_until: datetime | None = Field(description="until then both secrets sign")
+    previous_secret_expires_at: datetime | None = Field(description="until then both secrets sign")
     created_at: datetime
-    changed_at: datetime
+    updated_at: datetime
     paused_until: datetime | None = Field(description="it failed too often in a row; then it is probed")
-    failures_in_a_row: int = Field(description="those that made it pause")
+    consecutive_failures: int = Field(description="those that made it pause")
     pending: int = Field(description="deliveries that may go out")
-    waiting: int = Field(description="deliveries behind those, of the same calls")
+    blocked: int = Field(description="deliveries behind those, of the same calls")
     dead: int = Field(description="deliveries that were given up")
     oldest_pending_at: datetime | None
 
     @classmethod
-    def of(cls, endpoint: Endpoint, owed: Owed, *, full_url: bool) -> "EndpointView":
+    def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, *, full_url: bool) -> "EndpointView":
         """The view of `endpoint`."""
-        fields = _endpoint_fields(endpoint, owed)
+        fields = _endpoint_fields(endpoint, backlog)
         return cls(**fields if full_url else fields | {"url": mask_urls(fields["url"])})
 
 
@@ -255,16 +259,23 @@ class EndpointWithSecretView(EndpointView):
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
 
     @classmethod
-    def with_secret(cls, endpoint: Endpoint, owed: Owed) -> "EndpointWithSecretView":
+    def with_secret(cls, endpoint: Endpoint, backlog: DeliveryBacklog) -> "EndpointWithSecretView":
         """The view of a new endpoint, or of one with a new secret."""
-        return cls(**_endpoint_fields(endpoint, owed), secret=endpoint.secret)
+        return cls(**_endpoint_fields(endpoint, backlog), secret=endpoint.secret)
 
 
-def _endpoint_fields(endpoint: Endpoint, owed: Owed) -> dict[str, Any]:
+def _endpoint_fields(endpoint: Endpoint, backlog: DeliveryBacklog) -> dict[str, Any]:
     own = {name: getattr(endpoint, name) for name in EndpointView.model_fields if hasattr(endpoint, name)}
-    defined = msgspec.structs.asdict(endpoint.definition)
-    counts = {"pending": owed.pending, "waiting": owed.waiting, "dead": owed.dead, "oldest_pending_at": owed.oldest_at}
-    return masked(own | defined | counts, full_numbers=False) | {"failures_in_a_row": endpoint.failures}
+    defined = msgspec.structs.asdict(endpoint.config)
+    counts = {
+        "pending": backlog.pending,
+        "blocked": backlog.blocked,
+        "dead": backlog.dead,
+        "oldest_pending_at": backlog.oldest_at,
+    }
+    return mask_fields(own | defined | counts, full_numbers=False) | {
+        "consecutive_failures": endpoint.consecutive_failures
+    }
 
 
 class DeliveryView(_View):
@@ -279,12 +290,12 @@ class DeliveryView(_View):
     callid: str
     callback_id: int | None = Field(description="null: it tells of the call itself")
     type: str = Field(examples=["voice.call.answered"])
-    state: State = Field(description="waiting: behind an earlier one of its call")
+    state: DeliveryState = Field(description="blocked: behind an earlier one of its call")
     attempts: int
-    failures: int = Field(description="attempts that count towards giving up")
+    failed_attempts: int = Field(description="attempts that count towards giving up")
     due_at: datetime = Field(description="when the next attempt may be, while it is pending")
     created_at: datetime
-    settled_at: datetime | None
+    finished_at: datetime | None
 
     @classmethod
     def of(cls, delivery: Delivery, *, full_numbers: bool) -> "DeliveryView":
@@ -292,65 +303,67 @@ class DeliveryView(_View):
         own = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "type"}
         if not full_numbers:
             own["message_id"] = mask_message_id(delivery.message_id)
-        return cls(**masked(own, full_numbers=full_numbers), type=TYPES[delivery.event])
+        return cls(**mask_fields(own, full_numbers=full_numbers), type=EVENT_TYPES[delivery.event])
 
 
 class AttemptView(_View):
     """One POST to an endpoint."""
 
-    began_at: datetime
+    started_at: datetime
     duration_ms: float
-    status: int | None = Field(description="null: there was no answer")
-    answer: str = Field(description="its first 2 KiB as text")
+    http_status: int | None = Field(description="null: there was no answer")
+    response_body: str = Field(description="its first 2 KiB as text")
     error: str | None = Field(description="null: delivered")
 
     @classmethod
     def of(cls, attempt: Attempt, *, full_numbers: bool) -> "AttemptView":
         """The view of `attempt`: an endpoint may answer with somebody's number."""
         return cls(
-            began_at=attempt.began_at,
+            started_at=attempt.started_at,
             duration_ms=attempt.duration_s * 1000,
-            status=attempt.status,
-            **_answered(attempt.answer, attempt.error, full_numbers=full_numbers),
+            http_status=attempt.http_status,
+            **_masked_response(attempt.response_body, attempt.error, full_numbers=full_numbers),
         )
 
 
 class DeliveryWithAttemptsView(DeliveryView):
     """The same with what was tried."""
 
-    tried: list[AttemptView] = Field(description=f"the last {MOST_ATTEMPTS} attempts, in order")
+    attempt_log: list[AttemptView] = Field(description=f"the last {MAX_ATTEMPTS} attempts, in order")
 
     @classmethod
     def with_attempts(
         cls, delivery: Delivery, attempts: list[Attempt], *, full_numbers: bool
     ) -> "DeliveryWithAttemptsView":
         """The view of a delivery and its attempts."""
-        tried = [AttemptView.of(one, full_numbers=full_numbers) for one in attempts]
-        return cls(**DeliveryView.of(delivery, full_numbers=full_numbers).model_dump(), tried=tried)
+        attempt_log = [AttemptView.of(one, full_numbers=full_numbers) for one in attempts]
+        return cls(**DeliveryView.of(delivery, full_numbers=full_numbers).model_dump(), attempt_log=attempt_log)
 
 
-class TestView(_View):
+class EndpointTestView(_View):
     """What an endpoint answered to a test."""
 
     delivered: bool
-    status: int | None
-    answer: str
+    http_status: int | None
+    response_body: str
     error: str | None
     duration_ms: float
 
     @classmethod
-    def of(cls, outcome: Tried, *, full_numbers: bool) -> "TestView":
+    def of(cls, outcome: AttemptResult, *, full_numbers: bool) -> "EndpointTestView":
         """The view of an attempt."""
         return cls(
             delivered=outcome.error is None,
-            status=outcome.status,
+            http_status=outcome.http_status,
             duration_ms=outcome.duration_us / 1000,
-            **_answered(outcome.answer, outcome.error, full_numbers=full_numbers),
+            **_masked_response(outcome.response_body, outcome.error, full_numbers=full_numbers),
         )
 
 
-def _answered(answer: bytes, error: str | None, *, full_numbers: bool) -> dict[str, Any]:
-    return masked({"answer": answer.decode("utf-8", "replace"), "error": error}, full_numbers=full_numbers)
+def _masked_response(response_body: bytes, error: str | None, *, full_numbers: bool) -> dict[str, Any]:
+    return mask_fields(
+        {"response_body": response_body.decode("utf-8", "replace"), "error": error}, full_numbers=full_numbers
+    )
 
 
 class ReplayView(_View):
@@ -358,22 +371,22 @@ class ReplayView(_View):
 
     id: int
     endpoint: str
-    of_what: str = Field(description="dead deliveries, or calls")
+    scope: str = Field(description="dead deliveries, or calls")
     total: int = Field(description="how many there were at the start")
     examined: int
     replayed: int = Field(description="deliveries that will be told again")
-    stage: str = Field(description="running, done or failed")
+    status: str = Field(description="running, done or failed")
     error: str | None
-    began_at: datetime
+    started_at: datetime
 
     @classmethod
     def of(cls, replay: Replay) -> "ReplayView":
         """The view of `replay`."""
-        own = {name: getattr(replay, name) for name in cls.model_fields if name != "of_what"}
-        return cls(**masked(own, full_numbers=False), of_what=replay.of)
+        own = {name: getattr(replay, name) for name in cls.model_fields if name != "scope"}
+        return cls(**mask_fields(own, full_numbers=False), scope=replay.scope)
 
 
-class MeView(_View):
+class CurrentKeyView(_View):
     """Whose key this is, and what it may do."""
 
     name: str = Field(examples=["night-shift"])
@@ -381,12 +394,12 @@ class MeView(_View):
     full_numbers: bool = Field(description="whether phone numbers are shown in full")
 
     @classmethod
-    def of(cls, key: ApiKey) -> "MeView":
+    def of(cls, key: ApiKey) -> "CurrentKeyView":
         """The view of the holder of `key`."""
         return cls(name=key.name, role=key.role, full_numbers=key.full_numbers)
 
 
-class KeyView(MeView):
+class KeyView(CurrentKeyView):
     """An API key, but not the key itself: that is not kept."""
 
     id: int
@@ -398,13 +411,13 @@ class KeyView(MeView):
         return cls(**{name: getattr(key, name) for name in KeyView.model_fields})
 
 
-class NewKeyView(KeyView):
+class CreatedKeyView(KeyView):
     """The same with the key itself, shown this once."""
 
     key: str = Field(examples=["ab_3vC9rKqg0qk2m8xJfT7yZbWd1hPnLsEuA5oGiX4QtRw"])
 
     @classmethod
-    def with_key(cls, made: ApiKey, key: str) -> "NewKeyView":
+    def with_key(cls, made: ApiKey, key: str) -> "CreatedKeyView":
         """The view of a key that was just made."""
         return cls(**KeyView.of(made).model_dump(), key=key)
 
@@ -430,7 +443,7 @@ class AuditEventView(_View):
         return cls(**{name: getattr(event, name) for name in cls.model_fields})
 
 
-class Listing(_View, Generic[T]):
+class PageView(_View, Generic[T]):
     """A page: its items, and the cursor of the next page, or null."""
 
     items: list[T]
@@ -445,6 +458,6 @@ class Problem(_View):
     channels: list[str] | None = None
 
 
-def _raw(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
+def _raw_fields(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
     exact = b64encode(raw).decode() if full_numbers else None
-    return masked({"raw": raw.decode("utf-8", "replace"), "raw_base64": exact}, full_numbers=full_numbers)
+    return mask_fields({"raw": raw.decode("utf-8", "replace"), "raw_base64": exact}, full_numbers=full_numbers)

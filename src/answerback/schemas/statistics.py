@@ -6,9 +6,9 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from answerback.domain.phone_locations import UNKNOWN, carrier_words, region_words
-from answerback.domain.statistics import Counts, Statistics, Times
-from answerback.tencent.codes import FAILURE_REASONS
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.phone_locations import UNKNOWN, carrier_name, region_name
+from answerback.domain.statistics import Counts, DurationStats, Statistics
 
 K = TypeVar("K")
 Step = Literal["hour", "day"]
@@ -49,13 +49,13 @@ class BilledCountsView(CountsView):
         return cls.model_validate(CountsView.of(counts).model_dump() | {"fee_minutes": counts.fee_minutes} | more)
 
 
-class MomentView(BilledCountsView):
+class TimeBucketView(BilledCountsView):
     """The calls first seen in an hour or on a day."""
 
     at: datetime = Field(description="when it begins")
 
 
-class CellView(CountsView):
+class HeatmapCellView(CountsView):
     """The calls first seen in one hour of the clock on one day of the week."""
 
     weekday: str = Field(examples=["monday"])
@@ -89,7 +89,7 @@ class RegionCountsView(CountsView):
     region_zh: str | None = Field(examples=["广东"])
 
 
-class TimesView(_View):
+class DurationStatsView(_View):
     """How long something lasted, in seconds; from ten minutes on the quantiles are to the minute."""
 
     calls: int = Field(description="in how many it is known")
@@ -98,7 +98,7 @@ class TimesView(_View):
     p90: int | None
 
     @classmethod
-    def of(cls, times: Times) -> "TimesView":
+    def of(cls, times: DurationStats) -> "DurationStatsView":
         """The view of `times`."""
         mean = None if times.mean_s is None else round(times.mean_s, 3)
         return cls(calls=times.calls, mean=mean, p50=times.quantile_s(0.5), p90=times.quantile_s(0.9))
@@ -119,15 +119,15 @@ class FeesView(_View):
 
     billed_minutes: int = Field(description="of all calls")
     due_minutes: int = Field(description="of the calls that can be checked")
-    differing_calls: int
-    excess_minutes: int = Field(description="billed over due, of those that differ; below 0: too little was billed")
+    mismatched_calls: int
+    overbilled_minutes: int = Field(description="billed over due, of those that differ; below 0: too little was billed")
 
 
-class ArrivalsView(_View):
+class IngestCountsView(_View):
     """What came in, whatever its kind."""
 
-    callbacks: int = Field(description="stored; without repeats")
-    repeats: int
+    callbacks: int = Field(description="stored; without duplicates")
+    duplicates: int
     revisions: int = Field(description="callbacks that differ from the first of their sort")
     quarantined: int
 
@@ -139,13 +139,13 @@ class StatisticsView(_View):
     until: datetime
     timezone: str = Field(examples=["Asia/Shanghai"], description="whose days and hours of the clock these are")
     total: BilledCountsView
-    ring_seconds: TimesView
-    talk_seconds: TimesView
+    ring_seconds: DurationStatsView
+    talk_seconds: DurationStatsView
     overdue: int
-    arrivals: ArrivalsView
+    ingest: IngestCountsView
     fees: FeesView
-    trend: list[MomentView]
-    by_hour_of_day: list[CellView] = Field(description="only cells with calls")
+    trend: list[TimeBucketView]
+    by_hour_of_day: list[HeatmapCellView] = Field(description="only cells with calls")
     kinds: list[KindCountsView]
     channels: list[ChannelCountsView]
     carriers: list[CarrierCountsView]
@@ -161,25 +161,29 @@ class StatisticsView(_View):
             until=found.until,
             timezone=str(zone),
             total=BilledCountsView.of(found.total),
-            ring_seconds=TimesView.of(found.ring),
-            talk_seconds=TimesView.of(found.talk),
+            ring_seconds=DurationStatsView.of(found.ring),
+            talk_seconds=DurationStatsView.of(found.talk),
             overdue=found.overdue,
-            arrivals=ArrivalsView.model_validate(found.arrivals, from_attributes=True),
+            ingest=IngestCountsView.model_validate(found.ingest, from_attributes=True),
             fees=FeesView.model_validate(found.fees, from_attributes=True),
-            trend=[MomentView.of(counts, at=at) for at, counts in moments.items()],
+            trend=[TimeBucketView.of(counts, at=at) for at, counts in moments.items()],
             by_hour_of_day=list(_cells(found.by_weekday(zone))),
-            kinds=[KindCountsView.of(counts, kind=kind) for kind, counts in _most(found.kinds)],
-            channels=[ChannelCountsView.of(counts, channel=channel) for channel, counts in _most(found.channels)],
-            carriers=[
-                CarrierCountsView.of(counts, carrier=name or None, carrier_zh=carrier_words(name, "zh") or None)
-                for name, counts in _most(found.carriers)
+            kinds=[KindCountsView.of(counts, kind=kind) for kind, counts in _largest_first(found.kinds)],
+            channels=[
+                ChannelCountsView.of(counts, channel=channel) for channel, counts in _largest_first(found.channels)
             ],
-            regions=[RegionCountsView.of(counts, **_region(code)) for code, counts in _most(found.regions)],
-            failures=failures_of(found.codes),
+            carriers=[
+                CarrierCountsView.of(counts, carrier=name or None, carrier_zh=carrier_name(name, "zh") or None)
+                for name, counts in _largest_first(found.carriers)
+            ],
+            regions=[
+                RegionCountsView.of(counts, **_region_fields(code)) for code, counts in _largest_first(found.regions)
+            ],
+            failures=failure_views(found.codes),
         )
 
 
-def failures_of(codes: Mapping[int, int]) -> list[FailureView]:
+def failure_views(codes: Mapping[int, int]) -> list[FailureView]:
     """Failure code -> calls, as views, the most frequent first."""
     total = sum(codes.values())
     return [
@@ -194,18 +198,18 @@ def failures_of(codes: Mapping[int, int]) -> list[FailureView]:
     ]
 
 
-def _cells(week: list[list[Counts]]) -> Iterable[CellView]:
+def _cells(week: list[list[Counts]]) -> Iterable[HeatmapCellView]:
     for weekday, day in zip(_WEEKDAYS, week, strict=True):
         for hour, counts in enumerate(day):
             if counts.calls:
-                yield CellView.of(counts, weekday=weekday, hour=hour)
+                yield HeatmapCellView.of(counts, weekday=weekday, hour=hour)
 
 
-def _most(groups: Mapping[K, Counts]) -> list[tuple[K, Counts]]:
+def _largest_first(groups: Mapping[K, Counts]) -> list[tuple[K, Counts]]:
     return sorted(groups.items(), key=lambda item: (-item[1].calls, str(item[0])))
 
 
-def _region(code: str) -> dict[str, str | None]:
+def _region_fields(code: str) -> dict[str, str | None]:
     if code == UNKNOWN:
         return {"region": None, "region_en": None, "region_zh": None}
-    return {"region": code, "region_en": region_words(code, "en"), "region_zh": region_words(code, "zh")}
+    return {"region": code, "region_en": region_name(code, "en"), "region_zh": region_name(code, "zh")}

@@ -1,21 +1,21 @@
-"""An application that is not there yet."""
+"""An ASGI application that is built by its first request."""
 
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 
-from answerback.gc_tuning import settle_heap
+from answerback.gc_tuning import freeze_gc
 from answerback.intake.app import Message, Receive, Send
 
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-class Deferred:
+class LazyApp:
     """An ASGI application that its first request has built, in a thread; requests that come meanwhile wait for it.
 
-    None is built before all else is started.
+    It is not built before all else has started.
 
-    What goes wrong in building it goes wrong for those requests, and the next one tries again.
+    If building fails, those requests fail, and the next one tries again.
     """
 
     def __init__(self, build: Callable[[], App], is_started: asyncio.Event) -> None:
@@ -26,12 +26,12 @@ class Deferred:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await (self._app or await self._built())(scope, receive, send)
+        await (self._app or await self._get_app())(scope, receive, send)
 
-    async def _built(self) -> App:
+    async def _get_app(self) -> App:
         building = self._building = self._building or asyncio.create_task(self._load())
         try:
-            self._app = await asyncio.shield(building)  # who hangs up leaves it to the others
+            self._app = await asyncio.shield(building)  # a client that disconnects must not cancel it for the others
         finally:
             if building.done() and self._building is building:
                 self._building = None
@@ -46,4 +46,4 @@ class Deferred:
         try:
             return self._build()
         finally:
-            settle_heap()
+            freeze_gc()

@@ -19,12 +19,12 @@ from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import DEFAULT_CHANNEL, Settings
-from answerback.errors import AnswerbackError, LedgerUnavailable, LedgerVersion
-from answerback.ledger.admin.instances import find_members
-from answerback.ledger.backends.sqlite.engine import existing, unsafe_place
+from answerback.errors import AnswerbackError, LedgerUnavailable, SchemaMismatch
+from answerback.ledger.admin.instances import find_instances
+from answerback.ledger.backends.sqlite.engine import nearest_existing_parent, unsafe_filesystem_reason
 from answerback.ledger.write import retention
 from answerback.service.factories import build_stream
-from answerback.service.ledger_config import opening_of, reading
+from answerback.service.ledger_config import ledger_config, open_for_reading
 
 if TYPE_CHECKING:
     from answerback.stream import ShardStatus
@@ -37,29 +37,29 @@ _ENOUGH_MONTHS = 3
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class Level(StrEnum):
+class CheckLevel(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
     WARNING = "warning"
-    BAD = "bad"
+    ERROR = "bad"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """What was looked at, how it is, and what to do about it ("" where nothing)."""
 
     check: str
-    level: Level
+    level: CheckLevel
     finding: str
     remedy: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def run_checks(settings: Settings) -> Iterator[CheckResult]:
     """Look at everything that can be looked at from here, one finding after the other."""
-    checks: list[Callable[[Settings], Finding]] = [
-        _place,
+    checks: list[Callable[[Settings], CheckResult]] = [
+        _filesystem,
         _ledger,
-        _months,
+        _partitions,
         _stream,
         _permissions,
         _secret,
@@ -72,72 +72,80 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield check(settings)
 
 
-def _place(settings: Settings) -> Finding:
-    if settings.ledger.store is not None:
-        return Finding("durable place", Level.OK, f"the ledger is in {opening_of(settings).place}")
-    directory = existing(settings.server.data_dir)
-    problem = unsafe_place(directory)
+def _filesystem(settings: Settings) -> CheckResult:
+    if settings.ledger.url is not None:
+        return CheckResult("durable place", CheckLevel.OK, f"the ledger is in {ledger_config(settings).location}")
+    directory = nearest_existing_parent(settings.server.data_dir)
+    problem = unsafe_filesystem_reason(directory)
     if problem is None:
-        return Finding("durable place", Level.OK, f"{directory} keeps what is synced")
-    return Finding("durable place", Level.BAD, f"{directory}: {problem}", "choose another server.data_dir")
+        return CheckResult("durable place", CheckLevel.OK, f"{directory} keeps what is synced")
+    return CheckResult("durable place", CheckLevel.ERROR, f"{directory}: {problem}", "choose another server.data_dir")
 
 
-def _ledger(settings: Settings) -> Finding:
-    on_file = settings.ledger.store is None
+def _ledger(settings: Settings) -> CheckResult:
+    on_file = settings.ledger.url is None
     if on_file and not settings.server.data_dir.exists():
-        return Finding("ledger", Level.OK, "none yet: the first start makes it")
+        return CheckResult("ledger", CheckLevel.OK, "none yet: the first start makes it")
     try:
-        ledger = opening_of(settings).open()
+        ledger = ledger_config(settings).open()
         try:
             began_s = time.perf_counter()
             ledger.probe()
             took_ms = (time.perf_counter() - began_s) * 1000
         finally:
             ledger.close()
-    except LedgerVersion as error:
-        return Finding("ledger", Level.BAD, str(error), "until then the gateway does not start")
+    except SchemaMismatch as error:
+        return CheckResult("ledger", CheckLevel.ERROR, str(error), "until then the gateway does not start")
     except AnswerbackError as error:
-        return Finding("ledger", Level.BAD, _words(error), "until this is mended every callback is answered 503")
+        return CheckResult(
+            "ledger", CheckLevel.ERROR, _describe_error(error), "until this is mended every callback is answered 503"
+        )
     how = "WAL, synchronous=FULL" if on_file else "a primary with fsync on"
-    return Finding("ledger", Level.OK, f"{how}; a commit took {took_ms:.1f} ms")
+    return CheckResult("ledger", CheckLevel.OK, f"{how}; a commit took {took_ms:.1f} ms")
 
 
-def _months(settings: Settings) -> Finding:
+def _partitions(settings: Settings) -> CheckResult:
     """Whether callbacks of the next months have partitions to go to, where the gateway may not make them itself."""
-    if settings.ledger.store is None:
-        return Finding("months", Level.OK, "SQLite has no partitions")
+    if settings.ledger.url is None:
+        return CheckResult("months", CheckLevel.OK, "SQLite has no partitions")
     try:
-        with reading(settings) as ledger:
-            ahead = ledger.read(lambda connection: retention.months_ahead(connection, datetime.now(UTC)))
+        with open_for_reading(settings) as ledger:
+            ahead = ledger.read(lambda connection: retention.partitions_ahead(connection, datetime.now(UTC)))
     except AnswerbackError as error:
-        return Finding("months", Level.OK, f"not looked at: {_words(error)}")
+        return CheckResult("months", CheckLevel.OK, f"not looked at: {_describe_error(error)}")
     if ahead is None:
-        return Finding("months", Level.OK, "this role makes the partition of each month as it begins")
+        return CheckResult("months", CheckLevel.OK, "this role makes the partition of each month as it begins")
     remedy = "as the owner of the tables: answerback migrate --months 24"
     if ahead < 0:
-        return Finding("months", Level.BAD, "this month has no partition: callbacks are answered 503", remedy)
-    level = Level.OK if ahead >= _ENOUGH_MONTHS else Level.WARNING
+        return CheckResult(
+            "months", CheckLevel.ERROR, "this month has no partition: callbacks are answered 503", remedy
+        )
+    level = CheckLevel.OK if ahead >= _ENOUGH_MONTHS else CheckLevel.WARNING
     finding = f"partitions are made for {ahead} months after this one, and this role may make no more"
-    return Finding("months", level, finding, remedy if level is Level.WARNING else "")
+    return CheckResult("months", level, finding, remedy if level is CheckLevel.WARNING else "")
 
 
-def _words(error: AnswerbackError) -> str:
-    return error.explained if isinstance(error, LedgerUnavailable) else str(error)
+def _describe_error(error: AnswerbackError) -> str:
+    return error.explanation if isinstance(error, LedgerUnavailable) else str(error)
 
 
-def _stream(settings: Settings) -> Finding:
+def _stream(settings: Settings) -> CheckResult:
     if settings.stream.url is None:
-        return Finding("stream", Level.OK, "none: the ledger alone stores")
+        return CheckResult("stream", CheckLevel.OK, "none: the ledger alone stores")
     try:
         shards = asyncio.run(_shards(settings))
     except AnswerbackError as error:
-        return Finding("stream", Level.BAD, _words(error), "until this is mended every callback is answered 503")
+        return CheckResult(
+            "stream", CheckLevel.ERROR, _describe_error(error), "until this is mended every callback is answered 503"
+        )
     held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches wait in them"
-    return Finding("stream", Level.OK, f"{held}; sync_interval is the servers' own to say: it should be always")
+    return CheckResult(
+        "stream", CheckLevel.OK, f"{held}; sync_interval is the servers' own to say: it should be always"
+    )
 
 
 async def _shards(settings: Settings) -> "list[ShardStatus]":
-    """The streams, made and checked as a start would. Raises StreamUnsafe, LedgerUnavailable, ExtraMissing."""
+    """The streams, made and checked as a start would. Raises UnsafeStream, LedgerUnavailable, MissingExtra."""
     stream = build_stream(settings)
     assert stream is not None  # noqa: S101  # there is a URL
     await stream.start()
@@ -149,44 +157,48 @@ async def _shards(settings: Settings) -> "list[ShardStatus]":
         await stream.stop()
 
 
-def _permissions(settings: Settings) -> Finding:
+def _permissions(settings: Settings) -> CheckResult:
     directory = settings.server.data_dir
     if not directory.exists():
-        return Finding("permissions", Level.OK, "nothing to look at yet")
+        return CheckResult("permissions", CheckLevel.OK, "nothing to look at yet")
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        return Finding("permissions", Level.BAD, f"{directory} cannot be written", "run as its owner, or chown it")
+        return CheckResult(
+            "permissions", CheckLevel.ERROR, f"{directory} cannot be written", "run as its owner, or chown it"
+        )
     for path in (directory, directory / KEY_FILE, directory / SECRET_FILE):
         if path.exists() and path.stat().st_mode & _OTHERS:
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod go= {path}"
-            return Finding("permissions", Level.WARNING, f"{path} is open to other users ({mode})", remedy)
-    return Finding("permissions", Level.OK, f"{directory} is open to its owner only")
+            return CheckResult("permissions", CheckLevel.WARNING, f"{path} is open to other users ({mode})", remedy)
+    return CheckResult("permissions", CheckLevel.OK, f"{directory} is open to its owner only")
 
 
-def _secret(settings: Settings) -> Finding:
+def _secret(settings: Settings) -> CheckResult:
     secret = ServerSecret.find(settings.server)
     if secret is None:
-        return Finding("server secret", Level.OK, "none yet: the first start makes it")
+        return CheckResult("server secret", CheckLevel.OK, "none yet: the first start makes it")
     try:
-        with reading(settings) as ledger:
-            checks = {f"{one.member.host}:{one.member.pid}": one.secret for one in ledger.read(find_members)}
+        with open_for_reading(settings) as ledger:
+            checks = {f"{one.instance.host}:{one.instance.pid}": one.secret for one in ledger.read(find_instances)}
     except AnswerbackError as error:
-        return Finding("server secret", Level.OK, f"not compared with that of other processes: {error}")
+        return CheckResult("server secret", CheckLevel.OK, f"not compared with that of other processes: {error}")
     others = sorted(name for name, check in checks.items() if check not in (None, secret.check))
     if others:
         finding = f"another one than here: {', '.join(others)}"
-        return Finding("server secret", Level.WARNING, finding, "give every process the same server.secret")
-    return Finding("server secret", Level.OK, "no process that serves the ledger has another one")
+        return CheckResult("server secret", CheckLevel.WARNING, finding, "give every process the same server.secret")
+    return CheckResult("server secret", CheckLevel.OK, "no process that serves the ledger has another one")
 
 
-def _open_url(settings: Settings) -> Finding:
+def _open_url(settings: Settings) -> CheckResult:
     if settings.tokens()[DEFAULT_CHANNEL] is not None:
-        return Finding("callback URL", Level.OK, "every channel has a secret token")
+        return CheckResult("callback URL", CheckLevel.OK, "every channel has a secret token")
     if _is_private(settings.server.host) and settings.server.public_url is None:
-        return Finding("callback URL", Level.OK, "/voice/callback is open, but listens on a private address only")
-    return Finding(
+        return CheckResult(
+            "callback URL", CheckLevel.OK, "/voice/callback is open, but listens on a private address only"
+        )
+    return CheckResult(
         "callback URL",
-        Level.WARNING,
+        CheckLevel.WARNING,
         f"/voice/callback is open to whoever reaches {settings.server.public_url or settings.server.host}",
         "set channels.default.token: callbacks carry no signature, the secret URL is the trust",
     )
@@ -201,31 +213,35 @@ def _is_private(host: str) -> bool:
     return all(address.is_private and not address.is_unspecified for address in found)
 
 
-def _clock(_settings: Settings) -> Finding:
+def _clock(_settings: Settings) -> CheckResult:
     now_s = time.time()
     if now_s < _EARLIEST_S:
-        return Finding("clock", Level.BAD, f"it says {time.strftime('%F', time.gmtime(now_s))}", "start an NTP client")
+        return CheckResult(
+            "clock", CheckLevel.ERROR, f"it says {time.strftime('%F', time.gmtime(now_s))}", "start an NTP client"
+        )
     if Path("/run/systemd/timesync").exists() and not Path("/run/systemd/timesync/synchronized").exists():
-        return Finding("clock", Level.WARNING, "the system says it is not synchronised", "see timedatectl")
-    return Finding("clock", Level.OK, time.strftime("%F %T UTC", time.gmtime(now_s)))
+        return CheckResult("clock", CheckLevel.WARNING, "the system says it is not synchronised", "see timedatectl")
+    return CheckResult("clock", CheckLevel.OK, time.strftime("%F %T UTC", time.gmtime(now_s)))
 
 
-def _disk_space(settings: Settings) -> Finding:
-    directory = existing(settings.server.data_dir)
+def _disk_space(settings: Settings) -> CheckResult:
+    directory = nearest_existing_parent(settings.server.data_dir)
     free_bytes = shutil.disk_usage(directory).free
     words = f"{free_bytes / 1024**3:.1f} GiB free on {directory}"
     if free_bytes < _NO_SPACE_BYTES:
-        return Finding("disk space", Level.BAD, words, "free some now: callbacks are about to be refused")
+        return CheckResult("disk space", CheckLevel.ERROR, words, "free some now: callbacks are about to be refused")
     if free_bytes < _LOW_SPACE_BYTES:
-        return Finding("disk space", Level.WARNING, words, "a million calls need about 0.7 GiB")
-    return Finding("disk space", Level.OK, words)
+        return CheckResult("disk space", CheckLevel.WARNING, words, "a million calls need about 0.7 GiB")
+    return CheckResult("disk space", CheckLevel.OK, words)
 
 
-def _open_files(_settings: Settings) -> Finding:
+def _open_files(_settings: Settings) -> CheckResult:
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if limit != resource.RLIM_INFINITY and limit < _ENOUGH_FILES:
         finding = f"at most {limit} files: each connection is one"
-        return Finding("open files", Level.WARNING, finding, f"raise the hard limit to {_ENOUGH_FILES} or more")
-    return Finding("open files", Level.OK, f"up to {limit}" if limit != resource.RLIM_INFINITY else "no limit")
+        return CheckResult(
+            "open files", CheckLevel.WARNING, finding, f"raise the hard limit to {_ENOUGH_FILES} or more"
+        )
+    return CheckResult("open files", CheckLevel.OK, f"up to {limit}" if limit != resource.RLIM_INFINITY else "no limit")

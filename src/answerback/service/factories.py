@@ -1,29 +1,29 @@
-"""The parts as the settings want them."""
+"""Factories: the parts of a gateway, from its settings."""
 
 from typing import TYPE_CHECKING
 
 from answerback.config import IntakeSettings, RelaySettings, ServerRole, Settings
-from answerback.intake import Committer, Meter
-from answerback.intake.committer import IN_FLIGHT, Recorder
+from answerback.intake import GroupCommitter, IntakeMetrics
+from answerback.intake.committer import MAX_IN_FLIGHT, CallbackStore
 from answerback.ledger import Ledger
-from answerback.ledger.admin.instances import Member
-from answerback.ledger.writer.client import WriterProcess
-from answerback.tracing import TracedWriter, Tracer, open_tracer
+from answerback.ledger.admin.instances import Instance
+from answerback.ledger.writer.client import WriterClient
+from answerback.tracing import Tracer, TracingClient, open_tracer
 
 if TYPE_CHECKING:
-    from answerback.alerts import Alerts, Letterhead, Target
-    from answerback.relay import Certificates, Terms, Wanted
+    from answerback.alerts import AlertManager, MessageContext, Target
+    from answerback.relay import Certificates, ConfigEndpoint, RetryPolicy
     from answerback.stream import Stream
 
 
-def wanted_endpoints(settings: Settings) -> "dict[str, Wanted]":
-    """The endpoints of the config file, as the relay takes them."""
-    from answerback.relay import Wanted
+def config_endpoints(settings: Settings) -> "dict[str, ConfigEndpoint]":
+    """The endpoints of the config file, for the relay."""
+    from answerback.relay import ConfigEndpoint
 
     return {
-        name: Wanted(
+        name: ConfigEndpoint(
             channel=endpoint.channel,
-            definition=endpoint.definition(),
+            config=endpoint.endpoint_config(),
             enabled=endpoint.enabled,
             secret=endpoint.secret.get_secret_value() if endpoint.secret is not None else None,
         )
@@ -31,41 +31,41 @@ def wanted_endpoints(settings: Settings) -> "dict[str, Wanted]":
     }
 
 
-def build_alerts(settings: Settings, writer: WriterProcess, ledger: Ledger) -> "Alerts":
-    """The alerts that the settings ask for. Raises ConfigError where a URL is unfit."""
-    from answerback.alerts import Alerts
+def build_alerts(settings: Settings, writer: WriterClient, ledger: Ledger) -> "AlertManager":
+    """The alerts that the settings ask for. Raises ConfigError where a URL is invalid."""
+    from answerback.alerts import AlertManager
 
     wanted = settings.alerts
-    return Alerts(
+    return AlertManager(
         writer,
         ledger,
         wanted.rules,
-        alert_targets(settings) if wanted.rules else (),
+        open_alert_targets(settings) if wanted.rules else (),
         channels=tuple(settings.tokens()),
-        letterhead=letterhead_of(settings),
-        every_s=wanted.every_s,
+        message_context=message_context(settings),
+        evaluation_interval_s=wanted.evaluation_interval_s,
     )
 
 
-def alert_targets(settings: Settings) -> "list[Target]":
-    """Those who are told of alerts. Raises ConfigError that names the URL at fault, and does not show it."""
+def open_alert_targets(settings: Settings) -> "list[Target]":
+    """Open the notification targets of alerts. Raises ConfigError that names the URL at fault, and does not show it."""
     from answerback.alerts import open_targets
 
     return open_targets([url.get_secret_value() for url in settings.alerts.notify])
 
 
-def letterhead_of(settings: Settings) -> "Letterhead":
+def message_context(settings: Settings) -> "MessageContext":
     """What all messages about alerts have in common."""
-    from answerback.alerts import Letterhead
+    from answerback.alerts import MessageContext
 
     public_url = settings.server.public_url
-    return Letterhead(
+    return MessageContext(
         timezone=settings.console.timezone, console_url=f"{public_url.rstrip('/')}/console" if public_url else None
     )
 
 
 def open_certificates(settings: Settings) -> "Certificates":
-    """Those of the config file, read. Raises ConfigError that names the setting."""
+    """Load the certificates of the config file. Raises ConfigError that names the setting."""
     from answerback.relay import CertificateFiles, Certificates
 
     return Certificates(
@@ -76,22 +76,22 @@ def open_certificates(settings: Settings) -> "Certificates":
     )
 
 
-def relay_terms(relay: RelaySettings) -> "Terms":
-    """How often and how long the relay tries."""
-    from answerback.relay import Terms
+def retry_policy(relay: RelaySettings) -> "RetryPolicy":
+    """The relay's retry policy."""
+    from answerback.relay import RetryPolicy
 
-    return Terms(**{name: getattr(relay, name) for name in Terms.__struct_fields__})
+    return RetryPolicy(**{name: getattr(relay, name) for name in RetryPolicy.__struct_fields__})
 
 
 def build_stream(settings: Settings) -> "Stream | None":
-    """The stream that the settings name, if they do. Raises ExtraMissing."""
+    """The stream that the settings name, if they do. Raises MissingExtra."""
     wanted = settings.stream
     if wanted.url is None:
         return None
-    from answerback.stream import Stream, Terms
+    from answerback.stream import Stream, StreamConfig
 
     return Stream(
-        Terms(
+        StreamConfig(
             urls=wanted.urls(),
             name=wanted.name,
             shards=wanted.shards,
@@ -100,41 +100,41 @@ def build_stream(settings: Settings) -> "Stream | None":
             allow_fewer_replicas=wanted.allow_fewer_replicas,
             credentials=wanted.credentials,
             ca_file=wanted.ca_file,
-            largest_body=settings.intake.max_body_bytes,
+            max_body_bytes=settings.intake.max_body_bytes,
         )
     )
 
 
-def build_tracer(settings: Settings, member: Member, id_key: bytes) -> Tracer | None:
-    """What tells a collector of callbacks, where one is named. Raises ExtraMissing, ConfigError."""
-    about = {
+def build_tracer(settings: Settings, instance: Instance, id_key: bytes) -> Tracer | None:
+    """The tracer, if a collector is configured. Raises MissingExtra, ConfigError."""
+    resource = {
         "service.name": "answerback",
-        "service.version": member.version,
-        "service.instance.id": member.id,
-        "host.name": member.host,
-        "answerback.roles": ",".join(member.roles),
+        "service.version": instance.version,
+        "service.instance.id": instance.id,
+        "host.name": instance.host,
+        "answerback.roles": ",".join(instance.roles),
     }
-    return open_tracer(settings.traces.url(), settings.traces.sample_ratio, about, id_key)
+    return open_tracer(settings.tracing.url(), settings.tracing.sample_ratio, resource, id_key)
 
 
-def build_recorder(
-    writer: WriterProcess | TracedWriter, stream: "Stream | None", settings: Settings, tracer: Tracer | None
-) -> Recorder:
-    """What a callback is safe with: the stream, where this process takes callbacks and there is one; else the ledger."""
+def build_callback_store(
+    client: WriterClient | TracingClient, stream: "Stream | None", settings: Settings, tracer: Tracer | None
+) -> CallbackStore:
+    """What a callback is durable in: the stream, if there is one and this process takes callbacks; else the ledger."""
     if stream is None or ServerRole.INTAKE not in settings.server.roles:
-        return writer
-    publisher = stream.publisher(settings.intake.answer_timeout_s)
+        return client
+    publisher = stream.publisher(settings.intake.commit_timeout_s)
     publisher.tracer = tracer
     return publisher
 
 
-def build_committer(recorder: Recorder, meter: Meter, intake: IntakeSettings) -> Committer:
-    """The group commit in front of the recorder, within the bounds that are set."""
-    return Committer(
-        recorder,
-        meter,
+def build_committer(store: CallbackStore, metrics: IntakeMetrics, intake: IntakeSettings) -> GroupCommitter:
+    """The group commit in front of the store, within the bounds that are set."""
+    return GroupCommitter(
+        store,
+        metrics,
         max_pending=intake.max_pending,
         max_batch=intake.max_batch,
-        answer_timeout_s=intake.answer_timeout_s,
-        in_flight=getattr(recorder, "in_flight", IN_FLIGHT),
+        commit_timeout_s=intake.commit_timeout_s,
+        in_flight=getattr(store, "in_flight", MAX_IN_FLIGHT),
     )

@@ -18,48 +18,48 @@ import structlog
 import uvloop
 
 from answerback.api.health import HealthApp
-from answerback.api.ledger_numbers import LedgerNumbers
-from answerback.auth.api_keys import AdminKey, Keyring
+from answerback.api.ledger_numbers import LedgerGauges
+from answerback.auth.api_keys import AdminKey, KeyVerifier
 from answerback.auth.attempt_limits import AttemptLimiter
 from answerback.auth.authenticator import Authenticator
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
 from answerback.errors import ConfigError, LedgerUnavailable
-from answerback.gc_tuning import settle_heap
-from answerback.heartbeat import Membership, introduce
-from answerback.http_protocol import sweep
-from answerback.intake import Channels, Intake, Meter, Submission
-from answerback.intake.app import Elsewhere
+from answerback.gc_tuning import freeze_gc
+from answerback.heartbeat import Heartbeat, new_instance
+from answerback.http_protocol import reap_slow_connections
+from answerback.intake import BulkSubmitter, CallbackApp, ChannelResolver, IntakeMetrics
+from answerback.intake.app import RoleDisabledApp
 from answerback.ledger import Ledger
-from answerback.ledger.admin.instances import find_members
-from answerback.ledger.backends.sqlite.engine import refuse_unsafe_place
+from answerback.ledger.admin.instances import find_instances
+from answerback.ledger.backends.sqlite.engine import require_durable_filesystem
 from answerback.ledger.read.calls import CallFilter, count_calls
-from answerback.ledger.writer.client import WriterProcess
-from answerback.ledger.writer.spawning import Spawned
-from answerback.service.deferred import Deferred
+from answerback.ledger.writer.client import WriterClient
+from answerback.ledger.writer.spawning import WriterHandle
+from answerback.service.deferred import LazyApp
 from answerback.service.factories import (
     build_alerts,
+    build_callback_store,
     build_committer,
-    build_recorder,
     build_stream,
     build_tracer,
     open_certificates,
-    relay_terms,
+    retry_policy,
 )
-from answerback.service.file_lock_owner import Post
-from answerback.service.http import Server, http_config, listen, route
-from answerback.service.leased_owner import Sharing
-from answerback.service.ledger_config import opening_of
+from answerback.service.file_lock_owner import FileLockOwner
+from answerback.service.http import Server, bind_socket, http_config, route
+from answerback.service.leased_owner import LeasedOwner
+from answerback.service.ledger_config import ledger_config
 from answerback.service.loop_watch import Watchdog, measure_lag
-from answerback.service.urls import base_path, callback_urls, url_of
-from answerback.tracing import TracedWriter
+from answerback.service.urls import base_path, base_url, callback_urls
+from answerback.tracing import TracingClient
 
 if TYPE_CHECKING:
-    from answerback.stream import Drain
+    from answerback.stream import StreamConsumer
 
-_LAST_COMMITS_S = 1.0  # after the drain nobody waits for them any more
-_WRITER_END_S = 0.5
-_LAST_SPANS_S = 1.5
+_COMMITTER_STOP_S = 1.0  # after the shutdown nobody waits for them any more
+_WRITER_STOP_S = 0.5
+_TRACER_STOP_S = 1.5
 _STREAM_STATUS_EVERY_S = 5.0
 _SECRETS_EVERY_S = 60.0
 _OWNER_ONLY = 0o077
@@ -68,8 +68,8 @@ log = structlog.get_logger("answerback.service")
 
 
 @dataclass(frozen=True)
-class Listening:
-    """What a newly started gateway tells its operator. `admin_key` is set at the very first start only."""
+class StartupInfo:
+    """What a newly started gateway prints. `admin_key` is set at the very first start only."""
 
     url: str
     callback_urls: dict[str, str]
@@ -80,26 +80,28 @@ class Listening:
 
 
 def serve(
-    settings: Settings, started: Callable[[Listening], None], spawned: Spawned, *, new_ledger: bool = False
+    settings: Settings, on_started: Callable[[StartupInfo], None], spawned: WriterHandle, *, new_ledger: bool = False
 ) -> None:
-    """Run the gateway until SIGINT or SIGTERM; calls `started` once it listens.
+    """Run the gateway until SIGINT or SIGTERM; calls `on_started` once it listens.
 
     `spawned` is its writer. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one. Raises ConfigError or LedgerError where it cannot start.
     """
     os.umask(_OWNER_ONLY)
     gc.disable()  # until all is loaded, there is nothing to collect
     secret = _server_secret(settings)
-    writer = WriterProcess(opening_of(settings), spawned)
+    writer = WriterClient(ledger_config(settings), spawned)
     with (
-        contextlib.closing(opening_of(settings).open(patient=_can_wait(settings), new_ledger=new_ledger)) as ledger,
-        listen(settings.server.host, settings.server.port) as listener,
+        contextlib.closing(
+            ledger_config(settings).open(allow_offline=_can_start_offline(settings), new_ledger=new_ledger)
+        ) as ledger,
+        bind_socket(settings.server.host, settings.server.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        writer.opening = msgspec.structs.replace(writer.opening, file_ids=ledger.file_ids)
-        runner.run(Gateway(settings, secret, ledger, writer, listener).run(started))
+        writer.config = msgspec.structs.replace(writer.config, file_ids=ledger.file_ids)
+        runner.run(Gateway(settings, secret, ledger, writer, listener).run(on_started))
 
 
-def _can_wait(settings: Settings) -> bool:
+def _can_start_offline(settings: Settings) -> bool:
     """Whether callbacks can be taken though the database is away: what a stream holds is safe without it."""
     return settings.stream.url is not None and ServerRole.INTAKE in settings.server.roles
 
@@ -112,7 +114,7 @@ class Gateway:
         settings: Settings,
         secret: ServerSecret,
         ledger: Ledger,
-        writer: WriterProcess,
+        writer: WriterClient,
         listener: socket.socket,
     ) -> None:
         self._settings = settings
@@ -121,24 +123,24 @@ class Gateway:
         self._writer = writer
         self._listener = listener
         self._roles = frozenset(settings.server.roles)
-        self._key = _admin_key(settings)  # only now: it is shown once, to who has started
+        self._key = _admin_key(settings)  # only now: it is shown once
         self._certificates = open_certificates(settings)
-        self._meter = Meter()
+        self._metrics = IntakeMetrics()
         self._channels = tuple(settings.tokens())
         self._stream_status: list[dict[str, Any]] = []
-        self._drain: Drain | None = None
-        self._farewells: list[Callable[[], None]] = []
+        self._consumer: StreamConsumer | None = None
+        self._shutdown_callbacks: list[Callable[[], None]] = []
         self._is_started = asyncio.Event()
 
-    async def run(self, started: Callable[[Listening], None]) -> None:
-        """Begin, serve until told to end, and end. Callbacks are answered while the rest is still starting."""
+    async def run(self, on_started: Callable[[StartupInfo], None]) -> None:
+        """Start, serve until a signal, and stop. Callbacks are answered while the rest is still starting."""
         self._build()
-        async with contextlib.AsyncExitStack() as ending:
-            server = await self._open(ending)
+        async with contextlib.AsyncExitStack() as stack:
+            server = await self._open(stack)
             serving = asyncio.create_task(server.serve(sockets=[self._listener]))
             try:
-                await self._start(ending, server)
-                self._announce(started)
+                await self._start(stack, server)
+                self._report_started(on_started)
             except BaseException:
                 server.should_exit = True
                 await serving
@@ -146,145 +148,147 @@ class Gateway:
             finally:
                 self._is_started.set()
             await serving
-        log.info("stopped", answered=sum(self._meter.answers.values()))
+        log.info("stopped", answered=sum(self._metrics.responses.values()))
 
-    def _announce(self, started: Callable[[Listening], None]) -> None:
-        listening = self._listening()
+    def _report_started(self, on_started: Callable[[StartupInfo], None]) -> None:
+        info = self._startup_info()
         log.info(
             "started",
-            url=listening.url,
-            store=listening.store,
-            roles=listening.roles,
-            channels=sorted(listening.callback_urls),
+            url=info.url,
+            store=info.store,
+            roles=info.roles,
+            channels=sorted(info.callback_urls),
         )
-        self._post.announce(listening.url)
-        started(listening)
+        self._relay_owner.write_url_file(info.url)
+        on_started(info)
 
     def _build(self) -> None:
         """Make the parts that need the running loop."""
-        from answerback.exports.process import Exports
+        from answerback.exports.process import ExportManager
         from answerback.relay import Relay
 
         settings, writer = self._settings, self._writer
         self._stream = build_stream(settings)
-        self._member = introduce(settings.server.roles)
-        self._tracer = tracer = build_tracer(settings, self._member, self._secret.id_key)
-        self._book = writer if tracer is None else TracedWriter(writer, tracer)
+        self._instance = new_instance(settings.server.roles)
+        self._tracer = tracer = build_tracer(settings, self._instance, self._secret.id_key)
+        self._client = writer if tracer is None else TracingClient(writer, tracer)
         self._committer = committer = build_committer(
-            build_recorder(self._book, self._stream, settings, tracer), self._meter, settings.intake
+            build_callback_store(self._client, self._stream, settings, tracer), self._metrics, settings.intake
         )
         self._relay = Relay(
             writer,
-            relay_terms(settings.relay),
-            allow_networks=settings.relay.allow_networks,
+            retry_policy(settings.relay),
+            allowed_networks=settings.relay.allowed_networks,
             default_channel=self._channels[0] if len(self._channels) == 1 else None,
             count=self._count,
-            pressed=lambda: committer.pressed,
+            under_pressure=lambda: committer.under_pressure,
             certificates=self._certificates,
             tracer=tracer,
         )
         self._alerts = build_alerts(settings, writer, self._ledger)
-        self._numbers = LedgerNumbers(self._ledger, self._alerts)
-        self._exports = Exports(writer.opening, writer)
-        self._farewells.append(self._exports.stop)
-        self._membership = Membership(writer, self._member, self._state, on_failed=committer.doubt)
-        self._post: Post | Sharing = (
-            Post(settings, self._relay, self._alerts)
-            if settings.ledger.store is None
-            else Sharing(settings, self._relay, self._alerts, self._member.id)
+        self._numbers = LedgerGauges(self._ledger, self._alerts)
+        self._exports = ExportManager(writer.config, writer)
+        self._shutdown_callbacks.append(self._exports.stop)
+        self._heartbeat = Heartbeat(writer, self._instance, self._status, on_failed=committer.probe_soon)
+        self._relay_owner: FileLockOwner | LeasedOwner = (
+            FileLockOwner(settings, self._relay, self._alerts)
+            if settings.ledger.url is None
+            else LeasedOwner(settings, self._relay, self._alerts, self._instance.id)
         )
 
-    async def _open(self, ending: contextlib.AsyncExitStack) -> Server:
-        """Start what callbacks are answered with, each part after those that it needs; `ending` will end them."""
+    async def _open(self, stack: contextlib.AsyncExitStack) -> Server:
+        """Start what callbacks are answered with, each part after those that it needs; `stack` will end them."""
         settings, writer = self._settings, self._writer
         server = Server(http_config(self._app(), settings.intake))
-        server.stop_at_signals(self._farewells)
+        server.install_signal_handlers(self._shutdown_callbacks)
         if self._tracer is not None:
             self._tracer.start()
-            ending.push_async_callback(asyncio.to_thread, self._tracer.stop, _LAST_SPANS_S)
+            stack.push_async_callback(asyncio.to_thread, self._tracer.stop, _TRACER_STOP_S)
         await writer.start()
-        ending.push_async_callback(writer.stop, _WRITER_END_S)
+        stack.push_async_callback(writer.stop, _WRITER_STOP_S)
         if self._stream is not None:
             await self._stream.start()
-            ending.push_async_callback(self._stream.stop)
+            stack.push_async_callback(self._stream.stop)
         await self._committer.start()
-        ending.push_async_callback(self._committer.stop, _LAST_COMMITS_S)
+        stack.push_async_callback(self._committer.stop, _COMMITTER_STOP_S)
         return server
 
-    async def _start(self, ending: contextlib.AsyncExitStack, server: Server) -> None:
+    async def _start(self, stack: contextlib.AsyncExitStack, server: Server) -> None:
         """Start the rest."""
         settings, writer = self._settings, self._writer
-        writer.on_owed, writer.full = self._relay.owed, self._relay.full
-        writer.on_set_aside = self._meter.count_set_aside
-        if self._stream is not None and ServerRole.RECORD in self._roles:
-            self._drain = drain = self._stream.drain(self._book)
-            drain.start()
-            ending.push_async_callback(drain.stop, settings.intake.drain_timeout_s)
-        self._membership.start()
-        ending.push_async_callback(self._membership.stop)
-        ending.push_async_callback(self._post.leave)
-        await self._post.take()
-        self._run_beside(
-            ending,
-            sweep(
+        writer.on_jobs, writer.saturated = self._relay.enqueue, self._relay.saturated
+        writer.on_set_aside = self._metrics.count_set_aside
+        if self._stream is not None and ServerRole.RECORDER in self._roles:
+            self._consumer = consumer = self._stream.consumer(self._client)
+            consumer.start()
+            stack.push_async_callback(consumer.stop, settings.intake.shutdown_timeout_s)
+        self._heartbeat.start()
+        stack.push_async_callback(self._heartbeat.stop)
+        stack.push_async_callback(self._relay_owner.release)
+        await self._relay_owner.acquire()
+        self._spawn(
+            stack,
+            reap_slow_connections(
                 server.server_state.connections,
-                settings.intake.receive_timeout_s,
-                self._meter.timed_out,
+                settings.intake.request_timeout_s,
+                self._metrics.count_timeout,
                 settings.server.reader_timeout_s,
-                self._meter.cut_off,
+                self._metrics.count_stalled_reader,
             ),
         )
-        self._run_beside(ending, self._certificates.watch())
+        self._spawn(stack, self._certificates.watch())
         await self._numbers.read()
-        self._run_beside(ending, self._numbers.watch())
-        self._run_beside(ending, measure_lag(self._meter.loop_lag_s))
-        Watchdog.start_if_asked()
-        self._run_beside(ending, self._compare_secrets())
+        self._spawn(stack, self._numbers.watch())
+        self._spawn(stack, measure_lag(self._metrics.loop_lag_s))
+        Watchdog.start_if_enabled()
+        self._spawn(stack, self._compare_secrets())
         if self._stream is not None:
-            self._run_beside(ending, self._look_at_stream())
-        settle_heap()
+            self._spawn(stack, self._poll_stream_status())
+        freeze_gc()
 
-    def _run_beside(self, ending: contextlib.AsyncExitStack, work: Any) -> None:
+    def _spawn(self, stack: contextlib.AsyncExitStack, work: Any) -> None:
         task = asyncio.create_task(work)
-        ending.callback(task.cancel)
+        stack.callback(task.cancel)
 
-    async def _count(self, wanted: CallFilter) -> int:
-        return await asyncio.to_thread(self._ledger.read, lambda connection: count_calls(connection, wanted))
+    async def _count(self, call_filter: CallFilter) -> int:
+        return await asyncio.to_thread(self._ledger.read, lambda connection: count_calls(connection, call_filter))
 
-    # What is served.
+    # Applications.
 
     def _app(self) -> Any:
         """The whole server as one ASGI application, without what is not this process's role."""
         settings, has = self._settings, self._roles.__contains__
         max_body_bytes = settings.intake.max_body_bytes
         callbacks = (
-            Intake(Channels(settings.tokens()), self._committer, self._meter, max_body_bytes, self._tracer)
+            CallbackApp(
+                ChannelResolver(settings.tokens()), self._committer, self._metrics, max_body_bytes, self._tracer
+            )
             if has(ServerRole.INTAKE)
-            else Elsewhere()
+            else RoleDisabledApp()
         )
-        submission = Submission(self._committer, self._meter, max_body_bytes, self._tracer)
-        keyring = Keyring(self._key, self._ledger)
+        submitter = BulkSubmitter(self._committer, self._metrics, max_body_bytes, self._tracer)
+        keyring = KeyVerifier(self._key, self._ledger)
         authenticator = Authenticator(keyring, AttemptLimiter(), settings.server.trusted_proxies)
         console = (
-            Deferred(lambda: self._console(keyring, authenticator, submission), self._is_started)
+            LazyApp(lambda: self._console(keyring, authenticator, submitter), self._is_started)
             if has(ServerRole.CONSOLE)
             else None
         )
-        health = HealthApp(self._numbers, self._committer, self._meter, self._relay, self._stream_of())
-        api = Deferred(lambda: self._api(authenticator, submission), self._is_started)
+        health = HealthApp(self._numbers, self._committer, self._metrics, self._relay, self._stream_metrics())
+        api = LazyApp(lambda: self._api(authenticator, submitter), self._is_started)
         return route(callbacks, health, api, console, base_path(settings))
 
-    def _api(self, authenticator: Authenticator, submission: Submission) -> Any:
-        from answerback.api.app import build_api, build_document
+    def _api(self, authenticator: Authenticator, submitter: BulkSubmitter) -> Any:
+        from answerback.api.app import build_api, build_empty_api
 
         import_module("anyio._backends._asyncio")  # else anyio loads it with the first request
         if ServerRole.API not in self._roles:
-            return build_document()
+            return build_empty_api()
         return build_api(
             self._ledger,
             authenticator,
             self._relay,
-            submission,
+            submitter,
             self._channels,
             self._writer,
             self._settings.console.timezone,
@@ -292,22 +296,22 @@ class Gateway:
             self._exports,
         )
 
-    def _console(self, keyring: Keyring, authenticator: Authenticator, submission: Submission) -> Any:
+    def _console(self, keyring: KeyVerifier, authenticator: Authenticator, submitter: BulkSubmitter) -> Any:
         from answerback.console.app import build_console
-        from answerback.console.dependencies import Given
+        from answerback.console.dependencies import ConsoleDependencies
         from answerback.console.links import Links
 
         import_module("anyio._backends._asyncio")
         settings = self._settings
         return build_console(
-            Given(
+            ConsoleDependencies(
                 ledger=self._ledger,
-                keyring=keyring,
+                key_verifier=keyring,
                 authenticator=authenticator,
                 committer=self._committer,
                 relay=self._relay,
-                submission=submission,
-                writer=self._writer,
+                submitter=submitter,
+                ledger_client=self._writer,
                 alerts=self._alerts,
                 exports=self._exports,
                 certificates=self._certificates.names,
@@ -318,31 +322,33 @@ class Gateway:
                 public_url=settings.server.public_url,
                 data_dir=settings.server.data_dir.resolve(),
                 links=Links(base_path(settings)),
-                farewells=self._farewells,
+                shutdown_callbacks=self._shutdown_callbacks,
             )
         )
 
-    # What is told of it.
+    # Status.
 
-    def _stream_of(self) -> Any:
-        return None if self._stream is None else self._stream.meter
+    def _stream_metrics(self) -> Any:
+        return None if self._stream is None else self._stream.metrics
 
-    def _state(self) -> dict[str, Any]:
-        """What the heartbeat says of this process."""
+    def _status(self) -> dict[str, Any]:
+        """What the heartbeat reports of this process."""
         state = {
             "url": self._url(),
             "pending": self._committer.pending,
             "failure": self._committer.failure,
-            "recorder_failure": str(self._drain.failure) if self._drain is not None and self._drain.failure else None,
-            "set_aside": self._meter.set_aside,
-            "relay": self._relay.state,
+            "recorder_failure": str(self._consumer.failure)
+            if self._consumer is not None and self._consumer.failure
+            else None,
+            "set_aside": self._metrics.set_aside,
+            "relay": self._relay.status,
             "secret": self._secret.check,
         }
         if self._stream is not None:
             state["stream"] = {shard.pop("stream"): shard for shard in map(dict, self._stream_status)}
         return state
 
-    async def _look_at_stream(self) -> None:
+    async def _poll_stream_status(self) -> None:
         assert self._stream is not None  # noqa: S101  # only then is this begun
         while True:
             with contextlib.suppress(Exception):  # what was known before is shown until it answers again
@@ -354,9 +360,9 @@ class Gateway:
         logged: set[str] = set()
         while True:
             with contextlib.suppress(LedgerUnavailable):
-                seen = await asyncio.to_thread(self._ledger.read, find_members)
+                seen = await asyncio.to_thread(self._ledger.read, find_instances)
                 others = {
-                    one.member.id: f"{one.member.host}:{one.member.pid}"
+                    one.instance.id: f"{one.instance.host}:{one.instance.pid}"
                     for one in seen
                     if one.secret not in (None, self._secret.check)
                 }
@@ -368,24 +374,24 @@ class Gateway:
 
     def _url(self) -> str:
         host, port = self._listener.getsockname()[:2]
-        return url_of(host, port)
+        return base_url(host, port)
 
-    def _listening(self) -> Listening:
-        return Listening(
+    def _startup_info(self) -> StartupInfo:
+        return StartupInfo(
             url=self._url(),
             callback_urls=callback_urls(self._settings, self._listener.getsockname()[:2]),
             data_dir=self._settings.server.data_dir.resolve(),
-            store=opening_of(self._settings).place,
+            store=ledger_config(self._settings).location,
             roles=tuple(str(role) for role in self._settings.server.roles),
-            admin_key=self._key.key if self._key.made else None,
+            admin_key=self._key.key if self._key.created else None,
         )
 
 
 def _server_secret(settings: Settings) -> ServerSecret:
-    """The secret, made in the data directory where there is none yet. Raises ConfigError, LedgerUnsafe."""
+    """The secret, made in the data directory where there is none yet. Raises ConfigError, UnsafeStorage."""
     directory = settings.server.data_dir
-    if settings.ledger.store is None and not settings.ledger.allow_unsafe_place:
-        refuse_unsafe_place(directory)  # before anything is left there
+    if settings.ledger.url is None and not settings.ledger.allow_unsafe_filesystem:
+        require_durable_filesystem(directory)  # before anything is left there
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -396,5 +402,5 @@ def _server_secret(settings: Settings) -> ServerSecret:
 def _admin_key(settings: Settings) -> AdminKey:
     """The key that is set for all processes alike, or that of the data directory. Raises ConfigError."""
     if settings.server.admin_key is None:
-        return AdminKey.at(settings.server.data_dir)
+        return AdminKey.load_or_create(settings.server.data_dir)
     return AdminKey(settings.server.admin_key.get_secret_value(), made=False, made_at=datetime.now(UTC))

@@ -16,7 +16,7 @@ import uvicorn
 from answerback.api.health import PATHS as HEALTH_PATHS
 from answerback.config import IntakeSettings
 from answerback.errors import ConfigError
-from answerback.http_protocol import Connection
+from answerback.http_protocol import TimedHttpProtocol
 from answerback.intake.app import Message, Receive, Send
 from answerback.intake.channels import callback_path
 
@@ -34,14 +34,14 @@ def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
         app,
         interface="asgi3",
         proxy_headers=False,
-        http=Connection,
+        http=TimedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_keep_alive=intake.keep_alive_s,
-        timeout_graceful_shutdown=intake.drain_timeout_s,
+        timeout_graceful_shutdown=intake.shutdown_timeout_s,
         backlog=_BACKLOG,
     )
 
@@ -54,7 +54,7 @@ def route(
     A proxy may have put `base` in front of all paths; whether it takes that off again before it passes a request on is
     the same to us.
     """
-    health, rest, pages = with_head(health), with_head(rest), with_head(console)
+    health, rest, pages = answer_head(health), answer_head(rest), answer_head(console)
 
     def app(scope: Message, receive: Receive, send: Send) -> Any:
         path: str = scope["path"]
@@ -81,7 +81,7 @@ def _below(base: str, path: str) -> str:
     return "/" if path.rstrip("/") == base and not _OURS.match(path) else path
 
 
-def with_head(app: Any) -> Callable[[Message, Receive, Send], Any]:
+def answer_head(app: Any) -> Callable[[Message, Receive, Send], Any]:
     """`app` that answers HEAD as it does GET, without the body: an answer that would go on for ever ends with its head."""
 
     def either(scope: Message, receive: Receive, send: Send) -> Any:
@@ -110,29 +110,29 @@ def with_head(app: Any) -> Callable[[Message, Receive, Send], Any]:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that leaves the signals to us: after it has drained, our own parts have to."""
+    """uvicorn that leaves the signals to us: after it has shut down, our own parts have to."""
 
-    def stop_at_signals(self, farewells: Sequence[Callable[[], None]]) -> None:
-        """At SIGINT and SIGTERM call `farewells`, then drain."""
-        self._farewells = farewells
+    def install_signal_handlers(self, shutdown_callbacks: Sequence[Callable[[], None]]) -> None:
+        """At SIGINT and SIGTERM call `shutdown_callbacks`, then shut down."""
+        self._shutdown_callbacks = shutdown_callbacks
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
 
     def _stop(self, number: int) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
-        for farewell in self._farewells:
-            farewell()
+        for callback in self._shutdown_callbacks:
+            callback()
         self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them alone."""
+        """Leave the signals alone."""
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take the address, before anything else could fail. Raises ConfigError that names it."""
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Bind the address, before anything else could fail. Raises ConfigError that names it."""
     with contextlib.suppress(ValueError, OSError):  # every connection is a file: take all that we may
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,53 +1,55 @@
-"""Who relays where any number of processes may: on a PostgreSQL ledger, each has its share of the endpoints."""
+"""The owner of a share of the relay on a PostgreSQL ledger: any number of processes, by leases."""
 
 from typing import TYPE_CHECKING
 
 from answerback.config import ServerRole, Settings
-from answerback.ledger.backends.postgresql.notifier import Bell
-from answerback.service.factories import wanted_endpoints
+from answerback.ledger.backends.postgresql.notifier import PgNotifier
+from answerback.service.factories import config_endpoints
 from answerback.service.urls import URL_NAME
 
 if TYPE_CHECKING:
-    from answerback.alerts import Alerts
+    from answerback.alerts import AlertManager
     from answerback.relay import Relay
 
 ALERTS = "alerts"
-"""The duty to alert people."""
+"""The singleton task that sends alerts."""
 
 
-class Sharing:
-    """The process among the others: it claims endpoints and duties if that is its role, and hears what others did."""
+class LeasedOwner:
+    """This process in the cluster: it takes leases if it has the role relay, and gets the others' notifications."""
 
-    def __init__(self, settings: Settings, relay: "Relay", alerts: "Alerts", member: str) -> None:
-        from answerback.relay import Share
+    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager", instance_id: str) -> None:
+        from answerback.relay import ClusterConfig
 
-        assert settings.ledger.store is not None  # noqa: S101  # only there many may share
+        assert settings.ledger.url is not None  # noqa: S101  # only there many may share
         self._settings = settings
         self._relay = relay
         self._alerts = alerts
-        self._bell = Bell(settings.ledger.store.get_secret_value(), member)
-        self._share = Share(member=member, ring=self._bell.ring, duties={ALERTS: alerts.watch})
-        self._relays = ServerRole.RELAY in settings.server.roles
-        self._answers = ServerRole.API in settings.server.roles
+        self._notifier = PgNotifier(settings.ledger.url.get_secret_value(), instance_id)
+        self._cluster = ClusterConfig(
+            instance_id=instance_id, notify=self._notifier.notify, singletons={ALERTS: alerts.run_forever}
+        )
+        self._has_relay_role = ServerRole.RELAY in settings.server.roles
+        self._has_api_role = ServerRole.API in settings.server.roles
         self._url_file = settings.server.data_dir / URL_NAME
-        self._announced = False
+        self._wrote_url_file = False
 
-    async def take(self) -> None:
-        """Begin to take part. Raises ConfigError where an endpoint is unfit."""
-        await self._relay.join(self._share, wanted_endpoints(self._settings), claims=self._relays)
-        self._bell.start(self._relay.heard)
+    async def acquire(self) -> None:
+        """Join the cluster. Raises ConfigError where an endpoint is invalid."""
+        await self._relay.join(self._cluster, config_endpoints(self._settings), takes_leases=self._has_relay_role)
+        self._notifier.start(self._relay.on_notification)
 
-    def announce(self, url: str) -> None:
-        """Tell the command line where the API is."""
-        if self._answers:
+    def write_url_file(self, url: str) -> None:
+        """Write the URL for the command line."""
+        if self._has_api_role:
             new = self._url_file.with_suffix(".new")
             new.write_text(url)
             new.replace(self._url_file)
-            self._announced = True
+            self._wrote_url_file = True
 
-    async def leave(self) -> None:
-        """Give back what is held, and let the others know."""
-        await self._relay.stop(self._settings.relay.drain_timeout_s)
-        await self._bell.stop()
-        if self._announced:
+    async def release(self) -> None:
+        """Release the leases, and notify the others."""
+        await self._relay.stop(self._settings.relay.shutdown_timeout_s)
+        await self._notifier.stop()
+        if self._wrote_url_file:
             self._url_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Which ledger the settings name, and a way to look into it."""
+"""The ledger that the settings name, and how commands open it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import Settings
 from answerback.errors import ConfigError
-from answerback.ledger import FILE_NAME, Ledger, Opening
-from answerback.ledger.admin.audit import COMMAND_LINE, AuditAction
+from answerback.ledger import FILE_NAME, Ledger, LedgerConfig
+from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import RecordAuditEvent
 
 
-def opening_of(settings: Settings) -> Opening:
-    """The ledger that the settings name; the ids of its callbacks are those of the gateway whose secret is at hand."""
-    store, secret = settings.ledger.store, ServerSecret.find(settings.server)
-    return Opening(
+def ledger_config(settings: Settings) -> LedgerConfig:
+    """The configuration of the ledger; the ids of its callbacks are keyed by the server secret, if there is one."""
+    store, secret = settings.ledger.url, ServerSecret.find(settings.server)
+    return LedgerConfig(
         data_dir=str(settings.server.data_dir.resolve()),
-        store=None if store is None else store.get_secret_value(),
+        url=None if store is None else store.get_secret_value(),
         lock_timeout_s=settings.ledger.lock_timeout_s,
-        allow_unsafe_place=settings.ledger.allow_unsafe_place,
+        allow_unsafe_filesystem=settings.ledger.allow_unsafe_filesystem,
         quarantine_bytes=settings.quarantine.max_bytes,
         quarantine_per_minute=settings.quarantine.max_per_minute,
         id_key=None if secret is None else secret.id_key,
@@ -26,15 +26,15 @@ def opening_of(settings: Settings) -> Opening:
 
 
 @contextlib.contextmanager
-def reading(settings: Settings) -> Iterator[Ledger]:
-    """The ledger that is there already, for a command that looks into it. Raises ConfigError where there is none."""
+def open_for_reading(settings: Settings) -> Iterator[Ledger]:
+    """Open an existing ledger for a command that reads it. Raises ConfigError if there is none."""
     path = settings.server.data_dir / FILE_NAME
-    if settings.ledger.store is None and not path.exists():
+    if settings.ledger.url is None and not path.exists():
         raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
-    with contextlib.closing(opening_of(settings).open()) as ledger:
+    with contextlib.closing(ledger_config(settings).open()) as ledger:
         yield ledger
 
 
 def record_reveal(ledger: Ledger, *target: str | int) -> None:
-    """Keep that a command shows numbers in full; it does so only after this. Raises LedgerUnavailable."""
-    RecordAuditEvent(COMMAND_LINE, AuditAction.NUMBERS_REVEALED, target).run(ledger)
+    """Record in the audit log that a command shows numbers in full; it shows them only after this. Raises LedgerUnavailable."""
+    RecordAuditEvent(CLI_ACTOR, AuditAction.NUMBERS_REVEALED, target).run(ledger)

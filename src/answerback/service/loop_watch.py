@@ -1,7 +1,7 @@
-"""How late the event loop is, and, where it is asked for, which callback holds it.
+"""How late the event loop is, and, if enabled, which callback blocks it.
 
-`measure_lag` is for the metric. `Watchdog` is for tests: with ANSWERBACK_WATCHDOG set it logs `loop_held` with the stack of
-any callback that holds the loop. It counts what the callback took itself, CPU or sleep, and not how long it waited for a CPU,
+`measure_lag` is for the metric. `Watchdog` is for tests: with ANSWERBACK_WATCHDOG set it logs `event_loop_blocked` with the stack of
+any callback that blocks the loop. It counts what the callback took itself, CPU or sleep, and not how long it waited for a CPU,
 so that a busy machine raises no alarm.
 """
 
@@ -23,8 +23,8 @@ VARIABLE = "ANSWERBACK_WATCHDOG"
 
 _EVERY_S = 0.1
 _SAMPLE_S = 0.01
-_MOST_CPU_S = 0.05
-_MOST_SLEEP_S = 0.25  # other threads may hold Python's lock for a while
+_MAX_CPU_S = 0.05
+_MAX_SLEEP_S = 0.25  # other threads may hold Python's lock for a while
 
 log = structlog.get_logger("answerback.service")
 
@@ -39,7 +39,7 @@ async def measure_lag(lag_s: Histogram) -> None:
 
 
 class _Sample(NamedTuple):
-    """What the loop's thread has used up so far, and the outermost frame of the callback that runs, if one does."""
+    """What the loop's thread has used so far, and the outermost frame of the running callback, if any."""
 
     at_s: float
     cpu_s: float
@@ -58,8 +58,8 @@ class Watchdog(threading.Thread):
         self._delays = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
 
     @classmethod
-    def start_if_asked(cls) -> None:
-        """Begin to watch, where the environment says so."""
+    def start_if_enabled(cls) -> None:
+        """Start to watch, if the environment says so."""
         if os.environ.get(VARIABLE):
             cls().start()
 
@@ -75,20 +75,20 @@ class Watchdog(threading.Thread):
             time.sleep(_SAMPLE_S)
 
     def _watch(self, turned: threading.Event) -> None:
-        """Until the loop has turned: does one callback take too much?"""
+        """Until the loop has turned: log a callback that takes too long."""
         first = self._sample()
-        told = False
+        logged = False
         while not turned.wait(_SAMPLE_S):
             now = self._sample()
             if now.callback is not first.callback:
-                first, told = now, False
+                first, logged = now, False
                 continue
             cpu_s = now.cpu_s - first.cpu_s
             slept_s = now.at_s - first.at_s - cpu_s - (now.delay_s - first.delay_s)
-            if not told and now.callback is not None and (cpu_s > _MOST_CPU_S or slept_s > _MOST_SLEEP_S):
-                told = True
+            if not logged and now.callback is not None and (cpu_s > _MAX_CPU_S or slept_s > _MAX_SLEEP_S):
+                logged = True
                 stack = "".join(traceback.format_stack(sys._current_frames().get(self._watched.ident or 0)))  # noqa: SLF001
-                log.error("loop_held", cpu_s=round(cpu_s, 3), slept_s=round(slept_s, 3), stack=stack)
+                log.error("event_loop_blocked", cpu_s=round(cpu_s, 3), slept_s=round(slept_s, 3), stack=stack)
 
     def _sample(self) -> _Sample:
         callback = None

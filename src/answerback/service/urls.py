@@ -6,12 +6,12 @@ from answerback.config import Settings
 from answerback.intake.channels import PATH
 
 URL_NAME = "gateway-url"
-"""The file in the data directory that tells the command line where the gateway is."""
+"""The file in the data directory that holds the gateway's URL for the command line."""
 
 
 def callback_urls(settings: Settings, address: tuple[str, int] | None = None) -> dict[str, str]:
     """Channel name -> the URL to paste into the cloud console, with its secret token."""
-    base = settings.server.public_url or url_of(*(address or (settings.server.host, settings.server.port)))
+    base = settings.server.public_url or base_url(*(address or (settings.server.host, settings.server.port)))
     base = base.rstrip("/")
     return {
         name: f"{base}{PATH}" if token is None else f"{base}{PATH}/{token}" for name, token in settings.tokens().items()
@@ -23,6 +23,6 @@ def base_path(settings: Settings) -> str:
     return urlsplit(settings.server.public_url or "").path.rstrip("/")
 
 
-def url_of(host: str, port: int) -> str:
+def base_url(host: str, port: int) -> str:
     """The root of a server."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -10,65 +10,67 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from answerback.errors import ConfigError, Conflict, LedgerUnavailable, UnavailableReason
-from answerback.ledger import FILE_NAME, open_database, open_ledger
-from answerback.ledger.admin.audit import COMMAND_LINE, AuditAction, record_event
+from answerback.ledger import FILE_NAME, open_postgresql, open_sqlite
+from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction, record_event
 from answerback.ledger.backends.postgresql.server import postgresql_engine, verify_durable
-from answerback.ledger.backends.sqlite.engine import refuse_unsafe_place, sqlite_engine
-from answerback.store_copy.connection import Side
-from answerback.store_copy.locations import Place
-from answerback.store_copy.preflight import require_schema, schema_of
+from answerback.ledger.backends.sqlite.engine import require_durable_filesystem, sqlite_engine
+from answerback.store_copy.connection import StoreConnection
+from answerback.store_copy.locations import StoreLocation
+from answerback.store_copy.preflight import read_schema_version, require_schema
 
 _LOCK_TIMEOUT_S = 10.0
 _LOCK_NAME = "copy.lock"
 _COPIES = 0x616E73_03
-_HELD_S = 15.0  # the server needs a moment to see that a killed copy is gone
-_AGAIN_S = 0.2
+_LOCK_WAIT_S = 15.0  # the server needs a moment to see that a killed copy is gone
+_RETRY_S = 0.2
 
 
 @contextmanager
-def opened(source: Place, target: Place, *, writes: bool, allow_unsafe: bool) -> Iterator[tuple[Side, Side]]:
+def open_pair(
+    source: StoreLocation, target: StoreLocation, *, writes: bool, allow_unsafe: bool
+) -> Iterator[tuple[StoreConnection, StoreConnection]]:
     """Both sides; without `writes` the target, too, is only read. Raises AnswerbackError in many ways."""
-    if source == Place(source.option, target.path, target.store):
+    if source == StoreLocation(source.option, target.path, target.url):
         raise ConfigError(f"{target.option}: it is the ledger that {source.option} names")
-    with _side(source, writes=False) as ours:
+    with _open_store(source, writes=False) as ours:
         require_schema(ours)
         if writes:
-            _make(target, allow_unsafe=allow_unsafe)
-        with _side(target, writes=writes) as theirs:
+            _ensure_ledger(target, allow_unsafe=allow_unsafe)
+        with _open_store(target, writes=writes) as theirs:
             if not writes:
                 yield ours, theirs
                 return
             if theirs.on_postgresql:
                 with theirs.transaction() as connection:
                     verify_durable(connection, allow_unsafe=allow_unsafe)
-            with _held(theirs):
+            with _exclusive(theirs):
                 yield ours, theirs
 
 
 @contextmanager
-def _side(place: Place, *, writes: bool) -> Iterator[Side]:
-    side = Side(place, _engine(place, new=False), writes=writes)
+def _open_store(place: StoreLocation, *, writes: bool) -> Iterator[StoreConnection]:
+    side = StoreConnection(place, _engine(place, new=False), writes=writes)
     try:
         yield side
     finally:
         side.close()
 
 
-def record_copy(source: Place, target: Place) -> None:
+def record_copy(source: StoreLocation, target: StoreLocation) -> None:
     """Keep, in the ledger that is there, where its content goes. Raises LedgerUnavailable."""
-    with _side(source, writes=True) as side, side.transaction() as connection:
-        record_event(connection, COMMAND_LINE, AuditAction.LEDGER_COPIED, datetime.now(UTC), "to", str(target))
+    with _open_store(source, writes=True) as side, side.transaction() as connection:
+        record_event(connection, CLI_ACTOR, AuditAction.LEDGER_COPIED, datetime.now(UTC), "to", str(target))
 
 
-def _engine(place: Place, *, new: bool) -> Engine:
+def _engine(place: StoreLocation, *, new: bool) -> Engine:
     if place.path is None:
-        return postgresql_engine(str(place.store), writes=True)
+        return postgresql_engine(str(place.url), writes=True)
     if not new and not place.path.is_file():
         raise ConfigError(f"{place.option}: there is no ledger at {place.path}")
     return sqlite_engine(place.path, _LOCK_TIMEOUT_S)
 
 
-def _make(place: Place, *, allow_unsafe: bool) -> None:
+def _ensure_ledger(place: StoreLocation, *, allow_unsafe: bool) -> None:
     """See that there is a ledger, empty where there was none."""
     if place.path is not None:
         if place.path.name != FILE_NAME:
@@ -76,45 +78,45 @@ def _make(place: Place, *, allow_unsafe: bool) -> None:
                 f"{place.option}: a gateway serves {FILE_NAME} in its data directory: name that directory"
             )
         if not allow_unsafe:
-            refuse_unsafe_place(place.path.parent)
+            require_durable_filesystem(place.path.parent)
         if place.path.is_file() and _has_schema(place):
             return
-        open_ledger(place.path.parent, allow_unsafe_place=allow_unsafe, new_ledger=True).close()
+        open_sqlite(place.path.parent, allow_unsafe_filesystem=allow_unsafe, new_ledger=True).close()
     elif not _has_schema(place):
-        open_database(str(place.store), allow_unsafe=allow_unsafe).close()
+        open_postgresql(str(place.url), allow_unsafe=allow_unsafe).close()
 
 
-def _has_schema(place: Place) -> bool:
-    with _side(place, writes=False) as side:
-        return schema_of(side) is not None
+def _has_schema(place: StoreLocation) -> bool:
+    with _open_store(place, writes=False) as side:
+        return read_schema_version(side) is not None
 
 
 @contextmanager
-def _held(target: Side) -> Iterator[None]:
+def _exclusive(target: StoreConnection) -> Iterator[None]:
     """Let no other copy into the target. Raises Conflict."""
-    if target.place.path is not None:
-        with _locked(target.place, target.place.path.parent / _LOCK_NAME):
+    if target.location.path is not None:
+        with _file_lock(target.location, target.location.path.parent / _LOCK_NAME):
             yield
         return
-    deadline_s = time.monotonic() + _HELD_S
+    deadline_s = time.monotonic() + _LOCK_WAIT_S
     while not target.scalar(f"SELECT pg_try_advisory_lock({_COPIES})"):
         if time.monotonic() > deadline_s:
-            raise _busy(target.place)
-        time.sleep(_AGAIN_S)
+            raise _copy_in_progress(target.location)
+        time.sleep(_RETRY_S)
     yield  # the lock is the session's, and ends with it
 
 
 @contextmanager
-def _locked(place: Place, path: Path) -> Iterator[None]:
+def _file_lock(place: StoreLocation, path: Path) -> Iterator[None]:
     try:
         with path.open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
     except BlockingIOError as error:
-        raise _busy(place) from error
+        raise _copy_in_progress(place) from error
     except OSError as error:
         raise LedgerUnavailable(UnavailableReason.READ_ONLY, f"{place.option}, {path}: {error.strerror}") from error
 
 
-def _busy(place: Place) -> Conflict:
+def _copy_in_progress(place: StoreLocation) -> Conflict:
     return Conflict(f"{place.option}, {place}: another copy into it is under way")

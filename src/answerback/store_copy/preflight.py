@@ -6,89 +6,90 @@ written by copies only, and nobody serves half a ledger.
 
 from answerback.errors import Conflict
 from answerback.ledger import migrations
-from answerback.ledger.backends.postgresql.partition_ids import NUMBERS, month_of_id
-from answerback.store_copy.activity import living
-from answerback.store_copy.bulk_insert import kept
-from answerback.store_copy.connection import Side
-from answerback.store_copy.locations import Place
-from answerback.store_copy.tables import IDENTITIES, SHAPES, Key, Row, Shape
+from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
+from answerback.store_copy.activity import live_instances
+from answerback.store_copy.bulk_insert import normalize_row
+from answerback.store_copy.connection import StoreConnection
+from answerback.store_copy.locations import StoreLocation
+from answerback.store_copy.tables import IDENTITY_COLUMNS, TABLE_SPECS, Key, Row, TableSpec
 
 _AT_ENDS = 50
 _BETWEEN = 50
 
 
-def schema_of(side: Side) -> str | None:
+def read_schema_version(side: StoreConnection) -> str | None:
     """The revision of its schema; None where there is none yet."""
     with side.transaction() as connection:
         return migrations.version(connection)
 
 
-def require_schema(side: Side) -> None:
-    """Refuse a source that is not of this program's schema. Raises LedgerVersion, Conflict."""
-    version, place = schema_of(side), f"{side.place.option}, {side.place}"
+def require_schema(side: StoreConnection) -> None:
+    """Refuse a source that is not of this program's schema. Raises SchemaMismatch, Conflict."""
+    version, place = read_schema_version(side), f"{side.location.option}, {side.location}"
     if version is None:
         raise Conflict(f"{place}: there is no ledger")
-    if version == migrations.UNFINISHED:
+    if version == migrations.COPY_IN_PROGRESS:
         raise Conflict(f"{place}: the copy into it is not finished: finish that first")
     if version != migrations.HEAD:
         migrations.refuse(version, place)
 
 
-def shut(source: Side, target: Side) -> None:
-    """Take the target for copying, if it is empty or a former copy of the source. Raises Conflict, LedgerVersion."""
-    is_shut = schema_of(target) == migrations.UNFINISHED
+def lock_target(source: StoreConnection, target: StoreConnection) -> None:
+    """Take the target for copying, if it is empty or a former copy of the source. Raises Conflict, SchemaMismatch."""
+    is_shut = read_schema_version(target) == migrations.COPY_IN_PROGRESS
     if not is_shut:
         require_schema(target)
-        if served := living(target):
-            who = f"{served[0].member.host}, process {served[0].member.pid}"
-            raise Conflict(f"{target.place.option}, {target.place}: a gateway serves it ({who}): stop it first")
-    for shape in SHAPES:
-        if shape.name in IDENTITIES and not (is_shut and shape.name == "quarantine"):  # its ids are used again
-            _recognise(source, target, shape, prunable=is_shut)
+        if served := live_instances(target):
+            who = f"{served[0].instance.host}, process {served[0].instance.pid}"
+            raise Conflict(f"{target.location.option}, {target.location}: a gateway serves it ({who}): stop it first")
+    for spec in TABLE_SPECS:
+        if spec.name in IDENTITY_COLUMNS and not (is_shut and spec.name == "quarantine"):  # its ids are used again
+            _require_same_origin(source, target, spec, prunable=is_shut)
     with target.transaction() as connection:
-        migrations.shut(connection)
+        migrations.begin_copy(connection)
 
 
-def finish(target: Side) -> None:
+def unlock_target(target: StoreConnection) -> None:
     """Both are equal: gateways may serve it."""
     target.commit_strictly()
     with target.transaction() as connection:
-        migrations.unshut(connection)
+        migrations.end_copy(connection)
 
 
-def _recognise(source: Side, target: Side, shape: Shape, *, prunable: bool) -> None:
+def _require_same_origin(source: StoreConnection, target: StoreConnection, spec: TableSpec, *, prunable: bool) -> None:
     """Look for some of the target's rows in the source. Raises Conflict where one is not there, or is another."""
-    columns = (*shape.key, *IDENTITIES[shape.name])
-    sample = _sample(target, shape, columns)
+    columns = (*spec.key, *IDENTITY_COLUMNS[spec.name])
+    sample = _sample(target, spec, columns)
     there = {
-        shape.key_of(row): kept(row) for row in source.rows_of(shape, columns, [shape.key_of(row) for row in sample])
+        spec.key_of(row): normalize_row(row)
+        for row in source.rows_of(spec, columns, [spec.key_of(row) for row in sample])
     }
     for row in sample:
-        key = shape.key_of(row)
-        if there.get(key) != kept(row) and not (prunable and key not in there and there):
-            raise Conflict(_stranger(source.place, target.place, shape, key))
+        key = spec.key_of(row)
+        if there.get(key) != normalize_row(row) and not (prunable and key not in there and there):
+            raise Conflict(_mismatch_message(source.location, target.location, spec, key))
 
 
-def _sample(target: Side, shape: Shape, columns: tuple[str, ...]) -> list[Row]:
+def _sample(target: StoreConnection, spec: TableSpec, columns: tuple[str, ...]) -> list[Row]:
     """The first rows, the last, and some between."""
-    first, last = target.rows(shape, columns, limit=_AT_ENDS), target.last_key(shape)
+    first, last = target.rows(spec, columns, limit=_AT_ENDS), target.last_key(spec)
     if last is None:
         return []
     low, high = int(str(first[0][0])), int(str(last[0]))
     steps = [low + (high - low) * step // _BETWEEN for step in range(1, _BETWEEN)]
-    between = [row for step in steps for row in target.rows(shape, columns, (step,), limit=1)]
-    at_end = target.rows(shape, columns, (high - _AT_ENDS,))
-    return list({shape.key_of(row): row for row in (*first, *between, *at_end)}.values())
+    between = [row for step in steps for row in target.rows(spec, columns, (step,), limit=1)]
+    at_end = target.rows(spec, columns, (high - _AT_ENDS,))
+    return list({spec.key_of(row): row for row in (*first, *between, *at_end)}.values())
 
 
-def _stranger(source: Place, target: Place, shape: Shape, key: Key) -> str:
+def _mismatch_message(source: StoreLocation, target: StoreLocation, spec: TableSpec, key: Key) -> str:
     return (
-        f"{target.option}, {target}: row {key[0]} of {shape.name} is not in {source}: this is no copy of it, or a gateway has "
+        f"{target.option}, {target}: row {key[0]} of {spec.name} is not in {source}: this is no copy of it, or a gateway has "
         f"served it since it was copied. Name an empty database or directory, or empty this one"
     )
 
 
-def settle(target: Side) -> None:
+def reset_sequences(target: StoreConnection) -> None:
     """See that new rows get numbers above all that were copied, and that the tables are known to be large.
 
     SQLite looks at the rows themselves for both.
@@ -96,22 +97,22 @@ def settle(target: Side) -> None:
     if target.on_postgresql:
         _raise_sequences(target)
         with target.transaction() as connection:
-            connection.exec_driver_sql(f"ANALYZE {', '.join(shape.name for shape in SHAPES)}")
+            connection.exec_driver_sql(f"ANALYZE {', '.join(spec.name for spec in TABLE_SPECS)}")
 
 
-def _raise_sequences(target: Side) -> None:
-    for shape in SHAPES:
-        last = target.last_key(shape) if shape.key == ("id",) else None
-        sequence = target.scalar(f"SELECT pg_get_serial_sequence('{shape.name}', 'id')") if last is not None else None
+def _raise_sequences(target: StoreConnection) -> None:
+    for spec in TABLE_SPECS:
+        last = target.last_key(spec) if spec.key == ("id",) else None
+        sequence = target.scalar(f"SELECT pg_get_serial_sequence('{spec.name}', 'id')") if last is not None else None
         if last is not None and sequence is not None:
-            highest = _highest_number(target, shape, month_of_id(int(str(last[0]))))
+            highest = _highest_number(target, spec, month_of_id(int(str(last[0]))))
             target.scalar(f"SELECT setval('{sequence}', greatest({highest}, last_value)) FROM {sequence}")  # noqa: S608  # our own names
 
 
-def _highest_number(target: Side, shape: Shape, last_month: int) -> int:
+def _highest_number(target: StoreConnection, spec: TableSpec, last_month: int) -> int:
     """The highest number of all months: one look into the index for each."""
-    of_month = f"id >= month * {NUMBERS} AND id < (month + 1) * {NUMBERS}"
-    each = f"SELECT (SELECT max(id) FROM {shape.name} WHERE {of_month}) % {NUMBERS} AS number"  # noqa: S608  # as above
+    of_month = f"id >= month * {IDS_PER_MONTH} AND id < (month + 1) * {IDS_PER_MONTH}"
+    each = f"SELECT (SELECT max(id) FROM {spec.name} WHERE {of_month}) % {IDS_PER_MONTH} AS number"  # noqa: S608  # as above
     months = f"generate_series(0::bigint, {last_month}) AS months (month)"
     highest: int = target.scalar(f"SELECT max(number) FROM ({each} FROM {months}) AS numbers")  # noqa: S608  # as above
     return highest

@@ -1,4 +1,4 @@
-"""Bring one table of the target up to the source's: what is there is compared, what is not is carried over.
+"""Bring one table of the target up to the source's: what is there is compared, what is not is result over.
 
 How far a former copy came is told by the tables themselves, so it may be killed anywhere.
 """
@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from answerback.store_copy.connection import PAGE, Side
-from answerback.store_copy.paging import differing, stretches
-from answerback.store_copy.tables import Key, Shape
+from answerback.store_copy.connection import PAGE, StoreConnection
+from answerback.store_copy.paging import diff_keys, paired_pages
+from answerback.store_copy.tables import Key, TableSpec
 
-Advance = Callable[[int], None]
+OnProgress = Callable[[int], None]
 """Is told how many of the source's rows were dealt with."""
 
 
-class Carried(msgspec.Struct):
+class TableSyncResult(msgspec.Struct):
     """What was done to one table: rows it did not have, rows that had changed, rows the source has no more."""
 
     added: int = 0
@@ -30,41 +30,47 @@ class Carried(msgspec.Struct):
         self.removed += len(gone) - changed
 
 
-def carry(source: Side, target: Side, shape: Shape, advance: Advance) -> Carried:
+def sync_table(
+    source: StoreConnection, target: StoreConnection, spec: TableSpec, advance: OnProgress
+) -> TableSyncResult:
     """Bring a table up to the source's."""
-    return (_carry_growing if shape.growing else _carry_bounded)(source, target, shape, advance)
+    return (_sync_append_only if spec.append_only else _sync_mutable)(source, target, spec, advance)
 
 
-def _carry_growing(source: Side, target: Side, shape: Shape, advance: Advance) -> Carried:
+def _sync_append_only(
+    source: StoreConnection, target: StoreConnection, spec: TableSpec, advance: OnProgress
+) -> TableSyncResult:
     """Compare up to the target's last row, then add what is above it."""
-    carried = Carried()
-    last = target.last_key(shape)
+    result = TableSyncResult()
+    last = target.last_key(spec)
     if last is not None:
-        for ours, theirs in stretches(source, target, shape, shape.told_by, last):
-            gone, wanted = differing(shape, ours, theirs)
+        for ours, theirs in paired_pages(source, target, spec, spec.compare_columns, last):
+            gone, wanted = diff_keys(spec, ours, theirs)
             if gone or wanted:
-                target.replace(shape, gone, source.rows_of(shape, shape.columns, wanted))
-                carried.count(gone, wanted)
+                target.replace(spec, gone, source.rows_of(spec, spec.columns, wanted))
+                result.count(gone, wanted)
             advance(len(ours))
-    while rows := source.rows(shape, shape.columns, last):
-        target.replace(shape, (), rows)
-        carried.added += len(rows)
-        last = shape.key_of(rows[-1])
+    while rows := source.rows(spec, spec.columns, last):
+        target.replace(spec, (), rows)
+        result.added += len(rows)
+        last = spec.key_of(rows[-1])
         advance(len(rows))
-    return carried
+    return result
 
 
-def _carry_bounded(source: Side, target: Side, shape: Shape, advance: Advance) -> Carried:
+def _sync_mutable(
+    source: StoreConnection, target: StoreConnection, spec: TableSpec, advance: OnProgress
+) -> TableSyncResult:
     """First all goes that has to, for what comes may have its name, or its digest."""
-    carried, gone, wanted = Carried(), list[Key](), list[Key]()
-    for ours, theirs in stretches(source, target, shape, shape.told_by):
-        less, more = differing(shape, ours, theirs)
+    result, gone, wanted = TableSyncResult(), list[Key](), list[Key]()
+    for ours, theirs in paired_pages(source, target, spec, spec.compare_columns):
+        less, more = diff_keys(spec, ours, theirs)
         gone += less
         wanted += more
         advance(len(ours))
     for start in range(0, len(gone), PAGE):
-        target.replace(shape, gone[start : start + PAGE], ())
+        target.replace(spec, gone[start : start + PAGE], ())
     for start in range(0, len(wanted), PAGE):
-        target.replace(shape, (), source.rows_of(shape, shape.columns, wanted[start : start + PAGE]))
-    carried.count(gone, wanted)
-    return carried
+        target.replace(spec, (), source.rows_of(spec, spec.columns, wanted[start : start + PAGE]))
+    result.count(gone, wanted)
+    return result

@@ -11,15 +11,15 @@ Row = tuple[object, ...]
 Key = tuple[object, ...]
 
 
-class Shape(msgspec.Struct, frozen=True, dict=True):
-    """One table. `telling` columns differ wherever a row of the same key does; empty: all of them are looked at.
+class TableSpec(msgspec.Struct, frozen=True, dict=True):
+    """One table. `mutable_columns` columns differ wherever a row of the same key does; empty: all of them are looked at.
 
-    A `growing` table may be larger than memory, and no row of it ever takes the place of another.
+    A `append_only` table may be larger than memory, and no row of it ever takes the place of another.
     """
 
     table: Table
-    telling: tuple[str, ...] = ()
-    growing: bool = False
+    mutable_columns: tuple[str, ...] = ()
+    append_only: bool = False
 
     @property
     def name(self) -> str:
@@ -37,56 +37,58 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
         return (*self.key, *(column.name for column in self.table.columns if column.name not in self.key))
 
     @cached_property
-    def told_by(self) -> tuple[str, ...]:
+    def compare_columns(self) -> tuple[str, ...]:
         """The key, and what tells of changes."""
-        return (*self.key, *self.telling) if self.telling else self.columns
+        return (*self.key, *self.mutable_columns) if self.mutable_columns else self.columns
 
     def key_of(self, row: Row) -> Key:
-        """The key of a row of `columns` or of `told_by`."""
+        """The key of a row of `columns` or of `compare_columns`."""
         return row[: len(self.key)]
 
 
-_CHANGING = tuple(
-    column.name for column in tables.calls.c if column.name not in ("id", "channel", "call_key", "callid", "block")
+_MUTABLE_CALL_COLUMNS = tuple(
+    column.name
+    for column in tables.calls.c
+    if column.name not in ("id", "channel", "call_key", "callid", "mobile_block")
 )
 
-GROWING = (
-    Shape(tables.calls, _CHANGING, growing=True),
-    Shape(tables.callbacks, ("repeats", "repeated_us"), growing=True),
-    Shape(tables.deliveries, ("state", "attempts", "failures", "due_us", "settled_us"), growing=True),
-    Shape(tables.attempts, ("delivery_id",), growing=True),
+APPEND_ONLY_SPECS = (
+    TableSpec(tables.calls, _MUTABLE_CALL_COLUMNS, append_only=True),
+    TableSpec(tables.callbacks, ("duplicates", "last_duplicate_us"), append_only=True),
+    TableSpec(tables.deliveries, ("state", "attempts", "failed_attempts", "due_us", "finished_us"), append_only=True),
+    TableSpec(tables.attempts, ("delivery_id",), append_only=True),
 )
 
-SHAPES = (
-    *GROWING,
-    Shape(tables.quarantine, ("digest", "repeats", "repeated_us")),
+TABLE_SPECS = (
+    *APPEND_ONLY_SPECS,
+    TableSpec(tables.quarantine, ("digest", "duplicates", "last_duplicate_us")),
     *(
-        Shape(table)
+        TableSpec(table)
         for table in (
             tables.endpoints,
-            tables.endpoint_changes,
+            tables.endpoint_revision,
             tables.api_keys,
             tables.ended_sessions,
             tables.audit_events,
             tables.alerts,
             tables.rollups,
-            tables.rollup_details,
-            tables.arrivals,
+            tables.rollup_breakdowns,
+            tables.hourly_ingest,
         )
     ),
 )
 
-LEFT_OUT = frozenset({"members", "leases", "probes", "drained", "writers"})
+EXCLUDED_TABLES = frozenset({"instances", "leases", "write_probes", "consumed_batches", "commit_tokens"})
 """What a ledger holds of the processes that serve it, and of the stream in front of it."""
 
-IDENTITIES = {
+IDENTITY_COLUMNS = {
     "calls": ("channel", "call_key"),
-    "callbacks": ("call_id", "identity"),
-    "deliveries": ("call_id", "endpoint_id", "tag"),
-    "attempts": ("delivery_id", "began_us"),
+    "callbacks": ("call_id", "fingerprint"),
+    "deliveries": ("call_id", "endpoint_id", "message_tag"),
+    "attempts": ("delivery_id", "started_us"),
     "endpoints": ("name", "created_us"),
     "api_keys": ("digest",),
-    "deeds": ("at_us", "who"),
+    "audit_events": ("occurred_us", "actor"),
     "quarantine": ("digest",),
 }
 """By what two ledgers know that a row of the same id is the same."""

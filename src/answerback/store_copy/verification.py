@@ -2,10 +2,10 @@
 
 import msgspec
 
-from answerback.store_copy.connection import Side
-from answerback.store_copy.paging import differing, stretches
-from answerback.store_copy.table_sync import Advance
-from answerback.store_copy.tables import Key, Shape
+from answerback.store_copy.connection import StoreConnection
+from answerback.store_copy.paging import diff_keys, paired_pages
+from answerback.store_copy.table_sync import OnProgress
+from answerback.store_copy.tables import Key, TableSpec
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -16,7 +16,7 @@ class Difference(msgspec.Struct, frozen=True):
     last: str
 
 
-class Verified(msgspec.Struct, frozen=True):
+class VerifyResult(msgspec.Struct, frozen=True):
     """How many rows a table of each ledger has, and how they differ, if they do."""
 
     source_rows: int
@@ -24,25 +24,25 @@ class Verified(msgspec.Struct, frozen=True):
     difference: Difference | None = None
 
 
-def verify(source: Side, target: Side, shape: Shape, advance: Advance) -> Verified:
+def verify(source: StoreConnection, target: StoreConnection, spec: TableSpec, advance: OnProgress) -> VerifyResult:
     """Read a table of both, all columns of all rows, in order of the keys."""
     source_rows = target_rows = differ = 0
     first = last = None
-    for ours, theirs in stretches(source, target, shape, shape.columns):
+    for ours, theirs in paired_pages(source, target, spec, spec.columns):
         source_rows += len(ours)
         target_rows += len(theirs)
-        for key in _sorted(*differing(shape, ours, theirs)):
+        for key in _sorted_keys(*diff_keys(spec, ours, theirs)):
             differ += 1
             first, last = first or key, key
         advance(len(ours))
     if first is None or last is None:
-        return Verified(source_rows, target_rows)
-    return Verified(source_rows, target_rows, difference=Difference(differ, _spelled(first), _spelled(last)))
+        return VerifyResult(source_rows, target_rows)
+    return VerifyResult(source_rows, target_rows, difference=Difference(differ, _format_key(first), _format_key(last)))
 
 
-def _sorted(gone: list[Key], wanted: list[Key]) -> list[Key]:
+def _sorted_keys(gone: list[Key], wanted: list[Key]) -> list[Key]:
     return sorted({*gone, *wanted})
 
 
-def _spelled(key: Key) -> str:
+def _format_key(key: Key) -> str:
     return "/".join(str(part) for part in key)

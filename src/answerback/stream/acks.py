@@ -1,35 +1,35 @@
-"""What the servers are told of a message that they have delivered.
+"""Acknowledge messages: ack, in progress, nak.
 
-Where that fails they deliver it again, which does no harm.
+If that fails the servers redeliver, which does no harm.
 """
 
 import contextlib
 import json
 
-from answerback.stream.connection import Broken, Connection
+from answerback.stream.connection import ConnectionLost, NatsConnection
 
 _NANOSECONDS = 1_000_000_000
 
 
-class Replies:
-    """Sends them over whatever connection there is."""
+class AckSender:
+    """Sends acknowledgements over whatever connection there is."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
 
-    async def acknowledge(self, reply: str) -> None:
-        """It is in the ledger: it may go."""
+    async def ack(self, reply: str) -> None:
+        """The batch is in the ledger: delete it from the stream."""
         await self._send(reply, b"")
 
-    async def keep(self, reply: str) -> None:
-        """It is being worked on: nobody else is to have it."""
+    async def in_progress(self, reply: str) -> None:
+        """Still working on it: do not redeliver."""
         await self._send(reply, b"+WPI")
 
-    async def give_back(self, reply: str, delay_s: float = 0.0) -> None:
-        """Somebody else may have it, at once or in a while."""
+    async def nak(self, reply: str, delay_s: float = 0.0) -> None:
+        """Redeliver it to anybody, at once or after `delay_s`."""
         delay = json.dumps({"delay": round(delay_s * _NANOSECONDS)}) if delay_s else ""
         await self._send(reply, f"-NAK {delay}".strip().encode())
 
     async def _send(self, reply: str, payload: bytes) -> None:
-        with contextlib.suppress(Broken):
+        with contextlib.suppress(ConnectionLost):
             await self._connection.send(reply, payload)

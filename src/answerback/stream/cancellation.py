@@ -1,4 +1,4 @@
-"""The end of tasks that use nats-py, which now and then takes a cancellation for itself and goes on."""
+"""Cancel tasks that use nats-py, which sometimes swallows a cancellation."""
 
 import asyncio
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import Any
 _AGAIN_S = 0.05
 
 
-async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
+async def cancel_all(tasks: Collection["asyncio.Task[Any]"]) -> None:
     """Cancel `tasks` until they have ended."""
     pending = {task for task in tasks if not task.done()}
     while pending:

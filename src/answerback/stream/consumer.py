@@ -1,7 +1,7 @@
-"""From the stream into the ledger: what all shards hold goes in together, and is acknowledged after the commit.
+"""Consume the stream into the ledger: batches of all shards are recorded together, and acknowledged after the commit.
 
 A batch leaves the stream only by that acknowledgement. What comes once more, because a recorder died before it or an
-acknowledgement was lost, the ledger passes over by the batch's id.
+acknowledgement was lost, the ledger skips by the batch's id.
 """
 
 import asyncio
@@ -14,180 +14,193 @@ from nats.aio.msg import Msg
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Drained, Probe, RecordDrained
-from answerback.stream.acks import Replies
-from answerback.stream.batch import Unreadable, decode
-from answerback.stream.cancellation import end
-from answerback.stream.connection import Connection
-from answerback.stream.in_flight import Held, Hold
-from answerback.stream.metrics import Meter
-from answerback.stream.pruning import forget
+from answerback.ledger.commands import ConsumeResult, ProbeWrite, RecordStreamBatches
+from answerback.stream.acks import AckSender
+from answerback.stream.batch import BatchDecodeError, decode
+from answerback.stream.cancellation import cancel_all
+from answerback.stream.connection import NatsConnection
+from answerback.stream.in_flight import InFlightBuffer, InFlightMessage
+from answerback.stream.metrics import StreamMetrics
+from answerback.stream.pruning import prune_loop
 from answerback.stream.stream_config import ACK_WAIT_S, Shard
-from answerback.stream.streams import Streams
-from answerback.stream.subscription import MESSAGES, Pull
+from answerback.stream.streams import StreamManager
+from answerback.stream.subscription import BATCH_MESSAGES, PullSubscription
 
 T = TypeVar("T")
 
-_FAILURES_IN_DOUBT = 3  # after so many a probe tells whether the ledger is at fault, or the batch
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
-_KEEP_EVERY_S = ACK_WAIT_S / 4
-_LEFT_AGAIN_S = 60.0
+_FAILURES_BEFORE_PROBE = 3  # after so many a probe tells whether the ledger is at fault, or the batch
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
+_IN_PROGRESS_EVERY_S = ACK_WAIT_S / 4
+_REDELIVER_AFTER_S = 60.0
 _MICROSECONDS = 1_000_000
 
 log = structlog.get_logger("answerback.stream")
 
 
-class Drain:
-    """Carries what all shards hold into the ledger, for ever; any number of processes may."""
+class StreamConsumer:
+    """Records the batches of all shards, for ever; any number of processes may do so."""
 
-    def __init__(self, connection: Connection, streams: Streams, writer: LedgerClient, meter: Meter) -> None:
+    def __init__(
+        self, connection: NatsConnection, streams: StreamManager, ledger: LedgerClient, metrics: StreamMetrics
+    ) -> None:
         self._connection = connection
         self._streams = streams
-        self._writer = writer
-        self._meter = meter
-        self._replies = Replies(connection)
-        self._hold = Hold(most_messages=2 * MESSAGES * len(streams.shards))
+        self._ledger = ledger
+        self._metrics = metrics
+        self._acks = AckSender(connection)
+        self._in_flight = InFlightBuffer(max_messages=2 * BATCH_MESSAGES * len(streams.shards))
         self._arrived = asyncio.Event()
         self._failure: LedgerUnavailable | None = None
         self._stopping = False
-        self._small: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     @property
     def failure(self) -> LedgerUnavailable | None:
-        """Why nothing goes into the ledger now; None where it does, or nothing waits."""
+        """Why nothing can be recorded now; None if it can, or nothing waits."""
         return self._failure or self._connection.failure
 
     def start(self) -> None:
-        """Begin, on behalf of the running loop."""
-        pulls = [Pull(self._connection, shard, self._take, self._hold.has_room, self._idle) for shard in self._shards]
+        """Start, on the running loop."""
+        pulls = [
+            PullSubscription(self._connection, shard, self._on_message, self._in_flight.has_room, self._on_idle)
+            for shard in self._shards
+        ]
         self._pulling = [asyncio.create_task(pull.run()) for pull in pulls]
-        self._tasks = [asyncio.create_task(work) for work in (self._keep(), forget(self._streams, self._writer))]
-        self._recording = asyncio.create_task(self._record())
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._extend_ack_wait(), prune_loop(self._streams, self._ledger))
+        ]
+        self._recording = asyncio.create_task(self._record_loop())
 
     async def stop(self, timeout_s: float) -> None:
-        """Finish what is being written, up to `timeout_s`, and give back what was not begun."""
+        """Finish what is being written, up to `timeout_s`, and return the rest to the stream."""
         self._stopping = True
-        await end(self._pulling)
-        for held in self._hold.let_all_go():
-            await self._replies.give_back(held.reply)
+        await cancel_all(self._pulling)
+        for message in self._in_flight.release_pending():
+            await self._acks.nak(message.reply)
         self._arrived.set()
-        if self._hold.writes:
+        if self._in_flight.is_writing:
             await asyncio.wait([self._recording], timeout=timeout_s)
-        await end([*self._tasks, self._recording, *self._small])
+        await cancel_all([*self._tasks, self._recording, *self._background])
 
     @property
     def _shards(self) -> Sequence[Shard]:
         return self._streams.shards
 
-    def _take(self, shard: Shard, message: Msg) -> None:
-        """Hold a message until its batch is in the ledger."""
+    def _on_message(self, shard: Shard, message: Msg) -> None:
+        """Buffer a message until its batch is in the ledger."""
         delivered = message.metadata
         key = (shard.stream, delivered.sequence.stream)
-        self._meter.pending[shard.stream] = delivered.num_pending
-        if self._hold.knows(key, message.reply):
+        self._metrics.pending[shard.stream] = delivered.num_pending
+        if self._in_flight.is_redelivery(key, message.reply):
             return
         try:
             batch = decode(message.data)
-        except Unreadable as error:  # another program may read it
-            self._meter.unreadable_batches += 1
-            log.error("batch_unreadable", stream=shard.stream, sequence=key[1], reason=str(error))  # noqa: TRY400  # the words are enough
-            self._later(self._replies.give_back(message.reply, _LEFT_AGAIN_S))
+        except BatchDecodeError as error:  # another program may read it
+            self._metrics.undecodable_batches += 1
+            log.error("batch_undecodable", stream=shard.stream, sequence=key[1], reason=str(error))  # noqa: TRY400  # the words are enough
+            self._spawn(self._acks.nak(message.reply, _REDELIVER_AFTER_S))
             return
-        if not batch.items:  # somebody has looked whether it could be stored
-            self._later(self._replies.acknowledge(message.reply))
+        if not batch.items:  # a probe
+            self._spawn(self._acks.ack(message.reply))
             return
-        self._hold.add(key, batch, len(message.data), message.reply)
-        self._meter.held_batches = len(self._hold)
+        self._in_flight.add(key, batch, len(message.data), message.reply)
+        self._metrics.in_flight_batches = len(self._in_flight)
         self._arrived.set()
 
-    def _idle(self, shard: Shard) -> None:
-        self._meter.pending[shard.stream] = 0
-        if not self._hold:
-            self._meter.lag_s = 0.0
+    def _on_idle(self, shard: Shard) -> None:
+        self._metrics.pending[shard.stream] = 0
+        if not self._in_flight:
+            self._metrics.lag_s = 0.0
 
-    async def _record(self) -> None:
+    async def _record_loop(self) -> None:
         while not self._stopping:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._hold.waits:
-                await self._write(self._hold.take())
+            while self._in_flight.has_pending:
+                await self._record_until_done(self._in_flight.start_writing())
 
-    async def _write(self, taken: Sequence[Held]) -> None:
-        """Return when all are in the ledger, however long it is away; one that it cannot take goes back for later."""
+    async def _record_until_done(self, taken: Sequence[InFlightMessage]) -> None:
+        """Return when all are in the ledger, however long it is away; one that it refuses is deferred."""
         failures, pause_s = 0, _FIRST_PAUSE_S
-        while not await self._try(taken):
+        while not await self._try_record(taken):
             failures += 1
-            if failures % _FAILURES_IN_DOUBT == 0 and await self._ledger_works():
-                await self._write_apart(taken)
+            if failures % _FAILURES_BEFORE_PROBE == 0 and await self._ledger_works():
+                await self._record_one_by_one(taken)
                 return
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
-    async def _write_apart(self, taken: Sequence[Held]) -> None:
-        """Find the one that the ledger cannot take, and give it back: it stays in the stream, for another program."""
+    async def _record_one_by_one(self, taken: Sequence[InFlightMessage]) -> None:
+        """Find the batch that the ledger refuses, and defer it: it stays in the stream, for another version."""
         if len(taken) > 1:
-            for held in taken:
-                await self._write([held])
+            for message in taken:
+                await self._record_until_done([message])
             return
-        (left,) = taken
-        self._meter.left_batches += 1
-        stream, sequence = left.key
-        log.error("batch_left", stream=stream, sequence=sequence, reason=str(self._failure), again_in_s=_LEFT_AGAIN_S)
-        self._failed(None)
-        await self._replies.give_back(left.reply, _LEFT_AGAIN_S)
-        self._let_go(left)
+        (deferred,) = taken
+        self._metrics.deferred_batches += 1
+        stream, sequence = deferred.key
+        log.error(
+            "batch_deferred", stream=stream, sequence=sequence, reason=str(self._failure), again_in_s=_REDELIVER_AFTER_S
+        )
+        self._set_failure(None)
+        await self._acks.nak(deferred.reply, _REDELIVER_AFTER_S)
+        self._release(deferred)
 
-    async def _try(self, taken: Sequence[Held]) -> bool:
-        """Whether they are in the ledger now; if so, they are acknowledged."""
+    async def _try_record(self, taken: Sequence[InFlightMessage]) -> bool:
+        """Record and acknowledge them; return whether that succeeded."""
         try:
-            drained = await self._writer.ask(RecordDrained([held.batch for held in taken], list(self._writer.full)))
+            consumed = await self._ledger.execute(
+                RecordStreamBatches([message.batch for message in taken], list(self._ledger.saturated))
+            )
         except LedgerUnavailable as error:
-            self._failed(error)
+            self._set_failure(error)
             return False
-        except Exception as error:  # a fault of ours must not end the drain
-            log.exception("drain_fault")
-            self._failed(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
+        except Exception as error:  # a bug of ours must not stop the consumer
+            log.exception("consumer_error")
+            self._set_failure(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
             return False
-        self._failed(None)
-        self._count(taken, drained)
-        for held in taken:
-            await self._replies.acknowledge(held.reply)
-            self._let_go(held)
+        self._set_failure(None)
+        self._count(taken, consumed)
+        for message in taken:
+            await self._acks.ack(message.reply)
+            self._release(message)
         return True
 
     async def _ledger_works(self) -> bool:
         try:
-            await self._writer.ask(Probe())
+            await self._ledger.execute(ProbeWrite())
         except LedgerUnavailable:
             return False
         return True
 
-    def _let_go(self, held: Held) -> None:
-        self._hold.let_go(held)
-        self._meter.held_batches = len(self._hold)
+    def _release(self, message: InFlightMessage) -> None:
+        self._in_flight.release(message)
+        self._metrics.in_flight_batches = len(self._in_flight)
 
-    def _count(self, taken: Sequence[Held], drained: Drained) -> None:
-        self._meter.drained_batches += drained.new
-        self._meter.skipped_batches += len(taken) - drained.new
-        self._meter.drained_callbacks.update(drained.taken)
-        self._meter.lag_s = max(0.0, time.time() - taken[0].batch.published_us / _MICROSECONDS)
+    def _count(self, taken: Sequence[InFlightMessage], consumed: ConsumeResult) -> None:
+        self._metrics.consumed_batches += consumed.new
+        self._metrics.duplicate_batches += len(taken) - consumed.new
+        self._metrics.consumed_callbacks.update(consumed.dispositions)
+        self._metrics.lag_s = max(0.0, time.time() - taken[0].batch.published_us / _MICROSECONDS)
 
-    def _failed(self, error: LedgerUnavailable | None) -> None:
+    def _set_failure(self, error: LedgerUnavailable | None) -> None:
         if error is None and self._failure is not None:
-            log.info("draining", was=str(self._failure))
-        if error is not None and (self._failure is None or error.explained != self._failure.explained):
-            log.error("cannot_drain", reason=str(error), detail=error.detail, held_batches=len(self._hold))
+            log.info("consumer_recovered", was=str(self._failure))
+        if error is not None and (self._failure is None or error.explanation != self._failure.explanation):
+            log.error(
+                "consumer_stalled", reason=str(error), detail=error.detail, in_flight_batches=len(self._in_flight)
+            )
         self._failure = error
 
-    async def _keep(self) -> None:
-        """Tell the servers that what is held is being worked on, so that they give it to nobody else."""
+    async def _extend_ack_wait(self) -> None:
+        """Extend the ack wait of messages in flight, so that the servers redeliver them to nobody else."""
         while True:
-            await asyncio.sleep(_KEEP_EVERY_S)
-            for held in self._hold.untouched(_KEEP_EVERY_S):
-                held.touched_s = time.monotonic()
-                await self._replies.keep(held.reply)
+            await asyncio.sleep(_IN_PROGRESS_EVERY_S)
+            for message in self._in_flight.not_extended(_IN_PROGRESS_EVERY_S):
+                message.extended_s = time.monotonic()
+                await self._acks.in_progress(message.reply)
 
-    def _later(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
-        self._small.add(task)
-        task.add_done_callback(self._small.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

@@ -1,98 +1,102 @@
-"""What a recorder has in its hands: each message once, and no more than there is room for."""
+"""Messages in flight between the stream and the ledger: each once, bounded in number and bytes."""
 
 import asyncio
 import time
 
 import msgspec
 
-from answerback.ledger.write.consumed_batches import Batch
+from answerback.ledger.write.consumed_batches import StreamBatch
 
-MOST_CALLBACKS = 2048
+MAX_CALLBACKS = 2048
 """Callbacks in one transaction, unless one batch alone has more."""
 
-_MOST_BYTES = 32 * 1024 * 1024
+_MAX_BYTES = 32 * 1024 * 1024
 
 Key = tuple[str, int]
 """A stream, and a message's number in it."""
 
 
-class Held(msgspec.Struct):
-    """A message in our hands: the batch, and where its acknowledgement goes."""
+class InFlightMessage(msgspec.Struct):
+    """A message that is not acknowledged yet: its batch, and where the acknowledgement goes."""
 
     key: Key
-    batch: Batch
+    batch: StreamBatch
     size_bytes: int
     reply: str
-    touched_s: float
+    extended_s: float
 
 
-class Hold:
+class InFlightBuffer:
     """Messages that wait to be written, and those that are being written."""
 
-    def __init__(self, most_messages: int) -> None:
-        self._most_messages = most_messages
-        self._waiting: dict[Key, Held] = {}
-        self._writing: dict[Key, Held] = {}
+    def __init__(self, max_messages: int) -> None:
+        self._max_messages = max_messages
+        self._pending: dict[Key, InFlightMessage] = {}
+        self._writing: dict[Key, InFlightMessage] = {}
         self._size_bytes = 0
         self.has_room = asyncio.Event()
         self.has_room.set()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._writing)
+        return len(self._pending) + len(self._writing)
 
     @property
-    def waits(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether there is something to write."""
-        return bool(self._waiting)
+        return bool(self._pending)
 
     @property
-    def writes(self) -> bool:
+    def is_writing(self) -> bool:
         """Whether something is being written."""
         return bool(self._writing)
 
-    def knows(self, key: Key, reply: str) -> bool:
-        """Whether the message is held already; its acknowledgement goes to where it was delivered last."""
-        held = self._waiting.get(key) or self._writing.get(key)
-        if held is not None:
-            held.reply = reply
-        return held is not None
+    def is_redelivery(self, key: Key, reply: str) -> bool:
+        """Whether the message is in flight already; its acknowledgement then goes to the newest delivery."""
+        message = self._pending.get(key) or self._writing.get(key)
+        if message is not None:
+            message.reply = reply
+        return message is not None
 
-    def add(self, key: Key, batch: Batch, size_bytes: int, reply: str) -> None:
-        """Hold a message."""
-        self._waiting[key] = Held(key, batch, size_bytes, reply, time.monotonic())
+    def add(self, key: Key, batch: StreamBatch, size_bytes: int, reply: str) -> None:
+        """Add a message."""
+        self._pending[key] = InFlightMessage(key, batch, size_bytes, reply, time.monotonic())
         self._count(size_bytes)
 
-    def take(self) -> list[Held]:
-        """What goes into the next transaction, oldest first."""
-        taken: list[Held] = []
+    def start_writing(self) -> list[InFlightMessage]:
+        """Take what goes into the next transaction, oldest first."""
+        taken: list[InFlightMessage] = []
         callbacks = 0
-        for held in sorted(self._waiting.values(), key=lambda held: held.batch.published_us):
-            callbacks += len(held.batch.items)
-            if taken and callbacks > MOST_CALLBACKS:
+        for message in sorted(self._pending.values(), key=lambda message: message.batch.published_us):
+            callbacks += len(message.batch.items)
+            if taken and callbacks > MAX_CALLBACKS:
                 break
-            taken.append(self._waiting.pop(held.key))
-        self._writing = {held.key: held for held in taken}
+            taken.append(self._pending.pop(message.key))
+        self._writing = {message.key: message for message in taken}
         return taken
 
-    def let_go(self, held: Held) -> None:
-        """Hold one that was being written no longer."""
-        self._writing.pop(held.key, None)
-        self._count(-held.size_bytes)
+    def release(self, message: InFlightMessage) -> None:
+        """Drop a message that was being written."""
+        self._writing.pop(message.key, None)
+        self._count(-message.size_bytes)
 
-    def let_all_go(self) -> list[Held]:
-        """Hold those that wait no longer; which they were."""
-        given, self._waiting = [*self._waiting.values()], {}
-        self._count(-sum(held.size_bytes for held in given))
-        return given
+    def release_pending(self) -> list[InFlightMessage]:
+        """Drop and return the messages that wait."""
+        released, self._pending = [*self._pending.values()], {}
+        self._count(-sum(message.size_bytes for message in released))
+        return released
 
-    def untouched(self, for_s: float) -> list[Held]:
-        """Those of which the servers have not heard for so long."""
+    def not_extended(self, for_s: float) -> list[InFlightMessage]:
+        """The messages whose ack wait was not extended for so long."""
         now_s = time.monotonic()
-        return [held for held in (*self._writing.values(), *self._waiting.values()) if now_s - held.touched_s > for_s]
+        return [
+            message
+            for message in (*self._writing.values(), *self._pending.values())
+            if now_s - message.extended_s > for_s
+        ]
 
     def _count(self, size_bytes: int) -> None:
         self._size_bytes += size_bytes
-        if self._size_bytes < _MOST_BYTES and len(self) < self._most_messages:
+        if self._size_bytes < _MAX_BYTES and len(self) < self._max_messages:
             self.has_room.set()
         else:
             self.has_room.clear()

@@ -1,4 +1,4 @@
-"""The ids of batches are forgotten once no copy can come any more."""
+"""Prune the ids of consumed batches once no copy can come any more."""
 
 import asyncio
 import contextlib
@@ -6,27 +6,27 @@ import time
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import ForgetDrained
-from answerback.stream.streams import Streams
+from answerback.ledger.commands import PruneConsumed
+from answerback.stream.streams import StreamManager
 
 _EVERY_S = 60.0
 _AFTER_US = 3_600_000_000  # a frozen server may store a copy late, and clocks differ
-_AT_ONCE = 5_000
+_BATCH_SIZE = 5_000
 _PAUSE_S = 0.1
 _MICROSECONDS = 1_000_000
 
 
-async def forget(streams: Streams, writer: LedgerClient) -> None:
-    """Have the ledger forget, now and then, the batches that are older than anything any shard holds."""
+async def prune_loop(streams: StreamManager, ledger: LedgerClient) -> None:
+    """Prune, once a minute, the ids of batches that are older than anything in any shard."""
     while True:
         await asyncio.sleep(_EVERY_S)
         with contextlib.suppress(LedgerUnavailable):
-            oldest_us = await streams.oldest_us(round(time.time() * _MICROSECONDS))
-            await _forget_before(writer, oldest_us - _AFTER_US)
+            oldest_us = await streams.oldest_message_us(round(time.time() * _MICROSECONDS))
+            await _prune_before(ledger, oldest_us - _AFTER_US)
 
 
-async def _forget_before(writer: LedgerClient, before_us: int) -> None:
-    forgotten = _AT_ONCE
-    while forgotten == _AT_ONCE:
-        forgotten = await writer.ask(ForgetDrained(before_us, _AT_ONCE))
+async def _prune_before(ledger: LedgerClient, before_us: int) -> None:
+    forgotten = _BATCH_SIZE
+    while forgotten == _BATCH_SIZE:
+        forgotten = await ledger.execute(PruneConsumed(before_us, _BATCH_SIZE))
         await asyncio.sleep(_PAUSE_S)  # callbacks go first

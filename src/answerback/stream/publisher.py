@@ -1,7 +1,7 @@
 """From the intake to the stream: a batch is stored once one shard has it on most of its replicas.
 
 A shard that does not acknowledge soon is not waited for: the same message, with the same id, goes to the next one as
-well, and the first acknowledgement counts. Should both have it, the ledger takes it once.
+well, and the first acknowledgement counts. If both have it, the ledger records it once.
 """
 
 import asyncio
@@ -12,25 +12,25 @@ from datetime import UTC, datetime
 
 import structlog
 
-from answerback.domain.models import Arrival, Received, Rejected
+from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger import Taken, Verdict
+from answerback.ledger import Disposition, StoreResult
 from answerback.ledger.types import to_us
-from answerback.stream.batch import encode_nothing, split
-from answerback.stream.connection import Broken, Connection, StreamUnavailable
-from answerback.stream.metrics import Meter
+from answerback.stream.batch import encode_probe, split_batches
+from answerback.stream.connection import ConnectionLost, NatsConnection, StreamUnavailable
+from answerback.stream.metrics import StreamMetrics
 from answerback.stream.stream_config import Shard
-from answerback.stream.streams import Refused, Streams, read_answer
-from answerback.tencent.parsing import understand
+from answerback.stream.streams import JetStreamApiError, StreamManager, parse_api_response
+from answerback.tencent.parsing import parse_or_reject
 from answerback.tracing import Tracer
 
-PATIENCE_S = 0.6
-IN_FLIGHT = 4
+HEDGE_DELAY_S = 0.6
+MAX_IN_FLIGHT = 4
 
-_SHARE_OF_TIMEOUT = 0.9  # the committer gives up at the whole of it
+_TIMEOUT_FRACTION = 0.9  # the committer gives up at the whole of it
 _ROUND_PAUSE_S = 0.1
-_HEAL_EVERY_S = 1.0
-_FULL = (10077, 10023, 10047, 10122)  # limits of the stream, of the account, of the server's disk
+_PROBE_EVERY_S = 1.0
+_FULL_CODES = (10077, 10023, 10047, 10122)  # limits of the stream, of the account, of the server's disk
 
 log = structlog.get_logger("answerback.stream")
 
@@ -38,60 +38,62 @@ log = structlog.get_logger("answerback.stream")
 class Publisher:
     """Stores batches in the stream: what the committer needs of a store."""
 
-    in_flight = IN_FLIGHT
+    in_flight = MAX_IN_FLIGHT
     """How many batches may be on their way at a time."""
 
-    def __init__(self, connection: Connection, streams: Streams, meter: Meter, *, answer_timeout_s: float) -> None:
+    def __init__(
+        self, connection: NatsConnection, streams: StreamManager, metrics: StreamMetrics, *, commit_timeout_s: float
+    ) -> None:
         self._connection = connection
         shards = streams.shards
         home = random.randrange(len(shards))  # noqa: S311  # spreads the load, keeps no secret
         self._shards = [*shards[home:], *shards[:home]]
-        self._sick: dict[Shard, str] = {}
-        self._largest = streams.largest_message
-        self._meter = meter
-        self._timeout_s = answer_timeout_s * _SHARE_OF_TIMEOUT
-        self._patience_s = min(PATIENCE_S, self._timeout_s / 4)
-        self._healing: asyncio.Task[None] | None = None
+        self._unhealthy: dict[Shard, str] = {}
+        self._max_message_bytes = streams.max_message_bytes
+        self._metrics = metrics
+        self._timeout_s = commit_timeout_s * _TIMEOUT_FRACTION
+        self._hedge_delay_s = min(HEDGE_DELAY_S, self._timeout_s / 4)
+        self._probing: asyncio.Task[None] | None = None
         self.refusal: LedgerUnavailable | None = None
         """Why nothing may be published now."""
         self.tracer: Tracer | None = None
-        """Who is told of every publication."""
+        """Traces every publication, if set."""
 
     @property
     def shard(self) -> Shard:
-        """Where batches go now, as long as it is well."""
-        return self._next(()) or self._shards[0]
+        """Where batches go now, as long as it is healthy."""
+        return self._pick_shard(()) or self._shards[0]
 
-    def record(self, batch: Sequence[Arrival]) -> "asyncio.Future[list[Verdict]]":
-        """Begin to store `batch`; the future tells, after the acknowledgements, what each sender is to be told."""
+    def record(self, batch: Sequence[RawCallback]) -> "asyncio.Future[list[StoreResult]]":
+        """Start to store `batch`; the future resolves, after the acknowledgement, to the result for each sender."""
         return asyncio.get_running_loop().create_task(self._record(batch))
 
     async def probe(self) -> None:
         """Store a batch without bodies. Raises LedgerUnavailable."""
-        await self._store([encode_nothing()])
+        await self._store([encode_probe()])
 
     def stop(self) -> None:
-        """Do not look after the shards any more."""
-        if self._healing is not None:
-            self._healing.cancel()
+        """Stop probing unhealthy shards."""
+        if self._probing is not None:
+            self._probing.cancel()
 
-    async def _record(self, batch: Sequence[Arrival]) -> list[Verdict]:
-        largest = min(self._connection.max_payload or self._largest, self._largest)
+    async def _record(self, batch: Sequence[RawCallback]) -> list[StoreResult]:
+        largest = min(self._connection.max_payload or self._max_message_bytes, self._max_message_bytes)
         now_us = to_us(datetime.now(UTC))
         try:
-            messages = split(batch, now_us, largest)
+            messages = split_batches(batch, now_us, largest)
         except ValueError as error:
             raise StreamUnavailable(f"it cannot take a batch: {error}", UnavailableReason.STREAM_UNSAFE) from error
         storing = asyncio.create_task(self._store(messages))
-        verdicts = [_verdict(understand(arrival)) for arrival in batch]  # while the servers store it
+        verdicts = [_verdict(parse_or_reject(arrival)) for arrival in batch]  # while the servers store it
         try:
             shards = await storing
         except LedgerUnavailable as error:
             if self.tracer is not None:
-                self.tracer.published(batch, verdicts, now_us, (), str(error.reason))
+                self.tracer.trace_publish(batch, verdicts, now_us, (), str(error.reason))
             raise
         if self.tracer is not None:
-            self.tracer.published(batch, verdicts, now_us, [shard.stream for shard in shards])
+            self.tracer.trace_publish(batch, verdicts, now_us, [shard.stream for shard in shards])
         return verdicts
 
     async def _store(self, messages: Sequence[bytes]) -> list[Shard]:
@@ -100,7 +102,7 @@ class Publisher:
             raise self._connection.failure or self.refusal
         began_s = time.monotonic()
         shards = await asyncio.gather(*(self._publish(message) for message in messages))
-        self._meter.ack_latency_s.observe(time.monotonic() - began_s)
+        self._metrics.ack_latency_s.observe(time.monotonic() - began_s)
         return shards
 
     async def _publish(self, message: bytes) -> Shard:
@@ -110,101 +112,101 @@ class Publisher:
         refusals: dict[Shard, LedgerUnavailable] = {}
         try:
             while (left_s := deadline_s - time.monotonic()) > 0:
-                await self._connection.ready(left_s)
-                if shard := self._next({*under_way.values(), *refusals}):
+                await self._connection.wait_ready(left_s)
+                if shard := self._pick_shard({*under_way.values(), *refusals}):
                     under_way[asyncio.create_task(self._send(shard, message, left_s))] = shard
                 elif not under_way:
-                    if all(map(_is_full, refusals.values())):
+                    if all(map(_is_full_error, refusals.values())):
                         break
                     await asyncio.sleep(min(_ROUND_PAUSE_S, left_s))
                     refusals.clear()
                     continue
-                if shard := await self._acknowledged(under_way, refusals, min(self._patience_s, left_s)):
+                if shard := await self._wait_acknowledged(under_way, refusals, min(self._hedge_delay_s, left_s)):
                     return shard
         finally:
             for task in under_way:
                 task.cancel()
-        raise self._why(refusals)
+        raise self._failure(refusals)
 
-    async def _acknowledged(
+    async def _wait_acknowledged(
         self,
         under_way: dict["asyncio.Task[None]", Shard],
         refusals: dict[Shard, LedgerUnavailable],
-        patience_s: float,
+        hedge_delay_s: float,
     ) -> Shard | None:
         """The one of those under way that has acknowledged, if one has; those that refused are moved to `refusals`."""
-        done, late = await asyncio.wait(under_way, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        done, late = await asyncio.wait(under_way, timeout=hedge_delay_s, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             shard = under_way.pop(task)
             match task.exception():
                 case None:
                     return shard
-                case Broken():  # not the shard's fault: it is asked again over the next connection
+                case ConnectionLost():  # not the shard's fault: it is sent again over the next connection
                     pass
                 case LedgerUnavailable() as error:
                     refusals[shard] = error
-                    self._turn_away(shard, error.detail)
+                    self._mark_unhealthy(shard, error.detail)
                 case error:
                     raise error
         if not done:
-            self._connection.check()
+            self._connection.ping_now()
             for task in late:
-                self._turn_away(under_way[task], f"no acknowledgement in {patience_s:.1f} s")
+                self._mark_unhealthy(under_way[task], f"no acknowledgement in {hedge_delay_s:.1f} s")
         return None
 
     async def _send(self, shard: Shard, message: bytes, timeout_s: float) -> None:
         """Return when the shard has it on most of its replicas."""
-        answer = read_answer((await self._connection.ask(shard.subject, message, timeout_s)).data)
+        answer = parse_api_response((await self._connection.request(shard.subject, message, timeout_s)).data)
         if answer.get("stream") != shard.stream:
-            raise Refused(f"stream {answer.get('stream')} takes its subject", 0)
+            raise JetStreamApiError(f"stream {answer.get('stream')} takes its subject", 0)
 
-    def _next(self, tried: Container[Shard]) -> Shard | None:
-        """The shard to send to: the first that is well, or else the first, of those not yet tried."""
+    def _pick_shard(self, tried: Container[Shard]) -> Shard | None:
+        """The shard to send to: the first healthy one of those not yet tried, or else the first."""
         untried = [shard for shard in self._shards if shard not in tried]
-        return next((shard for shard in untried if shard not in self._sick), untried[0] if untried else None)
+        return next((shard for shard in untried if shard not in self._unhealthy), untried[0] if untried else None)
 
-    def _turn_away(self, shard: Shard, reason: str) -> None:
+    def _mark_unhealthy(self, shard: Shard, reason: str) -> None:
         """Send no more to it until it acknowledges again."""
-        if shard in self._sick:
+        if shard in self._unhealthy:
             return
-        log.warning("shard_sick", stream=shard.stream, reason=reason)
-        self._sick[shard] = reason
-        self._meter.failovers[shard.stream] += 1
-        if self._healing is None or self._healing.done():
-            self._healing = asyncio.create_task(self._heal())
+        log.warning("shard_unhealthy", stream=shard.stream, reason=reason)
+        self._unhealthy[shard] = reason
+        self._metrics.failovers[shard.stream] += 1
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe_unhealthy())
 
-    async def _heal(self) -> None:
-        """Send batches without bodies to the sick shards until all acknowledge."""
-        while self._sick:
-            await asyncio.sleep(_HEAL_EVERY_S)
-            for shard in [*self._sick]:
+    async def _probe_unhealthy(self) -> None:
+        """Send probes to the unhealthy shards until all acknowledge."""
+        while self._unhealthy:
+            await asyncio.sleep(_PROBE_EVERY_S)
+            for shard in [*self._unhealthy]:
                 try:
-                    await self._send(shard, encode_nothing(), _HEAL_EVERY_S)
+                    await self._send(shard, encode_probe(), _PROBE_EVERY_S)
                 except LedgerUnavailable as error:
-                    self._sick[shard] = error.detail
+                    self._unhealthy[shard] = error.detail
                 else:
-                    del self._sick[shard]
-                    log.info("shard_well", stream=shard.stream)
+                    del self._unhealthy[shard]
+                    log.info("shard_recovered", stream=shard.stream)
 
-    def _why(self, refusals: Mapping[Shard, LedgerUnavailable]) -> StreamUnavailable:
-        if refusals and all(map(_is_full, refusals.values())):
-            told = next(iter(refusals.values())).detail
+    def _failure(self, refusals: Mapping[Shard, LedgerUnavailable]) -> StreamUnavailable:
+        if refusals and all(map(_is_full_error, refusals.values())):
+            detail = next(iter(refusals.values())).detail
             return StreamUnavailable(
-                f"{told}: have recorders drain it, or raise stream.max_bytes", UnavailableReason.STREAM_FULL
+                f"{detail}: start more recorders, or raise stream.max_bytes", UnavailableReason.STREAM_FULL
             )
-        told = "; ".join(f"{shard.stream}: {reason}" for shard, reason in self._sick.items())
+        reasons = "; ".join(f"{shard.stream}: {reason}" for shard, reason in self._unhealthy.items())
         return StreamUnavailable(
-            f"no stream acknowledged in {self._timeout_s:.1f} s: {told or 'no reason told'}",
+            f"no stream acknowledged in {self._timeout_s:.1f} s: {reasons or 'no reason given'}",
             UnavailableReason.STREAM_SILENT,
         )
 
 
-def _is_full(error: LedgerUnavailable) -> bool:
-    return isinstance(error, Refused) and error.code in _FULL
+def _is_full_error(error: LedgerUnavailable) -> bool:
+    return isinstance(error, JetStreamApiError) and error.code in _FULL_CODES
 
 
-def _verdict(item: Received | Rejected) -> Verdict:
-    """What the sender is told once the body is stored; whether it is a repeat shows in the ledger only."""
-    if isinstance(item, Rejected):
-        return Verdict(Taken.QUARANTINED, None, item.result, item.reason)
-    return Verdict(Taken.STORED, item.callback.kind, identity=item.identity)
+def _verdict(item: ParsedCallback | RejectedCallback) -> StoreResult:
+    """The result for the sender once the body is stored; only the ledger knows whether it is a duplicate."""
+    if isinstance(item, RejectedCallback):
+        return StoreResult(Disposition.QUARANTINED, None, item.result, item.reason)
+    return StoreResult(Disposition.STORED, item.callback.kind, fingerprint=item.fingerprint)

@@ -1,4 +1,4 @@
-"""How a server is reached: its URL, who we are there, whom we trust."""
+"""The address of a NATS server, with credentials and TLS."""
 
 import ssl
 from pathlib import Path
@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from nats.aio.client import RawCredentials
 
 
-class Server:
+class ServerAddress:
     """One of the servers, as its URL and the settings name it."""
 
     def __init__(self, url: str, name: str, credentials: Path | None = None, ca_file: Path | None = None) -> None:

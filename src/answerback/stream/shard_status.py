@@ -1,4 +1,4 @@
-"""Pure: how the shards stand, out of what the servers tell of them."""
+"""The status of the shards, parsed from the servers' API; pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from answerback.stream.stream_config import Shard
 
 
 class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How one shard is. `pending` messages wait for a recorder, `delivered` are in recorders' hands.
+    """The status of one shard. `pending` messages wait for a recorder, `delivered` ones are in flight.
 
     `oldest_us` is when its oldest message was stored, None where it is empty; `failure` why nothing is known.
     """
@@ -32,7 +32,7 @@ class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, shard: Shard, info: Mapping[str, Any], consumer: Mapping[str, Any]) -> "ShardStatus":
-        """Out of what the servers tell."""
+        """Parse the servers' API responses."""
         state, cluster = info["state"], info.get("cluster") or {}
         peers = cluster.get("replicas") or []
         return cls(
@@ -46,11 +46,11 @@ class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
             pending=consumer.get("num_pending", 0),
             delivered=consumer.get("num_ack_pending", 0),
             redelivered=consumer.get("num_redelivered", 0),
-            oldest_us=first_us(info, 0) or None,
+            oldest_us=oldest_message_us(info, 0) or None,
         )
 
 
-def moves(clusters: Sequence[tuple[Shard, Mapping[str, Any]]]) -> list[tuple[Shard, str]]:
+def plan_leader_moves(clusters: Sequence[tuple[Shard, Mapping[str, Any]]]) -> list[tuple[Shard, str]]:
     """Which shards are to be led by which node instead, so that each node leads about as many."""
     led = {shard: str(cluster["leader"]) for shard, cluster in clusters if cluster.get("leader")}
     others = {
@@ -78,7 +78,7 @@ def _is_current(peer: Mapping[str, Any]) -> bool:
     return bool(peer.get("current")) and not peer.get("offline")
 
 
-def first_us(info: Mapping[str, Any], empty_us: int) -> int:
+def oldest_message_us(info: Mapping[str, Any], empty_us: int) -> int:
     """When a stream's first message was stored, in microseconds since 1970."""
     state = info["state"]
     if not state["messages"]:

@@ -1,25 +1,25 @@
-"""Pure: what a stream and its consumer have to be so that an answered callback cannot be lost.
+"""The required configuration of a stream and its consumer, so that no answered callback can be lost; pure.
 
-They are looked at as the server tells them, so that what a newer server can do is seen as well.
+It is checked as the server's JSON, so that settings of newer servers are seen as well.
 """
 
 from collections.abc import Callable, Mapping
 from operator import not_
 from typing import Any, NamedTuple
 
-from answerback.errors import StreamUnsafe
+from answerback.errors import UnsafeStream
 
 Config = Mapping[str, Any]
-"""What the server tells of a stream or a consumer: the JSON of its API."""
+"""A stream's or consumer's configuration, as the JSON of the server's API."""
 
 CONSUMER = "recorders"
 ACK_WAIT_S = 10.0
 MAX_ACK_PENDING = 1024
 
 _ENVELOPE_BYTES = 1024  # more than a message takes besides one body
-_LARGEST_MESSAGE = 1024 * 1024
+_MAX_MESSAGE_BYTES = 1024 * 1024
 _NANOSECONDS = 1_000_000_000
-_REMAKE = "once it is empty: nats stream rm {stream}; the next start makes it anew"
+_RECREATE = "once it is empty: nats stream rm {stream}; the next start makes it anew"
 
 
 class Shard(NamedTuple):
@@ -29,42 +29,42 @@ class Shard(NamedTuple):
     subject: str
 
 
-class Wanted(NamedTuple):
-    """What the settings ask of the streams; `largest_body` is what a callback may have, in bytes."""
+class StreamSpec(NamedTuple):
+    """The streams that the settings ask for; `max_body_bytes` is the largest callback body."""
 
     name: str
     shards: int
     replicas: int
     max_bytes: int
-    largest_body: int
+    max_body_bytes: int
     fewer_replicas: bool = False
 
     @property
-    def least_message(self) -> int:
+    def min_message_bytes(self) -> int:
         """The size of a message that holds the largest body: the servers have to take it."""
-        return self.largest_body + _ENVELOPE_BYTES
+        return self.max_body_bytes + _ENVELOPE_BYTES
 
     @property
-    def largest_message(self) -> int:
+    def max_message_bytes(self) -> int:
         """How large messages are made where the servers take it."""
-        return max(self.least_message, _LARGEST_MESSAGE)
+        return max(self.min_message_bytes, _MAX_MESSAGE_BYTES)
 
-    def all(self) -> list[Shard]:
+    def all_shards(self) -> list[Shard]:
         """Every shard."""
         return [Shard(f"{self.name}-{n}", f"{self.name}.{n}") for n in range(1, self.shards + 1)]
 
 
-class Demand(NamedTuple):
-    """A property, what it may be, how that is said, and how it is mended."""
+class Requirement(NamedTuple):
+    """A property, its default, the check, the expected value in words, and how to fix it."""
 
     property: str
-    missing: object
-    fits: Callable[[Any], bool]
-    must: str
-    mend: str
+    default: object
+    check: Callable[[Any], bool]
+    expected: str
+    fix: str
 
 
-def stream_config(shard: Shard, wanted: Wanted, replicas: int) -> dict[str, Any]:
+def stream_config(shard: Shard, spec: StreamSpec, replicas: int) -> dict[str, Any]:
     """The stream as it is made."""
     return {
         "name": shard.stream,
@@ -74,7 +74,7 @@ def stream_config(shard: Shard, wanted: Wanted, replicas: int) -> dict[str, Any]
         "num_replicas": replicas,
         "retention": "workqueue",
         "discard": "new",
-        "max_bytes": wanted.max_bytes,
+        "max_bytes": spec.max_bytes,
         "max_msgs": -1,
         "max_age": 0,
         "max_msgs_per_subject": -1,
@@ -99,56 +99,60 @@ def consumer_config() -> dict[str, Any]:
     }
 
 
-def check_stream(shard: Shard, config: Config, wanted: Wanted) -> None:
-    """Raises StreamUnsafe that names the first property by which an answered callback could be lost."""
-    least = 1 if wanted.fewer_replicas else wanted.replicas
+def check_stream(shard: Shard, config: Config, spec: StreamSpec) -> None:
+    """Raises UnsafeStream that names the first property by which an answered callback could be lost."""
+    least = 1 if spec.fewer_replicas else spec.replicas
     edit = "nats stream edit {stream} "
-    demands = [
-        Demand("storage", None, _is("file"), "file", _REMAKE),
-        Demand("num_replicas", 1, _at_least(least), f"{least} or more", f"{edit}--replicas {least}"),
-        Demand("retention", None, _is("workqueue"), "workqueue", _REMAKE),
-        Demand("discard", None, _is("new"), "new", f"{edit}--discard new"),
-        Demand("max_age", 0, _is(0), "0, no limit", f"{edit}--max-age=0s"),
-        Demand("max_msgs_per_subject", -1, _no_limit, "-1, no limit", f"{edit}--max-msgs-per-subject=-1"),
-        Demand(
+    requirements = [
+        Requirement("storage", None, _is("file"), "file", _RECREATE),
+        Requirement("num_replicas", 1, _at_least(least), f"{least} or more", f"{edit}--replicas {least}"),
+        Requirement("retention", None, _is("workqueue"), "workqueue", _RECREATE),
+        Requirement("discard", None, _is("new"), "new", f"{edit}--discard new"),
+        Requirement("max_age", 0, _is(0), "0, no limit", f"{edit}--max-age=0s"),
+        Requirement("max_msgs_per_subject", -1, _no_limit, "-1, no limit", f"{edit}--max-msgs-per-subject=-1"),
+        Requirement(
             "max_msg_size",
             -1,
-            _none_below(wanted.largest_message),
-            f"-1, or {wanted.largest_message} or more",
+            _none_below(spec.max_message_bytes),
+            f"-1, or {spec.max_message_bytes} or more",
             f"{edit}--max-msg-size=-1",
         ),
-        Demand("no_ack", None, not_, "false", f"{edit}--ack"),
-        Demand("sealed", None, not_, "false", _REMAKE),
-        Demand("mirror", None, _is(None), "not set", _REMAKE),
-        Demand("subject_transform", None, _is(None), "not set", _REMAKE),
-        Demand("persist_mode", "default", _one_of("", "default"), "default", _REMAKE),
-        Demand("allow_msg_counter", None, not_, "false", _REMAKE),
-        Demand("subjects", None, _is([shard.subject]), f'["{shard.subject}"]', f"{edit}--subjects {shard.subject}"),
+        Requirement("no_ack", None, not_, "false", f"{edit}--ack"),
+        Requirement("sealed", None, not_, "false", _RECREATE),
+        Requirement("mirror", None, _is(None), "not set", _RECREATE),
+        Requirement("subject_transform", None, _is(None), "not set", _RECREATE),
+        Requirement("persist_mode", "default", _one_of("", "default"), "default", _RECREATE),
+        Requirement("allow_msg_counter", None, not_, "false", _RECREATE),
+        Requirement(
+            "subjects", None, _is([shard.subject]), f'["{shard.subject}"]', f"{edit}--subjects {shard.subject}"
+        ),
     ]
-    _check(f"stream {shard.stream}", config, demands, shard)
+    _check(f"stream {shard.stream}", config, requirements, shard)
 
 
 def check_consumer(shard: Shard, config: Config) -> None:
-    """Raises StreamUnsafe that names the first property by which an answered callback would not reach the ledger."""
-    mend = "nats consumer rm {stream} " + CONSUMER + "; it is made anew"
-    demands = [
-        Demand("ack_policy", None, _is("explicit"), "explicit", mend),
-        Demand("deliver_policy", "all", _is("all"), "all", mend),
-        Demand("max_deliver", -1, _no_limit, "-1, no limit", mend),
-        Demand("deliver_subject", "", _is(""), "not set: recorders pull", mend),
-        Demand("headers_only", None, not_, "false", mend),
-        Demand("filter_subject", "", _one_of("", shard.subject), "not set", mend),
-        Demand("filter_subjects", None, _one_of(None, [], [shard.subject]), "not set", mend),
+    """Raises UnsafeStream that names the first property by which an answered callback would not reach the ledger."""
+    fix = "nats consumer rm {stream} " + CONSUMER + "; it is made anew"
+    requirements = [
+        Requirement("ack_policy", None, _is("explicit"), "explicit", fix),
+        Requirement("deliver_policy", "all", _is("all"), "all", fix),
+        Requirement("max_deliver", -1, _no_limit, "-1, no limit", fix),
+        Requirement("deliver_subject", "", _is(""), "not set: recorders pull", fix),
+        Requirement("headers_only", None, not_, "false", fix),
+        Requirement("filter_subject", "", _one_of("", shard.subject), "not set", fix),
+        Requirement("filter_subjects", None, _one_of(None, [], [shard.subject]), "not set", fix),
     ]
-    _check(f"consumer {CONSUMER} of stream {shard.stream}", config, demands, shard)
+    _check(f"consumer {CONSUMER} of stream {shard.stream}", config, requirements, shard)
 
 
-def _check(whose: str, config: Config, demands: list[Demand], shard: Shard) -> None:
-    for demand in demands:
-        found = config.get(demand.property, demand.missing)
-        if not demand.fits(found):
-            mend = demand.mend.format(stream=shard.stream)
-            raise StreamUnsafe(f"{whose}: {demand.property} is {_told(found)}, it must be {demand.must}: {mend}")
+def _check(subject: str, config: Config, requirements: list[Requirement], shard: Shard) -> None:
+    for requirement in requirements:
+        found = config.get(requirement.property, requirement.default)
+        if not requirement.check(found):
+            fix = requirement.fix.format(stream=shard.stream)
+            raise UnsafeStream(
+                f"{subject}: {requirement.property} is {_format_value(found)}, it must be {requirement.expected}: {fix}"
+            )
 
 
 def _is(value: object) -> Callable[[Any], bool]:
@@ -171,7 +175,7 @@ def _none_below(least: int) -> Callable[[Any], bool]:
     return lambda found: found <= 0 or found >= least
 
 
-def _told(found: object) -> str:
+def _format_value(found: object) -> str:
     match found:
         case None:
             return "not set"

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from answerback.domain.models import Failure, KeyPress, Kind, Result, Status
-from answerback.errors import NotJson, UnfitField, UnknownCallback
+from answerback.domain.models import CallbackKind, Failure, KeyPress, Result, Status
+from answerback.errors import InvalidCallbackField, InvalidJson, UnknownCallback
 
 Text = int | float | str
 """A vendor's text or number: a string by the table, a number in some payloads."""
@@ -87,22 +87,22 @@ _decode_any = msgspec.json.Decoder().decode
 def parse(body: bytes) -> Status | KeyPress | Failure:
     """Read one callback from the bytes of one POST.
 
-    Raises NotJson, UnknownCallback or UnfitField, all of them CallbackRejected; never anything else.
+    Raises InvalidJson, UnknownCallback or InvalidCallbackField, all of them CallbackRejected; never anything else.
     """
     if body.startswith(_BOM):
         body = body[3:]
     try:
         envelope = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _reject(body, error)
+        _raise_rejection(body, error)
     prompt = envelope.voiceprompt_callback
     others = (envelope.voicecode_callback, envelope.voicekey_callback, envelope.voice_failure_callback)
     if isinstance(prompt, _StatusWire) and others == (UNSET, UNSET, UNSET):
-        return _status(Kind.PROMPT, "voiceprompt_callback", prompt)
+        return _status(CallbackKind.PROMPT, "voiceprompt_callback", prompt)
     return _other(envelope)
 
 
-def fields_of(body: bytes) -> dict[str, Any]:
+def extract_fields(body: bytes) -> dict[str, Any]:
     """The fields of a callback as they came, by the vendor's names. Raises ValueError where there are none."""
     document = _decode_any(body.removeprefix(_BOM))
     for key in CALLBACK_KEYS:
@@ -118,29 +118,29 @@ def _other(envelope: _Envelope) -> Status | KeyPress | Failure:
         raise UnknownCallback(f"no callback key: one of {', '.join(CALLBACK_KEYS)} is required")
     present = [key for key in named if getattr(envelope, key) is not None]
     if not present:
-        raise UnfitField("expected object, got null", named[0])
+        raise InvalidCallbackField("expected object, got null", named[0])
     if len(present) > 1:
-        raise UnfitField(f"comes with {present[0]}, a body holds one callback", present[1])
+        raise InvalidCallbackField(f"comes with {present[0]}, a body holds one callback", present[1])
     key = present[0]
     wire = getattr(envelope, key)
     if isinstance(wire, _KeyWire):
         return _key(key, wire)
     if isinstance(wire, _FailureWire):
         return _failure(key, wire)
-    return _status(Kind.PROMPT if key == "voiceprompt_callback" else Kind.CODE, key, wire)
+    return _status(CallbackKind.PROMPT if key == "voiceprompt_callback" else CallbackKind.CODE, key, wire)
 
 
-def _status(kind: Kind, key: str, wire: _StatusWire) -> Status:
+def _status(kind: CallbackKind, key: str, wire: _StatusWire) -> Status:
     result = _RESULTS.get(wire.result)
     if result is None:
-        raise UnfitField(f"expected 0, 1 or 2, got {_shape(wire.result)}", f"{key}.result")
+        raise InvalidCallbackField(f"expected 0, 1 or 2, got {_describe_value(wire.result)}", f"{key}.result")
     return Status(
         kind=kind,
         result=result,
         callid=_callid(key, wire.callid),
-        nationcode=_maybe_text(key, "nationcode", wire.nationcode),
-        mobile=_maybe_text(key, "mobile", wire.mobile),
-        call_from=_maybe_text(key, "call_from", wire.call_from),
+        nationcode=_optional_text(key, "nationcode", wire.nationcode),
+        mobile=_optional_text(key, "mobile", wire.mobile),
+        call_from=_optional_text(key, "call_from", wire.call_from),
         started_at=_time(key, "start_calltime", wire.start_calltime),
         answered_at=_time(key, "accept_time", wire.accept_time),
         ended_at=_time(key, "end_calltime", wire.end_calltime),
@@ -151,12 +151,12 @@ def _status(kind: Kind, key: str, wire: _StatusWire) -> Status:
 def _key(key: str, wire: _KeyWire) -> KeyPress:
     pressed = _text(key, "keypress", wire.keypress)
     if not pressed:
-        raise UnfitField("is empty", f"{key}.keypress")
+        raise InvalidCallbackField("is empty", f"{key}.keypress")
     return KeyPress(
         callid=_callid(key, wire.callid),
-        nationcode=_maybe_text(key, "nationcode", wire.nationcode),
-        mobile=_maybe_text(key, "mobile", wire.mobile),
-        call_from=_maybe_text(key, "call_from", wire.call_from),
+        nationcode=_optional_text(key, "nationcode", wire.nationcode),
+        mobile=_optional_text(key, "mobile", wire.mobile),
+        call_from=_optional_text(key, "call_from", wire.call_from),
         key=pressed,
     )
 
@@ -164,33 +164,33 @@ def _key(key: str, wire: _KeyWire) -> KeyPress:
 def _failure(key: str, wire: _FailureWire) -> Failure:
     return Failure(
         callid=_callid(key, wire.callid),
-        nationcode=_maybe_text(key, "nationcode", wire.nationcode),
-        mobile=_maybe_text(key, "mobile", wire.mobile),
-        call_from=_maybe_text(key, "call_from", wire.call_from),
+        nationcode=_optional_text(key, "nationcode", wire.nationcode),
+        mobile=_optional_text(key, "mobile", wire.mobile),
+        call_from=_optional_text(key, "call_from", wire.call_from),
         code=_number(key, "failure_code", wire.failure_code, _LARGEST),
-        reason=_maybe_text(key, "failure_reason", wire.failure_reason),
+        reason=_optional_text(key, "failure_reason", wire.failure_reason),
     )
 
 
 def _callid(key: str, value: Text) -> str:
     callid = _text(key, "callid", value)
     if not callid:
-        raise UnfitField("is empty", f"{key}.callid")
+        raise InvalidCallbackField("is empty", f"{key}.callid")
     if not callid.isprintable():
-        raise UnfitField("holds a character that is not printable", f"{key}.callid")
+        raise InvalidCallbackField("holds a character that is not printable", f"{key}.callid")
     return callid
 
 
-def _maybe_text(key: str, name: str, value: Text | None) -> str | None:
+def _optional_text(key: str, name: str, value: Text | None) -> str | None:
     return None if value is None else _text(key, name, value)
 
 
 def _text(key: str, name: str, value: Text) -> str:
     text = value if type(value) is str else str(_whole(key, name, value))
     if len(text) > _LONGEST_TEXT:
-        raise UnfitField(f"expected at most {_LONGEST_TEXT} characters, got {len(text)}", f"{key}.{name}")
+        raise InvalidCallbackField(f"expected at most {_LONGEST_TEXT} characters, got {len(text)}", f"{key}.{name}")
     if "\x00" in text:
-        raise UnfitField("holds a NUL character", f"{key}.{name}")
+        raise InvalidCallbackField("holds a NUL character", f"{key}.{name}")
     return text
 
 
@@ -200,7 +200,7 @@ def _whole(key: str, name: str, value: Text) -> int | str:
         return value
     if value.is_integer() and abs(value) < _EXACT_BELOW:
         return int(value)
-    raise UnfitField(f"expected a string or whole number, got {_shape(value)}", f"{key}.{name}")
+    raise InvalidCallbackField(f"expected a string or whole number, got {_describe_value(value)}", f"{key}.{name}")
 
 
 def _time(key: str, name: str, value: Text | None) -> datetime | None:
@@ -208,7 +208,9 @@ def _time(key: str, name: str, value: Text | None) -> datetime | None:
         return None
     value = _whole(key, name, value)
     if _is_milliseconds(value):
-        raise UnfitField(f"expected Unix seconds, got {_MILLISECONDS_DIGITS} digits: milliseconds?", f"{key}.{name}")
+        raise InvalidCallbackField(
+            f"expected Unix seconds, got {_MILLISECONDS_DIGITS} digits: milliseconds?", f"{key}.{name}"
+        )
     return datetime.fromtimestamp(_number(key, name, value, _LAST_SECOND), UTC)
 
 
@@ -224,10 +226,12 @@ def _number(key: str, name: str, value: Text, largest: int) -> int:
         value = int(value)
     if type(value) is int and 0 <= value <= largest:
         return value
-    raise UnfitField(f"expected a whole number from 0 to {largest}, got {_shape(value)}", f"{key}.{name}")
+    raise InvalidCallbackField(
+        f"expected a whole number from 0 to {largest}, got {_describe_value(value)}", f"{key}.{name}"
+    )
 
 
-def _shape(value: Text) -> str:
+def _describe_value(value: Text) -> str:
     """Describe a value without repeating it: it may be somebody's number."""
     if isinstance(value, str):
         return f"a string of {len(value)} characters" if value else "an empty string"
@@ -242,12 +246,12 @@ _MSGSPEC_WORDS = (
 )
 
 
-def _reject(body: bytes, error: Exception) -> NoReturn:
+def _raise_rejection(body: bytes, error: Exception) -> NoReturn:
     """Say what the decoder met: bytes that are no JSON at all, or JSON of the wrong shape."""
     try:
         document = _decode_any(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        raise NotJson(_why_not_json(body, cause)) from cause
+        raise InvalidJson(_why_not_json(body, cause)) from cause
     if not isinstance(document, dict):
         raise UnknownCallback(f"expected an object with a callback key, got {_json_name(document)}") from error
     if not any(key in document for key in CALLBACK_KEYS):
@@ -255,10 +259,10 @@ def _reject(body: bytes, error: Exception) -> NoReturn:
     problem, _, path = str(error).partition(" - at `$.")
     path = path.removesuffix("`")
     if problem.startswith("Object missing required field"):
-        raise UnfitField("required", ".".join(filter(None, [path, problem.split("`")[1]]))) from error
+        raise InvalidCallbackField("required", ".".join(filter(None, [path, problem.split("`")[1]]))) from error
     for word, meant in _MSGSPEC_WORDS:
         problem = problem.replace(word, meant)
-    raise UnfitField(problem, path) from error
+    raise InvalidCallbackField(problem, path) from error
 
 
 def _why_not_json(body: bytes, cause: Exception) -> str:

@@ -1,33 +1,33 @@
 """From a body as it arrived to a callback that is understood, or to a refusal that says why."""
 
-from answerback.domain.calls import identify
-from answerback.domain.models import Arrival, Received, Rejected
+from answerback.domain.calls import callback_fingerprint
+from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.errors import CallbackRejected
 from answerback.tencent.callbacks import parse
-from answerback.tencent.response import REJECTIONS
+from answerback.tencent.response import RESPONSE_CODES
 
 
-def read(arrival: Arrival) -> Received:
+def parse_callback(raw_callback: RawCallback) -> ParsedCallback:
     """Read the body. Raises CallbackRejected where it is no callback."""
-    callback = parse(arrival.raw)
-    return Received(
-        channel=arrival.channel,
+    callback = parse(raw_callback.raw)
+    return ParsedCallback(
+        channel=raw_callback.channel,
         callback=callback,
-        identity=identify(arrival.channel, callback),
-        raw=arrival.raw,
-        received_at=arrival.received_at,
+        fingerprint=callback_fingerprint(raw_callback.channel, callback),
+        raw=raw_callback.raw,
+        received_at=raw_callback.received_at,
     )
 
 
-def understand(arrival: Arrival) -> Received | Rejected:
+def parse_or_reject(raw_callback: RawCallback) -> ParsedCallback | RejectedCallback:
     """Read the body; what is no callback becomes a refusal with the answer that its sender gets."""
     try:
-        return read(arrival)
+        return parse_callback(raw_callback)
     except CallbackRejected as rejection:
-        return Rejected(
-            channel=arrival.channel,
-            raw=arrival.raw,
-            result=REJECTIONS[type(rejection)],
+        return RejectedCallback(
+            channel=raw_callback.channel,
+            raw=raw_callback.raw,
+            result=RESPONSE_CODES[type(rejection)],
             reason=rejection.errmsg,
-            received_at=arrival.received_at,
+            received_at=raw_callback.received_at,
         )

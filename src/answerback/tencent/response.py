@@ -10,19 +10,19 @@ import re
 
 import msgspec
 
-from answerback.errors import AnswerUnreadable, CallbackRejected, NotJson, UnfitField, UnknownCallback
-from answerback.tencent.codes import Answered
+from answerback.errors import CallbackRejected, InvalidCallbackField, InvalidJson, InvalidResponse, UnknownCallback
+from answerback.tencent.codes import ResponseCode
 
-REJECTIONS: dict[type[CallbackRejected], Answered] = {
-    NotJson: Answered.NOT_JSON,
-    UnfitField: Answered.UNFIT_FIELD,
-    UnknownCallback: Answered.UNKNOWN_CALLBACK,
+RESPONSE_CODES: dict[type[CallbackRejected], ResponseCode] = {
+    InvalidJson: ResponseCode.NOT_JSON,
+    InvalidCallbackField: ResponseCode.INVALID_FIELD,
+    UnknownCallback: ResponseCode.UNKNOWN_CALLBACK,
 }
 """What a sender is answered, by what is wrong with its body."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """`{"result":0,"errmsg":"OK"}`: 0 is success, anything else a failure that `errmsg` explains."""
+class CallbackResponse(msgspec.Struct, frozen=True):
+    """`{"result":0,"errmsg":"OK_RESPONSE"}`: 0 is success, anything else a failure that `errmsg` explains."""
 
     result: int
     errmsg: str = ""
@@ -38,27 +38,29 @@ _lenient = msgspec.json.Decoder(_Lenient)
 _UNREADABLE = (ValueError, msgspec.MsgspecError)  # the second is the first from msgspec 0.22 on
 
 
-def write_answer(result: int, errmsg: str) -> bytes:
+def encode_response(result: int, errmsg: str) -> bytes:
     """Encode an answer as the contract writes it, compact."""
-    return msgspec.json.encode(Answer(result, errmsg))
+    return msgspec.json.encode(CallbackResponse(result, errmsg))
 
 
-def read_answer(body: bytes, charset: str | None = None) -> Answer:
+def decode_response(body: bytes, charset: str | None = None) -> CallbackResponse:
     """Decode somebody's answer; a numeric string counts as the number, a missing errmsg as "".
 
     Only `result` decides, so that an errmsg in GBK, in `charset` or in no encoding at all is no obstacle. Raises
-    AnswerUnreadable where the body is empty, not JSON, or has no whole-number `result`.
+    InvalidResponse where the body is empty, not JSON, or has no whole-number `result`.
     """
     if not body.removeprefix(codecs.BOM_UTF8).strip():
-        raise AnswerUnreadable("the answer is empty")
+        raise InvalidResponse("the answer is empty")
     try:
         answer = _decode(body.removeprefix(codecs.BOM_UTF8), charset)
     except (*_UNREADABLE, RecursionError) as error:
-        raise AnswerUnreadable(f"not the contract's answer: {error}") from error
+        raise InvalidResponse(f"not the contract's answer: {error}") from error
     errmsg = "" if answer.errmsg is None else str(answer.errmsg)
     if isinstance(answer.result, str) and not _WHOLE.fullmatch(answer.result):
-        raise AnswerUnreadable("not the contract's answer: `result` is not a whole number")
-    return Answer(int(answer.result), errmsg.encode("utf-8", "replace").decode())  # half a surrogate is no text
+        raise InvalidResponse("not the contract's answer: `result` is not a whole number")
+    return CallbackResponse(
+        int(answer.result), errmsg.encode("utf-8", "replace").decode()
+    )  # half a surrogate is no text
 
 
 def _decode(body: bytes, charset: str | None) -> _Lenient:
@@ -75,4 +77,4 @@ def _decode(body: bytes, charset: str | None) -> _Lenient:
     raise problem
 
 
-OK = write_answer(Answered.OK, "OK")
+OK_RESPONSE = encode_response(ResponseCode.OK, "OK")

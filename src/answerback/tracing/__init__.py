@@ -4,7 +4,7 @@ Nothing here imports OpenTelemetry but `export`, and nobody imports that where t
 """
 
 from answerback.tracing.setup import open_tracer
-from answerback.tracing.tracer import Attempt, Tracer
-from answerback.tracing.writer import TracedWriter
+from answerback.tracing.tracer import DeliverySpan, Tracer
+from answerback.tracing.writer import TracingClient
 
-__all__ = ["Attempt", "TracedWriter", "Tracer", "open_tracer"]
+__all__ = ["DeliverySpan", "Tracer", "TracingClient", "open_tracer"]

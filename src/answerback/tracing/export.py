@@ -1,7 +1,7 @@
 """Sends spans to a collector by OTLP over HTTP, from a thread of its own; the only module that knows OpenTelemetry.
 
 Whoever adds a span never waits: what there is no room for, or what the collector does not take in time, is dropped and
-counted. The log tells when that begins and when it is over, not how often it goes wrong meanwhile.
+counted. It is logged when that begins and when it is over, not each time.
 """
 
 import logging
@@ -16,40 +16,41 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanKind as OtelSpanKind
 
 from answerback.tracing.ids import SpanId
-from answerback.tracing.span import Side, Span
+from answerback.tracing.span import Span, SpanKind
 
-MOST_WAITING = 16_384
+MAX_QUEUE_SIZE = 16_384
 """Spans that wait to be sent; more are dropped."""
 
-_AT_A_TIME = 128  # to encode more at once would hold Python's lock for longer than an answer should wait
+_MAX_BATCH_SIZE = 128  # to encode more at once would hold Python's lock for longer than an answer should wait
 _EVERY_S = 1.0
 _NS = 1_000
 _LIBRARY = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
-_LONGEST_REASON = 300
+_MAX_REASON_CHARS = 300
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_KINDS = {side: SpanKind[side.value] for side in Side}
+_KINDS = {kind: OtelSpanKind[kind.value] for kind in SpanKind}
 
 log = structlog.get_logger("answerback.tracing")
 
 
-class Export:
+class SpanExporter:
     """Sends what is added, from `start` to `stop`.
 
-    `endpoint` is the collector's whole URL; None: as OpenTelemetry's variables have it. `about` is what tells this
-    process from others; those variables may say otherwise.
+    `endpoint` is the collector's whole URL; None: as OpenTelemetry's variables have it. `resource` identifies this
+    process; those variables may override it.
     """
 
-    def __init__(self, endpoint: str | None, about: Mapping[str, str]) -> None:
+    def __init__(self, endpoint: str | None, resource: Mapping[str, str]) -> None:
         self._exporter = OTLPSpanExporter(endpoint=endpoint)
-        self._resource = Resource.create(dict(about)).merge(OTELResourceDetector().detect())
-        self._scope = InstrumentationScope("answerback", about.get("service.version"))
+        self._resource = Resource.create(dict(resource)).merge(OTELResourceDetector().detect())
+        self._scope = InstrumentationScope("answerback", resource.get("service.version"))
         self._waiting: deque[Span] = deque()
-        self._awake = threading.Event()
-        self._reasons = _Reasons()
-        self._stopping = self._away = False
+        self._wake = threading.Event()
+        self._reasons = _ReasonFilter()
+        self._stopping = self._is_failing = False
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self.dropped = 0
         """Spans that no collector has got."""
@@ -62,17 +63,17 @@ class Export:
 
     def add(self, span: Span) -> None:
         """Have it sent soon, or drop it where too many wait."""
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_QUEUE_SIZE:
             self.dropped += 1
             return
         self._waiting.append(span)
-        if len(self._waiting) == _AT_A_TIME:
-            self._awake.set()
+        if len(self._waiting) == _MAX_BATCH_SIZE:
+            self._wake.set()
 
     def stop(self, timeout_s: float) -> None:
         """Send what waits, for as long as `timeout_s`; blocks."""
         self._stopping = True
-        self._awake.set()
+        self._wake.set()
         self._thread.join(timeout_s)
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # ends its pauses between tries
         unsent = self.dropped + len(self._waiting)
@@ -81,10 +82,10 @@ class Export:
 
     def _run(self) -> None:
         while not self._stopping or self._waiting:
-            if len(self._waiting) < _AT_A_TIME and not self._stopping:
-                self._awake.wait(_EVERY_S)
-                self._awake.clear()
-            batch = [self._waiting[n] for n in range(min(len(self._waiting), _AT_A_TIME))]
+            if len(self._waiting) < _MAX_BATCH_SIZE and not self._stopping:
+                self._wake.wait(_EVERY_S)
+                self._wake.clear()
+            batch = [self._waiting[n] for n in range(min(len(self._waiting), _MAX_BATCH_SIZE))]
             if batch:
                 self._send(batch)
                 time.sleep(0)  # whoever waits for Python's lock goes first
@@ -95,12 +96,12 @@ class Export:
             self._waiting.popleft()
         if not taken:
             self.dropped += len(batch)
-        if taken == self._away:
-            self._away = not taken
+        if taken == self._is_failing:
+            self._is_failing = not taken
             if taken:
-                log.info("exporting_spans", dropped_so_far=self.dropped)
+                log.info("span_export_recovered", dropped_so_far=self.dropped)
             else:
-                log.warning("spans_not_exported", reason=self._reasons.last, dropped="until the collector takes them")
+                log.warning("span_export_failed", reason=self._reasons.last, dropped="until the collector takes them")
 
     def _translate(self, span: Span) -> ReadableSpan:
         return ReadableSpan(
@@ -110,21 +111,21 @@ class Export:
             resource=self._resource,
             attributes=span.attributes,
             links=() if span.link is None else (Link(_context(span.link, remote=True)),),
-            kind=_KINDS[span.side],
+            kind=_KINDS[span.kind],
             status=Status() if span.error is None else Status(StatusCode.ERROR, span.error),
-            start_time=span.began_us * _NS,
+            start_time=span.started_us * _NS,
             end_time=span.ended_us * _NS,
             instrumentation_scope=self._scope,
         )
 
 
-class _Reasons(logging.Filter):
+class _ReasonFilter(logging.Filter):
     """Keeps why the library could not send, which it only logs; and keeps that out of the log."""
 
-    last = "no reason told"
+    last = "no reason given"
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.last = record.getMessage()[:_LONGEST_REASON]
+        self.last = record.getMessage()[:_MAX_REASON_CHARS]
         return False
 
 

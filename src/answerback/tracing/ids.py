@@ -1,4 +1,4 @@
-"""Pure: who is who in a trace.
+"""Ids of traces and spans; pure.
 
 What a callback is known by outside is 16 bytes, and so is the id of a trace: it is the same. So no context is sent along
 or stored, and every process, and every attempt days later, is in the one trace. The span of a reception is known by the
@@ -25,35 +25,35 @@ class SpanId(NamedTuple):
     span: bytes
 
 
-def new_span() -> bytes:
-    """The id of one more span."""
+def new_span_id() -> bytes:
+    """Generate a span id."""
     return urandom(SPAN_BYTES)
 
 
-def reception(trace: bytes, received_us: int) -> bytes:
-    """The span id of a callback's reception: a repeat of it has another."""
+def receive_span_id(trace: bytes, received_us: int) -> bytes:
+    """The id of a callback's `receive` span: a duplicate of it has another."""
     return blake2b(trace + received_us.to_bytes(8, "big", signed=True), digest_size=SPAN_BYTES).digest()
 
 
-def threshold(sample_ratio: float) -> int:
-    """Below which of the numbers that `is_sampled` compares a trace is taken."""
+def sampling_bound(sample_ratio: float) -> int:
+    """The bound below which `is_sampled` samples a trace."""
     return round(sample_ratio * 2**64)
 
 
-def is_sampled(trace: bytes, below: int) -> bool:
-    """Whether this trace is taken: OpenTelemetry's own `TraceIdRatioBased` decides the same, in every process."""
-    return int.from_bytes(trace[SPAN_BYTES:], "big") < below
+def is_sampled(trace: bytes, bound: int) -> bool:
+    """Whether this trace is sampled: OpenTelemetry's own `TraceIdRatioBased` decides the same, in every process."""
+    return int.from_bytes(trace[SPAN_BYTES:], "big") < bound
 
 
-def write_traceparent(trace: bytes, span: bytes, *, sampled: bool) -> str:
+def format_traceparent(trace: bytes, span: bytes, *, sampled: bool) -> str:
     """The header that lets whoever gets it join the trace. Source: W3C Trace Context, "traceparent Header"."""
     return f"00-{trace.hex()}-{span.hex()}-{'01' if sampled else '00'}"
 
 
-def read_traceparent(headers: Iterable[tuple[bytes, bytes]]) -> SpanId | None:
-    """The span of whoever sent these headers; None where they tell of none, or of none that could be."""
-    told = [value.strip() for name, value in headers if name.lower() == b"traceparent"]
-    found = _TRACEPARENT.fullmatch(told[0]) if len(told) == 1 else None
+def parse_traceparent(headers: Iterable[tuple[bytes, bytes]]) -> SpanId | None:
+    """The sender's span from these headers; None if there is none, or it is invalid."""
+    values = [value.strip() for name, value in headers if name.lower() == b"traceparent"]
+    found = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if found is None or found[1] == _NO_VERSION or (found[1] == _FIRST_VERSION and found[5]):
         return None
     span = SpanId(bytes.fromhex(found[2].decode()), bytes.fromhex(found[3].decode()))

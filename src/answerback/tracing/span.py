@@ -1,4 +1,4 @@
-"""What is told of one step on a callback's way."""
+"""A span: one step of a callback."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -10,8 +10,8 @@ from answerback.tracing.ids import SpanId
 Attributes = dict[str, str | int]
 
 
-class Side(StrEnum):
-    """Which side of a conversation a span is; OpenTelemetry calls it the span's kind."""
+class SpanKind(StrEnum):
+    """OpenTelemetry's kind of a span."""
 
     SERVER = "SERVER"
     CLIENT = "CLIENT"
@@ -20,24 +20,24 @@ class Side(StrEnum):
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A step that has ended. `error` None: it went well. `link`: a span of somebody else's trace that led to it."""
+    """A step that has ended. `error` is None on success; `link` is a span of another trace that led to it."""
 
     name: str
-    side: Side
+    kind: SpanKind
     id: SpanId
     parent: bytes | None
-    began_us: int
+    started_us: int
     ended_us: int
     attributes: Attributes
     error: str | None = None
     link: SpanId | None = None
 
 
-class Sink(Protocol):
+class SpanSink(Protocol):
     """Where spans go."""
 
     def add(self, span: Span) -> None:
-        """Take it, or drop and count it; returns at once."""
+        """Queue the span, or drop and count it; returns at once."""
 
     def start(self) -> None:
         """Begin to send."""

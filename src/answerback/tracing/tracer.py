@@ -1,6 +1,6 @@
-"""Tells of a callback's way, step by step: received, published, recorded, delivered. Lives in one event loop.
+"""Trace a callback step by step: receive, publish, record, deliver. Belongs to one event loop.
 
-A step is told of when it has ended, for then alone it is known whose it was. No attribute holds a phone number.
+A span is added when its step has ended, for only then is its callback known. No attribute holds a phone number.
 """
 
 import time
@@ -10,37 +10,37 @@ from urllib.parse import urlsplit
 
 from answerback.domain.calls import public_id
 from answerback.domain.masking import mask_urls
-from answerback.domain.models import Arrival, Endpoint, Received
+from answerback.domain.models import Endpoint, ParsedCallback, RawCallback
 from answerback.domain.phone_numbers import mask_text
-from answerback.ledger import Job, Taken, Verdict
-from answerback.ledger.commands import Witnessed
+from answerback.ledger import DeliveryJob, Disposition, StoreResult
+from answerback.ledger.commands import TransactionTrace
 from answerback.ledger.types import to_us
-from answerback.tencent.parsing import understand
+from answerback.tencent.parsing import parse_or_reject
 from answerback.tracing.ids import (
     SpanId,
+    format_traceparent,
     is_sampled,
-    new_span,
-    read_traceparent,
-    reception,
-    threshold,
-    write_traceparent,
+    new_span_id,
+    parse_traceparent,
+    receive_span_id,
+    sampling_bound,
 )
-from answerback.tracing.span import Attributes, Side, Sink, Span
+from answerback.tracing.span import Attributes, Span, SpanKind, SpanSink
 
 
-class Attempt:
+class DeliverySpan:
     """One attempt to deliver: the header that it carries, and its span once it has ended."""
 
-    def __init__(self, sink: Sink | None, trace: bytes, job: Job, endpoint: Endpoint) -> None:
+    def __init__(self, sink: SpanSink | None, trace: bytes, job: DeliveryJob, endpoint: Endpoint) -> None:
         self._sink = sink
         self._job = job
         self._endpoint = endpoint
-        self._id = SpanId(trace, new_span())
+        self._id = SpanId(trace, new_span_id())
         self._began_us = _now_us()
-        self.traceparent = write_traceparent(*self._id, sampled=sink is not None)
+        self.traceparent = format_traceparent(*self._id, sampled=sink is not None)
 
-    def ended(self, status: int | None, error: str | None) -> None:
-        """Tell of it."""
+    def end(self, status: int | None, error: str | None) -> None:
+        """Add its span."""
         if self._sink is None:
             return
         job = self._job
@@ -49,17 +49,17 @@ class Attempt:
             "answerback.message_id": job.message_id,
             "answerback.attempt": job.attempts + 1,
             "http.request.method": "POST",
-            **_address(self._endpoint.definition.url),
+            **_address(self._endpoint.config.url),
         }
         if status is not None:
             attributes["http.response.status_code"] = status
         self._sink.add(
             Span(
                 name="deliver",
-                side=Side.CLIENT,
+                kind=SpanKind.CLIENT,
                 id=self._id,
-                parent=None if job.received_us is None else reception(self._id.trace, job.received_us),
-                began_us=self._began_us,
+                parent=None if job.received_us is None else receive_span_id(self._id.trace, job.received_us),
+                started_us=self._began_us,
                 ended_us=_now_us(),
                 attributes=attributes,
                 error=None if error is None else mask_text(error),
@@ -70,10 +70,10 @@ class Attempt:
 class Tracer:
     """Makes the spans of this process, of as many traces as `sample_ratio` says; `id_key` is what their ids are keyed by."""
 
-    def __init__(self, sink: Sink, id_key: bytes, sample_ratio: float = 1.0) -> None:
+    def __init__(self, sink: SpanSink, id_key: bytes, sample_ratio: float = 1.0) -> None:
         self._sink = sink
         self._id_key = id_key
-        self._below = threshold(sample_ratio)
+        self._sampling_bound = sampling_bound(sample_ratio)
 
     def start(self) -> None:
         """Begin to send spans away."""
@@ -83,20 +83,20 @@ class Tracer:
         """Send the last ones, for as long as `timeout_s`; blocks."""
         self._sink.stop(timeout_s)
 
-    def received(
+    def trace_receive(
         self,
-        arrival: Arrival,
-        verdict: Verdict | None,
+        arrival: RawCallback,
+        verdict: StoreResult | None,
         result: int,
         status: int | None = None,
         headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         """A callback was answered by HTTP `status`, or (None) handed in; without `verdict` it is not known to be stored.
 
-        What is no callback has no identity, and no trace.
+        What is not a callback has no fingerprint, and no trace.
         """
-        known = _identify(arrival, verdict)
-        if known is None or not self._takes(trace := self._trace_of(known[0])):
+        known = _fingerprint_and_kind(arrival, verdict)
+        if known is None or not self._is_sampled(trace := self._trace_id(known[0])):
             return
         kind = known[1]
         received_us = to_us(arrival.received_at)
@@ -110,22 +110,22 @@ class Tracer:
         self._sink.add(
             Span(
                 name="receive",
-                side=Side.INTERNAL if status is None else Side.SERVER,
-                id=SpanId(trace, reception(trace, received_us)),
+                kind=SpanKind.INTERNAL if status is None else SpanKind.SERVER,
+                id=SpanId(trace, receive_span_id(trace, received_us)),
                 parent=None,
-                began_us=received_us,
+                started_us=received_us,
                 ended_us=_now_us(),
                 attributes=attributes,
                 error="not known to be stored" if verdict is None else None,
-                link=read_traceparent(headers),
+                link=parse_traceparent(headers),
             )
         )
 
-    def published(
+    def trace_publish(
         self,
-        batch: Sequence[Arrival],
-        verdicts: Sequence[Verdict],
-        began_us: int,
+        batch: Sequence[RawCallback],
+        verdicts: Sequence[StoreResult],
+        started_us: int,
         shards: Sequence[str],
         error: str | None = None,
     ) -> None:
@@ -134,52 +134,57 @@ class Tracer:
         if shards:
             attributes["messaging.destination.name"] = ", ".join(dict.fromkeys(shards))
         callbacks = [
-            (verdict.identity, to_us(arrival.received_at), attributes)
+            (verdict.fingerprint, to_us(arrival.received_at), attributes)
             for arrival, verdict in zip(batch, verdicts, strict=True)
-            if verdict.identity
+            if verdict.fingerprint
         ]
-        self._together("publish", Side.PRODUCER, callbacks, began_us, error)
+        self._add_batch_spans("publish", SpanKind.PRODUCER, callbacks, started_us, error)
 
-    def recorded(self, witnessed: Witnessed) -> None:
+    def trace_record(self, transaction: TransactionTrace) -> None:
         """A transaction was committed."""
-        size = len(witnessed.callbacks)
-        attributes: dict[Taken, Attributes] = {
-            taken: {"answerback.taken": taken.name.lower(), "answerback.batch_size": size} for taken in Taken
+        size = len(transaction.callbacks)
+        attributes: dict[Disposition, Attributes] = {
+            taken: {"answerback.disposition": taken.name.lower(), "answerback.batch_size": size}
+            for taken in Disposition
         }
-        callbacks = [(identity, received_us, attributes[taken]) for identity, received_us, taken in witnessed.callbacks]
-        self._together("record", Side.INTERNAL, callbacks, witnessed.began_us, None, witnessed.ended_us)
+        callbacks = [
+            (fingerprint, received_us, attributes[taken]) for fingerprint, received_us, taken in transaction.callbacks
+        ]
+        self._add_batch_spans(
+            "record", SpanKind.INTERNAL, callbacks, transaction.started_us, None, transaction.ended_us
+        )
 
-    def delivering(self, job: Job, endpoint: Endpoint) -> Attempt:
+    def start_delivery(self, job: DeliveryJob, endpoint: Endpoint) -> DeliverySpan:
         """An attempt begins."""
-        trace = self._trace_of(job.identity)
-        return Attempt(self._sink if self._takes(trace) else None, trace, job, endpoint)
+        trace = self._trace_id(job.fingerprint)
+        return DeliverySpan(self._sink if self._is_sampled(trace) else None, trace, job, endpoint)
 
-    def _trace_of(self, identity: bytes) -> bytes:
-        return public_id(self._id_key, identity)
+    def _trace_id(self, fingerprint: bytes) -> bytes:
+        return public_id(self._id_key, fingerprint)
 
-    def _takes(self, trace: bytes) -> bool:
-        return is_sampled(trace, self._below)
+    def _is_sampled(self, trace: bytes) -> bool:
+        return is_sampled(trace, self._sampling_bound)
 
-    def _together(
+    def _add_batch_spans(
         self,
         name: str,
-        side: Side,
+        kind: SpanKind,
         callbacks: Iterable[tuple[bytes, int, Attributes]],
-        began_us: int,
+        started_us: int,
         error: str | None,
         ended_us: int | None = None,
     ) -> None:
-        """Tell the same step of several callbacks, each in its own trace."""
+        """Add the same step of several callbacks, each in its own trace."""
         ended_us = _now_us() if ended_us is None else ended_us
-        for identity, received_us, attributes in callbacks:
-            if self._takes(trace := self._trace_of(identity)):
+        for fingerprint, received_us, attributes in callbacks:
+            if self._is_sampled(trace := self._trace_id(fingerprint)):
                 self._sink.add(
                     Span(
                         name=name,
-                        side=side,
-                        id=SpanId(trace, new_span()),
-                        parent=reception(trace, received_us),
-                        began_us=began_us,
+                        kind=kind,
+                        id=SpanId(trace, new_span_id()),
+                        parent=receive_span_id(trace, received_us),
+                        started_us=started_us,
                         ended_us=ended_us,
                         attributes=attributes,
                         error=error,
@@ -187,12 +192,12 @@ class Tracer:
                 )
 
 
-def _identify(arrival: Arrival, verdict: Verdict | None) -> tuple[bytes, str] | None:
-    """Identity and kind; where nobody could say what became of it, it is read here, so that its repeat joins it."""
+def _fingerprint_and_kind(arrival: RawCallback, verdict: StoreResult | None) -> tuple[bytes, str] | None:
+    """Fingerprint and kind; if the outcome is unknown the body is parsed here, so that its duplicate joins the trace."""
     if verdict is None:
-        item = understand(arrival)
-        return (item.identity, item.callback.kind) if isinstance(item, Received) else None
-    return (verdict.identity, verdict.kind) if verdict.kind is not None and verdict.identity else None
+        item = parse_or_reject(arrival)
+        return (item.fingerprint, item.callback.kind) if isinstance(item, ParsedCallback) else None
+    return (verdict.fingerprint, verdict.kind) if verdict.kind is not None and verdict.fingerprint else None
 
 
 @lru_cache(maxsize=4096)

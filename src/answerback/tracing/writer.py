@@ -1,4 +1,4 @@
-"""The ledger's writer, asked also what each of its transactions held, and when it was."""
+"""A ledger client that traces what each transaction recorded."""
 
 import asyncio
 from collections.abc import Awaitable, Collection, Sequence
@@ -6,58 +6,58 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from answerback.domain.models import Arrival
-from answerback.ledger import Verdict
+from answerback.domain.models import RawCallback
+from answerback.ledger import StoreResult
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Drained, Noted, Probe, Record, RecordDrained, Request
+from answerback.ledger.commands import Command, ConsumeResult, ProbeWrite, Record, RecordReply, RecordStreamBatches
 from answerback.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
 
-class TracedWriter:
-    """Does what the writer does, and tells the tracer of every callback that it has recorded."""
+class TracingClient:
+    """Wraps a ledger client, and adds a span for every callback that it has recorded."""
 
-    def __init__(self, writer: LedgerClient, tracer: Tracer) -> None:
-        self._writer = writer
+    def __init__(self, ledger: LedgerClient, tracer: Tracer) -> None:
+        self._ledger = ledger
         self._tracer = tracer
 
     @property
-    def full(self) -> Collection[int]:
+    def saturated(self) -> Collection[int]:
         """Endpoints for which no more jobs can be taken now."""
-        return self._writer.full
+        return self._ledger.saturated
 
-    def record(self, batch: Sequence[Arrival]) -> "asyncio.Future[list[Verdict]]":
-        """Read and store `batch` durably; what to tell each sender, with the identity of what was a callback."""
-        noted = self._writer.ask(Record(batch, list(self.full), witness=True))  # now: batches keep their order
-        return asyncio.get_running_loop().create_task(self._verdicts(noted))
+    def record(self, batch: Sequence[RawCallback]) -> "asyncio.Future[list[StoreResult]]":
+        """Parse and store `batch` durably; the result for each sender, with the fingerprint of each callback."""
+        reply = self._ledger.execute(Record(batch, list(self.saturated), trace=True))  # now: batches keep their order
+        return asyncio.get_running_loop().create_task(self._verdicts(reply))
 
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have `request` carried out."""
-        if not isinstance(request, RecordDrained):
-            return self._writer.ask(request)
-        answer: asyncio.Future[Any] = self._writer.ask(msgspec.structs.replace(request, witness=True))
-        answer.add_done_callback(self._drained)
+    def execute(self, command: Command[T]) -> "asyncio.Future[T]":
+        """Execute `command`, traced if it records."""
+        if not isinstance(command, RecordStreamBatches):
+            return self._ledger.execute(command)
+        answer: asyncio.Future[Any] = self._ledger.execute(msgspec.structs.replace(command, trace=True))
+        answer.add_done_callback(self._on_consumed)
         return answer
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable."""
-        await self.ask(Probe())
+        await self.execute(ProbeWrite())
 
-    async def _verdicts(self, noted: Awaitable[Noted]) -> list[Verdict]:
-        answer = await noted
-        if answer.witnessed is None:
-            return answer.verdicts()
-        self._tracer.recorded(answer.witnessed)
-        identities = iter(answer.witnessed.callbacks)
+    async def _verdicts(self, reply: Awaitable[RecordReply]) -> list[StoreResult]:
+        answer = await reply
+        if answer.trace is None:
+            return answer.results()
+        self._tracer.trace_record(answer.trace)
+        fingerprints = iter(answer.trace.callbacks)
         return [
-            verdict if verdict.kind is None else msgspec.structs.replace(verdict, identity=next(identities)[0])
-            for verdict in answer.verdicts()
+            verdict if verdict.kind is None else msgspec.structs.replace(verdict, fingerprint=next(fingerprints)[0])
+            for verdict in answer.results()
         ]
 
-    def _drained(self, drained: "asyncio.Future[Drained]") -> None:
-        if drained.cancelled() or drained.exception() is not None:
+    def _on_consumed(self, consumed: "asyncio.Future[ConsumeResult]") -> None:
+        if consumed.cancelled() or consumed.exception() is not None:
             return
-        witnessed = drained.result().witnessed
-        if witnessed is not None:
-            self._tracer.recorded(witnessed)
+        trace = consumed.result().trace
+        if trace is not None:
+            self._tracer.trace_record(trace)

@@ -7,12 +7,12 @@ from fastapi.routing import APIRoute
 
 from answerback.api.openapi import callback_url, health, webhooks
 from answerback.api.openapi.problems import PROBLEMS, SCHEMAS, problem
-from answerback.api.openapi.request_examples import BODIES, PARAMETERS
-from answerback.api.openapi.response_examples import ANSWERS
+from answerback.api.openapi.request_examples import PARAMETERS, REQUEST_EXAMPLES
+from answerback.api.openapi.response_examples import RESPONSE_EXAMPLES
 
 Document = dict[str, Any]
 
-_OF_FASTAPI = ("HTTPValidationError", "ValidationError")
+_FASTAPI_SCHEMAS = ("HTTPValidationError", "ValidationError")
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _CHALLENGE = {"WWW-Authenticate": {"description": "how to authenticate", "schema": {"const": "Bearer"}}}
 
@@ -27,9 +27,9 @@ def complete(document: Document) -> Document:
     """The same document with every example, and with what FastAPI does not serve."""
     for operation in operations(document):
         _complete_request(operation)
-        _complete_answers(operation)
+        _complete_responses(operation)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name in _OF_FASTAPI:
+    for name in _FASTAPI_SCHEMAS:
         schemas.pop(name, None)
     schemas.update(callback_url.SCHEMAS | health.SCHEMAS | webhooks.SCHEMAS | SCHEMAS)
     document["paths"] = callback_url.PATHS | health.PATHS | document["paths"]
@@ -44,7 +44,7 @@ def operations(document: Document) -> Iterator[Document]:
 
 
 def _complete_request(operation: Document) -> None:
-    for media_type, examples in BODIES.get(operation["operationId"], {}).items():
+    for media_type, examples in REQUEST_EXAMPLES.get(operation["operationId"], {}).items():
         operation["requestBody"]["content"][media_type]["examples"] = _values(examples)
     for parameter in operation.get("parameters", ()):
         name = parameter["name"]
@@ -52,17 +52,17 @@ def _complete_request(operation: Document) -> None:
         parameter.update(own)
 
 
-def _complete_answers(operation: Document) -> None:
+def _complete_responses(operation: Document) -> None:
     answers: Document = operation["responses"]
-    if _is_unfit_of_fastapi(answers.get("422")):
-        answers["422"] = problem("a field is unfit: `field` names it")
+    if _is_fastapi_validation_error(answers.get("422")):
+        answers["422"] = problem("a field is invalid: `field` names it")
     if "requestBody" in operation:
         answers.setdefault("413", problem("the body is larger than a megabyte"))
     if "401" in answers:
         answers["401"]["headers"] = _CHALLENGE
     for status, answer in answers.items():
         content = answer.get("content", {})
-        own = ANSWERS.get((operation["operationId"], int(status)), {})
+        own = RESPONSE_EXAMPLES.get((operation["operationId"], int(status)), {})
         for media_type, examples in own.items():
             content[media_type]["examples"] = _values(examples)
         for media in content.values():
@@ -71,9 +71,9 @@ def _complete_answers(operation: Document) -> None:
     operation["responses"] = dict(sorted(answers.items()))
 
 
-def _is_unfit_of_fastapi(answer: Document | None) -> bool:
+def _is_fastapi_validation_error(answer: Document | None) -> bool:
     return answer is not None and any(
-        media["schema"].get("$ref", "").endswith(_OF_FASTAPI[0]) for media in answer["content"].values()
+        media["schema"].get("$ref", "").endswith(_FASTAPI_SCHEMAS[0]) for media in answer["content"].values()
     )
 
 

@@ -53,16 +53,16 @@ FAILURE: Record = {
 }
 
 
-def told_by(body: Record, **fields: Any) -> Record:
+def callback_example(body: Record, **fields: Any) -> Record:
     """A callback with this body, as /v1 shows it; `fields` replace its own."""
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return {
         "id": 1,
         "kind": "prompt",
-        "identity": "643a0788482425e9c9f5408eca55d23f",
+        "fingerprint": "643a0788482425e9c9f5408eca55d23f",
         "received_at": "2016-08-03T04:07:01.881053Z",
-        "repeats": 0,
-        "repeated_at": None,
+        "duplicates": 0,
+        "last_duplicate_at": None,
         "raw": raw,
         "raw_base64": b64encode(raw.encode()).decode(),
     } | fields
@@ -142,9 +142,9 @@ OVERDUE_CALL: Record = NEW_CALL | {
     "overdue_at": "2016-08-03T04:10:00.512041Z",
     "updated_at": "2016-08-03T04:10:00.512041Z",
 }
-CALLBACK: Record = told_by(PROMPT, repeats=1, repeated_at="2016-08-03T04:07:06.902117Z")
+CALLBACK: Record = callback_example(PROMPT, duplicates=1, last_duplicate_at="2016-08-03T04:07:06.902117Z")
 MASKED_CALLBACK: Record = CALLBACK | {
-    "identity": None,
+    "fingerprint": None,
     "raw": CALLBACK["raw"].replace(NUMBER, "137****8888"),
     "raw_base64": None,
 }
@@ -155,8 +155,8 @@ REFUSED: Record = {
     "reason": "voiceprompt_callback.callid: required",
     "size_bytes": 30,
     "received_at": "2016-08-03T04:08:00.104512Z",
-    "repeats": 0,
-    "repeated_at": None,
+    "duplicates": 0,
+    "last_duplicate_at": None,
 }
 ENDPOINT: Record = {
     "id": 1,
@@ -168,27 +168,27 @@ ENDPOINT: Record = {
     "disabled_reason": None,
     "kinds": ["prompt", "failure"],
     "outcomes": [],
-    "updates": False,
+    "notify_on_update": False,
     "timeout_s": 10.0,
     "concurrency": 8,
     "certificate": None,
     "from_config": False,
-    "old_secret_until": None,
+    "previous_secret_expires_at": None,
     "created_at": "2016-08-03T04:00:00.000123Z",
-    "changed_at": "2016-08-03T04:00:00.000123Z",
+    "updated_at": "2016-08-03T04:00:00.000123Z",
     "paused_until": None,
-    "failures_in_a_row": 0,
+    "consecutive_failures": 0,
     "pending": 1,
-    "waiting": 0,
+    "blocked": 0,
     "dead": 0,
     "oldest_pending_at": "2016-08-03T04:07:01.881053Z",
 }
 STATUS: Record = {
-    "store": "postgresql",
+    "backend": "postgresql",
     "schema_revision": "0005",
     "at": "2016-08-03T04:07:02.281053Z",
     "secrets_differ": False,
-    "members": [
+    "instances": [
         {
             "id": "5f0c2b7a91d3e468",
             "host": "voice-1",
@@ -204,7 +204,7 @@ STATUS: Record = {
             "recorder_failure": None,
             "set_aside": 0,
             "endpoints": 1,
-            "duties": ["alerts", "overdue", "remains"],
+            "singleton_tasks": ["alerts", "overdue", "cleanup"],
             "stream": None,
         }
     ],
@@ -215,11 +215,11 @@ STATUS: Record = {
             "channel": "default",
             "enabled": True,
             "disabled_reason": None,
-            "member": "5f0c2b7a91d3e468",
+            "instance": "5f0c2b7a91d3e468",
             "paused_until": None,
-            "failures_in_a_row": 0,
+            "consecutive_failures": 0,
             "pending": 1,
-            "waiting": 0,
+            "blocked": 0,
             "dead": 0,
             "lag_s": 0.4,
         }
@@ -235,37 +235,37 @@ DELIVERY: Record = {
     "type": "voice.call.answered",
     "state": "delivered",
     "attempts": 2,
-    "failures": 1,
+    "failed_attempts": 1,
     "due_at": "2016-08-03T04:07:06.991020Z",
     "created_at": "2016-08-03T04:07:01.881053Z",
-    "settled_at": "2016-08-03T04:07:07.031844Z",
+    "finished_at": "2016-08-03T04:07:07.031844Z",
 }
 ATTEMPTS: list[Record] = [
     {
-        "began_at": "2016-08-03T04:07:01.890211Z",
+        "started_at": "2016-08-03T04:07:01.890211Z",
         "duration_ms": 10.52,
-        "status": 503,
-        "answer": "deploying",
+        "http_status": 503,
+        "response_body": "deploying",
         "error": "answered 503 Service Unavailable",
     },
     {
-        "began_at": "2016-08-03T04:07:06.991020Z",
+        "started_at": "2016-08-03T04:07:06.991020Z",
         "duration_ms": 40.824,
-        "status": 204,
-        "answer": "",
+        "http_status": 204,
+        "response_body": "",
         "error": None,
     },
 ]
 REPLAY: Record = {
     "id": 1,
     "endpoint": "crm",
-    "of_what": "dead deliveries",
+    "scope": "dead deliveries",
     "total": 120,
     "examined": 40,
     "replayed": 40,
-    "stage": "running",
+    "status": "running",
     "error": None,
-    "began_at": "2016-08-03T05:00:00.224417Z",
+    "started_at": "2016-08-03T05:00:00.224417Z",
 }
 ME: Record = {"name": "night-shift", "role": "viewer", "full_numbers": False}
 API_KEY: Record = ME | {"id": 1, "created_at": "2016-08-03T03:00:00.412345Z"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 _JSON = "application/json"
-_METRICS = "# HELP answerback_ready Whether callbacks can be stored now.\n# TYPE answerback_ready gauge\nanswerback_ready 1.0\n"
+_METRICS = "# HELP answerback_up_for_writes Whether callbacks can be stored now.\n# TYPE answerback_up_for_writes gauge\nanswerback_ready 1.0\n"
 
 
 def _schema(name: str, description: str, **properties: dict[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ _JSON = "application/json"
 _NDJSON = "\n".join(json.dumps(callback, ensure_ascii=False) for callback in (PROMPT, FAILURE)) + "\n"
 _ENDPOINT = {"name": "crm", "url": "https://crm.example.com/voice", "kinds": ["prompt", "failure"]}
 
-BODIES: dict[str, dict[str, dict[str, Any]]] = {
+REQUEST_EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "submitCallbacks": {_JSON: {"one": PROMPT}, "application/x-ndjson": {"many": _NDJSON}},
     "putCall": {
         _JSON: {
@@ -55,7 +55,7 @@ PARAMETERS: dict[str | tuple[str, str], dict[str, Any]] = {
     "name": _of("name or id of a key", "night-shift"),
     "timezone": _of("whose days and hours of the clock they are", "Asia/Shanghai"),
     "range": _of("in place of since and until; 7d where none of the three is given", "7d"),
-    "what": _of("what the file holds", "calls"),
+    "dataset": _of("what the file holds", "calls"),
     "format": _of("how it holds it; parquet needs the extra `parquet`", "csv"),
     "step": _of("of the trend; by default hours up to two days, and days beyond", "day"),
     **{
@@ -84,10 +84,10 @@ PARAMETERS: dict[str | tuple[str, str], dict[str, Any]] = {
     ("exportFile", "state"): _of("deliveries: only those that stand so", "dead"),
     ("exportFile", "callid"): _of("deliveries: only of this call", CALLID),
     ("getQuarantined", "id"): _of("its id, as in the list", 1),
-    ("retryQuarantined", "id"): _of("its id, as in the list", 1),
-    ("dropQuarantined", "id"): _of("its id, as in the list", 1),
+    ("requeueQuarantined", "id"): _of("its id, as in the list", 1),
+    ("deleteQuarantined", "id"): _of("its id, as in the list", 1),
     ("getDelivery", "id"): _of("its id, as in the list", 17),
-    ("retryDelivery", "id"): _of("its id, as in the list", 17),
+    ("replayDelivery", "id"): _of("its id, as in the list", 17),
     ("getReplay", "id"): _of("its id, as told when it was begun", 1),
 }
 """Name of a parameter, of one operation or of all -> what is said of it."""

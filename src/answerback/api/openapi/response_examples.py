@@ -27,7 +27,7 @@ _JSON = "application/json"
 _CURSOR = "1470196790846648.1"
 _REFUSED_BODY = '{"voiceprompt_callback":{}}'
 _SECRET_TOO = ENDPOINT | {"pending": 0, "oldest_pending_at": None, "secret": SECRET}
-_TOLD = {"delivered": True, "status": 204, "answer": "", "error": None, "duration_ms": 40.824}
+_TEST_RESULT = {"delivered": True, "http_status": 204, "response_body": "", "error": None, "duration_ms": 40.824}
 _OFF = ENDPOINT | {"enabled": False, "disabled_reason": "switched off"}
 _AMBIGUOUS = {
     "detail": f"callid {CALLID} is held by the channels alerts, codes: name one",
@@ -35,13 +35,13 @@ _AMBIGUOUS = {
 }
 _ALERT = {
     "rule": "few-answers",
-    "when": "answer_rate",
+    "metric": "answer_rate",
     "firing": True,
     "since": "2016-08-03T04:00:00.104212Z",
     "value": 0.41,
     "en": "41 % of the last 100 calls were answered; the limit is 60 %",
     "zh": "最近 100 通通话的接通率为 41 %，下限为 60 %",
-    "told_at": "2016-08-03T04:00:00.441908Z",
+    "notified_at": "2016-08-03T04:00:00.441908Z",
     "error": None,
 }
 _AUDIT_EVENT = {
@@ -80,9 +80,9 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("listCallbacks", 409): {"ambiguous": _AMBIGUOUS},
     ("listQuarantined", 200): {"page": _page(REFUSED)},
     ("getQuarantined", 200): {"masked": REFUSED | {"raw": _REFUSED_BODY, "raw_base64": None}},
-    ("retryQuarantined", 200): {
-        "taken": {"id": 1, "taken": "stored", "reason": None},
-        "refused": {"id": 1, "taken": None, "reason": REFUSED["reason"]},
+    ("requeueQuarantined", 200): {
+        "taken": {"id": 1, "disposition": "stored", "reason": None},
+        "refused": {"id": 1, "disposition": None, "reason": REFUSED["reason"]},
     },
     ("getStatistics", 200): {"day": STATISTICS},
     ("getFailures", 200): {"day": FAILURES},
@@ -94,16 +94,18 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("changeEndpoint", 200): {"slower": ENDPOINT | {"timeout_s": 20.0}},
     ("enableEndpoint", 200): {"on": ENDPOINT},
     ("disableEndpoint", 200): {"off": _OFF},
-    ("rotateSecret", 200): {"rotated": ENDPOINT | {"old_secret_until": "2016-08-04T04:07:00Z", "secret": SECRET}},
+    ("rotateSecret", 200): {
+        "rotated": ENDPOINT | {"previous_secret_expires_at": "2016-08-04T04:07:00Z", "secret": SECRET}
+    },
     ("testEndpoint", 200): {
-        "delivered": _TOLD,
-        "refused": _TOLD | {"delivered": False, "status": 401, "error": "answered 401 Unauthorized"},
+        "delivered": _TEST_RESULT,
+        "refused": _TEST_RESULT | {"delivered": False, "http_status": 401, "error": "answered 401 Unauthorized"},
     },
     ("listDeliveries", 200): {"page": _page(DELIVERY)},
-    ("getDelivery", 200): {"delivered": DELIVERY | {"tried": ATTEMPTS}},
-    ("retryDelivery", 202): {"again": DELIVERY | {"state": "pending", "settled_at": None}},
+    ("getDelivery", 200): {"delivered": DELIVERY | {"attempt_log": ATTEMPTS}},
+    ("replayDelivery", 202): {"again": DELIVERY | {"state": "pending", "finished_at": None}},
     ("startReplay", 202): {"begun": REPLAY | {"examined": 0, "replayed": 0}},
-    ("getReplay", 200): {"under way": REPLAY, "done": REPLAY | {"stage": "done", "examined": 120, "replayed": 120}},
+    ("getReplay", 200): {"under way": REPLAY, "done": REPLAY | {"status": "done", "examined": 120, "replayed": 120}},
     ("getMe", 200): {"viewer": ME},
     ("listKeys", 200): {"all": _page(API_KEY)},
     ("createKey", 201): {"made": API_KEY | {"key": NEW_KEY}},
@@ -115,7 +117,7 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("getStatus", 200): {"one": STATUS},
 }
 
-ANSWERS: dict[tuple[str, int], dict[str, dict[str, Any]]] = {
+RESPONSE_EXAMPLES: dict[tuple[str, int], dict[str, dict[str, Any]]] = {
     **{answer: {_JSON: examples} for answer, examples in _EXAMPLES.items()},
     ("exportFile", 200): {
         "text/csv": {"calls": f"\ufeffcallid,channel\r\n{CALLID},default\r\n"},

@@ -26,7 +26,7 @@ _CODES: list[Record] = [
     {"code": 8, "reason": "空号", "reason_en": "number not in service", "calls": 6, "share": 0.75},
     {"code": 1, "reason": "关机", "reason_en": "powered off", "calls": 2, "share": 0.25},
 ]
-_FEES: Record = {"billed_minutes": 75, "due_minutes": 74, "differing_calls": 1, "excess_minutes": 1}
+_FEES: Record = {"billed_minutes": 75, "due_minutes": 74, "mismatched_calls": 1, "overbilled_minutes": 1}
 
 STATISTICS: Record = _RANGE | {
     "timezone": "Asia/Shanghai",
@@ -34,7 +34,7 @@ STATISTICS: Record = _RANGE | {
     "ring_seconds": {"calls": 90, "mean": 14.2, "p50": 12, "p90": 31},
     "talk_seconds": {"calls": 72, "mean": 22.875, "p50": 19, "p90": 48},
     "overdue": 1,
-    "arrivals": {"callbacks": 131, "repeats": 4, "revisions": 0, "quarantined": 1},
+    "ingest": {"callbacks": 131, "duplicates": 4, "revisions": 0, "quarantined": 1},
     "fees": _FEES,
     "trend": [_BILLED | {"at": _RANGE["since"]}],
     "by_hour_of_day": [_ANSWERED | {"weekday": "wednesday", "hour": 12}],
@@ -45,5 +45,5 @@ STATISTICS: Record = _RANGE | {
     "failures": _CODES,
 }
 FAILURES: Record = _RANGE | {"calls": 100, "items": _CODES}
-_BILLED_TWICE: dict[str, Any] = CALL | {"fee_minutes": 2, "due_minutes": 1, "excess_minutes": 1}
+_BILLED_TWICE: dict[str, Any] = CALL | {"fee_minutes": 2, "due_minutes": 1, "overbilled_minutes": 1}
 FEES: Record = _RANGE | _FEES | {"items": [_BILLED_TWICE], "next_cursor": None}

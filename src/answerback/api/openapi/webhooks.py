@@ -16,15 +16,15 @@ from answerback.api.openapi.example_data import (
     UNANSWERED,
     UNANSWERED_CALL,
     Record,
-    told_by,
+    callback_example,
 )
-from answerback.domain.models import Event
-from answerback.domain.webhook_payload import TYPES
+from answerback.domain.models import EventType
+from answerback.domain.webhook_payload import EVENT_TYPES
 
 _JSON = "application/json"
 
 
-class _Told(NamedTuple):
+class _WebhookExample(NamedTuple):
     """When a webhook is sent, and one as an example."""
 
     words: str
@@ -33,16 +33,16 @@ class _Told(NamedTuple):
 
 
 _OF_EVENT = {
-    Event.ANSWERED: _Told("The call was answered", CALL, told_by(PROMPT)),
-    Event.UNANSWERED: _Told("The call was not answered", UNANSWERED_CALL, told_by(UNANSWERED)),
-    Event.FAILED: _Told("The call failed", FAILED_CALL, told_by(FAILURE, id=2, kind="failure")),
-    Event.KEY_PRESSED: _Told("The callee pressed a key", CALL, told_by(KEY, id=3, kind="key")),
-    Event.REVISED: _Told(
+    EventType.ANSWERED: _WebhookExample("The call was answered", CALL, callback_example(PROMPT)),
+    EventType.UNANSWERED: _WebhookExample("The call was not answered", UNANSWERED_CALL, callback_example(UNANSWERED)),
+    EventType.FAILED: _WebhookExample("The call failed", FAILED_CALL, callback_example(FAILURE, id=2, kind="failure")),
+    EventType.KEY_PRESSED: _WebhookExample("The callee pressed a key", CALL, callback_example(KEY, id=3, kind="key")),
+    EventType.REVISED: _WebhookExample(
         "A second status or failure differs from the first; or, without a callback, the business said something new",
         CALL | {"fee_minutes": 2, "revisions": 1},
-        told_by(REVISED, id=4),
+        callback_example(REVISED, id=4),
     ),
-    Event.OVERDUE: _Told("`due_at` is past, and there is no outcome", OVERDUE_CALL, None),
+    EventType.OVERDUE: _WebhookExample("`due_at` is past, and there is no outcome", OVERDUE_CALL, None),
 }
 _HEADERS = {
     "webhook-id": ("the same in every attempt: keep it to make once of at least once", "dlv_17_643a0788482425e9"),
@@ -76,7 +76,7 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "required": ["type", "timestamp", "data"],
         "properties": {
-            "type": {"enum": list(TYPES.values())},
+            "type": {"enum": list(EVENT_TYPES.values())},
             "timestamp": {"type": "string", "format": "date-time", "description": "when it happened"},
             "data": {
                 "type": "object",
@@ -94,17 +94,17 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
-def _post(event: Event, told: _Told) -> dict[str, Any]:
+def _post(event: EventType, webhook: _WebhookExample) -> dict[str, Any]:
     example = {
-        "type": TYPES[event],
-        "timestamp": told.call["updated_at"],
-        "data": {"call": told.call, "callback": told.callback},
+        "type": EVENT_TYPES[event],
+        "timestamp": webhook.call["updated_at"],
+        "data": {"call": webhook.call, "callback": webhook.callback},
     }
     content = {"schema": {"$ref": "#/components/schemas/Webhook"}, "examples": {event.value: {"value": example}}}
     return {
         "post": {
             "tags": ["webhooks"],
-            "summary": told.words,
+            "summary": webhook.words,
             "operationId": "receive" + "".join(map(str.capitalize, event.value.split("_"))),
             "security": [],
             "parameters": _PARAMETERS,
@@ -114,5 +114,5 @@ def _post(event: Event, told: _Told) -> dict[str, Any]:
     }
 
 
-WEBHOOKS: dict[str, Any] = {TYPES[event]: _post(event, told) for event, told in _OF_EVENT.items()}
+WEBHOOKS: dict[str, Any] = {EVENT_TYPES[event]: _post(event, webhook) for event, webhook in _OF_EVENT.items()}
 """Type -> path item."""

@@ -1,4 +1,4 @@
-"""What happens, told to everybody who looks: one reader of the ledger for all of them, and none while nobody does."""
+"""The live feed of activity: one poller of the ledger serves all subscribers, and stops when there are none."""
 
 import asyncio
 import re
@@ -12,28 +12,28 @@ from sqlalchemy.engine import Connection
 from answerback.console.links import Links
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.client import LedgerReader
-from answerback.ledger.read.deliveries import Happened, happened_since, last_happened
+from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
 from answerback.schemas.calls import view_of_activity
 
 T = TypeVar("T")
 
-MOST_VIEWERS = 64
-MOST_OF_ONE = 8
-"""Who look with the same key: so many tabs, and nobody takes all the room."""
+MAX_SUBSCRIBERS = 64
+MAX_SUBSCRIBERS_PER_KEY = 8
+"""So many tabs with one key, so that no key takes all the places."""
 
-MOST_AT_ONCE = 100
-SHOWN_AT_FIRST = 50
+MAX_BATCH_EVENTS = 100
+INITIAL_ITEMS = 50
 
 _HEARTBEAT_S = 15.0
-_QUEUE = 20
-_LONGEST_S = 300.0  # then the browser comes again, and its session is looked at anew
-_PLACE = re.compile(r"(\d{1,18})-(\d{1,18})")
+_QUEUE_SIZE = 20
+_MAX_STREAM_S = 300.0  # then the browser comes again, and its session is looked at anew
+_CURSOR = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Place(NamedTuple):
-    """How far somebody has seen: the ids of the last callback and of the last attempt."""
+class FeedCursor(NamedTuple):
+    """A position in the feed: the ids of the last callback and of the last attempt."""
 
     callback_id: int
     attempt_id: int
@@ -42,14 +42,14 @@ class Place(NamedTuple):
         return f"{self.callback_id}-{self.attempt_id}"
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One happening as it is shown; the words for its codes are the page's. `who` is the number, or else the callid."""
+class FeedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event as it is shown; the page has the texts for its codes. `callee` is the number, or else the callid."""
 
     clock: str
     at: str
     channel: str
     href: str
-    who: str
+    callee: str
     kind: str | None = None
     outcome: str | None = None
     endpoint: str | None = None
@@ -60,154 +60,156 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     delivery_id: int | None = None
 
 
-class News(NamedTuple):
-    """What came since the last look, oldest first, up to `place`; `missed` came too fast to be shown."""
+class FeedBatch(NamedTuple):
+    """What came since the last poll, oldest first, up to `cursor`; `skipped` came too fast to be shown."""
 
-    happened: Sequence[Happened]
-    place: Place
-    missed: int
-
-
-class FeedFull(AnswerbackError):
-    """So many look already that nobody more can."""
+    events: Sequence[ActivityEvent]
+    cursor: FeedCursor
+    skipped: int
 
 
-class Viewer:
-    """One who looks at the happenings of `channel`, or of all, with the key `who`. `gone` is set once they are told no more."""
+class TooManySubscribers(AnswerbackError):
+    """The feed, or a key, has as many subscribers as it may."""
 
-    def __init__(self, place: Place, channel: str | None, who: str) -> None:
-        self.place = place
-        self.who = who
+
+class Subscriber:
+    """An open page, which shows `channel` or all of them. `closed` is set once it gets no more events."""
+
+    def __init__(self, cursor: FeedCursor, channel: str | None, key_name: str) -> None:
+        self.cursor = cursor
+        self.key_name = key_name
         self.channel = channel
-        self.waiting: asyncio.Queue[News] = asyncio.Queue(_QUEUE)
-        self.gone = asyncio.Event()
+        self.queue: asyncio.Queue[FeedBatch] = asyncio.Queue(_QUEUE_SIZE)
+        self.closed = asyncio.Event()
 
-    def offer(self, news: News) -> None:
-        """Hand over what came; who does not keep up is let go, and may come back from where they were."""
+    def put(self, batch: FeedBatch) -> None:
+        """Queue a batch; a subscriber that does not keep up is closed, and may come back with its cursor."""
         try:
-            self.waiting.put_nowait(news)
+            self.queue.put_nowait(batch)
         except asyncio.QueueFull:
-            self.gone.set()
+            self.closed.set()
 
-    def unseen(self, news: News) -> list[Happened]:
-        """What of the news this viewer has not seen yet, and wants to."""
+    def take_new(self, batch: FeedBatch) -> list[ActivityEvent]:
+        """The events of a batch that are after the cursor, and of the channel; moves the cursor."""
         unseen = [
             one
-            for one in news.happened
-            if one.number > (self.place.attempt_id if one.callback is None else self.place.callback_id)
+            for one in batch.events
+            if one.sequence > (self.cursor.attempt_id if one.callback_kind is None else self.cursor.callback_id)
             and self.channel in (None, one.channel)
         ]
-        self.place = Place(*map(max, self.place, news.place))
+        self.cursor = FeedCursor(*map(max, self.cursor, batch.cursor))
         return unseen
 
 
-class Feed:
-    """Reads what is new, every `poll_s` while somebody looks, and hands it to all who do."""
+class ActivityFeed:
+    """Polls the ledger every `poll_s` while there are subscribers, and hands each batch to all of them."""
 
     def __init__(self, ledger: LedgerReader, zone: ZoneInfo, links: Links, poll_s: float = 0.5) -> None:
         self._ledger = ledger
         self._zone = zone
         self._links = links
         self._poll_s = poll_s
-        self._viewers: set[Viewer] = set()
-        self._polling: asyncio.Task[None] | None = None
-        self._looking = asyncio.Lock()
+        self._subscribers: set[Subscriber] = set()
+        self._poll_task: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
         self._closed = False
 
-    def latest(self, channel: str | None) -> tuple[list[Line], Place]:
-        """The last happenings, newest first, and the place after them; blocks. Raises LedgerUnavailable."""
-        news = self._ledger.read(
-            lambda connection: _latest(connection, SHOWN_AT_FIRST * (1 if channel is None else 10))
+    def latest(self, channel: str | None) -> tuple[list[FeedItem], FeedCursor]:
+        """The last events, newest first, and the cursor after them; blocks. Raises LedgerUnavailable."""
+        batch = self._ledger.read(
+            lambda connection: _read_latest(connection, INITIAL_ITEMS * (1 if channel is None else 10))
         )
-        mine = [one for one in news.happened if channel in (None, one.channel)]
-        return [line_of(one, self._zone, self._links) for one in reversed(mine[-SHOWN_AT_FIRST:])], news.place
+        mine = [one for one in batch.events if channel in (None, one.channel)]
+        return [build_feed_item(one, self._zone, self._links) for one in reversed(mine[-INITIAL_ITEMS:])], batch.cursor
 
-    async def join(self, after: Place | None, channel: str | None, who: str) -> Viewer:
-        """Begin to tell somebody what comes after `after`, or from now on. Raises FeedFull, LedgerUnavailable."""
-        async with self._looking:  # nothing is handed out between this look and the next one of all
-            if self._closed or len(self._viewers) >= MOST_VIEWERS:
-                raise FeedFull(f"{MOST_VIEWERS} people look already")
-            if sum(viewer.who == who for viewer in self._viewers) >= MOST_OF_ONE:
-                raise FeedFull(f"{MOST_OF_ONE} look already with the key {who}")
-            news = await asyncio.to_thread(self._ledger.read, lambda connection: _for_newcomer(connection, after))
-            viewer = Viewer(news.place if after is None else Place(*map(min, after, news.place)), channel, who)
-            viewer.offer(news)
-            self._viewers.add(viewer)
-            if self._polling is None:
-                self._polling = asyncio.get_running_loop().create_task(self._poll(news.place))
-        return viewer
+    async def subscribe(self, after: FeedCursor | None, channel: str | None, key_name: str) -> Subscriber:
+        """Add a subscriber to what comes after `after`, or from now on. Raises TooManySubscribers, LedgerUnavailable."""
+        async with self._lock:  # no batch is handed out between this read and the next poll
+            if self._closed or len(self._subscribers) >= MAX_SUBSCRIBERS:
+                raise TooManySubscribers(f"{MAX_SUBSCRIBERS} subscribers already")
+            if sum(subscriber.key_name == key_name for subscriber in self._subscribers) >= MAX_SUBSCRIBERS_PER_KEY:
+                raise TooManySubscribers(f"{MAX_SUBSCRIBERS_PER_KEY} subscribers already with the key {key_name}")
+            batch = await asyncio.to_thread(self._ledger.read, lambda connection: _read_initial(connection, after))
+            subscriber = Subscriber(
+                batch.cursor if after is None else FeedCursor(*map(min, after, batch.cursor)), channel, key_name
+            )
+            subscriber.put(batch)
+            self._subscribers.add(subscriber)
+            if self._poll_task is None:
+                self._poll_task = asyncio.get_running_loop().create_task(self._poll(batch.cursor))
+        return subscriber
 
-    def leave(self, viewer: Viewer) -> None:
-        """Stop telling somebody."""
-        viewer.gone.set()
-        self._viewers.discard(viewer)
-        if not self._viewers and self._polling is not None:
-            self._polling.cancel()
-            self._polling = None
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber."""
+        subscriber.closed.set()
+        self._subscribers.discard(subscriber)
+        if not self._subscribers and self._poll_task is not None:
+            self._poll_task.cancel()
+            self._poll_task = None
 
     def close(self) -> None:
-        """Let everybody go, at once."""
+        """Close all subscribers."""
         self._closed = True
-        for viewer in list(self._viewers):
-            self.leave(viewer)
+        for subscriber in list(self._subscribers):
+            self.unsubscribe(subscriber)
 
-    async def stream(self, viewer: Viewer) -> AsyncIterator[bytes]:
-        """The viewer's events as they go over the wire, until they are let go."""
+    async def stream(self, subscriber: Subscriber) -> AsyncIterator[bytes]:
+        """A subscriber's server-sent events, until it is closed."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + _LONGEST_S
+        until_s = loop.time() + _MAX_STREAM_S
         yield b"retry: 2000\n\n"
-        while not viewer.gone.is_set() and loop.time() < until_s:
+        while not subscriber.closed.is_set() and loop.time() < until_s:
             try:
                 async with asyncio.timeout(_HEARTBEAT_S):
-                    news = await viewer.waiting.get()
+                    batch = await subscriber.queue.get()
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
-            lines = [line_of(one, self._zone, self._links) for one in viewer.unseen(news)]
-            if lines or news.missed:
-                data = _encode({"lines": lines, "missed": news.missed})
-                yield b"id: %b\nevent: happened\ndata: %b\n\n" % (str(viewer.place).encode(), data)
+            items = [build_feed_item(one, self._zone, self._links) for one in subscriber.take_new(batch)]
+            if items or batch.skipped:
+                data = _encode({"items": items, "skipped": batch.skipped})
+                yield b"id: %b\nevent: activity\ndata: %b\n\n" % (str(subscriber.cursor).encode(), data)
 
-    async def _poll(self, place: Place) -> None:
+    async def _poll(self, cursor: FeedCursor) -> None:
         try:
             while True:
                 await asyncio.sleep(self._poll_s)
-                async with self._looking:
-                    place = await self._look(place)
+                async with self._lock:
+                    cursor = await self._poll_once(cursor)
         finally:  # should it fail, all come back, and it begins anew
-            if self._polling is asyncio.current_task():
-                self._polling = None
-                for viewer in self._viewers:
-                    viewer.gone.set()
+            if self._poll_task is asyncio.current_task():
+                self._poll_task = None
+                for subscriber in self._subscribers:
+                    subscriber.closed.set()
 
-    async def _look(self, place: Place) -> Place:
+    async def _poll_once(self, cursor: FeedCursor) -> FeedCursor:
         try:
-            news = await asyncio.to_thread(self._ledger.read, lambda connection: _since(connection, place))
+            batch = await asyncio.to_thread(self._ledger.read, lambda connection: _read_since(connection, cursor))
         except LedgerUnavailable:
-            return place
-        if news.happened:
-            for viewer in self._viewers:
-                viewer.offer(news)
-        return news.place
+            return cursor
+        if batch.events:
+            for subscriber in self._subscribers:
+                subscriber.put(batch)
+        return batch.cursor
 
 
-def read_place(text: str) -> Place | None:
+def parse_cursor(text: str) -> FeedCursor | None:
     """`17-4` as an event's id has it; None where it is none of ours."""
-    match = _PLACE.fullmatch(text)
-    return None if match is None else Place(int(match[1]), int(match[2]))
+    match = _CURSOR.fullmatch(text)
+    return None if match is None else FeedCursor(int(match[1]), int(match[2]))
 
 
-def line_of(happened: Happened, zone: ZoneInfo, links: Links) -> Line:
-    """A happening as everybody may see it: its number masked, its time by the clock of `zone`."""
-    one = view_of_activity(happened, full_numbers=False)
+def build_feed_item(event: ActivityEvent, zone: ZoneInfo, links: Links) -> FeedItem:
+    """An event as everybody may see it: its number masked, its time by the clock of `zone`."""
+    one = view_of_activity(event, full_numbers=False)
     local = one.at.astimezone(zone)  # of our own clock: far from the end of time
-    return Line(
+    return FeedItem(
         clock=f"{local:%H:%M:%S}.{local.microsecond // 1000:03}",
         at=local.isoformat(),
         channel=one.channel,
-        href=links.call(one.callid, one.channel) if one.callid == happened.callid else "",
-        who=one.mobile or one.callid,
-        kind=one.callback,
+        href=links.call(one.callid, one.channel) if one.callid == event.callid else "",
+        callee=one.mobile or one.callid,
+        kind=one.callback_kind,
         outcome=one.outcome,
         endpoint=one.endpoint,
         event=one.event,
@@ -218,23 +220,23 @@ def line_of(happened: Happened, zone: ZoneInfo, links: Links) -> Line:
     )
 
 
-def _since(connection: Connection, place: Place) -> News:
-    """What came after `place`; of more than can be shown, the newest."""
-    last = last_happened(connection)
-    start = Place(*(max(seen, newest - MOST_AT_ONCE) for seen, newest in zip(place, last, strict=True)))
-    happened, after = happened_since(connection, start, MOST_AT_ONCE)
-    return News(happened, Place(*after), sum(start) - sum(place))
+def _read_since(connection: Connection, cursor: FeedCursor) -> FeedBatch:
+    """What came after `cursor`; of more than can be shown, the newest."""
+    last = activity_position(connection)
+    start = FeedCursor(*(max(seen, newest - MAX_BATCH_EVENTS) for seen, newest in zip(cursor, last, strict=True)))
+    happened, after = activity_since(connection, start, MAX_BATCH_EVENTS)
+    return FeedBatch(happened, FeedCursor(*after), sum(start) - sum(cursor))
 
 
-def _for_newcomer(connection: Connection, after: Place | None) -> News:
-    """What somebody missed who saw everything up to `after`, or nothing."""
+def _read_initial(connection: Connection, after: FeedCursor | None) -> FeedBatch:
+    """The first batch of a new subscriber: what came after `after`, or nothing."""
     if after is None:
-        return News((), Place(*last_happened(connection)), 0)
-    return _since(connection, Place(*map(min, after, last_happened(connection))))
+        return FeedBatch((), FeedCursor(*activity_position(connection)), 0)
+    return _read_since(connection, FeedCursor(*map(min, after, activity_position(connection))))
 
 
-def _latest(connection: Connection, count: int) -> News:
-    last = last_happened(connection)
-    start = Place(*(max(0, newest - count) for newest in last))
-    happened, after = happened_since(connection, start, count)
-    return News(happened, Place(*after), 0)
+def _read_latest(connection: Connection, count: int) -> FeedBatch:
+    last = activity_position(connection)
+    start = FeedCursor(*(max(0, newest - count) for newest in last))
+    happened, after = activity_since(connection, start, count)
+    return FeedBatch(happened, FeedCursor(*after), 0)

@@ -5,48 +5,48 @@ from typing import NamedTuple
 
 import msgspec
 
-from answerback.domain.models import Kind
+from answerback.domain.models import CallbackKind
 from answerback.schemas.calls import CallbackView, QuarantinedBodyView
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
 _ROW_BYTES = 16
-_MOST_BYTES = 4096
-_LONGEST_TEXT = 65_536
+_MAX_DUMP_BYTES = 4096
+_MAX_TEXT = 65_536
 
 
-class Body(NamedTuple):
-    """What to show of a body. `form` is "json", "text" or "bytes"; `cut` tells that this is only its beginning."""
+class BodyText(NamedTuple):
+    """What to show of a body. `format` is "json", "text" or "bytes"; `is_truncated` tells that this is only its beginning."""
 
     text: str
-    form: str
+    format: str
     has_bom: bool
-    cut: bool
+    is_truncated: bool
 
 
-def body_of(view: CallbackView | QuarantinedBodyView) -> Body:
+def format_body(view: CallbackView | QuarantinedBodyView) -> BodyText:
     """The body to be shown: of bytes that are no text, all of them where they may be seen, or else what is text in them."""
     plain = view.raw.removeprefix("\ufeff")
-    text, form = _set_out(plain, None if view.raw_base64 is None else b64decode(view.raw_base64))
+    text, form = _pretty_print(plain, None if view.raw_base64 is None else b64decode(view.raw_base64))
     has_bom = len(plain) < len(view.raw)
-    return Body(text[:_LONGEST_TEXT], form, has_bom, len(text) > _LONGEST_TEXT or len(plain) > _LONGEST_TEXT)
+    return BodyText(text[:_MAX_TEXT], form, has_bom, len(text) > _MAX_TEXT or len(plain) > _MAX_TEXT)
 
 
-def sort_of(kind: Kind) -> str | None:
+def comparison_group(kind: CallbackKind) -> str | None:
     """Which callbacks are compared with each other: statuses, failures; keys with nothing."""
-    return {Kind.KEY: None, Kind.FAILURE: "failure"}.get(kind, "status")
+    return {CallbackKind.KEY: None, CallbackKind.FAILURE: "failure"}.get(kind, "status")
 
 
-def _set_out(plain: str, exact: bytes | None) -> tuple[str, str]:
+def _pretty_print(plain: str, exact: bytes | None) -> tuple[str, str]:
     if exact is not None and "\ufffd" in plain:
-        return _dump(exact[:_MOST_BYTES]), "bytes"
+        return _hex_dump(exact[:_MAX_DUMP_BYTES]), "bytes"
     try:
         msgspec.json.decode(plain)
         return msgspec.json.format(plain, indent=2), "json"
-    except _UNREADABLE:
+    except _DECODE_ERRORS:
         return plain, "text"
 
 
-def _dump(raw: bytes) -> str:
+def _hex_dump(raw: bytes) -> str:
     """Offset, bytes in hex, and the letters among them."""
     rows = []
     for start in range(0, len(raw), _ROW_BYTES):

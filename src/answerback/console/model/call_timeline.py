@@ -1,43 +1,43 @@
-"""What happened to one call, moment by moment, and how it is drawn; pure."""
+"""The timeline of a call: its events, and how they are drawn; pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from answerback.console.model.time_scale import Cut, Scale, Tick, spread
-from answerback.domain.models import Call, Kind, Outcome
-from answerback.ledger import Entry
+from answerback.console.model.time_scale import Cut, TimeScale, TimeTick, spread_apart
+from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.ledger import StoredCallback
 from answerback.schemas.calls import AttemptView, DeliveryWithAttemptsView
 
-CALL, CALLBACKS = "call", "callbacks"
+CALL_TRACK, CALLBACKS_TRACK = "call", "callbacks"
 
 
-class Moment(NamedTuple):
-    """Something that happened at a time. `lane` is "call", "callbacks" or the name of an endpoint after "→ ".
+class TimelineEvent(NamedTuple):
+    """An event of a call. `track` is "call", "callbacks" or the name of an endpoint after "→ ".
 
     `what` names its words, `tone` its colour; `anchor` is where the page tells more of it.
     """
 
     at: datetime
     what: str
-    lane: str
+    track: str
     tone: str
     anchor: str = ""
     key: str = ""
-    kind: Kind | None = None
-    repeats: int = 0
+    kind: CallbackKind | None = None
+    duplicates: int = 0
     endpoint: str = ""
     attempt: AttemptView | None = None
 
 
-class Mark(NamedTuple):
-    """A moment and its place."""
+class Marker(NamedTuple):
+    """An event and its position."""
 
-    moment: Moment
-    place: float
+    event: TimelineEvent
+    position: float
 
 
-class Bar(NamedTuple):
+class TimelineBar(NamedTuple):
     """A stretch of the call: "waits", "rings", "talks"."""
 
     name: str
@@ -46,101 +46,117 @@ class Bar(NamedTuple):
     seconds: float
 
 
-class Lane(NamedTuple):
-    """One line of the drawing."""
+class TimelineTrack(NamedTuple):
+    """One row of the drawing."""
 
     name: str
     endpoint: str
-    marks: Sequence[Mark]
+    markers: Sequence[Marker]
 
 
-class Story(NamedTuple):
-    """All moments in their order, and the drawing of them."""
+class CallTimeline(NamedTuple):
+    """All events in their order, and the drawing of them."""
 
-    moments: Sequence[Moment]
-    lanes: Sequence[Lane]
-    bars: Sequence[Bar]
+    events: Sequence[TimelineEvent]
+    tracks: Sequence[TimelineTrack]
+    bars: Sequence[TimelineBar]
     cuts: Sequence[Cut]
-    ticks: Sequence[Tick]
+    ticks: Sequence[TimeTick]
 
 
-def story_of(
-    call: Call, entries: Sequence[Entry], told: Sequence[DeliveryWithAttemptsView], pressed: dict[int, str]
-) -> Story:
-    """The story of `call`; `pressed` is the key that each callback of that kind tells, by its id."""
-    moments = sorted(_moments(call, entries, told, pressed), key=lambda moment: moment.at)
-    if not moments:
-        return Story((), (), (), (), ())
-    scale = Scale([moment.at for moment in moments], _busy(call))
-    names = dict.fromkeys([CALL, CALLBACKS, *sorted(m.lane for m in moments)])
-    lanes = [_lane(name, [m for m in moments if m.lane == name], scale) for name in names]
-    shown = [lane for lane in lanes if lane.marks]
-    return Story(moments, shown, list(_bars(call, scale)), scale.cuts, scale.ticks)
+def build_timeline(
+    call: Call,
+    entries: Sequence[StoredCallback],
+    deliveries: Sequence[DeliveryWithAttemptsView],
+    pressed_keys: dict[int, str],
+) -> CallTimeline:
+    """The timeline of `call`; `pressed_keys` is the key that each callback of that kind reports, by its id."""
+    events = sorted(_timeline_events(call, entries, deliveries, pressed_keys), key=lambda event: event.at)
+    if not events:
+        return CallTimeline((), (), (), (), ())
+    scale = TimeScale([event.at for event in events], _call_span(call))
+    names = dict.fromkeys([CALL_TRACK, CALLBACKS_TRACK, *sorted(m.track for m in events)])
+    tracks = [_build_track(name, [m for m in events if m.track == name], scale) for name in names]
+    shown = [track for track in tracks if track.markers]
+    return CallTimeline(events, shown, list(_bars(call, scale)), scale.cuts, scale.ticks)
 
 
-def _busy(call: Call) -> tuple[datetime, datetime] | None:
+def _call_span(call: Call) -> tuple[datetime, datetime] | None:
     if call.started_at is None or call.ended_at is None or call.started_at >= call.ended_at:
         return None
     return call.started_at, call.ended_at
 
 
-def _moments(
-    call: Call, entries: Sequence[Entry], told: Sequence[DeliveryWithAttemptsView], pressed: dict[int, str]
-) -> Iterator[Moment]:
-    yield from _of_call(call)
+def _timeline_events(
+    call: Call,
+    entries: Sequence[StoredCallback],
+    deliveries: Sequence[DeliveryWithAttemptsView],
+    pressed_keys: dict[int, str],
+) -> Iterator[TimelineEvent]:
+    yield from _call_events(call)
     for entry in entries:
         anchor = f"callback-{entry.id}"
-        if entry.id in pressed:
-            yield Moment(entry.received_at, "pressed", CALL, "talk", anchor, key=pressed[entry.id])
-        yield Moment(entry.received_at, "callback", CALLBACKS, "news", anchor, kind=entry.kind)
-        if entry.repeated_at is not None:
-            yield Moment(
-                entry.repeated_at, "repeated", CALLBACKS, "quiet", anchor, kind=entry.kind, repeats=entry.repeats
+        if entry.id in pressed_keys:
+            yield TimelineEvent(entry.received_at, "pressed", CALL_TRACK, "talk", anchor, key=pressed_keys[entry.id])
+        yield TimelineEvent(entry.received_at, "callback", CALLBACKS_TRACK, "news", anchor, kind=entry.kind)
+        if entry.last_duplicate_at is not None:
+            yield TimelineEvent(
+                entry.last_duplicate_at,
+                "repeated",
+                CALLBACKS_TRACK,
+                "quiet",
+                anchor,
+                kind=entry.kind,
+                duplicates=entry.duplicates,
             )
-    for one in told:
-        yield from _of_delivery(one)
+    for one in deliveries:
+        yield from _delivery_events(one)
 
 
-def _of_call(call: Call) -> Iterator[Moment]:
-    if call.referred_at is not None:
-        yield Moment(call.referred_at, "registered", CALL, "quiet")
+def _call_events(call: Call) -> Iterator[TimelineEvent]:
+    if call.annotated_at is not None:
+        yield TimelineEvent(call.annotated_at, "registered", CALL_TRACK, "quiet")
     if call.started_at is not None:
-        yield Moment(call.started_at, "rang", CALL, "ring")
+        yield TimelineEvent(call.started_at, "rang", CALL_TRACK, "ring")
     if call.answered_at is not None and call.outcome is Outcome.ANSWERED:
-        yield Moment(call.answered_at, "answered", CALL, "talk")
+        yield TimelineEvent(call.answered_at, "answered", CALL_TRACK, "talk")
     if call.ended_at is not None:
-        yield Moment(call.ended_at, "ended", CALL, "bad" if call.outcome is Outcome.FAILED else "end")
+        yield TimelineEvent(call.ended_at, "ended", CALL_TRACK, "bad" if call.outcome is Outcome.FAILED else "end")
     if call.overdue_at is not None:
-        yield Moment(call.overdue_at, "overdue", CALL, "bad")
+        yield TimelineEvent(call.overdue_at, "overdue", CALL_TRACK, "bad")
 
 
-def _of_delivery(delivery: DeliveryWithAttemptsView) -> Iterator[Moment]:
-    lane, anchor = f"→ {delivery.endpoint}", f"delivery-{delivery.id}"
-    for attempt in delivery.tried:
+def _delivery_events(delivery: DeliveryWithAttemptsView) -> Iterator[TimelineEvent]:
+    track, anchor = f"→ {delivery.endpoint}", f"delivery-{delivery.id}"
+    for attempt in delivery.attempt_log:
         what, tone = ("attempt_taken", "good") if attempt.error is None else ("attempt_failed", "bad")
-        yield Moment(attempt.began_at, what, lane, tone, anchor, endpoint=delivery.endpoint, attempt=attempt)
-    if not delivery.tried:
-        yield Moment(delivery.created_at, "owed", lane, "quiet", anchor, endpoint=delivery.endpoint)
+        yield TimelineEvent(attempt.started_at, what, track, tone, anchor, endpoint=delivery.endpoint, attempt=attempt)
+    if not delivery.attempt_log:
+        yield TimelineEvent(delivery.created_at, "undelivered", track, "quiet", anchor, endpoint=delivery.endpoint)
 
 
-def _lane(name: str, moments: Sequence[Moment], scale: Scale) -> Lane:
-    places = spread([scale.place(moment.at) for moment in moments]) if name != CALL else _in_place(moments, scale)
-    marks = [Mark(moment, place) for moment, place in zip(moments, places, strict=True)]
-    return Lane(name, moments[0].endpoint if moments else "", marks)
+def _build_track(name: str, events: Sequence[TimelineEvent], scale: TimeScale) -> TimelineTrack:
+    positions = (
+        spread_apart([scale.position(event.at) for event in events])
+        if name != CALL_TRACK
+        else _exact_positions(events, scale)
+    )
+    marks = [Marker(event, place) for event, place in zip(events, positions, strict=True)]
+    return TimelineTrack(name, events[0].endpoint if events else "", marks)
 
 
-def _in_place(moments: Sequence[Moment], scale: Scale) -> list[float]:
-    """The call's own marks stand where its bars begin and end."""
-    return [scale.place(moment.at) for moment in moments]
+def _exact_positions(events: Sequence[TimelineEvent], scale: TimeScale) -> list[float]:
+    """The call's own markers stand where its bars begin and end."""
+    return [scale.position(event.at) for event in events]
 
 
-def _bars(call: Call, scale: Scale) -> Iterator[Bar]:
+def _bars(call: Call, scale: TimeScale) -> Iterator[TimelineBar]:
     answered_at = call.answered_at if call.outcome is Outcome.ANSWERED else None
     for name, since, until in (
-        ("waits", call.referred_at, call.started_at),
+        ("waits", call.annotated_at, call.started_at),
         ("rings", call.started_at, answered_at if call.outcome is Outcome.ANSWERED else call.ended_at),
         ("talks", answered_at, call.ended_at),
     ):
         if since is not None and until is not None and since < until:
-            left, right = scale.place(since), scale.place(until)
-            yield Bar(name, left, right - left, (until - since).total_seconds())
+            left, right = scale.position(since), scale.position(until)
+            yield TimelineBar(name, left, right - left, (until - since).total_seconds())

@@ -4,18 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from answerback.console.model.charts import Bars, Share, level, shares, stack
+from answerback.console.model.charts import BarChart, Share, color_level, split_whole, stack_bars
 from answerback.console.model.ranges import Range
-from answerback.domain.models import Kind, Outcome
-from answerback.domain.phone_locations import CHINA, UNKNOWN, carrier_words, region_words
+from answerback.domain.models import CallbackKind, Outcome
+from answerback.domain.phone_locations import CHINA, UNKNOWN, carrier_name, region_name
 from answerback.domain.statistics import Counts, Statistics
 
 K = TypeVar("K")
 
 HEAT_LEVELS = 6
 
-_ENOUGH_CALLS = 10
-_SHOWN_ROWS = 6
+_MIN_CALLS = 10
+_FIRST_ROWS = 6
 _OUTCOMES = (Outcome.ANSWERED, Outcome.UNANSWERED, Outcome.FAILED, Outcome.PENDING)
 
 
@@ -23,7 +23,7 @@ Series = Sequence[tuple[datetime, Counts]]
 """Beginnings and what came then; no mapping: when clocks go back, an hour of the clock comes twice."""
 
 
-class Cell(NamedTuple):
+class HeatmapCell(NamedTuple):
     """An hour of the week: its calls, and the class of its answer rate; None where there were few calls, or none."""
 
     hour: int
@@ -31,15 +31,15 @@ class Cell(NamedTuple):
     level: int | None
 
 
-class Heat(NamedTuple):
+class Heatmap(NamedTuple):
     """The answer rate by weekday, from Monday, and hour of the clock; the range that the colours span."""
 
-    days: Sequence[Sequence[Cell]]
+    days: Sequence[Sequence[HeatmapCell]]
     lowest: float
     highest: float
 
 
-class Row(NamedTuple):
+class BreakdownRow(NamedTuple):
     """A line of a breakdown; `share` is of all calls, `bar` of the longest line."""
 
     key: str
@@ -52,8 +52,8 @@ class Row(NamedTuple):
 class Breakdown(NamedTuple):
     """The calls by something: the first lines, and the rest of them."""
 
-    rows: Sequence[Row]
-    rest: Sequence[Row]
+    rows: Sequence[BreakdownRow]
+    rest: Sequence[BreakdownRow]
 
 
 class Change(NamedTuple):
@@ -63,100 +63,100 @@ class Change(NamedTuple):
     tone: str
 
 
-def times_of(statistics: Statistics, shown: Range) -> Series:
+def time_series(statistics: Statistics, shown: Range) -> Series:
     """The calls by hour where the range is short, else by day; in the zone's time."""
     if shown.hourly:
         return [(hour.astimezone(shown.zone), counts) for hour, counts in statistics.by_hour().items()]
     return list(statistics.by_day(shown.zone).items())
 
 
-def trend(times: Series) -> Bars[tuple[datetime, Counts]]:
+def outcome_trend(times: Series) -> BarChart[tuple[datetime, Counts]]:
     """The calls over time, by outcome."""
-    return stack([((start, counts), _by_outcome(counts)) for start, counts in times])
+    return stack_bars([((start, counts), _outcome_counts(counts)) for start, counts in times])
 
 
-def misses(times: Series) -> Bars[tuple[datetime, Counts]]:
+def failure_trend(times: Series) -> BarChart[tuple[datetime, Counts]]:
     """The calls over time that did not reach anybody."""
-    return stack(
+    return stack_bars(
         [((start, counts), {"unanswered": counts.unanswered, "failed": counts.failed}) for start, counts in times]
     )
 
 
-def minutes(times: Series) -> Bars[tuple[datetime, Counts]]:
+def billed_minutes_trend(times: Series) -> BarChart[tuple[datetime, Counts]]:
     """The billed minutes over time."""
-    return stack([((start, counts), {"minutes": counts.fee_minutes}) for start, counts in times])
+    return stack_bars([((start, counts), {"minutes": counts.fee_minutes}) for start, counts in times])
 
 
 def outcome_shares(counts: Counts) -> list[Share[Outcome]]:
     """What became of the calls."""
-    return shares([(outcome, getattr(counts, outcome.value)) for outcome in _OUTCOMES])
+    return split_whole([(outcome, getattr(counts, outcome.value)) for outcome in _OUTCOMES])
 
 
-def heat(statistics: Statistics, shown: Range) -> Heat:
+def build_heatmap(statistics: Statistics, shown: Range) -> Heatmap:
     """The week, as far as there were calls; of few calls a rate says little, and they do not stretch the colours."""
     week = statistics.by_weekday(shown.zone)
-    most = max(counts.settled for day in week for counts in day)
-    enough = min(_ENOUGH_CALLS, most)
-    rates = [counts.answered / counts.settled for day in week for counts in day if counts.settled >= max(1, enough)]
+    most = max(counts.completed for day in week for counts in day)
+    enough = min(_MIN_CALLS, most)
+    rates = [counts.answered / counts.completed for day in week for counts in day if counts.completed >= max(1, enough)]
     lowest, highest = min(rates, default=0.0), max(rates, default=0.0)
 
-    def cell(hour: int, counts: Counts) -> Cell:
+    def cell(hour: int, counts: Counts) -> HeatmapCell:
         rate = counts.answer_rate
-        told = rate is not None and counts.settled >= enough
-        return Cell(hour, counts, level(rate or 0.0, lowest, highest, HEAT_LEVELS) if told else None)
+        is_known = rate is not None and counts.completed >= enough
+        return HeatmapCell(hour, counts, color_level(rate or 0.0, lowest, highest, HEAT_LEVELS) if is_known else None)
 
-    return Heat([[cell(hour, counts) for hour, counts in enumerate(day)] for day in week], lowest, highest)
+    return Heatmap([[cell(hour, counts) for hour, counts in enumerate(day)] for day in week], lowest, highest)
 
 
 def rate_change(now: Counts, before: Counts) -> Change | None:
     """How many points the answer rate moved; None where one of the two says little."""
-    if now.settled < _ENOUGH_CALLS or before.settled < _ENOUGH_CALLS:
+    if now.completed < _MIN_CALLS or before.completed < _MIN_CALLS:
         return None
-    points = round(100 * (now.answered / now.settled - before.answered / before.settled), 1)
+    points = round(100 * (now.answered / now.completed - before.answered / before.completed), 1)
     return Change(points, "good" if points > 0 else "bad" if points < 0 else "even")
 
 
 def calls_change(now: Counts, before: Counts) -> Change | None:
     """By which share of themselves the calls grew; more is neither good nor bad. None where there were few."""
-    return Change(now.calls / before.calls - 1, "even") if before.calls >= _ENOUGH_CALLS else None
+    return Change(now.calls / before.calls - 1, "even") if before.calls >= _MIN_CALLS else None
 
 
-def by_kind(statistics: Statistics, words: Mapping[str, str]) -> Breakdown:
+def kind_breakdown(statistics: Statistics, texts: Mapping[str, str]) -> Breakdown:
     """The calls by what they are."""
 
-    def name(kind: Kind | None) -> str:
-        return words["kind_none" if kind is None else f"kind_{kind.value}"]
+    def name(kind: CallbackKind | None) -> str:
+        return texts["kind_none" if kind is None else f"kind_{kind.value}"]
 
-    return _breakdown(statistics.kinds, lambda kind: kind.value if kind else "", name)
+    return _build_breakdown(statistics.kinds, lambda kind: kind.value if kind else "", name)
 
 
-def by_channel(statistics: Statistics) -> Breakdown:
+def channel_breakdown(statistics: Statistics) -> Breakdown:
     """The calls by channel."""
-    return _breakdown(statistics.channels, str, str)
+    return _build_breakdown(statistics.channels, str, str)
 
 
-def by_carrier(statistics: Statistics, language: str, unknown: str) -> Breakdown:
+def carrier_breakdown(statistics: Statistics, language: str, unknown: str) -> Breakdown:
     """The calls by the carrier of the callee."""
-    return _breakdown(statistics.carriers, str, lambda carrier: carrier_words(carrier, language) or unknown)
+    return _build_breakdown(statistics.carriers, str, lambda carrier: carrier_name(carrier, language) or unknown)
 
 
-def by_region(statistics: Statistics, language: str, words: Mapping[str, str]) -> Breakdown:
+def region_breakdown(statistics: Statistics, language: str, texts: Mapping[str, str]) -> Breakdown:
     """The calls by the province or the country of the callee."""
-    known = {UNKNOWN: words["unknown"], CHINA: words["china_elsewhere"]}
-    return _breakdown(statistics.regions, str, lambda region: known.get(region) or region_words(region, language))
+    known = {UNKNOWN: texts["unknown"], CHINA: texts["china_elsewhere"]}
+    return _build_breakdown(statistics.regions, str, lambda region: known.get(region) or region_name(region, language))
 
 
-def _breakdown(parts: Mapping[K, Counts], key: Callable[[K], str], name: Callable[[K], str]) -> Breakdown:
+def _build_breakdown(parts: Mapping[K, Counts], key: Callable[[K], str], name: Callable[[K], str]) -> Breakdown:
     ordered = sorted(parts.items(), key=lambda part: -part[1].calls)
     whole = sum(counts.calls for counts in parts.values())
     longest = ordered[0][1].calls if ordered else 0
     rows = [
-        Row(key(part), name(part), counts, counts.calls / whole, 100 * counts.calls / longest)
+        BreakdownRow(key(part), name(part), counts, counts.calls / whole, 100 * counts.calls / longest)
         for part, counts in ordered
         if counts.calls
     ]
-    return Breakdown(rows[:_SHOWN_ROWS], rows[_SHOWN_ROWS:])
+    return Breakdown(rows[:_FIRST_ROWS], rows[_FIRST_ROWS:])
 
 
-def _by_outcome(counts: Counts) -> dict[str, int]:
+def _outcome_counts(counts: Counts) -> dict[str, int]:
     return {outcome.value: getattr(counts, outcome.value) for outcome in _OUTCOMES}

@@ -10,14 +10,14 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 PLOT_HEIGHT = 210.0
-_GAP = 0.28  # of a bar's place
-_LEAST_HEIGHT = 2.0  # a single call is seen, too
-_MOST_LABELS = 7
+_GAP = 0.28  # of a bar's slot_width
+_MIN_HEIGHT = 2.0  # a single call is seen, too
+_MAX_LABELS = 7
 _NICE = (1, 2, 2.5, 5, 10)
 _LINES = (3, 4, 5)
 
 
-class Piece(NamedTuple):
+class BarSegment(NamedTuple):
     """A part of a bar."""
 
     name: str
@@ -26,34 +26,34 @@ class Piece(NamedTuple):
 
 
 class Bar(NamedTuple, Generic[T]):
-    """The pieces of one thing, from below, across from `x`; `left` and `place` are all the room it has."""
+    """The segments of one thing, from below, across from `x`; `left` and `slot_width` are all the room it has."""
 
     of: T
     left: float
-    place: float
+    slot_width: float
     x: float
     width: float
-    pieces: Sequence[Piece]
+    segments: Sequence[BarSegment]
     labelled: bool
 
     @property
     def middle(self) -> float:
         """Where its label stands."""
-        return self.left + self.place / 2
+        return self.left + self.slot_width / 2
 
 
-class Tick(NamedTuple):
+class AxisTick(NamedTuple):
     """A line across, and its value."""
 
     value: float
     y: float
 
 
-class Bars(NamedTuple, Generic[T]):
-    """A chart of bars that are made of pieces."""
+class BarChart(NamedTuple, Generic[T]):
+    """A chart of bars that are made of segments."""
 
     bars: Sequence[Bar[T]]
-    ticks: Sequence[Tick]
+    ticks: Sequence[AxisTick]
     height: float
 
 
@@ -67,22 +67,28 @@ class Share(NamedTuple, Generic[T]):
     width: float
 
 
-def stack(values: Sequence[tuple[T, Mapping[str, int]]], height: float = PLOT_HEIGHT) -> Bars[T]:
-    """Bars of pieces on each other, in the order of their names in each mapping."""
-    top, lines = top_of(max((sum(pieces.values()) for _, pieces in values), default=0))
-    place = 100 / max(1, len(values))
-    every = label_every(len(values))
+def stack_bars(values: Sequence[tuple[T, Mapping[str, int]]], height: float = PLOT_HEIGHT) -> BarChart[T]:
+    """BarChart of segments on each other, in the order of their names in each mapping."""
+    top, lines = round_axis(max((sum(segments.values()) for _, segments in values), default=0))
+    slot_width = 100 / max(1, len(values))
+    every = label_interval(len(values))
     bars = [
         Bar(
-            of, n * place, place, (n + _GAP / 2) * place, (1 - _GAP) * place, _pile(pieces, top, height), n % every == 0
+            of,
+            n * slot_width,
+            slot_width,
+            (n + _GAP / 2) * slot_width,
+            (1 - _GAP) * slot_width,
+            _stack_segments(segments, top, height),
+            n % every == 0,
         )
-        for n, (of, pieces) in enumerate(values)
+        for n, (of, segments) in enumerate(values)
     ]
-    ticks = [Tick(top * n / lines, height * (1 - n / lines)) for n in range(lines + 1)]
-    return Bars(bars, ticks, height)
+    ticks = [AxisTick(top * n / lines, height * (1 - n / lines)) for n in range(lines + 1)]
+    return BarChart(bars, ticks, height)
 
 
-def shares(values: Sequence[tuple[T, int]]) -> list[Share[T]]:
+def split_whole(values: Sequence[tuple[T, int]]) -> list[Share[T]]:
     """The parts of a bar that is the whole, side by side; what is nothing is left out."""
     whole = sum(value for _, value in values)
     starts = accumulate((value for _, value in values), initial=0)
@@ -93,7 +99,7 @@ def shares(values: Sequence[tuple[T, int]]) -> list[Share[T]]:
     ]
 
 
-def top_of(most: int) -> tuple[float, int]:
+def round_axis(most: int) -> tuple[float, int]:
     """The lowest round number that is not below `most`, and how many lines divide it into whole round steps."""
     tops = []
     for lines in _LINES:
@@ -103,23 +109,23 @@ def top_of(most: int) -> tuple[float, int]:
     return min(tops)
 
 
-def label_every(count: int) -> int:
+def label_interval(count: int) -> int:
     """Which bars have a label: every so many-th."""
-    return next(step for step in (1, 2, 3, 4, 6, 8, 12, 14, 28, 61, 122) if count <= step * _MOST_LABELS)
+    return next(step for step in (1, 2, 3, 4, 6, 8, 12, 14, 28, 61, 122) if count <= step * _MAX_LABELS)
 
 
-def level(value: float, lowest: float, highest: float, levels: int) -> int:
+def color_level(value: float, lowest: float, highest: float, levels: int) -> int:
     """Which of `levels` classes of colour a value between two others falls into, from 0."""
     if highest <= lowest:
         return levels - 1
     return min(levels - 1, int((value - lowest) / (highest - lowest) * levels))
 
 
-def _pile(pieces: Mapping[str, int], top: float, height: float) -> list[Piece]:
+def _stack_segments(segments: Mapping[str, int], top: float, height: float) -> list[BarSegment]:
     pile, floor = [], height
-    for name, value in pieces.items():
+    for name, value in segments.items():
         if value:
-            tall = max(_LEAST_HEIGHT, value / top * height)
+            tall = max(_MIN_HEIGHT, value / top * height)
             floor -= tall
-            pile.append(Piece(name, floor, tall))
+            pile.append(BarSegment(name, floor, tall))
     return pile

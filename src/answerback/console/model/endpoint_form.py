@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from answerback.config import EndpointSettings, unfit_endpoint_name
-from answerback.domain.models import Definition, Endpoint, Kind, Outcome
+from answerback.config import EndpointSettings, validate_endpoint_name
+from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome
 from answerback.errors import AnswerbackError
 
 OUTCOMES = (Outcome.ANSWERED, Outcome.UNANSWERED, Outcome.FAILED)
-KINDS = tuple(Kind)
+KINDS = tuple(CallbackKind)
 
 
-class UnfitForm(AnswerbackError):
+class InvalidForm(AnswerbackError):
     """What was filled in is no endpoint; `problems` says of each field at fault why."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -30,7 +30,7 @@ class EndpointForm(NamedTuple):
     format: str = "standard"
     kinds: Sequence[str] = ()
     outcomes: Sequence[str] = ()
-    updates: bool = False
+    notify_on_update: bool = False
     enabled: bool = True
     timeout_s: str = "10"
     concurrency: str = "8"
@@ -39,12 +39,12 @@ class EndpointForm(NamedTuple):
 
 
 _CHOICES = ("kinds", "outcomes")
-_SWITCHES = ("updates", "enabled")
+_SWITCHES = ("notify_on_update", "enabled")
 _TEXTS = tuple(name for name in EndpointForm._fields if name not in _CHOICES + _SWITCHES)
 _OPTIONAL = ("secret", "certificate")
 
 
-def read_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
+def parse_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
     """The form as a browser sends it; a box that is not ticked is not in it."""
     texts = {name: fields[name][-1].strip() for name in _TEXTS if fields.get(name)}
     switches = {name: name in fields for name in _SWITCHES}
@@ -52,9 +52,9 @@ def read_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
     return EndpointForm(**texts, **switches, **choices)  # type: ignore[arg-type]  # each is what its field is
 
 
-def form_of(endpoint: Endpoint) -> EndpointForm:
+def form_from_endpoint(endpoint: Endpoint) -> EndpointForm:
     """The form filled in with what an endpoint is."""
-    defined = endpoint.definition
+    defined = endpoint.config
     return EndpointForm(
         name=endpoint.name,
         channel=endpoint.channel,
@@ -62,7 +62,7 @@ def form_of(endpoint: Endpoint) -> EndpointForm:
         format=defined.format.value,
         kinds=tuple(kind.value for kind in defined.kinds),
         outcomes=tuple(outcome.value for outcome in defined.outcomes),
-        updates=defined.updates,
+        notify_on_update=defined.notify_on_update,
         enabled=endpoint.enabled,
         timeout_s=f"{defined.timeout_s:g}",
         concurrency=str(defined.concurrency),
@@ -70,30 +70,30 @@ def form_of(endpoint: Endpoint) -> EndpointForm:
     )
 
 
-def settings_of(form: EndpointForm, channels: Sequence[str], *, is_new: bool) -> EndpointSettings:
-    """The endpoint that is asked for. Raises UnfitForm with every field at fault."""
+def validate_form(form: EndpointForm, channels: Sequence[str], *, is_new: bool) -> EndpointSettings:
+    """The endpoint that is asked for. Raises InvalidForm with every field at fault."""
     problems: dict[str, str] = {}
-    if is_new and form.name and (problem := unfit_endpoint_name(form.name)):
+    if is_new and form.name and (problem := validate_endpoint_name(form.name)):
         problems["name"] = problem
     if form.channel not in channels:
         problems["channel"] = f"there is no channel {form.channel}" if form.channel else "is empty"
-    given = {name: getattr(form, name) for name in EndpointSettings.model_fields}
-    given |= {name: given[name] or None for name in _OPTIONAL}
+    values = {name: getattr(form, name) for name in EndpointSettings.model_fields}
+    values |= {name: values[name] or None for name in _OPTIONAL}
     try:
-        settings = EndpointSettings(**given)
+        settings = EndpointSettings(**values)
     except ValidationError as error:
         for fault in error.errors():
             problems.setdefault(str(fault["loc"][0]), str(fault["msg"]).removeprefix("Value error, "))
-        raise UnfitForm(problems) from error
+        raise InvalidForm(problems) from error
     if problems:
-        raise UnfitForm(problems)
+        raise InvalidForm(problems)
     return settings
 
 
-def changes_of(settings: EndpointSettings, endpoint: Endpoint) -> tuple[str | None, Definition | None]:
-    """The channel and the definition where they are others than the endpoint's."""
-    wanted = settings.definition()
+def diff_settings(settings: EndpointSettings, endpoint: Endpoint) -> tuple[str | None, EndpointConfig | None]:
+    """The channel and the config where they are others than the endpoint's."""
+    changed = settings.endpoint_config()
     return (
         settings.channel if settings.channel != endpoint.channel else None,
-        wanted if wanted != endpoint.definition else None,
+        changed if changed != endpoint.config else None,
     )

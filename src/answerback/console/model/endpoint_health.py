@@ -1,4 +1,4 @@
-"""How an endpoint does, from what it is owed and from its latest attempts; pure."""
+"""The health of an endpoint, from its backlog and its latest attempts; pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,36 +7,36 @@ from math import ceil
 from typing import NamedTuple
 
 from answerback.domain.models import Endpoint
-from answerback.ledger.read.deliveries import Owed
-from answerback.ledger.read.recent_attempts import Recent
+from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.ledger.read.recent_attempts import DeliveryAttempt
 from answerback.schemas.calls import AttemptView, EndpointView
 
-BEHIND = timedelta(minutes=1)
-STRIP = 24
+BACKLOG_AGE = timedelta(minutes=1)
+RECENT_ATTEMPTS = 24
 
 
-class Health(StrEnum):
-    """How an endpoint does, the worst that is true."""
+class EndpointHealth(StrEnum):
+    """The health of an endpoint, the worst that applies."""
 
     OFF = "off"
     PAUSED = "paused"
     FAILING = "failing"
-    BEHIND = "behind"
-    UNPROVEN = "unproven"
-    WELL = "well"
+    BACKLOGGED = "backlogged"
+    UNTRIED = "untried"
+    HEALTHY = "healthy"
 
 
 TONES = {
-    Health.OFF: "pending",
-    Health.PAUSED: "bad",
-    Health.FAILING: "bad",
-    Health.BEHIND: "warn",
-    Health.UNPROVEN: "live",
-    Health.WELL: "good",
+    EndpointHealth.OFF: "pending",
+    EndpointHealth.PAUSED: "bad",
+    EndpointHealth.FAILING: "bad",
+    EndpointHealth.BACKLOGGED: "warn",
+    EndpointHealth.UNTRIED: "live",
+    EndpointHealth.HEALTHY: "good",
 }
 
 
-class RecentAttempt(NamedTuple):
+class RecentAttemptView(NamedTuple):
     """An attempt at a delivery, as everybody may see it."""
 
     delivery_id: int
@@ -44,42 +44,49 @@ class RecentAttempt(NamedTuple):
 
 
 class EndpointRow(NamedTuple):
-    """An endpoint in the list: what it is owed, how it does, and its latest attempts, oldest first."""
+    """An endpoint in the list: its backlog, its health, and its latest attempts, oldest first."""
 
     endpoint: EndpointView
-    owed: Owed
-    health: Health
+    backlog: DeliveryBacklog
+    health: EndpointHealth
     tone: str
-    recent: Sequence[RecentAttempt]
+    recent: Sequence[RecentAttemptView]
     p50_ms: float | None
     p95_ms: float | None
 
 
-def row_of(endpoint: Endpoint, owed: Owed, recent: Sequence[Recent], now: datetime, *, full_url: bool) -> EndpointRow:
+def build_endpoint_row(
+    endpoint: Endpoint, backlog: DeliveryBacklog, recent: Sequence[DeliveryAttempt], now: datetime, *, full_url: bool
+) -> EndpointRow:
     """The line of `endpoint`."""
-    health = _health(endpoint, owed, recent, now)
+    health = _assess_health(endpoint, backlog, recent, now)
     times = sorted(one.attempt.duration_s * 1000 for one in recent)
     return EndpointRow(
-        endpoint=EndpointView.of(endpoint, owed, full_url=full_url),
-        owed=owed,
+        endpoint=EndpointView.of(endpoint, backlog, full_url=full_url),
+        backlog=backlog,
         health=health,
         tone=TONES[health],
-        recent=[RecentAttempt(r.delivery_id, AttemptView.of(r.attempt, full_numbers=False)) for r in recent[-STRIP:]],
+        recent=[
+            RecentAttemptView(r.delivery_id, AttemptView.of(r.attempt, full_numbers=False))
+            for r in recent[-RECENT_ATTEMPTS:]
+        ],
         p50_ms=_quantile(times, 0.5),
         p95_ms=_quantile(times, 0.95),
     )
 
 
-def _health(endpoint: Endpoint, owed: Owed, recent: Sequence[Recent], now: datetime) -> Health:
+def _assess_health(
+    endpoint: Endpoint, backlog: DeliveryBacklog, recent: Sequence[DeliveryAttempt], now: datetime
+) -> EndpointHealth:
     if not endpoint.enabled:
-        return Health.OFF
+        return EndpointHealth.OFF
     if endpoint.paused_until is not None:
-        return Health.PAUSED
+        return EndpointHealth.PAUSED
     if recent and recent[-1].attempt.error is not None:
-        return Health.FAILING
-    if owed.oldest_at is not None and now - owed.oldest_at > BEHIND:
-        return Health.BEHIND
-    return Health.WELL if recent else Health.UNPROVEN
+        return EndpointHealth.FAILING
+    if backlog.oldest_at is not None and now - backlog.oldest_at > BACKLOG_AGE:
+        return EndpointHealth.BACKLOGGED
+    return EndpointHealth.HEALTHY if recent else EndpointHealth.UNTRIED
 
 
 def _quantile(rising: Sequence[float], share: float) -> float | None:

@@ -3,35 +3,35 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from answerback.console.reasons import reason_words
+from answerback.console.reasons import failure_reason_text
 from answerback.domain.statistics import Statistics
 
 
-class Cause(NamedTuple):
+class FailureReasonCount(NamedTuple):
     """A failure code and how often it came; `calls` have it, `share` is of all that came, `bar` of the most frequent one.
 
     `change` is by which share of itself it grew since the range before; None where it did not come then.
     """
 
     code: int
-    words: str
+    text: str
     calls: int
     share: float
     bar: float
     change: float | None = None
 
 
-def causes(
+def count_failure_reasons(
     statistics: Statistics, language: str, unlisted: str, before: Mapping[int, int] | None = None
-) -> list[Cause]:
+) -> list[FailureReasonCount]:
     """Every code that came, the most frequent first."""
     ordered = sorted(statistics.codes.items(), key=lambda one: (-one[1], one[0]))
     whole = sum(statistics.codes.values())
     earlier = before or {}
     return [
-        Cause(
+        FailureReasonCount(
             code,
-            reason_words(code, None, language) or unlisted,
+            failure_reason_text(code, None, language) or unlisted,
             count,
             count / whole,
             100 * count / ordered[0][1],

@@ -4,29 +4,29 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from answerback.console.context import Visit
-from answerback.console.model.ranges import CUSTOM, PRESETS, Range, read_range
-from answerback.domain.models import Kind
-from answerback.ledger.read.statistics import Span
+from answerback.console.context import RequestContext
+from answerback.console.model.ranges import CUSTOM, PRESETS, Range, parse_range
+from answerback.domain.models import CallbackKind
+from answerback.ledger.read.statistics import HourRange
 
-KINDS = (Kind.PROMPT, Kind.CODE)
+KINDS = (CallbackKind.PROMPT, CallbackKind.CODE)
 """What calls are; the other kinds tell of calls that no status came for."""
 
 
-class Wanted(NamedTuple):
+class StatsFilter(NamedTuple):
     """What the reader chose."""
 
     range: Range
     channel: str | None
-    kind: Kind | None
+    kind: CallbackKind | None
 
     @property
-    def span(self) -> Span:
+    def span(self) -> HourRange:
         """What to ask the ledger for."""
         return self.range.span(self.channel, self.kind)
 
     @property
-    def span_before(self) -> Span:
+    def span_before(self) -> HourRange:
         """The same calls in as many days before."""
         return self.range.span_before(self.channel, self.kind)
 
@@ -35,30 +35,30 @@ class Wanted(NamedTuple):
         own = {"channel": self.channel, "kind": self.kind.value if self.kind else None}
         return urlencode(self.range.query | {name: value for name, value in own.items() if value} | more)
 
-    def moments(self, **more: str) -> str:
+    def export_query(self, **more: str) -> str:
         """The same for who knows no ranges, only points in time."""
         own = {"channel": self.channel, "kind": self.kind.value if self.kind else None}
         ends = {"since": self.range.since.isoformat(), "until": self.range.until.isoformat()}
         return urlencode(ends | {name: value for name, value in own.items() if value} | more)
 
 
-def wanted_of(visit: Visit) -> Wanted:
+def parse_filter(context: RequestContext) -> StatsFilter:
     """What the address asks for; a channel or a kind that there is not counts as none."""
-    shown = read_range(visit.query, datetime.now(UTC), visit.given.zone)
-    channel, kind = visit.query.get("channel"), visit.query.get("kind")
-    return Wanted(
+    shown = parse_range(context.query, datetime.now(UTC), context.deps.zone)
+    channel, kind = context.query.get("channel"), context.query.get("kind")
+    return StatsFilter(
         shown,
-        channel if channel in visit.given.channels else None,
-        next((known for known in Kind if known.value == kind), None),
+        channel if channel in context.deps.channels else None,
+        next((known for known in CallbackKind if known.value == kind), None),
     )
 
 
-def told_of(wanted: Wanted, visit: Visit) -> dict[str, Any]:
+def filter_context(stats_filter: StatsFilter, context: RequestContext) -> dict[str, Any]:
     """What the bar of filters needs."""
     return {
-        "wanted": wanted,
+        "stats_filter": stats_filter,
         "presets": tuple(PRESETS),
         "custom": CUSTOM,
-        "channels": visit.given.channels,
+        "channels": context.deps.channels,
         "kinds": KINDS,
     }

@@ -5,29 +5,29 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from answerback.domain.models import Kind
-from answerback.ledger.read.statistics import Span
+from answerback.domain.models import CallbackKind
+from answerback.ledger.read.statistics import HourRange
 
 PRESETS: Mapping[str, tuple[int, int]] = {"today": (0, 0), "yesterday": (1, 1), "7d": (6, 0), "30d": (29, 0)}
 """Name -> the first and the last day, in days before today."""
 
 CUSTOM = "custom"
-STANDARD = "today"
-LONGEST_DAYS = 366
+DEFAULT = "today"
+MAX_DAYS = 366
 
 _HOURLY_DAYS = 2
 _DAY = timedelta(days=1)
 
 
 class Range(NamedTuple):
-    """Whole days from `first` to `last`, both included. `fault` names the words for what was wrong with the wish."""
+    """Whole days from `first` to `last`, both included. `error` names the words for what was wrong with the wish."""
 
     name: str
     first: date
     last: date
     now: datetime
     zone: ZoneInfo
-    fault: str | None = None
+    error: str | None = None
 
     @property
     def days(self) -> int:
@@ -49,16 +49,16 @@ class Range(NamedTuple):
         """When it ends; the end itself is not in it."""
         return self._midnight(self.last + _DAY)
 
-    def span(self, channel: str | None, kind: Kind | None) -> Span:
+    def span(self, channel: str | None, kind: CallbackKind | None) -> HourRange:
         """What to ask the ledger for."""
-        return Span(since=self.since, until=self.until, channel=channel, kind=kind)
+        return HourRange(since=self.since, until=self.until, channel=channel, kind=kind)
 
-    def span_before(self, channel: str | None, kind: Kind | None) -> Span:
+    def span_before(self, channel: str | None, kind: CallbackKind | None) -> HourRange:
         """As many days before it, up to the same time of the day where it has not ended yet."""
         whole = timedelta(days=self.days)
         began = self._midnight(self.first - whole)
         ended = self._midnight(self.first)
-        return Span(since=began, until=min(ended, self.now - whole), channel=channel, kind=kind)
+        return HourRange(since=began, until=min(ended, self.now - whole), channel=channel, kind=kind)
 
     @property
     def query(self) -> dict[str, str]:
@@ -71,20 +71,20 @@ class Range(NamedTuple):
         return datetime.combine(day, time(), self.zone)
 
 
-def read_range(query: Mapping[str, str], now: datetime, zone: ZoneInfo) -> Range:
+def parse_range(query: Mapping[str, str], now: datetime, zone: ZoneInfo) -> Range:
     """The range that an address asks for, else today with what was wrong."""
     today = now.astimezone(zone).date()
-    name = query.get("range", STANDARD)
+    name = query.get("range", DEFAULT)
     if name != CUSTOM:
-        return _preset(name if name in PRESETS else STANDARD, today, now, zone)
+        return _preset(name if name in PRESETS else DEFAULT, today, now, zone)
     try:
         first, last = (date.fromisoformat(query.get(end, "")) for end in ("since", "until"))
     except ValueError:
-        return _preset(STANDARD, today, now, zone)._replace(fault="range_fault_date")
+        return _preset(DEFAULT, today, now, zone)._replace(error="range_error_date")
     if last < first:
-        return _preset(STANDARD, today, now, zone)._replace(fault="range_fault_order")
-    if (last - first).days >= LONGEST_DAYS or not date(1971, 1, 1) < first or not last < date(9000, 1, 1):
-        return _preset(STANDARD, today, now, zone)._replace(fault="range_fault_long")
+        return _preset(DEFAULT, today, now, zone)._replace(error="range_error_order")
+    if (last - first).days >= MAX_DAYS or not date(1971, 1, 1) < first or not last < date(9000, 1, 1):
+        return _preset(DEFAULT, today, now, zone)._replace(error="range_error_long")
     return Range(CUSTOM, first, last, now, zone)
 
 

@@ -1,4 +1,4 @@
-"""One call: what is known of it, its story, the callbacks as received, and who was told."""
+"""One call: its facts, its timeline, the callbacks as received, and the deliveries."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,41 +11,41 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from answerback.auth.api_keys import check_filters
-from answerback.console.context import Visit
-from answerback.console.model.bodies import Body, body_of, sort_of
-from answerback.console.model.call_timeline import story_of
-from answerback.console.model.time_scale import Tick
-from answerback.console.reasons import reason_words
-from answerback.console.render import local_time
-from answerback.console.routing import Site
-from answerback.domain.masking import masked
+from answerback.console.context import RequestContext
+from answerback.console.model.bodies import BodyText, comparison_group, format_body
+from answerback.console.model.call_timeline import build_timeline
+from answerback.console.model.time_scale import TimeTick
+from answerback.console.reasons import failure_reason_text
+from answerback.console.render import to_local_time
+from answerback.console.routing import PageRouter
+from answerback.domain.masking import mask_fields
 from answerback.domain.models import Attempt, Call, Delivery, KeyPress, Outcome
 from answerback.errors import AmbiguousCall, CallbackRejected
-from answerback.ledger import Entry
+from answerback.ledger import StoredCallback
 from answerback.ledger.read.calls import find_call, find_last_callbacks
 from answerback.ledger.read.deliveries import DeliveryFilter, find_deliveries, find_delivery
 from answerback.schemas.calls import CallbackView, CallView, DeliveryWithAttemptsView, DifferenceView
 from answerback.tencent.callbacks import parse
 
-_MOST_CALLBACKS = 100
-_MOST_DELIVERIES = 100
+_MAX_CALLBACKS = 100
+_MAX_DELIVERIES = 100
 _NEAR_END = 12.0
 
 
-class Found(NamedTuple):
+class CallHistory(NamedTuple):
     """A call with all that belongs to it; of the callbacks and the deliveries the last, if there are very many."""
 
     call: Call
-    entries: Sequence[Entry]
-    earlier: int
-    told: Sequence[tuple[Delivery, list[Attempt]]]
-    has_more_told: bool
+    entries: Sequence[StoredCallback]
+    earlier_callbacks: int
+    deliveries: Sequence[tuple[Delivery, list[Attempt]]]
+    has_more_deliveries: bool
 
 
 class TickLabel(NamedTuple):
     """What is written below the drawing, and where; `anchor` as SVG has it."""
 
-    place: float
+    position: float
     anchor: str
     text: str
 
@@ -53,102 +53,109 @@ class TickLabel(NamedTuple):
 class CallbackCard(NamedTuple):
     """A callback as received. `revises` is the id of the first of its sort, from which it differs."""
 
-    entry: Entry
-    body: Body
+    entry: StoredCallback
+    body: BodyText
     key: str
     revises: int | None
     differences: Sequence[DifferenceView]
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The page, and the same with numbers in full."""
     paths = ("/calls/{callid:path}", "/call")
-    return [*(site.page(path, _show) for path in paths), *(site.action(path, _reveal) for path in paths)]
+    return [*(router.page(path, _show) for path in paths), *(router.action(path, _reveal) for path in paths)]
 
 
-async def _show(visit: Visit) -> Response:
-    callid, channel = _asked(visit)
+async def _show(context: RequestContext) -> Response:
+    callid, channel = _requested_call(context)
     try:
-        found = await visit.read(visit.given.ledger.read, partial(find_story, callid=callid, channel=channel))
+        history = await context.run_in_thread(
+            context.deps.ledger.read, partial(read_call_history, callid=callid, channel=channel)
+        )
     except AmbiguousCall as error:
-        return await _choose(visit, error)
-    return visit.render("call.html", partial(_told, visit, found))
+        return await _choose(context, error)
+    return context.render("call.html", partial(_page_values, context, history))
 
 
-async def _reveal(visit: Visit) -> Response:
-    callid, channel = _asked(visit)
-    found = await visit.read(visit.given.ledger.read, partial(find_story, callid=callid, channel=channel))
-    revealed = await visit.reveal("call", found.call.callid, f"({found.call.channel})")
-    return revealed.render("call.html", partial(_told, revealed, found))
+async def _reveal(context: RequestContext) -> Response:
+    callid, channel = _requested_call(context)
+    history = await context.run_in_thread(
+        context.deps.ledger.read, partial(read_call_history, callid=callid, channel=channel)
+    )
+    unmasked = await context.unmask("call", history.call.callid, f"({history.call.channel})")
+    return unmasked.render("call.html", partial(_page_values, unmasked, history))
 
 
-async def _choose(visit: Visit, ambiguous: AmbiguousCall) -> Response:
+async def _choose(context: RequestContext, ambiguous: AmbiguousCall) -> Response:
     def calls() -> list[Call]:
-        return [visit.given.ledger.call(ambiguous.callid, channel) for channel in ambiguous.channels]
+        return [context.deps.ledger.call(ambiguous.callid, channel) for channel in ambiguous.channels]
 
-    found = [(visit.view_of(call), visit.link_to(call.callid, call.channel)) for call in await visit.read(calls)]
-    return visit.render("call_choice.html", {"calls": found, "section": "calls"}, 409)
+    choices = [
+        (context.view_of(call), context.link_to(call.callid, call.channel))
+        for call in await context.run_in_thread(calls)
+    ]
+    return context.render("call_choice.html", {"calls": choices, "section": "calls"}, 409)
 
 
-def _asked(visit: Visit) -> tuple[str, str | None]:
+def _requested_call(context: RequestContext) -> tuple[str, str | None]:
     """Callid and channel of the address. Raises FullNumbersRequired."""
-    callid = str(visit.path["callid"]) if "callid" in visit.path else visit.query.get("callid", "")
-    check_filters(visit.reader, callid=callid)
-    return callid, visit.query.get("channel")
+    callid = str(context.path["callid"]) if "callid" in context.path else context.query.get("callid", "")
+    check_filters(context.principal, callid=callid)
+    return callid, context.query.get("channel")
 
 
-def find_story(connection: Connection, callid: str, channel: str | None) -> Found:
+def read_call_history(connection: Connection, callid: str, channel: str | None) -> CallHistory:
     """Read a call with all that belongs to it. Raises NotFound, AmbiguousCall."""
     call_id, call = find_call(connection, callid, channel)
-    entries, earlier = find_last_callbacks(connection, call_id, _MOST_CALLBACKS)
-    wanted = DeliveryFilter(callid=callid, channel=call.channel)
-    page = find_deliveries(connection, wanted, None, _MOST_DELIVERIES)
-    told = [find_delivery(connection, delivery.id) for delivery in reversed(page.items)]
-    return Found(call, entries, earlier, told, page.next_cursor is not None)
+    entries, earlier = find_last_callbacks(connection, call_id, _MAX_CALLBACKS)
+    delivery_filter = DeliveryFilter(callid=callid, channel=call.channel)
+    page = find_deliveries(connection, delivery_filter, None, _MAX_DELIVERIES)
+    deliveries = [find_delivery(connection, delivery.id) for delivery in reversed(page.items)]
+    return CallHistory(call, entries, earlier, deliveries, page.next_cursor is not None)
 
 
-def _told(visit: Visit, found: Found) -> Mapping[str, Any]:
-    call, full_numbers = visit.view_of(found.call), visit.revealed
-    keys = _keys(found.entries, full_numbers=full_numbers)
-    told = [DeliveryWithAttemptsView.with_attempts(*one, full_numbers=full_numbers) for one in found.told]
-    story = story_of(found.call, found.entries, told, keys)
+def _page_values(context: RequestContext, history: CallHistory) -> Mapping[str, Any]:
+    call, full_numbers = context.view_of(history.call), context.unmasked
+    keys = _pressed_keys(history.entries, full_numbers=full_numbers)
+    deliveries = [DeliveryWithAttemptsView.with_attempts(*one, full_numbers=full_numbers) for one in history.deliveries]
+    timeline = build_timeline(history.call, history.entries, deliveries, keys)
     return {
         "section": "calls",
         "call": call,
-        "self_url": visit.link_to(found.call.callid, found.call.channel),
-        "revealed": visit.revealed,
+        "self_url": context.link_to(history.call.callid, history.call.channel),
+        "unmasked": context.unmasked,
         "metadata": call.metadata and json.dumps(call.metadata, ensure_ascii=False, indent=2),
-        "reason": reason_words(call.failure_code, call.failure_reason, visit.language),
-        "story": story,
-        "ticks": _labels(story.ticks, visit.given.zone),
-        "said": _said(call),
-        "callbacks": _cards(found.entries, keys, full_numbers=full_numbers),
-        "earlier": found.earlier,
-        "told": told,
-        "has_more_told": found.has_more_told,
+        "reason": failure_reason_text(call.failure_code, call.failure_reason, context.language),
+        "timeline": timeline,
+        "ticks": _tick_labels(timeline.ticks, context.deps.zone),
+        "summary": _summary_name(call),
+        "callbacks": _callback_cards(history.entries, keys, full_numbers=full_numbers),
+        "earlier_callbacks": history.earlier_callbacks,
+        "deliveries": deliveries,
+        "has_more_deliveries": history.has_more_deliveries,
     }
 
 
-def _said(call: CallView) -> str:
-    """The name of the sentence that tells what became of the call."""
+def _summary_name(call: CallView) -> str:
+    """The name of the text that sums the call up."""
     times = {Outcome.ANSWERED: call.talk_seconds, Outcome.UNANSWERED: call.ring_seconds}
-    return f"call_said_{call.outcome}" + ("_only" if times.get(call.outcome, 0) is None else "")
+    return f"call_summary_{call.outcome}" + ("_only" if times.get(call.outcome, 0) is None else "")
 
 
-def _labels(ticks: Sequence[Tick], zone: ZoneInfo) -> list[TickLabel]:
+def _tick_labels(ticks: Sequence[TimeTick], zone: ZoneInfo) -> list[TickLabel]:
     """The clock at each tick, with the day where it is another than at the one before."""
     labels: list[TickLabel] = []
     day = ""
     for tick in ticks:
-        local = local_time(tick.at, zone)
+        local = to_local_time(tick.at, zone)
         before, day = day, f"{local:%m-%d}"
-        anchor = "start" if tick.place < _NEAR_END else "end" if tick.place > 100 - _NEAR_END else "middle"
+        anchor = "start" if tick.position < _NEAR_END else "end" if tick.position > 100 - _NEAR_END else "middle"
         text = f"{local:%H:%M:%S}" if before in ("", day) else f"{day} {local:%H:%M}"
-        labels.append(TickLabel(tick.place, anchor, text))
+        labels.append(TickLabel(tick.position, anchor, text))
     return labels
 
 
-def _keys(entries: Sequence[Entry], *, full_numbers: bool) -> dict[int, str]:
+def _pressed_keys(entries: Sequence[StoredCallback], *, full_numbers: bool) -> dict[int, str]:
     """The key that each callback of that kind tells, by its id."""
     keys = {}
     for entry in entries:
@@ -157,21 +164,23 @@ def _keys(entries: Sequence[Entry], *, full_numbers: bool) -> dict[int, str]:
         except CallbackRejected:  # taken by an older program, or by a newer one
             continue
         if isinstance(callback, KeyPress):
-            keys[entry.id] = masked({"keys": [callback.key]}, full_numbers=full_numbers)["keys"][0]
+            keys[entry.id] = mask_fields({"keys": [callback.key]}, full_numbers=full_numbers)["keys"][0]
     return keys
 
 
-def _cards(entries: Sequence[Entry], keys: Mapping[int, str], *, full_numbers: bool) -> list[CallbackCard]:
-    first: dict[str, Entry] = {}
+def _callback_cards(
+    entries: Sequence[StoredCallback], keys: Mapping[int, str], *, full_numbers: bool
+) -> list[CallbackCard]:
+    first: dict[str, StoredCallback] = {}
     cards = []
     for entry in entries:
-        sort = sort_of(entry.kind)
+        sort = comparison_group(entry.kind)
         before = None if sort is None else first.setdefault(sort, entry)
         revised = None if before is None or before is entry else before
         cards.append(
             CallbackCard(
                 entry=entry,
-                body=body_of(CallbackView.of(entry, full_numbers=full_numbers)),
+                body=format_body(CallbackView.of(entry, full_numbers=full_numbers)),
                 key=keys.get(entry.id, ""),
                 revises=None if revised is None else revised.id,
                 differences=[] if revised is None else _differences(revised, entry, full_numbers=full_numbers),
@@ -180,7 +189,7 @@ def _cards(entries: Sequence[Entry], keys: Mapping[int, str], *, full_numbers: b
     return cards
 
 
-def _differences(before: Entry, after: Entry, *, full_numbers: bool) -> list[DifferenceView]:
+def _differences(before: StoredCallback, after: StoredCallback, *, full_numbers: bool) -> list[DifferenceView]:
     try:
         return DifferenceView.between(before.raw, after.raw, full_numbers=full_numbers)
     except (ValueError, RecursionError):  # bytes of another program's contract

@@ -10,56 +10,60 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from answerback.auth.api_keys import check_filters
-from answerback.console.context import Visit
+from answerback.console.context import RequestContext
 from answerback.console.links import Links
-from answerback.console.model.call_filter import FIELDS, RANGES, Wanted, matches, read_filter
-from answerback.console.reasons import reason_words
-from answerback.console.routing import Site
-from answerback.domain.models import Call, Kind, Outcome
-from answerback.errors import ExtraMissing
+from answerback.console.model.call_filter import FIELDS, RANGES, CallFilterForm, matches, parse_call_filter
+from answerback.console.reasons import failure_reason_text
+from answerback.console.routing import PageRouter
+from answerback.domain.failure_reasons import FAILURE_REASONS
+from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.errors import MissingExtra
 from answerback.exports import FileFormat
-from answerback.exports.spec import require
+from answerback.exports.spec import require_extra
 from answerback.ledger import Page
 from answerback.ledger.read.calls import CallFilter, channels_holding, find_call, find_calls
 from answerback.schemas.calls import CallView
-from answerback.tencent.codes import FAILURE_REASONS
 
-_A_PAGE = 50
+_PAGE_SIZE = 50
 _FORMATS = {"Excel": FileFormat.XLSX, "CSV": FileFormat.CSV, "NDJSON": FileFormat.NDJSON, "Parquet": FileFormat.PARQUET}
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The list."""
-    return [site.page("/calls", _list)]
+    return [router.page("/calls", _list)]
 
 
-async def _list(visit: Visit) -> Response:
-    text = visit.query.get("find", "").strip()
+async def _list(context: RequestContext) -> Response:
+    text = context.query.get("find", "").strip()
     if text:
-        return await _find(visit, text)
-    wanted = read_filter(visit.query, visit.given.channels, datetime.now(UTC), visit.given.zone)
-    calls = wanted.calls
-    check_filters(visit.reader, calls.mobile, calls.failure_code, callid=wanted.callid, reference=calls.reference)
-    cursor = visit.query.get("cursor")
-    page = await visit.read(visit.given.ledger.read, partial(_page, wanted=wanted, cursor=cursor))
-    return _show(visit, page, wanted)
+        return await _search(context, text)
+    call_filter = parse_call_filter(context.query, context.deps.channels, datetime.now(UTC), context.deps.zone)
+    calls = call_filter.calls
+    check_filters(
+        context.principal, calls.mobile, calls.failure_code, callid=call_filter.callid, reference=calls.reference
+    )
+    cursor = context.query.get("cursor")
+    page = await context.run_in_thread(
+        context.deps.ledger.read, partial(_read_page, call_filter=call_filter, cursor=cursor)
+    )
+    return _show(context, page, call_filter)
 
 
-async def _find(visit: Visit, text: str) -> Response:
+async def _search(context: RequestContext, text: str) -> Response:
     """To the call of that callid or reference; else the calls to that number, or of that reference."""
-    check_filters(visit.reader, find=text)
-    found = await visit.read(visit.given.ledger.read, partial(_found, text=text, visit=visit))
+    check_filters(context.principal, find=text)
+    found = await context.run_in_thread(context.deps.ledger.read, partial(_resolve_search, text=text, context=context))
     if isinstance(found, str):
-        return visit.redirect(found)
-    wanted = read_filter(found, visit.given.channels, datetime.now(UTC), visit.given.zone)
+        return context.redirect(found)
+    call_filter = parse_call_filter(found, context.deps.channels, datetime.now(UTC), context.deps.zone)
     if found:
-        return visit.redirect(visit.links.list("calls", **found))
-    return _show(visit, Page([], None), wanted, sought=text)
+        return context.redirect(context.links.list("calls", **found))
+    return _show(context, Page([], None), call_filter, search_text=text)
 
 
-def _found(connection: Connection, text: str, visit: Visit) -> str | dict[str, str]:
+def _resolve_search(connection: Connection, text: str, context: RequestContext) -> str | dict[str, str]:
     """The page of the one call that is meant, or the filter for several; empty where there is none."""
-    holders, links = channels_holding(connection, text), visit.links
+    holders, links = channels_holding(connection, text), context.links
     if holders:
         return links.call(text, holders[0] if len(holders) == 1 else None)
     referred = find_calls(connection, CallFilter(reference=text), None, 2).items
@@ -67,66 +71,72 @@ def _found(connection: Connection, text: str, visit: Visit) -> str | dict[str, s
         return links.call(referred[0].callid, referred[0].channel)
     if referred:
         return {"reference": text}
-    may_know = visit.reader.full_numbers and find_calls(connection, CallFilter(mobile=text), None, 1).items
+    may_know = context.principal.full_numbers and find_calls(connection, CallFilter(mobile=text), None, 1).items
     return {"mobile": text} if may_know else {}
 
 
-def _page(connection: Connection, wanted: Wanted, cursor: str | None) -> Page[Call]:
-    if wanted.callid is None:
-        return find_calls(connection, wanted.calls, cursor, _A_PAGE)
-    calls = [find_call(connection, wanted.callid, holder)[1] for holder in channels_holding(connection, wanted.callid)]
-    return Page([call for call in calls if matches(wanted.calls, call.channel, call.kind, call.outcome)], None)
+def _read_page(connection: Connection, call_filter: CallFilterForm, cursor: str | None) -> Page[Call]:
+    if call_filter.callid is None:
+        return find_calls(connection, call_filter.calls, cursor, _PAGE_SIZE)
+    calls = [
+        find_call(connection, call_filter.callid, holder)[1]
+        for holder in channels_holding(connection, call_filter.callid)
+    ]
+    return Page([call for call in calls if matches(call_filter.calls, call.channel, call.kind, call.outcome)], None)
 
 
-def _show(visit: Visit, page: Page[Call], wanted: Wanted, sought: str = "") -> Response:
-    query = {name: visit.query[name] for name in FIELDS if name in visit.query}
-    told: Mapping[str, Any] = {
+def _show(context: RequestContext, page: Page[Call], call_filter: CallFilterForm, search_text: str = "") -> Response:
+    query = {name: context.query[name] for name in FIELDS if name in context.query}
+    values: Mapping[str, Any] = {
         "next_cursor": page.next_cursor,
         "calls": [
-            (visit.view_of(call), visit.link_to(call.callid, _named(call.channel, visit))) for call in page.items
+            (context.view_of(call), context.link_to(call.callid, _channel_if_several(call.channel, context)))
+            for call in page.items
         ],
-        "wanted": wanted,
-        "sought": sought,
+        "call_filter": call_filter,
+        "search_text": search_text,
         "query": query,
-        "cursor": visit.query.get("cursor"),
-        "channels": visit.given.channels,
-        "callback_urls": visit.given.callback_urls,
-        "kinds": list(Kind),
+        "cursor": context.query.get("cursor"),
+        "channels": context.deps.channels,
+        "callback_urls": context.deps.callback_urls,
+        "kinds": list(CallbackKind),
         "outcomes": list(Outcome),
         "ranges": RANGES,
-        "codes": {code: reason_words(code, None, visit.language) for code in FAILURE_REASONS},
-        "exports": _exports(wanted, visit.links),
-        "full_exports": _exports(wanted, visit.links, numbers="full") if visit.reader.full_numbers else {},
-        "reason": partial(_reason, visit.language),
+        "codes": {code: failure_reason_text(code, None, context.language) for code in FAILURE_REASONS},
+        "exports": _export_links(call_filter, context.links),
+        "full_exports": _export_links(call_filter, context.links, numbers="full")
+        if context.principal.full_numbers
+        else {},
+        "reason": partial(_failure_text, context.language),
     }
-    return visit.render("calls.html", told, 422 if wanted.faults else 200)
+    return context.render("calls.html", values, 422 if call_filter.errors else 200)
 
 
-def _named(channel: str, visit: Visit) -> str | None:
+def _channel_if_several(channel: str, context: RequestContext) -> str | None:
     """A channel, where there are several."""
-    return channel if len(visit.given.channels) > 1 else None
+    return channel if len(context.deps.channels) > 1 else None
 
 
-def _reason(language: str, call: CallView) -> str:
-    return reason_words(call.failure_code, call.failure_reason, language)
+def _failure_text(language: str, call: CallView) -> str:
+    return failure_reason_text(call.failure_code, call.failure_reason, language)
 
 
-def _exports(wanted: Wanted, links: Links, **more: str) -> dict[str, str]:
+def _export_links(call_filter: CallFilterForm, links: Links, **more: str) -> dict[str, str]:
     """The same calls as a file, by the names of its forms; of one callid there is no file."""
-    fields = {name: getattr(wanted.calls, name) for name in CallFilter.__struct_fields__}
+    fields = {name: getattr(call_filter.calls, name) for name in CallFilter.__struct_fields__}
     texts = {
         name: value.isoformat() if isinstance(value, datetime) else str(value)
         for name, value in fields.items()
         if value is not None
     }
-    forms = {} if wanted.callid else {name: form for name, form in _FORMATS.items() if _is_offered(form)}
+    forms = {} if call_filter.callid else {name: form for name, form in _FORMATS.items() if _is_installed(form)}
     return {name: links.list(f"exports/calls.{form}", **texts, **more) for name, form in forms.items()}
 
 
-def _is_offered(form: FileFormat) -> bool:
+def _is_installed(form: FileFormat) -> bool:
     """Whether what the form needs is installed."""
     try:
-        require(form)
-    except ExtraMissing:
+        require_extra(form)
+    except MissingExtra:
         return False
     return True

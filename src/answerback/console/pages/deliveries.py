@@ -1,73 +1,75 @@
-"""Deliveries: what was told to whom, each with all that was tried, and telling it again."""
+"""Deliveries: the list, each with its attempts, and replaying it."""
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.context import Visit
-from answerback.console.routing import Site
-from answerback.console.session import safe_next
-from answerback.domain.models import Delivery, Role, State
+from answerback.console.context import RequestContext
+from answerback.console.routing import PageRouter
+from answerback.console.session import safe_redirect
+from answerback.domain.models import Delivery, DeliveryState, Role
 from answerback.errors import NotFound
 from answerback.ledger import Page
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView
 
-_A_PAGE = 50
+_PAGE_SIZE = 50
 
 
-def routes(site: Site) -> list[Route]:
-    """The list, one delivery, and telling it again."""
+def build_routes(router: PageRouter) -> list[Route]:
+    """The list, one delivery, and replaying it."""
     return [
-        site.page("/deliveries", _list),
-        site.page("/deliveries/{id:id}", _show),
-        site.action("/deliveries/{id:id}/retry", _retry, Role.OPERATOR),
+        router.page("/deliveries", _list),
+        router.page("/deliveries/{id:id}", _show),
+        router.action("/deliveries/{id:id}/replay", _retry, Role.OPERATOR),
     ]
 
 
-async def _list(visit: Visit) -> Response:
-    name, state = visit.query.get("endpoint"), visit.query.get("state")
-    known = state if state in set(State) else None
-    endpoints = await visit.read(visit.given.ledger.endpoints)
-    page = await visit.read(_page, visit, name, known)
-    told = {
+async def _list(context: RequestContext) -> Response:
+    name, state = context.query.get("endpoint"), context.query.get("state")
+    known = state if state in set(DeliveryState) else None
+    endpoints = await context.run_in_thread(context.deps.ledger.endpoints)
+    page = await context.run_in_thread(_read_page, context, name, known)
+    values = {
         "section": "endpoints",
         "deliveries": [
-            (DeliveryView.of(one, full_numbers=visit.revealed), visit.link_to(one.callid, one.channel))
+            (DeliveryView.of(one, full_numbers=context.unmasked), context.link_to(one.callid, one.channel))
             for one in page.items
         ],
         "next_cursor": page.next_cursor,
         "endpoints": [endpoint.name for endpoint in endpoints],
-        "wanted_endpoint": name,
-        "wanted_state": known,
-        "states": list(State),
-        "cursor": visit.query.get("cursor"),
+        "selected_endpoint": name,
+        "selected_state": known,
+        "states": list(DeliveryState),
+        "cursor": context.query.get("cursor"),
     }
-    return visit.render("deliveries.html", told)
+    return context.render("deliveries.html", values)
 
 
-def _page(visit: Visit, name: str | None, state: str | None) -> Page[Delivery]:
+def _read_page(context: RequestContext, name: str | None, state: str | None) -> Page[Delivery]:
     try:
-        endpoint_id = None if name is None else visit.given.ledger.endpoint(name).id
+        endpoint_id = None if name is None else context.deps.ledger.endpoint(name).id
     except NotFound:
         return Page([], None)
-    wanted = DeliveryFilter(endpoint_id=endpoint_id, state=None if state is None else State(state))
-    return visit.given.ledger.deliveries(wanted, visit.query.get("cursor"), _A_PAGE)
+    delivery_filter = DeliveryFilter(endpoint_id=endpoint_id, state=None if state is None else DeliveryState(state))
+    return context.deps.ledger.deliveries(delivery_filter, context.query.get("cursor"), _PAGE_SIZE)
 
 
-async def _show(visit: Visit) -> Response:
-    delivery, attempts = await visit.read(visit.given.ledger.delivery, visit.path["id"])
-    living = {endpoint.name for endpoint in await visit.read(visit.given.ledger.endpoints)}
-    told = {
+async def _show(context: RequestContext) -> Response:
+    delivery, attempts = await context.run_in_thread(context.deps.ledger.delivery, context.path["id"])
+    existing = {endpoint.name for endpoint in await context.run_in_thread(context.deps.ledger.endpoints)}
+    values = {
         "section": "endpoints",
-        "delivery": DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=visit.revealed),
-        "call_link": visit.link_to(delivery.callid, delivery.channel),
-        "is_living": delivery.endpoint in living,
+        "delivery": DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=context.unmasked),
+        "call_link": context.link_to(delivery.callid, delivery.channel),
+        "endpoint_exists": delivery.endpoint in existing,
     }
-    return visit.render("delivery.html", told)
+    return context.render("delivery.html", values)
 
 
-async def _retry(visit: Visit) -> Response:
-    id_ = visit.path["id"]
-    await visit.given.relay.replays.one(visit.actor, id_)
-    back = safe_next(visit.form["back"], visit.links) if visit.form.get("back") else visit.links.delivery(id_)
-    return visit.redirect(f"{back}{'&' if '?' in back else '?'}done=retried")
+async def _retry(context: RequestContext) -> Response:
+    id_ = context.path["id"]
+    await context.deps.relay.replays.replay_delivery(context.actor, id_)
+    back = (
+        safe_redirect(context.form["back"], context.links) if context.form.get("back") else context.links.delivery(id_)
+    )
+    return context.redirect(f"{back}{'&' if '?' in back else '?'}done=retried")

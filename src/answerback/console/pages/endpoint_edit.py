@@ -1,95 +1,95 @@
-"""The forms that make and change an endpoint; what is unfit is said beside its field."""
+"""The forms that make and change an endpoint; what is invalid is said beside its field."""
 
 from collections.abc import Mapping
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.context import Visit
+from answerback.console.context import RequestContext
 from answerback.console.model.endpoint_form import (
     KINDS,
     OUTCOMES,
     EndpointForm,
-    UnfitForm,
-    changes_of,
-    form_of,
-    read_form,
-    settings_of,
+    InvalidForm,
+    diff_settings,
+    form_from_endpoint,
+    parse_form,
+    validate_form,
 )
 from answerback.console.pages.endpoints import show_secret
-from answerback.console.routing import Site
-from answerback.domain.models import Endpoint, Format, Role
-from answerback.errors import Conflict, UnfitEndpoint
+from answerback.console.routing import PageRouter
+from answerback.domain.models import Endpoint, PayloadFormat, Role
+from answerback.errors import Conflict, InvalidEndpoint
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The forms and what they do; they come before the page of an endpoint, which could be called `new` as well."""
     return [
-        site.page("/endpoint/new", _new, Role.OPERATOR),
-        site.action("/endpoint/new", _add, Role.OPERATOR),
-        site.page("/endpoints/{name}/edit", _edit, Role.OPERATOR),
-        site.action("/endpoints/{name}/edit", _change, Role.OPERATOR),
+        router.page("/endpoint/new", _show_new, Role.OPERATOR),
+        router.action("/endpoint/new", _add, Role.OPERATOR),
+        router.page("/endpoints/{name}/edit", _show_edit, Role.OPERATOR),
+        router.action("/endpoints/{name}/edit", _update, Role.OPERATOR),
     ]
 
 
-async def _new(visit: Visit) -> Response:
-    visit.actor.require_full_numbers()
-    return _fill_in(visit, EndpointForm(channel=visit.given.channels[0]), None)
+async def _show_new(context: RequestContext) -> Response:
+    context.actor.require_full_numbers()
+    return _render_form(context, EndpointForm(channel=context.deps.channels[0]), None)
 
 
-async def _add(visit: Visit) -> Response:
-    form = read_form(visit.forms)
+async def _add(context: RequestContext) -> Response:
+    form = parse_form(context.form_values)
     try:
-        settings = settings_of(form, visit.given.channels, is_new=True)
+        settings = validate_form(form, context.deps.channels, is_new=True)
         secret = settings.secret.get_secret_value() if settings.secret is not None else None
-        added = await visit.given.relay.endpoints.add(
-            visit.actor,
+        added = await context.deps.relay.endpoints.add(
+            context.actor,
             form.name or None,
             settings.channel,
-            settings.definition(),
+            settings.endpoint_config(),
             enabled=settings.enabled,
             secret=secret,
         )
-    except UnfitForm as unfit:
-        return _fill_in(visit, form, None, unfit.problems)
-    except UnfitEndpoint as unfit:
-        return _fill_in(visit, form, None, {unfit.field: str(unfit).removeprefix(f"{unfit.field}: ")})
+    except InvalidForm as invalid:
+        return _render_form(context, form, None, invalid.problems)
+    except InvalidEndpoint as invalid:
+        return _render_form(context, form, None, {invalid.field: str(invalid).removeprefix(f"{invalid.field}: ")})
     except Conflict as conflict:
-        return _fill_in(visit, form, None, {"name": str(conflict)})
-    return show_secret(visit, added, "added")
+        return _render_form(context, form, None, {"name": str(conflict)})
+    return show_secret(context, added, "added")
 
 
-async def _edit(visit: Visit) -> Response:
-    endpoint = await visit.read(visit.given.ledger.endpoint, visit.path["name"])
-    return _fill_in(visit, form_of(endpoint), endpoint)
+async def _show_edit(context: RequestContext) -> Response:
+    endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
+    return _render_form(context, form_from_endpoint(endpoint), endpoint)
 
 
-async def _change(visit: Visit) -> Response:
-    endpoint = await visit.read(visit.given.ledger.endpoint, visit.path["name"])
-    form = read_form(visit.forms)._replace(name=endpoint.name, enabled=endpoint.enabled, secret="")
+async def _update(context: RequestContext) -> Response:
+    endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
+    form = parse_form(context.form_values)._replace(name=endpoint.name, enabled=endpoint.enabled, secret="")
     try:
-        channel, definition = changes_of(settings_of(form, visit.given.channels, is_new=False), endpoint)
-        if channel is not None or definition is not None:
-            await visit.given.relay.endpoints.change(visit.actor, endpoint.name, channel, definition)
-    except UnfitForm as unfit:
-        return _fill_in(visit, form, endpoint, unfit.problems)
-    except UnfitEndpoint as unfit:
-        return _fill_in(visit, form, endpoint, {unfit.field: str(unfit).removeprefix(f"{unfit.field}: ")})
-    return visit.redirect(visit.links.endpoint(endpoint.name), "endpoint_changed")
+        channel, config = diff_settings(validate_form(form, context.deps.channels, is_new=False), endpoint)
+        if channel is not None or config is not None:
+            await context.deps.relay.endpoints.change(context.actor, endpoint.name, channel, config)
+    except InvalidForm as invalid:
+        return _render_form(context, form, endpoint, invalid.problems)
+    except InvalidEndpoint as invalid:
+        return _render_form(context, form, endpoint, {invalid.field: str(invalid).removeprefix(f"{invalid.field}: ")})
+    return context.redirect(context.links.endpoint(endpoint.name), "endpoint_changed")
 
 
-def _fill_in(
-    visit: Visit, form: EndpointForm, endpoint: Endpoint | None, problems: Mapping[str, str] | None = None
+def _render_form(
+    context: RequestContext, form: EndpointForm, endpoint: Endpoint | None, problems: Mapping[str, str] | None = None
 ) -> Response:
-    told = {
+    values = {
         "section": "endpoints",
         "form": form,
         "endpoint": endpoint,
         "problems": problems or {},
-        "channels": visit.given.channels,
-        "certificates": sorted({*visit.given.certificates, form.certificate} - {""}),
-        "formats": list(Format),
+        "channels": context.deps.channels,
+        "certificates": sorted({*context.deps.certificates, form.certificate} - {""}),
+        "formats": list(PayloadFormat),
         "kinds": KINDS,
         "outcomes": OUTCOMES,
     }
-    return visit.render("endpoint_form.html", told, 422 if problems else 200)
+    return context.render("endpoint_form.html", values, 422 if problems else 200)

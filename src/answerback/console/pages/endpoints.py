@@ -1,4 +1,4 @@
-"""Endpoints: who is told, how each does, and what can be done with it."""
+"""Endpoints: the list, the health of each, and what can be done with it."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -8,103 +8,109 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.context import Visit
-from answerback.console.model.endpoint_health import EndpointRow, Health, row_of
-from answerback.console.routing import Site
+from answerback.console.context import RequestContext
+from answerback.console.model.endpoint_health import EndpointHealth, EndpointRow, build_endpoint_row
+from answerback.console.routing import PageRouter
 from answerback.domain.models import Endpoint, Role
 from answerback.errors import Conflict
-from answerback.ledger.read.deliveries import Owed
+from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.ledger.read.recent_attempts import recent_attempts
-from answerback.relay.sender import Outcome as Tried
-from answerback.schemas.calls import TestView
+from answerback.relay.sender import AttemptResult
+from answerback.schemas.calls import EndpointTestView
 
-_RECENT = 60
+_RECENT_ATTEMPTS = 60
 _ROUTE = "/endpoints/{name}"
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The list, one endpoint, and what is done with it at once."""
     return [
-        site.page("/endpoints", _list),
-        site.page(_ROUTE, _show),
-        site.action(f"{_ROUTE}/test", _test, Role.OPERATOR),
-        site.action(f"{_ROUTE}/enable", partial(_switch, on=True), Role.OPERATOR),
-        site.action(f"{_ROUTE}/disable", partial(_switch, on=False), Role.OPERATOR),
-        site.action(f"{_ROUTE}/rotate-secret", _rotate, Role.OPERATOR),
-        site.page(f"{_ROUTE}/remove", _ask_to_remove, Role.OPERATOR),
-        site.action(f"{_ROUTE}/remove", _remove, Role.OPERATOR),
+        router.page("/endpoints", _list),
+        router.page(_ROUTE, _show),
+        router.action(f"{_ROUTE}/test", _test, Role.OPERATOR),
+        router.action(f"{_ROUTE}/enable", partial(_set_enabled, on=True), Role.OPERATOR),
+        router.action(f"{_ROUTE}/disable", partial(_set_enabled, on=False), Role.OPERATOR),
+        router.action(f"{_ROUTE}/rotate-secret", _rotate_secret, Role.OPERATOR),
+        router.page(f"{_ROUTE}/remove", _confirm_removal, Role.OPERATOR),
+        router.action(f"{_ROUTE}/remove", _remove, Role.OPERATOR),
     ]
 
 
-async def _list(visit: Visit) -> Response:
-    rows = await visit.read(_rows, visit, await visit.read(visit.given.ledger.endpoints))
-    told = {"rows": rows, "active": visit.given.relay.manages}
-    return visit.render("endpoints.html", told)
+async def _list(context: RequestContext) -> Response:
+    rows = await context.run_in_thread(_read_rows, context, await context.run_in_thread(context.deps.ledger.endpoints))
+    values = {"rows": rows, "active": context.deps.relay.can_manage}
+    return context.render("endpoints.html", values)
 
 
-async def _show(visit: Visit) -> Response:
-    return await show_endpoint(visit)
+async def _show(context: RequestContext) -> Response:
+    return await show_endpoint(context)
 
 
 async def show_endpoint(
-    visit: Visit, tried: Tried | None = None, problems: Mapping[str, str] | None = None, status: int = 200
+    context: RequestContext,
+    test_result: AttemptResult | None = None,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
 ) -> Response:
     """The page of the endpoint that the address names; with what a test came to, or what is wrong with a form."""
-    endpoint = await visit.read(visit.given.ledger.endpoint, visit.path["name"])
-    (row,) = await visit.read(_rows, visit, [endpoint])
-    told = {
+    endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
+    (row,) = await context.run_in_thread(_read_rows, context, [endpoint])
+    values = {
         "row": row,
         "endpoint": row.endpoint,
-        "tried": tried and TestView.of(tried, full_numbers=visit.revealed),
+        "test_result": test_result and EndpointTestView.of(test_result, full_numbers=context.unmasked),
         "problems": problems or {},
-        "form": visit.form,
-        "active": visit.given.relay.manages,
-        "healths": Health,
+        "form": context.form,
+        "active": context.deps.relay.can_manage,
+        "EndpointHealth": EndpointHealth,
     }
-    return visit.render("endpoint.html", told, status)
+    return context.render("endpoint.html", values, status)
 
 
-def _rows(visit: Visit, endpoints: Collection[Endpoint]) -> list[EndpointRow]:
+def _read_rows(context: RequestContext, endpoints: Collection[Endpoint]) -> list[EndpointRow]:
     def look(connection: Connection) -> list[EndpointRow]:
-        full_url = visit.may(Role.OPERATOR)
-        recent = recent_attempts(connection, [endpoint.id for endpoint in endpoints], _RECENT)
-        return [row_of(one, owed.get(one.id, Owed()), recent[one.id], now, full_url=full_url) for one in endpoints]
+        full_url = context.has_role(Role.OPERATOR)
+        recent = recent_attempts(connection, [endpoint.id for endpoint in endpoints], _RECENT_ATTEMPTS)
+        return [
+            build_endpoint_row(one, backlog.get(one.id, DeliveryBacklog()), recent[one.id], now, full_url=full_url)
+            for one in endpoints
+        ]
 
-    owed, now = visit.given.ledger.owed(), datetime.now(UTC)
-    return visit.given.ledger.read(look)
-
-
-async def _test(visit: Visit) -> Response:
-    tried = await visit.given.relay.endpoints.test(visit.actor, visit.path["name"])
-    return await show_endpoint(visit, tried)
+    backlog, now = context.deps.ledger.backlog(), datetime.now(UTC)
+    return context.deps.ledger.read(look)
 
 
-async def _switch(visit: Visit, *, on: bool) -> Response:
-    name = visit.path["name"]
-    await visit.given.relay.endpoints.switch(visit.actor, name, on=on)
-    return visit.redirect(visit.links.endpoint(name), "endpoint_enabled" if on else "endpoint_disabled")
+async def _test(context: RequestContext) -> Response:
+    test_result = await context.deps.relay.endpoints.test(context.actor, context.path["name"])
+    return await show_endpoint(context, test_result)
 
 
-async def _rotate(visit: Visit) -> Response:
-    name = visit.path["name"]
-    rotated = await visit.given.relay.endpoints.rotate_secret(visit.actor, name)
-    return show_secret(visit, rotated, "rotated")
+async def _set_enabled(context: RequestContext, *, on: bool) -> Response:
+    name = context.path["name"]
+    await context.deps.relay.endpoints.set_enabled(context.actor, name, enabled=on)
+    return context.redirect(context.links.endpoint(name), "endpoint_enabled" if on else "endpoint_disabled")
 
 
-def show_secret(visit: Visit, endpoint: Endpoint, how: str) -> Response:
+async def _rotate_secret(context: RequestContext) -> Response:
+    name = context.path["name"]
+    rotated = await context.deps.relay.endpoints.rotate_secret(context.actor, name)
+    return show_secret(context, rotated, "rotated")
+
+
+def show_secret(context: RequestContext, endpoint: Endpoint, how: str) -> Response:
     """The one page that shows a secret: in the answer to the form that made it. `how`: added, rotated."""
-    return visit.render("endpoint_secret.html", {"endpoint": endpoint, "how": how})
+    return context.render("endpoint_secret.html", {"endpoint": endpoint, "how": how})
 
 
-async def _ask_to_remove(visit: Visit) -> Response:
-    endpoint = await visit.read(visit.given.ledger.endpoint, visit.path["name"])
-    owed = (await visit.read(visit.given.ledger.owed)).get(endpoint.id, Owed())
-    return visit.render("endpoint_remove.html", {"endpoint": endpoint, "owed": owed})
+async def _confirm_removal(context: RequestContext) -> Response:
+    endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
+    backlog = (await context.run_in_thread(context.deps.ledger.backlog)).get(endpoint.id, DeliveryBacklog())
+    return context.render("endpoint_remove.html", {"endpoint": endpoint, "backlog": backlog})
 
 
-async def _remove(visit: Visit) -> Response:
-    name = visit.path["name"]
-    if visit.form.get("sure") != "yes":
-        raise Conflict(visit.t["endpoint_remove_unsure"])
-    await visit.given.relay.endpoints.remove(visit.actor, name)
-    return visit.redirect(f"{visit.links.console}/endpoints", "endpoint_removed")
+async def _remove(context: RequestContext) -> Response:
+    name = context.path["name"]
+    if context.form.get("sure") != "yes":
+        raise Conflict(context.t["endpoint_remove_unsure"])
+    await context.deps.relay.endpoints.remove(context.actor, name)
+    return context.redirect(f"{context.links.console}/endpoints", "endpoint_removed")

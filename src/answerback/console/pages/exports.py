@@ -12,76 +12,78 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from answerback.auth.api_keys import check_filters
-from answerback.console.context import Visit
-from answerback.console.routing import Site
-from answerback.console.session import is_from_elsewhere
-from answerback.domain.models import Kind, Outcome, State
-from answerback.errors import NotFound, UnfitExport
-from answerback.exports import Export, FileFormat, What
-from answerback.exports.response import ExportAnswer
+from answerback.console.context import RequestContext
+from answerback.console.routing import PageRouter
+from answerback.console.session import is_cross_site
+from answerback.domain.models import CallbackKind, DeliveryState, Outcome
+from answerback.errors import InvalidExportFilter, NotFound
+from answerback.exports import Dataset, Export, FileFormat
+from answerback.exports.response import ExportResponse
 
 C = TypeVar("C", bound=StrEnum)
 
 _FULL = "full"
-_CHECKED = ("mobile", "failure_code", "reference", "callid")
-_LARGEST_CODE = 2**31
+_RESTRICTED_FILTERS = ("mobile", "failure_code", "reference", "callid")
+_MAX_CODE = 2**31
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The files."""
-    return [site.page("/exports/{what}.{format}", _send)]
+    return [router.page("/exports/{what}.{format}", _send)]
 
 
-async def _send(visit: Visit) -> Response:
-    what, file_format = _known(What, visit.path["what"]), _known(FileFormat, visit.path["format"])
-    full_numbers = visit.query.get("numbers") == _FULL
+async def _send(context: RequestContext) -> Response:
+    what, file_format = _parse_choice(Dataset, context.path["what"]), _parse_choice(FileFormat, context.path["format"])
+    full_numbers = context.query.get("numbers") == _FULL
     if full_numbers and (
-        not visit.reader.full_numbers or is_from_elsewhere(visit.request.headers, visit.given.public_url)
+        not context.principal.full_numbers or is_cross_site(context.request.headers, context.deps.public_url)
     ):
         raise PermissionError("full_numbers")
-    filters = {name: _read(name, text) for name, text in visit.query.items() if name in _READERS}
-    check_filters(visit.reader, **{name: filters.get(name) for name in _CHECKED})
-    if "endpoint" in visit.query:
-        filters["endpoint_id"] = (await visit.read(visit.given.ledger.endpoint, visit.query["endpoint"])).id
-    wanted = Export.of(what, file_format, filters, full_numbers=full_numbers)
-    return ExportAnswer(wanted, await visit.given.exports.open(wanted, visit.actor))
+    filters = {name: _parse_filter(name, text) for name, text in context.query.items() if name in _PARSERS}
+    check_filters(context.principal, **{name: filters.get(name) for name in _RESTRICTED_FILTERS})
+    if "endpoint" in context.query:
+        filters["endpoint_id"] = (
+            await context.run_in_thread(context.deps.ledger.endpoint, context.query["endpoint"])
+        ).id
+    spec = Export.of(what, file_format, filters, full_numbers=full_numbers)
+    return ExportResponse(spec, await context.deps.exports.open(spec, context.actor))
 
 
-def _known(choices: type[C], text: str) -> C:
+def _parse_choice(choices: type[C], text: str) -> C:
     try:
         return choices(text)
     except ValueError as error:
         raise NotFound(f"no export {text}") from error
 
 
-def _read(name: str, text: str) -> Any:
+def _parse_filter(name: str, text: str) -> Any:
     try:
-        return _READERS[name](text)
+        return _PARSERS[name](text)
     except ValueError as error:
-        raise UnfitExport(name, f"cannot be {text[:64]!r}") from error
+        raise InvalidExportFilter(name, f"cannot be {text[:64]!r}") from error
 
 
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _code(text: str) -> int:
+def _parse_code(text: str) -> int:
     code = int(text)
-    if not 0 <= code < _LARGEST_CODE:
+    if not 0 <= code < _MAX_CODE:
         raise ValueError(text)
     return code
 
 
-_READERS: Mapping[str, Callable[[str], Any]] = {
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "channel": str,
     "mobile": str,
     "reference": str,
     "callid": str,
     "outcome": Outcome,
-    "kind": Kind,
-    "state": State,
-    "failure_code": _code,
-    "since": _moment,
-    "until": _moment,
+    "kind": CallbackKind,
+    "state": DeliveryState,
+    "failure_code": _parse_code,
+    "since": _parse_time,
+    "until": _parse_time,
 }

@@ -3,32 +3,34 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.context import Visit
+from answerback.console.context import RequestContext
 from answerback.console.model import chart_data
-from answerback.console.model.failure_reasons import causes
-from answerback.console.model.filters import told_of, wanted_of
-from answerback.console.routing import Site
+from answerback.console.model.failure_reasons import count_failure_reasons
+from answerback.console.model.filters import filter_context, parse_filter
+from answerback.console.routing import PageRouter
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The page."""
-    return [site.page("/failures", _show)]
+    return [router.page("/failures", _show)]
 
 
-async def _show(visit: Visit) -> Response:
-    return await visit.read(_page, visit)
+async def _show(context: RequestContext) -> Response:
+    return await context.run_in_thread(_page, context)
 
 
-def _page(visit: Visit) -> Response:
-    wanted, ledger = wanted_of(visit), visit.given.ledger
-    statistics, before = ledger.statistics(wanted.span), ledger.statistics(wanted.span_before)
-    times = chart_data.times_of(statistics, wanted.range)
-    told = {
+def _page(context: RequestContext) -> Response:
+    stats_filter, ledger = parse_filter(context), context.deps.ledger
+    statistics, before = ledger.statistics(stats_filter.span), ledger.statistics(stats_filter.span_before)
+    times = chart_data.time_series(statistics, stats_filter.range)
+    values = {
         "total": statistics.total,
         "before": before.total,
         "coded": sum(statistics.codes.values()),
-        "causes": causes(statistics, visit.language, visit.t["cause_unlisted"], before.codes),
+        "failure_reasons": count_failure_reasons(
+            statistics, context.language, context.t["cause_unlisted"], before.codes
+        ),
         "times": times,
-        "trend": chart_data.misses(times),
+        "trend": chart_data.failure_trend(times),
     }
-    return visit.render("failures.html", told_of(wanted, visit) | told)
+    return context.render("failures.html", filter_context(stats_filter, context) | values)

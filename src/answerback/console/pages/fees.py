@@ -3,38 +3,41 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.context import Visit
+from answerback.console.context import RequestContext
 from answerback.console.model import chart_data
-from answerback.console.model.filters import told_of, wanted_of
-from answerback.console.routing import Site
-from answerback.schemas.calls import DifferingView
+from answerback.console.model.filters import filter_context, parse_filter
+from answerback.console.routing import PageRouter
+from answerback.schemas.calls import FeeMismatchView
 
-_CALLS_A_PAGE = 50
+_PAGE_SIZE = 50
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The page."""
-    return [site.page("/fees", _show)]
+    return [router.page("/fees", _show)]
 
 
-async def _show(visit: Visit) -> Response:
-    return await visit.read(_page, visit)
+async def _show(context: RequestContext) -> Response:
+    return await context.run_in_thread(_page, context)
 
 
-def _page(visit: Visit) -> Response:
-    wanted, cursor, ledger = wanted_of(visit), visit.query.get("cursor"), visit.given.ledger
-    statistics, differing = ledger.statistics(wanted.span), ledger.differing(wanted.span, cursor, _CALLS_A_PAGE)
-    times = chart_data.times_of(statistics, wanted.range)
-    told = {
+def _page(context: RequestContext) -> Response:
+    stats_filter, cursor, ledger = parse_filter(context), context.query.get("cursor"), context.deps.ledger
+    statistics, differing = (
+        ledger.statistics(stats_filter.span),
+        ledger.fee_mismatches(stats_filter.span, cursor, _PAGE_SIZE),
+    )
+    times = chart_data.time_series(statistics, stats_filter.range)
+    values = {
         "fees": statistics.fees,
         "total": statistics.total,
         "calls": [
-            (DifferingView.of(call, full_numbers=visit.revealed), visit.link_to(call.callid, call.channel))
+            (FeeMismatchView.of(call, full_numbers=context.unmasked), context.link_to(call.callid, call.channel))
             for call in differing.items
         ],
         "next_cursor": differing.next_cursor,
         "cursor": cursor,
         "times": times,
-        "minutes": chart_data.minutes(times),
+        "minutes": chart_data.billed_minutes_trend(times),
     }
-    return visit.render("fees.html", told_of(wanted, visit) | told)
+    return context.render("fees.html", filter_context(stats_filter, context) | values)

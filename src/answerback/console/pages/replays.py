@@ -5,65 +5,65 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.console.context import Visit
+from answerback.console.context import RequestContext
 from answerback.console.pages.endpoints import show_endpoint
-from answerback.console.routing import Site
+from answerback.console.routing import PageRouter
 from answerback.domain.models import Outcome, Role
 from answerback.ledger.read.calls import CallFilter
 
 _REFRESH_S = 1
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The two forms on an endpoint's page, and the progress."""
     return [
-        site.action("/endpoints/{name}/replay-dead", _replay_dead, Role.OPERATOR),
-        site.action("/endpoints/{name}/replay", _replay_calls, Role.OPERATOR),
-        site.page("/endpoints/{name}/replays/{id:id}", _progress),
+        router.action("/endpoints/{name}/replay-dead", _replay_dead, Role.OPERATOR),
+        router.action("/endpoints/{name}/replay", _replay_calls, Role.OPERATOR),
+        router.page("/endpoints/{name}/replays/{id:id}", _progress),
     ]
 
 
-async def _replay_dead(visit: Visit) -> Response:
-    relay, name = visit.given.relay, visit.path["name"]
+async def _replay_dead(context: RequestContext) -> Response:
+    relay, name = context.deps.relay, context.path["name"]
     await relay.endpoints.refresh()
-    replay = await relay.replays.dead(visit.actor, relay.endpoints.find(name))
-    return visit.redirect(visit.links.endpoint(name, "replays", str(replay.id)))
+    replay = await relay.replays.replay_dead(context.actor, relay.endpoints.find(name))
+    return context.redirect(context.links.endpoint(name, "replays", str(replay.id)))
 
 
-async def _replay_calls(visit: Visit) -> Response:
-    relay, name = visit.given.relay, visit.path["name"]
+async def _replay_calls(context: RequestContext) -> Response:
+    relay, name = context.deps.relay, context.path["name"]
     problems = {}
     moments: dict[str, datetime | None] = {}
     for field in ("since", "until"):
-        moments[field] = _moment(visit, visit.form.get(field, ""))
+        moments[field] = _parse_time(context, context.form.get(field, ""))
         if moments[field] is None:
-            problems[field] = visit.t["replay_unfit_time"]
+            problems[field] = context.t["replay_invalid_time"]
     since, until = moments["since"], moments["until"]
     if since is not None and until is not None and until <= since:
-        problems["until"] = visit.t["replay_unfit_order"]
+        problems["until"] = context.t["replay_invalid_order"]
     if problems:
-        return await show_endpoint(visit, problems=problems, status=422)
-    outcome = visit.form.get("outcome")
-    wanted = CallFilter(since=since, until=until, outcome=Outcome(outcome) if outcome in set(Outcome) else None)
+        return await show_endpoint(context, problems=problems, status=422)
+    outcome = context.form.get("outcome")
+    call_filter = CallFilter(since=since, until=until, outcome=Outcome(outcome) if outcome in set(Outcome) else None)
     await relay.endpoints.refresh()
-    replay = await relay.replays.calls(visit.actor, relay.endpoints.find(name), wanted)
-    return visit.redirect(visit.links.endpoint(name, "replays", str(replay.id)))
+    replay = await relay.replays.replay_calls(context.actor, relay.endpoints.find(name), call_filter)
+    return context.redirect(context.links.endpoint(name, "replays", str(replay.id)))
 
 
-def _moment(visit: Visit, text: str) -> datetime | None:
+def _parse_time(context: RequestContext, text: str) -> datetime | None:
     """A time as a browser's field has it, by the console's clock; None where it is none."""
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=visit.given.zone)).astimezone(UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=context.deps.zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
-async def _progress(visit: Visit) -> Response:
-    replay = visit.given.relay.replays.find(visit.path["id"])
-    told = {
+async def _progress(context: RequestContext) -> Response:
+    replay = context.deps.relay.replays.find(context.path["id"])
+    values = {
         "section": "endpoints",
         "replay": replay,
-        "refresh_s": _REFRESH_S if replay.stage == "running" else None,
+        "refresh_s": _REFRESH_S if replay.status == "running" else None,
     }
-    return visit.render("replay.html", told)
+    return context.render("replay.html", values)

@@ -6,68 +6,68 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from answerback.auth.api_keys import ADMIN, draft_key, unfit_key_name
-from answerback.console.context import Visit
-from answerback.console.dependencies import Given
-from answerback.console.routing import Site
+from answerback.auth.api_keys import ADMIN, draft_api_key, validate_key_name
+from answerback.console.context import RequestContext
+from answerback.console.dependencies import ConsoleDependencies
+from answerback.console.routing import PageRouter
 from answerback.domain.models import AlertState, ApiKey, Role
-from answerback.errors import Conflict, UnfitEndpoint
+from answerback.errors import Conflict, InvalidEndpoint
 from answerback.ledger import Page
 from answerback.ledger.admin.audit import AuditEvent
 from answerback.ledger.commands import CreateKey, RevokeKey
 
-_EVENTS_A_PAGE = 20
-_HIDDEN = "••••••••"
-_EMPTY = {"name": "", "role": "", "full_numbers": ""}
+_PAGE_SIZE = 20
+_MASK = "••••••••"
+_EMPTY_DRAFT = {"name": "", "role": "", "full_numbers": ""}
 
 
-def routes(site: Site) -> list[Route]:
+def build_routes(router: PageRouter) -> list[Route]:
     """The page, and what its forms do."""
     return [
-        site.page("/settings", _show),
-        site.action("/settings/keys", _create, role=Role.ADMIN),
-        site.action("/settings/keys/{name}/revoke", _revoke, role=Role.ADMIN),
+        router.page("/settings", _show),
+        router.action("/settings/keys", _create, role=Role.ADMIN),
+        router.action("/settings/keys/{name}/revoke", _revoke, role=Role.ADMIN),
     ]
 
 
-async def _show(visit: Visit) -> Response:
-    return await _page(visit, {})
+async def _show(context: RequestContext) -> Response:
+    return await _page(context, {})
 
 
-async def _create(visit: Visit) -> Response:
+async def _create(context: RequestContext) -> Response:
     """Make a key and show it, this once: the page is the form's own answer."""
     try:
-        key, draft = draft_key(*_named(visit), full_numbers=visit.form.get("full_numbers") == "on")
-        made = await visit.given.writer.ask(CreateKey(visit.actor, draft))
-    except UnfitEndpoint as error:
-        return await _page(visit, {"problem": str(error), "draft": {**_EMPTY, **visit.form}}, 422)
+        key, draft = draft_api_key(*_parse_new_key(context), full_numbers=context.form.get("full_numbers") == "on")
+        created = await context.deps.ledger_client.execute(CreateKey(context.actor, draft))
+    except InvalidEndpoint as error:
+        return await _page(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 422)
     except Conflict as error:
-        return await _page(visit, {"problem": str(error), "draft": {**_EMPTY, **visit.form}}, 409)
-    return await _page(visit, {"made": made, "made_key": key})
+        return await _page(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 409)
+    return await _page(context, {"created": created, "created_key": key})
 
 
-async def _revoke(visit: Visit) -> Response:
-    await visit.given.writer.ask(RevokeKey(visit.actor, visit.path["name"]))
-    return visit.redirect(visit.links.list("settings"), done="key_revoked")
+async def _revoke(context: RequestContext) -> Response:
+    await context.deps.ledger_client.execute(RevokeKey(context.actor, context.path["name"]))
+    return context.redirect(context.links.list("settings"), done="key_revoked")
 
 
-def _named(visit: Visit) -> tuple[str, Role]:
-    """Name and role of the key that the form asks for. Raises UnfitEndpoint."""
-    name, role = visit.form.get("name", ""), visit.form.get("role", "")
-    if problem := unfit_key_name(name):
-        raise UnfitEndpoint("name", problem)
+def _parse_new_key(context: RequestContext) -> tuple[str, Role]:
+    """Name and role of the key that the form asks for. Raises InvalidEndpoint."""
+    name, role = context.form.get("name", ""), context.form.get("role", "")
+    if problem := validate_key_name(name):
+        raise InvalidEndpoint("name", problem)
     if role not in set(Role):
-        raise UnfitEndpoint("role", f"expected one of {', '.join(Role)}")
+        raise InvalidEndpoint("role", f"expected one of {', '.join(Role)}")
     return name, Role(role)
 
 
-async def _page(visit: Visit, told: dict[str, Any], status: int = 200) -> Response:
-    given, is_admin = visit.given, visit.may(Role.ADMIN)
-    cursor = visit.query.get("cursor")
-    keys, events, alerts = await visit.read(_look, given, cursor, is_admin=is_admin)
+async def _page(context: RequestContext, values: dict[str, Any], status: int = 200) -> Response:
+    deps, is_admin = context.deps, context.has_role(Role.ADMIN)
+    cursor = context.query.get("cursor")
+    keys, events, alerts = await context.run_in_thread(_read_settings, deps, cursor, is_admin=is_admin)
     facts = {
-        "is_open": any(url == _without_token(url) for url in given.callback_urls.values()),
-        "urls": {name: url if is_admin else _without_token(url) for name, url in given.callback_urls.items()},
+        "is_open": any(url == _without_token(url) for url in deps.callback_urls.values()),
+        "urls": {name: url if is_admin else _without_token(url) for name, url in deps.callback_urls.items()},
         "keys": keys,
         "events": events,
         "cursor": cursor,
@@ -75,24 +75,24 @@ async def _page(visit: Visit, told: dict[str, Any], status: int = 200) -> Respon
         "roles": list(Role),
         "admin_name": ADMIN,
         "version": version("answerback"),
-        "given": given,
+        "deps": deps,
         "problem": None,
-        "draft": _EMPTY,
-        "made": None,
+        "draft": _EMPTY_DRAFT,
+        "created": None,
     }
-    return visit.render("settings.html", facts | told, status)
+    return context.render("settings.html", facts | values, status)
 
 
-def _look(
-    given: Given, cursor: str | None, *, is_admin: bool
+def _read_settings(
+    deps: ConsoleDependencies, cursor: str | None, *, is_admin: bool
 ) -> tuple[list[ApiKey], Page[AuditEvent], list[AlertState]]:
     """Keys and audit events for the administrator, alerts for everybody. Raises InvalidCursor."""
     if not is_admin:
-        return [], Page([], None), given.alerts.states()
-    return given.ledger.keys(), given.ledger.audit_events(cursor, _EVENTS_A_PAGE), given.alerts.states()
+        return [], Page([], None), deps.alerts.states()
+    return deps.ledger.keys(), deps.ledger.audit_events(cursor, _PAGE_SIZE), deps.alerts.states()
 
 
 def _without_token(url: str) -> str:
     """A callback URL without the secret that it ends with, if it does."""
     head, path, token = url.partition("/voice/callback/")
-    return f"{head}{path}{_HIDDEN}" if token else url
+    return f"{head}{path}{_MASK}" if token else url

@@ -7,7 +7,7 @@ const state = document.getElementById("live-state");
 const pause = document.getElementById("live-pause");
 const words = JSON.parse(feed.dataset.words);
 const most = Number(feed.dataset.most);
-const held = [];
+const buffered = [];
 let paused = false;
 
 const element = (name, className, text) => {
@@ -33,11 +33,11 @@ const callback = (line) => {
 const delivery = (line) => {
   const how = element("span", "line-how");
   const good = line.error === undefined;
-  const told = [`${words[`event_${line.event}`]} → ${line.endpoint}`, `${line.milliseconds} ms`];
-  if (!good) told.push(line.error);
+  const details = [`${words[`event_${line.event}`]} → ${line.endpoint}`, `${line.milliseconds} ms`];
+  if (!good) details.push(line.error);
   const badge = `state state-${good ? "good" : "bad"}`;
   how.append(link(badge, good ? words.live_delivered : words.live_failed, feed.dataset.deliveries + line.delivery_id));
-  how.append(" ", element("span", "quiet", told.join(" · ")));
+  how.append(" ", element("span", "quiet", details.join(" · ")));
   return how;
 };
 
@@ -48,7 +48,7 @@ const item = (line) => {
   made.append(
     time,
     element("span", "line-what", line.kind ? words.live_callback : words.live_delivery),
-    line.href ? link("line-who number", line.who, line.href) : element("span", "line-who number", line.who),
+    line.href ? link("line-callee number", line.callee, line.href) : element("span", "line-callee number", line.callee),
     line.kind ? callback(line) : delivery(line),
   );
   if (feed.dataset.several) made.append(element("span", "line-where tag", line.channel));
@@ -62,43 +62,43 @@ const show = (items) => {
   empty.hidden = true;
 };
 
-const say = (tone, text) => {
+const setState = (tone, text) => {
   state.className = `state state-${tone}`;
   state.textContent = text;
 };
 
-const tell = () => {
-  if (!paused) say("live", words.live_on);
-  else say("warn", held.length ? `${words.live_paused} · ${words.live_held.replace("%d", held.length)}` : words.live_paused);
+const showState = () => {
+  if (!paused) setState("live", words.live_on);
+  else setState("warn", buffered.length ? `${words.live_paused} · ${words.live_buffered.replace("%d", buffered.length)}` : words.live_paused);
 };
 
 const source = new EventSource(feed.dataset.events);
 
-source.addEventListener("open", tell);
+source.addEventListener("open", showState);
 
 source.addEventListener("error", () => {
-  if (source.readyState === EventSource.CLOSED) say("bad", words.live_ended);
-  else say("warn", words.live_lost);
+  if (source.readyState === EventSource.CLOSED) setState("bad", words.live_ended);
+  else setState("warn", words.live_lost);
 });
 
-source.addEventListener("happened", (event) => {
-  const { lines, missed } = JSON.parse(event.data);
-  const items = lines.map(item);
-  if (missed) items.unshift(element("li", "line missed quiet", words.live_missed.replace("%d", missed)));
-  if (paused) held.push(...items.slice(-most));
+source.addEventListener("activity", (event) => {
+  const { items: fresh, skipped } = JSON.parse(event.data);
+  const items = fresh.map(item);
+  if (skipped) items.unshift(element("li", "line skipped quiet", words.live_skipped.replace("%d", skipped)));
+  if (paused) buffered.push(...items.slice(-most));
   else show(items);
-  if (held.length > most) held.splice(0, held.length - most);
-  tell();
+  if (buffered.length > most) buffered.splice(0, buffered.length - most);
+  showState();
 });
 
 pause.hidden = false;
 pause.addEventListener("click", () => {
   paused = !paused;
   pause.textContent = paused ? words.live_go_on : words.live_pause;
-  if (!paused) show(held.splice(0));
-  tell();
+  if (!paused) show(buffered.splice(0));
+  showState();
 });
 
 addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", (event) => event.persisted && location.reload());
-say("warn", words.live_lost);
+setState("warn", words.live_lost);

@@ -42,5 +42,5 @@ TEXTS: Mapping[str, Text] = {
         "没有与之完全一致的 callid、业务编号或号码。",
     ),
     "calls_all": Text("All calls", "全部通话"),
-    "calls_unfit_code": Text("A failure code is a whole number.", "失败原因码应为整数。"),
+    "calls_invalid_code": Text("A failure code is a whole number.", "失败原因码应为整数。"),
 }

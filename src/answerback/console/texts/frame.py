@@ -80,46 +80,46 @@ TEXTS: Mapping[str, Text] = {
     "range_custom": Text("Custom", "自定义"),
     "range_since": Text("From", "从"),
     "range_until": Text("To", "到"),
-    "range_fault_order": Text("The last day is before the first one.", "结束日期早于开始日期。"),
-    "range_fault_date": Text("Give both days, as 2026-01-31.", "请填写起止日期，例如 2026-01-31。"),
-    "range_fault_long": Text("Choose at most 366 days.", "最多选择 366 天。"),
+    "range_error_order": Text("The last day is before the first one.", "结束日期早于开始日期。"),
+    "range_error_date": Text("Give both days, as 2026-01-31.", "请填写起止日期，例如 2026-01-31。"),
+    "range_error_long": Text("Choose at most 366 days.", "最多选择 366 天。"),
     # Refusals.
-    "note_missing": Text("There is nothing here", "这里什么也没有"),
-    "note_missing_hint": Text(
+    "message_missing": Text("There is nothing here", "这里什么也没有"),
+    "message_missing_hint": Text(
         "It may have been removed, or the address is mistyped.", "内容可能已被删除，或者地址有误。"
     ),
-    "note_forbidden": Text("Your key may not do this", "当前密钥没有此权限"),
-    "note_forbidden_hint": Text(
+    "message_forbidden": Text("Your key may not do this", "当前密钥没有此权限"),
+    "message_forbidden_hint": Text(
         "Sign in with a key of a higher role, or ask an administrator.", "请使用更高角色的密钥登录，或联系管理员。"
     ),
-    "note_needs_numbers": Text("This needs the right to full numbers", "此操作需要查看完整号码的权限"),
-    "note_needs_numbers_hint": Text(
+    "message_needs_numbers": Text("This needs the right to full numbers", "此操作需要查看完整号码的权限"),
+    "message_needs_numbers_hint": Text(
         "It hands phone numbers to somebody. Sign in with a key that may see them in full, or ask an administrator.",
         "此操作会使他人获得电话号码。请使用可查看完整号码的密钥登录，或联系管理员。",
     ),
-    "note_numbers": Text("Your key may not look for numbers", "当前密钥无权按号码查找"),
-    "note_numbers_hint": Text(
+    "message_numbers": Text("Your key may not look for numbers", "当前密钥无权按号码查找"),
+    "message_numbers_hint": Text(
         "Whoever may not see phone numbers in full may not find calls by one either: the answer would tell whose it is.",
         "无权查看完整号码的密钥也不能按号码查找通话，否则查找结果会透露号码属于谁。",
     ),
-    "note_elsewhere": Text("This form is out of date", "该表单已失效"),
-    "note_elsewhere_hint": Text(
-        "It was sent from another site, or from a page of an earlier sign-in. Open the page again and repeat.",
+    "message_cross_site": Text("This form is out of date", "该表单已失效"),
+    "message_cross_site_hint": Text(
+        "It was sent from another router, or from a page of an earlier sign-in. Open the page again and repeat.",
         "它来自其他网站，或来自上一次登录时打开的页面。请重新打开页面后再试。",
     ),
-    "note_conflict": Text("This cannot be done as things stand", "当前状态下无法执行"),
-    "note_unfit": Text("Something in the request is unfit", "请求内容有误"),
-    "note_unavailable": Text("The ledger does not answer", "账本暂时无法访问"),
-    "note_unavailable_hint": Text(
+    "message_conflict": Text("This cannot be done as things stand", "当前状态下无法执行"),
+    "message_invalid": Text("Something in the request is invalid", "请求内容有误"),
+    "message_unavailable": Text("The ledger does not answer", "账本暂时无法访问"),
+    "message_unavailable_hint": Text(
         "Nothing was changed. Try again in a moment; /readyz tells the reason.",
         "没有任何更改。请稍后重试，/readyz 会说明原因。",
     ),
-    "note_broken": Text("Something went wrong here", "页面出错了"),
-    "note_broken_hint": Text(
+    "message_broken": Text("Something went wrong here", "页面出错了"),
+    "message_broken_hint": Text(
         "It is our mistake; the gateway's log tells more.", "这是程序的问题，网关日志中有更多信息。"
     ),
-    "note_busy": Text("Too many exports are running", "同时进行的导出过多"),
-    "note_busy_hint": Text(
+    "message_busy": Text("Too many exports are running", "同时进行的导出过多"),
+    "message_busy_hint": Text(
         "One runs at a time with each key. Try again when it has ended.", "每个密钥同时只能导出一个，请在其完成后重试。"
     ),
     # Sign-in.
@@ -133,5 +133,5 @@ TEXTS: Mapping[str, Text] = {
     "sign_in_limited": Text(
         "Too many wrong keys were tried. Try again in a minute.", "错误的密钥尝试过多，请一分钟后再试。"
     ),
-    "sign_in_elsewhere": Text("Open this page again and sign in from here.", "请重新打开此页面后登录。"),
+    "sign_in_cross_site": Text("Open this page again and sign in from here.", "请重新打开此页面后登录。"),
 }

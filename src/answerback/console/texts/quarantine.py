@@ -17,7 +17,7 @@ TEXTS: Mapping[str, Text] = {
     "quarantine_result": Text("Answered", "应答"),
     "quarantine_result_1011": Text("no known callback", "没有已知的回调字段"),
     "quarantine_result_3003": Text("not JSON", "不是 JSON"),
-    "quarantine_result_3004": Text("a field is unfit", "字段缺失或类型不符"),
+    "quarantine_result_3004": Text("a field is invalid", "字段缺失或类型不符"),
     "quarantine_bytes": Text("Size", "大小"),
     "quarantine_repeats": Text("Repeats", "重复"),
     "quarantine_received": Text("Received", "收到时间"),
@@ -32,7 +32,7 @@ TEXTS: Mapping[str, Text] = {
         "After an upgrade that understands more. What is a callback now goes to its call.",
         "升级后可再次识别；识别成功的会并入对应的通话。",
     ),
-    "quarantine_retried": Text(
+    "quarantine_requeued": Text(
         "%s read again: %s are callbacks now, %s are still refused.", "已重新识别 %s 条：%s 条成功，%s 条仍无法识别。"
     ),
     "quarantine_still": Text("Still refused: %s", "仍无法识别：%s"),
@@ -44,6 +44,6 @@ TEXTS: Mapping[str, Text] = {
     "done_requeued": Text("It is a callback now, and out of quarantine.", "已识别为回调并移出隔离区。"),
     "done_dropped": Text("Thrown away.", "已丢弃。"),
     "done_drop_none": Text("None was chosen.", "没有选择任何内容。"),
-    "audit_quarantine_retried": Text("Had quarantined bodies read again", "重新识别隔离内容"),
-    "audit_quarantine_dropped": Text("Threw quarantined bodies away", "丢弃隔离内容"),
+    "audit_quarantine_requeued": Text("Had quarantined bodies read again", "重新识别隔离内容"),
+    "audit_quarantine_deleted": Text("Threw quarantined bodies away", "丢弃隔离内容"),
 }

@@ -9,22 +9,30 @@ from uuid import UUID
 import msgspec
 
 from answerback.emulator.conformance import fixes
-from answerback.emulator.conformance.evaluation import Answer, Expected, Finding, Level, judge, ms, sight
-from answerback.emulator.conformance.receiver_client import Wire
-from answerback.emulator.conformance.requests import Calls
+from answerback.emulator.conformance.evaluation import (
+    ConformanceLevel,
+    Expected,
+    Problem,
+    ReceivedResponse,
+    excerpt,
+    find_problems,
+    format_ms,
+)
+from answerback.emulator.conformance.receiver_client import ReceiverClient
+from answerback.emulator.conformance.requests import CallFactory
 from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.scenarios import NO_LABEL, Flow, Step
+from answerback.emulator.conformance.scenarios import NO_LABEL, SendMode, Step
 from answerback.i18n import Text
 
-_SEVERITY = (Level.OK, Level.WARNING, Level.FAILED)
+_SEVERITY = (ConformanceLevel.OK, ConformanceLevel.WARNING, ConformanceLevel.FAILED)
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a rule; `fix` is None where there is nothing to fix. `seconds` is what the whole rule took."""
 
     rule: Rule
-    level: Level
+    level: ConformanceLevel
     seen: Text
     fix: Text | None
     sent: int
@@ -34,50 +42,52 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Exchange(NamedTuple):
     step: Step
-    answer: Answer
+    answer: ReceivedResponse
 
 
-async def check(wire: Wire, rules: Iterable[Rule], run: UUID) -> AsyncIterator[Verdict]:
+async def check(client: ReceiverClient, rules: Iterable[Rule], run: UUID) -> AsyncIterator[RuleResult]:
     """Check `rules` one after the other, with the callids of `run`, a UUIDv1."""
     for rule in rules:
         began_s = perf_counter()
-        steps = rule.steps(Calls(run, RULES.index(rule)))
-        exchanges = await _carry_out(wire, rule.flow, steps)
-        yield weigh(rule, exchanges, wire.timeout_s, perf_counter() - began_s)
+        steps = rule.steps(CallFactory(run, RULES.index(rule)))
+        exchanges = await _send_all(client, rule.mode, steps)
+        yield evaluate(rule, exchanges, client.timeout_s, perf_counter() - began_s)
 
 
-async def _carry_out(wire: Wire, flow: Flow, steps: Sequence[Step]) -> list[_Exchange]:
+async def _send_all(client: ReceiverClient, mode: SendMode, steps: Sequence[Step]) -> list[_Exchange]:
     requests = [step.request for step in steps]
-    if flow is Flow.AT_ONCE:
-        answers = await asyncio.gather(*(wire.ask(request) for request in requests))
-    elif flow is Flow.ONE_CONNECTION:
-        answers = await wire.ask_on_one(requests)
+    if mode is SendMode.AT_ONCE:
+        answers = await asyncio.gather(*(client.send(request) for request in requests))
+    elif mode is SendMode.ONE_CONNECTION:
+        answers = await client.send_on_one_connection(requests)
     else:
         answers = []
         for step in steps:
-            answers.append(await wire.ask(step.request))
+            answers.append(await client.send(step.request))
             if answers[-1].status is None and step.expected is not Expected.NOTHING:
                 break  # each further one could take as long
     return [_Exchange(step, answer) for step, answer in zip(steps, answers, strict=False)]
 
 
-def weigh(rule: Rule, exchanges: Sequence[tuple[Step, Answer]], timeout_s: float, seconds: float) -> Verdict:
+def evaluate(
+    rule: Rule, exchanges: Sequence[tuple[Step, ReceivedResponse]], timeout_s: float, seconds: float
+) -> RuleResult:
     """The verdict on all answers of a rule: the worst of what was found, the first of its kind."""
     found = [
-        finding._replace(seen=_labelled(step.label, finding.seen))
+        finding._replace(seen=_with_label(step.label, finding.seen))
         for step, answer in exchanges
-        for finding in judge(step.expected, answer, timeout_s)
+        for finding in find_problems(step.expected, answer, timeout_s)
     ]
     if any(answer.reconnected for _, answer in exchanges):
         seen = Text("the connection was closed after an answer", "应答后连接被断开")
-        found.append(Finding(Level.WARNING, seen, fixes.KEEP_ALIVE))
+        found.append(Problem(ConformanceLevel.WARNING, seen, fixes.KEEP_ALIVE))
     answers = [answer for step, answer in exchanges if step.expected is not Expected.NOTHING]
-    level = max((finding.level for finding in found), key=_SEVERITY.index, default=Level.OK)
+    level = max((finding.level for finding in found), key=_SEVERITY.index, default=ConformanceLevel.OK)
     worst = [finding for finding in found if finding.level is level]
-    return Verdict(
+    return RuleResult(
         rule=rule,
         level=level,
-        seen=_summed(worst) if worst else _fine(answers),
+        seen=_summarize(worst) if worst else _describe_accepted(answers),
         fix=(worst[0].fix or rule.fix) if worst else None,
         sent=len(exchanges),
         seconds=seconds,
@@ -85,17 +95,17 @@ def weigh(rule: Rule, exchanges: Sequence[tuple[Step, Answer]], timeout_s: float
     )
 
 
-def _labelled(label: Text, seen: Text) -> Text:
+def _with_label(label: Text, seen: Text) -> Text:
     return seen if label == NO_LABEL else Text(f"{label.en}: {seen.en}", f"{label.zh}：{seen.zh}")
 
 
-def _summed(findings: Sequence[Finding]) -> Text:
+def _summarize(findings: Sequence[Problem]) -> Text:
     first, more = findings[0].seen, len(findings) - 1
     return Text(f"{first.en} (and {more} more)", f"{first.zh}（另有 {more} 处）") if more else first
 
 
-def _fine(answers: Sequence[Answer]) -> Text:
+def _describe_accepted(answers: Sequence[ReceivedResponse]) -> Text:
     if len(answers) == 1:
-        return sight(answers[0])
-    slowest = ms(max(answer.seconds for answer in answers))
+        return excerpt(answers[0])
+    slowest = format_ms(max(answer.seconds for answer in answers))
     return Text(f"{len(answers)} answers, the slowest after {slowest}", f"{len(answers)} 个应答，最慢 {slowest}")

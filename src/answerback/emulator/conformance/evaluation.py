@@ -14,10 +14,10 @@ from answerback.emulator.conformance import fixes
 from answerback.i18n import Text
 
 SLOW_S = 1.0
-_LONGEST_QUOTE = 100
+_MAX_QUOTE = 100
 
 
-class Silence(Enum):
+class NoResponse(Enum):
     """Why there is no answer."""
 
     TIMED_OUT = auto()
@@ -27,8 +27,8 @@ class Silence(Enum):
     NOT_AWAITED = auto()
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back; `status` is None where `silence` says why. `seconds` count from the request's last byte.
+class ReceivedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back; `status` is None where `no_response` says why. `seconds` count from the request's last byte.
 
     `reconnected`: the connection that the request was to take had been closed, and it took a new one.
     """
@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     content_type: str = ""
     body: bytes = b""
-    silence: Silence | None = None
+    no_response: NoResponse | None = None
     reconnected: bool = False
 
 
@@ -56,7 +56,7 @@ class Expected(Enum):
     NOTHING = auto()
 
 
-class Level(StrEnum):
+class ConformanceLevel(StrEnum):
     """How bad it is: a failure breaks a must of the contract, a warning a should."""
 
     OK = "ok"
@@ -64,15 +64,15 @@ class Level(StrEnum):
     FAILED = "failed"
 
 
-class Finding(NamedTuple):
+class Problem(NamedTuple):
     """What was seen; `fix` is None where the rule's own says what to do."""
 
-    level: Level
+    level: ConformanceLevel
     seen: Text
     fix: Text | None = None
 
 
-class _Told(NamedTuple):
+class _ContractResponse(NamedTuple):
     """The contract's answer as far as there is one; `problem` says how it is not as it should be."""
 
     result: float | None
@@ -80,33 +80,33 @@ class _Told(NamedTuple):
     problem: Text | None
 
 
-def judge(expected: Expected, answer: Answer, timeout_s: float) -> list[Finding]:
-    """What is wrong with `answer`; nothing where it is as it should be."""
+def find_problems(expected: Expected, response: ReceivedResponse, timeout_s: float) -> list[Problem]:
+    """What is wrong with `response`; nothing where it is as it should be."""
     if expected is Expected.NOTHING:
         return []
-    if answer.status is None:
-        return [_silent(expected, answer, timeout_s)]
-    told = _read(answer.body)
+    if response.status is None:
+        return [_silent(expected, response, timeout_s)]
+    contract = _read(response.body)
     by_expectation = {
         Expected.TAKEN: _taken,
         Expected.REFUSED: _refused,
         Expected.NOT_TAKEN: _not_taken,
         Expected.BOUNDED: _bounded,
     }
-    return [*by_expectation[expected](answer, answer.status, told), *_manners(answer, told)]
+    return [*by_expectation[expected](response, response.status, contract), *_check_manners(response, contract)]
 
 
-def sight(answer: Answer) -> Text:
+def excerpt(response: ReceivedResponse) -> Text:
     """An answer in a few words."""
-    if answer.status is None:
+    if response.status is None:
         return Text("no answer", "没有应答")
-    told = _read(answer.body)
-    parts = [str(answer.status)]
-    if told.problem is not None:
-        parts.append(quote(answer.body.decode("utf-8", "replace")) or "an empty body")
+    contract = _read(response.body)
+    parts = [str(response.status)]
+    if contract.problem is not None:
+        parts.append(quote(response.body.decode("utf-8", "replace")) or "an empty body")
     else:
-        parts.append(f"result {told.result:g}" + (f" {quote(told.errmsg)}" if told.result else ""))
-    return Text(", ".join([*parts, ms(answer.seconds)]), "，".join([*parts, ms(answer.seconds)]))
+        parts.append(f"result {contract.result:g}" + (f" {quote(contract.errmsg)}" if contract.result else ""))
+    return Text(", ".join([*parts, format_ms(response.seconds)]), "，".join([*parts, format_ms(response.seconds)]))
 
 
 def quote(text: str) -> str:
@@ -114,95 +114,95 @@ def quote(text: str) -> str:
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if not line:
         return ""
-    return f"“{line[:_LONGEST_QUOTE]}…”" if len(line) > _LONGEST_QUOTE else f"“{line}”"
+    return f"“{line[:_MAX_QUOTE]}…”" if len(line) > _MAX_QUOTE else f"“{line}”"
 
 
-def ms(seconds: float) -> str:
+def format_ms(seconds: float) -> str:
     """A time for reading."""
     return f"{seconds * 1000:.0f} ms"
 
 
-def _silent(expected: Expected, answer: Answer, timeout_s: float) -> Finding:
-    if answer.silence is Silence.TIMED_OUT:
+def _silent(expected: Expected, answer: ReceivedResponse, timeout_s: float) -> Problem:
+    if answer.no_response is NoResponse.TIMED_OUT:
         seen = Text(f"no answer within {timeout_s:g} s", f"{timeout_s:g} 秒内没有应答")
-        return Finding(Level.FAILED, seen, fixes.SLOW)
-    if answer.silence is Silence.UNREACHED:
-        return Finding(Level.FAILED, Text("no connection", "无法建立连接"), fixes.ALIVE)
-    if answer.silence is Silence.NOT_HTTP:
-        return Finding(Level.FAILED, Text("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
-    level = Level.WARNING if expected is Expected.BOUNDED else Level.FAILED
-    return Finding(level, Text("hung up without an answer", "未应答就断开了连接"))
+        return Problem(ConformanceLevel.FAILED, seen, fixes.SLOW)
+    if answer.no_response is NoResponse.UNREACHED:
+        return Problem(ConformanceLevel.FAILED, Text("no connection", "无法建立连接"), fixes.ALIVE)
+    if answer.no_response is NoResponse.NOT_HTTP:
+        return Problem(ConformanceLevel.FAILED, Text("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
+    level = ConformanceLevel.WARNING if expected is Expected.BOUNDED else ConformanceLevel.FAILED
+    return Problem(level, Text("hung up without an answer", "未应答就断开了连接"))
 
 
-def _taken(answer: Answer, status: int, told: _Told) -> Iterator[Finding]:
+def _taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
     if 300 <= status < 400:  # noqa: PLR2004  # HTTP's
-        yield Finding(Level.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
+        yield Problem(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     elif not 200 <= status < 300:  # noqa: PLR2004
-        yield Finding(Level.FAILED, sight(answer))
-    elif told.problem is not None:
-        yield Finding(Level.FAILED, _with(told.problem, sight(answer)), fixes.ANSWER)
-    elif told.result != 0:
-        yield Finding(Level.FAILED, sight(answer))
+        yield Problem(ConformanceLevel.FAILED, excerpt(answer))
+    elif contract.problem is not None:
+        yield Problem(ConformanceLevel.FAILED, _with(contract.problem, excerpt(answer)), fixes.ANSWER)
+    elif contract.result != 0:
+        yield Problem(ConformanceLevel.FAILED, excerpt(answer))
 
 
-def _refused(answer: Answer, status: int, told: _Told) -> Iterator[Finding]:
-    if (finding := _fault(answer, status, told)) is not None:
+def _refused(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
+    if (finding := _fault(answer, status, contract)) is not None:
         yield finding
-    elif told.problem is not None:
-        yield Finding(Level.FAILED, _with(told.problem, sight(answer)), fixes.REFUSAL)
+    elif contract.problem is not None:
+        yield Problem(ConformanceLevel.FAILED, _with(contract.problem, excerpt(answer)), fixes.REFUSAL)
 
 
-def _not_taken(answer: Answer, status: int, told: _Told) -> Iterator[Finding]:
-    if (finding := _fault(answer, status, told)) is not None:
+def _not_taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
+    if (finding := _fault(answer, status, contract)) is not None:
         yield finding
-    elif told.problem is not None:
-        level = Level.WARNING if status >= 400 else Level.FAILED  # noqa: PLR2004
-        yield Finding(level, _with(told.problem, sight(answer)), fixes.REFUSAL)
+    elif contract.problem is not None:
+        level = ConformanceLevel.WARNING if status >= 400 else ConformanceLevel.FAILED  # noqa: PLR2004
+        yield Problem(level, _with(contract.problem, excerpt(answer)), fixes.REFUSAL)
 
 
-def _bounded(answer: Answer, status: int, told: _Told) -> Iterator[Finding]:
-    if 200 <= status < 300 and told.result == 0:  # noqa: PLR2004
-        yield Finding(Level.WARNING, _with(Text("it was taken", "被接受了"), sight(answer)))
+def _bounded(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
+    if 200 <= status < 300 and contract.result == 0:  # noqa: PLR2004
+        yield Problem(ConformanceLevel.WARNING, _with(Text("it was taken", "被接受了"), excerpt(answer)))
     else:
-        yield from _not_taken(answer, status, told)
+        yield from _not_taken(answer, status, contract)
 
 
-def _fault(answer: Answer, status: int, told: _Told) -> Finding | None:
+def _fault(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Problem | None:
     """What a mistake of the sender's must never be answered."""
     if status >= 500:  # noqa: PLR2004
-        return Finding(Level.FAILED, sight(answer), fixes.SENDERS_FAULT)
-    if told.result == 0:
-        return Finding(Level.FAILED, _with(Text("told that it was taken", "应答为已接受"), sight(answer)))
+        return Problem(ConformanceLevel.FAILED, excerpt(answer), fixes.SENDERS_FAULT)
+    if contract.result == 0:
+        return Problem(ConformanceLevel.FAILED, _with(Text("told that it was taken", "应答为已接受"), excerpt(answer)))
     if 300 <= status < 400:  # noqa: PLR2004
-        return Finding(Level.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
+        return Problem(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     return None
 
 
-def _manners(answer: Answer, told: _Told) -> Iterator[Finding]:
+def _check_manners(answer: ReceivedResponse, contract: _ContractResponse) -> Iterator[Problem]:
     """What an answer should be besides: quick, and labelled as what it is."""
     if answer.seconds > SLOW_S:
         seen = Text(f"answered after {answer.seconds:.1f} s", f"{answer.seconds:.1f} 秒后才应答")
-        yield Finding(Level.WARNING, seen, fixes.SLOW)
+        yield Problem(ConformanceLevel.WARNING, seen, fixes.SLOW)
     media_type = answer.content_type.partition(";")[0].strip().lower()
-    if told.problem is None and media_type != "application/json":
+    if contract.problem is None and media_type != "application/json":
         shown = quote(answer.content_type)
         seen = Text(f"Content-Type is {shown or 'missing'}", f"Content-Type 为{shown or '空'}")
-        yield Finding(Level.WARNING, seen, fixes.CONTENT_TYPE)
+        yield Problem(ConformanceLevel.WARNING, seen, fixes.CONTENT_TYPE)
 
 
-def _read(body: bytes) -> _Told:
+def _read(body: bytes) -> _ContractResponse:
     try:
         document: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Told(None, "", Text("the answer is not JSON", "应答不是 JSON"))
+        return _ContractResponse(None, "", Text("the answer is not JSON", "应答不是 JSON"))
     if not isinstance(document, dict):
-        return _Told(None, "", Text("the answer is not a JSON object", "应答不是 JSON 对象"))
+        return _ContractResponse(None, "", Text("the answer is not a JSON object", "应答不是 JSON 对象"))
     result, errmsg = document.get("result"), document.get("errmsg")
     if isinstance(result, bool) or not isinstance(result, int | float):
-        return _Told(None, "", Text("the answer has no number `result`", "应答中没有数字类型的 result"))
+        return _ContractResponse(None, "", Text("the answer has no number `result`", "应答中没有数字类型的 result"))
     if not isinstance(errmsg, str):
-        return _Told(result, "", Text("the answer has no string `errmsg`", "应答中没有字符串类型的 errmsg"))
-    return _Told(result, errmsg, None)
+        return _ContractResponse(result, "", Text("the answer has no string `errmsg`", "应答中没有字符串类型的 errmsg"))
+    return _ContractResponse(result, errmsg, None)
 
 
 def _with(problem: Text, seen: Text) -> Text:

@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from answerback.emulator.conformance.evaluation import Answer, Silence
-from answerback.emulator.conformance.requests import Request, Way
+from answerback.emulator.conformance.evaluation import NoResponse, ReceivedResponse
+from answerback.emulator.conformance.requests import Request, Transport
 
 AGENT = "answerback-conform"
-KEPT_BYTES = 65536
+MAX_BODY_BYTES = 65536
 _BETWEEN_PACKETS_S = 0.002
-_FAREWELL_S = 1.0
+_CLOSE_TIMEOUT_S = 1.0
 
 
-class Line:
+class RawConnection:
     """One connection, byte by byte."""
 
     def __init__(self, url: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,7 +40,7 @@ class Line:
         """Hang up, and see the connection end; for long only where the other side takes part in it (TLS)."""
         self._writer.close()
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_FAREWELL_S):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._writer.wait_closed()
 
     async def write(self, data: bytes) -> None:
@@ -48,7 +48,7 @@ class Line:
         self._writer.write(data)
         await self._writer.drain()
 
-    async def ask(self, request: Request, *, reconnected: bool = False) -> Answer:
+    async def send(self, request: Request, *, reconnected: bool = False) -> ReceivedResponse:
         """Send one request, and read its answer as it comes, also while still sending."""
         response, packets, sent_s = _Response(), _packets(self._url, request), perf_counter()
         reading = asyncio.create_task(self._read(response))
@@ -67,8 +67,8 @@ class Line:
         self.reusable = silence is None and not left and response.reusable
         seconds = perf_counter() - sent_s
         if silence is not None:
-            return Answer(seconds=seconds, silence=silence, reconnected=reconnected)
-        return Answer(
+            return ReceivedResponse(seconds=seconds, no_response=silence, reconnected=reconnected)
+        return ReceivedResponse(
             seconds=seconds,
             status=response.status,
             content_type=response.content_type,
@@ -76,17 +76,17 @@ class Line:
             reconnected=reconnected,
         )
 
-    async def _read(self, response: "_Response") -> Silence | None:
+    async def _read(self, response: "_Response") -> NoResponse | None:
         try:
             while not response.complete:
-                data = await self._reader.read(KEPT_BYTES)
+                data = await self._reader.read(MAX_BODY_BYTES)
                 if not data:
-                    return None if response.ends_with_connection else Silence.HUNG_UP
+                    return None if response.ends_with_connection else NoResponse.HUNG_UP
                 response.feed(data)
         except httptools.HttpParserError:
-            return Silence.NOT_HTTP
+            return NoResponse.NOT_HTTP
         except OSError:
-            return Silence.HUNG_UP
+            return NoResponse.HUNG_UP
         return None
 
 
@@ -127,7 +127,7 @@ class _Response:
 
     def on_body(self, data: bytes) -> None:
         """Called by the parser."""
-        if len(self.body) <= KEPT_BYTES:
+        if len(self.body) <= MAX_BODY_BYTES:
             self.body += data
 
     def on_message_complete(self) -> None:
@@ -136,7 +136,7 @@ class _Response:
         self.reusable = self._parser.should_keep_alive()
 
 
-def framed(url: str, request: Request) -> tuple[bytes, bytes]:
+def frame_request(url: str, request: Request) -> tuple[bytes, bytes]:
     """The head and the body as they are on the wire."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -146,7 +146,7 @@ def framed(url: str, request: Request) -> tuple[bytes, bytes]:
         f"User-Agent: {AGENT}",
         *([] if request.content_type is None else [f"Content-Type: {request.content_type}"]),
     ]
-    if request.way is Way.CUT_IN_CHUNK:
+    if request.transport is Transport.CUT_IN_CHUNK:
         lines.append("Transfer-Encoding: chunked")
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(request.body), request.body)
     else:
@@ -156,6 +156,6 @@ def framed(url: str, request: Request) -> tuple[bytes, bytes]:
 
 
 def _packets(url: str, request: Request) -> Sequence[bytes]:
-    data = b"".join(framed(url, request))
-    size = request.packet_bytes if request.way is Way.PACKETS else len(data)
+    data = b"".join(frame_request(url, request))
+    size = request.packet_bytes if request.transport is Transport.PACKETS else len(data)
     return [data[start : start + size] for start in range(0, len(data), size)]

@@ -10,14 +10,14 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from answerback.emulator.conformance.evaluation import Answer, Silence
-from answerback.emulator.conformance.raw_connection import AGENT, KEPT_BYTES, Line, framed
-from answerback.emulator.conformance.requests import CUTS, Request, Way
+from answerback.emulator.conformance.evaluation import NoResponse, ReceivedResponse
+from answerback.emulator.conformance.raw_connection import AGENT, MAX_BODY_BYTES, RawConnection, frame_request
+from answerback.emulator.conformance.requests import CUTS, Request, Transport
 
 _CHUNK_BYTES = 64
 
 
-class Wire:
+class ReceiverClient:
     """Sends requests to one URL and reads the answers; an async context manager.
 
     `origin` is the URL without its path. Raises ValueError where `url` cannot be a callback URL.
@@ -47,60 +47,64 @@ class Wire:
     ) -> None:
         await self._session.close()
 
-    async def reach(self) -> str | None:
+    async def check_connection(self) -> str | None:
         """Open a connection and close it; why there is none, or None."""
         try:
             async with asyncio.timeout(self.timeout_s):
-                line = await Line.open(self._url)
+                connection = await RawConnection.open(self._url)
         except TimeoutError:
             return f"no connection within {self.timeout_s:g} s"
         except (OSError, ValueError) as error:
             return str(error) or type(error).__name__
-        await line.close()
+        await connection.close()
         return None
 
-    async def ask(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> ReceivedResponse:
         """Send a request over a connection of its own."""
-        if request.way in CUTS:
-            return await self._drop(request)
-        if request.way is Way.PACKETS:
-            (answer,) = await self.ask_on_one([request])
+        if request.transport in CUTS:
+            return await self._drop_connection(request)
+        if request.transport is Transport.PACKETS:
+            (answer,) = await self.send_on_one_connection([request])
             return answer
-        return await self._ask_politely(request)
+        return await self._send_with_client(request)
 
-    async def ask_on_one(self, requests: Sequence[Request]) -> list[Answer]:
+    async def send_on_one_connection(self, requests: Sequence[Request]) -> list[ReceivedResponse]:
         """Send requests one after the other over one connection, or as few as it takes; ends where one is silent."""
-        answers: list[Answer] = []
-        line: Line | None = None
+        answers: list[ReceivedResponse] = []
+        connection: RawConnection | None = None
         for request in requests:
-            answer, line = await self._ask_on(line, request, reconnected=line is None and bool(answers))
+            answer, connection = await self._send_on(
+                connection, request, reconnected=connection is None and bool(answers)
+            )
             answers.append(answer)
-            if answer.silence is not None:
+            if answer.no_response is not None:
                 break
-        if line is not None:
-            await line.close()
+        if connection is not None:
+            await connection.close()
         return answers
 
-    async def _ask_on(self, line: Line | None, request: Request, *, reconnected: bool) -> tuple[Answer, Line | None]:
+    async def _send_on(
+        self, connection: RawConnection | None, request: Request, *, reconnected: bool
+    ) -> tuple[ReceivedResponse, RawConnection | None]:
         """The answer, and the connection where it can take another request."""
         began_s = perf_counter()
         try:
             async with asyncio.timeout(self.timeout_s):
-                line = line or await Line.open(self._url)
-                answer = await line.ask(request, reconnected=reconnected)
+                connection = connection or await RawConnection.open(self._url)
+                answer = await connection.send(request, reconnected=reconnected)
         except TimeoutError:
-            answer = _silent(Silence.TIMED_OUT, began_s)
+            answer = _no_response(NoResponse.TIMED_OUT, began_s)
         except OSError:
-            answer = _silent(Silence.UNREACHED, began_s)
-        if line is not None and not line.reusable:
-            await line.close()
-            line = None
-        return answer, line
+            answer = _no_response(NoResponse.UNREACHED, began_s)
+        if connection is not None and not connection.reusable:
+            await connection.close()
+            connection = None
+        return answer, connection
 
-    async def _ask_politely(self, request: Request) -> Answer:
+    async def _send_with_client(self, request: Request) -> ReceivedResponse:
         headers = {} if request.content_type is None else {"Content-Type": request.content_type}
         data = None if request.method == "GET" else request.body
-        sent = _chunks(request.body) if request.way is Way.CHUNKED else data
+        sent = _chunks(request.body) if request.transport is Transport.CHUNKED else data
         began_s = perf_counter()
         try:
             async with self._session.request(
@@ -109,37 +113,37 @@ class Wire:
                 body = bytearray()
                 async for part in response.content.iter_any():
                     body += part
-                    if len(body) > KEPT_BYTES:
+                    if len(body) > MAX_BODY_BYTES:
                         break
-                return Answer(
+                return ReceivedResponse(
                     seconds=perf_counter() - began_s,
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     body=bytes(body),
                 )
         except TimeoutError:
-            return _silent(Silence.TIMED_OUT, began_s)
+            return _no_response(NoResponse.TIMED_OUT, began_s)
         except aiohttp.ClientConnectorError:
-            return _silent(Silence.UNREACHED, began_s)
+            return _no_response(NoResponse.UNREACHED, began_s)
         except aiohttp.ClientResponseError:
-            return _silent(Silence.NOT_HTTP, began_s)
+            return _no_response(NoResponse.NOT_HTTP, began_s)
         except (aiohttp.ClientError, OSError):
-            return _silent(Silence.HUNG_UP, began_s)
+            return _no_response(NoResponse.HUNG_UP, began_s)
 
-    async def _drop(self, request: Request) -> Answer:
+    async def _drop_connection(self, request: Request) -> ReceivedResponse:
         began_s = perf_counter()
-        head, body = framed(self._url, request)
+        head, body = frame_request(self._url, request)
         cut = {
-            Way.CUT_IN_HEAD: head[: len(head) // 2],
-            Way.CUT_IN_BODY: head + body[: len(body) // 2],
-            Way.CUT_IN_CHUNK: head + body[: len(body) // 2],
+            Transport.CUT_IN_HEAD: head[: len(head) // 2],
+            Transport.CUT_IN_BODY: head + body[: len(body) // 2],
+            Transport.CUT_IN_CHUNK: head + body[: len(body) // 2],
         }
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(self.timeout_s):
-                line = await Line.open(self._url)
-                await line.write(cut[request.way])
-                await line.close()
-        return _silent(Silence.NOT_AWAITED, began_s)
+                connection = await RawConnection.open(self._url)
+                await connection.write(cut[request.transport])
+                await connection.close()
+        return _no_response(NoResponse.NOT_AWAITED, began_s)
 
 
 async def _chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -148,5 +152,5 @@ async def _chunks(body: bytes) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-def _silent(silence: Silence, began_s: float) -> Answer:
-    return Answer(seconds=perf_counter() - began_s, silence=silence)
+def _no_response(reason: NoResponse, began_s: float) -> ReceivedResponse:
+    return ReceivedResponse(seconds=perf_counter() - began_s, no_response=reason)

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from answerback.emulator.conformance.checking import Verdict
-from answerback.emulator.conformance.evaluation import Level
+from answerback.emulator.conformance.checking import RuleResult
+from answerback.emulator.conformance.evaluation import ConformanceLevel
 from answerback.i18n import Language, Text
 
 HEADINGS = (
@@ -20,17 +20,17 @@ HEADINGS = (
     Text("what was seen → what to fix", "所见 → 如何修正"),
 )
 LEVELS = {
-    Level.OK: Text("ok", "通过"),
-    Level.WARNING: Text("warning", "警告"),
-    Level.FAILED: Text("FAILED", "失败"),
+    ConformanceLevel.OK: Text("ok", "通过"),
+    ConformanceLevel.WARNING: Text("warning", "警告"),
+    ConformanceLevel.FAILED: Text("FAILED", "失败"),
 }
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class ReportItem(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of a report; `seconds` is what all its requests took, `slowest_seconds` what one answer did."""
 
     rule: str
-    level: Level
+    level: ConformanceLevel
     what: str
     seen: str
     fix: str | None
@@ -50,29 +50,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rules: int
     failures: int
     warnings: int
-    items: list[Item]
+    items: list[ReportItem]
 
 
-def report_of(
-    verdicts: Sequence[Verdict], *, receiver: str, run: str, started_at: datetime, seconds: float, lang: Language
+def build_report(
+    results: Sequence[RuleResult], *, receiver: str, run: str, started_at: datetime, seconds: float, lang: Language
 ) -> Report:
-    """The report on `verdicts`, in one language."""
-    levels = [verdict.level for verdict in verdicts]
+    """The report on `results`, in one language."""
+    levels = [verdict.level for verdict in results]
     return Report(
-        conforms=Level.FAILED not in levels,
+        conforms=ConformanceLevel.FAILED not in levels,
         receiver=receiver,
         run=run,
         started_at=started_at,
         seconds=round(seconds, 3),
         rules=len(levels),
-        failures=levels.count(Level.FAILED),
-        warnings=levels.count(Level.WARNING),
-        items=[_item(verdict, lang) for verdict in verdicts],
+        failures=levels.count(ConformanceLevel.FAILED),
+        warnings=levels.count(ConformanceLevel.WARNING),
+        items=[_item(verdict, lang) for verdict in results],
     )
 
 
-def _item(verdict: Verdict, lang: Language) -> Item:
-    return Item(
+def _item(verdict: RuleResult, lang: Language) -> ReportItem:
+    return ReportItem(
         rule=verdict.rule.id,
         level=verdict.level,
         what=verdict.rule.words.translate(lang),
@@ -93,7 +93,7 @@ def summary(report: Report) -> Text:
     )
 
 
-def write_junit(report: Report) -> bytes:
+def encode_junit(report: Report) -> bytes:
     """The report as a JUnit XML file: a failed rule is a failure, a warning passes and is told in `system-out`."""
     counts = {
         "name": "answerback conform",
@@ -107,7 +107,7 @@ def write_junit(report: Report) -> bytes:
     suite = ET.SubElement(root, "testsuite", counts | {"skipped": "0", "timestamp": started})
     properties = ET.SubElement(suite, "properties")
     for name in ("receiver", "run"):
-        ET.SubElement(properties, "property", name=name, value=_allowed(getattr(report, name)))
+        ET.SubElement(properties, "property", name=name, value=_xml_text(getattr(report, name)))
     for item in report.items:
         _add_case(suite, item)
     ET.indent(root)
@@ -115,17 +115,17 @@ def write_junit(report: Report) -> bytes:
     return written + b"\n"
 
 
-def _add_case(suite: ET.Element, item: Item) -> None:
+def _add_case(suite: ET.Element, item: ReportItem) -> None:
     time = f"{item.seconds:.3f}"
     case = ET.SubElement(suite, "testcase", classname="answerback.conform", name=item.rule, time=time)
-    told = _allowed("\n".join(filter(None, [item.what, item.seen, item.fix])))
-    if item.level is Level.FAILED:
-        ET.SubElement(case, "failure", type="failed", message=_allowed(item.seen)).text = told
-    elif item.level is Level.WARNING:
-        ET.SubElement(case, "system-out").text = f"warning: {told}"
+    text = _xml_text("\n".join(filter(None, [item.what, item.seen, item.fix])))
+    if item.level is ConformanceLevel.FAILED:
+        ET.SubElement(case, "failure", type="failed", message=_xml_text(item.seen)).text = text
+    elif item.level is ConformanceLevel.WARNING:
+        ET.SubElement(case, "system-out").text = f"warning: {text}"
 
 
-def _allowed(text: str) -> str:
+def _xml_text(text: str) -> str:
     """The text without the characters that XML 1.0 has no way to write."""
     return "".join(
         letter if letter in "\t\n" or _is_char(ord(letter)) else "\N{REPLACEMENT CHARACTER}" for letter in text

@@ -35,7 +35,7 @@ EXAMPLE = b"""{
 """The example of "Voice Notification Status Callback", product 1128/37519, verbatim."""
 
 
-class Way(Enum):
+class Transport(Enum):
     """How the bytes go: at once, in chunks, in small packets, or only in part before the connection is dropped."""
 
     WHOLE = auto()
@@ -46,20 +46,20 @@ class Way(Enum):
     CUT_IN_CHUNK = auto()
 
 
-CUTS = frozenset({Way.CUT_IN_HEAD, Way.CUT_IN_BODY, Way.CUT_IN_CHUNK})
+CUTS = frozenset({Transport.CUT_IN_HEAD, Transport.CUT_IN_BODY, Transport.CUT_IN_CHUNK})
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request to the receiver; `content_type` None sends none, `packet_bytes` is for Way.PACKETS."""
+    """One request to the receiver; `content_type` None sends none, `packet_bytes` is for Transport.PACKETS."""
 
     body: bytes
     content_type: str | None = "application/json"
-    way: Way = Way.WHOLE
+    transport: Transport = Transport.WHOLE
     method: str = "POST"
     packet_bytes: int = 16
 
 
-class Calls:
+class CallFactory:
     """The calls of one rule in one run: the same callids, times and bytes for the same `run`, a UUIDv1, and no others."""
 
     def __init__(self, run: UUID, rule_number: int) -> None:
@@ -75,25 +75,25 @@ class Calls:
 
     def status(self, callid: Field = None, /, **fields: Field) -> bytes:
         """The status of a call that was answered 15 s after it began and lasted 10 s; `fields` replace its own."""
-        return _write("voiceprompt_callback", self._status(callid) | fields)
+        return _encode("voiceprompt_callback", self._status(callid) | fields)
 
     def code(self, callid: Field = None, /, **fields: Field) -> bytes:
         """The same nine fields about a verification code."""
-        return _write("voicecode_callback", self._status(callid) | fields)
+        return _encode("voicecode_callback", self._status(callid) | fields)
 
     def unanswered(self, callid: Field = None, /, **fields: Field) -> bytes:
         """The status of a call that nobody answered."""
-        told: dict[str, Field] = {"result": "1", "accept_time": "0", "fee": "0"}
-        return self.status(callid, **(told | fields))
+        defaults: dict[str, Field] = {"result": "1", "accept_time": "0", "fee": "0"}
+        return self.status(callid, **(defaults | fields))
 
     def key_press(self, callid: Field = None, /, **fields: Field) -> bytes:
         """The key that the callee pressed: 1, where `fields` do not tell another."""
-        return _write("voicekey_callback", self._call(callid) | {"keypress": "1"} | fields)
+        return _encode("voicekey_callback", self._call(callid) | {"keypress": "1"} | fields)
 
     def failure(self, callid: Field = None, /, **fields: Field) -> bytes:
         """Why a call could not be delivered: nobody picked up, where `fields` do not tell another reason."""
-        told: dict[str, Field] = {"failure_code": 5, "failure_reason": "无人接听"}
-        return _write("voice_failure_callback", self._call(callid) | told | fields)
+        defaults: dict[str, Field] = {"failure_code": 5, "failure_reason": "无人接听"}
+        return _encode("voice_failure_callback", self._call(callid) | defaults | fields)
 
     def _status(self, callid: Field) -> dict[str, Field]:
         return self._call(callid) | {
@@ -113,7 +113,7 @@ class Calls:
         }
 
 
-def _write(key: str, fields: dict[str, Field]) -> bytes:
+def _encode(key: str, fields: dict[str, Field]) -> bytes:
     kept = {name: value for name, value in fields.items() if value is not ...}
     return json.dumps({key: kept}, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -140,5 +140,5 @@ def ints(body: bytes) -> bytes:
     """The same callback with integers for all strings of digits."""
     document = json.loads(body)
     ((key, fields),) = document.items()
-    told = {name: int(value) if str(value).isdigit() else value for name, value in fields.items()}
-    return json.dumps({key: told}, ensure_ascii=False).encode()
+    converted = {name: int(value) if str(value).isdigit() else value for name, value in fields.items()}
+    return json.dumps({key: converted}, ensure_ascii=False).encode()

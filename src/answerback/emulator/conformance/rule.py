@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from answerback.emulator.conformance.requests import Calls
-from answerback.emulator.conformance.scenarios import Flow, Step
+from answerback.emulator.conformance.requests import CallFactory
+from answerback.emulator.conformance.scenarios import SendMode, Step
 from answerback.i18n import Text
 
 
@@ -15,8 +15,8 @@ class Rule(NamedTuple):
     en: str
     zh: str
     fix: Text
-    steps: Callable[[Calls], Sequence[Step]]
-    flow: Flow = Flow.IN_ORDER
+    steps: Callable[[CallFactory], Sequence[Step]]
+    mode: SendMode = SendMode.IN_ORDER
 
     @property
     def words(self) -> Text:

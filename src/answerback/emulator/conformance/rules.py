@@ -5,12 +5,13 @@ Source: the four callback pages of product 1128; where nobody documents a form o
 
 from collections.abc import Sequence
 
+from answerback.domain.failure_reasons import FAILURE_REASONS, UNSPECIFIED_REASON
 from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.evaluation import Expected
-from answerback.emulator.conformance.requests import EXAMPLE, Request, Way, escaped, ints, pretty
+from answerback.emulator.conformance.requests import EXAMPLE, Request, Transport, escaped, ints, pretty
 from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.scenarios import (
-    Flow,
+    SendMode,
     Step,
     dropped,
     extra_fields,
@@ -29,7 +30,6 @@ from answerback.emulator.conformance.scenarios import (
     unknown_key,
 )
 from answerback.i18n import Text
-from answerback.tencent.codes import FAILURE_REASONS, OTHER_REASON
 
 _BURST = 50
 _AT_ONCE = 8
@@ -88,7 +88,7 @@ _KINDS = (
         "failure code 11 with 其他 where the table says 其他原因",
         "失败码 11，文字为“其他”而非表中的“其他原因”",
         fixes.REASON,
-        lambda calls: [taken(calls.failure(failure_code=OTHER_REASON, failure_reason="其他"))],
+        lambda calls: [taken(calls.failure(failure_code=UNSPECIFIED_REASON, failure_reason="其他"))],
     ),
     Rule(
         "failure-unlisted",
@@ -264,14 +264,14 @@ _TRANSPORT = (
         "the body in chunks, without Content-Length",
         "分块传输，没有 Content-Length",
         fixes.WHOLE_BODY,
-        lambda calls: [taken(calls.status(), way=Way.CHUNKED)],
+        lambda calls: [taken(calls.status(), transport=Transport.CHUNKED)],
     ),
     Rule(
         "packets",
         "head and body in packets of 16 bytes",
         "请求头与请求体拆成 16 字节的小包",
         fixes.WHOLE_BODY,
-        lambda calls: [taken(calls.status(), way=Way.PACKETS)],
+        lambda calls: [taken(calls.status(), transport=Transport.PACKETS)],
     ),
     Rule(
         "keep-alive",
@@ -279,7 +279,7 @@ _TRANSPORT = (
         "同一连接上先后 5 个回调",
         fixes.KEEP_ALIVE,
         lambda calls: [taken(calls.status(), numbered(n)) for n in range(1, _ON_ONE_CONNECTION + 1)],
-        Flow.ONE_CONNECTION,
+        SendMode.ONE_CONNECTION,
     ),
 )
 
@@ -304,7 +304,7 @@ _ORDER = (
         "同一呼叫的状态与失败原因同时到达",
         fixes.ORDER,
         of_one_call(lambda calls, callid: (calls.unanswered(callid), calls.failure(callid))),
-        Flow.AT_ONCE,
+        SendMode.AT_ONCE,
     ),
     Rule(
         "key-before-status",
@@ -326,7 +326,7 @@ _ORDER = (
         "同一回调同时发送 8 次",
         fixes.REPEAT,
         lambda calls: [taken(calls.status())] * _AT_ONCE,
-        Flow.AT_ONCE,
+        SendMode.AT_ONCE,
     ),
     Rule(
         "revision",
@@ -343,7 +343,7 @@ _ORDER = (
         "50 个回调同时到达",
         fixes.BURST,
         lambda calls: [taken(calls.status(), numbered(n)) for n in range(1, _BURST + 1)],
-        Flow.AT_ONCE,
+        SendMode.AT_ONCE,
     ),
 )
 

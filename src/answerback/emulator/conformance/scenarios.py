@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from answerback.emulator.conformance.evaluation import Expected
-from answerback.emulator.conformance.requests import Calls, Request, Way, padded
+from answerback.emulator.conformance.requests import CallFactory, Request, Transport, padded
 from answerback.i18n import Text
 
 _HUGE_BYTES = 2 * 1024 * 1024
@@ -14,7 +14,7 @@ _HUGE_BYTES = 2 * 1024 * 1024
 NO_LABEL = Text("", "")
 
 
-class Flow(Enum):
+class SendMode(Enum):
     """How the steps of a rule follow each other."""
 
     IN_ORDER = auto()
@@ -31,10 +31,13 @@ class Step(NamedTuple):
 
 
 def taken(
-    body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json", way: Way = Way.WHOLE
+    body: bytes,
+    label: Text = NO_LABEL,
+    content_type: str | None = "application/json",
+    transport: Transport = Transport.WHOLE,
 ) -> Step:
     """A callback, which is to be taken."""
-    return Step(Request(body, content_type, way), Expected.TAKEN, label)
+    return Step(Request(body, content_type, transport), Expected.TAKEN, label)
 
 
 def refused(body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json") -> Step:
@@ -42,17 +45,17 @@ def refused(body: bytes, label: Text = NO_LABEL, content_type: str | None = "app
     return Step(Request(body, content_type), Expected.REFUSED, label)
 
 
-def typed(content_type: str | None) -> Callable[[Calls], Sequence[Step]]:
+def typed(content_type: str | None) -> Callable[[CallFactory], Sequence[Step]]:
     """A callback under a Content-Type, or without one."""
     return lambda calls: [taken(calls.status(), content_type=content_type)]
 
 
-def only(body: bytes) -> Callable[[Calls], Sequence[Step]]:
+def only(body: bytes) -> Callable[[CallFactory], Sequence[Step]]:
     """One body, to be refused, and nothing else."""
     return lambda _: [refused(body)]
 
 
-def of_one_call(make: Callable[[Calls, str], Sequence[bytes]]) -> Callable[[Calls], Sequence[Step]]:
+def of_one_call(make: Callable[[CallFactory, str], Sequence[bytes]]) -> Callable[[CallFactory], Sequence[Step]]:
     """The callbacks of one call."""
     return lambda calls: [taken(body, numbered(number)) for number, body in enumerate(make(calls, calls.new()), 1)]
 
@@ -62,21 +65,21 @@ def numbered(number: int) -> Text:
     return Text(f"callback {number}", f"第 {number} 个回调")
 
 
-def key_then_status(calls: Calls, callid: str) -> Sequence[bytes]:
+def key_then_status(calls: CallFactory, callid: str) -> Sequence[bytes]:
     """Two key presses, then the status."""
     return (calls.key_press(callid), calls.key_press(callid, keypress="2"), calls.status(callid))
 
 
-def unanswered_with(**fields: str | int | None) -> Callable[[Calls], Sequence[Step]]:
+def unanswered_with(**fields: str | int | None) -> Callable[[CallFactory], Sequence[Step]]:
     """The status of a call that nobody answered, with these fields."""
     return lambda calls: [taken(calls.unanswered(**fields))]
 
 
-def dropped(calls: Calls) -> Sequence[Step]:
+def dropped(calls: CallFactory) -> Sequence[Step]:
     """Connections that end at three places of a request, then the request as a whole, and another."""
     body = calls.status()
-    cuts = (Way.CUT_IN_HEAD, Way.CUT_IN_BODY, Way.CUT_IN_CHUNK)
-    cut = [Step(Request(body, way=way), Expected.NOTHING) for way in cuts]
+    cuts = (Transport.CUT_IN_HEAD, Transport.CUT_IN_BODY, Transport.CUT_IN_CHUNK)
+    cut = [Step(Request(body, transport=way), Expected.NOTHING) for way in cuts]
     return [
         *cut,
         taken(body, Text("the same, whole", "完整重发")),
@@ -84,17 +87,17 @@ def dropped(calls: Calls) -> Sequence[Step]:
     ]
 
 
-def huge(calls: Calls) -> Sequence[Step]:
+def huge(calls: CallFactory) -> Sequence[Step]:
     """A callback far larger than any, then an ordinary one."""
     body = padded(calls.status(), _HUGE_BYTES)
-    request = Request(body, way=Way.PACKETS, packet_bytes=65536)
+    request = Request(body, transport=Transport.PACKETS, packet_bytes=65536)
     return [
         Step(request, Expected.BOUNDED, Text("2 MiB", "2 MiB")),
         taken(calls.status(), Text("the next", "下一个")),
     ]
 
 
-def ill_typed(calls: Calls) -> Sequence[Step]:
+def ill_typed(calls: CallFactory) -> Sequence[Step]:
     """JSON with a known key, and fields of another type."""
     return [
         refused(b'{"voiceprompt_callback":"OK"}', Text("a text for the fields", "字段处为文本")),
@@ -104,7 +107,7 @@ def ill_typed(calls: Calls) -> Sequence[Step]:
     ]
 
 
-def not_json(calls: Calls) -> Sequence[Step]:
+def not_json(calls: CallFactory) -> Sequence[Step]:
     """Bodies that no JSON parser takes."""
     return [
         refused(b"voice callback", Text("text", "文本")),
@@ -115,7 +118,7 @@ def not_json(calls: Calls) -> Sequence[Step]:
     ]
 
 
-def not_object(calls: Calls) -> Sequence[Step]:
+def not_object(calls: CallFactory) -> Sequence[Step]:
     """JSON texts that are no object."""
     return [
         refused(b"[%b]" % calls.status(), Text("an array", "数组")),
@@ -125,7 +128,7 @@ def not_object(calls: Calls) -> Sequence[Step]:
     ]
 
 
-def unknown_key(calls: Calls) -> Sequence[Step]:
+def unknown_key(calls: CallFactory) -> Sequence[Step]:
     """Objects without a callback key."""
     fields = json.loads(calls.status())["voiceprompt_callback"]
     return [
@@ -135,7 +138,7 @@ def unknown_key(calls: Calls) -> Sequence[Step]:
     ]
 
 
-def extra_fields(calls: Calls) -> Sequence[Step]:
+def extra_fields(calls: CallFactory) -> Sequence[Step]:
     """Statuses with fields that no table lists."""
     around = json.loads(calls.status()) | {"version": 2}
     return [

@@ -5,14 +5,14 @@ from typing import Protocol
 from answerback.exports.pages import Rows
 
 
-class Out(Protocol):
+class ByteSink(Protocol):
     """Where the bytes go."""
 
     def write(self, data: bytes, /) -> object:
         """Take all of `data`."""
 
 
-class Form(Protocol):
+class RowWriter(Protocol):
     """Rows in, bytes out."""
 
     def write(self, rows: Rows) -> None:

@@ -12,10 +12,10 @@ import re
 
 import msgspec
 
-from answerback.exports.cells import Values, all_same, in_columns, plain
-from answerback.exports.columns import Column, Sort
+from answerback.exports.cells import Values, format_column, is_all_same, transpose
+from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers.base import Out
+from answerback.exports.writers.base import ByteSink
 
 _MARK = "\ufeff"
 _END = "\r\n"
@@ -38,10 +38,10 @@ _MOST_NUMBERS = 10_000
 _keys = msgspec.json.Decoder(list[str]).decode
 
 
-class Sheet:
+class CsvWriter:
     """Rows as lines of comma-separated cells."""
 
-    def __init__(self, out: Out, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
+    def __init__(self, out: ByteSink, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
         self._out = out
         self._columns = columns
         self._full_numbers = full_numbers
@@ -50,30 +50,30 @@ class Sheet:
     def write(self, rows: Rows) -> None:
         """Add `rows`."""
         if rows:
-            lines = map(",".join, zip(*in_columns(self._columns, rows, self._cells), strict=True))
+            lines = map(",".join, zip(*transpose(self._columns, rows, self._cells), strict=True))
             self._out.write(f"{_END.join(lines)}{_END}".encode())
 
     def close(self) -> None:
         """Nothing comes after the last line."""
 
     def _cells(self, column: Column, values: Values) -> Values:
-        if all_same(values):
+        if is_all_same(values):
             return self._each(column, values[:1]) * len(values)
         return self._each(column, values)
 
     def _each(self, column: Column, values: Values) -> list[str]:
-        cells = plain(column, values, full_numbers=self._full_numbers, nothing="")
-        match column.sort:
-            case Sort.SECONDS | Sort.MICROSECONDS:
+        cells = format_column(column, values, full_numbers=self._full_numbers, nothing="")
+        match column.type:
+            case ColumnType.SECONDS | ColumnType.MICROSECONDS:
                 return list(cells)
-            case Sort.NUMBER:
+            case ColumnType.NUMBER:
                 return list(map(_numbers.__getitem__, cells))
-            case Sort.WORD:
+            case ColumnType.TRUSTED_TEXT:
                 return ["" if word is None else word for word in cells]
-            case Sort.KEYS:
-                return quoted(safe(["" if keys == "[]" else " ".join(_keys(keys)) for keys in cells]))
+            case ColumnType.KEYS:
+                return quote_cells(escape_formulas(["" if keys == "[]" else " ".join(_keys(keys)) for keys in cells]))
             case _:
-                return quoted(safe(cells))
+                return quote_cells(escape_formulas(cells))
 
 
 class _Numbers(dict[int | None, str]):
@@ -89,12 +89,12 @@ class _Numbers(dict[int | None, str]):
 _numbers = _Numbers()
 
 
-def safe(cells: Values) -> list[str]:
+def escape_formulas(cells: Values) -> list[str]:
     """Put an apostrophe before what a spreadsheet would run or change; a number such as +86… stays readable."""
-    return [_safe(text) if text else "" for text in cells]
+    return [_escape_formula(text) if text else "" for text in cells]
 
 
-def _safe(text: str) -> str:
+def _escape_formula(text: str) -> str:
     if text.isdigit():
         is_shown = len(text) == 1 or (text[0] != "0" and len(text) <= _DIGITS_SHOWN)
         return text if is_shown else f"'{text}"
@@ -103,13 +103,13 @@ def _safe(text: str) -> str:
     return _FORMULA.sub(r"\1'", text) if text[0] in _BEGINS_FORMULA or _PARTS.search(text) else text
 
 
-def quoted(cells: list[str]) -> list[str]:
+def quote_cells(cells: list[str]) -> list[str]:
     """Put quotes around the cells that need them."""
     together = "".join(cells)
     if not any(mark in together for mark in _NEEDS_QUOTES):
         return cells
-    return [_quoted(text) if any(mark in text for mark in _NEEDS_QUOTES) else text for text in cells]
+    return [_quote_cell(text) if any(mark in text for mark in _NEEDS_QUOTES) else text for text in cells]
 
 
-def _quoted(text: str) -> str:
+def _quote_cell(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'

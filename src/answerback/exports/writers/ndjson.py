@@ -4,18 +4,18 @@ from typing import Any
 
 import msgspec
 
-from answerback.exports.cells import Values, all_none, in_columns, plain
-from answerback.exports.columns import Column, Sort
+from answerback.exports.cells import Values, format_column, is_all_none, transpose
+from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers.base import Out
+from answerback.exports.writers.base import ByteSink
 
-_JSON = {Sort.KEYS, Sort.DOCUMENT}
+_JSON = {ColumnType.KEYS, ColumnType.DOCUMENT}
 
 
-class Lines:
+class NdjsonWriter:
     """Rows as JSON objects, one a line."""
 
-    def __init__(self, out: Out, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
+    def __init__(self, out: ByteSink, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
         self._out = out
         self._columns = columns
         self._full_numbers = full_numbers
@@ -25,13 +25,13 @@ class Lines:
     def write(self, rows: Rows) -> None:
         """Add `rows`."""
         if rows:
-            self._out.write(self._encode(list(map(self._object, *in_columns(self._columns, rows, self._cells)))))
+            self._out.write(self._encode(list(map(self._object, *transpose(self._columns, rows, self._cells)))))
 
     def close(self) -> None:
         """Nothing comes after the last line."""
 
     def _cells(self, column: Column, values: Values) -> Values:
-        if all_none(values):
+        if is_all_none(values):
             return values
-        cells = plain(column, values, full_numbers=self._full_numbers)
-        return [None if text is None else msgspec.Raw(text) for text in cells] if column.sort in _JSON else cells
+        cells = format_column(column, values, full_numbers=self._full_numbers)
+        return [None if text is None else msgspec.Raw(text) for text in cells] if column.type in _JSON else cells

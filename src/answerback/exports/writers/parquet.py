@@ -7,32 +7,32 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from answerback.exports.cells import Values, in_columns, shown
-from answerback.exports.columns import Column, Sort
+from answerback.exports.cells import Values, mask_column, transpose
+from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers.base import Out
+from answerback.exports.writers.base import ByteSink
 
 _ROWS_PER_GROUP = 32_768
 _US = 1_000_000
 _TIME = pa.timestamp("us", tz="UTC")
 _TYPES = {
-    Sort.NUMBER: pa.int64(),
-    Sort.SECONDS: _TIME,
-    Sort.MICROSECONDS: _TIME,
-    Sort.KEYS: pa.list_(pa.string()),
+    ColumnType.NUMBER: pa.int64(),
+    ColumnType.SECONDS: _TIME,
+    ColumnType.MICROSECONDS: _TIME,
+    ColumnType.KEYS: pa.list_(pa.string()),
 }
 
 _keys: Callable[[str], list[str]] = msgspec.json.Decoder(list[str]).decode
 
 
-class Parquet:
+class ParquetWriter:
     """Rows as groups of columns; a group is written when it is full."""
 
-    def __init__(self, out: Out, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
+    def __init__(self, out: ByteSink, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
         pa.set_memory_pool(pa.system_memory_pool())  # gives back what a group took
         self._columns = columns
         self._full_numbers = full_numbers
-        self._schema = pa.schema([(column.name, _TYPES.get(column.sort, pa.string())) for column in columns])
+        self._schema = pa.schema([(column.name, _TYPES.get(column.type, pa.string())) for column in columns])
         self._file = pq.ParquetWriter(pa.PythonFile(_Sink(out), mode="w"), self._schema, compression="zstd")
         self._batches: list[Any] = []
         self._waiting = 0
@@ -40,7 +40,7 @@ class Parquet:
     def write(self, rows: Rows) -> None:
         """Add `rows`."""
         if rows:
-            self._batches.append(pa.record_batch(in_columns(self._columns, rows, self._array), schema=self._schema))
+            self._batches.append(pa.record_batch(transpose(self._columns, rows, self._array), schema=self._schema))
             self._waiting += len(rows)
         if self._waiting >= _ROWS_PER_GROUP:
             self._flush()
@@ -56,12 +56,12 @@ class Parquet:
             self._batches, self._waiting = [], 0
 
     def _array(self, column: Column, values: Values) -> Any:
-        values = shown(column, values, full_numbers=self._full_numbers)
-        if column.sort is Sort.SECONDS:
+        values = mask_column(column, values, full_numbers=self._full_numbers)
+        if column.type is ColumnType.SECONDS:
             values = [None if seconds is None else seconds * _US for seconds in values]
-        elif column.sort is Sort.KEYS:
+        elif column.type is ColumnType.KEYS:
             values = [[] if keys == "[]" else _keys(keys) for keys in values]
-        return pa.array(values, _TYPES.get(column.sort, pa.string()))
+        return pa.array(values, _TYPES.get(column.type, pa.string()))
 
 
 class _Sink:
@@ -69,7 +69,7 @@ class _Sink:
 
     closed = False
 
-    def __init__(self, out: Out) -> None:
+    def __init__(self, out: ByteSink) -> None:
         self._out = out
 
     def write(self, data: Any) -> int:

@@ -10,10 +10,10 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import msgspec
 
-from answerback.exports.cells import Values, all_same, in_columns, of_microseconds, of_seconds, shown
-from answerback.exports.columns import Column, Sort
+from answerback.exports.cells import Values, format_microseconds, format_seconds, is_all_same, mask_column, transpose
+from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers.base import Out
+from answerback.exports.writers.base import ByteSink
 
 MOST_ROWS = 1_048_576
 """Of a sheet, the first one with the names of the columns; what is more goes on a further sheet."""
@@ -27,7 +27,7 @@ _DAYS_TO_1970 = 25_569
 _FIRST_DAY = 61  # of March 1900; before it Excel has a day that never was
 _LARGEST = 10**15  # Excel keeps 15 digits
 _TIME, _TEXT, _HEAD = 1, 2, 3  # cell styles, see _STYLES
-_WIDTHS = {Sort.NUMBER: 10, Sort.SECONDS: 20, Sort.MICROSECONDS: 24, Sort.WORD: 12}
+_WIDTHS = {ColumnType.NUMBER: 10, ColumnType.SECONDS: 20, ColumnType.MICROSECONDS: 24, ColumnType.TRUSTED_TEXT: 12}
 _EMPTY = "<c/>"
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -66,10 +66,10 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _keys = msgspec.json.Decoder(list[str]).decode
 
 
-class Workbook:
+class XlsxWriter:
     """Rows as sheets of a workbook: numbers and times as such, all else as text."""
 
-    def __init__(self, out: Out, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
+    def __init__(self, out: ByteSink, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
         self._columns = columns
         self._full_numbers = full_numbers
         self._zip = ZipFile(cast(IO[bytes], _Sink(out)), "w", ZIP_DEFLATED, compresslevel=1)
@@ -85,10 +85,10 @@ class Workbook:
                 self._end_sheet()
                 self._begin_sheet()
             room = MOST_ROWS - self._rows
-            here, rows = rows[:room], rows[room:]
-            cells = map("".join, zip(*in_columns(self._columns, here, self._cells), strict=True))
+            batch, rows = rows[:room], rows[room:]
+            cells = map("".join, zip(*transpose(self._columns, batch, self._cells), strict=True))
             self._put(f"<row>{'</row><row>'.join(cells)}</row>")
-            self._rows += len(here)
+            self._rows += len(batch)
 
     def close(self) -> None:
         """End the last sheet, and say which there are."""
@@ -115,7 +115,7 @@ class Workbook:
         self._rows, self._bytes = 1, 0
         self._sheet = self._zip.open(f"xl/worksheets/sheet{self._sheets}.xml", "w")
         widths = "".join(
-            f'<col min="{n}" max="{n}" width="{_WIDTHS.get(column.sort, 18)}" customWidth="1"/>'
+            f'<col min="{n}" max="{n}" width="{_WIDTHS.get(column.type, 18)}" customWidth="1"/>'
             for n, column in enumerate(self._columns, 1)
         )
         names = "".join(_text(column.name, _HEAD) for column in self._columns)
@@ -135,19 +135,19 @@ class Workbook:
         self._sheet.write(data)
 
     def _cells(self, column: Column, values: Values) -> list[str]:
-        return self._each(column, values[:1]) * len(values) if all_same(values) else self._each(column, values)
+        return self._each(column, values[:1]) * len(values) if is_all_same(values) else self._each(column, values)
 
     def _each(self, column: Column, values: Values) -> list[str]:
-        match column.sort:
-            case Sort.NUMBER:
-                numbers = shown(column, values, full_numbers=self._full_numbers)
+        match column.type:
+            case ColumnType.NUMBER:
+                numbers = mask_column(column, values, full_numbers=self._full_numbers)
                 return [_EMPTY if n is None else _number(n) for n in numbers]
-            case Sort.SECONDS:
-                return _times(values, _DAY_S, of_seconds(values))
-            case Sort.MICROSECONDS:
-                return _times(values, _DAY_US, of_microseconds(values))
-        texts = shown(column, values, full_numbers=self._full_numbers)
-        if column.sort is Sort.KEYS:
+            case ColumnType.SECONDS:
+                return _times(values, _DAY_S, format_seconds(values))
+            case ColumnType.MICROSECONDS:
+                return _times(values, _DAY_US, format_microseconds(values))
+        texts = mask_column(column, values, full_numbers=self._full_numbers)
+        if column.type is ColumnType.KEYS:
             texts = [" ".join(_keys(keys)) for keys in texts]
         return [_text(text) if text else _EMPTY for text in texts]
 
@@ -195,7 +195,7 @@ def _escape(found: re.Match[str]) -> str:
 class _Sink:
     """Our way out as the file that zipfile wants: it is only ever written to, from its beginning to its end."""
 
-    def __init__(self, out: Out) -> None:
+    def __init__(self, out: ByteSink) -> None:
         self._out = out
 
     def write(self, data: bytes) -> int:

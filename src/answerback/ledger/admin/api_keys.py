@@ -20,11 +20,11 @@ from answerback.ledger.types import from_us, to_us
 
 _IDS = 2**48  # chosen by chance, so that none is given twice, not even by a ledger that was restored from a backup
 
-_living = api_keys.c.revoked_us.is_(None)
-_by_digest = select(api_keys).where(api_keys.c.digest == bindparam("digest"), _living)  # made once: each request asks
+_live = api_keys.c.revoked_us.is_(None)
+_by_digest = select(api_keys).where(api_keys.c.digest == bindparam("digest"), _live)  # made once: each request asks
 
 
-MOST_KEYS = 1_000
+MAX_KEYS = 1_000
 """So many living ones: they are listed whole."""
 
 
@@ -41,10 +41,10 @@ def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) ->
     """Add a key. Raises Conflict where a living one has the name, Forbidden where it may see more than its maker."""
     if draft.full_numbers:
         actor.require_full_numbers()
-    if connection.execute(select(api_keys.c.id).where(api_keys.c.name == draft.name, _living)).scalar() is not None:
+    if connection.execute(select(api_keys.c.id).where(api_keys.c.name == draft.name, _live)).scalar() is not None:
         raise Conflict(f"name: there is a key {draft.name} already; revoke that first, or take another name")
-    if connection.execute(select(func.count()).select_from(api_keys).where(_living)).scalar_one() >= MOST_KEYS:
-        raise Conflict(f"there are {MOST_KEYS} keys already: revoke one")
+    if connection.execute(select(func.count()).select_from(api_keys).where(_live)).scalar_one() >= MAX_KEYS:
+        raise Conflict(f"there are {MAX_KEYS} keys already: revoke one")
     row = {
         "id": 1 + randbelow(_IDS),
         "name": draft.name,
@@ -61,7 +61,7 @@ def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) ->
 
 def revoke(connection: Connection, name: str, actor: Actor, now: datetime) -> ApiKey:
     """Revoke a key, named or by its id as digits. Raises NotFound."""
-    changed = update(api_keys).where(_called(name), _living).values(revoked_us=to_us(now)).returning(api_keys)
+    changed = update(api_keys).where(_matches_name(name), _live).values(revoked_us=to_us(now)).returning(api_keys)
     row = connection.execute(changed).one_or_none()
     if row is None:
         raise NotFound("no living key of that name or id")  # who takes it for a key must not see it again
@@ -77,16 +77,16 @@ def find_key(connection: Connection, digest: bytes) -> ApiKey | None:
 
 def find_key_by_id(connection: Connection, id_: int) -> ApiKey | None:
     """The living key of that id, if there is one."""
-    row = connection.execute(select(api_keys).where(api_keys.c.id == id_, _living)).one_or_none()
+    row = connection.execute(select(api_keys).where(api_keys.c.id == id_, _live)).one_or_none()
     return None if row is None else _key(row)
 
 
 def find_keys(connection: Connection) -> list[ApiKey]:
     """All that were not revoked, by name."""
-    return [_key(row) for row in connection.execute(select(api_keys).where(_living).order_by(api_keys.c.name))]
+    return [_key(row) for row in connection.execute(select(api_keys).where(_live).order_by(api_keys.c.name))]
 
 
-def _called(name: str) -> ColumnElement[bool]:
+def _matches_name(name: str) -> ColumnElement[bool]:
     """The condition for a name, or for an id: a name is never digits alone."""
     id_ = id_of(name)
     return api_keys.c.name == name if id_ is None else api_keys.c.id == id_

@@ -15,7 +15,7 @@ from answerback.ledger.read.calls import read_id
 from answerback.ledger.tables import audit_events
 from answerback.ledger.types import Page, from_us, to_us
 
-LONGEST_TARGET = 500
+MAX_TARGET_LENGTH = 500
 
 _NUMBERS = ("mobile",)
 
@@ -37,7 +37,7 @@ class Actor(msgspec.Struct, frozen=True, array_like=True):
             raise Forbidden(f"this needs the right to full numbers; the key `{self.name}` does not have it")
 
 
-COMMAND_LINE = Actor("command line")
+CLI_ACTOR = Actor("command line")
 """Whoever runs commands on the ledger itself; no key has a name with a space in it."""
 CONFIG_FILE = Actor("config file")
 """Whoever wrote the endpoints in the config file."""
@@ -49,7 +49,7 @@ class AuditAction(StrEnum):
     """What can be done that is to be accounted for."""
 
     CALLBACKS_IMPORTED = "callbacks_imported"
-    DELIVERY_RETRIED = "delivery_retried"
+    DELIVERY_REPLAYED = "delivery_replayed"
     ENDPOINT_ADDED = "endpoint_added"
     ENDPOINT_CHANGED = "endpoint_changed"
     ENDPOINT_DISABLED = "endpoint_disabled"
@@ -64,8 +64,8 @@ class AuditAction(StrEnum):
     LEDGER_COPIED = "ledger_copied"
     MONTH_DROPPED = "month_dropped"
     NUMBERS_REVEALED = "numbers_revealed"
-    QUARANTINE_DROPPED = "quarantine_dropped"
-    QUARANTINE_RETRIED = "quarantine_retried"
+    QUARANTINE_DELETED = "quarantine_deleted"
+    QUARANTINE_REQUEUED = "quarantine_requeued"
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ def record_event(connection: Connection, actor: Actor, action: AuditAction, now:
     `target` says to what: its texts are masked, bounded and made printable here, its numbers, which are ids and counts of
     ours, stay.
     """
-    row = {"at_us": to_us(now), "who": actor.name, "deed": action.value, "about": _written(target)}
+    row = {"occurred_us": to_us(now), "actor": actor.name, "action": action.value, "target": _written(target)}
     connection.execute(insert(audit_events).values(row))
 
 
@@ -106,9 +106,9 @@ def find_events(connection: Connection, cursor: str | None, limit: int) -> Page[
 
 def _written(target: tuple[str | int, ...]) -> str:
     text = " ".join(str(part) if isinstance(part, int) else _masked(part) for part in target)
-    if len(text) <= LONGEST_TARGET:
+    if len(text) <= MAX_TARGET_LENGTH:
         return text
-    return f"{text[:LONGEST_TARGET]}… ({len(text) - LONGEST_TARGET:,} more characters)"
+    return f"{text[:MAX_TARGET_LENGTH]}… ({len(text) - MAX_TARGET_LENGTH:,} more characters)"
 
 
 def _masked(text: str) -> str:
@@ -123,4 +123,6 @@ def _spelled(name: str, value: object) -> str:
 
 
 def _event(row: Row[Any]) -> AuditEvent:
-    return AuditEvent(id=row.id, occurred_at=from_us(row.at_us), actor=row.who, action=row.deed, target=row.about)
+    return AuditEvent(
+        id=row.id, occurred_at=from_us(row.occurred_us), actor=row.actor, action=row.action, target=row.target
+    )

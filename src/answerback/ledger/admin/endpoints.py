@@ -8,23 +8,23 @@ import msgspec
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Definition, Endpoint
+from answerback.domain.models import Endpoint, EndpointConfig
 from answerback.errors import Conflict, NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.read.calls import id_of
-from answerback.ledger.tables import endpoint_changes, endpoints
+from answerback.ledger.tables import endpoint_revision, endpoints
 from answerback.ledger.types import from_us, to_us
 
 _to_json = msgspec.json.Encoder().encode
-_definition = msgspec.json.Decoder(Definition).decode
-_live = endpoints.c.removed_us.is_(None)
-_revision = select(endpoint_changes.c.revision)
+_decode_config = msgspec.json.Decoder(EndpointConfig).decode
+_live = endpoints.c.deleted_us.is_(None)
+_revision = select(endpoint_revision.c.revision)
 _PACE = frozenset({"timeout_s", "concurrency"})
 
 
-MOST_ENDPOINTS = 1_000
-"""Each callback is owed to every endpoint of its channel, in the transaction that stores it."""
+MAX_ENDPOINTS = 1_000
+"""Each callback is enqueued for every endpoint of its channel, in the transaction that stores it."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     channel: str
-    definition: Definition
+    config: EndpointConfig
     secret: str
     enabled: bool = True
     disabled_reason: str | None = None
@@ -58,7 +58,7 @@ def find_endpoints_of(connection: Connection, ids: Sequence[int]) -> list[Endpoi
 def changed_since(connection: Connection, revision_: int) -> list[tuple[Endpoint, bool]]:
     """The endpoints that were changed after a revision, oldest first, and whether each is still there."""
     later = select(endpoints).where(endpoints.c.revision > revision_).order_by(endpoints.c.id)
-    return [(_endpoint(row), row.removed_us is None) for row in connection.execute(later)]
+    return [(_endpoint(row), row.deleted_us is None) for row in connection.execute(later)]
 
 
 def find_endpoint(connection: Connection, name: str) -> Endpoint:
@@ -72,9 +72,9 @@ def find_endpoint(connection: Connection, name: str) -> Endpoint:
 
 
 def changed_fields(before: Endpoint, after: Endpoint) -> list[str]:
-    """The channel and the fields of the definition in which two states of an endpoint differ."""
-    old, new = before.definition, after.definition
-    changed = [name for name in Definition.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    """The channel and the fields of the config in which two states of an endpoint differ."""
+    old, new = before.config, after.config
+    changed = [name for name in EndpointConfig.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     return ["channel", *changed] if before.channel != after.channel else changed
 
 
@@ -89,28 +89,28 @@ def add(connection: Connection, draft: Draft, actor: Actor, now: datetime) -> En
     taken = connection.execute(select(endpoints.c.id).where(endpoints.c.name == draft.name, _live)).scalar()
     if taken is not None:
         raise Conflict(f"name: there is an endpoint {draft.name} already")
-    if connection.execute(select(func.count()).select_from(endpoints).where(_live)).scalar_one() >= MOST_ENDPOINTS:
-        raise Conflict(f"there are {MOST_ENDPOINTS} endpoints already: remove one")
+    if connection.execute(select(func.count()).select_from(endpoints).where(_live)).scalar_one() >= MAX_ENDPOINTS:
+        raise Conflict(f"there are {MAX_ENDPOINTS} endpoints already: remove one")
     return find_endpoint(connection, str(add_all(connection, [draft], actor, now)))
 
 
 def add_all(connection: Connection, drafts: Sequence[Draft], actor: Actor, now: datetime) -> int:
     """Add endpoints whose names are free; the id of the last."""
-    new_ids = bulk_sql.new_ids(connection, endpoints, len(drafts))
+    new_ids = bulk_sql.id_allocator(connection, endpoints, len(drafts))
     revision_ = _next_revision(connection)
     rows: list[dict[str, Any]] = [
         {
-            "id": new_ids.plain(),
+            "id": new_ids.next(),
             "name": draft.name,
             "channel": draft.channel,
-            "definition": _to_json(draft.definition).decode(),
+            "config": _to_json(draft.config).decode(),
             "enabled": int(draft.enabled),
             "disabled_reason": draft.disabled_reason,
             "secret": draft.secret,
             "from_config": int(draft.from_config),
             "created_us": to_us(now),
-            "changed_us": to_us(now),
-            "failures": 0,
+            "updated_us": to_us(now),
+            "consecutive_failures": 0,
             "revision": revision_,
         }
         for draft in drafts
@@ -131,21 +131,21 @@ def change(connection: Connection, endpoint: Endpoint, actor: Actor, now: dateti
     changed = changed_fields(before, endpoint)
     if retargeted := is_retargeted(changed):
         actor.require_full_numbers()
-    until = endpoint.old_secret_until
+    until = endpoint.previous_secret_expires_at
     connection.execute(
         update(endpoints)
         .where(endpoints.c.id == endpoint.id, _live)
         .values(
             channel=endpoint.channel,
-            definition=_to_json(endpoint.definition).decode(),
+            config=_to_json(endpoint.config).decode(),
             enabled=int(endpoint.enabled),
             disabled_reason=endpoint.disabled_reason,
             secret=endpoint.secret,
-            old_secret=endpoint.old_secret,
-            old_secret_until_us=None if until is None else to_us(until),
-            changed_us=to_us(now),
+            previous_secret=endpoint.previous_secret,
+            previous_secret_expires_us=None if until is None else to_us(until),
+            updated_us=to_us(now),
             retargeted_us=to_us(now) if retargeted else endpoints.c.retargeted_us,
-            failures=0,
+            consecutive_failures=0,
             paused_until_us=None,
             revision=_next_revision(connection),
         )
@@ -160,8 +160,8 @@ def _record_change(
     """Keep each thing that a change does."""
     where = target_of(after)
     if changed:
-        origin = before.definition.origin
-        moved = [] if origin == after.definition.origin else ["from", origin]
+        origin = before.config.origin
+        moved = [] if origin == after.config.origin else ["from", origin]
         record_event(connection, actor, AuditAction.ENDPOINT_CHANGED, now, *where, *moved, f"({', '.join(changed)})")
     if before.secret != after.secret:
         record_event(connection, actor, AuditAction.ENDPOINT_SECRET_ROTATED, now, *where)
@@ -175,19 +175,19 @@ def _record_change(
 
 def target_of(endpoint: Endpoint | Draft) -> tuple[str, ...]:
     """An endpoint as the audit log names it: never the path or the query of its URL, in which secrets may be."""
-    return endpoint.name, "at", endpoint.definition.origin
+    return endpoint.name, "at", endpoint.config.origin
 
 
-def is_as_of(connection: Connection, endpoint: Endpoint) -> bool:
+def is_unmodified(connection: Connection, endpoint: Endpoint) -> bool:
     """Whether nobody has changed or removed it since it was as `endpoint`; nobody will before the transaction ends."""
-    found = select(endpoints.c.changed_us).where(endpoints.c.id == endpoint.id, _live).with_for_update()
-    return connection.execute(found).scalar() == to_us(endpoint.changed_at)
+    found = select(endpoints.c.updated_us).where(endpoints.c.id == endpoint.id, _live).with_for_update()
+    return connection.execute(found).scalar() == to_us(endpoint.updated_at)
 
 
 def remove(connection: Connection, id_: int, actor: Actor, now: datetime) -> None:
-    """Remove an endpoint: nothing is owed to it any more. Raises NotFound."""
+    """Remove an endpoint: nothing is delivered to it any more. Raises NotFound."""
     gone = find_endpoint(connection, str(id_))
-    changes = {"removed_us": to_us(now), "revision": _next_revision(connection)}
+    changes = {"deleted_us": to_us(now), "revision": _next_revision(connection)}
     connection.execute(update(endpoints).where(endpoints.c.id == id_).values(**changes))
     record_event(connection, actor, AuditAction.ENDPOINT_REMOVED, now, *target_of(gone))
 
@@ -195,14 +195,14 @@ def remove(connection: Connection, id_: int, actor: Actor, now: datetime) -> Non
 def pause(connection: Connection, id_: int, failures: int, until_us: int | None) -> None:
     """Note that an endpoint is paused after so many failures in a row, or (None) is no longer."""
     connection.execute(
-        update(endpoints).where(endpoints.c.id == id_).values(failures=failures, paused_until_us=until_us)
+        update(endpoints).where(endpoints.c.id == id_).values(consecutive_failures=failures, paused_until_us=until_us)
     )
 
 
 def _next_revision(connection: Connection) -> int:
-    raised = update(endpoint_changes).values(revision=endpoint_changes.c.revision + 1)
+    raised = update(endpoint_revision).values(revision=endpoint_revision.c.revision + 1)
     if not connection.execute(raised).rowcount:
-        connection.execute(insert(endpoint_changes).values(id=1, revision=1))
+        connection.execute(insert(endpoint_revision).values(id=1, revision=1))
     return revision(connection)
 
 
@@ -211,15 +211,17 @@ def _endpoint(row: Row[Any]) -> Endpoint:
         id=row.id,
         name=row.name,
         channel=row.channel,
-        definition=_definition(row.definition),
+        config=_decode_config(row.config),
         enabled=bool(row.enabled),
         disabled_reason=row.disabled_reason,
         secret=row.secret,
-        old_secret=row.old_secret,
-        old_secret_until=None if row.old_secret_until_us is None else from_us(row.old_secret_until_us),
+        previous_secret=row.previous_secret,
+        previous_secret_expires_at=None
+        if row.previous_secret_expires_us is None
+        else from_us(row.previous_secret_expires_us),
         from_config=bool(row.from_config),
         created_at=from_us(row.created_us),
-        changed_at=from_us(row.changed_us),
-        failures=row.failures,
+        updated_at=from_us(row.updated_us),
+        consecutive_failures=row.consecutive_failures,
         paused_until=None if row.paused_until_us is None else from_us(row.paused_until_us),
     )

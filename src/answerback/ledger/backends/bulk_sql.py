@@ -20,12 +20,12 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from answerback.ledger.backends.postgresql import bulk_sql
 
-LARGEST_CHUNK = 128
-_EXACT_CHUNK = 32
+MAX_CHUNK_ROWS = 128
+_EXACT_CHUNK_ROWS = 32
 
 Row = tuple[object, ...]
 
-_HOLD_SUMS = f"SELECT pg_advisory_xact_lock({0x616E73_02})"
+_LOCK_ROLLUPS = f"SELECT pg_advisory_xact_lock({0x616E73_02})"
 
 
 def insert(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -50,24 +50,26 @@ def upsert(
         _cursor(connection).execute(sql, tuple(chain.from_iterable(chunk)))
 
 
-def add(
+def increment(
     connection: Connection, table: Table, key: tuple[str, ...], columns: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
     """Add to the `columns` of the rows of each `key`, made where they are missing; `rows` have key and sums."""
     if on_postgresql(connection):
-        bulk_sql.add(connection, table, key, columns, rows)
+        bulk_sql.increment(connection, table, key, columns, rows)
         return
     width, names = len(key), (*key, *columns)
-    known = {row[:width]: row[width:] for row in find(connection, table, names, key, [row[:width] for row in rows])}
-    upsert(connection, table, names, key, [_added(row, known.get(row[:width]), width) for row in rows])
+    known = {
+        row[:width]: row[width:] for row in select_many(connection, table, names, key, [row[:width] for row in rows])
+    }
+    upsert(connection, table, names, key, [_incremented(row, known.get(row[:width]), width) for row in rows])
 
 
-def _added(row: Row, before: Row | None, width: int) -> Row:
+def _incremented(row: Row, before: Row | None, width: int) -> Row:
     sums: Any = row[width:]
     return row if before is None else (*row[:width], *map(sum, zip(before, sums, strict=True)))
 
 
-def find(
+def select_many(
     connection: Connection,
     table: Table,
     columns: tuple[str, ...],
@@ -82,16 +84,16 @@ def find(
     With `lock` nobody else changes them before the transaction ends; on SQLite nobody could anyhow.
     """
     if on_postgresql(connection):
-        yield from bulk_sql.find(connection, table, columns, key, rows, where=where, lock=lock)
+        yield from bulk_sql.select_many(connection, table, columns, key, rows, where=where, lock=lock)
         return
     for chunk in _chunks(rows):
-        sql = _find_sql(table.name, columns, key, where, len(chunk))
+        sql = _select_many_sql(table.name, columns, key, where, len(chunk))
         cursor = _cursor(connection)
         cursor.execute(sql, tuple(chain.from_iterable(chunk)))
         yield from cursor.fetchall()
 
 
-def find_first(
+def select_first(
     connection: Connection, table: Table, key: tuple[str, ...], where: str, rows: Sequence[Row]
 ) -> Iterator[tuple[Any, ...]]:
     """Each of `rows`, a `key`, with the least id among the rows of `table` that have it and match `where`, if there is one.
@@ -99,82 +101,86 @@ def find_first(
     An index on the key and the id, partial by `where`, gives each by one look, however many rows match.
     """
     if on_postgresql(connection):
-        yield from bulk_sql.find_first(connection, table, key, where, rows)
+        yield from bulk_sql.select_first(connection, table, key, where, rows)
         return
     for chunk in _chunks(rows):
-        sql = _find_first_sql(table.name, key, where, len(chunk))
+        sql = _select_first_sql(table.name, key, where, len(chunk))
         cursor = _cursor(connection)
         cursor.execute(sql, tuple(chain.from_iterable(chunk)))
         yield from (row for row in cursor.fetchall() if row[-1] is not None)
 
 
-def change(
+def update(
     connection: Connection, table: Table, assignments: str, values: Row, ids: Sequence[int], where: str = "1 = 1"
 ) -> None:
     """Change the rows of `ids` that match `where`; `assignments` holds a `?` for each of `values`."""
     if on_postgresql(connection):
-        bulk_sql.change(connection, table, assignments, values, ids, where)
+        bulk_sql.update(connection, table, assignments, values, ids, where)
         return
     for chunk in _chunks([(id_,) for id_ in ids]):
-        sql = _change_sql(table.name, assignments, where, len(chunk))
+        sql = _update_sql(table.name, assignments, where, len(chunk))
         _cursor(connection).execute(sql, (*values, *chain.from_iterable(chunk)))
 
 
-def hold(connection: Connection, table: Table, ids: Sequence[int]) -> None:
+def lock_rows(connection: Connection, table: Table, ids: Sequence[int]) -> None:
     """Let nobody else change the rows of `ids` before the transaction ends."""
     if on_postgresql(connection):
-        bulk_sql.hold(connection, table, ids)
+        bulk_sql.lock_rows(connection, table, ids)
 
 
-def hold_sums(connection: Connection) -> None:
+def lock_rollups(connection: Connection) -> None:
     """Let nobody else write statistics before the transaction ends: to be done last, for all of them meet there."""
     if on_postgresql(connection):
-        _cursor(connection).execute(_HOLD_SUMS)
+        _cursor(connection).execute(_LOCK_ROLLUPS)
 
 
 @contextmanager
-def together(connection: Connection, rows: int) -> Iterator[None]:
+def pipelined(connection: Connection, rows: int) -> Iterator[None]:
     """Do the statements of this module with one wait for all of them, where each waits longer than its few `rows` take."""
-    if on_postgresql(connection) and rows < bulk_sql.MANY:
+    if on_postgresql(connection) and rows < bulk_sql.COPY_FROM_ROWS:
         with bulk_sql.pipeline(connection):
             yield
     else:
         yield
 
 
-class NewIds(Protocol):
+class IdAllocator(Protocol):
     """Ids for new rows of one table; those of one call rise."""
 
-    def of_time(self, when_us: int) -> int:
+    def for_time(self, when_us: int) -> int:
         """For a call that was first seen then."""
 
-    def beside(self, call_id: int) -> int:
+    def for_call(self, call_id: int) -> int:
         """For what belongs to a call."""
 
-    def plain(self) -> int:
+    def next(self) -> int:
         """For what belongs to none."""
 
 
-def new_ids(connection: Connection, table: Table, expected: int = 1) -> NewIds:
+def id_allocator(connection: Connection, table: Table, expected: int = 1) -> IdAllocator:
     """Ids for rows to come, about so many."""
-    return bulk_sql.Ids(connection, table, expected) if on_postgresql(connection) else _Counted(connection, table)
+    return (
+        bulk_sql.SequenceIds(connection, table, expected)
+        if on_postgresql(connection)
+        else _SequentialIds(connection, table)
+    )
 
 
-class _Counted:
+class _SequentialIds:
     """The ids above the highest one: there is no other writer."""
 
     def __init__(self, connection: Connection, table: Table) -> None:
         self._last = last_id(connection, table)
 
-    def plain(self) -> int:
+    def next(self) -> int:
         self._last += 1
         return self._last
 
-    def of_time(self, when_us: int) -> int:  # noqa: ARG002  # SQLite's ids know no month
-        return self.plain()
+    def for_time(self, when_us: int) -> int:  # noqa: ARG002  # SQLite's ids know no month
+        return self.next()
 
-    def beside(self, call_id: int) -> int:  # noqa: ARG002  # as above
-        return self.plain()
+    def for_call(self, call_id: int) -> int:  # noqa: ARG002  # as above
+        return self.next()
 
 
 def last_id(connection: Connection, table: Table) -> int:
@@ -197,7 +203,7 @@ def _cursor(connection: Connection) -> DBAPICursor:
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     start = 0
     while left := len(rows) - start:
-        size = left if left <= _EXACT_CHUNK else min(LARGEST_CHUNK, 1 << (left.bit_length() - 1))
+        size = left if left <= _EXACT_CHUNK_ROWS else min(MAX_CHUNK_ROWS, 1 << (left.bit_length() - 1))
         yield rows[start : start + size]
         start += size
 
@@ -218,7 +224,7 @@ def _insert_sql(table: str, columns: tuple[str, ...], rows: int) -> str:
 
 
 @cache
-def _change_sql(table: str, assignments: str, where: str, rows: int) -> str:
+def _update_sql(table: str, assignments: str, where: str, rows: int) -> str:
     ids = ", ".join("?" * rows)
     return f"UPDATE {table} SET {assignments} WHERE id IN ({ids}) AND {where}"  # noqa: S608  # as above
 
@@ -235,14 +241,14 @@ def _upsert_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows
 
 
 @cache
-def _find_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], where: str, rows: int) -> str:
+def _select_many_sql(table: str, columns: tuple[str, ...], key: tuple[str, ...], where: str, rows: int) -> str:
     found = _names(columns, f"{table}.")
     matches = _matches(table, key)
     return f"{_wanted(key, rows)} SELECT {found} FROM wanted CROSS JOIN {table} WHERE {matches} AND {where}"  # noqa: S608  # as above
 
 
 @cache
-def _find_first_sql(table: str, key: tuple[str, ...], where: str, rows: int) -> str:
+def _select_first_sql(table: str, key: tuple[str, ...], where: str, rows: int) -> str:
     first = f"SELECT min(id) FROM {table} WHERE {_matches(table, key)} AND {where}"  # noqa: S608  # as above
     return f"{_wanted(key, rows)} SELECT {_names(key)}, ({first}) FROM wanted"  # noqa: S608  # as above
 

@@ -1,4 +1,4 @@
-"""What the gateway asks of the ledger's writer: each request a value that can be sent, and the way it is carried out.
+"""What the ledger's writer does for the gateway: each command a value that can be sent, and the way it is carried out.
 
 All writing goes this way, in the order in which it was asked for, one transaction each.
 """
@@ -7,77 +7,77 @@ from typing import TypeVar
 
 import msgspec
 
-from answerback.ledger.commands.audit import CreateKey, EndSession, KeepAlerts, RecordAuditEvent, RevokeKey
-from answerback.ledger.commands.cluster import Beat, Claim, Leave, Release
-from answerback.ledger.commands.command import Request
+from answerback.ledger.commands.audit import CreateKey, EndSession, RecordAuditEvent, RevokeKey, SaveAlerts
+from answerback.ledger.commands.cluster import ClaimLeases, DeregisterInstance, RecordHeartbeat, ReleaseLeases
+from answerback.ledger.commands.command import Command
 from answerback.ledger.commands.delivery import (
-    Abandon,
-    Added,
-    Backlog,
+    AnnotateCall,
+    CancelPending,
     CountDead,
-    FirstDue,
-    LeftOver,
-    Load,
-    Loaded,
-    Refer,
+    DueJobs,
+    FetchDue,
+    MarkOverdue,
+    NextDueByEndpoint,
+    OldestPending,
+    PendingSince,
+    RecordAttempts,
+    RemovedWithPending,
     ReplayCalls,
     ReplayDead,
-    ReplayOne,
-    Settle,
+    ReplayDelivery,
     StartReplay,
-    TellOverdue,
 )
 from answerback.ledger.commands.endpoints import (
     AddEndpoint,
-    Align,
-    Changed,
     ChangeEndpoint,
-    Endpoints,
-    EndpointsSince,
+    EndpointChanges,
+    ListEndpointChanges,
+    ListEndpoints,
     RemoveEndpoint,
+    SyncConfigEndpoints,
 )
 from answerback.ledger.commands.ingest import (
-    Drained,
-    DropQuarantined,
-    ForgetDrained,
-    Noted,
-    Probe,
+    ConsumeResult,
+    DeleteQuarantined,
+    ProbeWrite,
+    PruneConsumed,
     Record,
-    RecordDrained,
-    Requeue,
-    Requeued,
-    Witnessed,
+    RecordReply,
+    RecordStreamBatches,
+    RequeueQuarantined,
+    RequeueResult,
+    TransactionTrace,
 )
 
 T = TypeVar("T")
 
-AnyRequest = (
+AnyCommand = (
     Record
-    | RecordDrained
-    | ForgetDrained
-    | Requeue
-    | DropQuarantined
-    | Probe
-    | Settle
-    | Load
-    | Backlog
-    | Added
-    | Endpoints
-    | EndpointsSince
-    | FirstDue
-    | LeftOver
-    | Claim
-    | Release
-    | Beat
-    | Leave
-    | Align
+    | RecordStreamBatches
+    | PruneConsumed
+    | RequeueQuarantined
+    | DeleteQuarantined
+    | ProbeWrite
+    | RecordAttempts
+    | FetchDue
+    | NextDueByEndpoint
+    | PendingSince
+    | ListEndpoints
+    | ListEndpointChanges
+    | OldestPending
+    | RemovedWithPending
+    | ClaimLeases
+    | ReleaseLeases
+    | RecordHeartbeat
+    | DeregisterInstance
+    | SyncConfigEndpoints
     | AddEndpoint
     | ChangeEndpoint
     | RemoveEndpoint
-    | Abandon
-    | Refer
-    | TellOverdue
-    | ReplayOne
+    | CancelPending
+    | AnnotateCall
+    | MarkOverdue
+    | ReplayDelivery
     | CountDead
     | StartReplay
     | ReplayDead
@@ -86,65 +86,65 @@ AnyRequest = (
     | RevokeKey
     | EndSession
     | RecordAuditEvent
-    | KeepAlerts
+    | SaveAlerts
 )
 
-encode_request = msgspec.msgpack.Encoder().encode
-decode_request = msgspec.msgpack.Decoder(AnyRequest).decode
-_decoders = {request: msgspec.msgpack.Decoder(request.answer).decode for request in AnyRequest.__args__}
+encode_command = msgspec.msgpack.Encoder().encode
+decode_command = msgspec.msgpack.Decoder(AnyCommand).decode
+_decoders = {command: msgspec.msgpack.Decoder(command.result_type).decode for command in AnyCommand.__args__}
 
 
-def decode_answer(request: type[Request[T]], payload: bytes) -> T:
-    """What came of a request, from its encoded form."""
-    answer: T = _decoders[request](payload)
+def decode_result(command: type[Command[T]], payload: bytes) -> T:
+    """What came of a command, from its encoded form."""
+    answer: T = _decoders[command](payload)
     return answer
 
 
 __all__ = [
-    "Abandon",
     "AddEndpoint",
-    "Added",
-    "Align",
-    "AnyRequest",
-    "Backlog",
-    "Beat",
+    "AnnotateCall",
+    "AnyCommand",
+    "CancelPending",
     "ChangeEndpoint",
-    "Changed",
-    "Claim",
+    "ClaimLeases",
+    "Command",
+    "ConsumeResult",
     "CountDead",
     "CreateKey",
-    "Drained",
-    "DropQuarantined",
+    "DeleteQuarantined",
+    "DeregisterInstance",
+    "DueJobs",
     "EndSession",
-    "Endpoints",
-    "EndpointsSince",
-    "FirstDue",
-    "ForgetDrained",
-    "KeepAlerts",
-    "Leave",
-    "LeftOver",
-    "Load",
-    "Loaded",
-    "Noted",
-    "Probe",
+    "EndpointChanges",
+    "FetchDue",
+    "ListEndpointChanges",
+    "ListEndpoints",
+    "MarkOverdue",
+    "NextDueByEndpoint",
+    "OldestPending",
+    "PendingSince",
+    "ProbeWrite",
+    "PruneConsumed",
     "Record",
+    "RecordAttempts",
     "RecordAuditEvent",
-    "RecordDrained",
-    "Refer",
-    "Release",
+    "RecordHeartbeat",
+    "RecordReply",
+    "RecordStreamBatches",
+    "ReleaseLeases",
     "RemoveEndpoint",
+    "RemovedWithPending",
     "ReplayCalls",
     "ReplayDead",
-    "ReplayOne",
-    "Request",
-    "Requeue",
-    "Requeued",
+    "ReplayDelivery",
+    "RequeueQuarantined",
+    "RequeueResult",
     "RevokeKey",
-    "Settle",
+    "SaveAlerts",
     "StartReplay",
-    "TellOverdue",
-    "Witnessed",
-    "decode_answer",
-    "decode_request",
-    "encode_request",
+    "SyncConfigEndpoints",
+    "TransactionTrace",
+    "decode_command",
+    "decode_result",
+    "encode_command",
 ]

@@ -6,18 +6,18 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ApiKey
 from answerback.ledger.admin import api_keys, sessions
-from answerback.ledger.admin.alerts import Alert, forget_alerts, keep_alerts
+from answerback.ledger.admin.alerts import Alert, delete_stale_alerts, save_alerts
 from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
-from answerback.ledger.commands.command import Request, now
+from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.write import outbox
 
 
-class CreateKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
+class CreateKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
     """Add an API key."""
 
-    answer: ClassVar[Any] = ApiKey
+    result_type: ClassVar[Any] = ApiKey
     actor: Actor
     draft: KeyDraft
 
@@ -26,10 +26,10 @@ class CreateKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
         return ledger.write(lambda c, _: api_keys.add(c, self.draft, self.actor, now()))
 
 
-class RevokeKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
+class RevokeKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
     """Revoke an API key, by name or id."""
 
-    answer: ClassVar[Any] = ApiKey
+    result_type: ClassVar[Any] = ApiKey
     actor: Actor
     name: str
 
@@ -38,7 +38,7 @@ class RevokeKey(Request[ApiKey], frozen=True, array_like=True, tag=True):
         return ledger.write(lambda c, _: api_keys.revoke(c, self.name, self.actor, now()))
 
 
-class EndSession(Request[None], frozen=True, array_like=True, tag=True):
+class EndSession(Command[None], frozen=True, array_like=True, tag=True):
     """End a session of the console, which would have lasted until `expires_us`."""
 
     session: str
@@ -46,10 +46,10 @@ class EndSession(Request[None], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
-        ledger.write(lambda c, _: sessions.end(c, self.session, self.expires_us, now()), beside=True, repeatable=True)
+        ledger.write(lambda c, _: sessions.end(c, self.session, self.expires_us, now()), shared=True, idempotent=True)
 
 
-class RecordAuditEvent(Request[None], frozen=True, array_like=True, tag=True):
+class RecordAuditEvent(Command[None], frozen=True, array_like=True, tag=True):
     """Keep that somebody does what changes nothing in the ledger; it is done once this is answered."""
 
     actor: Actor
@@ -58,10 +58,10 @@ class RecordAuditEvent(Request[None], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
-        ledger.write(lambda c, _: record_event(c, self.actor, self.action, now(), *self.target), beside=True)
+        ledger.write(lambda c, _: record_event(c, self.actor, self.action, now(), *self.target), shared=True)
 
 
-class KeepAlerts(Request[None], frozen=True, array_like=True, tag=True):
+class SaveAlerts(Command[None], frozen=True, array_like=True, tag=True):
     """Keep alerts as they are now, and forget those of all but these rules."""
 
     changed: list[Alert]
@@ -70,8 +70,8 @@ class KeepAlerts(Request[None], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.Outbox) -> None:
-            keep_alerts(connection, self.changed)
-            forget_alerts(connection, self.rules)
+        def work(connection: Connection, _: outbox.SubscriptionCache) -> None:
+            save_alerts(connection, self.changed)
+            delete_stale_alerts(connection, self.rules)
 
         ledger.write(work)

@@ -5,67 +5,70 @@ from typing import Any, ClassVar
 from sqlalchemy.engine import Connection
 
 from answerback.ledger.admin import instances, leases
-from answerback.ledger.admin.instances import Member
-from answerback.ledger.admin.leases import Claimed
-from answerback.ledger.commands.command import Request
+from answerback.ledger.admin.instances import Instance
+from answerback.ledger.admin.leases import ClaimResult
+from answerback.ledger.commands.command import Command
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.write import outbox
 
 
-class Claim(Request[Claimed], frozen=True, array_like=True, tag=True):
-    """Renew a member's leases and take what is free: of the endpoints its fair share, and these duties.
+class ClaimLeases(Command[ClaimResult], frozen=True, array_like=True, tag=True):
+    """Renew an instance's leases and take what is free: of the endpoints its fair share, and these singletons.
 
-    `here` are the endpoints whose deliveries it has in its hands.
+    `active_ids` are the endpoints whose deliveries it has in its hands.
     """
 
-    answer: ClassVar[Any] = Claimed
-    member: str
-    here: list[int]
-    duties: list[str]
+    result_type: ClassVar[Any] = ClaimResult
+    instance_id: str
+    active_ids: list[int]
+    singletons: list[str]
     ttl_us: int
 
-    def run(self, ledger: Ledger) -> Claimed:
+    def run(self, ledger: Ledger) -> ClaimResult:
         """Carry it out."""
         return ledger.write(
-            lambda c, _: leases.claim(c, self.member, frozenset(self.here), self.duties, self.ttl_us), beside=True
+            lambda c, _: leases.claim(c, self.instance_id, frozenset(self.active_ids), self.singletons, self.ttl_us),
+            shared=True,
         )
 
 
-class Release(Request[int], frozen=True, array_like=True, tag=True):
-    """Give back a member's leases of some endpoints, or (None) take leave with all that it has; how many there were."""
+class ReleaseLeases(Command[int], frozen=True, array_like=True, tag=True):
+    """Give back an instance's leases of some endpoints, or (None) take leave with all that it has; how many there were."""
 
-    answer: ClassVar[Any] = int
-    member: str
+    result_type: ClassVar[Any] = int
+    instance_id: str
     endpoint_ids: list[int] | None
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        names = None if self.endpoint_ids is None else [leases.lease_of(id_) for id_ in self.endpoint_ids]
+        names = None if self.endpoint_ids is None else [leases.lease_name(id_) for id_ in self.endpoint_ids]
 
-        def work(connection: Connection, _: outbox.Outbox) -> int:
+        def work(connection: Connection, _: outbox.SubscriptionCache) -> int:
             if names is None:
-                instances.leave(connection, self.member)  # or its share would stay free as long as it seems to be there
-            return leases.release(connection, self.member, names)
+                instances.deregister(
+                    connection, self.instance_id
+                )  # or its share would stay free as long as it seems to be there
+            return leases.release(connection, self.instance_id, names)
 
-        return ledger.write(work, beside=True, repeatable=True)
-
-
-class Beat(Request[None], frozen=True, array_like=True, tag=True):
-    """Note that a member lives, and what it says of itself."""
-
-    member: Member
-    state: dict[str, Any]
-
-    def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
-        ledger.write(lambda c, _: instances.beat(c, self.member, self.state), beside=True, repeatable=True)
+        return ledger.write(work, shared=True, idempotent=True)
 
 
-class Leave(Request[None], frozen=True, array_like=True, tag=True):
-    """Forget a member that ends."""
+class RecordHeartbeat(Command[None], frozen=True, array_like=True, tag=True):
+    """Note that an instance lives, and what it says of itself."""
 
-    member: str
+    instance: Instance
+    status: dict[str, Any]
 
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
-        ledger.write(lambda c, _: instances.leave(c, self.member), beside=True, repeatable=True)
+        ledger.write(lambda c, _: instances.heartbeat(c, self.instance, self.status), shared=True, idempotent=True)
+
+
+class DeregisterInstance(Command[None], frozen=True, array_like=True, tag=True):
+    """Forget an instance that ends."""
+
+    instance_id: str
+
+    def run(self, ledger: Ledger) -> None:
+        """Carry it out."""
+        ledger.write(lambda c, _: instances.deregister(c, self.instance_id), shared=True, idempotent=True)

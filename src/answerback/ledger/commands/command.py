@@ -1,4 +1,4 @@
-"""What every request is."""
+"""What every command is."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -8,10 +8,10 @@ import msgspec
 T = TypeVar("T")
 
 
-class Request(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=True):
-    """One thing to do, and (`answer`) the type of what comes of it; each has `run`, which carries it out."""
+class Command(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=True):
+    """One thing to do, and (`result_type`) the type of what comes of it; each has `run`, which carries it out."""
 
-    answer: ClassVar[Any] = None
+    result_type: ClassVar[Any] = None
 
 
 def now() -> datetime:

@@ -1,4 +1,4 @@
-"""The outbox: what may go out, what came of it, what is to be told again."""
+"""The outbox: what may go out, what came of it, what is to be replayed."""
 
 from typing import Any, ClassVar
 
@@ -9,220 +9,230 @@ from answerback.domain.models import Endpoint
 from answerback.ledger.admin import leases
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import find_endpoint, target_of
-from answerback.ledger.commands.command import Request, now
+from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.types import Job, Pause, Settled, to_us
+from answerback.ledger.types import AttemptRecord, DeliveryJob, EndpointPause, to_us
 from answerback.ledger.write import annotations, attempts, outbox, replays
-from answerback.ledger.write.annotations import Overdue, Reference, Referred
-from answerback.ledger.write.replays import Chunk
+from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation, OverdueBatch
+from answerback.ledger.write.replays import ReplayPage
 
 
-class Settle(Request[list[Job]], frozen=True, array_like=True, tag=True):
-    """Keep attempts and what they did; what that lets go out. `member`: only what it has leases for moves on."""
+class RecordAttempts(Command[list[DeliveryJob]], frozen=True, array_like=True, tag=True):
+    """Keep attempts and what they did; what that lets go out. `instance_id`: only what it has leases for moves on."""
 
-    answer: ClassVar[Any] = list[Job]
-    settled: list[Settled]
-    pauses: list[Pause]
-    again: bool = False
-    member: str | None = None
+    result_type: ClassVar[Any] = list[DeliveryJob]
+    records: list[AttemptRecord]
+    pauses: list[EndpointPause]
+    is_retry: bool = False
+    instance_id: str | None = None
 
-    def run(self, ledger: Ledger) -> list[Job]:
+    def run(self, ledger: Ledger) -> list[DeliveryJob]:
         """Carry it out."""
 
-        def work(connection: Connection, box: outbox.Outbox) -> list[Job]:
+        def work(connection: Connection, subscriptions: outbox.SubscriptionCache) -> list[DeliveryJob]:
             mine = None
-            if self.member is not None:
-                ids = {one.endpoint_id for one in self.settled} | {pause.endpoint_id for pause in self.pauses}
-                mine = leases.not_lost(connection, self.member, ids)
-            return attempts.settle(connection, box, self.settled, self.pauses, now(), again=self.again, mine=mine)
+            if self.instance_id is not None:
+                ids = {one.endpoint_id for one in self.records} | {pause.endpoint_id for pause in self.pauses}
+                mine = leases.still_held(connection, self.instance_id, ids)
+            return attempts.record_attempts(
+                connection, subscriptions, self.records, self.pauses, now(), is_retry=self.is_retry, leased=mine
+            )
 
-        return ledger.write(work, beside=True)
+        return ledger.write(work, shared=True)
 
 
-class Loaded(msgspec.Struct, frozen=True, array_like=True):
-    """What may go out to an endpoint now, and when the first of what it is owed is due."""
+class DueJobs(msgspec.Struct, frozen=True, array_like=True):
+    """What may go out to an endpoint now, and when the first of its other deliveries is due."""
 
-    jobs: list[Job]
+    jobs: list[DeliveryJob]
     next_due_us: int | None
 
 
-class Load(Request[Loaded], frozen=True, array_like=True, tag=True):
+class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
     """Read what may go out to an endpoint."""
 
-    answer: ClassVar[Any] = Loaded
+    result_type: ClassVar[Any] = DueJobs
     endpoint_id: int
     limit: int
 
-    def run(self, ledger: Ledger) -> Loaded:
+    def run(self, ledger: Ledger) -> DueJobs:
         """Carry it out."""
 
-        def work(connection: Connection, box: outbox.Outbox) -> Loaded:
+        def work(connection: Connection, subscriptions: outbox.SubscriptionCache) -> DueJobs:
             now_us = to_us(now())
-            jobs = outbox.load(connection, box, self.endpoint_id, now_us, self.limit)
-            full = len(jobs) == self.limit
-            return Loaded(jobs, None if full else outbox.next_due_us(connection, self.endpoint_id, now_us))
+            jobs = outbox.fetch_due(connection, subscriptions, self.endpoint_id, now_us, self.limit)
+            is_full = len(jobs) == self.limit
+            return DueJobs(jobs, None if is_full else outbox.next_due_us(connection, self.endpoint_id, now_us))
 
-        return ledger.write(work, beside=True, repeatable=True)
+        return ledger.write(work, shared=True, idempotent=True)
 
 
-class Backlog(Request[dict[int, int]], frozen=True, array_like=True, tag=True):
-    """Which endpoints are owed something, and when the first of it is due."""
+class NextDueByEndpoint(Command[dict[int, int]], frozen=True, array_like=True, tag=True):
+    """Which endpoints have pending deliveries, and when the first of them is due."""
 
-    answer: ClassVar[Any] = dict[int, int]
+    result_type: ClassVar[Any] = dict[int, int]
 
     def run(self, ledger: Ledger) -> dict[int, int]:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.backlog(c), beside=True, repeatable=True)
+        return ledger.write(lambda c, _: outbox.next_due_by_endpoint(c), shared=True, idempotent=True)
 
 
-class Added(Request[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
+class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
     """On SQLite, where ids rise with time: what may go out above a delivery's id; how far that goes, endpoint and delivery."""
 
-    answer: ClassVar[Any] = tuple[int, list[tuple[int, int]]]
+    result_type: ClassVar[Any] = tuple[int, list[tuple[int, int]]]
     since: int
     limit: int
 
     def run(self, ledger: Ledger) -> tuple[int, list[tuple[int, int]]]:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.added_since(c, self.since, self.limit), beside=True)
+        return ledger.write(lambda c, _: outbox.pending_since(c, self.since, self.limit), shared=True)
 
 
-class FirstDue(Request[dict[int, tuple[int, int]]], frozen=True, array_like=True, tag=True):
+class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like=True, tag=True):
     """The first pending delivery of each of these endpoints that has one, and when it is due."""
 
-    answer: ClassVar[Any] = dict[int, tuple[int, int]]
+    result_type: ClassVar[Any] = dict[int, tuple[int, int]]
     endpoint_ids: list[int]
 
     def run(self, ledger: Ledger) -> dict[int, tuple[int, int]]:
         """Carry it out."""
-        return ledger.read(lambda c: outbox.first_due(c, self.endpoint_ids))
+        return ledger.read(lambda c: outbox.oldest_pending(c, self.endpoint_ids))
 
 
-class LeftOver(Request[list[int]], frozen=True, array_like=True, tag=True):
-    """The removed endpoints that are still owed something."""
+class RemovedWithPending(Command[list[int]], frozen=True, array_like=True, tag=True):
+    """The removed endpoints that still have pending deliveries."""
 
-    answer: ClassVar[Any] = list[int]
+    result_type: ClassVar[Any] = list[int]
 
     def run(self, ledger: Ledger) -> list[int]:
         """Carry it out."""
-        return ledger.read(outbox.left_over)
+        return ledger.read(outbox.removed_with_pending)
 
 
-class Abandon(Request[int], frozen=True, array_like=True, tag=True):
-    """Give up a part of what a removed endpoint is owed; how much it was, and 0 where it was not removed."""
+class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
+    """Cancel some deliveries to a removed endpoint; how many there were, and 0 where it was not removed."""
 
-    answer: ClassVar[Any] = int
+    result_type: ClassVar[Any] = int
     endpoint_id: int
     limit: int
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
 
-        def work(connection: Connection, box: outbox.Outbox) -> int:
-            if box.endpoint(self.endpoint_id) is not None:
+        def work(connection: Connection, subscriptions: outbox.SubscriptionCache) -> int:
+            if subscriptions.endpoint(self.endpoint_id) is not None:
                 return 0
-            return attempts.abandon(connection, self.endpoint_id, now(), self.limit)
+            return attempts.cancel_pending(connection, self.endpoint_id, now(), self.limit)
 
         return ledger.write(work)
 
 
-class Refer(Request[Referred], frozen=True, array_like=True, tag=True):
+class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=True):
     """Keep what the business says of a call."""
 
-    answer: ClassVar[Any] = Referred
+    result_type: ClassVar[Any] = AnnotateResult
     channel: str | None
     default_channel: str | None
     callid: str
-    said: Reference
+    annotation: CallAnnotation
 
-    def run(self, ledger: Ledger) -> Referred:
+    def run(self, ledger: Ledger) -> AnnotateResult:
         """Carry it out."""
         return ledger.write(
-            lambda c, box: annotations.refer(c, box, self.channel, self.default_channel, self.callid, self.said, now()),
-            beside=True,
+            lambda c, subscriptions: annotations.annotate_call(
+                c, subscriptions, self.channel, self.default_channel, self.callid, self.annotation, now()
+            ),
+            shared=True,
         )
 
 
-class TellOverdue(Request[Overdue], frozen=True, array_like=True, tag=True):
-    """Owe it to the business that calls are overdue."""
+class MarkOverdue(Command[OverdueBatch], frozen=True, array_like=True, tag=True):
+    """Mark calls as overdue, and enqueue the events of it."""
 
-    answer: ClassVar[Any] = Overdue
+    result_type: ClassVar[Any] = OverdueBatch
     limit: int
 
-    def run(self, ledger: Ledger) -> Overdue:
+    def run(self, ledger: Ledger) -> OverdueBatch:
         """Carry it out."""
-        return ledger.write(lambda c, box: annotations.tell_overdue(c, box, now(), self.limit))
+        return ledger.write(lambda c, subscriptions: annotations.mark_overdue(c, subscriptions, now(), self.limit))
 
 
-class ReplayOne(Request[int], frozen=True, array_like=True, tag=True):
-    """Tell one delivery again; its endpoint's id."""
+class ReplayDelivery(Command[int], frozen=True, array_like=True, tag=True):
+    """Replay one delivery; return its endpoint's id."""
 
-    answer: ClassVar[Any] = int
+    result_type: ClassVar[Any] = int
     actor: Actor
     delivery_id: int
 
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
-        return ledger.write(lambda c, box: replays.replay_one(c, box, self.delivery_id, self.actor, now()))
+        return ledger.write(
+            lambda c, subscriptions: replays.replay_delivery(c, subscriptions, self.delivery_id, self.actor, now())
+        )
 
 
-class CountDead(Request[tuple[int, int]], frozen=True, array_like=True, tag=True):
+class CountDead(Command[tuple[int, int]], frozen=True, array_like=True, tag=True):
     """How many deliveries of an endpoint are dead, and the highest id among them."""
 
-    answer: ClassVar[Any] = tuple[int, int]
+    result_type: ClassVar[Any] = tuple[int, int]
     endpoint_id: int
 
     def run(self, ledger: Ledger) -> tuple[int, int]:
         """Carry it out."""
-        return ledger.write(lambda c, _: replays.dead_of(c, self.endpoint_id), beside=True, repeatable=True)
+        return ledger.write(lambda c, _: replays.count_dead(c, self.endpoint_id), shared=True, idempotent=True)
 
 
-class StartReplay(Request[None], frozen=True, array_like=True, tag=True):
-    """Keep that somebody has an endpoint told again; the steps follow. Raises Forbidden, NotFound."""
+class StartReplay(Command[None], frozen=True, array_like=True, tag=True):
+    """Record that somebody starts a replay; the steps follow. Raises Forbidden, NotFound."""
 
     actor: Actor
     endpoint_id: int
-    about: tuple[str | int, ...]
+    target: tuple[str | int, ...]
 
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.Outbox) -> None:
+        def work(connection: Connection, _: outbox.SubscriptionCache) -> None:
             self.actor.require_full_numbers()
             where = target_of(find_endpoint(connection, str(self.endpoint_id)))
-            record_event(connection, self.actor, AuditAction.ENDPOINT_REPLAYED, now(), *where, "with", *self.about)
+            record_event(connection, self.actor, AuditAction.ENDPOINT_REPLAYED, now(), *where, "with", *self.target)
 
-        ledger.write(work, beside=True)
+        ledger.write(work, shared=True)
 
 
-class ReplayDead(Request[Chunk], frozen=True, array_like=True, tag=True):
-    """Tell some of the dead deliveries of an endpoint again."""
+class ReplayDead(Command[ReplayPage], frozen=True, array_like=True, tag=True):
+    """Replay some of the dead deliveries of an endpoint."""
 
-    answer: ClassVar[Any] = Chunk
+    result_type: ClassVar[Any] = ReplayPage
     endpoint_id: int
     cursor: str | None
     until_id: int
     limit: int
 
-    def run(self, ledger: Ledger) -> Chunk:
+    def run(self, ledger: Ledger) -> ReplayPage:
         """Carry it out."""
         return ledger.write(
-            lambda c, box: replays.replay_dead(c, box, self.endpoint_id, self.cursor, self.until_id, now(), self.limit)
+            lambda c, subscriptions: replays.replay_dead(
+                c, subscriptions, self.endpoint_id, self.cursor, self.until_id, now(), self.limit
+            )
         )
 
 
-class ReplayCalls(Request[Chunk], frozen=True, array_like=True, tag=True):
-    """Tell everything about a page of calls again."""
+class ReplayCalls(Command[ReplayPage], frozen=True, array_like=True, tag=True):
+    """Replay everything about a page of calls."""
 
-    answer: ClassVar[Any] = Chunk
+    result_type: ClassVar[Any] = ReplayPage
     endpoint: Endpoint
     wanted: CallFilter
     cursor: str | None
     limit: int
 
-    def run(self, ledger: Ledger) -> Chunk:
+    def run(self, ledger: Ledger) -> ReplayPage:
         """Carry it out."""
         return ledger.write(
-            lambda c, box: replays.replay_calls(c, box, self.endpoint, self.wanted, self.cursor, now(), self.limit)
+            lambda c, subscriptions: replays.replay_calls(
+                c, subscriptions, self.endpoint, self.wanted, self.cursor, now(), self.limit
+            )
         )

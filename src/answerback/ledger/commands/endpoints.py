@@ -6,55 +6,55 @@ from typing import Any, ClassVar
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Endpoint, Format
+from answerback.domain.models import Endpoint, PayloadFormat
 from answerback.errors import Conflict
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.audit import Actor
 from answerback.ledger.admin.endpoints import Draft
-from answerback.ledger.commands.command import Request, now
+from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.write import attempts, outbox
 
 
-class Endpoints(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
+class ListEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=True):
     """All endpoints that were not removed."""
 
-    answer: ClassVar[Any] = list[Endpoint]
+    result_type: ClassVar[Any] = list[Endpoint]
 
     def run(self, ledger: Ledger) -> list[Endpoint]:
         """Carry it out."""
-        return ledger.write(lambda c, _: endpoints.find_endpoints(c), beside=True, repeatable=True)
+        return ledger.write(lambda c, _: endpoints.find_endpoints(c), shared=True, idempotent=True)
 
 
-class Changed(msgspec.Struct, frozen=True, array_like=True):
+class EndpointChanges(msgspec.Struct, frozen=True, array_like=True):
     """The endpoints that were changed, each with whether it is still there; and the revision up to which that holds."""
 
     revision: int
     endpoints: list[tuple[Endpoint, bool]]
 
 
-class EndpointsSince(Request[Changed], frozen=True, array_like=True, tag=True):
+class ListEndpointChanges(Command[EndpointChanges], frozen=True, array_like=True, tag=True):
     """The endpoints that were changed after a revision, by whichever process."""
 
-    answer: ClassVar[Any] = Changed
+    result_type: ClassVar[Any] = EndpointChanges
     revision: int
 
-    def run(self, ledger: Ledger) -> Changed:
+    def run(self, ledger: Ledger) -> EndpointChanges:
         """Carry it out."""
 
-        def work(connection: Connection) -> Changed:
+        def work(connection: Connection) -> EndpointChanges:
             revision = endpoints.revision(connection)
             if revision == self.revision:
-                return Changed(revision, [])
-            return Changed(revision, endpoints.changed_since(connection, self.revision))
+                return EndpointChanges(revision, [])
+            return EndpointChanges(revision, endpoints.changed_since(connection, self.revision))
 
         return ledger.read(work)
 
 
-class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
+class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=True):
     """Change and add endpoints, all or none; all there are then."""
 
-    answer: ClassVar[Any] = list[Endpoint]
+    result_type: ClassVar[Any] = list[Endpoint]
     actor: Actor
     changed: list[Endpoint]
     added: list[Draft]
@@ -62,7 +62,7 @@ class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> list[Endpoint]:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.Outbox) -> list[Endpoint]:
+        def work(connection: Connection, _: outbox.SubscriptionCache) -> list[Endpoint]:
             moment = now()
             for endpoint in self.changed:
                 _change(connection, endpoint, self.actor, moment)
@@ -74,10 +74,10 @@ class Align(Request[list[Endpoint]], frozen=True, array_like=True, tag=True):
         return ledger.write(work)
 
 
-class AddEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
+class AddEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
     """Add an endpoint."""
 
-    answer: ClassVar[Any] = Endpoint
+    result_type: ClassVar[Any] = Endpoint
     actor: Actor
     draft: Draft
 
@@ -86,26 +86,26 @@ class AddEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
         return ledger.write(lambda c, _: endpoints.add(c, self.draft, self.actor, now()))
 
 
-class ChangeEndpoint(Request[Endpoint], frozen=True, array_like=True, tag=True):
-    """Bring the endpoint of that id up to this; `unchanged`: only as long as nobody else has changed it since."""
+class ChangeEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
+    """Bring the endpoint of that id up to this; `if_unmodified`: only as long as nobody else has changed it since."""
 
-    answer: ClassVar[Any] = Endpoint
+    result_type: ClassVar[Any] = Endpoint
     actor: Actor
     endpoint: Endpoint
-    unchanged: bool = False
+    if_unmodified: bool = False
 
     def run(self, ledger: Ledger) -> Endpoint:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.Outbox) -> Endpoint:
-            if self.unchanged and not endpoints.is_as_of(connection, self.endpoint):
+        def work(connection: Connection, _: outbox.SubscriptionCache) -> Endpoint:
+            if self.if_unmodified and not endpoints.is_unmodified(connection, self.endpoint):
                 raise Conflict(f"endpoint {self.endpoint.name} was changed at this moment: look at it and try again")
             return _change(connection, self.endpoint, self.actor, now())
 
         return ledger.write(work)
 
 
-class RemoveEndpoint(Request[None], frozen=True, array_like=True, tag=True):
+class RemoveEndpoint(Command[None], frozen=True, array_like=True, tag=True):
     """Remove an endpoint."""
 
     actor: Actor
@@ -118,6 +118,6 @@ class RemoveEndpoint(Request[None], frozen=True, array_like=True, tag=True):
 
 def _change(connection: Connection, endpoint: Endpoint, actor: Actor, now: datetime) -> Endpoint:
     """Change an endpoint; words about calls, for which the vendor's contract has no form, are given up with it."""
-    if endpoint.definition.format is Format.TENCENT:
-        attempts.abandon_words(connection, endpoint.id, now)
+    if endpoint.config.format is PayloadFormat.TENCENT:
+        attempts.cancel_call_events(connection, endpoint.id, now)
     return endpoints.change(connection, endpoint, actor, now)

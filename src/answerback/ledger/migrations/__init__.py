@@ -13,11 +13,11 @@ from typing import NoReturn
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 from sqlalchemy.engine import Connection
 
-from answerback.errors import LedgerVersion
+from answerback.errors import SchemaMismatch
 from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.tables import metadata
 
-HEAD = "1_7ecc197b"
+HEAD = "1_3a942b65"
 """The schema of this program. Until the first release there is one revision, whose name follows from what it makes."""
 
 OLDER: frozenset[str] = frozenset()
@@ -26,7 +26,7 @@ OLDER: frozenset[str] = frozenset()
 FLOOR = HEAD
 """The oldest revision whose program may serve a ledger of HEAD."""
 
-UNFINISHED = f"copying {HEAD}"
+COPY_IN_PROGRESS = f"copying {HEAD}"
 """What a ledger says for both while `answerback copy` fills it: no program, older or newer, takes it for its own."""
 
 
@@ -42,57 +42,57 @@ _revision, _floor = _version_table("schema_revision"), _version_table("alembic_v
 
 def version(connection: Connection) -> str | None:
     """The revision of the ledger's schema; None for a new file. One that had no floor yet says it in its place."""
-    return _said(connection, _revision) or _said(connection, _floor)
+    return _read_version(connection, _revision) or _read_version(connection, _floor)
 
 
-def serves(connection: Connection, revision: str) -> bool:
+def is_compatible(connection: Connection, revision: str) -> bool:
     """Whether this program may serve a ledger of that revision: its own, or one that only added to it."""
-    return revision == HEAD or (revision not in OLDER and _said(connection, _floor) in {*OLDER, HEAD})
+    return revision == HEAD or (revision not in OLDER and _read_version(connection, _floor) in {*OLDER, HEAD})
 
 
 def refuse(revision: str, place: object) -> NoReturn:
-    """Raise LedgerVersion with what to do about a ledger that this program may not serve."""
-    if revision == UNFINISHED:
-        raise LedgerVersion(
+    """Raise SchemaMismatch with what to do about a ledger that this program may not serve."""
+    if revision == COPY_IN_PROGRESS:
+        raise SchemaMismatch(
             f"{place}: the copy into it is not finished: stop the old gateway, run `answerback copy` again"
         )
     if revision in OLDER:
-        raise LedgerVersion(f"{place}: its schema is {revision}, older than {HEAD}: run `answerback migrate`")
-    raise LedgerVersion(
+        raise SchemaMismatch(f"{place}: its schema is {revision}, older than {HEAD}: run `answerback migrate`")
+    raise SchemaMismatch(
         f"{place}: its schema is {revision}, not this program's {HEAD}. If a newer program made it, upgrade. If an older one "
         f"did: `answerback export callbacks --format ndjson` with that program, `answerback import` with this one, into a new ledger"
     )
 
 
-def _said(connection: Connection, table: Table) -> str | None:
+def _read_version(connection: Connection, table: Table) -> str | None:
     if not inspect(connection).has_table(table.name):
         return None
     said: str | None = connection.execute(select(table.c.version_num)).scalar()
     return said
 
 
-def _say(connection: Connection, table: Table, revision: str) -> None:
+def _write_version(connection: Connection, table: Table, revision: str) -> None:
     table.create(connection, checkfirst=True)
     connection.execute(table.delete())
     connection.execute(table.insert().values(version_num=revision))
 
 
-def shut(connection: Connection) -> None:
+def begin_copy(connection: Connection) -> None:
     """Let no program serve the ledger: it is not whole yet."""
-    _say(connection, _revision, UNFINISHED)
-    _say(connection, _floor, UNFINISHED)
+    _write_version(connection, _revision, COPY_IN_PROGRESS)
+    _write_version(connection, _floor, COPY_IN_PROGRESS)
 
 
-def unshut(connection: Connection) -> None:
+def end_copy(connection: Connection) -> None:
     """The ledger is whole."""
-    _say(connection, _revision, HEAD)
-    _say(connection, _floor, FLOOR)
+    _write_version(connection, _revision, HEAD)
+    _write_version(connection, _floor, FLOOR)
 
 
 def create(connection: Connection) -> None:
     """Give a new ledger its schema at once, as if every revision had been run; a test holds the two equal."""
     create_tables(connection)
-    unshut(connection)
+    end_copy(connection)
 
 
 def create_tables(connection: Connection) -> None:
@@ -110,10 +110,10 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
 
     before = version(connection)
     if before is not None:
-        _say(connection, _revision, before)
+        _write_version(connection, _revision, before)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
     reached = version(connection)
-    _say(connection, _floor, FLOOR if reached == HEAD else reached or "")
+    _write_version(connection, _floor, FLOOR if reached == HEAD else reached or "")

@@ -9,29 +9,29 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, literal, or_, select, union_all
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Call, Kind, Outcome
+from answerback.domain.models import Call, CallbackKind, Outcome
 from answerback.domain.phone_numbers import spellings
 from answerback.errors import AmbiguousCall, InvalidCursor, NotFound
 from answerback.ledger.rows import READ_COLUMNS, call_of
 from answerback.ledger.tables import call_key, callbacks, calls, quarantine
-from answerback.ledger.types import Entry, Page, Quarantined, from_us, to_us
+from answerback.ledger.types import Page, QuarantineItem, StoredCallback, from_us, to_us
 
 T = TypeVar("T")
 
-LARGEST_PAGE = 500
-LARGEST_PAGE_BYTES = 2 * 1024 * 1024
+MAX_PAGE_SIZE = 500
+MAX_PAGE_BYTES = 2 * 1024 * 1024
 """Of the bodies on a page of callbacks."""
 
-LARGEST_ID = 2**63
+MAX_ID = 2**63
 
-_MOST_CLASSES = 100
+_MAX_CLASSES = 100
 _CLASS = ("channel", "kind", "outcome")
 _CALL_ORDER = (calls.c.first_seen_us, calls.c.id)
 
 Order = tuple[ColumnElement[int], ColumnElement[int]]
 Class = tuple[str, str, str]
 """A channel, a kind and an outcome."""
-Place = tuple[int, int]
+PagePosition = tuple[int, int]
 """Where a page ended: time in microseconds, and id."""
 
 _call_columns = [calls.c[name] for name in READ_COLUMNS]
@@ -43,7 +43,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     channel: str | None = None
     mobile: str | None = None
     outcome: Outcome | None = None
-    kind: Kind | None = None
+    kind: CallbackKind | None = None
     failure_code: int | None = None
     reference: str | None = None
     since: datetime | None = None
@@ -115,7 +115,7 @@ def find_call_rows(
         classes = _classes(connection, wanted)
         if not classes:
             return Page([], None)
-        if len(classes) <= _MOST_CLASSES:
+        if len(classes) <= _MAX_CLASSES:
             return _page(connection, _by_class(classes, wanted, after, limit), None, limit, _call)
     return _page(connection, query, after, limit, _call)
 
@@ -173,7 +173,7 @@ def _classes(connection: Connection, wanted: CallFilter) -> list[Class]:
     """Which channel, kind and outcome go together in the ledger and match `wanted`; of too many, not all."""
     matching: list[Class] = []
     found = _class_after(connection, (wanted.channel or "", "", ""))
-    while found is not None and wanted.channel in (None, found[0]) and len(matching) <= _MOST_CLASSES:
+    while found is not None and wanted.channel in (None, found[0]) and len(matching) <= _MAX_CLASSES:
         if wanted.kind in (None, found[1]) and wanted.outcome in (None, found[2]):
             matching.append(found)
         found = _class_after(connection, found)
@@ -200,7 +200,7 @@ def _class_beyond(known: int) -> Select[Any]:
 _CLASS_BEYOND = [_class_beyond(known) for known in (1, 2, 3)]  # made once: a search looks at each class there is
 
 
-def _by_class(classes: Sequence[Class], wanted: CallFilter, after: Place | None, limit: int) -> Select[Any]:
+def _by_class(classes: Sequence[Class], wanted: CallFilter, after: PagePosition | None, limit: int) -> Select[Any]:
     """The newest of each class, then the newest of those."""
     newest = []
     for channel, kind, outcome in classes:
@@ -213,10 +213,10 @@ def _by_class(classes: Sequence[Class], wanted: CallFilter, after: Place | None,
 
 def _by_mobile(query: Select[Any], mobile: str) -> Select[Any]:
     """Probe the number in every block of calls; decision 0004 says why there is no index on the number alone."""
-    last = select(func.max(calls.c.block).label("n")).cte("blocks", recursive=True)
-    before = select(func.max(calls.c.block)).where(calls.c.block < last.c.n).scalar_subquery()
+    last = select(func.max(calls.c.mobile_block).label("n")).cte("blocks", recursive=True)
+    before = select(func.max(calls.c.mobile_block)).where(calls.c.mobile_block < last.c.n).scalar_subquery()
     blocks = last.union_all(select(before).where(last.c.n.is_not(None)))
-    return query.join(blocks, and_(calls.c.block == blocks.c.n, *to_number(mobile)))
+    return query.join(blocks, and_(calls.c.mobile_block == blocks.c.n, *to_number(mobile)))
 
 
 def to_number(mobile: str, column: ColumnElement[str] = calls.c.mobile) -> list[ColumnElement[bool]]:
@@ -229,7 +229,7 @@ def to_number(mobile: str, column: ColumnElement[str] = calls.c.mobile) -> list[
     return [forms, or_(whole, calls.c.nationcode.in_(meant.codes))]
 
 
-def find_callbacks(connection: Connection, call_id: int, cursor: str | None, limit: int) -> Page[Entry]:
+def find_callbacks(connection: Connection, call_id: int, cursor: str | None, limit: int) -> Page[StoredCallback]:
     """A page of a call's callbacks, in order of arrival; fewer than `limit` where their bodies are large."""
     mine = callbacks.c.call_id == call_id
     after = 0 if cursor is None else read_id(cursor)
@@ -237,16 +237,16 @@ def find_callbacks(connection: Connection, call_id: int, cursor: str | None, lim
     sizes = connection.execute(_sizes(mine, ids)).all()
     shown = _first_of(sizes[:limit])
     next_cursor = str(shown[-1]) if len(shown) < len(sizes) else None
-    return Page(_entries(connection, mine, shown), next_cursor)
+    return Page(_stored_callbacks(connection, mine, shown), next_cursor)
 
 
-def find_last_callbacks(connection: Connection, call_id: int, limit: int) -> tuple[list[Entry], int]:
+def find_last_callbacks(connection: Connection, call_id: int, limit: int) -> tuple[list[StoredCallback], int]:
     """The last callbacks of a call, in order of arrival, and how many came before them."""
     mine = callbacks.c.call_id == call_id
     count = connection.execute(select(func.count()).select_from(callbacks).where(mine)).scalar_one()
     ids = select(callbacks.c.id).where(mine).order_by(callbacks.c.id.desc()).limit(limit)
     shown = _first_of(connection.execute(_sizes(mine, ids)).all()[::-1])
-    return _entries(connection, mine, shown), count - len(shown)
+    return _stored_callbacks(connection, mine, shown), count - len(shown)
 
 
 def _sizes(mine: ColumnElement[bool], ids: Select[int]) -> Select[Any]:
@@ -264,61 +264,63 @@ def _first_of(sizes: Sequence[Any]) -> list[int]:
     total = 0
     for id_, size in sizes:
         total += size
-        if shown and total > LARGEST_PAGE_BYTES:
+        if shown and total > MAX_PAGE_BYTES:
             break
         shown.append(id_)
     return shown
 
 
-def _entries(connection: Connection, mine: ColumnElement[bool], ids: Sequence[int]) -> list[Entry]:
+def _stored_callbacks(connection: Connection, mine: ColumnElement[bool], ids: Sequence[int]) -> list[StoredCallback]:
     rows = connection.execute(select(callbacks).where(mine, callbacks.c.id.in_(ids)).order_by(callbacks.c.id))
-    return [_entry(row) for row in rows]
+    return [_stored_callback(row) for row in rows]
 
 
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(
+def _stored_callback(row: Row[Any]) -> StoredCallback:
+    return StoredCallback(
         id=row.id,
-        kind=Kind(row.kind),
-        identity=row.identity,
+        kind=CallbackKind(row.kind),
+        fingerprint=row.fingerprint,
         received_at=from_us(row.received_us),
-        repeats=row.repeats,
-        repeated_at=None if row.repeated_us is None else from_us(row.repeated_us),
+        duplicates=row.duplicates,
+        last_duplicate_at=None if row.last_duplicate_us is None else from_us(row.last_duplicate_us),
         raw=row.raw,
     )
 
 
-def find_quarantined(connection: Connection, channel: str | None, cursor: str | None, limit: int) -> Page[Quarantined]:
+def find_quarantined(
+    connection: Connection, channel: str | None, cursor: str | None, limit: int
+) -> Page[QuarantineItem]:
     """A page of refused bodies, newest first."""
     query = select(quarantine)
     if channel is not None:
         query = query.where(quarantine.c.channel == channel)
-    return _page(connection, query, None if cursor is None else _read_cursor(cursor), limit, _quarantined)
+    return _page(connection, query, None if cursor is None else _read_cursor(cursor), limit, _quarantine_item)
 
 
-def find_quarantined_body(connection: Connection, id_: int) -> Quarantined:
+def find_quarantined_body(connection: Connection, id_: int) -> QuarantineItem:
     """One refused body. Raises NotFound."""
-    known = 0 <= id_ < LARGEST_ID  # beyond it the driver has no such number
+    known = 0 <= id_ < MAX_ID  # beyond it the driver has no such number
     row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none() if known else None
     if row is None:
         raise NotFound(f"nothing in quarantine with id {id_}")
-    return _quarantined(row)
+    return _quarantine_item(row)
 
 
-def _quarantined(row: Row[Any]) -> Quarantined:
-    return Quarantined(
+def _quarantine_item(row: Row[Any]) -> QuarantineItem:
+    return QuarantineItem(
         id=row.id,
         channel=row.channel,
         result=row.result,
         reason=row.reason,
         received_at=from_us(row.received_us),
-        repeats=row.repeats,
-        repeated_at=None if row.repeated_us is None else from_us(row.repeated_us),
+        duplicates=row.duplicates,
+        last_duplicate_at=None if row.last_duplicate_us is None else from_us(row.last_duplicate_us),
         size_bytes=row.size_bytes,
         raw=row.raw,
     )
 
 
-def _following(query: Select[Any], order: Order, after: Place | None, limit: int) -> Select[Any]:
+def _following(query: Select[Any], order: Order, after: PagePosition | None, limit: int) -> Select[Any]:
     """`query` in falling order of time and id, from `after` on, with one row more than `limit`."""
     when, id_ = order
     if after is not None:
@@ -328,7 +330,7 @@ def _following(query: Select[Any], order: Order, after: Place | None, limit: int
 
 
 def _page(
-    connection: Connection, query: Select[Any], after: Place | None, limit: int, build: Callable[[Row[Any]], T]
+    connection: Connection, query: Select[Any], after: PagePosition | None, limit: int, build: Callable[[Row[Any]], T]
 ) -> Page[T]:
     """Read `limit` rows of `query` from `after` on; its columns tell the order."""
     columns = query.selected_columns
@@ -343,7 +345,7 @@ def _write_cursor(when_us: int, id_: int) -> str:
     return urlsafe_b64encode(f"{when_us}.{id_}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> Place:
+def _read_cursor(cursor: str) -> PagePosition:
     try:
         when_us, _, id_ = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(".")
         return _int64(when_us), _int64(id_)
@@ -360,11 +362,11 @@ def read_id(cursor: str) -> int:
 
 def id_of(text: str) -> int | None:
     """The id that `text` spells; None where it is none, or one that is larger than any."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(LARGEST_ID)) else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(MAX_ID)) else None
 
 
 def _int64(text: str) -> int:
     number = int(text)
-    if not 0 <= number < LARGEST_ID:
+    if not 0 <= number < MAX_ID:
         raise ValueError(text)
     return number

@@ -17,27 +17,29 @@ _LATEST_OF_ONE = 300  # deliveries; a quiet endpoint's are too far back for the 
 _shown = (deliveries.c.endpoint_id, attempts)
 
 
-class Recent(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that was made lately, and the delivery that it was for."""
 
     delivery_id: int
     attempt: Attempt
 
 
-def recent_attempts(connection: Connection, endpoint_ids: Collection[int], limit: int) -> dict[int, list[Recent]]:
+def recent_attempts(
+    connection: Connection, endpoint_ids: Collection[int], limit: int
+) -> dict[int, list[DeliveryAttempt]]:
     """Endpoint id -> its latest attempts, oldest first, at most `limit`; bounded work, however long the history is."""
-    found: dict[int, dict[int, Recent]] = {id_: {} for id_ in endpoint_ids}
-    _take(connection, _latest_of_all(), found)
+    found: dict[int, dict[int, DeliveryAttempt]] = {id_: {} for id_ in endpoint_ids}
+    _collect(connection, _latest_of_all(), found)
     for endpoint_id, known in found.items():
         if len(known) < limit:
-            _take(connection, _latest_of_one(endpoint_id), found)
+            _collect(connection, _latest_of_one(endpoint_id), found)
     return {id_: [recent for _, recent in sorted(known.items())[-limit:]] for id_, known in found.items()}
 
 
-def _take(connection: Connection, query: Select[tuple[int]], found: dict[int, dict[int, Recent]]) -> None:
+def _collect(connection: Connection, query: Select[tuple[int]], found: dict[int, dict[int, DeliveryAttempt]]) -> None:
     for row in connection.execute(query):
         if row.endpoint_id in found:
-            found[row.endpoint_id][row.id] = _recent(row)
+            found[row.endpoint_id][row.id] = _delivery_attempt(row)
 
 
 def _latest_of_all() -> Select[tuple[int]]:
@@ -59,12 +61,12 @@ def _latest_of_one(endpoint_id: int) -> Select[tuple[int]]:
     )
 
 
-def _recent(row: Row[tuple[int]]) -> Recent:
+def _delivery_attempt(row: Row[tuple[int]]) -> DeliveryAttempt:
     attempt = Attempt(
-        began_at=from_us(row.began_us),
+        started_at=from_us(row.started_us),
         duration_s=row.duration_us / _US,
-        status=row.status,
-        answer=row.answer,
+        http_status=row.http_status,
+        response_body=row.response_body,
         error=row.error,
     )
-    return Recent(delivery_id=row.delivery_id, attempt=attempt)
+    return DeliveryAttempt(delivery_id=row.delivery_id, attempt=attempt)

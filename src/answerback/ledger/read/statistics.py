@@ -1,4 +1,4 @@
-"""The statistics of a span, read from the rollups; and the calls whose fee is not what is due."""
+"""The statistics of a range, read from the rollups; and the calls whose fee is not what is due."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,12 +9,12 @@ import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Table, and_, cast, func, or_, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Call, Kind, Outcome
-from answerback.domain.statistics import HOUR, Arrivals, Counts, Fees, Statistics, Times
+from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.domain.statistics import HOUR, Counts, DurationStats, Fees, IngestCounts, Statistics
 from answerback.ledger.read.calls import find_page_of_calls
-from answerback.ledger.tables import arrivals, calls, rollup_details, rollups
+from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
 from answerback.ledger.types import Page, to_us
-from answerback.ledger.write.rollups import ARRIVALS, DAY_HOURS, MEASURES
+from answerback.ledger.write.rollups import DAY_HOURS, INGEST_COLUMNS, MEASURES
 
 K = TypeVar("K")
 
@@ -25,13 +25,13 @@ Tallies = dict[Outcome, Counter[str]]
 """Outcome -> `region:CN-GD` -> calls."""
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
+class HourRange(msgspec.Struct, frozen=True, kw_only=True):
     """Calls first seen from the hour of `since` on and before the hour that ends at or after `until`."""
 
     since: datetime
     until: datetime
     channel: str | None = None
-    kind: Kind | None = None
+    kind: CallbackKind | None = None
 
     @property
     def hours(self) -> tuple[int, int]:
@@ -40,17 +40,17 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         return first, max(first, -((_EPOCH - self.until) // HOUR))
 
 
-def find_statistics(connection: Connection, span: Span) -> Statistics:
-    """Add up the span."""
-    first, last = span.hours
-    parts = _parts(connection, span)
-    tallies = _tallies(connection, span)
+def find_statistics(connection: Connection, hour_range: HourRange) -> Statistics:
+    """Add up the range."""
+    first, last = hour_range.hours
+    parts = _parts(connection, hour_range)
+    tallies = _tallies(connection, hour_range)
     return Statistics(
-        since=_moment(first),
-        until=_moment(last),
+        since=_time_of(first),
+        until=_time_of(last),
         total=_counts_of(parts, lambda _row: None).get(None, Counts()),
-        hours=_by_hour(connection, span),
-        kinds=_counts_of(parts, lambda row: Kind(row.kind) if row.kind else None),
+        hours=_by_hour(connection, hour_range),
+        kinds=_counts_of(parts, lambda row: CallbackKind(row.kind) if row.kind else None),
         channels=_counts_of(parts, lambda row: row.channel),
         carriers=_counts_under(tallies, "carrier"),
         regions=_counts_under(tallies, "region"),
@@ -60,39 +60,41 @@ def find_statistics(connection: Connection, span: Span) -> Statistics:
         fees=Fees(
             billed_minutes=sum(row.fee_minutes for row in parts),
             due_minutes=sum(row.due_minutes for row in parts),
-            differing_calls=sum(row.differing for row in parts),
-            excess_minutes=sum(row.excess_minutes for row in parts),
+            mismatched_calls=sum(row.fee_mismatches for row in parts),
+            overbilled_minutes=sum(row.overbilled_minutes for row in parts),
         ),
-        arrivals=_arrivals(connection, span),
+        ingest=_ingest_counts(connection, hour_range),
         overdue=sum(row.overdue for row in parts),
     )
 
 
-def find_total(connection: Connection, span: Span) -> Counts:
-    """Only what became of the span's calls, in a fraction of the time."""
-    return _counts_of(_parts(connection, span), lambda _row: None).get(None, Counts())
+def find_total(connection: Connection, hour_range: HourRange) -> Counts:
+    """Only what became of the range's calls, in a fraction of the time."""
+    return _counts_of(_parts(connection, hour_range), lambda _row: None).get(None, Counts())
 
 
-def find_differing(connection: Connection, span: Span, cursor: str | None, limit: int) -> Page[Call]:
-    """A page of the span's calls that were billed more or less than is due, newest first. Raises InvalidCursor."""
-    first, last = span.hours
+def find_fee_mismatches(connection: Connection, hour_range: HourRange, cursor: str | None, limit: int) -> Page[Call]:
+    """A page of the range's calls that were billed more or less than is due, newest first. Raises InvalidCursor."""
+    first, last = hour_range.hours
     conditions = [
-        calls.c.fee_difference.is_not(None),
-        calls.c.first_seen_us >= to_us(_moment(first)),
-        calls.c.first_seen_us < to_us(_moment(last)),
+        calls.c.fee_mismatch_minutes.is_not(None),
+        calls.c.first_seen_us >= to_us(_time_of(first)),
+        calls.c.first_seen_us < to_us(_time_of(last)),
     ]
-    if span.channel is not None:
-        conditions.append(calls.c.channel.concat("") == span.channel)  # hidden from the planner: ix_calls_fee is meant
-    if span.kind is not None:
-        conditions.append(calls.c.kind.concat("") == span.kind)
+    if hour_range.channel is not None:
+        conditions.append(
+            calls.c.channel.concat("") == hour_range.channel
+        )  # hidden from the planner: ix_calls_fee is meant
+    if hour_range.kind is not None:
+        conditions.append(calls.c.kind.concat("") == hour_range.kind)
     return find_page_of_calls(connection, conditions, cursor, limit)
 
 
-def _parts(connection: Connection, span: Span) -> list[Any]:
+def _parts(connection: Connection, hour_range: HourRange) -> list[Any]:
     """The sums of all measures by channel, kind and outcome."""
     group = [rollups.c.channel, rollups.c.kind, rollups.c.outcome]
     sums = [_sum(rollups.c[name]).label(name) for name in MEASURES]
-    query = select(*group, *sums).where(*_within(rollups, span)).group_by(*group)
+    query = select(*group, *sums).where(*_within(rollups, hour_range)).group_by(*group)
     return [row for row in connection.execute(query) if row.calls]
 
 
@@ -101,9 +103,11 @@ def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
     return cast(func.sum(column), BigInteger)
 
 
-def _tallies(connection: Connection, span: Span) -> Tallies:
+def _tallies(connection: Connection, hour_range: HourRange) -> Tallies:
     tallies: Tallies = {}
-    query = select(rollup_details.c.outcome, rollup_details.c.counts).where(*_within(rollup_details, span))
+    query = select(rollup_breakdowns.c.outcome, rollup_breakdowns.c.counts).where(
+        *_within(rollup_breakdowns, hour_range)
+    )
     for outcome, counts in connection.execute(query):
         tally = tallies.setdefault(Outcome(outcome), Counter())
         known = tally.get
@@ -112,12 +116,17 @@ def _tallies(connection: Connection, span: Span) -> Tallies:
     return tallies
 
 
-def _by_hour(connection: Connection, span: Span) -> dict[datetime, Counts]:
-    first, last = span.hours
+def _by_hour(connection: Connection, hour_range: HourRange) -> dict[datetime, Counts]:
+    first, last = hour_range.hours
     query = (
-        select(rollups.c.start_hour, rollups.c.outcome, _sum(rollups.c.calls), _sum(rollups.c.fee_minutes))
-        .where(rollups.c.hours == 1, rollups.c.start_hour >= first, rollups.c.start_hour < last, *_of(rollups, span))
-        .group_by(rollups.c.start_hour, rollups.c.outcome)
+        select(rollups.c.bucket_start_hour, rollups.c.outcome, _sum(rollups.c.calls), _sum(rollups.c.fee_minutes))
+        .where(
+            rollups.c.bucket_hours == 1,
+            rollups.c.bucket_start_hour >= first,
+            rollups.c.bucket_start_hour < last,
+            *_of(rollups, hour_range),
+        )
+        .group_by(rollups.c.bucket_start_hour, rollups.c.outcome)
     )
     found: dict[int, dict[str, int]] = {}
     for hour, outcome, count, minutes in connection.execute(query):
@@ -125,22 +134,22 @@ def _by_hour(connection: Connection, span: Span) -> dict[datetime, Counts]:
             fields = found.setdefault(hour, {"fee_minutes": 0})
             fields[outcome] = count
             fields["fee_minutes"] += minutes
-    return {_moment(hour): Counts(**fields) for hour, fields in found.items()}
+    return {_time_of(hour): Counts(**fields) for hour, fields in found.items()}
 
 
-def _arrivals(connection: Connection, span: Span) -> Arrivals:
-    """All that came in by the span's channel, whatever its kind."""
-    first, last = span.hours
-    sums = [func.coalesce(_sum(arrivals.c[name]), 0).label(name) for name in ARRIVALS]
-    query = select(*sums).where(arrivals.c.hour >= first, arrivals.c.hour < last)
-    if span.channel is not None:
-        query = query.where(arrivals.c.channel == span.channel)
-    return Arrivals(**connection.execute(query).mappings().one())
+def _ingest_counts(connection: Connection, hour_range: HourRange) -> IngestCounts:
+    """All that came in by the range's channel, whatever its kind."""
+    first, last = hour_range.hours
+    sums = [func.coalesce(_sum(hourly_ingest.c[name]), 0).label(name) for name in INGEST_COLUMNS]
+    query = select(*sums).where(hourly_ingest.c.hour >= first, hourly_ingest.c.hour < last)
+    if hour_range.channel is not None:
+        query = query.where(hourly_ingest.c.channel == hour_range.channel)
+    return IngestCounts(**connection.execute(query).mappings().one())
 
 
-def _within(table: Table, span: Span) -> list[ColumnElement[bool]]:
-    """The whole days of the span as days, what is left at its ends as hours."""
-    first, last = span.hours
+def _within(table: Table, hour_range: HourRange) -> list[ColumnElement[bool]]:
+    """The whole days of the range as days, what is left at its ends as hours."""
+    first, last = hour_range.hours
     first_day, last_day = -(-first // DAY_HOURS) * DAY_HOURS, last // DAY_HOURS * DAY_HOURS
     if first_day >= last_day:
         pieces = [(1, first, last)]
@@ -149,16 +158,18 @@ def _within(table: Table, span: Span) -> list[ColumnElement[bool]]:
     return [
         or_(
             *(
-                and_(table.c.hours == hours, table.c.start_hour >= since, table.c.start_hour < until)
+                and_(
+                    table.c.bucket_hours == hours, table.c.bucket_start_hour >= since, table.c.bucket_start_hour < until
+                )
                 for hours, since, until in pieces
             )
         ),
-        *_of(table, span),
+        *_of(table, hour_range),
     ]
 
 
-def _of(table: Table, span: Span) -> list[ColumnElement[bool]]:
-    return [table.c[name] == value for name in ("channel", "kind") if (value := getattr(span, name)) is not None]
+def _of(table: Table, hour_range: HourRange) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name in ("channel", "kind") if (value := getattr(hour_range, name)) is not None]
 
 
 def _counts_of(parts: list[Any], key: Callable[[Any], K]) -> dict[K, Counts]:
@@ -178,9 +189,9 @@ def _counts_under(tallies: Tallies, name: str) -> dict[str, Counts]:
     return {value: Counts(**counts) for value, counts in found.items()}
 
 
-def _times(parts: list[Any], tallies: Tallies, name: str) -> Times:
+def _times(parts: list[Any], tallies: Tallies, name: str) -> DurationStats:
     seconds = _values(sum(tallies.values(), Counter()), name)
-    return Times(
+    return DurationStats(
         calls=sum(getattr(row, f"{name}_calls") for row in parts),
         total_s=sum(getattr(row, f"{name}_s") for row in parts),
         seconds={int(value): count for value, count in seconds.items()},
@@ -192,5 +203,5 @@ def _values(tally: Counter[str], name: str) -> dict[str, int]:
     return {key.removeprefix(prefix): count for key, count in tally.items() if count and key.startswith(prefix)}
 
 
-def _moment(hour: int) -> datetime:
+def _time_of(hour: int) -> datetime:
     return _EPOCH + timedelta(hours=hour)

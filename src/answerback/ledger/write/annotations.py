@@ -6,22 +6,22 @@ import msgspec
 from sqlalchemy import ColumnElement, func, literal_column, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Call, Event, Format, State
+from answerback.domain.models import Call, DeliveryState, EventType, PayloadFormat
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.postgresql.text import storable
+from answerback.ledger.backends.postgresql.text import replace_nul
 from answerback.ledger.read.calls import channels_holding
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
-from answerback.ledger.tables import AWAITED, call_key, calls, deliveries, endpoints
-from answerback.ledger.types import Job, to_us
-from answerback.ledger.write.outbox import Outbox, Owing, busy_pairs
+from answerback.ledger.tables import AWAITED_PREDICATE, call_key, calls, deliveries, endpoints
+from answerback.ledger.types import DeliveryJob, to_us
+from answerback.ledger.write.outbox import OutboxWriter, SubscriptionCache, active_pairs
 from answerback.ledger.write.rollups import Rollups
 
-_awaited: ColumnElement[bool] = literal_column(AWAITED)
+_awaited: ColumnElement[bool] = literal_column(AWAITED_PREDICATE)
 _encode = msgspec.json.Encoder().encode
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CallAnnotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the business says of a call; UNSET leaves it as it is, None takes it back."""
 
     reference: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -29,31 +29,31 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due_at: datetime | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class Referred(msgspec.Struct, frozen=True):
+class AnnotateResult(msgspec.Struct, frozen=True):
     """The call as it is now, whether it is new to the ledger, and what may go out because of it."""
 
     call_id: int
     call: Call
     created: bool
-    jobs: list[Job]
+    jobs: list[DeliveryJob]
 
 
-def refer(
+def annotate_call(
     connection: Connection,
-    outbox: Outbox,
+    subscriptions: SubscriptionCache,
     channel: str | None,
     default_channel: str | None,
     callid: str,
-    said: Reference,
+    annotation: CallAnnotation,
     now: datetime,
-) -> Referred:
+) -> AnnotateResult:
     """Keep what the business says, about a call that is known or not yet.
 
     Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, and NotFound
     where there is neither.
     """
     if bulk_sql.on_postgresql(connection):
-        callid = storable(callid)
+        callid = replace_nul(callid)
     if channel is None:
         holders = channels_holding(connection, callid)
         if len(holders) > 1:
@@ -62,15 +62,15 @@ def refer(
     if channel is None:
         raise NotFound(f"no call {callid} yet: name the channel by which it will be told")
     key = (channel, call_key(callid))
-    rows = list(bulk_sql.find(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
+    rows = list(bulk_sql.select_many(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
     if rows:
         call_id, before = rows[0][0], call_of(rows[0])
     else:
-        call_id, before = _register(connection, channel, callid, now)
-    after = msgspec.structs.replace(before, **_changes(before, said))
+        call_id, before = _register_call(connection, channel, callid, now)
+    after = msgspec.structs.replace(before, **_changes(before, annotation))
     if rows and _encode(after.metadata) == _encode(before.metadata) and after == before:
-        return Referred(call_id, before, created=False, jobs=[])
-    at_us = to_us(now) if before.referred_at is None else max(to_us(now), to_us(before.referred_at) + 1)
+        return AnnotateResult(call_id, before, created=False, jobs=[])
+    at_us = to_us(now) if before.annotated_at is None else max(to_us(now), to_us(before.annotated_at) + 1)
     connection.execute(
         update(calls)
         .where(calls.c.id == call_id)
@@ -79,82 +79,88 @@ def refer(
             metadata=None if after.metadata is None else _encode(after.metadata).decode(),
             due_us=None if after.due_at is None else to_us(after.due_at),
             overdue_us=None if after.overdue_at is None else to_us(after.overdue_at),
-            referred_us=at_us,
+            annotated_us=at_us,
             updated_us=max(to_us(now), to_us(before.updated_at)),
         )
     )
-    (row,) = bulk_sql.find(connection, calls, READ_COLUMNS, ("id",), [(call_id,)])
+    (row,) = bulk_sql.select_many(connection, calls, READ_COLUMNS, ("id",), [(call_id,)])
     after = call_of(row)
-    jobs = _follow_up(connection, outbox, call_id, after, now)
+    jobs = _enqueue_revisions(connection, subscriptions, call_id, after, now)
     sums = Rollups()
     sums.replace(rows[0] if rows else None, row)
     sums.count_overdue(row, (after.overdue_at is not None) - (before.overdue_at is not None))
-    bulk_sql.hold_sums(connection)
+    bulk_sql.lock_rollups(connection)
     sums.write(connection)
-    return Referred(call_id, after, created=not rows, jobs=jobs)
+    return AnnotateResult(call_id, after, created=not rows, jobs=jobs)
 
 
-def _register(connection: Connection, channel: str, callid: str, now: datetime) -> tuple[int, Call]:
-    """Open the record of a call that no callback has told of."""
+def _register_call(connection: Connection, channel: str, callid: str, now: datetime) -> tuple[int, Call]:
+    """Open the record of a call of which no callback has come."""
     call = Call(channel=channel, callid=callid, kind=None, first_seen_at=now, updated_at=now)
-    call_id = bulk_sql.new_ids(connection, calls).of_time(to_us(now))
+    call_id = bulk_sql.id_allocator(connection, calls).for_time(to_us(now))
     bulk_sql.insert(connection, calls, CALL_COLUMNS, [call_row(call_id, call_key(callid), call)])
     return call_id, call
 
 
-def _changes(before: Call, said: Reference) -> dict[str, object]:
-    given = {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) is not msgspec.UNSET}
+def _changes(before: Call, annotation: CallAnnotation) -> dict[str, object]:
+    given = {
+        name: value
+        for name in annotation.__struct_fields__
+        if (value := getattr(annotation, name)) is not msgspec.UNSET
+    }
     if given.get("due_at", before.due_at) != before.due_at:
         given["overdue_at"] = None  # another time to wait for is another time to be late
     return given
 
 
-def _follow_up(connection: Connection, outbox: Outbox, call_id: int, call: Call, now: datetime) -> list[Job]:
-    """Tell it to those who want to know, have been told of the call already, and have nothing more to come of it."""
-    wanting = [end for end in outbox.of_channel(call.channel) if end.definition.updates]
+def _enqueue_revisions(
+    connection: Connection, subscriptions: SubscriptionCache, call_id: int, call: Call, now: datetime
+) -> list[DeliveryJob]:
+    """Enqueue it for the endpoints that ask for updates, have got the call already, and have nothing of it pending."""
+    wanting = [end for end in subscriptions.for_channel(call.channel) if end.config.notify_on_update]
     if not wanting:
         return []
     told = select(deliveries.c.endpoint_id).where(
         deliveries.c.call_id == call_id,
         deliveries.c.endpoint_id == endpoints.c.id,
-        deliveries.c.state == State.DELIVERED.value,
+        deliveries.c.state == DeliveryState.DELIVERED.value,
     )
     wanting_ids = [end.id for end in wanting]
     found = select(endpoints.c.id).where(endpoints.c.id.in_(wanting_ids), told.exists())
     told_ids = set(connection.execute(found).scalars())
-    busy = {endpoint_id for _, endpoint_id in busy_pairs(connection, [call_id])}
-    owing = Owing(connection, outbox)
+    active = {endpoint_id for _, endpoint_id in active_pairs(connection, [call_id])}
+    outbox = OutboxWriter(connection, subscriptions)
     for endpoint in wanting:
-        if endpoint.id in told_ids - busy and endpoint.definition.format is Format.STANDARD:
-            owing.tell_of_call(endpoint, call_id, Event.REVISED, call, now)
-    owing.write()
-    return owing.jobs
+        if endpoint.id in told_ids - active and endpoint.config.format is PayloadFormat.STANDARD:
+            outbox.enqueue_call_event(endpoint, call_id, EventType.REVISED, call, now)
+    outbox.write()
+    return outbox.jobs
 
 
-class Overdue(msgspec.Struct, frozen=True):
-    """What may go out because calls are overdue, to whom more is owed, and when the next one will be overdue."""
+class OverdueBatch(msgspec.Struct, frozen=True):
+    """What may go out because calls are overdue, which endpoints have more, and when the next one will be overdue."""
 
     count: int
-    jobs: list[Job]
-    behind: list[int]
+    jobs: list[DeliveryJob]
+    backlogged: list[int]
     next_due_us: int | None
 
 
-def tell_overdue(connection: Connection, outbox: Outbox, now: datetime, limit: int) -> Overdue:
-    """Mark up to `limit` calls that are past their time without an outcome, and owe that to whoever wants it; once."""
+def mark_overdue(connection: Connection, subscriptions: SubscriptionCache, now: datetime, limit: int) -> OverdueBatch:
+    """Mark up to `limit` calls that are past their time without an outcome, and enqueue that for the endpoints that it matches; once."""
     columns = [calls.c[name] for name in READ_COLUMNS]
     late = select(*columns).where(_awaited, calls.c.due_us <= to_us(now)).order_by(calls.c.due_us).limit(limit)
     rows = [tuple(row) for row in connection.execute(late)]
-    owing, sums = Owing(connection, outbox, [row[0] for row in rows]), Rollups()
+    outbox, sums = OutboxWriter(connection, subscriptions, [row[0] for row in rows]), Rollups()
     for row in rows:
         call = msgspec.structs.replace(call_of(row), overdue_at=now)
         sums.count_overdue(row, 1)
-        for endpoint in outbox.of_channel(call.channel):
-            wanted = endpoint.definition.wants(None, call.outcome)
-            if wanted and endpoint.definition.format is Format.STANDARD:
-                owing.tell_of_call(endpoint, row[0], Event.OVERDUE, call, now)
-    owing.write()
+        for endpoint in subscriptions.for_channel(call.channel):
+            wanted = endpoint.config.matches(None, call.outcome)
+            if wanted and endpoint.config.format is PayloadFormat.STANDARD:
+                outbox.enqueue_call_event(endpoint, row[0], EventType.OVERDUE, call, now)
+    outbox.write()
     sums.write(connection)
-    bulk_sql.change(connection, calls, "overdue_us = ?", (to_us(now),), [row[0] for row in rows])
+    bulk_sql.update(connection, calls, "overdue_us = ?", (to_us(now),), [row[0] for row in rows])
     next_due_us = connection.execute(select(func.min(calls.c.due_us)).where(_awaited)).scalar()
-    return Overdue(len(rows), owing.jobs, sorted(owing.behind), next_due_us)
+    return OverdueBatch(len(rows), outbox.jobs, sorted(outbox.backlogged), next_due_us)

@@ -9,16 +9,16 @@ import msgspec
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Arrival, Received, Rejected
-from answerback.ledger.tables import drained
+from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
+from answerback.ledger.tables import consumed_batches
 from answerback.ledger.types import from_us
-from answerback.tencent.parsing import understand
+from answerback.tencent.parsing import parse_or_reject
 
 Microseconds = Annotated[int, msgspec.Meta(le=2**63 - 1)]
 """Since 1970."""
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class BatchItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A body, and when it came in, in microseconds since 1970."""
 
     channel: str
@@ -26,25 +26,25 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     received_us: Microseconds
 
 
-class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class StreamBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Bodies that were published together."""
 
     id: bytes
     published_us: Microseconds
-    items: list[Item]
+    items: list[BatchItem]
 
 
-def take_new(connection: Connection, batches: Iterable[Batch]) -> set[bytes]:
+def claim_new(connection: Connection, batches: Iterable[StreamBatch]) -> set[bytes]:
     """The ids of those that the ledger does not hold yet; from now on it does, if the transaction commits.
 
     They go in sorted, so that of two recorders with the same batches one waits for the other.
     """
     published = {batch.id: batch.published_us for batch in batches}
-    rows = [{"batch": id_, "published_us": published[id_]} for id_ in sorted(published)]
+    rows = [{"batch_id": id_, "published_us": published[id_]} for id_ in sorted(published)]
     if not rows:
         return set()
-    insert = _dialect(connection).insert(drained).values(rows).on_conflict_do_nothing()
-    return {bytes(id_) for id_ in connection.execute(insert.returning(drained.c.batch)).scalars()}
+    insert = _dialect(connection).insert(consumed_batches).values(rows).on_conflict_do_nothing()
+    return {bytes(id_) for id_ in connection.execute(insert.returning(consumed_batches.c.batch_id)).scalars()}
 
 
 def _dialect(connection: Connection) -> Any:
@@ -52,19 +52,24 @@ def _dialect(connection: Connection) -> Any:
     return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
-def read_all(batches: Iterable[Batch]) -> list[tuple[bytes, Received | Rejected]]:
+def parse_items(batches: Iterable[StreamBatch]) -> list[tuple[bytes, ParsedCallback | RejectedCallback]]:
     """Every body, read, with the id of its batch; in the order in which they came in."""
     items = [(item.received_us, batch.id, item) for batch in batches for item in batch.items]
     items.sort(key=itemgetter(0))
     return [
-        (id_, understand(Arrival(item.channel, item.raw, from_us(received_us)))) for received_us, id_, item in items
+        (id_, parse_or_reject(RawCallback(item.channel, item.raw, from_us(received_us))))
+        for received_us, id_, item in items
     ]
 
 
-def forget(connection: Connection, before_us: int, limit: int) -> int:
+def prune(connection: Connection, before_us: int, limit: int) -> int:
     """Forget up to `limit` of the batches published before `before_us`; how many there were."""
-    old = select(drained.c.batch).where(drained.c.published_us < before_us).order_by(drained.c.published_us)
+    old = (
+        select(consumed_batches.c.batch_id)
+        .where(consumed_batches.c.published_us < before_us)
+        .order_by(consumed_batches.c.published_us)
+    )
     ids = connection.execute(old.limit(limit)).scalars().all()
     if ids:
-        connection.execute(delete(drained).where(drained.c.batch.in_(ids)))
+        connection.execute(delete(consumed_batches).where(consumed_batches.c.batch_id.in_(ids)))
     return len(ids)

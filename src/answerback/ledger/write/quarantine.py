@@ -10,14 +10,14 @@ from hashlib import blake2b
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Rejected
-from answerback.ledger.tables import quarantine, saturated
-from answerback.ledger.types import Receipt, Taken, to_us
+from answerback.domain.models import RejectedCallback
+from answerback.ledger.tables import quarantine, saturating_add
+from answerback.ledger.types import Disposition, Receipt, to_us
 
 _SECONDS = 60.0
 _RESYNC_S = 5.0
 _ROW_BYTES = 256  # what the smallest body takes, with its reason and its index entries
-_LEAST_BODIES = 1000
+_MIN_BODIES = 1000
 
 
 class Quarantine:
@@ -25,14 +25,14 @@ class Quarantine:
 
     def __init__(self, max_bytes: int, max_per_minute: int) -> None:
         self._max_bytes = max_bytes
-        self._max_bodies = max(_LEAST_BODIES, max_bytes // _ROW_BYTES)
+        self._max_bodies = max(_MIN_BODIES, max_bytes // _ROW_BYTES)
         self._max_per_minute = max_per_minute
         self._allowance = float(max_per_minute)
         self._refilled_s = time.monotonic()
         self._used_bytes = self._used_bodies = 0
         self._synced_s = float("-inf")
 
-    def take(self, connection: Connection, item: Rejected) -> Receipt:
+    def store(self, connection: Connection, item: RejectedCallback) -> Receipt:
         """Keep `item`, count it where the same bytes are kept already, or drop it where there is no room."""
         digest = blake2b(item.raw, key=item.channel.encode()[:64], digest_size=16).digest()
         known = connection.execute(select(quarantine.c.id).where(quarantine.c.digest == digest)).scalar()
@@ -40,11 +40,13 @@ class Quarantine:
             connection.execute(
                 update(quarantine)
                 .where(quarantine.c.id == known)
-                .values(repeats=saturated(quarantine.c.repeats, 1), repeated_us=to_us(item.received_at))
+                .values(
+                    duplicates=saturating_add(quarantine.c.duplicates, 1), last_duplicate_us=to_us(item.received_at)
+                )
             )
-            return Receipt(Taken.REPEATED, known)
+            return Receipt(Disposition.DUPLICATE, known)
         if not self._admits(connection, len(item.raw)) and item.bounded:
-            return Receipt(Taken.DROPPED)
+            return Receipt(Disposition.DROPPED)
         id_ = connection.execute(
             insert(quarantine)
             .returning(quarantine.c.id)
@@ -54,12 +56,12 @@ class Quarantine:
                 result=item.result,
                 reason=item.reason,
                 received_us=to_us(item.received_at),
-                repeats=0,
+                duplicates=0,
                 size_bytes=len(item.raw),
                 raw=item.raw,
             )
         ).scalar_one()
-        return Receipt(Taken.QUARANTINED, id_)
+        return Receipt(Disposition.QUARANTINED, id_)
 
     def _admits(self, connection: Connection, size_bytes: int) -> bool:
         now = time.monotonic()
@@ -77,6 +79,6 @@ class Quarantine:
         self._used_bodies += 1
         return True
 
-    def count_again(self) -> None:
+    def invalidate_count(self) -> None:
         """Forget what is thought to be there: a transaction was undone, or something was taken out."""
         self._synced_s = float("-inf")

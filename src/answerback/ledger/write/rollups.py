@@ -15,29 +15,29 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ring_s, talk_s
-from answerback.domain.phone_locations import Place, place_of
-from answerback.domain.statistics import counted_code, counted_s, due_minutes, fee_difference
+from answerback.domain.phone_locations import PhoneLocation, locate_number
+from answerback.domain.statistics import due_minutes, fee_mismatch_minutes, rollup_code, rollup_s
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS
-from answerback.ledger.tables import arrivals, callbacks, calls, quarantine, rollup_details, rollups
+from answerback.ledger.tables import callbacks, calls, hourly_ingest, quarantine, rollup_breakdowns, rollups
 
 DAY_HOURS = 24
-SPANS = (1, DAY_HOURS)
-KEY = ("hours", "start_hour", "channel", "kind", "outcome")
+BUCKET_SIZES_HOURS = (1, DAY_HOURS)
+KEY = ("bucket_hours", "bucket_start_hour", "channel", "kind", "outcome")
 MEASURES = (
     "calls",
     "fee_minutes",
     "due_minutes",
-    "differing",
-    "excess_minutes",
+    "fee_mismatches",
+    "overbilled_minutes",
     "overdue",
     "ring_calls",
     "ring_s",
     "talk_calls",
     "talk_s",
 )
-ARRIVALS = ("callbacks", "repeats", "revisions", "quarantined")
-STORED, REPEATED, REVISED, QUARANTINED = range(len(ARRIVALS))
+INGEST_COLUMNS = ("callbacks", "duplicates", "revisions", "quarantined")
+STORED, DUPLICATE, REVISED, QUARANTINED = range(len(INGEST_COLUMNS))
 
 _CHANNEL, _KIND, _OUTCOME, _NATIONCODE, _MOBILE, _STARTED_AT, _FAILURE_CODE, _FIRST_SEEN_US = (
     CALL_COLUMNS.index(name)
@@ -51,7 +51,7 @@ _CALLS_AT_A_TIME = 5_000
 Row = tuple[Any, ...]
 Group = tuple[int, str, str, str]
 """An hour since 1970, a channel, a kind and an outcome."""
-Span = tuple[int, int, str, str, str]
+Bucket = tuple[int, int, str, str, str]
 Key = TypeVar("Key", bound=tuple[int | str, ...])
 
 _encode = msgspec.json.Encoder().encode
@@ -79,26 +79,26 @@ class Rollups:
         """Count so many calls more that are as in `row` and overdue."""
         self._sums_of(_group_of(row))[5] += calls
 
-    def _count(self, row: Row, sign: int, details: dict[Group, list[str]]) -> None:
+    def _count(self, row: Row, sign: int, breakdowns: dict[Group, list[str]]) -> None:
         group = _group_of(row)
         kind, outcome = group[2:]
         started_at, answered_at, ended_at, fee_minutes, code = row[_STARTED_AT : _FAILURE_CODE + 1]
         sums = self._sums_of(group)
         sums[0] += sign
-        names = details.setdefault(group, [])
+        names = breakdowns.setdefault(group, [])
         if kind:
-            names += _place_names(place_of(row[_NATIONCODE], row[_MOBILE]))
+            names += _location_names(locate_number(row[_NATIONCODE], row[_MOBILE]))
         if code is not None:
-            names.append(f"code:{counted_code(code)}")
+            names.append(f"code:{rollup_code(code)}")
         rang_s, talked_s = ring_s(outcome, started_at, answered_at, ended_at), talk_s(outcome, answered_at, ended_at)
         if rang_s is not None:
             sums[6] += sign
             sums[7] += sign * rang_s
-            names.append(f"ring:{counted_s(rang_s)}")
+            names.append(f"ring:{rollup_s(rang_s)}")
         if talked_s is not None:
             sums[8] += sign
             sums[9] += sign * talked_s
-            names.append(f"talk:{counted_s(talked_s)}")
+            names.append(f"talk:{rollup_s(talked_s)}")
         if fee_minutes is not None:
             _count_fee(sums, sign, fee_minutes, due_minutes(outcome, talked_s))
 
@@ -110,17 +110,17 @@ class Rollups:
 
     def write(self, connection: Connection) -> None:
         """Add it to what is in the tables."""
-        measures: dict[Span, list[int]] = {}
-        details: dict[Span, Counter[str]] = {}
+        measures: dict[Bucket, list[int]] = {}
+        details: dict[Bucket, Counter[str]] = {}
         for group, sums in self._measures.items():
             counts = Counter(self._added.get(group, ()))
             counts.subtract(self._removed.get(group, ()))
-            for span in _spans(group):
+            for span in _buckets_of(group):
                 own = measures.get(span)
                 measures[span] = sums if own is None else [a + b for a, b in zip(own, sums, strict=True)]
                 details.setdefault(span, Counter()).update(counts)
-        _add(connection, rollups, KEY, MEASURES, measures)
-        _add_details(connection, details)
+        _increment(connection, rollups, KEY, MEASURES, measures)
+        _add_breakdowns(connection, details)
 
 
 def _group_of(row: Row) -> Group:
@@ -138,17 +138,17 @@ def _count_fee(sums: list[int], sign: int, fee_minutes: int, due: int | None) ->
 
 
 @cache
-def _place_names(place: Place) -> tuple[str, str]:
+def _location_names(place: PhoneLocation) -> tuple[str, str]:
     return f"carrier:{place.carrier}", f"region:{place.region}"
 
 
-def _spans(group: Group) -> Iterator[Span]:
+def _buckets_of(group: Group) -> Iterator[Bucket]:
     hour, *rest = group
-    for hours in SPANS:
+    for hours in BUCKET_SIZES_HOURS:
         yield (hours, hour - hour % hours, *rest)  # type: ignore[misc]  # the rest is three strings
 
 
-def _add(
+def _increment(
     connection: Connection,
     table: Table,
     key: tuple[str, ...],
@@ -157,74 +157,76 @@ def _add(
 ) -> None:
     """Add to the rows of each key, made where they are missing."""
     if sums:
-        bulk_sql.add(connection, table, key, columns, [(*own, *added) for own, added in sorted(sums.items())])
+        bulk_sql.increment(connection, table, key, columns, [(*own, *added) for own, added in sorted(sums.items())])
 
 
-def _add_details(connection: Connection, details: Mapping[Span, Counter[str]]) -> None:
-    changed = {span: counts for span, counts in details.items() if any(counts.values())}
+def _add_breakdowns(connection: Connection, breakdowns: Mapping[Bucket, Counter[str]]) -> None:
+    changed = {span: counts for span, counts in breakdowns.items() if any(counts.values())}
     if not changed:
         return
     columns = (*KEY, "counts")
-    for row in bulk_sql.find(connection, rollup_details, columns, KEY, list(changed)):
+    for row in bulk_sql.select_many(connection, rollup_breakdowns, columns, KEY, list(changed)):
         changed[row[:-1]].update(_counts(row[-1]))
     rows = [
         (*span, _encode({name: calls for name, calls in counts.items() if calls}).decode())
         for span, counts in sorted(changed.items())
     ]
-    bulk_sql.upsert(connection, rollup_details, columns, KEY, rows)
+    bulk_sql.upsert(connection, rollup_breakdowns, columns, KEY, rows)
 
 
-class Coming:
+class IngestCounter:
     """What came in with one transaction, by the hour in which it came and by channel."""
 
     def __init__(self) -> None:
-        self._came: dict[tuple[int, str], list[int]] = {}
+        self._counts: dict[tuple[int, str], list[int]] = {}
 
     def count(self, column: int, received_us: int, channel: str, times: int = 1) -> None:
         """Count one of ARRIVALS."""
         key = (received_us // _HOUR_US, channel)
-        sums = self._came.get(key)
+        sums = self._counts.get(key)
         if sums is None:
-            sums = self._came[key] = [0] * len(ARRIVALS)
+            sums = self._counts[key] = [0] * len(INGEST_COLUMNS)
         sums[column] += times
 
     def write(self, connection: Connection) -> None:
         """Add it to what is in the table."""
-        _add(connection, arrivals, ("hour", "channel"), ARRIVALS, self._came)
+        _increment(connection, hourly_ingest, ("hour", "channel"), INGEST_COLUMNS, self._counts)
 
 
-def count_everything(connection: Connection) -> None:
+def rebuild_rollups(connection: Connection) -> None:
     """Fill the tables from all the calls and callbacks that there are, for a ledger that kept no statistics."""
     last_id = 0
     query = select(*[calls.c[name] for name in (*CALL_COLUMNS, "overdue_us")]).order_by(calls.c.id)
     while rows := connection.execute(query.where(calls.c.id > last_id).limit(_CALLS_AT_A_TIME)).all():
-        sums, differing = Rollups(), []
+        sums, mismatches = Rollups(), []
         for row in rows:
             sums.replace(None, tuple(row))
             sums.count_overdue(tuple(row), int(row.overdue_us is not None))
             due = due_minutes(row.outcome, talk_s(row.outcome, row.answered_at, row.ended_at))
-            if (difference := fee_difference(row.fee_minutes, due)) is not None:
-                differing.append({"call_id": row.id, "difference": difference})
+            if (mismatch := fee_mismatch_minutes(row.fee_minutes, due)) is not None:
+                mismatches.append({"call_id": row.id, "mismatch": mismatch})
         sums.write(connection)
-        if differing:
-            connection.execute(_differs, differing)
+        if mismatches:
+            connection.execute(_set_fee_mismatch, mismatches)
         last_id = rows[-1].id
-    _count_past_arrivals(connection)
+    _rebuild_hourly_ingest(connection)
 
 
-_differs = update(calls).where(calls.c.id == bindparam("call_id")).values(fee_difference=bindparam("difference"))
+_set_fee_mismatch = (
+    update(calls).where(calls.c.id == bindparam("call_id")).values(fee_mismatch_minutes=bindparam("mismatch"))
+)
 
 
-def _count_past_arrivals(connection: Connection) -> None:
+def _rebuild_hourly_ingest(connection: Connection) -> None:
     """A repeat counts where its first was, a revision where its call last changed: more is not known of the past."""
-    coming = Coming()
-    first = select(callbacks.c.received_us, calls.c.channel, callbacks.c.repeats).join(calls)
+    counter = IngestCounter()
+    first = select(callbacks.c.received_us, calls.c.channel, callbacks.c.duplicates).join(calls)
     for when_us, channel, repeats in connection.execute(first):
-        coming.count(STORED, when_us, channel)
-        coming.count(REPEATED, when_us, channel, repeats)
+        counter.count(STORED, when_us, channel)
+        counter.count(DUPLICATE, when_us, channel, repeats)
     revised = select(calls.c.updated_us, calls.c.channel, calls.c.revisions).where(calls.c.revisions > 0)
     for when_us, channel, revisions in connection.execute(revised):
-        coming.count(REVISED, when_us, channel, revisions)
+        counter.count(REVISED, when_us, channel, revisions)
     for when_us, channel in connection.execute(select(quarantine.c.received_us, quarantine.c.channel)):
-        coming.count(QUARANTINED, when_us, channel)
-    coming.write(connection)
+        counter.count(QUARANTINED, when_us, channel)
+    counter.write(connection)

@@ -9,98 +9,109 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from answerback.domain.models import Arrival
+from answerback.domain.models import RawCallback
 from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
-from answerback.ledger.commands import Drained, Noted, Probe, Record, Request, Requeued, decode_answer, encode_request
-from answerback.ledger.factory import Opening
-from answerback.ledger.types import Job, Verdict
-from answerback.ledger.writer.framing import LENGTH_BYTES, encode_opening, frame, read_reply
-from answerback.ledger.writer.spawning import Spawned, spawn
+from answerback.ledger.commands import (
+    Command,
+    ConsumeResult,
+    ProbeWrite,
+    Record,
+    RecordReply,
+    RequeueResult,
+    decode_result,
+    encode_command,
+)
+from answerback.ledger.factory import LedgerConfig
+from answerback.ledger.types import DeliveryJob, StoreResult
+from answerback.ledger.writer.framing import LENGTH_BYTES, decode_reply, encode_config, frame
+from answerback.ledger.writer.spawning import WriterHandle, spawn_writer
 
 T = TypeVar("T")
 
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 5.0
+_MIN_RESTART_DELAY_S = 0.1
+_MAX_RESTART_DELAY_S = 5.0
 
 log = structlog.get_logger("answerback.ledger")
 
 
-class WriterProcess:
+class WriterClient:
     """The ledger's one writer, in a process of its own.
 
     `start` it inside the loop that is to use it; its first process may be there already. If it dies it is started again; what was under way then counts as
     not stored.
     """
 
-    def __init__(self, opening: Opening, spawned: Spawned | None = None) -> None:
-        self.opening = opening
+    def __init__(self, config: LedgerConfig, spawned: WriterHandle | None = None) -> None:
+        self.config = config
         """Which ledger; up to `start` it may be said more exactly."""
-        self.on_owed: Callable[[list[Job], list[int]], None] = lambda _jobs, _behind: None
-        """Called with what may go out because of a batch, and with the endpoints to whom there is more."""
+        self.on_jobs: Callable[[list[DeliveryJob], list[int]], None] = lambda _jobs, _backlogged: None
+        """Called with the jobs of a batch, and with the endpoints that have more in the ledger."""
         self.on_set_aside: Callable[[int], None] = lambda _count: None
         """Called with how many callbacks of a batch the ledger refused, which are in quarantine now."""
-        self.full: Collection[int] = ()
+        self.saturated: Collection[int] = ()
         """Endpoints for which no more jobs can be taken now."""
         self._spawned = spawned
         self._process: subprocess.Popen[bytes] | None = None
-        self._link: _Link | None = None
-        self._pause_s = _FIRST_PAUSE_S
-        self._reviving: asyncio.Task[None] | None = None
+        self._connection: _RpcConnection | None = None
+        self._restart_delay_s = _MIN_RESTART_DELAY_S
+        self._restarting: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def start(self) -> None:
-        """Connect to the process, and tell it which ledger to write."""
-        spawned, self._spawned = self._spawned or spawn(), None
+        """Connect to the process, and send it the config of the ledger to write."""
+        spawned, self._spawned = self._spawned or spawn_writer(), None
         self._process = spawned.process
         loop = asyncio.get_running_loop()
-        _, self._link = await loop.create_connection(lambda: _Link(self._lost), sock=spawned.socket)
-        self._link.send(encode_opening(self.opening))
+        _, self._connection = await loop.create_connection(
+            lambda: _RpcConnection(self._on_disconnect), sock=spawned.socket
+        )
+        self._connection.send(encode_config(self.config))
         self._alive_since_s = loop.time()
 
-    def record(self, batch: Sequence[Arrival]) -> "asyncio.Future[list[Verdict]]":
-        """Read and store `batch` durably; the future tells, after the commit, what each sender is to be told, in order.
+    def record(self, batch: Sequence[RawCallback]) -> "asyncio.Future[list[StoreResult]]":
+        """Read and store `batch` durably; the future has, after the commit, the response to each sender, in order.
 
         Batches are committed in the order of the calls. LedgerUnavailable, raised or in the future: nothing of it
         counts as stored.
         """
-        return self._ask(Record(batch, list(self.full)), self._verdicts)
+        return self._send(Record(batch, list(self.saturated)), self._decode_record_reply)
 
-    def ask(self, request: Request[T]) -> "asyncio.Future[T]":
-        """Have `request` carried out after those before it; the future tells what came of it, after the commit.
+    def execute(self, command: Command[T]) -> "asyncio.Future[T]":
+        """Have `command` carried out after those before it; the future has its result, after the commit.
 
-        LedgerUnavailable, raised or in the future: nothing was done, or it is not known; else the request's own errors.
+        LedgerUnavailable, raised or in the future: nothing was done, or it is not known; else the command's own errors.
         """
-        return self._ask(request, lambda payload: self._handing_on(decode_answer(type(request), payload)))
+        return self._send(command, lambda payload: self._publish_jobs(decode_result(type(command), payload)))
 
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable with the reason."""
-        await self.ask(Probe())
+        await self.execute(ProbeWrite())
 
-    def _ask(self, request: Request[Any], decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
-        if self._link is None:
+    def _send(self, command: Command[Any], decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
+        if self._connection is None:
             raise LedgerUnavailable(UnavailableReason.WRITER_STARTING)
-        return self._link.ask(encode_request(request), decode)
+        return self._connection.call(encode_command(command), decode)
 
-    def _verdicts(self, payload: bytes) -> list[Verdict]:
-        noted: Noted = self._handing_on(decode_answer(Record, payload))
-        return noted.verdicts()
+    def _decode_record_reply(self, payload: bytes) -> list[StoreResult]:
+        reply: RecordReply = self._publish_jobs(decode_result(Record, payload))
+        return reply.results()
 
-    def _handing_on(self, answer: T) -> T:
+    def _publish_jobs(self, answer: T) -> T:
         """`answer`, after what it says may go out, and what it says was set aside, is handed on."""
-        if isinstance(answer, Noted | Drained) and answer.set_aside:
+        if isinstance(answer, RecordReply | ConsumeResult) and answer.set_aside:
             log.error("callbacks_set_aside", count=len(answer.set_aside), detail=answer.set_aside[0])
             self.on_set_aside(len(answer.set_aside))
-        if isinstance(answer, Noted | Drained | Requeued) and (answer.jobs or answer.behind):
-            self.on_owed(answer.jobs, answer.behind)
+        if isinstance(answer, RecordReply | ConsumeResult | RequeueResult) and (answer.jobs or answer.backlogged):
+            self.on_jobs(answer.jobs, answer.backlogged)
         return answer
 
     async def stop(self, timeout_s: float) -> None:
         """Let the process finish what it was given, and wait for its end."""
         self._stopping = True
-        if self._reviving is not None:
-            self._reviving.cancel()
-        if self._link is not None:
-            self._link.close()
+        if self._restarting is not None:
+            self._restarting.cancel()
+        if self._connection is not None:
+            self._connection.close()
         process = self._process
         if process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -110,33 +121,39 @@ class WriterProcess:
                 process.kill()
                 process.wait()
 
-    def _lost(self) -> None:
-        self._link = None
+    def _on_disconnect(self) -> None:
+        self._connection = None
         if not self._stopping:
-            self._reviving = asyncio.get_running_loop().create_task(self._revive())
+            self._restarting = asyncio.get_running_loop().create_task(self._restart())
 
-    async def _revive(self) -> None:
+    async def _restart(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            log.error("writer_ended", status=await asyncio.to_thread(process.wait), starts_again_in_s=self._pause_s)
+            log.error(
+                "writer_ended", status=await asyncio.to_thread(process.wait), starts_again_in_s=self._restart_delay_s
+            )
         lived_s = asyncio.get_running_loop().time() - self._alive_since_s
-        while self._link is None:
-            await asyncio.sleep(self._pause_s)
-            self._pause_s = _FIRST_PAUSE_S if lived_s > _LONGEST_PAUSE_S else min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        while self._connection is None:
+            await asyncio.sleep(self._restart_delay_s)
+            self._restart_delay_s = (
+                _MIN_RESTART_DELAY_S
+                if lived_s > _MAX_RESTART_DELAY_S
+                else min(self._restart_delay_s * 2, _MAX_RESTART_DELAY_S)
+            )
             try:
                 await self.start()
             except OSError as error:  # no process, no memory, no file left
-                log.error("writer_not_started", reason=str(error), tries_again_in_s=self._pause_s)  # noqa: TRY400
+                log.error("writer_start_failed", reason=str(error), tries_again_in_s=self._restart_delay_s)  # noqa: TRY400
                 lived_s = 0.0
 
 
-class _Link(asyncio.Protocol):
+class _RpcConnection(asyncio.Protocol):
     """Frames out, replies in, each to the question that waits longest."""
 
-    def __init__(self, lost: Callable[[], None]) -> None:
-        self._lost = lost
-        self._waiting: deque[tuple[asyncio.Future[Any], Callable[[bytes], Any]]] = deque()
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
+        self._pending: deque[tuple[asyncio.Future[Any], Callable[[bytes], Any]]] = deque()
         self._unread = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -145,9 +162,9 @@ class _Link(asyncio.Protocol):
     def send(self, payload: bytes) -> None:
         self._transport.write(frame(payload))
 
-    def ask(self, payload: bytes, decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
+    def call(self, payload: bytes, decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
         reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((reply, decode))
+        self._pending.append((reply, decode))
         self.send(payload)
         return reply
 
@@ -163,12 +180,12 @@ class _Link(asyncio.Protocol):
                 return
             payload = bytes(unread[LENGTH_BYTES:end])
             del unread[:end]
-            self._settle(*self._waiting.popleft(), payload)
+            self._resolve(*self._pending.popleft(), payload)
 
     @staticmethod
-    def _settle(future: "asyncio.Future[Any]", decode: Callable[[bytes], Any], payload: bytes) -> None:
+    def _resolve(future: "asyncio.Future[Any]", decode: Callable[[bytes], Any], payload: bytes) -> None:
         try:
-            result = decode(read_reply(payload))
+            result = decode(decode_reply(payload))
         except AnswerbackError as error:
             if not future.done():
                 future.set_exception(error)
@@ -177,8 +194,8 @@ class _Link(asyncio.Protocol):
                 future.set_result(result)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        for future, _ in self._waiting:
+        for future, _ in self._pending:
             if not future.done():
                 future.set_exception(LedgerUnavailable(UnavailableReason.WRITER_ENDED))
-        self._waiting.clear()
-        self._lost()
+        self._pending.clear()
+        self._on_lost()

@@ -1,6 +1,6 @@
 """How the gateway and the ledger's writer talk: length-prefixed MessagePack over a socket pair.
 
-A request goes out, its reply comes back, in order. A reply is one byte that tells how it went, and then the result, or what
+A command goes out, its reply comes back, in order. A reply is one byte that tells how it went, and then the result, or what
 was wrong.
 """
 
@@ -17,29 +17,29 @@ from answerback.errors import (
     Forbidden,
     InvalidCursor,
     LedgerUnavailable,
-    LedgerUnsafe,
-    LedgerVersion,
     NotFound,
+    SchemaMismatch,
     UnavailableReason,
+    UnsafeStorage,
 )
-from answerback.ledger.factory import Opening
+from answerback.ledger.factory import LedgerConfig
 
 LENGTH_BYTES = 4
 
-_DONE, _REFUSED = b"\x00", b"\x01"
+_DONE, _FAILED = b"\x00", b"\x01"
 _ERRORS: dict[str, Callable[..., AnswerbackError]] = {
     error.__name__: error for error in (NotFound, Forbidden, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected)
 }
 _REASONS: dict[type[AnswerbackError], UnavailableReason] = {
-    LedgerUnsafe: UnavailableReason.UNSAFE,
-    LedgerVersion: UnavailableReason.SCHEMA,
+    UnsafeStorage: UnavailableReason.UNSAFE,
+    SchemaMismatch: UnavailableReason.SCHEMA,
 }
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_problem = msgspec.msgpack.Decoder(tuple[str, list[Any]]).decode
+_decode_error = msgspec.msgpack.Decoder(tuple[str, list[Any]]).decode
 
-encode_opening = msgspec.msgpack.Encoder().encode
-decode_opening = msgspec.msgpack.Decoder(Opening).decode
+encode_config = msgspec.msgpack.Encoder().encode
+decode_config = msgspec.msgpack.Decoder(LedgerConfig).decode
 
 
 def frame(payload: bytes) -> bytes:
@@ -48,26 +48,26 @@ def frame(payload: bytes) -> bytes:
 
 
 def encode_result(result: object) -> bytes:
-    """The reply to a request that was carried out."""
+    """The reply to a command that was carried out."""
     return _DONE + _encode(result)
 
 
 def encode_error(error: AnswerbackError) -> bytes:
-    """The reply to a request that was not; an error that has no name on the wire is one of the ledger's."""
+    """The reply to a command that was not; an error that has no name on the wire is one of the ledger's."""
     if isinstance(error, AmbiguousCall):
-        return _REFUSED + _encode((AmbiguousCall.__name__, [error.callid, error.channels]))
+        return _FAILED + _encode((AmbiguousCall.__name__, [error.callid, error.channels]))
     if (name := type(error).__name__) in _ERRORS:
-        return _REFUSED + _encode((name, [str(error)]))
+        return _FAILED + _encode((name, [str(error)]))
     if not isinstance(error, LedgerUnavailable):
         error = LedgerUnavailable(_REASONS.get(type(error), UnavailableReason.UNKNOWN), str(error))
-    return _REFUSED + _encode((LedgerUnavailable.__name__, [error.reason, error.detail]))
+    return _FAILED + _encode((LedgerUnavailable.__name__, [error.reason, error.detail]))
 
 
-def read_reply(reply: bytes) -> bytes:
-    """The encoded result in a reply. Raises the error that it tells of."""
+def decode_reply(reply: bytes) -> bytes:
+    """The encoded result in a reply. Raises the error that it holds."""
     if reply[:1] == _DONE:
         return reply[1:]
-    name, arguments = _decode_problem(reply[1:])
+    name, arguments = _decode_error(reply[1:])
     if name == LedgerUnavailable.__name__:
         reason, detail = arguments
         raise LedgerUnavailable(UnavailableReason(reason), detail)

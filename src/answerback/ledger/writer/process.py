@@ -1,7 +1,7 @@
-"""The process that writes the ledger: requests in, one transaction each, replies out.
+"""The process that writes the ledger: commands in, one transaction each, replies out.
 
 A process of its own, so that reading, folding and SQLite do not share Python's lock with the HTTP server. It lives as long
-as its socket: when the gateway ends, however it ends, this does too. Run by `process.WriterProcess`.
+as its socket: when the gateway ends, however it ends, this does too. Run by `process.WriterClient`.
 """
 
 import io
@@ -13,11 +13,11 @@ import traceback
 
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
-from answerback.gc_tuning import settle_heap
-from answerback.ledger.commands import decode_request
-from answerback.ledger.factory import Opening
+from answerback.gc_tuning import freeze_gc
+from answerback.ledger.commands import decode_command
+from answerback.ledger.factory import LedgerConfig
 from answerback.ledger.ledger import Ledger
-from answerback.ledger.writer.framing import LENGTH_BYTES, decode_opening, encode_error, encode_result, frame
+from answerback.ledger.writer.framing import LENGTH_BYTES, decode_config, encode_error, encode_result, frame
 
 _OWNER_ONLY = 0o077
 
@@ -31,30 +31,30 @@ def main() -> None:
         first = _read_frame(incoming)
         if first is None:
             return
-        writer = _Writer(decode_opening(first))
-        settle_heap()
+        writer = _CommandRunner(decode_config(first))
+        freeze_gc()
         while (payload := _read_frame(incoming)) is not None:
             try:
-                gateway.sendall(frame(writer.reply(payload)))
+                gateway.sendall(frame(writer.run(payload)))
             except BrokenPipeError:
                 return
 
 
-class _Writer:
+class _CommandRunner:
     """The ledger, opened when it can be."""
 
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
+    def __init__(self, config: LedgerConfig) -> None:
+        self._config = config
         self._ledger: Ledger | None = None
 
-    def reply(self, payload: bytes) -> bytes:
+    def run(self, payload: bytes) -> bytes:
         try:
             if self._ledger is None:
-                self._ledger = self._opening.open()
-            return encode_result(decode_request(payload).run(self._ledger))
+                self._ledger = self._config.open()
+            return encode_result(decode_command(payload).run(self._ledger))
         except AnswerbackError as error:
             return encode_error(error)
-        except Exception as error:  # noqa: BLE001  # a fault of ours costs its request, never the only writer
+        except Exception as error:  # noqa: BLE001  # a fault of ours costs its command, never the only writer
             print(mask_text(traceback.format_exc()), file=sys.stderr, flush=True)  # noqa: T201  # its only log
             return encode_error(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
 

@@ -6,14 +6,14 @@ import sys
 from typing import NamedTuple
 
 
-class Spawned(NamedTuple):
+class WriterHandle(NamedTuple):
     """A writer's process that waits at the other end of `socket`; it ends when that is closed."""
 
     process: "subprocess.Popen[bytes]"
     socket: socket.socket
 
 
-def spawn() -> Spawned:
+def spawn_writer() -> WriterHandle:
     """Start a writer that does not know yet which ledger it is to write."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)  # noqa: FBT003  # the socket module takes it by place
@@ -22,4 +22,4 @@ def spawn() -> Spawned:
         process = subprocess.Popen(  # noqa: S603  # our own module
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
         )
-    return Spawned(process, ours)
+    return WriterHandle(process, ours)

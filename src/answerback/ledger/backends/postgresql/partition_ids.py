@@ -2,19 +2,19 @@
 
 On PostgreSQL a call's id is `month << 40 | number`: the month in which it was first seen, and a number from a sequence. Its
 callbacks and deliveries get ids of the same month, so that all there is of a call lies in the partitions of one month, and
-the month can be told from any of these ids. Month 0 holds what was copied from a ledger that counts from 1, as SQLite does.
+the month can be read from any of these ids. Month 0 holds what was copied from a ledger that counts from 1, as SQLite does.
 """
 
 from datetime import UTC, datetime
 
-SHIFT = 40
-NUMBERS = 1 << SHIFT
+SEQUENCE_BITS = 40
+IDS_PER_MONTH = 1 << SEQUENCE_BITS
 """Ids of one month."""
 
 CALLS_PER_BLOCK = 8192
 _FIRST_YEAR = 2020
 _YEAR_MONTHS = 12
-_MONTH_BLOCKS = NUMBERS // CALLS_PER_BLOCK
+_MONTH_BLOCKS = IDS_PER_MONTH // CALLS_PER_BLOCK
 _US = 1_000_000
 
 
@@ -26,12 +26,12 @@ def month_of_us(when_us: int) -> int:
 
 def month_of_id(id_: int) -> int:
     """The month of an id; 0 where it has none."""
-    return id_ >> SHIFT
+    return id_ >> SEQUENCE_BITS
 
 
-def number_of(id_: int) -> int:
+def sequence_of(id_: int) -> int:
     """The number of an id within its month."""
-    return id_ % NUMBERS
+    return id_ % IDS_PER_MONTH
 
 
 def month_name(month: int) -> str:
@@ -44,5 +44,5 @@ def month_name(month: int) -> str:
 
 def block_of(call_id: int) -> int:
     """The block of a call, in which its number is looked up by index: so many ids, or all those of a month."""
-    month = call_id >> SHIFT
+    month = call_id >> SEQUENCE_BITS
     return _MONTH_BLOCKS + month if month else call_id // CALLS_PER_BLOCK

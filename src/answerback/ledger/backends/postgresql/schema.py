@@ -2,7 +2,7 @@
 
 A call's month is in its id (`ledger.months`), so all callbacks, deliveries and attempts of a call lie in partitions of one
 month, and what is looked up by a call's id or a delivery's is looked for in one of them. `calls` itself is one table: a callid
-is the identity of a call for ever, and PostgreSQL keeps what is unique within a partition only.
+is the fingerprint of a call for ever, and PostgreSQL keeps what is unique within a partition only.
 
 No foreign keys: they would look into `calls` once for every row, and partitions could not be dropped one by one.
 """
@@ -13,65 +13,65 @@ from sqlalchemy import Column, DefaultClause, Index, MetaData, PrimaryKeyConstra
 from sqlalchemy.engine import Connection
 
 from answerback.ledger import tables
-from answerback.ledger.backends.postgresql.partition_ids import NUMBERS, month_name
+from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_name
 
-MONTHLY = {"callbacks": "call_id", "deliveries": "call_id", "attempts": "delivery_id"}
-"""The tables that are cut, each by the column whose ids tell the month."""
+PARTITIONED = {"callbacks": "call_id", "deliveries": "call_id", "attempts": "delivery_id"}
+"""The tables that are cut, each by the column whose ids have the month."""
 
-COPIED = 0
+COPIED_MONTH = 0
 """The month of ids that were counted from 1."""
 
 _CHANNEL = "channel"
 """Last where something is unique: who looks for a call gives both, and the channel alone finds nearly all there are."""
 
-_KNOWN = "answerback.months"
-_SCHEMA = 0x616E73_01
+_CACHE = "answerback.months"
+_SCHEMA_LOCK = 0x616E73_01
 
 
 def create(connection: Connection) -> None:
     """Make every table of the schema, and the partition for what is copied from elsewhere."""
     _physical().create_all(connection)
-    see_to_month(connection, COPIED)
+    ensure_partition(connection, COPIED_MONTH)
 
 
-def see_to_month(connection: Connection, month: int) -> None:
+def ensure_partition(connection: Connection, month: int) -> None:
     """Make the partitions of a month where they are missing; callbacks can be stored meanwhile."""
-    known = connection.info.setdefault(_KNOWN, set())
+    known = connection.info.setdefault(_CACHE, set())
     if month in known:
         return
-    hold_schema(connection)
-    there = _partitions(connection)
-    for table in MONTHLY:
-        if _partition(table, month) not in there:
-            _add(connection, table, month)
+    lock_schema(connection)
+    there = _partition_names(connection)
+    for table in PARTITIONED:
+        if _partition_name(table, month) not in there:
+            _create_partition(connection, table, month)
     known.add(month)
 
 
-def forget_months(connection: Connection) -> None:
+def clear_partition_cache(connection: Connection) -> None:
     """The transaction was undone, and partitions that it made with it."""
-    connection.info.pop(_KNOWN, None)
+    connection.info.pop(_CACHE, None)
 
 
-def hold_schema(connection: Connection) -> None:
+def lock_schema(connection: Connection) -> None:
     """Let nobody else change the schema before the transaction ends."""
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA})"))
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
 
 
-def drop_month(connection: Connection, month: int) -> None:
+def drop_partition(connection: Connection, month: int) -> None:
     """Let go of all callbacks, deliveries and attempts of a month at once."""
-    for table in reversed(MONTHLY):
-        connection.execute(text(f"DROP TABLE IF EXISTS {_partition(table, month)}"))
+    for table in reversed(PARTITIONED):
+        connection.execute(text(f"DROP TABLE IF EXISTS {_partition_name(table, month)}"))
 
 
-def _add(connection: Connection, table: str, month: int) -> None:
+def _create_partition(connection: Connection, table: str, month: int) -> None:
     """Made apart and attached, which locks the table for nobody; the check spares PostgreSQL to look through it."""
-    name, first = _partition(table, month), month * NUMBERS
-    bounds = f"FROM ({first}) TO ({first + NUMBERS})"
+    name, first = _partition_name(table, month), month * IDS_PER_MONTH
+    bounds = f"FROM ({first}) TO ({first + IDS_PER_MONTH})"
     connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)"))
     connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
 
 
-def months_there(connection: Connection) -> list[int]:
+def list_partitions(connection: Connection) -> list[int]:
     """The months that have partitions."""
     bounds = text(
         "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
@@ -79,21 +79,21 @@ def months_there(connection: Connection) -> list[int]:
     )
     first = re.compile(r"FROM \('?(\d+)'?\)")
     found = [first.search(bound) for bound in connection.execute(bounds).scalars()]
-    return sorted(int(match[1]) // NUMBERS for match in found if match)
+    return sorted(int(match[1]) // IDS_PER_MONTH for match in found if match)
 
 
-def may_make_months(connection: Connection) -> bool:
+def can_create_partitions(connection: Connection) -> bool:
     """Whether this role owns the tables, and so may attach partitions to them."""
     owns = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'callbacks'::regclass"
     return bool(connection.execute(text(owns)).scalar_one())
 
 
-def _partition(table: str, month: int) -> str:
+def _partition_name(table: str, month: int) -> str:
     return f"{table}_{month_name(month)}"
 
 
-def _partitions(connection: Connection) -> set[str]:
-    parents = ", ".join(f"'{table}'::regclass" for table in MONTHLY)
+def _partition_names(connection: Connection) -> set[str]:
+    parents = ", ".join(f"'{table}'::regclass" for table in PARTITIONED)
     found = connection.execute(text(f"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent IN ({parents})"))  # noqa: S608  # our own names
     return set(found.scalars())
 
@@ -107,7 +107,7 @@ def _physical() -> MetaData:
 
 
 def _copy(table: Table, physical: MetaData) -> None:
-    cut_by = MONTHLY.get(table.name)
+    cut_by = PARTITIONED.get(table.name)
     key = [column.name for column in table.primary_key.columns]
     if cut_by is not None:
         key += [cut_by]

@@ -13,71 +13,71 @@ from urllib.parse import parse_qs, urlsplit
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
 
-from answerback.errors import ExtraMissing, LedgerUnavailable, LedgerUnsafe, UnavailableReason
-from answerback.ledger.backends.driver_errors import closed_on_failure
-from answerback.ledger.backends.postgresql.text import holds_nul, storable
+from answerback.errors import LedgerUnavailable, MissingExtra, UnavailableReason, UnsafeStorage
+from answerback.ledger.backends.driver_errors import close_on_failure
+from answerback.ledger.backends.postgresql.text import contains_nul, replace_nul
 
 if TYPE_CHECKING:
     import psycopg
 
-OLDEST = 140_000
+MIN_VERSION = 140_000
 """PostgreSQL 14, the oldest that its makers look after."""
 
-_UNVERIFIED = ("disable", "allow", "prefer")
+_UNVERIFIED_SSL_MODES = ("disable", "allow", "prefer")
 _CONNECT_TIMEOUT_S = 3
 _STATEMENT_TIMEOUT_S = 30
-_READERS = 5
-_MOST_READERS = 40  # as many as threads that may ask
-_ALIVE: dict[str, Any] = {
+_READ_POOL_SIZE = 5
+_MAX_READ_CONNECTIONS = 40  # as many as threads that may ask
+_KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-_SESSION = {
+_SESSION_SETTINGS = {
     "timezone": "UTC",
     "jit": "off",
     "statement_timeout": f"{_STATEMENT_TIMEOUT_S}s",
     "idle_in_transaction_session_timeout": "60s",
 }
-_BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+_INDEX_ONLY_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 """The writer looks everything up by index. Left to itself the server would, for as long as it takes a new table for a small
 one, read it through again and again, and keep to that plan."""
 
 
-def is_postgresql(store: str) -> bool:
+def is_postgresql(url: str) -> bool:
     """Whether this is the URL of a PostgreSQL database."""
-    return store.startswith(("postgresql://", "postgres://"))
+    return url.startswith(("postgresql://", "postgres://"))
 
 
-def spoken(store: str) -> str:
+def redact_url(url: str) -> str:
     """The URL without its password."""
-    parts = urlsplit(store)
+    parts = urlsplit(url)
     _, _, hosts = parts.netloc.rpartition("@")
     user = parts.username
     return f"postgresql://{f'{user}@' if user else ''}{hosts}{parts.path}"
 
 
-def postgresql_engine(store: str, *, writes: bool) -> Engine:
+def postgresql_engine(url: str, *, writes: bool) -> Engine:
     """An engine for a database; with `writes` for one connection, which looks everything up by index.
 
-    Raises ExtraMissing and LedgerUnsafe; what the server says to it comes with the first connection.
+    Raises MissingExtra and UnsafeStorage; what the server says to it comes with the first connection.
     """
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=connector(store),
+        creator=connector(url),
         hide_parameters=True,  # parameters are people's numbers
-        pool_size=1 if writes else _READERS,
-        max_overflow=0 if writes else _MOST_READERS - _READERS,
+        pool_size=1 if writes else _READ_POOL_SIZE,
+        max_overflow=0 if writes else _MAX_READ_CONNECTIONS - _READ_POOL_SIZE,
         pool_pre_ping=not writes,
         isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
         use_native_hstore=False,  # or it asks for that type with the first connection
     )
-    settings = _SESSION | (_BY_INDEX if writes else {})
+    settings = _SESSION_SETTINGS | (_INDEX_ONLY_SETTINGS if writes else {})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
-        with closed_on_failure(connection), connection.cursor() as cursor:
+        with close_on_failure(connection), connection.cursor() as cursor:
             named = [part for setting in settings.items() for part in setting]
             cursor.execute("SELECT " + ", ".join(["set_config(%s, %s, false)"] * len(settings)), named)
             if writes:
@@ -88,46 +88,46 @@ def postgresql_engine(store: str, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def _spell(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> tuple[str, Any]:
-        return statement, storable(parameters) if holds_nul(parameters) else parameters
+        return statement, replace_nul(parameters) if contains_nul(parameters) else parameters
 
     return engine
 
 
-def connector(store: str) -> "Callable[[], psycopg.Connection[Any]]":
-    """What connects to the server that takes writes, of those that the URL names. Raises ExtraMissing, LedgerUnsafe."""
+def connector(url: str) -> "Callable[[], psycopg.Connection[Any]]":
+    """What connects to the server that takes writes, of those that the URL names. Raises MissingExtra, UnsafeStorage."""
     try:
         import psycopg
     except ImportError as error:
-        raise ExtraMissing("ledger.store: PostgreSQL needs psycopg: pip install 'answerback[postgresql]'") from error
-    _check_authority(store)
-    given: dict[str, Any] = {} if "target_session_attrs" in store else {"target_session_attrs": "read-write"}
+        raise MissingExtra("ledger.url: PostgreSQL needs psycopg: pip install 'answerback[postgresql]'") from error
+    _check_authority(url)
+    given: dict[str, Any] = {} if "target_session_attrs" in url else {"target_session_attrs": "read-write"}
     return partial(
         psycopg.connect,
-        store,
+        url,
         connect_timeout=_CONNECT_TIMEOUT_S,
         application_name="answerback",
-        **_ALIVE,
+        **_KEEPALIVE,
         **given,
     )
 
 
-def _check_authority(store: str) -> None:
-    """Raise LedgerUnsafe for an authority that libpq would not look at."""
-    asked = parse_qs(urlsplit(store).query)
+def _check_authority(url: str) -> None:
+    """Raise UnsafeStorage for an authority that libpq would not look at."""
+    asked = parse_qs(urlsplit(url).query)
     mode = asked.get("sslmode", [os.environ.get("PGSSLMODE", "prefer")])[-1]
-    if mode in _UNVERIFIED and asked.get("sslrootcert", ["system"]) != ["system"]:  # that one means verify-full
-        raise LedgerUnsafe(
-            f"ledger.store: sslrootcert would not be used with sslmode={mode}: write sslmode=verify-full"
-        )
+    if mode in _UNVERIFIED_SSL_MODES and asked.get("sslrootcert", ["system"]) != [
+        "system"
+    ]:  # that one means verify-full
+        raise UnsafeStorage(f"ledger.url: sslrootcert would not be used with sslmode={mode}: write sslmode=verify-full")
 
 
 def verify_durable(connection: Connection, *, allow_unsafe: bool) -> None:
-    """Refuse a server that cannot hold what is asked of it. Raises LedgerUnsafe, LedgerUnavailable with the reason."""
+    """Refuse a server that cannot hold what is asked of it. Raises UnsafeStorage, LedgerUnavailable with the reason."""
     number = int(_setting(connection, "server_version_num"))
-    if number < OLDEST:
-        raise LedgerUnsafe(f"PostgreSQL {_setting(connection, 'server_version')} is too old: it takes 14 or newer")
+    if number < MIN_VERSION:
+        raise UnsafeStorage(f"PostgreSQL {_setting(connection, 'server_version')} is too old: it takes 14 or newer")
     if _setting(connection, "server_encoding") != "UTF8":
-        raise LedgerUnsafe("the database does not keep UTF-8: make it with ENCODING 'UTF8'")
+        raise UnsafeStorage("the database does not keep UTF-8: make it with ENCODING 'UTF8'")
     if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
         raise LedgerUnavailable(
             UnavailableReason.READ_ONLY,
@@ -135,7 +135,9 @@ def verify_durable(connection: Connection, *, allow_unsafe: bool) -> None:
         )
     for name, harm in (("fsync", "a commit may be lost"), ("full_page_writes", "a crash may tear pages")):
         if _setting(connection, name) != "on" and not allow_unsafe:
-            raise LedgerUnsafe(f"the server runs with {name}=off: {harm}; set it on, or set ledger.allow_unsafe_place")
+            raise UnsafeStorage(
+                f"the server runs with {name}=off: {harm}; set it on, or set ledger.allow_unsafe_filesystem"
+            )
 
 
 def _setting(connection: Connection, name: str) -> str:

@@ -15,34 +15,46 @@ from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from answerback.errors import LedgerUnavailable, LedgerUnsafe, UnavailableReason
-from answerback.ledger.backends.driver_errors import closed_on_failure
-from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles, check_log
-from answerback.ledger.tables import probes
+from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
+from answerback.ledger.backends.driver_errors import close_on_failure
+from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles, check_wal
+from answerback.ledger.tables import write_probes
 
 T = TypeVar("T")
 
-OLDEST = (3, 35, 0)
+MIN_VERSION = (3, 35, 0)
 """The first SQLite with RETURNING and with upserts as we use them."""
 
 _CACHE_KIB = 8192  # the ends of the B-trees are what is written to; the rest is the system's to cache
 _WAL_PAGES = 1000
-_IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "vboxsf"}
-_NO_BARRIER = {"nobarrier", "barrier=0"}
-_FULL = 2
+_MEMORY_FILESYSTEMS = {"tmpfs", "ramfs", "devtmpfs"}
+_NETWORK_FILESYSTEMS = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+    "vboxsf",
+}
+_NO_BARRIER_OPTIONS = {"nobarrier", "barrier=0"}
+_SYNCHRONOUS_FULL = 2
 
 
 def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
     """An engine whose every connection is WAL, synchronous=FULL and starts its transactions explicitly.
 
-    Raises LedgerUnsafe or LedgerUnavailable where the program or the files are unfit.
+    Raises UnsafeStorage or LedgerUnavailable where the program or the files are invalid.
     """
-    if sqlite3.sqlite_version_info < OLDEST:
-        raise LedgerUnsafe(
-            f"SQLite {sqlite3.sqlite_version} is too old: install one from {'.'.join(map(str, OLDEST))} on"
+    if sqlite3.sqlite_version_info < MIN_VERSION:
+        raise UnsafeStorage(
+            f"SQLite {sqlite3.sqlite_version} is too old: install one from {'.'.join(map(str, MIN_VERSION))} on"
         )
-    check_log(path)
+    check_wal(path)
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": lock_timeout_s, "check_same_thread": False, "cached_statements": 256},
@@ -52,7 +64,7 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None  # the driver opens no transaction of its own: _begin does
-        with closed_on_failure(connection):
+        with close_on_failure(connection):
             cursor = connection.cursor()
             for pragma in (
                 "auto_vacuum=INCREMENTAL",  # of a new file, before anything is in it; of another it changes nothing
@@ -84,7 +96,7 @@ class SQLiteTransactions:
         self._writing = threading.Lock()
         self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
         try:
-            self._anchor.execute(select(probes.c.id)).all()
+            self._anchor.execute(select(write_probes.c.id)).all()
             self._anchor.rollback()
             self.files = files = LedgerFiles(Path(str(engine.url.database)), file_ids)
         except BaseException:
@@ -108,12 +120,12 @@ class SQLiteTransactions:
     def write(
         self,
         work: Callable[[Connection], T],
-        undone: Callable[[], None],
+        on_rollback: Callable[[], None],
         *,
-        beside: bool = False,  # noqa: ARG002  # nobody writes beside another here
-        repeatable: bool = False,  # noqa: ARG002  # nothing is done again: SQLite waits for the file by itself
+        shared: bool = False,  # noqa: ARG002  # one writes at a time here
+        idempotent: bool = False,  # noqa: ARG002  # nothing is done again: SQLite waits for the file by itself
     ) -> T:
-        """Do `work` and commit it; `undone` is called where it was not. Raises what the driver raises.
+        """Do `work` and commit it; `on_rollback` is called where it was not. Raises what the driver raises.
 
         LedgerUnavailable, too, where the files were moved meanwhile: it is then not known to be stored.
         """
@@ -125,17 +137,17 @@ class SQLiteTransactions:
                     done = work(self._connection)
                 self.files.check()
             except Exception:
-                undone()
-                self._forget_connection()  # a fresh one has no half-done statement and re-reads a repaired file
+                on_rollback()
+                self._discard_connection()  # a fresh one has no half-done statement and re-reads a repaired file
                 raise
             return done
 
     def close(self) -> None:
         """Let go of the file."""
-        self._forget_connection()
+        self._discard_connection()
         _close(self._anchor)
 
-    def _forget_connection(self) -> None:
+    def _discard_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             _close(connection)
@@ -149,44 +161,46 @@ def _close(connection: Connection) -> None:
 
 
 def verify_durable(connection: Connection, path: Path) -> None:
-    """Refuse a SQLite whose commit would not mean stored. Raises LedgerUnsafe with the reason."""
+    """Refuse a SQLite whose commit would not mean stored. Raises UnsafeStorage with the reason."""
     mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
     if mode != "wal":
-        raise LedgerUnsafe(f"{path}: SQLite will not keep a write-ahead log here (journal_mode is {mode})")
+        raise UnsafeStorage(f"{path}: SQLite will not keep a write-ahead log here (journal_mode is {mode})")
     level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
-    if level != _FULL:
-        raise LedgerUnsafe(f"{path}: SQLite was built or set so that synchronous is {level}, not FULL ({_FULL})")
-
-
-def refuse_unsafe_place(directory: Path) -> None:
-    """Refuse a directory, made or not, that cannot keep what it is told to. Raises LedgerUnsafe and says what to do."""
-    if problem := unsafe_place(directory):
-        raise LedgerUnsafe(
-            f"{directory}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
-            f"set ledger.allow_unsafe_place"
+    if level != _SYNCHRONOUS_FULL:
+        raise UnsafeStorage(
+            f"{path}: SQLite was built or set so that synchronous is {level}, not FULL ({_SYNCHRONOUS_FULL})"
         )
 
 
-def unsafe_place(directory: Path) -> str | None:
+def require_durable_filesystem(directory: Path) -> None:
+    """Refuse a directory, made or not, that cannot keep what it is told to. Raises UnsafeStorage and says what to do."""
+    if problem := unsafe_filesystem_reason(directory):
+        raise UnsafeStorage(
+            f"{directory}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
+            f"set ledger.allow_unsafe_filesystem"
+        )
+
+
+def unsafe_filesystem_reason(directory: Path) -> str | None:
     """Why this directory, made or not, cannot keep what it is told to; None where nothing speaks against it."""
     if "eatmydata" in os.environ.get("LD_PRELOAD", ""):
         return "libeatmydata is preloaded, which makes fsync do nothing"
-    kind, options = _mount_of(existing(directory))
-    if kind in _IN_MEMORY:
+    kind, options = _mount_of(nearest_existing_parent(directory))
+    if kind in _MEMORY_FILESYSTEMS:
         return f"the file system is {kind}: it lives in memory and is gone after a restart"
-    if kind in _NETWORK:
+    if kind in _NETWORK_FILESYSTEMS:
         return f"the file system is {kind}: SQLite's write-ahead log needs a local disk"
-    if lost := _NO_BARRIER & options:
+    if lost := _NO_BARRIER_OPTIONS & options:
         return f"the file system is mounted with {lost.pop()}: a power failure loses what was synced"
     if kind == "overlay" and "volatile" in options:
         return "the file system is an overlay mounted volatile: it leaves out every sync"
     return None
 
 
-def existing(directory: Path) -> Path:
+def nearest_existing_parent(directory: Path) -> Path:
     """`directory`, or the nearest one above it that is there."""
     directory = directory.resolve()
-    return directory if directory.exists() else existing(directory.parent)
+    return directory if directory.exists() else nearest_existing_parent(directory.parent)
 
 
 def _mount_of(directory: Path) -> tuple[str, set[str]]:
@@ -206,7 +220,7 @@ def _mount_of(directory: Path) -> tuple[str, set[str]]:
     return found
 
 
-def sync_directory(directory: Path) -> None:
+def fsync_directory(directory: Path) -> None:
     """Make a new file's name as durable as its bytes."""
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

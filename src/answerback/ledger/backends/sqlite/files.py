@@ -28,7 +28,7 @@ class LedgerFiles:
         """Raise LedgerUnavailable where a path does not name its file any more; it is well again once it does."""
         for path, known in zip(self._paths, self.ids, strict=True):
             if known is None or file_id(path) != known:
-                raise moved(path)
+                raise moved_error(path)
 
 
 def file_id(path: str) -> FileId | None:
@@ -40,27 +40,27 @@ def file_id(path: str) -> FileId | None:
     return found.st_dev, found.st_ino
 
 
-def moved(path: str) -> LedgerUnavailable:
-    """What is said of a path that does not name its file any more."""
+def moved_error(path: str) -> LedgerUnavailable:
+    """The error for a path that does not name its file any more."""
     what = "is not there" if file_id(path) is None else "is another file than the one that was opened"
     return LedgerUnavailable(UnavailableReason.MOVED, f"{path} {what}")
 
 
-def check_log(path: Path) -> None:
+def check_wal(path: Path) -> None:
     """Raise LedgerUnavailable where there is a log and no ledger: SQLite would throw it away, and the newest callbacks with it."""
     log = Path(f"{path}-wal")
-    if is_filled(log) and not is_filled(path):
+    if has_content(log) and not has_content(path):
         raise LedgerUnavailable(
             UnavailableReason.MOVED,
-            f"{log} is the log of a ledger, but {path.name} {missing(path)}: put that back, or move the log away as well",
+            f"{log} is the log of a ledger, but {path.name} {missing_reason(path)}: put that back, or move the log away as well",
         )
 
 
-def is_filled(path: Path) -> bool:
+def has_content(path: Path) -> bool:
     """Whether there is such a file with something in it."""
     return path.exists() and path.stat().st_size > 0
 
 
-def missing(path: Path) -> str:
-    """What is said of a file that is not filled."""
+def missing_reason(path: Path) -> str:
+    """Why a file has no content."""
     return "is empty" if path.exists() else "is not there"
