@@ -32,6 +32,20 @@ def test_images_and_changelog_have_the_version_of_pyproject() -> None:
     assert VERSION in versions
 
 
+def test_architecture_describes_the_tree() -> None:
+    """Every package and top-level module is in docs/architecture.md, every path it names exists, its layers are the real ones."""
+    text = (TOP / "docs/architecture.md").read_text()
+    source = TOP / "src/answerback"
+    packages = [f"{path.parent.name}/" for path in source.glob("*/**/__init__.py")]
+    modules = [path.name for path in source.glob("*.py") if path.stem != "__main__"]
+    assert [name for name in packages + modules if not re.search(rf"(?<![\w/]){re.escape(name)}", text)] == []
+    paths = re.findall(r"`((?:\w[\w.-]*/)+[\w.-]*|\w+\.(?:py|toml))`", text)
+    assert [path for path in paths if not any((base / path).exists() for base in (source, TOP))] == []
+    config = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = " -> ".join(next(contract["layers"] for contract in config["contracts"] if contract["type"] == "layers"))
+    assert layers in re.sub(r"\s+", " ", text)
+
+
 def test_hooks_are_local() -> None:
     """To commit takes nothing from another place, and each hook's program is in the virtual environment."""
     config = yaml.safe_load((TOP / ".pre-commit-config.yaml").read_text())
