@@ -246,7 +246,7 @@ async def test_more_than_fits_into_memory_is_told(tmp_path: Path) -> None:
 @pytest.fixture
 def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes wrote is looked for every fifth of a second."""
-    monkeypatch.setattr("answerback.relay.outbox_poller._POLL_EVERY_S", 0.2)
+    monkeypatch.setattr("answerback.relay.pollers._POLL_EVERY_S", 0.2)
 
 
 @pytest.mark.usefixtures("quick_look")

@@ -168,8 +168,8 @@ async def test_untakeable(nats_server: NatsCluster, tmp_path: Path) -> None:
 async def test_forgets(nats_server: NatsCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids of batches are forgotten once nothing in any shard is as old, and not before."""
     monkeypatch.setattr("answerback.stream.stream._CHECK_EVERY_S", 0.1)
-    monkeypatch.setattr("answerback.stream.pruning._EVERY_S", 0.1)
-    monkeypatch.setattr("answerback.stream.pruning._AFTER_US", 0)
+    monkeypatch.setattr("answerback.stream.consumer._PRUNE_EVERY_S", 0.1)
+    monkeypatch.setattr("answerback.stream.consumer._PRUNE_AFTER_US", 0)
     wanted = stream_config(nats_server)
 
     def ids() -> int:

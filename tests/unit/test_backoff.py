@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.backoff import probe_delay_s, retry_delay_s
+from answerback.relay.retry_policy import probe_delay_s, retry_delay_s
 
 SCHEDULE_S = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200)
 

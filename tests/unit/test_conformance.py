@@ -28,9 +28,8 @@ from answerback.emulator.conformance.evaluation import (
 )
 from answerback.emulator.conformance.reports import Report, build_report, encode_junit, summary
 from answerback.emulator.conformance.requests import EXAMPLE, CallFactory, Request
-from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.scenarios import NO_LABEL, Step
+from answerback.emulator.conformance.scenarios import NO_LABEL, Rule, Step
 from answerback.errors import CallbackRejected
 from answerback.i18n import Language, Text, locale_language
 from answerback.tencent.callbacks import parse

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from answerback.emulator.conformance.checking import RuleResult
     from answerback.emulator.conformance.receiver_client import ReceiverClient
     from answerback.emulator.conformance.reports import Report
-    from answerback.emulator.conformance.rule import Rule
+    from answerback.emulator.conformance.scenarios import Rule
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 

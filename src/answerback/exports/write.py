@@ -6,7 +6,7 @@ from typing import Any
 from answerback.exports.columns import CALL_COLUMNS, CALLBACK_COLUMNS, DELIVERY_COLUMNS, STATISTICS_COLUMNS, Column
 from answerback.exports.pages import iter_pages
 from answerback.exports.spec import Dataset, Export, FileFormat, require_extra
-from answerback.exports.writers.base import ByteSink, RowWriter
+from answerback.exports.writers import ByteSink, RowWriter
 from answerback.exports.writers.csv import CsvWriter
 from answerback.exports.writers.ndjson import NdjsonWriter
 from answerback.exports.writers.xlsx import XlsxWriter

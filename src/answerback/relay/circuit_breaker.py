@@ -5,7 +5,7 @@ While it is open, failed probes do not use up the attempts of any delivery.
 
 from collections.abc import Sequence
 
-from answerback.domain.backoff import probe_delay_s
+from answerback.relay.retry_policy import probe_delay_s
 
 
 class CircuitBreaker:

@@ -17,8 +17,8 @@ from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.endpoint_manager import EndpointManager
 from answerback.relay.lease_holder import LeaseHolder
 from answerback.relay.overdue_watcher import OverdueWatcher
+from answerback.relay.pollers import PendingSweeper, RemovedEndpointCleaner
 from answerback.relay.singleton_tasks import SingletonTasks
-from answerback.relay.sweepers import PendingSweeper, RemovedEndpointCleaner
 from answerback.relay.wakeable_timer import WakeableTimer
 
 _OVERDUE_POLL_S = 30.0

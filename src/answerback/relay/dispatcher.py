@@ -23,10 +23,9 @@ from answerback.relay.attempt_writer import AttemptWriter
 from answerback.relay.circuit_breaker import CircuitBreaker
 from answerback.relay.endpoint_queue import EndpointQueue
 from answerback.relay.metrics import RelayMetrics
-from answerback.relay.outbox_poller import OutboxPoller
+from answerback.relay.pollers import OutboxPoller, cancel_pending
 from answerback.relay.retry_policy import RetryDecision, RetryPolicy, decide_retry
 from answerback.relay.sender import AttemptResult, LeaseExpired, WebhookSender
-from answerback.relay.sweepers import cancel_pending
 from answerback.relay.wakeable_timer import boottime_s
 from answerback.tracing import DeliverySpan, Tracer
 

@@ -46,11 +46,10 @@ from answerback.service.factories import (
     open_certificates,
     retry_policy,
 )
-from answerback.service.file_lock_owner import FileLockOwner
 from answerback.service.http import Server, bind_socket, http_config, route
-from answerback.service.leased_owner import LeasedOwner
 from answerback.service.ledger_config import ledger_config
 from answerback.service.loop_watch import Watchdog, measure_lag
+from answerback.service.relay_owner import FileLockOwner, LeasedOwner
 from answerback.service.urls import base_path, base_url, callback_urls
 from answerback.tracing import TracingClient
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from nats.errors import NoRespondersError, UnexpectedEOF
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.stream.cancellation import cancel_all
 from answerback.stream.servers import ServerAddress
 
 _CONNECT_TIMEOUT_S = 1.0
@@ -30,6 +29,7 @@ _WATCH_EVERY_S = 0.5
 _SERVER_TIMEOUT_S = 2.0
 _PING_TIMEOUT_S = 0.5
 _CLOSE_TIMEOUT_S = 1.0
+_CANCEL_AGAIN_S = 0.05
 _NO_RECONNECT: dict[str, Any] = {
     "allow_reconnect": False,
     "max_reconnect_attempts": 1,  # else it would try for ever, silently
@@ -275,3 +275,12 @@ def _retrieve_exception(request: "asyncio.Future[Msg]") -> None:
 
 def _describe_error(error: BaseException) -> str:
     return (str(error) or type(error).__name__).removeprefix("nats: ")
+
+
+async def cancel_all(tasks: Collection["asyncio.Task[Any]"]) -> None:
+    """Cancel `tasks` until they have ended: nats-py sometimes swallows a cancellation."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)

@@ -5,6 +5,7 @@ acknowledgement was lost, the ledger skips by the batch's id.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine, Sequence
 from typing import TypeVar
@@ -14,14 +15,12 @@ from nats.aio.msg import Msg
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import ConsumeResult, ProbeWrite, RecordStreamBatches
+from answerback.ledger.commands import ConsumeResult, ProbeWrite, PruneConsumed, RecordStreamBatches
 from answerback.stream.acks import AckSender
 from answerback.stream.batch import BatchDecodeError, decode
-from answerback.stream.cancellation import cancel_all
-from answerback.stream.connection import NatsConnection
+from answerback.stream.connection import NatsConnection, cancel_all
 from answerback.stream.in_flight import InFlightBuffer, InFlightMessage
 from answerback.stream.metrics import StreamMetrics
-from answerback.stream.pruning import prune_loop
 from answerback.stream.stream_config import ACK_WAIT_S, Shard
 from answerback.stream.streams import StreamManager
 from answerback.stream.subscription import BATCH_MESSAGES, PullSubscription
@@ -35,6 +34,11 @@ _REDELIVER_AFTER_S = 60.0
 _MICROSECONDS = 1_000_000
 
 log = structlog.get_logger("answerback.stream")
+
+_PRUNE_EVERY_S = 60.0
+_PRUNE_AFTER_US = 3_600_000_000  # a frozen server may store a copy late, and clocks differ
+_PRUNE_BATCH_SIZE = 5_000
+_PRUNE_PAUSE_S = 0.1
 
 
 class StreamConsumer:
@@ -204,3 +208,19 @@ class StreamConsumer:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+async def prune_loop(streams: StreamManager, ledger: LedgerClient) -> None:
+    """Prune, once a minute, the ids of batches that are older than anything in any shard."""
+    while True:
+        await asyncio.sleep(_PRUNE_EVERY_S)
+        with contextlib.suppress(LedgerUnavailable):
+            oldest_us = await streams.oldest_message_us(round(time.time() * _MICROSECONDS))
+            await _prune_before(ledger, oldest_us - _PRUNE_AFTER_US)
+
+
+async def _prune_before(ledger: LedgerClient, before_us: int) -> None:
+    forgotten = _PRUNE_BATCH_SIZE
+    while forgotten == _PRUNE_BATCH_SIZE:
+        forgotten = await ledger.execute(PruneConsumed(before_us, _PRUNE_BATCH_SIZE))
+        await asyncio.sleep(_PRUNE_PAUSE_S)  # callbacks go first

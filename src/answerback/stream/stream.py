@@ -12,8 +12,7 @@ import structlog
 
 from answerback.errors import AnswerbackError, LedgerUnavailable, MissingExtra, UnavailableReason, UnsafeStream
 from answerback.ledger.client import LedgerClient
-from answerback.stream.cancellation import cancel_all
-from answerback.stream.connection import NatsConnection, StreamUnavailable
+from answerback.stream.connection import NatsConnection, StreamUnavailable, cancel_all
 from answerback.stream.consumer import StreamConsumer
 from answerback.stream.metrics import StreamMetrics
 from answerback.stream.publisher import Publisher

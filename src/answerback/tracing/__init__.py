@@ -3,8 +3,7 @@
 Nothing here imports OpenTelemetry but `export`, and nobody imports that where traces are off.
 """
 
-from answerback.tracing.setup import open_tracer
-from answerback.tracing.tracer import DeliverySpan, Tracer
+from answerback.tracing.tracer import DeliverySpan, Tracer, open_tracer
 from answerback.tracing.writer import TracingClient
 
 __all__ = ["DeliverySpan", "Tracer", "TracingClient", "open_tracer"]

@@ -3,15 +3,19 @@
 A span is added when its step has ended, for only then is its callback known. No attribute holds a phone number.
 """
 
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
+
+import structlog
 
 from answerback.domain.calls import public_id
 from answerback.domain.masking import mask_urls
 from answerback.domain.models import Endpoint, ParsedCallback, RawCallback
 from answerback.domain.phone_numbers import mask_text
+from answerback.errors import ConfigError, MissingExtra
 from answerback.ledger import DeliveryJob, Disposition, StoreResult
 from answerback.ledger.commands import TransactionTrace
 from answerback.ledger.types import to_us
@@ -26,6 +30,11 @@ from answerback.tracing.ids import (
     sampling_bound,
 )
 from answerback.tracing.span import Attributes, Span, SpanKind, SpanSink
+
+_DISABLED = "OTEL_SDK_DISABLED"
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+log = structlog.get_logger("answerback.tracing")
 
 
 class DeliverySpan:
@@ -214,3 +223,26 @@ def _address(url: str) -> Attributes:
 
 def _now_us() -> int:
     return time.time_ns() // 1000
+
+
+def open_tracer(endpoint: str | None, sample_ratio: float, resource: Mapping[str, str], id_key: bytes) -> Tracer | None:
+    """A tracer, not yet started; None where no collector is named, by `endpoint` or by OpenTelemetry's variables.
+
+    `resource` identifies this process, `id_key` keys the ids of traces. Raises MissingExtra, ConfigError.
+    """
+    if os.environ.get(_DISABLED, "").strip().lower() == "true":
+        return None
+    if endpoint is None and not any(os.environ.get(name, "").strip() for name in _ENDPOINTS):
+        return None
+    try:
+        from answerback.tracing.export import SpanExporter
+    except ImportError as error:
+        missing = 'needs OpenTelemetry: pip install "answerback[otel]"'
+        if endpoint is not None:
+            raise MissingExtra(f"tracing.endpoint {missing}") from error
+        log.warning("tracing_disabled", reason=f"OTEL_EXPORTER_OTLP_ENDPOINT {missing}")  # it may be meant for others
+        return None
+    try:
+        return Tracer(SpanExporter(endpoint, resource), id_key, sample_ratio)
+    except ValueError as error:
+        raise ConfigError(f"tracing, OTEL_EXPORTER_OTLP_*: {error}") from error

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from answerback.console.reasons import failure_reason_text
+from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.statistics import Statistics
 
 
@@ -39,3 +39,13 @@ def count_failure_reasons(
         )
         for code, count in ordered
     ]
+
+
+def failure_reason_text(code: int | None, reported: str | None, language: str) -> str:
+    """The words for a failure code; of one that the vendor does not list, those that came with it."""
+    if code is None:
+        return ""
+    listed = FAILURE_REASONS.get(code)
+    if listed is None:
+        return reported or ""
+    return listed.zh if language == "zh" else listed.en[:1].upper() + listed.en[1:]

@@ -14,8 +14,8 @@ from answerback.auth.api_keys import check_filters
 from answerback.console.context import RequestContext
 from answerback.console.model.bodies import BodyText, comparison_group, format_body
 from answerback.console.model.call_timeline import build_timeline
+from answerback.console.model.failure_reasons import failure_reason_text
 from answerback.console.model.time_scale import TimeTick
-from answerback.console.reasons import failure_reason_text
 from answerback.console.render import to_local_time
 from answerback.console.routing import PageRouter
 from answerback.domain.masking import mask_fields

@@ -13,7 +13,7 @@ from answerback.auth.api_keys import check_filters
 from answerback.console.context import RequestContext
 from answerback.console.links import Links
 from answerback.console.model.call_filter import FIELDS, RANGES, CallFilterForm, matches, parse_call_filter
-from answerback.console.reasons import failure_reason_text
+from answerback.console.model.failure_reasons import failure_reason_text
 from answerback.console.routing import PageRouter
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import Call, CallbackKind, Outcome

@@ -20,9 +20,8 @@ from answerback.emulator.conformance.evaluation import (
 )
 from answerback.emulator.conformance.receiver_client import ReceiverClient
 from answerback.emulator.conformance.requests import CallFactory
-from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.scenarios import NO_LABEL, SendMode, Step
+from answerback.emulator.conformance.scenarios import NO_LABEL, Rule, SendMode, Step
 from answerback.i18n import Text
 
 _SEVERITY = (ConformanceLevel.OK, ConformanceLevel.WARNING, ConformanceLevel.FAILED)

@@ -9,8 +9,8 @@ from answerback.domain.failure_reasons import FAILURE_REASONS, UNSPECIFIED_REASO
 from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.evaluation import Expected
 from answerback.emulator.conformance.requests import EXAMPLE, Request, Transport, escaped, ints, pretty
-from answerback.emulator.conformance.rule import Rule
 from answerback.emulator.conformance.scenarios import (
+    Rule,
     SendMode,
     Step,
     dropped,

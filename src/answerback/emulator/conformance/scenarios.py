@@ -145,3 +145,19 @@ def extra_fields(calls: CallFactory) -> Sequence[Step]:
         taken(calls.status(sdkappid=1400000000, ext=None, more=["a"], carrier="移动"), Text("inside", "对象内")),
         taken(json.dumps(around).encode(), Text("beside the key", "与键并列")),
     ]
+
+
+class Rule(NamedTuple):
+    """One line of the report; `en` and `zh` say what is sent, `steps` makes it."""
+
+    id: str
+    en: str
+    zh: str
+    fix: Text
+    steps: Callable[[CallFactory], Sequence[Step]]
+    mode: SendMode = SendMode.IN_ORDER
+
+    @property
+    def words(self) -> Text:
+        """What is sent, in both languages."""
+        return Text(self.en, self.zh)

@@ -7,7 +7,7 @@ import msgspec
 from answerback.exports.cells import Values, format_column, is_all_none, transpose
 from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers.base import ByteSink
+from answerback.exports.writers import ByteSink
 
 _JSON = {ColumnType.KEYS, ColumnType.DOCUMENT}
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from answerback.exports.cells import Values, mask_column, transpose
 from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers.base import ByteSink
+from answerback.exports.writers import ByteSink
 
 _ROWS_PER_GROUP = 32_768
 _US = 1_000_000

@@ -13,7 +13,7 @@ import msgspec
 from answerback.exports.cells import Values, format_microseconds, format_seconds, is_all_same, mask_column, transpose
 from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers.base import ByteSink
+from answerback.exports.writers import ByteSink
 
 MOST_ROWS = 1_048_576
 """Of a sheet, the first one with the names of the columns; what is more goes on a further sheet."""
