@@ -29,7 +29,7 @@ _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 CONFIGURATION_HEAD = """\
 # Configuration
 
-<!-- Made by `make docs` from src/answerback/config.py: edit that, or docs/generate.py for the prose. -->
+<!-- Made by `make docs` from src/answerback/config/: edit that, or docs/generate.py for the prose. -->
 
 Answerback runs without any configuration. What it does read, it reads once, at the start; a change takes effect after
 a restart. For each setting the first of these that has it counts:

@@ -1,0 +1,25 @@
+"""What the sections of the configuration share."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+DEFAULT_CHANNEL = "default"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+Count = Annotated[int, Field(ge=1)]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(lambda network: ip_network(str(network))),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string"}),
+]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A section is frozen, refuses unknown names, and never shows a value in an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)

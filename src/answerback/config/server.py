@@ -1,0 +1,87 @@
+"""The server, and what people look at."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from answerback.config.section import Network, Seconds, Section
+
+MIN_SECRET_LENGTH = 32
+"""The characters that a secret of the whole server has at least."""
+
+
+def _split_commas(value: object) -> object:
+    """A list as the command line and the environment spell it: a,b,c."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class ServerRole(StrEnum):
+    """A part of the gateway that a process may do without the others."""
+
+    INTAKE = "intake"
+    RECORDER = "recorder"
+    RELAY = "relay"
+    API = "api"
+    CONSOLE = "console"
+
+
+class ServerSettings(Section):
+    """Where the gateway listens and where it keeps its data."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: Path = Field(
+        Path("answerback-data"), description="directory of all that is kept: ledger.db, admin-key, server-secret"
+    )
+    public_url: str | None = Field(
+        None,
+        description="how the outside reaches this server, with the path that a proxy puts in front; for callback URLs and the console",
+    )
+    roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)] = Field(
+        tuple(ServerRole), description="what this process does; by default all of it"
+    )
+    reader_timeout_s: Seconds = Field(
+        30.0, description="time in which a reader has to take something of what is sent to it; past it, it is cut off"
+    )
+    admin_key: SecretStr | None = Field(
+        None, description="the admin key of all processes of a cluster; where not given, one is made in server.data_dir"
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="networks of the reverse proxies whose X-Forwarded-For tells who tries a key, as 10.0.0.0/8"
+    )
+    secret: SecretStr | None = Field(
+        None,
+        description="what ids and sessions are keyed by, the same in all processes of a cluster; where not given, it is made "
+        "in server.data_dir",
+    )
+
+    @field_validator("admin_key", "secret")
+    @classmethod
+    def _check_length(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
+            raise ValueError(f"expected {MIN_SECRET_LENGTH} characters or more, such as `openssl rand -hex 32` prints")
+        return secret
+
+
+class ConsoleSettings(Section):
+    """What people look at."""
+
+    timezone: str = Field(
+        "Asia/Shanghai", description="whose days and hours statistics go by; the vendor bills by those of Beijing"
+    )
+    session_hours: Annotated[int, Field(ge=1, le=720)] = Field(12, description="time until one has to sign in again")
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(
+                f"there is no time zone {timezone}: expected a name such as Asia/Shanghai or UTC"
+            ) from error
+        return timezone

@@ -1,0 +1,184 @@
+"""All settings: how the sections fit together, and where they are read from."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings, validate_endpoint_name
+from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
+from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
+from answerback.config.section import DEFAULT_CHANNEL, NAME_PATTERN
+from answerback.config.server import ConsoleSettings, ServerRole, ServerSettings
+from answerback.config.storage import LedgerSettings, StreamSettings
+from answerback.domain.alert_rules import METRICS
+from answerback.errors import ConfigError
+
+PREFIX = "ANSWERBACK_"
+DEFAULT_FILE = Path("answerback.toml")
+
+_TOKEN_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
+
+class Settings(BaseSettings):
+    """All sections."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", hide_input_in_errors=True
+    )
+
+    server: ServerSettings = ServerSettings()
+    intake: IntakeSettings = IntakeSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    stream: StreamSettings = StreamSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
+    log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
+    relay: RelaySettings = RelaySettings()
+    console: ConsoleSettings = ConsoleSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="the voice applications, by name")
+    certificates: dict[str, CertificateSettings] = Field(
+        default_factory=dict, description="certificates for endpoints, by name"
+    )
+    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="who is told, by name")
+
+    @model_validator(mode="after")
+    def _check_roles(self) -> "Settings":
+        roles = set(self.server.roles)
+        if self.stream.url is None and (ServerRole.INTAKE in roles) != (ServerRole.RECORDER in roles):
+            raise ValueError("server.roles: intake and recorder go together where stream.url is not set")
+        return self
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> "Settings":
+        holders: dict[str, str] = {}
+        for name, channel in self.channels.items():
+            if not NAME_PATTERN.fullmatch(name):
+                raise ValueError(f"channels.{name}: a name is small letters, digits, - and _")
+            if channel.token is None:
+                if name != DEFAULT_CHANNEL:
+                    raise ValueError(f"channels.{name}.token: required, only {DEFAULT_CHANNEL} may go without")
+                continue
+            token = channel.token.get_secret_value()
+            if not _TOKEN_PATTERN.fullmatch(token):
+                raise ValueError(f"channels.{name}.token: expected 16 to 128 letters, digits, - or _")
+            if token in holders:
+                raise ValueError(f"channels.{name}.token: the same as that of {holders[token]}")
+            holders[token] = name
+        return self
+
+    @model_validator(mode="after")
+    def _check_certificates(self) -> "Settings":
+        for name in self.certificates:
+            if not NAME_PATTERN.fullmatch(name):
+                raise ValueError(f"certificates.{name}: a name is small letters, digits, - and _")
+        return self
+
+    @model_validator(mode="after")
+    def _check_endpoints(self) -> "Settings":
+        channels = self.tokens().keys()
+        for name, endpoint in self.endpoints.items():
+            if problem := validate_endpoint_name(name):
+                raise ValueError(f"endpoints.{name}: {problem}")
+            if endpoint.channel not in channels:
+                raise ValueError(f"endpoints.{name}.channel: there is no channel {endpoint.channel}")
+            if endpoint.certificate is not None and endpoint.certificate not in self.certificates:
+                raise ValueError(f"endpoints.{name}.certificate: there is no certificate {endpoint.certificate}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> "Settings":
+        channels = self.tokens().keys()
+        for name, rule in self.alerts.rules.items():
+            if not NAME_PATTERN.fullmatch(name):
+                raise ValueError(f"alerts.rules.{name}: a name is small letters, digits, - and _")
+            if rule.channel is not None and rule.channel not in channels:
+                raise ValueError(f"alerts.rules.{name}.channel: there is no channel {rule.channel}")
+        return self
+
+    def tokens(self) -> dict[str, str | None]:
+        """Channel name -> its URL token; `default` is always there, open where it has none."""
+        named = {
+            name: channel.token.get_secret_value() if channel.token else None for name, channel in self.channels.items()
+        }
+        return {DEFAULT_CHANNEL: None} | named
+
+
+def format_value(value: object) -> str:
+    """A setting's value as the config file has it; empty where it has none."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case tuple():
+            return f"[{', '.join(map(format_value, value))}]"
+        case dict():
+            return ", ".join(value)
+        case _:
+            return f'"{value}"'
+
+
+def load_settings(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings from `overrides`, the environment and `file` (by default answerback.toml, if it is there).
+
+    Raises ConfigError that names the setting.
+    """
+    if file is not None and not file.is_file():
+        raise ConfigError(f"--config: there is no file {file}")
+    _refuse_unknown_sections()
+
+    class _LayeredSettings(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file or DEFAULT_FILE)
+
+    try:
+        return _LayeredSettings(**(overrides or {}))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_format_problem(problem) for problem in error.errors())) from error
+    except SettingsError as error:  # JSON in a variable that is none
+        raise ConfigError(f"environment: {error}") from error
+    except ValueError as error:  # TOML that is none
+        raise ConfigError(f"{file or DEFAULT_FILE}: {error}") from error
+
+
+def _format_problem(problem: Any) -> str:
+    place = list(problem["loc"])
+    if place[:2] == ["alerts", "rules"]:
+        del place[3:4]  # what the rule is about, which pydantic puts between its name and the field
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"].startswith("union_tag"):
+        place.append("metric")
+        message = f"expected one of {', '.join(METRICS)}"
+    setting = ".".join(str(part) for part in place)
+    if problem["type"] == "extra_forbidden":
+        message = "there is no such setting"
+    return f"{setting}: {message}" if setting else message
+
+
+def _refuse_unknown_sections() -> None:
+    for variable in os.environ:
+        section, nested, _ = variable.removeprefix(PREFIX).partition("__")
+        if variable.startswith(PREFIX) and nested and section.lower() not in Settings.model_fields:
+            raise ConfigError(f"{variable}: there is no section {section.lower()}")
