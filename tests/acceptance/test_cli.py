@@ -135,11 +135,11 @@ EXECUTED = {
     "config": ("config show", "ANSWERBACK_LOG__LEVEL"),
     "calls": (f"calls show {{callid}} {HERE}", "{callid}"),
     "callbacks": (f"callbacks show {{callid}} {HERE}", "voiceprompt_callback"),
-    "endpoints": (f"endpoints list {HERE}", "endpoints"),
-    "deliveries": (f"deliveries list {HERE}", "deliveries"),
-    "quarantine": (f"quarantine list {HERE}", "quarantine"),
-    "alerts": (f"alerts list {HERE}", "rules"),
-    "keys": (f"keys list {HERE}", "admin key"),
+    "endpoints": (f"endpoints list --json {HERE}", '"items"'),
+    "deliveries": (f"deliveries list --json {HERE}", '"items"'),
+    "quarantine": (f"quarantine list --json {HERE}", '"items"'),
+    "alerts": (f"alerts list --json {HERE}", '"items"'),
+    "keys": (f"keys list --json {HERE}", '"items"'),
 }
 """What each command is executed with, and some of what it then says."""
 EXECUTED_ELSEWHERE = {"serve", "tail", "emulate", "load", "export", "import"}
