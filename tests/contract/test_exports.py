@@ -30,7 +30,9 @@ from answerback.ledger import Ledger
 from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.ledger.read.statistics import HourRange
-from answerback.schemas.calls import CallbackView, CallView, DeliveryView
+from answerback.schemas.callbacks import CallbackView
+from answerback.schemas.calls import CallView
+from answerback.schemas.deliveries import DeliveryView
 
 PAGE = 128
 """Ids on a page and, twice as many, in a block of calls, where a test is about more than one: `small_pages`."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from answerback.console.model.bodies import BodyText, format_body
 from answerback.domain.models import CallbackKind
 from answerback.ledger import StoredCallback
-from answerback.schemas.calls import CallbackView, DifferenceView
+from answerback.schemas.callbacks import CallbackView, DifferenceView
 
 MOBILE, MASKED = "13912345678", "139****5678"
 JSON = st.recursive(

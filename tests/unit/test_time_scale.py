@@ -11,7 +11,7 @@ from answerback.console.model.time_scale import LEFT, RIGHT, TimeScale, spread_a
 from answerback.domain.calls import callback_fingerprint
 from answerback.domain.models import Attempt, Call, Delivery, DeliveryState, EventType, Outcome
 from answerback.ledger import StoredCallback
-from answerback.schemas.calls import DeliveryWithAttemptsView
+from answerback.schemas.deliveries import DeliveryWithAttemptsView
 
 SECONDS = st.lists(st.floats(0, 10**9, allow_nan=False), min_size=1, max_size=60)
 

@@ -12,7 +12,8 @@ from answerback.domain.calls import public_id
 from answerback.domain.models import Call, EventType
 from answerback.domain.webhook_payload import EVENT_TYPES, CallbackPayload, CallPayload, encode_webhook
 from answerback.ledger import StoredCallback
-from answerback.schemas.calls import CallbackView, CallView
+from answerback.schemas.callbacks import CallbackView
+from answerback.schemas.calls import CallView
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)).map(lambda when: when.replace(tzinfo=UTC))  # noqa: DTZ001  # made aware
 JSON_VALUES = st.recursive(

@@ -9,7 +9,7 @@ from answerback.alerts import AlertManager
 from answerback.api.dependencies import PROBLEMS
 from answerback.api.routes import Routes
 from answerback.domain.models import AlertState
-from answerback.schemas.calls import PageView
+from answerback.schemas.view import PageView
 
 
 class AlertView(BaseModel):

@@ -34,7 +34,9 @@ from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write.annotations import CallAnnotation
 from answerback.relay import Relay
-from answerback.schemas.calls import CallbackView, CallView, PageView
+from answerback.schemas.callbacks import CallbackView
+from answerback.schemas.calls import CallView
+from answerback.schemas.view import PageView
 
 _MAX_TEXT_LENGTH = 256
 _MAX_METADATA_BYTES = 16_384

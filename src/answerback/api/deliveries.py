@@ -31,7 +31,8 @@ from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.relay import Relay
-from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView, PageView, ReplayView
+from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView, ReplayView
+from answerback.schemas.view import PageView
 
 
 class ReplayCreate(BaseModel):

@@ -15,7 +15,8 @@ from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.relay import Relay
-from answerback.schemas.calls import EndpointTestView, EndpointView, EndpointWithSecretView, PageView
+from answerback.schemas.endpoints import EndpointTestView, EndpointView, EndpointWithSecretView
+from answerback.schemas.view import PageView
 
 _PREFIX = "/v1/endpoints"
 _SWITCHES = ("enabled", "notify_on_update")

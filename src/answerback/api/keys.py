@@ -19,7 +19,8 @@ from answerback.domain.models import Role
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import CreateKey, RevokeKey
-from answerback.schemas.calls import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView, PageView
+from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView
+from answerback.schemas.view import PageView
 
 
 class KeyCreate(BaseModel):

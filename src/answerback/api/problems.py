@@ -26,7 +26,7 @@ from answerback.errors import (
     TooManyAttempts,
     UnavailableReason,
 )
-from answerback.schemas.calls import Problem
+from answerback.schemas.view import Problem
 
 _STATUS_BY_ERROR: dict[type[AnswerbackError], int] = {
     Forbidden: 403,

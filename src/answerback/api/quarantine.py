@@ -8,7 +8,8 @@ from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
 from answerback.ledger.read.calls import MAX_ID
-from answerback.schemas.calls import PageView, QuarantinedBodyView, QuarantinedView, RequeueView
+from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView, RequeueView
+from answerback.schemas.view import PageView
 
 
 def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:

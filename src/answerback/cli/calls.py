@@ -19,7 +19,9 @@ from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.admin.audit import filter_text
 from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
-from answerback.schemas.calls import CallbackView, CallView, PageView
+from answerback.schemas.callbacks import CallbackView
+from answerback.schemas.calls import CallView
+from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
 calls_app = typer.Typer(help="What became of the calls.", no_args_is_help=True)

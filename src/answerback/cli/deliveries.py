@@ -26,7 +26,8 @@ from answerback.cli.output import (
 from answerback.domain.models import CallbackKind, DeliveryState, Outcome
 from answerback.ledger.read.calls import MAX_PAGE_SIZE
 from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView, PageView
+from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
+from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
 app = typer.Typer(help="What was told to whom.", no_args_is_help=True)

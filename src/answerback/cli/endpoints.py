@@ -10,7 +10,8 @@ from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
 from answerback.domain.models import CallbackKind, Outcome, PayloadFormat
 from answerback.ledger.read.deliveries import DeliveryBacklog
-from answerback.schemas.calls import EndpointView, PageView
+from answerback.schemas.endpoints import EndpointView
+from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading
 
 app = typer.Typer(help="The business URLs that are told of the calls.", no_args_is_help=True)

@@ -11,7 +11,8 @@ from answerback.cli.output import AsJson, err, exit_on_error, fail, out, print_j
 from answerback.domain.models import Role
 from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.commands import CreateKey, RevokeKey
-from answerback.schemas.calls import CreatedKeyView, KeyView, PageView
+from answerback.schemas.keys import CreatedKeyView, KeyView
+from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading
 
 app = typer.Typer(help="The API keys, and what each may do.", no_args_is_help=True)

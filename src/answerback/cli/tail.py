@@ -12,7 +12,7 @@ from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import FullNumbers, err, exit_on_error, out
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
-from answerback.schemas.calls import view_of_activity
+from answerback.schemas.callbacks import view_of_activity
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
 _POLL_S = 0.2

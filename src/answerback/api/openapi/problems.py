@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi.encoders import jsonable_encoder
 
-from answerback.schemas.calls import Problem
+from answerback.schemas.view import Problem
 
 SCHEMAS: dict[str, Any] = {"Problem": jsonable_encoder(Problem.model_json_schema(), exclude_none=True)}
 

@@ -13,7 +13,7 @@ from answerback.console.links import Links
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.client import LedgerReader
 from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
-from answerback.schemas.calls import view_of_activity
+from answerback.schemas.callbacks import view_of_activity
 
 T = TypeVar("T")
 

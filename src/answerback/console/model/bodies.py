@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from answerback.domain.models import CallbackKind
-from answerback.schemas.calls import CallbackView, QuarantinedBodyView
+from answerback.schemas.callbacks import CallbackView, QuarantinedBodyView
 
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
 _ROW_BYTES = 16

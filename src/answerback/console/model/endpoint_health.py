@@ -9,7 +9,8 @@ from typing import NamedTuple
 from answerback.domain.models import Endpoint
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.ledger.read.recent_attempts import DeliveryAttempt
-from answerback.schemas.calls import AttemptView, EndpointView
+from answerback.schemas.deliveries import AttemptView
+from answerback.schemas.endpoints import EndpointView
 
 BACKLOG_AGE = timedelta(minutes=1)
 RECENT_ATTEMPTS = 24

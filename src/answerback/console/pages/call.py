@@ -24,7 +24,9 @@ from answerback.errors import AmbiguousCall, CallbackRejected
 from answerback.ledger import StoredCallback
 from answerback.ledger.read.calls import find_call, find_last_callbacks
 from answerback.ledger.read.deliveries import DeliveryFilter, find_deliveries, find_delivery
-from answerback.schemas.calls import CallbackView, CallView, DeliveryWithAttemptsView, DifferenceView
+from answerback.schemas.callbacks import CallbackView, DifferenceView
+from answerback.schemas.calls import CallView
+from answerback.schemas.deliveries import DeliveryWithAttemptsView
 from answerback.tencent.callbacks import parse
 
 _MAX_CALLBACKS = 100

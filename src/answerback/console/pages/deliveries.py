@@ -10,7 +10,7 @@ from answerback.domain.models import Delivery, DeliveryState, Role
 from answerback.errors import NotFound
 from answerback.ledger import Page
 from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.schemas.calls import DeliveryView, DeliveryWithAttemptsView
+from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 
 _PAGE_SIZE = 50
 

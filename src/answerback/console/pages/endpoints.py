@@ -16,7 +16,7 @@ from answerback.errors import Conflict
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.ledger.read.recent_attempts import recent_attempts
 from answerback.relay.sender import AttemptResult
-from answerback.schemas.calls import EndpointTestView
+from answerback.schemas.endpoints import EndpointTestView
 
 _RECENT_ATTEMPTS = 60
 _ROUTE = "/endpoints/{name}"

@@ -13,7 +13,7 @@ from answerback.domain.models import Role
 from answerback.errors import NotFound
 from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
 from answerback.ledger.read.calls import id_of
-from answerback.schemas.calls import QuarantinedBodyView, QuarantinedView, RequeueView
+from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView, RequeueView
 
 _PAGE_SIZE = 50
 _MAX_DURATION_S = 4.0  # a browser waits for the answer; what is left goes on with another press

@@ -1,0 +1,141 @@
+"""Callbacks as they were received, and those that were rejected."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pydantic import Field
+
+from answerback.domain.masking import mask_fields, mask_json
+from answerback.domain.models import CallbackKind
+from answerback.domain.phone_numbers import mask_text
+from answerback.ledger import QuarantineItem, StoredCallback
+from answerback.ledger.commands import RequeueResult
+from answerback.ledger.read.deliveries import ActivityEvent
+from answerback.schemas.view import View
+from answerback.tencent.callbacks import extract_fields
+
+
+class CallbackView(View):
+    """One callback as it was received."""
+
+    id: int
+    kind: CallbackKind
+    fingerprint: str | None = Field(
+        description="hex, keyed by server.secret; the same for a repeat, and only for a repeat; the id of its trace; null "
+        "for a command that has no server.secret"
+    )
+    received_at: datetime
+    duplicates: int = Field(description="how often the same callback came again")
+    last_duplicate_at: datetime | None
+    raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
+    raw_base64: str | None = Field(description="the exact bytes; null where numbers are masked")
+
+    @classmethod
+    def of(cls, entry: StoredCallback, *, full_numbers: bool) -> "CallbackView":
+        """The view of `entry`."""
+        return cls(
+            id=entry.id,
+            kind=entry.kind,
+            fingerprint=None if entry.public_id is None else entry.public_id.hex(),
+            received_at=entry.received_at,
+            duplicates=entry.duplicates,
+            last_duplicate_at=entry.last_duplicate_at,
+            **_raw_fields(entry.raw, full_numbers=full_numbers),
+        )
+
+
+class DifferenceView(View):
+    """A field that another callback of the same sort tells otherwise; null where it does not tell it."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+    @classmethod
+    def between(cls, before: bytes, after: bytes, *, full_numbers: bool) -> "list[DifferenceView]":
+        """What two callbacks of one call tell otherwise, by the vendor's names. Raises ValueError where one is none."""
+        old, new = extract_fields(before), extract_fields(after)
+        return [
+            cls(
+                field=field if full_numbers else mask_text(field),
+                before=_format_field(field, old, full_numbers=full_numbers),
+                after=_format_field(field, new, full_numbers=full_numbers),
+            )
+            for field in dict.fromkeys((*old, *new))
+            if old.get(field, ...) != new.get(field, ...)
+        ]
+
+
+def _format_field(field: str, fields: Mapping[str, Any], *, full_numbers: bool) -> str | None:
+    if field not in fields:
+        return None
+    value = fields[field] if full_numbers else mask_json(fields[field], field)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def view_of_activity(one: ActivityEvent, *, full_numbers: bool) -> ActivityEvent:
+    """A callback that came in, or an attempt that was made, as somebody who watches may see it."""
+    hidden = {"callid": one.callid, "mobile": one.mobile, "error": one.error}
+    return msgspec.structs.replace(one, **mask_fields(hidden, full_numbers=full_numbers))
+
+
+class QuarantinedView(View):
+    """A body that was refused, without its content."""
+
+    id: int
+    channel: str
+    result: int = Field(description="what its sender was answered")
+    reason: str
+    size_bytes: int
+    received_at: datetime
+    duplicates: int
+    last_duplicate_at: datetime | None
+
+    @classmethod
+    def of(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedView":
+        """The view of `body`."""
+        return cls(**_quarantined_fields(body, full_numbers=full_numbers))
+
+
+class QuarantinedBodyView(QuarantinedView):
+    """A body that was refused, with its content."""
+
+    raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
+    raw_base64: str | None = Field(description="the exact bytes; null where numbers are masked")
+
+    @classmethod
+    def with_body(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedBodyView":
+        """The view of `body` and its bytes."""
+        return cls(
+            **_quarantined_fields(body, full_numbers=full_numbers), **_raw_fields(body.raw, full_numbers=full_numbers)
+        )
+
+
+def _quarantined_fields(body: QuarantineItem, *, full_numbers: bool) -> dict[str, Any]:
+    own = {name: getattr(body, name) for name in QuarantinedView.model_fields}
+    return mask_fields(own, full_numbers=full_numbers)
+
+
+class RequeueView(View):
+    """What became of a refused body that was read once more."""
+
+    id: int
+    disposition: str | None = Field(description="stored or duplicate; null: it is still refused")
+    reason: str | None = Field(description="why it is still refused")
+
+    @classmethod
+    def of(cls, id_: int, requeued: RequeueResult, *, full_numbers: bool) -> "RequeueView":
+        """The view of a retry."""
+        disposition = None if requeued.disposition is None else requeued.disposition.name.lower()
+        return cls(
+            **mask_fields({"id": id_, "disposition": disposition, "reason": requeued.reason}, full_numbers=full_numbers)
+        )
+
+
+def _raw_fields(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
+    exact = b64encode(raw).decode() if full_numbers else None
+    return mask_fields({"raw": raw.decode("utf-8", "replace"), "raw_base64": exact}, full_numbers=full_numbers)

@@ -1,0 +1,96 @@
+"""Endpoints, with their secret, and tests of them."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pydantic import Field
+
+from answerback.domain.masking import mask_fields, mask_urls
+from answerback.domain.models import CallbackKind, Endpoint, Outcome, PayloadFormat
+from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.relay.sender import AttemptResult
+from answerback.schemas.deliveries import masked_response
+from answerback.schemas.view import View
+
+
+class EndpointView(View):
+    """A business URL that is told of a channel's calls, and how it does."""
+
+    id: int
+    name: str = Field(examples=["crm"])
+    channel: str
+    url: str = Field(
+        description="where it is; without path and query for who may not change it: secrets live there",
+        examples=["https://crm.example.com/voice"],
+    )
+    format: PayloadFormat
+    enabled: bool
+    disabled_reason: str | None
+    kinds: list[CallbackKind] = Field(description="only callbacks of these; empty: of all kinds")
+    outcomes: list[Outcome] = Field(description="only of calls with these; empty: with any")
+    notify_on_update: bool
+    timeout_s: float
+    concurrency: int
+    certificate: str | None = Field(description="the name of one in the config file")
+    from_config: bool = Field(description="made by the config file, which alone can change it")
+    previous_secret_expires_at: datetime | None = Field(description="until then both secrets sign")
+    created_at: datetime
+    updated_at: datetime
+    paused_until: datetime | None = Field(description="it failed too often in a row; then it is probed")
+    consecutive_failures: int = Field(description="those that made it pause")
+    pending: int = Field(description="deliveries that may go out")
+    blocked: int = Field(description="deliveries behind those, of the same calls")
+    dead: int = Field(description="deliveries that were given up")
+    oldest_pending_at: datetime | None
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, *, full_url: bool) -> "EndpointView":
+        """The view of `endpoint`."""
+        fields = _endpoint_fields(endpoint, backlog)
+        return cls(**fields if full_url else fields | {"url": mask_urls(fields["url"])})
+
+
+class EndpointWithSecretView(EndpointView):
+    """The same with its secret, shown this once."""
+
+    secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+
+    @classmethod
+    def with_secret(cls, endpoint: Endpoint, backlog: DeliveryBacklog) -> "EndpointWithSecretView":
+        """The view of a new endpoint, or of one with a new secret."""
+        return cls(**_endpoint_fields(endpoint, backlog), secret=endpoint.secret)
+
+
+def _endpoint_fields(endpoint: Endpoint, backlog: DeliveryBacklog) -> dict[str, Any]:
+    own = {name: getattr(endpoint, name) for name in EndpointView.model_fields if hasattr(endpoint, name)}
+    defined = msgspec.structs.asdict(endpoint.config)
+    counts = {
+        "pending": backlog.pending,
+        "blocked": backlog.blocked,
+        "dead": backlog.dead,
+        "oldest_pending_at": backlog.oldest_at,
+    }
+    return mask_fields(own | defined | counts, full_numbers=False) | {
+        "consecutive_failures": endpoint.consecutive_failures
+    }
+
+
+class EndpointTestView(View):
+    """What an endpoint answered to a test."""
+
+    delivered: bool
+    http_status: int | None
+    response_body: str
+    error: str | None
+    duration_ms: float
+
+    @classmethod
+    def of(cls, outcome: AttemptResult, *, full_numbers: bool) -> "EndpointTestView":
+        """The view of an attempt."""
+        return cls(
+            delivered=outcome.error is None,
+            http_status=outcome.http_status,
+            duration_ms=outcome.duration_us / 1000,
+            **masked_response(outcome.response_body, outcome.error, full_numbers=full_numbers),
+        )
