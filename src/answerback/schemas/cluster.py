@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from answerback.domain.models import Endpoint
 from answerback.ledger.admin.instances import SILENT_AFTER_US, InstanceStatus
@@ -12,15 +12,12 @@ from answerback.ledger.admin.leases import lease_name
 from answerback.ledger.read.cluster_status import ClusterStatus
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.ledger.types import from_us
+from answerback.schemas.view import View
 
 _US = 1_000_000
 
 
-class _View(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class InstanceView(_View):
+class InstanceView(View):
     """A process that serves the ledger, by what it said last."""
 
     id: str = Field(examples=["5f0c2b7a91d3e468"])
@@ -70,7 +67,7 @@ class InstanceView(_View):
         )
 
 
-class EndpointAssignmentView(_View):
+class EndpointAssignmentView(View):
     """An endpoint: which process tells it, and how it does."""
 
     id: int
@@ -106,7 +103,7 @@ class EndpointAssignmentView(_View):
         )
 
 
-class StatusView(_View):
+class StatusView(View):
     """All processes that serve one ledger, and what they do."""
 
     backend: str = Field(description="sqlite or postgresql", examples=["postgresql"])

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.phone_locations import UNKNOWN, carrier_name, region_name
 from answerback.domain.statistics import Counts, DurationStats, Statistics
+from answerback.schemas.view import View
 
 K = TypeVar("K")
 Step = Literal["hour", "day"]
@@ -16,11 +17,7 @@ Step = Literal["hour", "day"]
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-class _View(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class CountsView(_View):
+class CountsView(View):
     """Calls by what became of them."""
 
     calls: int
@@ -89,7 +86,7 @@ class RegionCountsView(CountsView):
     region_zh: str | None = Field(examples=["广东"])
 
 
-class DurationStatsView(_View):
+class DurationStatsView(View):
     """How long something lasted, in seconds; from ten minutes on the quantiles are to the minute."""
 
     calls: int = Field(description="in how many it is known")
@@ -104,7 +101,7 @@ class DurationStatsView(_View):
         return cls(calls=times.calls, mean=mean, p50=times.quantile_s(0.5), p90=times.quantile_s(0.9))
 
 
-class FailureView(_View):
+class FailureView(View):
     """How many calls have one failure code."""
 
     code: int
@@ -114,7 +111,7 @@ class FailureView(_View):
     share: float = Field(description="of all calls with a code")
 
 
-class FeesView(_View):
+class FeesView(View):
     """What was billed against what is due: each begun minute of talk, nothing for a call that nobody answered."""
 
     billed_minutes: int = Field(description="of all calls")
@@ -123,7 +120,7 @@ class FeesView(_View):
     overbilled_minutes: int = Field(description="billed over due, of those that differ; below 0: too little was billed")
 
 
-class IngestCountsView(_View):
+class IngestCountsView(View):
     """What came in, whatever its kind."""
 
     callbacks: int = Field(description="stored; without duplicates")
@@ -132,7 +129,7 @@ class IngestCountsView(_View):
     quarantined: int
 
 
-class StatisticsView(_View):
+class StatisticsView(View):
     """What the calls first seen in a range come to."""
 
     since: datetime = Field(description="whole hours")
