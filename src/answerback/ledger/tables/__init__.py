@@ -1,0 +1,71 @@
+"""The schema, one for every backend. Why the keys are as they are: docs/decisions/0004-append-mostly-keys.md.
+
+`*_us` are microseconds since 1970, UTC, of our own clock; `*_at` of a call are the vendor's Unix seconds.
+"""
+
+from answerback.ledger.tables.base import metadata, saturating_add
+from answerback.ledger.tables.operation import (
+    alerts,
+    api_keys,
+    audit_events,
+    commit_tokens,
+    consumed_batches,
+    ended_sessions,
+    instances,
+    leases,
+    write_probes,
+)
+from answerback.ledger.tables.recording import (
+    AWAITED_PREDICATE,
+    FAILURE_CODE_PREDICATE,
+    FEE_MISMATCH_PREDICATE,
+    OVERDUE_PREDICATE,
+    REFERENCE_PREDICATE,
+    call_key,
+    callbacks,
+    calls,
+    quarantine,
+)
+from answerback.ledger.tables.relay import (
+    BLOCKED_PREDICATE,
+    DEAD_PREDICATE,
+    PENDING_PREDICATE,
+    attempts,
+    deliveries,
+    endpoint_revision,
+    endpoints,
+)
+from answerback.ledger.tables.statistics import hourly_ingest, rollup_breakdowns, rollups
+
+__all__ = [
+    "AWAITED_PREDICATE",
+    "BLOCKED_PREDICATE",
+    "DEAD_PREDICATE",
+    "FAILURE_CODE_PREDICATE",
+    "FEE_MISMATCH_PREDICATE",
+    "OVERDUE_PREDICATE",
+    "PENDING_PREDICATE",
+    "REFERENCE_PREDICATE",
+    "alerts",
+    "api_keys",
+    "attempts",
+    "audit_events",
+    "call_key",
+    "callbacks",
+    "calls",
+    "commit_tokens",
+    "consumed_batches",
+    "deliveries",
+    "ended_sessions",
+    "endpoint_revision",
+    "endpoints",
+    "hourly_ingest",
+    "instances",
+    "leases",
+    "metadata",
+    "quarantine",
+    "rollup_breakdowns",
+    "rollups",
+    "saturating_add",
+    "write_probes",
+]
