@@ -38,7 +38,7 @@ def test_what_the_tests_started_does_not_outlive_them(tmp_path: Path, how: signa
             assert select.select(started, [], [], 0)[0] == []
             tests.send_signal(how)
             for one in started:
-                assert select.select([one], [], [], 10)[0] == [one]
+                assert select.select([one], [], [], 60)[0] == [one]  # a busy machine takes its time
         finally:
             for one in started:
                 os.close(one)
