@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger, open_postgresql
-from answerback.ledger.write.outbox import SubscriptionCache
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 NOTE = text("INSERT INTO alerts (rule, firing, since_us, value) VALUES ('noted', 0, 0, '')")
 NOTED = "SELECT count(*) FROM alerts WHERE rule = 'noted'"

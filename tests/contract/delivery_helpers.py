@@ -15,7 +15,7 @@ from answerback.ledger.admin.audit import Actor
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.tables import attempts, calls, deliveries
 from answerback.ledger.types import AttemptRecord, DeliveryJob, EndpointPause, to_us
-from answerback.ledger.write import annotations, outbox, replays
+from answerback.ledger.write import annotations, delivery_jobs, replays
 from answerback.ledger.write import attempts as settlement
 
 LATER_S = 30 * 24 * 3600
@@ -128,7 +128,7 @@ def tried(ledger: Ledger) -> list[AttemptRow]:
 
 def load(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S, limit: int = 100) -> list[DeliveryJob]:
     """What may go out to an endpoint at a time, late enough for all of it unless said otherwise."""
-    return ledger.write(lambda c, box: outbox.fetch_due(c, box, to.id, us(at_s), limit))
+    return ledger.write(lambda c, box: delivery_jobs.fetch_due(c, box, to.id, us(at_s), limit))
 
 
 def load_one(ledger: Ledger, to: Endpoint) -> DeliveryJob:

@@ -19,7 +19,7 @@ from answerback.ledger import Ledger
 from answerback.ledger.admin import api_keys, endpoints
 from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.read.calls import MAX_PAGE_BYTES
+from answerback.ledger.read.callbacks import MAX_PAGE_BYTES
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import callbacks, calls, deliveries, rollup_breakdowns
 from answerback.ledger.types import to_us

@@ -41,7 +41,7 @@ from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.admin.instances import Instance, deregister, heartbeat
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, block_of
-from answerback.ledger.read import calls
+from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.tables import metadata
 from answerback.ledger.types import to_us
 from answerback.store_copy import CopyJob, CopyResult, parse_location
@@ -146,7 +146,7 @@ def require_equal(one: Ledger, other: Ledger, spelled: Callable[[object], object
 
 def highest_of(ledger: Ledger, table: Table) -> int:
     """What a new row's id is above: SQLite counts on from the highest, PostgreSQL from the highest number in any month."""
-    months = IDS_PER_MONTH if ledger.engine.dialect.name == "postgresql" else calls.MAX_ID
+    months = IDS_PER_MONTH if ledger.engine.dialect.name == "postgresql" else MAX_ID
     return max(int(id_) % months for (id_,) in rows_of(ledger, table, "id"))
 
 

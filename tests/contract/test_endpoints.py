@@ -12,7 +12,7 @@ from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.endpoints import Draft
 from answerback.ledger.commands import AddEndpoint, ChangeEndpoint, ListEndpoints, RemoveEndpoint, SyncConfigEndpoints
-from answerback.ledger.write.outbox import SubscriptionCache
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 CONFIG = EndpointConfig(
     url="https://crm.example/voice?a=1&b=号",

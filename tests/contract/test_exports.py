@@ -27,8 +27,9 @@ from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.pages import iter_pages
 from answerback.exports.write import write_export
 from answerback.ledger import Ledger
-from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
+from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.read.deliveries import DeliveryFilter
+from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.ledger.read.statistics import HourRange
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView

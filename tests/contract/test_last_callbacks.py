@@ -4,7 +4,8 @@ import msgspec
 from builders import UUID1, key_press, received, status
 
 from answerback.ledger import Ledger
-from answerback.ledger.read.calls import find_call, find_last_callbacks
+from answerback.ledger.read.callbacks import find_last_callbacks
+from answerback.ledger.read.calls import find_call
 from answerback.ledger.types import StoredCallback
 
 

@@ -63,7 +63,8 @@ from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.commands import ChangeEndpoint, FetchDue
 from answerback.ledger.types import DeliveryJob, EndpointPause
-from answerback.ledger.write import attempts, outbox
+from answerback.ledger.write import attempts, delivery_jobs, outbox
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
 class PowerCut(Exception):
@@ -583,7 +584,7 @@ def test_the_next_due_time_is_known(ledger: Ledger) -> None:
     to, other = endpoint(ledger), endpoint(ledger, "other")
 
     def next_due(after_s: float) -> int | None:
-        return ledger.write(lambda c, _: outbox.next_due_us(c, to.id, us(after_s)))
+        return ledger.write(lambda c, _: delivery_jobs.next_due_us(c, to.id, us(after_s)))
 
     assert next_due(0) is None
     ledger.record([received(status(callid=callid)) for callid in "ab"])
@@ -603,7 +604,7 @@ def test_the_backlog_tells_who_is_owed_since_when(reopen: OpenLedger) -> None:
     ledger.record([received(status(callid="x"), after_s=3), received(status(callid="y"), after_s=1)])
     accept(ledger, *load(ledger, b))
     refuse(ledger, *load(ledger, c), due_s=60)
-    assert reopen().write(lambda c, _: outbox.next_due_by_endpoint(c)) == {a.id: us(1), c.id: us(60)}
+    assert reopen().write(lambda c, _: delivery_jobs.next_due_by_endpoint(c)) == {a.id: us(1), c.id: us(60)}
 
 
 def test_what_another_process_added_is_seen(reopen: OpenLedger) -> None:
@@ -611,7 +612,7 @@ def test_what_another_process_added_is_seen(reopen: OpenLedger) -> None:
     ledger, other = reopen(), reopen()
 
     def added(since: int, limit: int = 100) -> tuple[int, list[tuple[int, int]]]:
-        return ledger.write(lambda c, _: outbox.pending_since(c, since, limit))
+        return ledger.write(lambda c, _: delivery_jobs.pending_since(c, since, limit))
 
     assert added(0) == (0, [])
     a, b = endpoint(ledger, "a"), endpoint(ledger, "b", kinds=(CallbackKind.KEY,))
@@ -708,7 +709,7 @@ def test_a_change_that_was_undone_is_not_believed(ledger: Ledger) -> None:
     """Who reads the endpoints in a transaction that fails does not go by what it read."""
     to = endpoint(ledger)
 
-    def work(connection: Connection, box: outbox.SubscriptionCache) -> None:
+    def work(connection: Connection, box: SubscriptionCache) -> None:
         endpoints.remove(connection, to.id, ADMIN, NOON)
         box.refresh(connection)
         connection.exec_driver_sql("no SQL at all")
@@ -796,10 +797,10 @@ def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Le
     ledger.record([received(callback) for callback in (unanswered(), status(), key_press())])
     remove(ledger, to)
     for left in ([P, W, X], [P, X, X], [X, X, X]):
-        assert to.id in ledger.write(lambda c, _: outbox.next_due_by_endpoint(c))
+        assert to.id in ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c))
         assert ledger.write(lambda c, _: attempts.cancel_pending(c, to.id, at(1), 1)) == 1
         assert sorted(states(ledger)) == sorted(left)
-    assert ledger.write(lambda c, _: outbox.next_due_by_endpoint(c)) == {}
+    assert ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c)) == {}
 
 
 def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger) -> None:

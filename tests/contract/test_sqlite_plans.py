@@ -25,7 +25,7 @@ from answerback.domain.alert_rules import (
 from answerback.domain.models import CallbackKind, Endpoint, Outcome, PayloadFormat
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.write import outbox
+from answerback.ledger.write import delivery_jobs
 
 PLANNED = ("SELECT", "WITH", "UPDATE", "DELETE")
 
@@ -268,14 +268,14 @@ def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: 
 def test_the_next_due_time_is_one_step_into_the_index(owing: Watched) -> None:
     """It is the first behind those that are due."""
     to = to_of(owing)
-    owing.ledger.write(lambda c, _: outbox.next_due_us(c, to.id, delivery_helpers.us(0)))
+    owing.ledger.write(lambda c, _: delivery_jobs.next_due_us(c, to.id, delivery_helpers.us(0)))
     (step,) = steps_on(owing.plans(), "deliveries")
     assert "INDEX ix_deliveries_due (endpoint_id=? AND due_us>?" in step
 
 
 def test_the_backlog_is_read_from_what_is_pending(owing: Watched) -> None:
     """A restart reads what is owed, not what was ever delivered."""
-    owing.ledger.write(lambda c, _: outbox.next_due_by_endpoint(c))
+    owing.ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c))
     (step,) = steps_on(owing.plans(), "deliveries")
     assert step.startswith("SCAN deliveries USING")
     assert step.endswith("INDEX ix_deliveries_due")
@@ -283,7 +283,7 @@ def test_the_backlog_is_read_from_what_is_pending(owing: Watched) -> None:
 
 def test_what_was_added_is_read_from_where_it_begins(owing: Watched) -> None:
     """What another process added costs what it added."""
-    owing.ledger.write(lambda c, _: outbox.pending_since(c, 60, 100))
+    owing.ledger.write(lambda c, _: delivery_jobs.pending_since(c, 60, 100))
     plans = steps_on(owing.plans(), "deliveries")
     assert [step for step in plans if "rowid>?" in step]
     assert [step for step in plans if step.startswith("SCAN")] == []

@@ -33,7 +33,8 @@ from answerback.domain.models import Call, CallbackKind, Outcome, ParsedCallback
 from answerback.domain.phone_locations import locate_number
 from answerback.domain.statistics import Counts, Statistics, rollup_code
 from answerback.ledger import Ledger
-from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
 from answerback.ledger.write.rollups import rebuild_rollups

@@ -7,7 +7,7 @@ from answerback.errors import NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
-from answerback.ledger.read.calls import MAX_ID
+from answerback.ledger.read.paging import MAX_ID
 from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView, RequeueView
 from answerback.schemas.view import PageView
 

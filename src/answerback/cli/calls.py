@@ -18,7 +18,8 @@ from answerback.cli.output import (
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.admin.audit import filter_text
-from answerback.ledger.read.calls import MAX_PAGE_SIZE, CallFilter
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView
 from answerback.schemas.view import PageView

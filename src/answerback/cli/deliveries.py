@@ -24,8 +24,8 @@ from answerback.cli.output import (
     print_table,
 )
 from answerback.domain.models import CallbackKind, DeliveryState, Outcome
-from answerback.ledger.read.calls import MAX_PAGE_SIZE
 from answerback.ledger.read.deliveries import DeliveryFilter
+from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal

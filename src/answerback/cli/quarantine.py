@@ -18,7 +18,7 @@ from answerback.cli.output import (
 )
 from answerback.errors import CallbackRejected
 from answerback.ledger.admin.audit import CLI_ACTOR
-from answerback.ledger.read.calls import MAX_PAGE_SIZE
+from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal

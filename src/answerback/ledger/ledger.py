@@ -31,6 +31,9 @@ from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.driver_errors import translate_driver_errors
 from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles
 from answerback.ledger.read import calls, deliveries, statistics
+from answerback.ledger.read.callbacks import find_callbacks
+from answerback.ledger.read.paging import MAX_ID
+from answerback.ledger.read.quarantine import find_quarantined, find_quarantined_body
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import quarantine, write_probes
 from answerback.ledger.types import Page, QuarantineItem, Receipt, RecordResult, StoredCallback, to_us
@@ -38,9 +41,9 @@ from answerback.ledger.write import retention
 from answerback.ledger.write.batch_writer import record
 from answerback.ledger.write.bisection import REFUSED, RecordFunction, can_bisect, record_bisected
 from answerback.ledger.write.consumed_batches import StreamBatch, claim_new, parse_items
-from answerback.ledger.write.outbox import SubscriptionCache
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.retention import PartitionInfo
+from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
 
 T = TypeVar("T")
@@ -218,7 +221,7 @@ class Ledger:
     ) -> Page[StoredCallback]:
         """A page of a call's callbacks as received, in order. Raises NotFound, AmbiguousCall, InvalidCursor."""
         with self._reading() as connection:
-            page = calls.find_callbacks(connection, calls.find_call(connection, callid, channel)[0], cursor, limit)
+            page = find_callbacks(connection, calls.find_call(connection, callid, channel)[0], cursor, limit)
         return msgspec.structs.replace(page, items=list(map(self._with_public_id, page.items)))
 
     def _with_public_id(self, entry: StoredCallback) -> StoredCallback:
@@ -236,12 +239,12 @@ class Ledger:
     ) -> Page[QuarantineItem]:
         """A page of refused bodies, newest first. Raises InvalidCursor."""
         with self._reading() as connection:
-            return calls.find_quarantined(connection, channel, cursor, limit)
+            return find_quarantined(connection, channel, cursor, limit)
 
     def quarantined_body(self, id_: int) -> QuarantineItem:
         """One refused body. Raises NotFound."""
         with self._reading() as connection:
-            return calls.find_quarantined_body(connection, id_)
+            return find_quarantined_body(connection, id_)
 
     def quarantined_ids(self) -> list[int]:
         """Every refused body's id, oldest first."""
@@ -250,7 +253,7 @@ class Ledger:
 
     def delete_quarantined(self, ids: Sequence[int], actor: Actor) -> int:
         """Throw refused bodies away; how many there were."""
-        known = [id_ for id_ in ids if 0 <= id_ < calls.MAX_ID]
+        known = [id_ for id_ in ids if 0 <= id_ < MAX_ID]
 
         def work(connection: Connection, _: SubscriptionCache) -> int:
             self._quarantine.invalidate_count()
@@ -281,7 +284,7 @@ class Ledger:
         kept = self.quarantined_body(id_)
 
         def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
-            calls.find_quarantined_body(connection, id_)  # it may be gone by now
+            find_quarantined_body(connection, id_)  # it may be gone by now
             recorded = record(connection, [received], self._quarantine, subscriptions)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             target = ("quarantined body", id_, "of", kept.channel)

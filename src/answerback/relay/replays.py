@@ -14,7 +14,8 @@ from answerback.errors import AnswerbackError, NotFound
 from answerback.ledger.admin.audit import Actor, filter_text
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import CountDead, ReplayCalls, ReplayDead, ReplayDelivery, StartReplay
-from answerback.ledger.read.calls import MAX_ID, CallFilter
+from answerback.ledger.read.calls import CallFilter
+from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.write.replays import ReplayPage
 from answerback.relay.dispatcher import Dispatcher
 

@@ -22,7 +22,8 @@ from answerback.domain.masking import mask_fields
 from answerback.domain.models import Attempt, Call, Delivery, KeyPress, Outcome
 from answerback.errors import AmbiguousCall, CallbackRejected
 from answerback.ledger import StoredCallback
-from answerback.ledger.read.calls import find_call, find_last_callbacks
+from answerback.ledger.read.callbacks import find_last_callbacks
+from answerback.ledger.read.calls import find_call
 from answerback.ledger.read.deliveries import DeliveryFilter, find_deliveries, find_delivery
 from answerback.schemas.callbacks import CallbackView, DifferenceView
 from answerback.schemas.calls import CallView

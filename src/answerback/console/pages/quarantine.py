@@ -12,7 +12,7 @@ from answerback.console.routing import PageRouter
 from answerback.domain.models import Role
 from answerback.errors import NotFound
 from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
-from answerback.ledger.read.calls import id_of
+from answerback.ledger.read.paging import id_of
 from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView, RequeueView
 
 _PAGE_SIZE = 50

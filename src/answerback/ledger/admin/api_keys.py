@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.models import ApiKey, Role
 from answerback.errors import Conflict, NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
-from answerback.ledger.read.calls import id_of
+from answerback.ledger.read.paging import id_of
 from answerback.ledger.tables import api_keys
 from answerback.ledger.types import from_us, to_us
 

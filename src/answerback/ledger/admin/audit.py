@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.models import ApiKey
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import Forbidden
-from answerback.ledger.read.calls import read_id
+from answerback.ledger.read.paging import read_id
 from answerback.ledger.tables import audit_events
 from answerback.ledger.types import Page, from_us, to_us
 

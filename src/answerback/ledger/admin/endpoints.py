@@ -12,7 +12,7 @@ from answerback.domain.models import Endpoint, EndpointConfig
 from answerback.errors import Conflict, NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.read.calls import id_of
+from answerback.ledger.read.paging import id_of
 from answerback.ledger.tables import endpoint_revision, endpoints
 from answerback.ledger.types import from_us, to_us
 

@@ -11,7 +11,7 @@ from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
-from answerback.ledger.write import outbox
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
 class CreateKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
@@ -70,7 +70,7 @@ class SaveAlerts(Command[None], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.SubscriptionCache) -> None:
+        def work(connection: Connection, _: SubscriptionCache) -> None:
             save_alerts(connection, self.changed)
             delete_stale_alerts(connection, self.rules)
 

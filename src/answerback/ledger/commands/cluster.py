@@ -9,7 +9,7 @@ from answerback.ledger.admin.instances import Instance
 from answerback.ledger.admin.leases import ClaimResult
 from answerback.ledger.commands.command import Command
 from answerback.ledger.ledger import Ledger
-from answerback.ledger.write import outbox
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
 class ClaimLeases(Command[ClaimResult], frozen=True, array_like=True, tag=True):
@@ -43,7 +43,7 @@ class ReleaseLeases(Command[int], frozen=True, array_like=True, tag=True):
         """Carry it out."""
         names = None if self.endpoint_ids is None else [leases.lease_name(id_) for id_ in self.endpoint_ids]
 
-        def work(connection: Connection, _: outbox.SubscriptionCache) -> int:
+        def work(connection: Connection, _: SubscriptionCache) -> int:
             if names is None:
                 instances.deregister(
                     connection, self.instance_id

@@ -13,9 +13,10 @@ from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.types import AttemptRecord, DeliveryJob, EndpointPause, to_us
-from answerback.ledger.write import annotations, attempts, outbox, replays
+from answerback.ledger.write import annotations, attempts, delivery_jobs, replays
 from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation, OverdueBatch
 from answerback.ledger.write.replays import ReplayPage
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
 class RecordAttempts(Command[list[DeliveryJob]], frozen=True, array_like=True, tag=True):
@@ -30,7 +31,7 @@ class RecordAttempts(Command[list[DeliveryJob]], frozen=True, array_like=True, t
     def run(self, ledger: Ledger) -> list[DeliveryJob]:
         """Carry it out."""
 
-        def work(connection: Connection, subscriptions: outbox.SubscriptionCache) -> list[DeliveryJob]:
+        def work(connection: Connection, subscriptions: SubscriptionCache) -> list[DeliveryJob]:
             mine = None
             if self.instance_id is not None:
                 ids = {one.endpoint_id for one in self.records} | {pause.endpoint_id for pause in self.pauses}
@@ -59,11 +60,11 @@ class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> DueJobs:
         """Carry it out."""
 
-        def work(connection: Connection, subscriptions: outbox.SubscriptionCache) -> DueJobs:
+        def work(connection: Connection, subscriptions: SubscriptionCache) -> DueJobs:
             now_us = to_us(now())
-            jobs = outbox.fetch_due(connection, subscriptions, self.endpoint_id, now_us, self.limit)
+            jobs = delivery_jobs.fetch_due(connection, subscriptions, self.endpoint_id, now_us, self.limit)
             is_full = len(jobs) == self.limit
-            return DueJobs(jobs, None if is_full else outbox.next_due_us(connection, self.endpoint_id, now_us))
+            return DueJobs(jobs, None if is_full else delivery_jobs.next_due_us(connection, self.endpoint_id, now_us))
 
         return ledger.write(work, shared=True, idempotent=True)
 
@@ -75,7 +76,7 @@ class NextDueByEndpoint(Command[dict[int, int]], frozen=True, array_like=True, t
 
     def run(self, ledger: Ledger) -> dict[int, int]:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.next_due_by_endpoint(c), shared=True, idempotent=True)
+        return ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c), shared=True, idempotent=True)
 
 
 class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
@@ -87,7 +88,7 @@ class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, arra
 
     def run(self, ledger: Ledger) -> tuple[int, list[tuple[int, int]]]:
         """Carry it out."""
-        return ledger.write(lambda c, _: outbox.pending_since(c, self.since, self.limit), shared=True)
+        return ledger.write(lambda c, _: delivery_jobs.pending_since(c, self.since, self.limit), shared=True)
 
 
 class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like=True, tag=True):
@@ -98,7 +99,7 @@ class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like
 
     def run(self, ledger: Ledger) -> dict[int, tuple[int, int]]:
         """Carry it out."""
-        return ledger.read(lambda c: outbox.oldest_pending(c, self.endpoint_ids))
+        return ledger.read(lambda c: delivery_jobs.oldest_pending(c, self.endpoint_ids))
 
 
 class RemovedWithPending(Command[list[int]], frozen=True, array_like=True, tag=True):
@@ -108,7 +109,7 @@ class RemovedWithPending(Command[list[int]], frozen=True, array_like=True, tag=T
 
     def run(self, ledger: Ledger) -> list[int]:
         """Carry it out."""
-        return ledger.read(outbox.removed_with_pending)
+        return ledger.read(delivery_jobs.removed_with_pending)
 
 
 class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
@@ -121,7 +122,7 @@ class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> int:
         """Carry it out."""
 
-        def work(connection: Connection, subscriptions: outbox.SubscriptionCache) -> int:
+        def work(connection: Connection, subscriptions: SubscriptionCache) -> int:
             if subscriptions.endpoint(self.endpoint_id) is not None:
                 return 0
             return attempts.cancel_pending(connection, self.endpoint_id, now(), self.limit)
@@ -194,7 +195,7 @@ class StartReplay(Command[None], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> None:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.SubscriptionCache) -> None:
+        def work(connection: Connection, _: SubscriptionCache) -> None:
             self.actor.require_full_numbers()
             where = target_of(find_endpoint(connection, str(self.endpoint_id)))
             record_event(connection, self.actor, AuditAction.ENDPOINT_REPLAYED, now(), *where, "with", *self.target)

@@ -13,7 +13,8 @@ from answerback.ledger.admin.audit import Actor
 from answerback.ledger.admin.endpoints import Draft
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
-from answerback.ledger.write import attempts, outbox
+from answerback.ledger.write import attempts
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
 class ListEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=True):
@@ -62,7 +63,7 @@ class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True, array_like=True,
     def run(self, ledger: Ledger) -> list[Endpoint]:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.SubscriptionCache) -> list[Endpoint]:
+        def work(connection: Connection, _: SubscriptionCache) -> list[Endpoint]:
             moment = now()
             for endpoint in self.changed:
                 _change(connection, endpoint, self.actor, moment)
@@ -97,7 +98,7 @@ class ChangeEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> Endpoint:
         """Carry it out."""
 
-        def work(connection: Connection, _: outbox.SubscriptionCache) -> Endpoint:
+        def work(connection: Connection, _: SubscriptionCache) -> Endpoint:
             if self.if_unmodified and not endpoints.is_unmodified(connection, self.endpoint):
                 raise Conflict(f"endpoint {self.endpoint.name} was changed at this moment: look at it and try again")
             return _change(connection, self.endpoint, self.actor, now())

@@ -96,7 +96,7 @@ def create(connection: Connection) -> None:
 
 
 def create_tables(connection: Connection) -> None:
-    """Make everything that tables.py declares."""
+    """Make everything that ledger/tables declares."""
     if connection.dialect.name == "postgresql":
         schema.create(connection)
     else:

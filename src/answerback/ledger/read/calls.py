@@ -1,9 +1,8 @@
-"""The reading side: one call, pages of calls, its callbacks, the quarantine. Newest first."""
+"""Read one call, or pages of calls, newest first."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, literal, or_, select, union_all
@@ -11,28 +10,17 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.models import Call, CallbackKind, Outcome
 from answerback.domain.phone_numbers import spellings
-from answerback.errors import AmbiguousCall, InvalidCursor, NotFound
+from answerback.errors import AmbiguousCall, NotFound
+from answerback.ledger.read.paging import PagePosition, following, read_cursor, read_page
 from answerback.ledger.rows import READ_COLUMNS, call_of
-from answerback.ledger.tables import call_key, callbacks, calls, quarantine
-from answerback.ledger.types import Page, QuarantineItem, StoredCallback, from_us, to_us
-
-T = TypeVar("T")
-
-MAX_PAGE_SIZE = 500
-MAX_PAGE_BYTES = 2 * 1024 * 1024
-"""Of the bodies on a page of callbacks."""
-
-MAX_ID = 2**63
+from answerback.ledger.tables import call_key, calls
+from answerback.ledger.types import Page, to_us
 
 _MAX_CLASSES = 100
 _CLASS = ("channel", "kind", "outcome")
 _CALL_ORDER = (calls.c.first_seen_us, calls.c.id)
-
-Order = tuple[ColumnElement[int], ColumnElement[int]]
 Class = tuple[str, str, str]
 """A channel, a kind and an outcome."""
-PagePosition = tuple[int, int]
-"""Where a page ended: time in microseconds, and id."""
 
 _call_columns = [calls.c[name] for name in READ_COLUMNS]
 
@@ -105,7 +93,7 @@ def find_call_rows(
     A reference and a failure code have an index. A number is probed block by block. A channel, kind or outcome is read class by class, each from its end of the
     index, so that a rare one costs no more than a common one. Everything else walks the index of times.
     """
-    after = None if cursor is None else _read_cursor(cursor)
+    after = None if cursor is None else read_cursor(cursor)
     query = select(*_call_columns).where(*_conditions(wanted))
     if wanted.reference is None and wanted.mobile is not None:
         query = _by_mobile(query, wanted.mobile)
@@ -116,16 +104,16 @@ def find_call_rows(
         if not classes:
             return Page([], None)
         if len(classes) <= _MAX_CLASSES:
-            return _page(connection, _by_class(classes, wanted, after, limit), None, limit, _call)
-    return _page(connection, query, after, limit, _call)
+            return read_page(connection, _by_class(classes, wanted, after, limit), None, limit, _call)
+    return read_page(connection, query, after, limit, _call)
 
 
 def find_page_of_calls(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], cursor: str | None, limit: int
 ) -> Page[Call]:
     """A page of the calls that match `conditions`, newest first. Raises InvalidCursor."""
-    after = None if cursor is None else _read_cursor(cursor)
-    page = _page(connection, select(*_call_columns).where(*conditions), after, limit, _call)
+    after = None if cursor is None else read_cursor(cursor)
+    page = read_page(connection, select(*_call_columns).where(*conditions), after, limit, _call)
     return Page([call for _, call in page.items], page.next_cursor)
 
 
@@ -207,7 +195,7 @@ def _by_class(classes: Sequence[Class], wanted: CallFilter, after: PagePosition 
         one = select(*_call_columns).where(
             calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome == outcome, *_in_time(wanted)
         )
-        newest.append(select(_following(one, _CALL_ORDER, after, limit).subquery()))
+        newest.append(select(following(one, _CALL_ORDER, after, limit).subquery()))
     return select(union_all(*newest).subquery())
 
 
@@ -227,146 +215,3 @@ def to_number(mobile: str, column: ColumnElement[str] = calls.c.mobile) -> list[
         return [forms]
     whole = calls.c.mobile.concat("").in_(meant.anywhere)  # hidden from the planner: the forms are looked up
     return [forms, or_(whole, calls.c.nationcode.in_(meant.codes))]
-
-
-def find_callbacks(connection: Connection, call_id: int, cursor: str | None, limit: int) -> Page[StoredCallback]:
-    """A page of a call's callbacks, in order of arrival; fewer than `limit` where their bodies are large."""
-    mine = callbacks.c.call_id == call_id
-    after = 0 if cursor is None else read_id(cursor)
-    ids = select(callbacks.c.id).where(mine, callbacks.c.id > after).order_by(callbacks.c.id).limit(limit + 1)
-    sizes = connection.execute(_sizes(mine, ids)).all()
-    shown = _first_of(sizes[:limit])
-    next_cursor = str(shown[-1]) if len(shown) < len(sizes) else None
-    return Page(_stored_callbacks(connection, mine, shown), next_cursor)
-
-
-def find_last_callbacks(connection: Connection, call_id: int, limit: int) -> tuple[list[StoredCallback], int]:
-    """The last callbacks of a call, in order of arrival, and how many came before them."""
-    mine = callbacks.c.call_id == call_id
-    count = connection.execute(select(func.count()).select_from(callbacks).where(mine)).scalar_one()
-    ids = select(callbacks.c.id).where(mine).order_by(callbacks.c.id.desc()).limit(limit)
-    shown = _first_of(connection.execute(_sizes(mine, ids)).all()[::-1])
-    return _stored_callbacks(connection, mine, shown), count - len(shown)
-
-
-def _sizes(mine: ColumnElement[bool], ids: Select[int]) -> Select[Any]:
-    """Ids and sizes; the ids alone are sorted, by the index, before a body is looked at."""
-    return (
-        select(callbacks.c.id, func.length(callbacks.c.raw))
-        .where(mine, callbacks.c.id.in_(ids.scalar_subquery()))
-        .order_by(callbacks.c.id)
-    )
-
-
-def _first_of(sizes: Sequence[Any]) -> list[int]:
-    """The first ids of `sizes` whose bodies are a page together; one at least, if there is one."""
-    shown: list[int] = []
-    total = 0
-    for id_, size in sizes:
-        total += size
-        if shown and total > MAX_PAGE_BYTES:
-            break
-        shown.append(id_)
-    return shown
-
-
-def _stored_callbacks(connection: Connection, mine: ColumnElement[bool], ids: Sequence[int]) -> list[StoredCallback]:
-    rows = connection.execute(select(callbacks).where(mine, callbacks.c.id.in_(ids)).order_by(callbacks.c.id))
-    return [_stored_callback(row) for row in rows]
-
-
-def _stored_callback(row: Row[Any]) -> StoredCallback:
-    return StoredCallback(
-        id=row.id,
-        kind=CallbackKind(row.kind),
-        fingerprint=row.fingerprint,
-        received_at=from_us(row.received_us),
-        duplicates=row.duplicates,
-        last_duplicate_at=None if row.last_duplicate_us is None else from_us(row.last_duplicate_us),
-        raw=row.raw,
-    )
-
-
-def find_quarantined(
-    connection: Connection, channel: str | None, cursor: str | None, limit: int
-) -> Page[QuarantineItem]:
-    """A page of refused bodies, newest first."""
-    query = select(quarantine)
-    if channel is not None:
-        query = query.where(quarantine.c.channel == channel)
-    return _page(connection, query, None if cursor is None else _read_cursor(cursor), limit, _quarantine_item)
-
-
-def find_quarantined_body(connection: Connection, id_: int) -> QuarantineItem:
-    """One refused body. Raises NotFound."""
-    known = 0 <= id_ < MAX_ID  # beyond it the driver has no such number
-    row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none() if known else None
-    if row is None:
-        raise NotFound(f"nothing in quarantine with id {id_}")
-    return _quarantine_item(row)
-
-
-def _quarantine_item(row: Row[Any]) -> QuarantineItem:
-    return QuarantineItem(
-        id=row.id,
-        channel=row.channel,
-        result=row.result,
-        reason=row.reason,
-        received_at=from_us(row.received_us),
-        duplicates=row.duplicates,
-        last_duplicate_at=None if row.last_duplicate_us is None else from_us(row.last_duplicate_us),
-        size_bytes=row.size_bytes,
-        raw=row.raw,
-    )
-
-
-def _following(query: Select[Any], order: Order, after: PagePosition | None, limit: int) -> Select[Any]:
-    """`query` in falling order of time and id, from `after` on, with one row more than `limit`."""
-    when, id_ = order
-    if after is not None:
-        last_when, last_id = after
-        query = query.where(or_(when < last_when, and_(when == last_when, id_ < last_id)), when <= last_when)
-    return query.order_by(when.desc(), id_.desc()).limit(limit + 1)
-
-
-def _page(
-    connection: Connection, query: Select[Any], after: PagePosition | None, limit: int, build: Callable[[Row[Any]], T]
-) -> Page[T]:
-    """Read `limit` rows of `query` from `after` on; its columns tell the order."""
-    columns = query.selected_columns
-    when = "first_seen_us" if "first_seen_us" in columns else "received_us"
-    rows = connection.execute(_following(query, (columns[when], columns["id"]), after, limit)).all()
-    shown = rows[:limit]
-    next_cursor = _write_cursor(getattr(shown[-1], when), shown[-1].id) if len(rows) > limit else None
-    return Page([build(row) for row in shown], next_cursor)
-
-
-def _write_cursor(when_us: int, id_: int) -> str:
-    return urlsafe_b64encode(f"{when_us}.{id_}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> PagePosition:
-    try:
-        when_us, _, id_ = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(".")
-        return _int64(when_us), _int64(id_)
-    except (ValueError, UnicodeError) as error:
-        raise InvalidCursor("cursor: not one that a former page gave") from error
-
-
-def read_id(cursor: str) -> int:
-    """The id at which a page of things in order of their ids ended. Raises InvalidCursor."""
-    if (id_ := id_of(cursor)) is None:
-        raise InvalidCursor("cursor: not one that a former page gave")
-    return id_
-
-
-def id_of(text: str) -> int | None:
-    """The id that `text` spells; None where it is none, or one that is larger than any."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(MAX_ID)) else None
-
-
-def _int64(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < MAX_ID:
-        raise ValueError(text)
-    return number

@@ -12,7 +12,7 @@ from answerback.domain.models import Attempt, Delivery, DeliveryState, EventType
 from answerback.errors import NotFound
 from answerback.ledger.backends.bulk_sql import on_postgresql
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, SEQUENCE_BITS, month_of_id, sequence_of
-from answerback.ledger.read.calls import MAX_ID, read_id
+from answerback.ledger.read.paging import MAX_ID, read_id
 from answerback.ledger.tables import (
     BLOCKED_PREDICATE,
     DEAD_PREDICATE,

@@ -14,8 +14,9 @@ from answerback.ledger.read.calls import channels_holding
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import AWAITED_PREDICATE, call_key, calls, deliveries, endpoints
 from answerback.ledger.types import DeliveryJob, to_us
-from answerback.ledger.write.outbox import OutboxWriter, SubscriptionCache, active_pairs
+from answerback.ledger.write.outbox import OutboxWriter, active_pairs
 from answerback.ledger.write.rollups import Rollups
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 _awaited: ColumnElement[bool] = literal_column(AWAITED_PREDICATE)
 _encode = msgspec.json.Encoder().encode

@@ -13,7 +13,9 @@ from answerback.ledger.backends import bulk_sql
 from answerback.ledger.rows import READ_COLUMNS, call_of
 from answerback.ledger.tables import BLOCKED_PREDICATE, PENDING_PREDICATE, attempts, calls, deliveries
 from answerback.ledger.types import AttemptRecord, DeliveryJob, EndpointPause, to_us
-from answerback.ledger.write.outbox import OutboxWriter, Pair, SubscriptionCache, fetch_jobs
+from answerback.ledger.write.delivery_jobs import fetch_jobs
+from answerback.ledger.write.outbox import OutboxWriter, Pair
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 ATTEMPT_COLUMNS = ("delivery_id", "started_us", "duration_us", "http_status", "response_body", "error")
 

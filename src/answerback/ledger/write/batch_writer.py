@@ -20,9 +20,10 @@ from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls, saturating_add
 from answerback.ledger.types import Disposition, Receipt, RecordResult, to_us
 from answerback.ledger.write.key_order import is_out_of_order, keys_in_order
-from answerback.ledger.write.outbox import OutboxWriter, SubscriptionCache
+from answerback.ledger.write.outbox import OutboxWriter
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.rollups import DUPLICATE, QUARANTINED, REVISED, STORED, IngestCounter, Rollups
+from answerback.ledger.write.subscriptions import SubscriptionCache
 
 CALLBACK_COLUMNS = ("id", "call_id", "fingerprint", "kind", "received_us", "duplicates", "raw")
 

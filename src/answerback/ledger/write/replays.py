@@ -15,9 +15,11 @@ from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import target_of
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.read import calls
+from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.tables import DEAD_PREDICATE, callbacks, deliveries, endpoints
 from answerback.ledger.types import to_us
-from answerback.ledger.write.outbox import OutboxWriter, SubscriptionCache, active_pairs
+from answerback.ledger.write.outbox import OutboxWriter, active_pairs
+from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
 
 _d = deliveries.c
@@ -51,7 +53,7 @@ def replay_delivery(
     Raises NotFound, Conflict; Forbidden where the endpoint was another one when the delivery was made, and the actor may
     not see numbers: else it goes only where it was to go.
     """
-    known = 0 <= id_ < calls.MAX_ID
+    known = 0 <= id_ < MAX_ID
     row = (
         connection.execute(select(*_columns, _d.callback_id, _d.created_us).where(_d.id == id_)).one_or_none()
         if known

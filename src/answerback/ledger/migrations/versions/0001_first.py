@@ -1,4 +1,4 @@
-"""The schema of the first release, as tables.py declares it: until there is that release, a change is made there.
+"""The schema of the first release, as ledger/tables declares it: until there is that release, a change is made there.
 
 With the release it is written out here, and each later change is a revision of its own.
 """

@@ -1,0 +1,44 @@
+"""Read what was rejected."""
+
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.engine import Connection
+
+from answerback.errors import NotFound
+from answerback.ledger.read.paging import MAX_ID, read_cursor, read_page
+from answerback.ledger.tables import quarantine
+from answerback.ledger.types import Page, QuarantineItem, from_us
+
+
+def find_quarantined(
+    connection: Connection, channel: str | None, cursor: str | None, limit: int
+) -> Page[QuarantineItem]:
+    """A page of refused bodies, newest first."""
+    query = select(quarantine)
+    if channel is not None:
+        query = query.where(quarantine.c.channel == channel)
+    return read_page(connection, query, None if cursor is None else read_cursor(cursor), limit, _quarantine_item)
+
+
+def find_quarantined_body(connection: Connection, id_: int) -> QuarantineItem:
+    """One refused body. Raises NotFound."""
+    known = 0 <= id_ < MAX_ID  # beyond it the driver has no such number
+    row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none() if known else None
+    if row is None:
+        raise NotFound(f"nothing in quarantine with id {id_}")
+    return _quarantine_item(row)
+
+
+def _quarantine_item(row: Row[Any]) -> QuarantineItem:
+    return QuarantineItem(
+        id=row.id,
+        channel=row.channel,
+        result=row.result,
+        reason=row.reason,
+        received_at=from_us(row.received_us),
+        duplicates=row.duplicates,
+        last_duplicate_at=None if row.last_duplicate_us is None else from_us(row.last_duplicate_us),
+        size_bytes=row.size_bytes,
+        raw=row.raw,
+    )
