@@ -8,7 +8,7 @@ from builders import ADMIN, NOON
 from sqlalchemy import select
 
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.models import DeliveryState, Endpoint, EndpointConfig, EventType, PayloadFormat
+from answerback.domain.endpoints import DeliveryState, Endpoint, EndpointConfig, EventType, PayloadFormat
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.audit import Actor

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome, PayloadFormat, Role
+from answerback.domain.endpoints import Endpoint, EndpointConfig, PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome, Role
 from answerback.errors import Forbidden, InvalidCursor, LedgerUnavailable
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints

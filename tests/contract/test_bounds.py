@@ -13,7 +13,8 @@ from contract.pagination import walked
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import MAX_KEYS, CallbackKind, DeliveryState, Outcome, Role
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import MAX_KEYS, CallbackKind, Outcome, Role
 from answerback.errors import Conflict, InvalidCursor
 from answerback.ledger import Ledger
 from answerback.ledger.admin import api_keys, endpoints

@@ -32,7 +32,8 @@ from sqlalchemy import Table, select, text
 from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import DeliveryTransition, message_id
-from answerback.domain.models import Endpoint, Role
+from answerback.domain.endpoints import Endpoint
+from answerback.domain.models import Role
 from answerback.errors import AnswerbackError, ConfigError, Conflict, SchemaMismatch
 from answerback.ledger import Disposition, EndpointPause, Ledger, migrations, open_postgresql, open_sqlite
 from answerback.ledger.admin import api_keys, sessions

@@ -22,16 +22,8 @@ from sqlalchemy import select
 
 from answerback.domain.calls import fold
 from answerback.domain.delivery_states import DELIVERY_TRANSITIONS, DeliveryTransition, event_type_for
-from answerback.domain.models import (
-    Call,
-    CallbackKind,
-    DeliveryState,
-    Endpoint,
-    EventType,
-    Outcome,
-    ParsedCallback,
-    PayloadFormat,
-)
+from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
+from answerback.domain.models import Call, CallbackKind, Outcome, ParsedCallback
 from answerback.errors import Conflict
 from answerback.ledger import Ledger
 from answerback.ledger.tables import callbacks

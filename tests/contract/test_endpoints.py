@@ -6,7 +6,8 @@ from builders import ADMIN, NOON, received, status
 from contract.backends import OpenLedger
 from contract.delivery_helpers import URL, at, change, endpoint, known, load, owed, remove, us
 
-from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome, PayloadFormat
+from answerback.domain.endpoints import Endpoint, EndpointConfig, PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import Conflict, NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints

@@ -21,7 +21,8 @@ from builders import NOON, STARTED, failure, key_press, received, status, unansw
 from contract import delivery_helpers
 from contract.backends import lent_store, sqlite
 
-from answerback.domain.models import Call, CallbackKind, DeliveryState, Outcome, Result
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import Call, CallbackKind, Outcome, Result
 from answerback.domain.webhook_payload import CallPayload
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.pages import iter_pages

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.models import DeliveryState
+from answerback.domain.endpoints import DeliveryState
 from answerback.ledger import Ledger
 from answerback.ledger.admin import instances, leases
 from answerback.ledger.admin.instances import Instance

@@ -56,7 +56,8 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import public_id
 from answerback.domain.delivery_states import DeliveryTransition, message_id
-from answerback.domain.models import Call, CallbackKind, EndpointConfig, EventType, Outcome, PayloadFormat, Result
+from answerback.domain.endpoints import EndpointConfig, EventType, PayloadFormat
+from answerback.domain.models import Call, CallbackKind, Outcome, Result
 from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger

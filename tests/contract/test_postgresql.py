@@ -19,7 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.models import DeliveryState, Outcome, ParsedCallback
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import Outcome, ParsedCallback
 from answerback.errors import Conflict, LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.ledger import Disposition, Ledger, migrations, open_postgresql
 from answerback.ledger.backends.postgresql import schema

@@ -4,7 +4,7 @@ from builders import received, status
 from contract.delivery_helpers import attempt, endpoint, load, settle
 
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger import Ledger
 from answerback.ledger.backends.postgresql.partition_ids import sequence_of
 from answerback.ledger.read.recent_attempts import DeliveryAttempt, recent_attempts

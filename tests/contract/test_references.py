@@ -30,7 +30,8 @@ from contract.delivery_helpers import (
     us,
 )
 
-from answerback.domain.models import CallbackKind, EventType, Outcome
+from answerback.domain.endpoints import EventType
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.commands import AnnotateCall, MarkOverdue

@@ -36,7 +36,8 @@ from contract.delivery_helpers import (
     us,
 )
 
-from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, EventType, Outcome, PayloadFormat
+from answerback.domain.endpoints import Endpoint, EndpointConfig, EventType, PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import Conflict, InvalidCursor, NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.commands import ChangeEndpoint, CountDead, ReplayCalls, ReplayDead, ReplayDelivery

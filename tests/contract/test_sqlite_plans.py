@@ -22,7 +22,8 @@ from answerback.domain.alert_rules import (
     OverdueRule,
     QuarantineRule,
 )
-from answerback.domain.models import CallbackKind, Endpoint, Outcome, PayloadFormat
+from answerback.domain.endpoints import Endpoint, PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write import delivery_jobs

@@ -26,7 +26,8 @@ from relay.thread_writer import Desk
 from relay.waiting import until
 from sqlalchemy import func, select
 
-from answerback.domain.models import DeliveryState, Endpoint, EndpointConfig, RawCallback
+from answerback.domain.endpoints import DeliveryState, Endpoint, EndpointConfig
+from answerback.domain.models import RawCallback
 from answerback.heartbeat import Heartbeat, new_instance
 from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.admin.leases import find_leases

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from builders import NOON
 
-from answerback.domain.models import Endpoint, EndpointConfig
+from answerback.domain.endpoints import Endpoint, EndpointConfig
 from answerback.ledger import DeliveryJob
 from answerback.relay import RetryPolicy
 

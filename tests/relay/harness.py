@@ -19,7 +19,8 @@ from relay.thread_writer import Desk
 from relay.waiting import until
 from sqlalchemy import func, select
 
-from answerback.domain.models import DeliveryState, Endpoint, EndpointConfig, RawCallback
+from answerback.domain.endpoints import DeliveryState, Endpoint, EndpointConfig
+from answerback.domain.models import RawCallback
 from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.admin.endpoints import Draft
 from answerback.ledger.commands import AddEndpoint, AnnotateCall

@@ -15,7 +15,7 @@ from relay.harness import answered, kill_writer, pressed, with_config
 from relay.receiver import Exchange, Post, Receiver, receiving
 from relay.waiting import in_loop, until
 
-from answerback.domain.models import DeliveryState
+from answerback.domain.endpoints import DeliveryState
 from answerback.errors import Conflict, LedgerUnavailable
 from answerback.ledger.write.annotations import CallAnnotation
 

@@ -32,7 +32,7 @@ from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, sa
 from relay.waiting import in_loop, until
 from sqlalchemy import text
 
-from answerback.domain.models import DeliveryState, EventType, PayloadFormat
+from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import DeliveryJob
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH

@@ -7,7 +7,7 @@ from relay.harness import answered, relaying
 from relay.receiver import receiving
 from relay.waiting import in_loop
 
-from answerback.domain.models import EndpointConfig
+from answerback.domain.endpoints import EndpointConfig
 from answerback.errors import ConfigError, Conflict, InvalidEndpoint, NotFound
 from answerback.ledger.admin.endpoints import revision
 from answerback.relay import ConfigEndpoint

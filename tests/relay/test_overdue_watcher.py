@@ -13,7 +13,8 @@ from relay.receiver import receiving
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
-from answerback.domain.models import EndpointConfig, RawCallback
+from answerback.domain.endpoints import EndpointConfig
+from answerback.domain.models import RawCallback
 from answerback.ledger import Ledger
 from answerback.ledger.commands import Command
 from answerback.ledger.read.calls import CallFilter, count_calls

@@ -24,7 +24,7 @@ from relay.receiver import ANSWER, Exchange, Script, obey, receiving, saying, wh
 from relay.waiting import in_loop, until
 from standardwebhooks import Webhook
 
-from answerback.domain.models import Endpoint, PayloadFormat
+from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.relay import CertificateFiles, Certificates
 from answerback.relay.egress_policy import Network
 from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, AttemptResult, LeaseExpired, WebhookSender, resolve

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import PayloadFormat
+from answerback.domain.endpoints import PayloadFormat
 from answerback.errors import InvalidResponse
 from answerback.relay.response import ResponseResult, classify_response
 from answerback.tencent.response import decode_response

@@ -14,7 +14,8 @@ from answerback.domain.delivery_states import (
     mask_message_id,
     message_id,
 )
-from answerback.domain.models import Call, CallbackKind, DeliveryState, EventType, KeyPress, Outcome, Result
+from answerback.domain.endpoints import DeliveryState, EventType
+from answerback.domain.models import Call, CallbackKind, KeyPress, Outcome, Result
 
 ERROR = unanswered(result=Result.ERROR)
 AT_ITS_END = (DeliveryState.DELIVERED, DeliveryState.DEAD)

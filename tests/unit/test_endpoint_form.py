@@ -14,7 +14,8 @@ from answerback.console.model.endpoint_form import (
     parse_form,
     validate_form,
 )
-from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome, PayloadFormat
+from answerback.domain.endpoints import Endpoint, EndpointConfig, PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome
 
 CHANNELS = ("default", "alerts")
 FIT = EndpointForm(name="crm", channel="default", url="https://crm.example.com/voice")

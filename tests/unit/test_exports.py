@@ -9,8 +9,9 @@ from builders import CALLIDS, NOON, WIRE_TEXT, AnyCallback, callbacks, wire
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answerback.domain.endpoints import DeliveryState
 from answerback.domain.masking import mask_raw_body
-from answerback.domain.models import CallbackKind, DeliveryState
+from answerback.domain.models import CallbackKind
 from answerback.errors import InvalidExportFilter, MissingExtra
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.cells import format_microseconds, format_seconds

@@ -11,16 +11,8 @@ from relay.factories import OTHER_SECRET, endpoint
 
 from answerback import errors
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.models import (
-    ApiKey,
-    Call,
-    CallbackKind,
-    EndpointConfig,
-    Outcome,
-    PayloadFormat,
-    RawCallback,
-    Role,
-)
+from answerback.domain.endpoints import EndpointConfig, PayloadFormat
+from answerback.domain.models import ApiKey, Call, CallbackKind, Outcome, RawCallback, Role
 from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from answerback.console.model.call_timeline import build_timeline
 from answerback.console.model.time_scale import LEFT, RIGHT, TimeScale, spread_apart
 from answerback.domain.calls import callback_fingerprint
-from answerback.domain.models import Attempt, Call, Delivery, DeliveryState, EventType, Outcome
+from answerback.domain.endpoints import Attempt, Delivery, DeliveryState, EventType
+from answerback.domain.models import Call, Outcome
 from answerback.ledger import StoredCallback
 from answerback.schemas.deliveries import DeliveryWithAttemptsView
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.calls import public_id
-from answerback.domain.models import Call, EventType
+from answerback.domain.endpoints import EventType
+from answerback.domain.models import Call
 from answerback.domain.webhook_payload import EVENT_TYPES, CallbackPayload, CallPayload, encode_webhook
 from answerback.ledger import StoredCallback
 from answerback.schemas.callbacks import CallbackView

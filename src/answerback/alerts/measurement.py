@@ -20,7 +20,7 @@ from answerback.domain.alert_rules import (
     OverdueRule,
     QuarantineRule,
 )
-from answerback.domain.models import DISABLED_DELIBERATELY
+from answerback.domain.endpoints import DISABLED_DELIBERATELY
 from answerback.domain.phone_numbers import mask_text
 from answerback.i18n import Text
 from answerback.ledger.read import alert_metrics

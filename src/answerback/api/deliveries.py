@@ -24,7 +24,8 @@ from answerback.api.dependencies import (
 )
 from answerback.api.routes import Routes
 from answerback.auth.api_keys import check_filters
-from answerback.domain.models import Attempt, CallbackKind, DeliveryState, Outcome
+from answerback.domain.endpoints import Attempt, DeliveryState
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from answerback.api.dependencies import CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, OPERATOR, PROBLEMS, CurrentPrincipal
 from answerback.api.routes import Routes
 from answerback.config import EndpointSettings, validate_endpoint_name
-from answerback.domain.models import Endpoint, EndpointConfig
+from answerback.domain.endpoints import Endpoint, EndpointConfig
 from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import DeliveryBacklog

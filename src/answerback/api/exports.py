@@ -19,7 +19,8 @@ from answerback.api.dependencies import (
 from answerback.api.openapi import problem
 from answerback.api.routes import Responses, Routes
 from answerback.auth.api_keys import check_filters
-from answerback.domain.models import CallbackKind, DeliveryState, Outcome
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import ExportFailed, MissingExtra, TooManyExports
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.process import RETRY_AFTER_S, ExportManager

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from answerback.alerts import AlertManager
-from answerback.domain.models import AlertState, Endpoint
+from answerback.domain.endpoints import Endpoint
+from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import DeliveryBacklog

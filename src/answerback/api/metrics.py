@@ -10,8 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from answerback.api.ledger_numbers import LedgerGauges, LedgerSnapshot
+from answerback.domain.endpoints import Endpoint
 from answerback.domain.histogram import Histogram
-from answerback.domain.models import CallbackKind, Endpoint
+from answerback.domain.models import CallbackKind
 from answerback.intake import GroupCommitter, IntakeMetrics
 from answerback.ledger import Disposition
 from answerback.ledger.read.deliveries import DeliveryBacklog

@@ -23,7 +23,8 @@ from answerback.cli.output import (
     print_json,
     print_table,
 )
-from answerback.domain.models import CallbackKind, DeliveryState, Outcome
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView

@@ -8,7 +8,8 @@ from rich.markup import escape
 from answerback.cli.api_client import ApiClient, Url
 from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
-from answerback.domain.models import CallbackKind, Outcome, PayloadFormat
+from answerback.domain.endpoints import PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.schemas.endpoints import EndpointView
 from answerback.schemas.view import PageView

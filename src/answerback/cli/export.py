@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
 from answerback.cli.output import FullNumbers, err, exit_on_error, fail
-from answerback.domain.models import CallbackKind, DeliveryState, Outcome
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import ConfigError
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.write import write_export

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from answerback.config.section import DEFAULT_CHANNEL, NAME_PATTERN, Count, Network, Seconds, Section
-from answerback.domain.models import CallbackKind, EndpointConfig, Outcome, PayloadFormat
+from answerback.domain.endpoints import EndpointConfig, PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome
 
 
 class RelaySettings(Section):

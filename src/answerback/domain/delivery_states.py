@@ -6,7 +6,8 @@ others wait. So a delivery can neither overtake another of its call nor hold up 
 
 from enum import StrEnum
 
-from answerback.domain.models import Call, DeliveryState, EventType, Failure, KeyPress, Outcome, Status
+from answerback.domain.endpoints import DeliveryState, EventType
+from answerback.domain.models import Call, Failure, KeyPress, Outcome, Status
 
 
 class DeliveryTransition(StrEnum):

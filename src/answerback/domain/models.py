@@ -6,7 +6,6 @@ Times are aware UTC. `None` means: not known.
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -35,33 +34,6 @@ class Outcome(StrEnum):
     ANSWERED = "answered"
     UNANSWERED = "unanswered"
     FAILED = "failed"
-
-
-class EventType(StrEnum):
-    """What a delivery tells the business: an outcome, a key press, a revision, or that nothing came in time."""
-
-    ANSWERED = "answered"
-    UNANSWERED = "unanswered"
-    FAILED = "failed"
-    KEY_PRESSED = "key_pressed"
-    REVISED = "revised"
-    OVERDUE = "overdue"
-
-
-class PayloadFormat(StrEnum):
-    """How an endpoint is told: by the vendor's contract, or by Standard Webhooks."""
-
-    TENCENT = "tencent"
-    STANDARD = "standard"
-
-
-class DeliveryState(StrEnum):
-    """Where a delivery stands: behind an earlier one of its call, to go out, at its end."""
-
-    BLOCKED = "blocked"
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
 
 
 class Role(StrEnum):
@@ -201,97 +173,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def talk_seconds(self) -> int | None:
         """How long it lasted: see `talk_s`."""
         return talk_s(self.outcome, to_unix_s(self.answered_at), to_unix_s(self.ended_at))
-
-
-class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
-
-    `notify_on_update` asks to be told again when the business's own words about a call change. `timeout_s` is for one attempt,
-    `concurrency` the most attempts at a time. `certificate` names one of the config file.
-    """
-
-    url: str
-    format: PayloadFormat = PayloadFormat.STANDARD
-    kinds: tuple[CallbackKind, ...] = ()
-    outcomes: tuple[Outcome, ...] = ()
-    notify_on_update: bool = False
-    timeout_s: float = 10.0
-    concurrency: int = 8
-    certificate: str | None = None
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port of the URL: the part that is no secret."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-    def matches(self, kind: CallbackKind | None, outcome: Outcome) -> bool:
-        """Whether it is to be told of a callback of `kind` (None: of the call itself) that made its call `outcome`."""
-        return (kind is None or not self.kinds or kind in self.kinds) and (
-            not self.outcomes or outcome in self.outcomes
-        )
-
-
-DISABLED_MANUALLY = "manually"
-DISABLED_IN_CONFIG = "disabled in the config file"
-REMOVED_FROM_CONFIG = "removed from the config file"
-
-DISABLED_DELIBERATELY = frozenset({DISABLED_MANUALLY, DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG})
-"""Why an endpoint is off where people wanted it so; any other reason is its own answer."""
-
-
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A business URL that is told of a channel's calls.
-
-    While it is not `enabled` what it is owed waits; `disabled_reason` says why. Until `previous_secret_expires_at` both secrets
-    sign. `consecutive_failures` in a row made it pause until `paused_until`.
-    """
-
-    id: int
-    name: str
-    channel: str
-    config: EndpointConfig
-    enabled: bool
-    disabled_reason: str | None
-    secret: str
-    previous_secret: str | None
-    previous_secret_expires_at: datetime | None
-    from_config: bool
-    created_at: datetime
-    updated_at: datetime
-    consecutive_failures: int
-    paused_until: datetime | None
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One callback, or one word about a call, owed to one endpoint.
-
-    `message_id` is the same in every attempt. `failed_attempts` of its `attempts` count towards giving up.
-    """
-
-    id: int
-    message_id: str
-    endpoint: str
-    channel: str
-    callid: str
-    callback_id: int | None
-    event: EventType
-    state: DeliveryState
-    attempts: int
-    failed_attempts: int
-    due_at: datetime
-    created_at: datetime
-    finished_at: datetime | None
-
-
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST to an endpoint. `http_status` is None where there was no answer, `error` where it was delivered."""
-
-    started_at: datetime
-    duration_s: float
-    http_status: int | None
-    response_body: bytes
-    error: str | None
 
 
 class AlertState(msgspec.Struct, frozen=True, kw_only=True):

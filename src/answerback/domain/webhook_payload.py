@@ -9,7 +9,8 @@ from datetime import datetime
 
 import msgspec
 
-from answerback.domain.models import Call, CallbackKind, EventType, Outcome
+from answerback.domain.endpoints import EventType
+from answerback.domain.models import Call, CallbackKind, Outcome
 
 
 class CallPayload(msgspec.Struct, frozen=True, gc=False):

@@ -8,8 +8,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, null, select
 
 from answerback.domain.delivery_states import mask_message_id
+from answerback.domain.endpoints import EventType
 from answerback.domain.masking import MASKS
-from answerback.domain.models import MAX_DURATION_S, EventType, Outcome
+from answerback.domain.models import MAX_DURATION_S, Outcome
 from answerback.domain.webhook_payload import EVENT_TYPES
 from answerback.exports.fast_mask import mask_contract_body
 from answerback.ledger.rows import NUMBER_COLUMNS

@@ -13,16 +13,8 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import public_id
-from answerback.domain.models import (
-    ApiKey,
-    Attempt,
-    Call,
-    Delivery,
-    Endpoint,
-    ParsedCallback,
-    RawCallback,
-    RejectedCallback,
-)
+from answerback.domain.endpoints import Attempt, Delivery, Endpoint
+from answerback.domain.models import ApiKey, Call, ParsedCallback, RawCallback, RejectedCallback
 from answerback.domain.statistics import Statistics
 from answerback.errors import CallbackRejected, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions

@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.errors import AnswerbackError
 from answerback.ledger import AttemptRecord, DeliveryJob, EndpointPause
 from answerback.ledger.client import LedgerClient

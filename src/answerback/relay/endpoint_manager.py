@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from answerback.domain.models import (
+from answerback.domain.endpoints import (
     DISABLED_IN_CONFIG,
     DISABLED_MANUALLY,
     REMOVED_FROM_CONFIG,

@@ -14,8 +14,8 @@ import structlog
 import yarl
 from aiohttp.connector import Connection
 
+from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.domain.masking import mask_path, mask_urls
-from answerback.domain.models import Endpoint, PayloadFormat
 from answerback.relay.certificates import Certificates
 from answerback.relay.egress_policy import EgressPolicy
 from answerback.relay.response import classify_response

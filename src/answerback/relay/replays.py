@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 import structlog
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.errors import AnswerbackError, NotFound
 from answerback.ledger.admin.audit import Actor, filter_text
 from answerback.ledger.client import LedgerClient

@@ -3,8 +3,8 @@
 from http import HTTPStatus
 from typing import NamedTuple
 
+from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.masking import mask_urls
-from answerback.domain.models import PayloadFormat
 from answerback.errors import InvalidResponse
 from answerback.tencent.response import decode_response
 

@@ -4,7 +4,8 @@ from datetime import datetime
 from secrets import token_bytes
 
 from answerback.domain.calls import fold
-from answerback.domain.models import EventType, PayloadFormat, RawCallback
+from answerback.domain.endpoints import EventType, PayloadFormat
+from answerback.domain.models import RawCallback
 from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
 from answerback.tencent.parsing import parse_callback
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.relay.certificates import Certificates
 from answerback.relay.egress_policy import EgressPolicy, Network
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from standardwebhooks import Webhook
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 
 PREFIX = "whsec_"
 _NEW_BYTES = 32

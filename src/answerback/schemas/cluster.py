@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger.admin.instances import SILENT_AFTER_US, InstanceStatus
 from answerback.ledger.admin.leases import lease_name
 from answerback.ledger.read.cluster_status import ClusterStatus

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from answerback.domain.delivery_states import mask_message_id
+from answerback.domain.endpoints import Attempt, Delivery, DeliveryState
 from answerback.domain.masking import mask_fields
-from answerback.domain.models import Attempt, Delivery, DeliveryState
 from answerback.domain.webhook_payload import EVENT_TYPES
 from answerback.ledger.read.deliveries import MAX_ATTEMPTS
 from answerback.relay.replays import Replay

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 from pydantic import Field
 
+from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.domain.masking import mask_fields, mask_urls
-from answerback.domain.models import CallbackKind, Endpoint, Outcome, PayloadFormat
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.relay.sender import AttemptResult
 from answerback.schemas.deliveries import masked_response

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import structlog
 
 from answerback.domain.calls import public_id
+from answerback.domain.endpoints import Endpoint
 from answerback.domain.masking import mask_urls
-from answerback.domain.models import Endpoint, ParsedCallback, RawCallback
+from answerback.domain.models import ParsedCallback, RawCallback
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import ConfigError, MissingExtra
 from answerback.ledger import DeliveryJob, Disposition, StoreResult

@@ -18,7 +18,7 @@ from answerback.api.openapi.example_data import (
     Record,
     callback_example,
 )
-from answerback.domain.models import EventType
+from answerback.domain.endpoints import EventType
 from answerback.domain.webhook_payload import EVENT_TYPES
 
 _JSON = "application/json"

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from answerback.config import EndpointSettings, validate_endpoint_name
-from answerback.domain.models import CallbackKind, Endpoint, EndpointConfig, Outcome
+from answerback.domain.endpoints import Endpoint, EndpointConfig
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import AnswerbackError
 
 OUTCOMES = (Outcome.ANSWERED, Outcome.UNANSWERED, Outcome.FAILED)

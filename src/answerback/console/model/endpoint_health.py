@@ -6,7 +6,7 @@ from enum import StrEnum
 from math import ceil
 from typing import NamedTuple
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.ledger.read.recent_attempts import DeliveryAttempt
 from answerback.schemas.deliveries import AttemptView

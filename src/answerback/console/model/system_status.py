@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from answerback.console.dependencies import ConsoleDependencies
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger.read.deliveries import DeliveryBacklog
 
 _MAX_COUNTED = 100

@@ -18,8 +18,9 @@ from answerback.console.model.failure_reasons import failure_reason_text
 from answerback.console.model.time_scale import TimeTick
 from answerback.console.render import to_local_time
 from answerback.console.routing import PageRouter
+from answerback.domain.endpoints import Attempt, Delivery
 from answerback.domain.masking import mask_fields
-from answerback.domain.models import Attempt, Call, Delivery, KeyPress, Outcome
+from answerback.domain.models import Call, KeyPress, Outcome
 from answerback.errors import AmbiguousCall, CallbackRejected
 from answerback.ledger import StoredCallback
 from answerback.ledger.read.callbacks import find_last_callbacks

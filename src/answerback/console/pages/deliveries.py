@@ -6,7 +6,8 @@ from starlette.routing import Route
 from answerback.console.context import RequestContext
 from answerback.console.routing import PageRouter
 from answerback.console.session import safe_redirect
-from answerback.domain.models import Delivery, DeliveryState, Role
+from answerback.domain.endpoints import Delivery, DeliveryState
+from answerback.domain.models import Role
 from answerback.errors import NotFound
 from answerback.ledger import Page
 from answerback.ledger.read.deliveries import DeliveryFilter

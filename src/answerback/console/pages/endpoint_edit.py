@@ -18,7 +18,8 @@ from answerback.console.model.endpoint_form import (
 )
 from answerback.console.pages.endpoints import show_secret
 from answerback.console.routing import PageRouter
-from answerback.domain.models import Endpoint, PayloadFormat, Role
+from answerback.domain.endpoints import Endpoint, PayloadFormat
+from answerback.domain.models import Role
 from answerback.errors import Conflict, InvalidEndpoint
 
 

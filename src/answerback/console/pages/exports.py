@@ -15,7 +15,8 @@ from answerback.auth.api_keys import check_filters
 from answerback.console.context import RequestContext
 from answerback.console.routing import PageRouter
 from answerback.console.session import is_cross_site
-from answerback.domain.models import CallbackKind, DeliveryState, Outcome
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import InvalidExportFilter, NotFound
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.response import ExportResponse

@@ -19,7 +19,8 @@ from answerback.console.model.activity_feed import (
 )
 from answerback.console.routing import PageRouter
 from answerback.console.session import Session, Sessions
-from answerback.domain.models import CallbackKind, EventType, Outcome
+from answerback.domain.endpoints import EventType
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import LedgerUnavailable
 
 _REFRESH_S = 5

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Endpoint, EndpointConfig
+from answerback.domain.endpoints import Endpoint, EndpointConfig
 from answerback.errors import Conflict, NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.backends import bulk_sql

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Text, cast, delete, func, literal, or_, select, text, update
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger.admin.endpoints import find_endpoints_of
 from answerback.ledger.admin.instances import active_relays, db_now_us
 from answerback.ledger.tables import endpoints, leases

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger.admin import leases
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import find_endpoint, target_of

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Endpoint, PayloadFormat
+from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.errors import Conflict
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.audit import Actor

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, func, literal, literal_column, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import CallbackKind, Endpoint, Outcome
+from answerback.domain.endpoints import Endpoint
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.admin.endpoints import find_endpoints
 from answerback.ledger.tables import (
     DEAD_PREDICATE,

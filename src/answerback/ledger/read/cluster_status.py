@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger import migrations
 from answerback.ledger.admin.endpoints import find_endpoints
 from answerback.ledger.admin.instances import InstanceStatus, db_now_us, find_instances

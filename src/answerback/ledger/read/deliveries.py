@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Table, func, literal_column, or_, sel
 from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import message_id
-from answerback.domain.models import Attempt, Delivery, DeliveryState, EventType
+from answerback.domain.endpoints import Attempt, Delivery, DeliveryState, EventType
 from answerback.errors import NotFound
 from answerback.ledger.backends.bulk_sql import on_postgresql
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, SEQUENCE_BITS, month_of_id, sequence_of

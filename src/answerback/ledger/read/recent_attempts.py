@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Row, Select, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Attempt
+from answerback.domain.endpoints import Attempt
 from answerback.ledger.tables import attempts, deliveries
 from answerback.ledger.types import from_us
 

@@ -6,7 +6,8 @@ import msgspec
 from sqlalchemy import ColumnElement, func, literal_column, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Call, DeliveryState, EventType, PayloadFormat
+from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
+from answerback.domain.models import Call
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql.text import replace_nul

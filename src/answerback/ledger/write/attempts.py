@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, bindparam, case, func, literal_column, sel
 from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import ACTIVE_STATES, DELIVERY_TRANSITIONS, DeliveryTransition
-from answerback.domain.models import DeliveryState, Endpoint, EventType, PayloadFormat
+from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
 from answerback.ledger.admin import endpoints as store
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.rows import READ_COLUMNS, call_of

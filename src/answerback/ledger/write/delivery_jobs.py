@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import call_fingerprint
 from answerback.domain.delivery_states import message_id
-from answerback.domain.models import Call, CallbackKind, DeliveryState, Endpoint, EventType, PayloadFormat
+from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
+from answerback.domain.models import Call, CallbackKind
 from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.rows import READ_COLUMNS, call_of

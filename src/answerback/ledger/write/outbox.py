@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import call_fingerprint
 from answerback.domain.delivery_states import TAG_LENGTH, event_type_for, message_id
-from answerback.domain.models import Call, DeliveryState, Endpoint, EventType, ParsedCallback, PayloadFormat
+from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
+from answerback.domain.models import Call, ParsedCallback
 from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.tables import PENDING_PREDICATE, deliveries

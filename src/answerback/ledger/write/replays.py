@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import fold
 from answerback.domain.delivery_states import ACTIVE_STATES, DELIVERY_TRANSITIONS, DeliveryTransition, event_type_for
-from answerback.domain.models import Call, DeliveryState, Endpoint, PayloadFormat, RawCallback
+from answerback.domain.endpoints import DeliveryState, Endpoint, PayloadFormat
+from answerback.domain.models import Call, RawCallback
 from answerback.errors import CallbackRejected, Conflict, NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import target_of

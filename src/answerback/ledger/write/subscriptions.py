@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import public_id
 from answerback.domain.delivery_states import TAG_LENGTH
-from answerback.domain.models import Endpoint
+from answerback.domain.endpoints import Endpoint
 from answerback.ledger.admin import endpoints as store
 
 
