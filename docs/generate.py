@@ -31,15 +31,15 @@ CONFIGURATION_HEAD = """\
 
 <!-- Made by `make docs` from src/answerback/config/: edit that, or docs/generate.py for the prose. -->
 
-Answerback runs without any configuration. What it does read, it reads once, at the start; a change takes effect after
-a restart. For each setting the first of these that has it counts:
+Answerback runs without any configuration. Settings are read once, at startup; a change takes effect after a restart.
+The first of these that has a setting wins:
 
 1. the command line: `--host`, `--port`, `--data-dir`;
-2. the environment: `ANSWERBACK_<SECTION>__<NAME>`, two underscores in the middle;
+2. the environment: `ANSWERBACK_<SECTION>__<NAME>`, with two underscores in the middle;
 3. the TOML file: `--config FILE`, or `answerback.toml` in the working directory if it is there.
 
-A setting that does not exist, or a value that does not fit, ends the start with one line that names it.
-Names that end in `_s` are seconds. `answerback config show` shows every setting with the value it has now; secrets stay
+An unknown setting or an invalid value stops the start with one line that names it.
+Names that end in `_s` are seconds. `answerback config show` shows every setting with its current value; secrets are
 hidden.
 
 ```toml
@@ -66,45 +66,45 @@ export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
 export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
 ```
 
-A relative `server.data_dir` is taken from the working directory, so a service should name an absolute one. Commands
-that look into the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read the same settings: run them in
+A relative `server.data_dir` is relative to the working directory, so use an absolute one for a service. Commands that
+read the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read the same settings: run them in
 the same directory, or pass `--config` or `--data-dir`.
 """
 
 CHANNELS_TAIL = """\
-The section is repeated for each channel: `[channels.<name>]`. A name is small letters, digits, `-` and `_`.
+The section is repeated for each channel: `[channels.<name>]`. A name is lowercase letters, digits, `-` and `_`.
 
-- `default` is always there. Without a token its URL is `/voice/callback`, open to whoever reaches it. With a token that
-  URL answers 404, and the token's takes its place.
+- `default` always exists. Without a token its URL is `/voice/callback`, open to whoever can reach it. With a token its
+  URL is `/voice/callback/<token>`, and `/voice/callback` answers 404.
 - Every other channel needs a token. Its URL is `/voice/callback/<token>`.
-- A token is 16 to 128 letters, digits, `-` or `_`. Two channels cannot share one. This makes one:
+- A token is 16 to 128 letters, digits, `-` or `_`. Two channels cannot share one. This generates one:
   `python3 -c 'import secrets; print(secrets.token_urlsafe(24))'`.
-- Renaming a channel does not rename it in the ledger: its former calls stay under the former name.
-- In the environment a channel is `ANSWERBACK_CHANNELS__<NAME>__TOKEN`. Variables know no small letters, so `ALERTS`
-  there is the channel `alerts`.
+- Renaming a channel does not rename it in the ledger: earlier calls stay under the old name.
+- In the environment a channel is `ANSWERBACK_CHANNELS__<NAME>__TOKEN`; names are lowercased, so `ALERTS` is the channel
+  `alerts`.
 """
 
 CERTIFICATES_TAIL = """\
-The section is repeated for each certificate: `[certificates.<name>]`. An endpoint names it in `certificate`, whether it is made
-by this file, by `/v1/endpoints` or in the console: only who writes this file says which files are read. They are read at the
-start, which fails where one cannot be used. A file that is renewed is read again within a minute; while it cannot be used, what
-was read before goes on, and the log says `certificate_invalid`. Processes that share a ledger need the same certificates.
+The section is repeated for each certificate: `[certificates.<name>]`. An endpoint refers to it by
+`certificate`, whether the endpoint comes from this file, `/v1/endpoints` or the console: only this file says which files are
+read. They are read at startup, which fails if one cannot be used. A renewed file is read again within a minute; while it cannot
+be used, the previous one stays in use and the log says `certificate_invalid`. Processes that share a ledger need the same
+certificates.
 """
 
 ENDPOINTS_TAIL = """\
-The section is repeated for each endpoint: `[endpoints.<name>]`. A name is small letters, digits, `-` and `_`, and not
-digits alone. [relay.md](relay.md) tells what endpoints get, and how.
+The section is repeated for each endpoint: `[endpoints.<name>]`. A name is lowercase letters, digits, `-` and `_`, and not
+digits alone. [relay.md](relay.md) describes what endpoints receive.
 
-- The config file decides about its endpoints at each start; by hand they can only be switched, and tried. Endpoints can be
-  made by `/v1/endpoints` and `answerback endpoints` as well: those are not in this file.
-- One that is not in the file any more is switched off. What it is owed waits; `answerback endpoints remove NAME` gives
-  that up.
-- A secret that is made by itself is shown by `answerback endpoints rotate-secret NAME` alone, which makes another one.
+- Endpoints of the config file are set from it at each start; otherwise they can only be enabled, disabled and tested.
+  Endpoints created through `/v1/endpoints` or `answerback endpoints` are not in this file.
+- One that is removed from the file is disabled. Its deliveries wait; `answerback endpoints remove NAME` cancels them.
+- A generated secret is never shown; `answerback endpoints rotate-secret NAME` generates another one and shows it.
 """
 
 RULES_HEAD = """\
-The section is repeated for each rule: a name is small letters, digits, `-` and `_`. `metric` says what it measures, and which
-other settings it has; these are common to all. [alerts.md](alerts.md) tells when people are told.
+The section is repeated for each rule: a name is lowercase letters, digits, `-` and `_`. `metric` says what it measures and
+which other settings it has; these are common to all. [alerts.md](alerts.md) describes when a rule fires and resolves.
 """
 
 CLI_HEAD = """\
@@ -114,8 +114,8 @@ CLI_HEAD = """\
 
 <!-- Made by `make docs` from the program's own help. -->
 
-`answerback COMMAND --help` says the same. `--json` prints JSON in place of a table. Exit status 0 is success, 1 means
-that it could not be done, with one line on standard error that says why, and 2 that the command line was not understood.
+`answerback COMMAND --help` says the same. `--json` prints JSON in place of a table. Exit status 0 is success, 1 a
+failure, explained in one line on standard error, and 2 an invalid command line.
 Phone numbers are masked unless `--unmask` is given.
 """
 
@@ -245,11 +245,11 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 NUMBERS_HEAD = """\
-# What becomes of a call to the emulator
+# The numbers of the emulator
 
 <!-- Made by `make docs` from src/answerback/emulator/outcomes.py. -->
 
-The last three digits of the number decide. `answerback emulate --numbers` shows the same. [The emulator](emulator.md)
+The last three digits of the number decide what a call does. `answerback emulate --numbers` shows the same. [The emulator](emulator.md)
 
 号码的最后三位决定通话如何进行。`answerback emulate --numbers` 显示同一张表。[模拟器](emulator.zh-CN.md)
 """

@@ -179,7 +179,7 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
     assert await_state(gateway, "few", value=None)["firing"] is False
     hears(gateway, "unanswered", "u1", "u2", "u3", channel="few")
     began = people.await_read(1)
-    assert began["title"] == "Answerback: too few calls are answered (few) · 接通率过低"
+    assert began["title"] == "Answerback: low answer rate (few) · 接通率过低"
     assert began["message"].startswith("40 % of the last 5 calls were answered; the limit is 60 %.\nSince 20")
     assert "最近 5 通通话的接通率为 40 %，下限为 60 %。" in began["message"]
     assert "(Asia/Shanghai)" in began["message"]
@@ -198,7 +198,7 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
     assert len(people.read) == 1
     hears(gateway, "answered", "a10", channel="few")
     ended = people.await_read(2)
-    assert ended["title"].startswith("Answerback: over: too few calls are answered (few) · 已恢复：")
+    assert ended["title"].startswith("Answerback: resolved: low answer rate (few) · 已恢复：")
     assert ended["type"] == "success"
     people.await_look()
     assert len(people.read) == 2
@@ -218,12 +218,12 @@ def test_a_kill_makes_nobody_hear_it_twice_nor_miss_the_end(tmp_path: Path, peop
         after = await_state(gateway, "few", firing=True, value=0.0)
         assert (after["since"], after["error"]) == (before["since"], None)
         people.await_look()
-        assert people.titles == ["too few calls are answered (few)"]
+        assert people.titles == ["low answer rate (few)"]
         gateway.kill()
         gateway.start()
         hears(gateway, "answered", *(f"a{n}" for n in range(5)))
         people.await_read(2)
-        assert people.titles[-1] == "over: too few calls are answered (few)"
+        assert people.titles[-1] == "resolved: low answer rate (few)"
         people.await_look()
         gateway.kill()
         gateway.start()
@@ -236,13 +236,13 @@ def test_an_endpoint_that_is_down_is_told_of_until_it_is_up(shared: Shared) -> N
     people = shared.people("crm-down")
     hears(shared.gateway, "answered", "a1", "a2", "a3", channel="crm")
     began = people.await_read(1)
-    assert began["title"] == "Answerback: an endpoint is in trouble (crm-down) · 端点异常"
-    assert "ndpoint crm is paused, failures in a row: " in began["message"]
+    assert began["title"] == "Answerback: an endpoint has problems (crm-down) · 端点异常"
+    assert "ndpoint crm is paused, consecutive failures: " in began["message"]
     people.await_look()
     shared.crm.restart(behaviour="obeying")
     ended = people.await_read(2)
-    assert ended["title"].startswith("Answerback: over: an endpoint is in trouble")
-    assert "All is well." in ended["message"]
+    assert ended["title"].startswith("Answerback: resolved: an endpoint has problems")
+    assert "No problems." in ended["message"]
 
 
 def test_junk_is_told_of_and_the_end_can_be_waited_for(shared: Shared) -> None:
@@ -253,14 +253,14 @@ def test_junk_is_told_of_and_the_end_can_be_waited_for(shared: Shared) -> None:
     assert people.read == []
     shared.gateway.post(b"[", token)
     shared.gateway.post(b"[[", token)
-    assert "odies that went to quarantine: " in people.await_read(1)["message"]
+    assert "uarantined bodies: " in people.await_read(1)["message"]
     assert " within the last 3 s; the limit is 1." in people.read[0]["message"]
     shared.gateway.post(b"{]", token)
     shared.gateway.post(f'{{"mobile": "{NUMBER}"'.encode(), token)
     people.await_read(2)
     assert people.titles == [
-        "bodies went to quarantine (junk)",
-        "over: bodies went to quarantine (junk)",
+        "callbacks were quarantined (junk)",
+        "resolved: callbacks were quarantined (junk)",
     ]
     assert NUMBER not in json.dumps(people.read)
 
@@ -272,7 +272,7 @@ def test_failures_have_to_hold_for_their_time_and_are_reminded_of(shared: Shared
     gateway.post(failure("gone", failure_code=8, mobile=NUMBER), CHANNELS["dead"])
     await_state(gateway, "dead", value=1.0, firing=False)
     await_true(lambda: len(people.read) >= 3, lambda: f"no reminders: {people.titles}")
-    assert people.titles[:3] == ["many calls fail (dead)"] + ["still: many calls fail (dead)"] * 2
+    assert people.titles[:3] == ["many failed calls (dead)"] + ["still: many failed calls (dead)"] * 2
     assert NUMBER not in json.dumps(people.read)
 
 
@@ -357,7 +357,7 @@ def test_a_rule_that_left_the_file_is_forgotten(tmp_path: Path, people: People) 
         assert gateway.items("/v1/alerts") == []
     with alerting(tmp_path, rules, people) as gateway:
         people.await_read(2)
-        assert people.titles == ["bodies went to quarantine (junk)"] * 2
+        assert people.titles == ["callbacks were quarantined (junk)"] * 2
 
 
 def test_rules_without_anybody_to_tell_are_measured_all_the_same(tmp_path: Path) -> None:
@@ -403,4 +403,4 @@ def test_a_test_without_anybody_to_tell_says_what_to_do(tmp_path: Path) -> None:
     """The setting is named."""
     done = run("alerts", "test", cwd=tmp_path)
     assert done.returncode == 1
-    assert "alerts.notify: names nobody" in done.stderr
+    assert "alerts.notify: no targets are configured" in done.stderr

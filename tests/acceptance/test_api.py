@@ -247,7 +247,7 @@ def test_a_bare_plus_in_an_address_is_named(filled: Gateway) -> None:
     """It means a blank there; of a time the answer says so, of a number it is taken as meant."""
     answer = filled.get("/v1/calls?since=2026-11-23T08:00:00+08:00")
     assert (answer.status_code, answer.json()["field"]) == (422, "since")
-    assert "a + in an address means a blank: write %2B" in answer.json()["detail"]
+    assert "a + in a URL means a space: write %2B" in answer.json()["detail"]
     assert "%2B" not in filled.get("/v1/calls?since=2026-11-23T08:00:00%2008:00").json()["detail"]
     assert [call["callid"] for call in filled.items("/v1/calls?mobile=+8613788880003")] == ["answered-03"]
 

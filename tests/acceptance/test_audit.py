@@ -428,7 +428,7 @@ def test_the_console_says_what_an_operator_may_not(world: World, operator: str) 
     with signed_in(world.gateway, operator) as person:
         assert "Add an endpoint" not in person.text("endpoints")
         assert "needs the right to full numbers" in person.text("endpoints/aim")
-        assert "Your key may change the time limit" in person.text("endpoints/aim/edit")
+        assert "Your key may only change the timeout" in person.text("endpoints/aim/edit")
         person.text("endpoint/new", 403)
         before = world.state(), world.events()
         forms = {
@@ -440,7 +440,7 @@ def test_the_console_says_what_an_operator_may_not(world: World, operator: str) 
         }
         for path, fields in forms.items():
             answer = person.post(path, **fields)
-            assert (answer.status_code, "This needs the right to full numbers" in visible_text(answer.text)) == (
+            assert (answer.status_code, "This requires the right to full numbers" in visible_text(answer.text)) == (
                 403,
                 True,
             )

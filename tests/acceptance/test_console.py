@@ -362,8 +362,8 @@ def test_the_appearance_can_be_chosen(browser: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("range=custom", "Give both days"),
-        ("range=custom&since=2026-02-30&until=2026-03-01", "Give both days"),
+        ("range=custom", "Enter both days"),
+        ("range=custom&since=2026-02-30&until=2026-03-01", "Enter both days"),
         ("range=custom&since=2026-03-02&until=2026-03-01", "before the first"),
         ("range=custom&since=2020-01-01&until=2026-03-01", "at most 366"),
         ("range=custom&since=0001-01-01&until=0001-01-02", "at most 366"),
@@ -394,7 +394,7 @@ def test_a_failure_code_leads_to_its_calls(browser: httpx.Client) -> None:
 def test_a_page_that_is_not_there_says_so(browser: httpx.Client) -> None:
     """In the frame, with a way back."""
     answer = browser.get("/console/nowhere")
-    assert (answer.status_code, "There is nothing here" in answer.text) == (404, True)
+    assert (answer.status_code, "Page not found" in answer.text) == (404, True)
 
 
 def test_without_its_ledger_the_console_says_so(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_language_switch_is_remembered(emulator: Emulator) -> None:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ["Dialled", "Ringing", "Answered", "Key", "Ended", "Taken", "answered", "Status is told"]),
+        ("en", ["Dialled", "Ringing", "Answered", "Key", "Ended", "Accepted", "answered", "Status sent"]),
         ("zh", ["拨号", "振铃", "接听", "按键", "结束", "已接收", "推送状态"]),
     ],
 )
@@ -382,8 +382,8 @@ def test_silent_receiver_is_told_in_words(home: Path, receive: Receive) -> None:
         page = emulator.finished(path)
         chinese = emulator.get(f"{path}?lang=zh").text
         listed = emulator.get().text
-    assert "No answer" in page
-    assert "Does something listen at the callback URL?" in page
+    assert "No response" in page
+    assert "Is anything listening at the callback URL?" in page
     assert "没有应答" in chinese
     assert "state-pending" in listed
 
@@ -413,7 +413,7 @@ def test_living_call_refreshes_itself(home: Path, receiver: Receiver) -> None:
         listed = emulator.get().text
     assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in page
     assert "to come" in page
-    assert "No callback has been sent yet." in page
+    assert "No callbacks yet." in page
     assert "data-live" in page
     assert "data-live" in listed
     assert "http-equiv" not in listed
@@ -481,7 +481,7 @@ def test_huge_form_is_refused(emulator: Emulator) -> None:
     assert emulator.place(text="x" * 70_000).status_code == 413
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "There is no such call"), ("zh", "没有这个呼叫")])
+@pytest.mark.parametrize(("language", "words"), [("en", "No such call"), ("zh", "没有这个呼叫")])
 def test_unknown_call_is_not_found(emulator: Emulator, language: str, words: str) -> None:
     """A callid that nobody was given is a 404 in the reader's language."""
     answer = emulator.get(f"/calls/{uuid.uuid4()}", **{"Accept-Language": language})

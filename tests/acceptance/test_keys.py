@@ -246,7 +246,7 @@ def test_a_viewer_changes_nothing(
     """403 names the role that is needed and the one there is; an operator is let through to what is asked."""
     refused = viewer.ask(method, path.format_map(told), body)
     assert refused.status_code == 403
-    assert refused.json() == {"detail": f"this needs the role operator; the key `{viewer.name}` has viewer"}
+    assert refused.json() == {"detail": f"this requires the role operator; the key `{viewer.name}` has viewer"}
     assert operator.ask(method, path.format_map(told), body).status_code in {200, 400, 404, 422}
 
 
@@ -257,7 +257,7 @@ def test_only_an_admin_sees_and_changes_keys(
     """Whoever could make keys could be anybody; the right to full numbers does not help."""
     for holder in (viewer, operator, make(place, "operator", full_numbers=True)):
         refused = holder.ask(method, path, body)
-        assert (refused.status_code, "needs the role admin" in refused.json()["detail"]) == (403, True)
+        assert (refused.status_code, "requires the role admin" in refused.json()["detail"]) == (403, True)
     assert admin.ask(method, path, body).status_code in {200, 404, 422}
 
 

@@ -144,7 +144,7 @@ def test_without_a_running_gateway_nothing_can_be_changed(tmp_path: Path) -> Non
     with gateway.start():
         business.add("crm", "https://1.1.1.1/")
         gateway.terminate()
-    for killed, words in ((False, "no gateway runs here"), (True, "no gateway answers at http")):
+    for killed, words in ((False, "no gateway is running here"), (True, "no gateway answers at http")):
         if killed:
             gateway.start().kill()
         for arguments in (["endpoints", "enable", "default-crm"], ["deliveries", "replay", "1"]):
@@ -199,7 +199,7 @@ def tailing(business: Business, log: Path, *options: str, executed: bool = False
     with log.open("wb") as out, said.open("wb") as err:
         process = launch(arguments, cwd=log.parent, env=environment(), stdout=out, stderr=err, executed=executed)
     try:
-        await_true(lambda: "from now on" in said.read_text(), said.read_text)
+        await_true(lambda: "Ctrl-C" in said.read_text(), said.read_text)
         yield process
     finally:
         process.kill()

@@ -278,8 +278,8 @@ def test_the_command_tells_some_calls_again(business: Business, dead: Receiver) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "say what to tell again"),
-        (["7", "--endpoint", "crm"], "say what to tell again"),
+        ([], "say what to replay"),
+        (["7", "--endpoint", "crm"], "say what to replay"),
         (["--endpoint", "nobody", "--all-dead"], "no endpoint nobody"),
         (["987654321"], "no delivery 987654321"),
         (["dlv_987654321_9f86d081884c"], "no delivery 987654321"),

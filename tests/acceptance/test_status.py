@@ -58,7 +58,7 @@ def test_a_gateway_alone_shows_itself(tmp_path: Path) -> None:
         gateway.terminate()
         words = run("status", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout
         assert "no process serves this ledger" in words
-        assert "nobody" in words
+        assert "none" in words
 
 
 @pytest.mark.timeout(180)

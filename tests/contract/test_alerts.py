@@ -56,7 +56,7 @@ def look(ledger: Ledger, rule: BaseRule, now: datetime = NOON) -> Measurement:
 
 
 def judged(ledger: Ledger, rule: BaseRule, now: datetime = NOON) -> tuple[float | None, bool, bool]:
-    """The number, whether it is as bad as the rule says, and whether it is clearly over."""
+    """The number, whether the rule fires, and whether it is clearly over."""
     seen = look(ledger, rule, now)
     return seen.value, seen.breached, seen.resolved
 
@@ -182,7 +182,7 @@ def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> No
 
 
 def test_an_endpoint_that_is_told_in_time_is_no_trouble(ledger: Ledger) -> None:
-    """Nor is one that there is not, nor one that was switched off by hand with something owed to it."""
+    """Nor is one that there is not, nor one that was disabled manually with something owed to it."""
     delivery_helpers.endpoint(ledger)
     off = delivery_helpers.endpoint(ledger, "off")
     delivery_helpers.change(ledger, msgspec.structs.replace(off, enabled=False, disabled_reason="manually"))
@@ -213,7 +213,7 @@ def test_a_paused_endpoint_is_trouble(ledger: Ledger) -> None:
     seen = look(ledger, EndpointRule(endpoint="crm"))
     assert (seen.value, seen.breached, seen.resolved) == (1, True, False)
     assert (seen.en, seen.zh) == (
-        "endpoint crm is paused, failures in a row: 10",
+        "endpoint crm is paused, consecutive failures: 10",
         "端点 crm 连续失败 10 次，已暂停",
     )
     delivery_helpers.settle(ledger, pauses=[EndpointPause(crm.id, 0, None)])
@@ -228,7 +228,7 @@ def test_an_endpoint_that_its_own_answer_switched_off_is_trouble(ledger: Ledger)
     )
     seen = look(ledger, EndpointRule())
     assert seen.breached
-    assert seen.en == "endpoint crm was switched off: the endpoint answered 410: 137****8888"
+    assert seen.en == "endpoint crm was disabled: the endpoint answered 410: 137****8888"
 
 
 def test_dead_deliveries_are_trouble_where_the_rule_says_so(ledger: Ledger) -> None:
@@ -239,7 +239,7 @@ def test_dead_deliveries_are_trouble_where_the_rule_says_so(ledger: Ledger) -> N
     assert judged(ledger, EndpointRule()) == (0, False, True)
     assert judged(ledger, EndpointRule(dead=3)) == (0, False, False)
     assert judged(ledger, EndpointRule(dead=2)) == (1, True, False)
-    assert look(ledger, EndpointRule(dead=2)).zh == "端点 crm 有 3 条投递已放弃"
+    assert look(ledger, EndpointRule(dead=2)).zh == "端点 crm 有 3 条死信"
 
 
 def test_many_troubles_are_a_short_message(ledger: Ledger) -> None:
@@ -249,7 +249,7 @@ def test_many_troubles_are_a_short_message(ledger: Ledger) -> None:
         delivery_helpers.settle(ledger, pauses=[EndpointPause(one.id, 10, us(60))])
     seen = look(ledger, EndpointRule())
     assert seen.value == 7
-    assert seen.en.endswith("endpoint crm-4 is paused, failures in a row: 10; 2 more")
+    assert seen.en.endswith("endpoint crm-4 is paused, consecutive failures: 10; 2 more")
     assert seen.zh.endswith("；另有 2 项")
 
 

@@ -793,7 +793,7 @@ def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
 
 
 def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Ledger) -> None:
-    """ConsoleDependencies up a part at a time, and stopped in between: what is left is in the backlog, where the next start looks."""
+    """Cancelled a part at a time, and stopped in between: what is left is in the backlog, where the next start looks."""
     to = endpoint(ledger)
     ledger.record([received(callback) for callback in (unanswered(), status(), key_press())])
     remove(ledger, to)

@@ -262,7 +262,7 @@ def test_the_dead_wait_behind_what_is_pending(ledger: Ledger) -> None:
 
 
 def test_words_that_the_format_cannot_tell_stay_dead(ledger: Ledger) -> None:
-    """ConsoleDependencies up because the endpoint changed its format: told again, they neither go out nor hold up their call."""
+    """Cancelled because the endpoint changed its format: told again, they neither go out nor hold up their call."""
     to = endpoint(ledger)
     refer(ledger, UUID1, due_at=at(0))
     tell_overdue(ledger, at_s=0)

@@ -422,7 +422,7 @@ def test_a_message_says_what_how_much_since_when_and_where() -> None:
     head = MessageContext(timezone="Asia/Shanghai", console_url="https://voice.example.com/console")
     message = compose_message(AlertPhase.FIRING, BEGAN, "alerts", head)
     assert message.severity is Severity.FAILURE
-    assert message.title == "Answerback: too few calls are answered (few-answers) · 接通率过低"
+    assert message.title == "Answerback: low answer rate (few-answers) · 接通率过低"
     assert message.body == (
         "41 % of the last 100 calls were answered; the limit is 60 %.\n"
         "Since 2026-05-01 20:00:00 (Asia/Shanghai).\n"
@@ -438,9 +438,10 @@ def test_the_end_says_how_long_it_lasted() -> None:
     """So that whoever missed the begin knows all of it."""
     message = compose_message(AlertPhase.RESOLVED, ENDED, None, MessageContext(timezone="UTC"))
     assert message.severity is Severity.SUCCESS
-    assert message.title == "Answerback: over: too few calls are answered (few-answers) · 已恢复：接通率过低"
+    assert message.title == "Answerback: resolved: low answer rate (few-answers) · 已恢复：接通率过低"
     assert (
-        "Over since 2026-05-01 12:12:00 (UTC); it began at 2026-05-01 12:00:00 (UTC) and lasted 12 min." in message.body
+        "Resolved at 2026-05-01 12:12:00 (UTC); it began at 2026-05-01 12:00:00 (UTC) and lasted 12 min."
+        in message.body
     )
     assert "持续 12 分钟" in message.body
     assert "all channels" in message.body

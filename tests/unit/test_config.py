@@ -175,11 +175,11 @@ def test_the_default_channel_may_have_a_token() -> None:
         ({"log": {"level": "loud"}}, r"^log\.level: "),
         ({"log": {"format": "xml"}}, r"^log\.format: "),
         ({"log": 5}, r"^log: "),
-        ({"channels": {"Alerts": {"token": TOKEN}}}, r"^channels\.Alerts: a name is small letters"),
-        ({"channels": {"-x": {"token": TOKEN}}}, r"^channels\.-x: a name is small letters"),
-        ({"channels": {"a" * 65: {"token": TOKEN}}}, r"^channels\.a{65}: a name is small letters"),
-        ({"channels": {"": {"token": TOKEN}}}, r"^channels\.: a name is small letters"),
-        ({"channels": {"alerts": {}}}, r"^channels\.alerts\.token: required, only default may go without"),
+        ({"channels": {"Alerts": {"token": TOKEN}}}, r"^channels\.Alerts: a name is lowercase letters"),
+        ({"channels": {"-x": {"token": TOKEN}}}, r"^channels\.-x: a name is lowercase letters"),
+        ({"channels": {"a" * 65: {"token": TOKEN}}}, r"^channels\.a{65}: a name is lowercase letters"),
+        ({"channels": {"": {"token": TOKEN}}}, r"^channels\.: a name is lowercase letters"),
+        ({"channels": {"alerts": {}}}, r"^channels\.alerts\.token: required for every channel but default"),
         ({"channels": {"alerts": {"token": "short"}}}, r"^channels\.alerts\.token: expected 16 to 128"),
         ({"channels": {"alerts": {"token": "x" * 129}}}, r"^channels\.alerts\.token: expected 16 to 128"),
         ({"channels": {"alerts": {"token": "sixteen/letters."}}}, r"^channels\.alerts\.token: expected 16 to 128"),
@@ -295,8 +295,8 @@ def test_every_setting_is_described() -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("nats://a:4222", r"stream\.ca_file.*would not be used: stream\.url asks for no TLS: write tls://"),
-        ("tls://a:4222,nats://b:4222", r"stream\.url.*nats:// of all servers or tls:// of all"),
+        ("nats://a:4222", r"stream\.ca_file.*has no effect because stream\.url does not use TLS: write tls://"),
+        ("tls://a:4222,nats://b:4222", r"stream\.url.*nats:// for all servers or tls:// for all"),
     ],
 )
 def test_an_authority_is_for_tls(directory: Path, url: str, problem: str) -> None:

@@ -57,7 +57,7 @@ def sign(
     """The headers of a request, signed step by step as "Signature Method v3" describes it.
 
     `changes` are headers, with _ for -; they are there when it is signed. The values of those named in `as_is` are
-    not put in small letters, as SDKs do it.
+    not put in lowercase letters, as SDKs do it.
     """
     headers = {
         "host": "127.0.0.1:8020",
@@ -67,7 +67,7 @@ def sign(
         "x-tc-timestamp": str(NOW_S),
     } | {name.replace("_", "-"): value for name, value in changes.items()}
     timestamp = headers["x-tc-timestamp"]
-    # 1. The canonical request: names and values in small letters, each line ended.
+    # 1. The canonical request: names and values in lowercase letters, each line ended.
     lines = ""
     for name in signed_headers.split(";"):
         value = headers[name]

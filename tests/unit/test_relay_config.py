@@ -367,7 +367,7 @@ def test_an_invalid_name_is_named(name: str) -> None:
     """Digits alone would be taken for an id."""
     assert validate_endpoint_name(name) is not None
     error = refused("^endpoints", endpoints={name: {"url": URL}})
-    assert str(error).startswith(f"endpoints.{name}: a name is up to 64 small letters")
+    assert str(error).startswith(f"endpoints.{name}: a name is up to 64 lowercase letters")
 
 
 def test_no_secret_of_an_endpoint_is_shown() -> None:

@@ -96,7 +96,7 @@ def test_the_path_is_the_protocols_where_none_is_given(endpoint: str | None, url
     ("name", "value", "told"),
     [
         ("endpoint", "collector:4318", "tracing.endpoint: expected http://host:4318"),
-        ("endpoint", "http://me:secret@collector:4318", "tracing.endpoint: holds a user name"),
+        ("endpoint", "http://me:secret@collector:4318", "tracing.endpoint: contains a user name"),
         ("sample_ratio", 1.5, "tracing.sample_ratio: "),
     ],
 )

@@ -50,7 +50,7 @@ def _(rule: AnswerRateRule, context: MeasureContext) -> Measurement:
     )
     if settled < rule.calls:
         words = Text(
-            f"{settled:,} calls have an outcome so far, of {rule.calls:,} that it takes",
+            f"{settled:,} calls have an outcome so far, of {rule.calls:,} required",
             f"目前有结果的通话 {settled:,} 通，需要 {rule.calls:,} 通",
         )
         return Measurement(value=None, breached=False, resolved=False, en=words.en, zh=words.zh)
@@ -78,13 +78,13 @@ def _(rule: QuarantineRule, context: MeasureContext) -> Measurement:
     number = alert_metrics.count_quarantined(
         context.connection, rule.channel, _window_start(rule, context.now), rule.above
     )
-    return _count_measurement(rule, number, Text("bodies that went to quarantine", "个请求体进入隔离区"))
+    return _count_measurement(rule, number, Text("quarantined bodies", "个请求体进入隔离区"))
 
 
 @measure.register
 def _(rule: OverdueRule, context: MeasureContext) -> Measurement:
     number = alert_metrics.count_overdue(context.connection, rule.channel, _window_start(rule, context.now), rule.above)
-    return _count_measurement(rule, number, Text("calls that became overdue", "通通话逾期无结果"))
+    return _count_measurement(rule, number, Text("calls that became overdue", "通通话逾期"))
 
 
 @measure.register
@@ -97,7 +97,7 @@ def _(rule: FeesRule, context: MeasureContext) -> Measurement:
         value=float(minutes),
         breached=rule.is_breached(minutes),
         resolved=rule.is_resolved(minutes),
-        en=f"minutes between billed and due: {minutes:,} within the last {within.en}, calls concerned: {differing:,};"
+        en=f"minutes difference between billed and due: {minutes:,} within the last {within.en}, in calls: {differing:,};"
         f" the limit is {rule.above:,}",
         zh=f"最近 {within.zh}有 {differing:,} 通通话的计费分钟数与应计不符，共差 {minutes:,} 分钟，上限为 {rule.above:,}",
     )
@@ -116,7 +116,7 @@ def _(rule: EndpointRule, context: MeasureContext) -> Measurement:
     uneasy = any(
         problem for backlog in found for problem in _find_problems(backlog, rule, context.now, COUNT_HYSTERESIS)
     )
-    words = _join_problems(problems) if problems else Text("all is well", "一切正常")
+    words = _join_problems(problems) if problems else Text("no problems", "一切正常")
     return Measurement(
         value=float(len(problems)), breached=bool(problems), resolved=not uneasy, en=words.en, zh=words.zh
     )
@@ -143,11 +143,11 @@ def _find_problems(backlog: EndpointBacklog, rule: EndpointRule, now: datetime, 
     if not endpoint.enabled:
         if endpoint.disabled_reason not in DISABLED_DELIBERATELY:
             reason = mask_text(endpoint.disabled_reason or "")
-            yield Text(f"endpoint {name} was switched off: {reason}", f"端点 {name} 已被关闭：{reason}")
+            yield Text(f"endpoint {name} was disabled: {reason}", f"端点 {name} 已停用：{reason}")
         return
     if endpoint.paused_until is not None:
         yield Text(
-            f"endpoint {name} is paused, failures in a row: {endpoint.consecutive_failures:,}",
+            f"endpoint {name} is paused, consecutive failures: {endpoint.consecutive_failures:,}",
             f"端点 {name} 连续失败 {endpoint.consecutive_failures:,} 次，已暂停",
         )
     waited_s = (now - backlog.oldest_at).total_seconds() if backlog.oldest_at else 0.0
@@ -158,7 +158,7 @@ def _find_problems(backlog: EndpointBacklog, rule: EndpointRule, now: datetime, 
         )
     if rule.dead is not None and backlog.dead > rule.dead * share:
         dead = format_count(backlog.dead, max(MAX_COUNTED, rule.dead + 1))
-        yield Text(f"dead deliveries to endpoint {name}: {dead.en}", f"端点 {name} 有 {dead.zh} 条投递已放弃")
+        yield Text(f"dead deliveries to endpoint {name}: {dead.en}", f"端点 {name} 有 {dead.zh} 条死信")
 
 
 def _join_problems(problems: Sequence[Text]) -> Text:

@@ -44,7 +44,7 @@ _SEVERITIES = {
 _PREFIXES = {
     AlertPhase.FIRING: Text("", ""),
     AlertPhase.REMINDER: Text("still: ", "仍未恢复："),
-    AlertPhase.RESOLVED: Text("over: ", "已恢复："),
+    AlertPhase.RESOLVED: Text("resolved: ", "已恢复："),
 }
 
 
@@ -90,8 +90,8 @@ def _time_sentence(phase: AlertPhase, alert: Alert, timezone: str) -> Text:
         format_duration(round((alert.since - started_at).total_seconds())),
     )
     return Text(
-        f"Over since {since}; it began at {began} and lasted {lasted.en}.",
-        f"结束于 {since}；开始于 {began}，持续 {lasted.zh}。",
+        f"Resolved at {since}; it began at {began} and lasted {lasted.en}.",
+        f"恢复于 {since}；开始于 {began}，持续 {lasted.zh}。",
     )
 
 

@@ -3,12 +3,12 @@
 from answerback.i18n import Text
 
 HEADINGS = {
-    "answer_rate": Text("too few calls are answered", "接通率过低"),
-    "failures": Text("many calls fail", "失败通话过多"),
-    "endpoint": Text("an endpoint is in trouble", "端点异常"),
-    "quarantine": Text("bodies went to quarantine", "请求体进入隔离区"),
-    "fees": Text("fees are not as due", "计费与应计不符"),
-    "overdue": Text("calls are overdue", "通话逾期无结果"),
+    "answer_rate": Text("low answer rate", "接通率过低"),
+    "failures": Text("many failed calls", "失败通话过多"),
+    "endpoint": Text("an endpoint has problems", "端点异常"),
+    "quarantine": Text("callbacks were quarantined", "有请求体进入隔离区"),
+    "fees": Text("fee mismatches", "计费不符"),
+    "overdue": Text("calls are overdue", "通话逾期"),
 }
 """What each rule warns of, by `metric`."""
 

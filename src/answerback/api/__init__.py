@@ -1,1 +1,1 @@
-"""What is known, over HTTP: /v1, health and metrics. FastAPI, beside the hot path."""
+"""The HTTP API: /v1, health and metrics. FastAPI, apart from the hot path of callbacks."""

@@ -1,4 +1,4 @@
-"""/v1/alerts: what people are alerted of."""
+"""/v1/alerts: the alert rules and their state."""
 
 from datetime import datetime
 from typing import Self
@@ -13,20 +13,23 @@ from answerback.schemas.view import PageView
 
 
 class AlertView(BaseModel):
-    """A rule of the config file, as it stands."""
+    """An alert rule of the config file and its state."""
 
-    rule: str = Field(description="its name", examples=["few-answers"])
-    metric: str = Field(description="what it measures", examples=["answer_rate"])
-    firing: bool = Field(description="whether it is as bad as the rule says")
-    since: datetime | None = Field(description="when it last began or ended; null: not measured yet")
-    value: float | None = Field(description="what was measured last; null: too little is known", examples=[0.41])
+    rule: str = Field(description="the rule's name", examples=["few-answers"])
+    metric: str = Field(description="the metric", examples=["answer_rate"])
+    firing: bool = Field(description="whether the rule fires")
+    since: datetime | None = Field(description="when it last fired or resolved; null: not measured yet")
+    value: float | None = Field(description="the value measured last; null: too little data", examples=[0.41])
     en: str = Field(
-        description="the same in words", examples=["41 % of the last 100 calls were answered; the limit is 60 %"]
+        description="the value in words", examples=["41 % of the last 100 calls were answered; the limit is 60 %"]
     )
-    zh: str = Field(description="and in Chinese", examples=["最近 100 通通话的接通率为 41 %，下限为 60 %"])
-    notified_at: datetime | None = Field(description="when people were last told")
+    zh: str = Field(
+        description="the value in words, in Chinese", examples=["最近 100 通通话的接通率为 41 %，下限为 60 %"]
+    )
+    notified_at: datetime | None = Field(description="when a notification was last sent")
     error: str | None = Field(
-        description="what kept a word from arriving; it is tried again", examples=["notify[1] jsons answered 500"]
+        description="why the last notification could not be sent; it is retried",
+        examples=["notify[1] jsons answered 500"],
     )
 
     @classmethod
@@ -39,7 +42,7 @@ def build_routes(alerts: AlertManager) -> Routes:
     """The route /v1/alerts."""
     router = Routes("alerts")
 
-    @router.get("/v1/alerts", summary="The rules of the config file, and which of them hold now", responses=PROBLEMS)
+    @router.get("/v1/alerts", summary="List alert rules and their state", responses=PROBLEMS)
     def list_alerts() -> PageView[AlertView]:
         return PageView(items=[AlertView.of(state) for state in alerts.states()])
 

@@ -28,7 +28,7 @@ _MAX_BODY_BYTES = 256 * 1024
 
 
 def build_empty_api() -> FastAPI:
-    """Build what a process without the API answers: what there is, and that there is nothing else."""
+    """Build the application of a process without the API: health and metrics only."""
     api = _Api(
         title="Answerback",
         summary="Know what became of every voice call.",
@@ -50,7 +50,7 @@ class _Api(FastAPI):
     """FastAPI with a document that is whole."""
 
     def openapi(self) -> dict[str, Any]:
-        """What /openapi.json says."""
+        """Return the OpenAPI document."""
         if self.openapi_schema is None:
             self.openapi_schema = complete(super().openapi())
         return self.openapi_schema
@@ -60,7 +60,7 @@ class _Api(FastAPI):
         return json.dumps(self.openapi(), ensure_ascii=False).encode()
 
     def document(self, _request: Request) -> Response:
-        """The same as bytes, made when they are first asked for, and not in the event loop."""
+        """Return the document as bytes, encoded once, on first use, outside the event loop."""
         return Response(self._document, media_type="application/json")
 
 
@@ -75,7 +75,7 @@ def build_api(
     alerts: AlertManager,
     exports: ExportManager,
 ) -> FastAPI:
-    """Build the application; `authenticator` says who asks, `channels` are the names there are."""
+    """Build the application; `channels` are the names of the configured channels."""
     api = build_empty_api()
     guarded = require_key(authenticator)
     for routes in (

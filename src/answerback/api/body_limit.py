@@ -1,4 +1,4 @@
-"""How much of a body is read before it is refused."""
+"""Limits the size of request bodies."""
 
 from collections.abc import Container
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodySizeLimit:
-    """ASGI middleware: reading more than `max_bytes` of a body ends in 413, but for the paths that see to it."""
+    """ASGI middleware: a body of more than `max_bytes` is answered 413, except on paths that check it themselves."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, exempt_paths: Container[str]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""POST /v1/callbacks: outcomes that a platform hands in, one or many."""
+"""POST /v1/callbacks: submit callbacks over the API, one or many."""
 
 from collections.abc import Collection, Sequence
 from io import BytesIO
@@ -25,31 +25,31 @@ MAX_BYTES = 32 * 1024 * 1024
 _NDJSON = "ndjson"
 _BOM = b"\xef\xbb\xbf"
 _MAX_DECODED_BYTES = 1024 * 1024
-"""No callback is larger, and what is decoded in one piece holds everything else up."""
+"""Largest callback that is decoded: decoding blocks the event loop."""
 
 _STATUS_BY_CODE: dict[int, int] = {ResponseCode.OK: 200, ResponseCode.UNAVAILABLE: 503, ResponseCode.TOO_LARGE: 413}
 _REJECTED_STATUS = 400
 
 
 class SubmittedLineView(BaseModel):
-    """What one line is answered, by the contract."""
+    """The vendor's response to one line."""
 
-    line: int = Field(description="from 1 on")
-    result: int = Field(description="0: stored, or the same as one that is stored")
+    line: int = Field(description="line number, starting at 1")
+    result: int = Field(description="0: stored, or a duplicate of a stored one")
     errmsg: str
 
 
 class BulkSubmitView(BaseModel):
-    """What became of many callbacks: one item per line that is not empty, in order."""
+    """The results of many callbacks: one item for each non-empty line, in order."""
 
     items: list[SubmittedLineView]
     accepted: int
-    refused: int = Field(description="no callbacks; but for those that are too large they are in quarantine")
-    unavailable: int = Field(description="not known to be stored: hand these in again")
+    refused: int = Field(description="not callbacks; quarantined unless they are too large")
+    unavailable: int = Field(description="not known to be stored: submit these again")
 
 
 class CallbackResponseView(BaseModel):
-    """What a single callback is answered."""
+    """The vendor's response to a single callback."""
 
     result: int
     errmsg: str
@@ -72,7 +72,7 @@ def build_routes(submitter: BulkSubmitter, channels: Sequence[str]) -> Routes:
 
     @router.post(
         PATH,
-        summary="Hand in one callback as JSON, or up to 10,000 as NDJSON",
+        summary="Submit one callback as JSON, or up to 10,000 as NDJSON",
         response_model=BulkSubmitView | CallbackResponseView,
         responses=PROBLEMS
         | FORBIDDEN
@@ -84,7 +84,7 @@ def build_routes(submitter: BulkSubmitter, channels: Sequence[str]) -> Routes:
     async def submit_callbacks(
         request: Request,
         principal: CurrentPrincipal,
-        channel: Annotated[str, Query(description="the channel that they came by")] = DEFAULT_CHANNEL,
+        channel: Annotated[str, Query(description="the channel of the callbacks")] = DEFAULT_CHANNEL,
     ) -> JSONResponse:
         if channel not in channels:
             raise InvalidEndpoint("channel", f"there is no channel {channel}")
@@ -107,7 +107,7 @@ def build_routes(submitter: BulkSubmitter, channels: Sequence[str]) -> Routes:
 
 
 async def _read_body(request: Request) -> list[bytes] | None:
-    """The whole body in parts, or None where it is too large."""
+    """Read the whole body in parts; None if it is too large."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
@@ -117,7 +117,7 @@ async def _read_body(request: Request) -> list[bytes] | None:
 
 
 def _split_lines(parts: Sequence[bytes], *, are_many: bool) -> dict[int, bytes] | bytes:
-    """The lines that are not empty, by number, and no more than one too many; or the body, where it is one callback.
+    """Split the body into numbered non-empty lines, up to one more than the limit; or return it whole if it is one callback.
 
     It is gone through line by line: one look of C at so much would hold Python's lock, and with it the event loop. Many
     short lines would take a hundred times their size in memory.
@@ -129,7 +129,7 @@ def _split_lines(parts: Sequence[bytes], *, are_many: bool) -> dict[int, bytes] 
 
 
 def _is_one(body: bytes, lines: Collection[bytes]) -> bool:
-    """Whether this is one JSON text, over however many lines, or meant to be one: no line of it is JSON by itself."""
+    """Whether this is one JSON text, possibly over several lines, or meant to be one: none of its lines is JSON by itself."""
     return len(lines) <= 1 or _is_json(body) or not any(map(_is_json, lines))
 
 

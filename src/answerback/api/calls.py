@@ -1,4 +1,4 @@
-"""/v1/calls: what became of the calls, and what the business says of them."""
+"""/v1/calls: calls, their callbacks and their annotations."""
 
 import json
 from collections.abc import Sequence
@@ -60,14 +60,16 @@ register_url_convertor("callid", _Callid())
 
 
 class AnnotationUpdate(BaseModel):
-    """What the business says of a call. What is left out stays as it is; null takes it back."""
+    """Your application's annotation of a call. Fields that are left out stay unchanged; null removes a value."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reference: str | None = Field(None, max_length=_MAX_TEXT_LENGTH, description="the business's own id of the call")
-    metadata: dict[str, JsonValue] | None = Field(None, description="anything else, up to 16 KiB of JSON")
+    reference: str | None = Field(None, max_length=_MAX_TEXT_LENGTH, description="your application's id of the call")
+    metadata: dict[str, JsonValue] | None = Field(
+        None, description="anything else about the call, up to 16 KiB of JSON"
+    )
     due_at: Instant | None = Field(
-        None, description="when an outcome is expected; past it, without one, endpoints are told that it is overdue"
+        None, description="when an outcome is due; if there is none by then, an overdue event is delivered"
     )
 
     @field_validator("metadata")
@@ -77,7 +79,7 @@ class AnnotationUpdate(BaseModel):
             encoded = json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
             msgspec.msgpack.encode(metadata)  # the form in which the ledger's writer gets it
         except (ValueError, OverflowError) as error:
-            raise ValueError("holds a number that JSON readers do not agree on") from error
+            raise ValueError("contains a number that JSON parsers read differently") from error
         if len(encoded) > _MAX_METADATA_BYTES:
             raise ValueError(f"is larger than {_MAX_METADATA_BYTES} bytes of JSON")
         return metadata
@@ -100,17 +102,17 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
     """The routes below /v1/calls."""
     router = Routes("calls")
 
-    @router.get("/v1/calls", summary="Calls, newest first", responses=PROBLEMS | NUMBERS_HIDDEN)
+    @router.get("/v1/calls", summary="List calls, newest first", responses=PROBLEMS | NUMBERS_HIDDEN)
     def list_calls(
         principal: CurrentPrincipal,
         channel: str | None = None,
         mobile: Annotated[
-            str | None, Query(description="however it is spelled: E.164, with or without its country")
+            str | None, Query(description="in any notation: E.164, with or without the country code")
         ] = None,
         outcome: Outcome | None = None,
         kind: CallbackKind | None = None,
         failure_code: Annotated[int | None, Query(ge=-(2**31), lt=2**31, description="the vendor's")] = None,
-        reference: Annotated[str | None, Query(description="the business's own id of the call")] = None,
+        reference: Annotated[str | None, Query(description="your application's id of the call")] = None,
         since: Moment = None,
         until: Moment = None,
         cursor: Cursor = None,
@@ -134,7 +136,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
 
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
-        summary="Its callbacks as received, in order; a page has fewer than `limit` where their bodies are large",
+        summary="List a call's callbacks as received, in order; a page has fewer than `limit` if their bodies are large",
         responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
     )
     def list_callbacks(
@@ -148,7 +150,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
 
     @router.get(
         "/v1/calls/{callid:callid}",
-        summary="One call",
+        summary="Get a call",
         responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
     )
     def get_call(callid: str, principal: CurrentPrincipal, channel: Channel = None) -> CallView:
@@ -159,7 +161,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
 
     @router.put(
         "/v1/calls/{callid:callid}",
-        summary="Say what the business knows of a call, before or after any callback",
+        summary="Annotate a call, before or after any callback",
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND | AMBIGUOUS | INVALID | {201: {"model": CallView}},
         dependencies=[OPERATOR],
     )
@@ -170,7 +172,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
         response: Response,
         channel: Annotated[
             str | None,
-            Query(description="the call's channel; needed before its first callback where there are several"),
+            Query(description="the call's channel; required before its first callback if there are several channels"),
         ] = None,
     ) -> CallView:
         check_filters(principal.key, callid=callid)

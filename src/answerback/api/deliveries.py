@@ -1,4 +1,4 @@
-"""/v1/deliveries and /v1/replays: what was told to whom, and telling it again."""
+"""/v1/deliveries and /v1/replays: deliveries of events to endpoints, and replays."""
 
 from typing import Annotated
 
@@ -37,17 +37,19 @@ from answerback.schemas.view import PageView
 
 
 class ReplayCreate(BaseModel):
-    """What is to be told again: either the dead deliveries of an endpoint, or everything about some calls."""
+    """What to replay to an endpoint: either its dead deliveries, or everything about some calls."""
 
     model_config = ConfigDict(extra="forbid")
 
     endpoint: Text = Field(description="name or id", examples=["crm"])
-    dead: bool = Field(default=False, strict=True, description="all its dead deliveries")
-    since: Instant | None = Field(None, description="calls first seen from then on; UTC where it names no zone")
-    until: Instant | None = Field(None, description="calls first seen before then")
+    dead: bool = Field(default=False, strict=True, description="true: all dead deliveries of the endpoint")
+    since: Instant | None = Field(
+        None, description="only calls first seen at this time or later; UTC if it names no time zone"
+    )
+    until: Instant | None = Field(None, description="only calls first seen before this time")
     outcome: Outcome | None = Field(None, description="only calls with this outcome")
     kind: CallbackKind | None = Field(None, description="only calls of this kind")
-    mobile: Text | None = Field(None, description="only calls to this number, however it is spelled")
+    mobile: Text | None = Field(None, description="only calls to this number, in any notation")
 
 
 def build_routes(ledger: Ledger, relay: Relay) -> Routes:
@@ -55,7 +57,9 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
     router = Routes("deliveries")
 
     @router.get(
-        "/v1/deliveries", summary="Deliveries, newest first", responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | INVALID
+        "/v1/deliveries",
+        summary="List deliveries, newest first",
+        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | INVALID,
     )
     def list_deliveries(
         principal: CurrentPrincipal,
@@ -73,7 +77,7 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
         views = [DeliveryView.of(one, full_numbers=principal.full_numbers) for one in page.items]
         return PageView(items=views, next_cursor=page.next_cursor)
 
-    @router.get("/v1/deliveries/{id}", summary="One, with its attempts", responses=PROBLEMS | NOT_FOUND)
+    @router.get("/v1/deliveries/{id}", summary="Get a delivery with its attempts", responses=PROBLEMS | NOT_FOUND)
     def get_delivery(id: int, principal: CurrentPrincipal) -> DeliveryWithAttemptsView:
         found, attempts = ledger.delivery(id)
         principal.log_unmasked(sum(map(_holds_number, attempts)))
@@ -82,7 +86,7 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
     @router.post(
         "/v1/deliveries/{id}/replay",
         status_code=202,
-        summary="Tell it again, now, whatever became of it",
+        summary="Deliver again now, whatever the delivery's state",
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND | CONFLICT,
         dependencies=[OPERATOR],
     )
@@ -94,7 +98,7 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
     @router.post(
         "/v1/replays",
         status_code=202,
-        summary="Tell many again, in the background",
+        summary="Start a replay of many deliveries, in the background",
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND | CONFLICT | INVALID,
         dependencies=[OPERATOR],
     )
@@ -105,12 +109,14 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
             since=to_utc(body.since), until=to_utc(body.until), outcome=body.outcome, kind=body.kind, mobile=body.mobile
         )
         if body.dead == (wanted != CallFilter()):
-            raise InvalidEndpoint("dead", "say either dead: true, or which calls: since, until, outcome, kind, mobile")
+            raise InvalidEndpoint(
+                "dead", "give either dead: true, or a selection of calls: since, until, outcome, kind, mobile"
+            )
         if body.dead:
             return ReplayView.of(await relay.replays.replay_dead(principal.actor, endpoint))
         return ReplayView.of(await relay.replays.replay_calls(principal.actor, endpoint, wanted))
 
-    @router.get("/v1/replays/{id}", summary="How far a replay is", responses=PROBLEMS | NOT_FOUND)
+    @router.get("/v1/replays/{id}", summary="Get a replay and its progress", responses=PROBLEMS | NOT_FOUND)
     async def get_replay(id: int) -> ReplayView:
         return ReplayView.of(relay.replays.find(id))
 
@@ -118,6 +124,6 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
 
 
 def _holds_number(attempt: Attempt) -> bool:
-    """Whether what an endpoint answered may hold somebody's number."""
+    """Whether an endpoint's response may contain a phone number."""
     text = f"{attempt.response_body.decode('utf-8', 'replace')} {attempt.error}"
     return mask_text(text) != text

@@ -1,4 +1,4 @@
-"""What the routes share: who may ask, and the forms of common parameters."""
+"""What the routes share: authentication, roles and common parameters."""
 
 import re
 from datetime import UTC, datetime, tzinfo
@@ -22,8 +22,8 @@ from answerback.ledger.read.paging import MAX_PAGE_SIZE
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
-Channel = Annotated[str | None, Query(description="needed where two channels hold the same callid")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before", max_length=128)]
+Channel = Annotated[str | None, Query(description="required if several channels have this callid")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page", max_length=128)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
@@ -35,40 +35,38 @@ def _check_spelling(moment: object) -> object:
 
 
 def _check_text(text: str) -> str:
-    """Refuse half a surrogate pair: JSON can spell it, but it is no character, and nothing here can keep it."""
+    """Reject half a surrogate pair: JSON can express it, but it is not a character and cannot be stored."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError("holds half a surrogate pair") from error
+        raise ValueError("contains half a surrogate pair") from error
     return text
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
 """A text of a body."""
 Instant = Annotated[datetime, BeforeValidator(_check_spelling)]
-"""A time as a reader spells it."""
-Moment = Annotated[Instant | None, Query(description="ISO 8601; UTC where it names no zone")]
-Timezone = Annotated[
-    str, Query(description="whose days and hours of the clock they are, and of times that name no zone", max_length=64)
-]
+"""A time in a query."""
+Moment = Annotated[Instant | None, Query(description="ISO 8601; UTC if it names no time zone")]
+Timezone = Annotated[str, Query(description="time zone of days and hours, and of times that name none", max_length=64)]
 
 PROBLEMS: Responses = {
-    401: problem("no API key, or one that is wrong or revoked"),
-    429: problem("too many wrong keys were tried: `Retry-After` says when to try again"),
-    503: problem("the ledger does not answer"),
+    401: problem("the API key is missing, wrong or revoked"),
+    429: problem("too many wrong keys: `Retry-After` says when to try again"),
+    503: problem("the ledger is unavailable"),
 }
-NUMBERS_HIDDEN: Responses = {403: problem("the key may not see full numbers, so it cannot ask for calls by one")}
+NUMBERS_HIDDEN: Responses = {403: problem("the key may not see full numbers, so it cannot search by one")}
 FORBIDDEN: Responses = {
     403: problem("the key lacks the role, or the right to full numbers: `detail` names what is needed")
 }
-NOT_FOUND: Responses = {404: problem("nothing by that id")}
-AMBIGUOUS: Responses = {409: problem("several channels hold the callid: `channels` names them")}
-CONFLICT: Responses = {409: problem("it cannot be as things stand")}
+NOT_FOUND: Responses = {404: problem("nothing has that id")}
+AMBIGUOUS: Responses = {409: problem("several channels have the callid: `channels` names them")}
+CONFLICT: Responses = {409: problem("the request conflicts with the current state")}
 INVALID: Responses = {422: problem("a field is invalid: `field` names it")}
 
 _KEY_WORDS = (
-    "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one made by "
-    "`answerback keys create`. Its role says what it may do: a viewer looks, an operator also changes and tells again, "
+    "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one created by "
+    "`answerback keys create`. Its role says what it may do: a viewer reads, an operator also makes changes and replays, "
     "an admin also makes keys. Numbers are masked unless it has the right to see them in full."
 )
 
@@ -76,7 +74,7 @@ log = structlog.get_logger("answerback.api")
 
 
 class Principal:
-    """Who asks, and whether numbers, and the URLs of endpoints, are shown to them in full."""
+    """The caller, and whether they see phone numbers and the URLs of endpoints in full."""
 
     def __init__(self, key: ApiKey, path: str) -> None:
         self.key = key
@@ -86,22 +84,22 @@ class Principal:
         self._path = path
 
     def require_role(self, role: Role) -> None:
-        """Raise 403, naming the role that is needed, where the key has a lesser one."""
+        """Raise Forbidden, naming the required role, if the key has a lesser one."""
         if not self.key.role.includes(role):
-            raise HTTPException(403, f"this needs the role {role}; the key `{self.key.name}` has {self.key.role}")
+            raise HTTPException(403, f"this requires the role {role}; the key `{self.key.name}` has {self.key.role}")
 
     def log(self, event: str, **facts: object) -> None:
-        """Log what programs do at the rate of calls, which would bury the audit log."""
+        """Log what programs do at the rate of calls; the audit log would be flooded by it."""
         log.info(event, who=self.key.name, **facts)
 
     def log_unmasked(self, count: int) -> None:
-        """Log that so many things were shown with their numbers; the numbers are not in it."""
+        """Log that so many items were shown with full numbers; the numbers are not logged."""
         if self.full_numbers and count:
             self.log("numbers_unmasked", path=self._path, count=count)
 
 
 def require_key(authenticator: Authenticator) -> Any:
-    """A dependency that lets only the holder of an API key through, and tells the routes who it is."""
+    """A dependency that requires an API key and gives the routes its holder."""
     scheme = HTTPBearer(auto_error=False, description=_KEY_WORDS)
 
     async def know(request: Request, offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
@@ -109,14 +107,14 @@ def require_key(authenticator: Authenticator) -> Any:
             raise _unauthorized("send an API key: Authorization: Bearer …")
         key = await authenticator.authenticate(offered.credentials, request.scope, "api")
         if key is None:
-            raise _unauthorized("this API key is not known")
+            raise _unauthorized("unknown API key")
         request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]))
 
     return Depends(know)
 
 
 def _path_without_numbers(path: str) -> str:
-    """A path as it may be logged: a callid may be a number, our own ids are none."""
+    """A path that is safe to log: a callid may be a phone number."""
     return quote(mask_phone_like(path) if path.startswith("/v1/calls/") else path, safe="/*")
 
 
@@ -141,9 +139,9 @@ async def _require_admin(principal: CurrentPrincipal) -> None:
 
 
 OPERATOR = Depends(_require_operator)
-"""Only for operators and above."""
+"""Require the role operator."""
 ADMIN = Depends(_require_admin)
-"""Only for admins."""
+"""Require the role admin."""
 
 
 @overload
@@ -153,7 +151,7 @@ def to_utc(moment: None) -> None: ...
 @overload
 def to_utc(moment: datetime | None) -> datetime | None: ...
 def to_utc(moment: datetime | None) -> datetime | None:
-    """`moment`, in UTC where it names no zone."""
+    """Return `moment`, in UTC if it names no time zone."""
     return to_zone(moment, UTC)
 
 
@@ -164,12 +162,12 @@ def to_zone(moment: None, zone: tzinfo) -> None: ...
 @overload
 def to_zone(moment: datetime | None, zone: tzinfo) -> datetime | None: ...
 def to_zone(moment: datetime | None, zone: tzinfo) -> datetime | None:
-    """`moment`, in `zone` where it names none."""
+    """Return `moment`, in `zone` if it names none."""
     return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
 
 
 def load_zone(timezone: str) -> ZoneInfo:
-    """The zone of that name. Raises InvalidRange."""
+    """Return the time zone of that name. Raises InvalidRange."""
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -29,7 +29,7 @@ from answerback.ledger import Ledger
 
 _FILE: Responses = {
     200: {
-        "description": "the file; where it breaks off, so does the connection",
+        "description": "the file; if writing it fails, the connection is closed",
         "content": {each.media_type.partition(";")[0]: {"schema": {"type": "string"}} for each in FileFormat},
     },
     501: problem("the format needs a library that is not installed"),
@@ -43,7 +43,7 @@ def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
 
     @router.get(
         "/v1/exports/{dataset}.{format}",
-        summary="A file of what is in the ledger, oldest first",
+        summary="Export from the ledger as a file, oldest first",
         response_class=Response,
         responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | INVALID | _FILE,
     )
@@ -52,10 +52,10 @@ def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
         format: FileFormat,
         principal: CurrentPrincipal,
         channel: str | None = None,
-        mobile: Annotated[str | None, Query(description="calls and callbacks: however it is spelled")] = None,
+        mobile: Annotated[str | None, Query(description="calls and callbacks: in any notation")] = None,
         outcome: Annotated[Outcome | None, Query(description="calls and callbacks")] = None,
         kind: Annotated[
-            CallbackKind | None, Query(description="calls, callbacks (of such calls) and statistics")
+            CallbackKind | None, Query(description="calls, callbacks (of those calls) and statistics")
         ] = None,
         failure_code: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="calls and callbacks")] = None,
         reference: Annotated[str | None, Query(description="calls and callbacks")] = None,

@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: how the gateway itself is. Plain ASGI, so that they need nothing of the API's."""
+"""/healthz, /readyz and /metrics: the gateway's own health. Plain ASGI, so that they do not load the API."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class HealthApp:
-    """Answers the three paths; they need no key. prometheus_client is imported by the first scrape."""
+    """Serves the three paths without a key. prometheus_client is imported by the first scrape."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class HealthApp:
         """Answer one request."""
         path, method = scope["path"], scope["method"]
         if method != "GET":
-            await _answer(send, 405, {"detail": f"{method} is not for this address: GET"}, (b"allow", b"GET"))
+            await _answer(send, 405, {"detail": f"{method} is not allowed at this address: GET"}, (b"allow", b"GET"))
         elif path == "/metrics":
             text = await asyncio.get_running_loop().run_in_executor(self._scrapes, self._scrape)
             await _send(send, 200, _TEXT, text)

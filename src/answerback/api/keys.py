@@ -1,4 +1,4 @@
-"""/v1/me, /v1/keys and /v1/audit-events: who may do what, and who did what."""
+"""/v1/me, /v1/keys and /v1/audit-events: API keys and the audit log."""
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -24,16 +24,16 @@ from answerback.schemas.view import PageView
 
 
 class KeyCreate(BaseModel):
-    """A key that is to be."""
+    """A new API key."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
-        description="up to 64 small letters, digits, - and _, not digits alone",
+        description="up to 64 lowercase letters, digits, - and _, not digits alone",
         examples=["night-shift"],
         json_schema_extra={"pattern": "^[a-z0-9][a-z0-9_-]{0,63}$", "not": {"pattern": "^([0-9]+|admin)$"}},
     )
-    role: Role = Field(description="viewer: look; operator: also change and tell again; admin: also keys")
+    role: Role = Field(description="viewer: read; operator: also make changes and replay; admin: also manage keys")
     full_numbers: bool = Field(default=False, strict=True, description="whether it may see phone numbers in full")
 
     @field_validator("name")
@@ -53,19 +53,19 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
 
 
 def _add_read_routes(router: Routes, ledger: Ledger) -> None:
-    @router.get("/v1/me", summary="Whose key this is, and what it may do", responses=PROBLEMS)
+    @router.get("/v1/me", summary="Get the key of this request, and its role", responses=PROBLEMS)
     async def get_me(principal: CurrentPrincipal) -> CurrentKeyView:
         return CurrentKeyView.of(principal.key)
 
     @router.get(
-        "/v1/keys", summary="All keys but the admin key, by name", responses=PROBLEMS | FORBIDDEN, dependencies=[ADMIN]
+        "/v1/keys", summary="List API keys, without the admin key", responses=PROBLEMS | FORBIDDEN, dependencies=[ADMIN]
     )
     def list_keys() -> PageView[KeyView]:
         return PageView(items=list(map(KeyView.of, ledger.keys())))
 
     @router.get(
         "/v1/audit-events",
-        summary="Who did what to what, newest first",
+        summary="List audit events, newest first",
         responses=PROBLEMS | FORBIDDEN,
         dependencies=[ADMIN],
     )
@@ -78,7 +78,7 @@ def _add_write_routes(router: Routes, writer: LedgerClient) -> None:
     @router.post(
         "/v1/keys",
         status_code=201,
-        summary="Make a key; the answer is the only one that shows it",
+        summary="Create a key; only this response shows it",
         responses=PROBLEMS | FORBIDDEN | CONFLICT | INVALID,
         dependencies=[ADMIN],
     )
@@ -89,7 +89,7 @@ def _add_write_routes(router: Routes, writer: LedgerClient) -> None:
     @router.delete(
         "/v1/keys/{name}",
         status_code=204,
-        summary="Revoke a key, by name or id: it opens nothing any more",
+        summary="Revoke a key, by name or id: it stops working at once",
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
         dependencies=[ADMIN],
     )

@@ -1,4 +1,4 @@
-"""What the metrics tell of the ledger: counted in the background, so that no scrape counts rows, nor waits for the ledger."""
+"""Metrics read from the ledger in the background, so that no scrape counts rows or waits for the ledger."""
 
 import asyncio
 import contextlib
@@ -20,18 +20,18 @@ _PAUSES_A_READING = 50  # counting takes two percent of one thread's time, howev
 
 
 class LedgerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What was counted, and when, in Unix seconds."""
+    """The counts, and their time in Unix seconds."""
 
     at_s: float
     endpoints: Sequence[Endpoint] = ()
     backlog: Mapping[int, DeliveryBacklog] = {}
     quarantine: tuple[int, int] = (0, 0)
-    """How many bodies, how many bytes."""
+    """Quarantined bodies: their number and their bytes."""
     alerts: Sequence[AlertState] = ()
 
 
 class LedgerGauges:
-    """The latest reading; until there is one nothing is counted, and its age is that of the process."""
+    """The latest counts; before the first, zeros, as old as the process."""
 
     def __init__(self, ledger: Ledger, alerts: AlertManager) -> None:
         self._ledger = ledger
@@ -39,12 +39,12 @@ class LedgerGauges:
         self.latest = LedgerSnapshot(at_s=time.time())
 
     async def read(self) -> None:
-        """Count now; what was counted before stays where the ledger is away."""
+        """Count now; keep the previous counts if the ledger is unavailable."""
         with contextlib.suppress(LedgerUnavailable):
             self.latest = await asyncio.to_thread(self._read)
 
     async def watch(self) -> None:
-        """Count again and again, for ever, the less often the longer it takes."""
+        """Count periodically, less often the longer it takes."""
         while True:
             began_s = time.monotonic()
             await self.read()

@@ -1,4 +1,4 @@
-"""Prometheus metrics, made from the intake's plain numbers when they are asked for."""
+"""Prometheus metrics, built from plain numbers at each scrape."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ZERO_RESPONSES = dict.fromkeys(
     [*product(("none", *CallbackKind), [int(ResponseCode.OK)]), *product(("none",), map(int, ResponseCode))], 0
 )
-"""What is known to come stands at 0 from the start: a series that is not there has no increase to be alarmed by."""
+"""Known label values start at 0: a missing series has no increase to alert on."""
 
 _RESULTS = ("delivered", "failed", "dead")
 

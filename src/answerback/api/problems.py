@@ -1,4 +1,4 @@
-"""Whatever goes wrong is answered as a Problem, in JSON."""
+"""Every error is answered as a Problem, in JSON."""
 
 import json
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class _ProblemResponse(JSONResponse):
-    """A Problem; what it repeats of a request may hold half a surrogate pair, which only JSON's escape can spell."""
+    """A Problem; text quoted from a request may contain half a surrogate pair, which only JSON's escapes can express."""
 
     media_type = "application/json"
 
@@ -57,7 +57,7 @@ class _ProblemResponse(JSONResponse):
 
 
 class _PathValidation:
-    """ASGI middleware: no id of ours holds what such a path does, so it is no id that is missing, but a mistake."""
+    """ASGI middleware: answers 422 to paths that no id can match, in place of 404."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -74,11 +74,11 @@ def _path_problem(scope: Scope) -> str | None:
         unquote_to_bytes(scope["raw_path"]).decode()
     except UnicodeDecodeError:
         return "is not UTF-8"
-    return None if scope["path"].isprintable() else "holds a line break, or another character that is not printable"
+    return None if scope["path"].isprintable() else "contains a line break or another unprintable character"
 
 
 def add_problems(api: FastAPI) -> None:
-    """Have every error of `api` answered as a Problem."""
+    """Register handlers that answer every error of `api` as a Problem."""
     api.add_middleware(_PathValidation)
     for kind in _STATUS_BY_ERROR:
         api.add_exception_handler(kind, _handle_known_error)
@@ -111,7 +111,7 @@ def _handle_validation_error(request: Request, error: Exception) -> JSONResponse
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][-1])
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["loc"][0] == "query" and " " in str(first.get("input")) and b"+" in request.scope["query_string"]:
-        message += " (a + in an address means a blank: write %2B)"
+        message += " (a + in a URL means a space: write %2B)"
     return _ProblemResponse(Problem(detail=f"{field}: {message}", field=field), 422)
 
 
@@ -122,10 +122,10 @@ def _handle_http_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(refusal.headers or {})
     detail = refusal.detail
     if refusal.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-        detail = "there is nothing at this address: /openapi.json tells what there is"
+        detail = "there is nothing at this address: /openapi.json lists what there is"
     if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_allowed(request))
-        detail = f"{request.method} is not for this address: {headers['Allow']}"
+        detail = f"{request.method} is not allowed at this address: {headers['Allow']}"
     return _ProblemResponse(Problem(detail=detail), refusal.status_code, headers)
 
 
@@ -134,11 +134,11 @@ def _unreadable_body(problem: str) -> JSONResponse:
 
 
 def _handle_unexpected_error(_request: Request, _error: Exception) -> JSONResponse:
-    return _ProblemResponse(Problem(detail="a fault in the program: its log has more"), 500)
+    return _ProblemResponse(Problem(detail="internal error: see the gateway's log"), 500)
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods that some route takes at this address: each route alone only knows its own."""
+    """The methods of all routes at this address: each route only knows its own."""
     routes = request.app.routes
     scopes = ((method, {**request.scope, "method": method}) for method in _METHODS)
     return [method for method, scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]

@@ -1,4 +1,4 @@
-"""/v1/quarantine: what could not be understood."""
+"""/v1/quarantine: request bodies that could not be parsed."""
 
 from answerback.api.dependencies import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, CurrentPrincipal, Cursor, Limit
 from answerback.api.routes import Routes
@@ -16,7 +16,7 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     """The routes below /v1/quarantine."""
     router = Routes("quarantine")
 
-    @router.get("/v1/quarantine", summary="Refused bodies, newest first", responses=PROBLEMS)
+    @router.get("/v1/quarantine", summary="List quarantined bodies, newest first", responses=PROBLEMS)
     def list_quarantined(
         principal: CurrentPrincipal, channel: str | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> PageView[QuarantinedView]:
@@ -25,7 +25,7 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
         views = [QuarantinedView.of(body, full_numbers=principal.full_numbers) for body in page.items]
         return PageView(items=views, next_cursor=page.next_cursor)
 
-    @router.get("/v1/quarantine/{id}", summary="One, with its bytes", responses=PROBLEMS | NOT_FOUND)
+    @router.get("/v1/quarantine/{id}", summary="Get a quarantined body with its bytes", responses=PROBLEMS | NOT_FOUND)
     def get_quarantined(id: int, principal: CurrentPrincipal) -> QuarantinedBodyView:
         found = ledger.quarantined_body(id)
         principal.log_unmasked(1)
@@ -33,7 +33,7 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
 
     @router.post(
         "/v1/quarantine/{id}/requeue",
-        summary="Read it once more: what is a callback now goes to its call, at the time it came in",
+        summary="Parse a body again: if it is a callback now, it is recorded with the time it came in",
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
         dependencies=[OPERATOR],
     )
@@ -44,7 +44,7 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     @router.delete(
         "/v1/quarantine/{id}",
         status_code=204,
-        summary="Throw it away, for good",
+        summary="Delete a quarantined body for good",
         responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
         dependencies=[OPERATOR],
     )
@@ -56,7 +56,7 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
 
 
 def _valid_id(id_: int) -> int:
-    """An id that the ledger can be asked for. Raises NotFound where none is so large, or so small."""
+    """Parse an id. Raises NotFound if it is out of range."""
     if not 0 <= id_ < MAX_ID:
         raise _not_found(id_)
     return id_

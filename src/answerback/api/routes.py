@@ -1,4 +1,4 @@
-"""Routes as the modules of the API name them, noted down first and built once."""
+"""Collects the routes of the API's modules, and builds each once."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -28,23 +28,23 @@ class Routes:
         self.registered: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
 
     def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Note what a GET is answered by; the options are FastAPI's."""
+        """Register a GET route; the options are FastAPI's."""
         return self._register("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same of a POST."""
+        """Register a POST route."""
         return self._register("POST", path, **options)
 
     def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same of a PUT."""
+        """Register a PUT route."""
         return self._register("PUT", path, **options)
 
     def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same of a PATCH."""
+        """Register a PATCH route."""
         return self._register("PATCH", path, **options)
 
     def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same of a DELETE."""
+        """Register a DELETE route."""
         return self._register("DELETE", path, **options)
 
     def _register(
@@ -68,14 +68,14 @@ class Routes:
         return note
 
     def build(self, api: FastAPI, guard: Any) -> None:
-        """Add them to `api`, each behind `guard`."""
+        """Add the routes to `api`, each with the dependency `guard`."""
         for path, endpoint, options in self.registered:
             answering = endpoint if iscoroutinefunction(endpoint) else _render_in_thread(endpoint)
             api.add_api_route(path, answering, **options | {"dependencies": [guard, *options["dependencies"]]})
 
 
 def _render_in_thread(endpoint: Callable[..., Any]) -> Callable[..., Response]:
-    """Have what is worked out in a thread made into JSON there, too: a page may be large. For 200 alone."""
+    """Encode what a thread returns as JSON in that thread, too, because a page may be large. For status 200 only."""
 
     @wraps(endpoint)
     def rendered(*arguments: Any, **named: Any) -> Response:

@@ -1,4 +1,4 @@
-"""/v1/stats, /v1/failures and /v1/fees: what many calls come to."""
+"""/v1/stats, /v1/failures and /v1/fees: statistics of calls."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ Range = Literal["today", "yesterday", "7d", "30d"]
 
 
 class FailuresView(BaseModel):
-    """The failure codes of a range, the most frequent first."""
+    """The failure codes of a range, most frequent first."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,7 +49,7 @@ class FailuresView(BaseModel):
 
 
 class FeeAuditView(FeesView):
-    """The sums of a range, and a page of the calls that were billed more or less than is due."""
+    """The sums of a range, and a page of the calls whose fee does not match."""
 
     since: datetime
     until: datetime
@@ -58,7 +58,7 @@ class FeeAuditView(FeesView):
 
 
 class StatsQuery(BaseModel):
-    """Which calls: a range by name, or by its ends; of one channel and one kind, if they are given."""
+    """The selected calls: a range by name or by its ends, optionally of one channel or one kind."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -67,31 +67,33 @@ class StatsQuery(BaseModel):
 
 
 def build_routes(ledger: Ledger, timezone: str) -> Routes:
-    """The routes; `timezone` is whose days they are where the reader names no other."""
+    """The routes; days are those of `timezone` unless the request names another."""
     router = Routes("statistics")
     asked = Annotated[StatsQuery, Depends(_parse_query(timezone))]
 
-    @router.get("/v1/stats", summary="What the calls of a range come to", responses=PROBLEMS | INVALID)
+    @router.get("/v1/stats", summary="Get call statistics of a range", responses=PROBLEMS | INVALID)
     def get_statistics(
         asked: asked,
         step: Annotated[
-            Step | None, Query(description="of the trend; by default hours up to two days, and days beyond")
+            Step | None, Query(description="bucket of the trend; by default hours up to two days, days beyond")
         ] = None,
     ) -> StatisticsView:
         length = asked.span.until - asked.span.since
         if step == "hour" and length > _MOST_HOURS:
-            raise InvalidRange("step", f"hours are for up to {_MOST_HOURS.days} days; take day")
+            raise InvalidRange("step", f"hours are for up to {_MOST_HOURS.days} days; use day")
         chosen: Step = step or ("hour" if length <= _HOURS_UP_TO else "day")
         return StatisticsView.of(ledger.statistics(asked.span), asked.zone, chosen)
 
-    @router.get("/v1/failures", summary="Why calls failed: codes, counts, shares", responses=PROBLEMS | INVALID)
+    @router.get("/v1/failures", summary="Get failure codes with counts and shares", responses=PROBLEMS | INVALID)
     def get_failures(asked: asked) -> FailuresView:
         found = ledger.statistics(asked.span)
         items = failure_views(found.codes)
         return FailuresView(since=found.since, until=found.until, calls=found.total.calls, items=items)
 
     @router.get(
-        "/v1/fees", summary="Fee audit: billed against due, and the calls that differ", responses=PROBLEMS | INVALID
+        "/v1/fees",
+        summary="Audit fees: billed minutes against those due, and the calls that differ",
+        responses=PROBLEMS | INVALID,
     )
     def audit_fees(principal: CurrentPrincipal, asked: asked, cursor: Cursor = None, limit: Limit = 50) -> FeeAuditView:
         found = ledger.statistics(asked.span)
@@ -112,20 +114,20 @@ def build_routes(ledger: Ledger, timezone: str) -> Routes:
 def _parse_query(timezone: str) -> Callable[..., StatsQuery]:
     def asked(
         range: Annotated[  # the word of the vendor's console and of ours
-            Range | None, Query(description="in place of since and until; 7d where none of the three is given")
+            Range | None, Query(description="in place of since and until; 7d by default")
         ] = None,
         since: Moment = None,
         until: Moment = None,
-        channel: Annotated[str | None, Query(description="only its calls")] = None,
+        channel: Annotated[str | None, Query(description="only calls of this channel")] = None,
         kind: Annotated[CallbackKind | None, Query(description="only calls of this kind")] = None,
         timezone: Timezone = timezone,
     ) -> StatsQuery:
         zone = load_zone(timezone)
         now = datetime.now(UTC)
         if range is not None and (since, until) != (None, None):
-            raise InvalidRange("range", "name either a range, or since and until")
+            raise InvalidRange("range", "give either range, or since and until")
         if since is None and until is not None:
-            raise InvalidRange("since", "is needed where until is given")
+            raise InvalidRange("since", "is required with until")
         if since is None:
             first, last = named_range(range or "7d", now, zone)
         else:

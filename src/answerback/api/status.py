@@ -1,4 +1,4 @@
-"""/v1/status: the processes that serve the ledger, and what each does."""
+"""/v1/status: the gateway's processes and their roles."""
 
 from answerback.api.dependencies import PROBLEMS
 from answerback.api.routes import Routes
@@ -11,7 +11,11 @@ def build_routes(ledger: Ledger) -> Routes:
     """The route /v1/status."""
     router = Routes("processes")
 
-    @router.get("/v1/status", summary="All processes of this ledger, and who tells which endpoint", responses=PROBLEMS)
+    @router.get(
+        "/v1/status",
+        summary="Get the gateway's processes, and which of them delivers to each endpoint",
+        responses=PROBLEMS,
+    )
     def get_status() -> StatusView:
         return StatusView.of(ledger.read(read_cluster_status))
 

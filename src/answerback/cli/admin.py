@@ -16,7 +16,9 @@ def migrate(
     months: Annotated[
         int,
         typer.Option(
-            help="Make the partitions of so many months, too, from this one on: on PostgreSQL.", min=0, max=240
+            help="Also create partitions for this many months, starting with the current one; PostgreSQL only.",
+            min=0,
+            max=240,
         ),
     ] = 0,
     data_dir: DataDir = None,
@@ -24,7 +26,7 @@ def migrate(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the ledger's schema up to this version of the program."""
+    """Upgrade the ledger's schema to this version of the program."""
     with exit_on_error():
         from answerback.ledger.migrations import HEAD
         from answerback.service.ledger_config import ledger_config
@@ -43,8 +45,8 @@ def migrate(
         out.print(f"the ledger in {place} has schema {HEAD}")
 
 
-channels_app = typer.Typer(help="The voice applications, by name.", no_args_is_help=True)
-config_app = typer.Typer(help="What the gateway is set to.", no_args_is_help=True)
+channels_app = typer.Typer(help="Channels: one for each voice application.", no_args_is_help=True)
+config_app = typer.Typer(help="The gateway's settings.", no_args_is_help=True)
 
 
 @channels_app.command("list")
@@ -54,7 +56,7 @@ def list_channels(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """The channels and the callback URL of each, to paste into the cloud console."""
+    """List the channels with their callback URLs, to paste into the cloud console."""
     from answerback.service.urls import callback_urls
 
     with exit_on_error():
@@ -73,7 +75,7 @@ def _without_token(url: str) -> str:
 
 @config_app.command("show")
 def show_config(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Every setting: its value now, the variable that sets it, and what it does. Secrets stay hidden."""
+    """List every setting: its current value, its environment variable and what it does. Secrets are hidden."""
     with exit_on_error():
         rows = list(_describe_settings(load_cli_settings(config, data_dir=data_dir)))
     if as_json:

@@ -1,4 +1,4 @@
-"""`answerback alerts`: what people are alerted of, and whether they are reached."""
+"""`answerback alerts`: the alert rules, and a test of the notification targets."""
 
 import asyncio
 
@@ -11,12 +11,12 @@ from answerback.errors import ConfigError
 from answerback.service.factories import message_context, open_alert_targets
 from answerback.service.ledger_config import open_for_reading
 
-app = typer.Typer(help="Who is told when something is wrong.", no_args_is_help=True)
+app = typer.Typer(help="Alert rules and notifications.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List the rules of the config file, and what the gateway measured last."""
+    """List the alert rules of the config file with the values measured last."""
     with exit_on_error():
         from answerback.alerts import alert_states
         from answerback.ledger.admin.alerts import find_alerts
@@ -47,11 +47,11 @@ def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson 
 
 @app.command("test")
 def send_test(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Send everybody a message that says that nothing is wrong; exit status 0 if it reached all of them."""
+    """Send a test notification to every target; exit status 0 if all of them received it."""
     with exit_on_error():
         settings = load_cli_settings(config, data_dir=data_dir)
         if not settings.alerts.notify:
-            raise ConfigError("alerts.notify: names nobody: give it Apprise URLs, as in docs/alerts.md")
+            raise ConfigError("alerts.notify: no targets are configured: give it Apprise URLs, as in docs/alerts.md")
         reached = asyncio.run(_send_to_all(settings))
     if as_json:
         print_json(

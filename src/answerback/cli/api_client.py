@@ -1,4 +1,4 @@
-"""Asking the running gateway: what changes something goes through it, so that it takes effect at once."""
+"""A client of the running gateway: changes go through it, so that they take effect at once."""
 
 import json
 import urllib.error
@@ -16,23 +16,27 @@ from answerback.service.urls import URL_NAME
 
 _TIMEOUT_S = 330.0  # a test may take as long as the endpoint's own time
 
-Url = Annotated[str | None, typer.Option("--url", help="The gateway's URL; that of the data directory by default.")]
+Url = Annotated[
+    str | None, typer.Option("--url", help="The gateway's URL; by default that of the gateway running in --data-dir.")
+]
 
 
 class ApiError(AnswerbackError):
-    """The gateway does not answer, or does not do what it was asked."""
+    """The gateway does not respond, or refused the request."""
 
 
 class ApiClient:
-    """The gateway of a data directory, asked over /v1 with the admin key."""
+    """A client of the gateway of a data directory: /v1 with the admin key."""
 
     def __init__(self, settings: Settings, url: str | None) -> None:
         self._data_dir = settings.server.data_dir
-        self._url = (url or self._read(URL_NAME, "no gateway runs here: start it with `answerback serve`")).rstrip("/")
+        self._url = (
+            url or self._read(URL_NAME, "no gateway is running here: start it with `answerback serve`")
+        ).rstrip("/")
         self._key = self._read(KEY_NAME, "there is no admin key here: name the directory with --data-dir")
 
     def request(self, method: str, *path: str, body: Any = None) -> Any:
-        """What /v1 answers, as JSON; None where it has no body. Raises GatewayRefused with its words."""
+        """The response of /v1 as JSON, None if it has no body. Raises GatewayRefused with the problem's detail."""
         url = "/".join([f"{self._url}/v1", *(quote(part, safe="") for part in path)])
         request = urllib.request.Request(  # noqa: S310  # the operator's own URL
             url,

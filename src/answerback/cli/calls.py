@@ -25,24 +25,24 @@ from answerback.schemas.calls import CallView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
-calls_app = typer.Typer(help="What became of the calls.", no_args_is_help=True)
-callbacks_app = typer.Typer(help="The callbacks as they were received.", no_args_is_help=True)
+calls_app = typer.Typer(help="Calls and their outcomes.", no_args_is_help=True)
+callbacks_app = typer.Typer(help="Callbacks as they were received.", no_args_is_help=True)
 
 Callid = Annotated[str, typer.Argument(help="The callid that the cloud gave the call.")]
-Channel = Annotated[str | None, typer.Option(help="The channel; needed where two hold the callid.")]
-Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="At most so many.")]
-After = Annotated[str | None, typer.Option("--cursor", help="The next_cursor of the page before.")]
+Channel = Annotated[str | None, typer.Option(help="The channel; required if several channels have this callid.")]
+Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")]
+After = Annotated[str | None, typer.Option("--cursor", help="The next_cursor of the previous page.")]
 Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
 
 
 @calls_app.command("list")
 def list_calls(
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only to this number, however it is spelled.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only with this outcome.")] = None,
-    kind: Annotated[CallbackKind | None, typer.Option(help="Only of this kind.")] = None,
-    failure_code: Annotated[int | None, typer.Option(help="Only with this failure code.")] = None,
-    reference: Annotated[str | None, typer.Option(help="Only with this reference of the business's.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, in any notation.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
+    kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
+    failure_code: Annotated[int | None, typer.Option(help="Only calls with this failure code.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only calls with this reference.")] = None,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
     limit: Limit = 50,
@@ -88,7 +88,7 @@ def show_call(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Show all that is known of one call."""
+    """Show everything known about one call."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         call = ledger.call(callid, channel)
         if full_numbers:
@@ -111,7 +111,7 @@ def show_callbacks(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Show a call's callbacks as they were received, in order; fewer than --limit where they are large."""
+    """Show a call's callbacks as they were received, in order; fewer than --limit if they are large."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         page = ledger.callbacks(callid, channel, cursor, limit)
         if full_numbers:
@@ -138,7 +138,7 @@ def _cell(value: Any) -> Any:
 
 
 def _why(view: CallView) -> str:
-    """The most telling thing about an outcome: how long they talked, or why they did not."""
+    """How long they talked, or why the call failed."""
     if view.outcome is Outcome.ANSWERED:
         return "" if view.talk_seconds is None else f"{view.talk_seconds} s"
     if view.failure_code is None:

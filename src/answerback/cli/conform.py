@@ -1,4 +1,4 @@
-"""`answerback conform`: whether a callback receiver does as the contract says."""
+"""`answerback conform`: check a callback receiver against the vendor's contract."""
 
 import asyncio
 import os
@@ -31,16 +31,16 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 def conform(
     url: Annotated[str, typer.Argument(help="The callback URL, e.g. http://127.0.0.1:8000/voice/callback")],
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="RULE", help="Check this rule alone; may be repeated.")
+        list[str] | None, typer.Option("--only", metavar="RULE", help="Check only this rule; may be repeated.")
     ] = None,
     lang: Annotated[
-        Language | None, typer.Option(help="Language of the report; by default that of the locale.", show_default=False)
+        Language | None, typer.Option(help="Language of the report; that of the locale by default.", show_default=False)
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds that an answer may take.")] = 5.0,
-    junit: Annotated[Path | None, typer.Option(help="Also write the report to this file, as JUnit XML.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds to wait for a response.")] = 5.0,
+    junit: Annotated[Path | None, typer.Option(help="Also write the report to this file as JUnit XML.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send URL every form of callback and every mistake, and judge the answers; exit status 0 if no rule is broken."""
+    """Check a callback receiver against the vendor's contract, rule by rule; exit status 0 if no rule is broken."""
     client, rules, language = _wire(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
     began_s, started_at, run = perf_counter(), datetime.now(UTC), uuid.uuid1()
     verdicts = asyncio.run(_check(client, rules, run))

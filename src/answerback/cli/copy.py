@@ -1,4 +1,4 @@
-"""`answerback copy`: move a ledger to another store while it is served."""
+"""`answerback copy`: copy a ledger to another database while a gateway serves it."""
 
 import sys
 from typing import Annotated, Any
@@ -17,18 +17,18 @@ _WHERE = "sqlite:<data directory> or postgresql://user@host/database"
 
 
 def copy(
-    source: Annotated[str, typer.Option("--from", help=f"The ledger that is there: {_WHERE}.")],
-    target: Annotated[str, typer.Option("--to", help=f"Where it goes, empty or a former copy: {_WHERE}.")],
+    source: Annotated[str, typer.Option("--from", help=f"The ledger to copy from: {_WHERE}.")],
+    target: Annotated[str, typer.Option("--to", help=f"The ledger to copy to, empty or an earlier copy: {_WHERE}.")],
     verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Compare all rows of both at the end, to the last byte.")
+        bool, typer.Option("--verify/--no-verify", help="Compare all rows of both at the end, byte by byte.")
     ] = True,
-    verify_only: Annotated[bool, typer.Option("--verify-only", help="Compare, and change nothing.")] = False,
+    verify_only: Annotated[bool, typer.Option("--verify-only", help="Only compare; change nothing.")] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Copy a ledger between SQLite and PostgreSQL, also while it is served; run again, it goes on and catches up.
+    """Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up.
 
-    The last run is the one after the old gateway was stopped: it makes both equal, and only then the copy can be served.
+    Run it a last time after stopping the old gateway: only when both are equal can the copy be served.
     """
     with exit_on_error():
         job = CopyJob(

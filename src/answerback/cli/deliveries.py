@@ -1,4 +1,4 @@
-"""`answerback deliveries`: what was told to whom, and telling it again."""
+"""`answerback deliveries`: deliveries of events to endpoints, and replays."""
 
 import sys
 import time
@@ -31,7 +31,7 @@ from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
-app = typer.Typer(help="What was told to whom.", no_args_is_help=True)
+app = typer.Typer(help="Deliveries of events to endpoints, and replays.", no_args_is_help=True)
 
 _POLL_S = 0.2
 _SHOWN_ANSWER = 60
@@ -42,12 +42,12 @@ Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:
 
 @app.command("list")
 def list_deliveries(
-    endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint.")] = None,
-    state: Annotated[DeliveryState | None, typer.Option(help="Only in this state.")] = None,
-    callid: Annotated[str | None, typer.Option(help="Only of this call.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="At most so many.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the page before.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")] = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")] = None,
+    callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only deliveries of this channel.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
@@ -114,22 +114,22 @@ def show(
 def replay_deliveries(
     id: Annotated[str | None, typer.Argument(help="A delivery's id, or its webhook-id.")] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="Tell this endpoint again: with --all-dead, or of which calls.")
+        str | None, typer.Option(help="The endpoint to deliver to again: with --all-dead, or a selection of calls.")
     ] = None,
     dead: Annotated[bool, typer.Option("--all-dead", help="All its dead deliveries.")] = False,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
     kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, however it is spelled.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, in any notation.")] = None,
     as_json: AsJson = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Tell again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
+    """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
-        fail("say what to tell again: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
+        fail("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
     with exit_on_error():
         client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
         if id is not None:
@@ -145,14 +145,14 @@ def replay_deliveries(
     elif id is not None:
         out.print(f"delivery {result['id']} to {result['endpoint']} is {result['state']}")
     else:
-        out.print(f"{result['replayed']} deliveries to {result['endpoint']} go out again")
+        out.print(f"{result['replayed']} deliveries to {result['endpoint']} are queued again")
 
 
 def _wait_for_replay(client: ApiClient, replay: dict[str, Any]) -> dict[str, Any]:
     """Show the progress of a replay to its end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-        shown = progress.add_task(f"telling {replay['endpoint']} again", total=replay["total"])
+        shown = progress.add_task(f"replaying to {replay['endpoint']}", total=replay["total"])
         while replay["status"] == "running":
             time.sleep(_POLL_S)
             replay = client.request("GET", "replays", str(replay["id"]))

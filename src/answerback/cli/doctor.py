@@ -1,4 +1,4 @@
-"""`answerback doctor`: what would keep the gateway from keeping its word."""
+"""`answerback doctor`: check settings and environment before the gateway starts."""
 
 import typer
 
@@ -13,7 +13,7 @@ _COLOURS = {CheckLevel.OK: "green", CheckLevel.WARNING: "yellow", CheckLevel.ERR
 def doctor(
     data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    """Look for what would keep the gateway from keeping its word; exit status 1 if something is bad."""
+    """Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error."""
     with exit_on_error():
         configure_logs("error", "text")  # what it opens would speak on standard output
         findings = list(run_checks(load_cli_settings(config, data_dir=data_dir, database_url=database_url)))

@@ -21,38 +21,39 @@ def emulate(  # each is a flag
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8020,
     callback_url: Annotated[
-        str | None, typer.Option(help="Where callbacks go; by default a gateway on this machine's port 8000.")
+        str | None, typer.Option(help="Where to send callbacks; by default a gateway on port 8000 of this machine.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file: applications, secrets, shares, limits, faults.")
     ] = None,
     certificate: Annotated[
         Path | None,
-        typer.Option(help="PEM file with a certificate and its key: https, for SDKs that speak nothing else."),
+        typer.Option(help="PEM file with a certificate and its key, to serve https, which some SDKs require."),
     ] = None,
-    speed: Annotated[float, typer.Option(min=0.01, help="How much faster than in life calls go.")] = 20.0,
-    instant: Annotated[bool, typer.Option("--instant", help="Calls take no time at all.")] = False,
-    limits: Annotated[
-        bool, typer.Option("--limits", help="Limit how often a number is called, as the cloud does.")
+    speed: Annotated[float, typer.Option(min=0.01, help="Play calls this many times faster than real time.")] = 20.0,
+    instant: Annotated[bool, typer.Option("--instant", help="Calls end at once.")] = False,
+    limits: Annotated[bool, typer.Option("--limits", help="Enforce the cloud's limits on calls per number.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random choices, to repeat a run.")] = None,
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Print what a call to each special number does, and exit.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="The same seed, the same chance.")] = None,
-    numbers: Annotated[bool, typer.Option("--numbers", help="Show which number's call goes how, and end.")] = False,
-    duplicates: Annotated[float | None, _share("Sent twice.")] = None,
-    reorders: Annotated[float | None, _share("Fall behind the next.")] = None,
-    delays: Annotated[float | None, _share("Come up to 30 s late.")] = None,
-    ints: Annotated[float | None, _share("Hold integers in place of strings.")] = None,
-    missing_accept_time: Annotated[float | None, _share("Not answered: without accept_time.")] = None,
-    empty_accept_time: Annotated[float | None, _share("Not answered: with an empty accept_time.")] = None,
-    content_types: Annotated[float | None, _share("Have another Content-Type, or none.")] = None,
-    boms: Annotated[float | None, _share("Begin with a byte order mark.")] = None,
-    chunked: Annotated[float | None, _share("Come in chunks.")] = None,
-    drops: Annotated[float | None, _share("Are cut off half-way, the first time.")] = None,
+    duplicates: Annotated[float | None, _share("Share sent twice.")] = None,
+    reorders: Annotated[float | None, _share("Share sent after the next one.")] = None,
+    delays: Annotated[float | None, _share("Share sent up to 30 s late.")] = None,
+    ints: Annotated[float | None, _share("Share with integers in place of strings.")] = None,
+    missing_accept_time: Annotated[float | None, _share("Share of unanswered calls without accept_time.")] = None,
+    empty_accept_time: Annotated[float | None, _share("Share of unanswered calls with an empty accept_time.")] = None,
+    content_types: Annotated[float | None, _share("Share with another Content-Type, or none.")] = None,
+    boms: Annotated[float | None, _share("Share that begins with a byte order mark.")] = None,
+    chunked: Annotated[float | None, _share("Share sent with chunked encoding.")] = None,
+    drops: Annotated[float | None, _share("Share cut off half-way on the first attempt.")] = None,
     retries: Annotated[
-        int | None, typer.Option(min=0, max=100, help="How often one that was not taken is sent again; 2 by default.")
+        int | None,
+        typer.Option(min=0, max=100, help="How often a callback that was not accepted is sent again; 2 by default."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play Tencent Cloud's voice service: send by API 2.0 or 3.0, and calls live, end, and call back."""
+    """Emulate Tencent Cloud's voice service: accept API 2.0 and 3.0 requests, play out the calls and send callbacks."""
     if numbers:
         _show_numbers(as_json=as_json)
         return
@@ -115,7 +116,7 @@ def _show_numbers(*, as_json: bool) -> None:
 
 
 def _show(summary: dict[str, Any], programs: dict[str, str]) -> None:
-    """Everything that is there to be copied, never cut."""
+    """Print what people copy, never truncated."""
     lines = [("Listening", summary["url"])]
     for one in summary["applications"]:
         lines += [("SDK AppID, AppKey", f"{one['sdkappid']}  {one['app_key']}"), ("Calls back", one["callback_url"])]

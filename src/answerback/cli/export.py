@@ -1,4 +1,4 @@
-"""`answerback export`: calls, callbacks, deliveries or statistics as a file, straight from the ledger."""
+"""`answerback export`: write calls, callbacks, deliveries or statistics to a file, straight from the ledger."""
 
 import os
 import sys
@@ -31,15 +31,15 @@ Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:
 
 
 def export(
-    dataset: Annotated[Dataset, typer.Argument(help="What is to be in the file.")],
-    file_format: Annotated[FileFormat, typer.Option("--format", help="The form of the file.")] = FileFormat.CSV,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file; - is standard output.")] = _STDOUT,
+    dataset: Annotated[Dataset, typer.Argument(help="What to export.")],
+    file_format: Annotated[FileFormat, typer.Option("--format", help="The file format.")] = FileFormat.CSV,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")] = _STDOUT,
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, however it is spelled.")] = None,
+    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, in any notation.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
     kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
     failure_code: Annotated[int | None, typer.Option(help="Only calls with this failure code.")] = None,
-    reference: Annotated[str | None, typer.Option(help="Only calls with this reference of the business's.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only calls with this reference.")] = None,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
     timezone: Timezone = "UTC",
@@ -50,7 +50,7 @@ def export(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Write calls, callbacks, deliveries or statistics to a file, oldest first. Numbers are masked."""
+    """Write calls, callbacks, deliveries or statistics to a file, oldest first. Phone numbers are masked."""
     filters: dict[str, Any] = {
         "channel": channel,
         "mobile": mobile,
@@ -91,7 +91,7 @@ def _to_stdout(ledger: Ledger, wanted: Export) -> None:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that only its owner reads, and that has its name once it is whole. Raises ConfigError."""
+    """A file that only its owner can read and that gets its name once complete. Raises ConfigError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY), "wb") as file:

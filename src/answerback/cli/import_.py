@@ -30,21 +30,23 @@ _OWNER_ONLY = 0o077
 def import_(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="JSON or access logs, gzipped or not; - is standard input."),
+        typer.Argument(metavar="FILE...", help="JSON files or access logs, optionally gzipped; - is standard input."),
     ],
-    channel: Annotated[str, typer.Option(help="The channel of lines that do not tell theirs.")] = DEFAULT_CHANNEL,
+    channel: Annotated[str, typer.Option(help="The channel of lines that do not name one.")] = DEFAULT_CHANNEL,
     encoding: Annotated[
         str | None,
-        typer.Option(help="The encoding of the files, such as gbk or utf-16; by default what each looks like."),
+        typer.Option(help="The encoding of the files, such as gbk or utf-16; detected by default."),
     ] = None,
     timezone: Timezone = "UTC",
-    deliver: Annotated[bool, typer.Option("--deliver", help="Tell endpoints of them, as if they came in now.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only read the files, record nothing.")] = False,
+    deliver: Annotated[
+        bool, typer.Option("--deliver", help="Deliver them to endpoints as if they came in now.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the files but record nothing.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Record callbacks of former times; repeats are ignored, so it can be run again. Endpoints are not told."""
+    """Record old callbacks from files or access logs. Duplicates are ignored, so it can be run again; nothing is delivered."""
     with exit_on_error():
         settings = load_cli_settings(config, data_dir=data_dir)
         if channel not in settings.tokens():
@@ -72,14 +74,14 @@ def import_(
 
 @contextmanager
 def _ledger(settings: Settings) -> Iterator[Ledger]:
-    """The ledger, made where there is none yet."""
+    """The ledger, created if there is none yet."""
     os.umask(_OWNER_ONLY)
     with closing(ledger_config(settings).open()) as ledger:
         yield ledger
 
 
 def _import_files(files: list[Path], importer: Importer, encoding: str | None) -> list[str]:
-    """Take the files one after the other; what kept some of them from being read to their ends."""
+    """Import the files one after the other; returns the problems of those that could not be read to the end."""
     columns = (
         BarColumn(),
         TaskProgressColumn(),

@@ -1,4 +1,4 @@
-"""`answerback keys`: who may use /v1 and the console. Works on the ledger itself; a running gateway sees it at once."""
+"""`answerback keys`: manage API keys in the ledger itself; a running gateway sees changes at once."""
 
 import sys
 from typing import Annotated
@@ -15,21 +15,23 @@ from answerback.schemas.keys import CreatedKeyView, KeyView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading
 
-app = typer.Typer(help="The API keys, and what each may do.", no_args_is_help=True)
+app = typer.Typer(help="API keys and their roles.", no_args_is_help=True)
 
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="What to call it: small letters, digits, - and _.")],
+    name: Annotated[str, typer.Argument(help="The name: lowercase letters, digits, - and _.")],
     role: Annotated[
-        Role, typer.Option(help="viewer: look; operator: also change and tell again; admin: also keys.")
+        Role, typer.Option(help="viewer: read; operator: also make changes and replay; admin: also manage keys.")
     ] = Role.VIEWER,
-    full_numbers: Annotated[bool, typer.Option("--full-numbers", help="It may see phone numbers unmasked.")] = False,
+    full_numbers: Annotated[
+        bool, typer.Option("--full-numbers", help="Allow the key to see full phone numbers.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Make a key. It is printed this once and kept nowhere; to standard output goes the key alone."""
+    """Create a key. It is printed only once and stored nowhere; standard output gets the key alone."""
     if problem := validate_key_name(name):
         fail(f"name: {problem}")
     key, draft = draft_api_key(name, role, full_numbers=full_numbers)
@@ -45,7 +47,7 @@ def create(
 
 @app.command("list")
 def list_keys(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
-    """List the keys that open; the admin key of the data directory is not among them."""
+    """List the active keys, without the admin key of the data directory."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         views = [KeyView.of(key) for key in ledger.keys()]  # noqa: SIM118  # a ledger is no dict
     if as_json:
@@ -65,7 +67,7 @@ def revoke(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Revoke a key: from now on it opens nothing."""
+    """Revoke a key: it stops working at once."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         revoked = RevokeKey(CLI_ACTOR, name).run(ledger)
     if as_json:

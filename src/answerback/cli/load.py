@@ -1,4 +1,4 @@
-"""`answerback load`: how a callback receiver bears a rate of callbacks, and whether it kept what it took."""
+"""`answerback load`: load-test a callback receiver and check that it stored what it accepted."""
 
 import asyncio
 import secrets
@@ -30,22 +30,22 @@ def load(
     url: Annotated[str, typer.Argument(help="The callback URL, e.g. http://127.0.0.1:8000/voice/callback")],
     rate: Annotated[float, typer.Option(min=0.01, max=100_000, help="Callbacks per second.")] = 500.0,
     duration: Annotated[float, typer.Option(min=0.01, max=86_400, help="Seconds to send for.")] = 10.0,
-    connections: Annotated[int, typer.Option(min=1, max=1024, help="Callbacks under way, at most.")] = 256,
-    kind: Annotated[
-        CallbackKind, typer.Option(help="What the callbacks tell; a status is that of an answered call.")
-    ] = (CallbackKind.PROMPT),
+    connections: Annotated[int, typer.Option(min=1, max=1024, help="Maximum number of callbacks in flight.")] = 256,
+    kind: Annotated[CallbackKind, typer.Option(help="Kind of the callbacks; statuses are of answered calls.")] = (
+        CallbackKind.PROMPT
+    ),
     mix: Annotated[
-        bool, typer.Option("--mix", help="A mix in place of one kind: all statuses, key presses, failures.")
+        bool, typer.Option("--mix", help="A mix of all statuses, key presses and failures instead of one kind.")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed, the same numbers, mix and keys; callids are always new.")
+        int | None, typer.Option(help="Seed of numbers, mix and keys, to repeat a run; callids are always new.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds to wait for an answer.")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds to wait for a response.")] = 10.0,
     verify: Annotated[
         str | None,
         typer.Option(
             metavar="BASE",
-            help="Look every accepted callid up at this gateway, e.g. http://127.0.0.1:8000",
+            help="Look up every accepted callid in this gateway, e.g. http://127.0.0.1:8000",
             rich_help_panel=_VERIFY,
         ),
     ] = None,
@@ -55,13 +55,15 @@ def load(
     ] = None,
     key_file: Annotated[
         Path | None,
-        typer.Option(help="The file that holds it, e.g. answerback-data/admin-key", rich_help_panel=_VERIFY),
+        typer.Option(
+            help="File with the API key for --verify, e.g. answerback-data/admin-key", rich_help_panel=_VERIFY
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send callbacks to URL at a rate, however slow it answers, and measure; exit status 0 if all were accepted.
+    """Load-test URL: send callbacks at a fixed rate and measure latency; exit status 0 if all were accepted.
 
-    Latency counts from the moment at which the rate wants a callback sent: waiting for a connection is a part of it.
+    Latency counts from the moment a callback is due to be sent, so waiting for a connection is part of it.
     """
     from answerback.emulator.load import LoadGenerator, LoadPlan
     from answerback.emulator.verifier import DurabilityCheck  # aiohttp, which other commands do not need
@@ -79,7 +81,7 @@ def load(
         running = LoadGenerator(url, plan)
     durability = None if verify is None else DurabilityCheck(verify, _read_key(key, key_file), timeout)
     if durability is not None and (problem := _run(durability.probe(running.stats.callid(0)))):
-        fail(f"--verify: {escape(str(verify))} does not tell of calls: {escape(problem)}")
+        fail(f"--verify: {escape(str(verify))} did not return the calls: {escape(problem)}")
     stats = running.stats
     _run(_show_progress(running.run(), "sending", stats.planned, lambda: (stats.ended, _format_counts(stats))))
     if durability is not None:
@@ -106,7 +108,7 @@ def _check_urls(url: str, base: str | None) -> None:
 
 
 def _read_key(key: str | None, path: Path | None) -> str | None:
-    """The key, from its file where one is named."""
+    """The API key, from its file if one is named."""
     if path is None:
         return key
     try:
@@ -125,7 +127,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 async def _show_progress(
     work: Coroutine[Any, Any, None], name: str, total: int, state: Callable[[], tuple[int, str]]
 ) -> None:
-    """Do `work` and show on a terminal how far it is; Ctrl-C ends it, and what was done until then counts."""
+    """Do `work` with a progress bar on a terminal; Ctrl-C ends it, and what was done until then counts."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     detail = TextColumn("{task.fields[detail]}")
     with Progress(
@@ -154,7 +156,7 @@ def _format_counts(stats: "LoadStats") -> str:
 
 
 def _report(stats: "LoadStats", durability: "DurabilityCheck | None") -> dict[str, Any]:
-    """What a program is told; the latencies are null without any answer."""
+    """The result as JSON; latencies are null if there was no response."""
     latencies = stats.latencies
     at_ms = {_name(percent): round(latencies.percentile(percent) * 1000, 3) for percent in (*_PERCENTS, 100)}
     return {

@@ -16,61 +16,64 @@ COMMANDS = {
     ),
     "emulate": (
         "emulate.emulate",
-        "Play Tencent Cloud's voice service: send by API 2.0 or 3.0, and calls live, end, and call back.",
+        "Emulate Tencent Cloud's voice service: accept API 2.0 and 3.0 requests, play out the calls and send callbacks.",
     ),
     "send": (
         "send.send",
-        "POST callbacks to URL as the cloud would, and show the answers; exit status 0 if all were accepted.",
+        "POST callbacks to URL as the cloud would and show the responses; exit status 0 if all were accepted.",
     ),
     "load": (
         "load.load",
-        "Send callbacks to URL at a rate, however slow it answers, and measure; exit status 0 if all were accepted.",
+        "Load-test URL: send callbacks at a fixed rate and measure latency; exit status 0 if all were accepted.",
     ),
     "conform": (
         "conform.conform",
-        "Send URL every form of callback and every mistake, and judge the answers; exit status 0 if no rule is broken.",
+        "Check a callback receiver against the vendor's contract, rule by rule; exit status 0 if no rule is broken.",
     ),
     "tail": (
         "tail.tail",
-        "Show callbacks as they come in and attempts as they are made, until Ctrl-C. Numbers are masked.",
+        "Follow callbacks and delivery attempts as they happen, until Ctrl-C. Phone numbers are masked.",
     ),
-    "stats": ("stats.stats", "What the calls of some days come to: outcomes, times, minutes, failures."),
+    "stats": (
+        "stats.stats",
+        "Show call statistics for a range of days: outcomes, durations, billed minutes, failures.",
+    ),
     "status": (
         "status.status",
-        "Show all processes that serve the ledger, who tells which endpoint, and what is owed.",
+        "Show the gateway's processes, which of them delivers to each endpoint, and the backlog.",
     ),
     "export": (
         "export.export",
-        "Write calls, callbacks, deliveries or statistics to a file, oldest first. Numbers are masked.",
+        "Write calls, callbacks, deliveries or statistics to a file, oldest first. Phone numbers are masked.",
     ),
     "import": (
         "import_.import_",
-        "Record callbacks of former times; repeats are ignored, so it can be run again. Endpoints are not told.",
+        "Record old callbacks from files or access logs. Duplicates are ignored, so it can be run again; nothing is delivered.",
     ),
     "copy": (
         "copy.copy",
-        "Copy a ledger between SQLite and PostgreSQL, also while it is served; run again, it goes on and catches up.",
+        "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up.",
     ),
-    "migrate": ("admin.migrate", "Bring the ledger's schema up to this version of the program."),
+    "migrate": ("admin.migrate", "Upgrade the ledger's schema to this version of the program."),
     "doctor": (
         "doctor.doctor",
-        "Look for what would keep the gateway from keeping its word; exit status 1 if something is bad.",
+        "Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error.",
     ),
     "prune": (
         "prune.prune",
-        "Drop calls, callbacks and deliveries of months long over, on PostgreSQL; statistics stay.",
+        "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay.",
     ),
-    "channels": ("admin.channels_app", "The voice applications, by name."),
-    "config": ("admin.config_app", "What the gateway is set to."),
-    "calls": ("calls.calls_app", "What became of the calls."),
-    "callbacks": ("calls.callbacks_app", "The callbacks as they were received."),
-    "endpoints": ("endpoints.app", "The business URLs that are told of the calls."),
-    "deliveries": ("deliveries.app", "What was told to whom."),
-    "quarantine": ("quarantine.app", "Bodies that could not be understood."),
-    "alerts": ("alerts.app", "Who is told when something is wrong."),
-    "keys": ("keys.app", "The API keys, and what each may do."),
+    "channels": ("admin.channels_app", "Channels: one for each voice application."),
+    "config": ("admin.config_app", "The gateway's settings."),
+    "calls": ("calls.calls_app", "Calls and their outcomes."),
+    "callbacks": ("calls.callbacks_app", "Callbacks as they were received."),
+    "endpoints": ("endpoints.app", "Endpoints: the webhook URLs that events are delivered to."),
+    "deliveries": ("deliveries.app", "Deliveries of events to endpoints, and replays."),
+    "quarantine": ("quarantine.app", "Request bodies that could not be parsed."),
+    "alerts": ("alerts.app", "Alert rules and notifications."),
+    "keys": ("keys.app", "API keys and their roles."),
 }
-"""Command -> where in `answerback.cli` its function is, or the app of those below it, and what it says of itself first."""
+"""Command -> where in `answerback.cli` its function or its group of commands is, and its one-line help."""
 
 
 class _Commands(Mapping[str, Any]):
@@ -92,7 +95,7 @@ class _Commands(Mapping[str, Any]):
 
 
 def _load(name: str, module: str, function: str) -> Any:
-    """The command as Typer makes it."""
+    """The Typer command of that name."""
     gc.disable()  # importing leaves next to nothing to collect, and looking for it takes a quarter of the time
     try:
         found = getattr(import_module(f"answerback.cli.{module}"), function)
@@ -113,7 +116,7 @@ class CommandGroup(TyperGroup):
         super().__init__(**options | {"commands": _Commands()})
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """List the commands by what the table says of them: to import them all takes three times as long."""
+        """List the commands from the table: importing them all takes three times as long."""
         listed = TyperGroup(
             name=self.name,
             commands={name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()},

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from answerback.config import Settings
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; answerback.toml by default.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data lies; answerback-data by default.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The data directory; answerback-data by default.")]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
@@ -20,14 +20,14 @@ DatabaseUrl = Annotated[
     ),
 ]
 
-Timezone = Annotated[str, typer.Option("--timezone", help="Whose clock it is where nothing names a zone.")]
+Timezone = Annotated[str, typer.Option("--timezone", help="Time zone of times that name none.")]
 
 _OPTION_SETTINGS = {"database_url": ("ledger", "url"), "stream": ("stream", "url")}
-"""The options that are not of the section `server`."""
+"""Options of sections other than `server`."""
 
 
 def load_zone(timezone: str) -> ZoneInfo:
-    """The zone of that name. Raises ConfigError."""
+    """Parse --timezone. Raises ConfigError."""
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -35,7 +35,7 @@ def load_zone(timezone: str) -> ZoneInfo:
 
 
 def load_cli_settings(config: Path | None, **options: Any) -> "Settings":
-    """The settings, with those that were given on the command line. Raises ConfigError."""
+    """Load the settings, with the command line's on top. Raises ConfigError."""
     from answerback.config import load_settings
 
     overrides: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""How the command line speaks: tables for people, JSON for programs, one line for an error."""
+"""The command line's output: tables for people, JSON for programs, one line for an error."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def _encode(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str, *, prose: bool = False) -> None:
-    """A table, or the words for an empty one.
+    """Print a table, or `empty` if it has no rows.
 
     A row is one line however narrow the terminal, so that ids and URLs can be copied; `prose` is wrapped in its cells.
     """
@@ -56,13 +56,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothin
 
 
 def print_cursor(next_cursor: str | None) -> None:
-    """How to go on, if there is more."""
+    """Say how to get the next page, if there is one."""
     if next_cursor:
         out.print(f"[dim]more: --cursor {next_cursor}[/]")
 
 
 class Styled(str):
-    """A cell of our own words that holds markup; every other one is shown letter by letter."""
+    """A cell with markup of our own; every other cell is shown literally."""
 
     __slots__ = ()
 
@@ -72,7 +72,7 @@ def _cell(cell: object) -> str | Text:
 
 
 def print_fields(fields: dict[str, Any]) -> None:
-    """One thing, a line for each field."""
+    """Print one record, a line for each field."""
     table = Table.grid(padding=(0, 2))
     for name, value in fields.items():
         table.add_row(f"[bold]{name}[/]", Text("-" if value is None or value == [] else str(value)))
@@ -80,14 +80,14 @@ def print_fields(fields: dict[str, Any]) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Say what is wrong and leave with status 1."""
+    """Print an error and exit with status 1."""
     err.print(f"[red]answerback:[/] {message}", soft_wrap=True)
     raise typer.Exit(1)
 
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn our errors into one line and exit status 1."""
+    """Turn AnswerbackErrors into one line and exit status 1."""
     try:
         yield
     except LedgerUnavailable as error:

@@ -1,4 +1,4 @@
-"""`answerback prune`: let go of what is older than some months."""
+"""`answerback prune`: drop old months of the ledger."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -17,17 +17,17 @@ _YEAR_MONTHS = 12
 
 
 def prune(
-    keep_months: Annotated[int, typer.Option(help="Whole months to keep, besides the one that is under way.", min=1)],
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only shown.")] = False,
+    keep_months: Annotated[int, typer.Option(help="Whole months to keep, besides the current one.", min=1)],
+    yes: Annotated[bool, typer.Option("--yes", help="Drop them; without it, only list them.")] = False,
     include_undelivered: Annotated[
-        bool, typer.Option("--include-undelivered", help="Also months with deliveries that are still owed.")
+        bool, typer.Option("--include-undelivered", help="Also drop months with deliveries that are still pending.")
     ] = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Drop calls, callbacks and deliveries of months long over, on PostgreSQL; statistics stay."""
+    """Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay."""
     with (
         exit_on_error(),
         open_for_reading(load_cli_settings(config, data_dir=data_dir, database_url=database_url)) as ledger,
@@ -45,13 +45,13 @@ def prune(
         names = ("month", "calls", "undelivered", "action")
         print_json({"items": [dict(zip(names, row, strict=True)) for row in rows]})
     else:
-        print_table(("month", "calls", "deliveries still owed", ""), rows, "nothing is that old")
+        print_table(("month", "calls", "pending deliveries", ""), rows, "nothing is that old")
         if going and not yes:
             out.print("Nothing was dropped: add --yes to do it.")
 
 
 def _first_kept(now: datetime, keep_months: int) -> datetime:
-    """The beginning of the first month that stays."""
+    """The start of the first month to keep."""
     months = now.year * _YEAR_MONTHS + now.month - 1 - keep_months
     return datetime(months // _YEAR_MONTHS, months % _YEAR_MONTHS + 1, 1, tzinfo=UTC)
 
@@ -64,5 +64,5 @@ def _drop(ledger: Ledger, month: PartitionInfo, *, quiet: bool) -> None:
 
 def _describe_action(month: PartitionInfo, going: list[PartitionInfo], *, done: bool) -> str:
     if month not in going:
-        return "stays: deliveries are still owed (--include-undelivered)"
+        return "kept: deliveries are still pending (--include-undelivered)"
     return "dropped" if done else "would be dropped"

@@ -1,4 +1,4 @@
-"""`answerback quarantine`: what could not be understood."""
+"""`answerback quarantine`: request bodies that could not be parsed."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -23,19 +23,19 @@ from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
-app = typer.Typer(help="Bodies that could not be understood.", no_args_is_help=True)
+app = typer.Typer(help="Request bodies that could not be parsed.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_bodies(
     channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="At most so many.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the page before.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """List them, newest first, with the reason."""
+    """List the quarantined bodies, newest first, with the reason."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         page = ledger.quarantined(channel, cursor, limit)
     views = [QuarantinedView.of(body, full_numbers=False) for body in page.items]
@@ -52,13 +52,13 @@ def list_bodies(
 
 @app.command("show")
 def show_body(
-    id: Annotated[int, typer.Argument(help="Its id, from the list.")],
+    id: Annotated[int, typer.Argument(help="The id, from the list.")],
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Show one, with its bytes."""
+    """Show one quarantined body with its bytes."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         if full_numbers:
             record_reveal(ledger, "quarantined body", id)
@@ -77,12 +77,12 @@ def _cell(value: Any) -> Any:
 
 @app.command("delete")
 def delete(
-    ids: Annotated[list[int], typer.Argument(help="Which, by their ids from the list.")],
+    ids: Annotated[list[int], typer.Argument(help="The ids, from the list.")],
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Throw bodies away, for good."""
+    """Delete quarantined bodies for good."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         deleted = ledger.delete_quarantined(ids, CLI_ACTOR)
     if as_json:
@@ -93,14 +93,14 @@ def delete(
 
 @app.command("requeue")
 def requeue(
-    ids: Annotated[list[int] | None, typer.Argument(help="Which; all by default.")] = None,
+    ids: Annotated[list[int] | None, typer.Argument(help="The ids; all by default.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Read them once more; what is a callback now goes to its call, at the time it came in.
+    """Parse quarantined bodies again; those that are callbacks now are recorded with the time they came in.
 
-    Exit status 0 if none is left of those asked for.
+    Exit status 0 if all of them could be parsed.
     """
     outcomes: list[dict[str, object]] = []
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:

@@ -21,17 +21,17 @@ _SHOWN_ONE_BY_ONE = 20
 
 def send(
     url: Annotated[str, typer.Argument(help="The callback URL, e.g. http://127.0.0.1:8000/voice/callback")],
-    kind: Annotated[CallbackKind, typer.Option(help="What the callback tells.")] = CallbackKind.PROMPT,
+    kind: Annotated[CallbackKind, typer.Option(help="The kind of callback.")] = CallbackKind.PROMPT,
     result: Annotated[int, typer.Option(min=0, max=2, help="0 answered, 1 not answered, 2 call error.")] = 0,
-    callid: Annotated[str | None, typer.Option(help="The call; a new one for each callback by default.")] = None,
+    callid: Annotated[str | None, typer.Option(help="The callid; a new one for each callback by default.")] = None,
     mobile: Annotated[str, typer.Option(help="The callee's number.")] = "13788888888",
     key: Annotated[str, typer.Option(help="The key pressed, with --kind key.")] = "1",
     failure_code: Annotated[int, typer.Option(min=0, help="With --kind failure.")] = 5,
-    count: Annotated[int, typer.Option(min=1, help="How many callbacks.")] = 1,
-    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="How many at a time.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Number of callbacks.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Number of concurrent requests.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """POST callbacks to URL as the cloud would, and show the answers; exit status 0 if all were accepted."""
+    """POST callbacks to URL as the cloud would and show the responses; exit status 0 if all were accepted."""
     if not url.startswith(("http://", "https://")):
         fail(f"URL: expected http://… or https://…, got {url}")
     callback = CallbackFields(

@@ -22,14 +22,12 @@ def serve(
         str | None, typer.Option(help="NATS servers of the stream in front of the ledger: nats://a:4222,nats://b:4222")
     ] = None,
     roles: Annotated[
-        str | None, typer.Option(help="What this process does: intake,recorder,relay,api,console; by default all.")
+        str | None, typer.Option(help="Roles of this process: intake,recorder,relay,api,console; all by default.")
     ] = None,
     config: Config = None,
     new_ledger: Annotated[
         bool,
-        typer.Option(
-            "--new-ledger", help="Begin a new ledger where a data directory that was used before has lost its own."
-        ),
+        typer.Option("--new-ledger", help="Create a new ledger if this data directory has lost the one it had."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,7 +52,7 @@ def serve(
 
 
 def _print_text(info: "StartupInfo") -> None:
-    """A line for each thing, never cut: a URL is there to be copied."""
+    """Print one line for each item, never truncated, so that URLs can be copied."""
     from answerback.config import ServerRole
 
     lines = [("Listening", info.url)]
@@ -67,11 +65,13 @@ def _print_text(info: "StartupInfo") -> None:
     lines.append(("Ledger", info.store))
     lines.append(("Data", str(info.data_dir)))
     if info.admin_key:
-        lines.append(("Admin key", f"{info.admin_key}  (shown this once, kept in admin-key)"))
+        lines.append(("Admin key", f"{info.admin_key}  (shown only once, stored in admin-key)"))
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True)
-    out.print("Paste a callback URL into the cloud console: event callback of the voice application.", soft_wrap=True)
+    out.print(
+        "Paste a callback URL into the cloud console, as the event callback of the voice application.", soft_wrap=True
+    )
     sys.stdout.flush()
 
 
@@ -90,7 +90,7 @@ def _print_json(info: "StartupInfo") -> None:
 
 
 def _shown(url: str) -> str:
-    """The URL; without its secret where output goes to a file or a journal: that is a log."""
+    """The URL, without its secret where output goes to a file or a journal."""
     base, path, token = url.partition("/voice/callback/")
     if not token or sys.stdout.isatty():
         return url

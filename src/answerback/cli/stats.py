@@ -1,4 +1,4 @@
-"""`answerback stats`: what the calls come to, with charts where there is a terminal."""
+"""`answerback stats`: call statistics, with charts on a terminal."""
 
 import sys
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _Moment = typer.Option(
 
 
 class RangeName(StrEnum):
-    """The ranges of the vendor's own console."""
+    """The ranges that the vendor's console offers."""
 
     TODAY = "today"
     YESTERDAY = "yesterday"
@@ -41,7 +41,7 @@ class RangeName(StrEnum):
 
 
 def stats(
-    range_: Annotated[RangeName | None, typer.Option("--range", help="Which days; 7d by default.")] = None,
+    range_: Annotated[RangeName | None, typer.Option("--range", help="The range of days; 7d by default.")] = None,
     since: Annotated[datetime | None, _Moment] = None,
     until: Annotated[datetime | None, _Moment] = None,
     channel: Annotated[str | None, typer.Option(help="Only this channel's calls.")] = None,
@@ -51,7 +51,7 @@ def stats(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """What the calls of some days come to: outcomes, times, minutes, failures."""
+    """Show call statistics for a range of days: outcomes, durations, billed minutes, failures."""
     with exit_on_error():
         settings = load_cli_settings(config, data_dir=data_dir)
         zone = ZoneInfo(settings.console.timezone)

@@ -1,4 +1,4 @@
-"""`answerback status`: the processes that serve the ledger, and who tells which endpoint."""
+"""`answerback status`: the gateway's processes, and which of them delivers to each endpoint."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ _INSTANCE_COLUMNS = (
     "pid",
     "version",
     "roles",
-    "heard of",
+    "last seen",
     "endpoints",
     "singleton tasks",
     "pending",
     "set aside",
     "",
 )
-_SHARD_COLUMNS = ("stream", "batches", "bytes", "pending", "in hand", "led by", "replicas", "oldest", "")
+_SHARD_COLUMNS = ("stream", "batches", "bytes", "pending", "unacked", "leader", "replicas", "oldest", "")
 _OLD_S = 60.0
 _ENDPOINT_COLUMNS = ("endpoint", "channel", "assigned to", "", "pending", "blocked", "dead", "lag")
 
@@ -30,7 +30,7 @@ _ENDPOINT_COLUMNS = ("endpoint", "channel", "assigned to", "", "pending", "block
 def status(
     as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None
 ) -> None:
-    """Show all processes that serve the ledger, who tells which endpoint, and what is owed."""
+    """Show the gateway's processes, which of them delivers to each endpoint, and the backlog."""
     with (
         exit_on_error(),
         open_for_reading(load_cli_settings(config, data_dir=data_dir, database_url=database_url)) as ledger,
@@ -50,14 +50,14 @@ def status(
 
 
 def _instance_row(one: InstanceView) -> tuple[object, ...]:
-    heard = f"{one.silent_s:.0f} s ago"
+    age = f"{one.silent_s:.0f} s ago"
     return (
         one.id,
         one.host,
         one.pid,
         one.version,
         ",".join(one.roles),
-        Styled(f"[red]silent, {heard}[/]") if one.silent else heard,
+        Styled(f"[red]silent, {age}[/]") if one.silent else age,
         one.endpoints,
         ",".join(one.singleton_tasks),
         one.pending,
@@ -73,7 +73,7 @@ def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[o
     return (
         one.name,
         one.channel,
-        hosts.get(one.instance or "", "nobody"),
+        hosts.get(one.instance or "", "none"),
         state,
         one.pending,
         one.blocked,
@@ -83,7 +83,7 @@ def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[o
 
 
 def _print_stream(view: StatusView) -> None:
-    """What the first that is heard of says of the stream; all see the same one."""
+    """The stream as the first live instance sees it; all see the same one."""
     for one in view.instances:
         if one.stream and not one.silent:
             out.print()

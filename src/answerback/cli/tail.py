@@ -1,4 +1,4 @@
-"""`answerback tail`: what happens, as it happens."""
+"""`answerback tail`: follow callbacks and delivery attempts."""
 
 import time
 from functools import partial
@@ -28,7 +28,7 @@ def tail(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Show callbacks as they come in and attempts as they are made, until Ctrl-C. Numbers are masked."""
+    """Follow callbacks and delivery attempts as they happen, until Ctrl-C. Phone numbers are masked."""
     with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
         if full_numbers:
             record_reveal(ledger, "callbacks as they come in")
@@ -42,7 +42,7 @@ def _follow(
     ledger: Ledger, channel: str | None, endpoint: str | None, *, failures: bool, full_numbers: bool, as_json: bool
 ) -> None:
     place = ledger.read(activity_position)
-    err.print("[dim]Showing what happens from now on; Ctrl-C ends it.[/]")
+    err.print("[dim]Showing new callbacks and attempts; press Ctrl-C to stop.[/]")
     while True:
         news, place = ledger.read(partial(activity_since, cursor=place, limit=_AT_A_TIME))
         for one in news:

@@ -12,70 +12,66 @@ from answerback.domain.models import CallbackKind, Outcome
 
 
 class RelaySettings(Section):
-    """How the business is told."""
+    """Delivery of events to endpoints: retries, circuit breaker, concurrency."""
 
     retry_schedule_s: Annotated[tuple[Seconds, ...], Field(max_length=100)] = Field(
         (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200),
-        description="pauses before the second attempt, the third, and so on; after the last a delivery is dead",
+        description="delays before the second attempt, the third, and so on; after the last a delivery is dead",
     )
     jitter: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.2, description="share by which a pause is longer or shorter, by chance"
+        0.2, description="fraction by which a delay is randomly made longer or shorter"
     )
-    breaker_threshold: Count = Field(10, description="failures in a row after which an endpoint is paused")
+    breaker_threshold: Count = Field(10, description="consecutive failures after which an endpoint is paused")
     breaker_cooldowns_s: Annotated[tuple[Seconds, ...], Field(min_length=1)] = Field(
-        (5, 15, 30, 60), description="pauses between the probes of a paused endpoint; the last comes again and again"
+        (5, 15, 30, 60), description="delays between the probes of a paused endpoint; the last one repeats"
     )
-    max_in_flight: Count = Field(4_096, description="attempts under way at a time, for all endpoints together")
+    max_in_flight: Count = Field(4_096, description="maximum number of concurrent attempts, for all endpoints together")
     allowed_networks: tuple[Network, ...] = Field(
-        (), description="private networks that endpoints made through the API may be in, as 10.0.0.0/8"
+        (), description="private networks that endpoints created through the API may be in, such as 10.0.0.0/8"
     )
 
     shutdown_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(
-        3.0, description="time for attempts under way to end at shutdown"
+        3.0, description="time to finish open attempts at shutdown"
     )
 
 
 class CertificateSettings(Section):
-    """PEM files, regular ones, that endpoints name. A file that is renewed is read again within a minute."""
+    """PEM files for TLS to endpoints. A renewed file is read again within a minute."""
 
-    ca_file: Path | None = Field(None, description="the authorities to trust in place of the system's")
-    client_cert: Path | None = Field(None, description="the certificate that we show, for mutual TLS")
-    client_key: Path | None = Field(
-        None, description="its key, not encrypted; not needed where client_cert holds it as well"
-    )
+    ca_file: Path | None = Field(None, description="the certificate authorities to trust instead of the system's")
+    client_cert: Path | None = Field(None, description="the client certificate, for mutual TLS")
+    client_key: Path | None = Field(None, description="its key, unencrypted; not needed if client_cert contains it")
 
     @model_validator(mode="after")
     def _check_files(self) -> Self:
         if self.ca_file is None and self.client_cert is None:
             raise ValueError("needs ca_file, client_cert or both")
         if self.client_key is not None and self.client_cert is None:
-            raise ValueError("client_key is given without client_cert")
+            raise ValueError("client_key needs client_cert")
         return self
 
 
 class EndpointSettings(Section):
-    """A business URL that is told of a channel's calls."""
+    """An endpoint: a webhook URL that every event of a channel is delivered to."""
 
     url: str = Field(description="http:// or https:// address to POST to", max_length=2048)
-    channel: str = Field(DEFAULT_CHANNEL, description="the channel whose calls it is told of")
+    channel: str = Field(DEFAULT_CHANNEL, description="the channel whose events it receives")
     format: PayloadFormat = Field(
         PayloadFormat.STANDARD,
         description="tencent: the cloud's own callbacks; standard: signed webhooks with the whole call",
     )
-    enabled: bool = Field(default=True, description="off: what it is owed waits")
-    kinds: tuple[CallbackKind, ...] = Field((), description="only callbacks of these kinds; none named: of all")
-    outcomes: tuple[Outcome, ...] = Field((), description="only of calls with these outcomes; none named: with any")
+    enabled: bool = Field(default=True, description="false: deliveries wait until it is enabled again")
+    kinds: tuple[CallbackKind, ...] = Field((), description="only callbacks of these kinds; empty: all")
+    outcomes: tuple[Outcome, ...] = Field((), description="only calls with these outcomes; empty: all")
     notify_on_update: bool = Field(
-        default=False, description="tell it again when the reference or the metadata of a call it knows changes"
+        default=False, description="also deliver when the reference or the metadata of a call changes"
     )
     timeout_s: Annotated[float, Field(gt=0, le=300)] = Field(10.0, description="time for one attempt")
-    concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(8, description="most attempts at a time")
-    secret: SecretStr | None = Field(
-        None, description="whsec_ and 24 to 64 bytes in base64; made by itself where it is not given"
-    )
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(8, description="maximum number of concurrent attempts")
+    secret: SecretStr | None = Field(None, description="whsec_ and 24 to 64 bytes in base64; generated by default")
     certificate: str | None = Field(
         None,
-        description="the name of a certificate of this file, for servers of your own authority, and for mutual TLS",
+        description="name of a certificate in this file, for a private certificate authority or mutual TLS",
     )
 
     @field_validator("url")
@@ -89,18 +85,20 @@ class EndpointSettings(Section):
         if not known or not url.isprintable() or " " in url:
             raise ValueError("expected http://host/path or https://host/path")
         if "@" in parts.netloc:
-            raise ValueError("holds a user name: an endpoint knows us by the signature, or by a client certificate")
+            raise ValueError(
+                "contains a user name: endpoints authenticate the gateway by its signature or a client certificate"
+            )
         if parts.fragment:
-            raise ValueError("holds a fragment (#), which is never sent")
+            raise ValueError("contains a fragment (#), which is never sent")
         return url
 
     def endpoint_config(self) -> EndpointConfig:
-        """The endpoint as the relay knows it."""
+        """Convert to the EndpointConfig that the ledger stores."""
         return EndpointConfig(**{name: getattr(self, name) for name in EndpointConfig.__struct_fields__})
 
 
 def validate_endpoint_name(name: str) -> str | None:
-    """What is wrong with the name of an endpoint, or None; digits alone are an id."""
+    """Return what is wrong with an endpoint's name, or None; digits alone would be an id."""
     if NAME_PATTERN.fullmatch(name) and not name.isdigit():
         return None
-    return "a name is up to 64 small letters, digits, - and _, and not digits alone"
+    return "a name is up to 64 lowercase letters, digits, - and _, and not digits alone"

@@ -8,30 +8,32 @@ from answerback.config.section import Count, Seconds, Section
 
 
 class IntakeSettings(Section):
-    """How callbacks are received."""
+    """Limits and timeouts of receiving callbacks."""
 
     max_pending: Count = Field(
-        10_000, description="callbacks that may wait for their commit; past it the answer is 503"
+        10_000, description="maximum number of callbacks waiting for a commit; beyond it the response is 503"
     )
-    max_batch: Count = Field(512, description="callbacks in one commit")
+    max_batch: Count = Field(512, description="maximum number of callbacks in one commit")
     max_body_bytes: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] = Field(
-        65_536, description="largest body of a callback; a larger one is answered 413"
+        65_536, description="largest body of a callback; the response to a larger one is 413"
     )
-    request_timeout_s: Seconds = Field(10.0, description="time for a request to arrive in full")
-    commit_timeout_s: Seconds = Field(5.0, description="time for a commit; past it the answer is 503")
-    keep_alive_s: Annotated[int, Field(ge=1)] = Field(75, description="time an idle connection is kept open")
-    shutdown_timeout_s: Annotated[int, Field(ge=1, le=60)] = Field(3, description="time to finish requests at shutdown")
+    request_timeout_s: Seconds = Field(10.0, description="time to receive a complete request")
+    commit_timeout_s: Seconds = Field(5.0, description="time for a commit; after it the response is 503")
+    keep_alive_s: Annotated[int, Field(ge=1)] = Field(75, description="how long an idle connection is kept open")
+    shutdown_timeout_s: Annotated[int, Field(ge=1, le=60)] = Field(
+        3, description="time to finish open requests at shutdown"
+    )
 
 
 class QuarantineSettings(Section):
-    """How many bodies that could not be understood are kept; the oldest stay, what is dropped is counted."""
+    """Limits of the quarantine, where bodies that could not be parsed are kept; beyond them new bodies are dropped and counted."""
 
-    max_bytes: Count = Field(64 * 1024 * 1024, description="bytes of refused bodies to keep")
-    max_per_minute: Count = Field(6_000, description="refused bodies to keep per minute")
+    max_bytes: Count = Field(64 * 1024 * 1024, description="maximum total size of quarantined bodies")
+    max_per_minute: Count = Field(6_000, description="maximum number of bodies quarantined per minute")
 
 
 class ChannelSettings(Section):
-    """One voice application of the cloud's."""
+    """A channel: one voice application of Tencent Cloud."""
 
-    token: SecretStr | None = Field(None, description="secret last part of the callback URL, 16 characters or more")
-    sdkappid: str | None = Field(None, description="the application's SDK AppID, for your own orientation")
+    token: SecretStr | None = Field(None, description="secret last segment of the callback URL, 16 characters or more")
+    sdkappid: str | None = Field(None, description="the application's SDK AppID, for your information only")

@@ -15,12 +15,12 @@ MIN_SECRET_LENGTH = 32
 
 
 def _split_commas(value: object) -> object:
-    """A list as the command line and the environment spell it: a,b,c."""
+    """Split a list as the command line and the environment write it: a,b,c."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class ServerRole(StrEnum):
-    """A part of the gateway that a process may do without the others."""
+    """A part of the gateway that may run in a process of its own."""
 
     INTAKE = "intake"
     RECORDER = "recorder"
@@ -30,33 +30,34 @@ class ServerRole(StrEnum):
 
 
 class ServerSettings(Section):
-    """Where the gateway listens and where it keeps its data."""
+    """The gateway's address, data directory, roles and secrets."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     data_dir: Path = Field(
-        Path("answerback-data"), description="directory of all that is kept: ledger.db, admin-key, server-secret"
+        Path("answerback-data"), description="the data directory: ledger.db, admin-key, server-secret"
     )
     public_url: str | None = Field(
         None,
-        description="how the outside reaches this server, with the path that a proxy puts in front; for callback URLs and the console",
+        description="URL of this server as seen from outside, with a proxy's path prefix; used in callback URLs and the console",
     )
     roles: Annotated[tuple[ServerRole, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)] = Field(
-        tuple(ServerRole), description="what this process does; by default all of it"
+        tuple(ServerRole), description="roles of this process; all by default"
     )
     reader_timeout_s: Seconds = Field(
-        30.0, description="time in which a reader has to take something of what is sent to it; past it, it is cut off"
+        30.0, description="how long a client may read nothing of a response before it is disconnected"
     )
     admin_key: SecretStr | None = Field(
-        None, description="the admin key of all processes of a cluster; where not given, one is made in server.data_dir"
+        None,
+        description="the admin key, the same in all processes of a cluster; by default generated in server.data_dir",
     )
     trusted_proxies: tuple[Network, ...] = Field(
-        (), description="networks of the reverse proxies whose X-Forwarded-For tells who tries a key, as 10.0.0.0/8"
+        (), description="networks of the reverse proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8"
     )
     secret: SecretStr | None = Field(
         None,
-        description="what ids and sessions are keyed by, the same in all processes of a cluster; where not given, it is made "
-        "in server.data_dir",
+        description="key for ids and sessions, the same in all processes of a cluster; by default generated in "
+        "server.data_dir",
     )
 
     @field_validator("admin_key", "secret")
@@ -68,12 +69,12 @@ class ServerSettings(Section):
 
 
 class ConsoleSettings(Section):
-    """What people look at."""
+    """The web console."""
 
     timezone: str = Field(
-        "Asia/Shanghai", description="whose days and hours statistics go by; the vendor bills by those of Beijing"
+        "Asia/Shanghai", description="time zone of the days and hours of statistics; the vendor bills by Beijing time"
     )
-    session_hours: Annotated[int, Field(ge=1, le=720)] = Field(12, description="time until one has to sign in again")
+    session_hours: Annotated[int, Field(ge=1, le=720)] = Field(12, description="how long a sign-in lasts")
 
     @field_validator("timezone")
     @classmethod

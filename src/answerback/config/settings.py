@@ -47,11 +47,9 @@ class Settings(BaseSettings):
     relay: RelaySettings = RelaySettings()
     console: ConsoleSettings = ConsoleSettings()
     alerts: AlertsSettings = AlertsSettings()
-    channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="the voice applications, by name")
-    certificates: dict[str, CertificateSettings] = Field(
-        default_factory=dict, description="certificates for endpoints, by name"
-    )
-    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="who is told, by name")
+    channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="channels, by name")
+    certificates: dict[str, CertificateSettings] = Field(default_factory=dict, description="certificates, by name")
+    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="endpoints, by name")
 
     @model_validator(mode="after")
     def _check_roles(self) -> "Settings":
@@ -65,10 +63,10 @@ class Settings(BaseSettings):
         holders: dict[str, str] = {}
         for name, channel in self.channels.items():
             if not NAME_PATTERN.fullmatch(name):
-                raise ValueError(f"channels.{name}: a name is small letters, digits, - and _")
+                raise ValueError(f"channels.{name}: a name is lowercase letters, digits, - and _")
             if channel.token is None:
                 if name != DEFAULT_CHANNEL:
-                    raise ValueError(f"channels.{name}.token: required, only {DEFAULT_CHANNEL} may go without")
+                    raise ValueError(f"channels.{name}.token: required for every channel but {DEFAULT_CHANNEL}")
                 continue
             token = channel.token.get_secret_value()
             if not _TOKEN_PATTERN.fullmatch(token):
@@ -82,7 +80,7 @@ class Settings(BaseSettings):
     def _check_certificates(self) -> "Settings":
         for name in self.certificates:
             if not NAME_PATTERN.fullmatch(name):
-                raise ValueError(f"certificates.{name}: a name is small letters, digits, - and _")
+                raise ValueError(f"certificates.{name}: a name is lowercase letters, digits, - and _")
         return self
 
     @model_validator(mode="after")
@@ -102,7 +100,7 @@ class Settings(BaseSettings):
         channels = self.tokens().keys()
         for name, rule in self.alerts.rules.items():
             if not NAME_PATTERN.fullmatch(name):
-                raise ValueError(f"alerts.rules.{name}: a name is small letters, digits, - and _")
+                raise ValueError(f"alerts.rules.{name}: a name is lowercase letters, digits, - and _")
             if rule.channel is not None and rule.channel not in channels:
                 raise ValueError(f"alerts.rules.{name}.channel: there is no channel {rule.channel}")
         return self
@@ -116,7 +114,7 @@ class Settings(BaseSettings):
 
 
 def format_value(value: object) -> str:
-    """A setting's value as the config file has it; empty where it has none."""
+    """Format a setting's value as in the config file; empty if it has none."""
     match value:
         case None:
             return ""

@@ -1,14 +1,14 @@
-"""What people are alerted of: the rules of `[alerts.rules.<name>]`, one model for each `metric`. Pure."""
+"""Alert rules: the settings of `[alerts.rules.<name>]`, one model for each `metric`. Pure."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 RATE_HYSTERESIS = 0.05
-"""How far above `below` an answer rate is clearly better."""
+"""An answer rate rule resolves this far above `below`, unless `resolve_above` is set."""
 
 COUNT_HYSTERESIS = 0.8
-"""The share of `above` at which a count is clearly over."""
+"""A count rule resolves at this fraction of `above`, unless `resolve_below` is set."""
 
 MAX_CALLS = 10_000
 
@@ -18,41 +18,40 @@ _Above = Annotated[int, Field(ge=0, le=2**31)]
 
 
 class BaseRule(BaseModel):
-    """What all rules have."""
+    """The settings that all rules share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
 
-    channel: str | None = Field(None, description="only this channel; all of them where none is named")
-    for_s: _Duration = Field(0.0, description="how long it has to hold until people are told")
-    keep_firing_for_s: _Duration = Field(
-        60.0, description="how long it has to be clearly over until people are told of the end"
-    )
-    repeat_interval_s: _Duration = Field(
-        21_600.0, description="people are told again after this long while it lasts; 0: never"
-    )
+    channel: str | None = Field(None, description="only this channel; all channels by default")
+    for_s: _Duration = Field(0.0, description="how long it must hold before the rule fires")
+    keep_firing_for_s: _Duration = Field(60.0, description="how long it must be clearly over before the rule resolves")
+    repeat_interval_s: _Duration = Field(21_600.0, description="notify again after this time while it lasts; 0: never")
 
 
 class AnswerRateRule(BaseRule):
     """Too few of the newest calls were answered."""
 
     metric: Literal["answer_rate"] = Field("answer_rate", description="what is measured")
-    below: float = Field(gt=0, le=1, allow_inf_nan=False, description="share of answered calls that is too low")
+    below: float = Field(gt=0, le=1, allow_inf_nan=False, description="fire when the answer rate is lower than this")
     calls: int = Field(
-        100, ge=1, le=MAX_CALLS, description="over so many of the newest calls with an outcome; with fewer it rests"
+        100,
+        ge=1,
+        le=MAX_CALLS,
+        description="measured over this many of the newest calls with an outcome; not measured while there are fewer",
     )
     resolve_above: float | None = Field(
-        None, ge=0, le=1, description="it ends at this share; by default `below` and 0.05 more"
+        None, ge=0, le=1, description="resolve at this answer rate; `below` + 0.05 by default"
     )
 
     @field_validator("resolve_above")
     @classmethod
     def _check_resolve_above(cls, resolve_above: float | None, info: ValidationInfo) -> float | None:
         if resolve_above is not None and resolve_above < info.data.get("below", 0):
-            raise ValueError("is less than below: it would end while it lasts")
+            raise ValueError("is less than below: the rule would resolve while it fires")
         return resolve_above
 
     def is_breached(self, rate: float) -> bool:
-        """Whether people are to be told."""
+        """Whether the rule is to fire."""
         return rate < self.below
 
     def is_resolved(self, rate: float) -> bool:
@@ -61,23 +60,23 @@ class AnswerRateRule(BaseRule):
 
 
 class CountRule(BaseRule):
-    """More than `above` of something within a time."""
+    """More than `above` of something within `within_s`."""
 
-    above: _Above = Field(0, description="people are told of more than so many")
-    within_s: _Window = Field(3_600.0, description="within the last so many seconds")
+    above: _Above = Field(0, description="fire at more than this many")
+    within_s: _Window = Field(3_600.0, description="count over this many last seconds")
     resolve_below: float | None = Field(
-        None, ge=0, description="it ends at so many or fewer; by default 80 % of `above`"
+        None, ge=0, description="resolve at this many or fewer; 80 % of `above` by default"
     )
 
     @field_validator("resolve_below")
     @classmethod
     def _check_resolve_below(cls, resolve_below: float | None, info: ValidationInfo) -> float | None:
         if resolve_below is not None and resolve_below > info.data.get("above", resolve_below):
-            raise ValueError("is more than above: it would end while it lasts")
+            raise ValueError("is more than above: the rule would resolve while it fires")
         return resolve_below
 
     def is_breached(self, count: float) -> bool:
-        """Whether people are to be told."""
+        """Whether the rule is to fire."""
         return count > self.above
 
     def is_resolved(self, count: float) -> bool:
@@ -90,35 +89,35 @@ class FailuresRule(CountRule):
 
     metric: Literal["failures"] = Field("failures", description="what is measured")
     codes: Annotated[tuple[int, ...], Field(min_length=1, max_length=50)] = Field(
-        description="failure codes, as 8 for a number that does not exist"
+        description="failure codes, such as 8 for a number that does not exist"
     )
 
 
 class QuarantineRule(CountRule):
-    """Bodies come in that cannot be understood."""
+    """Callbacks are quarantined because they cannot be parsed."""
 
     metric: Literal["quarantine"] = Field("quarantine", description="what is measured")
 
 
 class FeesRule(CountRule):
-    """Billed minutes are not the due ones; `above` counts minutes, too many and too few."""
+    """Billed minutes differ from those due; `above` counts minutes, too many and too few."""
 
     metric: Literal["fees"] = Field("fees", description="what is measured")
 
 
 class OverdueRule(CountRule):
-    """Calls of which nothing came in time."""
+    """Calls are overdue: their outcome did not come in time."""
 
     metric: Literal["overdue"] = Field("overdue", description="what is measured")
 
 
 class EndpointRule(BaseRule):
-    """An endpoint is paused, was switched off by its own answer, or is not told in time."""
+    """An endpoint is paused, was disabled by its own response, or is behind."""
 
     metric: Literal["endpoint"] = Field("endpoint", description="what is measured")
-    endpoint: str | None = Field(None, description="the endpoint's name; any of them where none is named")
-    pending_s: _Window = Field(300.0, description="people are told if a delivery has been pending for longer")
-    dead: _Above | None = Field(None, description="people are told of more dead deliveries than this; unset: never")
+    endpoint: str | None = Field(None, description="only the endpoint of this name; any endpoint by default")
+    pending_s: _Window = Field(300.0, description="fire if a delivery has been pending for longer than this")
+    dead: _Above | None = Field(None, description="fire at more dead deliveries than this; unset: never")
 
 
 Rule = Annotated[
@@ -136,4 +135,4 @@ RULES: tuple[type[BaseRule], ...] = (
 """Every model, in the order of the documents."""
 
 METRICS = tuple(str(rule.model_fields["metric"].default) for rule in RULES)
-"""What `metric` may be."""
+"""The values that `metric` may have."""

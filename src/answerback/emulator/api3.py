@@ -127,7 +127,7 @@ def _signatures(
 def _canonical_values(headers: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The headers as they may have been signed.
 
-    In small letters, as it is described; as they are but for the action, as SDKs do it; and with the host as the SDK
+    In lowercase letters, as it is described; as they are but for the action, as SDKs do it; and with the host as the SDK
     for Node has it, without the port.
     """
     small = {name: value.strip().lower() for name, value in headers.items()}

@@ -1,1 +1,1 @@
-"""The shapes that readers see, the same in /v1, the console and exports."""
+"""The schemas that /v1, the console and exports share."""

@@ -29,10 +29,10 @@ class CallbackView(View):
         "for a command that has no server.secret"
     )
     received_at: datetime
-    duplicates: int = Field(description="how often the same callback came again")
+    duplicates: int = Field(description="number of duplicates received")
     last_duplicate_at: datetime | None
     raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
-    raw_base64: str | None = Field(description="the exact bytes; null where numbers are masked")
+    raw_base64: str | None = Field(description="the exact bytes; null if numbers are masked")
 
     @classmethod
     def of(cls, entry: StoredCallback, *, full_numbers: bool) -> "CallbackView":
@@ -49,7 +49,7 @@ class CallbackView(View):
 
 
 class DifferenceView(View):
-    """A field that another callback of the same sort tells otherwise; null where it does not tell it."""
+    """A field whose value differs in another callback of the same kind; null if it is missing there."""
 
     field: str
     before: str | None
@@ -57,7 +57,7 @@ class DifferenceView(View):
 
     @classmethod
     def between(cls, before: bytes, after: bytes, *, full_numbers: bool) -> "list[DifferenceView]":
-        """What two callbacks of one call tell otherwise, by the vendor's names. Raises ValueError where one is none."""
+        """The fields in which two callbacks of a call differ, by the vendor's names. Raises ValueError if one cannot be parsed."""
         old, new = extract_fields(before), extract_fields(after)
         return [
             cls(
@@ -78,17 +78,17 @@ def _format_field(field: str, fields: Mapping[str, Any], *, full_numbers: bool) 
 
 
 def view_of_activity(one: ActivityEvent, *, full_numbers: bool) -> ActivityEvent:
-    """A callback that came in, or an attempt that was made, as somebody who watches may see it."""
+    """A callback or a delivery attempt of the live view."""
     hidden = {"callid": one.callid, "mobile": one.mobile, "error": one.error}
     return msgspec.structs.replace(one, **mask_fields(hidden, full_numbers=full_numbers))
 
 
 class QuarantinedView(View):
-    """A body that was refused, without its content."""
+    """A quarantined body, without its content."""
 
     id: int
     channel: str
-    result: int = Field(description="what its sender was answered")
+    result: int = Field(description="the errmsg of the response to its sender")
     reason: str
     size_bytes: int
     received_at: datetime
@@ -102,10 +102,10 @@ class QuarantinedView(View):
 
 
 class QuarantinedBodyView(QuarantinedView):
-    """A body that was refused, with its content."""
+    """A quarantined body, with its content."""
 
     raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
-    raw_base64: str | None = Field(description="the exact bytes; null where numbers are masked")
+    raw_base64: str | None = Field(description="the exact bytes; null if numbers are masked")
 
     @classmethod
     def with_body(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedBodyView":
@@ -121,11 +121,11 @@ def _quarantined_fields(body: QuarantineItem, *, full_numbers: bool) -> dict[str
 
 
 class RequeueView(View):
-    """What became of a refused body that was read once more."""
+    """The result of parsing a quarantined body again."""
 
     id: int
-    disposition: str | None = Field(description="stored or duplicate; null: it is still refused")
-    reason: str | None = Field(description="why it is still refused")
+    disposition: str | None = Field(description="stored or duplicate; null: still not a callback")
+    reason: str | None = Field(description="why it is still not a callback")
 
     @classmethod
     def of(cls, id_: int, requeued: RequeueResult, *, full_numbers: bool) -> "RequeueView":

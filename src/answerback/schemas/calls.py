@@ -12,35 +12,35 @@ from answerback.schemas.view import View
 
 
 class CallView(View):
-    """All that is known of one call."""
+    """Everything known about one call."""
 
     callid: str = Field(examples=["d9428888-122b-11e1-b85c-61cd3cbb3210"])
     channel: str = Field(examples=["default"])
     kind: CallbackKind | None = Field(
-        description="what told of the call: a status of a prompt or a code; else a failure, else a key; null: only you"
+        description="kind of the callback that describes the call: a status of a prompt or code, else a failure, else a key; null: only an annotation"
     )
-    mobile: str | None = Field(examples=["13788888888"], description="null: no callback tells it; so with the next two")
+    mobile: str | None = Field(examples=["13788888888"], description="null: in no callback; likewise the next two")
     nationcode: str | None = Field(examples=["86"])
     call_from: str | None
     outcome: Outcome
     result: int | None = Field(
-        description="the vendor's: 0 answered, 1 not answered, 2 call error; null: no status yet"
+        description="the vendor's result: 0 answered, 1 not answered, 2 call error; null: no status yet"
     )
     started_at: datetime | None
     answered_at: datetime | None
     ended_at: datetime | None
-    ring_seconds: int | None = Field(description="until the answer, or to the end of an unanswered call")
+    ring_seconds: int | None = Field(description="until the call was answered, or until an unanswered call ended")
     talk_seconds: int | None
-    fee_minutes: int | None = Field(description="billed minutes, as the vendor says")
+    fee_minutes: int | None = Field(description="billed minutes, as reported by the vendor")
     failure_code: int | None
     failure_reason: str | None
     keys: list[str] = Field(description=f"the different keys pressed, the first {MAX_KEYS} in order of arrival")
-    keys_total: int = Field(description="key presses in all, whether they are in keys or not")
-    reference: str | None = Field(description="the business's own id of the call")
+    keys_total: int = Field(description="number of all key presses, including those not in keys")
+    reference: str | None = Field(description="your application's id of the call")
     metadata: dict[str, Any] | None
-    due_at: datetime | None = Field(description="when the business expects an outcome")
-    overdue_at: datetime | None = Field(description="when endpoints were told that there was none")
-    revisions: int = Field(description="how many statuses and failures differed from the first of their sort")
+    due_at: datetime | None = Field(description="when an outcome is due, by the annotation")
+    overdue_at: datetime | None = Field(description="when an overdue event was created")
+    revisions: int = Field(description="number of statuses and failures that differ from the first of their kind")
     first_seen_at: datetime
     updated_at: datetime
 
@@ -52,10 +52,10 @@ class CallView(View):
 
 
 class FeeMismatchView(CallView):
-    """A call whose fee is not what is due."""
+    """A call with a fee mismatch."""
 
     due_minutes: int
-    overbilled_minutes: int | None = Field(description="billed over due; below 0: too little was billed")
+    overbilled_minutes: int | None = Field(description="billed minus due minutes; below 0: too little was billed")
 
     @classmethod
     def of(cls, call: Call, *, full_numbers: bool) -> "FeeMismatchView":

@@ -1,4 +1,4 @@
-"""The shape in which all processes of a ledger are shown, the same from the API and from the command line."""
+"""The JSON of a gateway's status, the same from the API and the command line."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,7 +18,7 @@ _US = 1_000_000
 
 
 class InstanceView(View):
-    """A process that serves the ledger, by what it said last."""
+    """A running process of the gateway, by its last heartbeat."""
 
     id: str = Field(examples=["5f0c2b7a91d3e468"])
     host: str = Field(examples=["voice-1"])
@@ -26,26 +26,24 @@ class InstanceView(View):
     roles: list[str] = Field(examples=[["intake", "recorder", "relay", "api", "console"]])
     version: str = Field(examples=["0.6.0"])
     started_at: datetime
-    silent_s: float = Field(description="seconds since it was last heard of", examples=[1.2])
-    silent: bool = Field(description=f"for more than {SILENT_AFTER_US // _US} s: it hangs, or has ended without a word")
-    url: str | None = Field(description="where it listens", examples=["http://10.0.0.11:8000"])
-    pending: int | None = Field(description="callbacks that wait for their commit")
-    failure: str | None = Field(description="why it can store nothing now; null: it can")
+    silent_s: float = Field(description="seconds since its last heartbeat", examples=[1.2])
+    silent: bool = Field(description=f"for more than {SILENT_AFTER_US // _US} s: it hangs, or was killed")
+    url: str | None = Field(description="the address it listens on", examples=["http://10.0.0.11:8000"])
+    pending: int | None = Field(description="callbacks waiting for a commit")
+    failure: str | None = Field(description="why it cannot store callbacks now; null: it can")
     recorder_failure: str | None = Field(
-        description="why nothing goes out of the stream into the ledger by it now; null: it does, or is not for it to do"
+        description="why its recorder cannot write to the ledger now; null: it can, or it has no recorder"
     )
     set_aside: int | None = Field(
-        description="callbacks, since its start, that the ledger refused and that are in quarantine"
+        description="callbacks that the ledger refused and that were quarantined, since its start"
     )
-    endpoints: int = Field(description="how many it tells")
-    singleton_tasks: list[str] = Field(
-        description="what only one process does, and this is the one", examples=[["overdue"]]
-    )
-    stream: dict[str, Any] | None = Field(description="what it says of the stream; null: it has none")
+    endpoints: int = Field(description="number of endpoints it delivers to")
+    singleton_tasks: list[str] = Field(description="singleton tasks that it runs", examples=[["overdue"]])
+    stream: dict[str, Any] | None = Field(description="the stream as it sees it; null: no stream")
 
     @classmethod
     def of(cls, seen: InstanceStatus, *, endpoints: int) -> Self:
-        """The view of a instance."""
+        """The view of an instance."""
         instance, state, relay = seen.instance, seen.status, seen.status.get("relay") or {}
         return cls(
             id=instance.id,
@@ -68,20 +66,22 @@ class InstanceView(View):
 
 
 class EndpointAssignmentView(View):
-    """An endpoint: which process tells it, and how it does."""
+    """An endpoint, the process that delivers to it, and its backlog."""
 
     id: int
     name: str = Field(examples=["crm"])
     channel: str
     enabled: bool
     disabled_reason: str | None
-    instance: str | None = Field(description="the process that tells it; null: none does now")
-    paused_until: datetime | None = Field(description="it failed too often in a row; then it is probed")
-    consecutive_failures: int = Field(description="those that made it pause")
-    pending: int = Field(description="deliveries that may go out")
-    blocked: int = Field(description="deliveries behind those, of the same calls")
-    dead: int = Field(description="deliveries that were given up")
-    lag_s: float | None = Field(description="age of the oldest that may go out; null: there is none", examples=[0.4])
+    instance: str | None = Field(description="the process that delivers to it; null: none now")
+    paused_until: datetime | None = Field(
+        description="set while the circuit breaker is open: when the next probe is sent"
+    )
+    consecutive_failures: int = Field(description="failed attempts in a row")
+    pending: int = Field(description="deliveries ready to be sent, or waiting for a retry")
+    blocked: int = Field(description="deliveries waiting for earlier ones of the same calls")
+    dead: int = Field(description="deliveries whose last retry failed, or that were refused for good")
+    lag_s: float | None = Field(description="age of the oldest delivery ready to be sent; null: none", examples=[0.4])
 
     @classmethod
     def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, instance_id: str | None, now: datetime) -> Self:
@@ -104,18 +104,18 @@ class EndpointAssignmentView(View):
 
 
 class StatusView(View):
-    """All processes that serve one ledger, and what they do."""
+    """The gateway's processes and endpoints."""
 
     backend: str = Field(description="sqlite or postgresql", examples=["postgresql"])
     schema_revision: str | None = Field(examples=["0004"])
-    at: datetime = Field(description="when this was so, by the ledger's clock")
-    instances: list[InstanceView] = Field(description="the longest there first")
-    secrets_differ: bool = Field(description="not all of them have the same server.secret: traces and sessions break")
+    at: datetime = Field(description="time of this status, by the ledger's clock")
+    instances: list[InstanceView] = Field(description="oldest first")
+    secrets_differ: bool = Field(description="not all processes have the same server.secret: traces and sessions break")
     endpoints: list[EndpointAssignmentView] = Field(description="by name")
 
     @classmethod
     def of(cls, status: ClusterStatus) -> Self:
-        """The view of how all stands."""
+        """The view of the status read from the ledger."""
         now, holders = from_us(status.now_us), _holders(status)
         assigned = list(holders.values())
         return cls(
@@ -132,7 +132,7 @@ class StatusView(View):
 
 
 def _holders(status: ClusterStatus) -> Mapping[int, str]:
-    """Endpoint id -> the member that tells it: by its lease, or where there are none the one that tells all."""
+    """Endpoint id -> the instance that delivers to it: by its lease, or the only relay if there are no leases."""
     for seen in status.instances:
         exclusive = (seen.status.get("relay") or {}).get("exclusive") and seen.silent_us <= SILENT_AFTER_US
         if exclusive:

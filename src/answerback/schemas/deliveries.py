@@ -15,7 +15,7 @@ from answerback.schemas.view import View
 
 
 class DeliveryView(View):
-    """One callback, or one word about a call, owed to one endpoint."""
+    """The delivery of one event to one endpoint."""
 
     id: int
     message_id: str = Field(
@@ -24,12 +24,12 @@ class DeliveryView(View):
     endpoint: str
     channel: str
     callid: str
-    callback_id: int | None = Field(description="null: it tells of the call itself")
+    callback_id: int | None = Field(description="null: the event is about the call itself")
     type: str = Field(examples=["voice.call.answered"])
-    state: DeliveryState = Field(description="blocked: behind an earlier one of its call")
+    state: DeliveryState = Field(description="blocked: waiting for an earlier one of the same call")
     attempts: int
-    failed_attempts: int = Field(description="attempts that count towards giving up")
-    due_at: datetime = Field(description="when the next attempt may be, while it is pending")
+    failed_attempts: int = Field(description="failed attempts counted against the retry schedule")
+    due_at: datetime = Field(description="time of the next attempt, while it is pending")
     created_at: datetime
     finished_at: datetime | None
 
@@ -47,13 +47,13 @@ class AttemptView(View):
 
     started_at: datetime
     duration_ms: float
-    http_status: int | None = Field(description="null: there was no answer")
-    response_body: str = Field(description="its first 2 KiB as text")
+    http_status: int | None = Field(description="null: no response")
+    response_body: str = Field(description="the first 2 KiB, as text")
     error: str | None = Field(description="null: delivered")
 
     @classmethod
     def of(cls, attempt: Attempt, *, full_numbers: bool) -> "AttemptView":
-        """The view of `attempt`: an endpoint may answer with somebody's number."""
+        """The view of `attempt`, masked because a response may contain phone numbers."""
         return cls(
             started_at=attempt.started_at,
             duration_ms=attempt.duration_s * 1000,
@@ -63,7 +63,7 @@ class AttemptView(View):
 
 
 class DeliveryWithAttemptsView(DeliveryView):
-    """The same with what was tried."""
+    """A delivery with its attempts."""
 
     attempt_log: list[AttemptView] = Field(description=f"the last {MAX_ATTEMPTS} attempts, in order")
 
@@ -88,10 +88,10 @@ class ReplayView(View):
 
     id: int
     endpoint: str
-    scope: str = Field(description="dead deliveries, or calls")
-    total: int = Field(description="how many there were at the start")
+    scope: str = Field(description="dead deliveries, or a selection of calls")
+    total: int = Field(description="number of deliveries or calls at the start")
     examined: int
-    replayed: int = Field(description="deliveries that will be told again")
+    replayed: int = Field(description="number of deliveries queued again")
     status: str = Field(description="running, done or failed")
     error: str | None
     started_at: datetime

@@ -16,33 +16,35 @@ from answerback.schemas.view import View
 
 
 class EndpointView(View):
-    """A business URL that is told of a channel's calls, and how it does."""
+    """An endpoint: a webhook URL that every event of a channel is delivered to, with its backlog."""
 
     id: int
     name: str = Field(examples=["crm"])
     channel: str
     url: str = Field(
-        description="where it is; without path and query for who may not change it: secrets live there",
+        description="URL to POST to; without path and query, which may hold secrets, for keys that may not change it",
         examples=["https://crm.example.com/voice"],
     )
     format: PayloadFormat
     enabled: bool
     disabled_reason: str | None
-    kinds: list[CallbackKind] = Field(description="only callbacks of these; empty: of all kinds")
-    outcomes: list[Outcome] = Field(description="only of calls with these; empty: with any")
+    kinds: list[CallbackKind] = Field(description="only callbacks of these kinds; empty: all")
+    outcomes: list[Outcome] = Field(description="only calls with these outcomes; empty: all")
     notify_on_update: bool
     timeout_s: float
     concurrency: int
-    certificate: str | None = Field(description="the name of one in the config file")
-    from_config: bool = Field(description="made by the config file, which alone can change it")
-    previous_secret_expires_at: datetime | None = Field(description="until then both secrets sign")
+    certificate: str | None = Field(description="name of a certificate in the config file")
+    from_config: bool = Field(description="defined in the config file, and can only be changed there")
+    previous_secret_expires_at: datetime | None = Field(description="until then the previous secret also signs")
     created_at: datetime
     updated_at: datetime
-    paused_until: datetime | None = Field(description="it failed too often in a row; then it is probed")
-    consecutive_failures: int = Field(description="those that made it pause")
-    pending: int = Field(description="deliveries that may go out")
-    blocked: int = Field(description="deliveries behind those, of the same calls")
-    dead: int = Field(description="deliveries that were given up")
+    paused_until: datetime | None = Field(
+        description="set while the circuit breaker is open: when the next probe is sent"
+    )
+    consecutive_failures: int = Field(description="failed attempts in a row")
+    pending: int = Field(description="deliveries ready to be sent, or waiting for a retry")
+    blocked: int = Field(description="deliveries waiting for earlier ones of the same calls")
+    dead: int = Field(description="deliveries whose last retry failed, or that were refused for good")
     oldest_pending_at: datetime | None
 
     @classmethod
@@ -53,7 +55,7 @@ class EndpointView(View):
 
 
 class EndpointWithSecretView(EndpointView):
-    """The same with its secret, shown this once."""
+    """An endpoint with its secret, shown only once."""
 
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
 
@@ -78,7 +80,7 @@ def _endpoint_fields(endpoint: Endpoint, backlog: DeliveryBacklog) -> dict[str, 
 
 
 class EndpointTestView(View):
-    """What an endpoint answered to a test."""
+    """The endpoint's response to a test event."""
 
     delivered: bool
     http_status: int | None

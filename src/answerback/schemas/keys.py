@@ -10,10 +10,10 @@ from answerback.schemas.view import View
 
 
 class CurrentKeyView(View):
-    """Whose key this is, and what it may do."""
+    """The key of a request, and its role."""
 
     name: str = Field(examples=["night-shift"])
-    role: Role = Field(description="viewer: look; operator: also change and tell again; admin: also keys")
+    role: Role = Field(description="viewer: read; operator: also make changes and replay; admin: also manage keys")
     full_numbers: bool = Field(description="whether phone numbers are shown in full")
 
     @classmethod
@@ -23,7 +23,7 @@ class CurrentKeyView(View):
 
 
 class KeyView(CurrentKeyView):
-    """An API key, but not the key itself: that is not kept."""
+    """An API key, without the key itself, which is not stored."""
 
     id: int
     created_at: datetime
@@ -35,18 +35,18 @@ class KeyView(CurrentKeyView):
 
 
 class CreatedKeyView(KeyView):
-    """The same with the key itself, shown this once."""
+    """A new API key with the key itself, shown only once."""
 
     key: str = Field(examples=["ab_3vC9rKqg0qk2m8xJfT7yZbWd1hPnLsEuA5oGiX4QtRw"])
 
     @classmethod
     def with_key(cls, made: ApiKey, key: str) -> "CreatedKeyView":
-        """The view of a key that was just made."""
+        """The view of a new key."""
         return cls(**KeyView.of(made).model_dump(), key=key)
 
 
 class AuditEventView(View):
-    """Who did what to what; written in the transaction of the act."""
+    """An audit event: who did what to what, recorded in the same transaction."""
 
     id: int
     occurred_at: datetime
@@ -56,7 +56,7 @@ class AuditEventView(View):
     )
     action: str = Field(examples=["endpoint_changed", "numbers_revealed", "exported", "key_created"])
     target: str = Field(
-        description="to what: numbers in it are masked; of an endpoint the scheme and host of its URL",
+        description="what it was done to: numbers are masked, URLs of endpoints cut to scheme and host",
         examples=["crm at https://crm.example.com (url)"],
     )
 

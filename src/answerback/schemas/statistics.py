@@ -1,4 +1,4 @@
-"""The shapes of the statistics in JSON, the same from the API and from the command line."""
+"""The JSON of statistics, the same from the API and the command line."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
@@ -18,15 +18,15 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 
 
 class CountsView(View):
-    """Calls by what became of them."""
+    """Calls by outcome."""
 
     calls: int
     answered: int
     unanswered: int
     failed: int
-    pending: int = Field(description="no outcome is known yet")
+    pending: int = Field(description="no outcome yet")
     answer_rate: float | None = Field(
-        description="answered of those whose outcome is known, 0 to 1; null where there is none", examples=[0.75]
+        description="answered calls over calls with an outcome, 0 to 1; null: no outcomes", examples=[0.75]
     )
 
     @classmethod
@@ -36,9 +36,9 @@ class CountsView(View):
 
 
 class BilledCountsView(CountsView):
-    """The same with what they cost."""
+    """Calls by outcome, with their billed minutes."""
 
-    fee_minutes: int = Field(description="billed minutes, as the vendor says")
+    fee_minutes: int = Field(description="billed minutes, as reported by the vendor")
 
     @classmethod
     def of(cls, counts: Counts, **more: object) -> Self:
@@ -47,13 +47,13 @@ class BilledCountsView(CountsView):
 
 
 class TimeBucketView(BilledCountsView):
-    """The calls first seen in an hour or on a day."""
+    """The calls first seen within an hour or a day."""
 
-    at: datetime = Field(description="when it begins")
+    at: datetime = Field(description="start of the hour or day")
 
 
 class HeatmapCellView(CountsView):
-    """The calls first seen in one hour of the clock on one day of the week."""
+    """The calls first seen in one hour of the day on one day of the week."""
 
     weekday: str = Field(examples=["monday"])
     hour: int = Field(ge=0, le=23)
@@ -87,9 +87,9 @@ class RegionCountsView(CountsView):
 
 
 class DurationStatsView(View):
-    """How long something lasted, in seconds; from ten minutes on the quantiles are to the minute."""
+    """Statistics of a duration in seconds; quantiles above ten minutes are rounded to the minute."""
 
-    calls: int = Field(description="in how many it is known")
+    calls: int = Field(description="number of calls with this duration")
     mean: float | None
     p50: int | None
     p90: int | None
@@ -102,39 +102,41 @@ class DurationStatsView(View):
 
 
 class FailureView(View):
-    """How many calls have one failure code."""
+    """The number of calls with a failure code."""
 
     code: int
-    reason: str | None = Field(description="in the vendor's words; null: the table has no such code")
+    reason: str | None = Field(description="the vendor's description; null: not in the vendor's table")
     reason_en: str | None
     calls: int
-    share: float = Field(description="of all calls with a code")
+    share: float = Field(description="fraction of all calls with a failure code")
 
 
 class FeesView(View):
-    """What was billed against what is due: each begun minute of talk, nothing for a call that nobody answered."""
+    """Billed minutes against those due: every started minute of talk time, none for an unanswered call."""
 
-    billed_minutes: int = Field(description="of all calls")
-    due_minutes: int = Field(description="of the calls that can be checked")
+    billed_minutes: int = Field(description="minutes billed for all calls")
+    due_minutes: int = Field(description="minutes due for the calls that can be checked")
     mismatched_calls: int
-    overbilled_minutes: int = Field(description="billed over due, of those that differ; below 0: too little was billed")
+    overbilled_minutes: int = Field(
+        description="billed minus due minutes of the calls that differ; below 0: too little was billed"
+    )
 
 
 class IngestCountsView(View):
-    """What came in, whatever its kind."""
+    """Counts of incoming callbacks of all kinds."""
 
     callbacks: int = Field(description="stored; without duplicates")
     duplicates: int
-    revisions: int = Field(description="callbacks that differ from the first of their sort")
+    revisions: int = Field(description="callbacks that differ from the first of their kind")
     quarantined: int
 
 
 class StatisticsView(View):
-    """What the calls first seen in a range come to."""
+    """Statistics of the calls first seen in a range."""
 
     since: datetime = Field(description="whole hours")
     until: datetime
-    timezone: str = Field(examples=["Asia/Shanghai"], description="whose days and hours of the clock these are")
+    timezone: str = Field(examples=["Asia/Shanghai"], description="time zone of days and hours")
     total: BilledCountsView
     ring_seconds: DurationStatsView
     talk_seconds: DurationStatsView

@@ -21,7 +21,7 @@ class PageView(View, Generic[T]):
 
 
 class Problem(View):
-    """What is wrong with a request, and where."""
+    """An error: what is wrong with a request, and where."""
 
     detail: str
     field: str | None = None

@@ -12,11 +12,11 @@ _ANSWER = {"$ref": "#/components/schemas/CallbackAnswer"}
 
 _TEXT = {"type": ["string", "integer"], "maxLength": 256}
 _MAYBE = {"type": ["string", "integer", "null"], "maxLength": 256}
-_CALLID = {"callid": _TEXT | {"minLength": 1, "description": "the id that the cloud gave when the call was ordered"}}
+_CALLID = {"callid": _TEXT | {"minLength": 1, "description": "the call's id, as returned when it was sent"}}
 _NUMBERS = {
-    "call_from": _MAYBE | {"description": "the number that called"},
-    "mobile": _MAYBE | {"description": "the number that was called"},
-    "nationcode": _MAYBE | {"description": "its country"},
+    "call_from": _MAYBE | {"description": "the caller's number"},
+    "mobile": _MAYBE | {"description": "the callee's number"},
+    "nationcode": _MAYBE | {"description": "the callee's country code"},
 }
 
 
@@ -28,18 +28,17 @@ _STATUS = _object(
     {"result": {"enum": ["0", "1", "2", 0, 1, 2], "description": "0 answered, 1 not answered, 2 call error"}} | _CALLID,
     _NUMBERS
     | {
-        "start_calltime": _MAYBE | {"description": "when it began to ring, Unix seconds"},
+        "start_calltime": _MAYBE | {"description": "when it started ringing, Unix seconds"},
         "end_calltime": _MAYBE | {"description": "when it ended, Unix seconds"},
         "accept_time": _MAYBE | {"description": "when it was answered, Unix seconds"},
         "fee": _MAYBE | {"description": "billed minutes"},
     },
 )
-_KEY_PRESS = _object(
-    _CALLID | {"keypress": _TEXT | {"minLength": 1, "description": "the key that was pressed"}}, _NUMBERS
-)
+_KEY_PRESS = _object(_CALLID | {"keypress": _TEXT | {"minLength": 1, "description": "the key pressed"}}, _NUMBERS)
 _FAILED = _object(
-    _CALLID | {"failure_code": _TEXT | {"description": "why, by the vendor's table"}},
-    _NUMBERS | {"failure_reason": {"type": ["string", "null"], "description": "the same in its words"}},
+    _CALLID | {"failure_code": _TEXT | {"description": "failure code, by the vendor's table"}},
+    _NUMBERS
+    | {"failure_reason": {"type": ["string", "null"], "description": "the vendor's description of the failure"}},
 )
 _FIELDS = {
     "voiceprompt_callback": _STATUS,
@@ -51,7 +50,7 @@ _FIELDS = {
 SCHEMAS: dict[str, Any] = {
     "Callback": {
         "title": "Callback",
-        "description": "One callback of the cloud's: one of the four keys, and more fields if it likes. Numbers may be texts, other keys null.",
+        "description": "A callback: one of the four keys, possibly with unknown fields. Numbers may be strings, the other keys null.",
         "oneOf": [
             {"type": "object", "title": name, "required": [name], "properties": {name: fields}}
             for name, fields in _FIELDS.items()
@@ -59,12 +58,12 @@ SCHEMAS: dict[str, Any] = {
     },
     "CallbackAnswer": {
         "title": "CallbackAnswer",
-        "description": "What a callback is answered, by the vendor's contract.",
+        "description": "The response to a callback, by the vendor's contract.",
         "type": "object",
         "required": ["result", "errmsg"],
         "properties": {
-            "result": {"type": "integer", "description": "0: stored, or the same as one that is stored"},
-            "errmsg": {"type": "string", "description": "OK, or what is wrong"},
+            "result": {"type": "integer", "description": "0: stored, or a duplicate of a stored one"},
+            "errmsg": {"type": "string", "description": "OK, or the error"},
         },
     },
 }
@@ -84,23 +83,23 @@ def _answered(description: str, result: int, errmsg: str, **headers: str) -> dic
     return answer
 
 
-_REFUSED = _answered("no callback: its bytes are in quarantine", 3004, "voiceprompt_callback.callid: required")
+_REFUSED = _answered("not a callback: its bytes are quarantined", 3004, "voiceprompt_callback.callid: required")
 _REFUSED["content"][_JSON]["examples"] |= {
     "result 3003": {"value": {"result": 3003, "errmsg": "the body is empty"}},
     "result 1011": {"value": {"result": 1011, "errmsg": "expected an object with a callback key, got an array"}},
 }
 _ANSWERS = {
-    "200": _answered("stored, or the same as one that is stored", 0, "OK"),
+    "200": _answered("stored, or a duplicate of a stored one", 0, "OK"),
     "400": _REFUSED,
-    "404": _answered("no channel has this URL", 1019, "no channel has this callback URL"),
-    "405": _answered("any method but POST", 1030, "a callback is POSTed", Allow="POST"),
-    "408": _answered("it took too long to arrive", 3011, "the request did not arrive in time"),
-    "413": _answered("it is too large", 1036, "the body is larger than 65536 bytes"),
+    "404": _answered("no channel has this callback URL", 1019, "no channel has this callback URL"),
+    "405": _answered("any method but POST", 1030, "use POST", Allow="POST"),
+    "408": _answered("the request took too long to arrive", 3011, "the request did not arrive in time"),
+    "413": _answered("the body is too large", 1036, "the body is larger than 65536 bytes"),
     "503": _answered(
         "not known to be stored: send it again",
         3002,
         "not known to be stored, try again: the ledger's writer is starting again",
-        Retry_After="seconds to wait",
+        Retry_After="seconds to wait before retrying",
     ),
 }
 
@@ -111,8 +110,8 @@ def _post(operation: str, summary: str, parameters: list[dict[str, Any]]) -> dic
         "post": {
             "tags": ["callback URL"],
             "summary": summary,
-            "description": "Paste this URL into the cloud console: event callback of the voice application. It is answered "
-            "once the callback is safe on disk. Any Content-Type will do.",
+            "description": "Paste this URL into the cloud console, as the event callback of the voice application. The response is sent "
+            "once the callback is safe on disk. Any Content-Type is accepted.",
             "operationId": operation,
             "security": [],
             "parameters": parameters,
@@ -140,9 +139,7 @@ _TOKEN = {
 }
 
 PATHS: dict[str, Any] = {
-    "/voice/callback": _post("receiveCallback", "The open channel's callback URL", []),
-    "/voice/callback/{token}": _post(
-        "receiveCallbackOfChannel", "The callback URL of a channel with a token", [_TOKEN]
-    ),
+    "/voice/callback": _post("receiveCallback", "Callback URL of the open channel", []),
+    "/voice/callback/{token}": _post("receiveCallbackOfChannel", "Callback URL of a channel with a token", [_TOKEN]),
 }
 """Path -> path item."""

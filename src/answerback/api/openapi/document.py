@@ -1,4 +1,4 @@
-"""The document as FastAPI makes it, completed."""
+"""Completes FastAPI's OpenAPI document with examples and the paths that FastAPI does not serve."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,13 +18,13 @@ _CHALLENGE = {"WWW-Authenticate": {"description": "how to authenticate", "schema
 
 
 def operation_id(route: APIRoute) -> str:
-    """The function's name as clients write it: `list_calls` is listCalls."""
+    """The operation id of a route: `list_calls` becomes listCalls."""
     first, *others = route.name.split("_")
     return first + "".join(map(str.capitalize, others))
 
 
 def complete(document: Document) -> Document:
-    """The same document with every example, and with what FastAPI does not serve."""
+    """Return the document with examples, and with the paths that FastAPI does not serve."""
     for operation in operations(document):
         _complete_request(operation)
         _complete_responses(operation)

@@ -1,4 +1,4 @@
-"""One day of a small shop, in JSON: what the examples are made of.
+"""The data of all examples: one day of a small shop.
 
 The number is the one of the vendor's documentation, the callback that of its page on voice notifications.
 """
@@ -54,7 +54,7 @@ FAILURE: Record = {
 
 
 def callback_example(body: Record, **fields: Any) -> Record:
-    """A callback with this body, as /v1 shows it; `fields` replace its own."""
+    """A callback with this body as in /v1; `fields` override its own."""
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return {
         "id": 1,

@@ -19,13 +19,13 @@ def _schema(name: str, description: str, **properties: dict[str, str]) -> dict[s
 
 
 SCHEMAS: dict[str, Any] = {
-    **_schema("AliveView", "The process answers.", status={"type": "string", "const": "alive"}),
+    **_schema("AliveView", "The process responds.", status={"type": "string", "const": "alive"}),
     **_schema("ReadyView", "Callbacks can be stored.", status={"type": "string", "const": "ready"}),
     **_schema(
         "UnreadyView",
         "Callbacks cannot be stored.",
         status={"type": "string", "const": "not ready"},
-        reason={"type": "string", "description": "what is wrong"},
+        reason={"type": "string", "description": "the reason"},
     ),
 }
 
@@ -45,15 +45,17 @@ def _get(operation: str, summary: str, answers: dict[str, Any]) -> dict[str, Any
 
 PATHS: dict[str, Any] = {
     "/healthz": _get(
-        "getHealth", "Is the process alive?", {"200": _view("it is", "AliveView", alive={"status": "alive"})}
+        "getHealth",
+        "Liveness: whether the process runs",
+        {"200": _view("alive", "AliveView", alive={"status": "alive"})},
     ),
     "/readyz": _get(
         "getReadiness",
-        "Can a callback be stored now?",
+        "Readiness: whether callbacks can be stored now",
         {
-            "200": _view("it can", "ReadyView", ready={"status": "ready"}),
+            "200": _view("ready", "ReadyView", ready={"status": "ready"}),
             "503": _view(
-                "not now: `reason` says why",
+                "not ready: `reason` says why",
                 "UnreadyView",
                 unready={"status": "not ready", "reason": "the ledger's writer is starting again"},
             ),
@@ -62,7 +64,7 @@ PATHS: dict[str, Any] = {
     "/metrics": _get(
         "getMetrics",
         "Prometheus metrics",
-        {"200": _answered("as Prometheus reads them", "text/plain", {"type": "string"}, metrics=_METRICS)},
+        {"200": _answered("metrics in Prometheus' text format", "text/plain", {"type": "string"}, metrics=_METRICS)},
     ),
 }
 """Path -> path item."""

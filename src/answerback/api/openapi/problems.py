@@ -1,4 +1,4 @@
-"""What an error looks like, by status."""
+"""Examples of errors, by status."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ SCHEMAS: dict[str, Any] = {"Problem": jsonable_encoder(Problem.model_json_schema
 
 PROBLEMS: dict[int, dict[str, Any]] = {
     401: {"none": {"detail": "send an API key: Authorization: Bearer …"}},
-    403: {"viewer": {"detail": "this needs the role operator; the key `night-shift` has viewer"}},
+    403: {"viewer": {"detail": "this requires the role operator; the key `night-shift` has viewer"}},
     404: {"nothing": {"detail": "no call d9428888-122b-11e1-b85c-61cd3cbb3210"}},
     409: {"conflict": {"detail": "another gateway on this data directory delivers: ask that one"}},
     413: {"large": {"detail": "the body is larger than 1048576 bytes"}},
@@ -26,7 +26,7 @@ PROBLEMS: dict[int, dict[str, Any]] = {
 
 
 def problem(description: str) -> dict[str, Any]:
-    """An answer that is a Problem. As a `model` FastAPI would make a validator of it for each of some 400 answers."""
+    """A response that is a Problem. Given as `model`, FastAPI would build a validator for each of some 400 responses."""
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

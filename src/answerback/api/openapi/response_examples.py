@@ -1,4 +1,4 @@
-"""Examples of what is answered, by operation and status."""
+"""Examples of responses, by operation and status."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _CURSOR = "1470196790846648.1"
 _REFUSED_BODY = '{"voiceprompt_callback":{}}'
 _SECRET_TOO = ENDPOINT | {"pending": 0, "oldest_pending_at": None, "secret": SECRET}
 _TEST_RESULT = {"delivered": True, "http_status": 204, "response_body": "", "error": None, "duration_ms": 40.824}
-_OFF = ENDPOINT | {"enabled": False, "disabled_reason": "switched off"}
+_OFF = ENDPOINT | {"enabled": False, "disabled_reason": "disabled"}
 _AMBIGUOUS = {
     "detail": f"callid {CALLID} is held by the channels alerts, codes: name one",
     "channels": ["alerts", "codes"],

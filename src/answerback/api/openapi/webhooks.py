@@ -1,4 +1,4 @@
-"""What an endpoint with the format `standard` is sent; docs/relay.md tells how to check the signature.
+"""The webhooks of the format `standard`; docs/relay.md describes how to check the signature.
 
 Source of the envelope and of the headers: Standard Webhooks.
 """
@@ -25,7 +25,7 @@ _JSON = "application/json"
 
 
 class _WebhookExample(NamedTuple):
-    """When a webhook is sent, and one as an example."""
+    """When a webhook is sent, with an example."""
 
     words: str
     call: Record
@@ -38,17 +38,17 @@ _OF_EVENT = {
     EventType.FAILED: _WebhookExample("The call failed", FAILED_CALL, callback_example(FAILURE, id=2, kind="failure")),
     EventType.KEY_PRESSED: _WebhookExample("The callee pressed a key", CALL, callback_example(KEY, id=3, kind="key")),
     EventType.REVISED: _WebhookExample(
-        "A second status or failure differs from the first; or, without a callback, the business said something new",
+        "A second status or failure differs from the first; or, without a callback, the call's annotation changed",
         CALL | {"fee_minutes": 2, "revisions": 1},
         callback_example(REVISED, id=4),
     ),
     EventType.OVERDUE: _WebhookExample("`due_at` is past, and there is no outcome", OVERDUE_CALL, None),
 }
 _HEADERS = {
-    "webhook-id": ("the same in every attempt: keep it to make once of at least once", "dlv_17_643a0788482425e9"),
+    "webhook-id": ("the same in every attempt: use it to drop duplicates", "dlv_17_643a0788482425e9"),
     "webhook-timestamp": ("when this attempt was made, Unix seconds", "1470197222"),
     "webhook-signature": (
-        "v1, and the base64 of an HMAC-SHA256; two while a secret is being replaced",
+        "v1, and the base64 of an HMAC-SHA256; two while a secret is being rotated",
         "v1,28G0jJ/yw37Hgju7m1SPAKwl3OcmGXZ8KudxSKSle+c=",
     ),
 }
@@ -65,14 +65,14 @@ _PARAMETERS = [
 ]
 _ANSWERS = {
     "2XX": {"description": "delivered"},
-    "410": {"description": "never again: the endpoint is switched off"},
-    "default": {"description": "not delivered: it is tried again, later and later, for about 23 hours"},
+    "410": {"description": "the endpoint is disabled, no more events are sent"},
+    "default": {"description": "not delivered: it is retried with growing delays, for about 23 hours"},
 }
 
 SCHEMAS: dict[str, Any] = {
     "Webhook": {
         "title": "Webhook",
-        "description": "What is told of a call. Numbers are in it in full.",
+        "description": "The call. Phone numbers are in full.",
         "type": "object",
         "required": ["type", "timestamp", "data"],
         "properties": {
@@ -85,7 +85,7 @@ SCHEMAS: dict[str, Any] = {
                     "call": {"$ref": "#/components/schemas/CallView"},
                     "callback": {
                         "anyOf": [{"$ref": "#/components/schemas/CallbackView"}, {"type": "null"}],
-                        "description": "what told of it; null: it is about the call itself",
+                        "description": "the callback of the event; null: the event is about the call itself",
                     },
                 },
             },

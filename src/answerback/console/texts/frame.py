@@ -6,7 +6,7 @@ from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
     "product": Text("Answerback", "Answerback"),
-    "skip": Text("Skip to the content", "跳到正文"),
+    "skip": Text("Skip to content", "跳到正文"),
     "sections": Text("Sections", "栏目"),
     "language": Text("Language", "语言"),
     "theme": Text("Appearance", "外观"),
@@ -32,13 +32,13 @@ TEXTS: Mapping[str, Text] = {
     "outcome_answered": Text("Answered", "已接听"),
     "outcome_unanswered": Text("Unanswered", "未接听"),
     "outcome_failed": Text("Failed", "失败"),
-    "outcome_pending": Text("Pending", "待定"),
+    "outcome_pending": Text("Pending", "尚无结果"),
     "kind": Text("Kind", "类型"),
     "kind_prompt": Text("Notification", "语音通知"),
     "kind_code": Text("Verification code", "语音验证码"),
     "kind_key": Text("Key press", "按键"),
     "kind_failure": Text("Failure", "失败原因"),
-    "kind_none": Text("Registered only", "仅登记"),
+    "kind_none": Text("Annotated only", "仅标注"),
     "channel": Text("Channel", "通道"),
     "all": Text("All", "全部"),
     "calls": Text("Calls", "通话"),
@@ -80,58 +80,57 @@ TEXTS: Mapping[str, Text] = {
     "range_custom": Text("Custom", "自定义"),
     "range_since": Text("From", "从"),
     "range_until": Text("To", "到"),
-    "range_error_order": Text("The last day is before the first one.", "结束日期早于开始日期。"),
-    "range_error_date": Text("Give both days, as 2026-01-31.", "请填写起止日期，例如 2026-01-31。"),
+    "range_error_order": Text("The last day is before the first.", "结束日期早于开始日期。"),
+    "range_error_date": Text("Enter both days, such as 2026-01-31.", "请填写起止日期，例如 2026-01-31。"),
     "range_error_long": Text("Choose at most 366 days.", "最多选择 366 天。"),
     # Refusals.
-    "message_missing": Text("There is nothing here", "这里什么也没有"),
+    "message_missing": Text("Page not found", "页面不存在"),
     "message_missing_hint": Text(
-        "It may have been removed, or the address is mistyped.", "内容可能已被删除，或者地址有误。"
+        "It may have been removed, or the URL is mistyped.", "内容可能已被删除，或者地址有误。"
     ),
-    "message_forbidden": Text("Your key may not do this", "当前密钥没有此权限"),
+    "message_forbidden": Text("Your key is not allowed to do this", "当前密钥没有此权限"),
     "message_forbidden_hint": Text(
         "Sign in with a key of a higher role, or ask an administrator.", "请使用更高角色的密钥登录，或联系管理员。"
     ),
-    "message_needs_numbers": Text("This needs the right to full numbers", "此操作需要查看完整号码的权限"),
+    "message_needs_numbers": Text("This requires the right to full numbers", "此操作需要查看完整号码的权限"),
     "message_needs_numbers_hint": Text(
-        "It hands phone numbers to somebody. Sign in with a key that may see them in full, or ask an administrator.",
+        "It gives phone numbers to somebody else. Sign in with a key that may see full numbers, or ask an administrator.",
         "此操作会使他人获得电话号码。请使用可查看完整号码的密钥登录，或联系管理员。",
     ),
-    "message_numbers": Text("Your key may not look for numbers", "当前密钥无权按号码查找"),
+    "message_numbers": Text("Your key is not allowed to search by number", "当前密钥无权按号码查找"),
     "message_numbers_hint": Text(
-        "Whoever may not see phone numbers in full may not find calls by one either: the answer would tell whose it is.",
+        "Keys without the right to full numbers cannot search by number, because the result would reveal whose number it is.",
         "无权查看完整号码的密钥也不能按号码查找通话，否则查找结果会透露号码属于谁。",
     ),
     "message_cross_site": Text("This form is out of date", "该表单已失效"),
     "message_cross_site_hint": Text(
-        "It was sent from another router, or from a page of an earlier sign-in. Open the page again and repeat.",
+        "It was sent from another site, or from a page of an earlier sign-in. Reload the page and try again.",
         "它来自其他网站，或来自上一次登录时打开的页面。请重新打开页面后再试。",
     ),
-    "message_conflict": Text("This cannot be done as things stand", "当前状态下无法执行"),
-    "message_invalid": Text("Something in the request is invalid", "请求内容有误"),
-    "message_unavailable": Text("The ledger does not answer", "账本暂时无法访问"),
+    "message_conflict": Text("This conflicts with the current state", "当前状态下无法执行"),
+    "message_invalid": Text("The request is invalid", "请求内容有误"),
+    "message_unavailable": Text("The ledger is unavailable", "账本暂时无法访问"),
     "message_unavailable_hint": Text(
-        "Nothing was changed. Try again in a moment; /readyz tells the reason.",
+        "Nothing was changed. Try again in a moment; /readyz shows the reason.",
         "没有任何更改。请稍后重试，/readyz 会说明原因。",
     ),
-    "message_broken": Text("Something went wrong here", "页面出错了"),
+    "message_broken": Text("Something went wrong", "页面出错了"),
     "message_broken_hint": Text(
-        "It is our mistake; the gateway's log tells more.", "这是程序的问题，网关日志中有更多信息。"
+        "This is an error in the program; see the gateway's log.", "这是程序的问题，详见网关日志。"
     ),
     "message_busy": Text("Too many exports are running", "同时进行的导出过多"),
     "message_busy_hint": Text(
-        "One runs at a time with each key. Try again when it has ended.", "每个密钥同时只能导出一个，请在其完成后重试。"
+        "Each key can run one export at a time. Try again when it has finished.",
+        "每个密钥同时只能导出一个，请在其完成后重试。",
     ),
     # Sign-in.
     "sign_in": Text("Sign in", "登录"),
-    "sign_in_lead": Text("Use the API key that you were given.", "请使用分配给您的 API 密钥。"),
+    "sign_in_lead": Text("Sign in with your API key.", "请使用你的 API 密钥。"),
     "sign_in_key": Text("API key", "API 密钥"),
     "sign_in_hint": Text(
-        "The first one is in the file admin-key of the data directory.", "首个密钥保存在数据目录的 admin-key 文件中。"
+        "The first key is in the file admin-key of the data directory.", "首个密钥保存在数据目录的 admin-key 文件中。"
     ),
-    "sign_in_wrong": Text("This key is not known, or it was revoked.", "该密钥不存在或已被吊销。"),
-    "sign_in_limited": Text(
-        "Too many wrong keys were tried. Try again in a minute.", "错误的密钥尝试过多，请一分钟后再试。"
-    ),
+    "sign_in_wrong": Text("This key is unknown or was revoked.", "该密钥不存在或已被吊销。"),
+    "sign_in_limited": Text("Too many wrong keys. Try again in a minute.", "错误的密钥尝试过多，请一分钟后再试。"),
     "sign_in_cross_site": Text("Open this page again and sign in from here.", "请重新打开此页面后登录。"),
 }
