@@ -29,7 +29,8 @@ from answerback.ledger.write.annotations import CallAnnotation
 from answerback.ledger.writer.client import WriterClient
 from answerback.relay import RetryPolicy
 from answerback.relay.dispatcher import Dispatcher
-from answerback.relay.endpoint_manager import ConfigEndpoint, EndpointManager
+from answerback.relay.endpoint_changes import ConfigEndpoint
+from answerback.relay.endpoint_manager import EndpointManager
 from answerback.relay.metrics import RelayMetrics
 from answerback.relay.sender import WebhookSender
 from answerback.relay.signing import generate_secret

@@ -2,7 +2,7 @@
 
 from answerback.relay.certificates import CertificateFiles, Certificates
 from answerback.relay.coordinator import ClusterConfig
-from answerback.relay.endpoint_manager import ConfigEndpoint
+from answerback.relay.endpoint_changes import ConfigEndpoint
 from answerback.relay.relay import Relay
 from answerback.relay.retry_policy import RetryPolicy
 

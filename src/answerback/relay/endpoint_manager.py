@@ -7,20 +7,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from secrets import token_hex
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
-from answerback.domain.endpoints import (
-    DISABLED_IN_CONFIG,
-    DISABLED_MANUALLY,
-    REMOVED_FROM_CONFIG,
-    Endpoint,
-    EndpointConfig,
-)
+from answerback.domain.endpoints import DISABLED_MANUALLY, REMOVED_FROM_CONFIG, Endpoint, EndpointConfig
 from answerback.errors import AnswerbackError, ConfigError, Conflict, InvalidEndpoint, NotFound
 from answerback.ledger.admin.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
 from answerback.ledger.admin.endpoints import Draft, changed_fields, is_retargeted, target_of
@@ -35,23 +29,14 @@ from answerback.ledger.commands import (
     SyncConfigEndpoints,
 )
 from answerback.relay.dispatcher import Dispatcher
+from answerback.relay.endpoint_changes import ConfigEndpoint, disable, make_draft, merge_config, rotate_secret
 from answerback.relay.sample_payload import build_sample_payload
 from answerback.relay.sender import AttemptResult, WebhookSender, resolve
 from answerback.relay.signing import generate_secret, validate_secret
 
-SECRET_OVERLAP = timedelta(hours=24)
 _PORTS = {"http": 80, "https": 443}
 
 log = structlog.get_logger("answerback.relay")
-
-
-class ConfigEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint of the config file; without `secret` one is generated."""
-
-    channel: str
-    config: EndpointConfig
-    enabled: bool
-    secret: str | None
 
 
 class EndpointManager:
@@ -78,7 +63,7 @@ class EndpointManager:
         """
         known = {endpoint.name: endpoint for endpoint in await self._ledger.execute(ListEndpoints())}
         missing = [end for name, end in known.items() if end.from_config and name not in config_endpoints]
-        changed = [_disable(end, REMOVED_FROM_CONFIG) for end in missing if end.disabled_reason != REMOVED_FROM_CONFIG]
+        changed = [disable(end, REMOVED_FROM_CONFIG) for end in missing if end.disabled_reason != REMOVED_FROM_CONFIG]
         for endpoint in changed:
             log.warning("endpoint_disabled", endpoint=endpoint.name, reason=REMOVED_FROM_CONFIG)
         added = []
@@ -89,12 +74,12 @@ class EndpointManager:
                 raise ConfigError(f"endpoints.{name}.{error}") from error
             before = known.get(name)
             if before is None:
-                added.append(_make_draft(name, one))
+                added.append(make_draft(name, one))
             elif not before.from_config:
                 raise ConfigError(
                     f"endpoints.{name}: there is one of that name that the config file did not make: remove it"
                 )
-            elif (after := _merge_config(before, one)) != before:
+            elif (after := merge_config(before, one)) != before:
                 changed.append(after)
         self._config_secrets = {name for name, one in config_endpoints.items() if one.secret is not None}
         endpoints = await self._ledger.execute(SyncConfigEndpoints(CONFIG_FILE, changed, added))
@@ -244,7 +229,7 @@ class EndpointManager:
             raise Conflict(f"the secret of endpoint {endpoint.name} is in the config file: change it there")
         if secret is not None and (problem := validate_secret(secret)):
             raise InvalidEndpoint("secret", problem)
-        after = _rotate_secret(endpoint, secret or generate_secret())
+        after = rotate_secret(endpoint, secret or generate_secret())
         return await self._change(
             actor,
             endpoint,
@@ -305,38 +290,3 @@ class EndpointManager:
         for address in await resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme]):
             if problem := self._sender.egress_policy.denial_reason(address):
                 raise InvalidEndpoint("url", problem)
-
-
-def _make_draft(name: str, wanted: ConfigEndpoint) -> Draft:
-    return Draft(
-        name=name,
-        channel=wanted.channel,
-        config=wanted.config,
-        secret=wanted.secret or generate_secret(),
-        enabled=wanted.enabled,
-        disabled_reason=None if wanted.enabled else DISABLED_IN_CONFIG,
-        from_config=True,
-    )
-
-
-def _merge_config(known: Endpoint, wanted: ConfigEndpoint) -> Endpoint:
-    """Merge the config file's settings into `known`; one that was disabled otherwise stays so until its entry changes."""
-    after = msgspec.structs.replace(known, channel=wanted.channel, config=wanted.config)
-    if wanted.secret is not None and wanted.secret != known.secret:
-        after = _rotate_secret(after, wanted.secret)
-    if not wanted.enabled:
-        return _disable(after, DISABLED_IN_CONFIG)
-    if after.config != known.config or known.disabled_reason in (DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG):
-        return msgspec.structs.replace(after, enabled=True, disabled_reason=None)
-    return after
-
-
-def _disable(endpoint: Endpoint, reason: str) -> Endpoint:
-    return msgspec.structs.replace(endpoint, enabled=False, disabled_reason=reason)
-
-
-def _rotate_secret(endpoint: Endpoint, secret: str) -> Endpoint:
-    until = datetime.now(UTC) + SECRET_OVERLAP
-    return msgspec.structs.replace(
-        endpoint, secret=secret, previous_secret=endpoint.secret, previous_secret_expires_at=until
-    )

@@ -16,7 +16,8 @@ from answerback.relay.certificates import Certificates
 from answerback.relay.coordinator import ClusterConfig, ClusterCoordinator
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.egress_policy import Network
-from answerback.relay.endpoint_manager import ConfigEndpoint, EndpointManager
+from answerback.relay.endpoint_changes import ConfigEndpoint
+from answerback.relay.endpoint_manager import EndpointManager
 from answerback.relay.metrics import RelayMetrics
 from answerback.relay.overdue_watcher import OverdueWatcher
 from answerback.relay.replays import Replays

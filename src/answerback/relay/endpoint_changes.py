@@ -1,0 +1,58 @@
+"""What a change makes of an endpoint."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from answerback.domain.endpoints import DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG, Endpoint, EndpointConfig
+from answerback.ledger.admin.endpoints import Draft
+from answerback.relay.signing import generate_secret
+
+SECRET_OVERLAP = timedelta(hours=24)
+
+
+class ConfigEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint of the config file; without `secret` one is generated."""
+
+    channel: str
+    config: EndpointConfig
+    enabled: bool
+    secret: str | None
+
+
+def make_draft(name: str, wanted: ConfigEndpoint) -> Draft:
+    """The endpoint that the config file asks for, to be added."""
+    return Draft(
+        name=name,
+        channel=wanted.channel,
+        config=wanted.config,
+        secret=wanted.secret or generate_secret(),
+        enabled=wanted.enabled,
+        disabled_reason=None if wanted.enabled else DISABLED_IN_CONFIG,
+        from_config=True,
+    )
+
+
+def merge_config(known: Endpoint, wanted: ConfigEndpoint) -> Endpoint:
+    """Merge the config file's settings into `known`; one that was disabled otherwise stays so until its entry changes."""
+    after = msgspec.structs.replace(known, channel=wanted.channel, config=wanted.config)
+    if wanted.secret is not None and wanted.secret != known.secret:
+        after = rotate_secret(after, wanted.secret)
+    if not wanted.enabled:
+        return disable(after, DISABLED_IN_CONFIG)
+    if after.config != known.config or known.disabled_reason in (DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG):
+        return msgspec.structs.replace(after, enabled=True, disabled_reason=None)
+    return after
+
+
+def disable(endpoint: Endpoint, reason: str) -> Endpoint:
+    """The endpoint, disabled for that reason."""
+    return msgspec.structs.replace(endpoint, enabled=False, disabled_reason=reason)
+
+
+def rotate_secret(endpoint: Endpoint, secret: str) -> Endpoint:
+    """The endpoint with a new secret; the previous one signs as well for a while."""
+    until = datetime.now(UTC) + SECRET_OVERLAP
+    return msgspec.structs.replace(
+        endpoint, secret=secret, previous_secret=endpoint.secret, previous_secret_expires_at=until
+    )
