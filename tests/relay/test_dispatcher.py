@@ -533,7 +533,7 @@ async def test_what_was_cut_short_goes_to_the_new_url(tmp_path: Path, monkeypatc
 
     At once, though what was cut short is not yet kept when the endpoint goes on: the ledger may be that quick.
     """
-    monkeypatch.setattr("answerback.relay.dispatcher._GRACE_S", 0.1)
+    monkeypatch.setattr("answerback.relay.endpoint_queue._GRACE_S", 0.1)
     gate = Gate()
     async with receiving(gate) as old, receiving() as new, relaying(tmp_path) as harness:
         to = await harness.endpoint(old.url(), timeout_s=30)

@@ -7,7 +7,6 @@ when the queue was full, when a retry is due, and at the start. Each endpoint ha
 import asyncio
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 
@@ -15,29 +14,22 @@ import structlog
 
 from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.endpoints import Endpoint
-from answerback.errors import AnswerbackError
-from answerback.ledger import AttemptRecord, DeliveryJob, EndpointPause
+from answerback.ledger import AttemptRecord, DeliveryJob
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import FetchDue, NextDueByEndpoint
+from answerback.ledger.commands import NextDueByEndpoint
+from answerback.relay.attempt_results import AttemptResults
+from answerback.relay.attempt_slots import AttemptSlots
 from answerback.relay.attempt_writer import AttemptWriter
 from answerback.relay.circuit_breaker import CircuitBreaker
 from answerback.relay.endpoint_queue import EndpointQueue
+from answerback.relay.job_fetcher import JobFetcher
 from answerback.relay.metrics import RelayMetrics
 from answerback.relay.pollers import OutboxPoller, cancel_pending
-from answerback.relay.retry_policy import RetryDecision, RetryPolicy, decide_retry
-from answerback.relay.sender import AttemptResult, LeaseExpired, WebhookSender
+from answerback.relay.retry_policy import RetryPolicy
+from answerback.relay.sender import LeaseExpired, WebhookSender
 from answerback.relay.wakeable_timer import boottime_s
 from answerback.tracing import DeliverySpan, Tracer
 
-_REFILL_RETRY_S = 0.5
-_GRACE_S = 1.0
-_MAX_IN_FLIGHT_UNDER_PRESSURE = 4
-_RETRY_AFTER_STATUSES = (429, 503)
-_RESULTS = {
-    DeliveryTransition.SUCCEEDED: "delivered",
-    DeliveryTransition.ATTEMPT_FAILED: "failed",
-    DeliveryTransition.EXHAUSTED: "dead",
-}
 _US = 1_000_000
 
 log = structlog.get_logger("answerback.relay")
@@ -59,17 +51,17 @@ class Dispatcher:
         self._sender = sender
         self._metrics = metrics
         self._policy = policy
-        self._under_pressure = under_pressure
         self._tracer = tracer
         self._queues: dict[int, EndpointQueue] = {}
-        self._waiting_for_slot: OrderedDict[int, None] = OrderedDict()
-        self._in_flight = 0
+        self.saturated: set[int] = set()
+        """Endpoints whose queue is full: their deliveries stay in the ledger until they are fetched."""
         self._attempt_writer = AttemptWriter(ledger, self._on_written, self._on_write_uncertain)
+        self._results = AttemptResults(self._attempt_writer, metrics, policy, self._on_gone)
+        self._slots = AttemptSlots(policy.max_in_flight, under_pressure, lambda: self._attempt_writer.is_full)
+        self._fetcher = JobFetcher(ledger, self._schedule, self.saturated)
         self._outbox_poller = OutboxPoller(ledger, self._on_delivery_added)
         self._tasks: set[asyncio.Future[None]] = set()
         self._stopping = False
-        self.saturated: set[int] = set()
-        """Endpoints whose queue is full: their deliveries stay in the ledger until they are fetched."""
         self.on_endpoint_gone: Callable[[Endpoint, str], Awaitable[None]] | None = None
         """Called when an endpoint answers 410 Gone."""
         self.send_deadline_s = math.inf
@@ -90,7 +82,7 @@ class Dispatcher:
             if queue is None:
                 self._spawn(cancel_pending(self._ledger, endpoint_id))
             else:
-                self._wake_at(queue, due_us / _US)
+                self._fetcher.wake_at(queue, due_us / _US)
         self._spawn(self._outbox_poller.run())
 
     def join_cluster(self, instance_id: str) -> None:
@@ -157,9 +149,8 @@ class Dispatcher:
         """Open the queue of an endpoint."""
         self._sender.prepare()
         until_s = None if endpoint.paused_until is None else endpoint.paused_until.timestamp()
-        policy = self._policy
         breaker = CircuitBreaker(
-            policy.breaker_threshold, policy.breaker_cooldowns_s, endpoint.consecutive_failures, until_s
+            self._policy.breaker_threshold, self._policy.breaker_cooldowns_s, endpoint.consecutive_failures, until_s
         )
         queue = self._queues[endpoint.id] = EndpointQueue(endpoint, breaker)
         queue.buffered_ids |= self._attempt_writer.pending_ids(endpoint.id)
@@ -172,15 +163,7 @@ class Dispatcher:
 
         Attempts get a second to finish, then they are cancelled.
         """
-        queue = self._queues[endpoint_id]
-        queue.suspended, queue.suspend_reason = True, reason
-        if queue.attempts:
-            _, late = await asyncio.wait(queue.attempts, timeout=_GRACE_S)
-            for attempt in late:
-                attempt.cancel()
-            if late:
-                await asyncio.wait(late)
-        queue.evict()
+        await self._queues[endpoint_id].suspend(reason)
         self._attempt_writer.discard_pause(endpoint_id)
 
     def resume(self, endpoint: Endpoint) -> None:
@@ -189,9 +172,7 @@ class Dispatcher:
         if queue is None:
             return
         if endpoint != queue.endpoint:
-            policy = self._policy
-            queue.breaker = CircuitBreaker(policy.breaker_threshold, policy.breaker_cooldowns_s)
-            queue.window, queue.retry_after_until_s = 1, 0.0
+            queue.reset(CircuitBreaker(self._policy.breaker_threshold, self._policy.breaker_cooldowns_s))
             if self._metrics.paused.pop(endpoint.name, None) is not None:
                 log.info("endpoint_resumed", endpoint=endpoint.name, reason="it was changed")
         queue.endpoint, queue.suspended, queue.has_more = endpoint, False, True
@@ -210,11 +191,7 @@ class Dispatcher:
         queue = self._queues.pop(endpoint_id, None)
         if queue is None:
             return
-        queue.suspended, queue.suspend_reason = True, "the lease of the endpoint ended"
-        if queue.timer is not None:
-            queue.timer.cancel()
-        for attempt in queue.attempts:
-            attempt.cancel()
+        queue.close()
         self._metrics.paused.pop(queue.endpoint.name, None)
         self._attempt_writer.discard_pause(endpoint_id)
         self.saturated.add(endpoint_id)
@@ -236,7 +213,7 @@ class Dispatcher:
         """The ledger has a pending delivery, which may be queued here already."""
         queue = self._queues.get(endpoint_id)
         if queue is not None and not queue.has_more and delivery_id not in queue.buffered_ids:
-            self._wake_at(queue, due_us / _US)
+            self._fetcher.wake_at(queue, due_us / _US)
 
     def invalidate_call(self, channel: str, call_id: int) -> None:
         """A call was annotated: drop its queued jobs, to fetch them with the new data."""
@@ -255,19 +232,19 @@ class Dispatcher:
         until_s = queue.blocked_until_s(now_s)
         if until_s is not None:
             if queue.jobs or queue.has_more:
-                self._wake_at(queue, until_s)
+                self._fetcher.wake_at(queue, until_s)
             return
         while queue.jobs and queue.free_slots > 0:
-            if self._is_busy:
-                self._waiting_for_slot[queue.endpoint.id] = None
+            if self._slots.is_busy:
+                self._slots.wait(queue.endpoint.id)
                 return
             attempt = self._loop.create_task(self._send_queued(queue))
             queue.attempts.add(attempt)
-            self._in_flight += 1
+            self._slots.in_flight += 1
             attempt.add_done_callback(partial(self._on_sender_done, queue))
         if queue.needs_refill:
             queue.refilling = True
-            self._spawn(self._fetch_due(queue))
+            self._spawn(self._fetcher.fetch(queue))
 
     async def _send_queued(self, queue: EndpointQueue) -> None:
         """Send one job after the other, while this many attempts may be in flight."""
@@ -283,115 +260,45 @@ class Dispatcher:
                     endpoint, job.message_id, job.body, retry_closed_connection=queue.is_proven, traceparent=parent
                 )
             except asyncio.CancelledError:
-                _end_span(traced, self._on_cancelled(queue, job))
+                self._end_cancelled(queue, job, traced)
                 raise
             except LeaseExpired:
-                _end_span(traced, self._on_cancelled(queue, job))
+                self._end_cancelled(queue, job, traced)
                 return
-            _end_span(traced, result)
-            self._finish_attempt(queue, job, result, probing=probing)
-            if self._waiting_for_slot or self._in_flight > self._max_in_flight:
+            if traced is not None:
+                traced.end(result.http_status, result.error)
+            self._results.finish(queue, job, result, probing=probing)
+            if self._slots.is_contended:
                 return  # other endpoints wait for this slot
             if queue.needs_refill or (queue.jobs and queue.free_slots > 0):
                 self._schedule(queue)
 
+    def _end_cancelled(self, queue: EndpointQueue, job: DeliveryJob, traced: DeliverySpan | None) -> None:
+        result = self._results.cancel(queue, job, "the gateway stopped" if self._stopping else queue.suspend_reason)
+        if traced is not None:
+            traced.end(result.http_status, result.error)
+
+    def _on_gone(self, queue: EndpointQueue, reason: str) -> None:
+        """Have the endpoint disabled; nothing more goes out to it until then."""
+        if self.on_endpoint_gone is not None:
+            queue.suspended = True
+            self._spawn(self.on_endpoint_gone(queue.endpoint, reason))
+
     def _on_sender_done(self, queue: EndpointQueue, attempt: asyncio.Task[None]) -> None:
         queue.attempts.discard(attempt)
-        self._in_flight -= 1
+        self._slots.in_flight -= 1
         if not attempt.cancelled() and (error := attempt.exception()):
             log.error("delivery_task_failed", endpoint=queue.endpoint.name, exc_info=error)
-        if self._waiting_for_slot:
-            self._resume_starved()
+        self._resume_starved()
         self._schedule(queue)
-
-    @property
-    def _max_in_flight(self) -> int:
-        """How many attempts may be in flight: few while the intake is under pressure, because deliveries can wait."""
-        return _MAX_IN_FLIGHT_UNDER_PRESSURE if self._under_pressure() else self._policy.max_in_flight
-
-    @property
-    def _is_busy(self) -> bool:
-        """Whether no endpoint may start another attempt."""
-        return self._in_flight >= self._max_in_flight or self._attempt_writer.is_full
 
     def _resume_starved(self) -> None:
         """Start attempts of endpoints that waited for a free slot."""
-        for endpoint_id in list(self._waiting_for_slot):
-            if self._is_busy:
-                return
-            del self._waiting_for_slot[endpoint_id]
+        for endpoint_id in self._slots.freed():
             if queue := self._queues.get(endpoint_id):
                 self._schedule(queue)
 
-    def _finish_attempt(self, queue: EndpointQueue, job: DeliveryJob, result: AttemptResult, *, probing: bool) -> None:
-        """Record the result of an attempt, for the delivery and for the endpoint."""
-        now_s, name = time.time(), queue.endpoint.name
-        if result.error is None:
-            self._metrics.delivery_lag_s.observe(now_s - job.created_us / _US)
-            if queue.record_success():
-                self._on_breaker_closed(queue)
-        else:
-            self._on_failure(queue, result, now_s)
-        probe_s = queue.breaker.open_until_s or now_s if probing else None
-        decision = decide_retry(result, job.failed_attempts, self._policy, now_s, probe_s)
-        self._record_attempt(job, result, decision)
-        if decision.transition is DeliveryTransition.EXHAUSTED:
-            log.error("delivery_dead", endpoint=name, delivery=job.delivery_id, reason=result.error)
-        self._metrics.count_attempt(name, _RESULTS[decision.transition], result.duration_us / _US)
-
-    def _on_failure(self, queue: EndpointQueue, result: AttemptResult, now_s: float) -> None:
-        """Open the breaker, honour Retry-After, or disable the endpoint that is gone."""
-        if queue.record_failure(now_s):
-            self._on_breaker_opened(queue)
-        if result.http_status in _RETRY_AFTER_STATUSES and result.retry_after_s is not None:
-            queue.retry_after_until_s = max(queue.retry_after_until_s, now_s + result.retry_after_s)
-        if result.gone and self.on_endpoint_gone is not None and not queue.suspended:
-            queue.suspended = True
-            self._spawn(self.on_endpoint_gone(queue.endpoint, result.error or ""))
-
-    def _on_cancelled(self, queue: EndpointQueue, job: DeliveryJob) -> AttemptResult:
-        """We cancelled an attempt: it may have arrived, so it is repeated, and does not count."""
-        now_s = time.time()
-        reason = "the gateway stopped" if self._stopping else queue.suspend_reason
-        result = AttemptResult(started_us=round(now_s * _US), duration_us=0, error=f"cut short: {reason}")
-        self._record_attempt(job, result, RetryDecision(DeliveryTransition.ATTEMPT_FAILED, now_s, counts=False))
-        queue.has_more = True
-        return result
-
-    def _on_breaker_opened(self, queue: EndpointQueue) -> None:
-        queue.evict()
-        name, breaker = queue.endpoint.name, queue.breaker
-        until_s = breaker.open_until_s or 0.0
-        if name not in self._metrics.paused:
-            log.error("endpoint_paused", endpoint=name, consecutive_failures=breaker.failures)
-        self._metrics.paused[name] = breaker.failures
-        self._attempt_writer.pause(EndpointPause(queue.endpoint.id, breaker.failures, round(until_s * _US)))
-
-    def _on_breaker_closed(self, queue: EndpointQueue) -> None:
-        name = queue.endpoint.name
-        self._metrics.paused.pop(name, None)
-        log.info("endpoint_resumed", endpoint=name)
-        self._attempt_writer.pause(EndpointPause(queue.endpoint.id, 0, None))
-
     # Writing.
-
-    def _record_attempt(self, job: DeliveryJob, result: AttemptResult, decision: RetryDecision) -> None:
-        self._attempt_writer.add(
-            AttemptRecord(
-                job.delivery_id,
-                job.endpoint_id,
-                job.call_id,
-                job.annotated_us,
-                decision.transition,
-                decision.counts,
-                round(decision.due_s * _US),
-                result.started_us,
-                result.duration_us,
-                result.http_status,
-                result.response_body,
-                result.error,
-            )
-        )
 
     def _on_written(self, batch: Sequence[AttemptRecord], freed: Sequence[DeliveryJob]) -> None:
         """These results are in the ledger: what was blocked behind them may go out."""
@@ -400,56 +307,19 @@ class Dispatcher:
             if queue := self._queues.get(settled.endpoint_id):
                 queue.buffered_ids.discard(settled.delivery_id)
                 if settled.transition is DeliveryTransition.ATTEMPT_FAILED:  # only now a fetch finds it
-                    self._wake_at(queue, settled.due_us / _US)
+                    self._fetcher.wake_at(queue, settled.due_us / _US)
                 if queue.has_more:
                     touched[settled.endpoint_id] = queue
         self.enqueue(freed)
         for queue in touched.values():
             self._schedule(queue)
-        if self._waiting_for_slot:
-            self._resume_starved()
+        self._resume_starved()
 
     def _on_write_uncertain(self, batch: Sequence[AttemptRecord]) -> None:
         """They may be written after all, and then the ledger does not return again what they unblocked."""
         for settled in batch:
             if queue := self._queues.get(settled.endpoint_id):
                 queue.has_more = True
-
-    # Fetching.
-
-    async def _fetch_due(self, queue: EndpointQueue) -> None:
-        """Fetch more due jobs of an endpoint."""
-        self.saturated.discard(queue.endpoint.id)
-        limit = queue.capacity // 2 + len(queue.buffered_ids)
-        queue.has_more = False
-        try:
-            loaded = await self._ledger.execute(FetchDue(queue.endpoint.id, limit))
-        except AnswerbackError:
-            queue.has_more, queue.refilling = True, False
-            self._wake_at(queue, time.time() + _REFILL_RETRY_S)
-            return
-        queue.refilling = False
-        taken = queue.put(loaded.jobs)
-        if len(loaded.jobs) == limit:
-            queue.has_more = True
-        if loaded.next_due_us is not None:
-            self._wake_at(queue, loaded.next_due_us / _US)
-        if taken or (queue.has_more and not queue.buffered_ids):
-            self._schedule(queue)
-
-    def _wake_at(self, queue: EndpointQueue, when_s: float) -> None:
-        """Fetch due deliveries then, unless an earlier wake-up is set."""
-        if queue.timer is not None and queue.timer_due_s <= when_s:
-            return
-        if queue.timer is not None:
-            queue.timer.cancel()
-        queue.timer_due_s = when_s
-        queue.timer = self._loop.call_later(max(0.0, when_s - time.time()), self._wake, queue)
-
-    def _wake(self, queue: EndpointQueue) -> None:
-        queue.timer = None
-        queue.has_more = True
-        self._schedule(queue)
 
     def _on_delivery_added(self, endpoint_id: int, delivery_id: int) -> None:
         """Another process has written a delivery, which may be queued here already."""
@@ -466,8 +336,3 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("relay_task_failed", exc_info=error)
-
-
-def _end_span(traced: DeliverySpan | None, result: AttemptResult) -> None:
-    if traced is not None:
-        traced.end(result.http_status, result.error)

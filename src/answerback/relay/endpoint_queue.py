@@ -11,6 +11,8 @@ from answerback.relay.circuit_breaker import CircuitBreaker
 JOBS_PER_ATTEMPT = 16
 """Jobs in memory per attempt that may be in flight; the rest stay in the ledger until there is room."""
 
+_GRACE_S = 1.0
+
 
 class EndpointQueue:
     """One endpoint's due deliveries in memory; the ledger is the truth, this is a buffer of it.
@@ -77,6 +79,30 @@ class EndpointQueue:
             else:
                 kept.append(job)
         self.jobs = kept
+
+    async def suspend(self, reason: str) -> None:
+        """Let no more attempts start, and return when none is in flight; those that take longer than a second are cancelled."""
+        self.suspended, self.suspend_reason = True, reason
+        if self.attempts:
+            _, late = await asyncio.wait(self.attempts, timeout=_GRACE_S)
+            for attempt in late:
+                attempt.cancel()
+            if late:
+                await asyncio.wait(late)
+        self.evict()
+
+    def reset(self, breaker: CircuitBreaker) -> None:
+        """Begin anew, as with an endpoint that nothing was sent to: its settings were changed."""
+        self.breaker = breaker
+        self.window, self.retry_after_until_s = 1, 0.0
+
+    def close(self) -> None:
+        """Cancel the attempts: another process may deliver to the endpoint from now on."""
+        self.suspended, self.suspend_reason = True, "the lease of the endpoint ended"
+        if self.timer is not None:
+            self.timer.cancel()
+        for attempt in self.attempts:
+            attempt.cancel()
 
     def blocked_until_s(self, now_s: float) -> float | None:
         """Until when nothing may be sent; None: it may now."""
