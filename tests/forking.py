@@ -46,7 +46,7 @@ _PRELOADED = (
     "answerback.api.app",
     "answerback.api.metrics",
     "answerback.console.app",
-    "answerback.service.gateway",
+    "answerback.service.serving",
     "answerback.relay.http_client",
     EXPORT,
     "answerback.alerts",

@@ -38,7 +38,7 @@ def serve(
 
     try:
         from answerback.logs import configure_logs
-        from answerback.service.gateway import serve as run
+        from answerback.service.serving import serve as run
 
         with exit_on_error():
             settings = load_cli_settings(

@@ -2,20 +2,16 @@
 
 import asyncio
 import contextlib
-import gc
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import structlog
-import uvloop
 
 from answerback.api.health import HealthApp
 from answerback.api.ledger_numbers import LedgerGauges
@@ -24,18 +20,14 @@ from answerback.auth.attempt_limits import AttemptLimiter
 from answerback.auth.authenticator import Authenticator
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
-from answerback.errors import ConfigError, LedgerUnavailable
 from answerback.gc_tuning import freeze_gc
 from answerback.heartbeat import Heartbeat, new_instance
 from answerback.http_protocol import reap_slow_connections
 from answerback.intake import BulkSubmitter, CallbackApp, ChannelResolver, IntakeMetrics
 from answerback.intake.app import RoleDisabledApp
 from answerback.ledger import Ledger
-from answerback.ledger.admin.instances import find_instances
-from answerback.ledger.backends.sqlite.engine import require_durable_filesystem
 from answerback.ledger.read.calls import CallFilter, count_calls
 from answerback.ledger.writer.client import WriterClient
-from answerback.ledger.writer.spawning import WriterHandle
 from answerback.service.deferred import LazyApp
 from answerback.service.factories import (
     build_alerts,
@@ -46,22 +38,17 @@ from answerback.service.factories import (
     open_certificates,
     retry_policy,
 )
-from answerback.service.http import Server, bind_socket, http_config, route
+from answerback.service.http import Server, http_config, route
 from answerback.service.ledger_config import ledger_config
 from answerback.service.loop_watch import Watchdog, measure_lag
-from answerback.service.relay_owner import FileLockOwner, LeasedOwner
+from answerback.service.process_status import ProcessStatus
+from answerback.service.relay_owner import build_relay_owner
 from answerback.service.urls import base_path, base_url, callback_urls
 from answerback.tracing import TracingClient
-
-if TYPE_CHECKING:
-    from answerback.stream import StreamConsumer
 
 _COMMITTER_STOP_S = 1.0  # after the shutdown nobody waits for them any more
 _WRITER_STOP_S = 0.5
 _TRACER_STOP_S = 1.5
-_STREAM_STATUS_EVERY_S = 5.0
-_SECRETS_EVERY_S = 60.0
-_OWNER_ONLY = 0o077
 
 log = structlog.get_logger("answerback.service")
 
@@ -76,33 +63,6 @@ class StartupInfo:
     store: str
     roles: tuple[str, ...]
     admin_key: str | None
-
-
-def serve(
-    settings: Settings, on_started: Callable[[StartupInfo], None], spawned: WriterHandle, *, new_ledger: bool = False
-) -> None:
-    """Run the gateway until SIGINT or SIGTERM; calls `on_started` once it listens.
-
-    `spawned` is its writer. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one. Raises ConfigError or LedgerError where it cannot start.
-    """
-    os.umask(_OWNER_ONLY)
-    gc.disable()  # until all is loaded, there is nothing to collect
-    secret = _server_secret(settings)
-    writer = WriterClient(ledger_config(settings), spawned)
-    with (
-        contextlib.closing(
-            ledger_config(settings).open(allow_offline=_can_start_offline(settings), new_ledger=new_ledger)
-        ) as ledger,
-        bind_socket(settings.server.host, settings.server.port) as listener,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        writer.config = msgspec.structs.replace(writer.config, file_ids=ledger.file_ids)
-        runner.run(Gateway(settings, secret, ledger, writer, listener).run(on_started))
-
-
-def _can_start_offline(settings: Settings) -> bool:
-    """Whether callbacks can be taken though the database is away: what a stream holds is safe without it."""
-    return settings.stream.url is not None and ServerRole.INTAKE in settings.server.roles
 
 
 class Gateway:
@@ -126,8 +86,6 @@ class Gateway:
         self._certificates = open_certificates(settings)
         self._metrics = IntakeMetrics()
         self._channels = tuple(settings.tokens())
-        self._stream_status: list[dict[str, Any]] = []
-        self._consumer: StreamConsumer | None = None
         self._shutdown_callbacks: list[Callable[[], None]] = []
         self._is_started = asyncio.Event()
 
@@ -188,12 +146,9 @@ class Gateway:
         self._numbers = LedgerGauges(self._ledger, self._alerts)
         self._exports = ExportManager(writer.config, writer)
         self._shutdown_callbacks.append(self._exports.stop)
-        self._heartbeat = Heartbeat(writer, self._instance, self._status, on_failed=committer.probe_soon)
-        self._relay_owner: FileLockOwner | LeasedOwner = (
-            FileLockOwner(settings, self._relay, self._alerts)
-            if settings.ledger.url is None
-            else LeasedOwner(settings, self._relay, self._alerts, self._instance.id)
-        )
+        self._status = ProcessStatus(self._url(), committer, self._metrics, self._relay, self._secret, self._stream)
+        self._heartbeat = Heartbeat(writer, self._instance, self._status.report, on_failed=committer.probe_soon)
+        self._relay_owner = build_relay_owner(settings, self._relay, self._alerts, self._instance.id)
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> Server:
         """Start what callbacks are answered with, each part after those that it needs; `stack` will end them."""
@@ -218,7 +173,7 @@ class Gateway:
         writer.on_jobs, writer.saturated = self._relay.enqueue, self._relay.saturated
         writer.on_set_aside = self._metrics.count_set_aside
         if self._stream is not None and ServerRole.RECORDER in self._roles:
-            self._consumer = consumer = self._stream.consumer(self._client)
+            self._status.consumer = consumer = self._stream.consumer(self._client)
             consumer.start()
             stack.push_async_callback(consumer.stop, settings.intake.shutdown_timeout_s)
         self._heartbeat.start()
@@ -240,9 +195,9 @@ class Gateway:
         self._spawn(stack, self._numbers.watch())
         self._spawn(stack, measure_lag(self._metrics.loop_lag_s))
         Watchdog.start_if_enabled()
-        self._spawn(stack, self._compare_secrets())
+        self._spawn(stack, self._status.compare_secrets(self._ledger))
         if self._stream is not None:
-            self._spawn(stack, self._poll_stream_status())
+            self._spawn(stack, self._status.poll_stream(self._stream))
         freeze_gc()
 
     def _spawn(self, stack: contextlib.AsyncExitStack, work: Any) -> None:
@@ -330,47 +285,6 @@ class Gateway:
     def _stream_metrics(self) -> Any:
         return None if self._stream is None else self._stream.metrics
 
-    def _status(self) -> dict[str, Any]:
-        """What the heartbeat reports of this process."""
-        state = {
-            "url": self._url(),
-            "pending": self._committer.pending,
-            "failure": self._committer.failure,
-            "recorder_failure": str(self._consumer.failure)
-            if self._consumer is not None and self._consumer.failure
-            else None,
-            "set_aside": self._metrics.set_aside,
-            "relay": self._relay.status,
-            "secret": self._secret.check,
-        }
-        if self._stream is not None:
-            state["stream"] = {shard.pop("stream"): shard for shard in map(dict, self._stream_status)}
-        return state
-
-    async def _poll_stream_status(self) -> None:
-        assert self._stream is not None  # noqa: S101  # only then is this begun
-        while True:
-            with contextlib.suppress(Exception):  # what was known before is shown until it answers again
-                self._stream_status = [msgspec.to_builtins(shard) for shard in await self._stream.status()]
-            await asyncio.sleep(_STREAM_STATUS_EVERY_S)
-
-    async def _compare_secrets(self) -> None:
-        """Log, once for each, which processes on this ledger have another secret."""
-        logged: set[str] = set()
-        while True:
-            with contextlib.suppress(LedgerUnavailable):
-                seen = await asyncio.to_thread(self._ledger.read, find_instances)
-                others = {
-                    one.instance.id: f"{one.instance.host}:{one.instance.pid}"
-                    for one in seen
-                    if one.secret not in (None, self._secret.check)
-                }
-                if others.keys() - logged:
-                    remedy = "give every process the same server.secret"
-                    log.error("server_secret_differs", others=sorted(others.values()), remedy=remedy)
-                logged.update(others)
-            await asyncio.sleep(_SECRETS_EVERY_S)
-
     def _url(self) -> str:
         host, port = self._listener.getsockname()[:2]
         return base_url(host, port)
@@ -384,18 +298,6 @@ class Gateway:
             roles=tuple(str(role) for role in self._settings.server.roles),
             admin_key=self._key.key if self._key.created else None,
         )
-
-
-def _server_secret(settings: Settings) -> ServerSecret:
-    """The secret, made in the data directory where there is none yet. Raises ConfigError, UnsafeStorage."""
-    directory = settings.server.data_dir
-    if settings.ledger.url is None and not settings.ledger.allow_unsafe_filesystem:
-        require_durable_filesystem(directory)  # before anything is left there
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"server.data_dir, {directory}: cannot be made: {error.strerror}") from error
-    return ServerSecret.load_or_create(settings.server)
 
 
 def _admin_key(settings: Settings) -> AdminKey:

@@ -128,3 +128,12 @@ class LeasedOwner:
         await self._notifier.stop()
         if self._wrote_url_file:
             self._url_file.unlink(missing_ok=True)
+
+
+def build_relay_owner(
+    settings: Settings, relay: "Relay", alerts: "AlertManager", instance_id: str
+) -> FileLockOwner | LeasedOwner:
+    """The owner that fits the ledger."""
+    if settings.ledger.url is None:
+        return FileLockOwner(settings, relay, alerts)
+    return LeasedOwner(settings, relay, alerts, instance_id)
