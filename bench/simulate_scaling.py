@@ -88,7 +88,7 @@ def node() -> Table:
             f"{m.sustained_answers_per_s:,}",
         ),
         (("recorded/s out of the stream, PostgreSQL", "从流写入账本/秒，PostgreSQL"), f"{m.recorded_per_s:,}"),
-        (("told/s to one endpoint, `tencent`", "向一个端点推送/秒，`tencent`"), f"{m.told_per_s:,}"),
+        (("delivered/s to one endpoint, `tencent`", "向一个端点投递/秒，`tencent`"), f"{m.told_per_s:,}"),
         (("two intakes against one, on the same cores", "两个接收进程与一个之比，同样的核"), f"{m.second_intake:.2f}"),
         (
             ("p99 of the answer after kill -9 of a stream's leader", "kill -9 流的 leader 后应答的 p99"),
@@ -98,11 +98,11 @@ def node() -> Table:
             ("the same after a step-down", "主动让位（step-down）后"),
             f"{m.leader_stepped_down_p99_ms:,} ms",
         ),
-        (("bytes a call, SQLite", "每通呼叫字节数，SQLite"), f"{m.sqlite_call_bytes:,}"),
+        (("bytes a call, SQLite", "每通通话字节数，SQLite"), f"{m.sqlite_call_bytes:,}"),
         (
             (
                 "bytes a call of one callback, PostgreSQL, with indexes",
-                "每通呼叫（一条回调）字节数，PostgreSQL，含索引",
+                "每通通话（一条回调）字节数，PostgreSQL，含索引",
             ),
             f"{m.call_bytes + m.callback_bytes:,}",
         ),
@@ -117,7 +117,7 @@ PARTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("more ledgers: partitions", "更多账本：分区"),
     ),
     "endpoint": (
-        ("one endpoint that is told everything", "一个接收全部推送的端点"),
+        ("one endpoint that gets every event", "一个接收全部事件的端点"),
         ("more ledgers: each leases it to a relay of its own", "更多账本：每个账本各租给自己的 relay 进程"),
     ),
     "intake": (("one intake process", "一个接收进程"), ("more intakes", "更多接收进程")),
@@ -152,13 +152,13 @@ def plans() -> list[Plan]:
 
 
 ROWS: tuple[tuple[tuple[str, str], Callable[[Plan], str]], ...] = (
-    (("calls kept, billions", "保存的呼叫，十亿"), lambda one: f"{one.calls / 1e9:,.0f}"),
+    (("calls kept, billions", "保存的通话，十亿"), lambda one: f"{one.calls / 1e9:,.0f}"),
     (("which are days of this load", "相当于此负载的天数"), lambda one: f"{one.days_kept:,.1f}"),
     (("partitions, a ledger each", "分区数，每个分区一个账本"), lambda one: f"{one.partitions:,}"),
     (("streams, three a partition", "流的数量，每个分区三个"), lambda one: f"{one.streams:,}"),
     (("intake processes", "接收进程"), lambda one: f"{one.intakes:,}"),
     (("recorders", "记录进程"), lambda one: f"{one.recorders:,}"),
-    (("relay processes", "推送进程"), lambda one: f"{one.relays:,}"),
+    (("relay processes", "中继进程"), lambda one: f"{one.relays:,}"),
     (("cores for these three", "以上三类进程所需核数"), lambda one: f"{one.gateway_cores:,}"),
     (("NATS servers", "NATS 服务器"), lambda one: f"{one.nats_servers:,}"),
     (("disk of the streams, three replicas, TB", "流的磁盘，三副本，TB"), lambda one: f"{one.stream_tb:,.2f}"),
@@ -190,7 +190,7 @@ def day() -> Table:
             f"{found.callbacks_per_day * largest.partitions / 1e9:,.1f}",
         ),
         (
-            ("calls a day, billions", "每天呼叫数，十亿"),
+            ("calls a day, billions", "每天通话数，十亿"),
             f"{found.callbacks_per_day * largest.partitions / ASSUMED.callbacks_per_call / 1e9:,.1f}",
         ),
         (
@@ -218,10 +218,10 @@ def assumptions() -> Table:
     a = ASSUMED
     return [
         (("assumed, to be replaced", "假设，请换成自己的"), ""),
-        (("callbacks a call", "每通呼叫的回调数"), f"{a.callbacks_per_call}"),
+        (("callbacks a call", "每通通话的回调数"), f"{a.callbacks_per_call}"),
         (("parts are filled to", "各部分的使用率"), f"{a.fill:.0%}"),
         (
-            ("bytes a delivery with its attempts, not measured", "每条推送及其尝试的字节数，未实测"),
+            ("bytes a delivery with its attempts, not measured", "每个投递及其尝试的字节数，未实测"),
             f"{a.delivery_bytes}",
         ),
         (
@@ -248,7 +248,7 @@ def cost() -> Table:
     head = ("a month, in units of the prices", "每月，按假设单价")
     return [
         (head, *(f"{one.peak_per_s:,}/s" for one in plans())),
-        (("intakes, recorders, relays", "接收、记录、推送进程"), *(f"{one.gateway:,.0f}" for one in each)),
+        (("intakes, recorders, relays", "接入、记录器、中继进程"), *(f"{one.gateway:,.0f}" for one in each)),
         (("NATS servers", "NATS 服务器"), *(f"{one.nats:,.0f}" for one in each)),
         (("PostgreSQL servers", "PostgreSQL 服务器"), *(f"{one.databases:,.0f}" for one in each)),
         (("disks", "磁盘"), *(f"{one.disks:,.0f}" for one in each)),
