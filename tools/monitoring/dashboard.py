@@ -21,7 +21,7 @@ def dashboard_document(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "uid": UID,
         "title": "Answerback",
-        "description": "What becomes of voice callbacks: taken, stored, told to others.",
+        "description": "Voice callbacks: answered, stored, delivered.",
         "tags": ["answerback"],
         "schemaVersion": _SCHEMA_VERSION,
         "version": 1,

@@ -53,7 +53,7 @@ def rows() -> list[Row]:
 
 def _now() -> Iterator[Panel]:
     yield _number("Gateways that can store", total("up_for_writes"), limit=1, low_is_bad=True)
-    yield _number("Gateways that relay", total("relay_active"), limit=1, low_is_bad=True)
+    yield _number("Gateways that deliver", total("relay_active"), limit=1, low_is_bad=True)
     yield _number("Answers per second", rate("callback_responses", _WINDOW), unit="reqps")
     yield _number("Answered 503, last hour", increase("callback_responses", "1h", result="3002"), limit=1)
     yield _number("Deliveries pending", f"sum({highest('deliveries_pending', by='endpoint')})")
@@ -65,21 +65,28 @@ def _intake() -> Iterator[Panel]:
         "Answers by result", rate("callback_responses", _WINDOW, by="result"), "result {{result}}", unit="reqps"
     )
     yield _lines("Answers by kind", rate("callback_responses", _WINDOW, by="kind"), "{{kind}}", unit="reqps")
-    yield _lines("What the ledger did", rate("callbacks", _WINDOW, by="disposition"), "{{disposition}}", unit="reqps")
+    yield _lines(
+        "Callbacks by disposition", rate("callbacks", _WINDOW, by="disposition"), "{{disposition}}", unit="reqps"
+    )
     yield _quantiles("From request to answer", "response_duration_seconds")
     yield _lines("Callbacks that wait for their commit", each("intake_queue_depth"), "{{instance}}")
     yield _quantiles("How late the event loop is", "event_loop_lag_seconds")
     yield _lines("Senders that were too slow", increase("request_timeouts", _WINDOW, by="instance"), "{{instance}}")
-    yield _lines("Readers that were cut off", increase("stalled_readers", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Clients that stopped reading", increase("stalled_readers", _WINDOW, by="instance"), "{{instance}}")
 
 
 def _ledger() -> Iterator[Panel]:
     yield _quantiles("One batch's commit", "commit_duration_seconds")
     yield _lines("Callbacks in one commit, mean", mean("batch_size", _WINDOW, by="instance"), "{{instance}}")
-    yield _lines("Age of what was counted in the ledger", each("ledger_numbers_age_seconds"), "{{instance}}", unit="s")
+    yield _lines(
+        "Age of the numbers counted in the ledger", each("ledger_numbers_age_seconds"), "{{instance}}", unit="s"
+    )
     yield _lines("Commits that failed", increase("commit_failures", _WINDOW, by="instance"), "{{instance}}")
     yield _lines(
-        "Callbacks that it refused", increase("callbacks_set_aside", _WINDOW, by="instance"), "{{instance}}", width=24
+        "Callbacks that the ledger refused",
+        increase("callbacks_set_aside", _WINDOW, by="instance"),
+        "{{instance}}",
+        width=24,
     )
 
 
@@ -97,12 +104,12 @@ def _stream() -> Iterator[Panel]:
         "Batches consumed",
         (
             Query(rate("stream_consumed_batches", _WINDOW), "consumed"),
-            Query(rate("stream_duplicate_batches", _WINDOW), "the ledger held them"),
+            Query(rate("stream_duplicate_batches", _WINDOW), "duplicate"),
             Query(rate("stream_undecodable_batches", _WINDOW), "undecodable"),
-            Query(rate("stream_deferred_batches", _WINDOW), "the ledger could not take them"),
+            Query(rate("stream_deferred_batches", _WINDOW), "refused by the ledger"),
         ),
     )
-    yield _lines("Batches on their way into the ledger", each("stream_in_flight_batches"), "{{instance}}")
+    yield _lines("Batches in flight", each("stream_in_flight_batches"), "{{instance}}")
     yield _lines("Age of the oldest batch", highest("stream_oldest_age_seconds", by="stream"), "{{stream}}", unit="s")
     yield _lines(
         "Sent to another shard as well", increase("stream_failovers", _WINDOW, by="stream"), "{{stream}}", width=16
@@ -136,11 +143,11 @@ def _relay() -> Iterator[Panel]:
             Query(highest("endpoint_paused", by="endpoint"), "{{endpoint}} paused"),
         ),
     )
-    yield _lines("Rules of the config file that hold", highest("alert_firing", by="rule"), "{{rule}}")
+    yield _lines("Firing rules of the config file", highest("alert_firing", by="rule"), "{{rule}}")
 
 
 def _quarantine() -> Iterator[Panel]:
-    yield _lines("Refused bodies kept", highest("quarantine_bodies"), "bodies", width=12)
+    yield _lines("Bodies in quarantine", highest("quarantine_bodies"), "bodies", width=12)
     yield _lines("Their bytes", highest("quarantine_bytes"), "bytes", unit="bytes", width=12)
 
 

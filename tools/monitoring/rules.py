@@ -40,7 +40,7 @@ def _intake() -> Iterator[AlertRule]:
         "30s",
         CRITICAL,
         "{{ $labels.instance }} does not answer",
-        "A process of Answerback is gone or hangs. If no other takes callbacks, the cloud's are being lost.",
+        "A process of Answerback is gone or hangs. If no other one answers callbacks, they are being lost.",
         "health",
     )
     yield AlertRule(
@@ -49,7 +49,7 @@ def _intake() -> Iterator[AlertRule]:
         "1m",
         CRITICAL,
         "no gateway is scraped at all",
-        "Either none runs, or Prometheus has lost sight of them.",
+        "Either none is running, or Prometheus cannot find them.",
         "health",
     )
     yield AlertRule(
@@ -67,7 +67,7 @@ def _intake() -> Iterator[AlertRule]:
         "0s",
         CRITICAL,
         "{{ $value | humanize }} callbacks were answered 503 within 5 minutes",
-        "The cloud was told to come again, and nobody knows whether it does.",
+        "The cloud was asked to send them again, and may not do so.",
         "readyz-is-red",
     )
     yield AlertRule(
@@ -94,7 +94,7 @@ def _intake() -> Iterator[AlertRule]:
         "5m",
         WARNING,
         "the event loop of {{ $labels.instance }} is {{ $value | humanizeDuration }} late",
-        "It takes the callbacks. The machine has too little CPU, or something holds the loop.",
+        "It answers the callbacks. The machine has too little CPU, or something blocks the loop.",
         "metrics",
     )
     yield AlertRule(
@@ -103,7 +103,7 @@ def _intake() -> Iterator[AlertRule]:
         "30s",
         WARNING,
         "{{ $value | humanize }} callbacks wait for their commit on {{ $labels.instance }}",
-        "Half of what may wait by default (intake.max_pending). Past it callbacks are answered 503.",
+        "This is half of the default limit (intake.max_pending). Past the limit callbacks are answered 503.",
         "readyz-is-red",
     )
     yield AlertRule(
@@ -112,7 +112,7 @@ def _intake() -> Iterator[AlertRule]:
         "0s",
         INFO,
         "{{ $value | humanize }} requests did not arrive in time within 15 minutes",
-        "A bad line to the cloud, or somebody who holds connections open on purpose.",
+        "A bad network path to the cloud, or somebody who keeps connections open on purpose.",
         "metrics",
     )
 
@@ -124,7 +124,7 @@ def _quarantine() -> Iterator[AlertRule]:
         "0s",
         CRITICAL,
         "the ledger refused {{ $value | humanize }} callbacks within 15 minutes",
-        "They are in quarantine, in no call. The log says why: callbacks_set_aside.",
+        "They are in quarantine, and in no call. The log says why: callbacks_set_aside.",
         "quarantine",
     )
     yield AlertRule(
@@ -132,8 +132,8 @@ def _quarantine() -> Iterator[AlertRule]:
         f"{increase('callbacks', '15m', disposition='dropped')} > 0",
         "0s",
         CRITICAL,
-        "{{ $value | humanize }} refused bodies were not kept within 15 minutes",
-        "Quarantine is full, or too many come. If a callback is among them, it is lost.",
+        "{{ $value | humanize }} rejected bodies were not kept within 15 minutes",
+        "Quarantine is full, or too many arrive. If a callback is among them, it is lost.",
         "quarantine",
     )
     yield AlertRule(
@@ -141,7 +141,7 @@ def _quarantine() -> Iterator[AlertRule]:
         f"{increase('callbacks', '15m', disposition='quarantined')} > 0",
         "0s",
         WARNING,
-        "{{ $value | humanize }} bodies could not be understood within 15 minutes",
+        "{{ $value | humanize }} bodies could not be parsed within 15 minutes",
         "A scanner has found the URL, or the cloud has changed something.",
         "quarantine",
     )
@@ -154,7 +154,7 @@ def _stream() -> Iterator[AlertRule]:
         "1m",
         CRITICAL,
         "a batch has been in {{ $labels.stream }} for {{ $value | humanizeDuration }}",
-        "Its callbacks were answered OK and are in no ledger yet: nobody records, or the ledger does not take this one.",
+        "Its callbacks were answered OK and are not in the ledger yet: no recorder runs, or the ledger refuses this batch.",
         "the-stream-is-stuck",
     )
     yield AlertRule(
@@ -162,17 +162,17 @@ def _stream() -> Iterator[AlertRule]:
         f"{increase('stream_deferred_batches', '15m')} > 0",
         "0s",
         CRITICAL,
-        "the ledger could not take {{ $value | humanize }} batches of the stream within 15 minutes",
+        "the ledger refused {{ $value | humanize }} batches of the stream within 15 minutes",
         "They stay in the stream, and are tried again each minute. The log says why: batch_deferred.",
         "the-stream-is-stuck",
     )
     yield AlertRule(
-        "AnswerbackNobodyRecords",
+        "AnswerbackNoRecorder",
         f"{seen('stream_ack_duration_seconds', '5m')} > 0 unless {rate('stream_consumed_batches', '5m')} > 0",
         "2m",
         CRITICAL,
-        "callbacks go into the stream, and nobody writes them into the ledger",
-        "They are answered and safe, but nobody sees them or is told. Start processes with the role recorder.",
+        "callbacks go into the stream, and no recorder writes them to the ledger",
+        "They are answered and safe, but not visible and not delivered. Start processes with the role recorder.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(
@@ -190,7 +190,7 @@ def _stream() -> Iterator[AlertRule]:
         "0s",
         CRITICAL,
         "the stream holds messages that this version cannot read",
-        "They stay there. A newer version has published them, or somebody else has.",
+        "They stay there. A newer version or another program has published them.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(
@@ -206,12 +206,12 @@ def _stream() -> Iterator[AlertRule]:
 
 def _relay() -> Iterator[AlertRule]:
     yield AlertRule(
-        "AnswerbackNobodyRelays",
+        "AnswerbackNoRelay",
         f"{highest('relay_active')} == 0",
         "1m",
         CRITICAL,
         "no gateway delivers to the endpoints",
-        "Callbacks are answered and stored, and what is owed waits.",
+        "Callbacks are answered and stored, and their deliveries wait.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(
@@ -219,8 +219,8 @@ def _relay() -> Iterator[AlertRule]:
         f"{highest('endpoint_paused', by='endpoint')} == 1",
         "5m",
         WARNING,
-        "the endpoint {{ $labels.endpoint }} is left alone after failures",
-        "Its receiver is down, or refuses all it is told.",
+        "the endpoint {{ $labels.endpoint }} is paused after failures",
+        "Its receiver is down, or rejects every delivery.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(
@@ -229,7 +229,7 @@ def _relay() -> Iterator[AlertRule]:
         "5m",
         INFO,
         "the endpoint {{ $labels.endpoint }} is off",
-        "What it is owed waits without end. Somebody switched it off, or it answered 410.",
+        "Its deliveries wait indefinitely. Somebody disabled it, or it answered 410.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(
@@ -238,16 +238,16 @@ def _relay() -> Iterator[AlertRule]:
         "5m",
         WARNING,
         "the endpoint {{ $labels.endpoint }} gets its deliveries {{ $value | humanizeDuration }} late",
-        "Set the limit to what your business can bear.",
+        "Choose a limit that your business can live with.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(
-        "AnswerbackDeliveriesDie",
+        "AnswerbackDeliveriesDead",
         f"{growth('deliveries_dead', '15m', by='endpoint')} > 0",
         "0s",
         CRITICAL,
-        "deliveries to {{ $labels.endpoint }} were given up",
-        "All their attempts failed. Mend the receiver, then: answerback deliveries replay --endpoint NAME --all-dead.",
+        "deliveries to {{ $labels.endpoint }} are dead",
+        "All their attempts failed. Fix the receiver, then: answerback deliveries replay --endpoint NAME --all-dead.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(
@@ -255,8 +255,8 @@ def _relay() -> Iterator[AlertRule]:
         f"{highest('alert_firing', by='rule')} == 1",
         "0s",
         INFO,
-        "the rule {{ $labels.rule }} of the config file holds",
-        "Answerback itself has told those whom alerts.notify names.",
+        "the rule {{ $labels.rule }} of the config file is firing",
+        "Answerback itself has sent a message to the targets of alerts.notify.",
         "metrics",
     )
 
