@@ -45,8 +45,8 @@ def migrate(
         out.print(f"the ledger in {place} has schema {HEAD}")
 
 
-channels_app = typer.Typer(help="Channels: one for each voice application.", no_args_is_help=True)
-config_app = typer.Typer(help="The gateway's settings.", no_args_is_help=True)
+channels_app = typer.Typer(no_args_is_help=True)
+config_app = typer.Typer(no_args_is_help=True)
 
 
 @channels_app.command("list")

@@ -11,7 +11,7 @@ from answerback.errors import ConfigError
 from answerback.service.factories import message_context, open_alert_targets
 from answerback.service.ledger_config import open_for_reading
 
-app = typer.Typer(help="Alert rules and notifications.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

@@ -25,8 +25,8 @@ from answerback.schemas.calls import CallView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
-calls_app = typer.Typer(help="Calls and their outcomes.", no_args_is_help=True)
-callbacks_app = typer.Typer(help="Callbacks as they were received.", no_args_is_help=True)
+calls_app = typer.Typer(no_args_is_help=True)
+callbacks_app = typer.Typer(no_args_is_help=True)
 
 Callid = Annotated[str, typer.Argument(help="The callid that the cloud gave the call.")]
 Channel = Annotated[str | None, typer.Option(help="The channel; required if several channels have this callid.")]

@@ -31,7 +31,7 @@ from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
-app = typer.Typer(help="Deliveries of events to endpoints, and replays.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _POLL_S = 0.2
 _SHOWN_ANSWER = 60

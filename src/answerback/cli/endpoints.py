@@ -15,7 +15,7 @@ from answerback.schemas.endpoints import EndpointView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading
 
-app = typer.Typer(help="Endpoints: the webhook URLs that events are delivered to.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The endpoint's name, or its id.")]
 

@@ -15,7 +15,7 @@ from answerback.schemas.keys import CreatedKeyView, KeyView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading
 
-app = typer.Typer(help="API keys and their roles.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("create")

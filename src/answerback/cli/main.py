@@ -103,7 +103,7 @@ def _load(name: str, module: str, function: str) -> Any:
         gc.enable()
     around = typer.Typer()
     if isinstance(found, typer.Typer):
-        around.add_typer(found, name=name)
+        around.add_typer(found, name=name, help=COMMANDS[name][1])
     else:
         around.command(name)(found)
     return get_group(around).commands[name]

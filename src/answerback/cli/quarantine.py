@@ -23,7 +23,7 @@ from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import open_for_reading, record_reveal
 
-app = typer.Typer(help="Request bodies that could not be parsed.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

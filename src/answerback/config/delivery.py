@@ -2,11 +2,10 @@
 
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from answerback.config.section import DEFAULT_CHANNEL, NAME_PATTERN, Count, Network, Seconds, Section
+from answerback.config.section import DEFAULT_CHANNEL, NAME_PATTERN, Count, Network, Seconds, Section, check_http_url
 from answerback.domain.endpoints import EndpointConfig, PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
 
@@ -77,13 +76,7 @@ class EndpointSettings(Section):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError as error:
-            raise ValueError(f"not a URL: {error}") from error
-        if not known or not url.isprintable() or " " in url:
-            raise ValueError("expected http://host/path or https://host/path")
+        parts = check_http_url(url, "http://host/path or https://host/path")
         if "@" in parts.netloc:
             raise ValueError(
                 "contains a user name: endpoints authenticate the gateway by its signature or a client certificate"

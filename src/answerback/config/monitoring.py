@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from answerback.config.section import Section
+from answerback.config.section import Section, check_http_url
 from answerback.domain.alert_rules import Rule
 
 
@@ -36,14 +36,7 @@ class TracingSettings(Section):
     def _check_endpoint(cls, endpoint: str | None) -> str | None:
         if endpoint is None:
             return None
-        try:
-            parts = urlsplit(endpoint)
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError as error:
-            raise ValueError(f"not a URL: {error}") from error
-        if not known or not endpoint.isprintable() or " " in endpoint:
-            raise ValueError("expected http://host:4318 or https://host:4318")
-        if "@" in parts.netloc:
+        if "@" in check_http_url(endpoint, "http://host:4318 or https://host:4318").netloc:
             raise ValueError("contains a user name: put credentials in OTEL_EXPORTER_OTLP_HEADERS")
         return endpoint
 

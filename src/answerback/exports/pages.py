@@ -17,7 +17,7 @@ from answerback.exports.spec import Dataset, Export
 from answerback.ledger import Ledger
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql.partition_ids import CALLS_PER_BLOCK, block_of
-from answerback.ledger.read.calls import CallFilter, channels_holding, to_number
+from answerback.ledger.read.calls import CallFilter, channels_holding, in_time, to_number
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.ledger.tables import call_key, callbacks, calls, deliveries, endpoints, rollups
 from answerback.ledger.types import to_us
@@ -60,11 +60,11 @@ def _call_pages(
     query = query.where(*_call_conditions(wanted))
     few = wanted.mobile is not None or wanted.reference is not None
     if few or (wanted.since, wanted.until, wanted.failure_code) == (None, None, None):
-        query = query.where(*_time_conditions(wanted))
+        query = query.where(*in_time(wanted))
         within = _no_conditions if wanted.mobile is None else _block_condition
         return _pages_by_id(ledger, query, calls.c.id, *then_by, step=IDS_PER_PAGE, within=within)
     conditions = [] if wanted.failure_code is None else [calls.c.failure_code == wanted.failure_code]
-    return _pages_by_time(ledger, query, [*conditions, *_time_conditions(wanted)], *then_by)
+    return _pages_by_time(ledger, query, [*conditions, *in_time(wanted)], *then_by)
 
 
 def _statistics_pages(ledger: Ledger, wanted: CallFilter) -> Iterator[RowPage]:
@@ -92,15 +92,6 @@ def _call_conditions(wanted: CallFilter) -> list[Condition]:
     if wanted.reference is not None:
         looked_up.append(calls.c.reference == wanted.reference)
     return [*hidden, *looked_up]
-
-
-def _time_conditions(wanted: CallFilter) -> list[Condition]:
-    conditions = []
-    if wanted.since is not None:
-        conditions.append(calls.c.first_seen_us >= to_us(wanted.since))
-    if wanted.until is not None:
-        conditions.append(calls.c.first_seen_us < to_us(wanted.until))
-    return conditions
 
 
 def _delivery_conditions(connection: Connection, wanted: DeliveryFilter) -> list[Condition]:

@@ -145,10 +145,11 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
         conditions.append(
             (code if wanted.reference is None and wanted.mobile is None else code + 0) == wanted.failure_code
         )
-    return [*conditions, *_in_time(wanted)]
+    return [*conditions, *in_time(wanted)]
 
 
-def _in_time(wanted: CallFilter) -> list[ColumnElement[bool]]:
+def in_time(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    """What a call has to match to be of the time."""
     conditions = []
     if wanted.since is not None:
         conditions.append(calls.c.first_seen_us >= to_us(wanted.since))
@@ -193,7 +194,7 @@ def _by_class(classes: Sequence[Class], wanted: CallFilter, after: PagePosition 
     newest = []
     for channel, kind, outcome in classes:
         one = select(*_call_columns).where(
-            calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome == outcome, *_in_time(wanted)
+            calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome == outcome, *in_time(wanted)
         )
         newest.append(select(following(one, _CALL_ORDER, after, limit).subquery()))
     return select(union_all(*newest).subquery())
