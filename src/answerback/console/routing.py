@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from answerback.auth.cross_site import is_cross_site
 from answerback.console.context import RequestContext
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import PATH, Links
 from answerback.console.preferences import preference_redirect, read_preferences
-from answerback.console.session import Sessions, is_cross_site, is_valid_csrf
+from answerback.console.session import Sessions, is_valid_csrf
 from answerback.domain.models import Role
 from answerback.errors import (
     AmbiguousCall,

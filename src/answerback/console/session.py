@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
@@ -78,15 +78,6 @@ class Sessions:
     def _key_binding(self, principal: ApiKey) -> str:
         """What ties a session to the key itself: another one may be in its place by now, under its name and id."""
         return hmac.digest(self._deps.session_key, principal.digest, "sha256").hex()
-
-
-def is_cross_site(headers: Mapping[str, str], public_url: str | None) -> bool:
-    """Whether a browser sends this on behalf of another site; a proxy may have put another name for us in `Host`."""
-    origin = headers.get("origin")
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return True
-    ours = {headers.get("host", "").lower(), urlsplit(public_url or "").netloc.lower()} - {""}
-    return origin is not None and urlsplit(origin).netloc.lower() not in ours
 
 
 def is_valid_csrf(offered: str, token: str) -> bool:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from answerback.auth.cross_site import is_cross_site
 from answerback.emulator.cloud import Cloud
 from answerback.emulator.outcomes import SCRIPT_ROWS
 from answerback.emulator.page_form import CallForm, build_send_request, invalid_field, parse_form
@@ -58,14 +59,6 @@ def page_language(request: Request) -> str:
         if chosen is not None and chosen in LANGUAGES:
             return chosen
     return browser_language(request.headers.get("accept-language", ""))
-
-
-def is_cross_site(headers: Mapping[str, str]) -> bool:
-    """Whether a browser sends this on behalf of another site; programs, which name none, may do as they like."""
-    origin = headers.get("origin")
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return True
-    return origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()
 
 
 class _Pages:

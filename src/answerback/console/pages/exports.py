@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from answerback.auth.api_keys import check_filters
+from answerback.auth.cross_site import is_cross_site
 from answerback.console.context import RequestContext
 from answerback.console.routing import PageRouter
-from answerback.console.session import is_cross_site
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import InvalidExportFilter, NotFound

@@ -7,12 +7,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from answerback.auth.cross_site import is_cross_site
 from answerback.console.context import RequestContext, layout_values
 from answerback.console.links import PATH, Links
 from answerback.console.preferences import preference_redirect, read_preferences
 from answerback.console.render import TemplateResponse
 from answerback.console.routing import PageRouter
-from answerback.console.session import is_cross_site, safe_redirect
+from answerback.console.session import safe_redirect
 from answerback.errors import LedgerUnavailable, TooManyAttempts
 
 
