@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
 from answerback.ledger import migrations
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.driver_errors import translate_driver_errors
 from answerback.ledger.backends.postgresql.schema import lock_schema
 from answerback.ledger.backends.postgresql.server import is_postgresql, postgresql_engine, redact_url
@@ -188,7 +188,7 @@ def _ensure_schema(engine: Engine, location: Path | str, *, migrate: bool) -> No
     if version is not None and not (migrate and version in migrations.OLDER):
         migrations.refuse(version, location)
     with engine.execution_options(writes=True).begin() as connection:
-        if bulk_sql.on_postgresql(connection):
+        if on_postgresql(connection):
             lock_schema(connection)
         if version is not None:
             migrations.upgrade(connection)

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.postgresql.partition_ids import month_of_id
 from answerback.ledger.backends.postgresql.schema import PARTITIONED, ensure_partition
 from answerback.ledger.backends.postgresql.text import replace_nul
@@ -19,7 +19,7 @@ _TYPES = {"BIGINT": "int8", "INTEGER": "int4", "SMALLINT": "int2", "TEXT": "text
 
 def bulk_insert(connection: Connection, spec: TableSpec, rows: Sequence[Row]) -> None:
     """Add rows of all columns of a table, in the connection's transaction."""
-    if bulk_sql.on_postgresql(connection):
+    if on_postgresql(connection):
         _ensure_partitions(connection, spec, rows)
         _copy(connection, spec, rows)
         return

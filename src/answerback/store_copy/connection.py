@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.driver_errors import classify, close_on_failure
 from answerback.ledger.backends.postgresql.schema import clear_partition_cache
 from answerback.store_copy import bulk_insert
@@ -44,7 +44,7 @@ class StoreConnection:
         self._engine = engine
         with self._translated():
             self.connection: Connection = engine.connect().execution_options(writes=writes)
-        self.on_postgresql = bulk_sql.on_postgresql(self.connection)
+        self.on_postgresql = on_postgresql(self.connection)
         only_reads = "SET default_transaction_read_only = on" if self.on_postgresql else "PRAGMA query_only=ON"
         with close_on_failure(self):
             self._set(

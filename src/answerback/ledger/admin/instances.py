@@ -1,13 +1,13 @@
 """The instances: the processes that serve one ledger, and what each says of itself."""
 
-import time
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.dialect import db_now_us
 from answerback.ledger.tables import instances
 
 RETENTION_US = 3600 * 1_000_000
@@ -20,7 +20,6 @@ RELAY = "relay"
 
 _i = instances.c
 _COLUMNS = ("id", "host", "pid", "roles", "version", "started_us", "heartbeat_us", "status")
-_clock = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
 _encode = msgspec.json.Encoder().encode
 _roles = msgspec.json.Decoder(list[str]).decode
 _status = msgspec.json.Decoder(dict[str, Any]).decode
@@ -48,14 +47,6 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     def secret(self) -> str | None:
         """What tells whether it has the same server secret as another one; None where it is silent, or never said."""
         return self.status.get("secret") if self.silent_us <= SILENT_AFTER_US else None
-
-
-def db_now_us(connection: Connection) -> int:
-    """The time by which leases and beats go: the database's, where it has one of its own."""
-    if bulk_sql.on_postgresql(connection):
-        now_us: int = connection.execute(_clock).scalar_one()
-        return now_us
-    return time.time_ns() // 1000
 
 
 def heartbeat(connection: Connection, instance: Instance, status: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.endpoints import Endpoint
 from answerback.ledger.admin.endpoints import find_endpoints_of
-from answerback.ledger.admin.instances import active_relays, db_now_us
+from answerback.ledger.admin.instances import active_relays
+from answerback.ledger.backends.dialect import db_now_us
 from answerback.ledger.tables import endpoints, leases
 
 NO_HOLDER = ""

@@ -18,6 +18,7 @@ from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.postgresql import bulk_sql
 
 MAX_CHUNK_ROWS = 128
@@ -189,11 +190,6 @@ def last_id(connection: Connection, table: Table) -> int:
     cursor.execute(_last_id_sql(table.name))
     ((last,),) = cursor.fetchall()
     return int(last)
-
-
-def on_postgresql(connection: Connection) -> bool:
-    """Whether the ledger is not a SQLite file."""
-    return connection.dialect.name == "postgresql"
 
 
 def _cursor(connection: Connection) -> DBAPICursor:

@@ -6,8 +6,9 @@ from sqlalchemy.engine import Connection
 from answerback.domain.endpoints import Endpoint
 from answerback.ledger import migrations
 from answerback.ledger.admin.endpoints import find_endpoints
-from answerback.ledger.admin.instances import InstanceStatus, db_now_us, find_instances
+from answerback.ledger.admin.instances import InstanceStatus, find_instances
 from answerback.ledger.admin.leases import Lease, find_leases
+from answerback.ledger.backends.dialect import db_now_us
 from answerback.ledger.read.deliveries import DeliveryBacklog, backlog_by_endpoint
 
 

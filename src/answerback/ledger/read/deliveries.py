@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Table, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Row, func, literal_column, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import message_id
 from answerback.domain.endpoints import Attempt, Delivery, DeliveryState, EventType
 from answerback.errors import NotFound
-from answerback.ledger.backends.bulk_sql import on_postgresql
-from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, SEQUENCE_BITS, month_of_id, sequence_of
+from answerback.ledger.backends import dialect
+from answerback.ledger.backends.postgresql.partition_ids import sequence_of
 from answerback.ledger.read.paging import MAX_ID, read_id
 from answerback.ledger.tables import (
     BLOCKED_PREDICATE,
@@ -155,8 +155,8 @@ def activity_since(
         select(callbacks.c.id, callbacks.c.received_us, callbacks.c.kind, calls.c.channel, calls.c.callid)
         .add_columns(calls.c.mobile, calls.c.outcome)
         .join(calls, calls.c.id == callbacks.c.call_id)
-        .where(*_newer_than(connection, callbacks, cursor[0]))
-        .order_by(*_by_sequence(connection))
+        .where(*dialect.newer_than(connection, callbacks, cursor[0]))
+        .order_by(dialect.sequence_column(connection, callbacks.c.id))
         .limit(limit)
     ).all()
     made = connection.execute(
@@ -164,7 +164,7 @@ def activity_since(
         .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
         .join(calls, calls.c.id == deliveries.c.call_id)
         .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-        .where(attempts.c.id > cursor[1], *_committed(connection, attempts))
+        .where(attempts.c.id > cursor[1], *dialect.committed(connection, attempts))
         .order_by(attempts.c.id)
         .limit(limit)
     ).all()
@@ -200,30 +200,6 @@ def activity_since(
     ]
     after = (sequence_of(came[-1].id) if came else cursor[0], made[-1].id if made else cursor[1])
     return sorted(events, key=lambda one: one.at), after
-
-
-def _newer_than(connection: Connection, table: Table, number: int) -> list[ColumnElement[bool]]:
-    """Rows of a higher number, of the last two months: on PostgreSQL an id has the month of its call in front."""
-    if not on_postgresql(connection):
-        return [table.c.id > number]
-    this = month_of_id(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
-    of_month = [
-        table.c.id.between((month << SEQUENCE_BITS) + number + 1, ((month + 1) << SEQUENCE_BITS) - 1)
-        for month in (this, this - 1)
-    ]
-    return [or_(*of_month), *_committed(connection, table)]
-
-
-def _by_sequence(connection: Connection) -> list[ColumnElement[Any]]:
-    return [callbacks.c.id % IDS_PER_MONTH] if on_postgresql(connection) else [callbacks.c.id]
-
-
-def _committed(connection: Connection, table: Table) -> list[ColumnElement[bool]]:
-    """Rows of transactions that are older than any that is under way."""
-    if not on_postgresql(connection):
-        return []
-    oldest = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 4294967296"
-    return [literal_column(f"{table.name}.xmin::text::bigint < {oldest}")]
 
 
 def _delivery(row: Row[Any]) -> Delivery:

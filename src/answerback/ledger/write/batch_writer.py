@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.calls import fold
 from answerback.domain.models import Call, CallbackKind, ParsedCallback, RejectedCallback
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.postgresql.text import replace_nul_fields
+from answerback.ledger.backends.dialect import storable_batch
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls, saturating_add
 from answerback.ledger.types import Disposition, Receipt, RecordResult, to_us
@@ -48,8 +48,7 @@ def record(
     saturated: Collection[int] = (),
 ) -> RecordResult:
     """Write `batch`, and the deliveries that follow from it, in the connection's transaction. The caller commits."""
-    if bulk_sql.on_postgresql(connection):
-        batch = [replace_nul_fields(item) for item in batch]
+    batch = storable_batch(connection, batch)
     writer = BatchWriter(
         connection, [item for item in batch if isinstance(item, ParsedCallback)], subscriptions, saturated
     )

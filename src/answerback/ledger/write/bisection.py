@@ -12,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.errors import AnswerbackError, UnavailableReason
-from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.driver_errors import classify, to_unavailable
 from answerback.ledger.backends.postgresql.schema import clear_partition_cache
 from answerback.ledger.types import RecordResult
@@ -83,8 +82,7 @@ class _Bisection:
                 self.parts.append(self._record(items))
         except Exception:
             self._on_rollback()
-            if bulk_sql.on_postgresql(self._connection):
-                clear_partition_cache(self._connection)
+            clear_partition_cache(self._connection)
             raise
 
     def _set_aside(self, item: Item, error: Exception) -> None:
