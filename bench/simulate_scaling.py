@@ -84,7 +84,7 @@ def node() -> Table:
             f"{m.jetstream_answers_per_s:,}",
         ),
         (
-            ("the same while a recorder keeps up, PostgreSQL", "同上，且记录进程跟得上，PostgreSQL"),
+            ("the same while a recorder keeps up, PostgreSQL", "同上，且记录器跟得上，PostgreSQL"),
             f"{m.sustained_answers_per_s:,}",
         ),
         (("recorded/s out of the stream, PostgreSQL", "从流写入账本/秒，PostgreSQL"), f"{m.recorded_per_s:,}"),
@@ -113,7 +113,7 @@ def node() -> Table:
 
 PARTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "ledger": (
-        ("one ledger, written by one recorder", "一个账本，由一个记录进程写入"),
+        ("one ledger, written by one recorder", "一个账本，由一个记录器写入"),
         ("more ledgers: partitions", "更多账本：分区"),
     ),
     "endpoint": (
@@ -157,7 +157,7 @@ ROWS: tuple[tuple[tuple[str, str], Callable[[Plan], str]], ...] = (
     (("partitions, a ledger each", "分区数，每个分区一个账本"), lambda one: f"{one.partitions:,}"),
     (("streams, three a partition", "流的数量，每个分区三个"), lambda one: f"{one.streams:,}"),
     (("intake processes", "接收进程"), lambda one: f"{one.intakes:,}"),
-    (("recorders", "记录进程"), lambda one: f"{one.recorders:,}"),
+    (("recorders", "记录器"), lambda one: f"{one.recorders:,}"),
     (("relay processes", "中继进程"), lambda one: f"{one.relays:,}"),
     (("cores for these three", "以上三类进程所需核数"), lambda one: f"{one.gateway_cores:,}"),
     (("NATS servers", "NATS 服务器"), lambda one: f"{one.nats_servers:,}"),
