@@ -36,7 +36,6 @@ class CallbackView(View):
 
     @classmethod
     def of(cls, entry: StoredCallback, *, full_numbers: bool) -> "CallbackView":
-        """The view of `entry`."""
         return cls(
             id=entry.id,
             kind=entry.kind,
@@ -97,7 +96,6 @@ class QuarantinedView(View):
 
     @classmethod
     def of(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedView":
-        """The view of `body`."""
         return cls(**_quarantined_fields(body, full_numbers=full_numbers))
 
 
@@ -109,7 +107,6 @@ class QuarantinedBodyView(QuarantinedView):
 
     @classmethod
     def with_body(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedBodyView":
-        """The view of `body` and its bytes."""
         return cls(
             **_quarantined_fields(body, full_numbers=full_numbers), **_raw_fields(body.raw, full_numbers=full_numbers)
         )
@@ -129,7 +126,6 @@ class RequeueView(View):
 
     @classmethod
     def of(cls, id_: int, requeued: RequeueResult, *, full_numbers: bool) -> "RequeueView":
-        """The view of a retry."""
         disposition = None if requeued.disposition is None else requeued.disposition.name.lower()
         return cls(
             **mask_fields({"id": id_, "disposition": disposition, "reason": requeued.reason}, full_numbers=full_numbers)

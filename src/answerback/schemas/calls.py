@@ -46,7 +46,6 @@ class CallView(View):
 
     @classmethod
     def of(cls, call: Call, *, full_numbers: bool) -> "CallView":
-        """The view of `call`."""
         values = {name: getattr(call, name) for name in cls.model_fields}
         return cls(**mask_fields(values, full_numbers=full_numbers))
 
@@ -59,7 +58,6 @@ class FeeMismatchView(CallView):
 
     @classmethod
     def of(cls, call: Call, *, full_numbers: bool) -> "FeeMismatchView":
-        """The view of `call`."""
         due, view = due_minutes(call.outcome, call.talk_seconds) or 0, CallView.of(call, full_numbers=full_numbers)
         excess = None if view.fee_minutes is None else view.fee_minutes - due
         return cls(**view.model_dump(), due_minutes=due, overbilled_minutes=excess)

@@ -43,7 +43,6 @@ class InstanceView(View):
 
     @classmethod
     def of(cls, seen: InstanceStatus, *, endpoints: int) -> Self:
-        """The view of an instance."""
         instance, state, relay = seen.instance, seen.status, seen.status.get("relay") or {}
         return cls(
             id=instance.id,
@@ -85,7 +84,6 @@ class EndpointAssignmentView(View):
 
     @classmethod
     def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, instance_id: str | None, now: datetime) -> Self:
-        """The view of an endpoint."""
         lag_s = None if backlog.oldest_at is None else round(max(0.0, (now - backlog.oldest_at).total_seconds()), 1)
         return cls(
             id=endpoint.id,
@@ -115,7 +113,6 @@ class StatusView(View):
 
     @classmethod
     def of(cls, status: ClusterStatus) -> Self:
-        """The view of the status read from the ledger."""
         now, holders = from_us(status.now_us), _holders(status)
         assigned = list(holders.values())
         return cls(

@@ -35,7 +35,6 @@ class DeliveryView(View):
 
     @classmethod
     def of(cls, delivery: Delivery, *, full_numbers: bool) -> "DeliveryView":
-        """The view of `delivery`."""
         own = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "type"}
         if not full_numbers:
             own["message_id"] = mask_message_id(delivery.message_id)
@@ -71,7 +70,6 @@ class DeliveryWithAttemptsView(DeliveryView):
     def with_attempts(
         cls, delivery: Delivery, attempts: list[Attempt], *, full_numbers: bool
     ) -> "DeliveryWithAttemptsView":
-        """The view of a delivery and its attempts."""
         attempt_log = [AttemptView.of(one, full_numbers=full_numbers) for one in attempts]
         return cls(**DeliveryView.of(delivery, full_numbers=full_numbers).model_dump(), attempt_log=attempt_log)
 
@@ -98,6 +96,5 @@ class ReplayView(View):
 
     @classmethod
     def of(cls, replay: Replay) -> "ReplayView":
-        """The view of `replay`."""
         own = {name: getattr(replay, name) for name in cls.model_fields if name != "scope"}
         return cls(**mask_fields(own, full_numbers=False), scope=replay.scope)

@@ -49,7 +49,6 @@ class EndpointView(View):
 
     @classmethod
     def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, *, full_url: bool) -> "EndpointView":
-        """The view of `endpoint`."""
         fields = _endpoint_fields(endpoint, backlog)
         return cls(**fields if full_url else fields | {"url": mask_urls(fields["url"])})
 
@@ -90,7 +89,6 @@ class EndpointTestView(View):
 
     @classmethod
     def of(cls, outcome: AttemptResult, *, full_numbers: bool) -> "EndpointTestView":
-        """The view of an attempt."""
         return cls(
             delivered=outcome.error is None,
             http_status=outcome.http_status,

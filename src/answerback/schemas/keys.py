@@ -18,7 +18,6 @@ class CurrentKeyView(View):
 
     @classmethod
     def of(cls, key: ApiKey) -> "CurrentKeyView":
-        """The view of the holder of `key`."""
         return cls(name=key.name, role=key.role, full_numbers=key.full_numbers)
 
 
@@ -30,7 +29,6 @@ class KeyView(CurrentKeyView):
 
     @classmethod
     def of(cls, key: ApiKey) -> "KeyView":
-        """The view of `key`."""
         return cls(**{name: getattr(key, name) for name in KeyView.model_fields})
 
 
@@ -41,7 +39,6 @@ class CreatedKeyView(KeyView):
 
     @classmethod
     def with_key(cls, made: ApiKey, key: str) -> "CreatedKeyView":
-        """The view of a new key."""
         return cls(**KeyView.of(made).model_dump(), key=key)
 
 
@@ -62,5 +59,4 @@ class AuditEventView(View):
 
     @classmethod
     def of(cls, event: AuditEvent) -> "AuditEventView":
-        """The view of `event`."""
         return cls(**{name: getattr(event, name) for name in cls.model_fields})

@@ -31,7 +31,6 @@ class CountsView(View):
 
     @classmethod
     def of(cls, counts: Counts, **more: object) -> Self:
-        """The view of `counts`."""
         return cls.model_validate({name: getattr(counts, name) for name in CountsView.model_fields} | more)
 
 
@@ -42,7 +41,6 @@ class BilledCountsView(CountsView):
 
     @classmethod
     def of(cls, counts: Counts, **more: object) -> Self:
-        """The view of `counts`."""
         return cls.model_validate(CountsView.of(counts).model_dump() | {"fee_minutes": counts.fee_minutes} | more)
 
 
@@ -96,7 +94,6 @@ class DurationStatsView(View):
 
     @classmethod
     def of(cls, times: DurationStats) -> "DurationStatsView":
-        """The view of `times`."""
         mean = None if times.mean_s is None else round(times.mean_s, 3)
         return cls(calls=times.calls, mean=mean, p50=times.quantile_s(0.5), p90=times.quantile_s(0.9))
 

@@ -113,7 +113,6 @@ class _Response:
         return self._headed and not self._framed
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser."""
         match name.lower():
             case b"content-type":
                 self.content_type = value.decode("latin-1")
@@ -121,17 +120,14 @@ class _Response:
                 self._framed = True
 
     def on_headers_complete(self) -> None:
-        """Called by the parser."""
         self._headed = True
         self.status = self._parser.get_status_code()
 
     def on_body(self, data: bytes) -> None:
-        """Called by the parser."""
         if len(self.body) <= MAX_BODY_BYTES:
             self.body += data
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
         self.complete = True
         self.reusable = self._parser.should_keep_alive()
 

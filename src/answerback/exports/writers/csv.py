@@ -48,7 +48,6 @@ class CsvWriter:
         self._out.write(f"{_MARK}{','.join(column.name for column in columns)}{_END}".encode())
 
     def write(self, rows: Rows) -> None:
-        """Add `rows`."""
         if rows:
             lines = map(",".join, zip(*transpose(self._columns, rows, self._cells), strict=True))
             self._out.write(f"{_END.join(lines)}{_END}".encode())

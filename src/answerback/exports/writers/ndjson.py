@@ -23,7 +23,6 @@ class NdjsonWriter:
         self._encode = msgspec.json.Encoder().encode_lines
 
     def write(self, rows: Rows) -> None:
-        """Add `rows`."""
         if rows:
             self._out.write(self._encode(list(map(self._object, *transpose(self._columns, rows, self._cells)))))
 

@@ -38,7 +38,6 @@ class ParquetWriter:
         self._waiting = 0
 
     def write(self, rows: Rows) -> None:
-        """Add `rows`."""
         if rows:
             self._batches.append(pa.record_batch(transpose(self._columns, rows, self._array), schema=self._schema))
             self._waiting += len(rows)

@@ -79,7 +79,6 @@ class XlsxWriter:
         self._begin_sheet()
 
     def write(self, rows: Rows) -> None:
-        """Add `rows`."""
         while rows:
             if self._rows == MOST_ROWS or self._bytes >= MOST_BYTES:
                 self._end_sheet()

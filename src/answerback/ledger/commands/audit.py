@@ -22,7 +22,6 @@ class CreateKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
     draft: KeyDraft
 
     def run(self, ledger: Ledger) -> ApiKey:
-        """Carry it out."""
         return ledger.write(lambda c, _: api_keys.add(c, self.draft, self.actor, now()))
 
 
@@ -34,7 +33,6 @@ class RevokeKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
     name: str
 
     def run(self, ledger: Ledger) -> ApiKey:
-        """Carry it out."""
         return ledger.write(lambda c, _: api_keys.revoke(c, self.name, self.actor, now()))
 
 
@@ -45,7 +43,6 @@ class EndSession(Command[None], frozen=True, array_like=True, tag=True):
     expires_us: int
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
         ledger.write(lambda c, _: sessions.end(c, self.session, self.expires_us, now()), shared=True, idempotent=True)
 
 
@@ -57,7 +54,6 @@ class RecordAuditEvent(Command[None], frozen=True, array_like=True, tag=True):
     target: tuple[str | int, ...]
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
         ledger.write(lambda c, _: record_event(c, self.actor, self.action, now(), *self.target), shared=True)
 
 
@@ -68,8 +64,6 @@ class SaveAlerts(Command[None], frozen=True, array_like=True, tag=True):
     rules: list[str]
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
-
         def work(connection: Connection, _: SubscriptionCache) -> None:
             save_alerts(connection, self.changed)
             delete_stale_alerts(connection, self.rules)

@@ -25,7 +25,6 @@ class ClaimLeases(Command[ClaimResult], frozen=True, array_like=True, tag=True):
     ttl_us: int
 
     def run(self, ledger: Ledger) -> ClaimResult:
-        """Carry it out."""
         return ledger.write(
             lambda c, _: leases.claim(c, self.instance_id, frozenset(self.active_ids), self.singletons, self.ttl_us),
             shared=True,
@@ -40,7 +39,6 @@ class ReleaseLeases(Command[int], frozen=True, array_like=True, tag=True):
     endpoint_ids: list[int] | None
 
     def run(self, ledger: Ledger) -> int:
-        """Carry it out."""
         names = None if self.endpoint_ids is None else [leases.lease_name(id_) for id_ in self.endpoint_ids]
 
         def work(connection: Connection, _: SubscriptionCache) -> int:
@@ -60,7 +58,6 @@ class RecordHeartbeat(Command[None], frozen=True, array_like=True, tag=True):
     status: dict[str, Any]
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
         ledger.write(lambda c, _: instances.heartbeat(c, self.instance, self.status), shared=True, idempotent=True)
 
 
@@ -70,5 +67,4 @@ class DeregisterInstance(Command[None], frozen=True, array_like=True, tag=True):
     instance_id: str
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
         ledger.write(lambda c, _: instances.deregister(c, self.instance_id), shared=True, idempotent=True)

@@ -29,8 +29,6 @@ class RecordAttempts(Command[list[DeliveryJob]], frozen=True, array_like=True, t
     instance_id: str | None = None
 
     def run(self, ledger: Ledger) -> list[DeliveryJob]:
-        """Carry it out."""
-
         def work(connection: Connection, subscriptions: SubscriptionCache) -> list[DeliveryJob]:
             mine = None
             if self.instance_id is not None:
@@ -58,8 +56,6 @@ class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
     limit: int
 
     def run(self, ledger: Ledger) -> DueJobs:
-        """Carry it out."""
-
         def work(connection: Connection, subscriptions: SubscriptionCache) -> DueJobs:
             now_us = to_us(now())
             jobs = delivery_jobs.fetch_due(connection, subscriptions, self.endpoint_id, now_us, self.limit)
@@ -75,7 +71,6 @@ class NextDueByEndpoint(Command[dict[int, int]], frozen=True, array_like=True, t
     result_type: ClassVar[Any] = dict[int, int]
 
     def run(self, ledger: Ledger) -> dict[int, int]:
-        """Carry it out."""
         return ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c), shared=True, idempotent=True)
 
 
@@ -87,7 +82,6 @@ class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, arra
     limit: int
 
     def run(self, ledger: Ledger) -> tuple[int, list[tuple[int, int]]]:
-        """Carry it out."""
         return ledger.write(lambda c, _: delivery_jobs.pending_since(c, self.since, self.limit), shared=True)
 
 
@@ -98,7 +92,6 @@ class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like
     endpoint_ids: list[int]
 
     def run(self, ledger: Ledger) -> dict[int, tuple[int, int]]:
-        """Carry it out."""
         return ledger.read(lambda c: delivery_jobs.oldest_pending(c, self.endpoint_ids))
 
 
@@ -108,7 +101,6 @@ class RemovedWithPending(Command[list[int]], frozen=True, array_like=True, tag=T
     result_type: ClassVar[Any] = list[int]
 
     def run(self, ledger: Ledger) -> list[int]:
-        """Carry it out."""
         return ledger.read(delivery_jobs.removed_with_pending)
 
 
@@ -120,8 +112,6 @@ class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
     limit: int
 
     def run(self, ledger: Ledger) -> int:
-        """Carry it out."""
-
         def work(connection: Connection, subscriptions: SubscriptionCache) -> int:
             if subscriptions.endpoint(self.endpoint_id) is not None:
                 return 0
@@ -140,7 +130,6 @@ class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=Tr
     annotation: CallAnnotation
 
     def run(self, ledger: Ledger) -> AnnotateResult:
-        """Carry it out."""
         return ledger.write(
             lambda c, subscriptions: annotations.annotate_call(
                 c, subscriptions, self.channel, self.default_channel, self.callid, self.annotation, now()
@@ -156,7 +145,6 @@ class MarkOverdue(Command[OverdueBatch], frozen=True, array_like=True, tag=True)
     limit: int
 
     def run(self, ledger: Ledger) -> OverdueBatch:
-        """Carry it out."""
         return ledger.write(lambda c, subscriptions: annotations.mark_overdue(c, subscriptions, now(), self.limit))
 
 
@@ -168,7 +156,6 @@ class ReplayDelivery(Command[int], frozen=True, array_like=True, tag=True):
     delivery_id: int
 
     def run(self, ledger: Ledger) -> int:
-        """Carry it out."""
         return ledger.write(
             lambda c, subscriptions: replays.replay_delivery(c, subscriptions, self.delivery_id, self.actor, now())
         )
@@ -181,7 +168,6 @@ class CountDead(Command[tuple[int, int]], frozen=True, array_like=True, tag=True
     endpoint_id: int
 
     def run(self, ledger: Ledger) -> tuple[int, int]:
-        """Carry it out."""
         return ledger.write(lambda c, _: replays.count_dead(c, self.endpoint_id), shared=True, idempotent=True)
 
 
@@ -193,8 +179,6 @@ class StartReplay(Command[None], frozen=True, array_like=True, tag=True):
     target: tuple[str | int, ...]
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
-
         def work(connection: Connection, _: SubscriptionCache) -> None:
             self.actor.require_full_numbers()
             where = target_of(find_endpoint(connection, str(self.endpoint_id)))
@@ -213,7 +197,6 @@ class ReplayDead(Command[ReplayPage], frozen=True, array_like=True, tag=True):
     limit: int
 
     def run(self, ledger: Ledger) -> ReplayPage:
-        """Carry it out."""
         return ledger.write(
             lambda c, subscriptions: replays.replay_dead(
                 c, subscriptions, self.endpoint_id, self.cursor, self.until_id, now(), self.limit
@@ -231,7 +214,6 @@ class ReplayCalls(Command[ReplayPage], frozen=True, array_like=True, tag=True):
     limit: int
 
     def run(self, ledger: Ledger) -> ReplayPage:
-        """Carry it out."""
         return ledger.write(
             lambda c, subscriptions: replays.replay_calls(
                 c, subscriptions, self.endpoint, self.wanted, self.cursor, now(), self.limit

@@ -23,7 +23,6 @@ class ListEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=T
     result_type: ClassVar[Any] = list[Endpoint]
 
     def run(self, ledger: Ledger) -> list[Endpoint]:
-        """Carry it out."""
         return ledger.write(lambda c, _: endpoints.find_endpoints(c), shared=True, idempotent=True)
 
 
@@ -41,8 +40,6 @@ class ListEndpointChanges(Command[EndpointChanges], frozen=True, array_like=True
     revision: int
 
     def run(self, ledger: Ledger) -> EndpointChanges:
-        """Carry it out."""
-
         def work(connection: Connection) -> EndpointChanges:
             revision = endpoints.revision(connection)
             if revision == self.revision:
@@ -61,8 +58,6 @@ class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True, array_like=True,
     added: list[Draft]
 
     def run(self, ledger: Ledger) -> list[Endpoint]:
-        """Carry it out."""
-
         def work(connection: Connection, _: SubscriptionCache) -> list[Endpoint]:
             moment = now()
             for endpoint in self.changed:
@@ -83,7 +78,6 @@ class AddEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
     draft: Draft
 
     def run(self, ledger: Ledger) -> Endpoint:
-        """Carry it out."""
         return ledger.write(lambda c, _: endpoints.add(c, self.draft, self.actor, now()))
 
 
@@ -96,8 +90,6 @@ class ChangeEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
     if_unmodified: bool = False
 
     def run(self, ledger: Ledger) -> Endpoint:
-        """Carry it out."""
-
         def work(connection: Connection, _: SubscriptionCache) -> Endpoint:
             if self.if_unmodified and not endpoints.is_unmodified(connection, self.endpoint):
                 raise Conflict(f"endpoint {self.endpoint.name} was changed at this moment: look at it and try again")
@@ -113,7 +105,6 @@ class RemoveEndpoint(Command[None], frozen=True, array_like=True, tag=True):
     endpoint_id: int
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
         ledger.write(lambda c, _: endpoints.remove(c, self.endpoint_id, self.actor, now()))
 
 

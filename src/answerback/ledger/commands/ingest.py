@@ -66,7 +66,6 @@ class Record(Command[RecordReply], frozen=True, array_like=True, tag=True):
     trace: bool = False
 
     def run(self, ledger: Ledger) -> RecordReply:
-        """Carry it out."""
         started_us = to_us(now()) if self.trace else None
         recorded = ledger.record_batch([parse_or_reject(arrival) for arrival in self.batch], self.saturated)
         items = recorded.items
@@ -100,7 +99,6 @@ class RecordStreamBatches(Command[ConsumeResult], frozen=True, array_like=True, 
     trace: bool = False
 
     def run(self, ledger: Ledger) -> ConsumeResult:
-        """Carry it out."""
         started_us = to_us(now()) if self.trace else None
         new, recorded = ledger.record_stream_batches(self.batches, self.saturated)
         dispositions = Counter([receipt.disposition for receipt in recorded.receipts])
@@ -118,7 +116,6 @@ class PruneConsumed(Command[int], frozen=True, array_like=True, tag=True):
     limit: int
 
     def run(self, ledger: Ledger) -> int:
-        """Carry it out."""
         return ledger.write(
             lambda c, _: consumed_batches.prune(c, self.before_us, self.limit), shared=True, idempotent=True
         )
@@ -141,7 +138,6 @@ class RequeueQuarantined(Command[RequeueResult], frozen=True, array_like=True, t
     quarantined_id: int
 
     def run(self, ledger: Ledger) -> RequeueResult:
-        """Carry it out."""
         try:
             recorded = ledger.reprocess_quarantined(self.quarantined_id, self.actor)
         except CallbackRejected as rejection:
@@ -157,7 +153,6 @@ class DeleteQuarantined(Command[int], frozen=True, array_like=True, tag=True):
     ids: list[int]
 
     def run(self, ledger: Ledger) -> int:
-        """Carry it out."""
         return ledger.delete_quarantined(self.ids, self.actor)
 
 
@@ -165,7 +160,6 @@ class ProbeWrite(Command[None], frozen=True, array_like=True, tag=True):
     """Commit nothing of note."""
 
     def run(self, ledger: Ledger) -> None:
-        """Carry it out."""
         ledger.probe()
 
 
