@@ -24,7 +24,7 @@ class Measured:
     jetstream_answers_per_s: int
     sustained_answers_per_s: int
     recorded_per_s: int
-    told_per_s: int
+    delivered_per_s: int
     second_intake: float
     leader_killed_p99_ms: int
     leader_stepped_down_p99_ms: int
@@ -80,7 +80,7 @@ def limits(measured: Measured, assumed: Assumed) -> list[Limit]:
     stream_us = measured.stream_publish_us + measured.stream_deliver_us
     found = [
         Limit("ledger", measured.recorded_per_s, movable=False),
-        Limit("endpoint", measured.told_per_s, movable=False),
+        Limit("endpoint", measured.delivered_per_s, movable=False),
         Limit("intake", _US / measured.intake_us, movable=True),
         Limit("streams", _COPIES * assumed.server_cores * _US / stream_us, movable=True),
         Limit("log", assumed.log_mb_per_s * _US / measured.log_bytes, movable=False),
@@ -165,7 +165,7 @@ def plan(measured: Measured, assumed: Assumed, peak_per_s: int, calls: int) -> P
     day = simulate(peak_per_s / partitions, measured.recorded_per_s, assumed.outage_s)
     intakes = max(2, _cores(peak_per_s, measured.intake_us, assumed))
     recorders = max(2, partitions)
-    relays = max(2, partitions, ceil(peak_per_s / (measured.told_per_s * assumed.fill)))
+    relays = max(2, partitions, ceil(peak_per_s / (measured.delivered_per_s * assumed.fill)))
     work_us = measured.intake_us + measured.recorder_us + measured.relay_us
     stream_cores = _cores(peak_per_s, measured.stream_publish_us + measured.stream_deliver_us, assumed)
     nats_servers = _COPIES * max(1, ceil(stream_cores / assumed.server_cores / _COPIES))

@@ -31,7 +31,7 @@ MEASURED = Measured(
     recorder_us=44,  # gateway 2 and writer 42
     postgresql_us=20,
     # bench/relay.py, in the form `tencent`, on SQLite:
-    told_per_s=5_920,
+    delivered_per_s=5_920,
     relay_us=190,  # relay 160 and writer 30
     # bench/storage.py, 100,000 calls of one callback each; SQLite: bench/console.py, 10 million:
     sqlite_call_bytes=670,
@@ -88,7 +88,7 @@ def node() -> Table:
             f"{m.sustained_answers_per_s:,}",
         ),
         (("recorded/s out of the stream, PostgreSQL", "从流写入账本/秒，PostgreSQL"), f"{m.recorded_per_s:,}"),
-        (("delivered/s to one endpoint, `tencent`", "向一个端点投递/秒，`tencent`"), f"{m.told_per_s:,}"),
+        (("delivered/s to one endpoint, `tencent`", "向一个端点投递/秒，`tencent`"), f"{m.delivered_per_s:,}"),
         (("two intakes against one, on the same cores", "两个接收进程与一个之比，同样的核"), f"{m.second_intake:.2f}"),
         (
             ("p99 of the answer after kill -9 of a stream's leader", "kill -9 流的 leader 后应答的 p99"),

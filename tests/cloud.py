@@ -28,7 +28,7 @@ class VoiceCloud:
         self, home: Path, callback_url: str, *, as_json: bool = True, authority: Path | None = None, **options: object
     ) -> None:
         self.url = ""
-        self.told: dict[str, Any] = {}
+        self.reported: dict[str, Any] = {}
         self._home = home
         self._as_json = as_json
         self._authority = authority
@@ -43,8 +43,8 @@ class VoiceCloud:
     def __enter__(self) -> Self:
         with self._log("out").open("wb") as out, self._log("err").open("wb") as err:
             self._process = launch(self._arguments, cwd=self._home, env=environment(), stdout=out, stderr=err)
-        self.told = self._await_told()
-        self.url = self.told["url"]
+        self.reported = self._await_reported()
+        self.url = self.reported["url"]
         trusted = ssl.create_default_context(cafile=self._authority) if self._authority else False
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=trusted)
         return self
@@ -57,13 +57,13 @@ class VoiceCloud:
         if error is None:
             assert self.stderr == ""
 
-    def _await_told(self) -> dict[str, Any]:
+    def _await_reported(self) -> dict[str, Any]:
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline_s and self.process.poll() is None:
             text = self.stdout
             if self._as_json and text.endswith("}\n"):
-                told: dict[str, Any] = json.loads(text)
-                return told
+                reported: dict[str, Any] = json.loads(text)
+                return reported
             if not self._as_json and (printed := re.match(r"Listening +(\S+)\n(?s:.*)--numbers\n", text)):
                 return {"url": printed[1]}
             time.sleep(0.01)

@@ -125,12 +125,12 @@ class _Server:
 
     def start(self, order: Mapping[str, Any], files: Sequence[int]) -> Forked:
         """Fork a program with these standard files."""
-        told = json.dumps(order).encode()
+        reported = json.dumps(order).encode()
         ours, theirs = socket.socketpair()
         with theirs, self._asking:
             control = self._connected()
-            socket.send_fds(control, [len(told).to_bytes(_LENGTH_BYTES, "big")], [*files, theirs.fileno()])
-            control.sendall(told)
+            socket.send_fds(control, [len(reported).to_bytes(_LENGTH_BYTES, "big")], [*files, theirs.fileno()])
+            control.sendall(reported)
             return Forked(ours)
 
     def _connected(self) -> socket.socket:

@@ -56,7 +56,7 @@ def code(callid: str, /, **fields: object) -> bytes:
 
 def failure(callid: str, /, **fields: object) -> bytes:
     """Why a call could not be delivered: as received in the field, 11 with a text that no table lists."""
-    told = {
+    reported = {
         "call_from": "",
         "callid": callid,
         "failure_code": 11,
@@ -64,13 +64,13 @@ def failure(callid: str, /, **fields: object) -> bytes:
         "mobile": "13788888888",
         "nationcode": "86",
     }
-    return _callback("voice_failure_callback", told | fields)
+    return _callback("voice_failure_callback", reported | fields)
 
 
 def key_press(callid: str, key: str | None = "1", /, **fields: object) -> bytes:
     """A key that the callee pressed."""
-    told = {"call_from": "", "callid": callid, "keypress": key, "mobile": "13788888888", "nationcode": "86"}
-    return _callback("voicekey_callback", told | fields)
+    reported = {"call_from": "", "callid": callid, "keypress": key, "mobile": "13788888888", "nationcode": "86"}
+    return _callback("voicekey_callback", reported | fields)
 
 
 def _callback(name: str, fields: Mapping[str, object]) -> bytes:
@@ -135,7 +135,7 @@ class Gateway:
         self.data_dir = data_dir
         self.ledger = data_dir / "ledger.db"
         self.url = ""
-        self.told: dict[str, Any] = {}
+        self.reported: dict[str, Any] = {}
         self.first_answer_s = 0.0
         self._settings = dict(settings or {})
         self._options = list(options)
@@ -175,19 +175,19 @@ class Gateway:
         """Start the process and wait until it answers."""
         began_s = time.monotonic()
         self.spawn()
-        self.told = self._await_told(began_s + START_TIMEOUT_S)
-        self.url = self.told["url"]
+        self.reported = self._await_reported(began_s + START_TIMEOUT_S)
+        self.url = self.reported["url"]
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=False)  # no TLS here
         assert self.get("/healthz").status_code == 200
         self.first_answer_s = time.monotonic() - began_s
         return self
 
-    def _await_told(self, deadline_s: float) -> dict[str, Any]:
+    def _await_reported(self, deadline_s: float) -> dict[str, Any]:
         while time.monotonic() < deadline_s:
             text = self.stdout
             if text.endswith("}\n"):
-                told: dict[str, Any] = json.loads(text)
-                return told
+                reported: dict[str, Any] = json.loads(text)
+                return reported
             if self.process.poll() is not None:
                 raise AssertionError(f"serve ended with status {self.process.returncode}: {self.stderr}")
             time.sleep(0.01)

@@ -167,8 +167,8 @@ class NatsCluster:
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait until every running node is healthy, has caught up, and knows who leads the cluster."""
         if not _within(timeout_s, lambda: all(self._is_ready(n) for n in self.running)):
-            told = "\n".join(f"{node.name}: {node.log[-1500:]}" for node in self.nodes)
-            raise AssertionError(f"the NATS servers are not ready in {timeout_s} s:\n{told}")
+            reported = "\n".join(f"{node.name}: {node.log[-1500:]}" for node in self.nodes)
+            raise AssertionError(f"the NATS servers are not ready in {timeout_s} s:\n{reported}")
 
     def _is_ready(self, n: int) -> bool:
         healthy = self.nodes[n].ask("/healthz")
@@ -180,8 +180,10 @@ class NatsCluster:
         return bool(meta.get("leader")) and meta.get("cluster_size") == len(self.nodes)
 
     def _leads(self, n: int, stream: str) -> bool:
-        told = self.nodes[n].ask("/jsz", accounts="true", streams="true") or {}
-        streams = [found for account in told.get("account_details", []) for found in account.get("stream_detail", [])]
+        reported = self.nodes[n].ask("/jsz", accounts="true", streams="true") or {}
+        streams = [
+            found for account in reported.get("account_details", []) for found in account.get("stream_detail", [])
+        ]
         leaders = [found.get("cluster", {}).get("leader") for found in streams if found["name"] == stream]
         return leaders == [self.nodes[n].name]
 

@@ -80,7 +80,7 @@ def main() -> int:
             runs.append(run(part, seed, options.place / f"{len(runs):03}.log"))
     except KeyboardInterrupt:
         say("interrupted")
-    report = tell(runs)
+    report = summarize(runs)
     (options.place / "report.txt").write_text(report)
     say(report)
     return any(run.failures for run in runs)
@@ -112,7 +112,7 @@ def read(output: str, status: int) -> tuple[int, list[str]]:
     return passed, (FAILURE.findall(output) or [f"exit status {status}"]) if status else []
 
 
-def tell(runs: Sequence[Run]) -> str:
+def summarize(runs: Sequence[Run]) -> str:
     """What was run, how often, and how to run again what failed."""
     lines = [f"{'part':26} {'runs':>5} {'failed':>7} {'tests passed':>13} {'seconds':>8}"]
     for part in PARTS:

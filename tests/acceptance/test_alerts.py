@@ -124,27 +124,27 @@ class Shared(NamedTuple):
     """One gateway for the rules that leave each other alone: each looks at a channel of its name."""
 
     gateway: Gateway
-    told: Receiver
+    reported: Receiver
     crm: Receiver
     """Refuses everything, and is an endpoint of the channel `crm`."""
 
     def people(self, rule: str) -> People:
         """Those who are told, as far as it is by a rule."""
-        return People(self.told, rule)
+        return People(self.reported, rule)
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     """A gateway with a pulse."""
     home = tmp_path_factory.mktemp("alerts")
-    with Receiver(home, "people") as told, Receiver(home, "crm", behaviour="refusing", status=500) as crm:
+    with Receiver(home, "people") as reported, Receiver(home, "crm", behaviour="refusing", status=500) as crm:
         channels = "".join(f'[channels.{name}]\ntoken = "{token}"\n' for name, token in CHANNELS.items())
         endpoint = f'[endpoints.crm]\nchannel = "crm"\nurl = "{crm.url}"\n'
         settings = relaying(str([0.1] * 50), breaker_threshold="3", breaker_cooldowns_s="[0.3]")
         rules, more = SHARED + PULSE, channels + endpoint
-        with alerting(home, rules, People(told), settings=settings, more=more) as gateway:
+        with alerting(home, rules, People(reported), settings=settings, more=more) as gateway:
             gateway.post(b"{", PULSE_TOKEN)
-            yield Shared(gateway, told, crm)
+            yield Shared(gateway, reported, crm)
 
 
 def state(gateway: Gateway, rule: str) -> dict[str, Any]:
@@ -314,9 +314,9 @@ def test_a_word_that_does_not_arrive_is_tried_again_without_its_url(
         assert (listed.returncode, listed.stderr) == (0, "")
         assert "junk" in listed.stdout
         assert "firing" in listed.stdout
-        told = gateway.stderr + gateway.stdout + listed.stdout + json.dumps(shown)
+        reported = gateway.stderr + gateway.stdout + listed.stdout + json.dumps(shown)
         assert "alert_send_failed" in gateway.stderr
-        assert "group-secret" not in told
+        assert "group-secret" not in reported
         assert str(down.receiver.port) not in gateway.stderr
 
 

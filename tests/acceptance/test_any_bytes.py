@@ -54,17 +54,17 @@ def hold(gateway: Gateway, body: bytes) -> None:
     """Post `body`; check that the answer is the contract's and that the body is on disk."""
     answer = gateway.post(body)
     assert answer.headers["content-type"] == "application/json"
-    told = answer.json()
-    assert list(told) == ["result", "errmsg"]
-    assert isinstance(told["errmsg"], str)
-    if told["result"] == 0:
+    reported = answer.json()
+    assert list(reported) == ["result", "errmsg"]
+    assert isinstance(reported["errmsg"], str)
+    if reported["result"] == 0:
         assert (answer.status_code, answer.content) == (200, OK)
         assert gateway.rows("SELECT count(*) FROM callbacks WHERE length(raw) > 0")[0][0] > 0
         return
     assert answer.status_code == 400
-    assert told["result"] in REFUSALS
+    assert reported["result"] in REFUSALS
     (kept,) = gateway.rows("SELECT result, reason, channel, size_bytes FROM quarantine WHERE raw = ?", body)
-    assert kept == (told["result"], told["errmsg"], "default", len(body))
+    assert kept == (reported["result"], reported["errmsg"], "default", len(body))
 
 
 @given(st.binary() | large)

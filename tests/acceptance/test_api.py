@@ -259,8 +259,8 @@ def test_a_missing_content_type_is_named(filled: Gateway, method: str, path: str
     """A body that nobody says is JSON is not read as such, and the answer says what to send."""
     headers = {"Authorization": f"Bearer {filled.key}"}
     answer = filled.client.request(method, path, content=b'{"reference": "order-42"}', headers=headers)
-    told = {"detail": "Content-Type: is missing: send application/json", "field": "Content-Type"}
-    assert (answer.status_code, answer.json()) == (422, told)
+    reported = {"detail": "Content-Type: is missing: send application/json", "field": "Content-Type"}
+    assert (answer.status_code, answer.json()) == (422, reported)
     answer = filled.client.request(method, path, content=b"{}", headers=headers | {"Content-Type": "text/plain"})
     assert (answer.status_code, answer.json()["field"]) == (422, "Content-Type")
 
@@ -367,14 +367,14 @@ def test_the_admin_key_is_made_once_and_kept_to_its_owner(data_dir: Path) -> Non
     """The first start prints the key and keeps it with mode 0600; later starts use it and do not print it."""
     with Gateway(data_dir) as running:
         key = running.key
-        assert running.told["admin_key"] == key
+        assert running.reported["admin_key"] == key
         assert running.stdout.count(key) == 1
         assert stat.S_IMODE((data_dir / "admin-key").stat().st_mode) == 0o600
         assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
         assert key not in running.stderr
         running.kill()
         running.start()
-        assert running.told["admin_key"] is None
+        assert running.reported["admin_key"] is None
         assert key not in running.stdout + running.stderr
         assert running.key == key
         assert running.get("/v1/calls").status_code == 200

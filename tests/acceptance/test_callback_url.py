@@ -21,11 +21,11 @@ def refused(answer: httpx.Response, status: int, result: int) -> str:
     """Check that `answer` is the contract's refusal; return its errmsg."""
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"
-    told = answer.json()
-    assert list(told) == ["result", "errmsg"]
-    assert told["result"] == result
-    assert told["errmsg"]
-    return str(told["errmsg"])
+    reported = answer.json()
+    assert list(reported) == ["result", "errmsg"]
+    assert reported["result"] == result
+    assert reported["errmsg"]
+    return str(reported["errmsg"])
 
 
 def newest_quarantined(gateway: Gateway) -> dict[str, Any]:

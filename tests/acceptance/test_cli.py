@@ -193,9 +193,9 @@ def test_send_sends_many_at_a_time(gateway: Gateway) -> None:
     done = run("send", url, "--count", "200", "--concurrency", "20", cwd=gateway.data_dir)
     assert done.returncode == 0, done.stderr
     assert "200" in done.stdout
-    told = json.loads(run("send", url, "--count", "30", "--json", cwd=gateway.data_dir).stdout)
-    assert (told["sent"], told["accepted"], len(told["answers"])) == (30, 30, 30)
-    assert told["answers"][0] | {"seconds": 0} == {
+    reported = json.loads(run("send", url, "--count", "30", "--json", cwd=gateway.data_dir).stdout)
+    assert (reported["sent"], reported["accepted"], len(reported["answers"])) == (30, 30, 30)
+    assert reported["answers"][0] | {"seconds": 0} == {
         "accepted": True,
         "status": 200,
         "result": 0,
@@ -209,9 +209,9 @@ def test_send_tells_a_refusal(gateway: Gateway) -> None:
     """A refused callback is shown with its reason, and the exit status is 1."""
     done = run("send", f"{gateway.url}/voice/callback/no-such-token-at-all", "--json", cwd=gateway.data_dir)
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    assert (told["sent"], told["accepted"]) == (1, 0)
-    assert (told["answers"][0]["status"], told["answers"][0]["result"]) == (404, 1019)
+    reported = json.loads(done.stdout)
+    assert (reported["sent"], reported["accepted"]) == (1, 0)
+    assert (reported["answers"][0]["status"], reported["answers"][0]["result"]) == (404, 1019)
 
 
 def test_send_tells_that_nobody_listens(tmp_path: Path) -> None:
@@ -348,8 +348,8 @@ def test_what_can_be_read_after_a_fix_goes_to_its_call(tmp_path: Path) -> None:
 def test_migrate_makes_the_schema_and_may_be_repeated(tmp_path: Path) -> None:
     """Migrating an empty or a current directory succeeds and says the schema's version."""
     place = Place(tmp_path)
-    told = place.json("migrate")
-    assert told["schema"] in place.text("migrate")
+    reported = place.json("migrate")
+    assert reported["schema"] in place.text("migrate")
     with Gateway(place.data_dir) as running:
         assert running.post(SEED).content == OK
 
@@ -478,7 +478,7 @@ def test_a_first_start_that_fails_does_not_use_up_the_key(tmp_path: Path) -> Non
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         complaint(run("serve", "--port", str(listener.getsockname()[1]), "--data-dir", "data", cwd=tmp_path))
     with Gateway(tmp_path / "data") as running:
-        assert running.told["admin_key"] == running.key
+        assert running.reported["admin_key"] == running.key
 
 
 @pytest.mark.parametrize(

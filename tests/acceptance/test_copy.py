@@ -200,10 +200,10 @@ def test_a_served_ledger_moves_without_losing_a_callback(stores: tuple[Store, St
         business.await_settled("crm", timeout_s=30)
         assert new.call(answered[0])["callid"] == answered[0]
     taken = [one for one in receiver.taken if one.status == 200]
-    told = [one.id for one in taken]
-    assert len(told) == len(set(told)), "a delivery was told again"
+    reported = [one.id for one in taken]
+    assert len(reported) == len(set(reported)), "a delivery was told again"
     assert {one.callid for one in taken} == {*answered, later}
-    assert {f"dlv_{id_}_{tag}" for id_, tag in ids} <= set(told)
+    assert {f"dlv_{id_}_{tag}" for id_, tag in ids} <= set(reported)
 
 
 def test_a_gateway_for_the_meantime_keeps_what_comes(tmp_path: Path, postgresql_url: str, receive: Receive) -> None:

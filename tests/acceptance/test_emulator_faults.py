@@ -48,16 +48,16 @@ def test_the_ledger_equals_what_happened(gateway: Gateway, tmp_path: Path, name:
     with VoiceCloud(tmp_path, gateway.url + CALLBACK, seed=seed, **WEATHERS[name]) as cloud:
         placed = {place(cloud, row, f"138{number:05}{row.ending}", chance): row for number, row in enumerate(rows)}
         cloud.await_finished()
-        told = {call["callid"]: call for call in cloud.calls()}
-    assert told.keys() == placed.keys()
-    assert [one["callid"] for one in told.values() if not one["finished"]] == []
-    differences = [problem for call in told.values() for problem in differing(gateway, call)]
+        reported = {call["callid"]: call for call in cloud.calls()}
+    assert reported.keys() == placed.keys()
+    assert [one["callid"] for one in reported.values() if not one["finished"]] == []
+    differences = [problem for call in reported.values() for problem in differing(gateway, call)]
     assert differences == []
     if name != "lost":
-        assert {callid: call["outcome"] for callid, call in told.items()} == {
+        assert {callid: call["outcome"] for callid, call in reported.items()} == {
             callid: outcome_of(row.script) for callid, row in placed.items()
         }
-    befell(name, [post for call in told.values() for post in call["callbacks"]])
+    befell(name, [post for call in reported.values() for post in call["callbacks"]])
 
 
 def place(cloud: VoiceCloud, row: ScriptRow, mobile: str, chance: random.Random) -> str:

@@ -33,17 +33,17 @@ class Emulator:
 
     def __init__(self, home: Path, *options: str | Path) -> None:
         out = home / f"emulate-{uuid.uuid4().hex}.out"
-        with out.open("wb") as told, out.with_suffix(".err").open("wb") as err:
+        with out.open("wb") as reported, out.with_suffix(".err").open("wb") as err:
             arguments = ["emulate", "--port", "0", "--json", *options]
-            self._process = launch(arguments, cwd=home, env=environment(), stdout=told, stderr=err)
+            self._process = launch(arguments, cwd=home, env=environment(), stdout=reported, stderr=err)
         try:
             await_true(lambda: out.read_text().endswith("}\n"), out.with_suffix(".err").read_text, START_TIMEOUT_S)
         except AssertionError:
             self._process.kill()
             self._process.wait()
             raise
-        self.told: dict[str, Any] = json.loads(out.read_text())
-        self.url: str = self.told["url"]
+        self.reported: dict[str, Any] = json.loads(out.read_text())
+        self.url: str = self.reported["url"]
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +84,7 @@ class Emulator:
     def send(self, text: str, mobile: str = "13800138000") -> str:
         """Send by API 2.0; the path of the call's page."""
         now = int(time.time())
-        app = self.told["applications"][0]
+        app = self.reported["applications"][0]
         signed = f"appkey={app['app_key']}&random=7&time={now}&mobile={mobile}"
         body = {
             "tel": {"nationcode": "86", "mobile": mobile},
@@ -94,9 +94,9 @@ class Emulator:
             "time": now,
         }
         url = f"{self.url}/v5/tlsvoicesvr/sendvoiceprompt?sdkappid={app['sdkappid']}&random=7"
-        told = httpx.post(url, json=body, trust_env=False, verify=False).json()
-        assert told["result"] == 0, told
-        return f"/calls/{told['callid']}"
+        reported = httpx.post(url, json=body, trust_env=False, verify=False).json()
+        assert reported["result"] == 0, reported
+        return f"/calls/{reported['callid']}"
 
 
 class Element(NamedTuple):
@@ -146,8 +146,8 @@ def emulator(home: Path, receiver: Receiver) -> Iterator[Emulator]:
 def test_home_shows_what_is_ready_to_use(emulator: Emulator, receiver: Receiver) -> None:
     """Application, keys, callback URL, templates and programs with this emulator's address are on the first page."""
     page = emulator.get().text
-    application = emulator.told["applications"][0]
-    secret_id, secret_key = next(iter(emulator.told["secrets"].items()))
+    application = emulator.reported["applications"][0]
+    secret_id, secret_key = next(iter(emulator.reported["secrets"].items()))
     wanted = [application["sdkappid"], application["app_key"], receiver.url, secret_id, secret_key, "unlimited", "1001"]
     wanted += [emulator.url, f"{emulator.url}/v5/tlsvoicesvr/sendvoiceprompt", "tencentcloud-sdk-nodejs-common"]
     assert [text for text in wanted if text not in page] == []

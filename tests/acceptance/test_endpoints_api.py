@@ -325,8 +325,8 @@ def test_the_address_is_checked_where_it_is_connected_to(tmp_path: Path) -> None
                 tried = business.await_state(endpoint, "call-1", "dead")["attempt_log"]
                 assert len(tried) == 2
                 assert all("is this machine itself" in one["error"] for one in tried)
-                told = business.asks("POST", f"endpoints/{business.name(endpoint)}/test")
-                assert (told["delivered"], "is this machine itself" in told["error"]) == (False, True)
+                reported = business.asks("POST", f"endpoints/{business.name(endpoint)}/test")
+                assert (reported["delivered"], "is this machine itself" in reported["error"]) == (False, True)
         assert receiver.taken == []
 
 
@@ -336,22 +336,22 @@ def test_the_address_is_checked_where_it_is_connected_to(tmp_path: Path) -> None
 @contextmanager
 def load(business: Business) -> Iterator[list[str]]:
     """Callbacks about new calls come in all the time, from a thread of its own; their callids."""
-    told: list[str] = []
+    reported: list[str] = []
     stopping = threading.Event()
 
-    def tell() -> None:
+    def post_callbacks() -> None:
         with httpx.Client(base_url=business.gateway.url, trust_env=False, verify=False) as client:
             while not stopping.is_set():
-                callid = f"{business.channel}-{len(told)}"
+                callid = f"{business.channel}-{len(reported)}"
                 body = prompt(callid)
                 assert client.post(f"/voice/callback/{business.token}", content=body).content == OK
-                told.append(callid)
+                reported.append(callid)
                 time.sleep(0.004)
 
-    thread = threading.Thread(target=tell)
+    thread = threading.Thread(target=post_callbacks)
     thread.start()
     try:
-        yield told
+        yield reported
     finally:
         stopping.set()
         thread.join()
@@ -362,22 +362,22 @@ def test_after_a_new_url_the_old_one_is_told_nothing(business: Business, receive
     """Once PATCH is answered nothing arrives at the old URL any more, and what it did not take goes to the new one."""
     old, new = receive("old", behaviour="slow", wait_s=wait_s), receive("new")
     business.add("crm", old.url, concurrency=8)
-    with load(business) as told:
-        await_true(lambda: len(told) > 50, lambda: f"{len(told)} callbacks came in")
+    with load(business) as reported:
+        await_true(lambda: len(reported) > 50, lambda: f"{len(reported)} callbacks came in")
         changed = business.change("crm", url=new.url)
         answered_s = time.time()
         assert changed["url"] == new.url
         at_old = len(old.taken)
-        came = len(told)
-        await_true(lambda: len(told) > came + 30, lambda: f"{len(told)} callbacks came in")
+        came = len(reported)
+        await_true(lambda: len(reported) > came + 30, lambda: f"{len(reported)} callbacks came in")
     business.await_settled("crm")
     assert len(old.taken) == at_old
     assert all(one.at_s <= answered_s for one in old.taken)
     if wait_s < 1:  # a stuck one may have taken something whose answer nobody waited for
-        assert sorted(set(old.callids) | set(new.callids)) == sorted(told)
+        assert sorted(set(old.callids) | set(new.callids)) == sorted(reported)
         assert not set(old.callids) & set(new.callids)
     else:
-        assert sorted(new.callids) == sorted(told)
+        assert sorted(new.callids) == sorted(reported)
 
 
 def test_a_new_format_and_filter_take_effect_at_once(business: Business, receive: Receive, callid: str) -> None:
@@ -433,18 +433,18 @@ def test_switched_off_under_load_it_is_told_nothing_more(business: Business, rec
     """Once the switch is answered nothing arrives, with callbacks coming in all the time; then nothing is missing."""
     receiver = receive("crm", behaviour="slow", wait_s=0.02)
     business.add("crm", receiver.url)
-    with load(business) as told:
+    with load(business) as reported:
         await_true(lambda: len(receiver.taken) > 20, lambda: f"{len(receiver.taken)} arrived")
         if by == "route":
             business.switch("crm", on=False)
         else:
             business.change("crm", enabled=False)
-        arrived, came = len(receiver.taken), len(told)
-        await_true(lambda: len(told) > came + 50, lambda: f"{len(told)} callbacks came in")
+        arrived, came = len(receiver.taken), len(reported)
+        await_true(lambda: len(reported) > came + 50, lambda: f"{len(reported)} callbacks came in")
         assert len(receiver.taken) == arrived
         business.switch("crm", on=True)
     business.await_settled("crm")
-    assert sorted(receiver.callids) == sorted(told)
+    assert sorted(receiver.callids) == sorted(reported)
 
 
 def test_a_removed_endpoint_is_owed_nothing(business: Business, receive: Receive, callid: str) -> None:
@@ -488,8 +488,8 @@ def test_an_endpoint_is_tried(business: Business, receive: Receive, form: str) -
     """A test sends a callback about nobody's call, tells what came back, and leaves no trace."""
     receiver = receive()
     made = business.add("crm", receiver.url, format=form)
-    told = business.asks("POST", f"endpoints/{business.name('crm')}/test")
-    assert told | {"duration_ms": 0} == {
+    reported = business.asks("POST", f"endpoints/{business.name('crm')}/test")
+    assert reported | {"duration_ms": 0} == {
         "delivered": True,
         "http_status": 200,
         "response_body": '{"result":0,"errmsg":"OK"}',
@@ -508,8 +508,12 @@ def test_a_test_that_fails_says_why(business: Business, receive: Receive) -> Non
     """Also where the endpoint is off, and without counting as its failure."""
     receiver = receive("bad", behaviour="refusing", answer='{"result":7,"errmsg":"not you"}', status=200)
     business.add("crm", receiver.url, format="tencent", enabled=False)
-    told = business.asks("POST", f"endpoints/{business.name('crm')}/test")
-    assert (told["delivered"], told["error"], told["http_status"]) == (False, "answered result 7: not you", 200)
+    reported = business.asks("POST", f"endpoints/{business.name('crm')}/test")
+    assert (reported["delivered"], reported["error"], reported["http_status"]) == (
+        False,
+        "answered result 7: not you",
+        200,
+    )
     assert business.endpoint("crm")["consecutive_failures"] == 0
 
 

@@ -232,9 +232,9 @@ def test_the_watchdog_sees_what_holds_the_loop(tmp_path: Path) -> None:
         check=True,
         timeout=60,
     )
-    told = (ended.stdout + ended.stderr).split("event_loop_blocked")[1:]
-    assert ["sleeps" in one for one in told] == [True, False]
-    assert ["works" in one for one in told] == [False, True]
+    reported = (ended.stdout + ended.stderr).split("event_loop_blocked")[1:]
+    assert ["sleeps" in one for one in reported] == [True, False]
+    assert ["works" in one for one in reported] == [False, True]
 
 
 def test_a_fifo_for_a_certificate_stops_the_start_and_nothing_else(tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_filters_are_those_of_the_lists(filled: Gateway) -> None:
     early = filled.get("/v1/exports/calls.csv", since="2026-05-01T12:00:00Z", until="2026-05-01T12:00:01Z")
     assert early.content.count(b"\r\n") == 1 + 1000
     callbacks = filled.get("/v1/exports/callbacks.ndjson", mobile=MOBILE).content.splitlines()
-    told = {(callback["callid"], callback["kind"]) for callback in map(json.loads, callbacks)}
-    assert told == {("last", "prompt"), ("last", "key")}
+    reported = {(callback["callid"], callback["kind"]) for callback in map(json.loads, callbacks)}
+    assert reported == {("last", "prompt"), ("last", "key")}
 
 
 @pytest.mark.parametrize(

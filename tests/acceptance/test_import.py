@@ -29,8 +29,8 @@ def imported(cwd: Path, *arguments: str | Path) -> dict[str, Any]:
     """Run `answerback import --json` on cwd/data to its end; what it tells."""
     done = run("import", *arguments, "--json", "--data-dir", cwd / "data", cwd=cwd, settings=CHANNELS)
     assert (done.returncode, done.stderr) == (0, "")
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    reported: dict[str, Any] = json.loads(done.stdout)
+    return reported
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def home(gateway: Gateway) -> Path:
 
 def test_an_access_log_becomes_calls_once(tmp_path: Path, log: Path) -> None:
     """In their channels and at their times, where statistics put them, too; an import that was broken off is run again."""
-    told = imported(tmp_path, log)
-    assert {name: told[name] for name in ("files", "lines", "callbacks", "stored", "repeated", "skipped")} == {
+    reported = imported(tmp_path, log)
+    assert {name: reported[name] for name in ("files", "lines", "callbacks", "stored", "repeated", "skipped")} == {
         "files": 1,
         "lines": 8,
         "callbacks": 4,
@@ -79,8 +79,8 @@ def test_an_access_log_becomes_calls_once(tmp_path: Path, log: Path) -> None:
         "repeated": 0,
         "skipped": 3,
     }
-    assert sum(told["reasons"].values()) == 3
-    reasons = [(skip["line"], skip["reason"]) for skip in told["examples"]]
+    assert sum(reported["reasons"].values()) == 3
+    reasons = [(skip["line"], skip["reason"]) for skip in reported["examples"]]
     assert [line for line, _ in reasons] == [3, 5, 6]
     assert reasons[0][1] == "no callback in it"
     assert "voicecode_callback.result" in reasons[1][1]
@@ -102,8 +102,8 @@ def test_an_access_log_becomes_calls_once(tmp_path: Path, log: Path) -> None:
 
 def test_a_dry_run_only_reads(tmp_path: Path, log: Path) -> None:
     """It tells the same of the lines, and makes no ledger."""
-    told = imported(tmp_path, log, "--dry-run")
-    assert (told["callbacks"], told["skipped"], told["stored"], told["dry_run"]) == (4, 3, 0, True)
+    reported = imported(tmp_path, log, "--dry-run")
+    assert (reported["callbacks"], reported["skipped"], reported["stored"], reported["dry_run"]) == (4, 3, 0, True)
     assert not (tmp_path / "data").exists()
 
 
@@ -152,9 +152,9 @@ def test_an_export_with_masked_numbers_is_refused(tmp_path: Path, gateway: Gatew
     options: list[str | Path] = ["--format", "ndjson", "--channel", "masked", "--data-dir", gateway.data_dir]
     done = run("export", "callbacks", *options, cwd=tmp_path, settings=CHANNELS)
     (tmp_path / "masked").write_text(done.stdout)
-    told = imported(tmp_path, tmp_path / "masked", "--dry-run")
-    assert (told["callbacks"], told["skipped"]) == (0, 1)
-    assert "export the callbacks with full numbers" in told["examples"][0]["reason"]
+    reported = imported(tmp_path, tmp_path / "masked", "--dry-run")
+    assert (reported["callbacks"], reported["skipped"]) == (0, 1)
+    assert "export the callbacks with full numbers" in reported["examples"][0]["reason"]
 
 
 def test_nothing_is_dropped_in_silence(tmp_path: Path, home: Path, gateway: Gateway) -> None:
@@ -168,10 +168,15 @@ def test_nothing_is_dropped_in_silence(tmp_path: Path, home: Path, gateway: Gate
     (tmp_path / "bad.json").write_bytes(bad.encode("utf-16"))
     (tmp_path / "app.log").write_bytes(logged)
     files = [tmp_path / name for name in ("array.json", "pretty.json", "bad.json", "app.log")]
-    told = imported(home, *files, "--timezone", "Asia/Shanghai")
-    assert (told["callbacks"], told["stored"], told["skipped"], sum(told["reasons"].values())) == (706, 706, 2, 2)
-    assert {(Path(one["file"]).name, one["line"]) for one in told["examples"]} == {("bad.json", 1)}
-    assert {reason.partition(":")[0] for reason in told["reasons"]} == {
+    reported = imported(home, *files, "--timezone", "Asia/Shanghai")
+    assert (reported["callbacks"], reported["stored"], reported["skipped"], sum(reported["reasons"].values())) == (
+        706,
+        706,
+        2,
+        2,
+    )
+    assert {(Path(one["file"]).name, one["line"]) for one in reported["examples"]} == {("bad.json", 1)}
+    assert {reason.partition(":")[0] for reason in reported["reasons"]} == {
         "voiceprompt_callback.result",
         "voiceprompt_callback.fee",
     }
@@ -187,10 +192,10 @@ def test_the_good_part_of_a_file_that_is_cut_off_is_recorded(tmp_path: Path, gat
     (tmp_path / "whole").write_bytes(prompt("whole"))
     files = (tmp_path / "cut.gz", tmp_path / "whole")
     done = run("import", *files, "--json", "--data-dir", gateway.data_dir, cwd=tmp_path, settings=CHANNELS)
-    told = json.loads(done.stdout)
-    assert (done.returncode, done.stderr) == (1, f"answerback: {told['faults'][0]}\n")
-    assert told["faults"] == [f"{tmp_path}/cut.gz: cannot be read to its end: the gzip is cut off"]
-    assert told["stored"] == told["callbacks"] > 1000
+    reported = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, f"answerback: {reported['faults'][0]}\n")
+    assert reported["faults"] == [f"{tmp_path}/cut.gz: cannot be read to its end: the gzip is cut off"]
+    assert reported["stored"] == reported["callbacks"] > 1000
     assert gateway.call("cut-1000")["outcome"] == gateway.call("whole")["outcome"] == "answered"
 
 
@@ -198,15 +203,15 @@ def test_history_is_no_news_unless_told_so(tmp_path: Path, home: Path, gateway: 
     """Beside a running gateway, which shows the calls at once; endpoints hear of them only with --deliver."""
     news = Business(gateway, "news", CHANNELS["ANSWERBACK_CHANNELS__NEWS__TOKEN"])
     news.add("crm", receive().url)
-    owed = {"new"}
+    undelivered = {"new"}
     for age, options in (("old", []), ("older", ["--deliver"])):
         path = tmp_path / f"{age}.ndjson"
         path.write_bytes(b"".join(prompt(f"{age}-{n}") + b"\n" for n in range(3)))
         imported(home, path, "--channel", "news", *options)
         assert gateway.call(f"{age}-1")["outcome"] == "answered"
         news.hears(prompt("new"))
-        owed |= {f"{age}-{n}" for n in range(3)} if options else set()
-        assert {one["callid"] for one in news.deliveries()} == owed
+        undelivered |= {f"{age}-{n}" for n in range(3)} if options else set()
+        assert {one["callid"] for one in news.deliveries()} == undelivered
 
 
 def test_people_get_a_table(tmp_path: Path, log: Path) -> None:

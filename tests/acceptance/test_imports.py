@@ -22,7 +22,7 @@ from gateway import OK, Gateway, prompt
 from answerback.cli.main import COMMANDS
 from answerback.ledger import open_sqlite
 
-TELLING = """
+REPORTING = """
 import os, signal, sys
 from pathlib import Path
 
@@ -57,16 +57,16 @@ NO_HELPERS = API | CONSOLE | METRICS | RELAY | SERVER | SETTINGS | EXTRAS | {"ri
 
 
 @pytest.fixture
-def telling(tmp_path: Path) -> Path:
+def reporting(tmp_path: Path) -> Path:
     """A directory of PYTHONPATH whose programs write down what they have imported, each under its process id."""
     (tmp_path / "python").mkdir()
-    (tmp_path / "python" / "sitecustomize.py").write_text(TELLING)
+    (tmp_path / "python" / "sitecustomize.py").write_text(REPORTING)
     return tmp_path / "python"
 
 
-def modules(telling: Path, pid: int) -> set[str]:
+def modules(reporting: Path, pid: int) -> set[str]:
     """What the process has imported by now."""
-    place = telling / str(pid)
+    place = reporting / str(pid)
     os.kill(pid, signal.SIGUSR2)
     deadline_s = time.monotonic() + 30
     while not place.exists():
@@ -77,15 +77,15 @@ def modules(telling: Path, pid: int) -> set[str]:
     return found
 
 
-def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path, telling: Path) -> None:
+def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path, reporting: Path) -> None:
     """Callbacks and probes need neither API nor console, nor the client that endpoints are told by; SQLite no other database."""
-    settings = {"PYTHONPATH": str(telling), "ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["198.51.100.0/24"]'}
+    settings = {"PYTHONPATH": str(reporting), "ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["198.51.100.0/24"]'}
     with Gateway(tmp_path / "data", settings=settings) as gateway:
         pid, (writer,) = gateway.process.pid, gateway.helpers
 
         def imported_by_now(needed: set[str]) -> set[str]:
             deadline_s = time.monotonic() + 30
-            while not needed <= (found := modules(telling, pid)):  # it may be under way in a thread
+            while not needed <= (found := modules(reporting, pid)):  # it may be under way in a thread
                 assert time.monotonic() < deadline_s, needed - found
             return found
 
@@ -100,15 +100,15 @@ def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path
 
         def add_endpoint() -> None:
             headers = {"Authorization": f"Bearer {gateway.key}"}
-            told = gateway.client.post(
+            reported = gateway.client.post(
                 "/v1/endpoints", json={"name": "crm", "url": "https://198.51.100.7/"}, headers=headers
             )
-            assert told.status_code == 201, told.text
+            assert reported.status_code == 201, reported.text
 
         assert gateway.post(prompt("told")).content == OK
         gateway.await_ready()
         missing = API | CONSOLE | METRICS | RELAY | EXTRAS
-        assert modules(telling, pid) & missing == set()
+        assert modules(reporting, pid) & missing == set()
         steps: list[tuple[Callable[[], None], set[str]]] = [
             (scrape, METRICS),
             (sign_in, CONSOLE),
@@ -120,7 +120,7 @@ def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path
             missing -= needed
             found = imported_by_now(needed)
             assert (step.__name__, found & missing) == (step.__name__, set())
-        found = modules(telling, writer)
+        found = modules(reporting, writer)
         assert found >= LEDGER
         assert found & NO_HELPERS == set()
 
@@ -215,8 +215,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, s
         check=True,
         timeout=120,
     )
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    return {name: (status, set(found)) for name, status, found in told}
+    reported = [json.loads(line) for line in done.stdout.splitlines()]
+    return {name: (status, set(found)) for name, status, found in reported}
 
 
 def test_every_command_is_in_the_table() -> None:

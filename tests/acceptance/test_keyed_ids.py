@@ -19,12 +19,12 @@ TRACED = {"ANSWERBACK_TRACING__ENDPOINT": "http://127.0.0.1:9"}
 
 def bare_hashes(callid: str) -> Iterable[str]:
     """What an id would be without a key, for each number that fits one whose last four digits are hidden."""
-    told = parse(prompt(callid))
+    reported = parse(prompt(callid))
     for last in range(10_000):
-        yield callback_fingerprint("default", msgspec.structs.replace(told, mobile=f"{NUMBER[:-4]}{last:04}")).hex()
+        yield callback_fingerprint("default", msgspec.structs.replace(reported, mobile=f"{NUMBER[:-4]}{last:04}")).hex()
 
 
-def ids_told(taken: Taken) -> tuple[str, str, str]:
+def reported_ids(taken: Taken) -> tuple[str, str, str]:
     """The message id, the trace's id and the fingerprint that a receiver was told."""
     fingerprint: str = json.loads(taken.body)["data"]["callback"]["fingerprint"]
     return taken.id, taken.headers["traceparent"].split("-")[1], fingerprint
@@ -37,7 +37,7 @@ def test_ids_betray_no_number_and_stay(data_dir: Path, receive: Receive, callid:
         business = Business(gateway)
         business.add("crm", receiver.url)
         business.hears(prompt(callid, mobile=NUMBER))
-        message_id, trace, fingerprint = ids_told(*receiver.await_taken(1))
+        message_id, trace, fingerprint = reported_ids(*receiver.await_taken(1))
         one = business.await_state("crm", callid, "delivered")
         headers = {"Authorization": f"Bearer {make_key(gateway, 'looks', 'viewer')}"}
         (callback,) = gateway.client.get(f"/v1/calls/{callid}/callbacks", headers=headers).json()["items"]
@@ -50,12 +50,12 @@ def test_ids_betray_no_number_and_stay(data_dir: Path, receive: Receive, callid:
         assert gateway.terminate() == 0
         gateway.start()
         business.asks("POST", f"deliveries/{one['id']}/replay")
-        assert ids_told(receiver.await_taken(2)[-1]) == (message_id, trace, fingerprint)
+        assert reported_ids(receiver.await_taken(2)[-1]) == (message_id, trace, fingerprint)
         assert gateway.terminate() == 0
     (data_dir / "server-secret").unlink()
     with Gateway(data_dir, settings=relaying() | TRACED) as gateway:
         Business(gateway).asks("POST", f"deliveries/{one['id']}/replay")
-        again, other_trace, other_fingerprint = ids_told(receiver.await_taken(3)[-1])
+        again, other_trace, other_fingerprint = reported_ids(receiver.await_taken(3)[-1])
         assert again == message_id
         assert other_trace == other_fingerprint != fingerprint
         assert gateway.post(prompt(callid, mobile=NUMBER)).status_code == 200

@@ -53,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="module")
-def told(place: Gateway, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def reported(place: Gateway, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A call with a number wherever one can be, told to a receiver that answers with it, and a refused body with it."""
     business = Business(place)
     with Receiver(tmp_path_factory.mktemp("crm"), "crm", behaviour="refusing", status=500, answer=ANSWER) as crm:
@@ -233,21 +233,23 @@ ADMINISTERING: list[tuple[str, str, object]] = [
 
 
 @pytest.mark.parametrize("path", LOOKING)
-def test_every_role_may_look(told: dict[str, Any], viewer: Holder, operator: Holder, admin: Holder, path: str) -> None:
+def test_every_role_may_look(
+    reported: dict[str, Any], viewer: Holder, operator: Holder, admin: Holder, path: str
+) -> None:
     """A viewer, an operator and an admin are shown the same things."""
     for holder in (viewer, operator, admin):
-        assert holder.ask("GET", path.format_map(told)).status_code == 200
+        assert holder.ask("GET", path.format_map(reported)).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATING, ids=str)
 def test_a_viewer_changes_nothing(
-    told: dict[str, Any], viewer: Holder, operator: Holder, method: str, path: str, body: object
+    reported: dict[str, Any], viewer: Holder, operator: Holder, method: str, path: str, body: object
 ) -> None:
     """403 names the role that is needed and the one there is; an operator is let through to what is asked."""
-    refused = viewer.ask(method, path.format_map(told), body)
+    refused = viewer.ask(method, path.format_map(reported), body)
     assert refused.status_code == 403
     assert refused.json() == {"detail": f"this requires the role operator; the key `{viewer.name}` has viewer"}
-    assert operator.ask(method, path.format_map(told), body).status_code in {200, 400, 404, 422}
+    assert operator.ask(method, path.format_map(reported), body).status_code in {200, 400, 404, 422}
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ADMINISTERING, ids=str)
@@ -278,7 +280,7 @@ def test_every_route_below_v1_needs_a_key_and_every_changing_one_a_role(place: G
                 assert viewer.ask(method, url.removeprefix("/v1/"), {}).status_code == 403
 
 
-def test_an_operator_works(told: dict[str, Any], operator: Holder, receive: Receive) -> None:
+def test_an_operator_works(reported: dict[str, Any], operator: Holder, receive: Receive) -> None:
     """Endpoints with their secret, callbacks, references, retries, the quarantine: all that is no key."""
     crm = receive("crm")
     trusted = make(operator.gateway, "operator", full_numbers=True)
@@ -288,8 +290,8 @@ def test_an_operator_works(told: dict[str, Any], operator: Holder, receive: Rece
     assert operator.ask("POST", "endpoints/op-crm/test").json()["delivered"] is True
     submitted = json.loads(prompt(str(uuid.uuid1()), mobile=NUMBER))
     assert operator.ask("POST", "callbacks", submitted).json() == {"result": 0, "errmsg": "OK"}
-    assert operator.ask("PUT", f"calls/{told['callid']}", {}).json()["mobile"] == MASKED
-    assert operator.ask("POST", f"deliveries/{told['delivery']}/replay").status_code == 202
+    assert operator.ask("PUT", f"calls/{reported['callid']}", {}).json()["mobile"] == MASKED
+    assert operator.ask("POST", f"deliveries/{reported['delivery']}/replay").status_code == 202
     assert operator.ask("DELETE", "endpoints/op-crm").status_code == 204
 
 
@@ -297,9 +299,9 @@ def test_the_quarantine_is_retried_and_emptied(place: Gateway, operator: Holder)
     """What is still refused says why, without a number; what is dropped is gone."""
     assert place.post(b'{"n":"%s"}' % NUMBER.encode()).status_code == 400
     id_ = operator.sees("quarantine", limit=1)["items"][0]["id"]
-    told = operator.ask("POST", f"quarantine/{id_}/requeue").json()
-    assert (told["id"], told["disposition"]) == (id_, None)
-    assert told["reason"]
+    reported = operator.ask("POST", f"quarantine/{id_}/requeue").json()
+    assert (reported["id"], reported["disposition"]) == (id_, None)
+    assert reported["reason"]
     assert operator.ask("DELETE", f"quarantine/{id_}").status_code == 204
     assert operator.ask("DELETE", f"quarantine/{id_}").status_code == 404
     assert operator.ask("POST", f"quarantine/{id_}/requeue").status_code == 404
@@ -311,30 +313,30 @@ def test_the_quarantine_is_retried_and_emptied(place: Gateway, operator: Holder)
 
 @pytest.mark.parametrize("path", LOOKING)
 def test_a_masked_reader_gets_numbers_by_no_door(
-    told: dict[str, Any], viewer: Holder, operator: Holder, path: str
+    reported: dict[str, Any], viewer: Holder, operator: Holder, path: str
 ) -> None:
     """Not in a field, a raw body, an endpoint's answer, what the business said, nor in base64."""
     for holder in (viewer, operator):
-        text = holder.ask("GET", path.format_map(told)).text
+        text = holder.ask("GET", path.format_map(reported)).text
         assert NUMBER not in text
         assert CALLER not in text
 
 
-def test_what_a_masked_reader_sees(told: dict[str, Any], viewer: Holder) -> None:
+def test_what_a_masked_reader_sees(reported: dict[str, Any], viewer: Holder) -> None:
     """Everything but the numbers, and nothing from which they could be worked out."""
-    call = viewer.sees(f"calls/{told['callid']}")
+    call = viewer.sees(f"calls/{reported['callid']}")
     assert (call["mobile"], call["call_from"]) == (MASKED, "057*****5678")
     assert call["keys"] == [f"{MASKED}#"]
     assert call["failure_reason"] == f"no answer from {MASKED}"
     assert call["reference"] == f"order-20260131-{MASKED}"
     assert call["metadata"] == {"customer": MASKED, "n": MASKED}
-    first = viewer.sees(f"calls/{told['callid']}/callbacks")["items"][0]
+    first = viewer.sees(f"calls/{reported['callid']}/callbacks")["items"][0]
     assert first["raw_base64"] is None
     fields = json.loads(first["raw"])["voiceprompt_callback"]
     assert fields["mobile"] == fields["ext"]["also"] == MASKED
-    assert (fields["callid"], fields["accept_time"]) == (told["callid"], "1470197211")
-    delivery = viewer.sees(f"deliveries/{told['delivery']}")
-    assert delivery["message_id"].startswith(f"dlv_{told['delivery']}_")
+    assert (fields["callid"], fields["accept_time"]) == (reported["callid"], "1470197211")
+    delivery = viewer.sees(f"deliveries/{reported['delivery']}")
+    assert delivery["message_id"].startswith(f"dlv_{reported['delivery']}_")
     assert delivery["attempt_log"][0]["response_body"] == ANSWER.replace(NUMBER, MASKED)
     raws = [viewer.sees(f"quarantine/{one['id']}") for one in viewer.sees("quarantine")["items"]]
     assert all(one["raw_base64"] is None for one in raws)
@@ -361,10 +363,10 @@ def test_what_a_masked_reader_sees(told: dict[str, Any], viewer: Holder) -> None
     ids=str,
 )
 def test_whose_a_number_is_is_told_to_nobody_who_may_not_see_it(
-    place: Gateway, told: dict[str, Any], operator: Holder, method: str, path: str, body: object, field: str
+    place: Gateway, reported: dict[str, Any], operator: Holder, method: str, path: str, body: object, field: str
 ) -> None:
     """Asking for calls by a number, whatever it is called, needs the right; who has it is answered."""
-    assert told
+    assert reported
     refused = operator.ask(method, path, body)
     assert (refused.status_code, refused.json()["field"]) == (403, field)
     assert (
@@ -374,21 +376,23 @@ def test_whose_a_number_is_is_told_to_nobody_who_may_not_see_it(
     assert make(place, "operator", full_numbers=True).ask(method, path, body).status_code in {200, 201, 202, 404}
 
 
-def test_a_name_that_is_no_number_finds_its_call(told: dict[str, Any], viewer: Holder) -> None:
+def test_a_name_that_is_no_number_finds_its_call(reported: dict[str, Any], viewer: Holder) -> None:
     """Callids and order numbers are what a masked reader goes by."""
     assert viewer.sees("calls", reference="order-20260131-1234567")["items"] == []
     assert viewer.sees("calls", reference="d9428888-122b-11e1-b85c-61cd3cbb3210")["items"] == []
-    assert viewer.sees(f"deliveries?callid={told['callid']}")["items"]
+    assert viewer.sees(f"deliveries?callid={reported['callid']}")["items"]
 
 
-def test_the_right_to_full_numbers_is_apart_from_the_role(place: Gateway, told: dict[str, Any], admin: Holder) -> None:
+def test_the_right_to_full_numbers_is_apart_from_the_role(
+    place: Gateway, reported: dict[str, Any], admin: Holder
+) -> None:
     """A viewer with it sees what the admin key sees; an admin without it sees them masked."""
     seeing, blind = make(place, "viewer", full_numbers=True), make(place, "admin")
     for path in ("calls/{callid}", "calls/{callid}/callbacks", "deliveries/{delivery}", "quarantine/1", "quarantine"):
-        assert seeing.sees(path.format_map(told)) == admin.sees(path.format_map(told))
-    assert NUMBER in seeing.ask("GET", f"deliveries/{told['delivery']}").text
-    assert seeing.sees(f"calls/{told['callid']}")["mobile"] == NUMBER
-    assert blind.sees(f"calls/{told['callid']}")["mobile"] == MASKED
+        assert seeing.sees(path.format_map(reported)) == admin.sees(path.format_map(reported))
+    assert NUMBER in seeing.ask("GET", f"deliveries/{reported['delivery']}").text
+    assert seeing.sees(f"calls/{reported['callid']}")["mobile"] == NUMBER
+    assert blind.sees(f"calls/{reported['callid']}")["mobile"] == MASKED
 
 
 def test_each_showing_of_full_numbers_is_logged(place: Gateway, admin: Holder) -> None:
@@ -462,8 +466,8 @@ def test_the_command_line_makes_lists_and_revokes(place: Gateway, admin: Holder)
     listed = run("keys", "list", *options, cwd=place.data_dir).stdout
     assert re.search(r"cli +operator +full", listed)
     assert holder.key not in listed
-    told = json.loads(run("keys", "list", "--json", *options, cwd=place.data_dir).stdout)
-    assert told["items"] == admin.sees("keys")["items"]
+    reported = json.loads(run("keys", "list", "--json", *options, cwd=place.data_dir).stdout)
+    assert reported["items"] == admin.sees("keys")["items"]
     revoked = run("keys", "revoke", "cli", *options, cwd=place.data_dir)
     assert (revoked.returncode, "cli is revoked" in revoked.stdout) == (0, True)
     assert holder.ask("GET", "me").status_code == 401

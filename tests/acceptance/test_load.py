@@ -42,15 +42,15 @@ def test_load_measures_a_gateway_and_finds_all_that_it_took(gateway: Gateway) ->
         "--key",
         gateway.key,
     ]
-    status, told = load(url, *options, cwd=gateway.data_dir)
-    assert (status, told["seed"]) == (0, 5)
-    assert (told["planned"], told["sent"], told["accepted"]) == (300, 300, 300)
-    assert (told["refused"], told["unanswered"], told["unsent"]) == (0, 0, 0)
-    latencies = [told["latency_ms"][name] for name in ("p50", "p90", "p99", "p99.9", "max")]
+    status, reported = load(url, *options, cwd=gateway.data_dir)
+    assert (status, reported["seed"]) == (0, 5)
+    assert (reported["planned"], reported["sent"], reported["accepted"]) == (300, 300, 300)
+    assert (reported["refused"], reported["unanswered"], reported["unsent"]) == (0, 0, 0)
+    latencies = [reported["latency_ms"][name] for name in ("p50", "p90", "p99", "p99.9", "max")]
     assert 0 < latencies[0] <= latencies[-1]
     assert latencies == sorted(latencies)
-    assert 100 < told["achieved_rate"] <= 300
-    assert told["verified"] == {"checked": 300, "found": 300, "missing": 0, "first_missing": [], "unreadable": []}
+    assert 100 < reported["achieved_rate"] <= 300
+    assert reported["verified"] == {"checked": 300, "found": 300, "missing": 0, "first_missing": [], "unreadable": []}
 
 
 def test_load_tells_a_person_the_same(gateway: Gateway) -> None:
@@ -82,9 +82,9 @@ def test_verify_finds_what_a_lying_receiver_did_not_store(gateway: Gateway, rece
     """A receiver that answers OK and stores nothing is found out: how many, and which."""
     liar = receive()
     options = ["--rate", "100", "--duration", "0.3", "--verify", gateway.url, "--key", gateway.key]
-    status, told = load(liar.url, *options, cwd=gateway.data_dir)
-    assert (status, told["accepted"]) == (1, 30)
-    verified = told["verified"]
+    status, reported = load(liar.url, *options, cwd=gateway.data_dir)
+    assert (status, reported["accepted"]) == (1, 30)
+    verified = reported["verified"]
     assert (verified["checked"], verified["found"], verified["missing"]) == (30, 0, 30)
     assert len(verified["first_missing"]) == 10
     assert set(verified["first_missing"]) <= set(liar.callids)
@@ -99,9 +99,9 @@ def test_load_tells_refusals_by_their_words(receive: Receive, tmp_path: Path) ->
     """A receiver that refuses ends in status 1, with its answers counted."""
     receiver = receive(behaviour="flapping", status=503, answer='{"result":3002,"errmsg":"[later]"}')
     options = ["--rate", "100", "--duration", "0.2"]
-    status, told = load(receiver.url, *options, cwd=tmp_path)
-    assert (status, told["sent"], told["accepted"], told["refused"]) == (1, 20, 10, 10)
-    assert told["refusals"] == [{"count": 10, "status": 503, "result": 3002, "errmsg": "[later]"}]
+    status, reported = load(receiver.url, *options, cwd=tmp_path)
+    assert (status, reported["sent"], reported["accepted"], reported["refused"]) == (1, 20, 10, 10)
+    assert reported["refusals"] == [{"count": 10, "status": 503, "result": 3002, "errmsg": "[later]"}]
     assert "[later]" in run("load", receiver.url, *options, cwd=tmp_path).stdout
 
 
@@ -109,11 +109,11 @@ def test_load_gives_up_on_a_receiver_that_never_answers(receive: Receive, tmp_pa
     """Nothing hangs: what was sent is unanswered, and what found no connection was not sent."""
     receiver = receive(behaviour="slow", wait_s=60)
     options = ["--rate", "100", "--duration", "0.5", "--connections", "5", "--timeout", "0.6"]
-    status, told = load(receiver.url, *options, cwd=tmp_path)
-    assert (status, told["accepted"], told["latency_ms"]) == (1, 0, None)
-    assert 5 <= told["unanswered"] == told["sent"] <= 15
-    assert told["sent"] + told["unsent"] == 50
-    assert told["unanswered_why"] == [{"count": told["sent"], "reason": "no answer within 0.6 s"}]
+    status, reported = load(receiver.url, *options, cwd=tmp_path)
+    assert (status, reported["accepted"], reported["latency_ms"]) == (1, 0, None)
+    assert 5 <= reported["unanswered"] == reported["sent"] <= 15
+    assert reported["sent"] + reported["unsent"] == 50
+    assert reported["unanswered_why"] == [{"count": reported["sent"], "reason": "no answer within 0.6 s"}]
     assert "not in time" in run("load", receiver.url, *options, cwd=tmp_path).stdout
 
 
@@ -121,9 +121,9 @@ def test_load_tells_that_nobody_listens(tmp_path: Path) -> None:
     """A closed port is one reason for all, in words."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
-    status, told = load(f"http://127.0.0.1:{port}/", "--rate", "50", "--duration", "0.1", cwd=tmp_path)
-    assert (status, told["unanswered"]) == (1, 5)
-    (why,) = told["unanswered_why"]
+    status, reported = load(f"http://127.0.0.1:{port}/", "--rate", "50", "--duration", "0.1", cwd=tmp_path)
+    assert (status, reported["unanswered"]) == (1, 5)
+    (why,) = reported["unanswered_why"]
     assert "Connect" in why["reason"]
 
 
@@ -137,11 +137,11 @@ def test_load_that_is_interrupted_tells_what_was_until_then(receive: Receive, tm
         receiver.await_taken(20)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
-    told = json.loads(out)
+    reported = json.loads(out)
     assert process.returncode == 1
     assert b"interrupted" in err
-    assert 15 <= told["accepted"] <= told["sent"] < 6000
-    assert (told["planned"], told["sent"] + told["unsent"]) == (6000, 6000)
+    assert 15 <= reported["accepted"] <= reported["sent"] < 6000
+    assert (reported["planned"], reported["sent"] + reported["unsent"]) == (6000, 6000)
 
 
 def test_load_shows_how_far_it_is_on_a_terminal(receive: Receive, tmp_path: Path) -> None:

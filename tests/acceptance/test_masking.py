@@ -248,10 +248,10 @@ def test_no_event_tells_a_number(filled: Filled) -> None:
 
 def test_no_trace_tells_a_number(filled: Filled) -> None:
     """Neither attributes nor errors."""
-    told = str([(span.name, span.attributes, span.error, span.resource) for span in filled.collector.spans])
-    assert "deliver" in told
-    assert marks_in(told) == []
-    assert TOKEN not in told
+    reported = str([(span.name, span.attributes, span.error, span.resource) for span in filled.collector.spans])
+    assert "deliver" in reported
+    assert marks_in(reported) == []
+    assert TOKEN not in reported
 
 
 def test_neither_the_log_nor_the_metrics_tell_a_number(filled: Filled) -> None:

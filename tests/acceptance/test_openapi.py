@@ -83,7 +83,9 @@ def document(filled: Gateway) -> Document:
 def operations(document: Document) -> dict[str, Document]:
     """Every operation and webhook, by its id."""
     items = [*document["paths"].values(), *document["webhooks"].values()]
-    return {told["operationId"]: told for item in items for method, told in item.items() if method in METHODS}
+    return {
+        reported["operationId"]: reported for item in items for method, reported in item.items() if method in METHODS
+    }
 
 
 def test_the_document_is_valid(document: Document) -> None:
@@ -101,13 +103,13 @@ def test_every_operation_is_told_in_full(document: Document) -> None:
     tags = {tag["name"] for tag in document["tags"] if tag["description"]}
     found = operations(document)
     assert len(found) == sum(len(item) for part in ("paths", "webhooks") for item in document[part].values())
-    for name, told in found.items():
+    for name, reported in found.items():
         assert name.isalpha(), name
-        assert told["summary"], name
-        assert told["tags"], name
-        assert tags.issuperset(told["tags"]), name
-        assert all(parameter["description"] for parameter in told.get("parameters", ())), name
-        assert all(answer["description"] for answer in told["responses"].values()), name
+        assert reported["summary"], name
+        assert reported["tags"], name
+        assert tags.issuperset(reported["tags"]), name
+        assert all(parameter["description"] for parameter in reported.get("parameters", ())), name
+        assert all(answer["description"] for answer in reported["responses"].values()), name
 
 
 def test_every_route_is_in_the_document(document: Document) -> None:
@@ -115,16 +117,16 @@ def test_every_route_is_in_the_document(document: Document) -> None:
     nobody: Any = None
     api = build_api(nobody, nobody, nobody, nobody, (), nobody, "Asia/Shanghai", nobody, nobody)
     served = {(route.path_format, method.lower()) for route in routes_of(api) for method in route.methods or ()}
-    told = {(path, method) for path, item in document["paths"].items() for method in item}
+    reported = {(path, method) for path, item in document["paths"].items() for method in item}
     assert len(served) >= 32
-    assert told - served == {
+    assert reported - served == {
         ("/voice/callback", "post"),
         ("/voice/callback/{token}", "post"),
         ("/healthz", "get"),
         ("/readyz", "get"),
         ("/metrics", "get"),
     }
-    assert served - told == set()
+    assert served - reported == set()
 
 
 def routes_of(routed: Any) -> Iterator[APIRoute]:
@@ -138,10 +140,10 @@ def routes_of(routed: Any) -> Iterator[APIRoute]:
 
 def media_of(document: Document) -> Iterator[tuple[str, str, Document]]:
     """Each body that is sent or answered: whose, its media type, and what is said of it."""
-    for name, told in operations(document).items():
-        for media_type, media in told.get("requestBody", {}).get("content", {}).items():
+    for name, reported in operations(document).items():
+        for media_type, media in reported.get("requestBody", {}).get("content", {}).items():
             yield f"{name} body", media_type, media
-        for status, answer in told["responses"].items():
+        for status, answer in reported["responses"].items():
             for media_type, media in answer.get("content", {}).items():
                 yield f"{name} {status}", media_type, media
 

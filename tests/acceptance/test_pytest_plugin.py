@@ -36,10 +36,10 @@ def send(cloud: VoiceCloud, mobile: str) -> dict[str, Any]:
 
 def test_a_call_lives_to_its_end_in_no_time(voice_cloud: VoiceCloud) -> None:
     """Eighty of the cloud's seconds pass at once; what is told is what happened."""
-    told: list[bytes] = []
+    reported: list[bytes] = []
 
     def receive(body: bytes) -> dict[str, Any]:
-        told.append(body)
+        reported.append(body)
         return OK
 
     voice_cloud.deliver_to(receive)
@@ -49,21 +49,21 @@ def test_a_call_lives_to_its_end_in_no_time(voice_cloud: VoiceCloud) -> None:
     (call,) = voice_cloud.finish()
     assert time.monotonic() - began_s < 2
     assert (call.callid, call.outcome, call.keys) == (callid, "answered", ["1", "2", "#"])
-    assert [parse(body).callid for body in told] == [callid] * 4
+    assert [parse(body).callid for body in reported] == [callid] * 4
     assert len(call.callbacks) == 4
 
 
 def test_time_stands_still_until_it_is_moved(voice_cloud: VoiceCloud) -> None:
     """Ringing after two seconds, nobody has answered; after half a minute it is over."""
-    told: list[bytes] = []
-    voice_cloud.deliver_to(lambda body: told.append(body) or OK)  # type: ignore[func-returns-value]
+    reported: list[bytes] = []
+    voice_cloud.deliver_to(lambda body: reported.append(body) or OK)  # type: ignore[func-returns-value]
     callid = send(voice_cloud, "13800138000")["callid"]
     voice_cloud.advance(2)
     assert [step.what for step in voice_cloud.call(callid).steps] == ["dialled", "ringing"]
-    assert told == []
+    assert reported == []
     voice_cloud.advance(30)
     assert voice_cloud.call(callid).outcome == "answered"
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 @pytest.mark.parametrize("answer", [{"result": 1, "errmsg": "no"}, b"<html>", None, ValueError("broken")])
@@ -96,14 +96,14 @@ def test_an_early_callback_that_is_not_taken_does_not_hold_up_the_send(voice_clo
 
 def test_the_weather_and_the_limits_can_be_chosen() -> None:
     """Every callback twice, and a second call to a number refused."""
-    told: list[bytes] = []
+    reported: list[bytes] = []
     with VoiceCloud(faults=FaultProfile(duplicates=1.0), limits=Limits(per_night=None)) as cloud:
-        cloud.deliver_to(lambda body: told.append(body) or OK)  # type: ignore[func-returns-value]
+        cloud.deliver_to(lambda body: reported.append(body) or OK)  # type: ignore[func-returns-value]
         assert send(cloud, "13800138000")["result"] == 0
         assert send(cloud, "13800138000")["result"] == 1013
         cloud.finish()
-    assert len(told) == 2
-    assert told[0] == told[1]
+    assert len(reported) == 2
+    assert reported[0] == reported[1]
 
 
 def test_the_fixture_is_there_for_whoever_installs_the_package(tmp_path: Path, bare_pytest: list[str | Path]) -> None:

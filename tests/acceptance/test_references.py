@@ -18,7 +18,7 @@ from receivers.webhook_receiver import Business, relaying
 METADATA: dict[str, Any] = {"order": 17, "tags": ["vip", "夜"], "nested": {"a": None, "b": [1.5, True]}}
 
 
-def refer(business: Business, callid: str, **said: object) -> dict[str, Any]:
+def annotate(business: Business, callid: str, **said: object) -> dict[str, Any]:
     """Say something of a call in the business's channel; the call as it is then."""
     return business.asks("PUT", f"calls/{callid}", said, channel=business.channel)
 
@@ -36,11 +36,11 @@ def of_type(taken: Sequence[Taken], type_: str) -> list[Taken]:
 def await_look(business: Business, receiver: Receiver) -> None:
     """Wait until it was looked once more for what is overdue: a call that was due long ago is told of."""
     callid = str(uuid.uuid1())
-    refer(business, callid, due_at=soon(-1))
+    annotate(business, callid, due_at=soon(-1))
     await_true(lambda: callid in receiver.callids)
 
 
-def told_of(receiver: Receiver, callid: str) -> list[str]:
+def reported_of(receiver: Receiver, callid: str) -> list[str]:
     """What a receiver was told of a call."""
     return [one.type for one in receiver.taken if one.callid == callid]
 
@@ -74,7 +74,7 @@ def test_said_after_a_callback_it_is_in_the_next_delivery(business: Business, re
     business.add("crm", receiver.url)
     business.hears(prompt(callid))
     receiver.await_taken(1)
-    assert refer(business, callid, reference="A-1", metadata=METADATA)["outcome"] == "answered"
+    assert annotate(business, callid, reference="A-1", metadata=METADATA)["outcome"] == "answered"
     business.hears(key_press(callid))  # would come behind an update
     first, second = receiver.await_taken(2)
     assert (first.call["reference"], second.call["reference"], second.call["metadata"]) == (None, "A-1", METADATA)
@@ -88,7 +88,7 @@ def test_said_while_a_delivery_is_pending_it_is_in_the_next_attempt(
     business.add("crm", receiver.url)
     business.hears(prompt(callid))
     receiver.await_taken(1)
-    refer(business, callid, reference="A-1")
+    annotate(business, callid, reference="A-1")
     taken = receiver.await_taken(3)
     assert (taken[0].call["reference"], taken[2].call["reference"]) == (None, "A-1")
     assert len({one.id for one in taken}) == 1
@@ -99,7 +99,7 @@ def test_said_while_an_endpoint_is_off_it_is_in_the_delivery(business: Business,
     receiver = receive()
     business.add("crm", receiver.url, enabled=False, notify_on_update=True)
     business.hears(prompt(callid))
-    refer(business, callid, reference="A-1")
+    annotate(business, callid, reference="A-1")
     business.switch("crm", on=True)
     (taken,) = receiver.await_taken(1)
     assert taken.call["reference"] == "A-1"
@@ -110,14 +110,14 @@ def test_said_while_an_endpoint_is_off_it_is_in_the_delivery(business: Business,
 def test_what_is_left_out_stays_and_null_takes_back(business: Business, callid: str) -> None:
     """Each field is the business's own: said, left, taken back."""
     due_at = "2100-01-01T08:00:00+08:00"
-    refer(business, callid, reference="A-1")
-    refer(business, callid, metadata=METADATA)
-    call = refer(business, callid, due_at=due_at)
+    annotate(business, callid, reference="A-1")
+    annotate(business, callid, metadata=METADATA)
+    call = annotate(business, callid, due_at=due_at)
     assert (call["reference"], call["metadata"], call["due_at"]) == ("A-1", METADATA, "2100-01-01T00:00:00Z")
-    call = refer(business, callid, reference=None, due_at=None)
+    call = annotate(business, callid, reference=None, due_at=None)
     assert (call["reference"], call["metadata"], call["due_at"]) == (None, METADATA, None)
-    assert refer(business, callid) == call
-    assert refer(business, callid, metadata={})["metadata"] == {}
+    assert annotate(business, callid) == call
+    assert annotate(business, callid, metadata={})["metadata"] == {}
 
 
 # Updates.
@@ -133,14 +133,14 @@ def test_a_change_is_told_to_who_wants_updates(business: Business, receive: Rece
     for receiver in (wants, other, vendor):
         receiver.await_taken(1)
     business.await_settled("wants", "other", "vendor")
-    refer(business, callid, reference="A-1", metadata=METADATA)
+    annotate(business, callid, reference="A-1", metadata=METADATA)
     update = wants.await_taken(2)[1]
     assert (update.type, update.document["data"]["callback"]) == ("voice.call.revised", None)
     assert (update.call["reference"], update.call["metadata"], update.call["outcome"]) == ("A-1", METADATA, "answered")
-    refer(business, callid, reference="A-1")
+    annotate(business, callid, reference="A-1")
     business.await_settled("wants", "other", "vendor")
     assert (len(wants.taken), len(other.taken), len(vendor.taken)) == (2, 1, 1)
-    refer(business, callid, reference="A-2")
+    annotate(business, callid, reference="A-2")
     assert wants.await_taken(3)[2].call["reference"] == "A-2"
     assert len({one.id for one in wants.taken}) == 3
 
@@ -151,7 +151,7 @@ def test_a_change_amid_an_attempt_is_told_after_it(business: Business, receive: 
     business.add("crm", receiver.url, notify_on_update=True)
     business.hears(prompt(callid))
     receiver.await_taken(1)
-    refer(business, callid, reference="A-1")
+    annotate(business, callid, reference="A-1")
     first, second = receiver.await_taken(2)
     assert (first.call["reference"], second.call["reference"], second.type) == (None, "A-1", "voice.call.revised")
 
@@ -167,7 +167,7 @@ def test_there_is_no_race_between_the_business_and_the_cloud(business: Business,
     def say() -> None:
         for callid in callids:
             gate.wait()
-            refer(business, callid, reference=f"R-{callid}", metadata={"of": callid})
+            annotate(business, callid, reference=f"R-{callid}", metadata={"of": callid})
 
     def hear() -> None:
         for callid in callids:
@@ -189,8 +189,8 @@ def test_there_is_no_race_between_the_business_and_the_cloud(business: Business,
     for callid in callids:
         call = business.gateway.call(callid)
         assert (call["reference"], call["metadata"], call["outcome"]) == (f"R-{callid}", {"of": callid}, "answered")
-        told = [one.type for one in wants.taken if one.callid == callid]
-        assert told in (["voice.call.answered"], ["voice.call.answered", "voice.call.revised"])
+        reported = [one.type for one in wants.taken if one.callid == callid]
+        assert reported in (["voice.call.answered"], ["voice.call.answered", "voice.call.revised"])
     assert sorted(plain.callids) == sorted(callids)
 
 
@@ -202,7 +202,7 @@ def test_a_call_of_which_nothing_comes_is_overdue_once(business: Business, recei
     receiver = receive()
     business.add("crm", receiver.url)
     due_at = soon(0.6)
-    refer(business, callid, reference="A-1", due_at=due_at)
+    annotate(business, callid, reference="A-1", due_at=due_at)
     business.hears(key_press(callid))
     press, late = receiver.await_taken(2)
     assert (press.type, late.type) == ("voice.call.key_pressed", "voice.call.overdue")
@@ -215,7 +215,7 @@ def test_a_call_of_which_nothing_comes_is_overdue_once(business: Business, recei
     await_look(business, receiver)
     business.hears(prompt(callid))
     receiver.await_taken(4)
-    assert told_of(receiver, callid) == [
+    assert reported_of(receiver, callid) == [
         "voice.call.key_pressed",
         "voice.call.overdue",
         "voice.call.answered",
@@ -228,9 +228,9 @@ def test_a_call_whose_outcome_came_is_not_overdue(business: Business, receive: R
     business.add("crm", receiver.url)
     business.hears(prompt(f"{callid}-before", result="1"))
     for name in ("before", "after", "back", "late"):
-        refer(business, f"{callid}-{name}", due_at=soon(0.8))
+        annotate(business, f"{callid}-{name}", due_at=soon(0.8))
     business.hears(prompt(f"{callid}-after", result="2"))
-    refer(business, f"{callid}-back", due_at=None)
+    annotate(business, f"{callid}-back", due_at=None)
     await_true(lambda: of_type(receiver.taken, "overdue"), lambda: "nothing is overdue")
     await_look(business, receiver)
     overdue = [one.callid for one in of_type(receiver.taken, "overdue")]
@@ -241,7 +241,7 @@ def test_a_time_that_is_over_already_is_told_at_once(business: Business, receive
     """Registered too late, or without a zone, which is UTC: overdue right away."""
     receiver = receive()
     business.add("crm", receiver.url)
-    refer(business, callid, due_at="2020-01-01T00:00:00")
+    annotate(business, callid, due_at="2020-01-01T00:00:00")
     assert receiver.await_taken(1)[0].call["due_at"] == "2020-01-01T00:00:00Z"
 
 
@@ -250,14 +250,14 @@ def test_another_time_is_another_chance_to_be_late(business: Business, receive: 
     receiver = receive()
     business.add("crm", receiver.url)
     due_at = soon(-1)
-    refer(business, callid, due_at=due_at)
+    annotate(business, callid, due_at=due_at)
     receiver.await_taken(1)
-    refer(business, callid, due_at=due_at, reference="A-1")
+    annotate(business, callid, due_at=due_at, reference="A-1")
     await_look(business, receiver)
-    assert len(told_of(receiver, callid)) == 1
-    assert refer(business, callid, due_at=soon(0.3))["overdue_at"] is None
+    assert len(reported_of(receiver, callid)) == 1
+    assert annotate(business, callid, due_at=soon(0.3))["overdue_at"] is None
     receiver.await_taken(3)
-    assert told_of(receiver, callid) == ["voice.call.overdue"] * 2
+    assert reported_of(receiver, callid) == ["voice.call.overdue"] * 2
 
 
 def test_overdue_is_told_to_who_wants_it(business: Business, receive: Receive, callid: str) -> None:
@@ -271,7 +271,7 @@ def test_overdue_is_told_to_who_wants_it(business: Business, receive: Receive, c
     }
     for name, receiver in receivers.items():
         business.add(name, receiver.url, **filters.get(name, {}))
-    refer(business, callid, due_at=soon(-1))
+    annotate(business, callid, due_at=soon(-1))
     for name in ("all", "kinds", "pending"):
         receivers[name].await_taken(1)
     business.await_settled(*receivers)
@@ -291,10 +291,10 @@ def test_overdue_is_told_once_over_restarts(tmp_path: Path) -> None:
     with Receiver(tmp_path) as receiver:
         with gateway.start():
             business.add("crm", receiver.url)
-            refer(business, "told", due_at=soon(-1))
+            annotate(business, "told", due_at=soon(-1))
             receiver.await_taken(1)
             business.await_settled("crm")
-            refer(business, "down", due_at=soon(0.4))
+            annotate(business, "down", due_at=soon(0.4))
             gateway.kill()
         time.sleep(0.5)
         with gateway.start():
@@ -385,7 +385,7 @@ def test_the_channel_is_needed_where_it_is_not_clear(relaying_gateway: Gateway, 
     one.hears(prompt(callid))
     answer = one.ask("PUT", f"calls/{callid}", {"reference": "A-1"})
     assert (answer.status_code, answer.json()["channel"]) == (200, one.channel)
-    assert refer(other, callid, reference="B-1")["channel"] == other.channel
+    assert annotate(other, callid, reference="B-1")["channel"] == other.channel
     answer = one.ask("PUT", f"calls/{callid}", {"reference": "A-2"})
     assert (answer.status_code, sorted(answer.json()["channels"])) == (409, [one.channel, other.channel])
     assert relaying_gateway.call(callid, channel=one.channel)["reference"] == "A-1"

@@ -346,7 +346,7 @@ def test_a_restart_breaks_no_pause_and_tells_nothing_twice(tmp_path: Path) -> No
             assert [one.call["keys"] for one in slow.taken] == [["1"], ["1", "2"]]
             assert len(weak.taken) == 3
             assert business.endpoint("weak")["paused_until"] is not None
-            assert business.owed("weak") == 11
+            assert business.undelivered("weak") == 11
 
 
 def test_an_endpoint_that_is_gone_is_switched_off(business: Business, receive: Receive, callid: str) -> None:
@@ -436,7 +436,7 @@ def test_each_callback_has_its_type(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("wanted", "reported"),
     [
         ({"kinds": ["key"]}, ["key_pressed"]),
         ({"kinds": ["code", "failure"]}, ["failed"]),
@@ -448,7 +448,7 @@ def test_each_callback_has_its_type(
     ids=str,
 )
 def test_an_endpoint_is_told_what_it_asked_for(
-    business: Business, receive: Receive, callid: str, wanted: dict[str, list[str]], told: list[str]
+    business: Business, receive: Receive, callid: str, wanted: dict[str, list[str]], reported: list[str]
 ) -> None:
     """Filters by kind of the callback and by the call's outcome after it; what is filtered out is not owed."""
     receiver, other = receive("some"), receive("all")
@@ -457,8 +457,8 @@ def test_an_endpoint_is_told_what_it_asked_for(
     business.hears(failure(callid), prompt(callid), key_press(callid))
     other.await_taken(3)
     business.await_settled("some")
-    assert [one.type for one in receiver.taken] == [f"voice.call.{type_}" for type_ in told]
-    assert len(business.deliveries("some")) == len(told)
+    assert [one.type for one in receiver.taken] == [f"voice.call.{type_}" for type_ in reported]
+    assert len(business.deliveries("some")) == len(reported)
 
 
 def test_channels_are_walls(business: Business, other_business: Business, receive: Receive, callid: str) -> None:
@@ -468,11 +468,11 @@ def test_channels_are_walls(business: Business, other_business: Business, receiv
     other_business.add("crm", codes.url)
     business.hears(prompt(callid, mobile="13711111111"), key_press(callid, "1"))
     other_business.hears(code(callid, result="1", mobile="13722222222"))
-    told = alerts.await_taken(2)
-    (told_other,) = codes.await_taken(1)
-    assert [item.call["channel"] for item in told] == [business.channel] * 2
-    assert (told_other.call["channel"], told_other.call["mobile"]) == (other_business.channel, "13722222222")
-    assert (told_other.call["keys"], told_other.call["outcome"]) == ([], "unanswered")
+    reported = alerts.await_taken(2)
+    (reported_other,) = codes.await_taken(1)
+    assert [item.call["channel"] for item in reported] == [business.channel] * 2
+    assert (reported_other.call["channel"], reported_other.call["mobile"]) == (other_business.channel, "13722222222")
+    assert (reported_other.call["keys"], reported_other.call["outcome"]) == ([], "unanswered")
     business.await_settled("crm")
     other_business.await_settled("crm")
     assert (len(alerts.taken), len(codes.taken)) == (2, 1)

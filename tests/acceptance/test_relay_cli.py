@@ -183,9 +183,9 @@ def test_deliveries_are_listed_and_shown(business: Business, receive: Receive, c
     assert "answered 500 Internal Server Error" in shown
     assert "[not] yet" in shown
     assert NUMBER not in shown
-    told = as_json(business, "deliveries", "show", str(first["id"]))
-    assert told == business.delivery(first["id"])
-    assert [one["http_status"] for one in told["attempt_log"]] == [500, 200]
+    reported = as_json(business, "deliveries", "show", str(first["id"]))
+    assert reported == business.delivery(first["id"])
+    assert [one["http_status"] for one in reported["attempt_log"]] == [500, 200]
 
 
 # Live.

@@ -110,7 +110,7 @@ def test_all_dead_of_an_endpoint_are_told_again(business: Business, dead: Receiv
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("wanted", "reported"),
     [
         ({"outcome": "answered"}, {"a": ["answered", "key_pressed"]}),
         ({"outcome": "failed"}, {"f": ["failed"]}),
@@ -121,7 +121,7 @@ def test_all_dead_of_an_endpoint_are_told_again(business: Business, dead: Receiv
     ids=str,
 )
 def test_calls_are_told_again_by_filter(
-    business: Business, receive: Receive, wanted: dict[str, str], told: dict[str, list[str]]
+    business: Business, receive: Receive, wanted: dict[str, str], reported: dict[str, list[str]]
 ) -> None:
     """Everything about the calls that match goes out again by its ids, and nothing about the others."""
     receiver = receive()
@@ -131,12 +131,12 @@ def test_calls_are_told_again_by_filter(
     first = receiver.await_taken(4)
     business.await_settled("crm")
     progress = replay(business, **wanted)
-    count = sum(map(len, told.values()))
-    assert (progress["total"], progress["replayed"]) == (len(told), count)
+    count = sum(map(len, reported.values()))
+    assert (progress["total"], progress["replayed"]) == (len(reported), count)
     again = receiver.await_taken(4 + count)[4:]
     business.await_settled("crm")
     assert len(receiver.taken) == 4 + count
-    for letter, types in told.items():
+    for letter, types in reported.items():
         mine = [one for one in again if one.callid == f"{business.channel}-{letter}"]
         assert [one.type for one in mine] == [f"voice.call.{type_}" for type_ in types]
         assert [one.id for one in mine] == [one.id for one in first if one.callid == mine[0].callid]
@@ -251,8 +251,8 @@ def test_the_command_tells_one_again(business: Business, dead: Receiver, by: str
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"delivery {one['id']} to {business.name('crm')} is ")
     assert dead.await_taken(before + 1)[-1].id == one["message_id"]
-    told = json.loads(cli(business, "replay", str(one[by]), "--json").stdout)
-    assert (told["id"], told["message_id"]) == (one["id"], one["message_id"])
+    reported = json.loads(cli(business, "replay", str(one[by]), "--json").stdout)
+    assert (reported["id"], reported["message_id"]) == (one["id"], one["message_id"])
 
 
 def test_the_command_tells_all_dead_again(business: Business, dead: Receiver) -> None:

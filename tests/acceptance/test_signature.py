@@ -35,7 +35,7 @@ _BODIES = [
 
 
 @pytest.fixture(scope="module")
-def told(new_business: Callable[[], Business], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Taken]]:
+def reported(new_business: Callable[[], Business], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Taken]]:
     """A secret and the webhooks that were signed by it."""
     business = new_business()
     with Receiver(tmp_path_factory.mktemp("signed")) as receiver:
@@ -73,16 +73,16 @@ def spoilt(one: Taken) -> dict[str, tuple[bytes, dict[str, str]]]:
     }
 
 
-def test_python_verifies_what_is_told(told: tuple[str, list[Taken]]) -> None:
+def test_python_verifies_what_is_told(reported: tuple[str, list[Taken]]) -> None:
     """The library for Python takes each webhook and reads what was sent."""
-    secret, taken = told
+    secret, taken = reported
     for one in taken:
         assert Webhook(secret).verify(one.body, one.headers) == one.document
 
 
-def test_python_refuses_what_was_not_told(told: tuple[str, list[Taken]]) -> None:
+def test_python_refuses_what_was_not_told(reported: tuple[str, list[Taken]]) -> None:
     """With another body, id, time or secret there is no proof."""
-    secret, taken = told
+    secret, taken = reported
     for body, headers in spoilt(taken[0]).values():
         with pytest.raises(WebhookVerificationError):
             Webhook(secret).verify(body, headers)
@@ -90,15 +90,15 @@ def test_python_refuses_what_was_not_told(told: tuple[str, list[Taken]]) -> None
         Webhook("whsec_" + base64.b64encode(bytes(32)).decode()).verify(taken[0].body, taken[0].headers)
 
 
-def test_node_verifies_what_is_told(told: tuple[str, list[Taken]], node_modules: Path) -> None:
+def test_node_verifies_what_is_told(reported: tuple[str, list[Taken]], node_modules: Path) -> None:
     """The library for Node takes each webhook and reads what was sent."""
-    secret, taken = told
+    secret, taken = reported
     assert by_node(node_modules, *[(secret, one.body, one.headers) for one in taken]) == [one.document for one in taken]
 
 
-def test_node_refuses_what_was_not_told(told: tuple[str, list[Taken]], node_modules: Path) -> None:
+def test_node_refuses_what_was_not_told(reported: tuple[str, list[Taken]], node_modules: Path) -> None:
     """With another body, id, time or secret there is no proof."""
-    secret, taken = told
+    secret, taken = reported
     cases = [(secret, body, headers) for body, headers in spoilt(taken[0]).values()]
     cases.append(("whsec_" + base64.b64encode(bytes(32)).decode(), taken[0].body, taken[0].headers))
     assert by_node(node_modules, *cases) == [REFUSED] * len(cases)

@@ -131,8 +131,8 @@ def test_a_date_is_a_day_of_the_zone(  # a table of days
 
 def test_dates_are_those_of_the_command(filled: Gateway) -> None:
     """Both take the console's zone where none is given."""
-    told = run("stats", "--json", "--since", "2026-11-23", "--data-dir", filled.data_dir, cwd=filled.data_dir)
-    assert json.loads(told.stdout)["since"] == get(filled, "/v1/stats?since=2026-11-23")["since"]
+    reported = run("stats", "--json", "--since", "2026-11-23", "--data-dir", filled.data_dir, cwd=filled.data_dir)
+    assert json.loads(reported.stdout)["since"] == get(filled, "/v1/stats?since=2026-11-23")["since"]
 
 
 def test_failures_are_counted_by_code(filled: Gateway) -> None:
@@ -193,8 +193,8 @@ def test_what_is_invalid_is_named(filled: Gateway, query: str, field: str) -> No
 
 def test_the_command_line_tells_the_same(filled: Gateway) -> None:
     """`answerback stats`: sums and groups for people, the API's JSON for programs."""
-    told = json.loads(run("stats", "--json", "--data-dir", filled.data_dir, cwd=filled.data_dir).stdout)
-    assert told == get(filled, "/v1/stats")
+    reported = json.loads(run("stats", "--json", "--data-dir", filled.data_dir, cwd=filled.data_dir).stdout)
+    assert reported == get(filled, "/v1/stats")
     done = run("stats", "--data-dir", filled.data_dir, "--range", "today", "--charts", cwd=filled.data_dir)
     assert (done.returncode, done.stderr) == (0, "")
     for words in (

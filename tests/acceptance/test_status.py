@@ -31,24 +31,24 @@ def shown(gateway: Gateway, wanted: Callable[[dict[str, Any]], bool]) -> dict[st
     while not wanted(status := gateway.get("/v1/status").json()):
         assert time.monotonic() < deadline_s, status
         time.sleep(0.1)
-    told: dict[str, Any] = status
-    return told
+    reported: dict[str, Any] = status
+    return reported
 
 
 def test_a_gateway_alone_shows_itself(tmp_path: Path) -> None:
     """It tells every endpoint; the command shows the same, also when the gateway has ended."""
     with Gateway(tmp_path / "data", settings=LOOPBACK) as gateway:
         add_endpoint(gateway, "crm")
-        told = shown(gateway, lambda status: [one["endpoints"] for one in status["instances"]] == [1])
-        (instance,) = told["instances"]
+        reported = shown(gateway, lambda status: [one["endpoints"] for one in status["instances"]] == [1])
+        (instance,) = reported["instances"]
         assert (instance["pid"], instance["url"], instance["silent"]) == (gateway.process.pid, gateway.url, False)
-        assert not told["secrets_differ"]
+        assert not reported["secrets_differ"]
         found = json.loads(run("doctor", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout)["items"]
         assert {one["check"]: one["level"] for one in found}["server secret"] == "ok"
         other = {"ANSWERBACK_SERVER__SECRET": "another one than that of the gateway"}
         found = json.loads(run("doctor", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path, settings=other).stdout)
         assert {one["check"]: one["remedy"] for one in found["items"]}["server secret"].endswith("server.secret")
-        assert told["endpoints"][0]["instance"] == instance["id"]
+        assert reported["endpoints"][0]["instance"] == instance["id"]
         assert gateway.client.get("/v1/status").status_code == 401
         asked = json.loads(run("status", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path).stdout)
         assert [one["id"] for one in asked["instances"]] == [instance["id"]]
@@ -74,11 +74,11 @@ def test_processes_with_roles_show_each_other(tmp_path: Path) -> None:
     ):
         for name in ("crm", "erp"):
             add_endpoint(asked, name)
-        told = shown(asked, lambda status: sorted(one["endpoints"] for one in status["instances"]) == [0, 1, 1])
-        roles = {instance["pid"]: instance["roles"] for instance in told["instances"]}
+        reported = shown(asked, lambda status: sorted(one["endpoints"] for one in status["instances"]) == [0, 1, 1])
+        roles = {instance["pid"]: instance["roles"] for instance in reported["instances"]}
         assert roles[one.process.pid] == roles[two.process.pid] == ["relay"]
         assert roles[asked.process.pid] == ["intake", "recorder", "api"]
-        assert told["secrets_differ"], "each has made its own"
+        assert reported["secrets_differ"], "each has made its own"
         await_true(lambda: "server_secret_differs" in two.stderr, lambda: two.stderr)
         gone = one.process.pid
         one.kill()
@@ -86,5 +86,5 @@ def test_processes_with_roles_show_each_other(tmp_path: Path) -> None:
             database.execute(
                 "UPDATE instances SET heartbeat_us = heartbeat_us - %s WHERE pid = %s", (SILENT_AFTER_US, gone)
             )
-        told = shown(asked, lambda status: any(instance["silent"] for instance in status["instances"]))
-        assert [instance["pid"] for instance in told["instances"] if instance["silent"]] == [gone]
+        reported = shown(asked, lambda status: any(instance["silent"] for instance in status["instances"]))
+        assert [instance["pid"] for instance in reported["instances"] if instance["silent"]] == [gone]

@@ -25,8 +25,8 @@ def submit_lines(business: Business, *lines: bytes) -> dict[str, Any]:
     """Hand lines in that are taken as such; the answer."""
     answer = submit(business, b"\n".join(lines), content_type=NDJSON["Content-Type"])
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    reported: dict[str, Any] = answer.json()
+    return reported
 
 
 def pretty(body: bytes) -> bytes:
@@ -98,11 +98,17 @@ def test_many_lines_are_answered_one_by_one(business: Business) -> None:
     )
     answer = submit(business, body, content_type="text/plain")
     assert answer.status_code == 200
-    told = answer.json()
-    assert [(item["line"], item["result"]) for item in told["items"]] == [(1, 0), (3, 3003), (5, 0), (6, 3004), (7, 0)]
-    assert all(item["errmsg"] for item in told["items"])
-    assert "voicekey_callback" in told["items"][3]["errmsg"]
-    assert (told["accepted"], told["refused"], told["unavailable"]) == (3, 2, 0)
+    reported = answer.json()
+    assert [(item["line"], item["result"]) for item in reported["items"]] == [
+        (1, 0),
+        (3, 3003),
+        (5, 0),
+        (6, 3004),
+        (7, 0),
+    ]
+    assert all(item["errmsg"] for item in reported["items"])
+    assert "voicekey_callback" in reported["items"][3]["errmsg"]
+    assert (reported["accepted"], reported["refused"], reported["unavailable"]) == (3, 2, 0)
     kept = business.gateway.items("/v1/quarantine", channel=business.channel)
     assert sorted(item["result"] for item in kept) == [3003, 3004]
     for number in range(3):
@@ -124,11 +130,11 @@ def test_ten_thousand_lines_are_taken(business: Business) -> None:
     """The most that may be handed in at once is stored, each answered in order, while other callbacks get through."""
     lines = [prompt(f"{business.channel}-{number}") for number in range(MOST - 2)]
     began_s = time.monotonic()
-    told = submit_lines(business, *lines[:5000], b"junk", *lines[5000:], lines[0])
+    reported = submit_lines(business, *lines[:5000], b"junk", *lines[5000:], lines[0])
     assert time.monotonic() - began_s < 30
-    assert [item["line"] for item in told["items"]] == list(range(1, MOST + 1))
-    assert (told["accepted"], told["refused"]) == (MOST - 1, 1)
-    assert told["items"][5000]["result"] == 3003
+    assert [item["line"] for item in reported["items"]] == list(range(1, MOST + 1))
+    assert (reported["accepted"], reported["refused"]) == (MOST - 1, 1)
+    assert reported["items"][5000]["result"] == 3003
     stored = "SELECT count(*), sum(duplicates) FROM callbacks JOIN calls ON calls.id = call_id WHERE channel = ?"
     assert business.gateway.rows(stored, business.channel) == [(MOST - 2, 1)]
 
@@ -152,8 +158,8 @@ def test_very_many_short_lines_take_no_memory(business: Business) -> None:
 
 def test_a_line_that_is_too_large_is_answered_so(business: Business, callid: str) -> None:
     """The bound of a callback's body holds for each line, and costs the others nothing."""
-    told = submit_lines(business, prompt(callid), b" " * 70_000 + prompt("large"), prompt(f"{callid}-2"))
-    assert [item["result"] for item in told["items"]] == [0, 1036, 0]
+    reported = submit_lines(business, prompt(callid), b" " * 70_000 + prompt("large"), prompt(f"{callid}-2"))
+    assert [item["result"] for item in reported["items"]] == [0, 1036, 0]
 
 
 def test_a_body_that_is_too_large_is_refused(business: Business) -> None:
@@ -204,9 +210,11 @@ def test_both_ways_give_the_same_record_and_the_same_deliveries(
     vendor.await_taken(4)
     for body in bodies(other):
         assert submit(business, body).content.replace(b" ", b"") == OK
-    told, told_other = ([item for item in vendor.await_taken(8) if item.callid == callid_] for callid_ in (one, other))
-    assert [item.body for item in told] == bodies(one)
-    assert [item.body for item in told_other] == bodies(other)
+    reported, reported_other = (
+        [item for item in vendor.await_taken(8) if item.callid == callid_] for callid_ in (one, other)
+    )
+    assert [item.body for item in reported] == bodies(one)
+    assert [item.body for item in reported_other] == bodies(other)
     webhooks = standard.await_taken(8)
     types = [[item.type for item in webhooks if item.callid == callid_] for callid_ in (one, other)]
     assert types[0] == types[1]

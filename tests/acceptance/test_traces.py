@@ -40,7 +40,7 @@ def fingerprint_of(gateway: Gateway, callid: str) -> str:
     return str(callback["fingerprint"])
 
 
-def parent_told(taken: Taken) -> tuple[str, str]:
+def reported_parent(taken: Taken) -> tuple[str, str]:
     """Trace and span that a receiver was told of, in the header."""
     _, trace, span, flags = taken.headers["traceparent"].split("-")
     assert flags == "01"
@@ -72,7 +72,7 @@ def test_one_trace_from_callback_to_delivery(
     assert (received.parent, recorded.parent, delivered.parent) == ("", received.id, received.id)
     assert [span.kind for span in (received, recorded, delivered)] == ["server", "internal", "client"]
     assert received.links == [SENDER]
-    assert parent_told(taken) == (fingerprint, delivered.id)
+    assert reported_parent(taken) == (fingerprint, delivered.id)
     assert is_within(recorded, received)
     assert delivered.began_ns >= recorded.began_ns
     assert received.attributes == {
@@ -122,7 +122,7 @@ def test_a_retry_after_a_restart_is_in_the_same_trace(
     assert [span.attributes.get("http.response.status_code") for span in attempts] == [None, 500, 200]
     assert [bool(span.error) for span in attempts] == [True, True, False]
     assert "no connection" in (attempts[0].error or "")
-    assert [parent_told(taken) for taken in receiver.taken] == [(fingerprint, span.id) for span in attempts[1:]]
+    assert [reported_parent(taken) for taken in receiver.taken] == [(fingerprint, span.id) for span in attempts[1:]]
     assert len({span.resource["service.instance.id"] for span in attempts}) == 2
     assert NUMBER.encode() not in collector.raw
 
@@ -170,9 +170,9 @@ def test_a_word_about_the_call_itself_has_a_trace_of_the_call(
         fingerprint = fingerprint_of(gateway, callid)
         received, delivered = collector.await_spans("receive", "deliver", trace=fingerprint)
         of_call = public_id(ServerSecret(SECRET).id_key, call_fingerprint("default", callid))
-        (told,) = collector.await_spans("deliver", trace=of_call.hex())
+        (reported,) = collector.await_spans("deliver", trace=of_call.hex())
     assert (received.kind, delivered.parent) == ("internal", received.id)
-    assert (told.parent, parent_told(update)) == ("", (told.trace, told.id))
+    assert (reported.parent, reported_parent(update)) == ("", (reported.trace, reported.id))
 
 
 # Through the stream.
@@ -200,7 +200,7 @@ def test_through_the_stream_it_is_one_trace(
         "messaging.batch.message_count": 1,
     }
     assert recorded.attributes["answerback.disposition"] == "stored"
-    assert parent_told(taken) == (fingerprint, delivered.id)
+    assert reported_parent(taken) == (fingerprint, delivered.id)
     assert [span.resource["answerback.roles"] for span in spans] == ["intake"] * 2 + ["recorder,relay,api"] * 2
 
 

@@ -28,8 +28,8 @@ def fill(gateway: Gateway, tokens: Mapping[str, str]) -> None:
     unanswered = {"result": "1", "accept_time": "", "fee": "0"}
     posts += [(code(f"unanswered-{n}", mobile=f"186{n:08}", **unanswered), tokens["codes"]) for n in range(12)]
     for n, (number, reason) in enumerate(list(_REASONS.items()) * 3):
-        told = {"failure_code": number, "failure_reason": reason, "mobile": f"177{n:08}"}
-        posts.append((failure(f"failed-{n:02}", **told), tokens["alerts"]))
+        reported = {"failure_code": number, "failure_reason": reason, "mobile": f"177{n:08}"}
+        posts.append((failure(f"failed-{n:02}", **reported), tokens["alerts"]))
     posts += [(prompt(PRESSED), None), (key_press(PRESSED, "1"), None), (key_press(PRESSED, "#"), None)]
     posts += [(prompt(ANSWERED, mobile="13800000000", result="1", accept_time=""), None)]
     posts += [(prompt(TWICE), None), (prompt(TWICE), tokens["alerts"])]

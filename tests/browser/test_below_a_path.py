@@ -171,7 +171,7 @@ def test_callbacks_and_the_api_are_below_the_path_too(site: Site, way: str) -> N
     key = {"Authorization": f"Bearer {site.gateway.key}"}
     assert httpx.get(f"{url}/v1/calls/below", headers=key, trust_env=False).json()["callid"] == "below"
     assert site.gateway.get("/v1/calls/below").status_code == 200
-    assert f"{site.ways['taken off']}{CALLBACK}" in site.gateway.told["callback_urls"].values()
+    assert f"{site.ways['taken off']}{CALLBACK}" in site.gateway.reported["callback_urls"].values()
 
 
 def test_somebody_works_with_it(site: Site, browser: Browser) -> None:

@@ -76,8 +76,8 @@ def test_an_endpoint_from_first_to_last(user: BrowserUser, receiver: Receiver) -
     user.press(w["endpoint_remove"], "main form")
     assert user.notice == w["done_endpoint_removed"]
     assert page.locator("h2").get_by_text("fresh", exact=True).count() == 0
-    told = ("removed", "changed", "secret_rotated", "enabled", "disabled", "tested", "added")
-    assert audited(user)[: len(told)] == [w[f"audit_endpoint_{what}"] for what in told]
+    reported = ("removed", "changed", "secret_rotated", "enabled", "disabled", "tested", "added")
+    assert audited(user)[: len(reported)] == [w[f"audit_endpoint_{what}"] for what in reported]
 
 
 def test_an_endpoint_that_refuses_is_told_as_such(user: BrowserUser) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from gateway import code, failure, key_press, prompt
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """One callback of a call: the first, the second, ..."""
 
     callid: str
@@ -47,11 +47,11 @@ def keys_of(callid: str) -> list[str]:
     return [fields["keypress"] for name, fields in _documents(callid) if name == "voicekey_callback"]
 
 
-def read(raw: bytes) -> Told:
+def read(raw: bytes) -> Reported:
     """Which callback `raw` is, however it is spaced. Raises ValueError where nobody has told it."""
     ((name, fields),) = json.loads(raw).items()
     callid: str = fields["callid"]
-    return Told(callid, _documents(callid).index((name, fields)))
+    return Reported(callid, _documents(callid).index((name, fields)))
 
 
 def spaced(body: bytes) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from cluster.checking import Rows, check_ledger, check_taken, kept, missing, overtaken, owed
+from cluster.checking import Rows, check_ledger, check_taken, kept, missing, overtaken, undelivered
 from cluster.load import Load
 from gateway import Gateway
 from receivers.process import Receiver, await_true
@@ -88,7 +88,12 @@ class Deployment:
     def await_settled(self, load: Load) -> None:
         """Wait until everything answered is in the ledger and nothing more can go out."""
         await_true(lambda: not missing(self.rows, load), lambda: self._lacks(load), SETTLE_TIMEOUT_S, 0.1)
-        await_true(lambda: not owed(self.rows), lambda: f"{owed(self.rows)} deliveries stay", SETTLE_TIMEOUT_S, 0.1)
+        await_true(
+            lambda: not undelivered(self.rows),
+            lambda: f"{undelivered(self.rows)} deliveries stay",
+            SETTLE_TIMEOUT_S,
+            0.1,
+        )
 
     def _lacks(self, load: Load) -> str:
         lost = missing(self.rows, load)
@@ -105,8 +110,8 @@ class Deployment:
             for receiver, before in zip(self.endpoints, self._taken, strict=True)
         ]
         assert not self._complaints(), self._complaints()
-        told = f"{load}; settled in {settled_s:.1f} s, told again {repeats},"
-        return f"{told} overtaken {overtaken(kept(self.rows, load))}"
+        reported = f"{load}; settled in {settled_s:.1f} s, told again {repeats},"
+        return f"{reported} overtaken {overtaken(kept(self.rows, load))}"
 
     def _complaints(self) -> list[str]:
         """Faults of the program that it logged: there are none that it expects."""

@@ -29,7 +29,7 @@ class Cluster(NamedTuple):
         return self.nats
 
 
-Strike = Callable[[Cluster, int], AbstractContextManager[None]]
+Fault = Callable[[Cluster, int], AbstractContextManager[None]]
 """Strikes a cluster, for the n-th time."""
 
 
@@ -177,8 +177,10 @@ def nats_node_cut_off(cluster: Cluster, number: int) -> Iterator[None]:
 
 def streams_of(nats: NatsCluster) -> list[str]:
     """The names of the streams that there are."""
-    told = nats.nodes[nats.running[0]].ask("/jsz", accounts="true", streams="true") or {}
-    names = {found["name"] for account in told.get("account_details", []) for found in account.get("stream_detail", [])}
+    reported = nats.nodes[nats.running[0]].ask("/jsz", accounts="true", streams="true") or {}
+    names = {
+        found["name"] for account in reported.get("account_details", []) for found in account.get("stream_detail", [])
+    }
     assert names, "no streams"
     return sorted(names)
 

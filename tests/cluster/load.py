@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
-from cluster.calls import Told, spaced, steps_of
+from cluster.calls import Reported, spaced, steps_of
 from gateway import CALLBACK, OK, Gateway
 from receivers.process import await_true
 
@@ -31,8 +31,8 @@ class Load:
 
     def __init__(self, gateways: Sequence[Gateway], connections: int = 6) -> None:
         self.started_us = time.time_ns() // 1_000
-        self.sent: set[Told] = set()
-        self.answered: Counter[Told] = Counter()
+        self.sent: set[Reported] = set()
+        self.answered: Counter[Reported] = Counter()
         self.by_gateway: Counter[Gateway] = Counter()
         self.refused = 0
         self.unanswered = 0
@@ -58,8 +58,10 @@ class Load:
             raise self._failure
 
     def __str__(self) -> str:
-        told = f"{self.answered.total()} answered, {self.refused} refused, {self.unanswered} unanswered"
-        return f"{told}, longest silence {self.longest_silence_s:.2f} s, longest answer {self.longest_answer_s:.2f} s"
+        reported = f"{self.answered.total()} answered, {self.refused} refused, {self.unanswered} unanswered"
+        return (
+            f"{reported}, longest silence {self.longest_silence_s:.2f} s, longest answer {self.longest_answer_s:.2f} s"
+        )
 
     def await_answered(self, count: int, *gateways: Gateway, timeout_s: float = 30.0) -> None:
         """Wait until `count` more callbacks were answered with result 0, by each of `gateways` where some are named."""
@@ -90,36 +92,36 @@ class Load:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._tell_all())
+            asyncio.run(self._report_all())
         except BaseException as failure:  # noqa: BLE001  # it is raised where the test waits
             self._failure = failure
 
-    async def _tell_all(self) -> None:
+    async def _report_all(self) -> None:
         timeout = aiohttp.ClientTimeout(COMMIT_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
             for _ in range(self._connections):
-                group.create_task(self._tell_calls(session))
+                group.create_task(self._report_calls(session))
 
-    async def _tell_calls(self, session: aiohttp.ClientSession) -> None:
+    async def _report_calls(self, session: aiohttp.ClientSession) -> None:
         while not self._stopped:
             callid = str(uuid.uuid1())
             for step in range(len(steps_of(callid))):
-                if not await self._tell(session, Told(callid, step)):
+                if not await self._report(session, Reported(callid, step)):
                     return
                 await asyncio.sleep(random.uniform(0, 2 * _PAUSE_S))
 
-    async def _tell(self, session: aiohttp.ClientSession, told: Told) -> bool:
+    async def _report(self, session: aiohttp.ClientSession, reported: Reported) -> bool:
         """Tell it until it was answered, and sometimes once more; False where the end came first."""
-        self.sent.add(told)
-        while not await self._post(session, told, told.body):
+        self.sent.add(reported)
+        while not await self._post(session, reported, reported.body):
             if self._stopped:
                 return False
             await asyncio.sleep(_AFTER_REFUSAL_S)
         if random.random() < REPEATED:
-            await self._post(session, told, spaced(told.body))
+            await self._post(session, reported, spaced(reported.body))
         return True
 
-    async def _post(self, session: aiohttp.ClientSession, told: Told, body: bytes) -> bool:
+    async def _post(self, session: aiohttp.ClientSession, reported: Reported, body: bytes) -> bool:
         gateway = random.choice(self._gateways)
         began_s = time.monotonic()
         try:
@@ -136,6 +138,6 @@ class Load:
             return False
         self.longest_silence_s = max(self.longest_silence_s, now_s - self._answered_s)
         self._answered_s = now_s
-        self.answered[told] += 1
+        self.answered[reported] += 1
         self.by_gateway[gateway] += 1
         return True

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from cluster.calls import Told, keys_of, outcome_of, read, spaced, steps_of
+from cluster.calls import Reported, keys_of, outcome_of, read, spaced, steps_of
 from cluster.checking import check_ledger, check_taken
 from cluster.load import Load
 from receivers.process import Taken
@@ -13,7 +13,7 @@ from receivers.process import Taken
 CALLIDS = [f"d942888{digit}-122b-11e1-b85c-61cd3cbb3210" for digit in "0123"]
 """One of each kind of call."""
 
-TOLD = [Told(callid, step) for callid in CALLIDS for step in range(len(steps_of(callid)))]
+REPORTED = [Reported(callid, step) for callid in CALLIDS for step in range(len(steps_of(callid)))]
 
 
 class World(NamedTuple):
@@ -28,18 +28,18 @@ class World(NamedTuple):
         return [tuple(row) for row in (self.callbacks if "FROM callbacks" in statement else self.calls)]
 
 
-def taken(told: Told, status: int = 200, id_: str | None = None) -> Taken:
+def taken(reported: Reported, status: int = 200, id_: str | None = None) -> Taken:
     """One request of a webhook."""
-    data = {"call": {"callid": told.callid}, "callback": {"raw": told.body.decode()}}
+    data = {"call": {"callid": reported.callid}, "callback": {"raw": reported.body.decode()}}
     body = json.dumps({"type": "x", "data": data}).encode()
-    return Taken(0.0, "POST", "/told", id_ or f"{told.callid}/{told.step}", {}, body, status, 1)
+    return Taken(0.0, "POST", "/told", id_ or f"{reported.callid}/{reported.step}", {}, body, status, 1)
 
 
 @pytest.fixture
 def world() -> World:
     """Four calls of which everything was told, once."""
     return World(
-        [[place, told.body, 0] for place, told in enumerate(TOLD, 1)],
+        [[place, reported.body, 0] for place, reported in enumerate(REPORTED, 1)],
         [
             [
                 "default",
@@ -50,7 +50,7 @@ def world() -> World:
             ]
             for callid in CALLIDS
         ],
-        [taken(told) for told in TOLD],
+        [taken(reported) for reported in REPORTED],
     )
 
 
@@ -58,8 +58,8 @@ def world() -> World:
 def load() -> Load:
     """Who told it, and was answered each time."""
     load = Load([])
-    load.sent.update(TOLD)
-    load.answered.update(TOLD)
+    load.sent.update(REPORTED)
+    load.answered.update(REPORTED)
     return load
 
 
@@ -67,13 +67,13 @@ def test_a_sound_world_is_sound(world: World, load: Load) -> None:
     """Nothing is found where nothing is wrong, with refusals and repeats in the order of the call."""
     ranks = check_ledger(world.rows, load)
     first, *others = world.taken
-    assert check_taken([taken(TOLD[0], status=503), first, first, *others], load, ranks) == 1
+    assert check_taken([taken(REPORTED[0], status=503), first, first, *others], load, ranks) == 1
 
 
 def test_a_webhook_without_a_callback_is_found(world: World, load: Load) -> None:
     """What is told is in the ledger."""
     ranks = check_ledger(world.rows, load)
-    del ranks[TOLD[-1]]
+    del ranks[REPORTED[-1]]
     with pytest.raises(AssertionError, match="not in the ledger"):
         check_taken(world.taken, load, ranks)
 
@@ -91,7 +91,7 @@ def test_the_order_of_the_ledger_is_that_of_the_relay(world: World, load: Load) 
 
 def test_a_repeat_is_known_in_other_bytes() -> None:
     """A callback is the same however it is spaced."""
-    assert {read(spaced(told.body)) for told in TOLD for _ in range(5)} == set(TOLD)
+    assert {read(spaced(reported.body)) for reported in REPORTED for _ in range(5)} == set(REPORTED)
 
 
 def _swap(world: World) -> None:
@@ -100,7 +100,7 @@ def _swap(world: World) -> None:
 
 LEDGER_FAULTS: dict[str, Callable[[World], object]] = {
     "not in the ledger": lambda world: world.callbacks.pop(3),
-    "in the ledger twice": lambda world: world.callbacks.append([99, TOLD[0].body, 0]),
+    "in the ledger twice": lambda world: world.callbacks.append([99, REPORTED[0].body, 0]),
     "never told": lambda world: world.callbacks.append([99, steps_of(f"e{CALLIDS[0][1:]}")[0], 0]),
     "told later, and earlier": _swap,
     "without callbacks": lambda world: world.calls.append(["default", "other", "pending", "[]", 0]),
@@ -119,7 +119,7 @@ def test_faults_of_a_ledger_are_found(words: str, world: World, load: Load) -> N
 
 def test_a_repeat_that_was_not_counted_is_found(world: World, load: Load) -> None:
     """What was answered twice is counted twice."""
-    load.answered[TOLD[0]] += 1
+    load.answered[REPORTED[0]] += 1
     with pytest.raises(AssertionError, match="more often than counted"):
         check_ledger(world.rows, load)
 
@@ -128,9 +128,9 @@ RECEIVER_FAULTS: dict[str, Callable[[list[Taken]], object]] = {
     "never taken": lambda log: log.pop(),
     "came after": lambda log: log.insert(0, log.pop(1)),
     "number 2, came after {0}": lambda log: log.pop(1),
-    "by another id": lambda log: log.append(taken(TOLD[-1], id_="other")),
-    "one id for two": lambda log: log.__setitem__(-1, taken(TOLD[-1], id_=log[0].id)),
-    "answered, and never taken": lambda log: log.__setitem__(-1, taken(TOLD[-1], status=503)),
+    "by another id": lambda log: log.append(taken(REPORTED[-1], id_="other")),
+    "one id for two": lambda log: log.__setitem__(-1, taken(REPORTED[-1], id_=log[0].id)),
+    "answered, and never taken": lambda log: log.__setitem__(-1, taken(REPORTED[-1], status=503)),
 }
 
 

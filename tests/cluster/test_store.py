@@ -12,7 +12,7 @@ import pytest
 from cluster.deployment import ALL, ROUNDS, Deployment, say
 from cluster.faults import (
     Cluster,
-    Strike,
+    Fault,
     intake_killed,
     moment,
     postgresql_killed,
@@ -37,34 +37,34 @@ def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("strike", [postgresql_killed, intake_killed, postgresql_killed_often, standby_promoted])
-def test_killed_under_load_nothing_answered_is_lost(cluster: Cluster, strike: Strike) -> None:
+@pytest.mark.parametrize("fault", [postgresql_killed, intake_killed, postgresql_killed_often, standby_promoted])
+def test_killed_under_load_nothing_answered_is_lost(cluster: Cluster, fault: Fault) -> None:
     """A gateway or the database is killed: what was answered is in the ledger once, and told in order."""
     deployment = cluster.deployment
     for number in range(ROUNDS):
         with deployment.load() as load:
             load.await_answered(50)
-            with strike(cluster, number):
+            with fault(cluster, number):
                 moment()
             load.await_answered(30, *deployment.having("intake"))
-        say(f"{strike.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")
+        say(f"{fault.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")
 
 
 @pytest.mark.parametrize(
-    "strike",
+    "fault",
     [
         primary_restarted_alone,
-        *[pytest.param(strike, marks=pytest.mark.soak) for strike in (postgresql_paused, standby_killed_then_promoted)],
+        *[pytest.param(fault, marks=pytest.mark.soak) for fault in (postgresql_paused, standby_killed_then_promoted)],
     ],
 )
-def test_what_cannot_be_confirmed_is_refused(cluster: Cluster, strike: Strike) -> None:
+def test_what_cannot_be_confirmed_is_refused(cluster: Cluster, fault: Fault) -> None:
     """A database that hangs, or waits for its standby, confirms nothing: the cloud is told so, until it does again."""
     deployment = cluster.deployment
     for number in range(ROUNDS):
         with deployment.load() as load:
             load.await_answered(50)
-            with strike(cluster, number):
+            with fault(cluster, number):
                 load.await_refused(20)
             load.await_answered(30, *deployment.having("intake"))
         assert load.unanswered == 0
-        say(f"{strike.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")
+        say(f"{fault.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")

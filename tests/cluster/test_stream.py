@@ -14,7 +14,7 @@ import pytest
 from cluster.deployment import ROUNDS, Deployment, say
 from cluster.faults import (
     Cluster,
-    Strike,
+    Fault,
     intake_killed,
     moment,
     nats_leader_killed,
@@ -78,21 +78,21 @@ def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 
 @pytest.mark.parametrize(
-    "strike",
+    "fault",
     [
         nats_node_cut_off,
         one_of_each_killed,
-        *[pytest.param(strike, marks=pytest.mark.soak) for strike in OTHERS],
+        *[pytest.param(fault, marks=pytest.mark.soak) for fault in OTHERS],
     ],
 )
-def test_whatever_is_struck_the_cloud_is_answered(cluster: Cluster, strike: Strike) -> None:
+def test_whatever_is_struck_the_cloud_is_answered(cluster: Cluster, fault: Fault) -> None:
     """Any one part may go: callbacks are answered meanwhile, are in the ledger once, and are told in order."""
     deployment = cluster.deployment
     for number in range(ROUNDS):
         with deployment.load() as load:
             load.await_answered(50)
-            with strike(cluster, number):
+            with fault(cluster, number):
                 load.await_answered(50)
                 moment()
             load.await_answered(30, *deployment.having("intake"))
-        say(f"{strike.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")
+        say(f"{fault.__name__} {number + 1}/{ROUNDS}: {deployment.check(load)}")

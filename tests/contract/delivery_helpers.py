@@ -99,7 +99,7 @@ def remove(ledger: Ledger, gone: Endpoint) -> None:
     ledger.write(lambda c, _: endpoints.remove(c, gone.id, ADMIN, NOON))
 
 
-def owed(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryRow]:
+def undelivered(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryRow]:
     """Everything that was ever owed, or owed to one endpoint, in order of the ids."""
     columns = [(calls if name in {"callid", "channel"} else deliveries).c[name] for name in DeliveryRow._fields]
     query = select(*columns).join(calls, calls.c.id == deliveries.c.call_id).order_by(deliveries.c.id)
@@ -111,12 +111,12 @@ def owed(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryRow]:
 
 def states(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryState]:
     """Where everything that was ever owed stands."""
-    return [delivery.state for delivery in owed(ledger, to)]
+    return [delivery.state for delivery in undelivered(ledger, to)]
 
 
 def events(ledger: Ledger, to: Endpoint | None = None) -> list[EventType]:
     """What everything that was ever owed tells."""
-    return [delivery.event for delivery in owed(ledger, to)]
+    return [delivery.event for delivery in undelivered(ledger, to)]
 
 
 def tried(ledger: Ledger) -> list[AttemptRow]:
@@ -139,7 +139,7 @@ def load_one(ledger: Ledger, to: Endpoint) -> DeliveryJob:
 
 def attempt(
     job: DeliveryJob,
-    happening: DeliveryTransition,
+    cause: DeliveryTransition,
     *,
     spent: bool = True,
     due_s: float = 0,
@@ -154,7 +154,7 @@ def attempt(
         endpoint_id=job.endpoint_id,
         call_id=job.call_id,
         annotated_us=job.annotated_us,
-        transition=happening,
+        transition=cause,
         counts=spent,
         due_us=us(due_s),
         started_us=us(began_s),
@@ -191,11 +191,11 @@ def exhaust(ledger: Ledger, *jobs: DeliveryJob) -> list[DeliveryJob]:
 
 def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) -> list[DeliveryJob]:
     """Tell an endpoint all that it is owed, in the order in which it may go out."""
-    told: list[DeliveryJob] = []
+    reported: list[DeliveryJob] = []
     while jobs := load(ledger, to, at_s=at_s):
-        told += jobs
+        reported += jobs
         accept(ledger, *jobs)
-    return told
+    return reported
 
 
 def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
@@ -203,7 +203,7 @@ def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
     return ledger.write(lambda c, _: settlement.cancel_pending(c, gone.id, NOON, limit))
 
 
-def refer(
+def annotate(
     ledger: Ledger,
     callid: str,
     *,
@@ -217,7 +217,7 @@ def refer(
     return ledger.write(lambda c, box: annotations.annotate_call(c, box, channel, default, callid, reference, at(at_s)))
 
 
-def tell_overdue(ledger: Ledger, *, at_s: float, limit: int = 100) -> annotations.OverdueBatch:
+def record_overdue(ledger: Ledger, *, at_s: float, limit: int = 100) -> annotations.OverdueBatch:
     """Owe it to the business that calls are overdue at that time."""
     return ledger.write(lambda c, box: annotations.mark_overdue(c, box, at(at_s), limit))
 

@@ -170,9 +170,9 @@ def test_differing_fees_add_up_too_many_and_too_few(ledger: Ledger) -> None:
 def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> None:
     """Not from when they were due, nor from when they were registered."""
     for n in range(3):
-        delivery_helpers.refer(ledger, f"awaited-{n}", channel="default", due_at=at(10), at_s=-9_000)
+        delivery_helpers.annotate(ledger, f"awaited-{n}", channel="default", due_at=at(10), at_s=-9_000)
     assert judged(ledger, OverdueRule(above=2, within_s=60), at(100)) == (0, False, True)
-    assert delivery_helpers.tell_overdue(ledger, at_s=100).count == 3
+    assert delivery_helpers.record_overdue(ledger, at_s=100).count == 3
     assert judged(ledger, OverdueRule(above=2, within_s=60), at(130)) == (3, True, False)
     assert judged(ledger, OverdueRule(above=2, within_s=60, channel="a"), at(130))[0] == 0
     assert judged(ledger, OverdueRule(above=2, within_s=60), at(161)) == (0, False, True)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from builders import ADMIN, NIGHT, NOON, UUID1, received, rejected, status, unanswered, wire
-from contract.delivery_helpers import accept_everything, at, change, endpoint, exhaust, load, owed
+from contract.delivery_helpers import accept_everything, at, change, endpoint, exhaust, load, undelivered
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -60,7 +60,7 @@ def fill(ledger: Ledger) -> Filled:
     (job,) = load(ledger, crm)
     exhaust(ledger, job)
     CreateKey(ADMIN, KeyDraft("old", b"1" * 32, Role.ADMIN, full_numbers=False)).run(ledger)
-    return Filled(ledger, crm, owed(ledger)[0].id, ledger.quarantined_ids()[0])
+    return Filled(ledger, crm, undelivered(ledger)[0].id, ledger.quarantined_ids()[0])
 
 
 def changed(crm: Endpoint, **fields: Any) -> Endpoint:
@@ -258,7 +258,7 @@ def test_a_retry_goes_to_whom_it_was_owed(ledger: Ledger) -> None:
     assert ReplayDelivery(ADMIN, filled.delivery).run(ledger) == filled.crm.id
     accept_everything(ledger, filled.crm)
     ledger.record([received(unanswered(callid="since"), after_s=61)])
-    assert ReplayDelivery(NIGHT, owed(ledger)[-1].id).run(ledger) == filled.crm.id
+    assert ReplayDelivery(NIGHT, undelivered(ledger)[-1].id).run(ledger) == filled.crm.id
 
 
 def stored(ledger: Ledger, *target: str | int) -> str:

@@ -68,14 +68,14 @@ def test_directly(ledger: Ledger) -> None:
     delivery_helpers.endpoint(ledger, "crm")
     refuse(ledger)
     callids = ["a", "poison-1", "b", "poison-2", "c", "a"]
-    arrivals = [RawCallback("default", wire(status(callid=callid)), NOON) for callid in callids]
-    noted = Record(arrivals).run(ledger)
-    told = [(verdict.disposition, verdict.result, verdict.errmsg) for verdict in noted.results()]
+    raw_callbacks = [RawCallback("default", wire(status(callid=callid)), NOON) for callid in callids]
+    noted = Record(raw_callbacks).run(ledger)
+    reported = [(verdict.disposition, verdict.result, verdict.errmsg) for verdict in noted.results()]
     stored, aside = (Disposition.STORED, 0, "OK"), (Disposition.QUARANTINED, 3004, REFUSED)
-    assert told == [stored, aside, stored, aside, stored, (Disposition.DUPLICATE, 0, "OK")]
-    assert len(noted.jobs) == len(delivery_helpers.owed(ledger)) == 3
+    assert reported == [stored, aside, stored, aside, stored, (Disposition.DUPLICATE, 0, "OK")]
+    assert len(noted.jobs) == len(delivery_helpers.undelivered(ledger)) == 3
     assert [("13788888888" in detail, "out of range" in detail) for detail in noted.set_aside] == [(False, True)] * 2
-    again = Record(arrivals).run(ledger).results()
+    again = Record(raw_callbacks).run(ledger).results()
     assert [verdict.disposition for verdict in again] == [Disposition.DUPLICATE] * 6
     assert ledger.quarantine_size()[0] == 2
 

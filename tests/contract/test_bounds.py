@@ -125,7 +125,7 @@ def test_a_commit_costs_the_same_however_many_callbacks_a_call_has(tmp_path: Pat
             works: list[Work] = [
                 lambda ledger: ledger.record([received(key_press(key="#"), after_s=10)]),
                 lambda ledger: ledger.record([received(key_press(key="*"), after_s=5)]),
-                lambda ledger: delivery_helpers.refer(ledger, UUID1, reference="order-1"),
+                lambda ledger: delivery_helpers.annotate(ledger, UUID1, reference="order-1"),
                 lambda ledger, job=job: delivery_helpers.accept(ledger, job),  # type: ignore[misc]
             ]
             costs.append([_steps(ledger, work) for work in works])

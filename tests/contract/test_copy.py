@@ -13,20 +13,20 @@ from contract.delivery_helpers import (
     D,
     accept,
     accept_everything,
+    annotate,
     attempt,
     change,
     endpoint,
     exhaust,
     load,
-    owed,
-    refer,
+    record_overdue,
     refuse,
     remove,
     replay_one,
     settle,
     states,
-    tell_overdue,
     tencent,
+    undelivered,
 )
 from sqlalchemy import Table, select, text
 from sqlalchemy.engine import Connection
@@ -112,9 +112,9 @@ def fill(ledger: Ledger) -> Endpoint:
         ledger.record([received(key_press(callid=f"call-{n}"), after_s=first_s + 1)] * 2)
     ledger.record([received(failure(callid="failed", code=8, reason="空\0号"))])
     ledger.record([rejected(b"\x00{}"), rejected(b"\x00{}"), rejected(b"")])
-    refer(ledger, "call-1", reference="order-1", metadata={"a": "\0", "b": ["电话"]})
-    refer(ledger, "silent", default="default", due_at=NOON + timedelta(seconds=5))
-    tell_overdue(ledger, at_s=10)
+    annotate(ledger, "call-1", reference="order-1", metadata={"a": "\0", "b": ["电话"]})
+    annotate(ledger, "silent", default="default", due_at=NOON + timedelta(seconds=5))
+    record_overdue(ledger, at_s=10)
     remove(ledger, gone)
     accept_everything(ledger, old)
     job, *others = load(ledger, crm)
@@ -193,8 +193,8 @@ def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first
     with serving(ledger):
         assert not stores.copy(first, second).ready
     ledger.record([received(unanswered(callid="call-1"), after_s=-900_000), received(key_press(callid="call-2"))])
-    refer(ledger, "call-3", reference="late", at_s=-900_000)
-    replay_one(ledger, next(one.id for one in owed(ledger, crm) if one.state is D))
+    annotate(ledger, "call-3", reference="late", at_s=-900_000)
+    replay_one(ledger, next(one.id for one in undelivered(ledger, crm) if one.state is D))
     accept_everything(ledger, crm)
     ledger.delete_quarantined(ledger.quarantined_ids(), ADMIN)
     ledger.record([rejected(b""), rejected(b"new")])
@@ -235,21 +235,21 @@ def test_the_new_gateway_goes_on_where_the_old_one_was(stores: Stores, first: st
     crm = fill(before)
     assert stores.copy(first, second).ready
     after = stores.open(second)
-    told = {one.id for one in owed(before, crm) if one.state is D}
-    pending = [message_id(one.id, one.message_tag) for one in owed(before, crm)]
+    reported = {one.id for one in undelivered(before, crm) if one.state is D}
+    pending = [message_id(one.id, one.message_tag) for one in undelivered(before, crm)]
     assert load(after, crm) == load(before, crm)
     (receipt,) = after.record([received(unanswered(callid="call-0"), after_s=5)])
     assert receipt.disposition is Disposition.STORED
     highest = {shape.name: highest_of(after, shape.table) for shape in APPEND_ONLY_SPECS}
     jobs = accept_everything(after, crm)
-    assert not {job.delivery_id for job in jobs} & told
-    assert {message_id(one.id, one.message_tag) for one in owed(after, crm)} > set(pending)
+    assert not {job.delivery_id for job in jobs} & reported
+    assert {message_id(one.id, one.message_tag) for one in undelivered(after, crm)} > set(pending)
     after.record([received(status(callid="new"), after_s=6), rejected(b"unheard of")])
     after.write(lambda c, _: record_event(c, ADMIN, AuditAction.EXPORTED, NOON))
     assert all(highest_of(after, shape.table) > highest[shape.name] for shape in APPEND_ONLY_SPECS)
     columns = ("id", "mobile_block")
     assert all(block == block_of(id_) for id_, block in rows_of(after, metadata.tables["calls"], *columns))
-    assert states(after, crm).count(D) > len(told)
+    assert states(after, crm).count(D) > len(reported)
 
 
 def test_a_row_that_somebody_has_tampered_with_is_found(stores: Stores) -> None:

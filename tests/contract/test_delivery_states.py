@@ -76,7 +76,7 @@ class Debt:
         self.callback = callback
         self.state = state
         self.due_us = due_us
-        self.attempts = self.failures = self.id = self.told_us = 0
+        self.attempts = self.failures = self.id = self.reported_us = 0
 
 
 class Outbox:
@@ -84,7 +84,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.calls: dict[str, Call] = {}
-        self.referred: dict[str, int] = {}
+        self.annotated: dict[str, int] = {}
         self.debts: list[Debt] = []
         self.by_pair: dict[Pair, list[Debt]] = defaultdict(list)
         self.endpoints: dict[int, Endpoint] = {}
@@ -103,7 +103,7 @@ class Outbox:
             if to.config.matches(item.callback.kind, after.outcome):
                 self.wanted[item.fingerprint, to.id] += 1
                 added.append(
-                    self.owe(
+                    self.enqueue(
                         (callid, to.id),
                         event_type_for(before, after, item.callback),
                         item,
@@ -112,7 +112,7 @@ class Outbox:
                 )
         return added
 
-    def owe(self, pair: Pair, event: EventType, callback: ParsedCallback | None, now_s: float) -> Debt:
+    def enqueue(self, pair: Pair, event: EventType, callback: ParsedCallback | None, now_s: float) -> Debt:
         """One more delivery, behind what is not at its end."""
         state = W if self.unsettled(pair) else P
         debt = Debt(pair, event, callback, state, round(now_s * 1e6))
@@ -182,7 +182,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def learn_ids(self) -> None:
         """What was owed one after the other has rising ids; which ones is the store's affair."""
-        for debt, row in zip(self.model.debts, delivery_helpers.owed(self.ledger), strict=True):
+        for debt, row in zip(self.model.debts, delivery_helpers.undelivered(self.ledger), strict=True):
             assert debt.id in {0, row.id}
             debt.id = row.id
 
@@ -196,7 +196,7 @@ class Deliveries(RuleBasedStateMachine):
         callid, endpoint_id = debt.pair
         assert (job.endpoint_id, job.failed_attempts, debt.state) == (endpoint_id, debt.failures, P)
         assert self.message_ids.setdefault(job.delivery_id, job.message_id) == job.message_id
-        assert job.annotated_us == self.model.referred.get(callid)
+        assert job.annotated_us == self.model.annotated.get(callid)
         if self.model.endpoints[endpoint_id].config.format is PayloadFormat.TENCENT:
             assert debt.callback is not None
             assert job.body == debt.callback.raw
@@ -262,10 +262,10 @@ class Deliveries(RuleBasedStateMachine):
         """Attempts end, each in its own way; what that lets go out."""
         now_s = self.now()
         settled = []
-        for id_, (happening, spent) in ends.items():
+        for id_, (cause, spent) in ends.items():
             job = self.hand.pop(id_)
-            settled.append(delivery_helpers.attempt(job, happening, spent=spent, due_s=now_s + pause_s, error="no"))
-            self.end_in_model(job, happening, spent=spent, due_us=us(now_s + pause_s), now_us=us(now_s))
+            settled.append(delivery_helpers.attempt(job, cause, spent=spent, due_s=now_s + pause_s, error="no"))
+            self.end_in_model(job, cause, spent=spent, due_us=us(now_s + pause_s), now_us=us(now_s))
         ended = [one for one in settled if one.transition is not DeliveryTransition.ATTEMPT_FAILED]
         expected = [debt for one in ended for debt in self.freed(one, us(now_s))]
         expected += [debt for one in ended for debt in self.followed_up(one, now_s)]
@@ -276,19 +276,19 @@ class Deliveries(RuleBasedStateMachine):
         self.in_hand(freed)
 
     def end_in_model(
-        self, job: DeliveryJob, happening: DeliveryTransition, *, spent: bool, due_us: int, now_us: int
+        self, job: DeliveryJob, cause: DeliveryTransition, *, spent: bool, due_us: int, now_us: int
     ) -> None:
         """An attempt is counted, and its delivery moved on."""
         debt = self.debt(job.delivery_id)
         if not debt.attempts:
             self.first_attempts[debt.pair].append(debt.id)
         debt.attempts += 1
-        if happening is DeliveryTransition.SUCCEEDED:
-            debt.state, debt.told_us = D, now_us
+        if cause is DeliveryTransition.SUCCEEDED:
+            debt.state, debt.reported_us = D, now_us
         else:
             debt.failures += spent
             debt.due_us = due_us
-            if happening is DeliveryTransition.EXHAUSTED and debt.state is P:
+            if cause is DeliveryTransition.EXHAUSTED and debt.state is P:
                 debt.state = X
 
     def freed(self, one: AttemptRecord, now_us: int) -> list[Debt]:
@@ -299,15 +299,15 @@ class Deliveries(RuleBasedStateMachine):
         """An update, where the business spoke after what was told and nothing more is to come."""
         dead = self.debt(one.delivery_id)
         callid, endpoint_id = pair = dead.pair
-        to, annotated_us = self.model.endpoints.get(endpoint_id), self.model.referred.get(callid)
+        to, annotated_us = self.model.endpoints.get(endpoint_id), self.model.annotated.get(callid)
         if to is None or not to.config.notify_on_update or annotated_us is None or self.model.unsettled(pair):
             return []
-        told_us = max((debt.told_us for debt in self.model.by_pair[pair] if debt.state is D), default=None)
+        reported_us = max((debt.reported_us for debt in self.model.by_pair[pair] if debt.state is D), default=None)
         if one.transition is DeliveryTransition.SUCCEEDED:
             unknown = annotated_us != one.annotated_us
         else:
-            unknown = dead.callback is not None and told_us is not None and annotated_us >= told_us
-        return [self.model.owe(pair, EventType.REVISED, None, at(now_s).timestamp())] if unknown else []
+            unknown = dead.callback is not None and reported_us is not None and annotated_us >= reported_us
+        return [self.model.enqueue(pair, EventType.REVISED, None, at(now_s).timestamp())] if unknown else []
 
     @rule(callid=st.sampled_from(CALLIDS), same=st.booleans())
     def the_business_speaks(self, callid: str, *, same: bool) -> None:
@@ -315,19 +315,19 @@ class Deliveries(RuleBasedStateMachine):
         now_s = self.now()
         reference = "order-1" if same else f"order-{now_s}"
         before = self.model.calls.get(callid)
-        jobs = delivery_helpers.refer(self.ledger, callid, reference=reference, at_s=now_s).jobs
+        jobs = delivery_helpers.annotate(self.ledger, callid, reference=reference, at_s=now_s).jobs
         if before is None:
             before = Call(channel="default", callid=callid, kind=None, first_seen_at=at(now_s), updated_at=at(now_s))
         elif before.reference == reference:
             assert jobs == []
             return
         self.model.calls[callid] = msgspec.structs.replace(before, reference=reference)
-        self.model.referred[callid] = us(now_s)
+        self.model.annotated[callid] = us(now_s)
         added = []
         for to in sorted(self.model.endpoints.values(), key=lambda to: to.id):
-            told = any(debt.state is D for debt in self.model.by_pair[callid, to.id])
-            if to.config.notify_on_update and told and not self.model.unsettled((callid, to.id)):
-                added.append(self.model.owe((callid, to.id), EventType.REVISED, None, at(now_s).timestamp()))
+            reported = any(debt.state is D for debt in self.model.by_pair[callid, to.id])
+            if to.config.notify_on_update and reported and not self.model.unsettled((callid, to.id)):
+                added.append(self.model.enqueue((callid, to.id), EventType.REVISED, None, at(now_s).timestamp()))
         self.learn_ids()
         on = [debt.id for debt in added if self.model.endpoints[debt.pair[1]].enabled]
         assert [job.delivery_id for job in jobs] == on
@@ -369,18 +369,18 @@ class Deliveries(RuleBasedStateMachine):
         for debt in dead:
             self.model.again(debt, us(now_s))
 
-    @rule(data=st.data(), deed=st.sampled_from(["switch", "switch", "remove", "replace", "power cut", "replay"]))
-    def the_operator_is_at_work(self, data: st.DataObject, deed: str) -> None:
+    @rule(data=st.data(), step=st.sampled_from(["switch", "switch", "remove", "replace", "power cut", "replay"]))
+    def the_operator_is_at_work(self, data: st.DataObject, step: str) -> None:
         """What happens less often."""
-        if deed == "switch":
+        if step == "switch":
             self.switch(data)
-        elif deed == "remove" and len(self.model.endpoints) > 2:
+        elif step == "remove" and len(self.model.endpoints) > 2:
             self.remove_endpoint(data, data.draw(st.sampled_from([1, 100])))
-        elif deed == "replace" and len(self.model.endpoints) < 4:
+        elif step == "replace" and len(self.model.endpoints) < 4:
             self.add_endpoint(data.draw(st.sampled_from(range(len(DEFINITIONS)))))
-        elif deed == "replay":
+        elif step == "replay":
             self.replay_the_dead(data, data.draw(st.sampled_from([1, 2, 100])))
-        elif deed == "power cut":
+        elif step == "power cut":
             self.the_power_goes()
 
     def switch(self, data: st.DataObject) -> None:
@@ -417,11 +417,11 @@ class Deliveries(RuleBasedStateMachine):
     @invariant()
     def the_ledger_is_as_it_should_be(self) -> None:
         """What holds of all deliveries, at every moment."""
-        rows = delivery_helpers.owed(self.ledger)
+        rows = delivery_helpers.undelivered(self.ledger)
         self.the_ledger_says_what_the_model_says(rows)
         self.only_what_the_law_allows_has_happened(rows)
         self.at_most_one_of_a_call_is_pending_at_an_endpoint(rows)
-        self.each_callback_is_owed_once_to_each_who_wants_it(rows)
+        self.each_callback_is_delivered_once_to_each_subscriber(rows)
 
     def the_ledger_says_what_the_model_says(self, rows: list[DeliveryRow]) -> None:
         """Each delivery: whose, of what, its event, state, counts and due time; and none besides."""
@@ -450,13 +450,15 @@ class Deliveries(RuleBasedStateMachine):
         assert all(count == 1 for count in pending.values())
         assert waiting <= set(pending)
 
-    def each_callback_is_owed_once_to_each_who_wants_it(self, rows: list[DeliveryRow]) -> None:
+    def each_callback_is_delivered_once_to_each_subscriber(self, rows: list[DeliveryRow]) -> None:
         """Whoever wanted it at the time has exactly one delivery of it."""
         stored = select(callbacks.c.id, callbacks.c.fingerprint)
         fingerprints = {row.id: row.fingerprint for row in self.ledger.read(lambda c: c.execute(stored).all())}
-        owed = Counter((fingerprints[row.callback_id], row.endpoint_id) for row in rows if row.callback_id is not None)
-        assert owed == self.model.wanted
-        assert set(owed.values()) <= {1}
+        undelivered = Counter(
+            (fingerprints[row.callback_id], row.endpoint_id) for row in rows if row.callback_id is not None
+        )
+        assert undelivered == self.model.wanted
+        assert set(undelivered.values()) <= {1}
 
     @invariant()
     def first_attempts_keep_the_order_of_the_call(self) -> None:
@@ -472,7 +474,7 @@ class Deliveries(RuleBasedStateMachine):
                 delivery_helpers.accept_everything(self.ledger, to)
                 assert set(delivery_helpers.states(self.ledger, to)) <= {D, X}
                 known_before = {id_ for id_, (state, _) in self.known.items() if state in {W, P}}
-                left = {row.id for row in delivery_helpers.owed(self.ledger, to) if row.state is X}
+                left = {row.id for row in delivery_helpers.undelivered(self.ledger, to) if row.state is X}
                 assert not left & known_before
         finally:
             self.opened.close()

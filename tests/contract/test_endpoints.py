@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from builders import ADMIN, NOON, received, status
 from contract.backends import OpenLedger
-from contract.delivery_helpers import URL, at, change, endpoint, known, load, owed, remove, us
+from contract.delivery_helpers import URL, at, change, endpoint, known, load, remove, undelivered, us
 
 from answerback.domain.endpoints import Endpoint, EndpointConfig, PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
@@ -170,7 +170,7 @@ def test_a_removed_endpoint_s_name_is_free(ledger: Ledger) -> None:
     assert find(ledger, "crm") == new
     assert load(ledger, new) == []
     ledger.record([received(status(callid="another"))])
-    assert [delivery.callid for delivery in owed(ledger, new)] == ["another"]
+    assert [delivery.callid for delivery in undelivered(ledger, new)] == ["another"]
     remove(ledger, new)
     assert endpoint(ledger).id not in {old.id, new.id}
 
@@ -210,7 +210,7 @@ def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
     """Who is told is as of the transaction: added, moved, changed and removed endpoints, one by one."""
     here, there = reopen(), reopen()
 
-    def told() -> list[tuple[str, str, str]]:
+    def reported() -> list[tuple[str, str, str]]:
         def look(_: object, outbox: SubscriptionCache) -> list[tuple[str, str, str]]:
             found = [end for channel in ("default", "b") for end in outbox.for_channel(channel)]
             assert all(outbox.endpoint(end.id) == end for end in found)
@@ -218,17 +218,17 @@ def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
 
         return here.write(look)
 
-    assert told() == []
+    assert reported() == []
     crm, old = endpoint(there), endpoint(there, "old")
-    assert told() == [("default", "crm", URL), ("default", "old", URL)]
+    assert reported() == [("default", "crm", URL), ("default", "old", URL)]
     change(there, msgspec.structs.replace(crm, channel="b"))
-    assert told() == [("default", "old", URL), ("b", "crm", URL)]
+    assert reported() == [("default", "old", URL), ("b", "crm", URL)]
     change(there, msgspec.structs.replace(old, config=EndpointConfig(url=f"{URL}/new")))
-    assert told() == [("default", "old", f"{URL}/new"), ("b", "crm", URL)]
+    assert reported() == [("default", "old", f"{URL}/new"), ("b", "crm", URL)]
     remove(there, crm)
-    assert told() == [("default", "old", f"{URL}/new")]
+    assert reported() == [("default", "old", f"{URL}/new")]
     new = endpoint(there, "crm")
-    assert told() == [("default", "old", f"{URL}/new"), ("default", "crm", URL)]
+    assert reported() == [("default", "old", f"{URL}/new"), ("default", "crm", URL)]
     assert here.write(lambda _, outbox: (outbox.endpoint(crm.id), outbox.endpoint(new.id))) == (None, new)
 
 

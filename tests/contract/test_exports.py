@@ -58,9 +58,9 @@ def filled(ledger: Ledger) -> Ledger:
         received(status(callid="answered", mobile=MOBILE, call_from="4001234567"), after_s=60),
     ]
     ledger.record(items)
-    told = {"note": '=1+1, "quoted" 13900001111', "nested": {"n": 1.5}}
-    delivery_helpers.refer(ledger, "answered", reference="-order/13900001111", metadata=told, at_s=10)
-    delivery_helpers.refer(ledger, "only-registered", reference="r-2", due_at=NOON + timedelta(days=1), at_s=11)
+    reported = {"note": '=1+1, "quoted" 13900001111', "nested": {"n": 1.5}}
+    delivery_helpers.annotate(ledger, "answered", reference="-order/13900001111", metadata=reported, at_s=10)
+    delivery_helpers.annotate(ledger, "only-registered", reference="r-2", due_at=NOON + timedelta(days=1), at_s=11)
     return ledger
 
 
@@ -127,8 +127,8 @@ def test_no_time_is_negative_wherever_it_is_read(ledger: Ledger) -> None:
     )
     of_views = {str(view["callid"]): durations(view) for view in views(ledger, full_numbers=True)}
     assert len(of_views) == 3 * 5**3
-    told = [msgspec.to_builtins(CallPayload.of(call)) for call in everything(ledger)]
-    assert {str(call["callid"]): durations(call) for call in told} == of_views
+    reported = [msgspec.to_builtins(CallPayload.of(call)) for call in everything(ledger)]
+    assert {str(call["callid"]): durations(call) for call in reported} == of_views
     assert {str(line["callid"]): durations(line) for line in lines(ledger, Dataset.CALLS)} == of_views
     assert {row["callid"]: durations(row) for row in sheet(ledger, Dataset.CALLS)} == of_views
     assert {row["callid"]: durations(row) for row in table(ledger, Dataset.CALLS)} == of_views
@@ -229,8 +229,10 @@ def test_no_form_refuses_what_the_ledger_holds(ledger: Ledger) -> None:
             ),
         ]
     )
-    delivery_helpers.refer(ledger, "late", reference="😀" * 200, metadata={"text": "😀" * 16_384, "n": 2**63}, at_s=10)
-    delivery_helpers.refer(ledger, "code", due_at=datetime(1850, 1, 1, tzinfo=UTC), at_s=11)
+    delivery_helpers.annotate(
+        ledger, "late", reference="😀" * 200, metadata={"text": "😀" * 16_384, "n": 2**63}, at_s=10
+    )
+    delivery_helpers.annotate(ledger, "code", due_at=datetime(1850, 1, 1, tzinfo=UTC), at_s=11)
     (late, code) = workbook(ledger, Dataset.CALLS)
     assert (late["mobile"], late["answered_at"], late["reference"]) == (EXTREME, last.replace(tzinfo=None), "😀" * 200)
     assert len(late["metadata"].encode("utf-16-le")) // 2 <= 32_767

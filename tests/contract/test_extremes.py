@@ -51,12 +51,12 @@ fields = {
     ),
 }
 bodies = st.sampled_from(list(KEYS)).flatmap(
-    lambda kind: fields[kind].map(lambda told: json.dumps({KEYS[kind]: told}).encode())
+    lambda kind: fields[kind].map(lambda reported: json.dumps({KEYS[kind]: reported}).encode())
 )
-arrivals = st.builds(RawCallback, st.sampled_from(["default", "c" * 64]), bodies, moments)
+raw_callbacks = st.builds(RawCallback, st.sampled_from(["default", "c" * 64]), bodies, moments)
 
 
-@given(batch=st.lists(arrivals, min_size=1, max_size=12))
+@given(batch=st.lists(raw_callbacks, min_size=1, max_size=12))
 @few_examples()
 def test_every_field(ledger: Ledger, batch: list[RawCallback]) -> None:
     """Nothing of it is refused by the ledger, and all of it can be read again."""
@@ -105,7 +105,7 @@ def test_counters(ledger: Ledger) -> None:
 def test_what_the_business_says(ledger: Ledger, due_at: datetime) -> None:
     """Every time that can be said comes back as it was, to the microsecond; so do text and metadata."""
     said_of_it: dict[str, Any] = {"a": "\u0001𝄞", "n": [2**63, -(2**63), 1e308, None, {"": ""}]}
-    delivery_helpers.refer(ledger, "a", reference="𝄞" * 256, metadata=said_of_it, due_at=due_at)
+    delivery_helpers.annotate(ledger, "a", reference="𝄞" * 256, metadata=said_of_it, due_at=due_at)
     call = ledger.call("a")
     assert (call.due_at, call.metadata, call.reference) == (due_at, said_of_it, "𝄞" * 256)
 
@@ -127,8 +127,8 @@ def test_batches_of_the_stream(ledger: Ledger) -> None:
         StreamBatch(bytes([n]) * 16, us, [BatchItem("default", wire(status(callid=f"c{n}")), us)])
         for n, us in enumerate([0, 2**63 - 1, -(2**63)])
     ]
-    drained = RecordStreamBatches([decode(encode(batch)) for batch in batches]).run(ledger)
-    assert (drained.new, drained.set_aside) == (3, [])
+    collected = RecordStreamBatches([decode(encode(batch)) for batch in batches]).run(ledger)
+    assert (collected.new, collected.set_aside) == (3, [])
     assert len(everything(ledger)) == 3
     with pytest.raises(BatchDecodeError):
         decode(encode(StreamBatch(bytes(16), 2**63, [])))

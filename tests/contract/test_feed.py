@@ -113,7 +113,7 @@ def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
         assert not quick.closed.is_set()
         feed.unsubscribe(slow)
         again = feed.stream(await feed.subscribe(place, None, "admin"))
-        assert await callids(again) == [f"call-{told}" for told in range(number)]
+        assert await callids(again) == [f"call-{reported}" for reported in range(number)]
         feed.close()
 
     run(test)
@@ -133,7 +133,7 @@ def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> N
             stream = feed.stream(viewer)
             while len(seen) <= number:
                 seen += await callids(stream)
-            assert seen == [f"call-{told}" for told in range(number + 1)]
+            assert seen == [f"call-{reported}" for reported in range(number + 1)]
         feed.close()
 
     run(test)

@@ -35,7 +35,7 @@ def revoke(ledger: Ledger, name: str) -> ApiKey:
     return ledger.write(lambda c, _: api_keys.revoke(c, name, ADMIN, LATER))
 
 
-def told(ledger: Ledger) -> list[tuple[str, str, str]]:
+def reported(ledger: Ledger) -> list[tuple[str, str, str]]:
     """Who did what, oldest first."""
     return [(one.actor, one.action, one.target) for one in reversed(ledger.audit_events(limit=100).items)]
 
@@ -93,10 +93,10 @@ def test_what_is_no_living_key_cannot_be_revoked(ledger: Ledger, name: str) -> N
     """Neither a name nor an id that nobody has, nor one that was revoked before; and nothing is noted."""
     add(ledger)
     revoke(ledger, "night")
-    before = told(ledger)
+    before = reported(ledger)
     with pytest.raises(NotFound, match="no living key"):
         revoke(ledger, name)
-    assert told(ledger) == before
+    assert reported(ledger) == before
 
 
 def test_a_name_is_free_again_after_its_key(ledger: Ledger) -> None:
@@ -123,7 +123,7 @@ def test_what_was_done_is_noted_in_the_same_transaction(ledger: Ledger) -> None:
     full = KeyDraft("auditor", digest(3), Role.VIEWER, full_numbers=True)
     ledger.write(lambda c, _: api_keys.add(c, full, Actor("night"), NOON))
     revoke(ledger, "night")
-    assert told(ledger) == [
+    assert reported(ledger) == [
         ("admin", "key_created", "night (operator)"),
         ("night", "key_created", "auditor (viewer, full numbers)"),
         ("admin", "key_revoked", "night"),
@@ -139,7 +139,7 @@ def test_an_undone_transaction_leaves_neither_key_nor_event(ledger: Ledger) -> N
 
     with pytest.raises(Conflict, match="no after all"):
         ledger.write(work)
-    assert (ledger.keys(), told(ledger)) == ([], [])
+    assert (ledger.keys(), reported(ledger)) == ([], [])
 
 
 def test_who_may_not_see_numbers_gives_nobody_the_right_to(ledger: Ledger) -> None:
@@ -147,7 +147,7 @@ def test_who_may_not_see_numbers_gives_nobody_the_right_to(ledger: Ledger) -> No
     for_numbers = KeyDraft("auditor", digest(1), Role.VIEWER, full_numbers=True)
     with pytest.raises(Forbidden, match="needs the right to full numbers; the key `night` does not have it"):
         CreateKey(NIGHT, for_numbers).run(ledger)
-    assert (ledger.keys(), told(ledger)) == ([], [])
+    assert (ledger.keys(), reported(ledger)) == ([], [])
     made = CreateKey(NIGHT, msgspec.structs.replace(for_numbers, full_numbers=False)).run(ledger)
     assert RevokeKey(NIGHT, made.name).run(ledger).revoked_at is not None
 

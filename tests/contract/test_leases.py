@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 from builders import NOON, key_press, received
 from contract.backends import OpenLedger
-from contract.delivery_helpers import accept, attempt, endpoint, load, load_one, owed, remove, tried
+from contract.delivery_helpers import accept, attempt, endpoint, load, load_one, remove, tried, undelivered
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -226,17 +226,17 @@ def settle_as(ledger: Ledger, member: str, *settled: AttemptRecord) -> list[Deli
 
 
 @pytest.mark.parametrize(
-    "happening", [DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED]
+    "cause", [DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED]
 )
-def test_who_lost_its_lease_decides_nothing(ledger: Ledger, happening: DeliveryTransition) -> None:
+def test_who_lost_its_lease_decides_nothing(ledger: Ledger, cause: DeliveryTransition) -> None:
     """The attempt is kept; the delivery and what waits behind it are the new holder's."""
     to = endpoint(ledger)
     ledger.record([received(key_press(key=key)) for key in "12"])
     claim(ledger, "m1", ttl_us=OVER_US)
     job = load_one(ledger, to)
     claim(ledger, "m2")
-    assert settle_as(ledger, "m1", attempt(job, happening)) == []
-    assert [(one.state, one.attempts, one.failed_attempts) for one in owed(ledger)] == [
+    assert settle_as(ledger, "m1", attempt(job, cause)) == []
+    assert [(one.state, one.attempts, one.failed_attempts) for one in undelivered(ledger)] == [
         (DeliveryState.PENDING, 0, 0),
         (DeliveryState.BLOCKED, 0, 0),
     ]
@@ -250,7 +250,7 @@ def test_who_has_its_lease_decides(ledger: Ledger) -> None:
     ledger.record([received(key_press())])
     claim(ledger, "m1", ttl_us=OVER_US)
     settle_as(ledger, "m1", attempt(load_one(ledger, to), DeliveryTransition.SUCCEEDED, status=200))
-    assert [one.state for one in owed(ledger)] == [DeliveryState.DELIVERED]
+    assert [one.state for one in undelivered(ledger)] == [DeliveryState.DELIVERED]
     remove(ledger, to)
     claim(ledger, "m2")
     assert ledger.write(lambda c, _: leases.still_held(c, "m1", {to.id})) == {to.id}

@@ -30,6 +30,7 @@ from contract.delivery_helpers import (
     abandon,
     accept,
     accept_everything,
+    annotate,
     at,
     attempt,
     change,
@@ -39,15 +40,14 @@ from contract.delivery_helpers import (
     known,
     load,
     load_one,
-    owed,
-    refer,
+    record_overdue,
     refuse,
     remove,
     settle,
     states,
-    tell_overdue,
     tencent,
     tried,
+    undelivered,
     us,
 )
 from hypothesis import given
@@ -86,7 +86,7 @@ def test_a_callback_is_owed_once_it_is_stored(ledger: Ledger) -> None:
     to = endpoint(ledger)
     item = received(status(), after_s=1)
     recorded = ledger.record_batch([item])
-    (delivery,) = owed(ledger)
+    (delivery,) = undelivered(ledger)
     assert (delivery.endpoint_id, delivery.callid, delivery.callback_id) == (to.id, UUID1, recorded.receipts[0].id)
     assert (delivery.event, delivery.state, delivery.attempts, delivery.failed_attempts) == (
         EventType.ANSWERED,
@@ -106,7 +106,7 @@ def test_without_endpoints_nothing_is_owed(ledger: Ledger) -> None:
     """Nobody to tell, nothing to tell; an endpoint that comes later is told of what comes later."""
     assert ledger.record_batch([received(status())]).jobs == []
     endpoint(ledger)
-    assert owed(ledger) == []
+    assert undelivered(ledger) == []
     ledger.record([received(key_press())])
     assert events(ledger) == [EventType.KEY_PRESSED]
 
@@ -115,7 +115,7 @@ def test_a_refused_body_is_owed_to_nobody(ledger: Ledger) -> None:
     """What is in quarantine is told to nobody until it can be read."""
     endpoint(ledger)
     ledger.record_batch([rejected(b"{"), rejected(wire(status()))])
-    assert owed(ledger) == []
+    assert undelivered(ledger) == []
     ledger.requeue(ledger.quarantined_ids()[-1], ADMIN)
     assert events(ledger) == [EventType.ANSWERED]
 
@@ -137,10 +137,10 @@ def test_a_transaction_that_fails_owes_nothing(ledger: Ledger, monkeypatch: pyte
             patched.setattr(outbox.OutboxWriter, "write", stop)
             with pytest.raises(PowerCut):
                 ledger.record_batch([received(status())])
-        assert owed(ledger) == []
+        assert undelivered(ledger) == []
         assert ledger.calls().items == []
     assert len(ledger.record_batch([received(status())]).jobs) == 1
-    assert len(owed(ledger)) == len(ledger.callbacks(UUID1).items) == 1
+    assert len(undelivered(ledger)) == len(ledger.callbacks(UUID1).items) == 1
 
 
 @pytest.mark.parametrize("callback", [status(), key_press(), failure()])
@@ -152,7 +152,7 @@ def test_a_repeat_owes_nothing(reopen: OpenLedger, callback: AnyCallback) -> Non
     for repeating in (ledger, reopen()):
         recorded = repeating.record_batch([received(callback, after_s=1)])
         assert (recorded.jobs, recorded.backlogged) == ([], [])
-    assert len(owed(ledger)) == 1
+    assert len(undelivered(ledger)) == 1
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,13 @@ def test_a_channel_is_a_wall(ledger: Ledger) -> None:
     alerts, codes = endpoint(ledger, "alerts", channel="alerts"), endpoint(ledger, "codes", channel="codes")
     ledger.record([received(status(), channel="alerts"), received(status(), channel="default")])
     ledger.record([received(unanswered(), channel="codes"), received(key_press(), channel="alerts")])
-    assert [(delivery.channel, delivery.event) for delivery in owed(ledger, alerts)] == [
+    assert [(delivery.channel, delivery.event) for delivery in undelivered(ledger, alerts)] == [
         ("alerts", EventType.ANSWERED),
         ("alerts", EventType.KEY_PRESSED),
     ]
-    assert [(delivery.channel, delivery.event) for delivery in owed(ledger, codes)] == [("codes", EventType.UNANSWERED)]
+    assert [(delivery.channel, delivery.event) for delivery in undelivered(ledger, codes)] == [
+        ("codes", EventType.UNANSWERED)
+    ]
     assert states(ledger, codes) == [P]
 
 
@@ -281,13 +283,13 @@ def test_the_end_of_one_frees_the_next(ledger: Ledger, end: Any) -> None:
     """Taken or given up, one by one in their order: the next is told of, is due, and the rest wait on."""
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(callback) for callback in (unanswered(), status(), key_press())]).jobs
-    told = []
+    reported = []
     for _ in range(3):
-        told += jobs
+        reported += jobs
         jobs = end(ledger, *jobs)
         assert [job.delivery_id for job in load(ledger, to)] == [job.delivery_id for job in jobs]
     assert jobs == []
-    assert [job.delivery_id for job in told] == [delivery.id for delivery in owed(ledger)]
+    assert [job.delivery_id for job in reported] == [delivery.id for delivery in undelivered(ledger)]
     assert states(ledger) == [D if end is accept else X] * 3
 
 
@@ -296,7 +298,7 @@ def test_a_freed_delivery_is_due_at_once(ledger: Ledger) -> None:
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(unanswered()), received(status(), after_s=900)]).jobs
     (freed,) = accept(ledger, *jobs, at_s=5)
-    assert owed(ledger)[1].due_us == us(5)
+    assert undelivered(ledger)[1].due_us == us(5)
     assert load(ledger, to, at_s=5) == [freed]
 
 
@@ -350,7 +352,7 @@ def test_calls_settled_together_free_each_its_own(ledger: Ledger) -> None:
     assert {(job.call_id, job.endpoint_id) for job in freed} == expected
     assert len(freed) == len(expected)
     for to in ends:
-        pending = [delivery.callid for delivery in owed(ledger, to) if delivery.state is P]
+        pending = [delivery.callid for delivery in undelivered(ledger, to) if delivery.state is P]
         assert sorted(pending) == sorted(f"call-{n}" for n in range(70))
 
 
@@ -380,11 +382,11 @@ def test_attempts_and_failures_are_counted_apart(ledger: Ledger) -> None:
     counts = []
     for spent in (True, False, False, True):
         refuse(ledger, job, spent=spent)
-        (delivery,) = owed(ledger)
+        (delivery,) = undelivered(ledger)
         counts.append((delivery.attempts, delivery.failed_attempts, load_one(ledger, to).failed_attempts))
     assert counts == [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 2, 2)]
     accept(ledger, job)
-    (delivery,) = owed(ledger)
+    (delivery,) = undelivered(ledger)
     assert (delivery.attempts, delivery.failed_attempts) == (5, 2)
 
 
@@ -394,7 +396,7 @@ def test_the_last_failure_counts_too(ledger: Ledger) -> None:
     (job,) = ledger.record_batch([received(status())]).jobs
     refuse(ledger, job)
     exhaust(ledger, job)
-    (delivery,) = owed(ledger)
+    (delivery,) = undelivered(ledger)
     assert (delivery.state, delivery.attempts, delivery.failed_attempts) == (X, 2, 2)
 
 
@@ -406,16 +408,16 @@ def test_a_refused_delivery_comes_back_at_its_time(ledger: Ledger) -> None:
     assert load(ledger, to, at_s=29.999999) == []
     (again,) = load(ledger, to, at_s=30)
     assert (again.delivery_id, again.message_id, again.created_us) == (job.delivery_id, job.message_id, us(0))
-    assert owed(ledger)[0].finished_us is None
+    assert undelivered(ledger)[0].finished_us is None
 
 
-@pytest.mark.parametrize("happening", [DeliveryTransition.SUCCEEDED, DeliveryTransition.EXHAUSTED])
-def test_the_end_has_its_time(ledger: Ledger, happening: DeliveryTransition) -> None:
+@pytest.mark.parametrize("cause", [DeliveryTransition.SUCCEEDED, DeliveryTransition.EXHAUSTED])
+def test_the_end_has_its_time(ledger: Ledger, cause: DeliveryTransition) -> None:
     """Delivered or given up, it is known since when."""
     endpoint(ledger)
     (job,) = ledger.record_batch([received(status())]).jobs
-    settle(ledger, attempt(job, happening), at_s=77)
-    assert owed(ledger)[0].finished_us == us(77)
+    settle(ledger, attempt(job, cause), at_s=77)
+    assert undelivered(ledger)[0].finished_us == us(77)
 
 
 def test_settling_nothing_is_nothing(ledger: Ledger) -> None:
@@ -427,17 +429,17 @@ def test_settling_nothing_is_nothing(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    "happening", [DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED]
+    "cause", [DeliveryTransition.SUCCEEDED, DeliveryTransition.ATTEMPT_FAILED, DeliveryTransition.EXHAUSTED]
 )
-def test_what_is_settled_again_counts_once(ledger: Ledger, happening: DeliveryTransition) -> None:
+def test_what_is_settled_again_counts_once(ledger: Ledger, cause: DeliveryTransition) -> None:
     """The ledger had it, but could not say so: what was kept is not kept twice, and what was not is."""
     endpoint(ledger)
     first, second = ledger.record_batch([received(status()), received(status(callid="other"))]).jobs
-    settle(ledger, attempt(first, happening, due_s=5))
-    before = owed(ledger)[0]
-    settle(ledger, attempt(first, happening, due_s=5), attempt(second, happening, due_s=5), at_s=9, again=True)
-    assert owed(ledger)[0] == before
-    assert [(one.attempts, one.state) for one in owed(ledger)] == [(1, before.state)] * 2
+    settle(ledger, attempt(first, cause, due_s=5))
+    before = undelivered(ledger)[0]
+    settle(ledger, attempt(first, cause, due_s=5), attempt(second, cause, due_s=5), at_s=9, again=True)
+    assert undelivered(ledger)[0] == before
+    assert [(one.attempts, one.state) for one in undelivered(ledger)] == [(1, before.state)] * 2
     assert len(tried(ledger)) == 2
 
 
@@ -523,7 +525,7 @@ def test_a_webhook_tells_the_call_as_it_now_stands(ledger: Ledger) -> None:
 def test_a_webhook_carries_what_the_business_said(ledger: Ledger) -> None:
     """Reference and metadata are in the very first delivery, and in the job the time as of which they are."""
     endpoint(ledger)
-    refer(ledger, UUID1, reference="order-17", metadata={"shop": 3}, due_at=at(60), at_s=-5)
+    annotate(ledger, UUID1, reference="order-17", metadata={"shop": 3}, due_at=at(60), at_s=-5)
     (job,) = ledger.record_batch([received(status())]).jobs
     call = body_of(job)["data"]["call"]
     assert (call["reference"], call["metadata"]) == ("order-17", {"shop": 3})
@@ -618,13 +620,13 @@ def test_what_another_process_added_is_seen(reopen: OpenLedger) -> None:
     assert added(0) == (0, [])
     a, b = endpoint(ledger, "a"), endpoint(ledger, "b", kinds=(CallbackKind.KEY,))
     other.record([received(status()), received(status(callid="other"))])
-    first, second = (one.id for one in owed(ledger))
+    first, second = (one.id for one in undelivered(ledger))
     assert added(0) == (second, [(a.id, first), (a.id, second)])
     assert added(0, 1) == (first, [(a.id, first)])
     assert added(second) == (second, [])
     other.record([received(key_press())])  # waits at `a`, behind the status
-    assert [one.state for one in owed(ledger)] == [P, P, W, P]
-    last = owed(ledger)[-1].id
+    assert [one.state for one in undelivered(ledger)] == [P, P, W, P]
+    last = undelivered(ledger)[-1].id
     assert added(second) == (last, [(b.id, last)])
     accept(ledger, *load(ledger, b))
     assert added(second) == (last, [])
@@ -678,8 +680,8 @@ def test_a_batch_of_any_size_is_owed_whole(ledger: Ledger, size: int) -> None:
     """Batches around a power of two owe one delivery for each callback, in order, and settle as one."""
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(status(callid=f"call-{n}")) for n in range(size)]).jobs
-    assert [job.delivery_id for job in jobs] == [delivery.id for delivery in owed(ledger)]
-    assert [delivery.callid for delivery in owed(ledger)] == [f"call-{n}" for n in range(size)]
+    assert [job.delivery_id for job in jobs] == [delivery.id for delivery in undelivered(ledger)]
+    assert [delivery.callid for delivery in undelivered(ledger)] == [f"call-{n}" for n in range(size)]
     assert load(ledger, to, limit=size) == jobs
     accept(ledger, *jobs)
     assert states(ledger) == [D] * size
@@ -703,7 +705,7 @@ def test_a_change_is_seen_by_every_open_ledger(reopen: OpenLedger) -> None:
     assert other.record_batch([received(status(callid="off"))]).jobs == []
     remove(ledger, to)
     other.record([received(status(callid="removed"))])
-    assert [delivery.callid for delivery in owed(other)] == ["added", "off"]
+    assert [delivery.callid for delivery in undelivered(other)] == ["added", "off"]
 
 
 def test_a_change_that_was_undone_is_not_believed(ledger: Ledger) -> None:
@@ -751,7 +753,7 @@ def test_what_is_given_up_has_its_time(ledger: Ledger) -> None:
     ledger.record([received(status())])
     remove(ledger, to)
     abandon(ledger, to)
-    assert owed(ledger)[0].finished_us is not None
+    assert undelivered(ledger)[0].finished_us is not None
 
 
 def test_an_attempt_may_outlast_its_endpoint(ledger: Ledger) -> None:
@@ -763,7 +765,7 @@ def test_an_attempt_may_outlast_its_endpoint(ledger: Ledger) -> None:
     assert accept(ledger, *jobs) == []
     assert states(ledger) == [D, X]
     assert len(tried(ledger)) == 1
-    assert owed(ledger)[0].finished_us == us(0)
+    assert undelivered(ledger)[0].finished_us == us(0)
 
 
 @pytest.mark.parametrize("end", [refuse, exhaust])
@@ -773,12 +775,12 @@ def test_an_attempt_that_fails_after_its_endpoint_went_changes_nothing(ledger: L
     jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     remove(ledger, to)
     abandon(ledger, to)
-    ended = owed(ledger)[0].finished_us
+    ended = undelivered(ledger)[0].finished_us
     assert end(ledger, *jobs) == []
     assert states(ledger) == [X, X]
     assert len(tried(ledger)) == 1
     assert ended is not None
-    assert owed(ledger)[0].finished_us == ended
+    assert undelivered(ledger)[0].finished_us == ended
 
 
 def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
@@ -807,8 +809,8 @@ def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Le
 def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger) -> None:
     """The vendor's contract cannot tell an overdue call: changed to it, the word goes and what waited behind it comes."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(0))
-    tell_overdue(ledger, at_s=1)
+    annotate(ledger, UUID1, due_at=at(0))
+    record_overdue(ledger, at_s=1)
     ledger.record([received(status())])
     assert states(ledger) == [P, W]
     changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
@@ -820,8 +822,8 @@ def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger
 def test_given_up_words_do_not_hold_up_the_call(ledger: Ledger) -> None:
     """However the word goes, the next callback of its call is told in the end."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(0))
-    tell_overdue(ledger, at_s=1)
+    annotate(ledger, UUID1, due_at=at(0))
+    record_overdue(ledger, at_s=1)
     ledger.record([received(status())])
     changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
     changed = ChangeEndpoint(ADMIN, changed).run(ledger)
@@ -850,7 +852,7 @@ def test_a_registered_call_becomes_the_record_that_it_would_have_been(
 ) -> None:
     """Registered before any callback or not: the same record, but for the business's words and when it was first seen."""
     items = [received(callback, after_s=n) for n, callback in enumerate(history)]
-    refer(ledger, UUID1, reference="order-17", at_s=-60)
+    annotate(ledger, UUID1, reference="order-17", at_s=-60)
     assert ledger.call(UUID1).kind is None
     for item in items:
         ledger.record([item])
@@ -870,8 +872,8 @@ def test_registering_changes_no_event(ledger: Ledger, said: list[AnyCallback]) -
     """Of any callbacks: what a registered call is told as is what it would have been told as without."""
     callid = f"{UUID1}-{len(ledger.calls(limit=500).items)}"
     first, second = (endpoint(ledger, name, channel=name) for name in ("first", "second"))
-    refer(ledger, callid, channel="first", reference="order-17")
-    before = [len(owed(ledger, to)) for to in (first, second)]
+    annotate(ledger, callid, channel="first", reference="order-17")
+    before = [len(undelivered(ledger, to)) for to in (first, second)]
     for to in (first, second):
         ledger.record(
             [received(msgspec.structs.replace(callback, callid=callid), channel=to.channel) for callback in said]

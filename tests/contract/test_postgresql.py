@@ -75,7 +75,7 @@ def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> 
         return taken
 
     with ThreadPoolExecutor(len(ledgers)) as threads:
-        taken = [one for told in threads.map(write, range(len(ledgers))) for one in told]
+        taken = [one for reported in threads.map(write, range(len(ledgers))) for one in reported]
     assert taken.count(Disposition.STORED) == len(items)
     assert taken.count(Disposition.DUPLICATE) == 3 * len(items)
     ledger = ledgers[0]
@@ -84,10 +84,10 @@ def test_many_writers_make_the_record_of_one(connect: Callable[..., Ledger]) -> 
     assert {call.outcome for call in page.items} == {Outcome.ANSWERED, Outcome.UNANSWERED}
     assert [len(ledger.callbacks(f"call-{n}").items) for n in range(60)] == [3 if n % 3 == 0 else 2 for n in range(60)]
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
-    owed = delivery_helpers.owed(ledger)
-    assert len(owed) == len(items)
+    undelivered = delivery_helpers.undelivered(ledger)
+    assert len(undelivered) == len(items)
     for n in range(60):
-        assert [one.state for one in owed if one.callid == f"call-{n}"].count(DeliveryState.PENDING) == 1
+        assert [one.state for one in undelivered if one.callid == f"call-{n}"].count(DeliveryState.PENDING) == 1
 
 
 def test_nothing_stays_waiting_when_the_end_of_one_meets_the_next(connect: Callable[..., Ledger]) -> None:
@@ -230,11 +230,11 @@ def test_a_server_that_may_lose_a_commit_is_refused(url: str) -> None:
 def test_an_error_never_shows_the_password(url: str) -> None:
     """What cannot be connected to is named by host and database."""
     nowhere = url.replace("answerback@", "answerback:topsecret@").replace("test_", "missing_")
-    with pytest.raises(LedgerUnavailable) as told:
+    with pytest.raises(LedgerUnavailable) as reported:
         open_postgresql(nowhere, allow_unsafe=True)
-    assert "topsecret" not in told.value.explanation
-    assert "missing_" in told.value.detail
-    assert str(told.value) == "the ledger cannot be reached"
+    assert "topsecret" not in reported.value.explanation
+    assert "missing_" in reported.value.detail
+    assert str(reported.value) == "the ledger cannot be reached"
     with pytest.raises(UnsafeStorage, match=r"ledger\.url: expected postgresql://"):
         open_postgresql("mysql://root:topsecret@db/x")
 
@@ -271,7 +271,7 @@ def test_a_character_that_it_cannot_keep_is_kept_as_its_sign(connect: Callable[.
     assert ledger.call("a\0b").callid == "a␀b"
     assert ledger.callbacks("a\0b").items[0].raw == item.raw
     assert ledger.record([item])[0].disposition is Disposition.DUPLICATE
-    delivery_helpers.refer(ledger, "a\0b", reference="o\0")
+    delivery_helpers.annotate(ledger, "a\0b", reference="o\0")
     assert ledger.call("a\0b").reference == "o␀"
 
 
@@ -288,7 +288,7 @@ def test_a_call_lies_in_its_month(connect: Callable[..., Ledger]) -> None:
         for callid in ("may", "december")
     }
     assert months == {"may": {"2026_05"}, "december": {"2026_12"}}
-    assert [month_name(month_of_id(one.id)) for one in delivery_helpers.owed(ledger)] == [
+    assert [month_name(month_of_id(one.id)) for one in delivery_helpers.undelivered(ledger)] == [
         "2026_05",
         "2026_05",
         "2026_12",
@@ -311,7 +311,7 @@ def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
     assert ledger.expired_partitions(NOON + timedelta(days=62))[0].active_deliveries == 0
     assert list(ledger.drop_partition(may.month, ADMIN)) == [1]
     assert [call.callid for call in ledger.calls().items] == ["new"]
-    assert [one.callid for one in delivery_helpers.owed(ledger)] == ["new"]
+    assert [one.callid for one in delivery_helpers.undelivered(ledger)] == ["new"]
     assert len(delivery_helpers.tried(ledger)) == 1
     assert ledger.statistics(EVER).total == before
     (again,) = ledger.record([received(status(callid="old"))])

@@ -187,7 +187,7 @@ def test_a_filter_lets_through_what_matches_in_every_field(
 )
 def test_a_number_is_found_however_it_is_spelled(ledger: Ledger, typed: str, expected: str) -> None:
     """As it was received or as somebody types it, with its country or without, and no other country's number."""
-    told = {
+    reported = {
         "cn-digits": ("86", "8613788888888"),
         "cn-zeros": ("0086", "008613788888888"),
         "cn-plus": ("86", "+8613788888888"),
@@ -201,7 +201,7 @@ def test_a_number_is_found_however_it_is_spelled(ledger: Ledger, typed: str, exp
     ledger.record(
         [
             received(status(callid=name, nationcode=code, mobile=mobile), after_s=n)
-            for n, (name, (code, mobile)) in enumerate(told.items())
+            for n, (name, (code, mobile)) in enumerate(reported.items())
         ]
     )
     wanted = CallFilter(mobile=typed)

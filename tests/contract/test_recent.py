@@ -24,9 +24,9 @@ def hear(ledger: Ledger, *callids: str, channel: str = "default") -> None:
 
 def try_all(ledger: Ledger, to: Endpoint, error: str | None = None) -> None:
     """One attempt at each delivery that may go out, a second after the other."""
-    happening = DeliveryTransition.SUCCEEDED if error is None else DeliveryTransition.ATTEMPT_FAILED
+    cause = DeliveryTransition.SUCCEEDED if error is None else DeliveryTransition.ATTEMPT_FAILED
     for second, job in enumerate(load(ledger, to)):
-        settle(ledger, attempt(job, happening, began_s=second, status=200, error=error))
+        settle(ledger, attempt(job, cause, began_s=second, status=200, error=error))
 
 
 def test_each_endpoint_has_its_own(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from contract.delivery_helpers import (
     X,
     accept,
     accept_everything,
+    annotate,
     at,
     change,
     endpoint,
@@ -20,13 +21,12 @@ from contract.delivery_helpers import (
     exhaust,
     load,
     load_one,
-    owed,
-    refer,
+    record_overdue,
     refuse,
     remove,
     states,
-    tell_overdue,
     tencent,
+    undelivered,
     us,
 )
 
@@ -46,7 +46,7 @@ def call_in(job: DeliveryJob) -> dict[str, Any]:
     return call
 
 
-def told(ledger: Ledger, callid: str = UUID1) -> tuple[str | None, dict[str, object] | None]:
+def reported(ledger: Ledger, callid: str = UUID1) -> tuple[str | None, dict[str, object] | None]:
     """The business's words about a call, as the ledger has them."""
     call = ledger.call(callid)
     return call.reference, call.metadata
@@ -59,7 +59,7 @@ def test_a_call_can_be_registered_before_any_callback(reopen: OpenLedger) -> Non
     """It is there at once, pending and of no kind, with all that was said; the callback adds what it knows."""
     ledger = reopen()
     said: dict[str, Any] = {"reference": "order-17", "metadata": {"shop": 3, "名": [1.5, None, True]}, "due_at": at(60)}
-    answer = refer(ledger, UUID1, at_s=-5, **said)
+    answer = annotate(ledger, UUID1, at_s=-5, **said)
     assert (answer.created, answer.jobs) == (True, [])
     call = reopen().call(UUID1)
     assert call == answer.call
@@ -77,7 +77,7 @@ def test_a_call_can_be_referred_to_after_its_callbacks(ledger: Ledger) -> None:
     """What the cloud said stays, and the words are added."""
     ledger.record([received(status()), received(key_press())])
     before = ledger.call(UUID1)
-    answer = refer(ledger, UUID1, reference="order-17", at_s=60)
+    answer = annotate(ledger, UUID1, reference="order-17", at_s=60)
     assert (answer.created, answer.call.reference, answer.call.updated_at) == (False, "order-17", at(60))
     assert (answer.call.outcome, answer.call.keys, answer.call.first_seen_at) == (
         before.outcome,
@@ -89,7 +89,7 @@ def test_a_call_can_be_referred_to_after_its_callbacks(ledger: Ledger) -> None:
 
 def test_callbacks_leave_the_business_s_words_alone(ledger: Ledger) -> None:
     """Whatever comes after: reference, metadata and due time are written by the business alone."""
-    refer(ledger, UUID1, reference="order-17", metadata={"a": 1}, due_at=at(60))
+    annotate(ledger, UUID1, reference="order-17", metadata={"a": 1}, due_at=at(60))
     before = ledger.call(UUID1)
     ledger.record([received(failure()), received(unanswered()), received(status()), received(key_press())])
     after = ledger.call(UUID1)
@@ -99,8 +99,8 @@ def test_callbacks_leave_the_business_s_words_alone(ledger: Ledger) -> None:
 
 def test_a_registered_call_is_found_in_lists(ledger: Ledger) -> None:
     """By channel, by outcome and by time; by no kind, for it has none."""
-    refer(ledger, "a")
-    refer(ledger, "b", channel="alerts", at_s=1)
+    annotate(ledger, "a")
+    annotate(ledger, "b", channel="alerts", at_s=1)
     ledger.record([received(key_press(callid="c"), after_s=2)])
     for wanted, expected in (
         (CallFilter(), "cba"),
@@ -115,21 +115,21 @@ def test_a_registered_call_is_found_in_lists(ledger: Ledger) -> None:
 
 def test_what_is_not_said_stays_and_none_takes_back(ledger: Ledger) -> None:
     """A word that is left out is left alone; null takes it back."""
-    refer(ledger, UUID1, reference="order-17", metadata={"a": 1}, due_at=at(60))
-    refer(ledger, UUID1, metadata={"b": 2})
+    annotate(ledger, UUID1, reference="order-17", metadata={"a": 1}, due_at=at(60))
+    annotate(ledger, UUID1, metadata={"b": 2})
     call = ledger.call(UUID1)
     assert (call.reference, call.metadata, call.due_at) == ("order-17", {"b": 2}, at(60))
-    refer(ledger, UUID1, reference=None, metadata=None)
+    annotate(ledger, UUID1, reference=None, metadata=None)
     call = ledger.call(UUID1)
     assert (call.reference, call.metadata, call.due_at) == (None, None, at(60))
-    refer(ledger, UUID1, due_at=None)
+    annotate(ledger, UUID1, due_at=None)
     assert ledger.call(UUID1).due_at is None
 
 
 def test_saying_nothing_of_a_new_call_registers_it(ledger: Ledger) -> None:
     """A call without words is registered all the same."""
-    assert refer(ledger, UUID1).created
-    assert not refer(ledger, UUID1).created
+    assert annotate(ledger, UUID1).created
+    assert not annotate(ledger, UUID1).created
     assert ledger.call(UUID1).reference is None
 
 
@@ -145,16 +145,16 @@ def test_saying_nothing_of_a_new_call_registers_it(ledger: Ledger) -> None:
 )
 def test_words_come_back_as_they_were_said(ledger: Ledger, said: dict[str, Any]) -> None:
     """Any text, any JSON object, any time to the microsecond."""
-    refer(ledger, UUID1, **said)
+    annotate(ledger, UUID1, **said)
     (name,) = said
     assert getattr(ledger.call(UUID1), name) == said[name]
 
 
 def test_a_time_of_another_zone_is_the_same_time(ledger: Ledger) -> None:
     """The same moment said in another zone is kept in UTC, and is no change."""
-    refer(ledger, UUID1, due_at=at(60))
+    annotate(ledger, UUID1, due_at=at(60))
     before = ledger.call(UUID1)
-    refer(ledger, UUID1, due_at=at(60).astimezone(timezone(timedelta(hours=8))), at_s=9)
+    annotate(ledger, UUID1, due_at=at(60).astimezone(timezone(timedelta(hours=8))), at_s=9)
     assert ledger.call(UUID1) == before
 
 
@@ -162,21 +162,21 @@ def test_the_same_words_again_change_nothing(ledger: Ledger) -> None:
     """A repeated PUT is no news: neither the record nor its times change, and nobody is told."""
     to = endpoint(ledger, notify_on_update=True)
     said: dict[str, Any] = {"reference": "order-17", "metadata": {"a": [1]}, "due_at": at(60)}
-    refer(ledger, UUID1, **said)
+    annotate(ledger, UUID1, **said)
     ledger.record([received(status())])
     accept_everything(ledger, to)
     before = ledger.call(UUID1)
-    answer = refer(ledger, UUID1, at_s=5, **said)
+    answer = annotate(ledger, UUID1, at_s=5, **said)
     assert (answer.created, answer.jobs, answer.call) == (False, [], before)
     assert ledger.call(UUID1) == before
-    assert len(owed(ledger)) == 1
+    assert len(undelivered(ledger)) == 1
 
 
 @pytest.mark.parametrize(("former", "later"), [(1, True), (0, False)])
 def test_values_that_python_takes_for_equal_are_kept_apart(ledger: Ledger, former: object, later: object) -> None:
     """In JSON 1 and true are not the same: the last said holds."""
-    refer(ledger, UUID1, metadata={"paid": former})
-    refer(ledger, UUID1, metadata={"paid": later})
+    annotate(ledger, UUID1, metadata={"paid": former})
+    annotate(ledger, UUID1, metadata={"paid": later})
     metadata = ledger.call(UUID1).metadata
     assert metadata is not None
     assert json.dumps(metadata) == json.dumps({"paid": later})
@@ -184,7 +184,7 @@ def test_values_that_python_takes_for_equal_are_kept_apart(ledger: Ledger, forme
 
 def test_each_change_of_words_has_its_own_time(ledger: Ledger) -> None:
     """Two changes within one tick of the clock, or with it set back, are still told apart and in order."""
-    times = [refer(ledger, UUID1, reference=f"order-{n}", at_s=-n).call.annotated_at for n in range(4)]
+    times = [annotate(ledger, UUID1, reference=f"order-{n}", at_s=-n).call.annotated_at for n in range(4)]
     assert None not in times
     assert sorted(set(filter(None, times))) == times
 
@@ -195,7 +195,7 @@ def test_each_change_of_words_has_its_own_time(ledger: Ledger) -> None:
 def test_one_holder_need_not_be_named(ledger: Ledger) -> None:
     """A callid that one channel holds is that channel's, whatever the default."""
     ledger.record([received(status(), channel="alerts"), received(status(callid="other"), channel="default")])
-    answer = refer(ledger, UUID1, channel=None, default="default", reference="order-17")
+    answer = annotate(ledger, UUID1, channel=None, default="default", reference="order-17")
     assert (answer.created, answer.call.channel) == (False, "alerts")
 
 
@@ -203,17 +203,17 @@ def test_an_ambiguous_callid_names_its_channels(ledger: Ledger) -> None:
     """Two channels hold it: who names none is told which, and nothing is changed; who names one is heard."""
     ledger.record([received(status(), channel=channel) for channel in ("codes", "alerts")])
     with pytest.raises(AmbiguousCall) as caught:
-        refer(ledger, UUID1, channel=None, default="default", reference="order-17")
+        annotate(ledger, UUID1, channel=None, default="default", reference="order-17")
     assert caught.value.channels == ("alerts", "codes")
     assert {call.reference for call in ledger.calls().items} == {None}
-    refer(ledger, UUID1, channel="codes", reference="order-17")
+    annotate(ledger, UUID1, channel="codes", reference="order-17")
     assert ledger.call(UUID1, "codes").reference == "order-17"
     assert ledger.call(UUID1, "alerts").reference is None
 
 
 def test_an_unknown_call_is_the_default_channel_s(ledger: Ledger) -> None:
     """Nobody holds it: it is registered where callbacks come in unless said otherwise."""
-    answer = refer(ledger, UUID1, channel=None, default="default", reference="order-17")
+    answer = annotate(ledger, UUID1, channel=None, default="default", reference="order-17")
     assert (answer.created, answer.call.channel) == (True, "default")
     ledger.record([received(status())])
     assert ledger.call(UUID1).reference == "order-17"
@@ -222,7 +222,7 @@ def test_an_unknown_call_is_the_default_channel_s(ledger: Ledger) -> None:
 def test_without_any_channel_an_unknown_call_is_not_found(ledger: Ledger) -> None:
     """Neither a holder nor a default: the error asks for the channel, and nothing is registered."""
     with pytest.raises(NotFound, match="channel"):
-        refer(ledger, UUID1, channel=None, reference="order-17")
+        annotate(ledger, UUID1, channel=None, reference="order-17")
     assert ledger.calls().items == []
 
 
@@ -230,7 +230,7 @@ def test_a_named_channel_registers_its_own_call(ledger: Ledger) -> None:
     """What is said by one channel changes no other's call of the same callid."""
     ledger.record([received(status(), channel="alerts")])
     before = ledger.call(UUID1, "alerts")
-    assert refer(ledger, UUID1, channel="codes", reference="order-17").created
+    assert annotate(ledger, UUID1, channel="codes", reference="order-17").created
     assert ledger.call(UUID1, "alerts") == before
 
 
@@ -240,9 +240,9 @@ def test_a_named_channel_registers_its_own_call(ledger: Ledger) -> None:
 def test_whichever_comes_first_the_delivery_carries_it(ledger: Ledger) -> None:
     """Said before the callback, or after it and before the delivery: the endpoint is told once, with the words."""
     to = endpoint(ledger, notify_on_update=True)
-    refer(ledger, "before", reference="order-1")
+    annotate(ledger, "before", reference="order-1")
     ledger.record([received(status(callid="before")), received(status(callid="after"))])
-    assert refer(ledger, "after", reference="order-2").jobs == []
+    assert annotate(ledger, "after", reference="order-2").jobs == []
     jobs = accept_everything(ledger, to)
     assert [(call_in(job)["callid"], call_in(job)["reference"]) for job in jobs] == [
         ("before", "order-1"),
@@ -256,7 +256,7 @@ def test_a_delivery_without_the_words_is_followed_by_an_update(ledger: Ledger) -
     to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
-    (job,) = refer(ledger, UUID1, reference="order-17", at_s=60).jobs
+    (job,) = annotate(ledger, UUID1, reference="order-17", at_s=60).jobs
     assert job == load_one(ledger, to)
     body = json.loads(job.body)
     assert (body["type"], body["timestamp"]) == ("voice.call.revised", "2026-05-01T12:01:00Z")
@@ -265,7 +265,7 @@ def test_a_delivery_without_the_words_is_followed_by_an_update(ledger: Ledger) -
     accept(ledger, job)
     assert load(ledger, to) == []
     assert events(ledger) == [EventType.ANSWERED, EventType.REVISED]
-    assert owed(ledger)[1].callback_id is None
+    assert undelivered(ledger)[1].callback_id is None
 
 
 def test_every_change_is_followed_by_an_update(ledger: Ledger) -> None:
@@ -274,8 +274,8 @@ def test_every_change_is_followed_by_an_update(ledger: Ledger) -> None:
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
     for reference in ("order-1", "order-2", None):
-        (job,) = refer(ledger, UUID1, reference=reference).jobs
-        assert refer(ledger, UUID1, metadata={"of": reference}).jobs == []
+        (job,) = annotate(ledger, UUID1, reference=reference).jobs
+        assert annotate(ledger, UUID1, metadata={"of": reference}).jobs == []
         job = load_one(ledger, to)
         assert (call_in(job)["reference"], call_in(job)["metadata"]) == (reference, {"of": reference})
         accept(ledger, job)
@@ -296,9 +296,9 @@ def test_an_update_is_for_who_asks_and_was_told(ledger: Ledger, *, notify_on_upd
         accept(ledger, load_one(ledger, end))
     exhaust(ledger, load_one(ledger, dead))
     late = endpoint(ledger, "late", notify_on_update=True)
-    jobs = refer(ledger, UUID1, reference="order-17").jobs
+    jobs = annotate(ledger, UUID1, reference="order-17").jobs
     assert [job.endpoint_id for job in jobs] == ([to.id] if notify_on_update else [])
-    assert [len(owed(ledger, end)) for end in (never, dead, old, elsewhere, late)] == [0, 1, 1, 1, 0]
+    assert [len(undelivered(ledger, end)) for end in (never, dead, old, elsewhere, late)] == [0, 1, 1, 1, 0]
 
 
 def test_there_is_no_update_while_a_delivery_is_still_to_come(ledger: Ledger) -> None:
@@ -307,7 +307,7 @@ def test_there_is_no_update_while_a_delivery_is_still_to_come(ledger: Ledger) ->
     ledger.record([received(unanswered())])
     accept(ledger, load_one(ledger, to))
     ledger.record([received(status())])
-    assert refer(ledger, UUID1, reference="order-17").jobs == []
+    assert annotate(ledger, UUID1, reference="order-17").jobs == []
     job = load_one(ledger, to)
     assert call_in(job)["reference"] == "order-17"
     assert accept(ledger, job) == []
@@ -319,7 +319,7 @@ def test_words_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
     to = endpoint(ledger, notify_on_update=True)
     (job,) = ledger.record_batch([received(status())]).jobs
     assert job.annotated_us is None
-    assert refer(ledger, UUID1, reference="order-17", at_s=1).jobs == []
+    assert annotate(ledger, UUID1, reference="order-17", at_s=1).jobs == []
     (update,) = accept(ledger, job, at_s=2)
     assert (call_in(update)["reference"], update.annotated_us) == ("order-17", us(1))
     assert json.loads(update.body)["type"] == "voice.call.revised"
@@ -331,12 +331,12 @@ def test_words_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
 def test_words_changed_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
     """The attempt under way has older words: the update has the new ones, also where they were taken back."""
     endpoint(ledger, notify_on_update=True)
-    refer(ledger, UUID1, reference="order-1")
+    annotate(ledger, UUID1, reference="order-1")
     (job,) = ledger.record_batch([received(status())]).jobs
-    refer(ledger, UUID1, reference="order-2")
+    annotate(ledger, UUID1, reference="order-2")
     (update,) = accept(ledger, job)
     assert call_in(update)["reference"] == "order-2"
-    refer(ledger, UUID1, reference=None)
+    annotate(ledger, UUID1, reference=None)
     (again,) = accept(ledger, update)
     assert call_in(again)["reference"] is None
 
@@ -345,7 +345,7 @@ def test_words_during_a_failed_attempt_go_with_the_next(ledger: Ledger) -> None:
     """The next attempt of the same delivery has them, under the same id; no update follows."""
     to = endpoint(ledger, notify_on_update=True)
     (job,) = ledger.record_batch([received(status())]).jobs
-    refer(ledger, UUID1, reference="order-17")
+    annotate(ledger, UUID1, reference="order-17")
     assert refuse(ledger, job) == []
     again = load_one(ledger, to)
     assert (again.message_id, call_in(again)["reference"]) == (job.message_id, "order-17")
@@ -356,7 +356,7 @@ def test_words_during_an_attempt_go_with_what_waits(ledger: Ledger) -> None:
     """With another callback of the call behind it, that one carries them, and no update is needed."""
     to = endpoint(ledger, notify_on_update=True)
     (job,) = ledger.record_batch([received(unanswered()), received(status())]).jobs
-    refer(ledger, UUID1, reference="order-17")
+    annotate(ledger, UUID1, reference="order-17")
     (behind,) = accept(ledger, job)
     assert call_in(behind)["reference"] == "order-17"
     assert accept(ledger, behind) == []
@@ -369,7 +369,7 @@ def test_words_that_the_last_delivery_took_to_its_grave_are_told(ledger: Ledger)
     ledger.record([received(unanswered())])
     accept(ledger, load_one(ledger, to))
     ledger.record([received(status())])
-    refer(ledger, UUID1, reference="order-17")
+    annotate(ledger, UUID1, reference="order-17")
     (update,) = exhaust(ledger, load_one(ledger, to))
     assert call_in(update)["reference"] == "order-17"
     assert states(ledger) == [D, X, P]
@@ -379,7 +379,7 @@ def test_an_update_that_dies_is_the_last(ledger: Ledger) -> None:
     """The endpoint would not have it: it is dead, to be seen and replayed, and no other follows for ever."""
     endpoint(ledger, notify_on_update=True)
     accept(ledger, *ledger.record_batch([received(status())]).jobs)
-    assert exhaust(ledger, *refer(ledger, UUID1, reference="order-1", at_s=5).jobs) == []
+    assert exhaust(ledger, *annotate(ledger, UUID1, reference="order-1", at_s=5).jobs) == []
     assert states(ledger) == [D, X]
 
 
@@ -387,7 +387,7 @@ def test_words_during_an_attempt_are_no_update_for_who_does_not_ask(ledger: Ledg
     """An endpoint that does not ask for updates gets none from the race either."""
     endpoint(ledger)
     (job,) = ledger.record_batch([received(status())]).jobs
-    refer(ledger, UUID1, reference="order-17")
+    annotate(ledger, UUID1, reference="order-17")
     assert accept(ledger, job) == []
     assert states(ledger) == [D]
 
@@ -396,7 +396,7 @@ def test_the_vendor_s_format_has_no_updates(ledger: Ledger) -> None:
     """Words during an attempt make no delivery that the vendor's contract has no form for."""
     to = tencent(ledger, notify_on_update=True)
     (job,) = ledger.record_batch([received(status())]).jobs
-    refer(ledger, UUID1, reference="order-17")
+    annotate(ledger, UUID1, reference="order-17")
     assert accept(ledger, job) == []
     ledger.record([received(key_press())])
     assert len(load(ledger, to)) == 1
@@ -409,7 +409,7 @@ def test_an_update_of_an_endpoint_that_is_off_waits(ledger: Ledger) -> None:
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
     change(ledger, msgspec.structs.replace(to, enabled=False))
-    assert refer(ledger, UUID1, reference="order-17").jobs == []
+    assert annotate(ledger, UUID1, reference="order-17").jobs == []
     assert events(ledger) == [EventType.ANSWERED, EventType.REVISED]
     change(ledger, to)
     assert call_in(load_one(ledger, to))["reference"] == "order-17"
@@ -421,10 +421,10 @@ def test_an_update_of_an_endpoint_that_is_off_waits(ledger: Ledger) -> None:
 def test_a_call_without_an_outcome_in_time_is_overdue(ledger: Ledger) -> None:
     """At its time, not before: the endpoint is told, the call shows it, and what is told carries the words."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, reference="order-17", due_at=at(60))
-    early = tell_overdue(ledger, at_s=59.999999)
+    annotate(ledger, UUID1, reference="order-17", due_at=at(60))
+    early = record_overdue(ledger, at_s=59.999999)
     assert (early.count, early.jobs, early.next_due_us) == (0, [], us(60))
-    late = tell_overdue(ledger, at_s=60)
+    late = record_overdue(ledger, at_s=60)
     assert (late.count, late.backlogged, late.next_due_us) == (1, [], None)
     (job,) = late.jobs
     assert job == load_one(ledger, to)
@@ -440,28 +440,28 @@ def test_a_call_without_an_outcome_in_time_is_overdue(ledger: Ledger) -> None:
 def test_a_call_is_overdue_once(reopen: OpenLedger) -> None:
     """However often it is asked, and after a restart: told once."""
     endpoint(reopen())
-    refer(reopen(), UUID1, due_at=at(60))
-    counts = [tell_overdue(reopen(), at_s=at_s).count for at_s in (61, 62, 63)]
+    annotate(reopen(), UUID1, due_at=at(60))
+    counts = [record_overdue(reopen(), at_s=at_s).count for at_s in (61, 62, 63)]
     assert counts == [1, 0, 0]
-    assert len(owed(reopen())) == 1
+    assert len(undelivered(reopen())) == 1
 
 
 @pytest.mark.parametrize("callback", [status(), unanswered(), failure()])
 def test_a_call_with_an_outcome_is_not_overdue(ledger: Ledger, callback: AnyCallback) -> None:
     """What became of it is known, good or bad, however late it is asked."""
     endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(60))
+    annotate(ledger, UUID1, due_at=at(60))
     ledger.record([received(callback)])
-    assert tell_overdue(ledger, at_s=3600).count == 0
+    assert record_overdue(ledger, at_s=3600).count == 0
     assert EventType.OVERDUE not in events(ledger)
 
 
 def test_a_key_press_is_no_outcome(ledger: Ledger) -> None:
     """A call of which only a key press came is overdue all the same; the word waits for the key press."""
     endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(60))
+    annotate(ledger, UUID1, due_at=at(60))
     ledger.record([received(key_press())])
-    late = tell_overdue(ledger, at_s=60)
+    late = record_overdue(ledger, at_s=60)
     assert (late.count, late.jobs) == (1, [])
     assert events(ledger) == [EventType.KEY_PRESSED, EventType.OVERDUE]
     assert states(ledger) == [P, W]
@@ -470,34 +470,34 @@ def test_a_key_press_is_no_outcome(ledger: Ledger) -> None:
 def test_without_a_due_time_nothing_is_overdue(ledger: Ledger) -> None:
     """Neither a call that was registered without one nor one whose due time was taken back."""
     endpoint(ledger)
-    refer(ledger, "a")
-    refer(ledger, "b", due_at=at(60))
-    refer(ledger, "b", due_at=None)
+    annotate(ledger, "a")
+    annotate(ledger, "b", due_at=at(60))
+    annotate(ledger, "b", due_at=None)
     ledger.record([received(key_press(callid="c"))])
-    late = tell_overdue(ledger, at_s=3600)
+    late = record_overdue(ledger, at_s=3600)
     assert (late.count, late.next_due_us) == (0, None)
 
 
 def test_another_due_time_makes_it_late_again(ledger: Ledger) -> None:
     """Once for each time that was waited for; the same time said again is not another."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(60))
-    tell_overdue(ledger, at_s=60)
+    annotate(ledger, UUID1, due_at=at(60))
+    record_overdue(ledger, at_s=60)
     accept_everything(ledger, to)
-    refer(ledger, UUID1, due_at=at(60), reference="order-17")
-    assert tell_overdue(ledger, at_s=70).count == 0
-    answer = refer(ledger, UUID1, due_at=at(120))
+    annotate(ledger, UUID1, due_at=at(60), reference="order-17")
+    assert record_overdue(ledger, at_s=70).count == 0
+    answer = annotate(ledger, UUID1, due_at=at(120))
     assert answer.call.overdue_at is None
-    assert tell_overdue(ledger, at_s=119).next_due_us == us(120)
-    assert tell_overdue(ledger, at_s=120).count == 1
+    assert record_overdue(ledger, at_s=119).next_due_us == us(120)
+    assert record_overdue(ledger, at_s=120).count == 1
     assert events(ledger) == [EventType.OVERDUE, EventType.OVERDUE]
 
 
 def test_a_due_time_that_has_passed_is_overdue_at_once(ledger: Ledger) -> None:
     """Said too late, it is late."""
     endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(-60))
-    assert tell_overdue(ledger, at_s=0).count == 1
+    annotate(ledger, UUID1, due_at=at(-60))
+    assert record_overdue(ledger, at_s=0).count == 1
 
 
 def test_an_overdue_call_is_told_to_who_can_be_told_and_wants_it(ledger: Ledger) -> None:
@@ -510,27 +510,27 @@ def test_an_overdue_call_is_told_to_who_can_be_told_and_wants_it(ledger: Ledger)
     tencent(ledger)
     endpoint(ledger, "answered", outcomes=(Outcome.ANSWERED,))
     endpoint(ledger, "codes", channel="codes")
-    refer(ledger, UUID1, due_at=at(60))
-    late = tell_overdue(ledger, at_s=60)
+    annotate(ledger, UUID1, due_at=at(60))
+    late = record_overdue(ledger, at_s=60)
     assert sorted(job.endpoint_id for job in late.jobs) == sorted(to.id for to in wanting)
-    assert len(owed(ledger)) == len(wanting)
+    assert len(undelivered(ledger)) == len(wanting)
 
 
 def test_without_endpoints_a_call_is_overdue_all_the_same(ledger: Ledger) -> None:
     """It is shown, and not told later to an endpoint that comes later."""
-    refer(ledger, UUID1, due_at=at(60))
-    assert tell_overdue(ledger, at_s=60).count == 1
+    annotate(ledger, UUID1, due_at=at(60))
+    assert record_overdue(ledger, at_s=60).count == 1
     endpoint(ledger)
     assert ledger.call(UUID1).overdue_at == at(60)
-    assert tell_overdue(ledger, at_s=61).count == 0
-    assert owed(ledger) == []
+    assert record_overdue(ledger, at_s=61).count == 0
+    assert undelivered(ledger) == []
 
 
 def test_a_late_callback_comes_after_the_overdue_word(ledger: Ledger) -> None:
     """It is told after it, is no revision, and the call keeps that it was late."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(60))
-    (overdue,) = tell_overdue(ledger, at_s=60).jobs
+    annotate(ledger, UUID1, due_at=at(60))
+    (overdue,) = record_overdue(ledger, at_s=60).jobs
     assert ledger.record_batch([received(status(), after_s=90)]).jobs == []
     assert states(ledger) == [P, W]
     (late,) = accept(ledger, overdue)
@@ -545,8 +545,8 @@ def test_a_late_callback_comes_after_the_overdue_word(ledger: Ledger) -> None:
 def test_a_given_up_overdue_word_frees_the_callback(ledger: Ledger) -> None:
     """It is told even where the word before it could not be."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(60))
-    (overdue,) = tell_overdue(ledger, at_s=60).jobs
+    annotate(ledger, UUID1, due_at=at(60))
+    (overdue,) = record_overdue(ledger, at_s=60).jobs
     ledger.record([received(status())])
     (freed,) = exhaust(ledger, overdue)
     assert states(ledger, to) == [X, P]
@@ -556,10 +556,10 @@ def test_a_given_up_overdue_word_frees_the_callback(ledger: Ledger) -> None:
 def test_an_overdue_word_tells_the_call_as_it_now_stands(ledger: Ledger) -> None:
     """Delayed, it tells what has become known meanwhile, and still when it was late."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(60))
-    tell_overdue(ledger, at_s=60)
+    annotate(ledger, UUID1, due_at=at(60))
+    record_overdue(ledger, at_s=60)
     ledger.record([received(status())])
-    refer(ledger, UUID1, reference="order-17")
+    annotate(ledger, UUID1, reference="order-17")
     body = json.loads(load_one(ledger, to).body)
     assert (body["type"], body["timestamp"]) == ("voice.call.overdue", "2026-05-01T12:01:00Z")
     assert (body["data"]["call"]["outcome"], body["data"]["call"]["reference"]) == ("answered", "order-17")
@@ -569,8 +569,8 @@ def test_many_overdue_calls_are_told_in_parts_the_latest_last(ledger: Ledger) ->
     """Up to the limit, the longest overdue first; what is left is announced as due."""
     endpoint(ledger)
     for n in (3, 1, 0, 2, 9):
-        refer(ledger, f"call-{n}", due_at=at(n))
-    parts = [tell_overdue(ledger, at_s=3, limit=3) for _ in range(3)]
+        annotate(ledger, f"call-{n}", due_at=at(n))
+    parts = [record_overdue(ledger, at_s=3, limit=3) for _ in range(3)]
     assert [(part.count, part.next_due_us) for part in parts] == [(3, us(3)), (1, us(9)), (0, us(9))]
     assert [call_in(job)["callid"] for part in parts for job in part.jobs] == [f"call-{n}" for n in range(4)]
 
@@ -578,8 +578,8 @@ def test_many_overdue_calls_are_told_in_parts_the_latest_last(ledger: Ledger) ->
 def test_an_overdue_word_for_an_endpoint_that_is_off_waits(ledger: Ledger) -> None:
     """It is owed, and the one who tells is told that there is more than the jobs."""
     to = endpoint(ledger, enabled=False)
-    refer(ledger, UUID1, due_at=at(60))
-    late = tell_overdue(ledger, at_s=60)
+    annotate(ledger, UUID1, due_at=at(60))
+    late = record_overdue(ledger, at_s=60)
     assert (late.jobs, late.backlogged) == ([], [to.id])
     assert states(ledger) == [P]
 
@@ -590,10 +590,10 @@ def test_nothing_is_told_to_an_endpoint_that_went(ledger: Ledger) -> None:
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
     remove(ledger, to)
-    assert refer(ledger, UUID1, reference="order-17").jobs == []
-    refer(ledger, "other", due_at=at(0))
-    assert tell_overdue(ledger, at_s=1).jobs == []
-    assert len(owed(ledger)) == 1
+    assert annotate(ledger, UUID1, reference="order-17").jobs == []
+    annotate(ledger, "other", due_at=at(0))
+    assert record_overdue(ledger, at_s=1).jobs == []
+    assert len(undelivered(ledger)) == 1
 
 
 def test_requests_do_the_same(ledger: Ledger) -> None:
@@ -603,4 +603,4 @@ def test_requests_do_the_same(ledger: Ledger) -> None:
     assert (answer.created, answer.call.reference) == (True, "order-17")
     late = MarkOverdue(10).run(ledger)
     assert (late.count, len(late.jobs)) == (1, 1)
-    assert told(ledger) == ("order-17", None)
+    assert reported(ledger) == ("order-17", None)

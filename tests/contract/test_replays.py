@@ -14,6 +14,7 @@ from contract.delivery_helpers import (
     abandon,
     accept,
     accept_everything,
+    annotate,
     at,
     dead_of,
     endpoint,
@@ -22,17 +23,16 @@ from contract.delivery_helpers import (
     known,
     load,
     load_one,
-    owed,
-    refer,
+    record_overdue,
     refuse,
     remove,
     replay_calls,
     replay_dead,
     replay_one,
     states,
-    tell_overdue,
     tencent,
     tried,
+    undelivered,
     us,
 )
 
@@ -75,13 +75,13 @@ def test_a_delivery_at_its_end_is_told_again(ledger: Ledger, end: Any) -> None:
     refuse(ledger, job)
     end(ledger, job)
     assert replay_one(ledger, job.delivery_id, at_s=60) == to.id
-    (delivery,) = owed(ledger)
+    (delivery,) = undelivered(ledger)
     assert (delivery.state, delivery.attempts, delivery.failed_attempts) == (P, 2, 0)
     assert (delivery.due_us, delivery.finished_us, delivery.created_us) == (us(60), None, us(0))
     assert load(ledger, to, at_s=59) == []
     assert load(ledger, to, at_s=60) == [tried_before(job, 2)]
     accept(ledger, job, at_s=61)
-    (delivery,) = owed(ledger)
+    (delivery,) = undelivered(ledger)
     assert (delivery.state, delivery.attempts, delivery.finished_us) == (D, 3, us(61))
     assert len(tried(ledger)) == 3
 
@@ -102,10 +102,10 @@ def test_a_waiting_delivery_cannot_overtake(ledger: Ledger) -> None:
     """Who wants it told is told what it waits for, and nothing changes."""
     endpoint(ledger)
     ledger.record([received(unanswered()), received(status())])
-    before = owed(ledger)
+    before = undelivered(ledger)
     with pytest.raises(Conflict, match=f"delivery {before[1].id} waits"):
         replay_one(ledger, before[1].id)
-    assert owed(ledger) == before
+    assert undelivered(ledger) == before
 
 
 @pytest.mark.parametrize("id_", [-1, 0, 99, 2**63 - 1, 2**63, 2**200])
@@ -143,7 +143,7 @@ def test_other_calls_do_not_hold_up_a_replay(ledger: Ledger) -> None:
     accept(ledger, job)
     ledger.record([received(status(callid="other"))])
     replay_one(ledger, job.delivery_id)
-    assert [delivery.state for delivery in owed(ledger, to)] == [P, P]
+    assert [delivery.state for delivery in undelivered(ledger, to)] == [P, P]
     assert states(ledger, other) == [P, P]
 
 
@@ -161,8 +161,8 @@ def test_what_was_owed_to_a_removed_endpoint_is_not_told_again(ledger: Ledger) -
 def test_a_word_is_told_again_like_a_callback(ledger: Ledger) -> None:
     """An overdue word keeps its id, type and time."""
     endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(0))
-    (job,) = tell_overdue(ledger, at_s=0).jobs
+    annotate(ledger, UUID1, due_at=at(0))
+    (job,) = record_overdue(ledger, at_s=0).jobs
     accept(ledger, job)
     replay_one(ledger, job.delivery_id, at_s=60)
     (again,) = load(ledger, known(ledger)[0])
@@ -196,7 +196,7 @@ def test_all_dead_of_an_endpoint_are_told_again(ledger: Ledger) -> None:
     assert states(ledger, to) == [P, P, P, D, P]
     assert states(ledger, other) == [X, X, X, P, P]
     assert load(ledger, to, at_s=60) == [tried_before(job, 1) for job in dead]
-    assert owed(ledger, to)[-1].failed_attempts == 1
+    assert undelivered(ledger, to)[-1].failed_attempts == 1
     assert dead_of(ledger, to) == (0, 0)
 
 
@@ -231,7 +231,7 @@ def test_what_dies_again_is_not_told_for_ever(ledger: Ledger) -> None:
         if cursor is None:
             break
         assert parts < 10
-    dead = owed(ledger)
+    dead = undelivered(ledger)
     assert {delivery.state for delivery in dead} == {X}
     assert [delivery.attempts for delivery in dead if delivery.id <= until_id] == [2, 2, 2]
     assert {delivery.attempts for delivery in dead if delivery.id > until_id} == {1}
@@ -247,7 +247,9 @@ def test_the_dead_of_a_call_go_one_after_the_other(ledger: Ledger) -> None:
     first = replay_dead(ledger, to, until_id=until_id, limit=2)
     replay_dead(ledger, to, cursor=first.cursor, until_id=until_id)
     assert states(ledger) == [P, W, W]
-    assert [job.delivery_id for job in accept_everything(ledger, to)] == [delivery.id for delivery in owed(ledger)]
+    assert [job.delivery_id for job in accept_everything(ledger, to)] == [
+        delivery.id for delivery in undelivered(ledger)
+    ]
 
 
 def test_the_dead_wait_behind_what_is_pending(ledger: Ledger) -> None:
@@ -257,15 +259,15 @@ def test_the_dead_wait_behind_what_is_pending(ledger: Ledger) -> None:
     ledger.record([received(key_press()), received(key_press(key="2"))])
     replay_dead(ledger, to)
     assert states(ledger) == [W, P, W]
-    first, second, third = (delivery.id for delivery in owed(ledger))
+    first, second, third = (delivery.id for delivery in undelivered(ledger))
     assert [job.delivery_id for job in accept_everything(ledger, to)] == [second, first, third]
 
 
 def test_words_that_the_format_cannot_tell_stay_dead(ledger: Ledger) -> None:
     """Cancelled because the endpoint changed its format: told again, they neither go out nor hold up their call."""
     to = endpoint(ledger)
-    refer(ledger, UUID1, due_at=at(0))
-    tell_overdue(ledger, at_s=0)
+    annotate(ledger, UUID1, due_at=at(0))
+    record_overdue(ledger, at_s=0)
     changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
     changed = ChangeEndpoint(ADMIN, changed).run(ledger)
     assert states(ledger) == [X]
@@ -283,16 +285,16 @@ def test_calls_are_told_again_whole(ledger: Ledger) -> None:
     to = endpoint(ledger)
     items = [received(said(callid=callid)) for said in (unanswered, status, key_press) for callid in "ab"]
     ledger.record(items)
-    told = accept_everything(ledger, to)
+    reported = accept_everything(ledger, to)
     chunk = replay_calls(ledger, to, at_s=60)
     assert (chunk.examined, chunk.replayed, chunk.cursor) == (2, 6, None)
     assert sorted(states(ledger)) == [W, W, W, W, P, P]
     again = accept_everything(ledger, to)
-    assert {job.message_id for job in again} == {job.message_id for job in told}
+    assert {job.message_id for job in again} == {job.message_id for job in reported}
     for callid in "ab":
         ids = [job.delivery_id for job in again if callid_of(job) == callid]
-        assert ids == [delivery.id for delivery in owed(ledger) if delivery.callid == callid]
-    assert {(delivery.attempts, delivery.failed_attempts) for delivery in owed(ledger)} == {(2, 0)}
+        assert ids == [delivery.id for delivery in undelivered(ledger) if delivery.callid == callid]
+    assert {(delivery.attempts, delivery.failed_attempts) for delivery in undelivered(ledger)} == {(2, 0)}
 
 
 @pytest.mark.parametrize(
@@ -366,7 +368,7 @@ def test_an_endpoint_is_told_of_calls_from_before_it_was_there(ledger: Ledger) -
     new = endpoint(ledger, "new")
     chunk = replay_calls(ledger, new, at_s=60)
     assert (chunk.examined, chunk.replayed) == (2, 7)
-    assert [delivery.event for delivery in owed(ledger, new) if delivery.callid == UUID1] == [
+    assert [delivery.event for delivery in undelivered(ledger, new) if delivery.callid == UUID1] == [
         EventType.KEY_PRESSED,
         EventType.UNANSWERED,
         EventType.REVISED,
@@ -375,8 +377,8 @@ def test_an_endpoint_is_told_of_calls_from_before_it_was_there(ledger: Ledger) -
         EventType.KEY_PRESSED,
     ]
     assert states(ledger, old) == [D]
-    told = [job for job in accept_everything(ledger, new) if callid_of(job) == UUID1]
-    raws = [json.loads(job.body)["data"]["callback"]["raw"].encode() for job in told]
+    reported = [job for job in accept_everything(ledger, new) if callid_of(job) == UUID1]
+    raws = [json.loads(job.body)["data"]["callback"]["raw"].encode() for job in reported]
     assert raws == [item.raw for item in history]
 
 
@@ -388,13 +390,13 @@ def test_what_is_added_is_what_would_have_been_owed(ledger: Ledger) -> None:
     now = endpoint(ledger, "now")
     assert replay_calls(ledger, now).replayed == 5
     parts = [
-        [(delivery.callback_id, delivery.event, delivery.message_tag) for delivery in owed(ledger, to)]
+        [(delivery.callback_id, delivery.event, delivery.message_tag) for delivery in undelivered(ledger, to)]
         for to in (then, now)
     ]
     assert parts[0] == parts[1]
     accept_everything(ledger, now)
     assert replay_calls(ledger, now).replayed == 5
-    assert len(owed(ledger, now)) == 5
+    assert len(undelivered(ledger, now)) == 5
 
 
 def test_only_what_is_wanted_is_added(ledger: Ledger) -> None:
@@ -412,7 +414,7 @@ def test_only_what_is_wanted_is_added(ledger: Ledger) -> None:
 def test_what_is_added_can_be_told(ledger: Ledger, make: Any) -> None:
     """By either contract: the bytes of the callback, or the webhook with the call as it now stands."""
     ledger.record([received(unanswered()), received(status())])
-    refer(ledger, UUID1, reference="order-17")
+    annotate(ledger, UUID1, reference="order-17")
     to = make(ledger)
     replay_calls(ledger, to)
     bodies = [job.body for job in accept_everything(ledger, to)]
@@ -428,14 +430,14 @@ def test_a_callback_that_cannot_be_read_any_more_is_left_out(ledger: Ledger) -> 
     ledger.record([received(unanswered(), raw=b"from another version"), received(status())])
     to = endpoint(ledger)
     assert replay_calls(ledger, to).replayed == 1
-    assert [delivery.event for delivery in owed(ledger, to)] == [EventType.ANSWERED]
+    assert [delivery.event for delivery in undelivered(ledger, to)] == [EventType.ANSWERED]
 
 
 def test_words_about_calls_are_not_told_again_with_them(ledger: Ledger) -> None:
     """A call that was overdue then is not overdue now: its callbacks are told again."""
     to = endpoint(ledger, notify_on_update=True)
-    refer(ledger, UUID1, due_at=at(0))
-    tell_overdue(ledger, at_s=0)
+    annotate(ledger, UUID1, due_at=at(0))
+    record_overdue(ledger, at_s=0)
     ledger.record([received(status())])
     accept_everything(ledger, to)
     assert replay_calls(ledger, to).replayed == 1
@@ -448,7 +450,7 @@ def test_a_replay_stays_within_the_channel(ledger: Ledger) -> None:
     to = endpoint(ledger)
     for wanted in (CallFilter(), CallFilter(channel="codes"), CallFilter(outcome=Outcome.ANSWERED)):
         replay_calls(ledger, to, wanted)
-        assert {delivery.channel for delivery in owed(ledger, to)} <= {"default"}
+        assert {delivery.channel for delivery in undelivered(ledger, to)} <= {"default"}
 
 
 def test_another_endpoint_is_not_told(ledger: Ledger) -> None:
@@ -481,7 +483,7 @@ def test_an_endpoint_removed_meanwhile_is_owed_nothing(ledger: Ledger) -> None:
     for others in range(2):
         with suppress(NotFound):
             replay_calls(ledger, to)
-        assert owed(ledger, to) == []
+        assert undelivered(ledger, to) == []
         if not others:
             endpoint(ledger, "other")
 

@@ -118,17 +118,17 @@ def test_a_ledger_that_is_not_at_its_path_takes_nothing(tmp_path: Path, loss: st
     data = tmp_path / "data"
     lose, suffix = LOSSES[loss]
     file = data / f"{FILE_NAME}{suffix}"
-    undone: list[Callable[[], object]] = []
+    rolled_back: list[Callable[[], object]] = []
     with closing(sqlite(data)()) as ledger:
         ledger.record([received(status(callid="before"))])
         for lost_within in (True, False):
             if not lost_within:
-                undone.append(lose(file))
+                rolled_back.append(lose(file))
             with pytest.raises(LedgerUnavailable, match="moved or replaced"):
-                ledger.write(lambda _c, _o, within=lost_within: undone.append(lose(file)) if within else None)  # type: ignore[misc]
+                ledger.write(lambda _c, _o, within=lost_within: rolled_back.append(lose(file)) if within else None)  # type: ignore[misc]
             with pytest.raises(LedgerUnavailable, match="moved or replaced"):
                 ledger.call("before")
-            undone.pop()()
+            rolled_back.pop()()
         ledger.record([received(status(callid="after"))])
         assert {call.callid for call in ledger.calls().items} == {"before", "after"}
     with closing(sqlite(data)()) as ledger:
@@ -158,7 +158,7 @@ def test_what_cannot_be_opened_is_closed(tmp_path: Path, content: bytes | None) 
     else:
         file.write_bytes(content)
     ids: FileIds = [file_id(str(file)), None, None]
-    with pytest.raises(LedgerUnavailable) as told:  # and its frames: nothing is closed because nobody refers to it
+    with pytest.raises(LedgerUnavailable) as reported:  # and its frames: nothing is closed because nobody refers to it
         open_sqlite(tmp_path, allow_unsafe_filesystem=True, file_ids=ids)
     held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.exists()]
-    assert not [path for path in held if path.is_relative_to(tmp_path)], told
+    assert not [path for path in held if path.is_relative_to(tmp_path)], reported

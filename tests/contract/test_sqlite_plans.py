@@ -190,7 +190,7 @@ def test_a_number_is_looked_up_in_each_block(watched: Watched, channel: str | No
 
 
 @pytest.fixture(params=["ix_deliveries_endpoint_id_id", "ix_deliveries_d", "ix_deliveries_b"])
-def owing(request: pytest.FixtureRequest, watched: Watched) -> Watched:
+def outbox_writer(request: pytest.FixtureRequest, watched: Watched) -> Watched:
     """The same with two endpoints that are owed statuses in every state, and calls with due times.
 
     Where two indexes are as good, SQLite takes the one that was made last; SQLAlchemy makes them in any order.
@@ -208,7 +208,7 @@ def owing(request: pytest.FixtureRequest, watched: Watched) -> Watched:
     delivery_helpers.exhaust(ledger, *jobs[5:10])
     delivery_helpers.refuse(ledger, *delivery_helpers.load(ledger, other)[:5], due_s=60)
     for n in range(10):
-        delivery_helpers.refer(ledger, f"awaited-{n}", channel="a", due_at=delivery_helpers.at(n))
+        delivery_helpers.annotate(ledger, f"awaited-{n}", channel="a", due_at=delivery_helpers.at(n))
     watched.forget()
     return watched
 
@@ -242,121 +242,121 @@ def walked(plans: list[str]) -> list[str]:
     ]
 
 
-def test_owing_looks_everything_up_by_index(owing: Watched) -> None:
+def test_owing_looks_everything_up_by_index(outbox_writer: Watched) -> None:
     """What a batch owes costs the same however much is owed: the pending ones of the call are asked for, no more."""
-    owing.ledger.record_batch([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
-    plans = owing.plans()
+    outbox_writer.ledger.record_batch([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
+    plans = outbox_writer.plans()
     assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_due (call_id=? AND state=?" in step]
     assert walked(plans) == []
 
 
 @pytest.mark.parametrize("format_", PayloadFormat)
-def test_what_is_due_is_read_in_the_order_of_its_index(owing: Watched, format_: PayloadFormat) -> None:
+def test_what_is_due_is_read_in_the_order_of_its_index(outbox_writer: Watched, format_: PayloadFormat) -> None:
     """Jobs come from the index of what is pending, sorted as they stand there: a dead or waiting one costs nothing."""
-    to = to_of(owing)
+    to = to_of(outbox_writer)
     delivery_helpers.change(
-        owing.ledger, msgspec.structs.replace(to, config=msgspec.structs.replace(to.config, format=format_))
+        outbox_writer.ledger, msgspec.structs.replace(to, config=msgspec.structs.replace(to.config, format=format_))
     )
-    owing.forget()
-    assert delivery_helpers.load(owing.ledger, to, limit=3)
-    plans = owing.plans()
+    outbox_writer.forget()
+    assert delivery_helpers.load(outbox_writer.ledger, to, limit=3)
+    plans = outbox_writer.plans()
     assert steps_on(plans, "deliveries") == [
         "SEARCH deliveries USING INDEX ix_deliveries_due (endpoint_id=? AND due_us<?)"
     ]
     assert walked(plans) == []
 
 
-def test_the_next_due_time_is_one_step_into_the_index(owing: Watched) -> None:
+def test_the_next_due_time_is_one_step_into_the_index(outbox_writer: Watched) -> None:
     """It is the first behind those that are due."""
-    to = to_of(owing)
-    owing.ledger.write(lambda c, _: delivery_jobs.next_due_us(c, to.id, delivery_helpers.us(0)))
-    (step,) = steps_on(owing.plans(), "deliveries")
+    to = to_of(outbox_writer)
+    outbox_writer.ledger.write(lambda c, _: delivery_jobs.next_due_us(c, to.id, delivery_helpers.us(0)))
+    (step,) = steps_on(outbox_writer.plans(), "deliveries")
     assert "INDEX ix_deliveries_due (endpoint_id=? AND due_us>?" in step
 
 
-def test_the_backlog_is_read_from_what_is_pending(owing: Watched) -> None:
+def test_the_backlog_is_read_from_what_is_pending(outbox_writer: Watched) -> None:
     """A restart reads what is owed, not what was ever delivered."""
-    owing.ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c))
-    (step,) = steps_on(owing.plans(), "deliveries")
+    outbox_writer.ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c))
+    (step,) = steps_on(outbox_writer.plans(), "deliveries")
     assert step.startswith("SCAN deliveries USING")
     assert step.endswith("INDEX ix_deliveries_due")
 
 
-def test_what_was_added_is_read_from_where_it_begins(owing: Watched) -> None:
+def test_what_was_added_is_read_from_where_it_begins(outbox_writer: Watched) -> None:
     """What another process added costs what it added."""
-    owing.ledger.write(lambda c, _: delivery_jobs.pending_since(c, 60, 100))
-    plans = steps_on(owing.plans(), "deliveries")
+    outbox_writer.ledger.write(lambda c, _: delivery_jobs.pending_since(c, 60, 100))
+    plans = steps_on(outbox_writer.plans(), "deliveries")
     assert [step for step in plans if "rowid>?" in step]
     assert [step for step in plans if step.startswith("SCAN")] == []
 
 
-def test_settling_looks_everything_up_by_index(owing: Watched) -> None:
+def test_settling_looks_everything_up_by_index(outbox_writer: Watched) -> None:
     """The end of an attempt costs the same however much there is: by the delivery's id and by its call."""
-    jobs = delivery_helpers.load(owing.ledger, to_of(owing))
-    owing.forget()
-    delivery_helpers.accept(owing.ledger, *jobs[:2])
-    delivery_helpers.exhaust(owing.ledger, *jobs[2:4])
-    delivery_helpers.refuse(owing.ledger, *jobs[4:6])
-    plans = owing.plans()
+    jobs = delivery_helpers.load(outbox_writer.ledger, to_of(outbox_writer))
+    outbox_writer.forget()
+    delivery_helpers.accept(outbox_writer.ledger, *jobs[:2])
+    delivery_helpers.exhaust(outbox_writer.ledger, *jobs[2:4])
+    delivery_helpers.refuse(outbox_writer.ledger, *jobs[4:6])
+    plans = outbox_writer.plans()
     assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=? AND endpoint_id=?)" in step]
     assert [step for step in plans if "ix_deliveries_call_blocked (call_id=? AND endpoint_id=? AND state=?)" in step]
     assert [step for step in plans if step == "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)"]
     assert walked(plans) == []
 
 
-def test_referring_to_a_call_goes_by_index(owing: Watched) -> None:
+def test_referring_to_a_call_goes_by_index(outbox_writer: Watched) -> None:
     """The business's words cost the same however many calls there are and however much is owed."""
-    delivery_helpers.refer(owing.ledger, "owed-0", channel="a", reference="order-17")
-    delivery_helpers.refer(owing.ledger, "never-seen", channel="a", reference="order-18")
-    plans = owing.plans()
+    delivery_helpers.annotate(outbox_writer.ledger, "owed-0", channel="a", reference="order-17")
+    delivery_helpers.annotate(outbox_writer.ledger, "never-seen", channel="a", reference="order-18")
+    plans = outbox_writer.plans()
     assert steps_on(plans, "deliveries")
     assert walked(plans) == []
 
 
-def test_overdue_calls_are_read_from_those_awaited(owing: Watched) -> None:
+def test_overdue_calls_are_read_from_those_awaited(outbox_writer: Watched) -> None:
     """By their due time, in its order: calls that are done or not awaited cost nothing."""
-    assert delivery_helpers.tell_overdue(owing.ledger, at_s=3, limit=2).count == 2
-    plans = owing.plans()
+    assert delivery_helpers.record_overdue(outbox_writer.ledger, at_s=3, limit=2).count == 2
+    plans = outbox_writer.plans()
     assert len([step for step in steps_on(plans, "calls") if "INDEX ix_calls_due (due_us" in step]) == 2
     assert walked(plans) == []
 
 
-def test_the_dead_are_read_from_their_index(owing: Watched) -> None:
+def test_the_dead_are_read_from_their_index(outbox_writer: Watched) -> None:
     """Counted and told again in the order of their ids, part by part; the rest costs nothing."""
-    to = to_of(owing)
-    count, until_id = delivery_helpers.dead_of(owing.ledger, to)
+    to = to_of(outbox_writer)
+    count, until_id = delivery_helpers.dead_of(outbox_writer.ledger, to)
     assert count == 5
-    (step,) = steps_on(owing.plans(), "deliveries")
+    (step,) = steps_on(outbox_writer.plans(), "deliveries")
     assert "INDEX ix_deliveries_dead (endpoint_id=?" in step
-    delivery_helpers.replay_dead(owing.ledger, to, cursor="1", until_id=until_id, limit=2)
-    plans = owing.plans()
+    delivery_helpers.replay_dead(outbox_writer.ledger, to, cursor="1", until_id=until_id, limit=2)
+    plans = outbox_writer.plans()
     assert [step for step in plans if "ix_deliveries_dead (endpoint_id=?" in step and "id>? AND id<?)" in step]
     assert walked(plans) == []
 
 
-def test_a_delivery_is_told_again_by_index(owing: Watched) -> None:
+def test_a_delivery_is_told_again_by_index(outbox_writer: Watched) -> None:
     """One is found by its id, and what is pending of its call by the call."""
-    delivery_helpers.replay_one(owing.ledger, delivery_helpers.owed(owing.ledger)[0].id)
-    plans = [step for step in owing.plans() if "deliveries" in step]
+    delivery_helpers.replay_one(outbox_writer.ledger, delivery_helpers.undelivered(outbox_writer.ledger)[0].id)
+    plans = [step for step in outbox_writer.plans() if "deliveries" in step]
     assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=?)" in step]
 
 
-def test_calls_are_told_again_by_index(owing: Watched) -> None:
+def test_calls_are_told_again_by_index(outbox_writer: Watched) -> None:
     """A page of calls and what they are owed: each call by its own place."""
-    to = to_of(owing)
-    delivery_helpers.replay_calls(owing.ledger, to, limit=5)
-    plans = owing.plans()
+    to = to_of(outbox_writer)
+    delivery_helpers.replay_calls(outbox_writer.ledger, to, limit=5)
+    plans = outbox_writer.plans()
     assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_due (call_id=? AND state=?" in step]
     assert [step for step in plans if step.startswith(("SCAN deliveries", "SCAN callbacks"))] == []
 
 
-def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(owing: Watched) -> None:
+def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(outbox_writer: Watched) -> None:
     """Some of it at a time, without looking at what others are owed."""
-    to = to_of(owing)
-    delivery_helpers.remove(owing.ledger, to)
-    owing.forget()
-    assert delivery_helpers.abandon(owing.ledger, to, 20) == 20
-    plans = owing.plans()
+    to = to_of(outbox_writer)
+    delivery_helpers.remove(outbox_writer.ledger, to)
+    outbox_writer.forget()
+    assert delivery_helpers.abandon(outbox_writer.ledger, to, 20) == 20
+    plans = outbox_writer.plans()
     assert [step for step in plans if "ix_deliveries_blocked (endpoint_id=?" in step]
     assert [step for step in plans if "ix_deliveries_due (endpoint_id=?" in step]
     assert walked(plans) == []
@@ -372,9 +372,9 @@ def looked(watched: Watched, rule: BaseRule) -> list[str]:
 
 
 @pytest.mark.parametrize("channel", [None, "a"])
-def test_an_answer_rate_is_read_from_the_end_of_each_class(owing: Watched, channel: str | None) -> None:
+def test_an_answer_rate_is_read_from_the_end_of_each_class(outbox_writer: Watched, channel: str | None) -> None:
     """The newest of each channel, kind and outcome, from the index alone: old calls and those that pend cost nothing."""
-    plans = looked(owing, AnswerRateRule(below=0.5, calls=3, channel=channel))
+    plans = looked(outbox_writer, AnswerRateRule(below=0.5, calls=3, channel=channel))
     assert set(plans) == {
         "SEARCH calls USING COVERING INDEX ix_calls_class (channel=? AND kind=? AND outcome=?)",
     }
@@ -391,17 +391,19 @@ def test_an_answer_rate_is_read_from_the_end_of_each_class(owing: Watched, chann
     ],
 )
 def test_a_count_reads_what_is_within_its_time(
-    owing: Watched, rule: type[CountRule], step: str, channel: str | None
+    outbox_writer: Watched, rule: type[CountRule], step: str, channel: str | None
 ) -> None:
     """From an index that has nothing else in it: a look costs what it counts."""
     codes = {"codes": (8, 15)} if rule is FailuresRule else {}
-    plans = [one for one in looked(owing, rule(channel=channel, **codes)) if "calls" in one or "quarantine" in one]
+    plans = [
+        one for one in looked(outbox_writer, rule(channel=channel, **codes)) if "calls" in one or "quarantine" in one
+    ]
     assert [one.replace("COVERING INDEX", "INDEX") for one in plans] == [f"SEARCH {step}"]
 
 
-def test_the_health_of_an_endpoint_is_read_from_what_it_is_owed(owing: Watched) -> None:
+def test_the_health_of_an_endpoint_is_read_from_what_it_is_owed(outbox_writer: Watched) -> None:
     """Its pending and its dead deliveries, each from their own index: what was delivered costs nothing."""
-    plans = looked(owing, EndpointRule(dead=5))
+    plans = looked(outbox_writer, EndpointRule(dead=5))
     assert walked(plans) == []
     plans = steps_on(plans, "deliveries")
     assert {step.partition(" (")[0].replace("COVERING ", "") for step in plans} == {

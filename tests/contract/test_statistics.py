@@ -66,7 +66,7 @@ def recount(many: Iterable[Call]) -> dict[str, Any]:
         for call in checked
         if call.fee_minutes != due[call.callid + call.channel]
     ]
-    told = [call for call in many if call.kind is not None]
+    reported = [call for call in many if call.kind is not None]
     rings = [call.ring_seconds for call in many if call.ring_seconds is not None]
     talks = [call.talk_seconds for call in many if call.talk_seconds is not None]
     return {
@@ -75,10 +75,10 @@ def recount(many: Iterable[Call]) -> dict[str, Any]:
         "kinds": grouped(many, lambda call: call.kind),
         "channels": grouped(many, lambda call: call.channel),
         "carriers": grouped(
-            told, lambda call: locate_number(call.nationcode or "", call.mobile or "").carrier, fee=False
+            reported, lambda call: locate_number(call.nationcode or "", call.mobile or "").carrier, fee=False
         ),
         "regions": grouped(
-            told, lambda call: locate_number(call.nationcode or "", call.mobile or "").region, fee=False
+            reported, lambda call: locate_number(call.nationcode or "", call.mobile or "").region, fee=False
         ),
         "codes": Counter(rollup_code(call.failure_code) for call in many if call.failure_code is not None),
         "ring": (len(rings), sum(rings), Counter(rings)),
@@ -147,8 +147,8 @@ def test_the_statistics_are_those_of_a_recount(
         ]
         ledger.record(items + items[:1])
         if number in refers:
-            delivery_helpers.refer(ledger, f"one-{mark}", channel="default", due_at=NOON)
-            delivery_helpers.tell_overdue(ledger, at_s=delivery_helpers.LATER_S)
+            delivery_helpers.annotate(ledger, f"one-{mark}", channel="default", due_at=NOON)
+            delivery_helpers.record_overdue(ledger, at_s=delivery_helpers.LATER_S)
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
 
 
@@ -316,7 +316,7 @@ def test_calls_are_found_by_failure_and_by_reference(ledger: Ledger, asked: dict
         [received(failure(callid=f"f-{n}", code=8 + n % 2), channel="ab"[n % 3 == 0], after_s=n) for n in range(12)]
     )
     for n in range(12):
-        delivery_helpers.refer(ledger, f"f-{n}", channel="ab"[n % 3 == 0], reference=f"order-{(n + 1) % 2}")
+        delivery_helpers.annotate(ledger, f"f-{n}", channel="ab"[n % 3 == 0], reference=f"order-{(n + 1) % 2}")
     found = everything(ledger, CallFilter(**asked))
     assert [call.callid for call in found] == [f"f-{n}" for n in range(10, -1, -2)]
     page = ledger.calls(CallFilter(**asked), None, 4)

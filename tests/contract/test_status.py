@@ -59,17 +59,17 @@ def test_endpoints_are_shown_with_who_tells_them(ledger: Ledger) -> None:
     ledger.write(lambda c, _: endpoints.pause(c, crm.id, 10, to_us(NOON)))
     view = look(ledger)
     assert [one.name for one in view.endpoints] == ["crm", "off"]
-    told = view.endpoints[0]
-    assert (told.id, told.instance, told.enabled, told.consecutive_failures, told.paused_until) == (
+    reported = view.endpoints[0]
+    assert (reported.id, reported.instance, reported.enabled, reported.consecutive_failures, reported.paused_until) == (
         crm.id,
         "m1",
         True,
         10,
         NOON,
     )
-    assert (told.pending, told.blocked, told.dead) == (1, 1, 0)
-    assert told.lag_s is not None
-    assert told.lag_s > 0
+    assert (reported.pending, reported.blocked, reported.dead) == (1, 1, 0)
+    assert reported.lag_s is not None
+    assert reported.lag_s > 0
     assert (view.endpoints[1].id, view.endpoints[1].enabled) == (off.id, False)
     assert view.instances[0].endpoints == 2
 

@@ -1,7 +1,7 @@
 """What the ledger tells of a callback's trace: the same whichever way a delivery comes out of it."""
 
 from builders import NOON, AnyCallback, key_press, received, status, wire
-from contract.delivery_helpers import accept, endpoint, load_one, refer, refuse, tell_overdue, tencent, us
+from contract.delivery_helpers import accept, annotate, endpoint, load_one, record_overdue, refuse, tencent, us
 
 from answerback.domain.calls import call_fingerprint, callback_fingerprint
 from answerback.domain.models import RawCallback
@@ -10,12 +10,12 @@ from answerback.ledger.commands import Record, RecordStreamBatches
 from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 
 
-def arrival(callback: AnyCallback, raw: bytes | None = None) -> RawCallback:
+def raw_callback(callback: AnyCallback, raw: bytes | None = None) -> RawCallback:
     """`callback` as it comes in by the channel `default`."""
     return RawCallback("default", wire(callback) if raw is None else raw, NOON)
 
 
-def told_by(job: DeliveryJob) -> tuple[bytes, int | None, int]:
+def reported_by(job: DeliveryJob) -> tuple[bytes, int | None, int]:
     """What a job tells of its trace."""
     return job.fingerprint, job.received_us, job.attempts
 
@@ -26,19 +26,19 @@ def test_a_job_tells_of_its_callback_pushed_or_loaded(ledger: Ledger) -> None:
     first, second = received(status(), after_s=1), received(key_press(), after_s=2)
     pushed = ledger.record_batch([first, second]).jobs
     for to, job in zip(tos, pushed, strict=True):
-        assert told_by(job) == told_by(load_one(ledger, to)) == (first.fingerprint, us(1), 0)
+        assert reported_by(job) == reported_by(load_one(ledger, to)) == (first.fingerprint, us(1), 0)
         refuse(ledger, job)
         again = load_one(ledger, to)
-        assert told_by(again) == (first.fingerprint, us(1), 1)
+        assert reported_by(again) == (first.fingerprint, us(1), 1)
         (freed,) = accept(ledger, again)
-        assert told_by(freed) == (second.fingerprint, us(2), 0)
+        assert reported_by(freed) == (second.fingerprint, us(2), 0)
 
 
 def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
     """Where there is no callback, channel and callid are who is told of."""
     to = endpoint(ledger)
-    refer(ledger, "c1", due_at=NOON)
-    (pushed,) = tell_overdue(ledger, at_s=5).jobs
+    annotate(ledger, "c1", due_at=NOON)
+    (pushed,) = record_overdue(ledger, at_s=5).jobs
     assert (pushed.fingerprint, pushed.received_us) == (call_fingerprint("default", "c1"), None)
     assert load_one(ledger, to) == pushed
     assert call_fingerprint("default", "c1") != call_fingerprint("other", "c1")
@@ -46,7 +46,7 @@ def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
 
 def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
     """Who asks is told the fingerprint of each, when it came in and what became of it; of what is no callback nothing."""
-    batch = [arrival(status()), arrival(status(), b"{"), arrival(status())]
+    batch = [raw_callback(status()), raw_callback(status(), b"{"), raw_callback(status())]
     noted = Record(batch, trace=True).run(ledger)
     assert noted.trace is not None
     fingerprint = callback_fingerprint("default", status())
@@ -64,8 +64,8 @@ def test_a_witness_tells_of_new_batches_only(ledger: Ledger) -> None:
         StreamBatch(bytes([n]) * 16, us(9), [BatchItem("default", wire(status(callid=f"c{n}")), us(n))]) for n in (1, 2)
     ]
     RecordStreamBatches(batches[:1]).run(ledger)
-    drained = RecordStreamBatches(batches, trace=True).run(ledger)
-    assert drained.trace is not None
-    assert drained.trace.callbacks == [
+    collected = RecordStreamBatches(batches, trace=True).run(ledger)
+    assert collected.trace is not None
+    assert collected.trace.callbacks == [
         (callback_fingerprint("default", status(callid="c2")), us(2), Disposition.STORED)
     ]

@@ -26,10 +26,10 @@ class Calls:
     def __init__(self, connections: int = 8) -> None:
         self.answered: defaultdict[str, int] = defaultdict(int)
         self._interrupted: list[str] = []
-        senders = Connections(connections, self._tell_of_one)
+        senders = Connections(connections, self._report_one)
         self.run, self.stop = senders.run, senders.stop
 
-    async def _tell_of_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _report_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         callid = self._interrupted.pop() if self._interrupted else str(uuid.uuid4())
         try:
             for body in itertools.islice(steps_of(callid), self.answered[callid], None):

@@ -53,13 +53,13 @@ def add_all(business: Business, receivers: Mapping[str, Receiver]) -> None:
         business.add(name, receiver.url, format="tencent" if name == "tencent" else "standard", concurrency=16)
 
 
-async def strike_receivers(receivers: Mapping[str, Receiver]) -> None:
+async def crash_receivers(receivers: Mapping[str, Receiver]) -> None:
     """SIGKILL to one receiver after another; until cancelled."""
     while True:
-        await strike_one(random.choice(list(receivers.values())))
+        await crash_one(random.choice(list(receivers.values())))
 
 
-async def strike_one(receiver: Receiver) -> None:
+async def crash_one(receiver: Receiver) -> None:
     """SIGKILL to a receiver, which is back a moment later."""
     await asyncio.sleep(random.uniform(0.02, 0.2))
     receiver.kill()
@@ -72,10 +72,10 @@ async def strike_one(receiver: Receiver) -> None:
         raise
 
 
-async def strike(calls: Calls, gateway: Gateway, receivers: Mapping[str, Receiver], after_s: float) -> None:
+async def crash_all(calls: Calls, gateway: Gateway, receivers: Mapping[str, Receiver], after_s: float) -> None:
     """Load, receivers that come and go, and in the midst of it SIGKILL to the gateway."""
-    telling = asyncio.create_task(calls.run(gateway))
-    striking = asyncio.create_task(strike_receivers(receivers))
+    reporting = asyncio.create_task(calls.run(gateway))
+    striking = asyncio.create_task(crash_receivers(receivers))
     await asyncio.sleep(after_s)
     if random.random() < _ALONE:
         gateway.send_signal(signal.SIGKILL)
@@ -85,7 +85,7 @@ async def strike(calls: Calls, gateway: Gateway, receivers: Mapping[str, Receive
     striking.cancel()
     await asyncio.gather(striking, return_exceptions=True)
     async with asyncio.timeout(20):
-        await telling
+        await reporting
     for receiver in receivers.values():
         if not receiver.up:
             receiver.start()
@@ -103,8 +103,10 @@ def check(receiver: Receiver, calls: Calls) -> int:
         places[one.callid].append(steps_of(one.callid).index(body))
         if one.status == 200:
             accepted.add(body)
-    owed = {body for callid, count in calls.answered.items() for body in steps_of(callid)[:count]}
-    assert not owed - accepted, f"answered, and never taken by {receiver.name}: {len(owed - accepted)} of {len(owed)}"
+    undelivered = {body for callid, count in calls.answered.items() for body in steps_of(callid)[:count]}
+    assert not undelivered - accepted, (
+        f"answered, and never taken by {receiver.name}: {len(undelivered - accepted)} of {len(undelivered)}"
+    )
     assert not [body for body, known in ids.items() if len(known) != 1], "a repeat by another id"
     assert len(set().union(*ids.values())) == len(ids), "one id for two callbacks"
     assert all(order == sorted(order) for order in places.values()), "overtaken"
@@ -120,7 +122,7 @@ def test_killed_under_load_the_business_is_still_told(tmp_path: Path, receivers:
         with gateway.start():
             if number == 0:
                 add_all(business, receivers)
-            asyncio.run(strike(calls, gateway, receivers, random.uniform(0.3, 1.2)))
+            asyncio.run(crash_all(calls, gateway, receivers, random.uniform(0.3, 1.2)))
         _say(f"told {number + 1}/{rounds}: {sum(calls.answered.values())} answered, {time.monotonic() - began_s:.1f} s")
     with gateway.start():
         business.await_settled(*receivers, timeout_s=60)
@@ -136,11 +138,11 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
     calls = Calls()
 
     async def load(gateway: Gateway) -> None:
-        telling = asyncio.create_task(calls.run(gateway))
+        reporting = asyncio.create_task(calls.run(gateway))
         for receiver in max(2, ROUNDS // 4) * list(receivers.values()):
-            await strike_one(receiver)
+            await crash_one(receiver)
         calls.stop()
-        await telling
+        await reporting
 
     with Gateway(tmp_path / "data", settings=SETTINGS) as gateway:
         business = Business(gateway)

@@ -66,20 +66,20 @@ def _serving(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with (data_dir.parent / "out").open("wb") as out, (data_dir.parent / "err").open("wb") as err:
         process = subprocess.Popen(command, cwd="/", env=_variables(data_dir), stdout=out, stderr=err)
     try:
-        yield process, _told(process, data_dir.parent)["url"]
+        yield process, _reported(process, data_dir.parent)["url"]
     finally:
         process.kill()
         process.wait()
 
 
-def _told(process: subprocess.Popen[bytes], home: Path) -> dict[str, Any]:
+def _reported(process: subprocess.Popen[bytes], home: Path) -> dict[str, Any]:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while not (said := (home / "out").read_text()).endswith("}\n"):
         assert process.poll() is None, (home / "err").read_text()
         assert time.monotonic() < deadline_s, (home / "err").read_text()
         time.sleep(0.02)
-    told: dict[str, Any] = json.loads(said)
-    return told
+    reported: dict[str, Any] = json.loads(said)
+    return reported
 
 
 def _command(data_dir: Path, *command: str | Path) -> list[str | Path]:

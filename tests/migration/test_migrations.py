@@ -174,9 +174,9 @@ def test_another_schema_is_refused(tmp_path: Path, revision: str, *, migrate: bo
     """What another program wrote is left alone, whether asked to migrate or not; the error says how to go on with either."""
     opened(tmp_path).close()
     set_version(tmp_path, revision)
-    with pytest.raises(SchemaMismatch) as told:
+    with pytest.raises(SchemaMismatch) as reported:
         opened(tmp_path, migrate=migrate)
-    said = str(told.value)
+    said = str(reported.value)
     assert f"{FILE_NAME}: its schema is {revision}, not this program's {migrations.HEAD}" in said
     assert all(
         way in said for way in ("newer program made it, upgrade", "answerback export callbacks", "answerback import")

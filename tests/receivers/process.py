@@ -101,11 +101,11 @@ class Receiver:
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
         reading, writing = os.pipe()
         errors = self._log.with_suffix(".err")
-        with os.fdopen(reading, "rb") as told:
+        with os.fdopen(reading, "rb") as reported:
             with os.fdopen(writing, "wb") as out, errors.open("ab") as err:
                 home = self._log.parent
                 self._process = launch(arguments, cwd=home, env=os.environ, stdout=out, stderr=err, program=RECEIVER)
-            assert told.readline() == b"listening\n", f"the receiver did not start: {errors.read_text()}"
+            assert reported.readline() == b"listening\n", f"the receiver did not start: {errors.read_text()}"
         return self
 
     def kill(self) -> None:

@@ -119,7 +119,7 @@ class Business:
         (one,) = self.deliveries(endpoint, callid=callid)
         return self.delivery(one["id"])
 
-    def owed(self, endpoint: str) -> int:
+    def undelivered(self, endpoint: str) -> int:
         """How many deliveries to an endpoint are still to go out."""
         view = self.endpoint(endpoint)
         return int(view["pending"]) + int(view["blocked"])
@@ -131,5 +131,8 @@ class Business:
 
     def _await_settled(self, endpoint: str, timeout_s: float) -> None:
         await_true(
-            lambda: self.owed(endpoint) == 0, lambda: f"{endpoint} is still owed {self.owed(endpoint)}", timeout_s, 0.03
+            lambda: self.undelivered(endpoint) == 0,
+            lambda: f"{endpoint} is still owed {self.undelivered(endpoint)}",
+            timeout_s,
+            0.03,
         )

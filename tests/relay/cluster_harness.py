@@ -18,7 +18,7 @@ import uvloop
 from builders import ADMIN
 from contract.backends import ledger_file
 from contract.databases import ledger_database
-from contract.delivery_helpers import DeliveryRow, owed
+from contract.delivery_helpers import DeliveryRow, undelivered
 from forking import PEER, Forked, launch
 from relay.harness import LOOPBACK, QUICK
 from relay.receiver import Exchange, Receiver
@@ -54,7 +54,7 @@ def opening_on(backend: str, directory: Path) -> LedgerConfig:
     return LedgerConfig(data_dir=str(directory), url=store, allow_unsafe_filesystem=True)
 
 
-class Party:
+class RelayProcess:
     """One member: its parts, and what tests do with them."""
 
     def __init__(self, writer: Desk | WriterClient, relay: Relay, id_: str) -> None:
@@ -69,10 +69,10 @@ class Party:
             self.relay.on_notification(ring)
 
     @property
-    def lanes(self) -> list[EndpointQueue]:
+    def queues(self) -> list[EndpointQueue]:
         """What it has in memory of each endpoint that it tells."""
         dispatcher = self.relay._dispatcher  # noqa: SLF001  # nothing outside shows what is ready to go out
-        return [lane for lane in map(dispatcher.queue_for, dispatcher.active_ids) if lane is not None]
+        return [queue for queue in map(dispatcher.queue_for, dispatcher.active_ids) if queue is not None]
 
     async def endpoint(self, url: str, name: str = "crm", **config: Any) -> Endpoint:
         """A new endpoint."""
@@ -95,7 +95,7 @@ async def member(
     singletons: dict[str, SingletonJob] | None = None,
     look_s: float = 0.3,
     sweep_s: float | None = None,
-) -> AsyncIterator[Party]:
+) -> AsyncIterator[RelayProcess]:
     """A member that serves the ledger with others; on SQLite, where there is no bell, it finds everything by itself."""
     me = new_instance(roles)
     writer = WriterClient(opening) if own_writer else Desk(opening)
@@ -109,29 +109,29 @@ async def member(
         under_pressure=lambda: False,
     )
     writer.on_jobs, writer.saturated = relay.enqueue, relay.saturated
-    bell = PgNotifier(opening.url, me.id) if opening.url is not None else None
-    membership = Heartbeat(writer, me, lambda: {"relay": relay.status}, interval_s=0.5)
-    membership.start()
+    pg_notifier = PgNotifier(opening.url, me.id) if opening.url is not None else None
+    heartbeats = Heartbeat(writer, me, lambda: {"relay": relay.status}, interval_s=0.5)
+    heartbeats.start()
     share = ClusterConfig(
         instance_id=me.id,
-        notify=bell.notify if bell else lambda _: None,
+        notify=pg_notifier.notify if pg_notifier else lambda _: None,
         singletons=singletons or {},
         ttl_s=TTL_S,
         renew_s=0.3,
         refresh_s=look_s,
-        sweep_s=sweep_s or (5.0 if bell else 0.3),
+        sweep_s=sweep_s or (5.0 if pg_notifier else 0.3),
     )
     await relay.join(share, {}, takes_leases="relay" in roles)
-    party = Party(writer, relay, me.id)
-    if bell is not None:
-        bell.start(party.hear)
+    relay_process = RelayProcess(writer, relay, me.id)
+    if pg_notifier is not None:
+        pg_notifier.start(relay_process.hear)
     try:
-        yield party
+        yield relay_process
     finally:
-        await membership.stop()
+        await heartbeats.stop()
         await relay.stop(2.0)
-        if bell is not None:
-            await bell.stop()
+        if pg_notifier is not None:
+            await pg_notifier.stop()
         await writer.stop(10.0)
 
 
@@ -163,13 +163,13 @@ async def peer(opening: LedgerConfig) -> AsyncIterator[Peer]:
     """A member with all roles in a process that is killed at the end."""
     given = [json.dumps(msgspec.structs.asdict(opening))]
     reading, writing = os.pipe()
-    with os.fdopen(reading) as told:
+    with os.fdopen(reading) as reported:
         with os.fdopen(writing, "wb") as err, open(os.devnull, "wb") as out:  # noqa: ASYNC230, PTH123
             process = launch(given, cwd=Path.cwd(), env=os.environ, stdout=out, stderr=err, program=PEER)
         pids = [process.pid]
         _peers.add(process.pid)
         try:
-            made = Peer(process, (await asyncio.to_thread(told.readline)).strip())
+            made = Peer(process, (await asyncio.to_thread(reported.readline)).strip())
             pids = made.pids
             yield made
         finally:
@@ -200,19 +200,19 @@ class Board:
         found = self.ledger.read(find_leases)
         return {lease.name.removeprefix("endpoint:"): lease.holder for lease in found if "endpoint:" in lease.name}
 
-    def shares(self, *parties: Party | Peer) -> list[int]:
+    def shares(self, *parties: RelayProcess | Peer) -> list[int]:
         """How many endpoints each holds."""
         holders = list(self.holders().values())
-        return [holders.count(party.id) for party in parties]
+        return [holders.count(relay_process.id) for relay_process in parties]
 
-    async def shared(self, *shares: tuple[Party | Peer, int], timeout_s: float = 15.0) -> None:
+    async def shared(self, *shares: tuple[RelayProcess | Peer, int], timeout_s: float = 15.0) -> None:
         """Wait until each holds so many."""
-        parties, wanted = [party for party, _ in shares], [count for _, count in shares]
+        parties, wanted = [relay_process for relay_process, _ in shares], [count for _, count in shares]
         await until(lambda: self.shares(*parties) == wanted, timeout_s, every_s=0.05)
 
-    def owed(self) -> list[DeliveryRow]:
+    def undelivered(self) -> list[DeliveryRow]:
         """Everything that was ever owed."""
-        return owed(self.ledger)
+        return undelivered(self.ledger)
 
     async def delivered(self, count: int, timeout_s: float = 20.0) -> None:
         """Wait until so many deliveries were made, and no other is owed."""
@@ -268,8 +268,8 @@ class Witness:
     async def overlaps(self) -> list[tuple[str, int, int]]:
         """Which endpoints were told by two processes at a time, and by which."""
         await self.looked()
-        told = [(path, self._pids[one], self._pids[other]) for path, one, other in self._together]
-        return [(path, one, other) for path, one, other in told if one and other and one != other]
+        reported = [(path, self._pids[one], self._pids[other]) for path, one, other in self._together]
+        return [(path, one, other) for path, one, other in reported if one and other and one != other]
 
     async def looked(self) -> None:
         """Return when it is known who has told until now."""

@@ -13,7 +13,7 @@ import psutil
 from builders import ADMIN, key_press, status, wire
 from contract.backends import BACKENDS
 from contract.databases import ledger_database
-from contract.delivery_helpers import AttemptRow, DeliveryRow, owed, tried
+from contract.delivery_helpers import AttemptRow, DeliveryRow, tried, undelivered
 from relay.factories import retry_policy
 from relay.thread_writer import Desk
 from relay.waiting import until
@@ -93,15 +93,15 @@ class RelayHarness:
         now = datetime.now(UTC)
         await self.writer.record([RawCallback("default", raw, now) for raw in raws])
 
-    async def refer(self, callid: str, **said: Any) -> None:
+    async def annotate(self, callid: str, **said: Any) -> None:
         """The business speaks of a call."""
-        referred = await self.writer.execute(AnnotateCall("default", None, callid, CallAnnotation(**said)))
-        self.dispatcher.invalidate_call(referred.call.channel, referred.call_id)
-        self.dispatcher.enqueue(referred.jobs)
+        annotated = await self.writer.execute(AnnotateCall("default", None, callid, CallAnnotation(**said)))
+        self.dispatcher.invalidate_call(annotated.call.channel, annotated.call_id)
+        self.dispatcher.enqueue(annotated.jobs)
 
-    def owed(self, to: Endpoint | None = None) -> list[DeliveryRow]:
+    def undelivered(self, to: Endpoint | None = None) -> list[DeliveryRow]:
         """Everything that was ever owed."""
-        return owed(self.ledger, to)
+        return undelivered(self.ledger, to)
 
     def tried(self) -> list[AttemptRow]:
         """Every attempt that was kept."""
@@ -109,7 +109,7 @@ class RelayHarness:
 
     def states(self, to: Endpoint | None = None) -> list[DeliveryState]:
         """Where everything that was ever owed stands."""
-        return [one.state for one in self.owed(to)]
+        return [one.state for one in self.undelivered(to)]
 
     async def settled(self, count: int, to: Endpoint | None = None, timeout_s: float = 15.0) -> None:
         """Wait until so many deliveries have come to their end, and no other is owed."""

@@ -20,10 +20,10 @@ async def main(address: str) -> dict[str, str | None]:
         url = f"http://{host}:{port}/"
         errors: dict[str, str | None] = {}
         for name, trusted, networks in (("api", False, ()), ("allowed", False, (address,)), ("config", True, ())):
-            courier = WebhookSender([ipaddress.ip_network(network) for network in networks])
-            outcome = await courier.send(endpoint(url, from_config=trusted), "msg_1", b"{}")
+            webhook_sender = WebhookSender([ipaddress.ip_network(network) for network in networks])
+            outcome = await webhook_sender.send(endpoint(url, from_config=trusted), "msg_1", b"{}")
             errors[name] = outcome.error
-            await courier.close()
+            await webhook_sender.close()
         return errors
 
 

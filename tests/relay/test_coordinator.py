@@ -32,12 +32,12 @@ def pressed_keys(posts: Iterable[Post]) -> dict[tuple[str, str], list[str]]:
     keys = defaultdict(list)
     for post in posts:
         data = json.loads(post.body)["data"]
-        told = json.loads(data["callback"]["raw"])["voicekey_callback"]["keypress"]
-        keys[post.line.split()[1], data["call"]["callid"]].append(told)
+        reported = json.loads(data["callback"]["raw"])["voicekey_callback"]["keypress"]
+        keys[post.line.split()[1], data["call"]["callid"]].append(reported)
     return keys
 
 
-def told(receiver: Receiver, count: int) -> Callable[[], bool]:
+def reported(receiver: Receiver, count: int) -> Callable[[], bool]:
     """Whether a receiver was told so often."""
     return lambda: len(receiver.posts) >= count
 
@@ -61,8 +61,8 @@ async def test_members_share_the_endpoints(tmp_path: Path, backend: str) -> None
             await board.shared((one, 3), (two, 3))
             async with member(opening) as three:
                 await board.shared((one, 2), (two, 2), (three, 2))
-                for n, party in enumerate((one, two, three)):
-                    await party.record(answered(f"call-{n}"))
+                for n, relay_process in enumerate((one, two, three)):
+                    await relay_process.record(answered(f"call-{n}"))
                 await board.delivered(18)
                 assert one.relay.status["endpoints"] == two.relay.status["endpoints"] == 2
             await board.shared((one, 3), (two, 3), timeout_s=TTL_S)
@@ -83,7 +83,7 @@ async def test_what_another_process_records_is_told_at_once(tmp_path: Path) -> N
         for n in range(5):
             began_s = time.monotonic()
             await recorder.record(answered(f"call-{n}"))
-            await until(told(receiver, n + 1))
+            await until(reported(receiver, n + 1))
             lags_s.append(receiver.posts[n].at_s - began_s)
         assert min(lags_s) < 0.25
         assert not recorder.relay.is_active
@@ -108,7 +108,7 @@ async def test_a_lost_ring_is_made_up_for(tmp_path: Path) -> None:
         while "unheard" not in callids(receiver.posts):  # the test's own time is the longest that it may take
             heard += 1
             await relay.record(answered(f"heard-{heard}"))
-        await until(told(receiver, heard + 2), timeout_s=5.0)
+        await until(reported(receiver, heard + 2), timeout_s=5.0)
         assert sorted(callids(receiver.posts)) == sorted(["unheard", *(f"heard-{n}" for n in range(heard + 1))])
 
 
@@ -157,7 +157,7 @@ async def test_what_a_removed_endpoint_was_owed_is_given_up(tmp_path: Path) -> N
         await board.shared((relay, 1))
         await api.record(answered("call"))
         await api.relay.endpoints.remove(ADMIN, "crm")
-        await until(lambda: [one.state for one in board.owed()] == [DeliveryState.DEAD])
+        await until(lambda: [one.state for one in board.undelivered()] == [DeliveryState.DEAD])
         await relay.endpoint("http://127.0.0.1:9/elsewhere")
         await api.relay.endpoints.refresh()
         assert api.relay.endpoints.find("crm").config.url.endswith("/elsewhere")
@@ -193,13 +193,13 @@ async def test_what_the_business_says_reaches_the_process_that_tells(tmp_path: P
         await api.endpoint(receiver.url(), concurrency=1)
         await until(lambda: relay.relay.status["endpoints"] == 1)
         await api.record(answered("first"), answered("second"))
-        await until(told(receiver, 1))
-        (lane,) = relay.lanes
-        await until(lambda: lane.jobs)
+        await until(reported(receiver, 1))
+        (queue,) = relay.queues
+        await until(lambda: queue.jobs)
         await api.relay.annotate_call("second", "default", CallAnnotation(reference="order-42"))
-        await until(lambda: lane.jobs and lane.jobs[0].annotated_us)
+        await until(lambda: queue.jobs and queue.jobs[0].annotated_us)
         witness.holds.set()
-        await until(told(receiver, 2))
+        await until(reported(receiver, 2))
         assert json.loads(receiver.posts[1].body)["data"]["call"]["reference"] == "order-42"
 
 
@@ -296,7 +296,7 @@ async def test_what_a_lost_process_told_is_taken_over(tmp_path: Path, how: signa
         one, two = await asyncio.gather(*(stack.enter_async_context(peer(opening)) for _ in range(2)))
         await board.shared((one, 2), (two, 2))
         recording = asyncio.create_task(_keep_recording(recorder.record, calls=5, presses=9))
-        await until(told(receiver, 20))
+        await until(reported(receiver, 20))
         await witness.looked()
         lost_s = time.monotonic()
         one.send(how)
@@ -329,7 +329,7 @@ async def test_a_process_without_a_ledger_tells_nothing(tmp_path: Path) -> None:
         await recorder.endpoint(receiver.url(), timeout_s=60.0)
         await board.shared((one, 1))
         await recorder.record(answered("call"))
-        await until(told(receiver, 1))
+        await until(reported(receiver, 1))
         one.send_writer(signal.SIGSTOP)
         two = await stack.enter_async_context(member(opening))
         stopped_s = time.monotonic()

@@ -69,7 +69,7 @@ def ids(posts: list[Post]) -> list[str]:
     return [value for post in posts for value in post.header("webhook-id")]
 
 
-def told(receiver: Receiver, count: int) -> bool:
+def reported(receiver: Receiver, count: int) -> bool:
     """Whether a receiver was told so often."""
     return len(receiver.posts) >= count
 
@@ -110,7 +110,7 @@ async def test_a_callback_is_told_at_once(tmp_path: Path) -> None:
         for n in range(5):
             began_s = time.monotonic()
             await harness.record(answered(f"call-{n}"))
-            await until(partial(told, receiver, n + 1))
+            await until(partial(reported, receiver, n + 1))
             lags_s.append(receiver.posts[n].at_s - began_s)
         assert min(lags_s) < 0.25
         await harness.settled(5, to)
@@ -130,8 +130,8 @@ async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
         await harness.record(raw)
         await harness.settled(2)
         assert old.bodies == [raw]
-        told = json.loads(new.bodies[0])
-        assert (told["type"], told["data"]["callback"]["raw"]) == ("voice.call.key_pressed", raw.decode())
+        reported = json.loads(new.bodies[0])
+        assert (reported["type"], reported["data"]["callback"]["raw"]) == ("voice.call.key_pressed", raw.decode())
         assert len({*ids(old.posts), *ids(new.posts)}) == 2
 
 
@@ -181,7 +181,7 @@ async def test_a_retry_comes_when_it_is_due(tmp_path: Path) -> None:
         waits_s = [later - sooner for sooner, later in itertools.pairwise(times_s)]
         assert len(waits_s) == 2
         assert all(least_s <= wait_s < least_s + 2 for least_s, wait_s in zip((0.19, 0.39), waits_s, strict=True))
-        (one,) = harness.owed()
+        (one,) = harness.undelivered()
         assert (one.attempts, one.failed_attempts) == (3, 3)
         assert [tried.error for tried in harness.tried()] == ["answered 500 Internal Server Error"] * 3
         assert harness.metrics.attempts == {("crm", "failed"): 2, ("crm", "dead"): 1}
@@ -213,7 +213,7 @@ def test_what_is_due_or_will_be_is_never_overlooked(tmp_path: Path) -> None:
         to = asyncio.run(_one_endpoint(tmp_path))
         ledger.record_batch([received(status(callid=f"call-{n}")) for n in range(_SPREAD)])
         spread = text("UPDATE deliveries SET due_us = :first_us + (id % :numbers) * :apart_us")
-        telling = 0
+        reporting = 0
         for apart_us in itertools.count(300, 30):  # however slow the machine is, some time a load falls into the spread
             first_us = to_us(datetime.now(UTC))
             with ledger.engine.execution_options(writes=True).begin() as connection:
@@ -221,9 +221,9 @@ def test_what_is_due_or_will_be_is_never_overlooked(tmp_path: Path) -> None:
             for _ in range(5):
                 loaded = FetchDue(to, 5000).run(ledger)
                 due = len(loaded.jobs)
-                telling += 0 < due < _SPREAD
+                reporting += 0 < due < _SPREAD
                 assert loaded.next_due_us == (first_us + (due + 1) * apart_us if due < _SPREAD else None)
-            if telling > 20:
+            if reporting > 20:
                 break
 
 
@@ -312,7 +312,7 @@ async def test_a_failing_call_does_not_hold_up_the_others(tmp_path: Path) -> Non
         await harness.record(pressed("bad", "1"), pressed("bad", "2"), *[answered(f"good-{n}") for n in range(20)])
         await until(lambda: harness.states().count(D) == 20)
         assert Counter(callids(receiver.posts)) == {"bad": 1} | {f"good-{n}": 1 for n in range(20)}
-        assert [one.state for one in harness.owed() if one.callid == "bad"] == [P, W]
+        assert [one.state for one in harness.undelivered() if one.callid == "bad"] == [P, W]
 
 
 @in_loop
@@ -519,7 +519,7 @@ async def test_a_hold_cuts_short_what_does_not_end(tmp_path: Path) -> None:
         assert [(one.http_status, one.error) for one in harness.tried()] == [
             (None, "cut short: the endpoint was changed")
         ]
-        (one,) = harness.owed()
+        (one,) = harness.undelivered()
         assert (one.state, one.attempts, one.failed_attempts) == (P, 1, 0)
         gate.open()
         harness.dispatcher.resume(to)
@@ -602,12 +602,12 @@ async def test_a_removed_endpoint_is_told_nothing(tmp_path: Path) -> None:
         await harness.record(answered("a"), pressed("b", "1"), pressed("b", "2"))
         await until(lambda: len(receiver.posts) >= 2)
         await harness.endpoint_manager.remove(ADMIN, "crm")
-        told = len(receiver.posts)
+        reported = len(receiver.posts)
         await harness.record(answered("c"))
         await harness.settled(3)
         await asyncio.sleep(QUIET_S)
         assert harness.states() == [X] * 3
-        assert len(receiver.posts) == told
+        assert len(receiver.posts) == reported
         assert (harness.metrics.attempts, harness.metrics.attempt_latency_s, harness.metrics.paused) == ({}, {}, {})
 
 
@@ -621,7 +621,7 @@ async def test_an_endpoint_that_is_gone_is_switched_off(tmp_path: Path) -> None:
         assert harness.endpoint_manager.find("crm").disabled_reason == "answered 410 Gone"
         await asyncio.sleep(QUIET_S)
         assert len(receiver.posts) == 1
-        assert [(one.state, one.failed_attempts) for one in harness.owed()] == [(P, 0), (P, 0)]
+        assert [(one.state, one.failed_attempts) for one in harness.undelivered()] == [(P, 0), (P, 0)]
         receiver.script = obey
         await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=True)
         await harness.settled(2)
@@ -641,9 +641,9 @@ async def test_an_endpoint_that_fails_again_and_again_is_paused_and_probed(tmp_p
         await harness.record(*[answered(f"call-{n}") for n in range(20)])
         await until(lambda: harness.metrics.paused)
         assert harness.metrics.paused == {"crm": 3}
-        await until(lambda: sum(one.attempts for one in harness.owed()) == 3)
+        await until(lambda: sum(one.attempts for one in harness.undelivered()) == 3)
         await until(lambda: len(receiver.posts) >= 5)
-        assert sum(one.failed_attempts for one in harness.owed()) == 3
+        assert sum(one.failed_attempts for one in harness.undelivered()) == 3
         waits_s = [later.at_s - sooner.at_s for sooner, later in itertools.pairwise(receiver.posts[2:5])]
         assert waits_s[0] >= 0.17
         assert waits_s[1] >= 0.35
@@ -653,7 +653,7 @@ async def test_an_endpoint_that_fails_again_and_again_is_paused_and_probed(tmp_p
         receiver.script = obey
         await harness.settled(20, to)
         assert harness.metrics.paused == {}
-        assert sum(one.failed_attempts for one in harness.owed()) == 3
+        assert sum(one.failed_attempts for one in harness.undelivered()) == 3
         (kept,) = await harness.writer.execute(ListEndpoints())
         assert (kept.consecutive_failures, kept.paused_until) == (0, None)
 
@@ -872,7 +872,7 @@ async def test_what_a_lost_reply_let_go_out_goes_out(tmp_path: Path) -> None:
         await harness.record(*[pressed("a", key) for key in "12"])
         await harness.settled(2)
         assert keys(receiver.posts) == ["1", "2"]
-        assert [one.attempts for one in harness.owed()] == [1, 1]
+        assert [one.attempts for one in harness.undelivered()] == [1, 1]
         assert len(harness.tried()) == 2
         assert lost
 
@@ -908,7 +908,7 @@ async def test_the_end_cuts_short_what_does_not_end(tmp_path: Path) -> None:
             await harness.dispatcher.stop(0.3)
             assert 0.25 <= time.monotonic() - began_s < 5
             assert [one.error for one in harness.tried()] == ["cut short: the gateway stopped"]
-            assert [(one.state, one.attempts, one.failed_attempts) for one in harness.owed()] == [(P, 1, 0)]
+            assert [(one.state, one.attempts, one.failed_attempts) for one in harness.undelivered()] == [(P, 1, 0)]
         gate.open()
         async with relaying(tmp_path) as harness:
             await harness.settled(1)
@@ -940,13 +940,13 @@ async def test_what_is_ready_carries_what_was_said_meanwhile(tmp_path: Path) -> 
         await harness.endpoint(receiver.url(), concurrency=1)
         await harness.record(*[answered(f"call-{n}") for n in range(10)])
         await until(lambda: gate.waiting == 1)
-        await harness.refer("call-7", reference="order-7")
+        await harness.annotate("call-7", reference="order-7")
         gate.open()
         await harness.settled(10)
-        told = {
+        reported = {
             call["callid"]: call["reference"] for call in (json.loads(body)["data"]["call"] for body in receiver.bodies)
         }
-        assert told == {f"call-{n}": "order-7" if n == 7 else None for n in range(10)}
+        assert reported == {f"call-{n}": "order-7" if n == 7 else None for n in range(10)}
         assert len(receiver.posts) == 10
 
 
@@ -958,10 +958,10 @@ async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) ->
         await harness.endpoint(receiver.url(), notify_on_update=True)
         await harness.record(answered("a"))
         await until(lambda: gate.waiting == 1)
-        await harness.refer("a", reference="order-1")
+        await harness.annotate("a", reference="order-1")
         gate.open()
         await harness.settled(2)
-        assert [one.event for one in harness.owed()] == [EventType.ANSWERED, EventType.REVISED]
+        assert [one.event for one in harness.undelivered()] == [EventType.ANSWERED, EventType.REVISED]
         assert [json.loads(body)["data"]["call"]["reference"] for body in receiver.bodies] == [None, "order-1"]
 
 
@@ -972,8 +972,8 @@ async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) ->
 async def test_idle_endpoints_cost_no_tasks(tmp_path: Path) -> None:
     """10,000 endpoints that are owed nothing: no task and no timer for any of them, and the start is quick."""
     async with writing(tmp_path) as writer:
-        courier = WebhookSender()
-        dispatcher = Dispatcher(writer, courier, RelayMetrics(), QUICK)
+        webhook_sender = WebhookSender()
+        dispatcher = Dispatcher(writer, webhook_sender, RelayMetrics(), QUICK)
         before = len(asyncio.all_tasks())
         began_s = time.monotonic()
         await dispatcher.start([endpoint(id=n, name=f"crm-{n}") for n in range(1, 10_001)])
@@ -987,4 +987,4 @@ async def test_idle_endpoints_cost_no_tasks(tmp_path: Path) -> None:
         queues = [dispatcher.queue_for(n) for n in range(1, 10_001)]
         assert [queue for queue in queues if queue is None or queue.attempts or queue.timer] == []
         await dispatcher.stop(1.0)
-        await courier.close()
+        await webhook_sender.close()

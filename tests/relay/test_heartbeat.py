@@ -18,12 +18,12 @@ async def test_a_process_says_that_it_lives_until_it_ends(tmp_path: Path) -> Non
         desk = Desk(opening)
         await desk.start()
         me = new_instance(["relay"])
-        membership = Heartbeat(desk, me, lambda: state, interval_s=0.05)
-        membership.start()
+        heartbeats = Heartbeat(desk, me, lambda: state, interval_s=0.05)
+        heartbeats.start()
         await until(lambda: [seen.instance for seen in board.ledger.read(find_instances)] == [me])
         state["pending"] = 2
         await until(lambda: board.ledger.read(find_instances)[0].status == {"pending": 2})
-        await membership.stop()
+        await heartbeats.stop()
         assert board.ledger.read(find_instances) == []
         await desk.stop(1.0)
 

@@ -12,14 +12,14 @@ from answerback.ledger.backends.postgresql.notifier import FULL_RESYNC, Notifica
 @asynccontextmanager
 async def listening(store: str, member: str) -> AsyncIterator[tuple[PgNotifier, list[Notification]]]:
     """A member's bell, and what it hears from the moment on at which it listens."""
-    bell, heard = PgNotifier(store, member), list[Notification]()
-    bell.start(heard.append)
+    pg_notifier, heard = PgNotifier(store, member), list[Notification]()
+    pg_notifier.start(heard.append)
     await until(lambda: heard == [FULL_RESYNC])
     heard.clear()
     try:
-        yield bell, heard
+        yield pg_notifier, heard
     finally:
-        await bell.stop()
+        await pg_notifier.stop()
 
 
 def heard_of(rings: list[Notification], wanted: set[int]) -> Callable[[], bool]:

@@ -80,13 +80,13 @@ async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path
                 await until(lambda: len(receiver.posts) == 2)
                 assert datetime.now(UTC) >= due_at
                 await asyncio.sleep(0.2)  # nothing more comes: the next look finds it told
-                told = [json.loads(body) for body in receiver.bodies]
-    assert [(one["type"], one["data"]["call"]["callid"]) for one in told] == [
+                reported = [json.loads(body) for body in receiver.bodies]
+    assert [(one["type"], one["data"]["call"]["callid"]) for one in reported] == [
         ("voice.call.answered", "heard"),
         ("voice.call.overdue", "late"),
     ]
-    assert told[1]["data"]["call"]["reference"] == "order-1"
-    assert told[1]["data"]["callback"] is None
+    assert reported[1]["data"]["call"]["reference"] == "order-1"
+    assert reported[1]["data"]["callback"] is None
 
 
 @in_loop
@@ -113,12 +113,12 @@ async def test_while_the_ledger_is_away_it_is_not_asked_all_the_time(tmp_path: P
     """A call is overdue and the ledger cannot be written: it is asked again every second, not as fast as can be."""
     (tmp_path / "data").write_text("no directory")
     async with writing_apart(tmp_path / "data") as writer:
-        client, courier = CountingClient(writer), WebhookSender()
-        overdue = OverdueWatcher(client, Dispatcher(client, courier, RelayMetrics(), RETRY_POLICY))
+        client, webhook_sender = CountingClient(writer), WebhookSender()
+        overdue = OverdueWatcher(client, Dispatcher(client, webhook_sender, RelayMetrics(), RETRY_POLICY))
         overdue.schedule(soon(-1))
         running = asyncio.create_task(overdue.run())
         await asyncio.sleep(1.5)  # what is counted is how often it asks in that time
         running.cancel()
         await asyncio.wait([running])
-        await courier.close()
+        await webhook_sender.close()
         assert client.asked <= 4

@@ -18,8 +18,8 @@ async def test_many_callbacks_at_a_time_press(tmp_path: Path) -> None:
 
         async def submit(name: str, count: int) -> set[bool]:
             seen = set()
-            arrivals = [RawCallback("default", answered(f"{name}-{n}"), datetime.now(UTC)) for n in range(count)]
-            for verdict in asyncio.as_completed([committer.submit(arrival) for arrival in arrivals]):
+            raw_callbacks = [RawCallback("default", answered(f"{name}-{n}"), datetime.now(UTC)) for n in range(count)]
+            for verdict in asyncio.as_completed([committer.submit(raw_callback) for raw_callback in raw_callbacks]):
                 await verdict
                 seen.add(committer.under_pressure)
             return seen

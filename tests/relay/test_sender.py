@@ -39,7 +39,7 @@ SHOWN = {"host", "accept", "accept-encoding", "content-length", "content-type", 
 
 
 @asynccontextmanager
-async def courier(*allow: Network, **certificates: CertificateFiles) -> AsyncIterator[WebhookSender]:
+async def webhook_sender(*allow: Network, **certificates: CertificateFiles) -> AsyncIterator[WebhookSender]:
     """A courier that has these certificates, closed at the end."""
     made = WebhookSender(allow, Certificates(certificates))
     try:
@@ -52,14 +52,14 @@ async def attempt(
     script: Script, form: PayloadFormat = PayloadFormat.STANDARD, timeout_s: float = 10.0
 ) -> AttemptResult:
     """One attempt at a receiver that follows `script`."""
-    async with receiving(script) as receiver, courier() as carrying:
+    async with receiving(script) as receiver, webhook_sender() as carrying:
         return await carrying.send(endpoint(receiver.url(), format=form, timeout_s=timeout_s), ID, BODY)
 
 
 async def attempt_at(url: str, ca_file: Path | None = None, **config: Any) -> AttemptResult:
     """One attempt at a URL, trusting `ca_file` where it is given."""
     certificates = {} if ca_file is None else {"own": CertificateFiles(ca_file=ca_file)}
-    async with courier(**certificates) as carrying:
+    async with webhook_sender(**certificates) as carrying:
         return await carrying.send(endpoint(url, certificate=next(iter(certificates), None), **config), ID, BODY)
 
 
@@ -69,7 +69,7 @@ async def attempt_at(url: str, ca_file: Path | None = None, **config: Any) -> At
 @in_loop
 async def test_the_original_bytes_are_posted() -> None:
     """In the cloud's format: the body as it was received, as JSON, with the delivery's id and without a signature."""
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         outcome = await carrying.send(
             endpoint(receiver.url("localhost", "/a%2Fb?c=d&e"), format=PayloadFormat.TENCENT), ID, BODY
         )
@@ -90,7 +90,7 @@ async def test_the_original_bytes_are_posted() -> None:
 @in_loop
 async def test_a_webhook_is_signed() -> None:
     """In the standard format: the same headers and those of Standard Webhooks, which the official library verifies."""
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         before_s = int(time.time())
         await carrying.send(endpoint(receiver.url()), ID, b'{"type":"voice.call.answered"}')
         (post,) = receiver.posts
@@ -105,7 +105,7 @@ async def test_a_webhook_is_signed() -> None:
 async def test_each_attempt_is_signed_anew_under_the_same_id() -> None:
     """A retry has a time of its own, or its receiver would take it for an old one; with both secrets after a rotation."""
     soon = datetime.now(UTC) + timedelta(hours=1)
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         await carrying.send(endpoint(receiver.url()), ID, BODY)
         await asyncio.sleep(1.01 - time.time() % 1)  # into the next second: the time is told in whole ones
         rotated = endpoint(receiver.url(), secret=OTHER_SECRET, previous_secret=SECRET, previous_secret_expires_at=soon)
@@ -120,7 +120,7 @@ async def test_each_attempt_is_signed_anew_under_the_same_id() -> None:
 @in_loop
 async def test_cookies_are_not_kept() -> None:
     """An answer changes nothing about the next request."""
-    async with receiving(saying(whole(headers=["Set-Cookie: a=b; Path=/"]))) as receiver, courier() as carrying:
+    async with receiving(saying(whole(headers=["Set-Cookie: a=b; Path=/"]))) as receiver, webhook_sender() as carrying:
         for _ in range(2):
             await carrying.send(endpoint(receiver.url("localhost")), ID, BODY)
         assert [post.header("Cookie") for post in receiver.posts] == [[], []]
@@ -194,7 +194,7 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
             while True:
                 await exchange.say(b" " * 65_536)
 
-        async with receiving(pour) as receiver, courier() as carrying:
+        async with receiving(pour) as receiver, webhook_sender() as carrying:
             outcome = await carrying.send(endpoint(receiver.url(), format=form), ID, BODY)
             assert (outcome.error is None) == accepted
             assert outcome.response_body == b" " * 2048
@@ -258,7 +258,7 @@ async def test_an_answer_before_the_request_was_read_counts() -> None:
 async def test_an_answer_is_kept_without_the_path_it_repeats() -> None:
     """Many servers quote the URL that they do not know, and secrets live there; the words for it have none either."""
     said = b'{"result":7,"errmsg":"no /voice?token=s3cret"}'
-    async with receiving(saying(whole(200, said))) as receiver, courier() as carrying:
+    async with receiving(saying(whole(200, said))) as receiver, webhook_sender() as carrying:
         url = receiver.url(path="/voice?token=s3cret")
         outcome = await carrying.send(endpoint(url, format=PayloadFormat.TENCENT), ID, BODY)
     assert outcome.response_body == '{"result":7,"errmsg":"no …"}'.encode()
@@ -298,7 +298,7 @@ async def test_gone_is_told_as_such() -> None:
 async def test_retry_after_is_read() -> None:
     """As seconds or as a date, at most a day; only where the delivery failed."""
     in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    for told, least_s, most_s in [
+    for reported, least_s, most_s in [
         ("0", 0, 0),
         ("120", 120, 120),
         (" 7 ", 7, 7),
@@ -307,19 +307,30 @@ async def test_retry_after_is_read() -> None:
         ("999999999999", 86_400, 86_400),
         ("9" * 400, 86_400, 86_400),
     ]:
-        outcome = await attempt(saying(whole(503, b"", [f"Retry-After: {told}"])))
-        assert outcome.retry_after_s is not None, told
+        outcome = await attempt(saying(whole(503, b"", [f"Retry-After: {reported}"])))
+        assert outcome.retry_after_s is not None, reported
         assert least_s <= outcome.retry_after_s <= most_s
-        assert (await attempt(saying(whole(200, b"", [f"Retry-After: {told}"])))).retry_after_s is None
+        assert (await attempt(saying(whole(200, b"", [f"Retry-After: {reported}"])))).retry_after_s is None
 
 
 @in_loop
 async def test_a_retry_after_that_says_nothing_is_ignored() -> None:
     """Neither a number nor a date: as if there were none."""
-    for told in ("", "soon", "-5", "1.5", "1e3", "²", "٣", "Wed, 99 Oct 2015", "Mon, 01 Jan 0001 00:00:00 GMT", "\xff"):
-        outcome = await attempt(saying(whole(503, b"", [f"Retry-After: {told}"])))
-        assert outcome.error == "answered 503 Service Unavailable", told
-        assert outcome.retry_after_s in {None, 0.0, 3.0}, told
+    for reported in (
+        "",
+        "soon",
+        "-5",
+        "1.5",
+        "1e3",
+        "²",
+        "٣",
+        "Wed, 99 Oct 2015",
+        "Mon, 01 Jan 0001 00:00:00 GMT",
+        "\xff",
+    ):
+        outcome = await attempt(saying(whole(503, b"", [f"Retry-After: {reported}"])))
+        assert outcome.error == "answered 503 Service Unavailable", reported
+        assert outcome.retry_after_s in {None, 0.0, 3.0}, reported
 
 
 # What goes wrong
@@ -491,7 +502,7 @@ def of_api(url: str, **config: Any) -> Endpoint:
 @in_loop
 async def test_an_endpoint_of_the_api_does_not_reach_this_machine() -> None:
     """In whatever spelling; the words name the address and the setting, and nobody is connected to."""
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"):
             outcome = await carrying.send(of_api(receiver.url(host)), ID, BODY, retry_closed_connection=True)
             assert outcome.error == (
@@ -508,7 +519,7 @@ async def test_the_address_that_is_checked_is_the_one_connected_to() -> None:
 
     `localhost` stands for it: its name says nothing, its address does. One of the config file gets there.
     """
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         assert await resolve("localhost", receiver.port) != []
         outcome = await carrying.send(of_api(receiver.url("localhost")), ID, BODY)
         assert "127.0.0.1 is this machine itself" in (outcome.error or "")
@@ -519,7 +530,7 @@ async def test_the_address_that_is_checked_is_the_one_connected_to() -> None:
 @in_loop
 async def test_a_connection_of_a_trusted_endpoint_is_not_lent() -> None:
     """One of the API does not get out over a connection that one of the config file has kept open."""
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         assert (await carrying.send(endpoint(receiver.url()), ID, BODY)).error is None
         assert (await carrying.send(of_api(receiver.url()), ID, BODY)).error is not None
         assert len(receiver.posts) == 1
@@ -528,14 +539,14 @@ async def test_a_connection_of_a_trusted_endpoint_is_not_lent() -> None:
 @in_loop
 async def test_allow_networks_lets_an_endpoint_of_the_api_in() -> None:
     """Where the operator has named the network."""
-    async with receiving() as receiver, courier(LOOPBACK) as carrying:
+    async with receiving() as receiver, webhook_sender(LOOPBACK) as carrying:
         assert (await carrying.send(of_api(receiver.url("localhost")), ID, BODY)).error is None
 
 
 @in_loop
 async def test_the_clouds_metadata_is_refused_to_every_endpoint() -> None:
     """To one of the config file, too, and fast: no packet goes out."""
-    async with courier(ip_network("0.0.0.0/0")) as carrying:
+    async with webhook_sender(ip_network("0.0.0.0/0")) as carrying:
         for host in ("169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "0.0.0.0"):
             for to in (endpoint, of_api):
                 outcome = await carrying.send(to(f"http://{host}:80/latest/meta-data/"), ID, BODY)
@@ -596,7 +607,7 @@ async def test_one_endpoints_trust_is_not_anothers(authority: Authority) -> None
     """A connection that one endpoint trusts is not lent to one that does not."""
     tls = server_side(authority.issue("server", hosts="DNS:localhost"))
     own = CertificateFiles(ca_file=authority.file)
-    async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
+    async with receiving(tls=tls) as receiver, webhook_sender(own=own) as carrying:
         trusting, doubting = (endpoint(receiver.url("localhost"), certificate=name) for name in ("own", None))
         assert (await carrying.send(trusting, ID, BODY)).error is None
         assert (await carrying.send(doubting, ID, BODY)).error is not None
@@ -632,7 +643,7 @@ async def test_a_client_certificate_lets_us_in(authority: Authority, other_autho
     certificates = {
         name: CertificateFiles(ca_file=authority.file, client_cert=client_cert) for name, client_cert in files.items()
     }
-    async with receiving(tls=tls) as receiver, courier(**certificates) as carrying:
+    async with receiving(tls=tls) as receiver, webhook_sender(**certificates) as carrying:
 
         async def by(name: str) -> AttemptResult:
             return await carrying.send(endpoint(receiver.url("localhost"), certificate=name), ID, BODY)
@@ -654,7 +665,7 @@ async def test_a_renewed_client_certificate_is_read_again(
     ours, foreign = authority.issue("client"), other_authority.issue("foreign")
     file = Path(shutil.copy(foreign, tmp_path / "client.pem"))
     own = CertificateFiles(ca_file=authority.file, client_cert=file)
-    async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
+    async with receiving(tls=tls) as receiver, webhook_sender(own=own) as carrying:
         to = endpoint(receiver.url("localhost"), certificate="own")
         assert (await carrying.send(to, ID, BODY)).error is not None
         shutil.copy(ours, file)
@@ -669,7 +680,7 @@ async def test_a_renewed_client_certificate_is_read_again(
 @in_loop
 async def test_a_certificate_that_another_process_has_is_told() -> None:
     """A failure as any other: an endpoint names what this process's config file does not hold."""
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         outcome = await carrying.send(endpoint(receiver.url(), certificate="crm"), ID, BODY)
         assert "there is no certificate crm in the config file" in (outcome.error or "")
         assert receiver.posts == []
@@ -681,7 +692,7 @@ async def test_a_certificate_that_another_process_has_is_told() -> None:
 @in_loop
 async def test_a_connection_is_used_again() -> None:
     """One after the other over the same; several at a time over several."""
-    async with receiving() as receiver, courier() as carrying:
+    async with receiving() as receiver, webhook_sender() as carrying:
         to = endpoint(receiver.url())
         for _ in range(5):
             await carrying.send(to, ID, BODY)
@@ -696,7 +707,7 @@ async def test_a_secure_connection_is_used_again(authority: Authority) -> None:
     """No handshake for each delivery, with a client certificate either."""
     tls = server_side(authority.issue("server", hosts="DNS:localhost"), clients=authority.file)
     own = CertificateFiles(ca_file=authority.file, client_cert=authority.issue("client"))
-    async with receiving(tls=tls) as receiver, courier(own=own) as carrying:
+    async with receiving(tls=tls) as receiver, webhook_sender(own=own) as carrying:
         to = endpoint(receiver.url("localhost"), certificate="own")
         for _ in range(3):
             assert (await carrying.send(to, ID, BODY)).error is None
@@ -706,7 +717,7 @@ async def test_a_secure_connection_is_used_again(authority: Authority) -> None:
 @in_loop
 async def test_a_connection_that_the_endpoint_ends_is_not_used_again() -> None:
     """Connection: close is obeyed."""
-    async with receiving(saying(whole(headers=["Connection: close"]))) as receiver, courier() as carrying:
+    async with receiving(saying(whole(headers=["Connection: close"]))) as receiver, webhook_sender() as carrying:
         for _ in range(3):
             assert (await carrying.send(endpoint(receiver.url()), ID, BODY)).error is None
         assert receiver.connections == 3
@@ -723,7 +734,7 @@ async def stale(exchange: Exchange) -> None:
 @in_loop
 async def test_a_kept_connection_that_breaks_is_retried_at_once() -> None:
     """With `again` the attempt is made once more over a new connection; the outcome is that one's."""
-    async with receiving(stale) as receiver, courier() as carrying:
+    async with receiving(stale) as receiver, webhook_sender() as carrying:
         to = endpoint(receiver.url())
         assert (await carrying.send(to, ID, BODY)).error is None
         outcome = await carrying.send(to, ID, BODY, retry_closed_connection=True)
@@ -735,7 +746,7 @@ async def test_a_kept_connection_that_breaks_is_retried_at_once() -> None:
 @in_loop
 async def test_a_kept_connection_that_breaks_is_a_failure_otherwise() -> None:
     """Without `again` it is told as it is: nobody knows whether the delivery arrived."""
-    async with receiving(stale) as receiver, courier() as carrying:
+    async with receiving(stale) as receiver, webhook_sender() as carrying:
         to = endpoint(receiver.url())
         assert (await carrying.send(to, ID, BODY)).error is None
         outcome = await carrying.send(to, ID, BODY)
@@ -748,7 +759,7 @@ async def test_a_kept_connection_that_breaks_is_a_failure_otherwise() -> None:
 async def test_a_kept_connection_that_was_closed_meanwhile_does_not_matter() -> None:
     """Its end was seen before the next attempt: that one gets a new connection, `again` or not."""
     for again in (True, False):
-        async with receiving() as receiver, courier() as carrying:
+        async with receiving() as receiver, webhook_sender() as carrying:
             to = endpoint(receiver.url())
             assert (await carrying.send(to, ID, BODY)).error is None
             await receiver.disconnect()
@@ -760,7 +771,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_does_not_matter() -> 
 @in_loop
 async def test_once_more_is_once() -> None:
     """An endpoint that ends every connection is tried twice with `again`, and that is one failed attempt."""
-    async with receiving(saying(b"", close=True)) as receiver, courier() as carrying:
+    async with receiving(saying(b"", close=True)) as receiver, webhook_sender() as carrying:
         outcome = await carrying.send(endpoint(receiver.url()), ID, BODY, retry_closed_connection=True)
         assert outcome.error == "the connection was closed before there was an answer"
         assert len(receiver.posts) == 2
@@ -774,7 +785,7 @@ async def test_an_answered_failure_is_not_retried_at_once() -> None:
         await asyncio.sleep(60)
 
     for script in (saying(whole(500)), saying(b"garbage\r\n\r\n", close=True), silent):
-        async with receiving(script) as receiver, courier() as carrying:
+        async with receiving(script) as receiver, webhook_sender() as carrying:
             outcome = await carrying.send(
                 endpoint(receiver.url(), timeout_s=0.3), ID, BODY, retry_closed_connection=True
             )
@@ -789,7 +800,7 @@ async def test_a_cancelled_attempt_leaves_nothing_behind() -> None:
     async def silent(_: Exchange) -> None:
         await asyncio.sleep(60)
 
-    async with receiving(silent) as receiver, courier() as carrying:
+    async with receiving(silent) as receiver, webhook_sender() as carrying:
         to = endpoint(receiver.url())
         going = asyncio.create_task(carrying.send(to, ID, BODY))
         await until(lambda: receiver.posts)
@@ -833,13 +844,13 @@ def test_a_key_behind_a_pass_phrase_is_refused(authority: Authority) -> None:
 async def test_nothing_is_sent_too_late() -> None:
     """The right to send is asked for when there is a connection; it may have gone while that was made."""
     async with receiving() as receiver:
-        courier = WebhookSender()
+        webhook_sender = WebhookSender()
         for allowed in (True, False, True):
-            courier.may_send = lambda allowed=allowed: allowed  # type: ignore[misc]
+            webhook_sender.may_send = lambda allowed=allowed: allowed  # type: ignore[misc]
             try:
-                outcome = await courier.send(endpoint(receiver.url()), "dlv_1_9f86d081884c", b"{}")
+                outcome = await webhook_sender.send(endpoint(receiver.url()), "dlv_1_9f86d081884c", b"{}")
                 assert (allowed, outcome.error) == (True, None)
             except LeaseExpired:
                 assert not allowed
         assert len(receiver.posts) == 2
-        await courier.close()
+        await webhook_sender.close()

@@ -34,12 +34,12 @@ def test_any_bytes(message: bytes) -> None:
 
 
 @given(ARRIVALS, st.integers(400, 2000))
-def test_split_loses_nothing(arrivals: list[RawCallback], largest: int) -> None:
+def test_split_loses_nothing(raw_callbacks: list[RawCallback], largest: int) -> None:
     """All bodies are in the parts, in order, and no part is larger than may be."""
-    messages = split_batches(arrivals, 7, largest)
+    messages = split_batches(raw_callbacks, 7, largest)
     parts = [decode(message) for message in messages]
     items = [item for part in parts for item in part.items]
-    assert [RawCallback(item.channel, item.raw, from_us(item.received_us)) for item in items] == arrivals
+    assert [RawCallback(item.channel, item.raw, from_us(item.received_us)) for item in items] == raw_callbacks
     assert all(len(message) <= largest for message in messages)
     assert len({part.id for part in parts}) == len(parts)
     assert all(part.items for part in parts)

@@ -61,10 +61,10 @@ async def test_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = server.url.replace("nats://", "nats://voice:guessed@")
         async with publishing(stream_config(server, urls=[wrong])) as (stream, publisher):
             await until(lambda: stream.failure is not None and "iolation" in stream.failure.detail)
-            with refused("(?i)authorization violation") as told:
+            with refused("(?i)authorization violation") as reported:
                 await publisher.probe()
             assert stream.failure is not None
-            assert "guessed" not in told.value.explanation + stream.failure.explanation
+            assert "guessed" not in reported.value.explanation + stream.failure.explanation
 
 
 @in_loop

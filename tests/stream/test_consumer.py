@@ -12,7 +12,6 @@ from nats_servers import NatsCluster
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
 from stream.world import (
-    arrival,
     consuming,
     count_calls,
     everything,
@@ -20,6 +19,7 @@ from stream.world import (
     locked,
     operator,
     publishing,
+    raw_callback,
     recorded,
     stream_config,
 )
@@ -34,7 +34,7 @@ async def _published(publisher: Publisher, batches: int, name: str = "c") -> lis
     """Publish batches of three; the callids."""
     callids = [f"{name}{n}" for n in range(3 * batches)]
     for n in range(batches):
-        await publisher.record([arrival(callid) for callid in callids[3 * n : 3 * n + 3]])
+        await publisher.record([raw_callback(callid) for callid in callids[3 * n : 3 * n + 3]])
     return callids
 
 
@@ -48,7 +48,7 @@ async def test_redelivery_changes_nothing(nats_server: NatsCluster, tmp_path: Pa
     wanted = stream_config(nats_server)
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
         for n in range(3):
-            await publisher.record([arrival("a"), arrival(f"b{n}"), arrival(f"junk{n}", raw=b"{")])
+            await publisher.record([raw_callback("a"), raw_callback(f"b{n}"), raw_callback(f"junk{n}", raw=b"{")])
         messages = await hand.messages_in(publisher.shard.stream)
         async with consuming(stream, tmp_path / "data"):
             await _await_consumed(stream, 3)
@@ -205,7 +205,7 @@ async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_
                 "CREATE TRIGGER poison BEFORE INSERT ON calls WHEN NEW.callid = 'poison'"
                 " BEGIN SELECT RAISE(ABORT, 'out of range'); END"
             )
-        verdicts = await publisher.record([arrival("beside"), arrival("poison"), arrival("behind")])
+        verdicts = await publisher.record([raw_callback("beside"), raw_callback("poison"), raw_callback("behind")])
         assert [verdict.result for verdict in verdicts] == [0, 0, 0]
         callids += ["beside", "behind", *await _published(publisher, 3, "after")]
         await _await_consumed(stream, 5)

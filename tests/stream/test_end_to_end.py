@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import arrival, consuming, key_arrival, ledger, operator, publishing, stream_config
+from stream.world import consuming, key_arrival, ledger, operator, publishing, raw_callback, stream_config
 
 from answerback.domain.models import CallbackKind
 from answerback.ledger import Disposition
@@ -16,8 +16,8 @@ async def test_into_the_ledger(nats_cluster: NatsCluster, tmp_path: Path) -> Non
     wanted = stream_config(nats_cluster)
     async with publishing(wanted) as (stream, publisher), operator(nats_cluster) as hand:
         await publisher.probe()
-        verdicts = await publisher.record([arrival("a"), arrival("junk", raw=b"{"), key_arrival("a", "1")])
-        assert [(told.disposition, told.kind, told.result) for told in verdicts] == [
+        verdicts = await publisher.record([raw_callback("a"), raw_callback("junk", raw=b"{"), key_arrival("a", "1")])
+        assert [(reported.disposition, reported.kind, reported.result) for reported in verdicts] == [
             (Disposition.STORED, CallbackKind.PROMPT, 0),
             (Disposition.QUARANTINED, None, 3003),
             (Disposition.STORED, CallbackKind.KEY, 0),

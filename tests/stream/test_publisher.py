@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import arrival, consuming, count_calls, operator, publishing, recorded, refused, stream_config
+from stream.world import consuming, count_calls, operator, publishing, raw_callback, recorded, refused, stream_config
 
 from answerback.errors import LedgerUnavailable
 from answerback.stream import Publisher
@@ -38,14 +38,14 @@ class Load:
             task.cancel()
         await asyncio.wait(self._running)
 
-    async def _publish(self, lane: int) -> None:
+    async def _publish(self, queue: int) -> None:
         number = 0
         while True:
             number += 1
-            callids = [f"c{lane}-{number}-{n}" for n in range(5)]
+            callids = [f"c{queue}-{number}-{n}" for n in range(5)]
             began_s = time.monotonic()
             try:
-                await self._publisher.record([arrival(callid) for callid in callids])
+                await self._publisher.record([raw_callback(callid) for callid in callids])
             except LedgerUnavailable as error:
                 self.failures.append(error.explanation)
             else:
@@ -108,7 +108,7 @@ async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
         try:
             began_s = time.monotonic()
             with refused(r"no stream acknowledged in 1\.8 s|no NATS server"):
-                await publisher.record([arrival("a")])
+                await publisher.record([raw_callback("a")])
             assert time.monotonic() - began_s < 2.0
         finally:
             nats_cluster.resume(0)
@@ -149,7 +149,7 @@ async def test_larger_than_a_message(nats_server: NatsCluster) -> None:
     """A batch that is larger than a message may be goes as several, and all are acknowledged."""
     wanted = stream_config(nats_server, shards=1)
     async with publishing(wanted) as (_, publisher), operator(nats_server) as hand:
-        bodies = [arrival(f"{n}", raw=b"x" * 60_000) for n in range(40)]
+        bodies = [raw_callback(f"{n}", raw=b"x" * 60_000) for n in range(40)]
         verdicts = await publisher.record(bodies)
         assert len(verdicts) == 40
         messages = [await hand.client.jetstream().get_msg(f"{wanted.name}-1", n) for n in (1, 2, 3)]
@@ -161,7 +161,7 @@ async def test_large_bodies(tmp_path: Path) -> None:
     """Where the servers take larger messages, bodies may be as large, and are drained, too."""
     with NatsCluster(tmp_path / "nats", size=1, more="max_payload: 8MB") as server:
         async with publishing(stream_config(server, max_body_bytes=7_000_000)) as (stream, publisher):
-            await publisher.record([arrival("large", raw=b"x" * 6_900_000)])
+            await publisher.record([raw_callback("large", raw=b"x" * 6_900_000)])
             async with consuming(stream, tmp_path / "data"):
                 await until(lambda: stream.metrics.consumed_batches == 1)
 
@@ -183,7 +183,7 @@ async def _fill(publisher: Publisher) -> tuple[int, str]:
     """Publish until it is refused: how many were stored, and why no more were."""
     for stored in range(0, 10_000, 20):
         try:
-            await publisher.record([arrival(f"f{stored}-{n}") for n in range(20)])
+            await publisher.record([raw_callback(f"f{stored}-{n}") for n in range(20)])
         except LedgerUnavailable as error:
             return stored, error.explanation
     raise AssertionError

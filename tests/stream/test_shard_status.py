@@ -26,8 +26,8 @@ def shard(number: int) -> Shard:
 @given(st.lists(st.sampled_from(NODES), max_size=9))
 def test_spreads_evenly(leaders: list[str]) -> None:
     """After the moves no node leads two shards more than another, and shards that may stay do."""
-    told = [(shard(n), cluster(leader)) for n, leader in enumerate(leaders)]
-    moved = dict(plan_leader_moves(told))
+    reported = [(shard(n), cluster(leader)) for n, leader in enumerate(leaders)]
+    moved = dict(plan_leader_moves(reported))
     after = Counter(moved.get(shard(n), leader) for n, leader in enumerate(leaders))
     counts = [after[node] for node in NODES]
     assert max(counts) - min(counts) <= 1
@@ -36,6 +36,6 @@ def test_spreads_evenly(leaders: list[str]) -> None:
 
 def test_not_to_who_is_away() -> None:
     """A node that is away, or behind, is given nothing; a shard without a leader is left alone."""
-    told = [(shard(1), cluster("n1", "n2")), (shard(2), cluster("n1", "n2")), (shard(3), cluster(None))]
-    assert plan_leader_moves(told) == [(shard(1), "n3")]
+    reported = [(shard(1), cluster("n1", "n2")), (shard(2), cluster("n1", "n2")), (shard(3), cluster(None))]
+    assert plan_leader_moves(reported) == [(shard(1), "n3")]
     assert plan_leader_moves([(shard(1), cluster("n1", "n2", "n3")), (shard(2), cluster("n1", "n2", "n3"))]) == []

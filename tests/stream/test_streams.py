@@ -64,9 +64,9 @@ async def _led(stream: Stream) -> list[ShardStatus]:
     raise AssertionError(shards)
 
 
-@pytest.mark.parametrize(("changes", "told"), UNSAFE.values(), ids=UNSAFE)
+@pytest.mark.parametrize(("changes", "reported"), UNSAFE.values(), ids=UNSAFE)
 @in_loop
-async def test_unsafe(nats_cluster: NatsCluster, changes: dict[str, Any], told: str) -> None:
+async def test_unsafe(nats_cluster: NatsCluster, changes: dict[str, Any], reported: str) -> None:
     """A stream that could lose an answered callback is refused: what it is, what it must be, how to mend it."""
     wanted = stream_config(nats_cluster, shards=1)
     name, subject = f"{wanted.name}-1", f"{wanted.name}.1"
@@ -78,7 +78,7 @@ async def test_unsafe(nats_cluster: NatsCluster, changes: dict[str, Any], told: 
             async with streaming(wanted):
                 pass
     assert f"stream {name}: " in str(refused.value)
-    assert told.format(subject if "[" in told else name) in str(refused.value)
+    assert reported.format(subject if "[" in reported else name) in str(refused.value)
 
 
 @in_loop
@@ -179,9 +179,9 @@ async def test_servers_away_at_the_start() -> None:
         patch.setattr("answerback.stream.stream._START_S", 0.3)
         await stream.start()
     try:
-        with refused(r"no NATS server: 127\.0\.0\.1:1: .*[Cc]onnect") as told:
+        with refused(r"no NATS server: 127\.0\.0\.1:1: .*[Cc]onnect") as reported:
             await stream.publisher(1.0).probe()
-        assert "secret" not in told.value.explanation
-        assert {shard.failure for shard in await stream.status()} == {str(told.value)}
+        assert "secret" not in reported.value.explanation
+        assert {shard.failure for shard in await stream.status()} == {str(reported.value)}
     finally:
         await stream.stop()

@@ -36,23 +36,23 @@ def stream_config(cluster: NatsCluster, **changes: Any) -> StreamConfig:
     return StreamConfig(**given | changes)
 
 
-def arrival(callid: str, *, raw: bytes | None = None) -> RawCallback:
+def raw_callback(callid: str, *, raw: bytes | None = None) -> RawCallback:
     """The body that tells of an answered call, as it comes in now."""
     return RawCallback("default", wire(status(callid=callid)) if raw is None else raw, datetime.now(UTC))
 
 
 def key_arrival(callid: str, key: str) -> RawCallback:
     """The body that tells of a key."""
-    return arrival(callid, raw=wire(key_press(callid=callid, key=key)))
+    return raw_callback(callid, raw=wire(key_press(callid=callid, key=key)))
 
 
 @contextmanager
 def refused(detail: str) -> Iterator[pytest.ExceptionInfo[LedgerUnavailable]]:
     """The stream refuses: in listed words for everybody, with `detail` for the log."""
-    with pytest.raises(LedgerUnavailable) as told:
-        yield told
-    assert re.search(detail, told.value.detail)
-    assert str(told.value) in set(UnavailableReason)
+    with pytest.raises(LedgerUnavailable) as reported:
+        yield reported
+    assert re.search(detail, reported.value.detail)
+    assert str(reported.value) in set(UnavailableReason)
 
 
 @asynccontextmanager

@@ -138,7 +138,7 @@ def test_the_alerts_themselves_are_checked() -> None:
     refused(r"^alerts\.evaluation_interval_s: ", evaluation_interval_s=0)
     assert SECRET not in refused(r"^alerts\.notify: ", notify=f"wecombot://{SECRET}")
     assert SECRET not in refused(r"^alerts\.notify\.0: ", notify=[{"url": SECRET}])
-    refused(r"^alerts\.tell: there is no such setting$", tell=[])
+    refused(r"^alerts\.unknown: there is no such setting$", unknown=[])
 
 
 def test_rules_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,8 +297,8 @@ def lived(
 @given(LOOKS, RULES)
 def test_a_begin_is_told_once_until_its_end(looks: list[tuple[str, int, bool]], by: QuarantineRule) -> None:
     """Nobody hears of a begin twice without an end between, whatever arrives and whatever does not."""
-    told = [news for _, _, _, news in lived(looks, by) if news in (AlertPhase.FIRING, AlertPhase.RESOLVED)]
-    assert (AlertPhase.FIRING, AlertPhase.FIRING) not in pairwise(told)
+    reported = [news for _, _, _, news in lived(looks, by) if news in (AlertPhase.FIRING, AlertPhase.RESOLVED)]
+    assert (AlertPhase.FIRING, AlertPhase.FIRING) not in pairwise(reported)
 
 
 @given(LOOKS, RULES)
@@ -328,9 +328,9 @@ def test_it_begins_and_ends_where_it_is_due(looks: list[tuple[str, int, bool]], 
 def test_everybody_hears_the_end_at_last(looks: list[tuple[str, int, bool]], by: QuarantineRule) -> None:
     """Once it is over and words arrive, nobody is owed one, and whoever heard of a begin has heard of its end."""
     story = lived([*looks, ("clear", 1, True), ("clear", 300, True)], by)
-    told = [news for _, _, _, news in story if news is not None]
+    reported = [news for _, _, _, news in story if news is not None]
     assert story[-1][2].last_sent_at == {}
-    assert not told or told[-1] is AlertPhase.RESOLVED
+    assert not reported or reported[-1] is AlertPhase.RESOLVED
 
 
 @given(LOOKS, RULES)

@@ -85,27 +85,27 @@ def test_another_key_is_not_refused_while_the_ledger_is_away(alone: KeyVerifier)
 @given(st.text(max_size=60))
 def test_junk_opens_nothing_and_never_troubles_the_ledger(offered: str) -> None:
     """What has not the form of a key is refused without a look into the ledger, lone surrogates and all."""
-    keyring = KeyVerifier(AdminKey("secret", made=False, made_at=_MADE), Away())
+    key_authenticator = KeyVerifier(AdminKey("secret", made=False, made_at=_MADE), Away())
     if offered != "secret":
-        assert keyring.verify(offered) is None
-        assert keyring.verify_admin(offered) is None
+        assert key_authenticator.verify(offered) is None
+        assert key_authenticator.verify_admin(offered) is None
 
 
 def test_a_key_of_the_ledger_opens_until_it_is_revoked(tmp_path: Path) -> None:
     """At each look, with the rights it was given; whichever process revokes it."""
     ledger, other = (open_sqlite(tmp_path, allow_unsafe_filesystem=True) for _ in range(2))
     try:
-        keyring = KeyVerifier(AdminKey("secret", made=False, made_at=_MADE), ledger)
+        key_authenticator = KeyVerifier(AdminKey("secret", made=False, made_at=_MADE), ledger)
         key, draft = draft_api_key("night", Role.OPERATOR, full_numbers=True)
-        assert keyring.verify(key) is None
+        assert key_authenticator.verify(key) is None
         made = CreateKey(ADMIN, draft).run(other)
-        assert keyring.verify(key) == keyring.find_session_key("s", made.id) == made
+        assert key_authenticator.verify(key) == key_authenticator.find_session_key("s", made.id) == made
         assert (made.name, made.role, made.full_numbers) == ("night", Role.OPERATOR, True)
-        assert keyring.verify_admin(key) is None
-        assert keyring.verify(key[:-1] + ("a" if key[-1] != "a" else "b")) is None
+        assert key_authenticator.verify_admin(key) is None
+        assert key_authenticator.verify(key[:-1] + ("a" if key[-1] != "a" else "b")) is None
         RevokeKey(ADMIN, "night").run(other)
-        assert keyring.verify(key) is None
-        assert keyring.find_session_key("s", made.id) is None
+        assert key_authenticator.verify(key) is None
+        assert key_authenticator.find_session_key("s", made.id) is None
     finally:
         ledger.close()
         other.close()

@@ -39,8 +39,8 @@ class SlowLedger:
 
 async def answers(ledger: SlowLedger) -> list[ApiKey | BaseException | None]:
     """What many requests with one new key get that come before the ledger has said a word of it."""
-    keyring = KeyVerifier(AdminKey("secret", made=False, made_at=_NOW), ledger)
-    authenticator = Authenticator(keyring, AttemptLimiter(lambda: 0.0), [])
+    key_authenticator = KeyVerifier(AdminKey("secret", made=False, made_at=_NOW), ledger)
+    authenticator = Authenticator(key_authenticator, AttemptLimiter(lambda: 0.0), [])
     key = generate_api_key()
     asking = [asyncio.ensure_future(authenticator.authenticate(key, _SCOPE, "api")) for _ in range(_MANY)]
     asyncio.get_running_loop().call_soon(ledger.released.set)  # after each of them has begun

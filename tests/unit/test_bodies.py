@@ -104,8 +104,8 @@ def test_deep_nesting_can_be_shown(depth: int) -> None:
 def test_differences_are_told_by_the_vendors_names() -> None:
     """Only what differs, with numbers as the reader may see them."""
     before, after = wire(status()), wire(status(mobile=MOBILE, fee_minutes=2))
-    told = {one.field: (one.before, one.after) for one in DifferenceView.between(before, after, full_numbers=False)}
-    assert told == {"mobile": ("137****8888", MASKED), "fee": ("1", "2")}
+    reported = {one.field: (one.before, one.after) for one in DifferenceView.between(before, after, full_numbers=False)}
+    assert reported == {"mobile": ("137****8888", MASKED), "fee": ("1", "2")}
 
 
 def test_a_field_that_is_not_told_is_absent() -> None:
@@ -118,5 +118,7 @@ def test_a_field_that_is_not_told_is_absent() -> None:
 
 def test_prose_that_differs_hides_numbers() -> None:
     """A reason may hold one."""
-    told = DifferenceView.between(wire(failure(reason="x")), wire(failure(reason=f"call {MOBILE}")), full_numbers=False)
-    assert [one.after for one in told] == [f"call {MASKED}"]
+    reported = DifferenceView.between(
+        wire(failure(reason="x")), wire(failure(reason=f"call {MOBILE}")), full_numbers=False
+    )
+    assert [one.after for one in reported] == [f"call {MASKED}"]

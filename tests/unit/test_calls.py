@@ -147,8 +147,8 @@ def test_the_record_mixes_no_two_statuses(history: list[ParsedCallback]) -> None
 def test_the_failure_is_one_of_those_told(history: list[ParsedCallback]) -> None:
     """Code and reason come from the same failure."""
     call = folded(history)
-    told = [(item.callback.code, item.callback.reason) for item in history if isinstance(item.callback, Failure)]
-    assert (call.failure_code, call.failure_reason) in [*told, (None, None)][: len(told) or 1]
+    reported = [(item.callback.code, item.callback.reason) for item in history if isinstance(item.callback, Failure)]
+    assert (call.failure_code, call.failure_reason) in [*reported, (None, None)][: len(reported) or 1]
 
 
 @given(histories())
@@ -238,10 +238,10 @@ def test_a_failure_alone_is_a_failed_call() -> None:
 
 def test_a_listed_reason_says_more_than_another() -> None:
     """Of two failures the listed code stands, then the unlisted, then "other"; the rest counts as revision."""
-    told = [failure(code=8), failure(code=99, reason=""), failure(code=11, reason="其他")]
-    for items in itertools.permutations(map(received, told)):
+    reported = [failure(code=8), failure(code=99, reason=""), failure(code=11, reason="其他")]
+    for items in itertools.permutations(map(received, reported)):
         assert (folded(items).failure_code, folded(items).revisions) == (8, 2)
-    for items in itertools.permutations(map(received, told[1:])):
+    for items in itertools.permutations(map(received, reported[1:])):
         assert (folded(items).failure_code, folded(items).revisions) == (99, 1)
 
 

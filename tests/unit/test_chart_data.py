@@ -50,8 +50,8 @@ def shown(name: str = "today", zone: ZoneInfo = SHANGHAI, now: datetime = NOON) 
 def test_an_hour_of_the_week_stands_where_the_clock_has_it() -> None:
     """Noon on a Friday in Shanghai is the thirteenth cell of the fifth day; the others have no calls."""
     heat = chart_data.build_heatmap(statistics({NOON: Counts(answered=30, failed=10)}), shown())
-    told = {(day, cell.hour) for day, cells in enumerate(heat.days) for cell in cells if cell.level is not None}
-    assert told == {(4, 12)}
+    reported = {(day, cell.hour) for day, cells in enumerate(heat.days) for cell in cells if cell.level is not None}
+    assert reported == {(4, 12)}
 
 
 def test_few_calls_neither_have_a_colour_nor_stretch_it() -> None:
@@ -100,9 +100,9 @@ def test_the_hour_that_comes_twice_is_shown_twice() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     began = datetime(2026, 10, 24, 22, tzinfo=UTC)
     hours = {began + timedelta(hours=n): Counts(answered=1) for n in range(25)}
-    told = statistics(hours)
+    reported = statistics(hours)
     day = Statistics(
-        **{f: getattr(told, f) for f in told.__struct_fields__}
+        **{f: getattr(reported, f) for f in reported.__struct_fields__}
         | {"since": began, "until": max(hours) + timedelta(hours=1)}
     )
     times = chart_data.time_series(day, shown("today", berlin, began + timedelta(hours=3)))
@@ -112,8 +112,8 @@ def test_the_hour_that_comes_twice_is_shown_twice() -> None:
 @pytest.mark.parametrize(("language", "names"), [("en", ["Guangdong", "Unknown"]), ("zh", ["广东", "未知"])])
 def test_a_breakdown_names_its_lines(language: str, names: list[str]) -> None:
     """The most calls first, each by its name in the reader's language."""
-    told = statistics({}, regions={"": Counts(answered=1), "CN-GD": Counts(answered=3), "CN-BJ": Counts()})
-    rows = chart_data.region_breakdown(told, language, texts(language)).rows
+    reported = statistics({}, regions={"": Counts(answered=1), "CN-GD": Counts(answered=3), "CN-BJ": Counts()})
+    rows = chart_data.region_breakdown(reported, language, texts(language)).rows
     assert [row.name for row in rows] == names
     assert [(row.share, row.bar) for row in rows] == [(0.75, 100.0), (0.25, pytest.approx(100 / 3))]
 

@@ -89,13 +89,15 @@ def test_the_gateway_s_parser_agrees_with_the_rules() -> None:
 
 def test_every_kind_result_and_failure_code_is_sent() -> None:
     """Nothing of the contract's tables is left out."""
-    told = [parse(step.request.body) for _, step in steps() if step.expected is Expected.TAKEN]
+    reported = [parse(step.request.body) for _, step in steps() if step.expected is Expected.TAKEN]
     for kind in (CallbackKind.PROMPT, CallbackKind.CODE):
-        assert {one.result.value for one in told if isinstance(one, Status) and one.kind is kind} == {0, 1, 2}
-    reasons = {one.code: one.reason for one in told if isinstance(one, Failure) and one.reason not in {"其他", "未知"}}
+        assert {one.result.value for one in reported if isinstance(one, Status) and one.kind is kind} == {0, 1, 2}
+    reasons = {
+        one.code: one.reason for one in reported if isinstance(one, Failure) and one.reason not in {"其他", "未知"}
+    }
     assert reasons == {code: reason.zh for code, reason in FAILURE_REASONS.items()}
-    assert {one.key for one in told if isinstance(one, KeyPress)} >= {"0", "1", "*", "#"}
-    assert (11, "其他") in {(one.code, one.reason) for one in told if isinstance(one, Failure)}
+    assert {one.key for one in reported if isinstance(one, KeyPress)} >= {"0", "1", "*", "#"}
+    assert (11, "其他") in {(one.code, one.reason) for one in reported if isinstance(one, Failure)}
     types = {step.request.content_type for _, step in steps()}
     assert types >= {None, "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8"}
     assert EXAMPLE in {step.request.body for _, step in steps()}

@@ -113,8 +113,8 @@ def test_what_could_not_be_built_is_tried_again() -> None:
         build = Building(failures=1)
         build.may_end.set()
         app = LazyApp(build, started())
-        told = await asyncio.gather(ask(app, "a"), ask(app, "b"), return_exceptions=True)
-        assert [type(error) for error in told] == [ImportError, ImportError]
+        reported = await asyncio.gather(ask(app, "a"), ask(app, "b"), return_exceptions=True)
+        assert [type(error) for error in reported] == [ImportError, ImportError]
         await ask(app, "c")
         assert (build.times, build.answered) == (2, ["c"])
 

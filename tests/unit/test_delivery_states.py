@@ -21,7 +21,7 @@ ERROR = unanswered(result=Result.ERROR)
 AT_ITS_END = (DeliveryState.DELIVERED, DeliveryState.DEAD)
 
 
-def told(history: list[AnyCallback]) -> EventType:
+def reported(history: list[AnyCallback]) -> EventType:
     """What the last of `history` is to the business."""
     *earlier, last = [received(callback, after_s=n) for n, callback in enumerate(history)]
     before = folded(earlier) if earlier else None
@@ -32,7 +32,7 @@ def test_the_law_knows_every_state() -> None:
     """There is a row for each state, each with something that can happen; every happening happens somewhere."""
     assert set(DELIVERY_TRANSITIONS) == set(DeliveryState)
     assert all(DELIVERY_TRANSITIONS.values())
-    assert {happening for row in DELIVERY_TRANSITIONS.values() for happening in row} == set(DeliveryTransition)
+    assert {cause for row in DELIVERY_TRANSITIONS.values() for cause in row} == set(DeliveryTransition)
 
 
 def test_a_delivery_that_is_not_at_its_end_can_come_to_it() -> None:
@@ -64,11 +64,11 @@ def test_whatever_its_state_a_delivery_can_be_told_again(state: DeliveryState) -
     )
 
 
-@pytest.mark.parametrize(("state", "happening"), list(itertools.product(AT_ITS_END, DeliveryTransition)))
-def test_what_is_at_its_end_stays_unless_told_again(state: DeliveryState, happening: DeliveryTransition) -> None:
+@pytest.mark.parametrize(("state", "cause"), list(itertools.product(AT_ITS_END, DeliveryTransition)))
+def test_what_is_at_its_end_stays_unless_told_again(state: DeliveryState, cause: DeliveryTransition) -> None:
     """Only a replay takes a delivery back; a dead one may still turn out to be delivered."""
-    after = DELIVERY_TRANSITIONS[state].get(happening, state)
-    if happening in {DeliveryTransition.REPLAYED, DeliveryTransition.REPLAYED_BLOCKED}:
+    after = DELIVERY_TRANSITIONS[state].get(cause, state)
+    if cause in {DeliveryTransition.REPLAYED, DeliveryTransition.REPLAYED_BLOCKED}:
         assert after in ACTIVE_STATES
     else:
         assert after is state or (state, after) == (DeliveryState.DEAD, DeliveryState.DELIVERED)
@@ -105,7 +105,7 @@ def test_nothing_is_owed_to_an_endpoint_that_is_gone(state: DeliveryState) -> No
 )
 def test_a_delivery_tells_what_the_callback_made_of_the_call(history: list[AnyCallback], event: EventType) -> None:
     """The outcome as it stands now; a key press is a key press, and what contradicts its own sort is a revision."""
-    assert told(history) is event
+    assert reported(history) is event
 
 
 @given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=6, unique_by=lambda said: received(said).fingerprint))
@@ -113,7 +113,7 @@ def test_every_callback_is_some_event(history: list[AnyCallback]) -> None:
     """Whatever comes in whatever order has an event, the one that fits the record; never one of the call itself."""
     items = [received(callback) for callback in history]
     after = folded(items)
-    event = told(history)
+    event = reported(history)
     if isinstance(history[-1], KeyPress):
         assert event is EventType.KEY_PRESSED
     else:
@@ -132,7 +132,7 @@ def test_the_first_callback_of_a_registered_call_is_no_revision(callback: AnyCal
         updated_at=item.received_at,
         reference="order-17",
     )
-    assert event_type_for(registered, fold(registered, item), callback) is told([callback])
+    assert event_type_for(registered, fold(registered, item), callback) is reported([callback])
 
 
 def test_a_registered_call_is_pending() -> None:

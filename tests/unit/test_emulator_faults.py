@@ -179,8 +179,8 @@ def test_whatever_the_weather_the_callback_says_the_same(
     """Every body is read to the very fields that were meant."""
     key, fields = CALLBACKS[name]
     meant = fields | dict(changes)
-    told = inject_faults(faults, key, meant, random.Random(seed))
+    reported = inject_faults(faults, key, meant, random.Random(seed))
     expected = parse(json.dumps({key: meant}).encode())
-    assert [parse(one.body) for one in told] == [expected] * len(told)
-    assert len(told) in (1, 2)
-    assert all(one.delay_s >= 0 for one in told)
+    assert [parse(one.body) for one in reported] == [expected] * len(reported)
+    assert len(reported) in (1, 2)
+    assert all(one.delay_s >= 0 for one in reported)

@@ -26,7 +26,7 @@ def course(ending: str) -> CallScript:
     return choose_script(NUMBER + ending, {}, CHANCE)
 
 
-def told(course: CallScript) -> list[str]:
+def reported(course: CallScript) -> list[str]:
     """What is told, in its order: things of one moment are joined by +."""
     moments: dict[float, list[str]] = {}
     for step in build_timeline(course):
@@ -36,7 +36,7 @@ def told(course: CallScript) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("ending", "result", "tells"),
+    ("ending", "result", "kinds"),
     [
         ("000", Result.ANSWERED, ["status"]),
         ("001", Result.ANSWERED, ["status"]),
@@ -55,10 +55,10 @@ def told(course: CallScript) -> list[str]:
         ("131", Result.UNANSWERED, ["status", "failure"]),
     ],
 )
-def test_the_ending_of_a_number_chooses_what_becomes_of_it(ending: str, result: Result, tells: list[str]) -> None:
+def test_the_ending_of_a_number_chooses_what_becomes_of_it(ending: str, result: Result, kinds: list[str]) -> None:
     """What is told of a call, and in which order, is what the table says."""
     assert course(ending).result is result
-    assert told(course(ending)) == tells
+    assert reported(course(ending)) == kinds
 
 
 def test_only_one_number_is_told_of_before_its_send_is_answered() -> None:

@@ -49,7 +49,7 @@ def tried(*errors: str | None, milliseconds: float = 10) -> list[DeliveryAttempt
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "owed", "recent", "health"),
+    ("endpoint", "undelivered", "recent", "health"),
     [
         (ENDPOINT, DeliveryBacklog(), tried(None), EndpointHealth.HEALTHY),
         (ENDPOINT, NEW, tried("no", None), EndpointHealth.HEALTHY),
@@ -62,10 +62,10 @@ def tried(*errors: str | None, milliseconds: float = 10) -> list[DeliveryAttempt
     ],
 )
 def test_health_is_the_worst_that_is_true(
-    endpoint: Endpoint, owed: DeliveryBacklog, recent: list[DeliveryAttempt], health: EndpointHealth
+    endpoint: Endpoint, undelivered: DeliveryBacklog, recent: list[DeliveryAttempt], health: EndpointHealth
 ) -> None:
     """Off before paused, paused before failing, failing before behind."""
-    assert build_endpoint_row(endpoint, owed, recent, NOON, full_url=True).health is health
+    assert build_endpoint_row(endpoint, undelivered, recent, NOON, full_url=True).health is health
 
 
 def test_times_are_those_of_real_attempts() -> None:

@@ -185,9 +185,9 @@ def test_a_filter_that_does_not_fit_is_named(what: Dataset, name: str, field: st
     """It is refused rather than ignored: a file of everything is not what was asked for."""
     with pytest.raises(
         InvalidExportFilter, match=f"^{field}: {what} cannot be chosen by it, only by channel|^{field}: "
-    ) as told:
+    ) as reported:
         Export.of(what, FileFormat.CSV, {name: "1"}, full_numbers=False)
-    assert told.value.field == field
+    assert reported.value.field == field
 
 
 def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,11 +78,11 @@ def test_an_error_of_sqlite_has_a_meaning(sql: str, values: tuple[object, ...], 
 def test_the_driver_s_words_stay_behind() -> None:
     """The text has the reason alone; the detail is one line, and has no number."""
     words = f"value out of range\nDETAIL:  Failing row contains (default, {NUMBER}) at db1"
-    told = to_unavailable(FromServer("22003", words))
-    assert str(told) == "the ledger cannot hold a value"
-    assert "db1" in told.detail
-    assert NUMBER not in told.detail
-    assert "\n" not in told.detail
+    reported = to_unavailable(FromServer("22003", words))
+    assert str(reported) == "the ledger cannot hold a value"
+    assert "db1" in reported.detail
+    assert NUMBER not in reported.detail
+    assert "\n" not in reported.detail
 
 
 @pytest.mark.parametrize("reason", UnavailableReason)

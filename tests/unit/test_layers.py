@@ -14,8 +14,8 @@ def test_a_run_tells_its_layers(pytester: pytest.Pytester, monkeypatch: pytest.M
         directory = pytester.path / "tests" / layer
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f"{file}.py").write_text(TEST)
-    told = pytester.runpytest_inprocess("-p", "layers").stdout.str()
-    assert dict(re.findall(r"^(\w+) +(\d+) tests +\d+ s$", told, re.MULTILINE)) == {
+    reported = pytester.runpytest_inprocess("-p", "layers").stdout.str()
+    assert dict(re.findall(r"^(\w+) +(\d+) tests +\d+ s$", reported, re.MULTILINE)) == {
         "unit": "4",
         "faults": "2",
         "together": "6",

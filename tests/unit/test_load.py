@@ -36,8 +36,8 @@ def test_a_percentile_is_that_of_the_sorted_latencies(latencies_us: list[int], p
     for latency_us in latencies_us:
         latencies.record(latency_us / SECOND)
     true_us = sorted(latencies_us)[max(1, math.ceil(len(latencies_us) * percent / 100)) - 1]
-    told_us = round(latencies.percentile(percent) * SECOND)
-    assert true_us <= told_us <= true_us + true_us // 1024
+    reported_us = round(latencies.percentile(percent) * SECOND)
+    assert true_us <= reported_us <= true_us + true_us // 1024
     assert latencies.total == len(latencies_us)
 
 
@@ -65,8 +65,8 @@ def test_callids_are_new_time_ordered_uuids() -> None:
     ids = [uuid.UUID(one[turn]) for turn in range(5000)]
     assert all((id_.version, id_.variant) == (1, uuid.RFC_4122) for id_ in ids)
     assert [id_.time for id_ in ids] == list(range(ids[0].time, ids[0].time + 5000))
-    told_s = (ids[0].time - 0x01B21DD213814000) / 1e7
-    assert time.time() - 10 < told_s <= time.time()
+    reported_s = (ids[0].time - 0x01B21DD213814000) / 1e7
+    assert time.time() - 10 < reported_s <= time.time()
     assert ids[0].node >> 40 & 1
     assert not {str(id_) for id_ in ids} & {other[turn] for turn in range(5000)}
 
@@ -158,10 +158,10 @@ def test_a_mix_tells_everything_and_a_seed_tells_it_again() -> None:
     for seed in (1, 1, 2):
         receiver, _ = loaded(kind=None, connections=1, seed=seed)
         runs.append([parse(body) for body in receiver.bodies])
-    told = [[(one.kind, one.mobile, getattr(one, "result", None)) for one in run] for run in runs]
-    assert told[0] == told[1] != told[2]
-    assert {kind for kind, _, _ in told[0]} == {kind for kind, _ in MIX}
-    assert {result for kind, _, result in told[0] if kind is CallbackKind.PROMPT} == {0, 1, 2}
+    reported = [[(one.kind, one.mobile, getattr(one, "result", None)) for one in run] for run in runs]
+    assert reported[0] == reported[1] != reported[2]
+    assert {kind for kind, _, _ in reported[0]} == {kind for kind, _ in MIX}
+    assert {result for kind, _, result in reported[0] if kind is CallbackKind.PROMPT} == {0, 1, 2}
     assert not {one.callid for one in runs[0]} & {one.callid for one in runs[1]}
 
 
@@ -240,9 +240,9 @@ def test_only_success_with_result_0_is_accepted(answer: bytes, refusal: Refusal 
     if refusal is None:
         assert (tally.accepted, len(list(tally.accepted_callids))) == (4, 4)
     else:
-        ((told, count),) = tally.refusals.items()
-        assert (told[:2], count) == (refusal[:2], 4)
-        assert told.errmsg.startswith(refusal.errmsg)
+        ((reported, count),) = tally.refusals.items()
+        assert (reported[:2], count) == (refusal[:2], 4)
+        assert reported.errmsg.startswith(refusal.errmsg)
         assert not list(tally.accepted_callids)
 
 
@@ -265,7 +265,7 @@ def test_what_is_no_answer_is_told_in_words(answer: bytes, words: str) -> None:
 
     _, tally = loaded(always, rate=20, timeout_s=1.0 if words == "within 1 s" else 30.0)
     assert (tally.sent, tally.unanswered, tally.accepted, tally.latencies.total) == (4, 4, 0, 0)
-    assert all(words in told for told in tally.unanswered_reasons)
+    assert all(words in reported for reported in tally.unanswered_reasons)
     assert tally.achieved_rate == 0.0
 
 

@@ -18,9 +18,9 @@ def test_prose_is_wrapped_at_words(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     """What is to be read fits the terminal, and nothing of it is lost."""
     monkeypatch.setattr(output, "out", Console(width=30))
     output.print_table(("finding",), [("the file system lives in memory and forgets",)], "nothing", prose=True)
-    told = capsys.readouterr().out
-    assert all(len(line) <= 30 for line in told.splitlines())
-    assert " ".join(told.split()) == "finding the file system lives in memory and forgets"
+    reported = capsys.readouterr().out
+    assert all(len(line) <= 30 for line in reported.splitlines())
+    assert " ".join(reported.split()) == "finding the file system lives in memory and forgets"
 
 
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,8 +29,8 @@ ACCEPTED = outcome(None)
 @given(st.integers(0, 50), st.one_of(st.none(), st.floats(0, 1e10)))
 def test_what_is_accepted_is_at_its_end(failures: int, probe_s: float | None) -> None:
     """However often it failed before, probe or not: accepted, and nothing is spent."""
-    happening, _, spent = decide_retry(ACCEPTED, failures, RETRY_POLICY, NOW_S, probe_s)
-    assert (happening, spent) == (DeliveryTransition.SUCCEEDED, False)
+    cause, _, spent = decide_retry(ACCEPTED, failures, RETRY_POLICY, NOW_S, probe_s)
+    assert (cause, spent) == (DeliveryTransition.SUCCEEDED, False)
 
 
 @pytest.mark.parametrize(("failures", "expected_s"), list(enumerate(RETRY_POLICY.retry_schedule_s)))
@@ -45,22 +45,22 @@ def test_a_failure_is_followed_by_the_next_pause(failures: int, expected_s: floa
 
 def test_the_last_failure_is_the_end() -> None:
     """After nine pauses and the tenth failure the delivery is dead."""
-    happening, _, spent = decide_retry(outcome(), 9, RETRY_POLICY, NOW_S)
-    assert (happening, spent) == (DeliveryTransition.EXHAUSTED, True)
+    cause, _, spent = decide_retry(outcome(), 9, RETRY_POLICY, NOW_S)
+    assert (cause, spent) == (DeliveryTransition.EXHAUSTED, True)
 
 
 @given(schedules, waits)
 def test_it_is_dead_exactly_after_so_many_failures(retry_schedule_s: list[float], retry_after_s: float | None) -> None:
     """One failure more than there are pauses, and not one less; whatever Retry-After says."""
-    failures, happening = 0, DeliveryTransition.ATTEMPT_FAILED
-    while happening is DeliveryTransition.ATTEMPT_FAILED:
-        happening, due_s, spent = decide_retry(
+    failures, cause = 0, DeliveryTransition.ATTEMPT_FAILED
+    while cause is DeliveryTransition.ATTEMPT_FAILED:
+        cause, due_s, spent = decide_retry(
             outcome(retry_after_s=retry_after_s), failures, retry_policy(retry_schedule_s=retry_schedule_s), NOW_S
         )
         assert spent
-        assert happening is DeliveryTransition.EXHAUSTED or due_s > NOW_S
+        assert cause is DeliveryTransition.EXHAUSTED or due_s > NOW_S
         failures += 1
-    assert happening is DeliveryTransition.EXHAUSTED
+    assert cause is DeliveryTransition.EXHAUSTED
     assert failures == len(retry_schedule_s) + 1
 
 
@@ -74,30 +74,30 @@ def test_a_probe_spends_nothing(
 ) -> None:
     """A probe that fails counts against nobody, even where no attempt was left; the next is at the next probe or later."""
     failed = outcome(retry_after_s=retry_after_s, gone=gone)
-    happening, due_s, spent = decide_retry(
+    cause, due_s, spent = decide_retry(
         failed, failures, retry_policy(retry_schedule_s=retry_schedule_s), NOW_S, probe_s
     )
-    assert (happening, spent) == (DeliveryTransition.ATTEMPT_FAILED, False)
+    assert (cause, spent) == (DeliveryTransition.ATTEMPT_FAILED, False)
     assert due_s == max(probe_s, NOW_S + (retry_after_s or 0))
 
 
 @given(st.integers(0, 50), schedules)
 def test_an_endpoint_that_is_gone_spends_nothing(failures: int, retry_schedule_s: list[float]) -> None:
     """410 switches the endpoint off: what it is owed waits, with all its attempts."""
-    happening, due_s, spent = decide_retry(
+    cause, due_s, spent = decide_retry(
         outcome(gone=True), failures, retry_policy(retry_schedule_s=retry_schedule_s), NOW_S
     )
-    assert (happening, spent) == (DeliveryTransition.ATTEMPT_FAILED, False)
+    assert (cause, spent) == (DeliveryTransition.ATTEMPT_FAILED, False)
     assert due_s == NOW_S
 
 
 @given(st.integers(0, 8), st.floats(0, 24 * 3600))
 def test_retry_after_only_puts_off(failures: int, retry_after_s: float) -> None:
     """The next attempt is when the endpoint asks for it or when the schedule says, whichever is later."""
-    happening, due_s, _ = decide_retry(outcome(retry_after_s=retry_after_s), failures, RETRY_POLICY, NOW_S)
+    cause, due_s, _ = decide_retry(outcome(retry_after_s=retry_after_s), failures, RETRY_POLICY, NOW_S)
     planned_s = retry_delay_s(RETRY_POLICY.retry_schedule_s, failures + 1)
     assert planned_s is not None
-    assert happening is DeliveryTransition.ATTEMPT_FAILED
+    assert cause is DeliveryTransition.ATTEMPT_FAILED
     assert due_s == NOW_S + max(planned_s, retry_after_s)
 
 

@@ -39,7 +39,7 @@ def test_limits_rise_and_the_first_is_one_that_processes_do_not_move() -> None:
 
 def test_faster_ledger_makes_the_endpoint_the_first_bottleneck() -> None:
     """Which one is first follows from the figures."""
-    faster = replace(MEASURED, recorded_per_s=2 * MEASURED.told_per_s)
+    faster = replace(MEASURED, recorded_per_s=2 * MEASURED.delivered_per_s)
     assert bottlenecks(faster, ASSUMED)[0].part == "endpoint"
 
 
@@ -49,7 +49,7 @@ def test_no_part_of_a_plan_is_fuller_than_it_may_be(peak_per_s: int, calls: int)
     needed = plan(MEASURED, ASSUMED, peak_per_s, calls)
     assert needed.partitions & (needed.partitions - 1) == 0
     assert peak_per_s / needed.partitions <= MEASURED.recorded_per_s * ASSUMED.fill
-    assert peak_per_s / needed.relays <= MEASURED.told_per_s * ASSUMED.fill
+    assert peak_per_s / needed.relays <= MEASURED.delivered_per_s * ASSUMED.fill
     assert peak_per_s / needed.intakes * MEASURED.intake_us / 1e6 <= ASSUMED.fill
     assert needed.database_tb <= needed.databases * ASSUMED.database_tb
     assert needed.nats_servers % 3 == 0

@@ -36,7 +36,7 @@ def test_only_listed_reasons_skip_in_ci(
     pytester.makepyfile(
         test_some=TESTS, test_module="import pytest\npytest.skip('no such thing', allow_module_level=True)"
     )
-    told = pytester.runpytest_inprocess("-p", "skips", "--continue-on-collection-errors")
-    told.assert_outcomes(**outcomes)
+    reported = pytester.runpytest_inprocess("-p", "skips", "--continue-on-collection-errors")
+    reported.assert_outcomes(**outcomes)
     for reason in ("there is no nginx here", "not today", "no such thing"):
-        assert (f"Skipped: {reason}\nWith CI=true this is a failure" in told.stdout.str()) is (ci == "true")
+        assert (f"Skipped: {reason}\nWith CI=true this is a failure" in reported.stdout.str()) is (ci == "true")

@@ -3,7 +3,7 @@
 from itertools import islice
 from pathlib import Path
 
-from soak import PARTS, Run, read, schedule, tell
+from soak import PARTS, Run, read, schedule, summarize
 
 FAILED = "..F\nFAILED tests/faults/test_faults.py::test_full - assert 1 == 2\n1 failed, 20 passed in 9 s\nmake: *** [crash] Error 1"
 
@@ -21,7 +21,7 @@ def test_a_failure_is_told_with_the_command_that_repeats_it() -> None:
     passed, failures = read(FAILED, 2)
     assert (passed, failures) == (20, [FAILED.splitlines()[1], FAILED.splitlines()[3]])
     first, second = PARTS[:2]
-    report = tell(
+    report = summarize(
         [
             Run(first, "pytest --seed 7", Path("000.log"), 5000, [], 600),
             Run(second, "make crash SEED=7", Path("001.log"), passed, failures, 9),

@@ -56,7 +56,7 @@ def delivery(**changes: object) -> Delivery:
     return msgspec.structs.replace(made, **changes)
 
 
-def told(delivery: Delivery, attempts: list[Attempt]) -> DeliveryWithAttemptsView:
+def reported(delivery: Delivery, attempts: list[Attempt]) -> DeliveryWithAttemptsView:
     """A delivery with its attempts, as a reader sees it."""
     return DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=True)
 
@@ -156,7 +156,7 @@ def test_a_story_tells_everything_in_order() -> None:
     """Registered, rang, answered, key, ended, callbacks, attempts: each where it belongs in time."""
     call = call_at_noon(annotated_at=at(-30), keys=("1",))
     entries = [entry(1, key_press(), -5), entry(2, status(), 0, duplicates=2, last_duplicate_at=at(3))]
-    deliveries = [told(delivery(), [attempt(0.1, "answered 500"), attempt(5.2)])]
+    deliveries = [reported(delivery(), [attempt(0.1, "answered 500"), attempt(5.2)])]
     timeline = build_timeline(call, entries, deliveries, {1: "1"})
     assert [event.what for event in timeline.events] == [
         "registered",
@@ -192,7 +192,7 @@ def test_how_long_it_rang_is_drawn_only_where_it_is_known() -> None:
 
 def test_a_delivery_that_was_never_tried_is_shown_as_owed() -> None:
     """It stands where it was created."""
-    timeline = build_timeline(call_at_noon(), [], [told(delivery(attempts=0), [])], {})
+    timeline = build_timeline(call_at_noon(), [], [reported(delivery(attempts=0), [])], {})
     (undelivered,) = (event for event in timeline.events if event.what == "undelivered")
     assert (undelivered.at, undelivered.track) == (NOON, "→ crm")
 

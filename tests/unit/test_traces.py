@@ -93,16 +93,16 @@ def test_the_path_is_the_protocols_where_none_is_given(endpoint: str | None, url
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "reported"),
     [
         ("endpoint", "collector:4318", "tracing.endpoint: expected http://host:4318"),
         ("endpoint", "http://me:secret@collector:4318", "tracing.endpoint: contains a user name"),
         ("sample_ratio", 1.5, "tracing.sample_ratio: "),
     ],
 )
-def test_an_invalid_setting_is_named(name: str, value: object, told: str) -> None:
+def test_an_invalid_setting_is_named(name: str, value: object, reported: str) -> None:
     """The message names the setting, and shows no secret."""
-    with pytest.raises(ConfigError, match=told) as caught:
+    with pytest.raises(ConfigError, match=reported) as caught:
         load_settings(overrides={"tracing": {name: value}})
     assert "secret" not in str(caught.value)
 

@@ -78,18 +78,18 @@ def message(event: EventType, happened_at: datetime, call: Call, callback: Callb
 def test_a_call_is_told_as_the_api_shows_it(call: Call) -> None:
     """The call in a webhook has exactly the fields and the values that /v1 gives to who may see numbers."""
     shown = CallView.of(call, full_numbers=True)
-    told = message(EventType.ANSWERED, NOON, call, None)["data"]["call"]
-    assert set(told) == set(CallView.model_fields)
-    assert told == json.loads(shown.model_dump_json())
-    assert told == shown.model_dump(mode="json")
+    reported = message(EventType.ANSWERED, NOON, call, None)["data"]["call"]
+    assert set(reported) == set(CallView.model_fields)
+    assert reported == json.loads(shown.model_dump_json())
+    assert reported == shown.model_dump(mode="json")
 
 
 @given(calls(), entries())
 def test_a_callback_is_told_as_the_api_shows_it(call: Call, entry: StoredCallback) -> None:
     """The callback in a webhook has exactly the fields and the values that /v1 gives to who may see numbers."""
-    told = message(EventType.REVISED, NOON, call, fields_of(entry))["data"]["callback"]
-    assert set(told) == set(CallbackView.model_fields)
-    assert told == CallbackView.of(entry, full_numbers=True).model_dump(mode="json")
+    reported = message(EventType.REVISED, NOON, call, fields_of(entry))["data"]["callback"]
+    assert set(reported) == set(CallbackView.model_fields)
+    assert reported == CallbackView.of(entry, full_numbers=True).model_dump(mode="json")
 
 
 @pytest.mark.parametrize("event", EventType)
@@ -110,10 +110,10 @@ def test_a_word_about_the_call_alone_has_no_callback() -> None:
 def test_what_is_not_known_is_told_as_null() -> None:
     """A registered call has no kind, no result and no times; nothing is left out."""
     call = Call(channel="default", callid="a", kind=None, first_seen_at=NOON, updated_at=NOON)
-    told = message(EventType.OVERDUE, NOON, call, None)["data"]["call"]
-    nulls = {name for name, value in told.items() if value is None}
+    reported = message(EventType.OVERDUE, NOON, call, None)["data"]["call"]
+    nulls = {name for name, value in reported.items() if value is None}
     assert {"kind", "result", "started_at", "ring_seconds", "reference", "metadata", "due_at", "overdue_at"} <= nulls
-    assert (told["outcome"], told["keys"], told["mobile"]) == ("pending", [], "")
+    assert (reported["outcome"], reported["keys"], reported["mobile"]) == ("pending", [], "")
 
 
 def test_every_field_of_a_call_is_told() -> None:

@@ -51,19 +51,23 @@ def advance(alert: Alert, measurement: Measurement, now: datetime, rule: BaseRul
 
 def due_phase(alert: Alert, target: str, now: datetime, repeat_interval_s: float) -> AlertPhase | None:
     """What is to be sent to a target now, if anything."""
-    heard_at = alert.last_sent_at.get(target)
+    last_sent_at = alert.last_sent_at.get(target)
     if not alert.firing:
         return AlertPhase.RESOLVED if target in alert.last_sent_at else None
-    if heard_at is None:
+    if last_sent_at is None:
         return AlertPhase.FIRING
-    return AlertPhase.REMINDER if repeat_interval_s and now - heard_at >= timedelta(seconds=repeat_interval_s) else None
+    return (
+        AlertPhase.REMINDER
+        if repeat_interval_s and now - last_sent_at >= timedelta(seconds=repeat_interval_s)
+        else None
+    )
 
 
 def mark_sent(alert: Alert, target: str, now: datetime) -> Alert:
     """The alert after a notification was sent to a target."""
     others = {name: at for name, at in alert.last_sent_at.items() if name != target}
-    told = others | {target: now} if alert.firing else others
-    return msgspec.structs.replace(alert, last_sent_at=told, notified_at=now)
+    last_sent_at = others | {target: now} if alert.firing else others
+    return msgspec.structs.replace(alert, last_sent_at=last_sent_at, notified_at=now)
 
 
 def mark_failed(alert: Alert, target: str) -> Alert:

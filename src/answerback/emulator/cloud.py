@@ -60,7 +60,7 @@ class Sender(Protocol):
         """Bring it once. A failure is a value."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
 
 class Cloud:
@@ -148,13 +148,13 @@ class Cloud:
     async def _run_call(self, call: EmulatedCall, begun: asyncio.Event) -> None:
         """Go through the call's life; `begun` as soon as its send may be answered.
 
-        That is at once, or after the first attempt to tell of it early: the send does not wait for others.
+        At once, or after the first attempt of a callback that comes early: the send does not wait for others.
         """
-        steps, telling = build_timeline(call.script), []
+        steps, sending = build_timeline(call.script), []
         if call.script.early:
             early = next(step for step in steps if callback_kind(step.phase, call.request.kind))
             steps.remove(early)
-            telling.append(asyncio.ensure_future(self._send_callback(call, early, begun)))
+            sending.append(asyncio.ensure_future(self._send_callback(call, early, begun)))
         else:
             begun.set()
         passed_s = 0.0
@@ -165,8 +165,8 @@ class Cloud:
             if callback_kind(step.phase, call.request.kind) is None:
                 self._record_phase(call, step)
             else:
-                telling.append(asyncio.ensure_future(self._send_callback(call, step)))
-        await asyncio.gather(*telling)
+                sending.append(asyncio.ensure_future(self._send_callback(call, step)))
+        await asyncio.gather(*sending)
         call.finished = True
         self.on_change(call)
 
@@ -177,7 +177,7 @@ class Cloud:
     async def _send_callback(self, call: EmulatedCall, step: TimelineStep, tried: asyncio.Event | None = None) -> None:
         """Bring a callback about a step to its receiver; `tried` is set when that was tried once."""
         kind = callback_kind(step.phase, call.request.kind)
-        assert kind is not None  # noqa: S101  # only such steps are told
+        assert kind is not None  # noqa: S101  # only steps with callbacks are sent
         if kind is CallbackKind.KEY:
             self._record_phase(call, step)
         fields = callback_fields(call, kind, step.key, self.account.applications[call.request.app_id].call_from)
@@ -221,7 +221,7 @@ class Cloud:
 
 
 def callback_fields(call: EmulatedCall, kind: CallbackKind, key: str, call_from: str) -> dict[str, object]:
-    """What a callback of this kind tells of a call.
+    """The fields of a callback of this kind about a call.
 
     Source: the request parameters of the four callback pages, product 1128.
     """

@@ -99,7 +99,7 @@ class CallbackApp:
         """Answer one request."""
         began_s = perf_counter()
         kind: str | None = None
-        arrival = verdict = None
+        raw_callback = verdict = None
         try:
             channel = self._resolver.resolve(scope["path"])
             if channel is None:
@@ -108,8 +108,8 @@ class CallbackApp:
                 reply = _WRONG_METHOD
             else:
                 raw = await self._read(scope, receive)
-                arrival = RawCallback(channel, raw, datetime.now(UTC))
-                verdict = await self._committer.submit(arrival)
+                raw_callback = RawCallback(channel, raw, datetime.now(UTC))
+                verdict = await self._committer.submit(raw_callback)
                 kind = verdict.kind
                 reply = _OK if verdict.result == 0 else _reject(channel, verdict)
         except _TooLarge as large:
@@ -125,8 +125,8 @@ class CallbackApp:
         await send(reply.body)
         self._metrics.responses[kind or NO_KIND, reply.result] += 1
         self._metrics.response_latency_s.observe(perf_counter() - began_s)
-        if self._tracer is not None and arrival is not None:
-            self._tracer.trace_receive(arrival, verdict, reply.result, reply.start["status"], scope["headers"])
+        if self._tracer is not None and raw_callback is not None:
+            self._tracer.trace_receive(raw_callback, verdict, reply.result, reply.start["status"], scope["headers"])
 
     async def _read(self, scope: Message, receive: Receive) -> bytes:
         """Read the whole body. Raises _TooLarge, _ClientDisconnected."""

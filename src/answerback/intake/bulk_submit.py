@@ -45,21 +45,21 @@ class BulkSubmitter:
 
     async def _submit_one(self, channel: str, body: bytes) -> SubmitResult:
         kind = None
-        arrival = verdict = None
+        raw_callback = verdict = None
         if len(body) > self._max_body_bytes:
             result = SubmitResult(ResponseCode.TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes", None)
         else:
-            arrival = RawCallback(channel, body, datetime.now(UTC))
+            raw_callback = RawCallback(channel, body, datetime.now(UTC))
             try:
-                verdict = await self._committer.submit(arrival)
+                verdict = await self._committer.submit(raw_callback)
             except LedgerUnavailable as error:
                 result = SubmitResult(ResponseCode.UNAVAILABLE, f"not known to be stored, try again: {error}", None)
             else:
                 kind = verdict.kind
                 result = SubmitResult(verdict.result, verdict.errmsg, verdict.disposition.name.lower())
         self._metrics.responses[kind or NO_KIND, result.result] += 1
-        if self._tracer is not None and arrival is not None:
-            self._tracer.trace_receive(arrival, verdict, result.result)
+        if self._tracer is not None and raw_callback is not None:
+            self._tracer.trace_receive(raw_callback, verdict, result.result)
         return result
 
 

@@ -99,8 +99,8 @@ class GroupCommitter:
         """Probe the store soon: another write has failed."""
         self._probe_requested = True
 
-    def submit(self, arrival: RawCallback) -> "asyncio.Future[StoreResult]":
-        """Queue `arrival`; the future resolves to its result once it is on disk, or raises LedgerUnavailable.
+    def submit(self, raw_callback: RawCallback) -> "asyncio.Future[StoreResult]":
+        """Queue `raw_callback`; the future resolves to its result once it is on disk, or raises LedgerUnavailable.
 
         Raises LedgerUnavailable at once where too many wait already or the disk does not answer.
         """
@@ -110,7 +110,7 @@ class GroupCommitter:
             raise LedgerUnavailable(_STALLED)
         verdict: asyncio.Future[StoreResult] = self._loop.create_future()
         self.pending += 1
-        self._gathering.append((arrival, verdict))
+        self._gathering.append((raw_callback, verdict))
         if not self._dispatching:  # once per turn of the loop, so that all that arrived in it go together
             self._dispatching = True
             self._loop.call_soon(self._dispatch)
@@ -121,7 +121,7 @@ class GroupCommitter:
         while self._gathering and len(self._commits) < self._in_flight:
             batch, self._gathering = self._gathering[: self._max_batch], self._gathering[self._max_batch :]
             try:
-                commit = self._store.record([arrival for arrival, _ in batch])
+                commit = self._store.record([raw_callback for raw_callback, _ in batch])
             except LedgerUnavailable as error:
                 self._fail_batch(batch, error)
                 continue

@@ -221,10 +221,10 @@ class Gateway:
             else RoleDisabledApp()
         )
         submitter = BulkSubmitter(self._committer, self._metrics, max_body_bytes, self._tracer)
-        keyring = KeyVerifier(self._key, self._ledger)
-        authenticator = Authenticator(keyring, AttemptLimiter(), settings.server.trusted_proxies)
+        key_verifier = KeyVerifier(self._key, self._ledger)
+        authenticator = Authenticator(key_verifier, AttemptLimiter(), settings.server.trusted_proxies)
         console = (
-            LazyApp(lambda: self._console(keyring, authenticator, submitter), self._is_started)
+            LazyApp(lambda: self._console(key_verifier, authenticator, submitter), self._is_started)
             if has(ServerRole.CONSOLE)
             else None
         )
@@ -250,7 +250,7 @@ class Gateway:
             self._exports,
         )
 
-    def _console(self, keyring: KeyVerifier, authenticator: Authenticator, submitter: BulkSubmitter) -> Any:
+    def _console(self, key_verifier: KeyVerifier, authenticator: Authenticator, submitter: BulkSubmitter) -> Any:
         from answerback.console.app import build_console
         from answerback.console.dependencies import ConsoleDependencies
         from answerback.console.links import Links
@@ -260,7 +260,7 @@ class Gateway:
         return build_console(
             ConsoleDependencies(
                 ledger=self._ledger,
-                key_verifier=keyring,
+                key_verifier=key_verifier,
                 authenticator=authenticator,
                 committer=self._committer,
                 relay=self._relay,

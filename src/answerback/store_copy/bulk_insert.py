@@ -36,8 +36,8 @@ def normalize_row(row: Row) -> Row:
 
 def _ensure_partitions(connection: Connection, spec: TableSpec, rows: Sequence[Row]) -> None:
     if spec.name in PARTITIONED:
-        tells = spec.columns.index(PARTITIONED[spec.name])
-        for month in sorted({month_of_id(row[tells]) for row in rows}):  # type: ignore[arg-type]  # an id
+        partition_column = spec.columns.index(PARTITIONED[spec.name])
+        for month in sorted({month_of_id(row[partition_column]) for row in rows}):  # type: ignore[arg-type]  # an id
             ensure_partition(connection, month)
 
 

@@ -53,12 +53,14 @@ def decode(message: bytes) -> StreamBatch:
     return batch
 
 
-def split_batches(arrivals: Sequence[RawCallback], published_us: int, max_message_bytes: int) -> list[bytes]:
-    """The messages that carry `arrivals`, in order, each of `max_message_bytes` bytes at most.
+def split_batches(raw_callbacks: Sequence[RawCallback], published_us: int, max_message_bytes: int) -> list[bytes]:
+    """The messages that carry `raw_callbacks`, in order, each of `max_message_bytes` bytes at most.
 
     Raises ValueError where one body alone does not fit.
     """
-    parts = _parts([BatchItem(each.channel, each.raw, to_us(each.received_at)) for each in arrivals], max_message_bytes)
+    parts = _parts(
+        [BatchItem(each.channel, each.raw, to_us(each.received_at)) for each in raw_callbacks], max_message_bytes
+    )
     return [encode(StreamBatch(os.urandom(ID_BYTES), published_us, part)) for part in parts]
 
 

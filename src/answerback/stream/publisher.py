@@ -85,7 +85,7 @@ class Publisher:
         except ValueError as error:
             raise StreamUnavailable(f"it cannot take a batch: {error}", UnavailableReason.STREAM_UNSAFE) from error
         storing = asyncio.create_task(self._store(messages))
-        verdicts = [_verdict(parse_or_reject(arrival)) for arrival in batch]  # while the servers store it
+        verdicts = [_verdict(parse_or_reject(raw_callback)) for raw_callback in batch]  # while the servers store it
         try:
             shards = await storing
         except LedgerUnavailable as error:

@@ -95,7 +95,7 @@ class Tracer:
 
     def trace_receive(
         self,
-        arrival: RawCallback,
+        raw_callback: RawCallback,
         verdict: StoreResult | None,
         result: int,
         status: int | None = None,
@@ -105,13 +105,13 @@ class Tracer:
 
         What is not a callback has no fingerprint, and no trace.
         """
-        known = _fingerprint_and_kind(arrival, verdict)
+        known = _fingerprint_and_kind(raw_callback, verdict)
         if known is None or not self._is_sampled(trace := self._trace_id(known[0])):
             return
         kind = known[1]
-        received_us = to_us(arrival.received_at)
+        received_us = to_us(raw_callback.received_at)
         attributes: Attributes = {
-            "answerback.channel": arrival.channel,
+            "answerback.channel": raw_callback.channel,
             "answerback.kind": kind,
             "answerback.result": result,
         }
@@ -144,8 +144,8 @@ class Tracer:
         if shards:
             attributes["messaging.destination.name"] = ", ".join(dict.fromkeys(shards))
         callbacks = [
-            (verdict.fingerprint, to_us(arrival.received_at), attributes)
-            for arrival, verdict in zip(batch, verdicts, strict=True)
+            (verdict.fingerprint, to_us(raw_callback.received_at), attributes)
+            for raw_callback, verdict in zip(batch, verdicts, strict=True)
             if verdict.fingerprint
         ]
         self._add_batch_spans("publish", SpanKind.PRODUCER, callbacks, started_us, error)
@@ -202,10 +202,10 @@ class Tracer:
                 )
 
 
-def _fingerprint_and_kind(arrival: RawCallback, verdict: StoreResult | None) -> tuple[bytes, str] | None:
+def _fingerprint_and_kind(raw_callback: RawCallback, verdict: StoreResult | None) -> tuple[bytes, str] | None:
     """Fingerprint and kind; if the outcome is unknown the body is parsed here, so that its duplicate joins the trace."""
     if verdict is None:
-        item = parse_or_reject(arrival)
+        item = parse_or_reject(raw_callback)
         return (item.fingerprint, item.callback.kind) if isinstance(item, ParsedCallback) else None
     return (verdict.fingerprint, verdict.kind) if verdict.kind is not None and verdict.fingerprint else None
 

@@ -66,10 +66,10 @@ def _resolve_search(connection: Connection, text: str, context: RequestContext) 
     holders, links = channels_holding(connection, text), context.links
     if holders:
         return links.call(text, holders[0] if len(holders) == 1 else None)
-    referred = find_calls(connection, CallFilter(reference=text), None, 2).items
-    if len(referred) == 1:
-        return links.call(referred[0].callid, referred[0].channel)
-    if referred:
+    matching = find_calls(connection, CallFilter(reference=text), None, 2).items
+    if len(matching) == 1:
+        return links.call(matching[0].callid, matching[0].channel)
+    if matching:
         return {"reference": text}
     may_know = context.principal.full_numbers and find_calls(connection, CallFilter(mobile=text), None, 1).items
     return {"mobile": text} if may_know else {}

@@ -67,7 +67,7 @@ class Record(Command[RecordReply], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> RecordReply:
         started_us = to_us(now()) if self.trace else None
-        recorded = ledger.record_batch([parse_or_reject(arrival) for arrival in self.batch], self.saturated)
+        recorded = ledger.record_batch([parse_or_reject(raw_callback) for raw_callback in self.batch], self.saturated)
         items = recorded.items
         kinds = (item.callback.kind if isinstance(item, ParsedCallback) else None for item in items)
         codes = bytes(

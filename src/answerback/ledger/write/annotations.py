@@ -61,7 +61,7 @@ def annotate_call(
             raise AmbiguousCall(callid, holders)
         channel = holders[0] if holders else default_channel
     if channel is None:
-        raise NotFound(f"no call {callid} yet: name the channel by which it will be told")
+        raise NotFound(f"no call {callid} yet: name the channel of the call")
     key = (channel, call_key(callid))
     rows = list(bulk_sql.select_many(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
     if rows:
@@ -121,18 +121,18 @@ def _enqueue_revisions(
     wanting = [end for end in subscriptions.for_channel(call.channel) if end.config.notify_on_update]
     if not wanting:
         return []
-    told = select(deliveries.c.endpoint_id).where(
+    delivered = select(deliveries.c.endpoint_id).where(
         deliveries.c.call_id == call_id,
         deliveries.c.endpoint_id == endpoints.c.id,
         deliveries.c.state == DeliveryState.DELIVERED.value,
     )
     wanting_ids = [end.id for end in wanting]
-    found = select(endpoints.c.id).where(endpoints.c.id.in_(wanting_ids), told.exists())
-    told_ids = set(connection.execute(found).scalars())
+    found = select(endpoints.c.id).where(endpoints.c.id.in_(wanting_ids), delivered.exists())
+    delivered_ids = set(connection.execute(found).scalars())
     active = {endpoint_id for _, endpoint_id in active_pairs(connection, [call_id])}
     outbox = OutboxWriter(connection, subscriptions)
     for endpoint in wanting:
-        if endpoint.id in told_ids - active and endpoint.config.format is PayloadFormat.STANDARD:
+        if endpoint.id in delivered_ids - active and endpoint.config.format is PayloadFormat.STANDARD:
             outbox.enqueue_call_event(endpoint, call_id, EventType.REVISED, call, now)
     outbox.write()
     return outbox.jobs

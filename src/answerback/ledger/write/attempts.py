@@ -149,8 +149,12 @@ def _has_missed_revision(connection: Connection, subscriptions: SubscriptionCach
         return False
     mine = (_d.call_id == one.call_id, _d.endpoint_id == one.endpoint_id)
     last = select(_d.finished_us, _d.state).where(*mine).order_by(_d.id.desc()).limit(_LAST_DELIVERIES).subquery()
-    told = select(func.max(last.c.finished_us)).where(last.c.state == DeliveryState.DELIVERED.value).scalar_subquery()
-    after = select(_d.id).where(_d.id == one.delivery_id, _d.callback_id.is_not(None), calls.c.annotated_us >= told)
+    last_delivered_us = (
+        select(func.max(last.c.finished_us)).where(last.c.state == DeliveryState.DELIVERED.value).scalar_subquery()
+    )
+    after = select(_d.id).where(
+        _d.id == one.delivery_id, _d.callback_id.is_not(None), calls.c.annotated_us >= last_delivered_us
+    )
     return connection.execute(after.join(calls, calls.c.id == _d.call_id)).scalar() is not None
 
 
