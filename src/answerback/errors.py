@@ -1,31 +1,31 @@
 """Everything that can go wrong, by whose fault it is.
 
 AnswerbackError
-├── CallbackRejected        the sender's: the body is no callback
-│   ├── InvalidJson                 it is not JSON at all
-│   ├── InvalidCallbackField              a field is missing or ill-typed
-│   └── UnknownCallback         no key of the contract
-├── InvalidResponse        the receiver's: its answer is not the contract's
-├── ConfigError             the operator's: a setting is invalid
-├── NotFound                the reader's: no such call, endpoint, delivery or quarantined body
-├── Forbidden               the key's: it does not have the right
-│   └── FullNumbersRequired     to find calls by a number
-├── TooManyAttempts         whoever tries keys: too many were wrong
-├── AmbiguousCall           the reader's: several channels hold the callid
-├── Conflict                the caller's: it cannot be as things stand
-├── InvalidField                   the caller's: a field of what is asked for is not what it may be
-│   ├── InvalidEndpoint           of an endpoint, or of what is said of a call
-│   ├── InvalidRange               of the range of statistics
-│   └── InvalidExportFilter             a filter that this export does not have
-├── InvalidCursor           the reader's: a page cursor we did not make
-├── TooManyExports             nobody's: as many exports as may run do
-├── ExportFailed            ours: an export ended before its end
-├── MissingExtra            the operator's: an optional library is not installed
+├── CallbackRejected          the sender's: the body is not a callback
+│   ├── InvalidJson           it is not JSON
+│   ├── InvalidCallbackField  a field is missing or has the wrong type
+│   └── UnknownCallback       it has none of the contract's keys
+├── InvalidResponse           the receiver's: its response is not the contract's
+├── ConfigError               the operator's: a setting is invalid
+├── NotFound                  the caller's: no such call, endpoint, delivery or quarantined body
+├── Forbidden                 the caller's: the key does not have the right
+│   └── FullNumbersRequired   to search calls by a number
+├── TooManyAttempts           the caller's: too many wrong keys
+├── AmbiguousCall             the caller's: several channels have the callid
+├── Conflict                  the caller's: the request conflicts with the current state
+├── InvalidField              the caller's: a field of a request is invalid
+│   ├── InvalidEndpoint       of an endpoint, or of an annotation
+│   ├── InvalidRange          of a range of statistics
+│   └── InvalidExportFilter   of the filters of an export
+├── InvalidCursor             the caller's: not a cursor of a previous page
+├── TooManyExports            nobody's: the maximum number of exports is running
+├── ExportFailed              ours: an export stopped before its end
+├── MissingExtra              the operator's: an optional library is not installed
 └── LedgerError
-    ├── LedgerUnavailable       the disk's or the database's: nothing was stored, try again
-    ├── UnsafeStorage            the place or a setting breaks "answered means stored"
-    ├── UnsafeStream            a property of the stream in front of it does
-    └── SchemaMismatch           the schema is not this program's
+    ├── LedgerUnavailable     the disk's or the database's: nothing was stored, try again
+    ├── UnsafeStorage         the directory or a setting breaks "answered means stored"
+    ├── UnsafeStream          a property of the stream does
+    └── SchemaMismatch        the schema is not this program's
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class AnswerbackError(Exception):
 
 
 class CallbackRejected(AnswerbackError):
-    """The bytes are not a callback; `errmsg` is what the sender is told.
+    """The bytes are not a callback; `errmsg` is what the response to the sender says.
 
     `field` is the dotted path of the field at fault (`voiceprompt_callback.callid`), or None.
     """
@@ -73,40 +73,40 @@ class NotFound(AnswerbackError):
 
 
 class Forbidden(AnswerbackError):
-    """Who asks does not have the right; the message names the one that is needed."""
+    """The key does not have the right; the message names the one that is required."""
 
 
 class FullNumbersRequired(Forbidden):
-    """Calls were asked for by a number, in `field`, by somebody who may not see numbers."""
+    """Calls were searched by a number, in `field`, with a key that may not see numbers."""
 
     def __init__(self, field: str) -> None:
         self.field = field
-        super().__init__(f"{field}: to find calls by a phone number, a key needs the right to see full numbers")
+        super().__init__(f"{field}: searching calls by a phone number requires the right to full numbers")
 
 
 class TooManyAttempts(AnswerbackError):
-    """Too many wrong keys were tried, from one address or in all; this one was not looked at."""
+    """Too many wrong keys, from one address or in all; this one was not checked."""
 
     def __init__(self, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"too many wrong keys were tried: try again in {retry_after_s} s")
+        super().__init__(f"too many wrong keys: try again in {retry_after_s} s")
 
 
 class AmbiguousCall(AnswerbackError):
-    """Several channels hold this callid, and the reader named none."""
+    """Several channels have this callid, and the request named none."""
 
     def __init__(self, callid: str, channels: Sequence[str]) -> None:
         self.callid = callid
         self.channels = tuple(channels)
-        super().__init__(f"callid {callid} is held by the channels {', '.join(channels)}: name one")
+        super().__init__(f"several channels have the callid {callid}: name one of {', '.join(channels)}")
 
 
 class Conflict(AnswerbackError):
-    """What is asked for cannot be as things stand: a name is taken, or the config file decides."""
+    """The request conflicts with the current state: a name is in use, or the config file decides."""
 
 
 class InvalidField(AnswerbackError):
-    """A field of what somebody asks for is not what it may be; `field` names it."""
+    """A field of a request is invalid; `field` names it."""
 
     def __init__(self, field: str, problem: str) -> None:
         self.field = field
@@ -114,39 +114,39 @@ class InvalidField(AnswerbackError):
 
 
 class InvalidEndpoint(InvalidField):
-    """A field of an endpoint, or of a call's reference."""
+    """A field of an endpoint or of an annotation is invalid."""
 
 
 class InvalidRange(InvalidField):
-    """The range of statistics."""
+    """The range of statistics is invalid."""
 
 
 class InvalidCursor(AnswerbackError):
-    """The cursor is not one that a former page gave."""
+    """The cursor is not one of a previous page."""
 
 
 class InvalidExportFilter(InvalidField):
-    """A filter does not fit what is to be exported."""
+    """A filter does not apply to what is exported."""
 
 
 class TooManyExports(AnswerbackError):
-    """As many exports as may run at a time do: try again in a while."""
+    """The maximum number of exports is running: try again later."""
 
 
 class ExportFailed(AnswerbackError):
-    """An export ended before its end: what came of it is not whole."""
+    """An export stopped before its end: the file is incomplete."""
 
 
 class MissingExtra(AnswerbackError):
-    """What is asked for needs a library that is not installed; the message says how to install it."""
+    """An optional library is not installed; the message says how to install it."""
 
 
 class LedgerError(AnswerbackError):
-    """The durable store cannot do what it is for."""
+    """The ledger cannot be used."""
 
 
 class UnavailableReason(StrEnum):
-    """Why nothing can be stored or read, in all the words that leave the gateway; operations.md says what to do about each."""
+    """Why nothing can be stored or read, in public words; operations.md says what to do about each."""
 
     LOCKED = "the ledger is locked"
     BUSY = "the ledger is busy"
@@ -175,10 +175,10 @@ class UnavailableReason(StrEnum):
 
 
 class LedgerUnavailable(LedgerError):
-    """The store did not take the batch: nothing of it was stored, the caller may try again.
+    """The ledger did not store the batch: nothing of it was stored, the caller may retry.
 
-    Its text is `reason` alone, fit for anybody. `detail` holds a driver's or the system's own words: for logs and for
-    whoever runs the command.
+    Its message is `reason` alone, safe for anybody. `detail` is the driver's or the system's message: for logs and the
+    command line.
     """
 
     def __init__(self, reason: UnavailableReason, detail: str = "") -> None:
@@ -188,17 +188,17 @@ class LedgerUnavailable(LedgerError):
 
     @property
     def explanation(self) -> str:
-        """The reason, with the detail."""
+        """The reason with its detail."""
         return f"{self.reason} ({self.detail})" if self.detail else str(self.reason)
 
 
 class UnsafeStorage(LedgerError):
-    """The place or a setting of the store would break law 1, answered means stored."""
+    """The directory or a setting of the ledger would break law 1, answered means stored."""
 
 
 class UnsafeStream(LedgerError):
-    """A property of the stream would break law 1; the message names it, what it is, must be, and how to mend it."""
+    """A property of the stream would break law 1; the message names it, its value, the required one, and the fix."""
 
 
 class SchemaMismatch(LedgerError):
-    """The store's schema is older or newer than this program's."""
+    """The ledger's schema is older or newer than this program's."""

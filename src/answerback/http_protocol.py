@@ -81,7 +81,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
         self.arriving_since_s = self._progress_at_s = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the request that is being answered, too, where others wait behind it."""
+        """Also pass the disconnect to the request being answered when others are queued behind it."""
         if self._current_cycle is not None:
             self._current_cycle.disconnected = True
             self._current_cycle.message_event.set()

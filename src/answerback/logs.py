@@ -73,7 +73,7 @@ class _Background(logging.Handler):
                 self.handleError(record)
             with contextlib.suppress(
                 OSError, ValueError
-            ):  # closed, full, or of another encoding: there is nobody to tell
+            ):  # closed, full, or of another encoding: nobody can be informed
                 sys.stderr.write(said)
                 sys.stderr.flush()
             self._records.task_done()

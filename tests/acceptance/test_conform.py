@@ -382,7 +382,7 @@ def test_a_receiver_that_takes_everything_breaks_the_mistakes() -> None:
     }
     found = verdicts(serving(always(http(OK))), *mistakes)
     assert {verdict.level for verdict in found.values()} == {"failed"}
-    assert all("told that it was taken" in verdict.seen.en for verdict in found.values())
+    assert all("answered that it was accepted" in verdict.seen.en for verdict in found.values())
     assert len(found) == len(mistakes)
 
 

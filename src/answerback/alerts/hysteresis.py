@@ -1,7 +1,7 @@
 """When an alert fires and is resolved, and which notifications are due. Pure.
 
-What begins is told once, what ends is told once, to everybody who is to hear of it; between the two people are reminded.
-Whoever could not be told of the begin is told of the end all the same: it says when it began.
+Each target gets one notification when a rule fires and one when it resolves, with reminders between the two.
+A target that missed the first still gets the second, which says when it began.
 """
 
 from collections.abc import Collection
@@ -25,7 +25,7 @@ class AlertPhase(StrEnum):
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule measured, as a number and in words: whether it is as bad as the rule says, or clearly over.
 
-    Neither means that it is between the two, or that it cannot be told: then everything stays as it is.
+    Neither means that the value is between the two, or unknown: then nothing changes.
     """
 
     value: float | None

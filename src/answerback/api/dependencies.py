@@ -28,7 +28,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
 def _check_spelling(moment: object) -> object:
-    """Refuse a bare number: nobody can tell whether it is seconds or milliseconds."""
+    """Reject a bare number: it could be seconds or milliseconds."""
     if moment is not None and not (isinstance(moment, str) and _DATE.match(moment)):
         raise ValueError("expected ISO 8601, such as 2026-11-23T08:00:00Z")
     return moment

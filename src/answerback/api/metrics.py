@@ -111,7 +111,7 @@ class _Collector(Collector):
         pending = GaugeMetricFamily(
             "answerback_deliveries_pending", "Deliveries still to be made.", labels=["endpoint"]
         )
-        dead = GaugeMetricFamily("answerback_deliveries_dead", "Deliveries that were given up.", labels=["endpoint"])
+        dead = GaugeMetricFamily("answerback_deliveries_dead", "Dead deliveries.", labels=["endpoint"])
         age = GaugeMetricFamily(
             "answerback_delivery_oldest_pending_age_seconds",
             "Age of the oldest delivery that may go out.",

@@ -37,7 +37,7 @@ class ApiKeyStore(Protocol):
 
 
 def check_filters(key: ApiKey, mobile: str | None = None, failure_code: int | None = None, **names: str | None) -> None:
-    """Refuse to find calls by a number, or by what is hidden as one, for who may not see it: the answer would tell whose it is.
+    """Refuse to search calls by a number, or by what is masked as one, without the right to full numbers: the result would reveal whose it is.
 
     Raises FullNumbersRequired.
     """
@@ -53,7 +53,7 @@ def check_filters(key: ApiKey, mobile: str | None = None, failure_code: int | No
 
 
 class AdminKey:
-    """The key that may see and do everything. `created` tells that it is new and was never shown."""
+    """The key with all rights. `created`: it is new and has never been shown."""
 
     def __init__(self, key: str, *, made: bool, made_at: datetime) -> None:
         self.key = key
@@ -110,7 +110,7 @@ def generate_api_key() -> str:
 
 
 def hash_api_key(key: str) -> bytes:
-    """What the ledger keeps of a key. It is found by its digest, so no comparison tells how near a wrong key came."""
+    """The digest of a key, as stored in the ledger. Keys are looked up by it, so timing reveals nothing about how close a wrong key came."""
     return sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -36,7 +36,7 @@ class _Bucket:
 
 
 class AttemptLimiter:
-    """Tells whether an address may try a key that is not known to be right; one that turns out right is no try."""
+    """Decides whether an address may try an unknown key; a valid key does not count as a try."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

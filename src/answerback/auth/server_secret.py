@@ -15,7 +15,7 @@ _OWNER_ONLY = 0o600
 
 
 class ServerSecret:
-    """The secret; each use has a key of its own, from which neither the secret nor another key can be told."""
+    """The server secret. Each use derives its own key, which reveals neither the secret nor another key."""
 
     def __init__(self, text: str) -> None:
         self.id_key = _derive(text, b"ids")
@@ -23,7 +23,7 @@ class ServerSecret:
         self.session_key = _derive(text, b"console sessions")
         """What the cookies of the console are signed with."""
         self.check = _derive(text, b"check").hex()[:16]
-        """The same in every process that has the same secret; tells nothing else of it."""
+        """An id of the secret: equal in all processes that share it, and revealing nothing else about it."""
 
     @classmethod
     def load_or_create(cls, server: ServerSettings) -> "ServerSecret":

@@ -54,7 +54,7 @@ def import_(
         tokens = {token: name for name, token in settings.tokens().items() if token is not None}
         zone = load_zone(timezone)
         encoding = encoding and check_encoding(encoding)
-        for path in files:  # a wrong name is told before anything is recorded
+        for path in files:  # a missing file is reported before anything is recorded
             with open_input(path):
                 pass
         with nullcontext(None) if dry_run else _ledger(settings) as ledger:

@@ -1,7 +1,7 @@
 """The law of a call: how callbacks fold into the one record, whatever their order.
 
 The record is the join of what the callbacks say: a better outcome replaces a worse one and never the other way
-round, the best status gives the times and the fee, the most telling failure gives the code. So folding is
+round, the best status gives the times and the fee, the most specific failure gives the code. So folding is
 idempotent and gives the same record for every order of arrival; key presses alone keep theirs.
 """
 
@@ -62,12 +62,12 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def callback_fingerprint(channel: str, callback: Status | KeyPress | Failure) -> bytes:
-    """The 16 bytes that tell a repeat from news: channel, kind and the normalised fields."""
+    """The 16 bytes that identify duplicates: a hash of channel, kind and normalised fields."""
     return blake2b(_encode((channel, callback.kind, callback)), digest_size=16).digest()
 
 
 def call_fingerprint(channel: str, callid: str) -> bytes:
-    """The 16 bytes of a call itself, for what is told of no callback."""
+    """The 16 bytes of a call itself, for events without a callback."""
     return blake2b(_encode((channel, callid)), digest_size=16).digest()
 
 
@@ -86,7 +86,7 @@ def fold(call: Call | None, received: ParsedCallback) -> Call:
     elif received.fingerprint in call.fingerprints:
         return call
     callback = received.callback
-    if call.kind is None:  # registered by the business, which told no numbers
+    if call.kind is None:  # annotated only, without numbers
         call = msgspec.structs.replace(call, kind=callback.kind, **_numbers(callback))
     if isinstance(callback, Status):
         changes = _with_status(call, callback)

@@ -1,4 +1,4 @@
-"""The law of a delivery: what it tells, and what becomes of it with each thing that happens.
+"""The state machine of a delivery, and the event type it carries.
 
 At one endpoint the deliveries of a call go one after the other: only the first that is not at its end is pending, the
 others wait. So a delivery can neither overtake another of its call nor hold up those of other calls.
@@ -22,7 +22,7 @@ class DeliveryTransition(StrEnum):
     UNBLOCKED = "freed"
     """The one before it came to its end."""
     REPLAYED = "replayed"
-    """Somebody wants it to be told again, and nothing of its call is before it."""
+    """It is replayed, and no earlier delivery of its call is before it."""
     REPLAYED_BLOCKED = "replayed behind"
     """The same, but another one of its call is not at its end."""
     CANCELLED = "abandoned"
@@ -65,7 +65,7 @@ _EVENT_TYPE_BY_OUTCOME = {
 
 
 def event_type_for(before: Call | None, after: Call, callback: Status | KeyPress | Failure) -> EventType:
-    """What a callback that made `after` of `before` is to the business: the call's outcome, unless it says otherwise."""
+    """The event type of a callback that changed a call from `before` to `after`: by its outcome, unless it is a key press or a revision."""
     if isinstance(callback, KeyPress):
         return EventType.KEY_PRESSED
     if before is not None and after.revisions > before.revisions:

@@ -10,7 +10,7 @@ from answerback.domain.models import CallbackKind, Outcome
 
 
 class EventType(StrEnum):
-    """What a delivery tells the business: an outcome, a key press, a revision, or that nothing came in time."""
+    """The event types: an outcome, a key press, a revision, or a call that is overdue."""
 
     ANSWERED = "answered"
     UNANSWERED = "unanswered"
@@ -21,7 +21,7 @@ class EventType(StrEnum):
 
 
 class PayloadFormat(StrEnum):
-    """How an endpoint is told: by the vendor's contract, or by Standard Webhooks."""
+    """The format of an endpoint's payload: the vendor's callbacks, or Standard Webhooks."""
 
     TENCENT = "tencent"
     STANDARD = "standard"
@@ -39,7 +39,7 @@ class DeliveryState(StrEnum):
 class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
 
-    `notify_on_update` asks to be told again when the business's own words about a call change. `timeout_s` is for one attempt,
+    `notify_on_update` also delivers when the annotation of a call changes. `timeout_s` is for one attempt,
     `concurrency` the most attempts at a time. `certificate` names one of the config file.
     """
 
@@ -59,7 +59,7 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def matches(self, kind: CallbackKind | None, outcome: Outcome) -> bool:
-        """Whether it is to be told of a callback of `kind` (None: of the call itself) that made its call `outcome`."""
+        """Whether the endpoint subscribes to a callback of `kind` (None: to the call itself) with the call's `outcome`."""
         return (kind is None or not self.kinds or kind in self.kinds) and (
             not self.outcomes or outcome in self.outcomes
         )
@@ -74,9 +74,9 @@ DISABLED_DELIBERATELY = frozenset({DISABLED_MANUALLY, DISABLED_IN_CONFIG, REMOVE
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A business URL that is told of a channel's calls.
+    """An endpoint: a webhook URL that every event of a channel is delivered to.
 
-    While it is not `enabled` what it is owed waits; `disabled_reason` says why. Until `previous_secret_expires_at` both secrets
+    While it is not `enabled` its deliveries wait; `disabled_reason` says why. Until `previous_secret_expires_at` both secrets
     sign. `consecutive_failures` in a row made it pause until `paused_until`.
     """
 
@@ -97,7 +97,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One callback, or one word about a call, owed to one endpoint.
+    """The delivery of one event, of a callback or of the call itself, to one endpoint.
 
     `message_id` is the same in every attempt. `failed_attempts` of its `attempts` count towards giving up.
     """

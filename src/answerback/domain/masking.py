@@ -119,7 +119,7 @@ def _mask_text_of(name: str, text: str, known: tuple[str, ...]) -> str:
 
 
 def _mask_number_of(name: str, spelled: str, known: tuple[str, ...]) -> str:
-    """A number of JSON: of one that is not whole, no part may be somebody's number; where it has a point tells nobody's."""
+    """A JSON number, as text: each side of a decimal point is masked by itself, as it may be a phone number."""
     return ".".join(_mask_text_of(name, part, known) for part in spelled.split("."))
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 
 class CallbackKind(StrEnum):
-    """What a callback tells: the status of a notification or of a code, a key press, a failure."""
+    """The kinds of callbacks: the status of a notification or of a code, a key press, a failure."""
 
     PROMPT = "prompt"
     CODE = "code"
@@ -20,7 +20,7 @@ class CallbackKind(StrEnum):
 
 
 class Result(IntEnum):
-    """How a call ended, as the vendor's status tells it."""
+    """How a call ended, by the vendor's status."""
 
     ANSWERED = 0
     UNANSWERED = 1
@@ -52,7 +52,7 @@ _ROLES_BY_RANK = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """What one POST of the cloud says; one of `Status`, `KeyPress`, `Failure`. A number is None where it is not told."""
+    """A parsed callback; one of `Status`, `KeyPress`, `Failure`. A number is None if it is missing."""
 
     callid: str
     nationcode: str | None
@@ -130,12 +130,12 @@ MAX_KEYS = 200
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one call, by channel and callid.
+    """Everything known about one call, by channel and callid.
 
-    `kind` is None while only the business has told of the call. `keys` are the first `MAX_KEYS` different ones in order of
+    `kind` is None while the call has only been annotated. `keys` are the first `MAX_KEYS` different ones in order of
     arrival; `keys_total` counts all presses. `revisions` counts the statuses and failures that differed from the first of
-    their sort. `reference`, `metadata` and `due_at` are the business's, as of `annotated_at`; past `due_at` without an
-    outcome it was told at `overdue_at`. `fingerprints` holds the fingerprints already folded in, as far as the caller loaded them.
+    their sort. `reference`, `metadata` and `due_at` are the annotation's, as of `annotated_at`; past `due_at` without an
+    outcome it became overdue at `overdue_at`. `fingerprints` holds the fingerprints already folded in, as far as the caller loaded them.
     """
 
     channel: str
@@ -179,7 +179,7 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that people are alerted by, as it stands; `metric` is what it measures.
 
     `since` is when it last began or ended; None: nothing is known of it yet. `value` is what was measured last, `en` and
-    `zh` say it in words. `notified_at` is when people were last told, `error` what keeps a word from arriving.
+    `zh` say it in words. `notified_at` is when a notification was last sent, `error` why the last one failed.
     """
 
     rule: str
@@ -194,9 +194,9 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, as far as a key tells. `id` 0 is the admin key of the data directory, which no ledger holds.
+    """An API key. `id` 0 is the admin key of the data directory, which no ledger holds.
 
-    `digest` is the key's SHA-256, by which alone it is told from every other that was or will be. `full_numbers` is the right to see phone numbers in full, apart from the role.
+    `digest` is the key's SHA-256, which identifies it for ever. `full_numbers` is the right to see phone numbers in full, apart from the role.
     """
 
     id: int

@@ -169,7 +169,7 @@ def is_number_like(text: str) -> bool:
 
 
 def _has_few_digits(text: str) -> bool:
-    """Whether a glance tells that nobody's number is in `text`."""
+    """Whether a quick check rules out that `text` contains a phone number."""
     return len(text) < _LEAST_DIGITS or (text.isascii() and sum(map(text.count, "0123456789")) < _LEAST_DIGITS)
 
 

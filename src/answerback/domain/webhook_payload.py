@@ -94,5 +94,5 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_webhook(event: EventType, happened_at: datetime, call: Call, callback: CallbackPayload | None) -> bytes:
-    """The body of a webhook that tells `event`; `callback` is None where the event is about the call alone."""
+    """The body of a webhook about `event`; `callback` is None if the event is about the call itself."""
     return _encode(_Webhook(EVENT_TYPES[event], happened_at, _WebhookData(CallPayload.of(call), callback)))

@@ -93,7 +93,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def on_message_complete(self) -> None:
-        """Tell it, unless another one follows."""
+        """Pass the response on, unless an informational one (1xx) precedes it."""
         if self._status is not None and self._status >= _FIRST_FINAL:
             keeps = self._parser.should_keep_alive()
             self._end()

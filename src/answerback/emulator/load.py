@@ -41,7 +41,7 @@ MIX = {
     (CallbackKind.KEY, Result.ANSWERED): 5,
     (CallbackKind.FAILURE, Result.ANSWERED): 5,
 }
-"""How many of 100 callbacks of a mix tell what; a result says nothing of a key press or a failure."""
+"""How many of 100 callbacks of a mix are of each kind and result; key presses and failures have no result."""
 
 _WORDS = TypeVar("_WORDS", "Refusal", str)
 
@@ -219,7 +219,7 @@ class LoadGenerator:
                 stats.record_refusal(refusal)
 
     def _next_callback(self) -> CallbackFields:
-        """The next callback; the same seed tells the same ones in the same order."""
+        """The next callback; the same seed gives the same ones in the same order."""
         chance, kind, result = self._chance, self._plan.kind, Result.ANSWERED
         if kind is None:
             ((kind, result),) = chance.choices(tuple(MIX), tuple(MIX.values()))

@@ -13,7 +13,7 @@ from answerback.domain.models import Result
 
 
 class CallbackOrder(StrEnum):
-    """Which callbacks tell of the end, and in which order."""
+    """The callbacks that report the end of a call, in order."""
 
     STATUS = "status"
     FAILURE = "failure"

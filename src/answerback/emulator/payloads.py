@@ -21,7 +21,7 @@ CALLBACK_KEYS = {
     CallbackKind.KEY: "voicekey_callback",
     CallbackKind.FAILURE: "voice_failure_callback",
 }
-"""The one key of a callback's JSON, by what it tells."""
+"""The key of a callback's JSON object, by kind."""
 
 
 class CallbackFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class CallbackFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_callback(callback: CallbackFields) -> bytes:
-    """The body of the callback that tells `callback`, about a call that ended now; a new callid where none is given."""
+    """The body of `callback`, about a call that ends now; with a new callid if none is given."""
     fields: dict[str, object] = {
         "call_from": "",
         "callid": callback.callid or str(uuid.uuid1()),

@@ -1,4 +1,4 @@
-"""What the emulator is told: a TOML file, or nothing, for there is an application ready to use."""
+"""The emulator's settings, from a TOML file; without one there is an application ready to use."""
 
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ DEFAULT_CREDENTIALS = {
     "secret_id": "AKIDanswerbackEmulator00000000000000",
     "secret_key": "answerbackEmulator0000000000000",
 }
-"""The application and the keys of an emulator that was told nothing; they open nothing but an emulator."""
+"""The application and the keys of an emulator without settings; they are valid for an emulator only."""
 
 TEMPLATES = {"1001": "告警：{1}，请尽快处理。", "1002": "您的验证码是{1}，{2}分钟内有效。"}
 

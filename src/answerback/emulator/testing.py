@@ -28,7 +28,7 @@ class VoiceCloud:
     """An emulator in a thread of this process, with one application.
 
     Point the SDK at `url` with `app_id` and `app_key`, or `secret_id` and `secret_key`; say where callbacks go by
-    `callback_url` or `deliver_to`; `finish` lets all calls live to their end at once, and `call` tells what became of one.
+    `callback_url` or `deliver_to`; `finish` plays all calls to their end at once, and `call` returns the result of one.
     """
 
     app_id = DEFAULT_CREDENTIALS["app_id"]
@@ -149,7 +149,7 @@ async def _call_receiver(receiver: Receiver, body: bytes) -> ReceiverResponse:
         answer = await asyncio.to_thread(receiver, body)
         if inspect.isawaitable(answer):
             answer = await answer
-    except Exception as error:  # noqa: BLE001  # the receiver's fault is told as its answer
+    except Exception as error:  # noqa: BLE001  # the receiver's error is its response
         return ReceiverResponse(
             seconds=perf_counter() - began_s, status=500, error=f"raised {type(error).__name__}: {error}"
         )

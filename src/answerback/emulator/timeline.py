@@ -42,7 +42,7 @@ class CallTimes(NamedTuple):
 
 
 def call_times(script: CallScript) -> CallTimes:
-    """The times that the status tells."""
+    """The times in the status callback."""
     began_s = _DIAL_S
     picked_up_s = began_s + script.ring_s
     answered = script.result is Result.ANSWERED
@@ -50,7 +50,7 @@ def call_times(script: CallScript) -> CallTimes:
 
 
 class Charge(NamedTuple):
-    """The times of a call in whole Unix seconds, as its status tells them (None: nobody answered), and its price."""
+    """The times of a call in whole Unix seconds, as in its status callback (None: unanswered), and its price."""
 
     started_s: int
     answered_s: int | None
@@ -59,7 +59,7 @@ class Charge(NamedTuple):
 
 
 def compute_charge(script: CallScript, placed_s: float) -> Charge:
-    """What the status tells of a call that was placed then: a begun minute is paid whole, no answer is free."""
+    """The times and price of a call placed at that time: a started minute is billed in full, an unanswered call is free."""
     times = call_times(script)
     # Each in whole seconds before they are added, so that the differences are those of the script.
     began_s, ended_s = int(placed_s) + int(times.started_s), int(placed_s) + int(times.ended_s)
@@ -70,7 +70,7 @@ def compute_charge(script: CallScript, placed_s: float) -> Charge:
 
 
 def build_timeline(script: CallScript) -> list[TimelineStep]:
-    """What happens, in its order. Steps at the same time are told at the same time."""
+    """The steps of a call, in order. Callbacks of steps at the same time are sent at the same time."""
     began_s, answered_s, ended_s = call_times(script)
     steps = [TimelineStep(0.0, CallPhase.DIALLED)]
     if script.ring_s:
@@ -103,7 +103,7 @@ def _callback_steps(order: CallbackOrder, when_s: float) -> Iterator[TimelineSte
 
 
 def callback_kind(phase: CallPhase, sent_as: CallbackKind) -> CallbackKind | None:
-    """The kind of the callback that tells of a step of a call that was `sent_as` notification or code."""
+    """The kind of callback for a step of a call that was `sent_as` a notification or a code."""
     return {CallPhase.KEY: CallbackKind.KEY, CallPhase.STATUS: sent_as, CallPhase.FAILURE: CallbackKind.FAILURE}.get(
         phase
     )

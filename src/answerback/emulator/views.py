@@ -19,7 +19,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallbackAttemptView(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to tell of it. `number` is the same for all attempts at one callback."""
+    """One attempt to send a callback. `number` is the same for all attempts of one callback."""
 
     number: int
     attempt: int
@@ -35,7 +35,7 @@ class CallbackAttemptView(msgspec.Struct, frozen=True, kw_only=True):
 class EmulatedCallView(msgspec.Struct, frozen=True, kw_only=True):
     """A call. From `outcome` to `keys`: what the receiver should know, by the callbacks that it took.
 
-    `keys` in the order that they were taken in; times and fee as the status tells them, None without one.
+    `keys` in the order they were pressed; times and fee as in the status callback, None without one.
     """
 
     callid: str

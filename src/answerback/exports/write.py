@@ -20,7 +20,7 @@ COLUMNS: dict[Dataset, tuple[Column, ...]] = {
 }
 
 OnProgress = Callable[[int, float], object]
-"""Told after each page: rows so far, and how far the export is, from 0 to 1."""
+"""Called after each page with the rows so far and the progress, from 0 to 1."""
 
 
 def write_export(

@@ -46,7 +46,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
 
 
 class Importer:
-    """One import: what it reads it records, unless `ledger` is None; endpoints are told only where `tell`.
+    """One import: it records what it reads, unless `ledger` is None; it delivers to endpoints only if asked to.
 
     A line that names no channel belongs to that of its URL's token, else to `channel`; a time that names no zone to `zone`.
     """
@@ -143,7 +143,7 @@ class Importer:
 
 
 def _with_received_at(received: ParsedCallback, found: ExtractedCallback) -> ParsedCallback:
-    """Where no log said when it came in: when the call was over, as far as the callback tells."""
+    """The time of a callback without a time in the log: the end of the call, if the callback has it."""
     callback = received.callback
     if found.at is not None or not isinstance(callback, Status):
         return received

@@ -1,6 +1,6 @@
 """Bytes -> lines of text, in whatever encoding they are written; pure, and at constant memory.
 
-Without a name the byte order mark tells the encoding, else NULs that of UTF-16; else a file is UTF-8 or GBK by what most of
+Without a name the byte order mark gives the encoding, else NULs suggest UTF-16; else a file is UTF-8 or GBK by what most of
 the first lines beyond ASCII are. A byte that does not fit stays what it was.
 """
 
@@ -69,7 +69,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
 
 
 def _guess_encoding(piece: bytes, *, is_first: bool) -> str | None:
-    """What the bytes are in; None while they are ASCII, which tells nothing."""
+    """What the bytes are in; None while they are ASCII, which all encodings share."""
     if is_first:
         for mark, name in _MARKS.items():
             if piece.startswith(mark):

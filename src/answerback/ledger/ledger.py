@@ -62,7 +62,7 @@ class Transactions(Protocol):
         """The files that it writes, where there are any."""
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close the ledger's resources."""
 
 
 class Ledger:
@@ -344,7 +344,7 @@ class Ledger:
         self.write(lambda connection, _: retention.create_partitions(connection, datetime.now(UTC), count))
 
     def drop_partition(self, month: int, actor: Actor) -> Iterator[int]:
-        """Let go of a month: its callbacks and deliveries at once, then its calls; how many so far, as it goes on."""
+        """Drop a month: its callbacks and deliveries at once, then its calls; yields how many so far."""
         self._require_partitions()
         self.write(lambda connection, _: retention.drop_partition(connection, month, actor, datetime.now(UTC)))
         gone = 0
@@ -362,7 +362,7 @@ class Ledger:
         return None if self._transactions.files is None else self._transactions.files.ids
 
     def close(self) -> None:
-        """Let go of the files, or of the connections."""
+        """Close the files or connections."""
         self._transactions.close()
         self.engine.dispose()
 

@@ -36,7 +36,7 @@ CALL_COLUMNS = (
     "fee_mismatch_minutes",
     "missing",
 )
-"""What the fold decides; the others of READ_COLUMNS are the business's and are never written by it."""
+"""The columns that the fold writes; the others of READ_COLUMNS are the annotation's."""
 
 READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata", "due_us", "overdue_us", "annotated_us")
 

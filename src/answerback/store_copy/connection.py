@@ -63,7 +63,7 @@ class StoreConnection:
             driver.commit()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self.connection.close()
         self._engine.dispose()
 

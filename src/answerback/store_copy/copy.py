@@ -27,7 +27,7 @@ class ProgressReporter(Protocol):
 class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a run.
 
-    `source_changed`: the source was being written meanwhile, by the gateways `served_by` where they can be told. `ready`: the
+    `source_changed`: the source was being written meanwhile, by the gateways `served_by`, if they are known. `ready`: the
     target is whole, and may be served.
     """
 

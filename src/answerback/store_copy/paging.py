@@ -43,7 +43,7 @@ def _rows_up_to(spec: TableSpec, rows: list[Row], last: Key) -> list[Row]:
 
 
 def diff_keys(spec: TableSpec, ours: list[Row], theirs: list[Row]) -> tuple[list[Key], list[Key]]:
-    """Of one stretch, the keys whose rows the target must let go of, and those whose rows it must get."""
+    """For one range of keys: the rows that the target must delete, and those that it must get."""
     if ours == theirs:
         return [], []
     mine = {spec.key_of(row): row for row in ours}

@@ -1,6 +1,6 @@
 """Bring one table of the target up to the source's: what is there is compared, what is not is result over.
 
-How far a former copy came is told by the tables themselves, so it may be killed anywhere.
+The tables themselves show how far an earlier copy got, so a copy may be killed at any point.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from answerback.store_copy.paging import diff_keys, paired_pages
 from answerback.store_copy.tables import Key, TableSpec
 
 OnProgress = Callable[[int], None]
-"""Is told how many of the source's rows were dealt with."""
+"""Called with the number of the source's rows that were processed."""
 
 
 class TableSyncResult(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""What is copied: each table with its key, and the columns that tell whether a row has changed."""
+"""The tables to copy, each with its key and the columns that show whether a row has changed."""
 
 from functools import cached_property
 
@@ -28,7 +28,7 @@ class TableSpec(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def key(self) -> tuple[str, ...]:
-        """The columns by which rows are told apart and put in order."""
+        """The columns that identify and order the rows."""
         return tuple(column.name for column in self.table.primary_key.columns)
 
     @cached_property
@@ -38,7 +38,7 @@ class TableSpec(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def compare_columns(self) -> tuple[str, ...]:
-        """The key, and what tells of changes."""
+        """The key columns, and those that show changes."""
         return (*self.key, *self.mutable_columns) if self.mutable_columns else self.columns
 
     def key_of(self, row: Row) -> Key:

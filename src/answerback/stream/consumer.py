@@ -27,7 +27,7 @@ from answerback.stream.subscription import BATCH_MESSAGES, PullSubscription
 
 T = TypeVar("T")
 
-_FAILURES_BEFORE_PROBE = 3  # after so many a probe tells whether the ledger is at fault, or the batch
+_FAILURES_BEFORE_PROBE = 3  # after this many a probe shows whether the ledger or the batch is at fault
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
 _IN_PROGRESS_EVERY_S = ACK_WAIT_S / 4
 _REDELIVER_AFTER_S = 60.0

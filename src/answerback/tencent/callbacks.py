@@ -1,7 +1,7 @@
 """Bytes of the cloud -> a typed `Callback`, or `CallbackRejected` that names the field.
 
 The vendor documents strings; the field sends numbers for them, whole floats among these, leaves out what it does not
-know or sends null, and puts a BOM in front. Each is taken as meant, and what is not told is None. Fields that the contract
+know or sends null, and puts a BOM in front. All are accepted, and missing fields are None. Fields that the contract
 does not know stay in the raw bytes only.
 
 Source: "Voice Notification Status Callback", product 1128/37519, and its sibling pages for verification codes,
@@ -32,7 +32,7 @@ _NOT_JSON = {
     b"{\x00": "UTF-16: send UTF-8",
     b"\x00{": "UTF-16: send UTF-8",
 }
-"""How bodies begin that are something else, which can be told."""
+"""Recognisable beginnings of bodies that are not JSON."""
 _LONGEST_TEXT = 256
 _LAST_SECOND = 9_999_999_999  # in 2286; eleven digits are as many as a mobile number has, and no time would hide it
 _LARGEST = 2**31 - 1
@@ -279,7 +279,7 @@ def _why_not_json(body: bytes, cause: Exception) -> str:
 
 
 def _encoding_of(body: bytes) -> str:
-    """What is to be said of text that is not UTF-8: GBK, in which logs and programs in China are written, can be told."""
+    """The error message for text that is not UTF-8; GBK, common in China, is recognised."""
     try:
         _decode_any(body.decode("gb18030"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

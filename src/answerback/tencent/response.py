@@ -1,4 +1,4 @@
-"""The answer to a callback, both ways: what we tell the cloud, and what others tell us.
+"""The response to a callback, both ways: encoded for the cloud, and decoded from receivers.
 
 Source: "Voice Notification Status Callback", response parameters, product 1128/37519.
 """

@@ -16,9 +16,9 @@ PROBLEMS: dict[int, dict[str, Any]] = {
     413: {"large": {"detail": "the body is larger than 1048576 bytes"}},
     422: {
         "field": {"detail": "limit: Input should be greater than or equal to 1", "field": "limit"},
-        "cursor": {"detail": "cursor: not one that a former page gave", "field": "cursor"},
+        "cursor": {"detail": "cursor: not one of a previous page", "field": "cursor"},
     },
-    429: {"keys": {"detail": "too many wrong keys were tried: try again in 6 s"}},
+    429: {"keys": {"detail": "too many wrong keys: try again in 6 s"}},
     501: {"parquet": {"detail": 'parquet needs pyarrow: pip install "answerback[parquet]"'}},
     503: {"ledger": {"detail": "the disk fails"}},
 }

@@ -30,7 +30,7 @@ _SECRET_TOO = ENDPOINT | {"pending": 0, "oldest_pending_at": None, "secret": SEC
 _TEST_RESULT = {"delivered": True, "http_status": 204, "response_body": "", "error": None, "duration_ms": 40.824}
 _OFF = ENDPOINT | {"enabled": False, "disabled_reason": "disabled"}
 _AMBIGUOUS = {
-    "detail": f"callid {CALLID} is held by the channels alerts, codes: name one",
+    "detail": f"several channels have the callid {CALLID}: name one of alerts, codes",
     "channels": ["alerts", "codes"],
 }
 _ALERT = {

@@ -15,7 +15,7 @@ _MAX_TEXT = 65_536
 
 
 class BodyText(NamedTuple):
-    """What to show of a body. `format` is "json", "text" or "bytes"; `is_truncated` tells that this is only its beginning."""
+    """What to show of a body. `format` is "json", "text" or "bytes"; `is_truncated`: this is only the beginning."""
 
     text: str
     format: str

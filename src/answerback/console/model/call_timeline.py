@@ -15,7 +15,7 @@ CALL_TRACK, CALLBACKS_TRACK = "call", "callbacks"
 class TimelineEvent(NamedTuple):
     """An event of a call. `track` is "call", "callbacks" or the name of an endpoint after "→ ".
 
-    `what` names its words, `tone` its colour; `anchor` is where the page tells more of it.
+    `what` names its words, `tone` its colour; `anchor` is where the page shows details.
     """
 
     at: datetime

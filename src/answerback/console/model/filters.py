@@ -10,7 +10,7 @@ from answerback.domain.models import CallbackKind
 from answerback.ledger.read.statistics import HourRange
 
 KINDS = (CallbackKind.PROMPT, CallbackKind.CODE)
-"""What calls are; the other kinds tell of calls that no status came for."""
+"""The kinds of calls; the others are of calls that no status came for."""
 
 
 class StatsFilter(NamedTuple):

@@ -160,7 +160,7 @@ def _tick_labels(ticks: Sequence[TimeTick], zone: ZoneInfo) -> list[TickLabel]:
 
 
 def _pressed_keys(entries: Sequence[StoredCallback], *, full_numbers: bool) -> dict[int, str]:
-    """The key that each callback of that kind tells, by its id."""
+    """The key of each key press, by the callback's id."""
     keys = {}
     for entry in entries:
         try:

@@ -1,4 +1,4 @@
-"""Telling an endpoint again: what is dead, or everything about the calls of some days; and how far that is."""
+"""Replays to an endpoint: of its dead deliveries, or of everything about the calls of some days; and their progress."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-// Adds what happens to the top of the list, as the server tells it. All of it is text: nothing is ever read as markup.
+// Adds new activity to the top of the list, as the server sends it. All of it is text: nothing is ever read as markup.
 "use strict";
 
 const feed = document.getElementById("feed");

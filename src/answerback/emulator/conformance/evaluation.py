@@ -172,7 +172,9 @@ def _fault(answer: ReceivedResponse, status: int, contract: _ContractResponse) -
     if status >= 500:  # noqa: PLR2004
         return Problem(ConformanceLevel.FAILED, excerpt(answer), fixes.SENDERS_FAULT)
     if contract.result == 0:
-        return Problem(ConformanceLevel.FAILED, _with(Text("told that it was taken", "应答为已接受"), excerpt(answer)))
+        return Problem(
+            ConformanceLevel.FAILED, _with(Text("answered that it was accepted", "应答为已接受"), excerpt(answer))
+        )
     if 300 <= status < 400:  # noqa: PLR2004
         return Problem(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     return None

@@ -94,7 +94,7 @@ def summary(report: Report) -> Text:
 
 
 def encode_junit(report: Report) -> bytes:
-    """The report as a JUnit XML file: a failed rule is a failure, a warning passes and is told in `system-out`."""
+    """The report as a JUnit XML file: a failed rule is a failure, a warning passes and is reported in `system-out`."""
     counts = {
         "name": "answerback conform",
         "tests": str(report.rules),

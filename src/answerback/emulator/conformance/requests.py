@@ -1,4 +1,4 @@
-"""What is sent: callbacks as the contract tells of them, and the ways their bytes go over the wire; pure.
+"""The requests to send: callbacks as in the contract, and how their bytes go over the wire; pure.
 
 Source: the request parameters of the four callback pages, product 1128; which forms of them nobody documents, and a
 receiver must therefore take, is in docs/conform.md.
@@ -87,11 +87,11 @@ class CallFactory:
         return self.status(callid, **(defaults | fields))
 
     def key_press(self, callid: Field = None, /, **fields: Field) -> bytes:
-        """The key that the callee pressed: 1, where `fields` do not tell another."""
+        """A key press of the callee: 1, unless `fields` say otherwise."""
         return _encode("voicekey_callback", self._call(callid) | {"keypress": "1"} | fields)
 
     def failure(self, callid: Field = None, /, **fields: Field) -> bytes:
-        """Why a call could not be delivered: nobody picked up, where `fields` do not tell another reason."""
+        """A failure to deliver a call: unanswered, unless `fields` give another reason."""
         defaults: dict[str, Field] = {"failure_code": 5, "failure_reason": "无人接听"}
         return _encode("voice_failure_callback", self._call(callid) | defaults | fields)
 

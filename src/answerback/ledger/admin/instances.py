@@ -45,7 +45,7 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secret(self) -> str | None:
-        """What tells whether it has the same server secret as another one; None where it is silent, or never said."""
+        """A value that is equal in instances with the same server secret; None if it is silent or never reported one."""
         return self.status.get("secret") if self.silent_us <= SILENT_AFTER_US else None
 
 

@@ -1,4 +1,4 @@
-"""The leases: which process does what only one may do at a time, such as telling an endpoint.
+"""Leases: which process does what only one may do at a time, such as delivering to an endpoint.
 
 Their times are those of the database, so that no two hosts have to agree. A lease that has run out is still its holder's
 until somebody else takes it.

@@ -24,7 +24,7 @@ class Closable(Protocol):
     """A connection, the driver's or ours."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
 
 
 class DriverFailure(NamedTuple):
@@ -43,7 +43,7 @@ _BY_SQLSTATE = {
     "22": _VALUE,  # out of range, a character that the encoding has not
     "23": _VALUE,  # an integrity constraint
     "23505": _VALUE._replace(is_transient=True),  # another process was first with the same call
-    "23514": _VALUE._replace(is_transient=True),  # a month that was let go comes up once more
+    "23514": _VALUE._replace(is_transient=True),  # a row of a month that was dropped
     "25006": DriverFailure(UnavailableReason.READ_ONLY, is_transient=True),  # it has become a standby
     "28": DriverFailure(UnavailableReason.DENIED),
     "3D": _UNREACHABLE._replace(is_transient=False),  # no such database

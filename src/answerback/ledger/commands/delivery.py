@@ -1,4 +1,4 @@
-"""The outbox: what may go out, what came of it, what is to be replayed."""
+"""The outbox: what can be sent, what came of it, what is to be replayed."""
 
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
 class RecordAttempts(Command[list[DeliveryJob]], frozen=True, array_like=True, tag=True):
-    """Keep attempts and what they did; what that lets go out. `instance_id`: only what it has leases for moves on."""
+    """Store attempts and their results; return the deliveries that this unblocks. `instance_id`: only deliveries under its leases change."""
 
     result_type: ClassVar[Any] = list[DeliveryJob]
     records: list[AttemptRecord]
@@ -49,7 +49,7 @@ class DueJobs(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
-    """Read what may go out to an endpoint."""
+    """Read what can be sent to an endpoint."""
 
     result_type: ClassVar[Any] = DueJobs
     endpoint_id: int
@@ -75,7 +75,7 @@ class NextDueByEndpoint(Command[dict[int, int]], frozen=True, array_like=True, t
 
 
 class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
-    """On SQLite, where ids rise with time: what may go out above a delivery's id; how far that goes, endpoint and delivery."""
+    """On SQLite, where ids rise with time: what can be sent above a delivery's id; how far that goes, endpoint and delivery."""
 
     result_type: ClassVar[Any] = tuple[int, list[tuple[int, int]]]
     since: int
@@ -121,7 +121,7 @@ class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
 
 
 class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=True):
-    """Keep what the business says of a call."""
+    """Store the annotation of a call."""
 
     result_type: ClassVar[Any] = AnnotateResult
     channel: str | None

@@ -109,7 +109,7 @@ class RemoveEndpoint(Command[None], frozen=True, array_like=True, tag=True):
 
 
 def _change(connection: Connection, endpoint: Endpoint, actor: Actor, now: datetime) -> Endpoint:
-    """Change an endpoint; words about calls, for which the vendor's contract has no form, are given up with it."""
+    """Change an endpoint; with the vendor's format, deliveries about a call itself, which it has no payload for, are cancelled."""
     if endpoint.config.format is PayloadFormat.TENCENT:
         attempts.cancel_call_events(connection, endpoint.id, now)
     return endpoints.change(connection, endpoint, actor, now)

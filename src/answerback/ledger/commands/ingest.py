@@ -30,7 +30,7 @@ class TransactionTrace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RecordReply(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a batch: a byte per item, and result and errmsg of each refused one; what may go out now.
+    """What became of a batch: a byte per item, and result and errmsg of each refused one; what can be sent now.
 
     `set_aside`: why the ledger refused some of them, in the driver's words.
     """
@@ -57,7 +57,7 @@ class RecordReply(msgspec.Struct, frozen=True, array_like=True):
 class Record(Command[RecordReply], frozen=True, array_like=True, tag=True):
     """Read and store bodies, and enqueue their deliveries; of endpoints that are `saturated` no jobs come back.
 
-    `trace` asks for what `TransactionTrace` tells.
+    `trace` asks for a `TransactionTrace`.
     """
 
     result_type: ClassVar[Any] = RecordReply

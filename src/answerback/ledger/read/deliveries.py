@@ -53,7 +53,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):
-    """The deliveries of an endpoint that were not made: `pending` may go out, `blocked` wait for those, `dead` were given up."""
+    """The undelivered deliveries of an endpoint: `pending` can be sent, `blocked` wait for those, `dead` are not retried."""
 
     pending: int = 0
     blocked: int = 0

@@ -33,7 +33,7 @@ def following(query: Select[Any], order: Order, after: PagePosition | None, limi
 def read_page(
     connection: Connection, query: Select[Any], after: PagePosition | None, limit: int, build: Callable[[Row[Any]], T]
 ) -> Page[T]:
-    """Read `limit` rows of `query` from `after` on; its columns tell the order."""
+    """Read `limit` rows of `query` from `after` on; its columns define the order."""
     columns = query.selected_columns
     when = "first_seen_us" if "first_seen_us" in columns else "received_us"
     rows = connection.execute(following(query, (columns[when], columns["id"]), after, limit)).all()
@@ -52,13 +52,13 @@ def read_cursor(cursor: str) -> PagePosition:
         when_us, _, id_ = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(".")
         return _int64(when_us), _int64(id_)
     except (ValueError, UnicodeError) as error:
-        raise InvalidCursor("cursor: not one that a former page gave") from error
+        raise InvalidCursor("cursor: not one of a previous page") from error
 
 
 def read_id(cursor: str) -> int:
     """The id at which a page of things in order of their ids ended. Raises InvalidCursor."""
     if (id_ := id_of(cursor)) is None:
-        raise InvalidCursor("cursor: not one that a former page gave")
+        raise InvalidCursor("cursor: not one of a previous page")
     return id_
 
 

@@ -61,7 +61,7 @@ deliveries = Table(
     Column("failed_attempts", Integer, nullable=False, comment="attempts that count towards giving up"),
     Column("due_us", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
-    Column("finished_us", BigInteger, comment="when it was delivered or given up"),
+    Column("finished_us", BigInteger, comment="when it was delivered, or became dead"),
     Index(None, "call_id", "endpoint_id"),
     Index(None, "endpoint_id", "id"),
     Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(PENDING_PREDICATE)),

@@ -1,4 +1,4 @@
-"""What the business says of a call, before or after the cloud does, and the calls of which nothing came in time."""
+"""Annotations of calls, before or after their callbacks, and overdue calls."""
 
 from datetime import datetime
 
@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class CallAnnotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the business says of a call; UNSET leaves it as it is, None takes it back."""
+    """An annotation of a call; UNSET leaves a field unchanged, None removes it."""
 
     reference: str | msgspec.UnsetType | None = msgspec.UNSET
     metadata: dict[str, object] | msgspec.UnsetType | None = msgspec.UNSET
@@ -32,7 +32,7 @@ class CallAnnotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class AnnotateResult(msgspec.Struct, frozen=True):
-    """The call as it is now, whether it is new to the ledger, and what may go out because of it."""
+    """The call as it is now, whether it is new to the ledger, and what can be sent because of it."""
 
     call_id: int
     call: Call
@@ -49,7 +49,7 @@ def annotate_call(
     annotation: CallAnnotation,
     now: datetime,
 ) -> AnnotateResult:
-    """Keep what the business says, about a call that is known or not yet.
+    """Store an annotation of a call, known or not yet.
 
     Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, and NotFound
     where there is neither.

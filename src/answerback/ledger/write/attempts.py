@@ -139,7 +139,7 @@ def _unblock(connection: Connection, pairs: Sequence[Pair], now_us: int | None =
 
 
 def _has_missed_revision(connection: Connection, subscriptions: SubscriptionCache, one: AttemptRecord) -> bool:
-    """Whether the business spoke of the call after what its endpoint has of it: the callback to carry it has died.
+    """Whether the call was annotated after what its endpoint has of it: the delivery that would have carried it is dead.
 
     An update that dies itself is not followed by another, or it would go on for ever.
     """
@@ -165,7 +165,7 @@ def _enqueue_revisions(
     delivered: Sequence[AttemptRecord],
     now: datetime,
 ) -> None:
-    """Follow up where the business spoke of the call after the delivery was written, and the endpoint wants to know."""
+    """Enqueue an update if the call was annotated after the delivery was written, and the endpoint subscribes to updates."""
     wanting = [one for one in delivered if _is_notified_on_update(subscriptions.endpoint(one.endpoint_id))]
     if not wanting:
         return

@@ -66,7 +66,7 @@ def replay_delivery(
     if endpoint is None:
         raise Conflict(f"delivery {id_} was for an endpoint that was removed")
     if row.callback_id is None and endpoint.config.format is PayloadFormat.TENCENT:
-        raise Conflict(f"delivery {id_} tells of a call itself, for which the format of {endpoint.name} has no form")
+        raise Conflict(f"delivery {id_} is about a call itself, for which the format of {endpoint.name} has no payload")
     if row.state == DeliveryState.BLOCKED.value:
         raise Conflict(f"delivery {id_} waits for an earlier one of its call: retry that one")
     retargeted_us = connection.execute(select(endpoints.c.retargeted_us).where(endpoints.c.id == endpoint.id)).scalar()

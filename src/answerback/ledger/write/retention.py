@@ -1,4 +1,4 @@
-"""Letting go of whole months on PostgreSQL: their partitions are dropped, which takes no longer for more callbacks.
+"""Retention on PostgreSQL: whole months are dropped with their partitions, however many callbacks they hold.
 
 Statistics stay: they are sums, and name nobody.
 """

@@ -1,6 +1,6 @@
 """How the gateway and the ledger's writer talk: length-prefixed MessagePack over a socket pair.
 
-A command goes out, its reply comes back, in order. A reply is one byte that tells how it went, and then the result, or what
+A command goes out, its reply comes back, in order. A reply is one byte for the kind of reply, then the result, or what
 was wrong.
 """
 

@@ -41,7 +41,7 @@ class Notification(msgspec.Struct, frozen=True, omit_defaults=True):
     """What others may act on.
 
     `endpoints_with_work`: endpoints to whom something may go out. `endpoints_changed`: some endpoint was. `leases_available`: it may be worth to claim leases.
-    `annotated_calls`: calls, by channel and id, of which the business spoke. `next_due_us`: a call is to be heard of by then.
+    `annotated_calls`: calls that were annotated, by channel and id. `next_due_us`: when the next outcome is due.
     `full_resync`: more than fits: look at everything.
     """
 

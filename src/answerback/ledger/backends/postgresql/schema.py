@@ -58,7 +58,7 @@ def lock_schema(connection: Connection) -> None:
 
 
 def drop_partition(connection: Connection, month: int) -> None:
-    """Let go of all callbacks, deliveries and attempts of a month at once."""
+    """Drop all callbacks, deliveries and attempts of a month at once."""
     for table in reversed(PARTITIONED):
         connection.execute(text(f"DROP TABLE IF EXISTS {_partition_name(table, month)}"))
 

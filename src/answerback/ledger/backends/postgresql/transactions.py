@@ -102,7 +102,7 @@ class PostgreSQLTransactions:
                     return done
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._discard_connection()
         self._engine.dispose()
 

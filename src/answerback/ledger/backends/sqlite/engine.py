@@ -1,7 +1,7 @@
 """The ledger on SQLite: what makes its commit durable, and the check that it is.
 
-Law 1 stands on WAL with synchronous=FULL (fsync before commit returns) and on a file system that keeps what it was
-told to keep. Both are verified at the start, not assumed.
+Law 1 stands on WAL with synchronous=FULL (fsync before commit returns) and on a file system that keeps committed
+data. Both are verified at the start, not assumed.
 """
 
 import os
@@ -143,7 +143,7 @@ class SQLiteTransactions:
             return done
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._discard_connection()
         _close(self._anchor)
 
@@ -173,7 +173,7 @@ def verify_durable(connection: Connection, path: Path) -> None:
 
 
 def require_durable_filesystem(directory: Path) -> None:
-    """Refuse a directory, made or not, that cannot keep what it is told to. Raises UnsafeStorage and says what to do."""
+    """Refuse a directory, existing or not, on a file system that may lose committed data. Raises UnsafeStorage and says what to do."""
     if problem := unsafe_filesystem_reason(directory):
         raise UnsafeStorage(
             f"{directory}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
@@ -182,7 +182,7 @@ def require_durable_filesystem(directory: Path) -> None:
 
 
 def unsafe_filesystem_reason(directory: Path) -> str | None:
-    """Why this directory, made or not, cannot keep what it is told to; None where nothing speaks against it."""
+    """Why this directory, existing or not, may lose committed data; None if it is safe."""
     if "eatmydata" in os.environ.get("LD_PRELOAD", ""):
         return "libeatmydata is preloaded, which makes fsync do nothing"
     kind, options = _mount_of(nearest_existing_parent(directory))
@@ -204,7 +204,7 @@ def nearest_existing_parent(directory: Path) -> Path:
 
 
 def _mount_of(directory: Path) -> tuple[str, set[str]]:
-    """The type and the options of the mount that holds `directory`; ("", empty) where the system does not tell."""
+    """The type and the options of the mount that holds `directory`; ("", empty) if the system does not report it."""
     device = directory.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     found: tuple[str, set[str]] = ("", set())
