@@ -5,7 +5,15 @@ The number is the one of the vendor's documentation, the callback that of its pa
 
 import json
 from base64 import b64encode
+from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
+
+from answerback.domain.calls import fold
+from answerback.domain.models import Call, RawCallback
+from answerback.schemas.calls import CallView
+from answerback.tencent.parsing import parse_callback
 
 Record = dict[str, Any]
 
@@ -68,80 +76,37 @@ def callback_example(body: Record, **fields: Any) -> Record:
     } | fields
 
 
-CALL: Record = {
-    "callid": CALLID,
-    "channel": "default",
-    "kind": "prompt",
-    "mobile": NUMBER,
-    "nationcode": "86",
-    "call_from": "",
-    "outcome": "answered",
-    "result": 0,
-    "started_at": "2016-08-03T04:06:36Z",
-    "answered_at": "2016-08-03T04:06:51Z",
-    "ended_at": "2016-08-03T04:07:01Z",
-    "ring_seconds": 15,
-    "talk_seconds": 10,
-    "fee_minutes": 1,
-    "failure_code": None,
-    "failure_reason": None,
-    "keys": ["1"],
-    "keys_total": 1,
-    "reference": "order-42",
-    "metadata": {"team": "night-shift"},
-    "due_at": "2016-08-03T04:10:00Z",
-    "overdue_at": None,
-    "revisions": 0,
-    "first_seen_at": "2016-08-03T04:06:30.846648Z",
-    "updated_at": "2016-08-03T04:07:01.881053Z",
-}
-_UNTIMED: Record = dict.fromkeys(
-    ("result", "started_at", "answered_at", "ended_at", "ring_seconds", "talk_seconds", "fee_minutes", "due_at")
+_NO_CALL = Call(
+    channel="default",
+    callid=CALLID,
+    kind=None,
+    first_seen_at=datetime(2016, 8, 3, 4, 6, 30, 846648, UTC),
+    updated_at=datetime(2016, 8, 3, 4, 6, 30, 846648, UTC),
+    call_from="",
 )
-UNANSWERED_CALL: Record = CALL | {
-    "outcome": "unanswered",
-    "result": 1,
-    "answered_at": None,
-    "ring_seconds": 25,
-    "talk_seconds": None,
-    "fee_minutes": 0,
-    "keys": [],
-    "keys_total": 0,
-}
+_REGISTERED = msgspec.structs.replace(
+    _NO_CALL,
+    reference="order-42",
+    metadata={"team": "night-shift"},
+    due_at=datetime(2016, 8, 3, 4, 10, tzinfo=UTC),
+)
+
+
+def _call_example(call: Call, *bodies: Record) -> Record:
+    """The call as in /v1, with these callbacks."""
+    for body in bodies:
+        raw = json.dumps(body).encode()
+        call = fold(call, parse_callback(RawCallback(call.channel, raw, datetime(2016, 8, 3, 4, 7, 1, 881053, UTC))))
+    return CallView.of(call, full_numbers=True).model_dump(mode="json")
+
+
+CALL: Record = _call_example(_REGISTERED, KEY, PROMPT)
 MASKED_CALL: Record = CALL | {"mobile": "137****8888"}
-FAILED_CALL: Record = (
-    CALL
-    | _UNTIMED
-    | {
-        "callid": FAILED_CALLID,
-        "kind": "failure",
-        "outcome": "failed",
-        "failure_code": 8,
-        "failure_reason": "空号",
-        "keys": [],
-        "keys_total": 0,
-        "reference": None,
-        "metadata": None,
-    }
-)
-NEW_CALL: Record = (
-    CALL
-    | _UNTIMED
-    | {
-        "kind": None,
-        "mobile": "",
-        "nationcode": "",
-        "outcome": "pending",
-        "keys": [],
-        "keys_total": 0,
-        "due_at": CALL["due_at"],
-        "updated_at": CALL["first_seen_at"],
-    }
-)
-OVERDUE_CALL: Record = NEW_CALL | {
-    "overdue_at": "2016-08-03T04:10:00.512041Z",
-    "updated_at": "2016-08-03T04:10:00.512041Z",
-}
+UNANSWERED_CALL: Record = _call_example(_REGISTERED, UNANSWERED)
+FAILED_CALL: Record = _call_example(msgspec.structs.replace(_NO_CALL, callid=FAILED_CALLID), FAILURE)
+NEW_CALL: Record = _call_example(_REGISTERED)
+_OVERDUE_AT = "2016-08-03T04:10:00.512041Z"
+OVERDUE_CALL: Record = NEW_CALL | {"overdue_at": _OVERDUE_AT, "updated_at": _OVERDUE_AT}
 CALLBACK: Record = callback_example(PROMPT, duplicates=1, last_duplicate_at="2016-08-03T04:07:06.902117Z")
 MASKED_CALLBACK: Record = CALLBACK | {
     "fingerprint": None,
