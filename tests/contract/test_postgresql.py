@@ -26,6 +26,7 @@ from answerback.ledger import Disposition, Ledger, migrations, open_postgresql
 from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, sequence_of
 from answerback.ledger.backends.postgresql.server import connector
+from answerback.ledger.partitions import drop_partition, expired_partitions
 
 
 @pytest.fixture
@@ -305,11 +306,11 @@ def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
     later_s = timedelta(days=62).total_seconds()
     ledger.record([received(status(callid="old")), received(status(callid="new"), after_s=later_s)])
     before = ledger.statistics(EVER).total
-    (may,) = ledger.expired_partitions(NOON + timedelta(days=62))
+    (may,) = expired_partitions(ledger, NOON + timedelta(days=62))
     assert (month_name(may.month), may.calls, may.active_deliveries) == ("2026_05", 1, 1)
     delivery_helpers.accept_everything(ledger, to, at_s=2 * later_s)
-    assert ledger.expired_partitions(NOON + timedelta(days=62))[0].active_deliveries == 0
-    assert list(ledger.drop_partition(may.month, ADMIN)) == [1]
+    assert expired_partitions(ledger, NOON + timedelta(days=62))[0].active_deliveries == 0
+    assert list(drop_partition(ledger, may.month, ADMIN)) == [1]
     assert [call.callid for call in ledger.calls().items] == ["new"]
     assert [one.callid for one in delivery_helpers.undelivered(ledger)] == ["new"]
     assert len(delivery_helpers.tried(ledger)) == 1
@@ -323,4 +324,4 @@ def test_a_file_keeps_everything(tmp_path: Path) -> None:
     from contract.backends import sqlite
 
     with closing(sqlite(tmp_path)()) as ledger, pytest.raises(Conflict, match="answerback copy"):
-        ledger.expired_partitions(NOON)
+        expired_partitions(ledger, NOON)

@@ -29,6 +29,7 @@ def migrate(
     """Upgrade the ledger's schema to this version of the program."""
     with exit_on_error():
         from answerback.ledger.migrations import HEAD
+        from answerback.ledger.partitions import create_partitions
         from answerback.service.ledger_config import ledger_config
 
         settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
@@ -37,7 +38,7 @@ def migrate(
             raise ConfigError("--months: is for PostgreSQL, see --database-url: SQLite has no partitions")
         with contextlib.closing(opening.open(migrate=True)) as ledger:
             if months:
-                ledger.create_partitions(months)
+                create_partitions(ledger, months)
     place = str(settings.server.data_dir) if opening.url is None else opening.location
     if as_json:
         print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.location})

@@ -10,6 +10,7 @@ from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_
 from answerback.ledger import Ledger
 from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.backends.postgresql.partition_ids import month_name
+from answerback.ledger.partitions import drop_partition, expired_partitions
 from answerback.ledger.write.retention import PartitionInfo
 from answerback.service.ledger_config import open_for_reading
 
@@ -32,7 +33,7 @@ def prune(
         exit_on_error(),
         open_for_reading(load_cli_settings(config, data_dir=data_dir, database_url=database_url)) as ledger,
     ):
-        found = ledger.expired_partitions(_first_kept(datetime.now(UTC), keep_months))
+        found = expired_partitions(ledger, _first_kept(datetime.now(UTC), keep_months))
         going = [one for one in found if include_undelivered or not one.active_deliveries]
         if yes:
             for one in going:
@@ -57,7 +58,7 @@ def _first_kept(now: datetime, keep_months: int) -> datetime:
 
 
 def _drop(ledger: Ledger, month: PartitionInfo, *, quiet: bool) -> None:
-    for gone in ledger.drop_partition(month.month, CLI_ACTOR):
+    for gone in drop_partition(ledger, month.month, CLI_ACTOR):
         if not quiet:
             out.print(f"{month_name(month.month)}: {gone:,} of {month.calls:,} calls", highlight=False)
 

@@ -3,20 +3,19 @@
 Synchronous on purpose. `writer` calls it in a process of its own, the API reads from its threads.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
 from answerback.domain.models import ApiKey, Call, ParsedCallback, RawCallback, RejectedCallback
 from answerback.domain.statistics import Statistics
-from answerback.errors import CallbackRejected, Conflict, LedgerUnavailable, UnavailableReason
+from answerback.errors import CallbackRejected, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions
 from answerback.ledger.admin.audit import Actor, AuditAction, AuditEvent, find_events, record_event
 from answerback.ledger.backends import bulk_sql
@@ -25,16 +24,19 @@ from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles
 from answerback.ledger.read import calls, deliveries, statistics
 from answerback.ledger.read.callbacks import find_callbacks
 from answerback.ledger.read.paging import MAX_ID
-from answerback.ledger.read.quarantine import find_quarantined, find_quarantined_body
+from answerback.ledger.read.quarantine import (
+    find_quarantined,
+    find_quarantined_body,
+    find_quarantined_ids,
+    measure_quarantine,
+)
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import quarantine, write_probes
 from answerback.ledger.types import Page, QuarantineItem, Receipt, RecordResult, StoredCallback, to_us
-from answerback.ledger.write import retention
 from answerback.ledger.write.batch_writer import record
 from answerback.ledger.write.bisection import REFUSED, RecordFunction, can_bisect, record_bisected
 from answerback.ledger.write.consumed_batches import StreamBatch, claim_new, parse_items
 from answerback.ledger.write.quarantine import Quarantine
-from answerback.ledger.write.retention import PartitionInfo
 from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
 
@@ -180,7 +182,7 @@ class Ledger:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do `work`, which only reads. Raises LedgerUnavailable."""
-        with self._reading() as connection:
+        with translate_driver_errors(self.engine), self.engine.connect() as connection:
             return work(connection)
 
     def probe(self) -> None:
@@ -197,8 +199,7 @@ class Ledger:
 
     def call(self, callid: str, channel: str | None = None) -> Call:
         """What is known of a call. Raises NotFound, AmbiguousCall."""
-        with self._reading() as connection:
-            return calls.find_call(connection, callid, channel)[1]
+        return self.read(lambda connection: calls.find_call(connection, callid, channel)[1])
 
     def statistics(self, hour_range: HourRange) -> Statistics:
         """What the calls of a span come to."""
@@ -212,8 +213,11 @@ class Ledger:
         self, callid: str, channel: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[StoredCallback]:
         """A page of a call's callbacks as received, in order. Raises NotFound, AmbiguousCall, InvalidCursor."""
-        with self._reading() as connection:
-            page = find_callbacks(connection, calls.find_call(connection, callid, channel)[0], cursor, limit)
+        page = self.read(
+            lambda connection: find_callbacks(
+                connection, calls.find_call(connection, callid, channel)[0], cursor, limit
+            )
+        )
         return msgspec.structs.replace(page, items=list(map(self._with_public_id, page.items)))
 
     def _with_public_id(self, entry: StoredCallback) -> StoredCallback:
@@ -223,25 +227,21 @@ class Ledger:
 
     def calls(self, wanted: calls.CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of calls, newest first. Raises InvalidCursor."""
-        with self._reading() as connection:
-            return calls.find_calls(connection, wanted or calls.CallFilter(), cursor, limit)
+        return self.read(lambda connection: calls.find_calls(connection, wanted or calls.CallFilter(), cursor, limit))
 
     def quarantined(
         self, channel: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[QuarantineItem]:
         """A page of refused bodies, newest first. Raises InvalidCursor."""
-        with self._reading() as connection:
-            return find_quarantined(connection, channel, cursor, limit)
+        return self.read(lambda connection: find_quarantined(connection, channel, cursor, limit))
 
     def quarantined_body(self, id_: int) -> QuarantineItem:
         """One refused body. Raises NotFound."""
-        with self._reading() as connection:
-            return find_quarantined_body(connection, id_)
+        return self.read(lambda connection: find_quarantined_body(connection, id_))
 
     def quarantined_ids(self) -> list[int]:
         """Every refused body's id, oldest first."""
-        with self._reading() as connection:
-            return list(connection.execute(select(quarantine.c.id).order_by(quarantine.c.id)).scalars())
+        return self.read(find_quarantined_ids)
 
     def delete_quarantined(self, ids: Sequence[int], actor: Actor) -> int:
         """Throw refused bodies away; how many there were."""
@@ -259,10 +259,7 @@ class Ledger:
 
     def quarantine_size(self) -> tuple[int, int]:
         """How many bodies are in quarantine, and their bytes."""
-        with self._reading() as connection:
-            totals = select(func.count(), func.coalesce(func.sum(quarantine.c.size_bytes), 0)).select_from(quarantine)
-            count, size_bytes = connection.execute(totals).one()
-            return count, size_bytes
+        return self.read(measure_quarantine)
 
     def requeue(self, id_: int, actor: Actor) -> Receipt:
         """Read a refused body once more; if it is a callback now, record it and take it out, in one transaction.
@@ -334,28 +331,6 @@ class Ledger:
         """A page of who did what, newest first. Raises InvalidCursor."""
         return self.read(lambda connection: find_events(connection, cursor, limit))
 
-    def expired_partitions(self, when: datetime) -> list[PartitionInfo]:
-        """The months that are over before the one of `when`. Raises Conflict where the ledger is not cut by months."""
-        self._require_partitions()
-        return self.read(lambda connection: retention.expired_partitions(connection, to_us(when)))
-
-    def create_partitions(self, count: int) -> None:
-        """On PostgreSQL: make the partitions of this month and of the next ones, `count` in all. Raises LedgerUnavailable."""
-        self.write(lambda connection, _: retention.create_partitions(connection, datetime.now(UTC), count))
-
-    def drop_partition(self, month: int, actor: Actor) -> Iterator[int]:
-        """Drop a month: its callbacks and deliveries at once, then its calls; yields how many so far."""
-        self._require_partitions()
-        self.write(lambda connection, _: retention.drop_partition(connection, month, actor, datetime.now(UTC)))
-        gone = 0
-        while some := self.write(lambda connection, _: retention.delete_orphan_calls(connection, month)):
-            gone += some
-            yield gone
-
-    def _require_partitions(self) -> None:
-        if self.engine.dialect.name != "postgresql":
-            raise Conflict("a SQLite ledger is not cut by months: it keeps everything; `answerback copy` moves it up")
-
     @property
     def file_ids(self) -> FileIds | None:
         """Which files it has opened; None where it is a database."""
@@ -365,8 +340,3 @@ class Ledger:
         """Close the files or connections."""
         self._transactions.close()
         self.engine.dispose()
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with translate_driver_errors(self.engine), self.engine.connect() as connection:
-            yield connection

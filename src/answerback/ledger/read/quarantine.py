@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.engine import Connection
 
 from answerback.errors import NotFound
@@ -42,3 +42,15 @@ def _quarantine_item(row: Row[Any]) -> QuarantineItem:
         size_bytes=row.size_bytes,
         raw=row.raw,
     )
+
+
+def find_quarantined_ids(connection: Connection) -> list[int]:
+    """Every rejected body's id, oldest first."""
+    return list(connection.execute(select(quarantine.c.id).order_by(quarantine.c.id)).scalars())
+
+
+def measure_quarantine(connection: Connection) -> tuple[int, int]:
+    """How many bodies are in quarantine, and their bytes."""
+    totals = select(func.count(), func.coalesce(func.sum(quarantine.c.size_bytes), 0)).select_from(quarantine)
+    count, size_bytes = connection.execute(totals).one()
+    return count, size_bytes
