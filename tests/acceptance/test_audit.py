@@ -23,7 +23,7 @@ from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import Links
 
 MOBILE, MASKED = "13912345678", "139****5678"
-NEEDED = "this needs the right to full numbers; the key `operator` does not have it"
+NEEDED = "this requires the right to full numbers; the key `operator` does not have it"
 _numbers = itertools.count()
 WATCHED = ("endpoints", "api_keys", "quarantine", "calls", "callbacks", "deliveries")
 
@@ -427,7 +427,7 @@ def test_the_console_says_what_an_operator_may_not(world: World, operator: str) 
     """No button for it, a word why, and the form refused where it is sent all the same."""
     with signed_in(world.gateway, operator) as person:
         assert "Add an endpoint" not in person.text("endpoints")
-        assert "needs the right to full numbers" in person.text("endpoints/aim")
+        assert "requires the right to full numbers" in person.text("endpoints/aim")
         assert "Your key may only change the timeout" in person.text("endpoints/aim/edit")
         person.text("endpoint/new", 403)
         before = world.state(), world.events()

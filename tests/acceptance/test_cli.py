@@ -129,8 +129,8 @@ EXECUTED = {
     "status": (f"status {HERE}", "{gateway.process.pid}"),
     "copy": ("copy --from sqlite:{gateway.data_dir} --to sqlite:copied", "equal"),
     "migrate": ("migrate --data-dir new", "the ledger in new has schema"),
-    "doctor": (f"doctor {HERE}", "durable place"),
-    "prune": (f"prune --keep-months 1 {HERE}", "a SQLite ledger is not cut by months"),
+    "doctor": (f"doctor {HERE}", "durable storage"),
+    "prune": (f"prune --keep-months 1 {HERE}", "SQLite has no monthly partitions"),
     "channels": ("channels list", "/voice/callback"),
     "config": ("config show", "ANSWERBACK_LOG__LEVEL"),
     "calls": (f"calls show {{callid}} {HERE}", "{callid}"),
@@ -372,7 +372,7 @@ def test_the_doctor_finds_nothing_wrong(place: Place) -> None:
     findings = {item["check"]: item for item in place.json("doctor")["items"]}
     for check in ("ledger", "permissions", "callback URL", "clock"):
         assert findings[check]["level"] == "ok", findings[check]
-    assert findings.keys() >= {"durable place", "disk space", "open files"}
+    assert findings.keys() >= {"durable storage", "disk space", "open files"}
     assert "WAL, synchronous=FULL" in place.text("doctor")
 
 
@@ -410,7 +410,7 @@ def test_the_doctor_finds_a_place_that_forgets(in_memory: Path) -> None:
     done = run("doctor", "--data-dir", in_memory / "data", "--json", cwd=in_memory)
     assert done.returncode == 1
     place = json.loads(done.stdout)["items"][0]
-    assert (place["check"], place["level"]) == ("durable place", "bad")
+    assert (place["check"], place["level"]) == ("durable storage", "bad")
     assert "tmpfs" in place["finding"]
     assert not (in_memory / "data").exists()
 

@@ -301,7 +301,7 @@ def test_an_answer_is_read_however_it_is_framed(
 @pytest.mark.parametrize(
     ("said", "seen"),
     [
-        (b"", "hung up without an answer"),
+        (b"", "closed the connection without a response"),
         (b"result=0\r\n\r\n", "the answer is not HTTP"),
         (http(OK, status=b"308 Permanent Redirect"), "308, a redirect"),
         (http(OK, status=b"503 Service Unavailable"), "503, result 0"),
@@ -322,7 +322,7 @@ def test_a_receiver_that_closes_without_a_word_breaks_keep_alive() -> None:
     """The second callback on the connection would be lost."""
     found = verdicts(serving(always(http(OK)), keeps_open=False), "status-answered", "keep-alive")
     assert (found["status-answered"].level, found["keep-alive"].level) == ("ok", "failed")
-    assert found["keep-alive"].seen.en == "callback 2: hung up without an answer"
+    assert found["keep-alive"].seen.en == "callback 2: closed the connection without a response"
 
 
 def test_a_receiver_that_never_answers_is_not_waited_for_at_each_step() -> None:

@@ -194,7 +194,7 @@ def test_one_export_a_key_and_callbacks_meanwhile(filled: Gateway) -> None:
     with Slow(filled):
         refused = filled.get("/v1/exports/calls.csv")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "15")
-        assert "an export of the key admin is running already" in refused.json()["detail"]
+        assert "an export with the key admin is already running" in refused.json()["detail"]
         with Slow(filled, who=other):
             assert len(exporting(filled)) == 2
         await_true(lambda: len(exporting(filled)) == 1)
@@ -318,7 +318,7 @@ def test_the_command_writes_to_standard_output_and_masks_numbers(filled: Gateway
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["calls", "--state", "dead"], "state: calls cannot be chosen by it"),
+        (["calls", "--state", "dead"], "state: calls cannot be filtered by it"),
         (["deliveries", "--endpoint", "nobody"], "no endpoint nobody"),
         (["calls", "--output", "nowhere/calls.csv"], "--output: nowhere/calls.csv cannot be written"),
     ],

@@ -194,7 +194,7 @@ def test_the_good_part_of_a_file_that_is_cut_off_is_recorded(tmp_path: Path, gat
     done = run("import", *files, "--json", "--data-dir", gateway.data_dir, cwd=tmp_path, settings=CHANNELS)
     reported = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, f"answerback: {reported['faults'][0]}\n")
-    assert reported["faults"] == [f"{tmp_path}/cut.gz: cannot be read to its end: the gzip is cut off"]
+    assert reported["faults"] == [f"{tmp_path}/cut.gz: cannot be read to its end: the gzip file is truncated"]
     assert reported["stored"] == reported["callbacks"] > 1000
     assert gateway.call("cut-1000")["outcome"] == gateway.call("whole")["outcome"] == "answered"
 

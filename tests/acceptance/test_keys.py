@@ -491,7 +491,7 @@ def test_the_command_line_needs_no_gateway(data_dir: Path) -> None:
         (["create", "17"], 1, "name: a name is"),
         (["create", "admin"], 1, "admin-key"),
         (["create", "x", "--role", "owner"], 2, "owner"),
-        (["revoke", "nobody"], 1, "no living key"),
+        (["revoke", "nobody"], 1, "no active key"),
         (["create", "taken"], 1, "there is a key taken already"),
     ],
     ids=str,

@@ -86,7 +86,7 @@ def test_what_waits_for_another_is_not_told_before_it(business: Business, callid
     business.hears(prompt(callid), key_press(callid))
     first, second = business.deliveries("crm")
     answer = business.ask("POST", f"deliveries/{second['id']}/replay")
-    assert (answer.status_code, "retry that one" in answer.json()["detail"]) == (409, True)
+    assert (answer.status_code, "replay that one" in answer.json()["detail"]) == (409, True)
     assert business.ask("POST", f"deliveries/{first['id']}/replay").status_code == 202
 
 

@@ -69,7 +69,7 @@ def spoilt(one: Taken) -> dict[str, tuple[bytes, dict[str, str]]]:
         "another id": (one.body, one.headers | {"webhook-id": "dlv_1_000000000000"}),
         "another time": (one.body, one.headers | {"webhook-timestamp": str(int(time.time()) + 1)}),
         "too old": (one.body, one.headers | {"webhook-timestamp": old}),
-        "no signature": (one.body, one.headers | {"webhook-signature": ""}),
+        "not signed": (one.body, one.headers | {"webhook-signature": ""}),
     }
 
 

@@ -236,7 +236,9 @@ def test_who_may_not_see_numbers_hands_none_on(ledger: Ledger) -> None:
     tries: list[AnyCommand] = [ChangeEndpoint(NIGHT, changed(filled.crm, **fields)) for fields in REDIRECTING]
     before = state_of(ledger)
     for request in (*tries, AddEndpoint(NIGHT, _DRAFT), StartReplay(NIGHT, filled.crm.id, ())):
-        with pytest.raises(Forbidden, match="this needs the right to full numbers; the key `night` does not have it"):
+        with pytest.raises(
+            Forbidden, match="this requires the right to full numbers; the key `night` does not have it"
+        ):
             request.run(ledger)
     assert state_of(ledger) == before
     fields = EndpointConfig.__struct_fields__

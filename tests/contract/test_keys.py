@@ -94,7 +94,7 @@ def test_what_is_no_living_key_cannot_be_revoked(ledger: Ledger, name: str) -> N
     add(ledger)
     revoke(ledger, "night")
     before = reported(ledger)
-    with pytest.raises(NotFound, match="no living key"):
+    with pytest.raises(NotFound, match="no active key"):
         revoke(ledger, name)
     assert reported(ledger) == before
 
@@ -145,7 +145,7 @@ def test_an_undone_transaction_leaves_neither_key_nor_event(ledger: Ledger) -> N
 def test_who_may_not_see_numbers_gives_nobody_the_right_to(ledger: Ledger) -> None:
     """An administrator without it makes keys without it; neither key nor event is left of the try."""
     for_numbers = KeyDraft("auditor", digest(1), Role.VIEWER, full_numbers=True)
-    with pytest.raises(Forbidden, match="needs the right to full numbers; the key `night` does not have it"):
+    with pytest.raises(Forbidden, match="requires the right to full numbers; the key `night` does not have it"):
         CreateKey(NIGHT, for_numbers).run(ledger)
     assert (ledger.keys(), reported(ledger)) == ([], [])
     made = CreateKey(NIGHT, msgspec.structs.replace(for_numbers, full_numbers=False)).run(ledger)

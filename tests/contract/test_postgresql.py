@@ -244,7 +244,7 @@ def test_an_error_never_shows_the_password(url: str) -> None:
 def test_an_authority_that_would_not_be_looked_at_is_refused(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     """Who names an authority means to verify; libpq alone would go on in plain text."""
     with pytest.raises(
-        UnsafeStorage, match=r"^ledger\.url: sslrootcert would not be used with sslmode=\w+: write sslmode="
+        UnsafeStorage, match=r"^ledger\.url: sslrootcert has no effect with sslmode=\w+: write sslmode="
     ):
         open_postgresql(f"postgresql://a@127.0.0.1:1/x?{mode}sslrootcert=/ca.pem")
     monkeypatch.setenv("PGSSLMODE", "verify-full")

@@ -284,7 +284,7 @@ async def test_an_errmsg_in_another_encoding_is_no_obstacle() -> None:
     in_big5 = whole(200, '{"result":1,"errmsg":"表"}'.encode("big5"), ["Content-Type: application/json; charset=Big5"])
     assert (await attempt(saying(in_big5), PayloadFormat.TENCENT)).error == "answered result 1: 表"
     empty = await attempt(saying(whole(200, b"")), PayloadFormat.TENCENT)
-    assert empty.error == "answered 200, but the answer is empty"
+    assert empty.error == "answered 200, but the response is empty"
 
 
 @in_loop

@@ -204,7 +204,7 @@ def test_an_absurd_answer_is_a_failure(answer: bytes) -> None:
 @pytest.mark.parametrize("answer", [b"", BOM, b"\r\n"])
 def test_an_empty_answer_is_called_empty(answer: bytes) -> None:
     """A 2xx with nothing behind it is what a handler gives that forgot to answer."""
-    assert classify_response(T, 200, answer) == ResponseResult("answered 200, but the answer is empty")
+    assert classify_response(T, 200, answer) == ResponseResult("answered 200, but the response is empty")
 
 
 def test_the_charset_of_the_answer_is_used_for_its_words() -> None:

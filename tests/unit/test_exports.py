@@ -184,7 +184,7 @@ def test_filters_go_where_they_belong() -> None:
 def test_a_filter_that_does_not_fit_is_named(what: Dataset, name: str, field: str) -> None:
     """It is refused rather than ignored: a file of everything is not what was asked for."""
     with pytest.raises(
-        InvalidExportFilter, match=f"^{field}: {what} cannot be chosen by it, only by channel|^{field}: "
+        InvalidExportFilter, match=f"^{field}: {what} cannot be filtered by it, only by channel|^{field}: "
     ) as reported:
         Export.of(what, FileFormat.CSV, {name: "1"}, full_numbers=False)
     assert reported.value.field == field

@@ -224,7 +224,7 @@ def test_what_gets_no_connection_in_time_is_unsent() -> None:
         (http(OK, 500), Refusal(500, 0, "OK")),
         (http(b'{"result":3002,"errmsg":"later"}', 503), Refusal(503, 3002, "later")),
         (http(b'{"result":1,"errmsg":"no"}'), Refusal(200, 1, "no")),
-        (http(b"", 204), Refusal(204, None, "the answer is empty")),
+        (http(b"", 204), Refusal(204, None, "the response is empty")),
         (http(b'{"result":0,"errmsg":"' + b"x" * 100_000 + b'"}'), Refusal(200, None, "not the contract's answer: ")),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_charset_that_is_wrong_is_no_obstacle(charset: str) -> None:
 @pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 def test_an_empty_answer_is_called_empty(body: bytes) -> None:
     """So that nobody looks for a fault in JSON that is not there."""
-    with pytest.raises(InvalidResponse, match=r"^the answer is empty$"):
+    with pytest.raises(InvalidResponse, match=r"^the response is empty$"):
         decode_response(body)
 
 

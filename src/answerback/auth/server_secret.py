@@ -45,10 +45,10 @@ def load_or_create_line(path: Path, create: Callable[[], str]) -> tuple[str, boo
         created = not path.exists() and _write_new(path, create())
         line = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
-        raise ConfigError(f"{path}: the secret in it cannot be read or made: {error}") from error
+        raise ConfigError(f"{path}: the secret cannot be read or created: {error}") from error
     if len(line) < MIN_SECRET_LENGTH:
         raise ConfigError(
-            f"{path}: expected {MIN_SECRET_LENGTH} characters or more; remove it, and the next start makes a new one"
+            f"{path}: expected {MIN_SECRET_LENGTH} characters or more; remove the file, and the next start creates a new one"
         )
     return line, created
 

@@ -47,9 +47,9 @@ class ExportManager:
         require_extra(export.format)
         who = actor.name
         if who in self._streams:
-            raise TooManyExports(f"an export of the key {who} is running already: try again when it has ended")
+            raise TooManyExports(f"an export with the key {who} is already running: try again when it has finished")
         if len(self._streams) >= MAX_CONCURRENT:
-            raise TooManyExports(f"{MAX_CONCURRENT} exports are running already: try again in a while")
+            raise TooManyExports(f"{MAX_CONCURRENT} exports are already running: try again later")
         stream = self._streams[who] = ExportStream(lambda: self._remove(who, stream))
         try:
             await stream.start(self._opening, export)
@@ -129,7 +129,7 @@ class ExportStream:
             reason, _, detail = words.partition(": ")
             raise LedgerUnavailable(UnavailableReason[reason], detail)
         log.error("export_ended", status=status, error=mask_text(f"{kind}: {words}"))
-        raise ExportFailed("the export ended before its end: its log has more")
+        raise ExportFailed("the export stopped before its end: see the gateway's log")
 
     async def aclose(self) -> None:
         """End the process if it still runs, and let the next export begin."""

@@ -80,7 +80,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         for name in present:
             if name not in _FIELDS[dataset]:
                 known = ", ".join(map(_filter_name, _FIELDS[dataset]))
-                raise InvalidExportFilter(_filter_name(name), f"{dataset} cannot be chosen by it, only by {known}")
+                raise InvalidExportFilter(_filter_name(name), f"{dataset} cannot be filtered by it, only by {known}")
         if dataset is Dataset.DELIVERIES:
             return cls(
                 dataset=dataset, format=file_format, deliveries=DeliveryFilter(**present), full_numbers=full_numbers

@@ -60,7 +60,7 @@ class InputFile:
             packed = packed or self._handle.read(_PACKED_BYTES)
         yield member.flush()
         if not member.eof:
-            raise EOFError("the gzip is cut off")
+            raise EOFError("the gzip file is truncated")
 
 
 def _decompress_before_error(member: "zlib._Decompress", packed: bytes) -> bytes:

@@ -156,7 +156,7 @@ class _NestingTracker:
             if not self._closing:
                 return start
         if not _BLANK.match(text, start):
-            raise ValueError("no JSON")
+            raise ValueError("not JSON")
         return None
 
     def _take(self, token: re.Match[str]) -> None:
@@ -176,4 +176,4 @@ class _NestingTracker:
             self._closing.pop()
             self._needs = "comma or end"
         else:
-            raise ValueError("no JSON")
+            raise ValueError("not JSON")

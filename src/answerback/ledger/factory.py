@@ -112,7 +112,7 @@ def open_sqlite(
     if not has_content(path) and (data_dir / _ADMIN_KEY_NAME).exists() and not new_ledger:
         raise LedgerUnavailable(
             UnavailableReason.MOVED,
-            f"server.data_dir, {data_dir}: it was used before, for it holds {_ADMIN_KEY_NAME}, but {FILE_NAME} {missing_reason(path)}: put it "
+            f"server.data_dir, {data_dir}: it was used before, as it contains {_ADMIN_KEY_NAME}, but {FILE_NAME} {missing_reason(path)}: put it "
             "back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`",
         )
     if file_ids is not None and file_id(str(path)) != file_ids[0]:

@@ -34,4 +34,4 @@ def drop_partition(ledger: Ledger, month: int, actor: Actor) -> Iterator[int]:
 
 def _require_partitions(ledger: Ledger) -> None:
     if ledger.engine.dialect.name != "postgresql":
-        raise Conflict("a SQLite ledger is not cut by months: it keeps everything; `answerback copy` moves it up")
+        raise Conflict("SQLite has no monthly partitions to drop; `answerback copy` moves the ledger to PostgreSQL")

@@ -77,7 +77,7 @@ class EndpointManager:
                 added.append(make_draft(name, one))
             elif not before.from_config:
                 raise ConfigError(
-                    f"endpoints.{name}: there is one of that name that the config file did not make: remove it"
+                    f"endpoints.{name}: an endpoint of that name exists that is not from the config file: remove it"
                 )
             elif (after := merge_config(before, one)) != before:
                 changed.append(after)
@@ -204,7 +204,7 @@ class EndpointManager:
         await self.refresh()
         endpoint = self.find(name)
         if endpoint.from_config:
-            raise Conflict(f"endpoint {endpoint.name} is made by the config file: change it there")
+            raise Conflict(f"endpoint {endpoint.name} is defined in the config file: change it there")
         after = msgspec.structs.replace(endpoint, channel=channel or endpoint.channel, config=config or endpoint.config)
         if is_retargeted(changed_fields(endpoint, after)):
             actor.require_full_numbers()
@@ -243,7 +243,7 @@ class EndpointManager:
         await self.refresh()
         endpoint = self.find(name)
         if endpoint.from_config and endpoint.disabled_reason != REMOVED_FROM_CONFIG:
-            raise Conflict(f"endpoint {endpoint.name} is made by the config file: remove it there first")
+            raise Conflict(f"endpoint {endpoint.name} is defined in the config file: remove it there first")
         async with self._serialized(), self.suspended(endpoint.id):
             await self._ledger.execute(RemoveEndpoint(actor, endpoint.id))
             self._uncache(endpoint)

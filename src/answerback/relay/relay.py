@@ -178,4 +178,4 @@ class Relay:
         if self._coordinator is not None and not self._has_joined:
             raise LedgerUnavailable(UnavailableReason.ENDPOINTS_UNREAD)
         if not self.can_manage:
-            raise Conflict("another gateway on this data directory delivers: ask that one")
+            raise Conflict("another gateway on this data directory delivers: send the request to that one")

@@ -1,4 +1,4 @@
-"""What would keep this gateway from keeping its word, found before it matters: each finding with what to do."""
+"""Checks of settings and environment before the gateway starts: each finding with its remedy."""
 
 import asyncio
 import ipaddress
@@ -38,7 +38,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class CheckLevel(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -46,7 +46,7 @@ class CheckLevel(StrEnum):
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """What was looked at, how it is, and what to do about it ("" where nothing)."""
+    """What was checked, the result, and the remedy ("" if none is needed)."""
 
     check: str
     level: CheckLevel
@@ -55,7 +55,7 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 def run_checks(settings: Settings) -> Iterator[CheckResult]:
-    """Look at everything that can be looked at from here, one finding after the other."""
+    """Run all checks that are possible from here, one finding after the other."""
     checks: list[Callable[[Settings], CheckResult]] = [
         _filesystem,
         _ledger,
@@ -74,18 +74,18 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
 
 def _filesystem(settings: Settings) -> CheckResult:
     if settings.ledger.url is not None:
-        return CheckResult("durable place", CheckLevel.OK, f"the ledger is in {ledger_config(settings).location}")
+        return CheckResult("durable storage", CheckLevel.OK, f"the ledger is in {ledger_config(settings).location}")
     directory = nearest_existing_parent(settings.server.data_dir)
     problem = unsafe_filesystem_reason(directory)
     if problem is None:
-        return CheckResult("durable place", CheckLevel.OK, f"{directory} keeps what is synced")
-    return CheckResult("durable place", CheckLevel.ERROR, f"{directory}: {problem}", "choose another server.data_dir")
+        return CheckResult("durable storage", CheckLevel.OK, f"{directory} keeps synced data")
+    return CheckResult("durable storage", CheckLevel.ERROR, f"{directory}: {problem}", "choose another server.data_dir")
 
 
 def _ledger(settings: Settings) -> CheckResult:
     on_file = settings.ledger.url is None
     if on_file and not settings.server.data_dir.exists():
-        return CheckResult("ledger", CheckLevel.OK, "none yet: the first start makes it")
+        return CheckResult("ledger", CheckLevel.OK, "none yet: the first start creates it")
     try:
         ledger = ledger_config(settings).open()
         try:
@@ -95,33 +95,33 @@ def _ledger(settings: Settings) -> CheckResult:
         finally:
             ledger.close()
     except SchemaMismatch as error:
-        return CheckResult("ledger", CheckLevel.ERROR, str(error), "until then the gateway does not start")
+        return CheckResult("ledger", CheckLevel.ERROR, str(error), "the gateway does not start until then")
     except AnswerbackError as error:
         return CheckResult(
-            "ledger", CheckLevel.ERROR, _describe_error(error), "until this is mended every callback is answered 503"
+            "ledger", CheckLevel.ERROR, _describe_error(error), "every callback is answered 503 until this is fixed"
         )
     how = "WAL, synchronous=FULL" if on_file else "a primary with fsync on"
     return CheckResult("ledger", CheckLevel.OK, f"{how}; a commit took {took_ms:.1f} ms")
 
 
 def _partitions(settings: Settings) -> CheckResult:
-    """Whether callbacks of the next months have partitions to go to, where the gateway may not make them itself."""
+    """Whether there are partitions for the next months, if the gateway may not create them itself."""
     if settings.ledger.url is None:
         return CheckResult("months", CheckLevel.OK, "SQLite has no partitions")
     try:
         with open_for_reading(settings) as ledger:
             ahead = ledger.read(lambda connection: retention.partitions_ahead(connection, datetime.now(UTC)))
     except AnswerbackError as error:
-        return CheckResult("months", CheckLevel.OK, f"not looked at: {_describe_error(error)}")
+        return CheckResult("months", CheckLevel.OK, f"not checked: {_describe_error(error)}")
     if ahead is None:
-        return CheckResult("months", CheckLevel.OK, "this role makes the partition of each month as it begins")
+        return CheckResult("months", CheckLevel.OK, "this database role creates each month's partition as it begins")
     remedy = "as the owner of the tables: answerback migrate --months 24"
     if ahead < 0:
         return CheckResult(
             "months", CheckLevel.ERROR, "this month has no partition: callbacks are answered 503", remedy
         )
     level = CheckLevel.OK if ahead >= _ENOUGH_MONTHS else CheckLevel.WARNING
-    finding = f"partitions are made for {ahead} months after this one, and this role may make no more"
+    finding = f"partitions are made for {ahead} months after this one, and this database role may not create more"
     return CheckResult("months", level, finding, remedy if level is CheckLevel.WARNING else "")
 
 
@@ -131,21 +131,19 @@ def _describe_error(error: AnswerbackError) -> str:
 
 def _stream(settings: Settings) -> CheckResult:
     if settings.stream.url is None:
-        return CheckResult("stream", CheckLevel.OK, "none: the ledger alone stores")
+        return CheckResult("stream", CheckLevel.OK, "no stream: callbacks go straight to the ledger")
     try:
         shards = asyncio.run(_shards(settings))
     except AnswerbackError as error:
         return CheckResult(
-            "stream", CheckLevel.ERROR, _describe_error(error), "until this is mended every callback is answered 503"
+            "stream", CheckLevel.ERROR, _describe_error(error), "every callback is answered 503 until this is fixed"
         )
-    held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches wait in them"
-    return CheckResult(
-        "stream", CheckLevel.OK, f"{held}; sync_interval is the servers' own to say: it should be always"
-    )
+    held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches waiting in them"
+    return CheckResult("stream", CheckLevel.OK, f"{held}; sync_interval is set on the servers: it should be always")
 
 
 async def _shards(settings: Settings) -> "list[ShardStatus]":
-    """The streams, made and checked as a start would. Raises UnsafeStream, LedgerUnavailable, MissingExtra."""
+    """Create and check the streams as at startup. Raises UnsafeStream, LedgerUnavailable, MissingExtra."""
     stream = build_stream(settings)
     assert stream is not None  # noqa: S101  # there is a URL
     await stream.start()
@@ -160,47 +158,50 @@ async def _shards(settings: Settings) -> "list[ShardStatus]":
 def _permissions(settings: Settings) -> CheckResult:
     directory = settings.server.data_dir
     if not directory.exists():
-        return CheckResult("permissions", CheckLevel.OK, "nothing to look at yet")
+        return CheckResult("permissions", CheckLevel.OK, "nothing to check yet")
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return CheckResult(
-            "permissions", CheckLevel.ERROR, f"{directory} cannot be written", "run as its owner, or chown it"
+            "permissions",
+            CheckLevel.ERROR,
+            f"{directory} cannot be written",
+            "run as its owner, or change its owner (chown)",
         )
     for path in (directory, directory / KEY_FILE, directory / SECRET_FILE):
         if path.exists() and path.stat().st_mode & _OTHERS:
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod go= {path}"
-            return CheckResult("permissions", CheckLevel.WARNING, f"{path} is open to other users ({mode})", remedy)
-    return CheckResult("permissions", CheckLevel.OK, f"{directory} is open to its owner only")
+            return CheckResult(
+                "permissions", CheckLevel.WARNING, f"{path} is accessible to other users ({mode})", remedy
+            )
+    return CheckResult("permissions", CheckLevel.OK, f"{directory} is accessible to its owner only")
 
 
 def _secret(settings: Settings) -> CheckResult:
     secret = ServerSecret.find(settings.server)
     if secret is None:
-        return CheckResult("server secret", CheckLevel.OK, "none yet: the first start makes it")
+        return CheckResult("server secret", CheckLevel.OK, "none yet: the first start creates it")
     try:
         with open_for_reading(settings) as ledger:
             checks = {f"{one.instance.host}:{one.instance.pid}": one.secret for one in ledger.read(find_instances)}
     except AnswerbackError as error:
-        return CheckResult("server secret", CheckLevel.OK, f"not compared with that of other processes: {error}")
+        return CheckResult("server secret", CheckLevel.OK, f"not compared with other processes: {error}")
     others = sorted(name for name, check in checks.items() if check not in (None, secret.check))
     if others:
-        finding = f"another one than here: {', '.join(others)}"
+        finding = f"different in: {', '.join(others)}"
         return CheckResult("server secret", CheckLevel.WARNING, finding, "give every process the same server.secret")
-    return CheckResult("server secret", CheckLevel.OK, "no process that serves the ledger has another one")
+    return CheckResult("server secret", CheckLevel.OK, "the same in all processes of this ledger")
 
 
 def _open_url(settings: Settings) -> CheckResult:
     if settings.tokens()[DEFAULT_CHANNEL] is not None:
         return CheckResult("callback URL", CheckLevel.OK, "every channel has a secret token")
     if _is_private(settings.server.host) and settings.server.public_url is None:
-        return CheckResult(
-            "callback URL", CheckLevel.OK, "/voice/callback is open, but listens on a private address only"
-        )
+        return CheckResult("callback URL", CheckLevel.OK, "/voice/callback is open, but only on a private address")
     return CheckResult(
         "callback URL",
         CheckLevel.WARNING,
-        f"/voice/callback is open to whoever reaches {settings.server.public_url or settings.server.host}",
-        "set channels.default.token: callbacks carry no signature, the secret URL is the trust",
+        f"/voice/callback is open to anyone who can reach {settings.server.public_url or settings.server.host}",
+        "set channels.default.token: callbacks are not signed, so only a secret URL protects it",
     )
 
 
@@ -220,7 +221,7 @@ def _clock(_settings: Settings) -> CheckResult:
             "clock", CheckLevel.ERROR, f"it says {time.strftime('%F', time.gmtime(now_s))}", "start an NTP client"
         )
     if Path("/run/systemd/timesync").exists() and not Path("/run/systemd/timesync/synchronized").exists():
-        return CheckResult("clock", CheckLevel.WARNING, "the system says it is not synchronised", "see timedatectl")
+        return CheckResult("clock", CheckLevel.WARNING, "the system clock is not synchronised", "see timedatectl")
     return CheckResult("clock", CheckLevel.OK, time.strftime("%F %T UTC", time.gmtime(now_s)))
 
 
@@ -229,7 +230,7 @@ def _disk_space(settings: Settings) -> CheckResult:
     free_bytes = shutil.disk_usage(directory).free
     words = f"{free_bytes / 1024**3:.1f} GiB free on {directory}"
     if free_bytes < _NO_SPACE_BYTES:
-        return CheckResult("disk space", CheckLevel.ERROR, words, "free some now: callbacks are about to be refused")
+        return CheckResult("disk space", CheckLevel.ERROR, words, "free some space now: callbacks will soon be refused")
     if free_bytes < _LOW_SPACE_BYTES:
         return CheckResult("disk space", CheckLevel.WARNING, words, "a million calls need about 0.7 GiB")
     return CheckResult("disk space", CheckLevel.OK, words)

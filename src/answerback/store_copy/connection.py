@@ -82,7 +82,7 @@ class StoreConnection:
             reason = reason.partition("\n")[0]  # what comes after may hold a row
             raise LedgerUnavailable(
                 classify(error).reason,
-                f"{self.location.option}, {self.location}: {reason}; run the command again: it goes on from here",
+                f"{self.location.option}, {self.location}: {reason}; run the command again to continue",
             ) from error
 
     # Reading.

@@ -50,7 +50,7 @@ def decode_response(body: bytes, charset: str | None = None) -> CallbackResponse
     InvalidResponse where the body is empty, not JSON, or has no whole-number `result`.
     """
     if not body.removeprefix(codecs.BOM_UTF8).strip():
-        raise InvalidResponse("the answer is empty")
+        raise InvalidResponse("the response is empty")
     try:
         answer = _decode(body.removeprefix(codecs.BOM_UTF8), charset)
     except (*_UNREADABLE, RecursionError) as error:

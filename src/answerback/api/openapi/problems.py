@@ -12,7 +12,7 @@ PROBLEMS: dict[int, dict[str, Any]] = {
     401: {"none": {"detail": "send an API key: Authorization: Bearer …"}},
     403: {"viewer": {"detail": "this requires the role operator; the key `night-shift` has viewer"}},
     404: {"nothing": {"detail": "no call d9428888-122b-11e1-b85c-61cd3cbb3210"}},
-    409: {"conflict": {"detail": "another gateway on this data directory delivers: ask that one"}},
+    409: {"conflict": {"detail": "another gateway on this data directory delivers: send the request to that one"}},
     413: {"large": {"detail": "the body is larger than 1048576 bytes"}},
     422: {
         "field": {"detail": "limit: Input should be greater than or equal to 1", "field": "limit"},

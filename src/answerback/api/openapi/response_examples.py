@@ -110,7 +110,7 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("listKeys", 200): {"all": _page(API_KEY)},
     ("createKey", 201): {"made": API_KEY | {"key": NEW_KEY}},
     ("createKey", 409): {
-        "taken": {"detail": "name: there is a key night-shift already; revoke that first, or take another name"}
+        "taken": {"detail": "name: there is a key night-shift already; revoke it first, or choose another name"}
     },
     ("listAuditEvents", 200): {"page": _page(_AUDIT_EVENT)},
     ("listAlerts", 200): {"firing": _page(_ALERT)},

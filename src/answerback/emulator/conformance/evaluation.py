@@ -131,7 +131,7 @@ def _silent(expected: Expected, answer: ReceivedResponse, timeout_s: float) -> P
     if answer.no_response is NoResponse.NOT_HTTP:
         return Problem(ConformanceLevel.FAILED, Text("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
     level = ConformanceLevel.WARNING if expected is Expected.BOUNDED else ConformanceLevel.FAILED
-    return Problem(level, Text("hung up without an answer", "未应答就断开了连接"))
+    return Problem(level, Text("closed the connection without a response", "未应答就断开了连接"))
 
 
 def _taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
@@ -162,7 +162,7 @@ def _not_taken(answer: ReceivedResponse, status: int, contract: _ContractRespons
 
 def _bounded(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
     if 200 <= status < 300 and contract.result == 0:  # noqa: PLR2004
-        yield Problem(ConformanceLevel.WARNING, _with(Text("it was taken", "被接受了"), excerpt(answer)))
+        yield Problem(ConformanceLevel.WARNING, _with(Text("it was accepted", "被接受了"), excerpt(answer)))
     else:
         yield from _not_taken(answer, status, contract)
 

@@ -42,7 +42,7 @@ def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) ->
     if draft.full_numbers:
         actor.require_full_numbers()
     if connection.execute(select(api_keys.c.id).where(api_keys.c.name == draft.name, _live)).scalar() is not None:
-        raise Conflict(f"name: there is a key {draft.name} already; revoke that first, or take another name")
+        raise Conflict(f"name: there is a key {draft.name} already; revoke it first, or choose another name")
     if connection.execute(select(func.count()).select_from(api_keys).where(_live)).scalar_one() >= MAX_KEYS:
         raise Conflict(f"there are {MAX_KEYS} keys already: revoke one")
     row = {
@@ -64,7 +64,7 @@ def revoke(connection: Connection, name: str, actor: Actor, now: datetime) -> Ap
     changed = update(api_keys).where(_matches_name(name), _live).values(revoked_us=to_us(now)).returning(api_keys)
     row = connection.execute(changed).one_or_none()
     if row is None:
-        raise NotFound("no living key of that name or id")  # who takes it for a key must not see it again
+        raise NotFound("no active key of that name or id")  # who takes it for a key must not see it again
     record_event(connection, actor, AuditAction.KEY_REVOKED, now, row.name)
     return _key(row)
 

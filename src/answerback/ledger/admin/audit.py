@@ -34,7 +34,7 @@ class Actor(msgspec.Struct, frozen=True, array_like=True):
     def require_full_numbers(self) -> None:
         """Raise Forbidden where the actor may not see numbers in full."""
         if not self.full_numbers:
-            raise Forbidden(f"this needs the right to full numbers; the key `{self.name}` does not have it")
+            raise Forbidden(f"this requires the right to full numbers; the key `{self.name}` does not have it")
 
 
 CLI_ACTOR = Actor("command line")

@@ -92,7 +92,7 @@ class ChangeEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
     def run(self, ledger: Ledger) -> Endpoint:
         def work(connection: Connection, _: SubscriptionCache) -> Endpoint:
             if self.if_unmodified and not endpoints.is_unmodified(connection, self.endpoint):
-                raise Conflict(f"endpoint {self.endpoint.name} was changed at this moment: look at it and try again")
+                raise Conflict(f"endpoint {self.endpoint.name} was changed at the same time: check it and try again")
             return _change(connection, self.endpoint, self.actor, now())
 
         return ledger.write(work)

@@ -68,7 +68,7 @@ def replay_delivery(
     if row.callback_id is None and endpoint.config.format is PayloadFormat.TENCENT:
         raise Conflict(f"delivery {id_} is about a call itself, for which the format of {endpoint.name} has no payload")
     if row.state == DeliveryState.BLOCKED.value:
-        raise Conflict(f"delivery {id_} waits for an earlier one of its call: retry that one")
+        raise Conflict(f"delivery {id_} is blocked by an earlier one of its call: replay that one")
     retargeted_us = connection.execute(select(endpoints.c.retargeted_us).where(endpoints.c.id == endpoint.id)).scalar()
     if retargeted_us is not None and row.created_us <= retargeted_us:
         actor.require_full_numbers()

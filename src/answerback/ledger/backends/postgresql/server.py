@@ -118,20 +118,20 @@ def _check_authority(url: str) -> None:
     if mode in _UNVERIFIED_SSL_MODES and asked.get("sslrootcert", ["system"]) != [
         "system"
     ]:  # that one means verify-full
-        raise UnsafeStorage(f"ledger.url: sslrootcert would not be used with sslmode={mode}: write sslmode=verify-full")
+        raise UnsafeStorage(f"ledger.url: sslrootcert has no effect with sslmode={mode}: write sslmode=verify-full")
 
 
 def verify_durable(connection: Connection, *, allow_unsafe: bool) -> None:
     """Refuse a server that cannot hold what is asked of it. Raises UnsafeStorage, LedgerUnavailable with the reason."""
     number = int(_setting(connection, "server_version_num"))
     if number < MIN_VERSION:
-        raise UnsafeStorage(f"PostgreSQL {_setting(connection, 'server_version')} is too old: it takes 14 or newer")
+        raise UnsafeStorage(f"PostgreSQL {_setting(connection, 'server_version')} is too old: 14 or newer is required")
     if _setting(connection, "server_encoding") != "UTF8":
-        raise UnsafeStorage("the database does not keep UTF-8: make it with ENCODING 'UTF8'")
+        raise UnsafeStorage("the database's encoding is not UTF-8: create it with ENCODING 'UTF8'")
     if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
         raise LedgerUnavailable(
             UnavailableReason.READ_ONLY,
-            "the server is a standby, which takes no writes: name the primary, or all of them",
+            "the server is a standby, which is read-only: name the primary, or all servers",
         )
     for name, harm in (("fsync", "a commit may be lost"), ("full_page_writes", "a crash may tear pages")):
         if _setting(connection, name) != "on" and not allow_unsafe:

@@ -164,7 +164,7 @@ def verify_durable(connection: Connection, path: Path) -> None:
     """Refuse a SQLite whose commit would not mean stored. Raises UnsafeStorage with the reason."""
     mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
     if mode != "wal":
-        raise UnsafeStorage(f"{path}: SQLite will not keep a write-ahead log here (journal_mode is {mode})")
+        raise UnsafeStorage(f"{path}: SQLite cannot use a write-ahead log here (journal_mode is {mode})")
     level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
     if level != _SYNCHRONOUS_FULL:
         raise UnsafeStorage(
