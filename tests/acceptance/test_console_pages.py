@@ -371,7 +371,7 @@ def test_a_revision_says_what_differs(viewer: ConsoleClient) -> None:
     said = viewer.text("calls/story")
     assert "result 1 0" in said
     assert "fee 0 1" in said
-    assert "came again 2×" in said
+    assert "2 duplicates, last at" in said
 
 
 def test_a_callid_of_several_channels_is_a_choice(viewer: ConsoleClient) -> None:
@@ -611,7 +611,7 @@ def test_an_endpoint_that_fails_is_seen_to(beginning: Beginning, receive: Receiv
     await_true(lambda: "Dead 1" in person.text("endpoints"), lambda: person.text("endpoints"))
     said = person.text(page)
     assert "Failing" in said
-    assert "0 of the last 2 delivered" in said
+    assert "0 of the last 2 succeeded" in said
     assert "answered 500" in person.text("calls/fails")
     receiver.restart(behaviour="obeying")
     assert person.post(f"{page}/replay-dead").status_code == 303

@@ -233,7 +233,7 @@ def test_list_shows_newest_call_first(emulator: Emulator) -> None:
     row = page[page.index(newer) : page.index(older)]
     assert "+49 15123456002" in row
     assert "state-unanswered" in row
-    assert "2 taken" in row
+    assert "2 accepted" in row
     assert "not answered" in row
     assert "state-done" in page[page.index(older) :]
 
@@ -369,7 +369,7 @@ def test_attempts_at_a_callback_stand_together(home: Path, receive: Receive) -> 
     assert len(articles) == 1
     assert [page.count(f"Attempt {number} ") for number in (1, 2, 3, 4)] == [1, 1, 1, 0]
     assert page.count("answered 503 with result 1: no") == 2
-    assert "1 taken" in listed
+    assert "1 accepted" in listed
     assert "2 refused" in listed
 
 
@@ -393,7 +393,7 @@ def test_answer_beside_the_contract_is_told(home: Path, receive: Receive) -> Non
     plain = receive(behaviour="refusing", status=200, answer="thank you")
     with Emulator(home, "--instant", "--retries", "0", "--callback-url", plain.url) as emulator:
         page = emulator.finished(emulator.call())
-    assert "Not the contract&#39;s answer" in page
+    assert "Not a valid response" in page
     assert "<code>thank you</code>" in page
 
 
