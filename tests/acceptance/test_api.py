@@ -392,8 +392,8 @@ def test_the_first_answer_costs_little(data_dir: Path) -> None:
     [
         ("%0A", "line break"),
         ("a%0D%0Ab", "line break"),
-        ("a%00", "not printable"),
-        ("%e2%80%a8", "not printable"),
+        ("a%00", "unprintable"),
+        ("%e2%80%a8", "unprintable"),
         ("%ff", "not UTF-8"),
         ("%e5%91", "not UTF-8"),
         ("%ed%a0%80", "not UTF-8"),
