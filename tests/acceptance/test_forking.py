@@ -10,7 +10,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 STARTS = """
-import os, signal, subprocess
+import os, signal, subprocess, time
 from pathlib import Path
 from ending import ending
 from forking import RECEIVER, launch
@@ -22,7 +22,10 @@ for executed in (False, True):
             given, cwd=Path.cwd(), env=os.environ, stdout=nothing, stderr=nothing, executed=executed, program=RECEIVER
         )
     print(started.pid, flush=True)
-print(subprocess.Popen(ending("sleep", "1000"), stdout=subprocess.DEVNULL).pid, flush=True)
+asleep = subprocess.Popen(ending("sleep", "1000"), stdout=subprocess.DEVNULL)
+while Path(f"/proc/{asleep.pid}/comm").read_text() != "sleep\\n":  # before, it has not asked for its end yet
+    time.sleep(0.01)
+print(asleep.pid, flush=True)
 signal.pause()
 """
 
@@ -38,7 +41,7 @@ def test_what_the_tests_started_does_not_outlive_them(tmp_path: Path, how: signa
             assert select.select(started, [], [], 0)[0] == []
             tests.send_signal(how)
             for one in started:
-                assert select.select([one], [], [], 60)[0] == [one]  # a busy machine takes its time
+                assert select.select([one], [], [], 20)[0] == [one]  # a busy machine takes its time
         finally:
             for one in started:
                 os.close(one)

@@ -260,7 +260,7 @@ def test_the_command_tells_all_dead_again(business: Business, dead: Receiver) ->
     before, ids = len(dead.taken), {one["message_id"] for one in business.deliveries("crm")}
     done = cli(business, "replay", "--endpoint", business.name("crm"), "--all-dead")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"4 deliveries to {business.name('crm')} go out again\n"
+    assert done.stdout == f"4 deliveries to {business.name('crm')} are queued again\n"
     assert {one.id for one in dead.await_taken(before + 4)[before:]} == ids
 
 

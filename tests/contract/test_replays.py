@@ -103,7 +103,7 @@ def test_a_waiting_delivery_cannot_overtake(ledger: Ledger) -> None:
     endpoint(ledger)
     ledger.record([received(unanswered()), received(status())])
     before = undelivered(ledger)
-    with pytest.raises(Conflict, match=f"delivery {before[1].id} waits"):
+    with pytest.raises(Conflict, match=f"delivery {before[1].id} is blocked by an earlier one"):
         replay_one(ledger, before[1].id)
     assert undelivered(ledger) == before
 

@@ -148,7 +148,7 @@ async def test_an_invalid_endpoint_of_the_config_file_is_named(tmp_path: Path) -
         for name, invalid, match in [
             ("crm", wanted(secret="short"), r"^endpoints\.crm\.secret: expected whsec_"),
             ("crm", wanted(certificate="missing"), r"^endpoints\.crm\.certificate: "),
-            ("mine", wanted(), r"^endpoints\.mine: there is one of that name"),
+            ("mine", wanted(), r"^endpoints\.mine: an endpoint of that name exists"),
         ]:
             with pytest.raises(ConfigError, match=match):
                 await harness.endpoint_manager.start({"before": wanted(), name: invalid})
