@@ -11,8 +11,8 @@ import msgspec
 from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.evaluation import (
     ConformanceLevel,
+    Deviation,
     Expected,
-    Problem,
     ReceivedResponse,
     excerpt,
     find_problems,
@@ -79,7 +79,7 @@ def evaluate(
     ]
     if any(answer.reconnected for _, answer in exchanges):
         seen = Text("the connection was closed after an answer", "应答后连接被断开")
-        found.append(Problem(ConformanceLevel.WARNING, seen, fixes.KEEP_ALIVE))
+        found.append(Deviation(ConformanceLevel.WARNING, seen, fixes.KEEP_ALIVE))
     answers = [answer for step, answer in exchanges if step.expected is not Expected.NOTHING]
     level = max((finding.level for finding in found), key=_SEVERITY.index, default=ConformanceLevel.OK)
     worst = [finding for finding in found if finding.level is level]
@@ -98,7 +98,7 @@ def _with_label(label: Text, seen: Text) -> Text:
     return seen if label == NO_LABEL else Text(f"{label.en}: {seen.en}", f"{label.zh}：{seen.zh}")
 
 
-def _summarize(findings: Sequence[Problem]) -> Text:
+def _summarize(findings: Sequence[Deviation]) -> Text:
     first, more = findings[0].seen, len(findings) - 1
     return Text(f"{first.en} (and {more} more)", f"{first.zh}（另有 {more} 处）") if more else first
 

@@ -64,7 +64,7 @@ class ConformanceLevel(StrEnum):
     FAILED = "failed"
 
 
-class Problem(NamedTuple):
+class Deviation(NamedTuple):
     """What was seen; `fix` is None where the rule's own says what to do."""
 
     level: ConformanceLevel
@@ -80,7 +80,7 @@ class _ContractResponse(NamedTuple):
     problem: Text | None
 
 
-def find_problems(expected: Expected, response: ReceivedResponse, timeout_s: float) -> list[Problem]:
+def find_problems(expected: Expected, response: ReceivedResponse, timeout_s: float) -> list[Deviation]:
     """What is wrong with `response`; nothing where it is as it should be."""
     if expected is Expected.NOTHING:
         return []
@@ -122,74 +122,74 @@ def format_ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def _silent(expected: Expected, answer: ReceivedResponse, timeout_s: float) -> Problem:
+def _silent(expected: Expected, answer: ReceivedResponse, timeout_s: float) -> Deviation:
     if answer.no_response is NoResponse.TIMED_OUT:
         seen = Text(f"no answer within {timeout_s:g} s", f"{timeout_s:g} 秒内没有应答")
-        return Problem(ConformanceLevel.FAILED, seen, fixes.SLOW)
+        return Deviation(ConformanceLevel.FAILED, seen, fixes.SLOW)
     if answer.no_response is NoResponse.UNREACHED:
-        return Problem(ConformanceLevel.FAILED, Text("no connection", "无法建立连接"), fixes.ALIVE)
+        return Deviation(ConformanceLevel.FAILED, Text("no connection", "无法建立连接"), fixes.ALIVE)
     if answer.no_response is NoResponse.NOT_HTTP:
-        return Problem(ConformanceLevel.FAILED, Text("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
+        return Deviation(ConformanceLevel.FAILED, Text("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
     level = ConformanceLevel.WARNING if expected is Expected.BOUNDED else ConformanceLevel.FAILED
-    return Problem(level, Text("closed the connection without a response", "未应答就断开了连接"))
+    return Deviation(level, Text("closed the connection without a response", "未应答就断开了连接"))
 
 
-def _taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
+def _taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
     if 300 <= status < 400:  # noqa: PLR2004  # HTTP's
-        yield Problem(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
+        yield Deviation(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     elif not 200 <= status < 300:  # noqa: PLR2004
-        yield Problem(ConformanceLevel.FAILED, excerpt(answer))
+        yield Deviation(ConformanceLevel.FAILED, excerpt(answer))
     elif contract.problem is not None:
-        yield Problem(ConformanceLevel.FAILED, _with(contract.problem, excerpt(answer)), fixes.ANSWER)
+        yield Deviation(ConformanceLevel.FAILED, _with(contract.problem, excerpt(answer)), fixes.ANSWER)
     elif contract.result != 0:
-        yield Problem(ConformanceLevel.FAILED, excerpt(answer))
+        yield Deviation(ConformanceLevel.FAILED, excerpt(answer))
 
 
-def _refused(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
+def _refused(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
     if (finding := _fault(answer, status, contract)) is not None:
         yield finding
     elif contract.problem is not None:
-        yield Problem(ConformanceLevel.FAILED, _with(contract.problem, excerpt(answer)), fixes.REFUSAL)
+        yield Deviation(ConformanceLevel.FAILED, _with(contract.problem, excerpt(answer)), fixes.REFUSAL)
 
 
-def _not_taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
+def _not_taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
     if (finding := _fault(answer, status, contract)) is not None:
         yield finding
     elif contract.problem is not None:
         level = ConformanceLevel.WARNING if status >= 400 else ConformanceLevel.FAILED  # noqa: PLR2004
-        yield Problem(level, _with(contract.problem, excerpt(answer)), fixes.REFUSAL)
+        yield Deviation(level, _with(contract.problem, excerpt(answer)), fixes.REFUSAL)
 
 
-def _bounded(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Problem]:
+def _bounded(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
     if 200 <= status < 300 and contract.result == 0:  # noqa: PLR2004
-        yield Problem(ConformanceLevel.WARNING, _with(Text("it was accepted", "被接受了"), excerpt(answer)))
+        yield Deviation(ConformanceLevel.WARNING, _with(Text("it was accepted", "被接受了"), excerpt(answer)))
     else:
         yield from _not_taken(answer, status, contract)
 
 
-def _fault(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Problem | None:
+def _fault(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Deviation | None:
     """What a mistake of the sender's must never be answered."""
     if status >= 500:  # noqa: PLR2004
-        return Problem(ConformanceLevel.FAILED, excerpt(answer), fixes.SENDERS_FAULT)
+        return Deviation(ConformanceLevel.FAILED, excerpt(answer), fixes.SENDERS_FAULT)
     if contract.result == 0:
-        return Problem(
+        return Deviation(
             ConformanceLevel.FAILED, _with(Text("answered that it was accepted", "应答为已接受"), excerpt(answer))
         )
     if 300 <= status < 400:  # noqa: PLR2004
-        return Problem(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
+        return Deviation(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     return None
 
 
-def _check_manners(answer: ReceivedResponse, contract: _ContractResponse) -> Iterator[Problem]:
+def _check_manners(answer: ReceivedResponse, contract: _ContractResponse) -> Iterator[Deviation]:
     """What an answer should be besides: quick, and labelled as what it is."""
     if answer.seconds > SLOW_S:
         seen = Text(f"answered after {answer.seconds:.1f} s", f"{answer.seconds:.1f} 秒后才应答")
-        yield Problem(ConformanceLevel.WARNING, seen, fixes.SLOW)
+        yield Deviation(ConformanceLevel.WARNING, seen, fixes.SLOW)
     media_type = answer.content_type.partition(";")[0].strip().lower()
     if contract.problem is None and media_type != "application/json":
         shown = quote(answer.content_type)
         seen = Text(f"Content-Type is {shown or 'missing'}", f"Content-Type 为{shown or '空'}")
-        yield Problem(ConformanceLevel.WARNING, seen, fixes.CONTENT_TYPE)
+        yield Deviation(ConformanceLevel.WARNING, seen, fixes.CONTENT_TYPE)
 
 
 def _read(body: bytes) -> _ContractResponse:
