@@ -13,6 +13,7 @@ from answerback.tencent.response import encode_response
 _MAX_HEAD_BYTES = 65_536
 _SLICE_BYTES = 1024
 _REAP_EVERY_S = 1.0
+_JUST_BEGUN_S, _ON_ITS_WAY_S = 1.0, 0.5
 
 
 def _make_final_response(status: bytes, result: ResponseCode, errmsg: str) -> bytes:
@@ -69,6 +70,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
     """
 
     arriving_since_s: float | None = None
+    _is_shutting_down = False
     _unsent_bytes = 0
     _progress_at_s = 0.0
     _head_bytes = 0  # of a head that is not whole, up to the current segment
@@ -87,7 +89,17 @@ class TimedHttpProtocol(HttpToolsProtocol):
             self._current_cycle.message_event.set()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Close; a request that is on its way, as from a sender who connected this very moment, is answered first."""
+        since_s = self.arriving_since_s
+        if since_s is None or self._is_shutting_down or self.loop.time() > since_s + _JUST_BEGUN_S:
+            super().shutdown()
+        else:
+            self._is_shutting_down = True
+            self.loop.call_later(_ON_ITS_WAY_S, self.shutdown)
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.keep_alive = cycle.keep_alive and not self._is_shutting_down
         self._current_cycle = cycle
         super()._start_asgi_task(cycle, app)
 

@@ -83,6 +83,17 @@ def test_idle_connections_do_not_delay_the_end(data_dir: Path) -> None:
         assert all(wire.is_closed() for wire in idle)
 
 
+def test_a_sender_that_has_just_connected_is_answered(data_dir: Path) -> None:
+    """A request that is on its way when the end comes is answered, on a connection that is then closed."""
+    with Gateway(data_dir) as gateway, Wire(gateway) as wire:
+        gateway.send_signal(signal.SIGTERM)
+        await_true(lambda: is_refused(gateway))
+        wire.send(request(prompt("late")))
+        assert wire.read().body == OK
+        assert wire.is_closed()
+        assert gateway.wait() == 0
+
+
 def test_a_half_sent_request_does_not_delay_the_end_for_long(data_dir: Path) -> None:
     """A sender that stalls is not waited for beyond the drain time, and leaves nothing."""
     settings = {"ANSWERBACK_INTAKE__SHUTDOWN_TIMEOUT_S": "1"}
