@@ -11,7 +11,6 @@ from answerback.domain.delivery_states import (
     DELIVERY_TRANSITIONS,
     DeliveryTransition,
     event_type_for,
-    mask_message_id,
     message_id,
 )
 from answerback.domain.endpoints import DeliveryState, EventType
@@ -151,9 +150,3 @@ def test_a_message_id_tells_number_and_tag() -> None:
     """The id has both, so that a ledger restored from a backup does not give an id to something else."""
     assert message_id(17, "9f86d081884c") == "dlv_17_9f86d081884c"
     assert len({message_id(id_, tag) for id_ in (1, 11) for tag in ("1a", "a")}) == 4
-
-
-def test_a_message_id_of_before_tags_were_keyed_is_masked() -> None:
-    """Its tag is a piece of a hash with the number in it; one of today is shown to everybody."""
-    assert mask_message_id("dlv_17_9f86d081884c") == "dlv_17"
-    assert mask_message_id("dlv_17_9f86d081884c7d65") == "dlv_17_9f86d081884c7d65"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -131,8 +132,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
         )
         page = ledger.calls(wanted, cursor, limit)
         principal.log_unmasked(len(page.items))
-        views = [CallView.of(call, full_numbers=principal.full_numbers) for call in page.items]
-        return PageView(items=views, next_cursor=page.next_cursor)
+        return PageView.of(page, partial(CallView.of, full_numbers=principal.full_numbers))
 
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
@@ -145,8 +145,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
         check_filters(principal.key, callid=callid)
         page = ledger.callbacks(callid, channel, cursor, limit)
         principal.log_unmasked(len(page.items))
-        views = [CallbackView.of(entry, full_numbers=principal.full_numbers) for entry in page.items]
-        return PageView(items=views, next_cursor=page.next_cursor)
+        return PageView.of(page, partial(CallbackView.of, full_numbers=principal.full_numbers))
 
     @router.get(
         "/v1/calls/{callid:callid}",

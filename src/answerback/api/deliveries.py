@@ -1,5 +1,6 @@
 """/v1/deliveries and /v1/replays: deliveries of events to endpoints, and replays."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -74,8 +75,7 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(wanted, cursor, limit)
-        views = [DeliveryView.of(one, full_numbers=principal.full_numbers) for one in page.items]
-        return PageView(items=views, next_cursor=page.next_cursor)
+        return PageView.of(page, partial(DeliveryView.of, full_numbers=principal.full_numbers))
 
     @router.get("/v1/deliveries/{id}", summary="Get a delivery with its attempts", responses=PROBLEMS | NOT_FOUND)
     def get_delivery(id: int, principal: CurrentPrincipal) -> DeliveryWithAttemptsView:

@@ -106,7 +106,7 @@ def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Se
         added = await relay.endpoints.add(
             principal.actor, body.name, body.channel, body.endpoint_config(), enabled=body.enabled, secret=secret
         )
-        return EndpointWithSecretView.with_secret(added, DeliveryBacklog())
+        return EndpointWithSecretView.of(added, DeliveryBacklog(), full_url=True)
 
     @router.patch(
         "/{endpoint}",
@@ -162,7 +162,7 @@ def _add_action_routes(router: Routes, ledger: Ledger, relay: Relay) -> None:
         endpoint: str, principal: CurrentPrincipal, body: SecretRotate | None = None
     ) -> EndpointWithSecretView:
         rotated = await relay.endpoints.rotate_secret(principal.actor, endpoint, body.secret if body else None)
-        return EndpointWithSecretView.with_secret(rotated, await _backlog_of(ledger, rotated))
+        return EndpointWithSecretView.of(rotated, await _backlog_of(ledger, rotated), full_url=True)
 
     @router.post(
         "/{endpoint}/test",

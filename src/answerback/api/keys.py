@@ -70,8 +70,7 @@ def _add_read_routes(router: Routes, ledger: Ledger) -> None:
         dependencies=[ADMIN],
     )
     def list_audit_events(cursor: Cursor = None, limit: Limit = 50) -> PageView[AuditEventView]:
-        page = ledger.audit_events(cursor, limit)
-        return PageView(items=[AuditEventView.of(event) for event in page.items], next_cursor=page.next_cursor)
+        return PageView.of(ledger.audit_events(cursor, limit), AuditEventView.read_from)
 
 
 def _add_write_routes(router: Routes, writer: LedgerClient) -> None:

@@ -1,5 +1,7 @@
 """/v1/quarantine: request bodies that could not be parsed."""
 
+from functools import partial
+
 from answerback.api.dependencies import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, CurrentPrincipal, Cursor, Limit
 from answerback.api.routes import Routes
 from answerback.domain.phone_numbers import mask_text
@@ -22,8 +24,7 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     ) -> PageView[QuarantinedView]:
         page = ledger.quarantined(channel, cursor, limit)
         principal.log_unmasked(sum(mask_text(body.reason) != body.reason for body in page.items))
-        views = [QuarantinedView.of(body, full_numbers=principal.full_numbers) for body in page.items]
-        return PageView(items=views, next_cursor=page.next_cursor)
+        return PageView.of(page, partial(QuarantinedView.of, full_numbers=principal.full_numbers))
 
     @router.get("/v1/quarantine/{id}", summary="Get a quarantined body with its bytes", responses=PROBLEMS | NOT_FOUND)
     def get_quarantined(id: int, principal: CurrentPrincipal) -> QuarantinedBodyView:

@@ -8,6 +8,7 @@ from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, Styled, exit_on_error, print_json, print_table
 from answerback.config import Settings
 from answerback.errors import ConfigError
+from answerback.schemas.alerts import AlertView
 from answerback.service.factories import message_context, open_alert_targets
 from answerback.service.ledger_config import open_for_reading
 
@@ -25,9 +26,7 @@ def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson 
         with open_for_reading(settings) as ledger:
             states = alert_states(settings.alerts.rules, ledger.read(find_alerts))
     if as_json:
-        from answerback.api.alerts import AlertView
-
-        print_json({"items": [AlertView.of(state) for state in states]})
+        print_json({"items": [AlertView.read_from(state) for state in states]})
         return
     rows = [
         (

@@ -55,7 +55,7 @@ DELIVERY_TRANSITIONS: dict[DeliveryState, dict[DeliveryTransition, DeliveryState
 ACTIVE_STATES = (_BLOCKED, _PENDING)
 
 TAG_LENGTH = 16
-"""The hex digits of a tag; in ledgers of schema 0004 and before there are some of 12, a piece of a hash without a key."""
+"""The hex digits of a tag."""
 
 _EVENT_TYPE_BY_OUTCOME = {
     Outcome.ANSWERED: EventType.ANSWERED,
@@ -79,9 +79,3 @@ def message_id(delivery_id: int, tag: str) -> str:
     `tag` sets it apart from one of the same number in a ledger that was restored from a backup.
     """
     return f"dlv_{delivery_id}_{tag}"
-
-
-def mask_message_id(message_id: str) -> str:
-    """A message id for who may see no numbers: without its tag where that is of a time when tags were not keyed."""
-    head, _, tag = message_id.rpartition("_")
-    return message_id if len(tag) >= TAG_LENGTH else head

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, null, select
 
-from answerback.domain.delivery_states import mask_message_id
 from answerback.domain.endpoints import EventType
 from answerback.domain.masking import MASKS
 from answerback.domain.models import MAX_DURATION_S, Outcome
@@ -136,7 +135,7 @@ _last_attempt = (
 
 DELIVERY_COLUMNS = _with_masks(
     Column("id", ColumnType.NUMBER, _d.id),
-    Column("message_id", ColumnType.TRUSTED_TEXT, _message_id, mask_message_id),
+    Column("message_id", ColumnType.TRUSTED_TEXT, _message_id),
     Column("endpoint", ColumnType.TRUSTED_TEXT, endpoints.c.name),
     Column("channel", ColumnType.TRUSTED_TEXT, _c.channel),
     Column("callid", ColumnType.UNTRUSTED_TEXT, _c.callid),

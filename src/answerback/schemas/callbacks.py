@@ -36,15 +36,9 @@ class CallbackView(View):
 
     @classmethod
     def of(cls, entry: StoredCallback, *, full_numbers: bool) -> "CallbackView":
-        return cls(
-            id=entry.id,
-            kind=entry.kind,
-            fingerprint=None if entry.public_id is None else entry.public_id.hex(),
-            received_at=entry.received_at,
-            duplicates=entry.duplicates,
-            last_duplicate_at=entry.last_duplicate_at,
-            **_raw_fields(entry.raw, full_numbers=full_numbers),
-        )
+        fingerprint = None if entry.public_id is None else entry.public_id.hex()
+        body = _body_fields(entry.raw, full_numbers=full_numbers)
+        return cls.read_from(entry, full_numbers=full_numbers, fingerprint=fingerprint, **body)
 
 
 class DifferenceView(View):
@@ -96,7 +90,7 @@ class QuarantinedView(View):
 
     @classmethod
     def of(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedView":
-        return cls(**_quarantined_fields(body, full_numbers=full_numbers))
+        return cls.read_from(body, full_numbers=full_numbers)
 
 
 class QuarantinedBodyView(QuarantinedView):
@@ -107,14 +101,7 @@ class QuarantinedBodyView(QuarantinedView):
 
     @classmethod
     def with_body(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedBodyView":
-        return cls(
-            **_quarantined_fields(body, full_numbers=full_numbers), **_raw_fields(body.raw, full_numbers=full_numbers)
-        )
-
-
-def _quarantined_fields(body: QuarantineItem, *, full_numbers: bool) -> dict[str, Any]:
-    own = {name: getattr(body, name) for name in QuarantinedView.model_fields}
-    return mask_fields(own, full_numbers=full_numbers)
+        return cls.read_from(body, full_numbers=full_numbers, **_body_fields(body.raw, full_numbers=full_numbers))
 
 
 class RequeueView(View):
@@ -127,11 +114,8 @@ class RequeueView(View):
     @classmethod
     def of(cls, id_: int, requeued: RequeueResult, *, full_numbers: bool) -> "RequeueView":
         disposition = None if requeued.disposition is None else requeued.disposition.name.lower()
-        return cls(
-            **mask_fields({"id": id_, "disposition": disposition, "reason": requeued.reason}, full_numbers=full_numbers)
-        )
+        return cls.read_from(requeued, full_numbers=full_numbers, id=id_, disposition=disposition)
 
 
-def _raw_fields(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
-    exact = b64encode(raw).decode() if full_numbers else None
-    return mask_fields({"raw": raw.decode("utf-8", "replace"), "raw_base64": exact}, full_numbers=full_numbers)
+def _body_fields(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
+    return {"raw": raw.decode("utf-8", "replace"), "raw_base64": b64encode(raw).decode() if full_numbers else None}

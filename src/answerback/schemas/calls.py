@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import Field
 
-from answerback.domain.masking import mask_fields
 from answerback.domain.models import MAX_KEYS, Call, CallbackKind, Outcome
 from answerback.domain.statistics import due_minutes
 from answerback.schemas.view import View
@@ -46,8 +45,7 @@ class CallView(View):
 
     @classmethod
     def of(cls, call: Call, *, full_numbers: bool) -> "CallView":
-        values = {name: getattr(call, name) for name in cls.model_fields}
-        return cls(**mask_fields(values, full_numbers=full_numbers))
+        return cls.read_from(call, full_numbers=full_numbers)
 
 
 class FeeMismatchView(CallView):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
+import msgspec
 from pydantic import Field
 
 from answerback.domain.endpoints import Endpoint
@@ -15,6 +16,8 @@ from answerback.ledger.types import from_us
 from answerback.schemas.view import View
 
 _US = 1_000_000
+_REPORTED = ("url", "pending", "failure", "recorder_failure", "set_aside", "stream")
+"""What an instance says of itself under these names."""
 
 
 class InstanceView(View):
@@ -43,24 +46,16 @@ class InstanceView(View):
 
     @classmethod
     def of(cls, seen: InstanceStatus, *, endpoints: int) -> Self:
-        instance, state, relay = seen.instance, seen.status, seen.status.get("relay") or {}
-        return cls(
-            id=instance.id,
-            host=instance.host,
-            pid=instance.pid,
-            roles=instance.roles,
-            version=instance.version,
-            started_at=from_us(instance.started_us),
+        relay = seen.status.get("relay") or {}
+        reported: dict[str, Any] = {name: seen.status.get(name) for name in _REPORTED}
+        return cls.read_from(
+            seen.instance,
+            started_at=from_us(seen.instance.started_us),
             silent_s=round(seen.silent_us / _US, 1),
             silent=seen.silent_us > SILENT_AFTER_US,
-            url=state.get("url"),
-            pending=state.get("pending"),
-            failure=state.get("failure"),
-            recorder_failure=state.get("recorder_failure"),
-            set_aside=state.get("set_aside"),
             endpoints=endpoints,
             singleton_tasks=relay.get("singleton_tasks", []),
-            stream=state.get("stream"),
+            **reported,
         )
 
 
@@ -85,20 +80,7 @@ class EndpointAssignmentView(View):
     @classmethod
     def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, instance_id: str | None, now: datetime) -> Self:
         lag_s = None if backlog.oldest_at is None else round(max(0.0, (now - backlog.oldest_at).total_seconds()), 1)
-        return cls(
-            id=endpoint.id,
-            name=endpoint.name,
-            channel=endpoint.channel,
-            enabled=endpoint.enabled,
-            disabled_reason=endpoint.disabled_reason,
-            instance=instance_id,
-            paused_until=endpoint.paused_until,
-            consecutive_failures=endpoint.consecutive_failures,
-            pending=backlog.pending,
-            blocked=backlog.blocked,
-            dead=backlog.dead,
-            lag_s=lag_s,
-        )
+        return cls.read_from(endpoint, instance=instance_id, lag_s=lag_s, **msgspec.structs.asdict(backlog))
 
 
 class StatusView(View):

@@ -1,13 +1,10 @@
 """Deliveries, their attempts, and replays."""
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 
-from answerback.domain.delivery_states import mask_message_id
 from answerback.domain.endpoints import Attempt, Delivery, DeliveryState
-from answerback.domain.masking import mask_fields
 from answerback.domain.webhook_payload import EVENT_TYPES
 from answerback.ledger.read.deliveries import MAX_ATTEMPTS
 from answerback.relay.replays import Replay
@@ -35,10 +32,7 @@ class DeliveryView(View):
 
     @classmethod
     def of(cls, delivery: Delivery, *, full_numbers: bool) -> "DeliveryView":
-        own = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "type"}
-        if not full_numbers:
-            own["message_id"] = mask_message_id(delivery.message_id)
-        return cls(**mask_fields(own, full_numbers=full_numbers), type=EVENT_TYPES[delivery.event])
+        return cls.read_from(delivery, full_numbers=full_numbers, type=EVENT_TYPES[delivery.event])
 
 
 class AttemptView(View):
@@ -52,13 +46,9 @@ class AttemptView(View):
 
     @classmethod
     def of(cls, attempt: Attempt, *, full_numbers: bool) -> "AttemptView":
-        """The view of `attempt`, masked because a response may contain phone numbers."""
-        return cls(
-            started_at=attempt.started_at,
-            duration_ms=attempt.duration_s * 1000,
-            http_status=attempt.http_status,
-            **masked_response(attempt.response_body, attempt.error, full_numbers=full_numbers),
-        )
+        response_body = attempt.response_body.decode("utf-8", "replace")
+        duration_ms = attempt.duration_s * 1000
+        return cls.read_from(attempt, full_numbers=full_numbers, duration_ms=duration_ms, response_body=response_body)
 
 
 class DeliveryWithAttemptsView(DeliveryView):
@@ -71,14 +61,8 @@ class DeliveryWithAttemptsView(DeliveryView):
         cls, delivery: Delivery, attempts: list[Attempt], *, full_numbers: bool
     ) -> "DeliveryWithAttemptsView":
         attempt_log = [AttemptView.of(one, full_numbers=full_numbers) for one in attempts]
-        return cls(**DeliveryView.of(delivery, full_numbers=full_numbers).model_dump(), attempt_log=attempt_log)
-
-
-def masked_response(response_body: bytes, error: str | None, *, full_numbers: bool) -> dict[str, Any]:
-    """What an endpoint answered, as text: it may hold somebody's number."""
-    return mask_fields(
-        {"response_body": response_body.decode("utf-8", "replace"), "error": error}, full_numbers=full_numbers
-    )
+        own = {"type": EVENT_TYPES[delivery.event], "attempt_log": attempt_log}
+        return cls.read_from(delivery, full_numbers=full_numbers, **own)
 
 
 class ReplayView(View):
@@ -96,5 +80,4 @@ class ReplayView(View):
 
     @classmethod
     def of(cls, replay: Replay) -> "ReplayView":
-        own = {name: getattr(replay, name) for name in cls.model_fields if name != "scope"}
-        return cls(**mask_fields(own, full_numbers=False), scope=replay.scope)
+        return cls.read_from(replay)

@@ -1,17 +1,16 @@
 """Endpoints, with their secret, and tests of them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Self
 
 import msgspec
 from pydantic import Field
 
 from answerback.domain.endpoints import Endpoint, PayloadFormat
-from answerback.domain.masking import mask_fields, mask_urls
+from answerback.domain.masking import mask_urls
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.relay.sender import AttemptResult
-from answerback.schemas.deliveries import masked_response
 from answerback.schemas.view import View
 
 
@@ -48,34 +47,17 @@ class EndpointView(View):
     oldest_pending_at: datetime | None
 
     @classmethod
-    def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, *, full_url: bool) -> "EndpointView":
-        fields = _endpoint_fields(endpoint, backlog)
-        return cls(**fields if full_url else fields | {"url": mask_urls(fields["url"])})
+    def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, *, full_url: bool) -> Self:
+        own = msgspec.structs.asdict(endpoint.config) | msgspec.structs.asdict(backlog)
+        if not full_url:
+            own["url"] = mask_urls(endpoint.config.url)
+        return cls.read_from(endpoint, oldest_pending_at=backlog.oldest_at, **own)
 
 
 class EndpointWithSecretView(EndpointView):
     """An endpoint with its secret, shown only once."""
 
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
-
-    @classmethod
-    def with_secret(cls, endpoint: Endpoint, backlog: DeliveryBacklog) -> "EndpointWithSecretView":
-        """The view of a new endpoint, or of one with a new secret."""
-        return cls(**_endpoint_fields(endpoint, backlog), secret=endpoint.secret)
-
-
-def _endpoint_fields(endpoint: Endpoint, backlog: DeliveryBacklog) -> dict[str, Any]:
-    own = {name: getattr(endpoint, name) for name in EndpointView.model_fields if hasattr(endpoint, name)}
-    defined = msgspec.structs.asdict(endpoint.config)
-    counts = {
-        "pending": backlog.pending,
-        "blocked": backlog.blocked,
-        "dead": backlog.dead,
-        "oldest_pending_at": backlog.oldest_at,
-    }
-    return mask_fields(own | defined | counts, full_numbers=False) | {
-        "consecutive_failures": endpoint.consecutive_failures
-    }
 
 
 class EndpointTestView(View):
@@ -89,9 +71,10 @@ class EndpointTestView(View):
 
     @classmethod
     def of(cls, outcome: AttemptResult, *, full_numbers: bool) -> "EndpointTestView":
-        return cls(
+        return cls.read_from(
+            outcome,
+            full_numbers=full_numbers,
             delivered=outcome.error is None,
-            http_status=outcome.http_status,
             duration_ms=outcome.duration_us / 1000,
-            **masked_response(outcome.response_body, outcome.error, full_numbers=full_numbers),
+            response_body=outcome.response_body.decode("utf-8", "replace"),
         )

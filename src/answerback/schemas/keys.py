@@ -1,11 +1,11 @@
 """API keys, and the audit log."""
 
 from datetime import datetime
+from typing import Self
 
 from pydantic import Field
 
 from answerback.domain.models import ApiKey, Role
-from answerback.ledger.admin.audit import AuditEvent
 from answerback.schemas.view import View
 
 
@@ -17,8 +17,8 @@ class CurrentKeyView(View):
     full_numbers: bool = Field(description="whether phone numbers are shown in full")
 
     @classmethod
-    def of(cls, key: ApiKey) -> "CurrentKeyView":
-        return cls(name=key.name, role=key.role, full_numbers=key.full_numbers)
+    def of(cls, key: ApiKey) -> Self:
+        return cls(**{name: getattr(key, name) for name in cls.model_fields})
 
 
 class KeyView(CurrentKeyView):
@@ -26,10 +26,6 @@ class KeyView(CurrentKeyView):
 
     id: int
     created_at: datetime
-
-    @classmethod
-    def of(cls, key: ApiKey) -> "KeyView":
-        return cls(**{name: getattr(key, name) for name in KeyView.model_fields})
 
 
 class CreatedKeyView(KeyView):
@@ -56,7 +52,3 @@ class AuditEventView(View):
         description="what it was done to: numbers are masked, URLs of endpoints cut to scheme and host",
         examples=["crm at https://crm.example.com (url)"],
     )
-
-    @classmethod
-    def of(cls, event: AuditEvent) -> "AuditEventView":
-        return cls(**{name: getattr(event, name) for name in cls.model_fields})

@@ -31,17 +31,13 @@ class CountsView(View):
 
     @classmethod
     def of(cls, counts: Counts, **more: object) -> Self:
-        return cls.model_validate({name: getattr(counts, name) for name in CountsView.model_fields} | more)
+        return cls.read_from(counts, full_numbers=True, **more)
 
 
 class BilledCountsView(CountsView):
     """Calls by outcome, with their billed minutes."""
 
     fee_minutes: int = Field(description="billed minutes, as reported by the vendor")
-
-    @classmethod
-    def of(cls, counts: Counts, **more: object) -> Self:
-        return cls.model_validate(CountsView.of(counts).model_dump() | {"fee_minutes": counts.fee_minutes} | more)
 
 
 class TimeBucketView(BilledCountsView):
