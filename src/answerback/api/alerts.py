@@ -1,7 +1,6 @@
 """/v1/alerts: the alert rules and their state."""
 
 from answerback.alerts import AlertManager
-from answerback.api.dependencies import PROBLEMS
 from answerback.api.routes import Routes
 from answerback.schemas.alerts import AlertView
 from answerback.schemas.view import PageView
@@ -11,7 +10,7 @@ def build_routes(alerts: AlertManager) -> Routes:
     """The route /v1/alerts."""
     router = Routes("alerts")
 
-    @router.get("/v1/alerts", summary="List alert rules and their state", responses=PROBLEMS)
+    @router.get("/v1/alerts", summary="List alert rules and their state")
     def list_alerts() -> PageView[AlertView]:
         return PageView(items=[AlertView.read_from(state) for state in alerts.states()])
 

@@ -11,9 +11,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from answerback.api.dependencies import FORBIDDEN, INVALID, OPERATOR, PROBLEMS, CurrentPrincipal
+from answerback.api.dependencies import CurrentPrincipal
 from answerback.api.routes import Routes
 from answerback.config import DEFAULT_CHANNEL
+from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
 from answerback.intake.bulk_submit import BulkSubmitter, SubmitResult
 from answerback.tencent.codes import ResponseCode
@@ -74,11 +75,8 @@ def build_routes(submitter: BulkSubmitter, channels: Sequence[str]) -> Routes:
         PATH,
         summary="Submit one callback as JSON, or up to 10,000 as NDJSON",
         response_model=BulkSubmitView | CallbackResponseView,
-        responses=PROBLEMS
-        | FORBIDDEN
-        | INVALID
-        | {400: {"model": CallbackResponseView}, 413: {"model": CallbackResponseView}},
-        dependencies=[OPERATOR],
+        responses={400: {"model": CallbackResponseView}, 413: {"model": CallbackResponseView}},
+        role=Role.OPERATOR,
         openapi_extra=_BODY,
     )
     async def submit_callbacks(

@@ -12,24 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from starlette.convertors import Convertor, register_url_convertor
 
 from answerback.api.dependencies import (
-    AMBIGUOUS,
-    FORBIDDEN,
-    INVALID,
-    NOT_FOUND,
-    NUMBERS_HIDDEN,
-    OPERATOR,
-    PROBLEMS,
-    Channel,
+    ByChannel,
+    ByFailureCode,
+    ByKind,
+    ByMobile,
+    ByOutcome,
+    ByReference,
+    CallChannel,
+    CallidPath,
     CurrentPrincipal,
     Cursor,
     Instant,
     Limit,
-    Moment,
+    Since,
+    Until,
     to_utc,
 )
-from answerback.api.routes import Routes
+from answerback.api.routes import AMBIGUOUS, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
-from answerback.domain.models import CallbackKind, Outcome
+from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
@@ -103,19 +104,17 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
     """The routes below /v1/calls."""
     router = Routes("calls")
 
-    @router.get("/v1/calls", summary="List calls, newest first", responses=PROBLEMS | NUMBERS_HIDDEN)
+    @router.get("/v1/calls", summary="List calls, newest first", responses=NUMBERS_HIDDEN)
     def list_calls(
         principal: CurrentPrincipal,
-        channel: str | None = None,
-        mobile: Annotated[
-            str | None, Query(description="in any notation: E.164, with or without the country code")
-        ] = None,
-        outcome: Outcome | None = None,
-        kind: CallbackKind | None = None,
-        failure_code: Annotated[int | None, Query(ge=-(2**31), lt=2**31, description="the vendor's")] = None,
-        reference: Annotated[str | None, Query(description="your application's id of the call")] = None,
-        since: Moment = None,
-        until: Moment = None,
+        channel: ByChannel = None,
+        mobile: ByMobile = None,
+        outcome: ByOutcome = None,
+        kind: ByKind = None,
+        failure_code: ByFailureCode = None,
+        reference: ByReference = None,
+        since: Since = None,
+        until: Until = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> PageView[CallView]:
@@ -137,22 +136,22 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
         summary="List a call's callbacks as received, in order; a page has fewer than `limit` if their bodies are large",
-        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
+        responses=NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
     )
     def list_callbacks(
-        callid: str, principal: CurrentPrincipal, channel: Channel = None, cursor: Cursor = None, limit: Limit = 50
+        callid: CallidPath,
+        principal: CurrentPrincipal,
+        channel: CallChannel = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
     ) -> PageView[CallbackView]:
         check_filters(principal.key, callid=callid)
         page = ledger.callbacks(callid, channel, cursor, limit)
         principal.log_unmasked(len(page.items))
         return PageView.of(page, partial(CallbackView.of, full_numbers=principal.full_numbers))
 
-    @router.get(
-        "/v1/calls/{callid:callid}",
-        summary="Get a call",
-        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
-    )
-    def get_call(callid: str, principal: CurrentPrincipal, channel: Channel = None) -> CallView:
+    @router.get("/v1/calls/{callid:callid}", summary="Get a call", responses=NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS)
+    def get_call(callid: CallidPath, principal: CurrentPrincipal, channel: CallChannel = None) -> CallView:
         check_filters(principal.key, callid=callid)
         found = ledger.call(callid, channel)
         principal.log_unmasked(1)
@@ -161,11 +160,11 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
     @router.put(
         "/v1/calls/{callid:callid}",
         summary="Annotate a call, before or after any callback",
-        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | AMBIGUOUS | INVALID | {201: {"model": CallView}},
-        dependencies=[OPERATOR],
+        responses=NOT_FOUND | AMBIGUOUS | {201: {"model": CallView}},
+        role=Role.OPERATOR,
     )
     async def put_call(
-        callid: Annotated[str, Path(max_length=_MAX_TEXT_LENGTH)],
+        callid: Annotated[CallidPath, Path(max_length=_MAX_TEXT_LENGTH)],
         body: AnnotationUpdate,
         principal: CurrentPrincipal,
         response: Response,

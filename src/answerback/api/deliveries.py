@@ -1,32 +1,27 @@
 """/v1/deliveries and /v1/replays: deliveries of events to endpoints, and replays."""
 
 from functools import partial
-from typing import Annotated
 
-from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.api.dependencies import (
-    CONFLICT,
-    FORBIDDEN,
-    INVALID,
-    NOT_FOUND,
-    NUMBERS_HIDDEN,
-    OPERATOR,
-    PROBLEMS,
-    Channel,
+    ByCallid,
+    ByChannel,
+    ByEndpoint,
+    ByState,
     CurrentPrincipal,
     Cursor,
+    IdPath,
     Instant,
     Limit,
     Text,
     to_utc,
 )
-from answerback.api.routes import Routes
+from answerback.api.routes import CONFLICT, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
-from answerback.domain.endpoints import Attempt, DeliveryState
-from answerback.domain.models import CallbackKind, Outcome
+from answerback.domain.endpoints import Attempt
+from answerback.domain.models import CallbackKind, Outcome, Role
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger
@@ -57,17 +52,13 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
     """The routes below /v1/deliveries and /v1/replays."""
     router = Routes("deliveries")
 
-    @router.get(
-        "/v1/deliveries",
-        summary="List deliveries, newest first",
-        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | INVALID,
-    )
+    @router.get("/v1/deliveries", summary="List deliveries, newest first", responses=NUMBERS_HIDDEN | NOT_FOUND)
     def list_deliveries(
         principal: CurrentPrincipal,
-        endpoint: Annotated[str | None, Query(description="name or id")] = None,
-        state: DeliveryState | None = None,
-        callid: str | None = None,
-        channel: Channel = None,
+        endpoint: ByEndpoint = None,
+        state: ByState = None,
+        callid: ByCallid = None,
+        channel: ByChannel = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> PageView[DeliveryView]:
@@ -77,8 +68,8 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
         page = ledger.deliveries(wanted, cursor, limit)
         return PageView.of(page, partial(DeliveryView.of, full_numbers=principal.full_numbers))
 
-    @router.get("/v1/deliveries/{id}", summary="Get a delivery with its attempts", responses=PROBLEMS | NOT_FOUND)
-    def get_delivery(id: int, principal: CurrentPrincipal) -> DeliveryWithAttemptsView:
+    @router.get("/v1/deliveries/{id}", summary="Get a delivery with its attempts", responses=NOT_FOUND)
+    def get_delivery(id: IdPath, principal: CurrentPrincipal) -> DeliveryWithAttemptsView:
         found, attempts = ledger.delivery(id)
         principal.log_unmasked(sum(map(_holds_number, attempts)))
         return DeliveryWithAttemptsView.with_attempts(found, attempts, full_numbers=principal.full_numbers)
@@ -87,10 +78,10 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
         "/v1/deliveries/{id}/replay",
         status_code=202,
         summary="Deliver again now, whatever the delivery's state",
-        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | CONFLICT,
-        dependencies=[OPERATOR],
+        responses=NOT_FOUND | CONFLICT,
+        role=Role.OPERATOR,
     )
-    async def replay_delivery(id: int, principal: CurrentPrincipal) -> DeliveryView:
+    async def replay_delivery(id: IdPath, principal: CurrentPrincipal) -> DeliveryView:
         await relay.replays.replay_delivery(principal.actor, id)
         delivery, _ = await run_in_threadpool(ledger.delivery, id)
         return DeliveryView.of(delivery, full_numbers=principal.full_numbers)
@@ -99,8 +90,8 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
         "/v1/replays",
         status_code=202,
         summary="Start a replay of many deliveries, in the background",
-        responses=PROBLEMS | FORBIDDEN | NOT_FOUND | CONFLICT | INVALID,
-        dependencies=[OPERATOR],
+        responses=NOT_FOUND | CONFLICT,
+        role=Role.OPERATOR,
     )
     async def start_replay(body: ReplayCreate, principal: CurrentPrincipal) -> ReplayView:
         await relay.endpoints.refresh()
@@ -116,8 +107,8 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
             return ReplayView.of(await relay.replays.replay_dead(principal.actor, endpoint))
         return ReplayView.of(await relay.replays.replay_calls(principal.actor, endpoint, wanted))
 
-    @router.get("/v1/replays/{id}", summary="Get a replay and its progress", responses=PROBLEMS | NOT_FOUND)
-    async def get_replay(id: int) -> ReplayView:
+    @router.get("/v1/replays/{id}", summary="Get a replay and its progress", responses=NOT_FOUND)
+    async def get_replay(id: IdPath) -> ReplayView:
         return ReplayView.of(relay.replays.find(id))
 
     return router

@@ -7,24 +7,19 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
-from fastapi import Depends, HTTPException, Query, Request, Security
+from fastapi import Depends, HTTPException, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, BeforeValidator
 
-from answerback.api.openapi import problem
-from answerback.api.routes import Responses
 from answerback.auth.authenticator import Authenticator
-from answerback.domain.models import ApiKey, Role
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import ApiKey, CallbackKind, Outcome, Role
 from answerback.domain.phone_numbers import mask_phone_like
 from answerback.errors import InvalidRange
 from answerback.ledger.admin.audit import Actor
 from answerback.ledger.read.paging import MAX_PAGE_SIZE
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-
-Channel = Annotated[str | None, Query(description="required if several channels have this callid")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page", max_length=128)]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
 def _check_spelling(moment: object) -> object:
@@ -44,25 +39,49 @@ def _check_text(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
-"""A text of a body."""
 Instant = Annotated[datetime, BeforeValidator(_check_spelling)]
-"""A time in a query."""
-Moment = Annotated[Instant | None, Query(description="ISO 8601; UTC if it names no time zone")]
-Timezone = Annotated[str, Query(description="time zone of days and hours, and of times that name none", max_length=64)]
 
-PROBLEMS: Responses = {
-    401: problem("the API key is missing, wrong or revoked"),
-    429: problem("too many wrong keys: `Retry-After` says when to try again"),
-    503: problem("the ledger is unavailable"),
-}
-NUMBERS_HIDDEN: Responses = {403: problem("the key may not see full numbers, so it cannot search by one")}
-FORBIDDEN: Responses = {
-    403: problem("the key lacks the role, or the right to full numbers: `detail` names what is needed")
-}
-NOT_FOUND: Responses = {404: problem("nothing has that id")}
-AMBIGUOUS: Responses = {409: problem("several channels have the callid: `channels` names them")}
-CONFLICT: Responses = {409: problem("the request conflicts with the current state")}
-INVALID: Responses = {422: problem("a field is invalid: `field` names it")}
+# Parameters of several routes: in the path, of a page, and by which a list is filtered.
+_CALLID = "d9428888-122b-11e1-b85c-61cd3cbb3210"
+CallidPath = Annotated[
+    str, Path(description="the call's id, as returned when it was sent; may contain a slash", examples=[_CALLID])
+]
+EndpointPath = Annotated[str, Path(description="name or id of an endpoint", examples=["crm"])]
+IdPath = Annotated[int, Path(description="the id, as in the list", examples=[1])]
+CallChannel = Annotated[str | None, Query(description="required if several channels have this callid")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page", max_length=128)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="maximum number of items on a page")]
+ByChannel = Annotated[str | None, Query(description="only this channel", examples=["default"])]
+ByMobile = Annotated[
+    str | None,
+    Query(
+        description="only calls to this number, in any notation: E.164, with or without the country code",
+        examples=["13788888888"],
+    ),
+]
+ByOutcome = Annotated[Outcome | None, Query(description="only calls with this outcome", examples=["failed"])]
+ByKind = Annotated[CallbackKind | None, Query(description="only calls described by this kind of callback")]
+ByFailureCode = Annotated[
+    int | None,
+    Query(description="only calls with this failure code of the vendor", ge=-(2**31), lt=2**31, examples=[8]),
+]
+ByReference = Annotated[str | None, Query(description="only calls with this reference", examples=["order-42"])]
+ByCallid = Annotated[str | None, Query(description="only deliveries of this call", examples=[_CALLID])]
+ByEndpoint = Annotated[str | None, Query(description="only deliveries to this endpoint: name or id", examples=["crm"])]
+ByState = Annotated[DeliveryState | None, Query(description="only deliveries in this state", examples=["dead"])]
+_ZONED = "ISO 8601, in `timezone` if it names no time zone, UTC by default"
+Since = Annotated[
+    Instant | None, Query(description=f"first seen at this time or later; {_ZONED}", examples=["2016-08-03"])
+]
+Until = Annotated[Instant | None, Query(description=f"first seen before this time; {_ZONED}", examples=["2016-08-04"])]
+Timezone = Annotated[
+    str,
+    Query(
+        description="time zone of days and hours, and of times that name none",
+        max_length=64,
+        examples=["Asia/Shanghai"],
+    ),
+]
 
 _KEY_WORDS = (
     "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one created by "
@@ -128,20 +147,6 @@ async def _principal(request: Request) -> Principal:
 
 
 CurrentPrincipal = Annotated[Principal, Depends(_principal)]
-
-
-async def _require_operator(principal: CurrentPrincipal) -> None:
-    principal.require_role(Role.OPERATOR)
-
-
-async def _require_admin(principal: CurrentPrincipal) -> None:
-    principal.require_role(Role.ADMIN)
-
-
-OPERATOR = Depends(_require_operator)
-"""Require the role operator."""
-ADMIN = Depends(_require_admin)
-"""Require the role admin."""
 
 
 @overload

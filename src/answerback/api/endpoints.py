@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from answerback.api.dependencies import CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, OPERATOR, PROBLEMS, CurrentPrincipal
-from answerback.api.routes import Routes
+from answerback.api.dependencies import CurrentPrincipal, EndpointPath
+from answerback.api.routes import CONFLICT, NOT_FOUND, Routes
 from answerback.config import EndpointSettings, validate_endpoint_name
 from answerback.domain.endpoints import Endpoint, EndpointConfig
+from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import DeliveryBacklog
@@ -63,7 +64,7 @@ _CHANGES = {"requestBody": {"required": True, "content": {"application/json": {"
 def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
     """The routes below /v1/endpoints; `{endpoint}` is a name or an id."""
     reading = Routes("endpoints", prefix=_PREFIX)
-    changing = Routes("endpoints", prefix=_PREFIX, dependencies=[OPERATOR], responses=FORBIDDEN)
+    changing = Routes("endpoints", prefix=_PREFIX, role=Role.OPERATOR)
     _add_read_routes(reading, ledger)
     _add_write_routes(changing, ledger, relay, channels)
     _add_action_routes(changing, ledger, relay)
@@ -72,7 +73,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
 
 
 def _add_read_routes(router: Routes, ledger: Ledger) -> None:
-    @router.get("", summary="List endpoints with their backlogs", responses=PROBLEMS)
+    @router.get("", summary="List endpoints with their backlogs")
     def list_endpoints(principal: CurrentPrincipal) -> PageView[EndpointView]:
         backlogs, full_url = ledger.backlog(), principal.full_urls
         views = [
@@ -81,8 +82,8 @@ def _add_read_routes(router: Routes, ledger: Ledger) -> None:
         ]
         return PageView(items=views)
 
-    @router.get("/{endpoint}", summary="Get an endpoint", responses=PROBLEMS | NOT_FOUND)
-    def get_endpoint(endpoint: str, principal: CurrentPrincipal) -> EndpointView:
+    @router.get("/{endpoint}", summary="Get an endpoint", responses=NOT_FOUND)
+    def get_endpoint(endpoint: EndpointPath, principal: CurrentPrincipal) -> EndpointView:
         found = ledger.endpoint(endpoint)
         return EndpointView.of(found, ledger.backlog().get(found.id, DeliveryBacklog()), full_url=principal.full_urls)
 
@@ -93,10 +94,7 @@ def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Se
             raise InvalidEndpoint("channel", f"there is no channel {channel}")
 
     @router.post(
-        "",
-        status_code=201,
-        summary="Create an endpoint; only this response shows its secret",
-        responses=PROBLEMS | CONFLICT | INVALID,
+        "", status_code=201, summary="Create an endpoint; only this response shows its secret", responses=CONFLICT
     )
     async def add_endpoint(body: EndpointCreate, principal: CurrentPrincipal) -> EndpointWithSecretView:
         if body.name is not None and (problem := validate_endpoint_name(body.name)):
@@ -111,11 +109,11 @@ def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Se
     @router.patch(
         "/{endpoint}",
         summary="Change some fields; once this returns, no attempt uses the old ones",
-        responses=PROBLEMS | NOT_FOUND | CONFLICT | INVALID,
+        responses=NOT_FOUND | CONFLICT,
         openapi_extra=_CHANGES,
     )
     async def change_endpoint(
-        endpoint: str, body: Annotated[dict[str, Any], Body()], principal: CurrentPrincipal
+        endpoint: EndpointPath, body: Annotated[dict[str, Any], Body()], principal: CurrentPrincipal
     ) -> EndpointView:
         await relay.endpoints.refresh()
         known = relay.endpoints.find(endpoint)
@@ -132,44 +130,42 @@ def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Se
         "/{endpoint}",
         status_code=204,
         summary="Remove an endpoint and cancel its pending deliveries",
-        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+        responses=NOT_FOUND | CONFLICT,
     )
-    async def remove_endpoint(endpoint: str, principal: CurrentPrincipal) -> None:
+    async def remove_endpoint(endpoint: EndpointPath, principal: CurrentPrincipal) -> None:
         await relay.endpoints.remove(principal.actor, endpoint)
 
 
 def _add_action_routes(router: Routes, ledger: Ledger, relay: Relay) -> None:
-    @router.post("/{endpoint}/enable", summary="Enable an endpoint", responses=PROBLEMS | NOT_FOUND | CONFLICT)
-    async def enable_endpoint(endpoint: str, principal: CurrentPrincipal) -> EndpointView:
+    @router.post("/{endpoint}/enable", summary="Enable an endpoint", responses=NOT_FOUND | CONFLICT)
+    async def enable_endpoint(endpoint: EndpointPath, principal: CurrentPrincipal) -> EndpointView:
         switched = await relay.endpoints.set_enabled(principal.actor, endpoint, enabled=True)
         return EndpointView.of(switched, await _backlog_of(ledger, switched), full_url=True)
 
     @router.post(
         "/{endpoint}/disable",
         summary="Disable an endpoint: deliveries wait until it is enabled",
-        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+        responses=NOT_FOUND | CONFLICT,
     )
-    async def disable_endpoint(endpoint: str, principal: CurrentPrincipal) -> EndpointView:
+    async def disable_endpoint(endpoint: EndpointPath, principal: CurrentPrincipal) -> EndpointView:
         switched = await relay.endpoints.set_enabled(principal.actor, endpoint, enabled=False)
         return EndpointView.of(switched, await _backlog_of(ledger, switched), full_url=True)
 
     @router.post(
         "/{endpoint}/rotate-secret",
         summary="Rotate an endpoint's secret; the old one keeps signing for 24 hours",
-        responses=PROBLEMS | NOT_FOUND | CONFLICT | INVALID,
+        responses=NOT_FOUND | CONFLICT,
     )
     async def rotate_secret(
-        endpoint: str, principal: CurrentPrincipal, body: SecretRotate | None = None
+        endpoint: EndpointPath, principal: CurrentPrincipal, body: SecretRotate | None = None
     ) -> EndpointWithSecretView:
         rotated = await relay.endpoints.rotate_secret(principal.actor, endpoint, body.secret if body else None)
         return EndpointWithSecretView.of(rotated, await _backlog_of(ledger, rotated), full_url=True)
 
     @router.post(
-        "/{endpoint}/test",
-        summary="Send a test event and return the response",
-        responses=PROBLEMS | NOT_FOUND | CONFLICT,
+        "/{endpoint}/test", summary="Send a test event and return the response", responses=NOT_FOUND | CONFLICT
     )
-    async def test_endpoint(endpoint: str, principal: CurrentPrincipal) -> EndpointTestView:
+    async def test_endpoint(endpoint: EndpointPath, principal: CurrentPrincipal) -> EndpointTestView:
         return EndpointTestView.of(
             await relay.endpoints.test(principal.actor, endpoint), full_numbers=principal.full_numbers
         )

@@ -2,25 +2,29 @@
 
 from typing import Annotated, Any
 
-from fastapi import HTTPException, Query, Response
+from fastapi import HTTPException, Path, Response
 from fastapi.concurrency import run_in_threadpool
 
 from answerback.api.dependencies import (
-    INVALID,
-    NOT_FOUND,
-    NUMBERS_HIDDEN,
-    PROBLEMS,
+    ByCallid,
+    ByChannel,
+    ByEndpoint,
+    ByFailureCode,
+    ByKind,
+    ByMobile,
+    ByOutcome,
+    ByReference,
+    ByState,
     CurrentPrincipal,
-    Moment,
+    Since,
     Timezone,
+    Until,
     load_zone,
     to_zone,
 )
 from answerback.api.openapi import problem
-from answerback.api.routes import Responses, Routes
+from answerback.api.routes import NOT_FOUND, NUMBERS_HIDDEN, Responses, Routes
 from answerback.auth.api_keys import check_filters
-from answerback.domain.endpoints import DeliveryState
-from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import ExportFailed, MissingExtra, TooManyExports
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.process import RETRY_AFTER_S, ExportManager
@@ -44,27 +48,27 @@ def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
     @router.get(
         "/v1/exports/{dataset}.{format}",
         summary="Export from the ledger as a file, oldest first",
+        description="Deliveries are filtered by channel, endpoint, state and callid; statistics by channel, kind and time; "
+        "calls, and the callbacks of calls, by all but endpoint, state and callid.",
         response_class=Response,
-        responses=PROBLEMS | NUMBERS_HIDDEN | NOT_FOUND | INVALID | _FILE,
+        responses=NUMBERS_HIDDEN | NOT_FOUND | _FILE,
     )
     async def export_file(
-        dataset: Dataset,
-        format: FileFormat,
+        dataset: Annotated[Dataset, Path(description="what to export")],
+        format: Annotated[FileFormat, Path(description="file format; parquet needs the extra `parquet`")],
         principal: CurrentPrincipal,
-        channel: str | None = None,
-        mobile: Annotated[str | None, Query(description="calls and callbacks: in any notation")] = None,
-        outcome: Annotated[Outcome | None, Query(description="calls and callbacks")] = None,
-        kind: Annotated[
-            CallbackKind | None, Query(description="calls, callbacks (of those calls) and statistics")
-        ] = None,
-        failure_code: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="calls and callbacks")] = None,
-        reference: Annotated[str | None, Query(description="calls and callbacks")] = None,
-        since: Moment = None,
-        until: Moment = None,
+        channel: ByChannel = None,
+        mobile: ByMobile = None,
+        outcome: ByOutcome = None,
+        kind: ByKind = None,
+        failure_code: ByFailureCode = None,
+        reference: ByReference = None,
+        since: Since = None,
+        until: Until = None,
         timezone: Timezone = "UTC",
-        endpoint: Annotated[str | None, Query(description="deliveries: name or id")] = None,
-        state: Annotated[DeliveryState | None, Query(description="deliveries")] = None,
-        callid: Annotated[str | None, Query(description="deliveries")] = None,
+        endpoint: ByEndpoint = None,
+        state: ByState = None,
+        callid: ByCallid = None,
     ) -> Response:
         check_filters(principal.key, mobile, failure_code, reference=reference, callid=callid)
         zone = load_zone(timezone)

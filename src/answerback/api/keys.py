@@ -1,19 +1,12 @@
 """/v1/me, /v1/keys and /v1/audit-events: API keys and the audit log."""
 
+from typing import Annotated
+
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from answerback.api.dependencies import (
-    ADMIN,
-    CONFLICT,
-    FORBIDDEN,
-    INVALID,
-    NOT_FOUND,
-    PROBLEMS,
-    CurrentPrincipal,
-    Cursor,
-    Limit,
-)
-from answerback.api.routes import Routes
+from answerback.api.dependencies import CurrentPrincipal, Cursor, Limit
+from answerback.api.routes import CONFLICT, NOT_FOUND, Routes
 from answerback.auth.api_keys import draft_api_key, validate_key_name
 from answerback.domain.models import Role
 from answerback.ledger import Ledger
@@ -53,22 +46,15 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
 
 
 def _add_read_routes(router: Routes, ledger: Ledger) -> None:
-    @router.get("/v1/me", summary="Get the key of this request, and its role", responses=PROBLEMS)
+    @router.get("/v1/me", summary="Get the key of this request, and its role")
     async def get_me(principal: CurrentPrincipal) -> CurrentKeyView:
         return CurrentKeyView.of(principal.key)
 
-    @router.get(
-        "/v1/keys", summary="List API keys, without the admin key", responses=PROBLEMS | FORBIDDEN, dependencies=[ADMIN]
-    )
+    @router.get("/v1/keys", summary="List API keys, without the admin key", role=Role.ADMIN)
     def list_keys() -> PageView[KeyView]:
         return PageView(items=list(map(KeyView.of, ledger.keys())))
 
-    @router.get(
-        "/v1/audit-events",
-        summary="List audit events, newest first",
-        responses=PROBLEMS | FORBIDDEN,
-        dependencies=[ADMIN],
-    )
+    @router.get("/v1/audit-events", summary="List audit events, newest first", role=Role.ADMIN)
     def list_audit_events(cursor: Cursor = None, limit: Limit = 50) -> PageView[AuditEventView]:
         return PageView.of(ledger.audit_events(cursor, limit), AuditEventView.read_from)
 
@@ -78,8 +64,8 @@ def _add_write_routes(router: Routes, writer: LedgerClient) -> None:
         "/v1/keys",
         status_code=201,
         summary="Create a key; only this response shows it",
-        responses=PROBLEMS | FORBIDDEN | CONFLICT | INVALID,
-        dependencies=[ADMIN],
+        responses=CONFLICT,
+        role=Role.ADMIN,
     )
     async def create_key(body: KeyCreate, principal: CurrentPrincipal) -> CreatedKeyView:
         key, draft = draft_api_key(body.name, body.role, full_numbers=body.full_numbers)
@@ -89,8 +75,11 @@ def _add_write_routes(router: Routes, writer: LedgerClient) -> None:
         "/v1/keys/{name}",
         status_code=204,
         summary="Revoke a key, by name or id: it stops working at once",
-        responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
-        dependencies=[ADMIN],
+        responses=NOT_FOUND,
+        role=Role.ADMIN,
     )
-    async def revoke_key(name: str, principal: CurrentPrincipal) -> None:
+    async def revoke_key(
+        name: Annotated[str, Path(description="name or id of a key", examples=["night-shift"])],
+        principal: CurrentPrincipal,
+    ) -> None:
         await writer.execute(RevokeKey(principal.actor, name))

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from answerback.api.dependencies import FORBIDDEN, NOT_FOUND, OPERATOR, PROBLEMS, CurrentPrincipal, Cursor, Limit
-from answerback.api.routes import Routes
+from answerback.api.dependencies import ByChannel, CurrentPrincipal, Cursor, IdPath, Limit
+from answerback.api.routes import NOT_FOUND, Routes
+from answerback.domain.models import Role
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import NotFound
 from answerback.ledger import Ledger
@@ -18,16 +19,16 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     """The routes below /v1/quarantine."""
     router = Routes("quarantine")
 
-    @router.get("/v1/quarantine", summary="List quarantined bodies, newest first", responses=PROBLEMS)
+    @router.get("/v1/quarantine", summary="List quarantined bodies, newest first")
     def list_quarantined(
-        principal: CurrentPrincipal, channel: str | None = None, cursor: Cursor = None, limit: Limit = 50
+        principal: CurrentPrincipal, channel: ByChannel = None, cursor: Cursor = None, limit: Limit = 50
     ) -> PageView[QuarantinedView]:
         page = ledger.quarantined(channel, cursor, limit)
         principal.log_unmasked(sum(mask_text(body.reason) != body.reason for body in page.items))
         return PageView.of(page, partial(QuarantinedView.of, full_numbers=principal.full_numbers))
 
-    @router.get("/v1/quarantine/{id}", summary="Get a quarantined body with its bytes", responses=PROBLEMS | NOT_FOUND)
-    def get_quarantined(id: int, principal: CurrentPrincipal) -> QuarantinedBodyView:
+    @router.get("/v1/quarantine/{id}", summary="Get a quarantined body with its bytes", responses=NOT_FOUND)
+    def get_quarantined(id: IdPath, principal: CurrentPrincipal) -> QuarantinedBodyView:
         found = ledger.quarantined_body(id)
         principal.log_unmasked(1)
         return QuarantinedBodyView.with_body(found, full_numbers=principal.full_numbers)
@@ -35,10 +36,10 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     @router.post(
         "/v1/quarantine/{id}/requeue",
         summary="Parse a body again: if it is a callback now, it is recorded with the time it came in",
-        responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
-        dependencies=[OPERATOR],
+        responses=NOT_FOUND,
+        role=Role.OPERATOR,
     )
-    async def requeue_quarantined(id: int, principal: CurrentPrincipal) -> RequeueView:
+    async def requeue_quarantined(id: IdPath, principal: CurrentPrincipal) -> RequeueView:
         requeued = await writer.execute(RequeueQuarantined(principal.actor, _valid_id(id)))
         return RequeueView.of(id, requeued, full_numbers=principal.full_numbers)
 
@@ -46,10 +47,10 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
         "/v1/quarantine/{id}",
         status_code=204,
         summary="Delete a quarantined body for good",
-        responses=PROBLEMS | FORBIDDEN | NOT_FOUND,
-        dependencies=[OPERATOR],
+        responses=NOT_FOUND,
+        role=Role.OPERATOR,
     )
-    async def delete_quarantined(id: int, principal: CurrentPrincipal) -> None:
+    async def delete_quarantined(id: IdPath, principal: CurrentPrincipal) -> None:
         if not await writer.execute(DeleteQuarantined(principal.actor, [_valid_id(id)])):
             raise _not_found(id)
 

@@ -1,65 +1,63 @@
 """Collects the routes of the API's modules, and builds each once."""
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Callable
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
+
+from answerback.api.dependencies import CurrentPrincipal
+from answerback.api.openapi import problem
+from answerback.domain.models import Role
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Responses = dict[int | str, dict[str, Any]]
 
+_ALWAYS: Responses = {
+    401: problem("the API key is missing, wrong or revoked"),
+    429: problem("too many wrong keys: `Retry-After` says when to try again"),
+    503: problem("the ledger is unavailable"),
+}
+_FORBIDDEN: Responses = {
+    403: problem("the key lacks the role, or the right to full numbers: `detail` names what is needed")
+}
+NUMBERS_HIDDEN: Responses = {403: problem("the key may not see full numbers, so it cannot search by one")}
+NOT_FOUND: Responses = {404: problem("nothing has that id")}
+AMBIGUOUS: Responses = {409: problem("several channels have the callid: `channels` names them")}
+CONFLICT: Responses = {409: problem("the request conflicts with the current state")}
+
 
 class Routes:
-    """Routes that share a tag, a prefix, dependencies and answers.
+    """Routes that share a tag, a prefix and the role that they require.
 
     FastAPI's own `APIRouter` builds each when it is named and again where it is included, for half of what the API's first
     request takes.
     """
 
-    def __init__(
-        self, tag: str, *, prefix: str = "", dependencies: Sequence[Any] = (), responses: Responses | None = None
-    ) -> None:
+    def __init__(self, tag: str, *, prefix: str = "", role: Role = Role.VIEWER) -> None:
         self._tag = tag
         self._prefix = prefix
-        self._dependencies = dependencies
-        self._responses = responses or {}
+        self._role = role
         self.registered: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
-
-    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a GET route; the options are FastAPI's."""
-        return self._register("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a POST route."""
-        return self._register("POST", path, **options)
-
-    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a PUT route."""
-        return self._register("PUT", path, **options)
-
-    def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a PATCH route."""
-        return self._register("PATCH", path, **options)
-
-    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a DELETE route."""
-        return self._register("DELETE", path, **options)
+        self.get = partial(self._register, "GET")
+        self.post = partial(self._register, "POST")
+        self.put = partial(self._register, "PUT")
+        self.patch = partial(self._register, "PATCH")
+        self.delete = partial(self._register, "DELETE")
 
     def _register(
-        self,
-        method: str,
-        path: str,
-        *,
-        dependencies: Sequence[Any] = (),
-        responses: Responses | None = None,
-        **options: Any,
+        self, method: str, path: str, *, role: Role | None = None, responses: Responses | None = None, **options: Any
     ) -> Callable[[Endpoint], Endpoint]:
-        options["methods"] = [method]
-        options["tags"] = [self._tag]
-        options["dependencies"] = [*self._dependencies, *dependencies]
-        options["responses"] = self._responses | (responses or {})
+        """Register a route that requires `role`, beside which `responses` are possible; the options are FastAPI's."""
+        required = role or self._role
+        restricted = required is not Role.VIEWER
+        options |= {
+            "methods": [method],
+            "tags": [self._tag],
+            "dependencies": [Depends(_role_check(required))] if restricted else [],
+            "responses": _ALWAYS | (_FORBIDDEN if restricted else {}) | (responses or {}),
+        }
 
         def note(endpoint: Endpoint) -> Endpoint:
             self.registered.append((self._prefix + path, endpoint, options))
@@ -72,6 +70,13 @@ class Routes:
         for path, endpoint, options in self.registered:
             answering = endpoint if iscoroutinefunction(endpoint) else _render_in_thread(endpoint)
             api.add_api_route(path, answering, **options | {"dependencies": [guard, *options["dependencies"]]})
+
+
+def _role_check(role: Role) -> Callable[..., Any]:
+    async def require(principal: CurrentPrincipal) -> None:
+        principal.require_role(role)
+
+    return require
 
 
 def _render_in_thread(endpoint: Callable[..., Any]) -> Callable[..., Response]:

@@ -9,13 +9,14 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.api.dependencies import (
-    INVALID,
-    PROBLEMS,
+    ByChannel,
+    ByKind,
     CurrentPrincipal,
     Cursor,
     Limit,
-    Moment,
+    Since,
     Timezone,
+    Until,
     load_zone,
     to_zone,
 )
@@ -71,7 +72,7 @@ def build_routes(ledger: Ledger, timezone: str) -> Routes:
     router = Routes("statistics")
     asked = Annotated[StatsQuery, Depends(_parse_query(timezone))]
 
-    @router.get("/v1/stats", summary="Get call statistics of a range", responses=PROBLEMS | INVALID)
+    @router.get("/v1/stats", summary="Get call statistics of a range")
     def get_statistics(
         asked: asked,
         step: Annotated[
@@ -84,17 +85,13 @@ def build_routes(ledger: Ledger, timezone: str) -> Routes:
         chosen: Step = step or ("hour" if length <= _HOURS_UP_TO else "day")
         return StatisticsView.of(ledger.statistics(asked.span), asked.zone, chosen)
 
-    @router.get("/v1/failures", summary="Get failure codes with counts and shares", responses=PROBLEMS | INVALID)
+    @router.get("/v1/failures", summary="Get failure codes with counts and shares")
     def get_failures(asked: asked) -> FailuresView:
         found = ledger.statistics(asked.span)
         items = failure_views(found.codes)
         return FailuresView(since=found.since, until=found.until, calls=found.total.calls, items=items)
 
-    @router.get(
-        "/v1/fees",
-        summary="Audit fees: billed minutes against those due, and the calls that differ",
-        responses=PROBLEMS | INVALID,
-    )
+    @router.get("/v1/fees", summary="Audit fees: billed minutes against those due, and the calls that differ")
     def audit_fees(principal: CurrentPrincipal, asked: asked, cursor: Cursor = None, limit: Limit = 50) -> FeeAuditView:
         found = ledger.statistics(asked.span)
         page = ledger.fee_mismatches(asked.span, cursor, limit)
@@ -116,10 +113,10 @@ def _parse_query(timezone: str) -> Callable[..., StatsQuery]:
         range: Annotated[  # the word of the vendor's console and of ours
             Range | None, Query(description="in place of since and until; 7d by default")
         ] = None,
-        since: Moment = None,
-        until: Moment = None,
-        channel: Annotated[str | None, Query(description="only calls of this channel")] = None,
-        kind: Annotated[CallbackKind | None, Query(description="only calls of this kind")] = None,
+        since: Since = None,
+        until: Until = None,
+        channel: ByChannel = None,
+        kind: ByKind = None,
         timezone: Timezone = timezone,
     ) -> StatsQuery:
         zone = load_zone(timezone)

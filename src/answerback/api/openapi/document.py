@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from answerback.api.openapi import callback_url, health, webhooks
 from answerback.api.openapi.problems import PROBLEMS, SCHEMAS, problem
-from answerback.api.openapi.request_examples import PARAMETERS, REQUEST_EXAMPLES
+from answerback.api.openapi.request_examples import REQUEST_EXAMPLES
 from answerback.api.openapi.response_examples import RESPONSE_EXAMPLES
 
 Document = dict[str, Any]
@@ -46,10 +46,6 @@ def operations(document: Document) -> Iterator[Document]:
 def _complete_request(operation: Document) -> None:
     for media_type, examples in REQUEST_EXAMPLES.get(operation["operationId"], {}).items():
         operation["requestBody"]["content"][media_type]["examples"] = _values(examples)
-    for parameter in operation.get("parameters", ()):
-        name = parameter["name"]
-        own = PARAMETERS.get((operation["operationId"], name), PARAMETERS.get(name, {}))
-        parameter.update(own)
 
 
 def _complete_responses(operation: Document) -> None:
