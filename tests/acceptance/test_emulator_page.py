@@ -492,7 +492,7 @@ def test_unknown_call_is_not_found(emulator: Emulator, language: str, words: str
 def test_page_leaves_the_api_alone(emulator: Emulator) -> None:
     """API 3.0 still answers at the page's path."""
     answer = httpx.post(f"{emulator.url}/", content=b"{}", trust_env=False, verify=False)
-    assert answer.json()["Response"]["Error"]["Code"] == "AuthFailure.SignatureFailure"
+    assert answer.json()["Response"]["Error"]["Code"] == "MissingParameter"
 
 
 def test_page_can_be_used_without_eyes_or_mouse(emulator: Emulator) -> None:

@@ -388,10 +388,33 @@ def test_json_is_json_however_it_comes(cloud: VoiceCloud, headers: dict[str, str
 
 
 def test_an_answer_of_api_3_has_no_charset(cloud: VoiceCloud) -> None:
-    """With one, the SDK for Python would return nothing; a refusal is HTTP 200 too."""
+    """With one, the SDK for Python would return nothing; a refusal is HTTP 200 too, with a RequestId."""
     answer = cloud.client.post("/", content=b"{}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json()["Response"]["Error"]["Code"] == "AuthFailure.SignatureFailure"
+    assert answer.json()["Response"]["Error"]["Code"] == "MissingParameter"
+    assert uuid.UUID(answer.json()["Response"]["RequestId"])
+
+
+@pytest.mark.parametrize("action", [{"params": {"Action": "SendTtsVoice"}}, {"headers": {"X-TC-Action": ""}}], ids=str)
+def test_a_get_that_names_an_action_is_answered_as_an_api(cloud: VoiceCloud, action: dict[str, Any]) -> None:
+    """Never with the page, which is for whoever names none."""
+    answer = cloud.client.get("/", **action)
+    assert answer.json()["Response"]["Error"]["Code"] == "MissingParameter"
+    assert cloud.client.get("/").headers["content-type"].startswith("text/html")
+
+
+def test_another_method_is_refused_as_the_api_does(cloud: VoiceCloud) -> None:
+    """In JSON, with HTTP 200."""
+    answer = cloud.client.put("/")
+    assert (answer.status_code, answer.json()["Response"]["Error"]["Code"]) == (200, "UnsupportedProtocol")
+
+
+@pytest.mark.parametrize("operation", ["pullstatus", "pullstatus4mobile", "sendsms"])
+def test_the_sms_service_is_refused_in_its_own_words(cloud: VoiceCloud, operation: str) -> None:
+    """Every SDK of API 2.0 can call it; its answer is the API's JSON."""
+    answer = cloud.client.post("/v5/tlssmssvr/" + operation, content=b"{}")
+    assert (answer.status_code, answer.json()["result"]) == (200, 1030)
+    assert f"tlssmssvr/{operation}" in answer.json()["errmsg"]
 
 
 def test_too_large_a_body_is_refused(cloud: VoiceCloud) -> None:

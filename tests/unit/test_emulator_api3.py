@@ -4,8 +4,10 @@ import hashlib
 import hmac
 import json
 import time
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from answerback.domain.models import CallbackKind
 from answerback.emulator import api3
 from answerback.emulator.send_requests import Account, Application, SendRequest
+from answerback.emulator.signatures import ApiRequest, parse_credentials
 from answerback.emulator.vendor_errors import SendRejected
 
 NOW_S = 1_551_113_065  # 2019-02-25T16:44:25Z: in China it is the next day
@@ -93,7 +96,8 @@ def read(fields: object, headers: Mapping[str, str] | None = None, **changes: An
     """The order, signed unless the headers are given; a bytes body is sent as it is."""
     body = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
     given: dict[str, Any] = {"account": account(), "now_s": NOW_S} | changes
-    return api3.parse_send_request(given["account"], sign(body) if headers is None else headers, body, given["now_s"])
+    request = ApiRequest(given.get("method", "POST"), "", sign(body) if headers is None else headers, body)
+    return api3.parse_send_request(given["account"], request, given["now_s"])
 
 
 def code_of(fields: object, headers: Mapping[str, str] | None = None, **changes: Any) -> str:
@@ -105,7 +109,7 @@ def code_of(fields: object, headers: Mapping[str, str] | None = None, **changes:
     return str(response["Error"]["Code"])
 
 
-def without(fields: Mapping[str, object], name: str) -> dict[str, object]:
+def without(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The fields but one."""
     return {key: value for key, value in fields.items() if key != name}
 
@@ -176,10 +180,129 @@ def test_a_host_may_be_signed_without_its_port() -> None:
     assert code_of(TTS, headers | {"host": "otherhost:8020"}) == "AuthFailure.SignatureFailure"
 
 
-def test_no_space_between_the_parts_of_the_signature_is_needed() -> None:
-    """Some SDKs write the Authorization with commas alone."""
+@pytest.mark.parametrize(
+    "change",
+    [
+        (", ", ","),
+        (" Credential", "  Credential"),
+        (", ", " ,, "),
+        ("=", " = "),
+        ("TC3-HMAC", "tc3-hmac"),
+        ("SignedH", "signedh"),
+    ],
+    ids=str,
+)
+def test_the_authorization_is_read_as_http_has_it(change: tuple[str, str]) -> None:
+    """RFC 9110 leaves white space, empty elements and the case of names to the sender; the SDK for .NET writes two spaces."""
     headers = sign(encoded(TTS))
-    assert read(TTS, headers | {"authorization": headers["authorization"].replace(", ", ",")})
+    assert read(TTS, headers | {"authorization": headers["authorization"].replace(*change)})
+
+
+@pytest.mark.parametrize(
+    ("header", "credentials"),
+    [
+        ("Basic a=b", ("Basic", {"a": "b"})),
+        (r'X  a="b, \"c\\", D=/e;f/', ("X", {"a": 'b, "c\\', "d": "/e;f/"})),
+        ("X a=", ("X", {"a": ""})),
+        ("X", ("", {})),
+        ("X a=b c=d", ("", {})),
+        ('X a="b', ("", {})),
+        ("", ("", {})),
+    ],
+)
+def test_credentials_are_taken_apart(header: str, credentials: tuple[str, dict[str, str]]) -> None:
+    """Quoted or not, in any case; what is no list of parameters is none."""
+    assert parse_credentials(header) == credentials
+
+
+def test_a_signature_that_does_not_fit_is_explained() -> None:
+    """The refusal holds the canonical request and the string to sign, of what was received."""
+    with pytest.raises(SendRejected) as caught:
+        read(TTS, sign(encoded(TTS), key="another"))
+    hashed = hashlib.sha256(encoded(TTS)).hexdigest()
+    canonical = f"POST\n/\n\ncontent-type:{JSON}\nhost:127.0.0.1:8020\n\ncontent-type;host\n{hashed}"
+    to_sign = f"TC3-HMAC-SHA256\n{NOW_S}\n2019-02-25/vms/tc3_request\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    assert f"Canonical request:\n{canonical}\nString to sign:\n{to_sign}" in caught.value.message
+    assert SECRET_KEY not in caught.value.message
+
+
+# Method v1.
+
+FLAT = {
+    "Action": "SendTtsVoice",
+    "Version": "2020-09-02",
+    "Timestamp": str(NOW_S),
+    "Nonce": "11886",
+    "SecretId": SECRET_ID,
+    "SignatureMethod": "HmacSHA256",
+    "VoiceSdkAppid": APP_ID,
+    "TemplateId": "1001",
+    "TemplateParamSet.1": "disk full",
+    "TemplateParamSet.0": "db 1",
+    "CalledNumber": "+8613788888888",
+    "PlayTimes": "3",
+    "SessionContext": "mine",
+}
+
+
+def sign_v1(parameters: Mapping[str, str], method: str = "POST", host: str = "127.0.0.1:8020") -> dict[str, str]:
+    """The parameters with their signature, as "Signature Method" (v1) describes it."""
+    name = {"HmacSHA1": "sha1", "HmacSHA256": "sha256"}.get(parameters.get("SignatureMethod", "HmacSHA1"), "md5")
+    text = f"{method}{host}/?" + "&".join(f"{key}={parameters[key]}" for key in sorted(parameters))
+    return dict(parameters) | {"Signature": b64encode(hmac.digest(SECRET_KEY.encode(), text.encode(), name)).decode()}
+
+
+def read_v1(parameters: Mapping[str, str], method: str = "POST") -> SendRequest:
+    """The order of a form, or of a query."""
+    headers = {"host": "127.0.0.1:8020", "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    text = urlencode(parameters)
+    query, body = (text, b"") if method == "GET" else ("", text.encode())
+    return api3.parse_send_request(account(), ApiRequest(method, query, headers, body), NOW_S)
+
+
+@pytest.mark.parametrize("algorithm", [{"SignatureMethod": "HmacSHA256"}, {"SignatureMethod": "HmacSHA1"}, {}], ids=str)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_method_v1_is_verified(algorithm: dict[str, str], method: str) -> None:
+    """By either hash, HmacSHA1 where none is named, in a query or in a form; arrays come in the order of their numbers."""
+    parameters = without(FLAT, "SignatureMethod") | algorithm
+    order = read_v1(sign_v1(parameters, method), method)
+    assert (order.text, order.plays, order.session_context) == ("db 1: disk full!", 3, "mine")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        (sign_v1(FLAT) | {"Nonce": "1"}, "AuthFailure.SignatureFailure"),
+        (sign_v1(FLAT | {"SignatureMethod": "HmacMD5"}), "AuthFailure.SignatureFailure"),
+        (sign_v1(FLAT, "GET"), "AuthFailure.SignatureFailure"),
+        (sign_v1(FLAT) | {"Signature": "ü"}, "AuthFailure.SignatureFailure"),
+        (sign_v1(FLAT | {"SecretId": "AKIDOTHER"}), "AuthFailure.SecretIdNotFound"),
+        (sign_v1(FLAT | {"Timestamp": str(NOW_S - 301)}), "AuthFailure.SignatureExpire"),
+        (sign_v1(FLAT | {"Action": "SendVoice"}), "InvalidAction"),
+        (sign_v1(FLAT | {"Version": "2021-01-11"}), "NoSuchVersion"),
+        (sign_v1(FLAT | {"PlayTimes": "4"}), "FailedOperation.InvalidParameters"),
+        *((sign_v1(without(FLAT, name)), "MissingParameter") for name in ("Action", "Nonce", "SecretId", "TemplateId")),
+        (FLAT, "MissingParameter"),
+    ],
+)
+def test_a_mistake_in_method_v1_has_its_code(parameters: dict[str, str], code: str) -> None:
+    """The same codes as by TC3."""
+    with pytest.raises(SendRejected) as caught:
+        read_v1(parameters)
+    assert caught.value.error.code == code
+
+
+def test_a_signature_of_method_v1_that_does_not_fit_is_explained() -> None:
+    """The refusal holds the string to sign, of what was received."""
+    with pytest.raises(SendRejected) as caught:
+        read_v1(sign_v1(FLAT) | {"Nonce": "1"})
+    assert "\nPOST127.0.0.1:8020/?Action=SendTtsVoice&CalledNumber=+8613788888888&Nonce=1&" in caught.value.message
+
+
+@pytest.mark.parametrize("method", ["PUT", "HEAD", "DELETE"])
+def test_another_method_has_its_code(method: str) -> None:
+    """GET and POST are served."""
+    assert code_of(TTS, method=method) == "UnsupportedProtocol"
 
 
 @pytest.mark.parametrize("name", ["host", "content-type", "x-tc-action"])
@@ -199,8 +322,14 @@ _SIGNED = sign(encoded(TTS))
         (sign(encoded(CODE)), "AuthFailure.SignatureFailure"),
         (sign(encoded(TTS), signed_headers="host"), "AuthFailure.SignatureFailure"),
         (sign(encoded(TTS), signed_headers="content-type"), "AuthFailure.SignatureFailure"),
-        (without(_SIGNED, "authorization"), "AuthFailure.SignatureFailure"),
-        (_SIGNED | {"authorization": "Bearer x"}, "AuthFailure.SignatureFailure"),
+        (without(_SIGNED, "authorization"), "AuthFailure.InvalidAuthorization"),
+        (_SIGNED | {"authorization": "Bearer x"}, "AuthFailure.InvalidAuthorization"),
+        (_SIGNED | {"authorization": "TC3-HMAC-SHA256"}, "AuthFailure.InvalidAuthorization"),
+        (_SIGNED | {"authorization": _SIGNED["authorization"] + " x"}, "AuthFailure.InvalidAuthorization"),
+        (
+            _SIGNED | {"authorization": _SIGNED["authorization"].replace("/tc3_request", "")},
+            "AuthFailure.InvalidAuthorization",
+        ),
         (_SIGNED | {"x-tc-timestamp": str(NOW_S + 1)}, "AuthFailure.SignatureFailure"),
         (
             _SIGNED | {"authorization": _SIGNED["authorization"].replace("2019-02-25", "2019-02-26")},
@@ -210,13 +339,13 @@ _SIGNED = sign(encoded(TTS))
             _SIGNED | {"authorization": _SIGNED["authorization"].replace("AKIDEXAMPLE", "AKIDOTHER")},
             "AuthFailure.SecretIdNotFound",
         ),
-        (without(_SIGNED, "x-tc-timestamp"), "InternalError.RequestTimeException"),
-        (_SIGNED | {"x-tc-timestamp": "now"}, "InternalError.RequestTimeException"),
-        (_SIGNED | {"x-tc-timestamp": "٢"}, "InternalError.RequestTimeException"),
-        (sign(encoded(TTS), "SendVoice"), "InternalError.RestApiInterfaceNotExist"),
-        (without(_SIGNED, "x-tc-action"), "InternalError.RestApiInterfaceNotExist"),
-        (without(_SIGNED, "x-tc-version"), "InternalError.RestApiInterfaceNotExist"),
-        (sign(encoded(TTS), x_tc_version="2021-01-11"), "InternalError.RestApiInterfaceNotExist"),
+        (without(_SIGNED, "x-tc-timestamp"), "MissingParameter"),
+        (_SIGNED | {"x-tc-timestamp": "now"}, "AuthFailure.SignatureExpire"),
+        (_SIGNED | {"x-tc-timestamp": "٢"}, "AuthFailure.SignatureExpire"),
+        (sign(encoded(TTS), "SendVoice"), "InvalidAction"),
+        (without(_SIGNED, "x-tc-action"), "MissingParameter"),
+        (without(_SIGNED, "x-tc-version"), "MissingParameter"),
+        (sign(encoded(TTS), x_tc_version="2021-01-11"), "NoSuchVersion"),
     ],
 )
 def test_a_mistake_in_the_headers_has_its_code(headers: dict[str, str], code: str) -> None:
@@ -227,7 +356,7 @@ def test_a_mistake_in_the_headers_has_its_code(headers: dict[str, str], code: st
 @pytest.mark.parametrize("off_s", [-301, 301, 86_400])
 def test_a_clock_that_is_off_has_its_code(off_s: int) -> None:
     """More than five minutes apart is too far."""
-    assert code_of(TTS, now_s=NOW_S + off_s) == "InternalError.RequestTimeException"
+    assert code_of(TTS, now_s=NOW_S + off_s) == "AuthFailure.SignatureExpire"
 
 
 @pytest.mark.parametrize("off_s", [-300, 300])
@@ -252,10 +381,11 @@ def test_the_clock_may_be_off_by_five_minutes(off_s: int) -> None:
         (TTS | {"TemplateParamSet": ["db1", 2]}, "FailedOperation.InvalidParameters"),
         (TTS | {"SessionContext": 5}, "FailedOperation.InvalidParameters"),
         (TTS | {"SessionContext": "x" * 513}, "FailedOperation.InvalidParameters"),
-        (without(TTS, "VoiceSdkAppid"), "FailedOperation.InvalidParameters"),
+        (without(TTS, "VoiceSdkAppid"), "MissingParameter"),
+        (without(TTS, "TemplateId"), "MissingParameter"),
         (TTS | {"VoiceSdkAppid": "1400000002"}, "UnauthorizedOperation.VoiceSdkAppidVerifyFail"),
         (TTS | {"TemplateId": "9"}, "FailedOperation.TemplateIncorrectOrUnapproved"),
-        (TTS | {"TemplateId": None}, "FailedOperation.TemplateIncorrectOrUnapproved"),
+        (TTS | {"TemplateId": None}, "MissingParameter"),
         (TTS | {"TemplateParamSet": ["db1"]}, "FailedOperation.TemplateIncorrectOrUnapproved"),
         (without(TTS, "TemplateParamSet"), "FailedOperation.TemplateIncorrectOrUnapproved"),
         (TTS | {"TemplateParamSet": ["casino", "x"]}, "FailedOperation.ContainSensitiveWord"),
@@ -265,7 +395,7 @@ def test_the_clock_may_be_off_by_five_minutes(off_s: int) -> None:
         (TTS | {"CalledNumber": "+99913788888888"}, "InvalidParameterValue.CalledNumberVerifyFail"),
         (TTS | {"CalledNumber": "+8٣١٣٧٨٨٨٨٨٨"}, "InvalidParameterValue.CalledNumberVerifyFail"),
         (TTS | {"CalledNumber": 8613788888888}, "InvalidParameterValue.CalledNumberVerifyFail"),
-        (without(TTS, "CalledNumber"), "InvalidParameterValue.CalledNumberVerifyFail"),
+        (without(TTS, "CalledNumber"), "MissingParameter"),
     ],
 )
 def test_a_mistake_in_the_body_has_its_code(fields: object, code: str) -> None:
@@ -276,7 +406,7 @@ def test_a_mistake_in_the_body_has_its_code(fields: object, code: str) -> None:
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        (None, "FailedOperation.InvalidParameters"),
+        (None, "MissingParameter"),
         ("", "FailedOperation.InvalidParameters"),
         ("12a4", "FailedOperation.InvalidParameters"),
         (1234, "FailedOperation.InvalidParameters"),

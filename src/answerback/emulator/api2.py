@@ -27,7 +27,8 @@ from answerback.emulator.send_requests import (
 )
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 
-OPERATIONS = ("sendvoiceprompt", "sendcvoice", "sendvoice", "sendtvoice", "sendfvoice", "uploadvoicefile")
+SERVICE = "tlsvoicesvr"
+SENDS = ("sendvoiceprompt", "sendcvoice", "sendvoice", "sendtvoice", "sendfvoice")
 
 _MAX_CLOCK_SKEW_S = 600
 _PLAYS = range(1, 4)
@@ -42,24 +43,17 @@ def signature(app_key: str, random: str, time: str, mobile: str) -> str:
     return _hash(f"appkey={app_key}&random={random}&time={time}&mobile={mobile}")
 
 
-def file_signature(app_key: str, random: str, time: str, content_sha1: str) -> str:
-    """`Authorization` of an upload."""
-    return _hash(f"appkey={app_key}&random={random}&time={time}&content-sha1={content_sha1}")
-
-
 def parse_send_request(
     account: Account, operation: str, query: Mapping[str, str], body: bytes, now_s: float
 ) -> SendRequest:
-    """The call that a request asks for. Raises Refused."""
-    if operation not in OPERATIONS:
+    """The call that a request asks for. Raises SendRejected."""
+    if operation not in SENDS:
         raise SendRejected(VendorError.INTERFACE, operation)
     application = _application(account, query)
     fields = read_fields(body)
     mobile, nationcode = _callee(fields)
     _check_time(fields.get("time"), now_s)
-    expected = signature(application.app_key, query.get("random", ""), str(fields.get("time")), mobile)
-    if not hmac.compare_digest(expected, str(fields.get("sig", "")).encode("ascii", "replace").decode()):
-        raise SendRejected(VendorError.SIGNATURE, "sig is sha256(appkey=…&random=…&time=…&mobile=…), in hex")
+    _check_signature(application, query, fields, "mobile", mobile)
     plays = fields.get("playtimes", 2)
     if not isinstance(plays, int) or isinstance(plays, bool) or plays not in _PLAYS:
         raise SendRejected(VendorError.PACKET, "playtimes is 1, 2 or 3")
@@ -78,17 +72,14 @@ def parse_send_request(
 def parse_upload(
     account: Account, query: Mapping[str, str], headers: Mapping[str, str], body: bytes, now_s: float
 ) -> str:
-    """The id of an uploaded voice file. Raises Refused."""
+    """The id of an uploaded voice file. Raises SendRejected."""
     application = _application(account, query)
     _check_time(query.get("time"), now_s)
     sha1 = headers.get("x-content-sha1", "")
     if sha1.lower() != hashlib.sha1(body, usedforsecurity=False).hexdigest():
         raise SendRejected(VendorError.PACKET, "x-content-sha1 is not the SHA-1 of the body")
-    expected = file_signature(application.app_key, query.get("random", ""), query.get("time", ""), sha1)
-    if not hmac.compare_digest(expected, headers.get("authorization", "").encode("ascii", "replace").decode()):
-        raise SendRejected(
-            VendorError.SIGNATURE, "Authorization is sha256(appkey=…&random=…&time=…&content-sha1=…), in hex"
-        )
+    signed = {"time": query.get("time", ""), "sig": headers.get("authorization", "")}
+    _check_signature(application, query, signed, "content-sha1", sha1)
     if not body or len(body) > _MAX_FILE_BYTES:
         raise SendRejected(VendorError.TOO_LONG, f"a voice file has 1 to {_MAX_FILE_BYTES} bytes")
     fid = f"{sha1.lower()}.mp3"
@@ -96,14 +87,36 @@ def parse_upload(
     return fid
 
 
-def encode_accepted(callid: str, session_context: str) -> bytes:
-    """The answer to a send, as compact as the SDKs' users search it."""
-    return msgspec.json.encode({"result": 0, "errmsg": "OK", "callid": callid, "ext": session_context})
+def parse_file_status(account: Account, query: Mapping[str, str], body: bytes, now_s: float) -> int:
+    """The status of an uploaded voice file: 0, for nobody publishes what its numbers mean. Raises SendRejected."""
+    application = _application(account, query)
+    fields = read_fields(body)
+    _check_time(fields.get("time"), now_s)
+    fid = optional_text(fields.get("fid")) or ""
+    _check_signature(application, query, fields, "fid", fid)
+    if fid not in application.files:
+        raise SendRejected(VendorError.PARAMETERS, "there is no file of this fid")
+    return 0
+
+
+def encode_ok(**fields: object) -> bytes:
+    """The answer to what was done, as compact as the SDKs' users search it."""
+    return msgspec.json.encode({"result": 0, "errmsg": "OK"} | fields)
 
 
 def rejected(refusal: SendRejected, session_context: str = "") -> bytes:
     """The answer to a mistake."""
     return msgspec.json.encode({"result": refusal.error.result, "errmsg": refusal.message, "ext": session_context})
+
+
+def _check_signature(
+    application: Application, query: Mapping[str, str], fields: Mapping[str, Any], name: str, value: str
+) -> None:
+    """Check the `sig` that covers random, time and one more field, `name`."""
+    signed = f"&random={query['random']}&time={fields['time']}&{name}={value}"
+    expected = _hash(f"appkey={application.app_key}{signed}")
+    if not hmac.compare_digest(expected.encode(), str(fields.get("sig", "")).encode("utf-8", "replace")):
+        raise SendRejected(VendorError.SIGNATURE, f"it is sha256 in hex of appkey=<AppKey>{signed}")
 
 
 def _application(account: Account, query: Mapping[str, str]) -> Application:
@@ -153,8 +166,6 @@ def _content(application: Application, operation: str, fields: Mapping[str, Any]
             if fid not in application.files:
                 raise SendRejected(VendorError.PARAMETERS, "there is no file of this fid")
             return CallbackKind.PROMPT, f"[{fid}]"
-        case "uploadvoicefile":
-            raise SendRejected(VendorError.UNSUPPORTED, "this operation calls nobody")
         case _:
             code = _checked_text(application, optional_text(fields.get("msg")), "msg", MAX_CODE_CHARS)
             if not code.isascii() or not code.isdigit():

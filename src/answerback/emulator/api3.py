@@ -1,13 +1,11 @@
-"""API 3.0 as the SDKs speak it: TC3-HMAC-SHA256, and the two actions of service vms, version 2020-09-02; pure.
+"""API 3.0 as the SDKs speak it: the two actions of service vms, version 2020-09-02, by GET and POST; pure.
 
-Source: "Signature Method v3" and "SendTtsVoice", "SendCodeVoice" of the API reference.
+Source: "SendTtsVoice", product 1128/51558, and "SendCodeVoice" of the API reference.
 """
 
-import hashlib
-import hmac
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -24,32 +22,34 @@ from answerback.emulator.send_requests import (
     read_fields,
     template_text,
 )
+from answerback.emulator.signatures import ApiRequest, check_signature, require
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 VERSION = "2020-09-02"
 ACTIONS = {"SendTtsVoice": CallbackKind.PROMPT, "SendCodeVoice": CallbackKind.CODE}
 
-_MAX_CLOCK_SKEW_S = 300
 _PLAYS = range(1, 4)
 _MAX_CONTEXT_CHARS = 512
-_PORT = re.compile(r":[0-9]+$")
-_AUTHORIZATION = re.compile(
-    r"TC3-HMAC-SHA256 Credential=([^/ ,]+)/(\d{4}-\d\d-\d\d)/([^/ ,]+)/tc3_request, ?"
-    r"SignedHeaders=([\w;-]+), ?Signature=([0-9a-f]{64})"
-)
+_ITEM = re.compile(r"(\w+)\.([0-9]{1,4})", re.ASCII)
 
 
-def parse_send_request(account: Account, headers: Mapping[str, str], body: bytes, now_s: float) -> SendRequest:
-    """The call that a request asks for; `headers` with small names, as received. Raises Refused."""
-    verify(account, headers, body, now_s)
-    kind = _kind(headers)
-    fields = read_fields(body)
+def parse_send_request(account: Account, request: ApiRequest, now_s: float) -> SendRequest:
+    """The call that a request asks for. Raises SendRejected."""
+    if request.method not in ("GET", "POST"):
+        raise SendRejected(VendorError.UNSUPPORTED_PROTOCOL, f"GET and POST are served, not {request.method}")
+    require(request.common, "Action", "Version", "Timestamp")
+    check_signature(account, request, now_s)
+    kind = _kind(request.common)
+    flat = request.uses_v1 or request.method == "GET"
+    fields = _nested_fields(request.parameters) if flat else read_fields(request.body)
+    content = "TemplateId" if kind is CallbackKind.PROMPT else "CodeMessage"
+    require(fields, content, "CalledNumber", "VoiceSdkAppid")
     plays = fields.get("PlayTimes", 2)
     if not isinstance(plays, int) or isinstance(plays, bool) or plays not in _PLAYS:
         raise SendRejected(VendorError.PARAMETERS, "PlayTimes is 1, 2 or 3")
     application = _application(account, fields)
     if kind is CallbackKind.PROMPT:
-        text = template_text(application, fields.get("TemplateId"), fields.get("TemplateParamSet"))
+        text = template_text(application, fields["TemplateId"], fields.get("TemplateParamSet"))
     else:
         text = _code(fields)
     nationcode, mobile = _callee(fields)
@@ -69,35 +69,6 @@ def parse_send_request(account: Account, headers: Mapping[str, str], body: bytes
     )
 
 
-def verify(account: Account, headers: Mapping[str, str], body: bytes, now_s: float) -> None:
-    """Check the signature, with the service and the headers that it names itself. Raises Refused."""
-    found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
-    if found is None:
-        raise SendRejected(
-            VendorError.TC3_SIGNATURE, "Authorization: TC3-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…"
-        )
-    secret_id, date, service, signed, given = found.groups()
-    secret_key = account.secrets.get(secret_id)
-    if secret_key is None:
-        raise SendRejected(VendorError.TC3_SECRET_ID, secret_id)
-    timestamp = headers.get("x-tc-timestamp", "")
-    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(int(timestamp) - now_s) > _MAX_CLOCK_SKEW_S:
-        raise SendRejected(
-            VendorError.TIME,
-            f"X-TC-Timestamp is {timestamp or 'missing'}, here it is {round(now_s)}; 5 minutes are allowed",
-        )
-    if date != datetime.fromtimestamp(int(timestamp), UTC).strftime("%Y-%m-%d"):
-        raise SendRejected(
-            VendorError.TC3_SIGNATURE, "the date of the credential is not that of X-TC-Timestamp, in UTC"
-        )
-    names = signed.split(";")
-    if not {"content-type", "host"} <= set(names):
-        raise SendRejected(VendorError.TC3_SIGNATURE, "SignedHeaders holds content-type and host at least")
-    fitting = _signatures(secret_key, date, service, timestamp, names, headers, body)
-    if not any(hmac.compare_digest(one, given) for one in fitting):
-        raise SendRejected(VendorError.TC3_SIGNATURE)
-
-
 def encode_accepted(callid: str, session_context: str, request_id: str) -> bytes:
     """The answer to a send."""
     status = {"CallId": callid, "SessionContext": session_context}
@@ -110,54 +81,30 @@ def rejected(refusal: SendRejected, request_id: str) -> bytes:
     return msgspec.json.encode({"Response": {"Error": error, "RequestId": request_id}})
 
 
-def _signatures(
-    secret_key: str, date: str, service: str, timestamp: str, names: list[str], headers: Mapping[str, str], body: bytes
-) -> Iterator[str]:
-    """Each signature that fits."""
-    scope = f"{date}/{service}/tc3_request"
-    key = _hmac(_hmac(_hmac(f"TC3{secret_key}".encode(), date), service), "tc3_request")
-    hashed_body = hashlib.sha256(b"UNSIGNED-PAYLOAD" if _is_unsigned(headers) else body).hexdigest()
-    for values in _canonical_values(headers):
-        lines = "".join(f"{name}:{values.get(name, '')}\n" for name in names)
-        canonical = f"POST\n/\n\n{lines}\n{';'.join(names)}\n{hashed_body}"
-        to_sign = f"TC3-HMAC-SHA256\n{timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        yield hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
-
-
-def _canonical_values(headers: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The headers as they may have been signed.
-
-    In lowercase letters, as it is described; as they are but for the action, as SDKs do it; and with the host as the SDK
-    for Node has it, without the port.
-    """
-    small = {name: value.strip().lower() for name, value in headers.items()}
-    for host in dict.fromkeys((headers.get("host", ""), _PORT.sub("", headers.get("host", "")))):
-        yield small | {"host": host.lower()}
-        yield small | {"host": host, "content-type": headers.get("content-type", "")}
-
-
-def _is_unsigned(headers: Mapping[str, str]) -> bool:
-    return headers.get("x-tc-content-sha256") == "UNSIGNED-PAYLOAD"
-
-
-def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.new(key, text.encode(), hashlib.sha256).digest()
-
-
-def _kind(headers: Mapping[str, str]) -> CallbackKind:
-    if headers.get("x-tc-version") != VERSION:
-        raise SendRejected(VendorError.INTERFACE, f"X-TC-Version is {VERSION}")
-    kind = ACTIONS.get(action := headers.get("x-tc-action", ""))
+def _kind(common: Mapping[str, str]) -> CallbackKind:
+    if common["Version"] != VERSION:
+        raise SendRejected(VendorError.NO_SUCH_VERSION, f"{common['Version']}; there is {VERSION}")
+    kind = ACTIONS.get(common["Action"])
     if kind is None:
-        raise SendRejected(VendorError.INTERFACE, f"X-TC-Action is {' or '.join(ACTIONS)}, not {action}")
+        raise SendRejected(VendorError.INVALID_ACTION, f"{common['Action']}; there are {', '.join(ACTIONS)}")
     return kind
 
 
+def _nested_fields(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that flat parameters stand for: `TemplateParamSet.0` is the first of an array, PlayTimes a number."""
+    arrays: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    fields: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if item := _ITEM.fullmatch(name):
+            arrays[item[1]][int(item[2])] = value
+        else:
+            fields[name] = int(value) if name == "PlayTimes" and value in map(str, _PLAYS) else value
+    return fields | {name: [items[place] for place in sorted(items)] for name, items in arrays.items()}
+
+
 def _application(account: Account, fields: Mapping[str, Any]) -> Application:
-    app_id = optional_text(fields.get("VoiceSdkAppid"))
-    if app_id is None:
-        raise SendRejected(VendorError.PARAMETERS, "VoiceSdkAppid is missing")
-    application = account.applications.get(app_id)
+    app_id = optional_text(fields["VoiceSdkAppid"])
+    application = account.applications.get(app_id or "")
     if application is None:
         raise SendRejected(VendorError.SDK_APPLICATION, f"VoiceSdkAppid {app_id}")
     if application.disabled:

@@ -1,78 +1,107 @@
 """The cloud on HTTP: both APIs at their paths, and its calls as JSON.
 
-`POST /v5/tlsvoicesvr/<operation>` is API 2.0, `POST /` is API 3.0, `GET /` is the page.
+`POST /v5/<service>/<operation>` is API 2.0, `/` is API 3.0 or, where a GET names no action, the page.
 """
 
 import uuid
-from collections.abc import Awaitable, Callable
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from answerback.emulator import api2, api3
-from answerback.emulator.cloud import Cloud, EmulatedCall
+from answerback.emulator.cloud import Cloud
+from answerback.emulator.signatures import ApiRequest
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 from answerback.emulator.views import view_of
 
 _MAX_BODY_BYTES = 1024 * 1024
 _JSON = "application/json"  # with a charset behind it, the SDK for Python returns nothing
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 def build_app(cloud: Cloud, page_routes: list[Route] | None = None) -> Starlette:
     """The application of one cloud."""
+    api = _Api(cloud)
+    return Starlette(
+        routes=[
+            Route("/v5/{service}/{operation}", api.answer_2, methods=["POST"]),
+            _Api3Route("/", api.answer_3, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+            Route("/api/calls", api.calls),
+            Route("/api/calls/{callid}", api.call),
+            *(page_routes or []),
+        ]
+    )
 
-    async def send(request: Request) -> Response:
-        """API 2.0: HTTP 200 for every answer."""
-        operation = request.path_params["operation"]
+
+class _Api:
+    """HTTP 200 for every answer of the cloud's."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def answer_2(self, request: Request) -> Response:
+        """API 2.0."""
         try:
-            body = await _read(request)
-            if operation == "uploadvoicefile":
-                fid = api2.parse_upload(cloud.account, request.query_params, request.headers, body, cloud.clock.now_s())
-                return _json(msgspec.json.encode({"result": 0, "errmsg": "OK", "fid": fid}))
-            send_request = api2.parse_send_request(
-                cloud.account, operation, request.query_params, body, cloud.clock.now_s()
-            )
-            call = await cloud.place(send_request)
+            answer = await self._act_2(request, **request.path_params)
         except SendRejected as refusal:
             return _json(api2.rejected(refusal))
-        return _json(api2.encode_accepted(call.callid, send_request.session_context))
+        return _json(api2.encode_ok(**answer))
 
-    async def act(request: Request) -> Response:
-        """API 3.0: HTTP 200 for every answer."""
+    async def answer_3(self, request: Request) -> Response:
+        """API 3.0."""
         request_id = str(uuid.uuid4())
         try:
-            send_request = api3.parse_send_request(
-                cloud.account, request.headers, await _read(request), cloud.clock.now_s()
-            )
-            call = await cloud.place(send_request)
+            received = _api_request(request.scope, await _read(request))
+            send_request = api3.parse_send_request(self._cloud.account, received, self._cloud.clock.now_s())
+            call = await self._cloud.place(send_request)
         except SendRejected as refusal:
             return _json(api3.rejected(refusal, request_id))
         return _json(api3.encode_accepted(call.callid, send_request.session_context, request_id))
 
-    async def calls(_request: Request) -> Response:
-        newest_first = [view_of(call) for call in reversed(cloud.calls.values())]
-        return _json(msgspec.json.encode({"items": newest_first, "active": cloud.active}))
+    async def calls(self, _request: Request) -> Response:
+        """All calls as JSON."""
+        newest_first = [view_of(call) for call in reversed(self._cloud.calls.values())]
+        return _json(msgspec.json.encode({"items": newest_first, "active": self._cloud.active}))
 
-    async def call(request: Request) -> Response:
-        found: EmulatedCall | None = cloud.calls.get(request.path_params["callid"])
+    async def call(self, request: Request) -> Response:
+        """One call as JSON."""
+        found = self._cloud.calls.get(request.path_params["callid"])
         if found is None:
             return _json(msgspec.json.encode({"detail": "no such call"}), 404)
         return _json(msgspec.json.encode(view_of(found)))
 
-    return Starlette(
-        routes=[
-            Route("/v5/tlsvoicesvr/{operation}", send, methods=["POST"]),
-            Route("/", act, methods=["POST"]),
-            Route("/api/calls", calls),
-            Route("/api/calls/{callid}", call),
-            *(page_routes or []),
-        ]
-    )
+    async def _act_2(self, request: Request, service: str, operation: str) -> dict[str, object]:
+        """Do what a request of API 2.0 asks for: what is answered beside `result` and `errmsg`. Raises SendRejected."""
+        account, now_s, query = self._cloud.account, self._cloud.clock.now_s(), request.query_params
+        body = await _read(request)
+        if service != api2.SERVICE:
+            raise SendRejected(VendorError.UNSUPPORTED, f"{service}/{operation}; {api2.SERVICE} alone is emulated")
+        if operation == "uploadvoicefile":
+            return {"fid": api2.parse_upload(account, query, request.headers, body, now_s)}
+        if operation == "statusvoicefile":
+            return {"status": api2.parse_file_status(account, query, body, now_s)}
+        send_request = api2.parse_send_request(account, operation, query, body, now_s)
+        call = await self._cloud.place(send_request)
+        return {"callid": call.callid, "ext": send_request.session_context}
+
+
+class _Api3Route(Route):
+    """Leaves what a browser asks for to the page's route."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        if match is Match.FULL and scope["method"] in ("GET", "HEAD") and not _api_request(scope).names_action:
+            return Match.NONE, {}
+        return match, child
+
+
+def _api_request(scope: Scope, body: bytes = b"") -> ApiRequest:
+    query = scope["query_string"].decode("utf-8", "replace")
+    return ApiRequest(scope["method"], query, Headers(scope=scope), body)
 
 
 async def _read(request: Request) -> bytes:

@@ -90,7 +90,7 @@ class Cloud:
         self._last_number = 0
 
     async def place(self, request: SendRequest) -> EmulatedCall:
-        """Begin a call; it lives on by itself. Raises Refused."""
+        """Begin a call; it lives on by itself. Raises SendRejected."""
         application = self.account.applications[request.app_id]
         self._admit(application, request)
         call = EmulatedCall(

@@ -45,7 +45,7 @@ class FrequencyLimiter:
         self._called_s: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
 
     def record_call(self, app_id: str, number: str, kind: CallbackKind, now_s: float) -> None:
-        """Count a call to a number. Raises Refused where it is one too many."""
+        """Count a call to a number. Raises SendRejected where it is one too many."""
         called_s = self._called_s[app_id, number]
         limits = self._limits
         for limit in limits.per_period:

@@ -44,7 +44,7 @@ def parse_form(body: bytes, defaults: CallForm) -> CallForm:
 
 
 def build_send_request(form: CallForm, account: Account, now_s: float) -> SendRequest:
-    """The call that the form asks for. Raises Refused."""
+    """The call that the form asks for. Raises SendRejected."""
     nationcode, mobile = _callee(form)
     application = account.applications.get(form.app_id)
     time = str(int(now_s))

@@ -62,7 +62,7 @@ def optional_text(value: object) -> str | None:
 
 
 def template_text(application: Application, template_id: object, parameters: object) -> str:
-    """The text of a template with its parameters put in. Raises Refused."""
+    """The text of a template with its parameters put in. Raises SendRejected."""
     text = application.templates.get(optional_text(template_id) or "")
     if text is None:
         known = ", ".join(application.templates)
@@ -75,20 +75,20 @@ def template_text(application: Application, template_id: object, parameters: obj
 
 
 def check_sensitive_words(application: Application, text: str) -> str:
-    """The very `text`, for it holds no word that may not be said. Raises Refused."""
+    """The very `text`, for it holds no word that may not be said. Raises SendRejected."""
     if word := next((word for word in application.sensitive_words if word in text), None):
         raise SendRejected(VendorError.SENSITIVE_WORD, word)
     return text
 
 
 def check_length(name: str, text: str, max_chars: int) -> None:
-    """Raise Refused where there are more characters than that."""
+    """Raise SendRejected where there are more characters than that."""
     if len(text) > max_chars:
         raise SendRejected(VendorError.TOO_LONG, f"{name} has {len(text)} characters, {max_chars} are allowed")
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
-    """The object that a request's body holds. Raises Refused."""
+    """The object that a request's body holds. Raises SendRejected."""
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -202,4 +202,10 @@ _ERRORS_ZH: Mapping[VendorError, str] = {
     VendorError.SDK_APPLICATION: "应用不存在",
     VendorError.TC3_SIGNATURE: "签名不正确",
     VendorError.TC3_SECRET_ID: "SecretId 不存在",
+    VendorError.INVALID_AUTHORIZATION: "Authorization 请求头不合要求",
+    VendorError.SIGNATURE_EXPIRE: "签名已过期",
+    VendorError.INVALID_ACTION: "接口不存在",
+    VendorError.NO_SUCH_VERSION: "接口版本不存在",
+    VendorError.MISSING_PARAMETER: "缺少必填参数",
+    VendorError.UNSUPPORTED_PROTOCOL: "不支持该请求方法",
 }

@@ -1,6 +1,7 @@
 """The errors of the send APIs: one list, with the codes of both.
 
-Source: "Error Codes" of API 2.0, product 1128, and of API 3.0, service vms, version 2020-09-02.
+Source: "Error Codes" of API 2.0, product 1128, and of API 3.0, service vms, version 2020-09-02, with the common ones,
+product 1128/51567.
 """
 
 from enum import Enum
@@ -38,6 +39,12 @@ class VendorError(Enum):
     SDK_APPLICATION = _ErrorCodes(1019, "UnauthorizedOperation.VoiceSdkAppidVerifyFail", "there is no such application")
     TC3_SIGNATURE = _ErrorCodes(1001, "AuthFailure.SignatureFailure", "the signature does not fit")
     TC3_SECRET_ID = _ErrorCodes(1001, "AuthFailure.SecretIdNotFound", "there is no such SecretId")
+    INVALID_AUTHORIZATION = _ErrorCodes(1001, "AuthFailure.InvalidAuthorization", "the Authorization header is invalid")
+    SIGNATURE_EXPIRE = _ErrorCodes(1021, "AuthFailure.SignatureExpire", "the signature has expired")
+    INVALID_ACTION = _ErrorCodes(1011, "InvalidAction", "there is no such action")
+    NO_SUCH_VERSION = _ErrorCodes(1011, "NoSuchVersion", "there is no such version")
+    MISSING_PARAMETER = _ErrorCodes(1004, "MissingParameter", "a required parameter is missing")
+    UNSUPPORTED_PROTOCOL = _ErrorCodes(1030, "UnsupportedProtocol", "this method is not served")
 
     @property
     def result(self) -> int:
