@@ -30,8 +30,8 @@ from answerback.exports.write import write_export
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.ledger.read.statistics import HourRange
+from answerback.ledger.types import MAX_PAGE_SIZE
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView
 from answerback.schemas.deliveries import DeliveryView

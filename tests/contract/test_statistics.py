@@ -34,9 +34,9 @@ from answerback.domain.phone_locations import locate_number
 from answerback.domain.statistics import Counts, Statistics, rollup_code
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
-from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
+from answerback.ledger.types import MAX_PAGE_SIZE
 from answerback.ledger.write.rollups import rebuild_rollups
 
 EVER = HourRange(since=NOON - timedelta(days=40), until=NOON + timedelta(days=40))

@@ -17,7 +17,7 @@ from answerback.domain.models import ApiKey, CallbackKind, Outcome, Role
 from answerback.domain.phone_numbers import mask_phone_like
 from answerback.errors import InvalidRange
 from answerback.ledger.admin.audit import Actor
-from answerback.ledger.read.paging import MAX_PAGE_SIZE
+from answerback.ledger.types import MAX_PAGE_SIZE
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 

@@ -26,7 +26,6 @@ def migrate(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upgrade the ledger's schema to this version of the program."""
     with exit_on_error():
         from answerback.ledger.migrations import HEAD
         from answerback.ledger.partitions import create_partitions

@@ -5,10 +5,11 @@ import asyncio
 import typer
 
 from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, Styled, exit_on_error, print_json, print_table
+from answerback.cli.output import AsJson, Styled, exit_on_error, format_time, print_json, print_page, print_table
 from answerback.config import Settings
 from answerback.errors import ConfigError
 from answerback.schemas.alerts import AlertView
+from answerback.schemas.view import PageView
 from answerback.service.factories import message_context, open_alert_targets
 from answerback.service.ledger_config import open_for_reading
 
@@ -25,23 +26,8 @@ def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson 
         settings = load_cli_settings(config, data_dir=data_dir)
         with open_for_reading(settings) as ledger:
             states = alert_states(settings.alerts.rules, ledger.read(find_alerts))
-    if as_json:
-        print_json({"items": [AlertView.read_from(state) for state in states]})
-        return
-    rows = [
-        (
-            state.rule,
-            Styled("[red]firing[/]") if state.firing else "quiet",
-            f"{state.since:%Y-%m-%d %H:%M:%S}" if state.since else "-",
-            state.en,
-            f"{state.notified_at:%Y-%m-%d %H:%M:%S}" if state.notified_at else "-",
-            state.error,
-        )
-        for state in states
-    ]
-    print_table(
-        ("rule", "", "since (UTC)", "measured", "notified (UTC)", "error"), rows, "no rules: see docs/alerts.md"
-    )
+    views = [AlertView.read_from(state) for state in states]
+    print_page(PageView(items=views), _alert_row, "no rules: see docs/alerts.md", as_json=as_json)
 
 
 @app.command("test")
@@ -61,6 +47,17 @@ def send_test(data_dir: DataDir = None, config: Config = None, as_json: AsJson =
         print_table(("target", ""), rows, "")
     if any(reached.values()):
         raise typer.Exit(1)
+
+
+def _alert_row(view: AlertView) -> dict[str, object]:
+    return {
+        "rule": view.rule,
+        "": Styled("[red]firing[/]") if view.firing else "quiet",
+        "since (UTC)": format_time(view.since),
+        "measured": view.en,
+        "notified (UTC)": format_time(view.notified_at),
+        "error": view.error,
+    }
 
 
 async def _send_to_all(settings: Settings) -> dict[str, str | None]:

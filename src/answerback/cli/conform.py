@@ -40,7 +40,6 @@ def conform(
     junit: Annotated[Path | None, typer.Option(help="Also write the report to this file as JUnit XML.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a callback receiver against the vendor's contract, rule by rule; exit status 0 if no rule is broken."""
     client, rules, language = _wire(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
     began_s, started_at, run = perf_counter(), datetime.now(UTC), uuid.uuid1()
     verdicts = asyncio.run(_check(client, rules, run))

@@ -26,10 +26,6 @@ def copy(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up.
-
-    Run it a last time after stopping the old gateway: only when both are equal can the copy be served.
-    """
     with exit_on_error():
         job = CopyJob(
             source=parse_location("--from", source),

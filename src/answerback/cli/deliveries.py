@@ -2,14 +2,14 @@
 
 import sys
 import time
-from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from answerback.cli import options
 from answerback.cli.api_client import ApiClient, Url
-from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import (
     AsJson,
     FullNumbers,
@@ -17,19 +17,18 @@ from answerback.cli.output import (
     err,
     exit_on_error,
     fail,
+    format_time,
     out,
-    print_cursor,
     print_fields,
     print_json,
+    print_page,
     print_table,
 )
 from answerback.domain.endpoints import DeliveryState
-from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 from answerback.schemas.view import PageView
-from answerback.service.ledger_config import open_for_reading, record_reveal
+from answerback.service.ledger_config import record_reveal
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -37,45 +36,26 @@ _POLL_S = 0.2
 _SHOWN_ANSWER = 60
 _COLOURS = {DeliveryState.DELIVERED: "green", DeliveryState.DEAD: "red"}
 
-Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In UTC.")
-
 
 @app.command("list")
 def list_deliveries(
-    endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")] = None,
-    state: Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")] = None,
-    callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Only deliveries of this channel.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")] = None,
+    endpoint: options.ByEndpoint = None,
+    state: options.ByState = None,
+    callid: options.ByCallid = None,
+    channel: options.ByChannel = None,
+    limit: options.Limit = 50,
+    cursor: options.Cursor = None,
     as_json: AsJson = False,
-    data_dir: DataDir = None,
-    config: Config = None,
+    data_dir: options.DataDir = None,
+    config: options.Config = None,
 ) -> None:
     """List deliveries, newest first."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with options.open_ledger(config, data_dir=data_dir) as ledger:
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(wanted, cursor, limit)
-    views = [DeliveryView.of(one, full_numbers=True) for one in page.items]
-    if as_json:
-        print_json(PageView(items=views, next_cursor=page.next_cursor))
-        return
-    rows = [
-        (
-            view.id,
-            _time(view.created_at),
-            view.endpoint,
-            view.callid,
-            view.type,
-            _format_state(view.state),
-            view.attempts,
-        )
-        for view in views
-    ]
-    columns = ("id", "since (UTC)", "endpoint", "callid", "type", "state", "attempts")
-    print_table(columns, rows, "no deliveries")
-    print_cursor(page.next_cursor)
+    views = PageView.of(page, partial(DeliveryView.of, full_numbers=True))
+    print_page(views, _delivery_row, "no deliveries", as_json=as_json)
 
 
 @app.command("show")
@@ -83,11 +63,11 @@ def show(
     id: Annotated[str, typer.Argument(help="The delivery's id, or the webhook-id that the endpoint was sent.")],
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
-    data_dir: DataDir = None,
-    config: Config = None,
+    data_dir: options.DataDir = None,
+    config: options.Config = None,
 ) -> None:
     """Show one delivery and every attempt."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with options.open_ledger(config, data_dir=data_dir) as ledger:
         delivery, attempts = ledger.delivery(_id(id))
         if full_numbers:
             record_reveal(ledger, "delivery", delivery.id)
@@ -95,11 +75,11 @@ def show(
     if as_json:
         print_json(view)
         return
-    print_fields({name: _cell(value) for name, value in view if name != "attempt_log"})
+    print_fields({name: value for name, value in view if name != "attempt_log"})
     out.print()
     rows = [
         (
-            _time(one.started_at),
+            format_time(one.started_at),
             f"{one.duration_ms:.1f} ms",
             one.http_status,
             Styled("[green]delivered[/]") if one.error is None else one.error,
@@ -117,21 +97,21 @@ def replay_deliveries(
         str | None, typer.Option(help="The endpoint to deliver to again: with --all-dead, or a selection of calls.")
     ] = None,
     dead: Annotated[bool, typer.Option("--all-dead", help="All its dead deliveries.")] = False,
-    since: Annotated[datetime | None, Moment] = None,
-    until: Annotated[datetime | None, Moment] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
-    kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, in any notation.")] = None,
+    since: options.UtcTime = None,
+    until: options.UtcTime = None,
+    outcome: options.ByOutcome = None,
+    kind: options.ByKind = None,
+    mobile: options.ByMobile = None,
     as_json: AsJson = False,
     url: Url = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    data_dir: options.DataDir = None,
+    config: options.Config = None,
 ) -> None:
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
         fail("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
     with exit_on_error():
-        client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
+        client = ApiClient(options.load_cli_settings(config, data_dir=data_dir), url)
         if id is not None:
             result = client.request("POST", "deliveries", str(_id(id)), "replay")
         else:
@@ -170,12 +150,16 @@ def _id(text: str) -> int:
     return int(digits)
 
 
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _cell(value: Any) -> Any:
-    return f"{_time(value)} UTC" if isinstance(value, datetime) else value
+def _delivery_row(view: DeliveryView) -> dict[str, object]:
+    return {
+        "id": view.id,
+        "since (UTC)": format_time(view.created_at),
+        "endpoint": view.endpoint,
+        "callid": view.callid,
+        "type": view.type,
+        "state": _format_state(view.state),
+        "attempts": view.attempts,
+    }
 
 
 def _format_state(state: DeliveryState) -> str:

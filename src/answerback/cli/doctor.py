@@ -13,7 +13,6 @@ _COLOURS = {CheckLevel.OK: "green", CheckLevel.WARNING: "yellow", CheckLevel.ERR
 def doctor(
     data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    """Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error."""
     with exit_on_error():
         configure_logs("error", "text")  # what it opens would speak on standard output
         findings = list(run_checks(load_cli_settings(config, data_dir=data_dir, database_url=database_url)))

@@ -53,7 +53,6 @@ def emulate(  # each is a flag
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Emulate Tencent Cloud's voice service: accept API 2.0 and 3.0 requests, play out the calls and send callbacks."""
     if numbers:
         _show_numbers(as_json=as_json)
         return

@@ -6,14 +6,13 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.api_client import ApiClient, Url
-from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
+from answerback.cli.options import Config, DataDir, load_cli_settings, open_ledger
+from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_page, print_view
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.schemas.endpoints import EndpointView
 from answerback.schemas.view import PageView
-from answerback.service.ledger_config import open_for_reading
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -73,32 +72,34 @@ def add(
 @app.command("list")
 def list_endpoints(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """List the endpoints with their backlogs."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         backlogs = ledger.backlog()
         views = [
             EndpointView.of(endpoint, backlogs.get(endpoint.id, DeliveryBacklog()), full_url=True)
             for endpoint in ledger.endpoints()
         ]
-    if as_json:
-        print_json(PageView(items=views))
-        return
-    rows = [
-        (view.name, view.channel, view.format, _format_status(view), view.pending + view.blocked, view.dead, view.url)
-        for view in views
-    ]
-    print_table(("name", "channel", "format", "", "pending", "dead", "URL"), rows, "no endpoints")
+    print_page(PageView(items=views), _endpoint_row, "no endpoints", as_json=as_json)
+
+
+def _endpoint_row(view: EndpointView) -> dict[str, object]:
+    return {
+        "name": view.name,
+        "channel": view.channel,
+        "format": view.format,
+        "": _format_status(view),
+        "pending": view.pending + view.blocked,
+        "dead": view.dead,
+        "URL": view.url,
+    }
 
 
 @app.command("show")
 def show(name: Name, as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """Show one endpoint."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         endpoint = ledger.endpoint(name)
         view = EndpointView.of(endpoint, ledger.backlog().get(endpoint.id, DeliveryBacklog()), full_url=True)
-    if as_json:
-        print_json(view)
-    else:
-        print_fields({field: ", ".join(value) if isinstance(value, list) else value for field, value in view})
+    print_view(view, as_json=as_json)
 
 
 @app.command("test")
@@ -126,9 +127,8 @@ def enable(
 ) -> None:
     """Enable an endpoint: pending deliveries are sent."""
     with exit_on_error():
-        changed = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request(
-            "POST", "endpoints", name, "enable"
-        )
+        client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
+        changed = client.request("POST", "endpoints", name, "enable")
     _show_changed(changed, as_json=as_json)
 
 
@@ -138,9 +138,8 @@ def disable(
 ) -> None:
     """Disable an endpoint: deliveries wait until it is enabled again."""
     with exit_on_error():
-        changed = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request(
-            "POST", "endpoints", name, "disable"
-        )
+        client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
+        changed = client.request("POST", "endpoints", name, "disable")
     _show_changed(changed, as_json=as_json)
 
 

@@ -11,10 +11,8 @@ from typing import Annotated, Any, BinaryIO
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
-from answerback.cli.output import FullNumbers, err, exit_on_error, fail
-from answerback.domain.endpoints import DeliveryState
-from answerback.domain.models import CallbackKind, Outcome
+from answerback.cli import options
+from answerback.cli.output import FullNumbers, err, fail
 from answerback.errors import ConfigError
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.write import write_export
@@ -22,35 +20,33 @@ from answerback.gc_tuning import freeze_gc
 from answerback.ledger import Ledger
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import RecordAuditEvent
-from answerback.service.ledger_config import open_for_reading
 
 _OWNER_ONLY = 0o600
 _STDOUT = Path("-")
 
-Moment = typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In --timezone.")
+Moment = typer.Option(formats=options.TIME_FORMATS, help="In --timezone.")
 
 
 def export(
     dataset: Annotated[Dataset, typer.Argument(help="What to export.")],
     file_format: Annotated[FileFormat, typer.Option("--format", help="The file format.")] = FileFormat.CSV,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")] = _STDOUT,
-    channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    mobile: Annotated[str | None, typer.Option(help="Only calls to this number, in any notation.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
-    kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
-    failure_code: Annotated[int | None, typer.Option(help="Only calls with this failure code.")] = None,
-    reference: Annotated[str | None, typer.Option(help="Only calls with this reference.")] = None,
+    channel: options.ByChannel = None,
+    mobile: options.ByMobile = None,
+    outcome: options.ByOutcome = None,
+    kind: options.ByKind = None,
+    failure_code: options.ByFailureCode = None,
+    reference: options.ByReference = None,
     since: Annotated[datetime | None, Moment] = None,
     until: Annotated[datetime | None, Moment] = None,
-    timezone: Timezone = "UTC",
-    endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")] = None,
-    state: Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")] = None,
-    callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")] = None,
+    timezone: options.Timezone = "UTC",
+    endpoint: options.ByEndpoint = None,
+    state: options.ByState = None,
+    callid: options.ByCallid = None,
     full_numbers: FullNumbers = False,
-    data_dir: DataDir = None,
-    config: Config = None,
+    data_dir: options.DataDir = None,
+    config: options.Config = None,
 ) -> None:
-    """Write calls, callbacks, deliveries or statistics to a file, oldest first. Phone numbers are masked."""
     filters: dict[str, Any] = {
         "channel": channel,
         "mobile": mobile,
@@ -63,8 +59,8 @@ def export(
         "state": state,
         "callid": callid,
     }
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
-        zone = load_zone(timezone)
+    with options.open_ledger(config, data_dir=data_dir) as ledger:
+        zone = options.load_zone(timezone)
         for name in ("since", "until"):
             filters[name] = filters[name] and filters[name].replace(tzinfo=zone)
         filters["endpoint_id"] = None if endpoint is None else ledger.endpoint(endpoint).id

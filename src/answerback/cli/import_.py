@@ -46,7 +46,6 @@ def import_(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Record old callbacks from files or access logs. Duplicates are ignored, so it can be run again; nothing is delivered."""
     with exit_on_error():
         settings = load_cli_settings(config, data_dir=data_dir)
         if channel not in settings.tokens():

@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from answerback.auth.api_keys import draft_api_key, validate_key_name
-from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, err, exit_on_error, fail, out, print_json, print_table
+from answerback.cli.options import Config, DataDir, open_ledger
+from answerback.cli.output import AsJson, err, fail, format_time, out, print_json, print_page
 from answerback.domain.models import Role
 from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.commands import CreateKey, RevokeKey
 from answerback.schemas.keys import CreatedKeyView, KeyView
 from answerback.schemas.view import PageView
-from answerback.service.ledger_config import open_for_reading
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -35,7 +34,7 @@ def create(
     if problem := validate_key_name(name):
         fail(f"name: {problem}")
     key, draft = draft_api_key(name, role, full_numbers=full_numbers)
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         made = CreateKey(CLI_ACTOR, draft).run(ledger)
     if as_json:
         print_json(CreatedKeyView.with_key(made, key))
@@ -48,16 +47,14 @@ def create(
 @app.command("list")
 def list_keys(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """List the active keys, without the admin key of the data directory."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         views = [KeyView.of(key) for key in ledger.keys()]  # noqa: SIM118  # a ledger is no dict
-    if as_json:
-        print_json(PageView(items=views))
-        return
-    rows = [
-        (view.id, view.name, view.role, "full" if view.full_numbers else "masked", f"{view.created_at:%Y-%m-%d %H:%M}")
-        for view in views
-    ]
-    print_table(("id", "name", "role", "numbers", "created (UTC)"), rows, "no keys but the admin key")
+    print_page(PageView(items=views), _key_row, "no keys but the admin key", as_json=as_json)
+
+
+def _key_row(view: KeyView) -> dict[str, object]:
+    numbers, created = "full" if view.full_numbers else "masked", format_time(view.created_at)
+    return {"id": view.id, "name": view.name, "role": view.role, "numbers": numbers, "created (UTC)": created}
 
 
 @app.command("revoke")
@@ -68,7 +65,7 @@ def revoke(
     config: Config = None,
 ) -> None:
     """Revoke a key: it stops working at once."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         revoked = RevokeKey(CLI_ACTOR, name).run(ledger)
     if as_json:
         print_json(KeyView.of(revoked))

@@ -61,10 +61,6 @@ def load(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load-test URL: send callbacks at a fixed rate and measure latency; exit status 0 if all were accepted.
-
-    Latency counts from the moment a callback is due to be sent, so waiting for a connection is part of it.
-    """
     from answerback.emulator.load import LoadGenerator, LoadPlan
     from answerback.emulator.verifier import DurabilityCheck  # aiohttp, which other commands do not need
 

@@ -24,7 +24,10 @@ COMMANDS = {
     ),
     "load": (
         "load.load",
-        "Load-test URL: send callbacks at a fixed rate and measure latency; exit status 0 if all were accepted.",
+        (
+            "Load-test URL: send callbacks at a fixed rate and measure latency; exit status 0 if all were accepted."
+            "\n\nLatency counts from the moment a callback is due to be sent, so waiting for a connection is part of it."
+        ),
     ),
     "conform": (
         "conform.conform",
@@ -52,7 +55,10 @@ COMMANDS = {
     ),
     "copy": (
         "copy.copy",
-        "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up.",
+        (
+            "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up."
+            "\n\nRun it a last time after stopping the old gateway: only when both are equal can the copy be served."
+        ),
     ),
     "migrate": ("admin.migrate", "Upgrade the ledger's schema to this version of the program."),
     "doctor": (
@@ -73,7 +79,8 @@ COMMANDS = {
     "alerts": ("alerts.app", "Alert rules and notifications."),
     "keys": ("keys.app", "API keys and their roles."),
 }
-"""Command -> where in `answerback.cli` its function or its group of commands is, and its one-line help."""
+"""Command -> where in `answerback.cli` its function or its group of commands is, and its help, of which the list of commands
+shows the first paragraph."""
 
 
 class _Commands(Mapping[str, Any]):
@@ -105,7 +112,7 @@ def _load(name: str, module: str, function: str) -> Any:
     if isinstance(found, typer.Typer):
         around.add_typer(found, name=name, help=COMMANDS[name][1])
     else:
-        around.command(name)(found)
+        around.command(name, help=COMMANDS[name][1])(found)
     return get_group(around).commands[name]
 
 

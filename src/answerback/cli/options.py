@@ -1,15 +1,23 @@
 """The options that several commands share, and the settings they make."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from answerback.cli.output import exit_on_error
+from answerback.domain.endpoints import DeliveryState
+from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import ConfigError
+from answerback.ledger.types import MAX_PAGE_SIZE
 
 if TYPE_CHECKING:
     from answerback.config import Settings
+    from answerback.ledger import Ledger
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; answerback.toml by default.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The data directory; answerback-data by default.")]
@@ -22,6 +30,21 @@ DatabaseUrl = Annotated[
 
 Timezone = Annotated[str, typer.Option("--timezone", help="Time zone of times that name none.")]
 
+Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")]
+Cursor = Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")]
+ByChannel = Annotated[str | None, typer.Option(help="Only this channel.")]
+ByMobile = Annotated[str | None, typer.Option(help="Only calls to this number, in any notation.")]
+ByOutcome = Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")]
+ByKind = Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")]
+ByFailureCode = Annotated[int | None, typer.Option(help="Only calls with this failure code.")]
+ByReference = Annotated[str | None, typer.Option(help="Only calls with this reference.")]
+ByEndpoint = Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")]
+ByState = Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")]
+ByCallid = Annotated[str | None, typer.Option(help="Only deliveries of this call.")]
+
+TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+UtcTime = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="In UTC.")]
+
 _OPTION_SETTINGS = {"database_url": ("ledger", "url"), "stream": ("stream", "url")}
 """Options of sections other than `server`."""
 
@@ -32,6 +55,15 @@ def load_zone(timezone: str) -> ZoneInfo:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError("--timezone: expected a name such as Asia/Shanghai or UTC") from error
+
+
+@contextmanager
+def open_ledger(config: Path | None, **options: Any) -> Iterator["Ledger"]:
+    """Open the ledger that these options name; an AnswerbackError, also of what is done with it, ends the command."""
+    from answerback.service.ledger_config import open_for_reading
+
+    with exit_on_error(), open_for_reading(load_cli_settings(config, **options)) as ledger:
+        yield ledger
 
 
 def load_cli_settings(config: Path | None, **options: Any) -> "Settings":

@@ -1,9 +1,10 @@
 """The command line's output: tables for people, JSON for programs, one line for an error."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
@@ -14,6 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from answerback.errors import AnswerbackError, LedgerUnavailable
+
+if TYPE_CHECKING:
+    from answerback.schemas.view import PageView, View
+
+V = TypeVar("V")
 
 _PIPE_WIDTH = 240
 _WIDEST = 100_000
@@ -55,10 +61,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothin
     Console(highlight=False, width=width).print(table)
 
 
-def print_cursor(next_cursor: str | None) -> None:
-    """Say how to get the next page, if there is one."""
-    if next_cursor:
-        out.print(f"[dim]more: --cursor {next_cursor}[/]")
+def print_page(page: "PageView[V]", row: Callable[[V], Mapping[str, object]], nothing: str, *, as_json: bool) -> None:
+    """Print a page of a list, a line for each item with the cells of `row` by column, and how to get the next page."""
+    if as_json:
+        print_json(page)
+        return
+    rows = [row(item) for item in page.items]
+    print_table(list(rows[0]) if rows else [], [list(cells.values()) for cells in rows], nothing)
+    if page.next_cursor:
+        out.print(f"[dim]more: --cursor {page.next_cursor}[/]")
 
 
 class Styled(str):
@@ -71,12 +82,33 @@ def _cell(cell: object) -> str | Text:
     return cell if isinstance(cell, Styled) else Text("" if cell is None else str(cell))
 
 
+def print_view(view: "View", *, as_json: bool) -> None:
+    """Print one record, as it is in the API."""
+    if as_json:
+        print_json(view)
+    else:
+        print_fields(dict(iter(view)))  # as pairs: a call has a field `keys`
+
+
 def print_fields(fields: dict[str, Any]) -> None:
     """Print one record, a line for each field."""
     table = Table.grid(padding=(0, 2))
     for name, value in fields.items():
-        table.add_row(f"[bold]{name}[/]", Text("-" if value is None or value == [] else str(value)))
+        table.add_row(f"[bold]{name}[/]", Text(_format_field(value)))
     out.print(table)
+
+
+def _format_field(value: Any) -> str:
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{format_time(value)} UTC"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def format_time(moment: datetime | None) -> str:
+    """A time to the second, in UTC."""
+    return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def fail(message: str) -> NoReturn:

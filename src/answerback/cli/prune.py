@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
+from answerback.cli.options import Config, DatabaseUrl, DataDir, open_ledger
+from answerback.cli.output import AsJson, out, print_json, print_table
 from answerback.ledger import Ledger
 from answerback.ledger.admin.audit import CLI_ACTOR
 from answerback.ledger.backends.postgresql.partition_ids import month_name
 from answerback.ledger.partitions import drop_partition, expired_partitions
 from answerback.ledger.write.retention import PartitionInfo
-from answerback.service.ledger_config import open_for_reading
 
 _YEAR_MONTHS = 12
 
@@ -28,11 +27,7 @@ def prune(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay."""
-    with (
-        exit_on_error(),
-        open_for_reading(load_cli_settings(config, data_dir=data_dir, database_url=database_url)) as ledger,
-    ):
+    with open_ledger(config, data_dir=data_dir, database_url=database_url) as ledger:
         found = expired_partitions(ledger, _first_kept(datetime.now(UTC), keep_months))
         going = [one for one in found if include_undelivered or not one.active_deliveries]
         if yes:

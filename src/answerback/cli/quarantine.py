@@ -1,53 +1,44 @@
 """`answerback quarantine`: request bodies that could not be parsed."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import (
-    AsJson,
-    FullNumbers,
-    exit_on_error,
-    out,
-    print_cursor,
-    print_fields,
-    print_json,
-    print_table,
-)
+from answerback.cli.options import ByChannel, Config, Cursor, DataDir, Limit, open_ledger
+from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_table, print_view
 from answerback.errors import CallbackRejected
 from answerback.ledger.admin.audit import CLI_ACTOR
-from answerback.ledger.read.paging import MAX_PAGE_SIZE
 from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView
 from answerback.schemas.view import PageView
-from answerback.service.ledger_config import open_for_reading, record_reveal
+from answerback.service.ledger_config import record_reveal
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
 def list_bodies(
-    channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")] = None,
+    channel: ByChannel = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """List the quarantined bodies, newest first, with the reason."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         page = ledger.quarantined(channel, cursor, limit)
-    views = [QuarantinedView.of(body, full_numbers=False) for body in page.items]
-    if as_json:
-        print_json(PageView(items=views, next_cursor=page.next_cursor))
-        return
-    rows = [
-        (view.id, f"{view.received_at:%Y-%m-%d %H:%M:%S}", view.size_bytes, view.duplicates, view.result, view.reason)
-        for view in views
-    ]
-    print_table(("id", "received (UTC)", "bytes", "duplicates", "result", "reason"), rows, "nothing in quarantine")
-    print_cursor(page.next_cursor)
+    print_page(PageView.of(page, QuarantinedView.read_from), _body_row, "nothing in quarantine", as_json=as_json)
+
+
+def _body_row(view: QuarantinedView) -> dict[str, object]:
+    return {
+        "id": view.id,
+        "received (UTC)": format_time(view.received_at),
+        "bytes": view.size_bytes,
+        "duplicates": view.duplicates,
+        "result": view.result,
+        "reason": view.reason,
+    }
 
 
 @app.command("show")
@@ -59,20 +50,11 @@ def show_body(
     config: Config = None,
 ) -> None:
     """Show one quarantined body with its bytes."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         if full_numbers:
             record_reveal(ledger, "quarantined body", id)
         view = QuarantinedBodyView.with_body(ledger.quarantined_body(id), full_numbers=full_numbers)
-    if as_json:
-        print_json(view)
-    else:
-        print_fields({name: _cell(value) for name, value in view})
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    return value
+    print_view(view, as_json=as_json)
 
 
 @app.command("delete")
@@ -83,7 +65,7 @@ def delete(
     config: Config = None,
 ) -> None:
     """Delete quarantined bodies for good."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         deleted = ledger.delete_quarantined(ids, CLI_ACTOR)
     if as_json:
         print_json({"deleted": deleted})
@@ -103,7 +85,7 @@ def requeue(
     Exit status 0 if all of them could be parsed.
     """
     outcomes: list[dict[str, object]] = []
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         for id_ in ids or ledger.quarantined_ids():
             try:
                 receipt = ledger.requeue(id_, CLI_ACTOR)

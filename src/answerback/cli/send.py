@@ -31,7 +31,6 @@ def send(
     concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Number of concurrent requests.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """POST callbacks to URL as the cloud would and show the responses; exit status 0 if all were accepted."""
     if not url.startswith(("http://", "https://")):
         fail(f"URL: expected http://… or https://…, got {url}")
     callback = CallbackFields(

@@ -31,7 +31,6 @@ def serve(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk."""
     spawned = (
         spawn_writer()
     )  # before anything else: it takes as long to load as the gateway does, and they can load at once

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from answerback.cli.options import Config, DataDir, load_cli_settings
+from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
 from answerback.config import Settings
 from answerback.domain.models import CallbackKind
@@ -26,9 +26,7 @@ _TOP = 8
 _HOURS_UP_TO_DAYS = 2
 _COLORS = {"answered": "green", "unanswered": "orange", "failed": "red", "pending": "gray"}
 
-_Moment = typer.Option(
-    formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"], help="In the console's time zone."
-)
+_Moment = typer.Option(formats=TIME_FORMATS, help="In the console's time zone.")
 
 
 class RangeName(StrEnum):
@@ -44,14 +42,13 @@ def stats(
     range_: Annotated[RangeName | None, typer.Option("--range", help="The range of days; 7d by default.")] = None,
     since: Annotated[datetime | None, _Moment] = None,
     until: Annotated[datetime | None, _Moment] = None,
-    channel: Annotated[str | None, typer.Option(help="Only this channel's calls.")] = None,
-    kind: Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")] = None,
+    channel: ByChannel = None,
+    kind: ByKind = None,
     charts: Annotated[bool | None, typer.Option(help="Draw charts; by default on a terminal.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Show call statistics for a range of days: outcomes, durations, billed minutes, failures."""
     with exit_on_error():
         settings = load_cli_settings(config, data_dir=data_dir)
         zone = ZoneInfo(settings.console.timezone)

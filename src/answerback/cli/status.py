@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, Styled, exit_on_error, out, print_json, print_table
+from answerback.cli.options import Config, DatabaseUrl, DataDir, open_ledger
+from answerback.cli.output import AsJson, Styled, out, print_json, print_table
 from answerback.ledger.read.cluster_status import read_cluster_status
 from answerback.ledger.types import from_us
 from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
-from answerback.service.ledger_config import open_for_reading
 
 _INSTANCE_COLUMNS = (
     "process",
@@ -30,11 +29,7 @@ _ENDPOINT_COLUMNS = ("endpoint", "channel", "assigned to", "", "pending", "block
 def status(
     as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None
 ) -> None:
-    """Show the gateway's processes, which of them delivers to each endpoint, and the backlog."""
-    with (
-        exit_on_error(),
-        open_for_reading(load_cli_settings(config, data_dir=data_dir, database_url=database_url)) as ledger,
-    ):
+    with open_ledger(config, data_dir=data_dir, database_url=database_url) as ledger:
         view = StatusView.of(ledger.read(read_cluster_status))
     if as_json:
         print_json(view)

@@ -8,19 +8,19 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import FullNumbers, err, exit_on_error, out
+from answerback.cli.options import ByChannel, Config, DataDir, open_ledger
+from answerback.cli.output import FullNumbers, err, out
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
 from answerback.schemas.callbacks import view_of_activity
-from answerback.service.ledger_config import open_for_reading, record_reveal
+from answerback.service.ledger_config import record_reveal
 
 _POLL_S = 0.2
 _AT_A_TIME = 500
 
 
 def tail(
-    channel: Annotated[str | None, typer.Option(help="Only this channel's.")] = None,
+    channel: ByChannel = None,
     endpoint: Annotated[str | None, typer.Option(help="Only attempts at this endpoint.")] = None,
     failures: Annotated[bool, typer.Option("--failures", help="Only attempts that failed.")] = False,
     full_numbers: FullNumbers = False,
@@ -28,8 +28,7 @@ def tail(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Follow callbacks and delivery attempts as they happen, until Ctrl-C. Phone numbers are masked."""
-    with exit_on_error(), open_for_reading(load_cli_settings(config, data_dir=data_dir)) as ledger:
+    with open_ledger(config, data_dir=data_dir) as ledger:
         if full_numbers:
             record_reveal(ledger, "callbacks as they come in")
         try:

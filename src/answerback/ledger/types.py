@@ -12,6 +12,8 @@ from answerback.domain.models import CallbackKind, ParsedCallback, RejectedCallb
 
 T = TypeVar("T")
 
+MAX_PAGE_SIZE = 500
+
 _MICROSECONDS = 1_000_000
 _DAY_S = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,8 +12,6 @@ from answerback.ledger.types import Page
 
 T = TypeVar("T")
 
-MAX_PAGE_SIZE = 500
-
 MAX_ID = 2**63
 
 Order = tuple[ColumnElement[int], ColumnElement[int]]
