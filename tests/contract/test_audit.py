@@ -18,9 +18,10 @@ from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import CONFIG_FILE, MAX_TARGET_LENGTH, Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import Draft
 from answerback.ledger.commands import (
+    COMMANDS,
     AddEndpoint,
-    AnyCommand,
     ChangeEndpoint,
+    Command,
     CreateKey,
     DeleteQuarantined,
     RecordAuditEvent,
@@ -49,7 +50,7 @@ class Filled(NamedTuple):
 class Act(NamedTuple):
     """A request that people cause, made for a filled ledger, and the events that it is to leave."""
 
-    request: Callable[[Filled], AnyCommand]
+    request: Callable[[Filled], Command[Any]]
     events: Callable[[Filled], list[tuple[str, str, str]]]
 
 
@@ -183,7 +184,7 @@ def mend_log(ledger: Ledger) -> None:
 
 def test_every_request_is_an_act_with_an_actor_or_one_of_ours() -> None:
     """A new request fails this until it is decided which; each act is in the table below."""
-    requests = {request.__name__: request for request in AnyCommand.__args__}
+    requests = {request.__name__: request for request in COMMANDS}
     assert {name for name in requests if name not in OURS | AT_THE_RATE_OF_CALLS} == {
         name for name, request in requests.items() if request.__struct_fields__[:1] == ("actor",)
     }
@@ -233,7 +234,7 @@ REDIRECTING: list[dict[str, Any]] = [
 def test_who_may_not_see_numbers_hands_none_on(ledger: Ledger) -> None:
     """Neither by a new endpoint, nor by any change of one but its pace, its switch and its secret, nor by a replay."""
     filled = fill(ledger)
-    tries: list[AnyCommand] = [ChangeEndpoint(NIGHT, changed(filled.crm, **fields)) for fields in REDIRECTING]
+    tries: list[Command[Any]] = [ChangeEndpoint(NIGHT, changed(filled.crm, **fields)) for fields in REDIRECTING]
     before = state_of(ledger)
     for request in (*tries, AddEndpoint(NIGHT, _DRAFT), StartReplay(NIGHT, filled.crm.id, ())):
         with pytest.raises(

@@ -23,7 +23,7 @@ from contract.backends import lent_store, sqlite
 
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import Call, CallbackKind, Outcome, Result
-from answerback.domain.webhook_payload import CallPayload
+from answerback.domain.webhook_payload import call_fields
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.pages import iter_pages
 from answerback.exports.write import write_export
@@ -127,7 +127,7 @@ def test_no_time_is_negative_wherever_it_is_read(ledger: Ledger) -> None:
     )
     of_views = {str(view["callid"]): durations(view) for view in views(ledger, full_numbers=True)}
     assert len(of_views) == 3 * 5**3
-    reported = [msgspec.to_builtins(CallPayload.of(call)) for call in everything(ledger)]
+    reported = [msgspec.to_builtins(call_fields(call)) for call in everything(ledger)]
     assert {str(call["callid"]): durations(call) for call in reported} == of_views
     assert {str(line["callid"]): durations(line) for line in lines(ledger, Dataset.CALLS)} == of_views
     assert {row["callid"]: durations(row) for row in sheet(ledger, Dataset.CALLS)} == of_views

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import Call
-from answerback.domain.webhook_payload import EVENT_TYPES, CallbackPayload, CallPayload, encode_webhook
+from answerback.domain.webhook_payload import CALL_FIELDS, EVENT_TYPES, CallbackPayload, encode_webhook
 from answerback.ledger import StoredCallback
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView
@@ -114,12 +114,6 @@ def test_what_is_not_known_is_told_as_null() -> None:
     nulls = {name for name, value in reported.items() if value is None}
     assert {"kind", "result", "started_at", "ring_seconds", "reference", "metadata", "due_at", "overdue_at"} <= nulls
     assert (reported["outcome"], reported["keys"], reported["mobile"]) == ("pending", [], "")
-
-
-def test_every_field_of_a_call_is_told() -> None:
-    """Nothing that is known of a call is kept from its business, but for what is the ledger's own."""
-    known = {*msgspec.structs.asdict(folded([received(status())])), "ring_seconds", "talk_seconds"}
-    assert known - set(CallPayload.__struct_fields__) == {"fingerprints", "annotated_at"}
 
 
 def test_a_body_is_compact_utf8() -> None:

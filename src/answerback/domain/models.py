@@ -138,13 +138,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     outcome it became overdue at `overdue_at`. `fingerprints` holds the fingerprints already folded in, as far as the caller loaded them.
     """
 
-    channel: str
     callid: str
+    channel: str
     kind: CallbackKind | None
-    first_seen_at: datetime
-    updated_at: datetime
-    nationcode: str | None = ""
     mobile: str | None = ""
+    nationcode: str | None = ""
     call_from: str | None = ""
     outcome: Outcome = Outcome.PENDING
     result: Result | None = None
@@ -156,11 +154,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     failure_reason: str | None = None
     keys: tuple[str, ...] = ()
     keys_total: int = 0
-    revisions: int = 0
     reference: str | None = None
     metadata: dict[str, object] | None = None
     due_at: datetime | None = None
     overdue_at: datetime | None = None
+    revisions: int = 0
+    first_seen_at: datetime
+    updated_at: datetime
     annotated_at: datetime | None = None
     fingerprints: frozenset[bytes] = frozenset()
 

@@ -6,46 +6,22 @@ Source of the envelope: Standard Webhooks, "Payload structure".
 
 from base64 import b64encode
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from answerback.domain.endpoints import EventType
-from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.domain.models import Call, CallbackKind
 
+CALL_FIELDS = (
+    *(name for name in Call.__struct_fields__ if name not in ("annotated_at", "fingerprints")),
+    "ring_seconds",
+    "talk_seconds",
+)
+"""The fields of a call, as in /v1."""
 
-class CallPayload(msgspec.Struct, frozen=True, gc=False):
-    """All that is known of one call, as in /v1."""
-
-    callid: str
-    channel: str
-    kind: CallbackKind | None
-    mobile: str | None
-    nationcode: str | None
-    call_from: str | None
-    outcome: Outcome
-    result: int | None
-    started_at: datetime | None
-    answered_at: datetime | None
-    ended_at: datetime | None
-    ring_seconds: int | None
-    talk_seconds: int | None
-    fee_minutes: int | None
-    failure_code: int | None
-    failure_reason: str | None
-    keys: tuple[str, ...]
-    keys_total: int
-    reference: str | None
-    metadata: dict[str, object] | None
-    due_at: datetime | None
-    overdue_at: datetime | None
-    revisions: int
-    first_seen_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, call: Call) -> "CallPayload":
-        """The fields of `call`."""
-        return cls(*[getattr(call, name) for name in cls.__struct_fields__])
+_call_values = attrgetter(*CALL_FIELDS)
 
 
 class CallbackPayload(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +53,7 @@ class CallbackPayload(msgspec.Struct, frozen=True, gc=False):
 
 
 class _WebhookData(msgspec.Struct, frozen=True, gc=False):
-    call: CallPayload
+    call: dict[str, Any]
     callback: CallbackPayload | None
 
 
@@ -93,6 +69,11 @@ EVENT_TYPES = {event: f"voice.call.{event}" for event in EventType}
 _encode = msgspec.json.Encoder().encode
 
 
+def call_fields(call: Call) -> dict[str, Any]:
+    """All that is known of one call, by CALL_FIELDS."""
+    return dict(zip(CALL_FIELDS, _call_values(call), strict=True))
+
+
 def encode_webhook(event: EventType, happened_at: datetime, call: Call, callback: CallbackPayload | None) -> bytes:
     """The body of a webhook about `event`; `callback` is None if the event is about the call itself."""
-    return _encode(_Webhook(EVENT_TYPES[event], happened_at, _WebhookData(CallPayload.of(call), callback)))
+    return _encode(_Webhook(EVENT_TYPES[event], happened_at, _WebhookData(call_fields(call), callback)))

@@ -8,37 +8,15 @@ import msgspec
 from answerback.domain.models import Call, CallbackKind, Outcome, Result, talk_s, to_unix_s
 from answerback.domain.statistics import due_minutes, fee_mismatch_minutes
 from answerback.ledger.backends.postgresql.partition_ids import block_of
+from answerback.ledger.tables import calls
 from answerback.ledger.types import from_us, to_us
 
-CALL_COLUMNS = (
-    "id",
-    "channel",
-    "call_key",
-    "callid",
-    "kind",
-    "outcome",
-    "nationcode",
-    "mobile",
-    "call_from",
-    "result",
-    "started_at",
-    "answered_at",
-    "ended_at",
-    "fee_minutes",
-    "failure_code",
-    "failure_reason",
-    "keys",
-    "keys_total",
-    "revisions",
-    "first_seen_us",
-    "updated_us",
-    "mobile_block",
-    "fee_mismatch_minutes",
-    "missing",
-)
-"""The columns that the fold writes; the others of READ_COLUMNS are the annotation's."""
+_ANNOTATION_COLUMNS = ("reference", "metadata", "due_us", "overdue_us", "annotated_us")
 
-READ_COLUMNS = (*CALL_COLUMNS, "reference", "metadata", "due_us", "overdue_us", "annotated_us")
+CALL_COLUMNS = tuple(name for name in calls.c.keys() if name not in _ANNOTATION_COLUMNS)  # noqa: SIM118  # no dict
+"""The columns that the fold writes."""
+
+READ_COLUMNS = (*CALL_COLUMNS, *_ANNOTATION_COLUMNS)
 
 NUMBER_COLUMNS = ("nationcode", "mobile", "call_from")
 """Where the column is empty and its bit of `missing` is set, 1, 2 or 4, no callback had it: it is None, not "".

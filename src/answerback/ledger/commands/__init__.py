@@ -3,7 +3,9 @@
 All writing goes this way, in the order in which it was asked for, one transaction each.
 """
 
-from typing import TypeVar
+from functools import reduce
+from operator import or_
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
@@ -51,59 +53,25 @@ from answerback.ledger.commands.ingest import (
 
 T = TypeVar("T")
 
-AnyCommand = (
-    Record
-    | RecordStreamBatches
-    | PruneConsumed
-    | RequeueQuarantined
-    | DeleteQuarantined
-    | ProbeWrite
-    | RecordAttempts
-    | FetchDue
-    | NextDueByEndpoint
-    | PendingSince
-    | ListEndpoints
-    | ListEndpointChanges
-    | OldestPending
-    | RemovedWithPending
-    | ClaimLeases
-    | ReleaseLeases
-    | RecordHeartbeat
-    | DeregisterInstance
-    | SyncConfigEndpoints
-    | AddEndpoint
-    | ChangeEndpoint
-    | RemoveEndpoint
-    | CancelPending
-    | AnnotateCall
-    | MarkOverdue
-    | ReplayDelivery
-    | CountDead
-    | StartReplay
-    | ReplayDead
-    | ReplayCalls
-    | CreateKey
-    | RevokeKey
-    | EndSession
-    | RecordAuditEvent
-    | SaveAlerts
-)
+COMMANDS: tuple[type[Command[Any]], ...] = tuple(Command.__subclasses__())
+
+_decoder: msgspec.msgpack.Decoder[Command[Any]] = msgspec.msgpack.Decoder(reduce(or_, COMMANDS))
+_result_decoders = {command: msgspec.msgpack.Decoder(get_type_hints(command.run)["return"]) for command in COMMANDS}
 
 encode_command = msgspec.msgpack.Encoder().encode
-decode_command = msgspec.msgpack.Decoder(AnyCommand).decode
-_decoders = {command: msgspec.msgpack.Decoder(command.result_type).decode for command in AnyCommand.__args__}
+decode_command = _decoder.decode
 
 
 def decode_result(command: type[Command[T]], payload: bytes) -> T:
     """What came of a command, from its encoded form."""
-    answer: T = _decoders[command](payload)
+    answer: T = _result_decoders[command].decode(payload)
     return answer
 
 
 __all__ = [
+    "COMMANDS",
     "AddEndpoint",
     "AnnotateCall",
-    "AnyCommand",
     "CancelPending",
     "ChangeEndpoint",
     "ClaimLeases",

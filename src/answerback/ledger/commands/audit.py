@@ -1,7 +1,5 @@
 """What people have and did: keys, audit events, alerts."""
 
-from typing import Any, ClassVar
-
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ApiKey
@@ -17,7 +15,6 @@ from answerback.ledger.write.subscriptions import SubscriptionCache
 class CreateKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
     """Add an API key."""
 
-    result_type: ClassVar[Any] = ApiKey
     actor: Actor
     draft: KeyDraft
 
@@ -28,7 +25,6 @@ class CreateKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
 class RevokeKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
     """Revoke an API key, by name or id."""
 
-    result_type: ClassVar[Any] = ApiKey
     actor: Actor
     name: str
 

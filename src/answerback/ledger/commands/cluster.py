@@ -1,6 +1,6 @@
 """The processes: who lives, and who may do what."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -18,7 +18,6 @@ class ClaimLeases(Command[ClaimResult], frozen=True, array_like=True, tag=True):
     `active_ids` are the endpoints whose deliveries it has in its hands.
     """
 
-    result_type: ClassVar[Any] = ClaimResult
     instance_id: str
     active_ids: list[int]
     singletons: list[str]
@@ -34,7 +33,6 @@ class ClaimLeases(Command[ClaimResult], frozen=True, array_like=True, tag=True):
 class ReleaseLeases(Command[int], frozen=True, array_like=True, tag=True):
     """Give back an instance's leases of some endpoints, or (None) take leave with all that it has; how many there were."""
 
-    result_type: ClassVar[Any] = int
     instance_id: str
     endpoint_ids: list[int] | None
 

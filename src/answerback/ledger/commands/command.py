@@ -1,17 +1,20 @@
 """What every command is."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
+
+from answerback.ledger.ledger import Ledger
 
 T = TypeVar("T")
 
 
 class Command(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=True):
-    """One thing to do, and (`result_type`) the type of what comes of it; each has `run`, which carries it out."""
+    """One thing to do, a value that can be sent; what its `run` is said to return is how the result is decoded."""
 
-    result_type: ClassVar[Any] = None
+    def run(self, ledger: Ledger) -> T:
+        raise NotImplementedError
 
 
 def now() -> datetime:

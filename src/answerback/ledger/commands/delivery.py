@@ -1,7 +1,5 @@
 """The outbox: what can be sent, what came of it, what is to be replayed."""
 
-from typing import Any, ClassVar
-
 import msgspec
 from sqlalchemy.engine import Connection
 
@@ -22,7 +20,6 @@ from answerback.ledger.write.subscriptions import SubscriptionCache
 class RecordAttempts(Command[list[DeliveryJob]], frozen=True, array_like=True, tag=True):
     """Store attempts and their results; return the deliveries that this unblocks. `instance_id`: only deliveries under its leases change."""
 
-    result_type: ClassVar[Any] = list[DeliveryJob]
     records: list[AttemptRecord]
     pauses: list[EndpointPause]
     is_retry: bool = False
@@ -51,7 +48,6 @@ class DueJobs(msgspec.Struct, frozen=True, array_like=True):
 class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
     """Read what can be sent to an endpoint."""
 
-    result_type: ClassVar[Any] = DueJobs
     endpoint_id: int
     limit: int
 
@@ -68,8 +64,6 @@ class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
 class NextDueByEndpoint(Command[dict[int, int]], frozen=True, array_like=True, tag=True):
     """Which endpoints have pending deliveries, and when the first of them is due."""
 
-    result_type: ClassVar[Any] = dict[int, int]
-
     def run(self, ledger: Ledger) -> dict[int, int]:
         return ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c), shared=True, idempotent=True)
 
@@ -77,7 +71,6 @@ class NextDueByEndpoint(Command[dict[int, int]], frozen=True, array_like=True, t
 class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
     """On SQLite, where ids rise with time: what can be sent above a delivery's id; how far that goes, endpoint and delivery."""
 
-    result_type: ClassVar[Any] = tuple[int, list[tuple[int, int]]]
     since: int
     limit: int
 
@@ -88,7 +81,6 @@ class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, arra
 class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like=True, tag=True):
     """The first pending delivery of each of these endpoints that has one, and when it is due."""
 
-    result_type: ClassVar[Any] = dict[int, tuple[int, int]]
     endpoint_ids: list[int]
 
     def run(self, ledger: Ledger) -> dict[int, tuple[int, int]]:
@@ -98,8 +90,6 @@ class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like
 class RemovedWithPending(Command[list[int]], frozen=True, array_like=True, tag=True):
     """The removed endpoints that still have pending deliveries."""
 
-    result_type: ClassVar[Any] = list[int]
-
     def run(self, ledger: Ledger) -> list[int]:
         return ledger.read(delivery_jobs.removed_with_pending)
 
@@ -107,7 +97,6 @@ class RemovedWithPending(Command[list[int]], frozen=True, array_like=True, tag=T
 class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
     """Cancel some deliveries to a removed endpoint; how many there were, and 0 where it was not removed."""
 
-    result_type: ClassVar[Any] = int
     endpoint_id: int
     limit: int
 
@@ -123,7 +112,6 @@ class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
 class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=True):
     """Store the annotation of a call."""
 
-    result_type: ClassVar[Any] = AnnotateResult
     channel: str | None
     default_channel: str | None
     callid: str
@@ -141,7 +129,6 @@ class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=Tr
 class MarkOverdue(Command[OverdueBatch], frozen=True, array_like=True, tag=True):
     """Mark calls as overdue, and enqueue the events of it."""
 
-    result_type: ClassVar[Any] = OverdueBatch
     limit: int
 
     def run(self, ledger: Ledger) -> OverdueBatch:
@@ -151,7 +138,6 @@ class MarkOverdue(Command[OverdueBatch], frozen=True, array_like=True, tag=True)
 class ReplayDelivery(Command[int], frozen=True, array_like=True, tag=True):
     """Replay one delivery; return its endpoint's id."""
 
-    result_type: ClassVar[Any] = int
     actor: Actor
     delivery_id: int
 
@@ -164,7 +150,6 @@ class ReplayDelivery(Command[int], frozen=True, array_like=True, tag=True):
 class CountDead(Command[tuple[int, int]], frozen=True, array_like=True, tag=True):
     """How many deliveries of an endpoint are dead, and the highest id among them."""
 
-    result_type: ClassVar[Any] = tuple[int, int]
     endpoint_id: int
 
     def run(self, ledger: Ledger) -> tuple[int, int]:
@@ -190,7 +175,6 @@ class StartReplay(Command[None], frozen=True, array_like=True, tag=True):
 class ReplayDead(Command[ReplayPage], frozen=True, array_like=True, tag=True):
     """Replay some of the dead deliveries of an endpoint."""
 
-    result_type: ClassVar[Any] = ReplayPage
     endpoint_id: int
     cursor: str | None
     until_id: int
@@ -207,7 +191,6 @@ class ReplayDead(Command[ReplayPage], frozen=True, array_like=True, tag=True):
 class ReplayCalls(Command[ReplayPage], frozen=True, array_like=True, tag=True):
     """Replay everything about a page of calls."""
 
-    result_type: ClassVar[Any] = ReplayPage
     endpoint: Endpoint
     wanted: CallFilter
     cursor: str | None

@@ -1,7 +1,6 @@
 """Endpoints: read, made, changed, removed."""
 
 from datetime import datetime
-from typing import Any, ClassVar
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -20,8 +19,6 @@ from answerback.ledger.write.subscriptions import SubscriptionCache
 class ListEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=True):
     """All endpoints that were not removed."""
 
-    result_type: ClassVar[Any] = list[Endpoint]
-
     def run(self, ledger: Ledger) -> list[Endpoint]:
         return ledger.write(lambda c, _: endpoints.find_endpoints(c), shared=True, idempotent=True)
 
@@ -36,7 +33,6 @@ class EndpointChanges(msgspec.Struct, frozen=True, array_like=True):
 class ListEndpointChanges(Command[EndpointChanges], frozen=True, array_like=True, tag=True):
     """The endpoints that were changed after a revision, by whichever process."""
 
-    result_type: ClassVar[Any] = EndpointChanges
     revision: int
 
     def run(self, ledger: Ledger) -> EndpointChanges:
@@ -52,7 +48,6 @@ class ListEndpointChanges(Command[EndpointChanges], frozen=True, array_like=True
 class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=True):
     """Change and add endpoints, all or none; all there are then."""
 
-    result_type: ClassVar[Any] = list[Endpoint]
     actor: Actor
     changed: list[Endpoint]
     added: list[Draft]
@@ -73,7 +68,6 @@ class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True, array_like=True,
 class AddEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
     """Add an endpoint."""
 
-    result_type: ClassVar[Any] = Endpoint
     actor: Actor
     draft: Draft
 
@@ -84,7 +78,6 @@ class AddEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
 class ChangeEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
     """Bring the endpoint of that id up to this; `if_unmodified`: only as long as nobody else has changed it since."""
 
-    result_type: ClassVar[Any] = Endpoint
     actor: Actor
     endpoint: Endpoint
     if_unmodified: bool = False
