@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import Call
-from answerback.domain.webhook_payload import CALL_FIELDS, EVENT_TYPES, CallbackPayload, encode_webhook
+from answerback.domain.webhook_payload import EVENT_TYPES, CallbackPayload, encode_webhook
 from answerback.ledger import StoredCallback
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView
