@@ -1,15 +1,18 @@
-"""A `Call` and its row, both ways."""
+"""Rows as the values that they hold, and a `Call` as its row."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from sqlalchemy import Row
 
 from answerback.domain.models import Call, CallbackKind, Outcome, Result, talk_s, to_unix_s
 from answerback.domain.statistics import due_minutes, fee_mismatch_minutes
 from answerback.ledger.backends.postgresql.partition_ids import block_of
 from answerback.ledger.tables import calls
 from answerback.ledger.types import from_us, to_us
+
+V = TypeVar("V", bound=msgspec.Struct)
 
 _ANNOTATION_COLUMNS = ("reference", "metadata", "due_us", "overdue_us", "annotated_us")
 
@@ -27,6 +30,17 @@ The columns are older than that difference and hold no NULL, so that the release
 _to_json = msgspec.json.Encoder().encode
 _keys = msgspec.json.Decoder(tuple[str, ...]).decode
 _metadata = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def read_row(type_: type[V], row: Row[Any], /, **own: Any) -> V:
+    """The value of `type_` in a row: its fields by the names of the columns, `x_at` by `x_us`, or `own` ones."""
+    columns = row._asdict()
+    for name in type_.__struct_fields__:
+        if name not in own and name in columns:
+            own[name] = columns[name]
+        elif name not in own and (microseconds := f"{name.removesuffix('_at')}_us") in columns:
+            own[name] = _from_us(columns[microseconds])
+    return type_(**own)
 
 
 def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:

@@ -9,33 +9,12 @@ from sqlalchemy import Row, delete, select
 from sqlalchemy.engine import Connection
 
 from answerback.ledger.backends import bulk_sql
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import alerts
-from answerback.ledger.types import from_us, to_us
+from answerback.ledger.types import to_us
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule and what is known of it; `value`, `en` and `zh` say what was measured last.
-
-    `since` is when it last began or ended, `started_at` when it last began, `pending_since` since when the measure says that it
-    should begin, or end. `last_sent_at` has everybody who is to be notified of its end, with the time of the last message to them;
-    None where its begin did not arrive. `notified_at` is when anybody was last notified, `error` why a message did not arrive.
-    """
-
-    rule: str
-    metric: str
-    since: datetime
-    firing: bool = False
-    value: float | None = None
-    en: str = ""
-    zh: str = ""
-    started_at: datetime | None = None
-    pending_since: datetime | None = None
-    last_sent_at: Mapping[str, datetime | None] = {}
-    notified_at: datetime | None = None
-    error: str | None = None
-
-
-class _AlertDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+class _AlertDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the column `value` holds: all that has no column of its own."""
 
     metric: str
@@ -46,6 +25,20 @@ class _AlertDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     pending_since: datetime | None = None
     last_sent_at: Mapping[str, datetime | None] = {}
     error: str | None = None
+
+
+class Alert(_AlertDetails, frozen=True, kw_only=True):
+    """One rule and what is known of it; `value`, `en` and `zh` say what was measured last.
+
+    `since` is when it last began or ended, `started_at` when it last began, `pending_since` since when the measure says that it
+    should begin, or end. `last_sent_at` has everybody who is to be notified of its end, with the time of the last message to them;
+    None where its begin did not arrive. `notified_at` is when anybody was last notified, `error` why a message did not arrive.
+    """
+
+    rule: str
+    since: datetime
+    firing: bool = False
+    notified_at: datetime | None = None
 
 
 _COLUMNS = ("rule", "firing", "since_us", "value", "notified_us")
@@ -69,13 +62,7 @@ def delete_stale_alerts(connection: Connection, rules: Collection[str]) -> None:
 
 
 def _alert(row: Row[Any]) -> Alert:
-    return Alert(
-        rule=row.rule,
-        firing=bool(row.firing),
-        since=from_us(row.since_us),
-        notified_at=None if row.notified_us is None else from_us(row.notified_us),
-        **msgspec.structs.asdict(_decode(row.value)),
-    )
+    return read_row(Alert, row, firing=bool(row.firing), **msgspec.structs.asdict(_decode(row.value)))
 
 
 def _row(alert: Alert) -> tuple[object, ...]:

@@ -15,8 +15,9 @@ from answerback.domain.models import ApiKey, Role
 from answerback.errors import Conflict, NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.read.paging import id_of
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import api_keys
-from answerback.ledger.types import from_us, to_us
+from answerback.ledger.types import to_us
 
 _IDS = 2**48  # chosen by chance, so that none is given twice, not even by a ledger that was restored from a backup
 
@@ -93,12 +94,4 @@ def _matches_name(name: str) -> ColumnElement[bool]:
 
 
 def _key(row: Row[Any]) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        name=row.name,
-        digest=row.digest,
-        role=Role(row.role),
-        full_numbers=bool(row.full_numbers),
-        created_at=from_us(row.created_us),
-        revoked_at=None if row.revoked_us is None else from_us(row.revoked_us),
-    )
+    return read_row(ApiKey, row, role=Role(row.role), full_numbers=bool(row.full_numbers))

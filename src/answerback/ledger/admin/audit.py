@@ -2,18 +2,18 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import msgspec
-from sqlalchemy import Row, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ApiKey
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import Forbidden
 from answerback.ledger.read.paging import read_id
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import audit_events
-from answerback.ledger.types import Page, from_us, to_us
+from answerback.ledger.types import Page, to_us
 
 MAX_TARGET_LENGTH = 500
 
@@ -101,7 +101,7 @@ def find_events(connection: Connection, cursor: str | None, limit: int) -> Page[
         query = query.where(audit_events.c.id < read_id(cursor))
     rows = connection.execute(query.order_by(audit_events.c.id.desc()).limit(limit + 1)).all()
     shown = rows[:limit]
-    return Page([_event(row) for row in shown], str(shown[-1].id) if len(rows) > limit else None)
+    return Page([read_row(AuditEvent, row) for row in shown], str(shown[-1].id) if len(rows) > limit else None)
 
 
 def _written(target: tuple[str | int, ...]) -> str:
@@ -120,9 +120,3 @@ def _spelled(name: str, value: object) -> str:
     if name in _NUMBERS:
         return "…"
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _event(row: Row[Any]) -> AuditEvent:
-    return AuditEvent(
-        id=row.id, occurred_at=from_us(row.occurred_us), actor=row.actor, action=row.action, target=row.target
-    )

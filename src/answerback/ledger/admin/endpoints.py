@@ -13,8 +13,9 @@ from answerback.errors import Conflict, NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.read.paging import id_of
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import endpoint_revision, endpoints
-from answerback.ledger.types import from_us, to_us
+from answerback.ledger.types import to_us
 
 _to_json = msgspec.json.Encoder().encode
 _decode_config = msgspec.json.Decoder(EndpointConfig).decode
@@ -207,21 +208,5 @@ def _next_revision(connection: Connection) -> int:
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:
-    return Endpoint(
-        id=row.id,
-        name=row.name,
-        channel=row.channel,
-        config=_decode_config(row.config),
-        enabled=bool(row.enabled),
-        disabled_reason=row.disabled_reason,
-        secret=row.secret,
-        previous_secret=row.previous_secret,
-        previous_secret_expires_at=None
-        if row.previous_secret_expires_us is None
-        else from_us(row.previous_secret_expires_us),
-        from_config=bool(row.from_config),
-        created_at=from_us(row.created_us),
-        updated_at=from_us(row.updated_us),
-        consecutive_failures=row.consecutive_failures,
-        paused_until=None if row.paused_until_us is None else from_us(row.paused_until_us),
-    )
+    config, enabled, from_config = _decode_config(row.config), bool(row.enabled), bool(row.from_config)
+    return read_row(Endpoint, row, config=config, enabled=enabled, from_config=from_config)

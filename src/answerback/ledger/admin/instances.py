@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.dialect import db_now_us
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import instances
 
 RETENTION_US = 3600 * 1_000_000
@@ -83,14 +84,7 @@ def find_instances(connection: Connection) -> list[InstanceStatus]:
     rows = connection.execute(select(*[_i[name] for name in _COLUMNS]).order_by(_i.started_us, _i.id))
     return [
         InstanceStatus(
-            instance=Instance(
-                id=row.id,
-                host=row.host,
-                pid=row.pid,
-                roles=_roles(row.roles),
-                version=row.version,
-                started_us=row.started_us,
-            ),
+            instance=read_row(Instance, row, roles=_roles(row.roles)),
             silent_us=max(0, now_us - row.heartbeat_us),
             status=_status(row.status),
         )

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import CallbackKind
 from answerback.ledger.read.paging import read_id
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import callbacks
-from answerback.ledger.types import Page, StoredCallback, from_us
+from answerback.ledger.types import Page, StoredCallback
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 """Of the bodies on a page of callbacks."""
@@ -58,16 +59,4 @@ def _first_of(sizes: Sequence[Any]) -> list[int]:
 
 def _stored_callbacks(connection: Connection, mine: ColumnElement[bool], ids: Sequence[int]) -> list[StoredCallback]:
     rows = connection.execute(select(callbacks).where(mine, callbacks.c.id.in_(ids)).order_by(callbacks.c.id))
-    return [_stored_callback(row) for row in rows]
-
-
-def _stored_callback(row: Row[Any]) -> StoredCallback:
-    return StoredCallback(
-        id=row.id,
-        kind=CallbackKind(row.kind),
-        fingerprint=row.fingerprint,
-        received_at=from_us(row.received_us),
-        duplicates=row.duplicates,
-        last_duplicate_at=None if row.last_duplicate_us is None else from_us(row.last_duplicate_us),
-        raw=row.raw,
-    )
+    return [read_row(StoredCallback, row, kind=CallbackKind(row.kind)) for row in rows]

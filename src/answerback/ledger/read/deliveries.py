@@ -13,6 +13,7 @@ from answerback.errors import NotFound
 from answerback.ledger.backends import dialect
 from answerback.ledger.backends.postgresql.partition_ids import sequence_of
 from answerback.ledger.read.paging import MAX_ID, read_id
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import (
     BLOCKED_PREDICATE,
     DEAD_PREDICATE,
@@ -89,7 +90,7 @@ def find_delivery(connection: Connection, id_: int) -> tuple[Delivery, list[Atte
     if row is None:
         raise NotFound(f"no delivery {id_}")
     made = select(attempts).where(attempts.c.delivery_id == id_).order_by(attempts.c.id.desc()).limit(MAX_ATTEMPTS)
-    return _delivery(row), [_attempt(row) for row in connection.execute(made)][::-1]
+    return _delivery(row), [attempt_of(row) for row in connection.execute(made)][::-1]
 
 
 def backlog_by_endpoint(connection: Connection) -> dict[int, DeliveryBacklog]:
@@ -169,30 +170,16 @@ def activity_since(
         .limit(limit)
     ).all()
     events = [
-        ActivityEvent(
-            id=row.id,
-            sequence=sequence_of(row.id),
-            at=from_us(row.received_us),
-            channel=row.channel,
-            callid=row.callid,
-            mobile=row.mobile,
-            callback_kind=row.kind,
-            outcome=row.outcome,
-        )
+        read_row(ActivityEvent, row, sequence=sequence_of(row.id), at=from_us(row.received_us), callback_kind=row.kind)
         for row in came
     ]
     events += [
-        ActivityEvent(
-            id=row.id,
+        read_row(
+            ActivityEvent,
+            row,
             sequence=row.id,
             at=from_us(row.started_us + row.duration_us),
-            channel=row.channel,
-            callid=row.callid,
-            mobile=row.mobile,
-            delivery_id=row.delivery_id,
             endpoint=row.name,
-            event=row.event,
-            error=row.error,
             status=row.http_status,
             duration_s=row.duration_us / _US,
         )
@@ -203,28 +190,16 @@ def activity_since(
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(
-        id=row.id,
+    return read_row(
+        Delivery,
+        row,
         message_id=message_id(row.id, row.message_tag),
         endpoint=row.name,
-        channel=row.channel,
-        callid=row.callid,
-        callback_id=row.callback_id,
         event=EventType(row.event),
         state=DeliveryState(row.state),
-        attempts=row.attempts,
-        failed_attempts=row.failed_attempts,
-        due_at=from_us(row.due_us),
-        created_at=from_us(row.created_us),
-        finished_at=None if row.finished_us is None else from_us(row.finished_us),
     )
 
 
-def _attempt(row: Row[Any]) -> Attempt:
-    return Attempt(
-        started_at=from_us(row.started_us),
-        duration_s=row.duration_us / _US,
-        http_status=row.http_status,
-        response_body=row.response_body,
-        error=row.error,
-    )
+def attempt_of(row: Row[Any]) -> Attempt:
+    """The attempt in a row of its table."""
+    return read_row(Attempt, row, duration_s=row.duration_us / _US)

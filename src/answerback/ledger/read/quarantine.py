@@ -1,14 +1,15 @@
 """Read what was rejected."""
 
-from typing import Any
+from functools import partial
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from answerback.errors import NotFound
 from answerback.ledger.read.paging import MAX_ID, read_cursor, read_page
+from answerback.ledger.rows import read_row
 from answerback.ledger.tables import quarantine
-from answerback.ledger.types import Page, QuarantineItem, from_us
+from answerback.ledger.types import Page, QuarantineItem
 
 
 def find_quarantined(
@@ -18,7 +19,9 @@ def find_quarantined(
     query = select(quarantine)
     if channel is not None:
         query = query.where(quarantine.c.channel == channel)
-    return read_page(connection, query, None if cursor is None else read_cursor(cursor), limit, _quarantine_item)
+    return read_page(
+        connection, query, None if cursor is None else read_cursor(cursor), limit, partial(read_row, QuarantineItem)
+    )
 
 
 def find_quarantined_body(connection: Connection, id_: int) -> QuarantineItem:
@@ -27,21 +30,7 @@ def find_quarantined_body(connection: Connection, id_: int) -> QuarantineItem:
     row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none() if known else None
     if row is None:
         raise NotFound(f"nothing in quarantine with id {id_}")
-    return _quarantine_item(row)
-
-
-def _quarantine_item(row: Row[Any]) -> QuarantineItem:
-    return QuarantineItem(
-        id=row.id,
-        channel=row.channel,
-        result=row.result,
-        reason=row.reason,
-        received_at=from_us(row.received_us),
-        duplicates=row.duplicates,
-        last_duplicate_at=None if row.last_duplicate_us is None else from_us(row.last_duplicate_us),
-        size_bytes=row.size_bytes,
-        raw=row.raw,
-    )
+    return read_row(QuarantineItem, row)
 
 
 def find_quarantined_ids(connection: Connection) -> list[int]:

@@ -7,8 +7,8 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.endpoints import Attempt
+from answerback.ledger.read.deliveries import attempt_of
 from answerback.ledger.tables import attempts, deliveries
-from answerback.ledger.types import from_us
 
 _US = 1_000_000
 _LATEST_OF_ALL = 3_000  # attempts; a busy endpoint's are among them
@@ -62,11 +62,4 @@ def _latest_of_one(endpoint_id: int) -> Select[tuple[int]]:
 
 
 def _delivery_attempt(row: Row[tuple[int]]) -> DeliveryAttempt:
-    attempt = Attempt(
-        started_at=from_us(row.started_us),
-        duration_s=row.duration_us / _US,
-        http_status=row.http_status,
-        response_body=row.response_body,
-        error=row.error,
-    )
-    return DeliveryAttempt(delivery_id=row.delivery_id, attempt=attempt)
+    return DeliveryAttempt(delivery_id=row.delivery_id, attempt=attempt_of(row))
