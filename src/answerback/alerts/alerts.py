@@ -64,7 +64,6 @@ class AlertManager:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to evaluate."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def run_forever(self) -> None:

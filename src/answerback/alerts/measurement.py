@@ -39,7 +39,6 @@ class MeasureContext(NamedTuple):
 
 @singledispatch
 def measure(rule: BaseRule, context: MeasureContext) -> Measurement:
-    """Measure what a rule is about."""
     raise TypeError(f"{type(rule).__name__} at {context.now}: no such rule")
 
 

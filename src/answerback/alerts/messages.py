@@ -63,7 +63,6 @@ def compose_message(phase: AlertPhase, alert: Alert, channel: str | None, contex
 
 
 def compose_test_message(context: MessageContext) -> Message:
-    """A test message."""
     return Message(
         severity=Severity.INFO,
         title="Answerback: a test · 测试",

@@ -36,7 +36,6 @@ def format_count(number: int, limit: int) -> Text:
 
 
 def format_codes(wanted: tuple[int, ...]) -> Text:
-    """Failure codes."""
     listed = ", ".join(map(str, wanted))
     return Text(f"code {listed}" if len(wanted) == 1 else f"one of the codes {listed}", f"失败码 {listed}")
 

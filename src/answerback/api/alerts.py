@@ -7,7 +7,6 @@ from answerback.schemas.view import PageView
 
 
 def build_routes(alerts: AlertManager) -> Routes:
-    """The route /v1/alerts."""
     router = Routes("alerts")
 
     @router.get("/v1/alerts", summary="List alert rules and their state")

@@ -50,7 +50,6 @@ class _Api(FastAPI):
     """FastAPI with a document that is whole."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
         if self.openapi_schema is None:
             self.openapi_schema = complete(super().openapi())
         return self.openapi_schema

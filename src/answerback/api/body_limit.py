@@ -15,7 +15,6 @@ class BodySizeLimit:
         self._exempt_paths = exempt_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] == "http" and scope["path"] not in self._exempt_paths:
             receive = self._bounded(receive)
         await self._app(scope, receive, send)

@@ -68,7 +68,6 @@ _BODY: dict[str, Any] = {
 
 
 def build_routes(submitter: BulkSubmitter, channels: Sequence[str]) -> Routes:
-    """The route /v1/callbacks."""
     router = Routes("callbacks")
 
     @router.post(

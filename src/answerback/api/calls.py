@@ -50,11 +50,9 @@ class _Callid(Convertor[str]):
     regex = ".+(?<!/callbacks)"
 
     def convert(self, value: str) -> str:
-        """The callid."""
         return value
 
     def to_string(self, value: str) -> str:
-        """The part of the address."""
         return value
 
 
@@ -101,7 +99,6 @@ class AnnotationUpdate(BaseModel):
 
 
 def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
-    """The routes below /v1/calls."""
     router = Routes("calls")
 
     @router.get("/v1/calls", summary="List calls, newest first", responses=NUMBERS_HIDDEN)

@@ -49,7 +49,6 @@ class ReplayCreate(BaseModel):
 
 
 def build_routes(ledger: Ledger, relay: Relay) -> Routes:
-    """The routes below /v1/deliveries and /v1/replays."""
     router = Routes("deliveries")
 
     @router.get("/v1/deliveries", summary="List deliveries, newest first", responses=NUMBERS_HIDDEN | NOT_FOUND)

@@ -42,7 +42,6 @@ _FILE: Responses = {
 
 
 def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
-    """The routes below /v1/exports."""
     router = Routes("exports")
 
     @router.get(

@@ -38,7 +38,6 @@ class KeyCreate(BaseModel):
 
 
 def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
-    """The routes /v1/me, /v1/audit-events, and those below /v1/keys."""
     router = Routes("access")
     _add_read_routes(router, ledger)
     _add_write_routes(router, writer)

@@ -52,7 +52,6 @@ class _ProblemResponse(JSONResponse):
         super().__init__(problem.model_dump(exclude_none=True), status, headers)
 
     def render(self, content: Any) -> bytes:
-        """The body."""
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
@@ -63,7 +62,6 @@ class _PathValidation:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         problem = _path_problem(scope) if scope["type"] == "http" else None
         answer = None if problem is None else _ProblemResponse(Problem(detail=f"path: {problem}", field="path"), 422)
         await (answer or self._app)(scope, receive, send)

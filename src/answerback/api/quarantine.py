@@ -16,7 +16,6 @@ from answerback.schemas.view import PageView
 
 
 def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
-    """The routes below /v1/quarantine."""
     router = Routes("quarantine")
 
     @router.get("/v1/quarantine", summary="List quarantined bodies, newest first")

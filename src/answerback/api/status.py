@@ -7,7 +7,6 @@ from answerback.schemas.cluster import StatusView
 
 
 def build_routes(ledger: Ledger) -> Routes:
-    """The route /v1/status."""
     router = Routes("processes")
 
     @router.get("/v1/status", summary="Get the gateway's processes, and which of them delivers to each endpoint")

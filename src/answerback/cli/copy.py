@@ -61,11 +61,9 @@ class _ProgressBars(Progress):
         super().__init__(*columns, console=err, transient=True, disable=not sys.stderr.isatty())
 
     def begin_stage(self, stage: str, rows: int) -> None:
-        """Show a new bar."""
         self.add_task(stage, total=rows, table="", rate=0.0)
 
     def advance_rows(self, table: str, rows: int) -> None:
-        """Move the last bar on."""
         task = self.tasks[-1]
         rate = (task.completed + rows) / elapsed_s if (elapsed_s := task.elapsed) else 0.0
         self.update(task.id, advance=rows, table=table, rate=rate)

@@ -17,7 +17,6 @@ _FINGERPRINT_LENGTH = 12
 
 
 def asset_url(links: Links, name: str) -> str:
-    """The address of a static file."""
     return f"{links.console}/static/{name}?{_fingerprints()[name]}"
 
 

@@ -48,7 +48,6 @@ class RequestContext:
 
     @property
     def principal(self) -> ApiKey:
-        """Whose key it is."""
         return self.session.principal
 
     @property
@@ -58,12 +57,10 @@ class RequestContext:
 
     @property
     def links(self) -> Links:
-        """The addresses of other pages."""
         return self.deps.links
 
     @property
     def language(self) -> str:
-        """The language of the page."""
         return self.preferences.language
 
     @property
@@ -83,7 +80,6 @@ class RequestContext:
         return parts
 
     def has_role(self, role: Role) -> bool:
-        """Whether the reader's role includes `role`."""
         return self.principal.role.includes(role)
 
     def view_of(self, call: Call) -> CallView:

@@ -43,10 +43,8 @@ class ConsoleDependencies:
 
     @property
     def is_https(self) -> bool:
-        """Whether browsers come by https."""
         return self.public_url is not None and self.public_url.startswith("https:")
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The channels' names."""
         return tuple(self.callback_urls)

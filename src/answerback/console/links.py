@@ -26,7 +26,6 @@ class Links:
         return path + (f"?{urlencode(query)}" if query else "")
 
     def delivery(self, id_: int) -> str:
-        """The page of a delivery."""
         return f"{self.console}/deliveries/{id_}"
 
     def endpoint(self, name: str, *below: str) -> str:
@@ -34,7 +33,6 @@ class Links:
         return "/".join([f"{self.console}/endpoints", *(quote(part, safe="") for part in (name, *below))])
 
     def list(self, page: str, **query: str | None) -> str:
-        """A list with its filters."""
         fields = {name: value for name, value in query.items() if value}
         return f"{self.console}/{page}" + (f"?{urlencode(fields)}" if fields else "")
 

@@ -38,7 +38,6 @@ class TemplateResponse(Response):
         self._values = values
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Render and send it."""
         self.body = await run_in_threadpool(self._render)
         self.headers["Content-Length"] = str(len(self.body))
         await super().__call__(scope, receive, send)

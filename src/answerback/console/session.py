@@ -39,7 +39,6 @@ class Sessions:
         self._max_age_s = deps.session_hours * _HOUR_S
 
     def sign_in(self, principal: ApiKey, response: Response) -> None:
-        """Sign `principal` in."""
         value = self._serializer.dumps(
             [principal.id, self._key_binding(principal), secrets.token_urlsafe(_TOKEN_BYTES)]
         )
@@ -81,7 +80,6 @@ class Sessions:
 
 
 def is_valid_csrf(offered: str, token: str) -> bool:
-    """Whether a form carries the session's token."""
     return hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), token.encode())
 
 

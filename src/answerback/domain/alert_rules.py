@@ -51,7 +51,6 @@ class AnswerRateRule(BaseRule):
         return resolve_above
 
     def is_breached(self, rate: float) -> bool:
-        """Whether the rule is to fire."""
         return rate < self.below
 
     def is_resolved(self, rate: float) -> bool:
@@ -76,7 +75,6 @@ class CountRule(BaseRule):
         return resolve_below
 
     def is_breached(self, count: float) -> bool:
-        """Whether the rule is to fire."""
         return count > self.above
 
     def is_resolved(self, count: float) -> bool:

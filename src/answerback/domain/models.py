@@ -166,12 +166,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ring_seconds(self) -> int | None:
-        """How long it rang: see `ring_s`."""
         return ring_s(self.outcome, to_unix_s(self.started_at), to_unix_s(self.answered_at), to_unix_s(self.ended_at))
 
     @property
     def talk_seconds(self) -> int | None:
-        """How long it lasted: see `talk_s`."""
         return talk_s(self.outcome, to_unix_s(self.answered_at), to_unix_s(self.ended_at))
 
 

@@ -51,7 +51,6 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def calls(self) -> int:
-        """All of them."""
         return self.answered + self.unanswered + self.failed + self.pending
 
     @property

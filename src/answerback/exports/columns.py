@@ -162,7 +162,6 @@ STATISTICS_COLUMNS = (
 
 
 def source_expressions(columns: Sequence[Column]) -> list[ColumnElement[Any]]:
-    """What is to be selected for them."""
     return [column.source for column in columns]
 
 

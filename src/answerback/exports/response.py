@@ -23,7 +23,6 @@ class ExportResponse(StreamingResponse):
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and close the stream."""
         try:
             await super().__call__(scope, receive, send)
         finally:

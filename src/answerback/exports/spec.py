@@ -39,7 +39,6 @@ class FileFormat(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """What HTTP calls it."""
         return _MEDIA_TYPES[self]
 
 
@@ -114,5 +113,4 @@ def require_extra(file_format: FileFormat) -> None:
 
 
 def _filter_name(name: str) -> str:
-    """A filter's name as readers know it."""
     return name.removesuffix("_id")

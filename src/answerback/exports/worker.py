@@ -23,7 +23,6 @@ class _Pipe:
     """Standard output without a buffer: a page is larger than any."""
 
     def write(self, data: bytes, /) -> None:
-        """Hand over all of it."""
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(1, rest) :]

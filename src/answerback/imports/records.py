@@ -57,7 +57,6 @@ def find_objects(text: str) -> tuple[list[JsonObject], int]:
 
 
 def split_records(lines: Iterable[TextLine]) -> Iterator[TextRecord]:
-    """Every record."""
     coming = _PushbackIterator(_split_long_lines(lines))
     for record in coming:
         start = _find_unfinished(record.text) if record.is_last else None
@@ -75,7 +74,6 @@ class _PushbackIterator(Iterator[TextRecord]):
         return self._waiting.popleft() if self._waiting else next(self._lines)
 
     def put_back(self, lines: Sequence[TextRecord]) -> None:
-        """Let them come once more."""
         self._waiting.extendleft(reversed(lines))
 
 

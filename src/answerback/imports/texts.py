@@ -38,7 +38,6 @@ def check_encoding(name: str) -> str:
 
 
 def iter_lines(pieces: Iterable[bytes], encoding: str | None) -> Iterator[TextLine]:
-    """Every line."""
     rest = ""
     for text in _decode_pieces(pieces, encoding):
         *lines, rest = (rest + text).split("\n")

@@ -45,7 +45,6 @@ class AttemptWriter:
         return len(self._pending) >= _MAX_PENDING
 
     def add(self, settled: AttemptRecord) -> None:
-        """Add the result of an attempt."""
         self._pending.append(settled)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().create_task(self._write())

@@ -87,7 +87,6 @@ class ClusterCoordinator:
         self._spawn(self._refresh_loop())
 
     def start_leases(self) -> None:
-        """Start to take leases and deliver."""
         self._spawn(self._lease_holder.run())
         self._spawn(self._sweeper.run())
         self._config.notify(Notification(leases_available=True))  # the others release what is above their share now
@@ -103,7 +102,6 @@ class ClusterCoordinator:
         await self._lease_holder.stop()
 
     def on_notification(self, notification: Notification) -> None:
-        """Act on a notification of another process."""
         if notification.endpoints_changed:
             self._refresh_timer.wake()
         if notification.leases_available:
@@ -127,7 +125,6 @@ class ClusterCoordinator:
 
     @property
     def singletons(self) -> list[str]:
-        """The singleton tasks that this process runs."""
         return self._singletons.active
 
     def _notify_remote(self, endpoint_ids: Collection[int]) -> None:

@@ -46,7 +46,6 @@ def merge_config(known: Endpoint, wanted: ConfigEndpoint) -> Endpoint:
 
 
 def disable(endpoint: Endpoint, reason: str) -> Endpoint:
-    """The endpoint, disabled for that reason."""
     return msgspec.structs.replace(endpoint, enabled=False, disabled_reason=reason)
 
 

@@ -69,7 +69,6 @@ class HttpClient:
         return Request
 
     async def close(self) -> None:
-        """Close the connections."""
         for session in self._sessions.values():
             await session.close()
 

@@ -25,7 +25,6 @@ class JobFetcher:
         self._schedule = schedule
 
     async def fetch(self, queue: EndpointQueue) -> None:
-        """Fetch more due jobs of an endpoint."""
         self._saturated.discard(queue.endpoint.id)
         limit = queue.capacity // 2 + len(queue.buffered_ids)
         queue.has_more = False

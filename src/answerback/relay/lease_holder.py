@@ -64,7 +64,6 @@ class LeaseHolder:
         self._timer.wake()
 
     async def run(self) -> None:
-        """Claim and renew for ever."""
         failing = False
         while True:
             try:

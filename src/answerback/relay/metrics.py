@@ -21,7 +21,6 @@ class RelayMetrics:
         """Endpoints whose breaker is open, with their consecutive failures."""
 
     def count_attempt(self, endpoint: str, result: str, duration_s: float) -> None:
-        """Count one attempt."""
         self.attempts[endpoint, result] += 1
         latency = self.attempt_latency_s.get(endpoint)
         if latency is None:
@@ -29,7 +28,6 @@ class RelayMetrics:
         latency.observe(duration_s)
 
     def remove_endpoint(self, endpoint: str) -> None:
-        """Drop the series of a removed endpoint."""
         self.attempt_latency_s.pop(endpoint, None)
         self.paused.pop(endpoint, None)
         for key in [key for key in self.attempts if key[0] == endpoint]:

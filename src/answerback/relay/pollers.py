@@ -36,7 +36,6 @@ class OutboxPoller:
         self._last_id, _ = await self._ledger.execute(PendingSince(2**62, 1))
 
     async def run(self) -> None:
-        """Poll for ever."""
         while True:
             await asyncio.sleep(_POLL_EVERY_S)
             with contextlib.suppress(LedgerUnavailable):
@@ -68,11 +67,9 @@ class PendingSweeper:
         self._timer = WakeableTimer()
 
     def wake(self) -> None:
-        """Sweep now."""
         self._timer.wake()
 
     async def run(self) -> None:
-        """Sweep for ever."""
         while True:
             await self._timer.wait(self._every_s)
             with contextlib.suppress(LedgerUnavailable):
@@ -93,7 +90,6 @@ class RemovedEndpointCleaner:
         self._timer = WakeableTimer()
 
     async def run(self) -> None:
-        """Sweep for ever."""
         while True:
             with contextlib.suppress(LedgerUnavailable):
                 for endpoint_id in await self._ledger.execute(RemovedWithPending()):

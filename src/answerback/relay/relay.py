@@ -72,7 +72,6 @@ class Relay:
 
     @property
     def is_active(self) -> bool:
-        """Whether this gateway delivers."""
         return self._overdue_task is not None or (self._has_joined and self._takes_leases)
 
     @property
@@ -134,7 +133,6 @@ class Relay:
                 logged = str(error)
 
     def on_notification(self, notification: Notification) -> None:
-        """Act on a notification of another process."""
         if self._coordinator is not None and self._has_joined:
             self._coordinator.on_notification(notification)
 

@@ -101,7 +101,6 @@ class Replays:
         return self._start(endpoint, CALLS, count, step)
 
     def stop(self) -> None:
-        """Cancel all of them."""
         for task in self._tasks:
             task.cancel()
 

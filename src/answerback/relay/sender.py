@@ -59,7 +59,6 @@ class WebhookSender:
         return self.may_send()
 
     async def close(self) -> None:
-        """Close the connections."""
         if self._client is not None:
             await (await self._client).close()
 

@@ -21,12 +21,10 @@ class SingletonTasks:
 
     @property
     def names(self) -> list[str]:
-        """Every task that this process can run."""
         return sorted(self._jobs)
 
     @property
     def active(self) -> list[str]:
-        """The tasks that it runs now."""
         return sorted(self._tasks)
 
     def set_active(self, names: Collection[str]) -> None:
@@ -40,7 +38,6 @@ class SingletonTasks:
                 self._tasks[name] = asyncio.get_running_loop().create_task(self._run(name))
 
     async def stop(self) -> None:
-        """Cancel all, and wait for them."""
         tasks = list(self._tasks.values())
         self.set_active(())
         if tasks:

@@ -63,7 +63,6 @@ class StoreConnection:
             driver.commit()
 
     def close(self) -> None:
-        """Close the connection."""
         self.connection.close()
         self._engine.dispose()
 
@@ -88,7 +87,6 @@ class StoreConnection:
     # Reading.
 
     def count(self, spec: TableSpec) -> int:
-        """How many rows there are."""
         count: int = self.scalar(f"SELECT count(*) FROM {spec.name}")  # noqa: S608  # our own name
         return count
 

@@ -23,7 +23,6 @@ class TableSyncResult(msgspec.Struct):
     removed: int = 0
 
     def count(self, gone: list[Key], wanted: list[Key]) -> None:
-        """Count the rows of one step."""
         changed = len(set(gone).intersection(wanted))
         self.changed += changed
         self.added += len(wanted) - changed

@@ -23,7 +23,6 @@ class TableSpec(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def name(self) -> str:
-        """The table's name."""
         return str(self.table.name)
 
     @cached_property

@@ -56,7 +56,6 @@ class SpanExporter:
         """Spans that no collector has got."""
 
     def start(self) -> None:
-        """Begin to send."""
         library = logging.getLogger(_LIBRARY)
         library.addFilter(self._reasons)
         self._thread.start()

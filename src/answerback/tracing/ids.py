@@ -26,7 +26,6 @@ class SpanId(NamedTuple):
 
 
 def new_span_id() -> bytes:
-    """Generate a span id."""
     return urandom(SPAN_BYTES)
 
 

@@ -50,7 +50,6 @@ class DeliverySpan:
         self.traceparent = format_traceparent(*self._id, sampled=sink is not None)
 
     def end(self, status: int | None, error: str | None) -> None:
-        """Add its span."""
         if self._sink is None:
             return
         job = self._job
@@ -86,7 +85,6 @@ class Tracer:
         self._sampling_bound = sampling_bound(sample_ratio)
 
     def start(self) -> None:
-        """Begin to send spans away."""
         self._sink.start()
 
     def stop(self, timeout_s: float) -> None:

@@ -38,7 +38,6 @@ def complete(document: Document) -> Document:
 
 
 def operations(document: Document) -> Iterator[Document]:
-    """Every operation of every path."""
     for item in document["paths"].values():
         yield from item.values()
 

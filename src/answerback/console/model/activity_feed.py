@@ -140,7 +140,6 @@ class ActivityFeed:
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber."""
         subscriber.closed.set()
         self._subscribers.discard(subscriber)
         if not self._subscribers and self._poll_task is not None:
@@ -148,7 +147,6 @@ class ActivityFeed:
             self._poll_task = None
 
     def close(self) -> None:
-        """Close all subscribers."""
         self._closed = True
         for subscriber in list(self._subscribers):
             self.unsubscribe(subscriber)

@@ -28,7 +28,6 @@ class CallFilterForm(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no filter is set."""
         return self.callid is None and self.calls == CallFilter()
 
 

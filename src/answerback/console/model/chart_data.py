@@ -71,7 +71,6 @@ def time_series(statistics: Statistics, shown: Range) -> Series:
 
 
 def outcome_trend(times: Series) -> BarChart[tuple[datetime, Counts]]:
-    """The calls over time, by outcome."""
     return stack_bars([((start, counts), _outcome_counts(counts)) for start, counts in times])
 
 
@@ -83,12 +82,10 @@ def failure_trend(times: Series) -> BarChart[tuple[datetime, Counts]]:
 
 
 def billed_minutes_trend(times: Series) -> BarChart[tuple[datetime, Counts]]:
-    """The billed minutes over time."""
     return stack_bars([((start, counts), {"minutes": counts.fee_minutes}) for start, counts in times])
 
 
 def outcome_shares(counts: Counts) -> list[Share[Outcome]]:
-    """What became of the calls."""
     return split_whole([(outcome, getattr(counts, outcome.value)) for outcome in _OUTCOMES])
 
 
@@ -122,8 +119,6 @@ def calls_change(now: Counts, before: Counts) -> Change | None:
 
 
 def kind_breakdown(statistics: Statistics, texts: Mapping[str, str]) -> Breakdown:
-    """The calls by what they are."""
-
     def name(kind: CallbackKind | None) -> str:
         return texts["kind_none" if kind is None else f"kind_{kind.value}"]
 
@@ -131,12 +126,10 @@ def kind_breakdown(statistics: Statistics, texts: Mapping[str, str]) -> Breakdow
 
 
 def channel_breakdown(statistics: Statistics) -> Breakdown:
-    """The calls by channel."""
     return _build_breakdown(statistics.channels, str, str)
 
 
 def carrier_breakdown(statistics: Statistics, language: str, unknown: str) -> Breakdown:
-    """The calls by the carrier of the callee."""
     return _build_breakdown(statistics.carriers, str, lambda carrier: carrier_name(carrier, language) or unknown)
 
 

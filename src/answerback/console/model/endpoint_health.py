@@ -59,7 +59,6 @@ class EndpointRow(NamedTuple):
 def build_endpoint_row(
     endpoint: Endpoint, backlog: DeliveryBacklog, recent: Sequence[DeliveryAttempt], now: datetime, *, full_url: bool
 ) -> EndpointRow:
-    """The line of `endpoint`."""
     health = _assess_health(endpoint, backlog, recent, now)
     times = sorted(one.attempt.duration_s * 1000 for one in recent)
     return EndpointRow(

@@ -22,7 +22,6 @@ class StatsFilter(NamedTuple):
 
     @property
     def span(self) -> HourRange:
-        """What to ask the ledger for."""
         return self.range.span(self.channel, self.kind)
 
     @property
@@ -54,7 +53,6 @@ def parse_filter(context: RequestContext) -> StatsFilter:
 
 
 def filter_context(stats_filter: StatsFilter, context: RequestContext) -> dict[str, Any]:
-    """What the bar of filters needs."""
     return {
         "stats_filter": stats_filter,
         "presets": tuple(PRESETS),

@@ -31,7 +31,6 @@ class Range(NamedTuple):
 
     @property
     def days(self) -> int:
-        """How many there are."""
         return (self.last - self.first).days + 1
 
     @property
@@ -41,7 +40,6 @@ class Range(NamedTuple):
 
     @property
     def since(self) -> datetime:
-        """When it begins."""
         return self._midnight(self.first)
 
     @property
@@ -50,7 +48,6 @@ class Range(NamedTuple):
         return self._midnight(self.last + _DAY)
 
     def span(self, channel: str | None, kind: CallbackKind | None) -> HourRange:
-        """What to ask the ledger for."""
         return HourRange(since=self.since, until=self.until, channel=channel, kind=kind)
 
     def span_before(self, channel: str | None, kind: CallbackKind | None) -> HourRange:

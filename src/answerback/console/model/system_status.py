@@ -37,7 +37,6 @@ def run_checks(deps: ConsoleDependencies) -> list[StatusCheck]:
 
 
 def worst_tone(checks: list[StatusCheck]) -> str:
-    """The tone of all together."""
     return max((check.tone for check in checks), key=_TONES.index)
 
 

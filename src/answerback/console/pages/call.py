@@ -65,7 +65,6 @@ class CallbackCard(NamedTuple):
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The page, and the same with numbers in full."""
     paths = ("/calls/{callid:path}", "/call")
     return [*(router.page(path, _show) for path in paths), *(router.action(path, _reveal) for path in paths)]
 

@@ -29,7 +29,6 @@ _FORMATS = {"Excel": FileFormat.XLSX, "CSV": FileFormat.CSV, "NDJSON": FileForma
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The list."""
     return [router.page("/calls", _list)]
 
 
@@ -113,7 +112,6 @@ def _show(context: RequestContext, page: Page[Call], call_filter: CallFilterForm
 
 
 def _channel_if_several(channel: str, context: RequestContext) -> str | None:
-    """A channel, where there are several."""
     return channel if len(context.deps.channels) > 1 else None
 
 
@@ -134,7 +132,6 @@ def _export_links(call_filter: CallFilterForm, links: Links, **more: str) -> dic
 
 
 def _is_installed(form: FileFormat) -> bool:
-    """Whether what the form needs is installed."""
     try:
         require_extra(form)
     except MissingExtra:

@@ -17,7 +17,6 @@ _PAGE_SIZE = 50
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The list, one delivery, and replaying it."""
     return [
         router.page("/deliveries", _list),
         router.page("/deliveries/{id:id}", _show),

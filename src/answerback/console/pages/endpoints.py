@@ -24,7 +24,6 @@ _ROUTE = "/endpoints/{name}"
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The list, one endpoint, and what is done with it at once."""
     return [
         router.page("/endpoints", _list),
         router.page(_ROUTE, _show),

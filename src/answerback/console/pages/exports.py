@@ -29,7 +29,6 @@ _MAX_CODE = 2**31
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The files."""
     return [router.page("/exports/{what}.{format}", _send)]
 
 

@@ -11,7 +11,6 @@ from answerback.console.routing import PageRouter
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The page."""
     return [router.page("/failures", _show)]
 
 

@@ -13,7 +13,6 @@ _PAGE_SIZE = 50
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The page."""
     return [router.page("/fees", _show)]
 
 

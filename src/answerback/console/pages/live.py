@@ -43,7 +43,6 @@ _TEXT_NAMES = (
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The page and its stream of events."""
     feed = ActivityFeed(router.deps.ledger, router.deps.zone, router.deps.links)
     router.deps.shutdown_callbacks.append(feed.close)
 

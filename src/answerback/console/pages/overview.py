@@ -15,7 +15,6 @@ from answerback.ledger.read.statistics import find_total
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The page."""
     return [router.page("", _show)]
 
 

@@ -29,7 +29,6 @@ class RetrySummary(NamedTuple):
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The list, one body, and what can be done with them."""
     return [
         router.page("/quarantine", _list),
         router.page("/quarantine/{id:id}", _show),

@@ -15,7 +15,6 @@ _REFRESH_S = 1
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The two forms on an endpoint's page, and the progress."""
     return [
         router.action("/endpoints/{name}/replay-dead", _replay_dead, Role.OPERATOR),
         router.action("/endpoints/{name}/replay", _replay_calls, Role.OPERATOR),

@@ -22,7 +22,6 @@ _EMPTY_DRAFT = {"name": "", "role": "", "full_numbers": ""}
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The page, and what its forms do."""
     return [
         router.page("/settings", _show),
         router.action("/settings/keys", _create, role=Role.ADMIN),

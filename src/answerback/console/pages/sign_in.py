@@ -18,8 +18,6 @@ from answerback.errors import LedgerUnavailable, TooManyAttempts
 
 
 def build_routes(router: PageRouter) -> list[Route]:
-    """The page to sign in at, and the button to sign out with."""
-
     async def show(request: Request) -> Response:
         if (turned := preference_redirect(request, router.deps.links)) is not None:
             return turned

@@ -28,7 +28,6 @@ class Actor(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, key: ApiKey) -> "Actor":
-        """The holder of a key."""
         return cls(key.name, key.full_numbers)
 
     def require_full_numbers(self) -> None:

@@ -68,7 +68,6 @@ def heartbeat(connection: Connection, instance: Instance, status: dict[str, Any]
 
 
 def deregister(connection: Connection, id_: str) -> None:
-    """Forget an instance that has ended."""
     connection.execute(delete(instances).where(_i.id == id_))
 
 

@@ -53,7 +53,6 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 def lease_name(endpoint_id: int) -> str:
-    """The name of an endpoint's lease."""
     return f"{_ENDPOINT_PREFIX}{endpoint_id}"
 
 

@@ -21,7 +21,6 @@ def end(connection: Connection, session: str, expires_us: int, now: datetime) ->
 
 
 def has_ended(connection: Connection, session: str) -> bool:
-    """Whether somebody has signed out of it."""
     return bool(connection.execute(select(exists().where(_e.id == session))).scalar())
 
 

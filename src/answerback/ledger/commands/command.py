@@ -18,5 +18,4 @@ class Command(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=True
 
 
 def now() -> datetime:
-    """The time of what is carried out."""
     return datetime.now(UTC)

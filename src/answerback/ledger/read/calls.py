@@ -118,7 +118,6 @@ def find_page_of_calls(
 
 
 def count_calls(connection: Connection, wanted: CallFilter) -> int:
-    """How many calls there are."""
     query = select(func.count()).select_from(calls).where(*_conditions(wanted))
     if wanted.mobile is not None:
         query = query.where(*to_number(wanted.mobile))

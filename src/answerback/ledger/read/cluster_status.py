@@ -25,7 +25,6 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_cluster_status(connection: Connection) -> ClusterStatus:
-    """Read it."""
     return ClusterStatus(
         backend=connection.dialect.name,
         schema=migrations.version(connection),

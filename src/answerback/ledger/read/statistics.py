@@ -41,7 +41,6 @@ class HourRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_statistics(connection: Connection, hour_range: HourRange) -> Statistics:
-    """Add up the range."""
     first, last = hour_range.hours
     parts = _parts(connection, hour_range)
     tallies = _tallies(connection, hour_range)

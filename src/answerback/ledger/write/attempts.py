@@ -96,7 +96,6 @@ def record_attempts(
 
 
 def insert_attempts(connection: Connection, records: Sequence[AttemptRecord]) -> None:
-    """Note that these attempts were made."""
     rows = [
         (one.delivery_id, one.started_us, one.duration_us, one.http_status, one.response_body, one.error)
         for one in records

@@ -147,7 +147,6 @@ class BatchWriter:
         return Receipt(Disposition.DUPLICATE, id_)
 
     def write(self) -> None:
-        """Write every row."""
         for key in self._out_of_order:
             keys = keys_in_order(self._connection, key[0], self._ids[key], self._key_presses[key])
             self._calls[key] = msgspec.structs.replace(self._calls[key], keys=keys)

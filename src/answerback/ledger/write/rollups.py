@@ -181,7 +181,6 @@ class IngestCounter:
         self._counts: dict[tuple[int, str], list[int]] = {}
 
     def count(self, column: int, received_us: int, channel: str, times: int = 1) -> None:
-        """Count one of ARRIVALS."""
         key = (received_us // _HOUR_US, channel)
         sums = self._counts.get(key)
         if sums is None:

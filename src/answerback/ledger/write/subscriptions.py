@@ -41,7 +41,6 @@ class SubscriptionCache:
         return self._by_id.get(id_)
 
     def for_channel(self, channel: str) -> Collection[Endpoint]:
-        """The endpoints of this channel."""
         return self._by_channel[channel].values()
 
     def public_id(self, fingerprint: bytes) -> bytes:
@@ -54,7 +53,6 @@ class SubscriptionCache:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no endpoint."""
         return not self._by_id
 
     def clear(self) -> None:

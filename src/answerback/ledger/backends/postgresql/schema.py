@@ -72,7 +72,6 @@ def _create_partition(connection: Connection, table: str, month: int) -> None:
 
 
 def list_partitions(connection: Connection) -> list[int]:
-    """The months that have partitions."""
     bounds = text(
         "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = 'callbacks'::regclass"

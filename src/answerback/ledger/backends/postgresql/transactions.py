@@ -102,7 +102,6 @@ class PostgreSQLTransactions:
                     return done
 
     def close(self) -> None:
-        """Close the connection."""
         self._discard_connection()
         self._engine.dispose()
 
@@ -181,7 +180,6 @@ class PostgreSQLTransactions:
 
 
 def _is_disconnect(error: Exception) -> bool:
-    """Whether the connection is gone."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return classify(error).reason is UnavailableReason.UNREACHABLE or sqlstate(error) == _READ_ONLY_SQLSTATE

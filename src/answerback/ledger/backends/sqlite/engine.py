@@ -143,7 +143,6 @@ class SQLiteTransactions:
             return done
 
     def close(self) -> None:
-        """Close the file."""
         self._discard_connection()
         _close(self._anchor)
 
