@@ -24,6 +24,7 @@ from qcloudsms_py import (  # type: ignore[import-untyped]
     VoiceFileUploader,
 )
 from qcloudsms_py.httpclient import HTTPRequest, HTTPResponse, HTTPSimpleClient  # type: ignore[import-untyped]
+from receivers.process import await_true
 from relay.certificates import Authority, found_authority
 from tencentcloud.common.credential import Credential  # type: ignore[import-untyped]
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import (  # type: ignore[import-untyped]
@@ -423,13 +424,38 @@ def test_too_large_a_body_is_refused(cloud: VoiceCloud) -> None:
     assert answer.json()["result"] == 1036
 
 
+def test_each_answer_is_in_the_log(cloud: VoiceCloud) -> None:
+    """A line with the RequestId, or the operation, and what was answered; a stranger's words stay in their line."""
+    sent = new(cloud).SendTtsVoice(template("13800138000"))
+    refused = cloud.client.post("/", headers={"X-TC-Action": "a\tb"}).json()["Response"]
+    cloud.post("sendnothing", {})
+    lines = (
+        f"API 3.0 'SendTtsVoice', request {sent.RequestId}: OK {sent.SendStatus.CallId}",
+        f"API 3.0 'a\\tb', request {refused['RequestId']}: MissingParameter ",
+        "API 2.0 /v5/tlsvoicesvr/sendnothing: 1011 there is no such interface",
+    )
+    await_true(lambda: all(line in cloud.stderr for line in lines), lambda: cloud.stderr)
+
+
 def test_who_is_called_too_often_is_not_called(gateway: Gateway, tmp_path: Path) -> None:
-    """With --limits the second call in half a minute is 1013, in API 3.0 by its code."""
-    with VoiceCloud(tmp_path, gateway.url + CALLBACK, instant=True, limits=True) as cloud:
+    """With --limits the second call in half a minute is 1013, in API 3.0 by its code; nor may one ask too often."""
+    options: dict[str, Any] = {"instant": True, "limits": True, "quiet": True, "requests_per_second": 1}
+    with VoiceCloud(tmp_path, gateway.url + CALLBACK, **options) as cloud:
         cloud.send("13800138000")
         assert cloud.post("sendvoiceprompt", signed("13800138000"))["result"] == 1013
-        with pytest.raises(TencentCloudSDKException) as caught:
-            new(cloud).SendTtsVoice(template("13800138000"))
-        assert caught.value.get_code() == "LimitExceeded.DeliveryFrequencyLimit"
+        codes = set()
+        for _ in range(10):
+            with pytest.raises(TencentCloudSDKException) as caught:
+                new(cloud).SendTtsVoice(template("13800138000"))
+            codes.add(caught.value.get_code())
+        assert codes == {"LimitExceeded.DeliveryFrequencyLimit", "RequestLimitExceeded"}
         cloud.await_finished()
         assert len(cloud.calls()) == 1
+        assert cloud.stderr == ""
+
+
+def test_a_schedule_that_is_none_is_named(tmp_path: Path) -> None:
+    """One line, before anything listens."""
+    done = gateway_run("emulate", "--port", "0", "--retry-delays", "5,soon", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--retry-delays: expected seconds between commas, such as 5,10, not 5,soon" in done.stderr

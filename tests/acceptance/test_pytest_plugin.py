@@ -83,6 +83,19 @@ def test_a_callback_that_is_not_taken_comes_again(voice_cloud: VoiceCloud, answe
     assert call.outcome == "pending"
 
 
+def test_the_schedule_of_retries_can_be_chosen() -> None:
+    """Each attempt comes after its delay, the last of which is repeated."""
+    with VoiceCloud(faults=FaultProfile(retries=3, retry_delays_s=(60, 300))) as cloud:
+        cloud.deliver_to(lambda _: {"result": 1, "errmsg": "not yet"})
+        callid = send(cloud, "13800138000")["callid"]
+        cloud.advance(30)  # it has ended, and its status was sent once
+        attempts = []
+        for seconds in (59, 1, 299, 1, 299, 1, 10_000):
+            cloud.advance(seconds)
+            attempts.append(len(cloud.call(callid).callbacks))
+    assert attempts == [1, 2, 2, 3, 3, 4, 4]
+
+
 def test_an_early_callback_that_is_not_taken_does_not_hold_up_the_send(voice_cloud: VoiceCloud) -> None:
     """It comes before the send's answer, once; the attempts after that are the clock's."""
     voice_cloud.deliver_to(lambda _: {"result": 1, "errmsg": "not yet"})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.models import CallbackKind
-from answerback.emulator.limits import NO_LIMITS, FrequencyLimiter, Limit, Limits
+from answerback.emulator.limits import NO_LIMITS, FrequencyLimiter, Limit, Limits, RequestLimiter
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 CHINA = timezone(timedelta(hours=8))
@@ -139,3 +139,17 @@ def test_no_window_ever_holds_more_calls_than_are_allowed(calls: list[tuple[floa
         if moment.hour >= 22 or moment.hour < 8
     ]
     assert len(set(nights)) == len(nights)
+
+
+@pytest.mark.parametrize(("limits", "admitted"), [(Limits(), 20), (Limits(requests_per_second=3), 3), (NO_LIMITS, 50)])
+def test_so_many_requests_for_an_action_in_a_second(limits: Limits, admitted: int) -> None:
+    """Twenty, unless it is set; another action, and the next second, are counted anew."""
+    requests = RequestLimiter(limits.requests_per_second)
+    for action, now_s in (("SendTtsVoice", 100.0), ("SendCodeVoice", 100.9), ("SendTtsVoice", 101.0)):
+        errors = []
+        for _ in range(50):
+            try:
+                requests.record_request(action, now_s)
+            except SendRejected as refusal:
+                errors.append(refusal.error)
+        assert errors == [VendorError.REQUEST_LIMIT] * (50 - admitted)

@@ -53,6 +53,8 @@ def test_the_documents_example_is_read(tmp_path: Path, name: str) -> None:
         ("[applications.1]\nname = 'a'", r"app_key"),
         ("[applications.1]\napp_key = 'k'\nbalanse = 1", r"balanse"),
         ("[faults]\nduplicate = 1.0", r"duplicate"),
+        ("[faults]\nretry_delays_s = []", r"retry_delays_s"),
+        ("[faults]\nretry_delays_s = [5, -1]", r"retry_delays_s"),
         ("[limits]\na_week = 1", r"a_week"),
         ("[shares]\n999 = 1.0", r"shares\.999: there is no such ending"),
         ("[shares]\n000 = 0", r"shares: numbers from 0 on, not all of them 0"),

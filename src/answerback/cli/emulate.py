@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
+from answerback.errors import ConfigError
 
 _FAULTS_PANEL = "Faults: shares of the callbacks, from 0 to 1"
 
@@ -33,6 +34,14 @@ def emulate(  # each is a flag
     speed: Annotated[float, typer.Option(min=0.01, help="Play calls this many times faster than real time.")] = 20.0,
     instant: Annotated[bool, typer.Option("--instant", help="Calls end at once.")] = False,
     limits: Annotated[bool, typer.Option("--limits", help="Enforce the cloud's limits on calls per number.")] = False,
+    requests_per_second: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Requests of API 3.0 for one action in a second; 20 by default, as in the cloud, or any number with "
+            "--instant. 0: any number.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random choices, to repeat a run.")] = None,
     numbers: Annotated[
         bool, typer.Option("--numbers", help="Print what a call to each special number does, and exit.")
@@ -51,6 +60,11 @@ def emulate(  # each is a flag
         int | None,
         typer.Option(min=0, max=100, help="How often a callback that was not accepted is sent again; 2 by default."),
     ] = None,
+    retry_delays: Annotated[
+        str | None,
+        typer.Option(help='Seconds before each of them, by commas; the last is repeated. "5,10" by default.'),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not log requests to standard error.")] = False,
     as_json: AsJson = False,
 ) -> None:
     if numbers:
@@ -63,6 +77,7 @@ def emulate(  # each is a flag
     from answerback.emulator.serving import base_url, bind_socket, check_certificate, serve
     from answerback.emulator.settings import load_settings
     from answerback.emulator.snippets import build_snippets
+    from answerback.logs import configure_logs
 
     chosen = {
         name: value for name, value in locals().items() if name in FaultProfile.__struct_fields__ and value is not None
@@ -70,18 +85,24 @@ def emulate(  # each is a flag
     with exit_on_error():
         settings = load_settings(config)
         account = settings.account(callback_url)
+        if retry_delays is not None:
+            chosen["retry_delays_s"] = _seconds("--retry-delays", retry_delays)
         faults = msgspec.structs.replace(settings.faults, **chosen)
+        numbers_limits = (settings.limits or Limits()) if limits or settings.limits else NO_LIMITS
+        if requests_per_second is None:
+            requests_per_second = 0 if instant else (settings.limits or Limits()).requests_per_second
 
         def make() -> Cloud:
             return Cloud(
                 account,
                 FastClock(float("inf") if instant else speed),
                 faults=faults,
-                limits=(settings.limits or Limits()) if limits or settings.limits else NO_LIMITS,
+                limits=msgspec.structs.replace(numbers_limits, requests_per_second=requests_per_second or None),
                 shares=settings.shares,
                 seed=seed,
             )
 
+        configure_logs("warning" if quiet else "info", "console")
         check_certificate(certificate)
         with bind_socket(host, port) as listener:
             url = base_url(listener, secure=certificate is not None)
@@ -102,6 +123,17 @@ def emulate(  # each is a flag
                 sys.stdout.flush()
 
             asyncio.run(serve(make, listener, started, certificate))
+
+
+def _seconds(flag: str, text: str) -> list[float]:
+    """Numbers between commas. Raises ConfigError."""
+    try:
+        seconds = [float(part) for part in text.split(",")]
+    except ValueError:
+        seconds = []
+    if not seconds or not all(0 <= one < float("inf") for one in seconds):
+        raise ConfigError(f"{flag}: expected seconds between commas, such as 5,10, not {text}")
+    return seconds
 
 
 def _show_numbers(*, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 `POST /v5/<service>/<operation>` is API 2.0, `/` is API 3.0 or, where a GET names no action, the page.
 """
 
+import logging
 import uuid
 
 import msgspec
@@ -19,6 +20,7 @@ from answerback.emulator.signatures import ApiRequest
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 from answerback.emulator.views import view_of
 
+_log = logging.getLogger("answerback.emulator")
 _MAX_BODY_BYTES = 1024 * 1024
 _JSON = "application/json"  # with a charset behind it, the SDK for Python returns nothing
 
@@ -45,21 +47,29 @@ class _Api:
 
     async def answer_2(self, request: Request) -> Response:
         """API 2.0."""
+        path = request.scope["raw_path"].decode("ascii", "replace")
         try:
             answer = await self._act_2(request, **request.path_params)
         except SendRejected as refusal:
+            _log.info("API 2.0 %s: %d %s", path, refusal.error.result, _first_line(refusal.message))
             return _json(api2.rejected(refusal))
+        _log.info("API 2.0 %s: OK %s", path, answer.get("callid", ""))
         return _json(api2.encode_ok(**answer))
 
     async def answer_3(self, request: Request) -> Response:
         """API 3.0."""
         request_id = str(uuid.uuid4())
+        received = _api_request(request.scope)
         try:
             received = _api_request(request.scope, await _read(request))
             send_request = api3.parse_send_request(self._cloud.account, received, self._cloud.clock.now_s())
+            self._cloud.admit_request(received.common["Action"])
             call = await self._cloud.place(send_request)
         except SendRejected as refusal:
+            code, action = refusal.error.code, received.common.get("Action", "")
+            _log.info("API 3.0 %a, request %s: %s %s", action, request_id, code, _first_line(refusal.message))
             return _json(api3.rejected(refusal, request_id))
+        _log.info("API 3.0 %a, request %s: OK %s", received.common["Action"], request_id, call.callid)
         return _json(api3.encode_accepted(call.callid, send_request.session_context, request_id))
 
     async def calls(self, _request: Request) -> Response:
@@ -102,6 +112,10 @@ class _Api3Route(Route):
 def _api_request(scope: Scope, body: bytes = b"") -> ApiRequest:
     query = scope["query_string"].decode("utf-8", "replace")
     return ApiRequest(scope["method"], query, Headers(scope=scope), body)
+
+
+def _first_line(message: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in message.partition("\n")[0])
 
 
 async def _read(request: Request) -> bytes:

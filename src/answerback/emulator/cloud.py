@@ -15,7 +15,7 @@ from answerback.domain.models import CallbackKind
 from answerback.emulator.callback_sender import CallbackAttempt, CallbackSender, ReceiverResponse
 from answerback.emulator.clock import Clock
 from answerback.emulator.faults import FaultProfile, OutgoingCallback, inject_faults
-from answerback.emulator.limits import FrequencyLimiter, Limits
+from answerback.emulator.limits import FrequencyLimiter, Limits, RequestLimiter
 from answerback.emulator.outcomes import SHARES, CallScript, choose_script
 from answerback.emulator.payloads import CALLBACK_KEYS
 from answerback.emulator.send_requests import Account, Application, SendRequest
@@ -24,8 +24,6 @@ from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 MAX_CALLS = 10_000
 """Calls that are remembered; the oldest finished ones are forgotten."""
-
-_RETRY_DELAYS_S = (5.0, 10.0)
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +35,7 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmulatedCall(msgspec.Struct, kw_only=True):
-    """A call, as far as it has gone. `attempts` are all callbacks that were sent about it, in request."""
+    """A call, as far as it has gone. `attempts` are all callbacks that were sent about it, in order."""
 
     callid: str
     request: SendRequest
@@ -83,6 +81,7 @@ class Cloud:
         self.on_change: Callable[[EmulatedCall], None] = lambda _call: None
         self._faults = faults or FaultProfile()
         self._frequency = FrequencyLimiter(limits or Limits())
+        self._requests = RequestLimiter((limits or Limits()).requests_per_second)
         self._shares = shares
         self._chance = random.Random(seed)  # noqa: S311  # chance, no secret
         self._sender = sender or CallbackSender()
@@ -108,6 +107,10 @@ class Cloud:
         task.add_done_callback(self._tasks.discard)
         await begun.wait()
         return call
+
+    def admit_request(self, action: str) -> None:
+        """Count a request of API 3.0. Raises SendRejected where it is one too many in its second."""
+        self._requests.record_request(action, self.clock.now_s())
 
     async def finish(self) -> None:
         """Wait until every call has come to its end, and every callback to its."""
@@ -199,7 +202,8 @@ class Cloud:
         number = self._last_number
         for retry in range(self._faults.retries + 1):
             if retry:
-                await self.clock.wait(_RETRY_DELAYS_S[min(retry, len(_RETRY_DELAYS_S)) - 1])
+                delays_s = self._faults.retry_delays_s
+                await self.clock.wait(delays_s[min(retry, len(delays_s)) - 1])
             began_s = time.time()
             url = self.account.applications[call.request.app_id].callback_url
             answer = await self._sender.send(url, callback._replace(drop_halfway=callback.drop_halfway and not retry))

@@ -1,8 +1,8 @@
-"""VendorError injection: what happens to a callback on the way; pure but for chance."""
+"""Fault injection: what happens to a callback on the way; pure but for chance."""
 
 import random
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,8 @@ _NUMERIC = (
 class FaultProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Shares from 0 to 1 of the callbacks with each fault; none by default.
 
-    `retries`: how often a callback that was not answered OK is sent again (the sibling product documents 2).
+    `retries`: how often a callback that was not answered OK is sent again (the sibling product documents 2);
+    `retry_delays_s`: the cloud's seconds before each of them, of which the last is repeated.
     """
 
     duplicates: float = 0.0
@@ -39,7 +40,8 @@ class FaultProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     boms: float = 0.0
     chunked: float = 0.0
     drops: float = 0.0
-    retries: int = 2
+    retries: Annotated[int, msgspec.Meta(ge=0)] = 2
+    retry_delays_s: Annotated[Sequence[Annotated[float, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)] = (5.0, 10.0)
 
 
 class OutgoingCallback(NamedTuple):

@@ -1,10 +1,11 @@
-"""How often a number may be called.
+"""How often a number may be called, and how often API 3.0 may be asked.
 
-Source: "FrequencyLimiter limits", product 1128: once in 30 seconds, twice in 10 minutes, three times a day (notifications five
-times), once between 22:00 and 08:00, by the clock of China.
+Source: the frequency limits of product 1128: once in 30 seconds, twice in 10 minutes, three times a day (notifications five
+times), once between 22:00 and 08:00, by the clock of China; and "API Category", product 1128/51569: 20 requests for an
+action in a second.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -32,9 +33,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     per_day: int | None = 3
     notifications_per_day: int | None = 5
     per_night: int | None = 1
+    requests_per_second: int | None = 20
 
 
-NO_LIMITS = Limits(per_period=(), per_day=None, notifications_per_day=None, per_night=None)
+NO_LIMITS = Limits(per_period=(), per_day=None, notifications_per_day=None, per_night=None, requests_per_second=None)
 
 
 class FrequencyLimiter:
@@ -61,6 +63,24 @@ class FrequencyLimiter:
             raise SendRejected(VendorError.FREQUENCY, f"{limits.per_night} between 22:00 and 08:00")
         called_s[:] = [when_s for when_s in called_s if when_s > now_s - 2 * _DAY_S]
         called_s.append(now_s)
+
+
+class RequestLimiter:
+    """Counts the requests for each action of API 3.0 in the current second."""
+
+    def __init__(self, per_second: int | None) -> None:
+        self._per_second = per_second
+        self._second = 0
+        self._requests: Counter[str] = Counter()
+
+    def record_request(self, action: str, now_s: float) -> None:
+        """Count a request. Raises SendRejected where it is one too many."""
+        if int(now_s) != self._second:
+            self._second = int(now_s)
+            self._requests.clear()
+        self._requests[action] += 1
+        if self._per_second is not None and self._requests[action] > self._per_second:
+            raise SendRejected(VendorError.REQUEST_LIMIT, f"{self._per_second} a second for {action}")
 
 
 def _day(when_s: float) -> str:
