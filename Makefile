@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 3
 TOGETHER = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help serve unit test soak coverage check bench crash cluster matrix fresh docs clean
+.PHONY: help serve unit test sdks soak coverage check bench crash cluster matrix fresh docs clean
 
 help:  ## the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -36,6 +36,9 @@ ifdef ARGS
 else
 	$(BIN)/pytest $(TOGETHER) --durations 30
 endif
+
+sdks: $(DEV)  ## the programs for every language whose toolchain is here, with SDKs from its registry: Java, PHP, Go, C#, Node, Python
+	$(BIN)/pytest tests/sdks -m "" $(ARGS)
 
 soak: $(DEV) $(TOOLS)  ## all that looks for what is rare, in rounds, for HOURS (8): random order, kills, strikes, fuzzing, properties in depth
 	$(BIN)/python tools/soak.py --hours $(or $(HOURS),8)

@@ -21,17 +21,14 @@ class VoiceCloud:
     """`answerback emulate` on a free port; as a context manager it is started, and stopped at the end.
 
     `options` are those of the command: `seed=7` becomes `--seed 7`, `instant=True` becomes `--instant`. What it prints
-    is for people where not `as_json`. `authority` signed its certificate, where it has one.
+    is for people where not `as_json`.
     """
 
-    def __init__(
-        self, home: Path, callback_url: str, *, as_json: bool = True, authority: Path | None = None, **options: object
-    ) -> None:
+    def __init__(self, home: Path, callback_url: str, *, as_json: bool = True, **options: object) -> None:
         self.url = ""
         self.reported: dict[str, Any] = {}
         self._home = home
         self._as_json = as_json
-        self._authority = authority
         self._arguments = ["emulate", "--port", "0", "--callback-url", callback_url]
         self._arguments += ["--json"] if as_json else []
         for name, value in options.items():
@@ -45,7 +42,8 @@ class VoiceCloud:
             self._process = launch(self._arguments, cwd=self._home, env=environment(), stdout=out, stderr=err)
         self.reported = self._await_reported()
         self.url = self.reported["url"]
-        trusted = ssl.create_default_context(cafile=self._authority) if self._authority else False
+        authority = self.reported.get("authority")
+        trusted = ssl.create_default_context(cafile=authority) if authority else False
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=trusted)
         return self
 
@@ -65,7 +63,8 @@ class VoiceCloud:
                 reported: dict[str, Any] = json.loads(text)
                 return reported
             if not self._as_json and (printed := re.match(r"Listening +(\S+)\n(?s:.*)--numbers\n", text)):
-                return {"url": printed[1]}
+                trusted = re.search(r'certification="(.+?)"', text)
+                return {"url": printed[1]} | ({"authority": trusted[1]} if trusted else {})
             time.sleep(0.01)
         self.process.kill()
         raise AssertionError(f"emulate told no URL: status {self.process.wait()}: {self.stderr}")

@@ -18,6 +18,8 @@ from gateway import START_TIMEOUT_S, STOP_TIMEOUT_S, environment
 from receivers.process import Receive, Receiver, await_true
 
 from answerback.emulator.outcomes import SCRIPT_ROWS
+from answerback.emulator.settings import EmulatorSettings
+from answerback.emulator.snippets import SnippetLanguage, build_snippets
 
 SCRIPT = "<script>alert(1)</script>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
@@ -149,9 +151,21 @@ def test_home_shows_what_is_ready_to_use(emulator: Emulator, receiver: Receiver)
     application = emulator.reported["applications"][0]
     secret_id, secret_key = next(iter(emulator.reported["secrets"].items()))
     wanted = [application["sdkappid"], application["app_key"], receiver.url, secret_id, secret_key, "unlimited", "1001"]
-    wanted += [emulator.url, f"{emulator.url}/v5/tlsvoicesvr/sendvoiceprompt", "tencentcloud-sdk-nodejs-common"]
+    wanted += [emulator.url, f"{emulator.url}/v5/tlsvoicesvr/sendvoiceprompt", "tencentcloud-sdk-python-vms"]
     assert [text for text in wanted if text not in page] == []
     assert 'data-copy="Copy" data-copied="Copied"' in page
+
+
+@pytest.mark.parametrize("language", [*SnippetLanguage, "cobol"])
+def test_programs_are_chosen_by_their_language(emulator: Emulator, language: str) -> None:
+    """A tab for each language; the one that is chosen is marked, and its programs are those of `answerback snippet`."""
+    page = html.unescape(emulator.get(f"/?snippet={language}").text)
+    tabs = [one for one in Page(page).all("a") if (one.get("href") or "").startswith("/?snippet=")]
+    assert [one["href"] for one in tabs] == [f"/?snippet={one}#snippets" for one in SnippetLanguage]
+    shown = SnippetLanguage(language) if language in set(SnippetLanguage) else SnippetLanguage.PYTHON
+    assert [one["href"] for one in tabs if one.get("aria-current")] == [f"/?snippet={shown}#snippets"]
+    for one in build_snippets(shown, EmulatorSettings().account(), emulator.url):
+        assert one.program in page
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -25,7 +25,6 @@ from qcloudsms_py import (  # type: ignore[import-untyped]
 )
 from qcloudsms_py.httpclient import HTTPRequest, HTTPResponse, HTTPSimpleClient  # type: ignore[import-untyped]
 from receivers.process import await_true
-from relay.certificates import Authority, found_authority
 from tencentcloud.common.credential import Credential  # type: ignore[import-untyped]
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import (  # type: ignore[import-untyped]
     TencentCloudSDKException,
@@ -306,25 +305,13 @@ def test_node_3_sends_and_is_told_its_mistakes(cloud: VoiceCloud, gateway: Gatew
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom the SDK that speaks https alone is told to trust."""
-    return found_authority(tmp_path_factory.mktemp("authority"), "authority")
-
-
-@pytest.fixture(scope="module")
-def secure_cloud(
-    gateway: Gateway, authority: Authority, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[VoiceCloud]:
-    """An emulator with a certificate."""
-    bundle = authority.issue("emulator", hosts="DNS:localhost,IP:127.0.0.1")
-    home, url = tmp_path_factory.mktemp("secure"), gateway.url + CALLBACK
-    with VoiceCloud(home, url, authority=authority.file, certificate=bundle, instant=True) as running:
+def secure_cloud(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VoiceCloud]:
+    """An emulator with a certificate that it has made."""
+    with VoiceCloud(tmp_path_factory.mktemp("secure"), gateway.url + CALLBACK, https=True, instant=True) as running:
         yield running
 
 
-def test_node_2_sends_over_https(
-    secure_cloud: VoiceCloud, gateway: Gateway, authority: Authority, pytestconfig: pytest.Config
-) -> None:
+def test_node_2_sends_over_https(secure_cloud: VoiceCloud, gateway: Gateway, pytestconfig: pytest.Config) -> None:
     """The older SDK for Node: each of its senders, and a file; all it needs is a port and whom to trust."""
     given = {
         "url": f"https://localhost{SEND}",
@@ -334,7 +321,12 @@ def test_node_2_sends_over_https(
     }
     modules = node.install(pytestconfig, OLD_LIBRARY)
     answers = json.loads(
-        run([node.NODE, "-e", SEND_BY_OLD_NODE], modules, given, {"NODE_EXTRA_CA_CERTS": authority.file})
+        run(
+            [node.NODE, "-e", SEND_BY_OLD_NODE],
+            modules,
+            given,
+            {"NODE_EXTRA_CA_CERTS": secure_cloud.reported["authority"]},
+        )
     )
     assert [answer["result"] for answer in answers] == [0] * 5, answers
     for answer, mobile in zip(answers, ["13800138000", "13800138002", "13800138004", "13800138108"], strict=False):
@@ -349,17 +341,57 @@ def test_a_certificate_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
     assert "--certificate: no.pem cannot be used" in done.stderr
 
 
-def test_the_printed_programs_run(gateway: Gateway, tmp_path: Path, node_modules: Path) -> None:
-    """What `answerback emulate` prints to be pasted: each sends, and the gateway hears of the call."""
-    with VoiceCloud(tmp_path, gateway.url + CALLBACK, as_json=False, instant=True) as cloud:
-        titles = ("Python, API 2.0", "Python, API 3.0", "Node, API 3.0")
-        texts = re.split(rf"\n(?:{'|'.join(map(re.escape, titles))})\n", cloud.stdout.rpartition("\nNumbers that")[0])
-        assert len(texts) == 1 + len(titles)
-        for title, text in zip(titles, texts[1:], strict=True):
-            program = tmp_path / ("program.py" if title.startswith("Python") else "program.js")
-            program.write_text(text, encoding="utf-8")
-            interpreter = sys.executable if title.startswith("Python") else node.NODE
-            check(cloud, gateway, run([interpreter, program], node_modules).strip(), "13800138004")
+def test_https_with_another_certificate_is_refused(tmp_path: Path) -> None:
+    """One line, before anything listens."""
+    done = gateway_run("emulate", "--port", "0", "--https", "--certificate", "my.pem", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--https makes a certificate of its own: leave out --certificate" in done.stderr
+
+
+def test_without_the_library_the_extra_is_named(tmp_path: Path) -> None:
+    """Asked for https without cryptography, the emulator does not start, and says what to install."""
+    stub = tmp_path / "without" / "cryptography"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").touch()
+    done = gateway_run("emulate", "--port", "0", "--https", cwd=tmp_path, settings={"PYTHONPATH": str(stub.parent)})
+    assert done.returncode == 1
+    assert 'pip install "answerback[emulator]"' in done.stderr
+
+
+def test_a_language_without_an_sdk_for_an_api_is_named(tmp_path: Path) -> None:
+    """The vendor has no SDK of API 2.0 for Go."""
+    done = gateway_run("snippet", "go", "--api", "2.0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--api: there is no program for API 2.0 in Go, only for 3.0" in done.stderr
+
+
+def printed_programs(text: str) -> list[str]:
+    """The programs in what `answerback emulate` prints, each of which begins with how its SDK is installed."""
+    parts = re.split(r"\n.+, API [23]\.0\n", text.rpartition("\nPrograms in other languages")[0])
+    return parts[1:]
+
+
+@pytest.mark.parametrize("options", [{}, {"https": True}], ids=["http", "https"])
+def test_the_printed_programs_run(
+    gateway: Gateway, tmp_path: Path, pytestconfig: pytest.Config, options: dict[str, bool]
+) -> None:
+    """What `answerback emulate` prints to be pasted, and `answerback snippet` for another language: each sends.
+
+    So do they over https, with no more than what is printed to make them trust the emulator.
+    """
+    modules = node.install(pytestconfig, LIBRARY), node.install(pytestconfig, OLD_LIBRARY)
+    with VoiceCloud(tmp_path, gateway.url + CALLBACK, as_json=False, instant=True, **options) as cloud:
+        for text in printed_programs(cloud.stdout):
+            (tmp_path / "program.py").write_text(text, encoding="utf-8")
+            variables = dict(re.findall(r"(SSL_CERT_FILE)=(\S+)", cloud.stdout)) if "qcloudsms_py" in text else {}
+            callid = run([sys.executable, tmp_path / "program.py"], variables=variables)
+            check(cloud, gateway, callid.strip(), "13800138004")
+        for api, library in (("3.0", modules[0]), ("2.0", modules[1]))[: 2 if options else 1]:
+            printed = gateway_run("snippet", "node", "--api", api, "--url", cloud.url, cwd=tmp_path)
+            (tmp_path / "program.js").write_text(printed.stdout, encoding="utf-8")
+            variables = dict(re.findall(r"(NODE_EXTRA_CA_CERTS)=(\S+)", cloud.stdout))
+            callid = run([node.NODE, tmp_path / "program.js"], library, variables=variables)
+            check(cloud, gateway, callid.strip(), "13800138004")
 
 
 # What other SDKs send, byte by byte.

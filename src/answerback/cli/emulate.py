@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import msgspec
 import typer
 
 from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
+from answerback.emulator.snippets import Snippet, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 
 _FAULTS_PANEL = "Faults: shares of the callbacks, from 0 to 1"
@@ -31,6 +33,15 @@ def emulate(  # each is a flag
         Path | None,
         typer.Option(help="PEM file with a certificate and its key, to serve https, which some SDKs require."),
     ] = None,
+    https: Annotated[
+        bool,
+        typer.Option(
+            "--https", help="Serve https with a certificate made for it, and print how each SDK is to trust it."
+        ),
+    ] = False,
+    https_dir: Annotated[
+        Path, typer.Option(help="Directory in which --https keeps its authority and certificate.")
+    ] = Path("answerback-emulator"),
     speed: Annotated[float, typer.Option(min=0.01, help="Play calls this many times faster than real time.")] = 20.0,
     instant: Annotated[bool, typer.Option("--instant", help="Calls end at once.")] = False,
     limits: Annotated[bool, typer.Option("--limits", help="Enforce the cloud's limits on calls per number.")] = False,
@@ -42,6 +53,9 @@ def emulate(  # each is a flag
             "--instant. 0: any number.",
         ),
     ] = None,
+    snippet: Annotated[
+        SnippetLanguage, typer.Option(help="Print programs to paste in this language; see also `answerback snippet`.")
+    ] = SnippetLanguage.PYTHON,
     seed: Annotated[int | None, typer.Option(help="Seed of the random choices, to repeat a run.")] = None,
     numbers: Annotated[
         bool, typer.Option("--numbers", help="Print what a call to each special number does, and exit.")
@@ -76,7 +90,6 @@ def emulate(  # each is a flag
     from answerback.emulator.limits import NO_LIMITS, Limits
     from answerback.emulator.serving import base_url, bind_socket, check_certificate, serve
     from answerback.emulator.settings import load_settings
-    from answerback.emulator.snippets import build_snippets
     from answerback.logs import configure_logs
 
     chosen = {
@@ -103,10 +116,18 @@ def emulate(  # each is a flag
             )
 
         configure_logs("warning" if quiet else "info", "console")
+        if https and certificate:
+            raise ConfigError("--https makes a certificate of its own: leave out --certificate")
+        authority = None
+        if https:
+            from answerback.emulator.authority import make_certificate, trust_hints
+
+            files = make_certificate(https_dir)
+            certificate, authority = files.certificate, files.authority.resolve()
         check_certificate(certificate)
         with bind_socket(host, port) as listener:
             url = base_url(listener, secure=certificate is not None)
-            summary = {
+            summary: dict[str, Any] = {
                 "url": url,
                 "applications": [
                     {"sdkappid": one.app_id, "app_key": one.app_key, "callback_url": one.callback_url}
@@ -114,15 +135,17 @@ def emulate(  # each is a flag
                 ],
                 "secrets": account.secrets,
             }
+            if https:
+                summary |= {"authority": str(authority), "trust": trust_hints(files, listener.getsockname()[1])}
 
             def started(_: Cloud) -> None:
                 if as_json:
                     print_json(summary)
                 else:
-                    _show(summary, build_snippets(account, url))
+                    _show(summary, build_snippets(snippet, account, url, authority))
                 sys.stdout.flush()
 
-            asyncio.run(serve(make, listener, started, certificate))
+            asyncio.run(serve(make, listener, started, certificate, authority))
 
 
 def _seconds(flag: str, text: str) -> list[float]:
@@ -146,7 +169,7 @@ def _show_numbers(*, as_json: bool) -> None:
         print_table(("number", "what happens", "会发生什么"), rows, "no numbers", prose=True)
 
 
-def _show(summary: dict[str, Any], programs: dict[str, str]) -> None:
+def _show(summary: dict[str, Any], programs: Sequence[Snippet]) -> None:
     """Print what people copy, never truncated."""
     lines = [("Listening", summary["url"])]
     for one in summary["applications"]:
@@ -155,9 +178,15 @@ def _show(summary: dict[str, Any], programs: dict[str, str]) -> None:
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True, highlight=False)
-    for title, text in programs.items():
-        out.print(f"\n[bold]{title}[/]", highlight=False)
-        out.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+    if "trust" in summary:
+        out.print("\n[bold]What makes an SDK trust this certificate[/]", highlight=False)
+        for sdk, how in summary["trust"].items():
+            out.print(f"{sdk:{width}}  {how}", markup=False, highlight=False, soft_wrap=True)
+    for one in programs:
+        out.print(f"\n[bold]{one.title}[/]", highlight=False)
+        out.print(one.program, markup=False, highlight=False, soft_wrap=True, end="")
+    others = "|".join(SnippetLanguage)
+    out.print(f"\nPrograms in other languages: answerback snippet {others} --url {summary['url']}", soft_wrap=True)
     out.print(
-        "\nNumbers that end in 000 answer, in 002 do not; all of them: answerback emulate --numbers", soft_wrap=True
+        "Numbers that end in 000 answer, in 002 do not; all of them: answerback emulate --numbers", soft_wrap=True
     )

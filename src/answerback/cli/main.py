@@ -18,6 +18,10 @@ COMMANDS = {
         "emulate.emulate",
         "Emulate Tencent Cloud's voice service: accept API 2.0 and 3.0 requests, play out the calls and send callbacks.",
     ),
+    "snippet": (
+        "snippet.snippet",
+        "Print programs that send by `answerback emulate` with the vendor's SDKs, ready to paste.",
+    ),
     "send": (
         "send.send",
         "POST callbacks to URL as the cloud would and show the responses; exit status 0 if all were accepted.",

@@ -17,7 +17,7 @@ from answerback.emulator.cloud import Cloud
 from answerback.emulator.outcomes import SCRIPT_ROWS
 from answerback.emulator.page_form import CallForm, build_send_request, invalid_field, parse_form
 from answerback.emulator.page_views import build_call_row, build_callback_rows, build_step_rows, call_segments
-from answerback.emulator.snippets import build_snippets
+from answerback.emulator.snippets import LANGUAGE_NAMES, SnippetLanguage, build_snippets
 from answerback.emulator.texts import error_text, texts
 from answerback.emulator.vendor_errors import SendRejected
 from answerback.i18n import LANGUAGES, browser_language
@@ -41,9 +41,9 @@ _A_YEAR_S = 365 * 86_400
 _FAILURES_FROM = "101"
 
 
-def build_page_routes(cloud: Cloud) -> list[Route]:
-    """The page of `cloud`, for its application."""
-    pages = _Pages(cloud)
+def build_page_routes(cloud: Cloud, authority: Path | None = None) -> list[Route]:
+    """The page of `cloud`, for its application; `authority` signed its certificate, where it was made for it."""
+    pages = _Pages(cloud, authority)
     return [
         Route("/", pages.home, methods=["GET"]),
         Route("/calls", pages.place, methods=["POST"]),
@@ -62,11 +62,12 @@ def page_language(request: Request) -> str:
 
 
 class _Pages:
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, authority: Path | None) -> None:
         self._cloud = cloud
+        self._authority = authority
 
     async def home(self, request: Request) -> Response:
-        """Everything at a glance; `?ending=` fills in the form, `?page=` goes back in the list of calls."""
+        """Everything at a glance; `?ending=` fills in the form, `?page=` goes back in the list of calls, `?snippet=` chooses a language."""
         ending = request.query_params.get("ending", "")
         form = self._default_form(request)._replace(
             ending=ending if ending in {row.ending for row in SCRIPT_ROWS} else ""
@@ -109,7 +110,7 @@ class _Pages:
         number = _page_number(request, len(calls))
         first = (number - 1) * _PAGE_SIZE
         attempts = Counter(attempt.accepted for call in calls.values() for attempt in call.attempts)
-        url = _base_url(request)
+        url, language = _base_url(request), _snippet_language(request)
         values = {
             "url": url,
             "tally": (len(calls), self._cloud.active, attempts[True], attempts[False]),
@@ -121,7 +122,9 @@ class _Pages:
             "detail": refusal.message.removeprefix(refusal.error.message).removeprefix(": ") if refusal else "",
             "invalid_field": invalid_field(form, refusal.error) if refusal else None,
             "account": account,
-            "snippets": build_snippets(account, url),
+            "snippet_language": language,
+            "snippet_languages": LANGUAGE_NAMES,
+            "snippets": build_snippets(language, account, url, self._authority),
             "scripts": [row for row in SCRIPT_ROWS if row.ending < _FAILURES_FROM],
             "failures": [row for row in SCRIPT_ROWS if row.ending >= _FAILURES_FROM],
             "live": bool(self._cloud.active),
@@ -178,6 +181,11 @@ def _page_number(request: Request, calls: int) -> int:
     text = request.query_params.get("page", "1")
     last = max(1, -(-calls // _PAGE_SIZE))
     return min(max(1, int(text)), last) if text.isascii() and text.isdigit() and len(text) < len("1000000") else 1
+
+
+def _snippet_language(request: Request) -> SnippetLanguage:
+    chosen = request.query_params.get("snippet", "")
+    return SnippetLanguage(chosen) if chosen in set(SnippetLanguage) else SnippetLanguage.PYTHON
 
 
 def _base_url(request: Request) -> str:

@@ -52,10 +52,11 @@ async def serve(
     listener: socket.socket,
     on_started: Callable[[Cloud], None],
     certificate: Path | None = None,
+    authority: Path | None = None,
 ) -> None:
     """Play the cloud until SIGINT or SIGTERM, by https where there is a certificate; calls that live then are cut short."""
     cloud = make()
-    server = _Server(_config(cloud, certificate), lambda: on_started(cloud))
+    server = _Server(_config(cloud, certificate, authority), lambda: on_started(cloud))
     _install_signal_handlers(server.stop)
     try:
         await server.serve(sockets=[listener])
@@ -72,9 +73,9 @@ def _install_signal_handlers(stop: Callable[[], None]) -> None:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
 
 
-def _config(cloud: Cloud, certificate: Path | None = None) -> uvicorn.Config:
+def _config(cloud: Cloud, certificate: Path | None = None, authority: Path | None = None) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(cloud, build_page_routes(cloud)),
+        build_app(cloud, build_page_routes(cloud, authority)),
         http=TimedHttpProtocol,
         ws="none",
         lifespan="off",

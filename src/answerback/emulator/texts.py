@@ -99,6 +99,7 @@ _TEXTS: Mapping[str, Text] = {
     # Programs and numbers.
     "snippets": Text("Call from your code", "在代码中调用"),
     "snippets_lead": Text("Ready to paste: address and keys are filled in.", "地址和密钥已填好，复制即可运行。"),
+    "snippets_language": Text("Programming language", "编程语言"),
     "copy_it": Text("Copy", "复制"),
     "copied": Text("Copied", "已复制"),
     "numbers": Text("Numbers", "号码表"),

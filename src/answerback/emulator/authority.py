@@ -1,0 +1,152 @@
+"""A certificate for the emulator, by an authority made for it alone, and how each SDK is made to trust that."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from answerback.errors import ConfigError, MissingExtra
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        pkcs12,
+    )
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError as error:
+    raise MissingExtra('--https needs cryptography: pip install "answerback[emulator]"') from error
+
+HOSTS = ("cloud.tim.qq.com", "yun.tim.qq.com", "vms.tencentcloudapi.com")
+"""What the SDKs call unless they are pointed elsewhere."""
+
+TRUST_STORE_PASSWORD = "changeit"  # noqa: S105  # it guards a public certificate: Java wants one
+
+_HTTPS_PORT = 443
+_AUTHORITY = "Answerback emulator authority"
+_NAMES = ("localhost", *HOSTS)
+_ADDRESS = ipaddress.IPv4Address("127.0.0.1")
+_VALID = timedelta(days=365)
+_SPARE = timedelta(days=7)
+_NO_USE = dict.fromkeys(
+    (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    ),
+    False,
+)
+
+
+class CertificateFiles(NamedTuple):
+    """`authority`: what to trust, as PEM; `trust_store`: the same for Java; `certificate`: the emulator's own, with its key."""
+
+    authority: Path
+    trust_store: Path
+    certificate: Path
+
+
+def make_certificate(directory: Path) -> CertificateFiles:
+    """The files in `directory`, the same for a year, then anew. Raises ConfigError.
+
+    The authority's key is thrown away, so that nothing else can be signed in its name.
+    """
+    files = CertificateFiles(*(directory / name for name in ("authority.pem", "authority.p12", "emulator.pem")))
+    try:
+        if not _is_usable(files):
+            directory.mkdir(parents=True, exist_ok=True)
+            _write(files)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--https-dir: {directory}: {error}") from error
+    return files
+
+
+def trust_hints(files: CertificateFiles, port: int) -> Mapping[str, str]:
+    """SDK -> what makes it take the emulator for the cloud."""
+    authority, store = files.authority.resolve(), files.trust_store.resolve()
+    trusted_by_java = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword={TRUST_STORE_PASSWORD}"
+    at_443 = "" if port == _HTTPS_PORT else f", and --port {_HTTPS_PORT}"
+    return {
+        "Python 2.0, Go": f"SSL_CERT_FILE={authority}",
+        "Python 3.0": f'HttpProfile(certification="{authority}")',
+        "Node": f"NODE_EXTRA_CA_CERTS={authority}",
+        "Java": f"java {trusted_by_java}",
+        "PHP 3.0": f"php -d openssl.cafile={authority}",
+        "PHP 2.0": "nothing: it checks no certificate",
+        ".NET": f"SSL_CERT_FILE={authority} on Linux, elsewhere the store of the system",
+        "Any, unchanged": f"127.0.0.1 {' '.join(HOSTS)} in the hosts file{at_443}",
+    }
+
+
+def _is_usable(files: CertificateFiles) -> bool:
+    if not all(file.exists() for file in files):
+        return False
+    certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    return certificate.not_valid_after_utc > datetime.now(UTC) + _SPARE
+
+
+def _write(files: CertificateFiles) -> None:
+    authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    authority = _authority(authority_key)
+    certificate = _certificate(key, authority_key)
+    store = [pkcs12.PKCS12Certificate(authority, b"answerback-emulator")]
+    files.authority.write_bytes(authority.public_bytes(Encoding.PEM))
+    files.trust_store.write_bytes(
+        pkcs12.serialize_java_truststore(store, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode()))
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with os.fdopen(os.open(files.certificate, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(certificate.public_bytes(Encoding.PEM) + private)
+
+
+def _authority(key: rsa.RSAPrivateKey) -> x509.Certificate:
+    return (
+        _unsigned(_AUTHORITY, key, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(**_NO_USE | {"key_cert_sign": True}), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _certificate(key: rsa.RSAPrivateKey, authority_key: rsa.RSAPrivateKey) -> x509.Certificate:
+    names = [*map(x509.DNSName, _NAMES), x509.IPAddress(_ADDRESS)]
+    return (
+        _unsigned("Answerback emulator", key, authority_key)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**_NO_USE | {"digital_signature": True, "key_encipherment": True}), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+
+
+def _unsigned(subject: str, key: rsa.RSAPrivateKey, authority_key: rsa.RSAPrivateKey) -> x509.CertificateBuilder:
+    now, issuer = datetime.now(UTC), authority_key.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(_name(_AUTHORITY))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _VALID)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])

@@ -1,0 +1,45 @@
+"""The programs for each language."""
+
+import re
+
+import pytest
+
+from answerback.emulator.settings import DEFAULT_CREDENTIALS, EmulatorSettings
+from answerback.emulator.snippets import SnippetLanguage, build_snippets
+
+URL = "http://127.0.0.1:8020"
+
+
+@pytest.mark.parametrize("language", SnippetLanguage)
+def test_everything_is_filled_in(language: SnippetLanguage) -> None:
+    """No name in braces is left, the keys are the application's, and there is a program for each API that has an SDK."""
+    snippets = build_snippets(language, EmulatorSettings().account(), URL)
+    assert [one.api for one in snippets] == (["3.0"] if language is SnippetLanguage.GO else ["2.0", "3.0"])
+    for one in snippets:
+        assert re.findall(r"\{[a-zA-Z_]+\}", one.program) == []
+        assert one.title.endswith(f"API {one.api}")
+        assert DEFAULT_CREDENTIALS["app_id"] in one.program
+        keys = ("app_key",) if one.api == "2.0" else ("secret_id", "secret_key")
+        assert [name for name in keys if DEFAULT_CREDENTIALS[name] not in one.program] == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8020", "https://localhost:8443", "https://localhost"])
+def test_a_program_goes_where_the_emulator_is(url: str) -> None:
+    """By its scheme, host and port; port 443 is filled in where none is named."""
+    scheme, _, host = url.partition("://")
+    for language in SnippetLanguage:
+        for one in build_snippets(language, EmulatorSettings().account(), url):
+            if (language, one.api) == (SnippetLanguage.NODE, "2.0"):  # it speaks https alone
+                port = host.partition(":")[2] or "443"
+                assert f"defaultPort = {port};" in one.program
+            elif one.api == "2.0":
+                assert f'"{url}' in one.program
+            else:
+                assert f'"{host}"' in one.program
+                assert f'"{scheme}' in one.program.lower() or f"req_{scheme})" in one.program.lower()
+
+
+def test_python_is_told_what_to_trust() -> None:
+    """Its SDK for API 3.0 takes that from the program alone."""
+    _, without = build_snippets(SnippetLanguage.PYTHON, EmulatorSettings().account(), URL)
+    assert "certification" not in without.program
