@@ -35,7 +35,7 @@ def test_what_was_given_up_is_told_again(user: BrowserUser, gateway: Gateway) ->
     await_true(lambda: given_up(gateway) == CALLS, lambda: f"{given_up(gateway)} given up")
     w = user.w
     user.go("/console/endpoints")
-    assert user.page.locator(".bad-tile").inner_text().split() == [*w["endpoint_dead"].split(), str(CALLS)]
+    assert user.page.locator(".bad-tile").inner_text().split() == [*w["state_dead"].split(), str(CALLS)]
     user.go("/console/endpoints/down")
     user.follow(user.page.locator(".bad-tile a"))
     assert user.page.locator(".deliveries tbody tr").count() == CALLS

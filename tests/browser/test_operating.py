@@ -112,12 +112,12 @@ def test_a_range_is_told_again(
         since, until = "2020-01-01T00:00", "2035-01-01T00:00"
         user.go(f"/console/endpoints/{name}")
         user.fill(since=until, until=since)
-        user.press(user.w["replay_start"], ".replay")
+        user.press(user.w["replay_title"], ".replay")
         assert user.page.locator(".fault").first.inner_text() == user.w["replay_invalid_order"]
         assert user.page.locator("#since").input_value().startswith(until)
         user.fill(since=since, until=until)
         user.choose(outcome="failed")
-        user.press(user.w["replay_start"], ".replay")
+        user.press(user.w["replay_title"], ".replay")
         assert "/replays/" in user.page.url
         user.page.locator("h1").get_by_text(user.w["replay_done"]).wait_for()
         client.delete(f"/v1/endpoints/{name}").raise_for_status()

@@ -38,7 +38,6 @@ TEXTS: Mapping[str, Text] = {
     "call_keys": Text("Keys pressed", "按键"),
     "call_keys_total": Text("%d key presses in total", "共 %d 次按键"),
     "call_ring": Text("Ring time", "振铃时长"),
-    "call_talk": Text("Talk time", "通话时长"),
     "call_started": Text("Rang", "开始振铃"),
     "call_answered": Text("Answered", "接听"),
     "call_ended": Text("Ended", "结束"),

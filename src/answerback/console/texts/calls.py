@@ -5,22 +5,16 @@ from collections.abc import Mapping
 from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
-    "calls_title": Text("Calls", "通话"),
     "calls_lead": Text("Newest first. Days and hours in %s.", "按时间倒序，时区为 %s。"),
     "calls_find": Text("Find a call", "查找通话"),
     "calls_find_hint": Text("callid, reference or number", "callid、业务编号或号码"),
     "calls_find_hint_masked": Text("callid or reference", "callid 或业务编号"),
     "calls_find_go": Text("Find", "查找"),
     "calls_filters": Text("Filters", "筛选条件"),
-    "calls_number": Text("Number", "号码"),
     "calls_number_hint": Text("as received", "与收到的一致"),
-    "calls_reference": Text("Reference", "业务编号"),
-    "calls_code": Text("Failure", "失败原因"),
     "calls_any_time": Text("Any time", "不限时间"),
     "calls_ring": Text("Ring", "振铃时长"),
     "calls_talk": Text("Talk", "通话时长"),
-    "calls_fee": Text("Billed", "计费"),
-    "calls_reason": Text("Reason", "原因"),
     "calls_pressed": Text("Keys", "按键"),
     "calls_overdue": Text("overdue", "已逾期"),
     "calls_revised": Text("revised", "有修订"),

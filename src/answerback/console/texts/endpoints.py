@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
-    "endpoints_title": Text("Endpoints", "端点"),
     "endpoints_lead": Text("Webhook URLs that receive every event of a channel.", "接收通道事件的 webhook URL。"),
     "endpoints_add": Text("Add an endpoint", "添加端点"),
     "endpoints_none": Text("No endpoints yet", "还没有端点"),
@@ -17,12 +16,7 @@ TEXTS: Mapping[str, Text] = {
         "Another gateway on this data directory delivers. Make changes there.",
         "投递由同一数据目录上的另一个网关负责，请在那里修改。",
     ),
-    "endpoint_name": Text("Name", "名称"),
     "endpoint_url": Text("URL", "URL"),
-    "endpoint_channel": Text("Channel", "通道"),
-    "endpoint_pending": Text("Pending", "待投递"),
-    "endpoint_blocked": Text("Blocked", "排队等待"),
-    "endpoint_dead": Text("Dead", "死信"),
     "endpoint_oldest": Text("Oldest pending", "最早的待投递"),
     "endpoint_recent": Text("Latest attempts", "最近的尝试"),
     "endpoint_recent_words": Text("%d of the last %d succeeded", "%d / %d 次成功"),
@@ -69,7 +63,6 @@ TEXTS: Mapping[str, Text] = {
         "It is defined in the config file and can only be changed there. You can enable, disable and test it here.",
         "该端点由配置文件定义，请在配置文件中修改；此处可启停和测试。",
     ),
-    "endpoint_created": Text("Created", "创建时间"),
     "endpoint_changed": Text("Changed", "修改时间"),
     "endpoint_test": Text("Send a test event", "发送测试事件"),
     "endpoint_enable": Text("Enable", "启用"),
@@ -82,7 +75,6 @@ TEXTS: Mapping[str, Text] = {
     "endpoint_no": Text("no", "否"),
     "endpoint_backlog": Text("Backlog", "积压"),
     "endpoint_do": Text("Actions", "操作"),
-    "endpoint_all_deliveries": Text("Deliveries", "投递记录"),
     "tested_taken": Text("The test event was accepted", "测试成功"),
     "tested_failed": Text("The test event failed", "测试失败"),
     "tested_in": Text("in %s", "耗时 %s"),
@@ -91,9 +83,6 @@ TEXTS: Mapping[str, Text] = {
     "replay_dead": Text("Replay the %s dead deliveries", "重新投递 %s 条死信"),
     "replay_dead_hint": Text("Deliveries of a call keep their order.", "同一通话的投递保持顺序。"),
     "replay_range": Text("Replay all events of calls first seen between", "重新投递以下时间段内的通话"),
-    "replay_since": Text("From", "从"),
-    "replay_until": Text("To", "到"),
-    "replay_start": Text("Replay", "重新投递"),
     "replay_invalid_time": Text("Enter a date and a time.", "请填写日期和时间。"),
     "replay_invalid_order": Text("Must be after the start.", "结束时间须晚于开始时间。"),
     "replay_progress": Text("Replay in progress", "重新投递进度"),
@@ -115,7 +104,6 @@ TEXTS: Mapping[str, Text] = {
         "Your key may only change the timeout and the number of concurrent attempts. The other fields decide who receives phone numbers and require the right to full numbers.",
         "当前密钥只能修改单次超时和并发数。其余各项决定谁会收到电话号码，需要查看完整号码的权限。",
     ),
-    "endpoint_new": Text("Add an endpoint", "添加端点"),
     "endpoint_edit_title": Text("Edit %s", "编辑 %s"),
     "endpoint_name_hint": Text(
         "Lowercase letters, digits, - and _; generated if empty.", "小写字母、数字、- 和 _；留空则自动生成。"

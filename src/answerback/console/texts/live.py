@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
-    "live_title": Text("Live", "实时"),
     "live_lead": Text(
         "Callbacks as they come in and deliveries as they are made, newest first.",
         "实时显示收到的回调和投递，最新的在最上方。",

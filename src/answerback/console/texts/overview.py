@@ -71,6 +71,7 @@ TEXTS: Mapping[str, Text] = {
     "by_carrier": Text("By carrier", "按运营商"),
     "by_region": Text("By region", "按地区"),
     "china_elsewhere": Text("China, province unknown", "中国（省份未知）"),
+    "created": Text("Created", "创建时间"),
     "name": Text("Name", "名称"),
     # Nothing to see.
     "no_calls": Text("No calls in this range", "该时间范围内没有通话"),

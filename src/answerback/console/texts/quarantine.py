@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
-    "quarantine_title": Text("Quarantine", "隔离区"),
     "quarantine_lead": Text(
         "Request bodies that could not be parsed. Their senders got an error; the bodies are kept.",
         "无法解析的请求体。发送方已收到错误应答，内容完整保留。",
@@ -13,7 +12,6 @@ TEXTS: Mapping[str, Text] = {
     "quarantine_size": Text("Bodies: %s, %s", "共 %s 条，%s"),
     "quarantine_none": Text("Nothing in quarantine", "隔离区为空"),
     "quarantine_none_hint": Text("Every body received so far could be parsed.", "收到的请求体全部可以解析。"),
-    "quarantine_reason": Text("Reason", "原因"),
     "quarantine_result": Text("Response", "应答"),
     "quarantine_result_1011": Text("no known callback", "没有已知的回调字段"),
     "quarantine_result_3003": Text("not JSON", "不是 JSON"),

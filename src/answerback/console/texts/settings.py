@@ -26,7 +26,6 @@ TEXTS: Mapping[str, Text] = {
         "密钥可用于登录控制台和调用 API。只读角色仅可查看，运维角色还可重新处理、重新投递和修改端点。",
     ),
     "keys_yours": Text("Your key", "当前密钥"),
-    "key_name": Text("Name", "名称"),
     "key_name_hint": Text("Lowercase letters, digits, - and _.", "小写字母、数字、- 和 _。"),
     "key_role": Text("Role", "角色"),
     "key_numbers": Text("Full numbers", "完整号码"),
@@ -35,7 +34,6 @@ TEXTS: Mapping[str, Text] = {
     "key_numbers_hint": Text(
         "Allows seeing full phone numbers; every view is recorded.", "可查看完整号码，每次查看都会记录。"
     ),
-    "key_created": Text("Created", "创建时间"),
     "key_create": Text("Create a key", "创建密钥"),
     "key_made": Text(
         "Key %s was created. Copy it now: it is shown only once.", "密钥 %s 已创建。请立即复制，之后将无法再次查看。"
