@@ -198,7 +198,8 @@ def test_send_sends_many_at_a_time(gateway: Gateway) -> None:
         "accepted": True,
         "status": 200,
         "result": 0,
-        "errmsg": "OK",
+        "answer": '{"result":0,"errmsg":"OK"}',
+        "error": None,
         "seconds": 0,
     }
     assert gateway.rows("SELECT count(*) FROM calls")[0][0] == before + 230

@@ -14,7 +14,7 @@ from answerback.domain.models import CallbackKind, Result
 from answerback.emulator.payloads import CallbackFields, encode_callback
 
 if TYPE_CHECKING:
-    from answerback.emulator.sender import SendResult
+    from answerback.emulator.callback_sender import ReceiverResponse
 
 _SHOWN_ONE_BY_ONE = 20
 
@@ -38,15 +38,21 @@ def send(
     )
     replies = asyncio.run(_send(url, (encode_callback(callback) for _ in range(count)), count, concurrency))
     if as_json:
-        print_json({"accepted": sum(reply.accepted for reply in replies), "sent": len(replies), "answers": replies})
+        print_json(
+            {
+                "accepted": sum(reply.accepted for reply in replies),
+                "sent": len(replies),
+                "answers": [_view(reply) for reply in replies],
+            }
+        )
     else:
         _show(replies)
     if not all(reply.accepted for reply in replies):
         raise typer.Exit(1)
 
 
-async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> "list[SendResult]":
-    from answerback.emulator.sender import send_all  # aiohttp, which no other command needs
+async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> "list[ReceiverResponse]":
+    from answerback.emulator.callback_sender import send_all  # aiohttp, which no other command needs
 
     replies = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -59,21 +65,32 @@ async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int)
     return replies
 
 
-def _show(replies: "list[SendResult]") -> None:
+def _view(reply: "ReceiverResponse") -> dict[str, object]:
+    return {
+        "accepted": reply.accepted,
+        "status": reply.status,
+        "result": reply.result,
+        "answer": reply.body.decode("utf-8", "replace"),
+        "error": reply.error,
+        "seconds": reply.seconds,
+    }
+
+
+def _show(replies: "list[ReceiverResponse]") -> None:
     if len(replies) <= _SHOWN_ONE_BY_ONE:
         each = [
-            ("accepted" if reply.accepted else "refused", reply.status, reply.result, reply.errmsg, _ms(reply.seconds))
+            ("accepted" if reply.accepted else "refused", reply.status, reply.result, reply.error, _ms(reply.seconds))
             for reply in replies
         ]
-        print_table(("", "status", "result", "errmsg", "time"), each, "nothing sent")
+        print_table(("", "status", "result", "error", "time"), each, "nothing sent")
         return
     times = sorted(reply.seconds for reply in replies)
-    answers = Counter((reply.accepted, reply.status, reply.result, reply.errmsg) for reply in replies)
+    answers = Counter((reply.accepted, reply.status, reply.result, reply.error) for reply in replies)
     rows = [
-        (count, "accepted" if accepted else "refused", status, result, errmsg)
-        for (accepted, status, result, errmsg), count in answers.most_common(_SHOWN_ONE_BY_ONE)
+        (count, "accepted" if accepted else "refused", status, result, error)
+        for (accepted, status, result, error), count in answers.most_common(_SHOWN_ONE_BY_ONE)
     ]
-    print_table(("count", "", "status", "result", "errmsg"), rows, "nothing sent")
+    print_table(("count", "", "status", "result", "error"), rows, "nothing sent")
     middle, late = times[len(times) // 2], times[len(times) * 99 // 100]
     out.print(f"answered in {_ms(middle)} (median), {_ms(late)} (99 of 100), {_ms(times[-1])} (last)")
 

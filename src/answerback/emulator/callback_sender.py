@@ -1,7 +1,7 @@
 """Sends callbacks to a receiver, and reads its responses."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -28,6 +28,11 @@ class ReceiverResponse(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     error: str | None = None
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the receiver has it."""
+        return self.error is None
+
 
 class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at a callback. `number` is the same for all attempts at one callback; `key` where one was pressed."""
@@ -43,7 +48,7 @@ class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def accepted(self) -> bool:
         """Whether the receiver has it."""
-        return self.response.error is None
+        return self.response.accepted
 
 
 class CallbackSender:
@@ -81,6 +86,29 @@ class CallbackSender:
             return ReceiverResponse(
                 seconds=perf_counter() - began_s, error=f"no answer: {error or type(error).__name__}"
             )
+
+
+async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> AsyncIterator[ReceiverResponse]:
+    """POST each of `bodies` once, `concurrency` at a time; yields the responses as they come."""
+    responses: asyncio.Queue[ReceiverResponse | None] = asyncio.Queue()
+    callbacks = (OutgoingCallback(delay_s=0.0, body=body) for body in bodies)
+    sender = CallbackSender()
+
+    async def work() -> None:
+        for callback in callbacks:
+            responses.put_nowait(await sender.send(url, callback))
+
+    async def finish() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(work())
+        await sender.close()
+        responses.put_nowait(None)
+
+    finishing = asyncio.create_task(finish())
+    while (response := await responses.get()) is not None:
+        yield response
+    await finishing
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
