@@ -11,7 +11,7 @@ from gateway import OK, failure, key_press, prompt
 from receivers.process import Receive
 from receivers.webhook_receiver import Business
 
-NDJSON = {"Content-Type": "application/x-ndjson"}
+NDJSON = {"Content-Type": "Application/X-NDJSON"}  # the case is the sender's
 MOST = 10_000
 
 

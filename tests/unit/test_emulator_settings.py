@@ -1,12 +1,14 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from answerback.emulator.faults import FaultProfile
 from answerback.emulator.limits import Limits
 from answerback.emulator.outcomes import SHARES
 from answerback.emulator.settings import CALLBACK_URL, DEFAULT_CREDENTIALS, load_settings
+from answerback.emulator.views import CallbackAttemptView, EmulatedCallView, StepView
 from answerback.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -73,3 +75,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the option that names it."""
     with pytest.raises(ConfigError, match=r"--config: .*none\.toml"):
         load_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", ["emulator.md", "emulator.zh-CN.md"])
+@pytest.mark.parametrize("view", [EmulatedCallView, StepView, CallbackAttemptView])
+def test_the_fields_of_the_api_are_documented(name: str, view: type[msgspec.Struct]) -> None:
+    """Whoever asserts on `GET /api/calls` in another language finds each field."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    assert [field for field in view.__struct_fields__ if f"`{field}`" not in text] == []

@@ -88,7 +88,7 @@ def build_routes(submitter: BulkSubmitter, channels: Sequence[str]) -> Routes:
         parts = await _read_body(request)
         if parts is None:
             return _response(ResponseCode.TOO_LARGE, f"the body is larger than {MAX_BYTES} bytes")
-        are_many = _NDJSON in request.headers.get("content-type", "")
+        are_many = _NDJSON in request.headers.get("content-type", "").lower()
         lines = await run_in_threadpool(_split_lines, parts, are_many=are_many)
         if isinstance(lines, bytes):
             principal.log("callbacks_submitted", channel=channel, count=1)
