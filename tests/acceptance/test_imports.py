@@ -147,6 +147,7 @@ _CASES = {
     "--help": Case("--help", _READS | LEDGER | SETTINGS | {"structlog", "asyncio"}),
     "serve": Case("serve --help", _READS | LEDGER | SETTINGS | {"structlog"}),
     "emulate": Case("emulate --help", _READS | LEDGER | SETTINGS),
+    "snippet": Case("snippet python", _READS | LEDGER | SETTINGS),
     "send": Case("send http://127.0.0.1:1 --count 1", _WEB | LEDGER | SETTINGS | EXTRAS | {"uvicorn"}),
     "load": Case("load http://127.0.0.1:1 --rate 1 --duration 1", _WEB | LEDGER | SETTINGS | EXTRAS | {"uvicorn"}),
     "conform": Case("conform --help", _READS | LEDGER | SETTINGS),
