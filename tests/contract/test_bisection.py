@@ -12,12 +12,12 @@ from contract.backends import OpenLedger, sqlite
 from contract.test_statistics import EVER, everything, recount, said
 from sqlalchemy import text
 
+from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.calls import fold
 from answerback.domain.models import RawCallback
 from answerback.errors import CallbackRejected, LedgerUnavailable
 from answerback.ledger import Disposition, Ledger
 from answerback.ledger.commands import Record, RecordStreamBatches
-from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 
 REFUSED = "the ledger cannot hold a value in it"
 NOON_US = 1_777_636_800_000_000
@@ -39,10 +39,10 @@ def refuse(ledger: Ledger) -> None:
         connection.exec_driver_sql(REFUSING[connection.dialect.name])
 
 
-def batch(number: int, callids: Sequence[str]) -> StreamBatch:
+def batch(number: int, callids: Sequence[str]) -> CallbackBatch:
     """A batch of the stream."""
     items = [BatchItem("default", wire(status(callid=callid)), NOON_US + n) for n, callid in enumerate(callids)]
-    return StreamBatch(bytes([number]) * 16, NOON_US, items)
+    return CallbackBatch(bytes([number]) * 16, NOON_US, items)
 
 
 @pytest.mark.parametrize("value", [2**31, 2**63], ids=str)

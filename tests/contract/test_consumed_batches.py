@@ -6,17 +6,17 @@ import pytest
 from builders import key_press, status, wire
 from contract.backends import OpenLedger
 
+from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.ledger import Disposition, Ledger
 from answerback.ledger.commands import PruneConsumed, RecordStreamBatches
-from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 
 NOON_US = 1_777_636_800_000_000
 
 
-def batch(number: int, *callids: str) -> StreamBatch:
+def batch(number: int, *callids: str) -> CallbackBatch:
     """A batch published `number` seconds after noon."""
     at_us = NOON_US + number * 1_000_000
-    return StreamBatch(
+    return CallbackBatch(
         bytes([number]) * 16, at_us, [BatchItem("default", wire(status(callid=callid)), at_us) for callid in callids]
     )
 
@@ -46,7 +46,7 @@ def test_nothing_new(ledger: Ledger) -> None:
 def test_in_order_of_arrival(ledger: Ledger) -> None:
     """Callbacks of one request are put in the order in which they came in, whatever the order of the batches."""
     pressed = [
-        StreamBatch(
+        CallbackBatch(
             bytes([n]) * 16, NOON_US, [BatchItem("default", wire(key_press(callid="a", key=str(n))), NOON_US + n)]
         )
         for n in (3, 1, 2)
@@ -61,7 +61,7 @@ def test_two_recorders(reopen: OpenLedger) -> None:
     batches = [batch(n, f"c{n}", "shared") for n in range(40)]
     written: list[int] = []
 
-    def record(ledger: Ledger, offered: list[StreamBatch]) -> None:
+    def record(ledger: Ledger, offered: list[CallbackBatch]) -> None:
         written.append(sum(RecordStreamBatches(offered[n : n + 4]).run(ledger).new for n in range(0, 40, 4)))
 
     threads = [

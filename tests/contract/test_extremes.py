@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from answerback.domain.batches import BatchDecodeError, BatchItem, CallbackBatch, encode_batch
 from answerback.domain.models import MAX_DURATION_S, CallbackKind, ParsedCallback, RawCallback, RejectedCallback
 from answerback.ledger import Disposition, Ledger
 from answerback.ledger.commands import Record, RecordStreamBatches
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.types import from_us, to_us
-from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
-from answerback.stream.batch import BatchDecodeError, decode, encode
+from answerback.stream.batch import decode
 
 LAST_S = 253_402_300_799
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -124,11 +124,11 @@ def test_times_that_are_none() -> None:
 def test_batches_of_the_stream(ledger: Ledger) -> None:
     """A time that fits is taken, whatever it is; one that does not makes the batch unreadable, for it is none of ours."""
     batches = [
-        StreamBatch(bytes([n]) * 16, us, [BatchItem("default", wire(status(callid=f"c{n}")), us)])
+        CallbackBatch(bytes([n]) * 16, us, [BatchItem("default", wire(status(callid=f"c{n}")), us)])
         for n, us in enumerate([0, 2**63 - 1, -(2**63)])
     ]
-    collected = RecordStreamBatches([decode(encode(batch)) for batch in batches]).run(ledger)
+    collected = RecordStreamBatches([decode(encode_batch(batch)) for batch in batches]).run(ledger)
     assert (collected.new, collected.set_aside) == (3, [])
     assert len(everything(ledger)) == 3
     with pytest.raises(BatchDecodeError):
-        decode(encode(StreamBatch(bytes(16), 2**63, [])))
+        decode(encode_batch(CallbackBatch(bytes(16), 2**63, [])))

@@ -3,11 +3,11 @@
 from builders import NOON, AnyCallback, key_press, received, status, wire
 from contract.delivery_helpers import accept, annotate, endpoint, load_one, record_overdue, refuse, tencent, us
 
+from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.calls import call_fingerprint, callback_fingerprint
 from answerback.domain.models import RawCallback
 from answerback.ledger import DeliveryJob, Disposition, Ledger
 from answerback.ledger.commands import Record, RecordStreamBatches
-from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 
 
 def raw_callback(callback: AnyCallback, raw: bytes | None = None) -> RawCallback:
@@ -61,7 +61,8 @@ def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
 def test_a_witness_tells_of_new_batches_only(ledger: Ledger) -> None:
     """A batch of the stream that the ledger holds already was not recorded, and is not told of."""
     batches = [
-        StreamBatch(bytes([n]) * 16, us(9), [BatchItem("default", wire(status(callid=f"c{n}")), us(n))]) for n in (1, 2)
+        CallbackBatch(bytes([n]) * 16, us(9), [BatchItem("default", wire(status(callid=f"c{n}")), us(n))])
+        for n in (1, 2)
     ]
     RecordStreamBatches(batches[:1]).run(ledger)
     collected = RecordStreamBatches(batches, trace=True).run(ledger)

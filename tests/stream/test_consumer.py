@@ -24,10 +24,9 @@ from stream.world import (
     stream_config,
 )
 
+from answerback.domain.batches import BatchItem, CallbackBatch, encode_batch
 from answerback.ledger import FILE_NAME
-from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 from answerback.stream import Publisher, Stream
-from answerback.stream.batch import encode
 
 
 async def _published(publisher: Publisher, batches: int, name: str = "c") -> list[str]:
@@ -146,7 +145,7 @@ async def test_unreadable(nats_server: NatsCluster, tmp_path: Path) -> None:
 async def test_untakeable(nats_server: NatsCluster, tmp_path: Path) -> None:
     """A batch that the ledger cannot take though it takes others stays in the stream, and the others go in."""
     wanted, data = stream_config(nats_server, shards=1), tmp_path / "data"
-    rejected = encode(StreamBatch(bytes(16), 0, [BatchItem("default", b"{}", 0)]))
+    rejected = encode_batch(CallbackBatch(bytes(16), 0, [BatchItem("default", b"{}", 0)]))
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
         async with consuming(stream, data):
             await _published(publisher, 1, "before")

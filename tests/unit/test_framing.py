@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relay.factories import OTHER_SECRET, endpoint
 
 from answerback import errors
+from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.endpoints import EndpointConfig, PayloadFormat
 from answerback.domain.models import ApiKey, Call, CallbackKind, Outcome, RawCallback, Role
@@ -83,7 +84,6 @@ from answerback.ledger.commands import (
 )
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation, OverdueBatch
-from answerback.ledger.write.consumed_batches import BatchItem, StreamBatch
 from answerback.ledger.write.replays import ReplayPage
 from answerback.ledger.writer.framing import (
     LENGTH_BYTES,
@@ -129,7 +129,7 @@ REQUESTS: list[Command[Any]] = [
     Record([]),
     Record([RawCallback("default", payload("voicekey.json"), NOON), RawCallback("空", b"\xff\x00", LATER)]),
     RecordStreamBatches([]),
-    RecordStreamBatches([StreamBatch(bytes(16), 2**53, [BatchItem("空", b"\xff\x00", 1)])], [7]),
+    RecordStreamBatches([CallbackBatch(bytes(16), 2**53, [BatchItem("空", b"\xff\x00", 1)])], [7]),
     PruneConsumed(2**53, 100),
     ProbeWrite(),
     RecordAttempts([], []),

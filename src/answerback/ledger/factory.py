@@ -5,6 +5,15 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
+from answerback.disk import (
+    FileIds,
+    file_id,
+    fsync_directory,
+    has_content,
+    missing_reason,
+    moved_error,
+    require_durable_filesystem,
+)
 from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
 from answerback.ledger import migrations
 from answerback.ledger.backends.dialect import on_postgresql
@@ -12,14 +21,7 @@ from answerback.ledger.backends.driver_errors import translate_driver_errors
 from answerback.ledger.backends.postgresql.schema import lock_schema
 from answerback.ledger.backends.postgresql.server import is_postgresql, postgresql_engine, redact_url
 from answerback.ledger.backends.postgresql.server import verify_durable as verify_database
-from answerback.ledger.backends.sqlite.engine import (
-    SQLiteTransactions,
-    fsync_directory,
-    require_durable_filesystem,
-    sqlite_engine,
-    verify_durable,
-)
-from answerback.ledger.backends.sqlite.files import FileIds, file_id, has_content, missing_reason, moved_error
+from answerback.ledger.backends.sqlite.engine import SQLiteTransactions, sqlite_engine, verify_durable
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.write.quarantine import Quarantine
 

@@ -11,6 +11,8 @@ import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
+from answerback.disk import FileIds, SQLiteFiles
+from answerback.domain.batches import CallbackBatch
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
 from answerback.domain.models import ApiKey, Call, ParsedCallback, RawCallback, RejectedCallback
@@ -20,7 +22,6 @@ from answerback.ledger.admin import api_keys, endpoints, sessions
 from answerback.ledger.admin.audit import Actor, AuditAction, AuditEvent, find_events, record_event
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.driver_errors import translate_driver_errors
-from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles
 from answerback.ledger.read import calls, deliveries, statistics
 from answerback.ledger.read.callbacks import find_callbacks
 from answerback.ledger.read.paging import MAX_ID
@@ -35,7 +36,7 @@ from answerback.ledger.tables import quarantine, write_probes
 from answerback.ledger.types import Page, QuarantineItem, Receipt, RecordResult, StoredCallback, to_us
 from answerback.ledger.write.batch_writer import record
 from answerback.ledger.write.bisection import REFUSED, RecordFunction, can_bisect, record_bisected
-from answerback.ledger.write.consumed_batches import StreamBatch, claim_new, parse_items
+from answerback.ledger.write.consumed_batches import claim_new, parse_items
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
@@ -60,7 +61,7 @@ class Transactions(Protocol):
         """
 
     @property
-    def files(self) -> LedgerFiles | None:
+    def files(self) -> SQLiteFiles | None:
         """The files that it writes, where there are any."""
 
     def close(self) -> None:
@@ -102,7 +103,7 @@ class Ledger:
         return self._record(lambda _: batch, saturated, enqueue_deliveries=enqueue_deliveries)
 
     def record_stream_batches(
-        self, batches: Sequence[StreamBatch], saturated: Collection[int] = ()
+        self, batches: Sequence[CallbackBatch], saturated: Collection[int] = ()
     ) -> tuple[Collection[bytes], RecordResult]:
         """Do what `record_batch` does with what batches of the stream hold, and return which of them were new.
 

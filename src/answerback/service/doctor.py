@@ -19,9 +19,9 @@ from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import DEFAULT_CHANNEL, Settings
+from answerback.disk import nearest_existing_parent, unsafe_filesystem_reason
 from answerback.errors import AnswerbackError, LedgerUnavailable, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
-from answerback.ledger.backends.sqlite.engine import nearest_existing_parent, unsafe_filesystem_reason
 from answerback.ledger.write import retention
 from answerback.service.factories import build_stream
 from answerback.service.ledger_config import ledger_config, open_for_reading

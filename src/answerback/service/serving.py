@@ -11,8 +11,8 @@ import uvloop
 
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
+from answerback.disk import require_durable_filesystem
 from answerback.errors import ConfigError
-from answerback.ledger.backends.sqlite.engine import require_durable_filesystem
 from answerback.ledger.writer.client import WriterClient
 from answerback.ledger.writer.spawning import WriterHandle
 from answerback.service.gateway import Gateway, StartupInfo

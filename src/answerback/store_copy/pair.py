@@ -9,11 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from answerback.disk import require_durable_filesystem
 from answerback.errors import ConfigError, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import FILE_NAME, open_postgresql, open_sqlite
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction, record_event
 from answerback.ledger.backends.postgresql.server import postgresql_engine, verify_durable
-from answerback.ledger.backends.sqlite.engine import require_durable_filesystem, sqlite_engine
+from answerback.ledger.backends.sqlite.engine import sqlite_engine
 from answerback.store_copy.connection import StoreConnection
 from answerback.store_copy.locations import StoreLocation
 from answerback.store_copy.preflight import read_schema_version, require_schema

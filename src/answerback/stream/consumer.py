@@ -13,11 +13,12 @@ from typing import TypeVar
 import structlog
 from nats.aio.msg import Msg
 
+from answerback.domain.batches import BatchDecodeError
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import ConsumeResult, ProbeWrite, PruneConsumed, RecordStreamBatches
 from answerback.stream.acks import AckSender
-from answerback.stream.batch import BatchDecodeError, decode
+from answerback.stream.batch import decode
 from answerback.stream.connection import NatsConnection, cancel_all
 from answerback.stream.in_flight import InFlightBuffer, InFlightMessage
 from answerback.stream.metrics import StreamMetrics
@@ -185,7 +186,7 @@ class StreamConsumer:
         self._metrics.consumed_batches += consumed.new
         self._metrics.duplicate_batches += len(taken) - consumed.new
         self._metrics.consumed_callbacks.update(consumed.dispositions)
-        self._metrics.lag_s = max(0.0, time.time() - taken[0].batch.published_us / _MICROSECONDS)
+        self._metrics.lag_s = max(0.0, time.time() - taken[0].batch.appended_us / _MICROSECONDS)
 
     def _set_failure(self, error: LedgerUnavailable | None) -> None:
         if error is None and self._failure is not None:

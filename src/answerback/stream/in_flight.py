@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from answerback.ledger.write.consumed_batches import StreamBatch
+from answerback.domain.batches import CallbackBatch
 
 MAX_CALLBACKS = 2048
 """Callbacks in one transaction, unless one batch alone has more."""
@@ -20,7 +20,7 @@ class InFlightMessage(msgspec.Struct):
     """A message that is not acknowledged yet: its batch, and where the acknowledgement goes."""
 
     key: Key
-    batch: StreamBatch
+    batch: CallbackBatch
     size_bytes: int
     reply: str
     extended_s: float
@@ -57,7 +57,7 @@ class InFlightBuffer:
             message.reply = reply
         return message is not None
 
-    def add(self, key: Key, batch: StreamBatch, size_bytes: int, reply: str) -> None:
+    def add(self, key: Key, batch: CallbackBatch, size_bytes: int, reply: str) -> None:
         """Add a message."""
         self._pending[key] = InFlightMessage(key, batch, size_bytes, reply, time.monotonic())
         self._count(size_bytes)
@@ -66,7 +66,7 @@ class InFlightBuffer:
         """Take what goes into the next transaction, oldest first."""
         taken: list[InFlightMessage] = []
         callbacks = 0
-        for message in sorted(self._pending.values(), key=lambda message: message.batch.published_us):
+        for message in sorted(self._pending.values(), key=lambda message: message.batch.appended_us):
             callbacks += len(message.batch.items)
             if taken and callbacks > MAX_CALLBACKS:
                 break

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from answerback.domain.batches import CallbackBatch
 from answerback.domain.models import CallbackKind, ParsedCallback, RawCallback, RejectedCallback
 from answerback.errors import CallbackRejected
 from answerback.ledger.admin.audit import Actor
@@ -13,7 +14,6 @@ from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.types import DeliveryJob, Disposition, RecordResult, StoreResult, to_us
 from answerback.ledger.write import consumed_batches
-from answerback.ledger.write.consumed_batches import StreamBatch
 from answerback.tencent.parsing import parse_or_reject
 
 _KINDS = (None, *CallbackKind)
@@ -94,7 +94,7 @@ class RecordStreamBatches(Command[ConsumeResult], frozen=True, array_like=True, 
     """Do what `Record` does with batches of the stream; one that the ledger holds already changes nothing."""
 
     result_type: ClassVar[Any] = ConsumeResult
-    batches: Sequence[StreamBatch]
+    batches: Sequence[CallbackBatch]
     saturated: list[int] = []  # noqa: RUF012  # msgspec gives each its own
     trace: bool = False
 

@@ -3,43 +3,24 @@
 from collections.abc import Iterable
 from importlib import import_module
 from operator import itemgetter
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
+from answerback.domain.batches import CallbackBatch
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.ledger.tables import consumed_batches
 from answerback.ledger.types import from_us
 from answerback.tencent.parsing import parse_or_reject
 
-Microseconds = Annotated[int, msgspec.Meta(le=2**63 - 1)]
-"""Since 1970."""
 
-
-class BatchItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A body, and when it came in, in microseconds since 1970."""
-
-    channel: str
-    raw: bytes
-    received_us: Microseconds
-
-
-class StreamBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Bodies that were published together."""
-
-    id: bytes
-    published_us: Microseconds
-    items: list[BatchItem]
-
-
-def claim_new(connection: Connection, batches: Iterable[StreamBatch]) -> set[bytes]:
+def claim_new(connection: Connection, batches: Iterable[CallbackBatch]) -> set[bytes]:
     """The ids of those that the ledger does not hold yet; from now on it does, if the transaction commits.
 
     They go in sorted, so that of two recorders with the same batches one waits for the other.
     """
-    published = {batch.id: batch.published_us for batch in batches}
+    published = {batch.id: batch.appended_us for batch in batches}
     rows = [{"batch_id": id_, "published_us": published[id_]} for id_ in sorted(published)]
     if not rows:
         return set()
@@ -52,7 +33,7 @@ def _dialect(connection: Connection) -> Any:
     return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
-def parse_items(batches: Iterable[StreamBatch]) -> list[tuple[bytes, ParsedCallback | RejectedCallback]]:
+def parse_items(batches: Iterable[CallbackBatch]) -> list[tuple[bytes, ParsedCallback | RejectedCallback]]:
     """Every body, read, with the id of its batch; in the order in which they came in."""
     items = [(item.received_us, batch.id, item) for batch in batches for item in batch.items]
     items.sort(key=itemgetter(0))

@@ -4,7 +4,6 @@ Law 1 stands on WAL with synchronous=FULL (fsync before commit returns) and on a
 data. Both are verified at the start, not assumed.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,9 +14,9 @@ from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
+from answerback.disk import FileIds, SQLiteFiles, check_wal
+from answerback.errors import LedgerUnavailable, UnsafeStorage
 from answerback.ledger.backends.driver_errors import close_on_failure
-from answerback.ledger.backends.sqlite.files import FileIds, LedgerFiles, check_wal
 from answerback.ledger.tables import write_probes
 
 T = TypeVar("T")
@@ -27,21 +26,6 @@ MIN_VERSION = (3, 35, 0)
 
 _CACHE_KIB = 8192  # the ends of the B-trees are what is written to; the rest is the system's to cache
 _WAL_PAGES = 1000
-_MEMORY_FILESYSTEMS = {"tmpfs", "ramfs", "devtmpfs"}
-_NETWORK_FILESYSTEMS = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "afs",
-    "ceph",
-    "fuse.sshfs",
-    "fuse.glusterfs",
-    "vboxsf",
-}
-_NO_BARRIER_OPTIONS = {"nobarrier", "barrier=0"}
 _SYNCHRONOUS_FULL = 2
 
 
@@ -98,7 +82,7 @@ class SQLiteTransactions:
         try:
             self._anchor.execute(select(write_probes.c.id)).all()
             self._anchor.rollback()
-            self.files = files = LedgerFiles(Path(str(engine.url.database)), file_ids)
+            self.files = files = SQLiteFiles(Path(str(engine.url.database)), file_ids)
         except BaseException:
             _close(self._anchor)
             raise
@@ -169,65 +153,3 @@ def verify_durable(connection: Connection, path: Path) -> None:
         raise UnsafeStorage(
             f"{path}: SQLite was built or set so that synchronous is {level}, not FULL ({_SYNCHRONOUS_FULL})"
         )
-
-
-def require_durable_filesystem(directory: Path) -> None:
-    """Refuse a directory, existing or not, on a file system that may lose committed data. Raises UnsafeStorage and says what to do."""
-    if problem := unsafe_filesystem_reason(directory):
-        raise UnsafeStorage(
-            f"{directory}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
-            f"set ledger.allow_unsafe_filesystem"
-        )
-
-
-def unsafe_filesystem_reason(directory: Path) -> str | None:
-    """Why this directory, existing or not, may lose committed data; None if it is safe."""
-    if "eatmydata" in os.environ.get("LD_PRELOAD", ""):
-        return "libeatmydata is preloaded, which makes fsync do nothing"
-    kind, options = _mount_of(nearest_existing_parent(directory))
-    if kind in _MEMORY_FILESYSTEMS:
-        return f"the file system is {kind}: it lives in memory and is gone after a restart"
-    if kind in _NETWORK_FILESYSTEMS:
-        return f"the file system is {kind}: SQLite's write-ahead log needs a local disk"
-    if lost := _NO_BARRIER_OPTIONS & options:
-        return f"the file system is mounted with {lost.pop()}: a power failure loses what was synced"
-    if kind == "overlay" and "volatile" in options:
-        return "the file system is an overlay mounted volatile: it leaves out every sync"
-    return None
-
-
-def nearest_existing_parent(directory: Path) -> Path:
-    """`directory`, or the nearest one above it that is there."""
-    directory = directory.resolve()
-    return directory if directory.exists() else nearest_existing_parent(directory.parent)
-
-
-def _mount_of(directory: Path) -> tuple[str, set[str]]:
-    """The type and the options of the mount that holds `directory`; ("", empty) if the system does not report it."""
-    device = directory.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    found: tuple[str, set[str]] = ("", set())
-    try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    except OSError:
-        return found
-    for line in lines:
-        mount, _, rest = line.partition(" - ")
-        fields, (kind, _source, *superblock) = mount.split(), rest.split(" ")
-        if fields[2] == number:
-            found = (kind, {*fields[5].split(","), *" ".join(superblock).split(",")})
-    return found
-
-
-def fsync_directory(directory: Path) -> None:
-    """Make a new file's name as durable as its bytes."""
-    try:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise LedgerUnavailable(
-            UnavailableReason.DISK_FAILED, f"{directory}: cannot be synced: {error.strerror}"
-        ) from error
