@@ -23,6 +23,7 @@ AnswerbackError
 ├── MissingExtra              the operator's: an optional library is not installed
 └── LedgerError
     ├── LedgerUnavailable     the disk's or the database's: nothing was stored, try again
+    ├── PositionConflict      the log's: somebody else recorded rows of it
     ├── UnsafeStorage         the directory or a setting breaks "answered means stored"
     ├── UnsafeStream          a property of the stream does
     └── SchemaMismatch        the schema is not this program's
@@ -190,6 +191,10 @@ class LedgerUnavailable(LedgerError):
     def explanation(self) -> str:
         """The reason with its detail."""
         return f"{self.reason} ({self.detail})" if self.detail else str(self.reason)
+
+
+class PositionConflict(LedgerError):
+    """The ledger holds another position of a log than its recorder thought: somebody else recorded it. Nothing was stored."""
 
 
 class UnsafeStorage(LedgerError):

@@ -31,6 +31,7 @@ from contract.delivery_helpers import (
 from sqlalchemy import Table, select, text
 from sqlalchemy.engine import Connection
 
+from answerback.domain.batches import encode_batch
 from answerback.domain.delivery_states import DeliveryTransition, message_id
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.models import Role
@@ -42,6 +43,7 @@ from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.admin.instances import Instance, deregister, heartbeat
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, block_of
+from answerback.ledger.commands import RecordLog
 from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.tables import metadata
 from answerback.ledger.types import to_us
@@ -128,6 +130,7 @@ def fill(ledger: Ledger) -> Endpoint:
     alert = Alert(rule="fees", metric="fees > 1", since=NOON, firing=True, en="1", last_sent_at={"mailto": NOON})
     ledger.write(lambda c, _: save_alerts(c, [alert]))
     ledger.record([received(status(callid=f"owed-{n}"), after_s=n) for n in range(3)])
+    RecordLog(bytes(16), 0, [(1, encode_batch([b"", 0, []]))]).run(ledger)
     return crm
 
 

@@ -25,6 +25,7 @@ from answerback.errors import (
     InvalidField,
     LedgerUnavailable,
     NotFound,
+    PositionConflict,
     TooManyAttempts,
     UnavailableReason,
 )
@@ -52,8 +53,11 @@ from answerback.ledger.commands import (
     EndpointChanges,
     EndSession,
     FetchDue,
+    ForgetLogs,
     ListEndpointChanges,
     ListEndpoints,
+    LogPositions,
+    LogReply,
     MarkOverdue,
     NextDueByEndpoint,
     OldestPending,
@@ -64,6 +68,7 @@ from answerback.ledger.commands import (
     RecordAttempts,
     RecordAuditEvent,
     RecordHeartbeat,
+    RecordLog,
     RecordReply,
     RecordStreamBatches,
     ReleaseLeases,
@@ -130,6 +135,11 @@ REQUESTS: list[Command[Any]] = [
     Record([RawCallback("default", payload("voicekey.json"), NOON), RawCallback("空", b"\xff\x00", LATER)]),
     RecordStreamBatches([]),
     RecordStreamBatches([CallbackBatch(bytes(16), 2**53, [BatchItem("空", b"\xff\x00", 1)])], [7]),
+    RecordLog(bytes(16), 0, []),
+    RecordLog(bytes(range(16)), 2**62, [(2**62 + 1, b"\x01"), (2**62 + 2, None)], [7], trace=True),
+    LogPositions([]),
+    LogPositions([bytes(16), bytes(range(16))]),
+    ForgetLogs([bytes(16)], 2**53),
     PruneConsumed(2**53, 100),
     ProbeWrite(),
     RecordAttempts([], []),
@@ -216,6 +226,9 @@ REQUESTS: list[Command[Any]] = [
 
 ANSWERS: list[tuple[type[Command[Any]], object]] = [
     (RecordStreamBatches, ConsumeResult(1, {Disposition.STORED: 2, Disposition.QUARANTINED: 1}, [], [2**62])),
+    (RecordLog, LogReply(2**62, 1, {Disposition.STORED: 2}, [JOB], [2**62], set_aside=["no"])),
+    (LogPositions, {bytes(16): 0, bytes(range(16)): 2**62}),
+    (ForgetLogs, None),
     (PruneConsumed, 7),
     (Record, RecordReply(b"\x00\x05", [(3003, "空")], [JOB], [1, 2])),
     (ProbeWrite, None),
@@ -266,6 +279,7 @@ NAMED = [
     Conflict("name: there is an endpoint crm already"),
     InvalidCursor("空"),
     CallbackRejected("is missing", "voicekey_callback.callid"),
+    PositionConflict("log 00 is recorded up to 3, not 2"),
 ]
 UNNAMED = [
     errors.ConfigError("relay.jitter: no"),

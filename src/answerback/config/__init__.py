@@ -7,9 +7,9 @@ here are what `answerback config show` and docs/configuration.md show.
 from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings, validate_endpoint_name
 from answerback.config.intake import ChannelSettings, IntakeSettings
 from answerback.config.monitoring import TracingSettings
-from answerback.config.section import DEFAULT_CHANNEL
 from answerback.config.server import MIN_SECRET_LENGTH, ServerRole, ServerSettings
 from answerback.config.settings import PREFIX, Settings, format_value, load_settings
+from answerback.domain.models import DEFAULT_CHANNEL
 
 __all__ = [
     "DEFAULT_CHANNEL",

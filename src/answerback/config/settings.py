@@ -18,10 +18,11 @@ from pydantic_settings import (
 from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings, validate_endpoint_name
 from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
-from answerback.config.section import DEFAULT_CHANNEL, NAME_PATTERN
+from answerback.config.section import NAME_PATTERN
 from answerback.config.server import ConsoleSettings, ServerRole, ServerSettings
 from answerback.config.storage import LedgerSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
+from answerback.domain.models import DEFAULT_CHANNEL
 from answerback.errors import ConfigError
 
 PREFIX = "ANSWERBACK_"

@@ -9,6 +9,9 @@ from typing import ClassVar
 
 import msgspec
 
+DEFAULT_CHANNEL = "default"
+"""The channel of the callback URL without a token."""
+
 
 class CallbackKind(StrEnum):
     """The kinds of callbacks: the status of a notification or of a code, a key press, a failure."""

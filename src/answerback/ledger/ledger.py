@@ -3,8 +3,9 @@
 Synchronous on purpose. `writer` calls it in a process of its own, the API reads from its threads.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from answerback.disk import FileIds, SQLiteFiles
 from answerback.domain.batches import CallbackBatch
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
-from answerback.domain.models import ApiKey, Call, ParsedCallback, RawCallback, RejectedCallback
+from answerback.domain.models import ApiKey, Call, RawCallback
 from answerback.domain.statistics import Statistics
 from answerback.errors import CallbackRejected, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions
@@ -33,10 +34,12 @@ from answerback.ledger.read.quarantine import (
 )
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import quarantine, write_probes
-from answerback.ledger.types import Page, QuarantineItem, Receipt, RecordResult, StoredCallback, to_us
-from answerback.ledger.write.batch_writer import record
-from answerback.ledger.write.bisection import REFUSED, RecordFunction, can_bisect, record_bisected
-from answerback.ledger.write.consumed_batches import claim_new, parse_items
+from answerback.ledger.types import Item, Page, QuarantineItem, Receipt, RecordResult, StoredCallback, to_us
+from answerback.ledger.write.batch_writer import never, record
+from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
+from answerback.ledger.write.consumed_batches import claim_new
+from answerback.ledger.write.log_positions import lock_position, move_position
+from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_bodies, parse_slices
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
@@ -79,8 +82,10 @@ class Ledger:
         self._quarantine = quarantine_bounds
         self._id_key = id_key
         self._subscriptions = SubscriptionCache(id_key)
+        self.is_write_waiting: Callable[[], bool] = never
+        """Whether somebody waits for his turn to write: a log is then recorded up to the end of a slice."""
 
-    def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> list[Receipt]:
+    def record(self, batch: Sequence[Item]) -> list[Receipt]:
         """Store `batch` durably; return one receipt per item, in order.
 
         Returns only after the commit; a repeated callback keeps its first id. Safe to call from several threads,
@@ -91,7 +96,7 @@ class Ledger:
 
     def record_batch(
         self,
-        batch: Sequence[ParsedCallback | RejectedCallback],
+        batch: Sequence[Item],
         saturated: Collection[int] = (),
         *,
         enqueue_deliveries: bool = True,
@@ -100,7 +105,7 @@ class Ledger:
 
         Without `enqueue_deliveries` nothing of it is delivered.
         """
-        return self._record(lambda _: batch, saturated, enqueue_deliveries=enqueue_deliveries)
+        return self._record(lambda _: [batch], saturated, enqueue_deliveries=enqueue_deliveries)
 
     def record_stream_batches(
         self, batches: Sequence[CallbackBatch], saturated: Collection[int] = ()
@@ -109,46 +114,73 @@ class Ledger:
 
         One that the ledger holds already is passed over.
         """
-        items = parse_items({batch.id: batch for batch in batches}.values())
+        by_id = {batch.id: batch for batch in batches}
         new: set[bytes] = set()
 
-        def new_items(connection: Connection) -> list[ParsedCallback | RejectedCallback]:
+        def new_items(connection: Connection) -> list[list[Item]]:
             new.clear()
             new.update(claim_new(connection, batches))
-            return [item for id_, item in items if id_ in new]
+            return [parse_bodies(body for id_, batch in by_id.items() if id_ in new for body in batch.items)]
 
         recorded = self._record(new_items, saturated, idempotent=True)
         return new, recorded
 
+    def record_log(
+        self, log: bytes, after: int, rows: Iterable[LogRow], saturated: Collection[int] = ()
+    ) -> tuple[Sequence[LogSlice], RecordResult]:
+        """Do what `record_batch` does with what rows of `log` hold, in slices; return those that were recorded.
+
+        The position moves from `after` to that of the last of them in the same transaction. Raises PositionConflict.
+        """
+        slices: list[LogSlice] = []
+        for one in parse_slices(log, rows):
+            slices.append(one)
+            if self.is_write_waiting():
+                break
+
+        def locked_slices(connection: Connection) -> list[Sequence[Item]]:
+            lock_position(connection, log, after, to_us(datetime.now(UTC)))
+            return [one.items for one in slices]
+
+        def move(connection: Connection, done: int) -> None:
+            if done:
+                move_position(connection, log, slices[done - 1].position)
+
+        recorded = self._record(locked_slices, saturated, then=move, is_write_waiting=self.is_write_waiting)
+        return slices[: recorded.slices], recorded
+
     def _record(
         self,
-        find_batch: Callable[[Connection], Sequence[ParsedCallback | RejectedCallback]],
+        find_slices: Callable[[Connection], Sequence[Sequence[Item]]],
         saturated: Collection[int],
         *,
+        then: Callable[[Connection, int], None] = lambda _connection, _done: None,
+        is_write_waiting: Callable[[], bool] = never,
         enqueue_deliveries: bool = True,
         idempotent: bool = False,
     ) -> RecordResult:
-        """Record what `find_batch` finds in the transaction; where it is refused for what is in it, all but that."""
+        """Record what `find_slices` finds in the transaction; where it is refused for what is in it, all but that.
 
-        def recorder(connection: Connection, subscriptions: SubscriptionCache) -> RecordFunction:
-            return lambda items: record(
-                connection,
-                items,
-                self._quarantine,
-                subscriptions if enqueue_deliveries else SubscriptionCache(),
-                saturated,
-            )
+        `then` is called before the commit with the number of slices that were recorded.
+        """
+
+        def recorder(connection: Connection, subscriptions: SubscriptionCache) -> partial[RecordResult]:
+            wanted = subscriptions if enqueue_deliveries else SubscriptionCache()
+            return partial(record, connection, quarantine=self._quarantine, subscriptions=wanted, saturated=saturated)
 
         def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
-            return recorder(connection, subscriptions)(find_batch(connection))
+            slices = find_slices(connection)
+            recorded = recorder(connection, subscriptions)(slices, is_write_waiting=is_write_waiting)
+            then(connection, recorded.slices)
+            return recorded
 
         def work_bisected(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
-            return record_bisected(
-                connection,
-                find_batch(connection),
-                recorder(connection, subscriptions),
-                self._quarantine.invalidate_count,
+            slices, forget = find_slices(connection), self._quarantine.invalidate_count
+            recorded = record_bisected(
+                connection, slices, recorder(connection, subscriptions), forget, is_write_waiting
             )
+            then(connection, recorded.slices)
+            return recorded
 
         try:
             return self.write(work, shared=True, idempotent=idempotent)
@@ -275,7 +307,7 @@ class Ledger:
 
         def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
             find_quarantined_body(connection, id_)  # it may be gone by now
-            recorded = record(connection, [received], self._quarantine, subscriptions)
+            recorded = record(connection, [[received]], self._quarantine, subscriptions)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             target = ("quarantined body", id_, "of", kept.channel)
             record_event(connection, actor, AuditAction.QUARANTINE_REQUEUED, datetime.now(UTC), *target)

@@ -14,6 +14,9 @@ T = TypeVar("T")
 
 MAX_PAGE_SIZE = 500
 
+Item = ParsedCallback | RejectedCallback
+"""A body on its way into the ledger, read."""
+
 _MICROSECONDS = 1_000_000
 _DAY_S = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,13 +43,15 @@ class RecordResult(msgspec.Struct, frozen=True, gc=False):
     """What became of a batch: a receipt for each of its items, the jobs that follow from it, and which endpoints have more.
 
     `set_aside` says in the driver's words why the ledger refused some of `items`, which are then those that were kept instead.
+    `slices` is how many of the batch's slices these are: fewer than it has where another write waited.
     """
 
     receipts: "list[Receipt]"
     jobs: "list[DeliveryJob]"
     backlogged: list[int]
-    items: "Sequence[ParsedCallback | RejectedCallback]"
+    items: "Sequence[Item]"
     set_aside: list[str] = []  # msgspec gives each its own
+    slices: int = 1
 
 
 class StoreResult(msgspec.Struct, frozen=True, gc=False):

@@ -73,6 +73,7 @@ TABLE_SPECS = (
             tables.rollups,
             tables.rollup_breakdowns,
             tables.hourly_ingest,
+            tables.log_positions,
         )
     ),
 )

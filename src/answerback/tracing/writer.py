@@ -9,7 +9,16 @@ import msgspec
 from answerback.domain.models import RawCallback
 from answerback.ledger import StoreResult
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Command, ConsumeResult, ProbeWrite, Record, RecordReply, RecordStreamBatches
+from answerback.ledger.commands import (
+    Command,
+    ConsumeResult,
+    LogReply,
+    ProbeWrite,
+    Record,
+    RecordLog,
+    RecordReply,
+    RecordStreamBatches,
+)
 from answerback.tracing.tracer import Tracer
 
 T = TypeVar("T")
@@ -34,10 +43,10 @@ class TracingClient:
 
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Execute `command`, traced if it records."""
-        if not isinstance(command, RecordStreamBatches):
+        if not isinstance(command, RecordStreamBatches | RecordLog):
             return self._ledger.execute(command)
         answer: asyncio.Future[Any] = self._ledger.execute(msgspec.structs.replace(command, trace=True))
-        answer.add_done_callback(self._on_consumed)
+        answer.add_done_callback(self._on_recorded)
         return answer
 
     async def probe(self) -> None:
@@ -55,9 +64,9 @@ class TracingClient:
             for verdict in answer.results()
         ]
 
-    def _on_consumed(self, consumed: "asyncio.Future[ConsumeResult]") -> None:
-        if consumed.cancelled() or consumed.exception() is not None:
+    def _on_recorded(self, recorded: "asyncio.Future[ConsumeResult | LogReply]") -> None:
+        if recorded.cancelled() or recorded.exception() is not None:
             return
-        trace = consumed.result().trace
+        trace = recorded.result().trace
         if trace is not None:
             self._tracer.trace_record(trace)

@@ -1,4 +1,4 @@
-"""Storing: what came in, directly or by the stream, and what could not be understood."""
+"""Storing: what came in, directly, by the stream or by a log, and what could not be understood."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.types import DeliveryJob, Disposition, RecordResult, StoreResult, to_us
 from answerback.ledger.write import consumed_batches
+from answerback.ledger.write.log_positions import find_positions, forget_logs
+from answerback.ledger.write.log_rows import LogRow
 from answerback.tencent.parsing import parse_or_reject
 
 _KINDS = (None, *CallbackKind)
@@ -101,11 +103,68 @@ class RecordStreamBatches(Command[ConsumeResult], frozen=True, array_like=True, 
     def run(self, ledger: Ledger) -> ConsumeResult:
         started_us = to_us(now()) if self.trace else None
         new, recorded = ledger.record_stream_batches(self.batches, self.saturated)
-        dispositions = Counter([receipt.disposition for receipt in recorded.receipts])
         trace = _trace_of(recorded, started_us)
-        return ConsumeResult(
-            len(new), dict(dispositions), recorded.jobs, recorded.backlogged, trace, recorded.set_aside
+        return ConsumeResult(len(new), _count(recorded), recorded.jobs, recorded.backlogged, trace, recorded.set_aside)
+
+
+class LogReply(msgspec.Struct, frozen=True, array_like=True):
+    """What became of rows of a log, up to `position`: how many could not be read; the rest as of `ConsumeResult`."""
+
+    position: int
+    unreadable_rows: int
+    dispositions: dict[Disposition, int]
+    jobs: list[DeliveryJob]
+    backlogged: list[int]
+    trace: TransactionTrace | None = None
+    set_aside: list[str] = []  # msgspec gives each its own
+
+
+class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
+    """Do what `Record` does with rows of `log`, whose recorded position has to be `after`, and move it in the same transaction.
+
+    A row is its position and its payload, None where its bytes are damaged. Where another command waits it stops early. Raises
+    PositionConflict.
+    """
+
+    result_type: ClassVar[Any] = LogReply
+    log: bytes
+    after: int
+    rows: Sequence[LogRow]
+    saturated: list[int] = []  # noqa: RUF012  # msgspec gives each its own
+    trace: bool = False
+
+    def run(self, ledger: Ledger) -> LogReply:
+        started_us = to_us(now()) if self.trace else None
+        slices, recorded = ledger.record_log(self.log, self.after, self.rows, self.saturated)
+        return LogReply(
+            slices[-1].position if slices else self.after,
+            sum(one.unreadable_rows for one in slices),
+            _count(recorded),
+            recorded.jobs,
+            recorded.backlogged,
+            _trace_of(recorded, started_us),
+            recorded.set_aside,
         )
+
+
+class LogPositions(Command[dict[bytes, int]], frozen=True, array_like=True, tag=True):
+    """How far each of `logs` is recorded: 0 where nothing of it is."""
+
+    result_type: ClassVar[Any] = dict[bytes, int]
+    logs: list[bytes]
+
+    def run(self, ledger: Ledger) -> dict[bytes, int]:
+        return ledger.read(lambda connection: find_positions(connection, self.logs))
+
+
+class ForgetLogs(Command[None], frozen=True, array_like=True, tag=True):
+    """Forget the positions that no recorder has moved or kept since `before_us`; those of `keep` are kept as of now."""
+
+    keep: list[bytes]
+    before_us: int
+
+    def run(self, ledger: Ledger) -> None:
+        ledger.write(lambda c, _: forget_logs(c, self.keep, to_us(now()), self.before_us), shared=True, idempotent=True)
 
 
 class PruneConsumed(Command[int], frozen=True, array_like=True, tag=True):
@@ -161,6 +220,10 @@ class ProbeWrite(Command[None], frozen=True, array_like=True, tag=True):
 
     def run(self, ledger: Ledger) -> None:
         ledger.probe()
+
+
+def _count(recorded: RecordResult) -> dict[Disposition, int]:
+    return dict(Counter([receipt.disposition for receipt in recorded.receipts]))
 
 
 def _trace_of(recorded: RecordResult, started_us: int | None) -> TransactionTrace | None:

@@ -13,6 +13,7 @@ from answerback.ledger.tables.operation import (
     ended_sessions,
     instances,
     leases,
+    log_positions,
     write_probes,
 )
 from answerback.ledger.tables.recording import (
@@ -62,6 +63,7 @@ __all__ = [
     "hourly_ingest",
     "instances",
     "leases",
+    "log_positions",
     "metadata",
     "quarantine",
     "rollup_breakdowns",

@@ -114,3 +114,12 @@ consumed_batches = Table(
     Index(None, "published_us"),
     comment="the batches of the stream that are in this ledger, as long as they may come once more",
 )
+
+log_positions = Table(
+    "log_positions",
+    metadata,
+    Column("log", LargeBinary(16), primary_key=True),
+    Column("position", BigInteger, nullable=False, comment="of the last row of the log that is in this ledger"),
+    Column("updated_us", BigInteger, nullable=False, comment="when its recorder last wrote or kept it"),
+    comment="how far each log of callbacks is recorded",
+)

@@ -1,11 +1,11 @@
 """The writing path: a batch of callbacks becomes one transaction.
 
-Each call of the batch is loaded once, every callback is folded in, each changed call is written once. A
-repeat only raises a counter.
+Each call of the batch is loaded once, every callback is folded in, each changed call is written once for each slice of the
+batch. A repeat only raises a counter. Statistics are written at the end, for all slices together.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.dialect import storable_batch
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls, saturating_add
-from answerback.ledger.types import Disposition, Receipt, RecordResult, to_us
+from answerback.ledger.types import Disposition, Item, Receipt, RecordResult, to_us
 from answerback.ledger.write.key_order import is_out_of_order, keys_in_order
 from answerback.ledger.write.outbox import OutboxWriter
 from answerback.ledger.write.quarantine import Quarantine
@@ -40,26 +40,41 @@ _add_duplicates = (
 )
 
 
+def never() -> bool:
+    """Nobody waits."""
+    return False
+
+
 def record(
     connection: Connection,
-    batch: Sequence[ParsedCallback | RejectedCallback],
+    slices: Sequence[Sequence[Item]],
     quarantine: Quarantine,
     subscriptions: SubscriptionCache,
     saturated: Collection[int] = (),
+    is_write_waiting: Callable[[], bool] = never,
 ) -> RecordResult:
-    """Write `batch`, and the deliveries that follow from it, in the connection's transaction. The caller commits."""
-    batch = storable_batch(connection, batch)
-    writer = BatchWriter(
-        connection, [item for item in batch if isinstance(item, ParsedCallback)], subscriptions, saturated
-    )
-    receipts = [
-        writer.apply(item) if isinstance(item, ParsedCallback) else quarantine.store(connection, item) for item in batch
-    ]
-    for item, receipt in zip(batch, receipts, strict=True):
-        if receipt.disposition is Disposition.QUARANTINED:
-            writer.ingest_counts.count(QUARANTINED, to_us(item.received_at), item.channel)
-    writer.write()
-    return RecordResult(receipts, writer.outbox.jobs, sorted(writer.outbox.backlogged), batch)
+    """Write `slices`, and the deliveries that follow from them, in the connection's transaction. The caller commits.
+
+    It stops after the first slice at whose end another write is waiting.
+    """
+    slices = [storable_batch(connection, items) for items in slices]
+    received = [item for items in slices for item in items if isinstance(item, ParsedCallback)]
+    writer = BatchWriter(connection, received, subscriptions, saturated)
+    recorded: list[Item] = []
+    receipts: list[Receipt] = []
+    done = 0
+    for items in slices:
+        recorded += items
+        receipts += [
+            writer.apply(item) if isinstance(item, ParsedCallback) else writer.set_aside(quarantine, item)
+            for item in items
+        ]
+        writer.write()
+        done += 1
+        if is_write_waiting():
+            break
+    writer.write_statistics()
+    return RecordResult(receipts, writer.outbox.jobs, sorted(writer.outbox.backlogged), recorded, slices=done)
 
 
 class BatchWriter:
@@ -78,12 +93,13 @@ class BatchWriter:
         self._loaded: dict[CallKey, tuple[Any, ...]] = {}
         self._known: dict[tuple[int, bytes], int] = {}
         self._changed: dict[CallKey, None] = {}
+        self._written: dict[CallKey, tuple[Any, ...]] = {}
         self._callbacks: list[tuple[object, ...]] = []
         self._duplicates: Counter[int] = Counter()
         self._last_duplicate_us: dict[int, int] = {}
         self._key_presses: dict[CallKey, list[ParsedCallback]] = {}
         self._out_of_order: set[CallKey] = set()
-        self.ingest_counts = IngestCounter()
+        self._ingest_counts = IngestCounter()
         if received:
             self._load(received)
             self._callback_ids = bulk_sql.id_allocator(connection, callbacks, len(received))
@@ -130,9 +146,9 @@ class BatchWriter:
             self._key_presses.setdefault(key, []).append(item)
             if is_out_of_order(before, item):
                 self._out_of_order.add(key)
-        self.ingest_counts.count(STORED, received_us, item.channel)
+        self._ingest_counts.count(STORED, received_us, item.channel)
         if before is not None and after.revisions > before.revisions:
-            self.ingest_counts.count(REVISED, received_us, item.channel)
+            self._ingest_counts.count(REVISED, received_us, item.channel)
         call_id = self._ids[key]
         id_ = self._callback_ids.for_call(call_id)
         self._known[call_id, item.fingerprint] = id_
@@ -143,17 +159,24 @@ class BatchWriter:
     def _count_duplicate(self, id_: int, item: ParsedCallback) -> Receipt:
         self._duplicates[id_] += 1
         self._last_duplicate_us[id_] = to_us(item.received_at)
-        self.ingest_counts.count(DUPLICATE, self._last_duplicate_us[id_], item.channel)
+        self._ingest_counts.count(DUPLICATE, self._last_duplicate_us[id_], item.channel)
         return Receipt(Disposition.DUPLICATE, id_)
 
+    def set_aside(self, quarantine: Quarantine, item: RejectedCallback) -> Receipt:
+        """Put what could not be understood into quarantine."""
+        receipt = quarantine.store(self._connection, item)
+        if receipt.disposition is Disposition.QUARANTINED:
+            self._ingest_counts.count(QUARANTINED, to_us(item.received_at), item.channel)
+        return receipt
+
     def write(self) -> None:
+        """Write the rows of what was applied since the last time."""
         for key in self._out_of_order:
             keys = keys_in_order(self._connection, key[0], self._ids[key], self._key_presses[key])
             self._calls[key] = msgspec.structs.replace(self._calls[key], keys=keys)
-        rows = [call_row(self._ids[key], key[1], self._calls[key]) for key in self._changed]
-        known = self._loaded
-        new = [row for key, row in zip(self._changed, rows, strict=True) if key not in known]
-        changed = [row for key, row in zip(self._changed, rows, strict=True) if key in known]
+        rows = {key: call_row(self._ids[key], key[1], self._calls[key]) for key in self._changed}
+        new = [row for key, row in rows.items() if key not in self._loaded and key not in self._written]
+        changed = [row for key, row in rows.items() if key in self._loaded or key in self._written]
         with bulk_sql.pipelined(self._connection, len(self._callbacks) + len(self.outbox)):
             bulk_sql.insert(self._connection, calls, CALL_COLUMNS, new)
             bulk_sql.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), changed)
@@ -167,14 +190,16 @@ class BatchWriter:
                     for id_, times in self._duplicates.items()
                 ],
             )
-        with bulk_sql.pipelined(self._connection, len(rows)):
-            self._write_rollups(rows)
+        self._written |= rows
+        for done in (self._changed, self._callbacks, self._duplicates, self._key_presses, self._out_of_order):
+            done.clear()
 
-    def _write_rollups(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def write_statistics(self) -> None:
         """Bring the statistics up to the calls as they are now; last, for all writers meet there."""
         sums = Rollups()
-        for key, row in zip(self._changed, rows, strict=True):
+        for key, row in self._written.items():
             sums.replace(self._loaded.get(key), row)
-        bulk_sql.lock_rollups(self._connection)
-        sums.write(self._connection)
-        self.ingest_counts.write(self._connection)
+        with bulk_sql.pipelined(self._connection, len(self._written)):
+            bulk_sql.lock_rollups(self._connection)
+            sums.write(self._connection)
+            self._ingest_counts.write(self._connection)

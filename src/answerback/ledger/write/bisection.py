@@ -10,15 +10,14 @@ import msgspec
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from answerback.domain.models import ParsedCallback, RejectedCallback
+from answerback.domain.models import RejectedCallback
 from answerback.errors import AnswerbackError, UnavailableReason
 from answerback.ledger.backends.driver_errors import classify, to_unavailable
 from answerback.ledger.backends.postgresql.schema import clear_partition_cache
-from answerback.ledger.types import RecordResult
+from answerback.ledger.types import Item, RecordResult
 from answerback.tencent.codes import ResponseCode
 
-Item = ParsedCallback | RejectedCallback
-RecordFunction = Callable[[Sequence[Item]], RecordResult]
+RecordFunction = Callable[[Sequence[Sequence[Item]]], RecordResult]
 
 REFUSED = f"{UnavailableReason.VALUE} in it"
 
@@ -29,14 +28,24 @@ def can_bisect(error: Exception) -> bool:
 
 
 def record_bisected(
-    connection: Connection, batch: Sequence[Item], record: RecordFunction, on_rollback: Callable[[], None]
+    connection: Connection,
+    slices: Sequence[Sequence[Item]],
+    record: RecordFunction,
+    on_rollback: Callable[[], None],
+    is_write_waiting: Callable[[], bool],
 ) -> RecordResult:
-    """Record `batch` but for what is refused, which is set aside; `on_rollback` is called each time a part was.
+    """Record `slices` but for what is refused, which is set aside; `on_rollback` is called each time a part was.
 
-    Raises what `record` raises where that is no single callback's fault.
+    It stops after the first slice at whose end another write is waiting. Raises what `record` raises where that is no
+    single callback's fault.
     """
     apart = _Bisection(connection, record, on_rollback)
-    apart.record(batch)
+    done = 0
+    for items in slices:
+        apart.record(items)
+        done += 1
+        if is_write_waiting():
+            break
     if apart.fault is not None and not apart.has_recorded:
         raise apart.fault
     return RecordResult(
@@ -45,6 +54,7 @@ def record_bisected(
         sorted({endpoint_id for part in apart.parts for endpoint_id in part.backlogged}),
         [item for part in apart.parts for item in part.items],
         apart.set_aside,
+        done,
     )
 
 
@@ -79,7 +89,7 @@ class _Bisection:
     def _try(self, items: Sequence[Item]) -> None:
         try:
             with self._connection.begin_nested():
-                self.parts.append(self._record(items))
+                self.parts.append(self._record([items]))
         except Exception:
             self._on_rollback()
             clear_partition_cache(self._connection)

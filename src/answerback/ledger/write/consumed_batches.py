@@ -2,17 +2,13 @@
 
 from collections.abc import Iterable
 from importlib import import_module
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.batches import CallbackBatch
-from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.ledger.tables import consumed_batches
-from answerback.ledger.types import from_us
-from answerback.tencent.parsing import parse_or_reject
 
 
 def claim_new(connection: Connection, batches: Iterable[CallbackBatch]) -> set[bytes]:
@@ -31,16 +27,6 @@ def claim_new(connection: Connection, batches: Iterable[CallbackBatch]) -> set[b
 def _dialect(connection: Connection) -> Any:
     """SQLAlchemy's module for what is the store's: the others need not be imported."""
     return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
-
-
-def parse_items(batches: Iterable[CallbackBatch]) -> list[tuple[bytes, ParsedCallback | RejectedCallback]]:
-    """Every body, read, with the id of its batch; in the order in which they came in."""
-    items = [(item.received_us, batch.id, item) for batch in batches for item in batch.items]
-    items.sort(key=itemgetter(0))
-    return [
-        (id_, parse_or_reject(RawCallback(item.channel, item.raw, from_us(received_us))))
-        for received_us, id_, item in items
-    ]
 
 
 def prune(connection: Connection, before_us: int, limit: int) -> int:

@@ -14,6 +14,7 @@ from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableRea
 from answerback.ledger.commands import (
     Command,
     ConsumeResult,
+    LogReply,
     ProbeWrite,
     Record,
     RecordReply,
@@ -98,10 +99,12 @@ class WriterClient:
 
     def _publish_jobs(self, answer: T) -> T:
         """`answer`, after what it says may go out, and what it says was set aside, is handed on."""
-        if isinstance(answer, RecordReply | ConsumeResult) and answer.set_aside:
+        if isinstance(answer, RecordReply | ConsumeResult | LogReply) and answer.set_aside:
             log.error("callbacks_set_aside", count=len(answer.set_aside), detail=answer.set_aside[0])
             self.on_set_aside(len(answer.set_aside))
-        if isinstance(answer, RecordReply | ConsumeResult | RequeueResult) and (answer.jobs or answer.backlogged):
+        if isinstance(answer, RecordReply | ConsumeResult | LogReply | RequeueResult) and (
+            answer.jobs or answer.backlogged
+        ):
             self.on_jobs(answer.jobs, answer.backlogged)
         return answer
 

@@ -18,6 +18,7 @@ from answerback.errors import (
     InvalidCursor,
     LedgerUnavailable,
     NotFound,
+    PositionConflict,
     SchemaMismatch,
     UnavailableReason,
     UnsafeStorage,
@@ -28,7 +29,8 @@ LENGTH_BYTES = 4
 
 _DONE, _FAILED = b"\x00", b"\x01"
 _ERRORS: dict[str, Callable[..., AnswerbackError]] = {
-    error.__name__: error for error in (NotFound, Forbidden, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected)
+    error.__name__: error
+    for error in (NotFound, Forbidden, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected, PositionConflict)
 }
 _REASONS: dict[type[AnswerbackError], UnavailableReason] = {
     UnsafeStorage: UnavailableReason.UNSAFE,
