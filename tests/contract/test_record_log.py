@@ -137,17 +137,17 @@ def test_it_stops_between_slices_where_another_waits(ledger: Ledger) -> None:
 
 def test_rows_that_cannot_be_read(ledger: Ledger) -> None:
     """They are refused bodies with a reason that says so, whatever the quarantine holds; the rows around them are recorded."""
-    rows = [row(1, status(callid="a")), (2, None), (3, None), (4, b"\x09later"), row(5, status(callid="b"))]
+    rows = [row(1, status(callid="a")), (2, None), (7, None), (8, b"\x09later"), row(9, status(callid="b"))]
     reply = RecordLog(LOG, 0, rows).run(ledger)
-    assert (reply.position, reply.unreadable_rows) == (5, 3)
+    assert (reply.position, reply.unreadable_rows) == (9, 7)
     assert reply.dispositions == {STORED: 2, QUARANTINED: 3}
     kept = {item.raw: item.reason for item in ledger.quarantined().items}
-    place = f"row {{}} of log {LOG.hex()}"
-    lost = "cannot be read: its bytes are damaged; the callbacks in it were answered, and are lost"
+    one, five, later = (f"{rows} of log {LOG.hex()}" for rows in ("row 2", "rows 3 to 7", "row 8"))
+    lost = "cannot be read: missing or damaged; what it held was answered, and is not recorded"
     assert kept == {
-        place.format(2).encode(): f"{place.format(2)} {lost}",
-        place.format(3).encode(): f"{place.format(3)} {lost}",
-        b"\x09later": f"{place.format(4)} cannot be read: its version is 9, this program reads 1: run a newer recorder",
+        one.encode(): f"{one} {lost}",
+        five.encode(): f"{five} {lost}",
+        b"\x09later": f"{later} cannot be read: its version is 9, this program reads 1: run a newer recorder",
     }
 
 

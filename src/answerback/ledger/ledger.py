@@ -133,7 +133,7 @@ class Ledger:
         The position moves from `after` to that of the last of them in the same transaction. Raises PositionConflict.
         """
         slices: list[LogSlice] = []
-        for one in parse_slices(log, rows):
+        for one in parse_slices(log, after, rows):
             slices.append(one)
             if self.is_write_waiting():
                 break

@@ -136,8 +136,8 @@ def lock_rollups(connection: Connection) -> None:
 
 
 @contextmanager
-def pipelined(connection: Connection, rows: int) -> Iterator[None]:
-    """Do the statements of this module with one wait for all of them, where each waits longer than its few `rows` take."""
+def pipelined(connection: Connection, rows: int = 0) -> Iterator[None]:
+    """Do the statements of this module with one wait for all of them, unless so many `rows` are to be inserted that COPY does it."""
     if on_postgresql(connection) and rows < bulk_sql.COPY_FROM_ROWS:
         with bulk_sql.pipeline(connection):
             yield

@@ -122,7 +122,7 @@ class LogReply(msgspec.Struct, frozen=True, array_like=True):
 class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
     """Do what `Record` does with rows of `log`, whose recorded position has to be `after`, and move it in the same transaction.
 
-    A row is its position and its payload, None where its bytes are damaged. Where another command waits it stops early. Raises
+    A row is its position and its payload, None where it and all since the one before are missing or damaged. Where another command waits it stops early. Raises
     PositionConflict.
     """
 

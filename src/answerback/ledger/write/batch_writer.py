@@ -27,6 +27,9 @@ from answerback.ledger.write.subscriptions import SubscriptionCache
 
 CALLBACK_COLUMNS = ("id", "call_id", "fingerprint", "kind", "received_us", "duplicates", "raw")
 
+_NO_ANNOTATION = (None,) * (len(READ_COLUMNS) - len(CALL_COLUMNS))
+
+Row = tuple[Any, ...]
 CallKey = tuple[str, str]
 """A call's channel and call_key."""
 
@@ -90,15 +93,16 @@ class BatchWriter:
         self._connection = connection
         self._ids: dict[CallKey, int] = {}
         self._calls: dict[CallKey, Call] = {}
-        self._loaded: dict[CallKey, tuple[Any, ...]] = {}
+        self._rows: dict[CallKey, Row] = {}
+        """The calls that the ledger holds, as READ_COLUMNS."""
         self._known: dict[tuple[int, bytes], int] = {}
         self._changed: dict[CallKey, None] = {}
-        self._written: dict[CallKey, tuple[Any, ...]] = {}
         self._callbacks: list[tuple[object, ...]] = []
         self._duplicates: Counter[int] = Counter()
         self._last_duplicate_us: dict[int, int] = {}
         self._key_presses: dict[CallKey, list[ParsedCallback]] = {}
         self._out_of_order: set[CallKey] = set()
+        self._rollups = Rollups()
         self._ingest_counts = IngestCounter()
         if received:
             self._load(received)
@@ -128,7 +132,7 @@ class BatchWriter:
             seen.setdefault(call_id, set()).add(fingerprint)
         for key, row in rows.items():
             self._calls[key] = call_of(row, frozenset(seen.get(self._ids[key], ())))
-        self._loaded = rows
+        self._rows = rows
 
     def apply(self, item: ParsedCallback) -> Receipt:
         """Fold one callback into its call."""
@@ -174,9 +178,13 @@ class BatchWriter:
         for key in self._out_of_order:
             keys = keys_in_order(self._connection, key[0], self._ids[key], self._key_presses[key])
             self._calls[key] = msgspec.structs.replace(self._calls[key], keys=keys)
-        rows = {key: call_row(self._ids[key], key[1], self._calls[key]) for key in self._changed}
-        new = [row for key, row in rows.items() if key not in self._loaded and key not in self._written]
-        changed = [row for key, row in rows.items() if key in self._loaded or key in self._written]
+        new: list[Row] = []
+        changed: list[Row] = []
+        for key in self._changed:
+            before, row = self._rows.get(key), call_row(self._ids[key], key[1], self._calls[key])
+            (new if before is None else changed).append(row)
+            self._rows[key] = after = row + (_NO_ANNOTATION if before is None else before[len(row) :])
+            self._rollups.replace(before, after)
         with bulk_sql.pipelined(self._connection, len(self._callbacks) + len(self.outbox)):
             bulk_sql.insert(self._connection, calls, CALL_COLUMNS, new)
             bulk_sql.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), changed)
@@ -190,16 +198,12 @@ class BatchWriter:
                     for id_, times in self._duplicates.items()
                 ],
             )
-        self._written |= rows
         for done in (self._changed, self._callbacks, self._duplicates, self._key_presses, self._out_of_order):
             done.clear()
 
     def write_statistics(self) -> None:
         """Bring the statistics up to the calls as they are now; last, for all writers meet there."""
-        sums = Rollups()
-        for key, row in self._written.items():
-            sums.replace(self._loaded.get(key), row)
-        with bulk_sql.pipelined(self._connection, len(self._written)):
+        with bulk_sql.pipelined(self._connection):
             bulk_sql.lock_rollups(self._connection)
-            sums.write(self._connection)
+            self._rollups.write(self._connection)
             self._ingest_counts.write(self._connection)

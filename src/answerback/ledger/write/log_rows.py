@@ -15,7 +15,7 @@ SLICE_CALLBACKS = 256
 """Another write waits as long as so many take."""
 
 LogRow = tuple[int, bytes | None]
-"""A row's position, and its payload; None where its bytes are damaged."""
+"""A row's position, and its payload; None where that and the rows between it and the one before are missing or damaged."""
 
 _received = attrgetter("received_us")
 
@@ -28,22 +28,23 @@ class LogSlice(NamedTuple):
     unreadable_rows: int
 
 
-def parse_slices(log: bytes, rows: Iterable[LogRow]) -> Iterator[LogSlice]:
-    """Slices of whole rows, all but the last with SLICE_CALLBACKS or more; a row that cannot be read is a refused body."""
+def parse_slices(log: bytes, after: int, rows: Iterable[LogRow]) -> Iterator[LogSlice]:
+    """Slices of whole rows, all but the last with SLICE_CALLBACKS or more. What cannot be read is a refused body."""
     bodies: list[BatchItem] = []
-    unreadable: list[Item] = []
-    end = None
+    refused: list[Item] = []
+    unreadable_rows, start = 0, after
     for position, payload in rows:
-        end = position
         try:
             bodies += _decode(payload)
         except BatchDecodeError as error:
-            unreadable.append(_refusal(log, position, payload, str(error)))
-        if len(bodies) + len(unreadable) >= SLICE_CALLBACKS:
-            yield _slice(end, bodies, unreadable)
-            bodies, unreadable, end = [], [], None
-    if end is not None:
-        yield _slice(end, bodies, unreadable)
+            refused.append(_refusal(log, range(after + 1, position + 1), payload, str(error)))
+            unreadable_rows += position - after
+        after = position
+        if len(bodies) + len(refused) >= SLICE_CALLBACKS:
+            yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows)
+            bodies, refused, unreadable_rows, start = [], [], 0, after
+    if after != start:
+        yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows)
 
 
 def parse_bodies(bodies: Iterable[BatchItem]) -> list[Item]:
@@ -54,19 +55,16 @@ def parse_bodies(bodies: Iterable[BatchItem]) -> list[Item]:
     ]
 
 
-def _slice(position: int, bodies: Sequence[BatchItem], unreadable: Sequence[Item]) -> LogSlice:
-    return LogSlice(position, [*parse_bodies(bodies), *unreadable], len(unreadable))
-
-
 def _decode(payload: bytes | None) -> Sequence[BatchItem]:
     if payload is None:
-        raise BatchDecodeError("its bytes are damaged; the callbacks in it were answered, and are lost")
+        raise BatchDecodeError("missing or damaged; what it held was answered, and is not recorded")
     return decode_batch(payload).items
 
 
-def _refusal(log: bytes, position: int, payload: bytes | None, problem: str) -> RejectedCallback:
-    """What keeps the bytes of a row; one that is lost is known by its place."""
-    place = f"row {position} of log {log.hex()}"
+def _refusal(log: bytes, positions: range, payload: bytes | None, problem: str) -> RejectedCallback:
+    """What keeps the bytes of a row; what is missing is known by its place."""
+    numbers = f"row {positions[0]}" if len(positions) == 1 else f"rows {positions[0]} to {positions[-1]}"
+    place = f"{numbers} of log {log.hex()}"
     return RejectedCallback(
         channel=DEFAULT_CHANNEL,
         raw=payload if payload is not None else place.encode(),
