@@ -63,12 +63,12 @@ def moved_error(path: str) -> LedgerUnavailable:
 
 
 def check_wal(path: Path) -> None:
-    """Raise LedgerUnavailable where there is a log and no ledger: SQLite would throw it away, and the newest callbacks with it."""
+    """Raise LedgerUnavailable where there is a write-ahead log and no database: SQLite would throw the newest callbacks away."""
     log = Path(f"{path}-wal")
     if has_content(log) and not has_content(path):
         raise LedgerUnavailable(
             UnavailableReason.MOVED,
-            f"{log} is the log of a ledger, but {path.name} {missing_reason(path)}: put that back, or move the log away as well",
+            f"{log} is the log of {path.name}, but that {missing_reason(path)}: put it back, or move the log away as well",
         )
 
 
@@ -82,11 +82,14 @@ def missing_reason(path: Path) -> str:
     return "is empty" if path.exists() else "is not there"
 
 
-def require_durable_filesystem(directory: Path) -> None:
-    """Refuse a directory, existing or not, on a file system that may lose committed data. Raises UnsafeStorage and says what to do."""
+def require_durable_filesystem(directory: Path, setting: str = "server.data_dir") -> None:
+    """Refuse a directory, existing or not, on a file system that may lose committed data. Raises UnsafeStorage and says what to do.
+
+    `setting` is where the directory is configured.
+    """
     if problem := unsafe_filesystem_reason(directory):
         raise UnsafeStorage(
-            f"{directory}: {problem}. Choose another server.data_dir; for a trial whose answers may be lost, "
+            f"{directory}: {problem}. Choose another {setting}; for a trial whose answers may be lost, "
             f"set ledger.allow_unsafe_filesystem"
         )
 

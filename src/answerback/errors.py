@@ -167,6 +167,7 @@ class UnavailableReason(StrEnum):
     WRITER_ENDED = "the ledger's writer ended"
     WRITER_STARTING = "the ledger's writer is starting again"
     OVERLOADED = "too many callbacks are waiting to be stored"
+    INBOX_FULL = "the inbox is full"
     STREAM_UNREACHABLE = "the stream cannot be reached"
     STREAM_SILENT = "the stream does not acknowledge"
     STREAM_FULL = "the stream is full"

@@ -20,7 +20,7 @@ from answerback.config.intake import ChannelSettings, IntakeSettings, Quarantine
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
 from answerback.config.section import NAME_PATTERN
 from answerback.config.server import ConsoleSettings, ServerRole, ServerSettings
-from answerback.config.storage import LedgerSettings, StreamSettings
+from answerback.config.storage import InboxSettings, LedgerSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
 from answerback.domain.models import DEFAULT_CHANNEL
 from answerback.errors import ConfigError
@@ -40,6 +40,7 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     intake: IntakeSettings = IntakeSettings()
+    inbox: InboxSettings = InboxSettings()
     ledger: LedgerSettings = LedgerSettings()
     stream: StreamSettings = StreamSettings()
     quarantine: QuarantineSettings = QuarantineSettings()

@@ -1,4 +1,4 @@
-"""Where callbacks are kept: the ledger, and the stream in front of it."""
+"""Where callbacks are kept: the ledger, and the inbox or the stream in front of it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,27 @@ class LedgerSettings(Section):
     lock_timeout_s: Seconds = Field(2.0, description="time to wait for another process that has the file locked")
     allow_unsafe_filesystem: bool = Field(
         default=False, description="accept a file system that may lose committed data"
+    )
+
+
+class InboxSettings(Section):
+    """The file that callbacks are appended to, and answered from, before they are recorded into the ledger."""
+
+    dir: Path | None = Field(None, description="directory of inbox.db, on a local disk; by default server.data_dir")
+    max_bytes: Annotated[int, Field(ge=1024 * 1024)] = Field(
+        1024 * 1024 * 1024,
+        description="maximum size of what waits to be recorded; beyond it the response is 503. "
+        "The default holds some two million callbacks: an hour at 500/s while the ledger is away",
+    )
+    reserve_bytes: Annotated[int, Field(ge=0)] = Field(
+        64 * 1024 * 1024,
+        description="free space that the inbox leaves on its disk, so that the ledger can still record what waits; "
+        "below it the response is 503",
+    )
+    keep_s: Seconds = Field(
+        600.0,
+        description="time for which recorded callbacks stay in the inbox, unless the space is needed: "
+        "a ledger that went back (a standby promoted, a backup) is recorded again from them",
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import LedgerUnavailable, UnavailableReason
+from answerback.sqlite_errors import sqlite_reason
 
 VALUE_ERRORS = (OverflowError, UnicodeEncodeError, struct.error)
 """What drivers raise, apart from errors of their own, for a value that they cannot send."""
@@ -64,28 +65,6 @@ _BY_SQLSTATE = {
 }
 """PostgreSQL's codes, by the longest beginning that is listed. Source: PostgreSQL's manual, appendix A."""
 
-_BY_SQLITE_CODE = {
-    3: DriverFailure(UnavailableReason.READ_ONLY),  # PERM
-    5: DriverFailure(UnavailableReason.LOCKED),  # BUSY
-    6: DriverFailure(UnavailableReason.LOCKED),
-    7: DriverFailure(UnavailableReason.BUSY),  # NOMEM
-    8: DriverFailure(UnavailableReason.READ_ONLY),
-    10: DriverFailure(UnavailableReason.DISK_FAILED),  # IOERR
-    11: DriverFailure(UnavailableReason.DAMAGED),  # CORRUPT
-    13: DriverFailure(UnavailableReason.DISK_FULL),
-    14: DriverFailure(UnavailableReason.UNREACHABLE),  # CANTOPEN
-    15: DriverFailure(UnavailableReason.LOCKED),  # PROTOCOL
-    17: DriverFailure(UnavailableReason.SCHEMA),
-    18: _VALUE,  # TOOBIG
-    19: _VALUE,  # CONSTRAINT
-    20: _VALUE,  # MISMATCH
-    26: DriverFailure(UnavailableReason.DAMAGED),  # NOTADB
-}
-"""SQLite's primary result codes. Source: sqlite.org/rescode.html."""
-
-_PRIMARY_CODE_MASK = 0xFF
-_NO_SUCH_PREFIX = "no such "  # table or column: SQLite has no code of its own for it
-
 
 def sqlstate(error: BaseException) -> str | None:
     """PostgreSQL's code of an error; None where it said none."""
@@ -102,13 +81,8 @@ def classify(error: BaseException) -> DriverFailure:
     original = _driver_error(error)
     if (state := sqlstate(error)) is not None:
         return next((_BY_SQLSTATE[state[:size]] for size in (5, 3, 2) if state[:size] in _BY_SQLSTATE), _UNKNOWN)
-    if (code := getattr(original, "sqlite_errorcode", None)) is not None:
-        found = _BY_SQLITE_CODE.get(code & _PRIMARY_CODE_MASK, _UNKNOWN)
-        return (
-            DriverFailure(UnavailableReason.SCHEMA)
-            if found is _UNKNOWN and str(original).startswith(_NO_SUCH_PREFIX)
-            else found
-        )
+    if (reason := sqlite_reason(original)) is not None:
+        return DriverFailure(reason)
     if isinstance(original, VALUE_ERRORS) or type(original).__name__ == "DataError":
         return _VALUE
     return _UNREACHABLE if type(original).__name__ in ("OperationalError", "InterfaceError") else _UNKNOWN

@@ -1,0 +1,10 @@
+"""The embedded log: one SQLite file, one row a batch, appended and synced before a callback is answered."""
+
+from answerback.inbox.backlog import Waiting
+from answerback.inbox.config import InboxConfig
+from answerback.inbox.inbox import Inbox
+from answerback.inbox.reader import InboxReader
+from answerback.inbox.rows import Generation, Row
+from answerback.inbox.schema import FILE_NAME
+
+__all__ = ["FILE_NAME", "Generation", "Inbox", "InboxConfig", "InboxReader", "Row", "Waiting"]

@@ -1,0 +1,158 @@
+"""The embedded log: a callback is answered once its batch is in this file, and recorded into the ledger behind that."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from answerback.domain.batches import BatchItem, encode_batch
+from answerback.errors import LedgerUnavailable, NotFound, UnavailableReason
+from answerback.inbox.appender import Append, Appender, Commit
+from answerback.inbox.backlog import Backlog, Waiting
+from answerback.inbox.config import InboxConfig
+from answerback.inbox.file import InboxFile
+from answerback.inbox.reading import read_rows
+from answerback.inbox.retention import Retention
+from answerback.inbox.rows import Generation, Row, stored_bytes
+from answerback.inbox.schema import connect
+from answerback.sqlite_errors import sqlite_unavailable
+
+
+class Inbox:
+    """The inbox of one process, used by its event loop: appends are committed, and files read, in threads of its own."""
+
+    def __init__(self, file: InboxFile, config: InboxConfig) -> None:
+        self._file = file
+        self._config = config
+        self._retention = Retention(config.keep_s)
+        self._backlog = Backlog(file.older, Generation(file.id, file.number, 0, 0))
+        self._appender: Appender | None = None
+        self._reading = ThreadPoolExecutor(1, "inbox-read")
+        self._queued_bytes = 0
+        self._is_closed = False
+        self.on_appended: Callable[[], None] = lambda: None
+        """Called in the event loop after each commit."""
+
+    @classmethod
+    def open(cls, config: InboxConfig) -> "Inbox":
+        """Open the inbox in `config.directory`, new or not, lock it, and begin a generation.
+
+        Raises UnsafeStorage where an append would not mean stored, SchemaMismatch where the file is not this program's,
+        ConfigError where another gateway has it, LedgerUnavailable where the directory or the file cannot be used.
+        """
+        return cls(InboxFile(config), config)
+
+    def start(self) -> None:
+        """Begin to append, on behalf of the running loop."""
+        loop = asyncio.get_running_loop()
+        self._appender = Appender(self._file, self._config, self._retention, loop, self._on_commit)
+        self._appender.start()
+
+    def append(self, items: Sequence[BatchItem]) -> "asyncio.Future[None]":
+        """Append `items` as one row; resolves, in the order of the calls, once it is durable.
+
+        LedgerUnavailable, raised or in the future: nothing of it counts as stored.
+        """
+        now_us = time.time_ns() // 1000
+        payload = encode_batch([b"", now_us, items])
+        self._check_room(stored_bytes(len(payload)))
+        self._queued_bytes += stored_bytes(len(payload))
+        return self._put(payload, len(items), now_us)
+
+    async def probe(self) -> None:
+        """Commit nothing of note. Raises LedgerUnavailable."""
+        self._check_room(0)
+        await self._put(b"", 0, 0)
+
+    @property
+    def present(self) -> Generation:
+        """The generation of this start."""
+        return self.generations[-1]
+
+    @property
+    def generations(self) -> list[Generation]:
+        """Those that have rows, and the present one, oldest first."""
+        return self._backlog.generations(self._file.deleted)
+
+    async def read(self, generation: bytes, after: int, max_callbacks: int, max_bytes: int) -> list[Row]:
+        """The rows of a generation after a position, without a hole, within the bounds but for the first.
+
+        The newest come from memory. Raises LedgerUnavailable; NotFound for a generation that has no rows any more.
+        """
+        found = self._backlog.find(generation)
+        if found is None:
+            raise NotFound(f"inbox: no generation {generation.hex()}")
+        rows = found.tail.read(after, max_callbacks, max_bytes)
+        if rows is not None:
+            return rows
+        wanted = Generation(found.id, found.number, found.end.position, 0)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._reading, self._read_file, wanted, after, max_callbacks, max_bytes
+        )
+
+    def mark_recorded(self, generation: bytes, position: int) -> None:
+        """The ledger has the rows up to `position`: they are deleted after `keep_s`, or sooner where room is needed."""
+        if (found := self._backlog.find(generation)) is not None:
+            self._backlog.record(found, position)
+            self._retention.mark(found.number, found.recorded.position, time.monotonic())
+
+    def waiting(self) -> Waiting:
+        """What is not recorded yet."""
+        return self._backlog.waiting()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Append what was given, up to `timeout_s`, and close the file."""
+        self._is_closed = True
+        if self._appender is None:
+            self.close()
+            return
+        self._reading.shutdown(wait=False)
+        self._appender.stop()
+        await asyncio.wait([self._appender.stopped], timeout=timeout_s)
+
+    def close(self) -> None:
+        """Close the file of an inbox that was not started."""
+        self._reading.shutdown()
+        self._file.close()
+
+    def _put(self, payload: bytes, callbacks: int, now_us: int) -> "asyncio.Future[None]":
+        if self._appender is None or self._is_closed:
+            raise LedgerUnavailable(UnavailableReason.FAULT, "the inbox is closed")
+        stored: asyncio.Future[None] = self._appender.loop.create_future()
+        self._appender.put(Append(payload, callbacks, now_us, stored))
+        return stored
+
+    def _check_room(self, size_bytes: int) -> None:
+        waiting_bytes = self._backlog.bytes + self._queued_bytes + self._file.wal_bytes
+        if waiting_bytes + size_bytes > self._config.max_bytes:
+            raise LedgerUnavailable(
+                UnavailableReason.INBOX_FULL,
+                f"{self._file.path}: {waiting_bytes:,} bytes wait to be recorded, inbox.max_bytes is {self._config.max_bytes:,}",
+            )
+
+    def _on_commit(self, commit: Commit) -> None:
+        is_news = self._backlog.add(commit.rows, commit.end)
+        for each in commit.appends:
+            self._queued_bytes -= stored_bytes(len(each.payload)) if each.payload else 0
+            if each.stored.done():
+                continue
+            if commit.failure is None:
+                each.stored.set_result(None)
+            else:
+                each.stored.set_exception(commit.failure)
+        if is_news:
+            self.on_appended()
+
+    def _read_file(self, generation: Generation, after: int, max_callbacks: int, max_bytes: int) -> list[Row]:
+        try:
+            self._file.files.check()
+            connection = connect(self._file.path, "ro")
+            try:
+                rows = read_rows(connection, generation, after, max_callbacks, max_bytes)
+            finally:
+                connection.close()
+            self._file.files.check()
+        except sqlite3.Error as error:
+            raise sqlite_unavailable(error, self._file.path) from error
+        return rows

@@ -1,0 +1,63 @@
+"""Reads the inbox of a gateway that runs, or of one that is dead, without changing it."""
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from answerback.disk import check_wal, has_content, missing_reason
+from answerback.errors import LedgerUnavailable, UnavailableReason
+from answerback.inbox.backlog import Waiting
+from answerback.inbox.reading import StoredGeneration, read_generations, read_rows, read_totals
+from answerback.inbox.rows import Generation, Row
+from answerback.inbox.schema import check_format, connect
+from answerback.sqlite_errors import sqlite_unavailable
+
+
+class InboxReader:
+    """A connection that only reads, for commands."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file at `path`. Raises LedgerUnavailable, SchemaMismatch."""
+        self.path = path
+        check_wal(path)
+        if not has_content(path):
+            raise LedgerUnavailable(UnavailableReason.MOVED, f"{path} {missing_reason(path)}")
+        try:
+            self._connection = connect(path, "ro")
+            check_format(self._connection, path)
+        except sqlite3.Error as error:
+            raise sqlite_unavailable(error, path) from error
+
+    def generations(self) -> list[Generation]:
+        """Those that have rows, and that of the last start, oldest first."""
+        return [each.generation for each in self._stored()]
+
+    def read(self, generation: Generation, after: int, max_callbacks: int, max_bytes: int) -> list[Row]:
+        """The rows of a generation after a position, without a hole, within the bounds but for the first."""
+        return read_rows(self._connection, generation, after, max_callbacks, max_bytes)
+
+    def waiting(self, recorded: Mapping[bytes, int]) -> Waiting:
+        """What is not recorded yet, given the ledger's position in each generation; it has none of those that are missing."""
+        rows = callbacks = size_bytes = 0
+        oldest: list[int] = []
+        for generation, before, end in self._stored():
+            position = max(recorded.get(generation.id, 0), before.position)
+            if position >= end.position:
+                continue
+            at = read_totals(self._connection, generation.number, position) or before
+            first = read_totals(self._connection, generation.number, position + 1)
+            rows += end.position - position
+            callbacks += end.callbacks - at.callbacks
+            size_bytes += end.bytes - at.bytes
+            oldest.append(first.appended_us if first else end.appended_us)
+        return Waiting(rows, callbacks, size_bytes, min(oldest, default=None))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _stored(self) -> list[StoredGeneration]:
+        try:
+            return read_generations(self._connection)
+        except sqlite3.Error as error:
+            raise sqlite_unavailable(error, self.path) from error
