@@ -1,0 +1,211 @@
+"""What was answered from the inbox goes into the ledger, each row once, whatever fails in between."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from builders import key_press, status
+from contract import delivery_helpers
+from contract.databases import ledger_database
+from contract.test_statistics import EVER, everything, recount, said
+from recorder.world import InlineClient, append, opened, recorded, recording
+from relay.harness import writer_pids
+from relay.waiting import in_loop, until
+
+from answerback.errors import PositionConflict
+from answerback.inbox import FILE_NAME
+from answerback.ledger import DeliveryJob, Disposition, Ledger, LedgerConfig
+from answerback.ledger.commands import Command, LogPositions, RecordLog
+from answerback.ledger.writer.client import WriterClient
+
+T = TypeVar("T")
+
+
+def counts(ledger: Ledger, callids: list[str]) -> set[int]:
+    """How often the callback of each call has come: all of them once is {0}."""
+    return {entry.duplicates for callid in callids for entry in ledger.callbacks(callid).items}
+
+
+@in_loop
+async def test_it_records_what_is_appended(ledger: Ledger, tmp_path: Path) -> None:
+    """As soon as it is appended; metrics and the ledger's position say so."""
+    client = InlineClient(ledger)
+    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, metrics):
+        await append(inbox, [status(callid="a"), status(callid="b")])
+        assert await recorder.catch_up(5) == 0.0
+        await append(inbox, [status(callid="a"), status(callid="c")])
+        assert await recorder.catch_up(5) == 0.0
+        assert metrics.callbacks == {Disposition.STORED: 3, Disposition.DUPLICATE: 1}
+        assert (metrics.batch_sizes.total, metrics.failures) == (4, 0)
+        assert LogPositions([inbox.present.id]).run(ledger) == {inbox.present.id: 2}
+
+
+@in_loop
+async def test_older_generations_go_first(ledger: Ledger, tmp_path: Path) -> None:
+    """What former starts have left is recorded before what comes now, in the order of the starts; keys keep theirs."""
+    for key in "12":
+        async with opened(tmp_path) as inbox:
+            await append(inbox, [status(callid="a"), key_press(callid="a", key=key)])
+    client = InlineClient(ledger)
+    async with opened(tmp_path) as inbox:
+        await append(inbox, [key_press(callid="a", key="3")])
+        order = [generation.id for generation in inbox.generations]
+        async with recording(inbox, client) as (recorder, _):
+            assert recorder.lag.rows == 3
+            assert await recorder.catch_up(5) == 0.0
+    assert [command.log for command in client.recorded] == order
+    assert ledger.call("a").keys == ("1", "2", "3")
+
+
+@in_loop
+async def test_what_waits_says_since_when(ledger: Ledger, tmp_path: Path) -> None:
+    """While the ledger is away nothing is waited for; the ledger is true as of the oldest row that waits, then as of now."""
+    client = InlineClient(ledger)
+    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, metrics):
+        client.fault = "away"
+        before = datetime.now(UTC)
+        await append(inbox, [status(callid="a"), status(callid="b")])
+        await until(lambda: recorder.failure)
+        assert 0.0 < await recorder.catch_up(60) < 30
+        assert (recorder.lag.rows, recorder.lag.callbacks) == (1, 2)
+        assert before - timedelta(seconds=1) <= recorder.as_of() <= datetime.now(UTC)
+        await until(lambda: metrics.failures >= 3)
+        client.fault = ""
+        await recorded(recorder)
+        assert recorder.failure is None
+        assert datetime.now(UTC) - recorder.as_of() < timedelta(seconds=1)
+    assert counts(ledger, ["a", "b"]) == {0}
+
+
+@pytest.mark.parametrize("fault", ["refused", "killed", "lost", "waiting"])
+@in_loop
+async def test_whatever_becomes_of_a_command(ledger: Ledger, tmp_path: Path, fault: str) -> None:
+    """Not begun, rolled back, done without an answer, or stopped early: each row is recorded once."""
+    callids = [f"c{n}" for n in range(600)]
+    client = InlineClient(ledger)
+    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, _):
+        client.fault = fault
+        await append(inbox, [status(callid=callid) for callid in callids], rows=6)
+        await recorded(recorder)
+    assert counts(ledger, callids) == {0}
+    assert said(ledger.statistics(EVER)) == recount(everything(ledger))
+
+
+@in_loop
+async def test_a_ledger_that_went_back_is_recorded_again(ledger: Ledger, tmp_path: Path) -> None:
+    """The position is the ledger's: where it is an older one again, what it misses is recorded from there."""
+    client = InlineClient(ledger)
+    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, _):
+        for n in range(4):
+            await append(inbox, [status(callid=f"c{n}")])
+            assert await recorder.catch_up(5) == 0.0
+        with ledger.engine.execution_options(writes=True).begin() as connection:
+            connection.exec_driver_sql("UPDATE log_positions SET position = 2")
+        await append(inbox, [status(callid="c4")])
+        await until(lambda: LogPositions([inbox.present.id]).run(ledger)[inbox.present.id] == 5)
+    assert [counts(ledger, [f"c{n}"]) for n in range(5)] == [{0}, {0}, {1}, {1}, {0}]
+
+
+class _Rival(InlineClient):
+    """Somebody else records each row a moment earlier."""
+
+    def execute(self, command: Command[T]) -> "asyncio.Future[T]":
+        """Carry it out for somebody else, and then for the one who asks."""
+        if isinstance(command, RecordLog):
+            super().execute(command)
+        return super().execute(command)
+
+
+@in_loop
+async def test_a_second_recorder_stops(ledger: Ledger, tmp_path: Path) -> None:
+    """It says why, leaves the log to the other one, and nothing is recorded twice."""
+    async with opened(tmp_path) as inbox, recording(inbox, _Rival(ledger)) as (recorder, _):
+        for n in range(2):
+            await append(inbox, [status(callid=f"c{n}")])
+            await asyncio.sleep(0)
+        await until(lambda: isinstance(recorder.failure, PositionConflict))
+        await append(inbox, [status(callid="c2")])
+        assert await recorder.catch_up(60) > 0
+    assert counts(ledger, ["c0"]) == {0}
+
+
+@in_loop
+async def test_damaged_rows(ledger: Ledger, tmp_path: Path) -> None:
+    """What a former start has left and cannot be read is in quarantine, and holds nothing up."""
+    async with opened(tmp_path) as inbox:
+        for n in range(4):
+            await append(inbox, [status(callid=f"c{n}")])
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as file:
+        file.execute(
+            "UPDATE rows SET payload = zeroblob(9) WHERE key IN (SELECT key FROM rows ORDER BY key LIMIT 2 OFFSET 1)"
+        )
+    async with opened(tmp_path) as inbox, recording(inbox, InlineClient(ledger)) as (recorder, metrics):
+        assert await recorder.catch_up(5) == 0.0
+        assert metrics.unreadable_rows == 2
+    assert {call.callid for call in ledger.calls().items} == {"c0", "c3"}
+    (kept,) = ledger.quarantined().items
+    assert kept.reason.startswith("rows 2 to 3 of log ")
+
+
+@in_loop
+async def test_its_end(ledger: Ledger, tmp_path: Path) -> None:
+    """Stopped, it records what is left; with the ledger away it does not wait, and the next start records the rest."""
+    client = InlineClient(ledger)
+    async with opened(tmp_path) as inbox:
+        async with recording(inbox, client) as (recorder, _):
+            await append(inbox, [status(callid=f"c{n}") for n in range(5000)], rows=50)
+        assert recorder.lag.rows == 0
+        client.fault = "away"
+        async with asyncio.timeout(3), recording(inbox, client) as (recorder, _):
+            await append(inbox, [status(callid="late")])
+        assert recorder.lag.rows == 1
+    client.fault = ""
+    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, _):
+        assert await recorder.catch_up(5) == 0.0
+    assert counts(ledger, ["late", "c4999"]) == {0}
+
+
+@in_loop
+async def test_deliveries_go_out_with_the_commit(tmp_path: Path) -> None:
+    """What can be sent is handed on as it is recorded, by a real writer."""
+    config = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True)
+    with closing(config.open()) as ledger:
+        delivery_helpers.endpoint(ledger, "crm")
+    writer = WriterClient(config)
+    jobs: list[DeliveryJob] = []
+    writer.on_jobs = lambda more, _: jobs.extend(more)
+    await writer.start()
+    async with opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
+        await append(inbox, [status(callid="a"), status(callid="a"), status(callid="b")])
+        assert await recorder.catch_up(5) == 0.0
+        assert len(jobs) == 2
+    await writer.stop(10)
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@in_loop
+async def test_the_writer_is_killed(tmp_path: Path, backend: str) -> None:
+    """Again and again while it records: each row is in the ledger once, and what waits for a while is all there."""
+    url = ledger_database(tmp_path) if backend == "postgresql" else None
+    config = LedgerConfig(data_dir=str(tmp_path), url=url, allow_unsafe_filesystem=True)
+    others, callids = writer_pids(), [f"c{n}" for n in range(4000)]
+    writer = WriterClient(config)
+    await writer.start()
+    async with opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
+        for first in range(0, len(callids), 2000):
+            await append(inbox, [status(callid=callid) for callid in callids[first : first + 2000]], rows=40)
+            (pid,) = writer_pids() - others
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda pid=pid: writer_pids() - others - {pid}, every_s=0.05)  # type: ignore[misc]  # bound
+        await recorded(recorder)
+    await writer.stop(10)
+    with closing(config.open()) as ledger:
+        assert counts(ledger, callids[::97]) == {0}
+        assert ledger.statistics(EVER).total.calls == len(callids)
+        assert said(ledger.statistics(EVER)) == recount(everything(ledger))
