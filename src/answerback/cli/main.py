@@ -57,6 +57,7 @@ COMMANDS = {
         "import_.import_",
         "Record old callbacks from files or access logs. Duplicates are ignored, so it can be run again; nothing is delivered.",
     ),
+    "inbox": ("inbox.app", "Inboxes: callbacks that were answered and wait to be recorded."),
     "copy": (
         "copy.copy",
         (

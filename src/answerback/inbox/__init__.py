@@ -2,9 +2,10 @@
 
 from answerback.inbox.backlog import Waiting
 from answerback.inbox.config import InboxConfig
+from answerback.inbox.file import lock_inbox
 from answerback.inbox.inbox import Inbox
 from answerback.inbox.reader import InboxReader
 from answerback.inbox.rows import Generation, Row
 from answerback.inbox.schema import FILE_NAME
 
-__all__ = ["FILE_NAME", "Generation", "Inbox", "InboxConfig", "InboxReader", "Row", "Waiting"]
+__all__ = ["FILE_NAME", "Generation", "Inbox", "InboxConfig", "InboxReader", "Row", "Waiting", "lock_inbox"]

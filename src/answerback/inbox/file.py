@@ -76,7 +76,7 @@ class InboxFile:
         self._connection: sqlite3.Connection | None = None
         self._anchor: sqlite3.Connection | None = None
         _make_directory(directory)
-        self._lock = _lock(directory)
+        self._lock = lock_inbox(directory)
         try:
             self._open()
         except sqlite3.Error as error:
@@ -239,7 +239,7 @@ def _make_directory(directory: Path) -> None:
         fsync_directory(made)
 
 
-def _lock(directory: Path) -> int:
+def lock_inbox(directory: Path) -> int:
     """Lock the inbox until the descriptor is closed or the process ends."""
     path = directory / LOCK_NAME
     try:

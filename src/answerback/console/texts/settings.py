@@ -73,6 +73,7 @@ TEXTS: Mapping[str, Text] = {
     "audit_numbers_revealed": Text("Viewed full numbers", "查看完整号码"),
     "audit_exported": Text("Exported", "导出"),
     "audit_callbacks_imported": Text("Imported callbacks", "导入回调"),
+    "audit_inbox_recorded": Text("Recorded an inbox", "补录收件箱"),
     "audit_ledger_copied": Text("Copied the ledger", "复制账本"),
     "audit_month_dropped": Text("Dropped a month", "清除整月数据"),
     "audit_key_created": Text("Created a key", "创建密钥"),

@@ -48,6 +48,7 @@ class AuditAction(StrEnum):
     """What can be done that is to be accounted for."""
 
     CALLBACKS_IMPORTED = "callbacks_imported"
+    INBOX_RECORDED = "inbox_recorded"
     DELIVERY_REPLAYED = "delivery_replayed"
     ENDPOINT_ADDED = "endpoint_added"
     ENDPOINT_CHANGED = "endpoint_changed"

@@ -1,0 +1,98 @@
+"""`answerback inbox`: callbacks that were answered and are not in the ledger yet."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, err, exit_on_error, out, print_fields, print_json
+from answerback.errors import ConfigError
+from answerback.inbox import FILE_NAME, InboxReader, lock_inbox
+from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
+from answerback.ledger.commands import LogPositions, RecordAuditEvent
+from answerback.recorder import InboxFileSummary, record_inbox_file
+from answerback.service.ledger_config import ledger_config
+
+_OWNER_ONLY = 0o077
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def inbox() -> None:
+    """Inboxes: callbacks that were answered and wait to be recorded."""
+
+
+@app.command("record")
+def record(
+    file: Annotated[Path, typer.Argument(help=f"The inbox, {FILE_NAME}, or the directory that it is in.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Record a dead gateway's inbox into the ledger, with its deliveries. What the ledger has already is skipped."""
+    path = file / FILE_NAME if file.is_dir() else file
+    with exit_on_error():
+        settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+        os.umask(_OWNER_ONLY)
+        with (
+            _locked(path),
+            closing(InboxReader(path)) as reader,
+            closing(ledger_config(settings).open()) as ledger,
+        ):
+            logs = [generation.id for generation in reader.generations()]
+            waiting = reader.waiting(LogPositions(logs).run(ledger)).callbacks
+            RecordAuditEvent(CLI_ACTOR, AuditAction.INBOX_RECORDED, (waiting, "callbacks")).run(ledger)
+            with _ProgressBar(waiting) as bar:
+                summary = record_inbox_file(reader, ledger, bar.advance_to)
+    dispositions = {one.name.lower(): count for one, count in sorted(summary.dispositions.items())}
+    fields = {"rows": summary.rows, "unreadable_rows": summary.unreadable_rows, "callbacks": summary.callbacks}
+    if as_json:
+        print_json({"file": str(path), **fields, "dispositions": dispositions})
+    else:
+        print_fields({name.replace("_", " "): f"{count:,}" for name, count in (fields | dispositions).items()})
+        if summary.unreadable_rows:
+            out.print("answerback quarantine list shows which rows could not be read.")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let no gateway open the inbox meanwhile. Raises ConfigError where one has it open."""
+    if path.name != FILE_NAME or not path.exists():  # no gateway uses it
+        yield
+        return
+    try:
+        lock = lock_inbox(path.parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: a gateway uses this inbox and records it itself: stop it first") from error
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+class _ProgressBar(Progress):
+    """A bar on a terminal and nowhere else."""
+
+    def __init__(self, callbacks: int) -> None:
+        columns = (
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.completed:,.0f} callbacks"),
+            TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
+            TimeRemainingColumn(),
+        )
+        super().__init__(*columns, console=err, transient=True, disable=not sys.stderr.isatty())
+        self.add_task("", total=callbacks, rate=0.0)
+
+    def advance_to(self, summary: InboxFileSummary) -> None:
+        """Show what is done."""
+        (task,) = self.tasks
+        self.update(task.id, completed=summary.callbacks, rate=summary.callbacks / (task.elapsed or 1.0))
