@@ -20,12 +20,12 @@ import httpx
 import pytest
 from builders import received
 from gateway import OK, Gateway, prompt, run
+from small_disk import fails, fill, needs_root
 
 from answerback import parse
 from answerback.config import Settings
 from answerback.ledger import Ledger, open_sqlite
 
-DISK_BYTES = 16 * 1024 * 1024
 WAL_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
 QUICKLY_S = 10.0
@@ -94,61 +94,12 @@ def written_at_most(gateway: Gateway, size_bytes: int) -> Iterator[None]:
 def immutable(*paths: Path) -> Iterator[None]:
     """Let nobody write to `paths`, not even root through a file that is open already."""
     needs_root("make a file immutable")
-    if _quietly("chattr", "+i", *paths):
+    if fails("chattr", "+i", *paths):
         pytest.skip("SKIPPED FAULT: this file system has no immutable files")
     try:
         yield
     finally:
         subprocess.run(["chattr", "-i", *paths], check=True)
-
-
-def needs_root(what: str) -> None:
-    """Skip, loudly, what only root may do."""
-    if os.geteuid() != 0:
-        pytest.skip(f"SKIPPED FAULT: only root may {what}")
-
-
-def _quietly(*arguments: str | Path) -> int:
-    return subprocess.run(arguments, capture_output=True, check=False).returncode
-
-
-@pytest.fixture(params=[1024, 4096], ids="blocks of {}".format)
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A real file system of sixteen megabytes: ext4 in a file, or tmpfs where that cannot be mounted.
-
-    With blocks smaller than a page of memory, a mapped file that was just made has holes: to touch one while the
-    disk is full is SIGBUS.
-    """
-    needs_root("mount a small file system")
-    place, image = tmp_path / "disk", tmp_path / "disk.img"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(DISK_BYTES)
-    if not _mount_image(image, place, request.param) and _quietly(
-        "mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", place
-    ):
-        pytest.skip("SKIPPED FAULT: a small file system cannot be mounted here")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
-
-
-def _mount_image(image: Path, place: Path, block_bytes: int) -> bool:
-    if shutil.which("mkfs.ext4") is None or _quietly("mkfs.ext4", "-q", "-b", str(block_bytes), "-m", "0", image):
-        return False
-    return not _quietly("mount", "-o", "loop", image, place)
-
-
-def _fill(place: Path) -> Path:
-    """Take every free byte of the file system; return the file that holds them."""
-    filler = place / "filler"
-    with filler.open("ab", buffering=0) as file:
-        for size_bytes in (65_536, 4096, 512, 1):
-            with suppress(OSError):
-                while True:
-                    file.write(bytes(size_bytes))
-    return filler
 
 
 @pytest.fixture
@@ -244,7 +195,7 @@ def test_a_full_disk(small_disk: Path) -> None:
         for number in range(10):
             assert gateway.post(prompt(f"before-{number}")).content == OK
             answered.append(f"before-{number}")
-        filler = _fill(small_disk)
+        filler = fill(small_disk)
         refusals = 0
         for number in range(200):
             answer = gateway.post(prompt(f"during-{number}").ljust(20_000))
@@ -261,7 +212,7 @@ def test_a_full_disk(small_disk: Path) -> None:
         assert gateway.call("before-0")["outcome"] == "answered"
         filler.unlink()
         check_mended(gateway, answered)
-        filler = _fill(small_disk)
+        filler = fill(small_disk)
         tried = [f"again-{number}" for number in range(20)]
         answered += [callid for callid in tried if gateway.post(prompt(callid).ljust(20_000)).status_code == 200]
         gateway.kill()

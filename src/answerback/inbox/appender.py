@@ -81,9 +81,12 @@ class Appender(threading.Thread):
     def run(self) -> None:
         """Commit until stopped."""
         while not self._is_stopping:
+            has_stored = False
             if appends := self._gather():
-                self._report(self._on_commit, self._commit(appends))
-            self._tidy(is_idle=not appends)
+                commit = self._commit(appends)
+                has_stored = commit.failure is None
+                self._report(self._on_commit, commit)
+            self._tidy(is_idle=not has_stored)
         self._file.close()
         self._report(self._on_stopped)
 
@@ -111,6 +114,8 @@ class Appender(threading.Thread):
             failure = sqlite_unavailable(error, self._file.path)
         except LedgerUnavailable as error:
             failure = error
+            if failure.reason is UnavailableReason.INBOX_FULL:
+                return Commit(appends, (), self._end, failure)
         except Exception as error:  # a bug of ours must not leave a sender without a response
             log.exception("append_failed")
             failure = LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__)

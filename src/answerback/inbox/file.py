@@ -125,6 +125,11 @@ class InboxFile:
                 os.fsync(wal.fileno())
         self._writer.execute("ROLLBACK")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, and the last use of it succeeded."""
+        return self._connection is not None
+
     def reconnect(self) -> Totals | None:
         """After a failure: the sums up to the newest row that the file really has. None where the connection is good.
 
@@ -156,9 +161,14 @@ class InboxFile:
             self._insert(rows)  # its own transaction: each statement more has to wait for the interpreter once more
         else:
             self._writer.execute("BEGIN IMMEDIATE")
-            deleted = self._delete(deletion)
-            self._insert(rows)
-            self._writer.execute("COMMIT")
+            try:
+                deleted = self._delete(deletion)
+                self._insert(rows)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
         self.files.check()
         return deleted
 

@@ -94,13 +94,11 @@ class _Collector:
 
     def skip_to(self, position: int) -> None:
         """Say that the rows up to `position` cannot be returned."""
-        if position <= self.position:
-            return
-        count = position - self.position
-        if self.rows and self.rows[-1].payload is None:
-            count += self.rows.pop().count
-        self.rows.append(Row(position, None, count))
-        self.position = position
+        if position > self.position:
+            if self.rows and self.rows[-1].payload is None:
+                self.rows.pop()
+            self.rows.append(Row(position, None))
+            self.position = position
 
 
 class StoredGeneration(NamedTuple):

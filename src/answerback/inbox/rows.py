@@ -31,14 +31,10 @@ class Generation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """A batch, or what is left of one: `payload` is None where its row is missing, damaged, or cannot be read.
-
-    Several such rows in succession are one, which ends at `position` and stands for `count` of them.
-    """
+    """A batch; `payload` is None where all from the row before this one up to `position` are missing, damaged, or unreadable."""
 
     position: int
     payload: bytes | None
-    count: int = 1
 
 
 class StoredRow(NamedTuple):

@@ -60,8 +60,6 @@ class Tidying:
             if deletion is None or sqlite_reason(error) is not UnavailableReason.DAMAGED:
                 raise
             self._stop_deleting(error)
-            self._file.disconnect()
-            self._file.reconnect()
             deleted = self._file.append(rows, None)
         size_bytes = end.bytes - self._ends[self._file.number].bytes
         self._stored_bytes += size_bytes
@@ -70,9 +68,9 @@ class Tidying:
         self._on_deleted(deleted)
 
     def step(self, *, is_tick: bool) -> bool:
-        """Do the next thing that is due; False where nothing was."""
+        """Do the next thing that is due; False where nothing was, or the file is not open: the next append opens it."""
         try:
-            return self._step(is_tick=is_tick)
+            return self._file.is_open and self._step(is_tick=is_tick)
         except (sqlite3.Error, LedgerUnavailable) as error:
             failure = error if isinstance(error, LedgerUnavailable) else sqlite_unavailable(error, self._file.path)
             log.warning("inbox_not_tidied", reason=str(failure.reason), detail=failure.detail)
@@ -82,12 +80,11 @@ class Tidying:
             return False
 
     def _step(self, *, is_tick: bool) -> bool:
-        if not is_tick and self._logged_bytes < self._file.checkpoint_bytes:
-            return False
-        self._file.reconnect()
         if self._logged_bytes >= self._file.checkpoint_bytes:
             self._checkpoint()
             return True
+        if not is_tick:
+            return False
         self._file.measure()
         if (deletion := self._next_deletion(time.monotonic(), is_tick=True)) is not None:
             self._on_deleted(self._file.append((), deletion))
