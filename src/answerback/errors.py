@@ -147,22 +147,25 @@ class LedgerError(AnswerbackError):
 
 
 class UnavailableReason(StrEnum):
-    """Why nothing can be stored or read, in public words; operations.md says what to do about each."""
+    """Why nothing can be stored or read, in public words; operations.md says what to do about each.
 
-    LOCKED = "the ledger is locked"
-    BUSY = "the ledger is busy"
+    The database is the inbox's or the ledger's: the detail, in the log, names it.
+    """
+
+    LOCKED = "the database is locked"
+    BUSY = "the database is busy"
     DISK_FULL = "the disk is full"
     DISK_FAILED = "the disk fails"
     STALLED = "the disk does not answer"
-    READ_ONLY = "the ledger cannot be written"
-    DAMAGED = "the ledger is damaged"
-    MOVED = "the ledger's file was moved or replaced"
-    UNREACHABLE = "the ledger cannot be reached"
+    READ_ONLY = "the database cannot be written"
+    DAMAGED = "the database is damaged"
+    MOVED = "the database's file was moved or replaced"
+    UNREACHABLE = "the database cannot be reached"
     DENIED = "the ledger does not admit the gateway"
-    SCHEMA = "the ledger's schema is of another version"
+    SCHEMA = "the database's schema is of another version"
     UNSAFE = "the ledger may lose what it is given"
     VALUE = "the ledger cannot hold a value"
-    UNKNOWN = "the ledger does not answer"
+    UNKNOWN = "the database does not answer"
     COMMIT_UNKNOWN = "the connection broke during the commit"
     WRITER_ENDED = "the ledger's writer ended"
     WRITER_STARTING = "the ledger's writer is starting again"

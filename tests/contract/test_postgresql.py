@@ -235,7 +235,7 @@ def test_an_error_never_shows_the_password(url: str) -> None:
         open_postgresql(nowhere, allow_unsafe=True)
     assert "topsecret" not in reported.value.explanation
     assert "missing_" in reported.value.detail
-    assert str(reported.value) == "the ledger cannot be reached"
+    assert str(reported.value) == "the database cannot be reached"
     with pytest.raises(UnsafeStorage, match=r"ledger\.url: expected postgresql://"):
         open_postgresql("mysql://root:topsecret@db/x")
 

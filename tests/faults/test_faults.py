@@ -302,7 +302,7 @@ def test_a_helper_process_is_killed(gateway: Gateway) -> None:
     check_mended(gateway, ["before"])
 
 
-MOVED = "the ledger's file was moved or replaced"
+MOVED = "the database's file was moved or replaced"
 
 
 def test_a_ledger_that_is_moved(gateway: Gateway) -> None:
