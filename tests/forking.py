@@ -42,6 +42,7 @@ _LENGTH_BYTES = 4
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PRELOADED = (
+    "answerback.service.backend",
     "answerback.cli.main",
     "answerback.api.app",
     "answerback.api.metrics",

@@ -28,6 +28,11 @@ START_TIMEOUT_S = 60.0  # where much else runs; how soon it is up has a test of 
 STOP_TIMEOUT_S = 15.0
 WATCHDOG = "ANSWERBACK_WATCHDOG"
 
+_INBOX_ENDS = """
+    SELECT generations.id, max(rows.key & 0xffffffffff) FROM generations JOIN rows ON rows.key >> 40 = generations.number
+    GROUP BY generations.id
+"""
+
 SEED = b"""{
     "voiceprompt_callback": {
         "result": "0",
@@ -335,14 +340,31 @@ class Gateway:
     # The file.
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Read the SQLite file as anybody could, read-only."""
-        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=10)) as connection:
+        """Read the ledger's file as anybody could, once all that was answered is in it."""
+        if self.up:
+            self.await_recorded()
+        return self._read(self.ledger, statement, *parameters)
+
+    def await_recorded(self) -> None:
+        """Wait until the ledger holds what the inbox does, where there is one."""
+        inbox = self.data_dir / "inbox.db"
+        deadline_s = time.monotonic() + 15.0
+        while inbox.exists():
+            ends = dict(self._read(inbox, _INBOX_ENDS))
+            positions = dict(self._read(self.ledger, "SELECT log, position FROM log_positions"))
+            if all(positions.get(log, 0) >= end for log, end in ends.items()):
+                return
+            assert time.monotonic() < deadline_s, self.stderr
+            time.sleep(0.005)
+
+    def _read(self, path: Path, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
             return connection.execute(statement, parameters).fetchall()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the file's write lock from this process, so that every commit of the gateway waits."""
-        with closing(sqlite3.connect(self.ledger, isolation_level=None, timeout=10)) as connection:
+    def locked(self, name: str = "inbox.db") -> Iterator[None]:
+        """Hold a file's write lock from this process: every commit of the inbox waits, or (`ledger.db`) of the recorder."""
+        with closing(sqlite3.connect(self.data_dir / name, isolation_level=None, timeout=10)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

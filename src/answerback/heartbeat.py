@@ -43,13 +43,11 @@ class Heartbeat:
         status: Callable[[], dict[str, Any]],
         *,
         interval_s: float = INTERVAL_S,
-        on_failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._instance = instance
         self._status = status
         self._interval_s = interval_s
-        self._on_failed = on_failed
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -67,8 +65,6 @@ class Heartbeat:
 
     async def _send_forever(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(LedgerUnavailable):
                 await self._client.execute(RecordHeartbeat(self._instance, self._status()))
-            except LedgerUnavailable:
-                self._on_failed()
             await asyncio.sleep(self._interval_s)

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, hardened: slow senders, upgrades, one write per response. Used by the gateway and the emulator."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
 import httptools
@@ -9,6 +9,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from answerback.tencent.codes import ResponseCode
 from answerback.tencent.response import encode_response
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+"""ASGI's."""
 
 _MAX_HEAD_BYTES = 65_536
 _SLICE_BYTES = 1024
@@ -30,7 +36,7 @@ _HEAD_TOO_LARGE = _make_final_response(
 )
 
 
-class _CorkedTransport:
+class CorkedTransport:
     """A transport that sends the head of an answer together with its body: one system call and one segment, not two.
 
     What is written waits for the next write, and no longer than to the end of this turn of the loop.
@@ -70,16 +76,18 @@ class TimedHttpProtocol(HttpToolsProtocol):
     """
 
     arriving_since_s: float | None = None
+    idle_since_s: float | None = None
     _is_shutting_down = False
     _unsent_bytes = 0
     _progress_at_s = 0.0
     _head_bytes = 0  # of a head that is not whole, up to the current segment
+    _is_head_whole = False
     _segment_bytes = 0  # of the current segment, where no other request is in it
     _final_response: bytes | None = None
     _current_cycle: RequestResponseCycle | None = None  # of several requests the first; `cycle` is the newest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(cast(asyncio.Transport, _CorkedTransport(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, CorkedTransport(transport, self.loop)))
         self.arriving_since_s = self._progress_at_s = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -118,7 +126,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
             self._parse_without_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
             self.finish_with(_NOT_HTTP)
-        if self.arriving_since_s is not None and "method" not in (self.scope or {}):
+        if self.arriving_since_s is not None and not self._is_head_whole:
             self._head_bytes += self._segment_bytes
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.finish_with(_HEAD_TOO_LARGE)
@@ -144,10 +152,23 @@ class TimedHttpProtocol(HttpToolsProtocol):
         return True
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        """Note that a request begins; what uvicorn makes for one is made when it is known to be for an application."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._head_bytes = 0
+        self._is_head_whole = False
+        self.idle_since_s = None
         if self.arriving_since_s is None:
             self.arriving_since_s = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        url, headers, expect_100_continue = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect_100_continue
+        self.headers += headers  # in place: it is the scope's
+        self._is_head_whole = True
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
@@ -166,7 +187,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
         Once an answer has begun, an end is that of a reader who left.
         """
         if self.scheme == "https" or not self._has_unanswered_request() or self.cycle.response_started:
-            cast(_CorkedTransport, self.transport).flush()  # an answer without a body may be held; asyncio closes now
+            cast(CorkedTransport, self.transport).flush()  # an answer without a body may be held; asyncio closes now
             return False
         self.finish_with(b"")
         return True
@@ -184,6 +205,12 @@ class TimedHttpProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
                 self.transport.write(final_response)
+            self.transport.close()
+
+    def close_if_idle(self, now_s: float) -> None:
+        """Close where nothing was asked for too long since the last answer; to be called periodically."""
+        since_s = self.idle_since_s
+        if since_s is not None and now_s - since_s > self.timeout_keep_alive and not self._has_unanswered_request():
             self.transport.close()
 
     def is_stalled(self, now_s: float, timeout_s: float) -> bool:
@@ -217,6 +244,7 @@ async def reap_slow_connections(
             if since_s is not None and since_s < now_s - request_timeout_s:
                 on_timeout()
                 connection.finish_with(_TOO_SLOW)
+            connection.close_if_idle(now_s)
             if connection.is_stalled(now_s, reader_timeout_s):
                 on_stalled_reader()
                 connection.transport.abort()

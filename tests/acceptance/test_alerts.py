@@ -335,7 +335,8 @@ def test_a_slow_service_holds_up_neither_callbacks_nor_the_end(tmp_path: Path, r
 
 def test_of_two_gateways_one_tells_and_both_show(tmp_path: Path, people: People) -> None:
     """The second reads what the first keeps, and goes on when the first ends, without a second begin."""
-    with alerting(tmp_path, JUNK, people) as first, alerting(tmp_path, JUNK, people) as second:
+    elsewhere = {"ANSWERBACK_INBOX__DIR": str(tmp_path / "second")}
+    with alerting(tmp_path, JUNK, people) as first, alerting(tmp_path, JUNK, people, settings=elsewhere) as second:
         second.post(b"{", PULSE_TOKEN)
         second.post(b"{")
         people.await_read(1)

@@ -60,6 +60,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             assert running.post(prompt("call-3", mobile=NUMBER, result="1"), token).content == OK
         assert running.post(b"[1]").status_code == 400
         assert running.post(prompt("call-4", mobile=NUMBER, result="8")).status_code == 400
+        running.await_recorded()
     return place
 
 
@@ -328,6 +329,7 @@ def test_what_can_be_read_after_a_fix_goes_to_its_call(tmp_path: Path) -> None:
     with Gateway(place.data_dir) as running:
         for body in (b"junk", b"to be a callback"):
             assert running.post(body).status_code == 400
+        running.await_recorded()
     with closing(sqlite3.connect(place.data_dir / "ledger.db")) as ledger, ledger:
         ledger.execute("UPDATE quarantine SET raw = ?, received_us = 1700000000000000 WHERE id = 2", (prompt("late"),))
     done = place.run("quarantine", "requeue", "--json")
@@ -355,13 +357,16 @@ def test_migrate_makes_the_schema_and_may_be_repeated(tmp_path: Path) -> None:
 
 
 def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
-    """A schema that this program does not know is not touched: the start says so, and so does the doctor."""
+    """A schema that this program does not know is not touched: the start says so and answers, commands and the doctor say so."""
     place = Place(tmp_path)
     place.text("migrate")
     with closing(sqlite3.connect(place.data_dir / "ledger.db")) as ledger, ledger:
         for table in ("schema_revision", "alembic_version"):
             ledger.execute(f"UPDATE {table} SET version_num = '9999'")
-    assert "9999" in complaint(place.run("serve", "--port", "0"))
+    with Gateway(place.data_dir) as gateway:
+        assert "9999" in gateway.reported["ledger_failure"]
+        assert gateway.post(SEED).content == OK
+        assert "9999" in gateway.get("/v1/calls").json()["detail"]
     assert "9999" in complaint(place.run("calls", "list"))
     done = place.run("doctor")
     assert (done.returncode, "9999" in done.stdout) == (1, True)
@@ -555,7 +560,9 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
     other = tmp_path / "data" / "ledger.db"
     other.parent.mkdir()
     other.write_bytes(b"not a database" * 1000)
-    complaint(run("serve", "--port", "0", "--data-dir", "data", cwd=tmp_path))
+    with Gateway(tmp_path / "data") as gateway:
+        assert "is not a database" in gateway.reported["ledger_failure"]
+        assert gateway.post(SEED).content == OK
     assert other.read_bytes() == b"not a database" * 1000
 
 

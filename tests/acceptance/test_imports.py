@@ -169,6 +169,7 @@ _CASES = {
     "quarantine": Case("quarantine list", _READS),
     "alerts": Case("alerts list", _READS - {"starlette"}),
     "keys": Case("keys list", _READS),
+    "inbox": Case("inbox record nothing.db", _READS),
 }
 
 PROGRAM = """

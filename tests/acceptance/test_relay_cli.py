@@ -299,7 +299,7 @@ def test_one_of_two_gateways_relays_and_the_other_takes_over(tmp_path: Path, how
     """Both take callbacks, one of them tells, and when that one is gone the other goes on; nothing is told twice."""
     settings = relaying()
     first = Gateway(tmp_path / "data", settings=settings)
-    second = Gateway(tmp_path / "data", settings=settings)
+    second = Gateway(tmp_path / "data", settings=settings | {"ANSWERBACK_INBOX__DIR": str(tmp_path / "second")})
     second._starts = 100  # noqa: SLF001  # its logs lie beside those of the first
     with Receiver(tmp_path) as receiver, first.start(), second.start():
         one, other = Business(first), Business(second)
@@ -329,7 +329,7 @@ def test_a_gateway_that_does_not_relay_may_end(tmp_path: Path) -> None:
     """The second gateway leaves without taking the first one's place or its address with it."""
     settings = relaying()
     first = Gateway(tmp_path / "data", settings=settings)
-    second = Gateway(tmp_path / "data", settings=settings)
+    second = Gateway(tmp_path / "data", settings=settings | {"ANSWERBACK_INBOX__DIR": str(tmp_path / "second")})
     second._starts = 100  # noqa: SLF001  # its logs lie beside those of the first
     with Receiver(tmp_path) as receiver, first.start():
         business = Business(first)

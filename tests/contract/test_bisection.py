@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import ADMIN, NOON, key_press, received, status, wire
+from builders import ADMIN, key_press, received, status, wire
 from contract import delivery_helpers
 from contract.backends import OpenLedger, sqlite
 from contract.test_statistics import EVER, everything, recount, said
@@ -14,10 +14,9 @@ from sqlalchemy import text
 
 from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.calls import fold
-from answerback.domain.models import RawCallback
 from answerback.errors import CallbackRejected, LedgerUnavailable
 from answerback.ledger import Disposition, Ledger
-from answerback.ledger.commands import Record, RecordStreamBatches
+from answerback.ledger.commands import RecordStreamBatches
 
 REFUSED = "the ledger cannot hold a value in it"
 NOON_US = 1_777_636_800_000_000
@@ -64,19 +63,26 @@ def test_a_value_that_fits_no_column(ledger: Ledger, value: int) -> None:
 
 
 def test_directly(ledger: Ledger) -> None:
-    """Each sender is told the truth; deliveries go out; the same again is a repeat of both sorts."""
+    """The others are recorded, and their deliveries go out; the same again is a repeat of both sorts."""
     delivery_helpers.endpoint(ledger, "crm")
     refuse(ledger)
     callids = ["a", "poison-1", "b", "poison-2", "c", "a"]
-    raw_callbacks = [RawCallback("default", wire(status(callid=callid)), NOON) for callid in callids]
-    noted = Record(raw_callbacks).run(ledger)
-    reported = [(verdict.disposition, verdict.result, verdict.errmsg) for verdict in noted.results()]
-    stored, aside = (Disposition.STORED, 0, "OK"), (Disposition.QUARANTINED, 3004, REFUSED)
-    assert reported == [stored, aside, stored, aside, stored, (Disposition.DUPLICATE, 0, "OK")]
+    items = [received(status(callid=callid)) for callid in callids]
+    noted = ledger.record_batch(items)
+    stored, aside = Disposition.STORED, Disposition.QUARANTINED
+    assert [receipt.disposition for receipt in noted.receipts] == [
+        stored,
+        aside,
+        stored,
+        aside,
+        stored,
+        Disposition.DUPLICATE,
+    ]
+    assert {(kept.result, kept.reason) for kept in ledger.quarantined().items} == {(3004, REFUSED)}
     assert len(noted.jobs) == len(delivery_helpers.undelivered(ledger)) == 3
     assert [("13788888888" in detail, "out of range" in detail) for detail in noted.set_aside] == [(False, True)] * 2
-    again = Record(raw_callbacks).run(ledger).results()
-    assert [verdict.disposition for verdict in again] == [Disposition.DUPLICATE] * 6
+    again = ledger.record_batch(items).receipts
+    assert [receipt.disposition for receipt in again] == [Disposition.DUPLICATE] * 6
     assert ledger.quarantine_size()[0] == 2
 
 

@@ -205,7 +205,7 @@ async def test_another_command_waits_for_no_more_than_a_slice(tmp_path: Path) ->
     writer = WriterClient(LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True))
     await writer.start()
     try:
-        await writer.probe()
+        await writer.execute(ProbeWrite())
         first, _ = await asyncio.gather(writer.execute(RecordLog(LOG, 0, rows)), writer.execute(ProbeWrite()))
         assert 0 < first.position < len(rows)
         assert first.position * 64 % SLICE_CALLBACKS == 0

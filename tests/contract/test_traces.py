@@ -1,18 +1,12 @@
 """What the ledger tells of a callback's trace: the same whichever way a delivery comes out of it."""
 
-from builders import NOON, AnyCallback, key_press, received, status, wire
+from builders import NOON, key_press, received, status, wire
 from contract.delivery_helpers import accept, annotate, endpoint, load_one, record_overdue, refuse, tencent, us
 
 from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.calls import call_fingerprint, callback_fingerprint
-from answerback.domain.models import RawCallback
 from answerback.ledger import DeliveryJob, Disposition, Ledger
-from answerback.ledger.commands import Record, RecordStreamBatches
-
-
-def raw_callback(callback: AnyCallback, raw: bytes | None = None) -> RawCallback:
-    """`callback` as it comes in by the channel `default`."""
-    return RawCallback("default", wire(callback) if raw is None else raw, NOON)
+from answerback.ledger.commands import RecordStreamBatches
 
 
 def reported_by(job: DeliveryJob) -> tuple[bytes, int | None, int]:
@@ -46,8 +40,12 @@ def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
 
 def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
     """Who asks is told the fingerprint of each, when it came in and what became of it; of what is no callback nothing."""
-    batch = [raw_callback(status()), raw_callback(status(), b"{"), raw_callback(status())]
-    noted = Record(batch, trace=True).run(ledger)
+
+    def batch(number: int) -> CallbackBatch:
+        raws = [wire(status()), b"{", wire(status())]
+        return CallbackBatch(bytes([number]) * 16, us(0), [BatchItem("default", raw, us(0)) for raw in raws])
+
+    noted = RecordStreamBatches([batch(1)], trace=True).run(ledger)
     assert noted.trace is not None
     fingerprint = callback_fingerprint("default", status())
     assert noted.trace.callbacks == [
@@ -55,7 +53,7 @@ def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
         (fingerprint, us(0), Disposition.DUPLICATE),
     ]
     assert 0 < noted.trace.started_us <= noted.trace.ended_us
-    assert Record(batch).run(ledger).trace is None
+    assert RecordStreamBatches([batch(2)]).run(ledger).trace is None
 
 
 def test_a_witness_tells_of_new_batches_only(ledger: Ledger) -> None:

@@ -22,12 +22,12 @@ from contract.delivery_helpers import DeliveryRow, undelivered
 from forking import PEER, Forked, launch
 from relay.harness import LOOPBACK, QUICK
 from relay.receiver import Exchange, Receiver
+from relay.recording import record
 from relay.thread_writer import Desk
 from relay.waiting import until
 from sqlalchemy import func, select
 
 from answerback.domain.endpoints import DeliveryState, Endpoint, EndpointConfig
-from answerback.domain.models import RawCallback
 from answerback.heartbeat import Heartbeat, new_instance
 from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.admin.leases import find_leases
@@ -83,7 +83,7 @@ class RelayProcess:
     async def record(self, *raws: bytes, at: datetime | None = None) -> None:
         """Callbacks come in, in one batch; now unless told otherwise."""
         received_at = at or datetime.now(UTC)
-        await self.writer.record([RawCallback("default", raw, received_at) for raw in raws])
+        await record(self.writer, raws, received_at)
 
 
 @asynccontextmanager

@@ -15,12 +15,12 @@ from contract.backends import BACKENDS
 from contract.databases import ledger_database
 from contract.delivery_helpers import AttemptRow, DeliveryRow, tried, undelivered
 from relay.factories import retry_policy
+from relay.recording import record
 from relay.thread_writer import Desk
 from relay.waiting import until
 from sqlalchemy import func, select
 
 from answerback.domain.endpoints import DeliveryState, Endpoint, EndpointConfig
-from answerback.domain.models import RawCallback
 from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.admin.endpoints import Draft
 from answerback.ledger.commands import AddEndpoint, AnnotateCall
@@ -91,7 +91,7 @@ class RelayHarness:
     async def record(self, *raws: bytes) -> None:
         """Callbacks come in, in one batch."""
         now = datetime.now(UTC)
-        await self.writer.record([RawCallback("default", raw, now) for raw in raws])
+        await record(self.writer, raws, now)
 
     async def annotate(self, callid: str, **said: Any) -> None:
         """The business speaks of a call."""

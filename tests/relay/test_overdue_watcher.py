@@ -10,11 +10,11 @@ from builders import ADMIN
 from relay.factories import RETRY_POLICY
 from relay.harness import LOOPBACK, answered, opened, writing, writing_apart
 from relay.receiver import receiving
+from relay.recording import record
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
 from answerback.domain.endpoints import EndpointConfig
-from answerback.domain.models import RawCallback
 from answerback.ledger import Ledger
 from answerback.ledger.commands import Command
 from answerback.ledger.read.calls import CallFilter, count_calls
@@ -76,7 +76,7 @@ async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path
                 due_at = soon(0.5)
                 await relay.annotate_call("late", None, CallAnnotation(reference="order-1", due_at=due_at))
                 await relay.annotate_call("heard", None, CallAnnotation(due_at=due_at))
-                await writer.record([RawCallback("default", answered("heard"), datetime.now(UTC))])
+                await record(writer, [answered("heard")], datetime.now(UTC))
                 await until(lambda: len(receiver.posts) == 2)
                 assert datetime.now(UTC) >= due_at
                 await asyncio.sleep(0.2)  # nothing more comes: the next look finds it told

@@ -1,31 +1,56 @@
-import asyncio
-from datetime import UTC, datetime
-from pathlib import Path
+"""When what can wait should wait: while callbacks come in faster than one at a time is committed."""
 
-from relay.harness import answered, writing_apart
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import time_ns
+
+from relay.harness import answered
 from relay.waiting import in_loop
 
-from answerback.domain.models import RawCallback
+from answerback.domain.batches import BatchItem
+from answerback.errors import LedgerUnavailable
+from answerback.inbox import Inbox, InboxConfig
 from answerback.intake import GroupCommitter, IntakeMetrics
+
+
+@asynccontextmanager
+async def committing(directory: Path) -> AsyncIterator[GroupCommitter]:
+    """A committer in front of an inbox."""
+    inbox = Inbox.open(InboxConfig(directory=directory, allow_unsafe_filesystem=True))
+    inbox.start()
+    committer = GroupCommitter(inbox, IntakeMetrics(), max_pending=10_000, max_batch=64, commit_timeout_s=10.0)
+    await committer.start()
+    yield committer
+    await committer.stop(1.0)
+    await inbox.stop(5.0)
 
 
 @in_loop
 async def test_many_callbacks_at_a_time_press(tmp_path: Path) -> None:
     """Large batches, one after the other, and more to come; neither few callbacks nor the time after them do."""
-    async with writing_apart(tmp_path) as writer:
-        committer = GroupCommitter(writer, IntakeMetrics(), max_pending=10_000, max_batch=64, commit_timeout_s=10.0)
-        await committer.start()
+    async with committing(tmp_path) as committer:
 
         async def submit(name: str, count: int) -> set[bool]:
-            seen = set()
-            raw_callbacks = [RawCallback("default", answered(f"{name}-{n}"), datetime.now(UTC)) for n in range(count)]
-            for verdict in asyncio.as_completed([committer.submit(raw_callback) for raw_callback in raw_callbacks]):
-                await verdict
+            seen: set[bool] = set()
+            left = count
+            done = asyncio.Event()
+
+            def on_appended(error: LedgerUnavailable | None) -> None:
+                nonlocal left
+                assert error is None
                 seen.add(committer.under_pressure)
+                left -= 1
+                if left == 0:
+                    done.set()
+
+            for n in range(count):
+                committer.submit(BatchItem("default", answered(f"{name}-{n}"), time_ns() // 1000), on_appended)
+            await done.wait()
             return seen
 
         for n in range(50):
             assert await submit(f"few-{n}", 2) == {False}
         assert True in await submit("many", 2000)
         assert not committer.under_pressure
-        await committer.stop(1.0)

@@ -1,13 +1,12 @@
 """The ledger's writer in a thread of this process: the same commands and replies, and it is there at once."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from answerback.domain.models import RawCallback
-from answerback.ledger import DeliveryJob, Ledger, LedgerConfig, StoreResult
-from answerback.ledger.commands import Command, Record, decode_command, decode_result, encode_command
+from answerback.ledger import DeliveryJob, Ledger, LedgerConfig
+from answerback.ledger.commands import Command, RecordStreamBatches, decode_command, decode_result, encode_command
 from answerback.ledger.writer.framing import decode_reply, encode_result
 
 T = TypeVar("T")
@@ -34,16 +33,12 @@ class Desk:
             self._ledger.close()
 
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
-        """Have a command carried out after those before it."""
+        """Have a command carried out after those before it, and hand on what may go out."""
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._thread, self._carry_out, type(command), encode_command(command))
-
-    async def record(self, batch: Sequence[RawCallback]) -> list[StoreResult]:
-        """Store bodies, and hand on what may go out."""
-        reply = await self.execute(Record(batch, list(self.saturated)))
-        if reply.jobs or reply.backlogged:
-            self.on_jobs(reply.jobs, reply.backlogged)
-        return reply.results()
+        reply = loop.run_in_executor(self._thread, self._carry_out, type(command), encode_command(command))
+        if isinstance(command, RecordStreamBatches):
+            reply.add_done_callback(lambda done: self.on_jobs(done.result().jobs, done.result().backlogged))
+        return reply
 
     def _carry_out(self, kind: type[Command[Any]], payload: bytes) -> Any:
         assert self._ledger is not None

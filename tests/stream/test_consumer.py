@@ -33,7 +33,7 @@ async def _published(publisher: Publisher, batches: int, name: str = "c") -> lis
     """Publish batches of three; the callids."""
     callids = [f"{name}{n}" for n in range(3 * batches)]
     for n in range(batches):
-        await publisher.record([raw_callback(callid) for callid in callids[3 * n : 3 * n + 3]])
+        await publisher.append([raw_callback(callid) for callid in callids[3 * n : 3 * n + 3]])
     return callids
 
 
@@ -47,7 +47,7 @@ async def test_redelivery_changes_nothing(nats_server: NatsCluster, tmp_path: Pa
     wanted = stream_config(nats_server)
     async with publishing(wanted) as (stream, publisher), operator(nats_server) as hand:
         for n in range(3):
-            await publisher.record([raw_callback("a"), raw_callback(f"b{n}"), raw_callback(f"junk{n}", raw=b"{")])
+            await publisher.append([raw_callback("a"), raw_callback(f"b{n}"), raw_callback(f"junk{n}", raw=b"{")])
         messages = await hand.messages_in(publisher.shard.stream)
         async with consuming(stream, tmp_path / "data"):
             await _await_consumed(stream, 3)
@@ -204,8 +204,7 @@ async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_
                 "CREATE TRIGGER poison BEFORE INSERT ON calls WHEN NEW.callid = 'poison'"
                 " BEGIN SELECT RAISE(ABORT, 'out of range'); END"
             )
-        verdicts = await publisher.record([raw_callback("beside"), raw_callback("poison"), raw_callback("behind")])
-        assert [verdict.result for verdict in verdicts] == [0, 0, 0]
+        await publisher.append([raw_callback("beside"), raw_callback("poison"), raw_callback("behind")])
         callids += ["beside", "behind", *await _published(publisher, 3, "after")]
         await _await_consumed(stream, 5)
         assert set(recorded(data, callids).values()) == {1}

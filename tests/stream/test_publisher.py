@@ -45,7 +45,7 @@ class Load:
             callids = [f"c{queue}-{number}-{n}" for n in range(5)]
             began_s = time.monotonic()
             try:
-                await self._publisher.record([raw_callback(callid) for callid in callids])
+                await self._publisher.append([raw_callback(callid) for callid in callids])
             except LedgerUnavailable as error:
                 self.failures.append(error.explanation)
             else:
@@ -108,7 +108,7 @@ async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
         try:
             began_s = time.monotonic()
             with refused(r"no stream acknowledged in 1\.8 s|no NATS server"):
-                await publisher.record([raw_callback("a")])
+                await publisher.append([raw_callback("a")])
             assert time.monotonic() - began_s < 2.0
         finally:
             nats_cluster.resume(0)
@@ -150,8 +150,7 @@ async def test_larger_than_a_message(nats_server: NatsCluster) -> None:
     wanted = stream_config(nats_server, shards=1)
     async with publishing(wanted) as (_, publisher), operator(nats_server) as hand:
         bodies = [raw_callback(f"{n}", raw=b"x" * 60_000) for n in range(40)]
-        verdicts = await publisher.record(bodies)
-        assert len(verdicts) == 40
+        await publisher.append(bodies)
         messages = [await hand.client.jetstream().get_msg(f"{wanted.name}-1", n) for n in (1, 2, 3)]
         assert sum(len(decode(message.data).items) for message in messages) == 40
 
@@ -161,7 +160,7 @@ async def test_large_bodies(tmp_path: Path) -> None:
     """Where the servers take larger messages, bodies may be as large, and are drained, too."""
     with NatsCluster(tmp_path / "nats", size=1, more="max_payload: 8MB") as server:
         async with publishing(stream_config(server, max_body_bytes=7_000_000)) as (stream, publisher):
-            await publisher.record([raw_callback("large", raw=b"x" * 6_900_000)])
+            await publisher.append([raw_callback("large", raw=b"x" * 6_900_000)])
             async with consuming(stream, tmp_path / "data"):
                 await until(lambda: stream.metrics.consumed_batches == 1)
 
@@ -183,7 +182,7 @@ async def _fill(publisher: Publisher) -> tuple[int, str]:
     """Publish until it is refused: how many were stored, and why no more were."""
     for stored in range(0, 10_000, 20):
         try:
-            await publisher.record([raw_callback(f"f{stored}-{n}") for n in range(20)])
+            await publisher.append([raw_callback(f"f{stored}-{n}") for n in range(20)])
         except LedgerUnavailable as error:
             return stored, error.explanation
     raise AssertionError

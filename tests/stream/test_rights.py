@@ -36,7 +36,7 @@ async def test_the_documented_rights_suffice_and_are_few(tmp_path: Path, monkeyp
         async with streaming(stream_config(server, urls=[url_of("answerback-admin")], name="ANSWERBACK")) as stream:
             await until(lambda: stream.failure is None)
         async with publishing(wanted) as (stream, publisher), consuming(stream, tmp_path / "data"):
-            await publisher.record([raw_callback("with-few-rights")])
+            await publisher.append([raw_callback("with-few-rights")])
             await until(lambda: stream.metrics.consumed_batches > 0)
         client = await nats.connect(url_of("answerback"), allow_reconnect=False)
         for forbidden in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.UPDATE", "STREAM.MSG.GET"):

@@ -4,9 +4,9 @@ import asyncio
 import json
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,9 +18,10 @@ from nats.js.errors import NotFoundError
 from nats_servers import NatsCluster
 from sqlalchemy import func, select
 
-from answerback.domain.models import RawCallback
+from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import FILE_NAME, Ledger, LedgerConfig, open_sqlite
+from answerback.ledger.commands import ProbeWrite
 from answerback.ledger.tables import call_key, callbacks, calls
 from answerback.ledger.writer.client import WriterClient
 from answerback.stream import Publisher, Stream, StreamConfig, StreamConsumer
@@ -36,12 +37,12 @@ def stream_config(cluster: NatsCluster, **changes: Any) -> StreamConfig:
     return StreamConfig(**given | changes)
 
 
-def raw_callback(callid: str, *, raw: bytes | None = None) -> RawCallback:
+def raw_callback(callid: str, *, raw: bytes | None = None) -> BatchItem:
     """The body that tells of an answered call, as it comes in now."""
-    return RawCallback("default", wire(status(callid=callid)) if raw is None else raw, datetime.now(UTC))
+    return BatchItem("default", wire(status(callid=callid)) if raw is None else raw, time.time_ns() // 1000)
 
 
-def key_arrival(callid: str, key: str) -> RawCallback:
+def key_arrival(callid: str, key: str) -> BatchItem:
     """The body that tells of a key."""
     return raw_callback(callid, raw=wire(key_press(callid=callid, key=key)))
 
@@ -80,7 +81,7 @@ async def consuming(stream: Stream, data_dir: Path) -> AsyncIterator[tuple[Strea
     """A recorder with a ledger in `data_dir`, which several may share."""
     writer = WriterClient(LedgerConfig(data_dir=str(data_dir), allow_unsafe_filesystem=True))
     await writer.start()
-    await writer.probe()
+    await writer.execute(ProbeWrite())
     consumer = stream.consumer(writer)
     consumer.start()
     try:

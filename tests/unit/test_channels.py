@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.intake.channels import PATH, ChannelResolver
+from answerback.config.intake import CALLBACK_PATH as PATH
+from answerback.intake.channels import ChannelResolver
 
 ALERTS = "alerts-0123456789"
 CODES = "codes_0123456789-"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from answerback.service.deferred import App, LazyApp
+from answerback.http_protocol import App
+from answerback.service.deferred import LazyApp
 
 Message = Any
 
@@ -58,7 +59,7 @@ def test_it_is_built_once_in_a_thread_and_early_requests_wait() -> None:
 
     async def play() -> None:
         build = Building()
-        app = LazyApp(build, started())
+        app = LazyApp(build, started(), lambda: None)
         waiting = [asyncio.create_task(ask(app, path)) for path in "abc"]
         assert await asyncio.to_thread(build.began.wait, 30)
         assert build.answered == []
@@ -77,7 +78,7 @@ def test_nothing_is_built_before_the_rest_has_started() -> None:
     async def play() -> None:
         build, is_started = Building(), asyncio.Event()
         build.may_end.set()
-        asking = asyncio.create_task(ask(LazyApp(build, is_started), "a"))
+        asking = asyncio.create_task(ask(LazyApp(build, is_started, lambda: None), "a"))
         for _ in range(10):
             await asyncio.sleep(0)
         assert build.times == 0
@@ -93,7 +94,7 @@ def test_who_hangs_up_leaves_it_to_the_others() -> None:
 
     async def play() -> None:
         build = Building()
-        app = LazyApp(build, started())
+        app = LazyApp(build, started(), lambda: None)
         first, second = (asyncio.create_task(ask(app, path)) for path in "ab")
         assert await asyncio.to_thread(build.began.wait, 30)
         first.cancel()
@@ -112,7 +113,7 @@ def test_what_could_not_be_built_is_tried_again() -> None:
     async def play() -> None:
         build = Building(failures=1)
         build.may_end.set()
-        app = LazyApp(build, started())
+        app = LazyApp(build, started(), lambda: None)
         reported = await asyncio.gather(ask(app, "a"), ask(app, "b"), return_exceptions=True)
         assert [type(error) for error in reported] == [ImportError, ImportError]
         await ask(app, "c")

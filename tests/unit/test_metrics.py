@@ -41,7 +41,7 @@ def test_a_new_meter_has_counted_nothing() -> None:
     meter = IntakeMetrics()
     assert (
         sum(meter.responses.values()),
-        sum(meter.dispositions.values()),
+        meter.rejections_dropped,
         meter.commit_failures,
         meter.request_timeouts,
     ) == (

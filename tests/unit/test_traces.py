@@ -112,15 +112,15 @@ def test_without_the_library_only_who_asks_us_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "answerback.tracing.export", None)
     monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
-    assert open_tracer(None, 1.0, {}, b"key") is None
+    assert open_tracer(None, 1.0, dict, b"key") is None
     with pytest.raises(MissingExtra, match=r'tracing.endpoint .*pip install "answerback\[otel\]"'):
-        open_tracer("http://127.0.0.1:4318/v1/traces", 1.0, {}, b"key")
+        open_tracer("http://127.0.0.1:4318/v1/traces", 1.0, dict, b"key")
 
 
 def test_opentelemetry_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a collector there are no traces; its own switch turns them off whatever else is set."""
     for variable in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_SDK_DISABLED"):
         monkeypatch.delenv(variable, raising=False)
-    assert open_tracer(None, 1.0, {}, b"key") is None
+    assert open_tracer(None, 1.0, dict, b"key") is None
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert open_tracer("http://127.0.0.1:4318/v1/traces", 1.0, {}, b"key") is None
+    assert open_tracer("http://127.0.0.1:4318/v1/traces", 1.0, dict, b"key") is None

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from answerback.domain.alert_rules import Rule
 from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.admin.alerts import Alert, find_alerts
+from answerback.ledger.admin.instances import recorded_as_of
 from answerback.ledger.client import LedgerClient, LedgerReader
 from answerback.ledger.commands import SaveAlerts
 
@@ -49,7 +50,9 @@ class AlertManager:
         channels: Sequence[str],
         message_context: MessageContext,
         evaluation_interval_s: float,
+        recorded_us: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`recorded_us`: up to when all callbacks are recorded; None: up to now. Rules are measured as of then."""
         self._client = client
         self._ledger = ledger
         self._rules = dict(rules)
@@ -57,6 +60,7 @@ class AlertManager:
         self._channels = channels
         self._message_context = message_context
         self._every_s = evaluation_interval_s
+        self._recorded_us = recorded_us
         self._loaded = False
         self._alerts: dict[str, Alert] = {}
         self._saved: dict[str, Alert] = {}
@@ -128,9 +132,10 @@ class AlertManager:
 
     async def _measure(self, now: datetime) -> dict[str, Measurement]:
         """What every rule measures; nothing where the ledger cannot be read: what is due is sent all the same."""
+        recorded_us = self._recorded_us()
 
         def work(connection: Connection) -> dict[str, Measurement]:
-            look = MeasureContext(connection, self._channels, now)
+            look = MeasureContext(connection, self._channels, recorded_as_of(connection, now, recorded_us))
             return {name: measure(rule, look) for name, rule in self._rules.items()}
 
         try:

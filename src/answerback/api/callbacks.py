@@ -16,7 +16,8 @@ from answerback.api.routes import Routes
 from answerback.config import DEFAULT_CHANNEL
 from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
-from answerback.intake.bulk_submit import BulkSubmitter, SubmitResult
+from answerback.intake.bulk_submit import BulkSubmitter
+from answerback.intake.responses import Response
 from answerback.tencent.codes import ResponseCode
 
 PATH = "/v1/callbacks"
@@ -130,7 +131,7 @@ def _is_one(body: bytes, lines: Collection[bytes]) -> bool:
     return len(lines) <= 1 or _is_json(body) or not any(map(_is_json, lines))
 
 
-def _bulk_response(numbers: Sequence[int], answers: Sequence[SubmitResult]) -> JSONResponse:
+def _bulk_response(numbers: Sequence[int], answers: Sequence[Response]) -> JSONResponse:
     items = [
         SubmittedLineView(line=number, result=one.result, errmsg=one.errmsg)
         for number, one in zip(numbers, answers, strict=True)

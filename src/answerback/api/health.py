@@ -4,17 +4,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from answerback.api.ledger_numbers import LedgerGauges
-from answerback.intake import GroupCommitter, IntakeMetrics
-from answerback.relay import Relay
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
-
-    from answerback.stream.metrics import StreamMetrics
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -26,18 +19,14 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class HealthApp:
-    """Serves the three paths without a key. prometheus_client is imported by the first scrape."""
+    """Serves the three paths without a key. prometheus_client is imported by the first scrape.
 
-    def __init__(
-        self,
-        numbers: LedgerGauges,
-        health: GroupCommitter,
-        metrics: IntakeMetrics,
-        relay: Relay,
-        stream: "StreamMetrics | None" = None,
-    ) -> None:
-        self._health = health
-        self._measured = (metrics, health, numbers, relay, stream)
+    `failure` says why the process is not ready; `registry` makes what a scrape reads.
+    """
+
+    def __init__(self, failure: Callable[[], str | None], registry: "Callable[[], CollectorRegistry]") -> None:
+        self._failure = failure
+        self._registry = registry
         self._scrapes = ThreadPoolExecutor(1, "metrics")  # its own, so that slow readers hold up no scrape
 
     async def __call__(self, scope: Message, _receive: object, send: Send) -> None:
@@ -50,7 +39,7 @@ class HealthApp:
             await _send(send, 200, _TEXT, text)
         elif path == "/healthz":
             await _answer(send, 200, {"status": "alive"})
-        elif (failure := self._health.failure) is None:
+        elif (failure := self._failure()) is None:
             await _answer(send, 200, {"status": "ready"})
         else:
             await _answer(send, 503, {"status": "not ready", "reason": failure})
@@ -58,13 +47,7 @@ class HealthApp:
     def _scrape(self) -> bytes:
         from answerback.api.metrics import scrape
 
-        return scrape(self._registry)
-
-    @cached_property
-    def _registry(self) -> "CollectorRegistry":
-        from answerback.api.metrics import build_registry
-
-        return build_registry(*self._measured)
+        return scrape(self._registry())
 
 
 async def _answer(send: Send, status: int, fields: dict[str, str], *headers: tuple[bytes, bytes]) -> None:

@@ -16,6 +16,7 @@ from answerback.domain.models import CallbackKind
 from answerback.intake import GroupCommitter, IntakeMetrics
 from answerback.ledger import Disposition
 from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.recorder import Recorder, RecorderMetrics
 from answerback.relay import Relay
 from answerback.tencent.codes import ResponseCode
 
@@ -30,12 +31,12 @@ _ZERO_RESPONSES = dict.fromkeys(
 _RESULTS = ("delivered", "failed", "dead")
 
 
-class _Collector(Collector):
-    def __init__(self, metrics: IntakeMetrics, health: GroupCommitter, numbers: LedgerGauges, relay: Relay) -> None:
+class _IntakeCollector(Collector):
+    """How callbacks are answered."""
+
+    def __init__(self, metrics: IntakeMetrics, committer: GroupCommitter | None) -> None:
         self._metrics = metrics
-        self._relay = relay
-        self._health = health
-        self._numbers = numbers
+        self._committer = committer
 
     def collect(self) -> Iterable[Metric]:
         metrics = self._metrics
@@ -44,12 +45,7 @@ class _Collector(Collector):
         )
         for (kind, result), count in sorted({**_ZERO_RESPONSES, **metrics.responses}.items()):
             responses.add_metric([kind, str(int(result))], count)
-        callbacks = CounterMetricFamily(
-            "answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["disposition"]
-        )
-        for name in ("STORED", "DUPLICATE", "QUARANTINED", "DROPPED"):
-            callbacks.add_metric([name.lower()], metrics.dispositions.get(name, 0))
-        yield from (responses, callbacks)
+        yield responses
         yield _histogram(
             "answerback_response_duration_seconds", "From request to response.", metrics.response_latency_s
         )
@@ -60,6 +56,11 @@ class _Collector(Collector):
             "answerback_commit_failures", "Batches that were not stored.", metrics.commit_failures
         )
         yield CounterMetricFamily(
+            "answerback_rejections_dropped",
+            "Refused bodies that were answered and not kept: there were too many.",
+            metrics.rejections_dropped,
+        )
+        yield CounterMetricFamily(
             "answerback_callbacks_set_aside", "Callbacks that the ledger refused, now in quarantine.", metrics.set_aside
         )
         yield CounterMetricFamily(
@@ -68,12 +69,23 @@ class _Collector(Collector):
         yield CounterMetricFamily(
             "answerback_stalled_readers", "Readers that took nothing and were cut off.", metrics.stalled_readers
         )
-        yield GaugeMetricFamily(
-            "answerback_intake_queue_depth", "Callbacks waiting for their commit.", self._health.pending
-        )
-        yield GaugeMetricFamily(
-            "answerback_up_for_writes", "1 if a callback can be stored.", float(not self._health.failure)
-        )
+        if (committer := self._committer) is not None:
+            yield GaugeMetricFamily(
+                "answerback_intake_queue_depth", "Callbacks waiting for their commit.", committer.pending
+            )
+            yield GaugeMetricFamily(
+                "answerback_up_for_writes", "1 if a callback can be stored.", float(not committer.failure)
+            )
+
+
+class _LedgerCollector(Collector):
+    """What the ledger holds, and how it is delivered."""
+
+    def __init__(self, numbers: LedgerGauges, relay: Relay) -> None:
+        self._relay = relay
+        self._numbers = numbers
+
+    def collect(self) -> Iterable[Metric]:
         numbers = self._numbers.latest
         yield from self._attempts(numbers.endpoints)
         yield from self._backlog(numbers)
@@ -216,18 +228,53 @@ class _StreamCollector(Collector):
         )
 
 
+class _RecorderCollector(Collector):
+    """How far the ledger is behind what was answered. A process without an inbox has neither."""
+
+    def __init__(self, recorder: Recorder, metrics: RecorderMetrics) -> None:
+        self._recorder = recorder
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        recorder, metrics, lag = self._recorder, self._metrics, self._recorder.lag
+        callbacks = CounterMetricFamily(
+            "answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["disposition"]
+        )
+        for disposition in Disposition:
+            callbacks.add_metric([disposition.name.lower()], metrics.callbacks[disposition])
+        yield callbacks
+        yield _histogram("answerback_recorder_batch_size", "Callbacks in one transaction.", metrics.batch_sizes)
+        yield _histogram("answerback_recorder_batch_duration_seconds", "One transaction.", metrics.batch_latency_s)
+        yield CounterMetricFamily("answerback_recorder_failures", "Transactions that failed.", metrics.failures)
+        yield GaugeMetricFamily("answerback_recorder_up", "1 while the ledger takes it.", float(not recorder.failure))
+        yield GaugeMetricFamily(
+            "answerback_recorder_lag_seconds", "Age of the oldest callback that is not recorded.", lag.age_s
+        )
+        yield GaugeMetricFamily("answerback_inbox_callbacks", "Answered and not recorded.", lag.callbacks)
+        yield GaugeMetricFamily("answerback_inbox_bytes", "Their bytes.", lag.bytes)
+        yield CounterMetricFamily(
+            "answerback_inbox_unreadable_rows",
+            "Rows of the inbox whose bytes were damaged, now in quarantine.",
+            metrics.unreadable_rows,
+        )
+
+
 def build_registry(
     metrics: IntakeMetrics,
-    health: GroupCommitter,
-    numbers: LedgerGauges,
-    relay: Relay,
+    committer: GroupCommitter | None,
+    ledger: tuple[LedgerGauges, Relay] | None = None,
     stream: "StreamMetrics | None" = None,
+    recorder: tuple[Recorder, RecorderMetrics] | None = None,
 ) -> CollectorRegistry:
-    """A registry that reads the numbers at each scrape."""
+    """A registry that reads the numbers at each scrape; what is not there (yet) is not in it."""
     registry = CollectorRegistry()
-    registry.register(_Collector(metrics, health, numbers, relay))
+    registry.register(_IntakeCollector(metrics, committer))
+    if ledger is not None:
+        registry.register(_LedgerCollector(*ledger))
     if stream is not None:
         registry.register(_StreamCollector(stream))
+    if recorder is not None:
+        registry.register(_RecorderCollector(*recorder))
     return registry
 
 

@@ -62,6 +62,8 @@ def _print_text(info: "StartupInfo") -> None:
     if len(info.roles) < len(ServerRole):
         lines.append(("Roles", ", ".join(info.roles)))
     lines.append(("Ledger", info.store))
+    if info.ledger_failure:
+        lines.append(("", f"is away, callbacks are kept in the log until it is back: {info.ledger_failure}"))
     lines.append(("Data", str(info.data_dir)))
     if info.admin_key:
         lines.append(("Admin key", f"{info.admin_key}  (shown only once, stored in admin-key)"))
@@ -81,6 +83,7 @@ def _print_json(info: "StartupInfo") -> None:
             "callback_urls": {name: _shown(url) for name, url in info.callback_urls.items()},
             "data_dir": str(info.data_dir),
             "store": info.store,
+            "ledger_failure": info.ledger_failure,
             "roles": info.roles,
             "admin_key": info.admin_key,
         }

@@ -68,6 +68,16 @@ class ServerSettings(Section):
         return secret
 
 
+class ApiSettings(Section):
+    """The API."""
+
+    read_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
+        250,
+        description="how long a read waits for callbacks that were answered and are not recorded yet; after that the "
+        "header Answerback-Recorder-Lag says by how many seconds it is behind",
+    )
+
+
 class ConsoleSettings(Section):
     """The web console."""
 

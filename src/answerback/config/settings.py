@@ -19,7 +19,7 @@ from answerback.config.delivery import CertificateSettings, EndpointSettings, Re
 from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
 from answerback.config.section import NAME_PATTERN
-from answerback.config.server import ConsoleSettings, ServerRole, ServerSettings
+from answerback.config.server import ApiSettings, ConsoleSettings, ServerRole, ServerSettings
 from answerback.config.storage import InboxSettings, LedgerSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
 from answerback.domain.models import DEFAULT_CHANNEL
@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     relay: RelaySettings = RelaySettings()
+    api: ApiSettings = ApiSettings()
     console: ConsoleSettings = ConsoleSettings()
     alerts: AlertsSettings = AlertsSettings()
     channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="channels, by name")

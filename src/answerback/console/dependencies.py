@@ -10,7 +10,7 @@ from answerback.auth.api_keys import KeyVerifier
 from answerback.auth.authenticator import Authenticator
 from answerback.console.links import Links
 from answerback.exports.process import ExportManager
-from answerback.intake import BulkSubmitter, GroupCommitter
+from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.relay import Relay
@@ -23,7 +23,8 @@ class ConsoleDependencies:
     ledger: Ledger
     key_verifier: KeyVerifier
     authenticator: Authenticator
-    committer: GroupCommitter
+    log_failure: Callable[[], str | None]
+    """Why no callback can be stored now."""
     relay: Relay
     submitter: BulkSubmitter
     ledger_client: LedgerClient

@@ -76,7 +76,7 @@ class InboxFile:
         self._connection: sqlite3.Connection | None = None
         self._anchor: sqlite3.Connection | None = None
         _make_directory(directory)
-        self._lock = lock_inbox(directory)
+        self._lock: int | None = lock_inbox(directory)
         try:
             self._open()
         except sqlite3.Error as error:
@@ -201,11 +201,13 @@ class InboxFile:
         return True
 
     def close(self) -> None:
-        """Close the file; the last to close it empties its write-ahead log."""
+        """Close the file, once; the last to close it empties its write-ahead log."""
         if self._anchor is not None:
             self._anchor.close()
         self.disconnect()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def _writer(self) -> sqlite3.Connection:

@@ -22,6 +22,9 @@ from answerback.sqlite_errors import sqlite_unavailable
 class Inbox:
     """The inbox of one process, used by its event loop: appends are committed, and files read, in threads of its own."""
 
+    in_flight = 2
+    """How many batches may be on their way at a time: one is committed while the next waits in the thread's queue."""
+
     def __init__(self, file: InboxFile, config: InboxConfig) -> None:
         self._file = file
         self._config = config

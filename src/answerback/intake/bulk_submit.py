@@ -2,65 +2,40 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import partial
 
-from answerback.domain.models import RawCallback
-from answerback.errors import LedgerUnavailable
-from answerback.intake.app import NO_KIND
-from answerback.intake.committer import GroupCommitter
-from answerback.intake.metrics import IntakeMetrics
-from answerback.tencent.codes import ResponseCode
-from answerback.tracing import Tracer
+from answerback.intake.handler import CallbackHandler
+from answerback.intake.responses import Response, too_large
 
 _PART_SIZE = 256  # callbacks of the URL get in between
 _PART_BYTES = 1024 * 1024
 
 
-class SubmitResult(NamedTuple):
-    """The contract's response to one body; `disposition` is what the ledger did with it, or None."""
-
-    result: int
-    errmsg: str
-    disposition: str | None
-
-
 class BulkSubmitter:
     """Submits many bodies at once."""
 
-    def __init__(
-        self, committer: GroupCommitter, metrics: IntakeMetrics, max_body_bytes: int, tracer: Tracer | None = None
-    ) -> None:
-        self._committer = committer
-        self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
-        self._tracer = tracer
+    def __init__(self, handler: CallbackHandler) -> None:
+        self._handler = handler
 
-    async def submit(self, channel: str, bodies: Sequence[bytes]) -> list[SubmitResult]:
-        """Store each of `bodies` durably; the response to each, in order."""
-        result: list[SubmitResult] = []
+    async def submit(self, channel: str, bodies: Sequence[bytes]) -> list[Response]:
+        """Append each of `bodies` to the log, durably; the answer to each, in order."""
+        responses: list[Response] = []
         for part in _parts(bodies):
-            result += await asyncio.gather(*[self._submit_one(channel, body) for body in part])
-        return result
+            responses += await asyncio.gather(*[self._submit_one(channel, body) for body in part])
+        return responses
 
-    async def _submit_one(self, channel: str, body: bytes) -> SubmitResult:
-        kind = None
-        raw_callback = verdict = None
-        if len(body) > self._max_body_bytes:
-            result = SubmitResult(ResponseCode.TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes", None)
+    def _submit_one(self, channel: str, body: bytes) -> "asyncio.Future[Response]":
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        if len(body) > self._handler.max_body_bytes:
+            answered.set_result(self._handler.refuse(too_large(self._handler.max_body_bytes, closes=False)))
         else:
-            raw_callback = RawCallback(channel, body, datetime.now(UTC))
-            try:
-                verdict = await self._committer.submit(raw_callback)
-            except LedgerUnavailable as error:
-                result = SubmitResult(ResponseCode.UNAVAILABLE, f"not known to be stored, try again: {error}", None)
-            else:
-                kind = verdict.kind
-                result = SubmitResult(verdict.result, verdict.errmsg, verdict.disposition.name.lower())
-        self._metrics.responses[kind or NO_KIND, result.result] += 1
-        if self._tracer is not None and raw_callback is not None:
-            self._tracer.trace_receive(raw_callback, verdict, result.result)
-        return result
+            self._handler.handle(channel, body, partial(_resolve, answered))
+        return answered
+
+
+def _resolve(answered: "asyncio.Future[Response]", response: Response) -> None:
+    if not answered.done():  # who asked may have left
+        answered.set_result(response)
 
 
 def _parts(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:

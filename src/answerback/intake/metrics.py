@@ -17,8 +17,8 @@ class IntakeMetrics:
         self.commit_latency_s = Histogram(LATENCY_BOUNDS_S)
         self.batch_sizes = Histogram(BATCH_BOUNDS)
         self.commit_failures = 0
-        self.dispositions: Counter[str] = Counter()
-        """By what the ledger did: stored, repeated, quarantined, dropped."""
+        self.rejections_dropped = 0
+        """Refused bodies that were answered and not kept: see `RejectionLimiter`."""
         self.loop_lag_s = Histogram(LATENCY_BOUNDS_S)
         """By how much later than asked for the event loop comes to something."""
         self.request_timeouts = 0

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         QuarantineItem,
         Receipt,
         StoredCallback,
-        StoreResult,
     )
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "Page",
     "QuarantineItem",
     "Receipt",
-    "StoreResult",
     "StoredCallback",
     "open_postgresql",
     "open_sqlite",

@@ -54,19 +54,6 @@ class RecordResult(msgspec.Struct, frozen=True, gc=False):
     slices: int = 1
 
 
-class StoreResult(msgspec.Struct, frozen=True, gc=False):
-    """The response to the sender of a body, now that it is on disk. `kind` is None where it is no callback.
-
-    `fingerprint` is the callback's, where somebody wants to know.
-    """
-
-    disposition: Disposition
-    kind: CallbackKind | None
-    result: int = 0
-    errmsg: str = "OK"
-    fingerprint: bytes = b""
-
-
 class DeliveryJob(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A delivery that may go out now, with all that an attempt needs.
 

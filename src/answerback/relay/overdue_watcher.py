@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -21,7 +22,11 @@ log = structlog.get_logger("answerback.relay")
 class OverdueWatcher:
     """Emit one overdue event for each call that is past its `due_at`. `run` it as long as the relay lives."""
 
-    def __init__(self, ledger: LedgerClient, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, ledger: LedgerClient, dispatcher: Dispatcher, recorded_us: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """`recorded_us`: up to when all callbacks are recorded; None: up to now. What is late is not overdue."""
+        self._recorded_us = recorded_us
         self.max_sleep_s = _MAX_SLEEP_S
         self._ledger = ledger
         self._dispatcher = dispatcher
@@ -49,7 +54,8 @@ class OverdueWatcher:
     async def _mark_overdue(self) -> float:
         """Mark the calls that are overdue now; return how long to sleep."""
         try:
-            late = await self._ledger.execute(MarkOverdue(_BATCH_SIZE))
+            began_s = time.time()
+            late = await self._ledger.execute(MarkOverdue(_BATCH_SIZE, self._recorded_us()))
         except LedgerUnavailable:
             self._next_s = max(self._next_s, time.time() + _RETRY_S)
             return _RETRY_S
@@ -58,4 +64,6 @@ class OverdueWatcher:
         if late.count:
             log.warning("calls_overdue", calls=late.count)
         self._next_s = float("inf") if late.next_due_us is None else late.next_due_us / 1_000_000
+        if late.count < _BATCH_SIZE and self._next_s < began_s:  # it waits for what is not recorded
+            self._next_s = time.time() + _RETRY_S
         return 0.0 if late.count == _BATCH_SIZE else self.max_sleep_s

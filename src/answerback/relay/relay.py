@@ -44,13 +44,14 @@ class Relay:
         under_pressure: Callable[[], bool],
         certificates: Certificates | None = None,
         tracer: Tracer | None = None,
+        recorded_us: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._default_channel = default_channel
         self._sender = WebhookSender(allowed_networks, certificates)
         self.metrics = RelayMetrics()
         self._dispatcher = Dispatcher(ledger, self._sender, self.metrics, policy, under_pressure, tracer)
-        self._overdue_watcher = OverdueWatcher(ledger, self._dispatcher)
+        self._overdue_watcher = OverdueWatcher(ledger, self._dispatcher, recorded_us)
         self._endpoint_manager = EndpointManager(ledger, self._dispatcher, self._sender)
         self._replays = Replays(ledger, self._dispatcher, count)
         self._overdue_task: asyncio.Task[None] | None = None

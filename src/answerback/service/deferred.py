@@ -2,43 +2,50 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+
+import msgspec
 
 from answerback.gc_tuning import freeze_gc
-from answerback.intake.app import Message, Receive, Send
-
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+from answerback.http_protocol import App, Message, Receive, Send
 
 
 class LazyApp:
     """An ASGI application that its first request has built, in a thread; requests that come meanwhile wait for it.
 
-    It is not built before all else has started.
+    It is not built before `is_settled`; as long as there is a reason for it that it is `unavailable`, requests are answered 503.
 
     If building fails, those requests fail, and the next one tries again.
     """
 
-    def __init__(self, build: Callable[[], App], is_started: asyncio.Event) -> None:
+    def __init__(
+        self, build: Callable[[], App], is_settled: asyncio.Event, unavailable: Callable[[], str | None]
+    ) -> None:
         self._build = build
-        self._is_started = is_started
+        self._is_settled = is_settled
+        self._unavailable = unavailable
         self._app: App | None = None
         self._building: asyncio.Task[App] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await (self._app or await self._get_app())(scope, receive, send)
+        if self._app is None:
+            await self._is_settled.wait()
+            if (reason := self._unavailable()) is not None:
+                await _refuse(send, reason)
+                return
+            await self._get_app()
+        await self._app(scope, receive, send)  # type: ignore[misc]  # it is there now
 
-    async def _get_app(self) -> App:
+    async def _get_app(self) -> None:
         building = self._building = self._building or asyncio.create_task(self._load())
         try:
             self._app = await asyncio.shield(building)  # a client that disconnects must not cancel it for the others
         finally:
             if building.done() and self._building is building:
                 self._building = None
-        return self._app
 
     async def _load(self) -> App:
-        await self._is_started.wait()
         return await asyncio.to_thread(self._load_now)
 
     def _load_now(self) -> App:
@@ -47,3 +54,14 @@ class LazyApp:
             return self._build()
         finally:
             freeze_gc()
+
+
+async def _refuse(send: Send, reason: str) -> None:
+    body = msgspec.json.encode({"detail": reason})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", b"2"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,17 +1,19 @@
 """Factories: the parts of a gateway, from its settings."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from answerback.config import IntakeSettings, RelaySettings, ServerRole, Settings
-from answerback.intake import GroupCommitter, IntakeMetrics
-from answerback.intake.committer import MAX_IN_FLIGHT, CallbackStore
-from answerback.ledger import Ledger
-from answerback.ledger.admin.instances import Instance
-from answerback.ledger.writer.client import WriterClient
-from answerback.tracing import Tracer, TracingClient, open_tracer
+from answerback.config import RelaySettings, Settings
+from answerback.inbox import InboxConfig
+from answerback.tracing import Tracer, open_tracer
 
 if TYPE_CHECKING:
     from answerback.alerts import AlertManager, MessageContext, Target
+    from answerback.auth.api_keys import AdminKey
+    from answerback.ledger import Ledger
+    from answerback.ledger.admin.instances import Instance
+    from answerback.ledger.writer.client import WriterClient
     from answerback.relay import Certificates, ConfigEndpoint, RetryPolicy
     from answerback.stream import Stream
 
@@ -31,7 +33,9 @@ def config_endpoints(settings: Settings) -> "dict[str, ConfigEndpoint]":
     }
 
 
-def build_alerts(settings: Settings, writer: WriterClient, ledger: Ledger) -> "AlertManager":
+def build_alerts(
+    settings: Settings, writer: "WriterClient", ledger: "Ledger", recorded_us: Callable[[], int | None]
+) -> "AlertManager":
     """The alerts that the settings ask for. Raises ConfigError where a URL is invalid."""
     from answerback.alerts import AlertManager
 
@@ -44,6 +48,7 @@ def build_alerts(settings: Settings, writer: WriterClient, ledger: Ledger) -> "A
         channels=tuple(settings.tokens()),
         message_context=message_context(settings),
         evaluation_interval_s=wanted.evaluation_interval_s,
+        recorded_us=recorded_us,
     )
 
 
@@ -105,36 +110,37 @@ def build_stream(settings: Settings) -> "Stream | None":
     )
 
 
-def build_tracer(settings: Settings, instance: Instance, id_key: bytes) -> Tracer | None:
+def build_tracer(settings: Settings, instance: "Callable[[], Instance]", id_key: bytes) -> Tracer | None:
     """The tracer, if a collector is configured. Raises MissingExtra, ConfigError."""
-    resource = {
-        "service.name": "answerback",
-        "service.version": instance.version,
-        "service.instance.id": instance.id,
-        "host.name": instance.host,
-        "answerback.roles": ",".join(instance.roles),
-    }
+
+    def resource() -> dict[str, str]:
+        this = instance()
+        return {
+            "service.name": "answerback",
+            "service.version": this.version,
+            "service.instance.id": this.id,
+            "host.name": this.host,
+            "answerback.roles": ",".join(this.roles),
+        }
+
     return open_tracer(settings.tracing.url(), settings.tracing.sample_ratio, resource, id_key)
 
 
-def build_callback_store(
-    client: WriterClient | TracingClient, stream: "Stream | None", settings: Settings, tracer: Tracer | None
-) -> CallbackStore:
-    """What a callback is durable in: the stream, if there is one and this process takes callbacks; else the ledger."""
-    if stream is None or ServerRole.INTAKE not in settings.server.roles:
-        return client
-    publisher = stream.publisher(settings.intake.commit_timeout_s)
-    publisher.tracer = tracer
-    return publisher
-
-
-def build_committer(store: CallbackStore, metrics: IntakeMetrics, intake: IntakeSettings) -> GroupCommitter:
-    """The group commit in front of the store, within the bounds that are set."""
-    return GroupCommitter(
-        store,
-        metrics,
-        max_pending=intake.max_pending,
-        max_batch=intake.max_batch,
-        commit_timeout_s=intake.commit_timeout_s,
-        in_flight=getattr(store, "in_flight", MAX_IN_FLIGHT),
+def inbox_config(settings: Settings) -> InboxConfig:
+    """Where the inbox is, and its bounds."""
+    return InboxConfig(
+        directory=settings.inbox.dir or settings.server.data_dir,
+        max_bytes=settings.inbox.max_bytes,
+        reserve_bytes=settings.inbox.reserve_bytes,
+        keep_s=settings.inbox.keep_s,
+        allow_unsafe_filesystem=settings.ledger.allow_unsafe_filesystem,
     )
+
+
+def admin_key(settings: Settings) -> "AdminKey":
+    """The key that is set for all processes alike, or that of the data directory. Raises ConfigError."""
+    from answerback.auth.api_keys import AdminKey
+
+    if settings.server.admin_key is None:
+        return AdminKey.load_or_create(settings.server.data_dir)
+    return AdminKey(settings.server.admin_key.get_secret_value(), made=False, made_at=datetime.now(UTC))

@@ -1,53 +1,42 @@
-"""One process of the gateway: its parts by its roles, started in order, and ended in the opposite one."""
+"""One process of the gateway. Callbacks are answered first; what is behind the log loads, starts and fails behind them."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from answerback.api.health import HealthApp
-from answerback.api.ledger_numbers import LedgerGauges
-from answerback.auth.api_keys import AdminKey, KeyVerifier
-from answerback.auth.attempt_limits import AttemptLimiter
-from answerback.auth.authenticator import Authenticator
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
+from answerback.errors import AnswerbackError, ConfigError, MissingExtra, UnsafeStorage
 from answerback.gc_tuning import freeze_gc
-from answerback.heartbeat import Heartbeat, new_instance
 from answerback.http_protocol import reap_slow_connections
-from answerback.intake import BulkSubmitter, CallbackApp, ChannelResolver, IntakeMetrics
-from answerback.intake.app import RoleDisabledApp
-from answerback.ledger import Ledger
-from answerback.ledger.read.calls import CallFilter, count_calls
-from answerback.ledger.writer.client import WriterClient
+from answerback.inbox import Inbox
+from answerback.intake import CallbackProtocol
+from answerback.ledger.writer.spawning import WriterHandle
 from answerback.service.deferred import LazyApp
-from answerback.service.factories import (
-    build_alerts,
-    build_callback_store,
-    build_committer,
-    build_stream,
-    build_tracer,
-    open_certificates,
-    retry_policy,
-)
+from answerback.service.factories import build_stream, build_tracer
+from answerback.service.front import Front
 from answerback.service.http import Server, http_config, route
-from answerback.service.ledger_config import ledger_config
 from answerback.service.loop_watch import Watchdog, measure_lag
-from answerback.service.process_status import ProcessStatus
-from answerback.service.relay_owner import build_relay_owner
+from answerback.service.read_barrier import ReadBarrier
 from answerback.service.urls import base_path, base_url, callback_urls
-from answerback.tracing import TracingClient
 
-_COMMITTER_STOP_S = 1.0  # after the shutdown nobody waits for them any more
-_WRITER_STOP_S = 0.5
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from answerback.auth.api_keys import AdminKey
+    from answerback.ledger.admin.instances import Instance
+    from answerback.service.backend import Backend
+
+_LEDGER_RETRY_S = 2.0
 _TRACER_STOP_S = 1.5
 
 log = structlog.get_logger("answerback.service")
@@ -55,7 +44,7 @@ log = structlog.get_logger("answerback.service")
 
 @dataclass(frozen=True)
 class StartupInfo:
-    """What a newly started gateway prints. `admin_key` is set at the very first start only."""
+    """What a newly started gateway prints. `admin_key` is set at the very first start only, `ledger_failure` if the ledger is away."""
 
     url: str
     callback_urls: dict[str, str]
@@ -63,245 +52,194 @@ class StartupInfo:
     store: str
     roles: tuple[str, ...]
     admin_key: str | None
+    ledger_failure: str | None
 
 
 class Gateway:
-    """All parts of one process."""
+    """All parts of one process: those in front of the log, and those behind it."""
 
     def __init__(
         self,
         settings: Settings,
         secret: ServerSecret,
-        ledger: Ledger,
-        writer: WriterClient,
+        inbox: Inbox | None,
+        spawned: WriterHandle,
         listener: socket.socket,
+        *,
+        new_ledger: bool,
     ) -> None:
         self._settings = settings
         self._secret = secret
-        self._ledger = ledger
-        self._writer = writer
+        self._inbox = inbox
+        self._spawned = spawned
         self._listener = listener
-        self._roles = frozenset(settings.server.roles)
-        self._key = _admin_key(settings)  # only now: it is shown once
-        self._certificates = open_certificates(settings)
-        self._metrics = IntakeMetrics()
-        self._channels = tuple(settings.tokens())
+        self._new_ledger = new_ledger
         self._shutdown_callbacks: list[Callable[[], None]] = []
-        self._is_started = asyncio.Event()
+        self._backend: Backend | None = None
+        self._ledger_failure: AnswerbackError | None = None
+        self._is_settled = asyncio.Event()
+        """Set when the backend has started, or cannot yet."""
 
     async def run(self, on_started: Callable[[StartupInfo], None]) -> None:
-        """Start, serve until a signal, and stop. Callbacks are answered while the rest is still starting."""
-        self._build()
+        """Answer callbacks; start the rest behind; serve until a signal, and stop. Raises ConfigError, MissingExtra."""
         async with contextlib.AsyncExitStack() as stack:
             server = await self._open(stack)
             serving = asyncio.create_task(server.serve(sockets=[self._listener]))
-            try:
-                await self._start(stack, server)
-                self._report_started(on_started)
-            except BaseException:
+            behind = asyncio.create_task(self._run_backend(on_started))
+            await asyncio.wait([serving, behind], return_when=asyncio.FIRST_COMPLETED)
+            if behind.done() and behind.exception() is not None:
                 server.should_exit = True
-                await serving
-                raise
-            finally:
-                self._is_started.set()
             await serving
-        log.info("stopped", answered=sum(self._metrics.responses.values()))
-
-    def _report_started(self, on_started: Callable[[StartupInfo], None]) -> None:
-        info = self._startup_info()
-        log.info(
-            "started",
-            url=info.url,
-            store=info.store,
-            roles=info.roles,
-            channels=sorted(info.callback_urls),
-        )
-        self._relay_owner.write_url_file(info.url)
-        on_started(info)
-
-    def _build(self) -> None:
-        """Make the parts that need the running loop."""
-        from answerback.exports.process import ExportManager
-        from answerback.relay import Relay
-
-        settings, writer = self._settings, self._writer
-        self._stream = build_stream(settings)
-        self._instance = new_instance(settings.server.roles)
-        self._tracer = tracer = build_tracer(settings, self._instance, self._secret.id_key)
-        self._client = writer if tracer is None else TracingClient(writer, tracer)
-        self._committer = committer = build_committer(
-            build_callback_store(self._client, self._stream, settings, tracer), self._metrics, settings.intake
-        )
-        self._relay = Relay(
-            writer,
-            retry_policy(settings.relay),
-            allowed_networks=settings.relay.allowed_networks,
-            default_channel=self._channels[0] if len(self._channels) == 1 else None,
-            count=self._count,
-            under_pressure=lambda: committer.under_pressure,
-            certificates=self._certificates,
-            tracer=tracer,
-        )
-        self._alerts = build_alerts(settings, writer, self._ledger)
-        self._numbers = LedgerGauges(self._ledger, self._alerts)
-        self._exports = ExportManager(writer.config, writer)
-        self._shutdown_callbacks.append(self._exports.stop)
-        self._status = ProcessStatus(self._url(), committer, self._metrics, self._relay, self._secret, self._stream)
-        self._heartbeat = Heartbeat(writer, self._instance, self._status.report, on_failed=committer.probe_soon)
-        self._relay_owner = build_relay_owner(settings, self._relay, self._alerts, self._instance.id)
+            behind.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await behind
+        log.info("stopped", answered=sum(self._front.metrics.responses.values()))
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> Server:
-        """Start what callbacks are answered with, each part after those that it needs; `stack` will end them."""
-        settings, writer = self._settings, self._writer
-        server = Server(http_config(self._app(), settings.intake))
-        server.install_signal_handlers(self._shutdown_callbacks)
+        """Start what callbacks are answered with; `stack` will end it."""
+        settings = self._settings
+        stream = build_stream(settings)
+        self._tracer = build_tracer(settings, self._this_instance, self._secret.id_key)
         if self._tracer is not None:
             self._tracer.start()
             stack.push_async_callback(asyncio.to_thread, self._tracer.stop, _TRACER_STOP_S)
-        await writer.start()
-        stack.push_async_callback(writer.stop, _WRITER_STOP_S)
-        if self._stream is not None:
-            await self._stream.start()
-            stack.push_async_callback(self._stream.stop)
-        await self._committer.start()
-        stack.push_async_callback(self._committer.stop, _COMMITTER_STOP_S)
-        return server
-
-    async def _start(self, stack: contextlib.AsyncExitStack, server: Server) -> None:
-        """Start the rest."""
-        settings, writer = self._settings, self._writer
-        writer.on_jobs, writer.saturated = self._relay.enqueue, self._relay.saturated
-        writer.on_set_aside = self._metrics.count_set_aside
-        if self._stream is not None and ServerRole.RECORDER in self._roles:
-            self._status.consumer = consumer = self._stream.consumer(self._client)
-            consumer.start()
-            stack.push_async_callback(consumer.stop, settings.intake.shutdown_timeout_s)
-        self._heartbeat.start()
-        stack.push_async_callback(self._heartbeat.stop)
-        stack.push_async_callback(self._relay_owner.release)
-        await self._relay_owner.acquire()
-        self._spawn(
-            stack,
+        self._front = front = Front(settings, self._inbox, stream, self._tracer)
+        await front.start(stack)
+        server = Server(http_config(self._app(), settings.intake, partial(CallbackProtocol, front.handler)))
+        server.install_signal_handlers(self._shutdown_callbacks)
+        watching = (
             reap_slow_connections(
                 server.server_state.connections,
                 settings.intake.request_timeout_s,
-                self._metrics.count_timeout,
+                front.metrics.count_timeout,
                 settings.server.reader_timeout_s,
-                self._metrics.count_stalled_reader,
+                front.metrics.count_stalled_reader,
             ),
+            measure_lag(front.metrics.loop_lag_s),
         )
-        self._spawn(stack, self._certificates.watch())
-        await self._numbers.read()
-        self._spawn(stack, self._numbers.watch())
-        self._spawn(stack, measure_lag(self._metrics.loop_lag_s))
-        Watchdog.start_if_enabled()
-        self._spawn(stack, self._status.compare_secrets(self._ledger))
-        if self._stream is not None:
-            self._spawn(stack, self._status.poll_stream(self._stream))
-        freeze_gc()
+        for work in watching:
+            stack.callback(asyncio.create_task(work).cancel)
+        return server
 
-    def _spawn(self, stack: contextlib.AsyncExitStack, work: Any) -> None:
-        task = asyncio.create_task(work)
-        stack.callback(task.cancel)
+    async def _run_backend(self, on_started: Callable[[StartupInfo], None]) -> None:
+        """Start what is behind the log, as soon as the ledger can be opened, and stop it when this is cancelled."""
+        await asyncio.to_thread(import_module, "answerback.service.backend")  # takes longer than all before it
+        from answerback.service.backend import Backend
 
-    async def _count(self, call_filter: CallFilter) -> int:
-        return await asyncio.to_thread(self._ledger.read, lambda connection: count_calls(connection, call_filter))
+        self._backend = backend = Backend(
+            self._settings,
+            self._secret,
+            self._front,
+            self._spawned,
+            self._tracer,
+            self._this_instance(),
+            self._address,
+            base_url(*self._address),
+            self._shutdown_callbacks,
+        )
+        try:
+            await self._open_ledger(backend, on_started)
+            await backend.start()
+            freeze_gc()
+            Watchdog.start_if_enabled()
+            self._report_started(on_started, backend.admin_key)
+            await asyncio.Event().wait()
+        finally:
+            self._is_settled.set()
+            await backend.stop()
+
+    async def _open_ledger(self, backend: "Backend", on_started: Callable[[StartupInfo], None]) -> None:
+        """Return when the ledger is open, however long it is away. Raises what no time will mend."""
+        while True:
+            try:
+                await asyncio.to_thread(backend.open_ledger, new_ledger=self._new_ledger)
+            except (ConfigError, MissingExtra):
+                raise
+            except AnswerbackError as error:
+                before, self._ledger_failure = self._ledger_failure, error
+                if before is None and isinstance(error, UnsafeStorage):
+                    raise
+                if before is None or str(before) != str(error):
+                    log.error("ledger_unavailable", reason=str(error), detail=getattr(error, "detail", ""))  # noqa: TRY400
+                self._report_started(on_started, None)
+                await asyncio.sleep(_LEDGER_RETRY_S)
+            else:
+                if self._ledger_failure is not None:
+                    log.info("ledger_opened", was=str(self._ledger_failure))
+                self._ledger_failure = None
+                return
+
+    def _report_started(self, on_started: Callable[[StartupInfo], None], admin_key: "AdminKey | None") -> None:
+        """Say once where this process listens: when all runs, or the ledger is found to be away."""
+        if self._is_settled.is_set():
+            return
+        from answerback.service.ledger_config import ledger_config
+
+        error = self._ledger_failure
+        info = StartupInfo(
+            url=base_url(*self._address),
+            callback_urls=callback_urls(self._settings, self._address),
+            data_dir=self._settings.server.data_dir.resolve(),
+            store=ledger_config(self._settings).location,
+            roles=tuple(str(role) for role in self._settings.server.roles),
+            admin_key=admin_key.key if admin_key is not None and admin_key.created else None,
+            ledger_failure=None if error is None else getattr(error, "explanation", str(error)),
+        )
+        log.info("started", url=info.url, store=info.store, roles=info.roles, channels=sorted(info.callback_urls))
+        self._is_settled.set()
+        on_started(info)
+
+    @cache  # noqa: B019  # there is one gateway in a process
+    def _this_instance(self) -> "Instance":
+        from answerback.heartbeat import new_instance
+
+        return new_instance(self._settings.server.roles)
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        host, port = self._listener.getsockname()[:2]
+        return host, port
 
     # Applications.
 
     def _app(self) -> Any:
-        """The whole server as one ASGI application, without what is not this process's role."""
-        settings, has = self._settings, self._roles.__contains__
-        max_body_bytes = settings.intake.max_body_bytes
-        callbacks = (
-            CallbackApp(
-                ChannelResolver(settings.tokens()), self._committer, self._metrics, max_body_bytes, self._tracer
-            )
-            if has(ServerRole.INTAKE)
-            else RoleDisabledApp()
-        )
-        submitter = BulkSubmitter(self._committer, self._metrics, max_body_bytes, self._tracer)
-        key_verifier = KeyVerifier(self._key, self._ledger)
-        authenticator = Authenticator(key_verifier, AttemptLimiter(), settings.server.trusted_proxies)
-        console = (
-            LazyApp(lambda: self._console(key_verifier, authenticator, submitter), self._is_started)
-            if has(ServerRole.CONSOLE)
-            else None
-        )
-        health = HealthApp(self._numbers, self._committer, self._metrics, self._relay, self._stream_metrics())
-        api = LazyApp(lambda: self._api(authenticator, submitter), self._is_started)
-        return route(callbacks, health, api, console, base_path(settings))
-
-    def _api(self, authenticator: Authenticator, submitter: BulkSubmitter) -> Any:
-        from answerback.api.app import build_api, build_empty_api
-
-        import_module("anyio._backends._asyncio")  # else anyio loads it with the first request
-        if ServerRole.API not in self._roles:
-            return build_empty_api()
-        return build_api(
-            self._ledger,
-            authenticator,
-            self._relay,
-            submitter,
-            self._channels,
-            self._writer,
-            self._settings.console.timezone,
-            self._alerts,
-            self._exports,
+        """All but the callback URL as one ASGI application, without what is not this process's role."""
+        console = ServerRole.CONSOLE in self._settings.server.roles
+        return route(
+            HealthApp(self._failure, self._registry),
+            self._behind(lambda backend: backend.build_api()),
+            self._behind(lambda backend: backend.build_console()) if console else None,
+            base_path(self._settings),
         )
 
-    def _console(self, key_verifier: KeyVerifier, authenticator: Authenticator, submitter: BulkSubmitter) -> Any:
-        from answerback.console.app import build_console
-        from answerback.console.dependencies import ConsoleDependencies
-        from answerback.console.links import Links
-
-        import_module("anyio._backends._asyncio")
-        settings = self._settings
-        return build_console(
-            ConsoleDependencies(
-                ledger=self._ledger,
-                key_verifier=key_verifier,
-                authenticator=authenticator,
-                committer=self._committer,
-                relay=self._relay,
-                submitter=submitter,
-                ledger_client=self._writer,
-                alerts=self._alerts,
-                exports=self._exports,
-                certificates=self._certificates.names,
-                callback_urls=callback_urls(settings, self._listener.getsockname()[:2]),
-                zone=ZoneInfo(settings.console.timezone),
-                session_hours=settings.console.session_hours,
-                session_key=self._secret.session_key,
-                public_url=settings.server.public_url,
-                data_dir=settings.server.data_dir.resolve(),
-                links=Links(base_path(settings)),
-                shutdown_callbacks=self._shutdown_callbacks,
-            )
+    def _behind(self, build: "Callable[[Backend], Any]") -> ReadBarrier:
+        app = LazyApp(lambda: build(cast("Backend", self._backend)), self._is_settled, self._unavailable)
+        return ReadBarrier(
+            app,
+            lambda: None if self._backend is None else self._backend.recorder,
+            self._settings.api.read_wait_ms / 1000,
         )
 
-    # Status.
-
-    def _stream_metrics(self) -> Any:
-        return None if self._stream is None else self._stream.metrics
-
-    def _url(self) -> str:
-        host, port = self._listener.getsockname()[:2]
-        return base_url(host, port)
-
-    def _startup_info(self) -> StartupInfo:
-        return StartupInfo(
-            url=self._url(),
-            callback_urls=callback_urls(self._settings, self._listener.getsockname()[:2]),
-            data_dir=self._settings.server.data_dir.resolve(),
-            store=ledger_config(self._settings).location,
-            roles=tuple(str(role) for role in self._settings.server.roles),
-            admin_key=self._key.key if self._key.created else None,
+    def _unavailable(self) -> str | None:
+        """Why there is nothing to be seen yet."""
+        if self._backend is not None and self._backend.is_started:
+            return None
+        return (
+            f"the ledger is away, callbacks are kept until it is back: {self._ledger_failure or 'it is being opened'}"
         )
 
+    def _failure(self) -> str | None:
+        """Why this process is not ready: it cannot store, or, where it takes no callbacks, has nothing to show."""
+        return self._front.failure if self._front.committer is not None else self._unavailable()
 
-def _admin_key(settings: Settings) -> AdminKey:
-    """The key that is set for all processes alike, or that of the data directory. Raises ConfigError."""
-    if settings.server.admin_key is None:
-        return AdminKey.load_or_create(settings.server.data_dir)
-    return AdminKey(settings.server.admin_key.get_secret_value(), made=False, made_at=datetime.now(UTC))
+    def _registry(self) -> "CollectorRegistry":
+        from answerback.api.metrics import build_registry
+
+        backend = self._backend if self._backend is not None and self._backend.is_started else None
+        return build_registry(
+            self._front.metrics,
+            self._front.committer,
+            None if backend is None else (backend.numbers, backend.relay),
+            None if self._front.stream is None else self._front.stream.metrics,
+            None if backend is None or backend.recorder is None else (backend.recorder, backend.recorder_metrics),
+        )

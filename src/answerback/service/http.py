@@ -16,9 +16,7 @@ import uvicorn
 from answerback.api.health import PATHS as HEALTH_PATHS
 from answerback.config import IntakeSettings
 from answerback.errors import ConfigError
-from answerback.http_protocol import TimedHttpProtocol
-from answerback.intake.app import Message, Receive, Send
-from answerback.intake.channels import callback_path
+from answerback.http_protocol import Message, Receive, Send, TimedHttpProtocol
 
 _BACKLOG = 2048
 _CONSOLE_PATHS = ("/", "/console")
@@ -28,13 +26,13 @@ _OURS = re.compile(r"/+(?:console|v1|voice/+callback|healthz|readyz|metrics|open
 log = structlog.get_logger("answerback.service")
 
 
-def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
-    """How uvicorn is set up for an ASGI application; the benchmark's echo runs on the same."""
+def http_config(app: Any, intake: IntakeSettings, protocol: Any = TimedHttpProtocol) -> uvicorn.Config:
+    """How uvicorn is set up for an ASGI application behind `protocol`; the benchmark's echo runs on the same."""
     return uvicorn.Config(
         app,
         interface="asgi3",
         proxy_headers=False,
-        http=TimedHttpProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -46,10 +44,8 @@ def http_config(app: Any, intake: IntakeSettings) -> uvicorn.Config:
     )
 
 
-def route(
-    callbacks: Any, health: Any, rest: Any, console: Any = None, base: str = ""
-) -> Callable[[Message, Receive, Send], Any]:
-    """The whole server as one ASGI application: the callback URL first, how it is, the pages, everything else to `rest`.
+def route(health: Any, rest: Any, console: Any = None, base: str = "") -> Callable[[Message, Receive, Send], Any]:
+    """All but the callback URL as one ASGI application: how it is, the pages, everything else to `rest`.
 
     A proxy may have put `base` in front of all paths; whether it takes that off again before it passes a request on is
     the same to us.
@@ -58,13 +54,9 @@ def route(
 
     def app(scope: Message, receive: Receive, send: Send) -> Any:
         path: str = scope["path"]
-        if callback_path(path) is not None:
-            return callbacks(scope, receive, send)
         if base:
             path = _below(base, path)
             scope = {**scope, "path": path}
-            if callback_path(path) is not None:
-                return callbacks(scope, receive, send)
         if path in HEALTH_PATHS:
             return health(scope, receive, send)
         if console is not None and (path in _CONSOLE_PATHS or path.startswith(_BELOW_CONSOLE)):

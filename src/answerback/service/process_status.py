@@ -9,9 +9,10 @@ import structlog
 
 from answerback.auth.server_secret import ServerSecret
 from answerback.errors import LedgerUnavailable
-from answerback.intake import GroupCommitter, IntakeMetrics
 from answerback.ledger import Ledger
-from answerback.ledger.admin.instances import find_instances
+from answerback.ledger.admin.instances import RECORDED_US, find_instances
+from answerback.recorder import Recorder
+from answerback.service.front import Front
 
 if TYPE_CHECKING:
     from answerback.relay import Relay
@@ -24,41 +25,44 @@ log = structlog.get_logger("answerback.service")
 
 
 class ProcessStatus:
-    """The status of one process. `consumer` is set once it records a stream."""
+    """The status of one process. `consumer` or `recorder` is set once it records."""
 
     def __init__(
         self,
         url: str,
-        committer: GroupCommitter,
-        metrics: IntakeMetrics,
-        relay: "Relay",
+        front: Front,
         secret: ServerSecret,
-        stream: "Stream | None",
     ) -> None:
         self._url = url
-        self._committer = committer
-        self._metrics = metrics
-        self._relay = relay
+        self._front = front
         self._secret = secret
-        self._stream = stream
+        self.relay: Relay | None = None
         self._shards: list[dict[str, Any]] = []
         self.consumer: StreamConsumer | None = None
+        self.recorder: Recorder | None = None
 
     def report(self) -> dict[str, Any]:
         """What the heartbeat reports."""
-        failure = None if self.consumer is None else self.consumer.failure
+        recorder = self.recorder or self.consumer
+        failure = None if recorder is None else recorder.failure
+        committer = self._front.committer
         status = {
             "url": self._url,
-            "pending": self._committer.pending,
-            "failure": self._committer.failure,
+            "pending": 0 if committer is None else committer.pending,
+            "failure": self._front.failure,
             "recorder_failure": str(failure) if failure else None,
-            "set_aside": self._metrics.set_aside,
-            "relay": self._relay.status,
+            "set_aside": self._front.metrics.set_aside,
+            "relay": None if self.relay is None else self.relay.status,
+            RECORDED_US: self.recorded_us(),
             "secret": self._secret.check,
         }
-        if self._stream is not None:
+        if self._front.stream is not None:
             status["stream"] = {shard.pop("stream"): shard for shard in map(dict, self._shards)}
         return status
+
+    def recorded_us(self) -> int | None:
+        """Up to when all that this process has answered is recorded; None where nothing waits."""
+        return None if self.recorder is None else self.recorder.lag.oldest_us
 
     async def poll_stream(self, stream: "Stream") -> None:
         """Ask the stream for its status, for ever; what was known before is reported until it answers again."""

@@ -4,20 +4,19 @@ import asyncio
 import contextlib
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import msgspec
 import uvloop
 
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
 from answerback.disk import require_durable_filesystem
 from answerback.errors import ConfigError
-from answerback.ledger.writer.client import WriterClient
+from answerback.inbox import Inbox
 from answerback.ledger.writer.spawning import WriterHandle
+from answerback.service.factories import inbox_config
 from answerback.service.gateway import Gateway, StartupInfo
 from answerback.service.http import bind_socket
-from answerback.service.ledger_config import ledger_config
 
 _OWNER_ONLY = 0o077
 
@@ -25,28 +24,33 @@ _OWNER_ONLY = 0o077
 def serve(
     settings: Settings, on_started: Callable[[StartupInfo], None], spawned: WriterHandle, *, new_ledger: bool = False
 ) -> None:
-    """Run the gateway until SIGINT or SIGTERM; calls `on_started` once it listens.
+    """Run the gateway until SIGINT or SIGTERM; calls `on_started` once it listens and has looked at the ledger.
 
-    `spawned` is its writer. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one. Raises ConfigError or LedgerError where it cannot start.
+    `spawned` is its writer. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one.
+    Raises ConfigError, UnsafeStorage or LedgerUnavailable where it cannot start.
     """
     os.umask(_OWNER_ONLY)
     gc.disable()  # until all is loaded, there is nothing to collect
     secret = _server_secret(settings)
-    writer = WriterClient(ledger_config(settings), spawned)
     with (
-        contextlib.closing(
-            ledger_config(settings).open(allow_offline=_can_start_offline(settings), new_ledger=new_ledger)
-        ) as ledger,
+        _open_inbox(settings) as inbox,
         bind_socket(settings.server.host, settings.server.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        writer.config = msgspec.structs.replace(writer.config, file_ids=ledger.file_ids)
-        runner.run(Gateway(settings, secret, ledger, writer, listener).run(on_started))
+        runner.run(Gateway(settings, secret, inbox, spawned, listener, new_ledger=new_ledger).run(on_started))
 
 
-def _can_start_offline(settings: Settings) -> bool:
-    """Whether callbacks can be taken though the database is away: what a stream holds is safe without it."""
-    return settings.stream.url is not None and ServerRole.INTAKE in settings.server.roles
+@contextlib.contextmanager
+def _open_inbox(settings: Settings) -> Iterator[Inbox | None]:
+    """The inbox, where this process takes callbacks and no stream does. Raises ConfigError, UnsafeStorage, LedgerUnavailable."""
+    if settings.stream.url is not None or ServerRole.INTAKE not in settings.server.roles:
+        yield None
+        return
+    inbox = Inbox.open(inbox_config(settings))
+    try:
+        yield inbox
+    finally:
+        inbox.close()
 
 
 def _server_secret(settings: Settings) -> ServerSecret:

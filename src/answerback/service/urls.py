@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from answerback.config import Settings
-from answerback.intake.channels import PATH
+from answerback.config.intake import CALLBACK_PATH
 
 URL_NAME = "gateway-url"
 """The file in the data directory that holds the gateway's URL for the command line."""
@@ -14,7 +14,8 @@ def callback_urls(settings: Settings, address: tuple[str, int] | None = None) ->
     base = settings.server.public_url or base_url(*(address or (settings.server.host, settings.server.port)))
     base = base.rstrip("/")
     return {
-        name: f"{base}{PATH}" if token is None else f"{base}{PATH}/{token}" for name, token in settings.tokens().items()
+        name: f"{base}{CALLBACK_PATH}" if token is None else f"{base}{CALLBACK_PATH}/{token}"
+        for name, token in settings.tokens().items()
     }
 
 

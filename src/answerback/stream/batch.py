@@ -4,8 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 
 from answerback.domain.batches import BatchDecodeError, BatchItem, CallbackBatch, decode_batch, encode_batch
-from answerback.domain.models import RawCallback
-from answerback.ledger.types import to_us
 
 ID_BYTES = 16
 
@@ -27,15 +25,15 @@ def decode(message: bytes) -> CallbackBatch:
     return batch
 
 
-def split_batches(raw_callbacks: Sequence[RawCallback], published_us: int, max_message_bytes: int) -> list[bytes]:
-    """The messages that carry `raw_callbacks`, in order, each of `max_message_bytes` bytes at most.
+def split_batches(items: Sequence[BatchItem], published_us: int, max_message_bytes: int) -> list[bytes]:
+    """The messages that carry `items`, in order, each of `max_message_bytes` bytes at most.
 
     Raises ValueError where one body alone does not fit.
     """
-    parts = _parts(
-        [BatchItem(each.channel, each.raw, to_us(each.received_at)) for each in raw_callbacks], max_message_bytes
-    )
-    return [encode_batch(CallbackBatch(os.urandom(ID_BYTES), published_us, part)) for part in parts]
+    return [
+        encode_batch(CallbackBatch(os.urandom(ID_BYTES), published_us, part))
+        for part in _parts(items, max_message_bytes)
+    ]
 
 
 def _parts(items: Sequence[BatchItem], max_message_bytes: int) -> Iterator[list[BatchItem]]:

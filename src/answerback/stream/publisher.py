@@ -8,20 +8,16 @@ import asyncio
 import random
 import time
 from collections.abc import Container, Mapping, Sequence
-from datetime import UTC, datetime
 
 import structlog
 
-from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
+from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger import Disposition, StoreResult
-from answerback.ledger.types import to_us
 from answerback.stream.batch import encode_probe, split_batches
 from answerback.stream.connection import ConnectionLost, NatsConnection, StreamUnavailable
 from answerback.stream.metrics import StreamMetrics
 from answerback.stream.stream_config import Shard
 from answerback.stream.streams import JetStreamApiError, StreamManager, parse_api_response
-from answerback.tencent.parsing import parse_or_reject
 from answerback.tracing import Tracer
 
 HEDGE_DELAY_S = 0.6
@@ -36,7 +32,7 @@ log = structlog.get_logger("answerback.stream")
 
 
 class Publisher:
-    """Stores batches in the stream: what the committer needs of a store."""
+    """Stores batches in the stream: what the committer needs of a log."""
 
     in_flight = MAX_IN_FLIGHT
     """How many batches may be on their way at a time."""
@@ -64,9 +60,9 @@ class Publisher:
         """Where batches go now, as long as it is healthy."""
         return self._pick_shard(()) or self._shards[0]
 
-    def record(self, batch: Sequence[RawCallback]) -> "asyncio.Future[list[StoreResult]]":
-        """Start to store `batch`; the future resolves, after the acknowledgement, to the result for each sender."""
-        return asyncio.get_running_loop().create_task(self._record(batch))
+    def append(self, batch: Sequence[BatchItem]) -> "asyncio.Future[None]":
+        """Start to store `batch`; the future is done after the acknowledgement."""
+        return asyncio.get_running_loop().create_task(self._append(batch))
 
     async def probe(self) -> None:
         """Store a batch without bodies. Raises LedgerUnavailable."""
@@ -77,24 +73,23 @@ class Publisher:
         if self._probing is not None:
             self._probing.cancel()
 
-    async def _record(self, batch: Sequence[RawCallback]) -> list[StoreResult]:
+    async def _append(self, batch: Sequence[BatchItem]) -> None:
         largest = min(self._connection.max_payload or self._max_message_bytes, self._max_message_bytes)
-        now_us = to_us(datetime.now(UTC))
+        now_us = time.time_ns() // 1000
         try:
             messages = split_batches(batch, now_us, largest)
         except ValueError as error:
             raise StreamUnavailable(f"it cannot take a batch: {error}", UnavailableReason.STREAM_UNSAFE) from error
-        storing = asyncio.create_task(self._store(messages))
-        verdicts = [_verdict(parse_or_reject(raw_callback)) for raw_callback in batch]  # while the servers store it
+        shards: list[Shard] = []
+        failure = None
         try:
-            shards = await storing
+            shards = await self._store(messages)
         except LedgerUnavailable as error:
-            if self.tracer is not None:
-                self.tracer.trace_publish(batch, verdicts, now_us, (), str(error.reason))
+            failure = str(error.reason)
             raise
-        if self.tracer is not None:
-            self.tracer.trace_publish(batch, verdicts, now_us, [shard.stream for shard in shards])
-        return verdicts
+        finally:
+            if self.tracer is not None:
+                self.tracer.trace_publish(batch, now_us, [shard.stream for shard in shards], failure)
 
     async def _store(self, messages: Sequence[bytes]) -> list[Shard]:
         """Return when all are acknowledged, and by which shard each. Raises LedgerUnavailable."""
@@ -203,10 +198,3 @@ class Publisher:
 
 def _is_full_error(error: LedgerUnavailable) -> bool:
     return isinstance(error, JetStreamApiError) and error.code in _FULL_CODES
-
-
-def _verdict(item: ParsedCallback | RejectedCallback) -> StoreResult:
-    """The result for the sender once the body is stored; only the ledger knows whether it is a duplicate."""
-    if isinstance(item, RejectedCallback):
-        return StoreResult(Disposition.QUARANTINED, None, item.result, item.reason)
-    return StoreResult(Disposition.STORED, item.callback.kind, fingerprint=item.fingerprint)

@@ -4,6 +4,5 @@ Nothing here imports OpenTelemetry but `export`, and nobody imports that where t
 """
 
 from answerback.tracing.tracer import DeliverySpan, Tracer, open_tracer
-from answerback.tracing.writer import TracingClient
 
-__all__ = ["DeliverySpan", "Tracer", "TracingClient", "open_tracer"]
+__all__ = ["DeliverySpan", "Tracer", "open_tracer"]

@@ -5,22 +5,22 @@ A span is added when its step has ended, for only then is its callback known. No
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
-from answerback.domain.calls import public_id
+from answerback.domain.batches import BatchItem
+from answerback.domain.calls import callback_fingerprint, public_id
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.masking import mask_urls
-from answerback.domain.models import ParsedCallback, RawCallback
+from answerback.domain.models import CallbackKind
 from answerback.domain.phone_numbers import mask_text
-from answerback.errors import ConfigError, MissingExtra
-from answerback.ledger import DeliveryJob, Disposition, StoreResult
-from answerback.ledger.commands import TransactionTrace
-from answerback.ledger.types import to_us
-from answerback.tencent.parsing import parse_or_reject
+from answerback.errors import CallbackRejected, ConfigError, MissingExtra
+from answerback.ledger.types import DeliveryJob, Disposition
+from answerback.tencent.callbacks import parse
 from answerback.tracing.ids import (
     SpanId,
     format_traceparent,
@@ -31,6 +31,9 @@ from answerback.tracing.ids import (
     sampling_bound,
 )
 from answerback.tracing.span import Attributes, Span, SpanKind, SpanSink
+
+if TYPE_CHECKING:
+    from answerback.ledger.commands import TransactionTrace
 
 _DISABLED = "OTEL_SDK_DISABLED"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -93,24 +96,22 @@ class Tracer:
 
     def trace_receive(
         self,
-        raw_callback: RawCallback,
-        verdict: StoreResult | None,
+        item: BatchItem,
         result: int,
         status: int | None = None,
         headers: Iterable[tuple[bytes, bytes]] = (),
+        *,
+        is_stored: bool = True,
     ) -> None:
-        """A callback was answered by HTTP `status`, or (None) handed in; without `verdict` it is not known to be stored.
+        """A callback was answered by HTTP `status`, or (None) handed in.
 
         What is not a callback has no fingerprint, and no trace.
         """
-        known = _fingerprint_and_kind(raw_callback, verdict)
-        if known is None or not self._is_sampled(trace := self._trace_id(known[0])):
+        if (known := _parse(item)) is None or not self._is_sampled(trace := self._trace_id(known[0])):
             return
-        kind = known[1]
-        received_us = to_us(raw_callback.received_at)
         attributes: Attributes = {
-            "answerback.channel": raw_callback.channel,
-            "answerback.kind": kind,
+            "answerback.channel": item.channel,
+            "answerback.kind": known[1],
             "answerback.result": result,
         }
         if status is not None:
@@ -119,36 +120,27 @@ class Tracer:
             Span(
                 name="receive",
                 kind=SpanKind.INTERNAL if status is None else SpanKind.SERVER,
-                id=SpanId(trace, receive_span_id(trace, received_us)),
+                id=SpanId(trace, receive_span_id(trace, item.received_us)),
                 parent=None,
-                started_us=received_us,
+                started_us=item.received_us,
                 ended_us=_now_us(),
                 attributes=attributes,
-                error="not known to be stored" if verdict is None else None,
+                error=None if is_stored else "not known to be stored",
                 link=parse_traceparent(headers),
             )
         )
 
     def trace_publish(
-        self,
-        batch: Sequence[RawCallback],
-        verdicts: Sequence[StoreResult],
-        started_us: int,
-        shards: Sequence[str],
-        error: str | None = None,
+        self, batch: Sequence[BatchItem], started_us: int, shards: Sequence[str], error: str | None = None
     ) -> None:
         """The stream has taken `batch`, in one message or more, or (`error`) is not known to have."""
         attributes: Attributes = {"messaging.system": "nats", "messaging.batch.message_count": len(batch)}
         if shards:
             attributes["messaging.destination.name"] = ", ".join(dict.fromkeys(shards))
-        callbacks = [
-            (verdict.fingerprint, to_us(raw_callback.received_at), attributes)
-            for raw_callback, verdict in zip(batch, verdicts, strict=True)
-            if verdict.fingerprint
-        ]
+        callbacks = [(known[0], item.received_us, attributes) for item in batch if (known := _parse(item))]
         self._add_batch_spans("publish", SpanKind.PRODUCER, callbacks, started_us, error)
 
-    def trace_record(self, transaction: TransactionTrace) -> None:
+    def trace_record(self, transaction: "TransactionTrace") -> None:
         """A transaction was committed."""
         size = len(transaction.callbacks)
         attributes: dict[Disposition, Attributes] = {
@@ -200,12 +192,13 @@ class Tracer:
                 )
 
 
-def _fingerprint_and_kind(raw_callback: RawCallback, verdict: StoreResult | None) -> tuple[bytes, str] | None:
-    """Fingerprint and kind; if the outcome is unknown the body is parsed here, so that its duplicate joins the trace."""
-    if verdict is None:
-        item = parse_or_reject(raw_callback)
-        return (item.fingerprint, item.callback.kind) if isinstance(item, ParsedCallback) else None
-    return (verdict.fingerprint, verdict.kind) if verdict.kind is not None and verdict.fingerprint else None
+def _parse(item: BatchItem) -> tuple[bytes, CallbackKind] | None:
+    """Fingerprint and kind of a callback; None where it is none."""
+    try:
+        callback = parse(item.raw)
+    except CallbackRejected:
+        return None
+    return callback_fingerprint(item.channel, callback), callback.kind
 
 
 @lru_cache(maxsize=4096)
@@ -224,7 +217,9 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def open_tracer(endpoint: str | None, sample_ratio: float, resource: Mapping[str, str], id_key: bytes) -> Tracer | None:
+def open_tracer(
+    endpoint: str | None, sample_ratio: float, resource: Callable[[], Mapping[str, str]], id_key: bytes
+) -> Tracer | None:
     """A tracer, not yet started; None where no collector is named, by `endpoint` or by OpenTelemetry's variables.
 
     `resource` identifies this process, `id_key` keys the ids of traces. Raises MissingExtra, ConfigError.
@@ -242,6 +237,6 @@ def open_tracer(endpoint: str | None, sample_ratio: float, resource: Mapping[str
         log.warning("tracing_disabled", reason=f"OTEL_EXPORTER_OTLP_ENDPOINT {missing}")  # it may be meant for others
         return None
     try:
-        return Tracer(SpanExporter(endpoint, resource), id_key, sample_ratio)
+        return Tracer(SpanExporter(endpoint, resource()), id_key, sample_ratio)
     except ValueError as error:
         raise ConfigError(f"tracing, OTEL_EXPORTER_OTLP_*: {error}") from error

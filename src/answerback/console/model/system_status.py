@@ -29,7 +29,7 @@ def run_checks(deps: ConsoleDependencies) -> list[StatusCheck]:
     kept = f"{len(refused.items)}{'+' if refused.next_cursor else ''}"
     firing = sum(alert.firing for alert in deps.alerts.states())
     return [
-        _check_store(deps.committer.failure),
+        _check_store(deps.log_failure()),
         *_check_endpoints(ledger.endpoints(), ledger.backlog()),
         StatusCheck("status_quarantine", "warn" if refused.items else "good", kept, "quarantine"),
         StatusCheck("status_alerts", "bad" if firing else "good", str(firing), "settings#alerts"),

@@ -1,5 +1,6 @@
 """The instances: the processes that serve one ledger, and what each says of itself."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.dialect import db_now_us
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import instances
+from answerback.ledger.types import from_us, to_us
 
 RETENTION_US = 3600 * 1_000_000
 """Who is silent for so long is not shown any more."""
@@ -18,6 +20,9 @@ SILENT_AFTER_US = 10 * 1_000_000
 """Who is silent for so long hangs, or has ended without a word; a process says something every 3 s."""
 
 RELAY = "relay"
+
+RECORDED_US = "recorded_us"
+"""In a status: up to when all that this process has answered is recorded; None where nothing waits."""
 
 _i = instances.c
 _COLUMNS = ("id", "host", "pid", "roles", "version", "started_us", "heartbeat_us", "status")
@@ -75,6 +80,13 @@ def active_relays(connection: Connection, since_us: int) -> list[str]:
     """The instances that relay, and have been heard of since."""
     rows = connection.execute(select(_i.id, _i.roles).where(_i.heartbeat_us > since_us))
     return [id_ for id_, roles in rows if RELAY in _roles(roles)]
+
+
+def recorded_as_of(connection: Connection, now: datetime, recorded_us: int | None = None) -> datetime:
+    """Up to when, and no later than `now`, all callbacks are recorded: by the living instances, and (`recorded_us`) by who asks."""
+    living = select(_i.status).where(_i.heartbeat_us > db_now_us(connection) - SILENT_AFTER_US)
+    said = [recorded_us, *(_status(text).get(RECORDED_US) for text in connection.execute(living).scalars())]
+    return from_us(min([to_us(now), *(us for us in said if us is not None)]))
 
 
 def find_instances(connection: Connection) -> list[InstanceStatus]:

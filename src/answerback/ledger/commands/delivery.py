@@ -7,6 +7,7 @@ from answerback.domain.endpoints import Endpoint
 from answerback.ledger.admin import leases
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import find_endpoint, target_of
+from answerback.ledger.admin.instances import recorded_as_of
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
@@ -127,12 +128,20 @@ class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=Tr
 
 
 class MarkOverdue(Command[OverdueBatch], frozen=True, array_like=True, tag=True):
-    """Mark calls as overdue, and enqueue the events of it."""
+    """Mark calls as overdue, and enqueue the events of it.
+
+    Who asks has recorded all that it answered up to `recorded_us`, or (None) all.
+    """
 
     limit: int
+    recorded_us: int | None = None
 
     def run(self, ledger: Ledger) -> OverdueBatch:
-        return ledger.write(lambda c, subscriptions: annotations.mark_overdue(c, subscriptions, now(), self.limit))
+        def work(connection: Connection, subscriptions: SubscriptionCache) -> OverdueBatch:
+            as_of = recorded_as_of(connection, now(), self.recorded_us)
+            return annotations.mark_overdue(connection, subscriptions, as_of, self.limit)
+
+        return ledger.write(work)
 
 
 class ReplayDelivery(Command[int], frozen=True, array_like=True, tag=True):

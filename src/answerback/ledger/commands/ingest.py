@@ -2,25 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 import msgspec
 
 from answerback.domain.batches import CallbackBatch
-from answerback.domain.models import CallbackKind, ParsedCallback, RawCallback, RejectedCallback
+from answerback.domain.models import ParsedCallback
 from answerback.errors import CallbackRejected
 from answerback.ledger.admin.audit import Actor
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
-from answerback.ledger.types import DeliveryJob, Disposition, RecordResult, StoreResult, to_us
+from answerback.ledger.types import DeliveryJob, Disposition, RecordResult, to_us
 from answerback.ledger.write import consumed_batches
 from answerback.ledger.write.log_positions import find_positions, forget_logs
 from answerback.ledger.write.log_rows import LogRow
-from answerback.tencent.parsing import parse_or_reject
-
-_KINDS = (None, *CallbackKind)
-_RESULTS = [StoreResult(disposition, kind) for disposition in Disposition for kind in _KINDS]
-_CODES = {(result.disposition, result.kind): code for code, result in enumerate(_RESULTS)}
 
 
 class TransactionTrace(msgspec.Struct, frozen=True, array_like=True):
@@ -31,58 +25,11 @@ class TransactionTrace(msgspec.Struct, frozen=True, array_like=True):
     callbacks: list[tuple[bytes, int, Disposition]]
 
 
-class RecordReply(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a batch: a byte per item, and result and errmsg of each refused one; what can be sent now.
+class ConsumeResult(msgspec.Struct, frozen=True, array_like=True):
+    """What became of batches of the stream: how many were new, and of their bodies by `Disposition`; what can be sent now.
 
     `set_aside`: why the ledger refused some of them, in the driver's words.
     """
-
-    codes: bytes
-    rejections: list[tuple[int, str]]
-    jobs: list[DeliveryJob]
-    backlogged: list[int]
-    trace: TransactionTrace | None = None
-    set_aside: list[str] = []  # msgspec gives each its own
-
-    def results(self) -> list[StoreResult]:
-        """The response to each sender, in the order of the batch."""
-        results = [_RESULTS[code] for code in self.codes]
-        if self.rejections:
-            refusals = iter(self.rejections)
-            results = [
-                StoreResult(result.disposition, None, *next(refusals)) if result.kind is None else result
-                for result in results
-            ]
-        return results
-
-
-class Record(Command[RecordReply], frozen=True, array_like=True, tag=True):
-    """Read and store bodies, and enqueue their deliveries; of endpoints that are `saturated` no jobs come back.
-
-    `trace` asks for a `TransactionTrace`.
-    """
-
-    result_type: ClassVar[Any] = RecordReply
-    batch: Sequence[RawCallback]
-    saturated: list[int] = []  # noqa: RUF012  # msgspec gives each its own
-    trace: bool = False
-
-    def run(self, ledger: Ledger) -> RecordReply:
-        started_us = to_us(now()) if self.trace else None
-        recorded = ledger.record_batch([parse_or_reject(raw_callback) for raw_callback in self.batch], self.saturated)
-        items = recorded.items
-        kinds = (item.callback.kind if isinstance(item, ParsedCallback) else None for item in items)
-        codes = bytes(
-            [_CODES[receipt.disposition, kind] for receipt, kind in zip(recorded.receipts, kinds, strict=True)]
-        )
-        refusals = [(item.result, item.reason) for item in items if isinstance(item, RejectedCallback)]
-        return RecordReply(
-            codes, refusals, recorded.jobs, recorded.backlogged, _trace_of(recorded, started_us), recorded.set_aside
-        )
-
-
-class ConsumeResult(msgspec.Struct, frozen=True, array_like=True):
-    """What became of batches of the stream: how many were new, and of their bodies by `Disposition`; the rest as of `RecordReply`."""
 
     new: int
     dispositions: dict[Disposition, int]
@@ -93,9 +40,11 @@ class ConsumeResult(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RecordStreamBatches(Command[ConsumeResult], frozen=True, array_like=True, tag=True):
-    """Do what `Record` does with batches of the stream; one that the ledger holds already changes nothing."""
+    """Record batches of the stream, and enqueue their deliveries; one that the ledger holds already changes nothing.
 
-    result_type: ClassVar[Any] = ConsumeResult
+    Of endpoints that are `saturated` no jobs come back. `trace` asks for a `TransactionTrace`.
+    """
+
     batches: Sequence[CallbackBatch]
     saturated: list[int] = []  # noqa: RUF012  # msgspec gives each its own
     trace: bool = False
@@ -126,7 +75,6 @@ class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
     PositionConflict.
     """
 
-    result_type: ClassVar[Any] = LogReply
     log: bytes
     after: int
     rows: Sequence[LogRow]
@@ -150,7 +98,6 @@ class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
 class LogPositions(Command[dict[bytes, int]], frozen=True, array_like=True, tag=True):
     """How far each of `logs` is recorded: 0 where nothing of it is."""
 
-    result_type: ClassVar[Any] = dict[bytes, int]
     logs: list[bytes]
 
     def run(self, ledger: Ledger) -> dict[bytes, int]:
@@ -170,7 +117,6 @@ class ForgetLogs(Command[None], frozen=True, array_like=True, tag=True):
 class PruneConsumed(Command[int], frozen=True, array_like=True, tag=True):
     """Forget some batches of the stream that cannot come any more; how many there were."""
 
-    result_type: ClassVar[Any] = int
     before_us: int
     limit: int
 
@@ -192,7 +138,6 @@ class RequeueResult(msgspec.Struct, frozen=True, array_like=True):
 class RequeueQuarantined(Command[RequeueResult], frozen=True, array_like=True, tag=True):
     """Read a refused body once more; if it is a callback now, take it out of the quarantine."""
 
-    result_type: ClassVar[Any] = RequeueResult
     actor: Actor
     quarantined_id: int
 
@@ -207,7 +152,6 @@ class RequeueQuarantined(Command[RequeueResult], frozen=True, array_like=True, t
 class DeleteQuarantined(Command[int], frozen=True, array_like=True, tag=True):
     """Throw refused bodies away; how many there were."""
 
-    result_type: ClassVar[Any] = int
     actor: Actor
     ids: list[int]
 

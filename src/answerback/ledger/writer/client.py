@@ -4,26 +4,22 @@ import asyncio
 import contextlib
 import subprocess
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
 import structlog
 
-from answerback.domain.models import RawCallback
 from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
 from answerback.ledger.commands import (
     Command,
     ConsumeResult,
     LogReply,
-    ProbeWrite,
-    Record,
-    RecordReply,
     RequeueResult,
     decode_result,
     encode_command,
 )
 from answerback.ledger.factory import LedgerConfig
-from answerback.ledger.types import DeliveryJob, StoreResult
+from answerback.ledger.types import DeliveryJob
 from answerback.ledger.writer.framing import LENGTH_BYTES, decode_reply, encode_config, frame
 from answerback.ledger.writer.spawning import WriterHandle, spawn_writer
 
@@ -69,14 +65,6 @@ class WriterClient:
         self._connection.send(encode_config(self.config))
         self._alive_since_s = loop.time()
 
-    def record(self, batch: Sequence[RawCallback]) -> "asyncio.Future[list[StoreResult]]":
-        """Read and store `batch` durably; the future has, after the commit, the response to each sender, in order.
-
-        Batches are committed in the order of the calls. LedgerUnavailable, raised or in the future: nothing of it
-        counts as stored.
-        """
-        return self._send(Record(batch, list(self.saturated)), self._decode_record_reply)
-
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Have `command` carried out after those before it; the future has its result, after the commit.
 
@@ -84,27 +72,17 @@ class WriterClient:
         """
         return self._send(command, lambda payload: self._publish_jobs(decode_result(type(command), payload)))
 
-    async def probe(self) -> None:
-        """Commit nothing of note. Raises LedgerUnavailable with the reason."""
-        await self.execute(ProbeWrite())
-
     def _send(self, command: Command[Any], decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
         if self._connection is None:
             raise LedgerUnavailable(UnavailableReason.WRITER_STARTING)
         return self._connection.call(encode_command(command), decode)
 
-    def _decode_record_reply(self, payload: bytes) -> list[StoreResult]:
-        reply: RecordReply = self._publish_jobs(decode_result(Record, payload))
-        return reply.results()
-
     def _publish_jobs(self, answer: T) -> T:
         """`answer`, after what it says may go out, and what it says was set aside, is handed on."""
-        if isinstance(answer, RecordReply | ConsumeResult | LogReply) and answer.set_aside:
+        if isinstance(answer, ConsumeResult | LogReply) and answer.set_aside:
             log.error("callbacks_set_aside", count=len(answer.set_aside), detail=answer.set_aside[0])
             self.on_set_aside(len(answer.set_aside))
-        if isinstance(answer, RecordReply | ConsumeResult | LogReply | RequeueResult) and (
-            answer.jobs or answer.backlogged
-        ):
+        if isinstance(answer, ConsumeResult | LogReply | RequeueResult) and (answer.jobs or answer.backlogged):
             self.on_jobs(answer.jobs, answer.backlogged)
         return answer
 

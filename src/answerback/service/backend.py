@@ -1,0 +1,205 @@
+"""What is behind the log: the ledger and its writer, the recorder, the relay, the alerts, the API and the console."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from answerback.api.ledger_numbers import LedgerGauges
+from answerback.auth.api_keys import KeyVerifier
+from answerback.auth.attempt_limits import AttemptLimiter
+from answerback.auth.authenticator import Authenticator
+from answerback.auth.server_secret import ServerSecret
+from answerback.config import ServerRole, Settings
+from answerback.exports.process import ExportManager
+from answerback.heartbeat import Heartbeat
+from answerback.intake import BulkSubmitter
+from answerback.ledger.admin.instances import Instance
+from answerback.ledger.read.calls import CallFilter, count_calls
+from answerback.ledger.writer.client import WriterClient
+from answerback.ledger.writer.spawning import WriterHandle
+from answerback.recorder import Recorder, RecorderMetrics
+from answerback.relay import Relay
+from answerback.service.factories import admin_key, build_alerts, open_certificates, retry_policy
+from answerback.service.front import Front
+from answerback.service.ledger_config import ledger_config
+from answerback.service.process_status import ProcessStatus
+from answerback.service.relay_owner import build_relay_owner
+from answerback.service.urls import base_path, callback_urls
+from answerback.tracing import Tracer
+from answerback.tracing.writer import TracingClient
+
+_WRITER_STOP_S = 0.5
+
+
+class Backend:
+    """The parts of one process that need the ledger; `open_ledger`, then `start`."""
+
+    recorder: Recorder | None = None
+    is_started = False
+
+    def __init__(
+        self,
+        settings: Settings,
+        secret: ServerSecret,
+        front: Front,
+        spawned: WriterHandle,
+        tracer: Tracer | None,
+        instance: Instance,
+        address: tuple[str, int],
+        url: str,
+        shutdown_callbacks: list[Callable[[], None]],
+    ) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._front = front
+        self._writer = WriterClient(ledger_config(settings), spawned)
+        self._client = self._writer if tracer is None else TracingClient(self._writer, tracer)
+        self._tracer = tracer
+        self._instance = instance
+        self._address = address
+        self._url = url
+        self._shutdown_callbacks = shutdown_callbacks
+        self._certificates = open_certificates(settings)
+        self.recorder_metrics = RecorderMetrics()
+        self._stack = contextlib.AsyncExitStack()
+
+    def open_ledger(self, *, new_ledger: bool) -> None:
+        """Open the ledger; blocks. Raises LedgerUnavailable, SchemaMismatch, UnsafeStorage, MissingExtra."""
+        self._ledger = ledger_config(self._settings).open(new_ledger=new_ledger)
+        self._stack.callback(self._ledger.close)
+        self._writer.config = msgspec.structs.replace(self._writer.config, file_ids=self._ledger.file_ids)
+        self.admin_key = admin_key(self._settings)  # only now: it is shown once
+
+    async def start(self) -> None:
+        """Start each part after those that it needs. Raises ConfigError where an endpoint is invalid."""
+        stack, front = self._stack, self._front
+        self._build()
+        await self._writer.start()
+        stack.push_async_callback(self._writer.stop, _WRITER_STOP_S)
+        self._writer.on_jobs, self._writer.saturated = self.relay.enqueue, self.relay.saturated
+        self._writer.on_set_aside = front.metrics.count_set_aside
+        self._heartbeat.start()
+        stack.push_async_callback(self._heartbeat.stop)
+        stack.push_async_callback(self._relay_owner.release)
+        await self._relay_owner.acquire()
+        self._relay_owner.write_url_file(self._url)
+        await self._start_recording()
+        await self.numbers.read()
+        self._spawn(self.numbers.watch())
+        self._spawn(self._certificates.watch())
+        self._spawn(self._status.compare_secrets(self._ledger))
+        if front.stream is not None:
+            self._spawn(self._status.poll_stream(front.stream))
+        self.is_started = True
+
+    async def stop(self) -> None:
+        """End the parts in the opposite order; what is left in the log is recorded first, as far as there is time."""
+        await self._stack.aclose()
+
+    async def _start_recording(self) -> None:
+        front, timeout_s = self._front, self._settings.intake.shutdown_timeout_s
+        if front.stream is not None and ServerRole.RECORDER in self._settings.server.roles:
+            self._status.consumer = consumer = front.stream.consumer(self._client)
+            consumer.start()
+            self._stack.push_async_callback(consumer.stop, timeout_s)
+        if front.inbox is not None:
+            self.recorder = recorder = Recorder(front.inbox, self._client, self.recorder_metrics)
+            self._status.recorder = recorder
+            recorder.start()
+            self._stack.push_async_callback(recorder.stop, timeout_s)
+
+    def _build(self) -> None:
+        """Make the parts that need the running loop."""
+        settings, writer, front = self._settings, self._writer, self._front
+        self._status = ProcessStatus(self._url, front, self._secret)
+        self.relay = self._status.relay = Relay(
+            writer,
+            retry_policy(settings.relay),
+            allowed_networks=settings.relay.allowed_networks,
+            default_channel=self._default_channel,
+            count=self._count,
+            under_pressure=lambda: front.under_pressure,
+            certificates=self._certificates,
+            tracer=self._tracer,
+            recorded_us=self._status.recorded_us,
+        )
+        self.alerts = build_alerts(settings, writer, self._ledger, self._status.recorded_us)
+        self.numbers = LedgerGauges(self._ledger, self.alerts)
+        self._exports = ExportManager(writer.config, writer)
+        self._shutdown_callbacks.append(self._exports.stop)
+        self._heartbeat = Heartbeat(writer, self._instance, self._status.report)
+        self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, self._instance.id)
+        self._submitter = BulkSubmitter(front.handler)
+        self._key_verifier = KeyVerifier(self.admin_key, self._ledger)
+        self._authenticator = Authenticator(self._key_verifier, AttemptLimiter(), settings.server.trusted_proxies)
+
+    @property
+    def _channels(self) -> tuple[str, ...]:
+        return tuple(self._settings.tokens())
+
+    @property
+    def _default_channel(self) -> str | None:
+        return self._channels[0] if len(self._channels) == 1 else None
+
+    def _spawn(self, work: Any) -> None:
+        self._stack.callback(asyncio.create_task(work).cancel)
+
+    async def _count(self, call_filter: CallFilter) -> int:
+        return await asyncio.to_thread(self._ledger.read, lambda connection: count_calls(connection, call_filter))
+
+    # Applications.
+
+    def build_api(self) -> Any:
+        """The application of /v1; blocks."""
+        from answerback.api.app import build_api, build_empty_api
+
+        import_module("anyio._backends._asyncio")  # else anyio loads it with the first request
+        if ServerRole.API not in self._settings.server.roles:
+            return build_empty_api()
+        return build_api(
+            self._ledger,
+            self._authenticator,
+            self.relay,
+            self._submitter,
+            self._channels,
+            self._writer,
+            self._settings.console.timezone,
+            self.alerts,
+            self._exports,
+        )
+
+    def build_console(self) -> Any:
+        """The application of the pages; blocks."""
+        from answerback.console.app import build_console
+        from answerback.console.dependencies import ConsoleDependencies
+        from answerback.console.links import Links
+
+        import_module("anyio._backends._asyncio")
+        settings = self._settings
+        return build_console(
+            ConsoleDependencies(
+                ledger=self._ledger,
+                key_verifier=self._key_verifier,
+                authenticator=self._authenticator,
+                log_failure=lambda: self._front.failure,
+                relay=self.relay,
+                submitter=self._submitter,
+                ledger_client=self._writer,
+                alerts=self.alerts,
+                exports=self._exports,
+                certificates=self._certificates.names,
+                callback_urls=callback_urls(settings, self._address),
+                zone=ZoneInfo(settings.console.timezone),
+                session_hours=settings.console.session_hours,
+                session_key=self._secret.session_key,
+                public_url=settings.server.public_url,
+                data_dir=settings.server.data_dir.resolve(),
+                links=Links(base_path(settings)),
+                shutdown_callbacks=self._shutdown_callbacks,
+            )
+        )
