@@ -71,11 +71,11 @@ def call_row(id_: int, key: str, call: Call) -> tuple[object, ...]:
         _to_json(call.keys).decode() if call.keys else "[]",
         call.keys_total,
         call.revisions,
-        to_us(call.first_seen_at),
-        to_us(call.updated_at),
+        (first_seen_us := to_us(call.first_seen_at)),
+        first_seen_us if call.updated_at is call.first_seen_at else to_us(call.updated_at),
         block_of(id_),
         fee_mismatch_minutes(call.fee_minutes, due_minutes(outcome, talk_s(outcome, answered_at, ended_at))),
-        sum((getattr(call, name) is None) << bit for bit, name in enumerate(NUMBER_COLUMNS)) or None,
+        (call.nationcode is None) | (call.mobile is None) << 1 | (call.call_from is None) << 2 or None,
     )
 
 

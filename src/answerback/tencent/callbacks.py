@@ -9,6 +9,7 @@ key presses and failures.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
@@ -211,7 +212,13 @@ def _time(key: str, name: str, value: Text | None) -> datetime | None:
         raise InvalidCallbackField(
             f"expected Unix seconds, got {_MILLISECONDS_DIGITS} digits: milliseconds?", f"{key}.{name}"
         )
-    return datetime.fromtimestamp(_number(key, name, value, _LAST_SECOND), UTC)
+    return _from_unix_s(_number(key, name, value, _LAST_SECOND))
+
+
+@lru_cache(maxsize=4096)
+def _from_unix_s(second: int) -> datetime:
+    """Many calls begin and end in the same seconds."""
+    return datetime.fromtimestamp(second, UTC)
 
 
 def _is_milliseconds(value: int | str) -> bool:

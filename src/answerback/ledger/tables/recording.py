@@ -1,5 +1,7 @@
 """Calls, their callbacks, and what was rejected."""
 
+from functools import lru_cache
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -114,6 +116,7 @@ quarantine = Table(
 _DASHED, _PLAIN = 36, 32  # the lengths of a UUID as text
 
 
+@lru_cache(maxsize=8192)
 def call_key(callid: str) -> str:
     """The callid with a UUIDv1's time put first, high bits first, so that new calls are neighbours in the index.
 
