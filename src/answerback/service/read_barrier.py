@@ -1,9 +1,12 @@
 """Read your writes: a reader waits until what was answered before is recorded, for a moment, and is told where it is not."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from answerback.http_protocol import App, Message, Receive, Send
-from answerback.recorder import Recorder
+
+if TYPE_CHECKING:
+    from answerback.recorder import Recorder
 
 LAG_HEADER = b"answerback-recorder-lag"
 
@@ -11,7 +14,7 @@ LAG_HEADER = b"answerback-recorder-lag"
 class ReadBarrier:
     """An ASGI application whose reads wait for the recorder, for `wait_s` at most."""
 
-    def __init__(self, app: App, recorder: Callable[[], Recorder | None], wait_s: float) -> None:
+    def __init__(self, app: App, recorder: "Callable[[], Recorder | None]", wait_s: float) -> None:
         self._app = app
         self._recorder = recorder
         self._wait_s = wait_s

@@ -36,6 +36,7 @@ _NOT_JSON = {
 """Recognisable beginnings of bodies that are not JSON."""
 _LONGEST_TEXT = 256
 _LAST_SECOND = 9_999_999_999  # in 2286; eleven digits are as many as a mobile number has, and no time would hide it
+_SECONDS_DIGITS = 10
 _LARGEST = 2**31 - 1
 _EXACT_BELOW = 2**53  # from there on a float does not hold every whole number
 _MILLISECONDS, _MILLISECONDS_DIGITS = 10**12, 13
@@ -205,6 +206,8 @@ def _whole(key: str, name: str, value: Text) -> int | str:
 
 
 def _time(key: str, name: str, value: Text | None) -> datetime | None:
+    if type(value) is str and (time := _seconds(value)) is not None:
+        return time
     if value in ("", "0", 0, None):
         return None
     value = _whole(key, name, value)
@@ -219,6 +222,14 @@ def _time(key: str, name: str, value: Text | None) -> datetime | None:
 def _from_unix_s(second: int) -> datetime:
     """Many calls begin and end in the same seconds."""
     return datetime.fromtimestamp(second, UTC)
+
+
+@lru_cache(4096)  # the callbacks of a moment tell of the same seconds, and are read twice
+def _seconds(text: str) -> datetime | None:
+    """The time, where it is written as the vendor does; None where it is not known or has to be looked at more closely."""
+    if len(text) > _SECONDS_DIGITS or text == "0" or not (text.isascii() and text.isdigit()):
+        return None
+    return datetime.fromtimestamp(int(text), UTC)
 
 
 def _is_milliseconds(value: int | str) -> bool:
