@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event, Thread
+from urllib.request import urlopen
 
 import psutil
 
@@ -39,6 +41,7 @@ Command = Callable[[Path], list[str]]
 
 SERVERS: dict[str, Command] = {
     "echo": lambda _: [sys.executable, str(HERE / "servers/echo.py"), "--port", str(PORT)],
+    "noop": lambda _: [sys.executable, str(HERE / "servers/noop.py"), "--port", str(PORT)],
     "answerback": lambda data: [
         str(Path(sys.executable).with_name("answerback")),
         "serve",
@@ -169,6 +172,59 @@ def measure(
     )
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What a gateway says of its recorder: callbacks in the ledger, callbacks that wait, and the age of the oldest."""
+
+    callbacks: int
+    waiting: int
+    lag_s: float
+
+
+def recorded(port: int = PORT) -> Recorded:
+    """Ask the gateway."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+
+    def value(name: str) -> float:
+        return float(_find(rf"(?m)^answerback_{name} (\S+)$", text))
+
+    return Recorded(
+        int(value('callbacks_total{disposition="stored"}')),
+        int(value("inbox_callbacks")),
+        value("recorder_lag_seconds"),
+    )
+
+
+def paced(where: Path, seconds: int, per_s: float, connections: int) -> tuple[Figures, list[Recorded]]:
+    """Answerback at a rate that is given, and what its recorder says every five seconds."""
+    delay_ms = round(connections / per_s * 1000)
+    said: list[Recorded] = []
+    with scratch(where) as data, running("answerback", data) as (process, first_s):
+        ended = Event()
+
+        def watch() -> None:
+            while not ended.wait(5):
+                said.append(recorded())
+
+        watching = Thread(target=watch)
+        watching.start()
+        figures = measure("answerback", process, first_s, connections, seconds, delay_ms)
+        ended.set()
+        watching.join()
+    _say(f"{per_s:.0f}/s", figures)
+    return figures, said
+
+
+def recording_rate(where: Path, seconds: int) -> float:
+    """How many a second the recorder puts into the ledger while the intake answers all that it can."""
+    with scratch(where) as data, running("answerback", data):
+        before, began_s = recorded(), time.perf_counter()
+        load(256, seconds, 0)
+        after, took_s = recorded(), time.perf_counter() - began_s
+    return (after.callbacks - before.callbacks) / took_s
+
+
 def _find(pattern: str, text: str, otherwise: str | None = None) -> str:
     found = re.search(pattern, text)
     if found:
@@ -218,15 +274,6 @@ def compare(where: Path, rounds: int, seconds: int, connections: list[int]) -> l
     return [median(figures) for figures in all_rounds.values()]
 
 
-def half_load(where: Path, seconds: int, saturated_per_s: float) -> Figures:
-    """Answerback at about half of what it can do: 256 connections that pause between requests."""
-    delay_ms = round(256 / (saturated_per_s / 2) * 1000)
-    with scratch(where) as data, running("answerback", data) as (process, first_s):
-        figures = measure("answerback", process, first_s, 256, seconds, delay_ms)
-    _say(f"half of saturation, pause {delay_ms} ms", figures)
-    return figures
-
-
 def grown(where: Path, rounds: int, seconds: int, sizes: list[int]) -> list[tuple[int, Figures]]:
     """Answerback with so many calls stored already, rounds alternating between the sizes."""
     with scratch(where) as ledgers:
@@ -274,6 +321,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--sustained", type=int, default=60, help="seconds at the rate that the recorder keeps up with")
     parser.add_argument("--connections", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--sizes", type=int, nargs="*", default=[0, 1_000_000, 10_000_000], help="calls stored before")
     parser.add_argument("--where", type=Path, default=HERE / "results", help="directory on the disk to measure")
@@ -284,11 +332,20 @@ def main() -> None:
     by = {(one.server, one.connections): one for one in compared}
     parts = [table("server", [(f"{one.server}, {one.connections} connections", one) for one in compared])]
     for count in given.connections:
-        echo, ours, theirs = (by[name, count].requests_per_s for name in SERVERS)
-        parts.append(f"{count} connections: b/a = {ours / echo:.2f}, b/c = {ours / theirs:.0f}")
+        echo, noop, ours, theirs = (by[name, count].requests_per_s for name in SERVERS)
+        parts.append(
+            f"{count} connections: {ours / echo:.2f} of echo, {ours / noop:.2f} of noop, "
+            f"{ours / theirs:.0f} times the handwritten handler"
+        )
     saturated = max(by["answerback", count].requests_per_s for count in given.connections)
-    half = half_load(given.where, given.seconds, saturated)
-    parts.append(table("half of saturation", [("answerback, 256 connections that pause", half)]))
+    recording = recording_rate(given.where, given.seconds)
+    parts.append(f"recorded while the intake answers all that it can: {recording:,.0f}/s")
+    calm, _ = paced(given.where, given.seconds, 500, 64)
+    half, _ = paced(given.where, given.seconds, saturated / 2, 256)
+    sustained, said = paced(given.where, given.sustained, 0.9 * recording, 256)
+    paces = {"calm: 500/s": calm, "half of saturation": half, "0.9 of what is recorded": sustained}
+    parts.append(table("pace", [*paces.items()]))
+    parts.append("sustained, waiting every 5 s: " + ", ".join(f"{one.waiting:,} ({one.lag_s:.2f} s)" for one in said))
     sizes = grown(given.where, given.rounds, given.seconds, given.sizes) if given.sizes else []
     if sizes:
         parts.append(table("calls stored before", [(f"{size:,}", one) for size, one in sizes]))
@@ -301,7 +358,7 @@ def main() -> None:
     record = {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
-        "figures": [asdict(one) for one in [*compared, half, *(one for _, one in sizes)]],
+        "figures": [asdict(one) for one in [*compared, *paces.values(), *(one for _, one in sizes)]],
     }
     (RESULTS / "latest.json").write_text(json.dumps(record, indent=1))
 

@@ -13,6 +13,7 @@ from answerback.api.ledger_numbers import LedgerGauges, LedgerSnapshot
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.histogram import Histogram
 from answerback.domain.models import CallbackKind
+from answerback.inbox import Inbox
 from answerback.intake import GroupCommitter, IntakeMetrics
 from answerback.ledger import Disposition
 from answerback.ledger.read.deliveries import DeliveryBacklog
@@ -229,14 +230,16 @@ class _StreamCollector(Collector):
 
 
 class _RecorderCollector(Collector):
-    """How far the ledger is behind what was answered. A process without an inbox has neither."""
+    """How far the ledger is behind what was answered; there is no recorder as long as the ledger was never open."""
 
-    def __init__(self, recorder: Recorder, metrics: RecorderMetrics) -> None:
+    def __init__(self, inbox: Inbox, recorder: Recorder | None, metrics: RecorderMetrics) -> None:
+        self._inbox = inbox
         self._recorder = recorder
         self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        recorder, metrics, lag = self._recorder, self._metrics, self._recorder.lag
+        recorder, metrics, lag = self._recorder, self._metrics, self._inbox.waiting()
+        is_up = recorder is not None and recorder.failure is None
         callbacks = CounterMetricFamily(
             "answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["disposition"]
         )
@@ -246,7 +249,7 @@ class _RecorderCollector(Collector):
         yield _histogram("answerback_recorder_batch_size", "Callbacks in one transaction.", metrics.batch_sizes)
         yield _histogram("answerback_recorder_batch_duration_seconds", "One transaction.", metrics.batch_latency_s)
         yield CounterMetricFamily("answerback_recorder_failures", "Transactions that failed.", metrics.failures)
-        yield GaugeMetricFamily("answerback_recorder_up", "1 while the ledger takes it.", float(not recorder.failure))
+        yield GaugeMetricFamily("answerback_recorder_up", "1 while the ledger takes it.", float(is_up))
         yield GaugeMetricFamily(
             "answerback_recorder_lag_seconds", "Age of the oldest callback that is not recorded.", lag.age_s
         )
@@ -264,7 +267,8 @@ def build_registry(
     committer: GroupCommitter | None,
     ledger: tuple[LedgerGauges, Relay] | None = None,
     stream: "StreamMetrics | None" = None,
-    recorder: tuple[Recorder, RecorderMetrics] | None = None,
+    inbox: Inbox | None = None,
+    recorder: tuple[Recorder | None, RecorderMetrics] = (None, RecorderMetrics()),
 ) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape; what is not there (yet) is not in it."""
     registry = CollectorRegistry()
@@ -273,8 +277,8 @@ def build_registry(
         registry.register(_LedgerCollector(*ledger))
     if stream is not None:
         registry.register(_StreamCollector(stream))
-    if recorder is not None:
-        registry.register(_RecorderCollector(*recorder))
+    if inbox is not None:
+        registry.register(_RecorderCollector(inbox, *recorder))
     return registry
 
 

@@ -236,10 +236,13 @@ class Gateway:
         from answerback.api.metrics import build_registry
 
         backend = self._backend if self._backend is not None and self._backend.is_started else None
+        parts: dict[str, Any] = {}
+        if backend is not None:
+            parts = {
+                "ledger": (backend.numbers, backend.relay),
+                "recorder": (backend.recorder, backend.recorder_metrics),
+            }
+        stream = None if self._front.stream is None else self._front.stream.metrics
         return build_registry(
-            self._front.metrics,
-            self._front.committer,
-            None if backend is None else (backend.numbers, backend.relay),
-            None if self._front.stream is None else self._front.stream.metrics,
-            None if backend is None or backend.recorder is None else (backend.recorder, backend.recorder_metrics),
+            self._front.metrics, self._front.committer, stream=stream, inbox=self._front.inbox, **parts
         )
