@@ -203,14 +203,17 @@ class TimedHttpProtocol(HttpToolsProtocol):
     def close_with(self, final_response: bytes) -> None:
         """Send a last response, if none was begun, and close."""
         if not self.transport.is_closing():
-            if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            cycle = self._current_cycle
+            if cycle is None or not cycle.response_started or cycle.response_complete:
                 self.transport.write(final_response)
             self.transport.close()
 
     def close_if_idle(self, now_s: float) -> None:
         """Close where nothing was asked for too long since the last answer; to be called periodically."""
         since_s = self.idle_since_s
-        if since_s is not None and now_s - since_s > self.timeout_keep_alive and not self._has_unanswered_request():
+        if since_s is None or self.arriving_since_s is not None or self._has_unanswered_request():
+            return
+        if now_s - since_s > self.timeout_keep_alive:
             self.transport.close()
 
     def is_stalled(self, now_s: float, timeout_s: float) -> bool:
@@ -222,8 +225,8 @@ class TimedHttpProtocol(HttpToolsProtocol):
         return now_s - self._progress_at_s > timeout_s
 
     def _has_unanswered_request(self) -> bool:
-        """Whether a whole request is not answered in full; of several, the newest may not be whole."""
-        cycle = self.cycle
+        """Whether a whole request is not answered in full."""
+        cycle = self._current_cycle
         return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
 
 

@@ -1,8 +1,11 @@
 """The wire below HTTP libraries: what a proxy, a phone line or an attacker may do with a connection."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from gateway import CALLBACK, OK, Gateway, Wire, chunked, length, prompt, request
@@ -73,6 +76,59 @@ def test_a_sender_that_asks_first_is_told_to_go_on(gateway: Gateway, callid: str
         assert wire.read().status == 100
         wire.send(body)
         assert wire.read().body == OK
+
+
+@pytest.mark.parametrize("before", ["a callback", "a read"])
+def test_a_sender_that_asks_first_is_told_in_its_turn(gateway: Gateway, callid: str, before: str) -> None:
+    """100 comes behind the answers to what was asked before: not in the midst of one, and not never."""
+    first, body = prompt(f"{callid}-first"), prompt(callid)
+    asking = request(b"", length(body), b"Expect: 100-continue").replace(b"Content-Length: 0\r\n", b"")
+    with Wire(gateway) as wire:
+        with gateway.locked("inbox.db" if before == "a callback" else "ledger.db"):
+            if before == "a callback":
+                wire.send(request(first) + asking)
+            else:
+                assert gateway.post(first).content == OK  # the read waits for it to be recorded
+                wire.send(_read(gateway) + asking)
+            wire.await_taken()
+        assert [wire.read().status for _ in range(2)] == [200, 100]
+        wire.send(body)
+        assert wire.read().body == OK
+
+
+def test_what_is_refused_waits_for_a_read_before_it(gateway: Gateway, callid: str) -> None:
+    """CONNECT, and a request that is cut off after an offer, end the connection behind the answer to a slow read."""
+    offer = request(prompt(callid), b"Connection: Upgrade", b"Upgrade: h2c")[:-5]
+    for behind, statuses in ((b"CONNECT g:80 HTTP/1.1\r\nHost: g\r\n\r\n", [200, 400]), (offer, [200])):
+        with gateway.locked("ledger.db"), Wire(gateway) as wire:
+            assert gateway.post(prompt(callid)).content == OK
+            wire.send(_read(gateway) + behind)
+            wire.socket.shutdown(socket.SHUT_WR)
+            assert [wire.read().status for _ in statuses] == statuses
+            assert wire.is_closed()
+
+
+def test_a_connection_rests_only_while_nothing_is_asked(data_dir: Path, callid: str) -> None:
+    """It is closed after intake.keep_alive_s, but not while a request arrives or is answered."""
+    with Gateway(data_dir, settings={"ANSWERBACK_INTAKE__KEEP_ALIVE_S": "1"}) as gateway, ExitStack() as stack:
+        slow, waiting, idle = (stack.enter_context(Wire(gateway)) for _ in range(3))
+        second = request(prompt(f"{callid}-second"))
+        slow.send(request(prompt(callid)) + second[:-10])
+        assert slow.read().body == OK
+        with gateway.locked():
+            waiting.send(_read(gateway, "/healthz") + request(prompt(callid)))
+            assert waiting.read().status == 200
+            idle.send(_read(gateway, "/healthz"))
+            assert idle.read().status == 200
+            assert idle.is_closed()
+        assert waiting.read().status in {200, 503}
+        slow.send(second[-10:])
+        assert slow.read().body == OK
+        assert slow.is_closed()
+
+
+def _read(gateway: Gateway, path: str = "/v1/calls") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {gateway.key}\r\n\r\n".encode()
 
 
 def test_a_sender_that_asks_first_need_not_send_too_much(gateway: Gateway) -> None:

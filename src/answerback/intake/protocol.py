@@ -80,7 +80,8 @@ class CallbackProtocol(TimedHttpProtocol):
         channel = None if parser.should_upgrade() else handler.resolver.resolve_target(self.url)
         self._is_callback = channel is not None
         if channel is None:
-            self.cycle = None  # type: ignore[assignment]  # it waits for its turn here, not in uvicorn's queue
+            if not parser.should_upgrade():  # else it comes again, without the offer
+                self.cycle = None  # type: ignore[assignment]  # it waits for its turn here, not in uvicorn's queue
             super().on_headers_complete()
             return
         self._is_head_whole = True
@@ -102,7 +103,13 @@ class CallbackProtocol(TimedHttpProtocol):
         length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
         if length > self._handler.max_body_bytes and (self.expect_100_continue or length > _DISCARDABLE_BYTES):
             self._refuse(too_large(self._handler.max_body_bytes, closes=True))
-        elif self.expect_100_continue and not self._turns:
+        else:
+            self._continue_if_expected()
+
+    def _continue_if_expected(self) -> None:
+        """Have the body sent for which its sender waits to be asked, when all before it is answered."""
+        if self.expect_100_continue and self._exchange is not None and not self._turns and not self._is_cycle_running():
+            self.expect_100_continue = False
             self._write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
@@ -171,6 +178,7 @@ class CallbackProtocol(TimedHttpProtocol):
         if self._is_reading_paused and not turns and not self.flow.write_paused:
             self._is_reading_paused = False
             self.flow.resume_reading()
+        self._continue_if_expected()
         if self._final_response is not None and not self._has_unanswered_request():
             self.close_with(self._final_response)
 
@@ -203,6 +211,8 @@ class CallbackProtocol(TimedHttpProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._unset_keepalive_if_required()  # it would run on while the next request is answered
+        self.idle_since_s = self.loop.time()
         self.take_turns()
 
     def _is_cycle_running(self) -> bool:
