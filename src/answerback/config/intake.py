@@ -24,7 +24,7 @@ class IntakeSettings(Section):
     commit_timeout_s: Seconds = Field(5.0, description="time for a commit; after it the response is 503")
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(75, description="how long an idle connection is kept open")
     shutdown_timeout_s: Annotated[int, Field(ge=1, le=60)] = Field(
-        3, description="time to finish open requests at shutdown"
+        3, description="time to finish open requests at shutdown, and then as long again to record what is in the inbox"
     )
 
 

@@ -35,7 +35,7 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     data_dir: Path = Field(
-        Path("answerback-data"), description="the data directory: ledger.db, admin-key, server-secret"
+        Path("answerback-data"), description="the data directory: ledger.db, inbox.db, admin-key, server-secret"
     )
     public_url: str | None = Field(
         None,

@@ -10,14 +10,14 @@ from answerback.config.section import Count, Seconds, Section
 
 
 class LedgerSettings(Section):
-    """The database that callbacks are stored in."""
+    """The database that calls and callbacks are recorded in."""
 
     url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/database; by default SQLite in server.data_dir"
     )
     lock_timeout_s: Seconds = Field(2.0, description="time to wait for another process that has the file locked")
     allow_unsafe_filesystem: bool = Field(
-        default=False, description="accept a file system that may lose committed data"
+        default=False, description="accept a file system that may lose committed data, for the ledger and for the inbox"
     )
 
 
