@@ -38,7 +38,7 @@ from answerback.ledger.types import Item, Page, QuarantineItem, Receipt, RecordR
 from answerback.ledger.write.batch_writer import never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
 from answerback.ledger.write.consumed_batches import claim_new
-from answerback.ledger.write.log_positions import lock_position, move_position
+from answerback.ledger.write.log_positions import advance_position
 from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_bodies, parse_slices
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.subscriptions import SubscriptionCache
@@ -138,15 +138,12 @@ class Ledger:
             if self.is_write_waiting():
                 break
 
-        def locked_slices(connection: Connection) -> list[Sequence[Item]]:
-            lock_position(connection, log, after, to_us(datetime.now(UTC)))
-            return [one.items for one in slices]
-
-        def move(connection: Connection, done: int) -> None:
+        def advance(connection: Connection, done: int) -> None:
             if done:
-                move_position(connection, log, slices[done - 1].position)
+                advance_position(connection, log, after, slices[done - 1].position, to_us(datetime.now(UTC)))
 
-        recorded = self._record(locked_slices, saturated, then=move, is_write_waiting=self.is_write_waiting)
+        items = [one.items for one in slices]
+        recorded = self._record(lambda _: items, saturated, then=advance, is_write_waiting=self.is_write_waiting)
         return slices[: recorded.slices], recorded
 
     def _record(

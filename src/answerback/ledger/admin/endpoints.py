@@ -20,7 +20,7 @@ from answerback.ledger.types import to_us
 _to_json = msgspec.json.Encoder().encode
 _decode_config = msgspec.json.Decoder(EndpointConfig).decode
 _live = endpoints.c.deleted_us.is_(None)
-_revision = select(endpoint_revision.c.revision)
+_REVISION = "SELECT revision FROM endpoint_revision"
 _PACE = frozenset({"timeout_s", "concurrency"})
 
 
@@ -42,7 +42,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 def revision(connection: Connection) -> int:
     """A number that rises with every change of an endpoint."""
-    return connection.execute(_revision).scalar() or 0
+    (row,) = bulk_sql.execute(connection, _REVISION).fetchall() or [(0,)]
+    return int(row[0])
 
 
 def find_endpoints(connection: Connection) -> list[Endpoint]:

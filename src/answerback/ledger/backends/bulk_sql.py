@@ -1,6 +1,6 @@
-"""Statements that take many rows at once, straight through the driver's cursor; what they need of locks and ids.
+"""The statements of every transaction, most of which take many rows, straight through the driver's cursor.
 
-They are SQLite's here; PostgreSQL's are in `postgresql.arrays`.
+They are SQLite's here; PostgreSQL's are in `postgresql.bulk_sql`.
 
 One statement of 128 rows is one step of the engine where executemany takes 128. Up to 32 rows go in one statement, more
 in chunks of a power of two, so that some forty texts of each serve every batch and stay prepared. They skip SQLAlchemy's
@@ -27,6 +27,13 @@ _EXACT_CHUNK_ROWS = 32
 Row = tuple[object, ...]
 
 _LOCK_ROLLUPS = f"SELECT pg_advisory_xact_lock({0x616E73_02})"
+
+
+def execute(connection: Connection, sql: str, parameters: Row = ()) -> DBAPICursor:
+    """Do one statement, in which `?` stands for each parameter."""
+    cursor = _cursor(connection)
+    cursor.execute(sql.replace("?", "%s") if on_postgresql(connection) else sql, parameters)
+    return cursor
 
 
 def insert(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -132,7 +139,7 @@ def lock_rows(connection: Connection, table: Table, ids: Sequence[int]) -> None:
 def lock_rollups(connection: Connection) -> None:
     """Let nobody else write statistics before the transaction ends: to be done last, for all of them meet there."""
     if on_postgresql(connection):
-        _cursor(connection).execute(_LOCK_ROLLUPS)
+        execute(connection, _LOCK_ROLLUPS)
 
 
 @contextmanager

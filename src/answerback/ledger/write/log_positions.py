@@ -2,31 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import bindparam, delete, select, text, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.errors import PositionConflict
+from answerback.ledger.backends import bulk_sql
 from answerback.ledger.tables import log_positions
 
-_lock = text(
-    "INSERT INTO log_positions (log, position, updated_us) VALUES (:log, 0, :now_us)"
-    " ON CONFLICT (log) DO UPDATE SET updated_us = excluded.updated_us RETURNING position"
+_BEGIN = (
+    "INSERT INTO log_positions (position, updated_us, log) VALUES (?, ?, ?) ON CONFLICT (log)"
+    " DO UPDATE SET position = excluded.position, updated_us = excluded.updated_us WHERE log_positions.position = ?"
 )
-_move = (
-    update(log_positions).where(log_positions.c.log == bindparam("of_log")).values(position=bindparam("new_position"))
-)
+_ADVANCE = "UPDATE log_positions SET position = ?, updated_us = ? WHERE log = ? AND position = ?"
 
 
-def lock_position(connection: Connection, log: bytes, position: int, now_us: int) -> None:
-    """Let nobody else record `log` before the transaction ends. Raises PositionConflict where it is not at `position`."""
-    held: int = connection.execute(_lock, {"log": log, "now_us": now_us}).scalar_one()
-    if held != position:
-        raise PositionConflict(f"log {log.hex()} is recorded up to {held}, not {position}")
-
-
-def move_position(connection: Connection, log: bytes, position: int) -> None:
-    """`log`, whose position this transaction has locked, is recorded up to `position`."""
-    connection.execute(_move, {"of_log": log, "new_position": position})
+def advance_position(connection: Connection, log: bytes, after: int, position: int, now_us: int) -> None:
+    """`log` is recorded up to `position`. Raises PositionConflict where it was not recorded up to `after` before."""
+    cursor = bulk_sql.execute(connection, _ADVANCE if after else _BEGIN, (position, now_us, log, after))
+    if not cursor.rowcount:
+        held = find_positions(connection, [log])[log]
+        raise PositionConflict(f"log {log.hex()} is recorded up to {held}, not {after}")
 
 
 def find_positions(connection: Connection, logs: Sequence[bytes]) -> dict[bytes, int]:

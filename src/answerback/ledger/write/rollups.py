@@ -161,17 +161,24 @@ def _increment(
 
 
 def _add_breakdowns(connection: Connection, breakdowns: Mapping[Bucket, Counter[str]]) -> None:
-    changed = {span: counts for span, counts in breakdowns.items() if any(counts.values())}
-    if not changed:
+    changes = {span: counts for span, counts in breakdowns.items() if any(counts.values())}
+    if not changes:
         return
     columns = (*KEY, "counts")
-    for row in bulk_sql.select_many(connection, rollup_breakdowns, columns, KEY, list(changed)):
-        changed[row[:-1]].update(_counts(row[-1]))
-    rows = [
-        (*span, _encode({name: calls for name, calls in counts.items() if calls}).decode())
-        for span, counts in sorted(changed.items())
-    ]
+    found = bulk_sql.select_many(connection, rollup_breakdowns, columns, KEY, list(changes))
+    known = {row[:-1]: _counts(row[-1]) for row in found}
+    rows = [(*span, _encode(_sums(known.get(span, {}), more)).decode()) for span, more in sorted(changes.items())]
     bulk_sql.upsert(connection, rollup_breakdowns, columns, KEY, rows)
+
+
+def _sums(counts: dict[str, int], changes: Counter[str]) -> dict[str, int]:
+    """`counts` with the changes, which are far fewer, and without what comes to nothing."""
+    for name, more in changes.items():
+        if total := counts.get(name, 0) + more:
+            counts[name] = total
+        else:
+            counts.pop(name, None)
+    return counts
 
 
 class IngestCounter:
