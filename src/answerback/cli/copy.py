@@ -131,7 +131,8 @@ def _explain_unfinished(result: CopyResult, job: CopyJob, *, verify_only: bool) 
     return (
         f"{job.source} is still being written{by}. {job.target} holds what there was, and no gateway will serve it "
         f"yet. To move:\n"
-        f"  1. stop the old gateway, once something else takes the callbacks: docs/copy.md says what\n"
-        f"  2. run this command again: it takes over only what has changed\n"
-        f"  3. start the new one: answerback serve {job.target.serve_option}"
+        f"  1. stop the old gateway\n"
+        f"  2. start the new one at once, with the inbox of the old one: answerback serve {job.target.serve_option}\n"
+        f"     It answers callbacks and keeps them until the copy is whole; docs/copy.md says more\n"
+        f"  3. run this command again: it takes over only what has changed"
     )
