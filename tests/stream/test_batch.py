@@ -32,7 +32,7 @@ def test_any_bytes(message: bytes) -> None:
 @given(ARRIVALS, st.integers(400, 2000))
 def test_split_loses_nothing(items: list[BatchItem], largest: int) -> None:
     """All bodies are in the parts, in order, and no part is larger than may be."""
-    messages = split_batches(items, 7, largest)
+    messages = split_batches(items, 7, largest).values()
     parts = [decode(message) for message in messages]
     assert [item for part in parts for item in part.items] == items
     assert all(len(message) <= largest for message in messages)

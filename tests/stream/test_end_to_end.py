@@ -24,3 +24,16 @@ async def test_into_the_ledger(nats_cluster: NatsCluster, tmp_path: Path) -> Non
     with ledger(tmp_path / "data") as opened:
         assert opened.call("a").keys == ("1",)
         assert [body.raw for body in opened.quarantined().items] == [b"{"]
+
+
+@in_loop
+async def test_a_reader_waits_for_what_was_stored_before(nats_server: NatsCluster, tmp_path: Path) -> None:
+    """As long as nobody records it a reader is told how far the ledger is behind; with a recorder it waits, and then not again."""
+    async with publishing(stream_config(nats_server)) as (stream, publisher):
+        await publisher.append([raw_callback("a")])
+        with ledger(tmp_path / "data") as opened:
+            assert 0.05 <= await publisher.recent.catch_up(opened, 0.05) < 60
+            async with consuming(stream, tmp_path / "data"):
+                assert await publisher.recent.catch_up(opened, 30) == 0.0
+                assert opened.call("a").callid == "a"
+            assert await publisher.recent.catch_up(opened, 0.0) == 0.0

@@ -97,6 +97,14 @@ class Backend:
             self._spawn(self._status.poll_stream(front.stream))
         self.is_started = True
 
+    async def catch_up(self, timeout_s: float) -> float:
+        """Wait until what this process has answered is recorded; the seconds that the ledger is behind after `timeout_s`."""
+        if self.recorder is not None:
+            return await self.recorder.catch_up(timeout_s)
+        if self.is_started and self._front.publisher is not None:
+            return await self._front.publisher.recent.catch_up(self._ledger, timeout_s)
+        return 0.0
+
     async def stop(self) -> None:
         """End the parts in the opposite order; what is left in the log is recorded first, as far as there is time."""
         await self._stack.aclose()

@@ -11,7 +11,7 @@ from answerback.intake.committer import CallbackLog
 from answerback.service.urls import base_path
 
 if TYPE_CHECKING:
-    from answerback.stream import Stream
+    from answerback.stream import Publisher, Stream
     from answerback.tracing import Tracer
 
 _COMMITTER_STOP_S = 1.0  # after the shutdown nobody waits for them any more
@@ -27,6 +27,7 @@ class Front:
     ) -> None:
         self.inbox = inbox
         self.stream = stream
+        self.publisher: Publisher | None = None
         self.metrics = IntakeMetrics()
         takes_callbacks = ServerRole.INTAKE in settings.server.roles
         self.committer = self._committer(settings, tracer) if takes_callbacks else None
@@ -69,8 +70,8 @@ class Front:
     def _committer(self, settings: Settings, tracer: "Tracer | None") -> GroupCommitter:
         log: CallbackLog
         if self.stream is not None:
-            log = self.stream.publisher(settings.intake.commit_timeout_s)
-            log.tracer = tracer
+            log = self.publisher = self.stream.publisher(settings.intake.commit_timeout_s)
+            self.publisher.tracer = tracer
         else:
             assert self.inbox is not None  # noqa: S101  # whoever takes callbacks has one of the two
             log = self.inbox

@@ -214,11 +214,10 @@ class Gateway:
 
     def _behind(self, build: "Callable[[Backend], Any]") -> ReadBarrier:
         app = LazyApp(lambda: build(cast("Backend", self._backend)), self._is_settled, self._unavailable)
-        return ReadBarrier(
-            app,
-            lambda: None if self._backend is None else self._backend.recorder,
-            self._settings.api.read_wait_ms / 1000,
-        )
+        return ReadBarrier(app, self._catch_up)
+
+    async def _catch_up(self) -> float:
+        return 0.0 if self._backend is None else await self._backend.catch_up(self._settings.api.read_wait_ms / 1000)
 
     def _unavailable(self) -> str | None:
         """Why there is nothing to be seen yet."""

@@ -25,15 +25,13 @@ def decode(message: bytes) -> CallbackBatch:
     return batch
 
 
-def split_batches(items: Sequence[BatchItem], published_us: int, max_message_bytes: int) -> list[bytes]:
-    """The messages that carry `items`, in order, each of `max_message_bytes` bytes at most.
+def split_batches(items: Sequence[BatchItem], published_us: int, max_message_bytes: int) -> dict[bytes, bytes]:
+    """The messages that carry `items`, by the ids of their batches, in order, each of `max_message_bytes` bytes at most.
 
     Raises ValueError where one body alone does not fit.
     """
-    return [
-        encode_batch(CallbackBatch(os.urandom(ID_BYTES), published_us, part))
-        for part in _parts(items, max_message_bytes)
-    ]
+    batches = [CallbackBatch(os.urandom(ID_BYTES), published_us, part) for part in _parts(items, max_message_bytes)]
+    return {batch.id: encode_batch(batch) for batch in batches}
 
 
 def _parts(items: Sequence[BatchItem], max_message_bytes: int) -> Iterator[list[BatchItem]]:

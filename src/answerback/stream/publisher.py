@@ -16,6 +16,7 @@ from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.stream.batch import encode_probe, split_batches
 from answerback.stream.connection import ConnectionLost, NatsConnection, StreamUnavailable
 from answerback.stream.metrics import StreamMetrics
+from answerback.stream.recent_batches import RecentBatches
 from answerback.stream.stream_config import Shard
 from answerback.stream.streams import JetStreamApiError, StreamManager, parse_api_response
 from answerback.tracing import Tracer
@@ -52,6 +53,8 @@ class Publisher:
         self._probing: asyncio.Task[None] | None = None
         self.refusal: LedgerUnavailable | None = None
         """Why nothing may be published now."""
+        self.recent = RecentBatches()
+        """What a reader of the ledger waits for."""
         self.tracer: Tracer | None = None
         """Traces every publication, if set."""
 
@@ -83,7 +86,8 @@ class Publisher:
         shards: list[Shard] = []
         failure = None
         try:
-            shards = await self._store(messages)
+            shards = await self._store([*messages.values()])
+            self.recent.add(messages)
         except LedgerUnavailable as error:
             failure = str(error.reason)
             raise
