@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from html import escape
 
 import msgspec
 
@@ -32,7 +33,7 @@ class LazyApp:
         if self._app is None:
             await self._is_settled.wait()
             if (reason := self._unavailable()) is not None:
-                await _refuse(send, reason)
+                await _refuse(scope, send, reason)
                 return
             await self._get_app()
         await self._app(scope, receive, send)  # type: ignore[misc]  # it is there now
@@ -56,10 +57,25 @@ class LazyApp:
             freeze_gc()
 
 
-async def _refuse(send: Send, reason: str) -> None:
-    body = msgspec.json.encode({"detail": reason})
+_PAGE = """<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Answerback</title>
+<body style="font: 1rem/1.6 system-ui; max-width: 40rem; margin: 4rem auto; padding: 0 1rem; color-scheme: light dark">
+<p>The ledger is away. Callbacks are answered and kept, and recorded as soon as it is back; this page looks again by itself.
+<p lang="zh-CN">账本暂不可用。回调照常应答并保存，账本恢复后自动补记；本页会自动刷新。
+<p><code>{}</code>
+"""
+
+
+async def _refuse(scope: Message, send: Send, reason: str) -> None:
+    """Say why there is nothing to be seen: to browsers by a page, to programs as a Problem."""
+    if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
+        media_type, body = b"text/html; charset=utf-8", _PAGE.format(escape(reason)).encode()
+    else:
+        media_type = b"application/json"
+        body = msgspec.json.encode(
+            {"detail": f"the ledger is away, callbacks are answered and kept until it is back: {reason}"}
+        )
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", media_type),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", b"2"),
     ]

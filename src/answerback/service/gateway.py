@@ -223,9 +223,7 @@ class Gateway:
         """Why there is nothing to be seen yet."""
         if self._backend is not None and self._backend.is_started:
             return None
-        return (
-            f"the ledger is away, callbacks are kept until it is back: {self._ledger_failure or 'it is being opened'}"
-        )
+        return str(self._ledger_failure or "it is being opened")
 
     def _failure(self) -> str | None:
         """Why this process is not ready: it cannot store, or, where it takes no callbacks, has nothing to show."""
