@@ -89,16 +89,16 @@ _REFUSED["content"][_JSON]["examples"] |= {
     "result 1011": {"value": {"result": 1011, "errmsg": "expected an object with a callback key, got an array"}},
 }
 _ANSWERS = {
-    "200": _answered("stored, or a duplicate of a stored one", 0, "OK"),
+    "200": _answered("stored: on disk, and recorded a moment later", 0, "OK"),
     "400": _REFUSED,
     "404": _answered("no channel has this callback URL", 1019, "no channel has this callback URL"),
-    "405": _answered("any method but POST", 1030, "use POST", Allow="POST"),
+    "405": _answered("any method but POST", 1030, "a callback is POSTed", Allow="POST"),
     "408": _answered("the request took too long to arrive", 3011, "the request did not arrive in time"),
     "413": _answered("the body is too large", 1036, "the body is larger than 65536 bytes"),
     "503": _answered(
         "not known to be stored: send it again",
         3002,
-        "not known to be stored, try again: the ledger's writer is starting again",
+        "not known to be stored, try again: the inbox is full",
         Retry_After="seconds to wait before retrying",
     ),
 }

@@ -3,7 +3,7 @@
 from typing import Any
 
 _JSON = "application/json"
-_METRICS = "# HELP answerback_up_for_writes Whether callbacks can be stored now.\n# TYPE answerback_up_for_writes gauge\nanswerback_ready 1.0\n"
+_METRICS = "# HELP answerback_up_for_writes Whether callbacks can be stored now.\n# TYPE answerback_up_for_writes gauge\nanswerback_up_for_writes 1.0\n"
 
 
 def _schema(name: str, description: str, **properties: dict[str, str]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ PATHS: dict[str, Any] = {
             "503": _view(
                 "not ready: `reason` says why",
                 "UnreadyView",
-                unready={"status": "not ready", "reason": "the ledger's writer is starting again"},
+                unready={"status": "not ready", "reason": "the inbox is full"},
             ),
         },
     ),
