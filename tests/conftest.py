@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from layers import pytest_terminal_summary
 from postgresql import postgresql_server, postgresql_url
 from skips import pytest_make_collect_report, pytest_runtest_makereport
-from small_disk import small_disk
+from small_disk import small_disk, small_disks
 
 __all__ = [
     "postgresql_server",
@@ -20,6 +20,7 @@ __all__ = [
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
     "small_disk",
+    "small_disks",
 ]
 
 pytest_plugins = ["pytester"]

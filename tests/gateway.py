@@ -139,6 +139,7 @@ class Gateway:
     ) -> None:
         self.data_dir = data_dir
         self.ledger = data_dir / "ledger.db"
+        self.inbox = Path((settings or {}).get("ANSWERBACK_INBOX__DIR", data_dir), "inbox.db")
         self.url = ""
         self.reported: dict[str, Any] = {}
         self.first_answer_s = 0.0
@@ -347,10 +348,9 @@ class Gateway:
 
     def await_recorded(self) -> None:
         """Wait until the ledger holds what the inbox does, where there is one."""
-        inbox = self.data_dir / "inbox.db"
         deadline_s = time.monotonic() + 15.0
-        while inbox.exists():
-            ends = dict(self._read(inbox, _INBOX_ENDS))
+        while self.inbox.exists():
+            ends = dict(self._read(self.inbox, _INBOX_ENDS))
             positions = dict(self._read(self.ledger, "SELECT log, position FROM log_positions"))
             if all(positions.get(log, 0) >= end for log, end in ends.items()):
                 return

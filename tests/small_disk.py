@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -30,12 +31,33 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
     With blocks smaller than a page of memory, a mapped file that was just made has holes: to touch one while the
     disk is full is SIGBUS.
     """
+    with _mounted(tmp_path / "disk", request.param) as place:
+        yield place
+
+
+class Disks(NamedTuple):
+    """Two file systems."""
+
+    first: Path
+    second: Path
+
+
+@pytest.fixture(params=[(1024, 4096), (4096, 1024)], ids="blocks of {0[0]} and {0[1]}".format)
+def small_disks(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disks]:
+    """Two of them, of different blocks."""
+    first, second = request.param
+    with _mounted(tmp_path / "first", first) as one, _mounted(tmp_path / "second", second) as other:
+        yield Disks(one, other)
+
+
+@contextmanager
+def _mounted(place: Path, block_bytes: int) -> Iterator[Path]:
     needs_root("mount a small file system")
-    place, image = tmp_path / "disk", tmp_path / "disk.img"
+    image = place.with_suffix(".img")
     place.mkdir()
     with image.open("wb") as file:
         file.truncate(DISK_BYTES)
-    if not _mount_image(image, place, request.param) and fails(
+    if not _mount_image(image, place, block_bytes) and fails(
         "mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", place
     ):
         pytest.skip("SKIPPED FAULT: a small file system cannot be mounted here")

@@ -1,6 +1,6 @@
-"""The disk fails: what could not be stored is answered 503, and the gateway mends itself once the disk does.
+"""The disk fails: what the inbox cannot store is answered 503, what the ledger cannot take is answered and recorded later.
 
-Some faults need the rights of root: those tests say so where they are skipped.
+The gateway mends itself once the disk does. Some faults need the rights of root: those tests say so where they are skipped.
 """
 
 import os
@@ -11,16 +11,18 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from builders import received
 from gateway import OK, Gateway, prompt, run
-from small_disk import fails, fill, needs_root
+from receivers.process import await_true
+from small_disk import Disks, fails, fill, needs_root
 
 from answerback import parse
 from answerback.config import Settings
@@ -66,6 +68,24 @@ def check_found(gateway: Gateway, callids: set[str]) -> None:
     assert gateway.rows("SELECT count(*) FROM callbacks") == [(10,)]
 
 
+def check_behind(gateway: Gateway, reason: str, bodies: Mapping[str, bytes] | None = None) -> list[str]:
+    """Check that callbacks are answered while the ledger takes none, and that this is to be seen; whose they are."""
+    bodies = bodies or {f"behind-{uuid.uuid1()}": b"" for _ in range(10)}
+    for callid, padding in bodies.items():
+        assert gateway.post(prompt(callid) + padding).content == OK
+    await_true(lambda: not is_recording(gateway), lambda: f"it records: {gateway.stderr}", QUICKLY_S)
+    assert gateway.post(b"junk").status_code == 400
+    assert gateway.get("/readyz").status_code == 200
+    assert gateway.get("/healthz").status_code == 200
+    assert any(reason in line for line in gateway.stderr.splitlines() if "recorder_stalled" in line), gateway.stderr
+    return [*bodies]
+
+
+def is_recording(gateway: Gateway) -> bool:
+    """Whether the recorder says that the ledger takes what it has."""
+    return "\nanswerback_recorder_up 1.0\n" in gateway.client.get("/metrics").text
+
+
 def check_mended(gateway: Gateway, answered: list[str]) -> None:
     """Check that readiness comes back by itself, callbacks are taken again, and none that was answered is lost."""
     gateway.await_ready(timeout_s=QUICKLY_S)
@@ -76,9 +96,8 @@ def check_mended(gateway: Gateway, answered: list[str]) -> None:
 
 
 @contextmanager
-def written_at_most(gateway: Gateway, size_bytes: int) -> Iterator[None]:
-    """No file of the gateway's process may grow past `size_bytes`."""
-    pids = [gateway.process.pid, *gateway.helpers]
+def written_at_most(pids: Sequence[int], size_bytes: int) -> Iterator[None]:
+    """No file of the processes may grow past `size_bytes`."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     for pid in pids:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, hard))
@@ -131,6 +150,7 @@ def killed_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Gateway(tmp_path_factory.mktemp("killed") / "data") as gateway:
         for number in range(10):
             assert gateway.post(prompt(f"call-{number}")).content == OK
+            gateway.await_recorded()
     return gateway.data_dir
 
 
@@ -140,7 +160,7 @@ def killed(killed_dir: Path, tmp_path: Path) -> Gateway:
     return Gateway(Path(shutil.copytree(killed_dir, tmp_path / "data")))
 
 
-# While it runs.
+# The inbox, while it runs.
 
 
 def test_a_file_that_may_not_grow(gateway: Gateway) -> None:
@@ -148,7 +168,8 @@ def test_a_file_that_may_not_grow(gateway: Gateway) -> None:
     answered = [f"grown-{number}" for number in range(10)]
     for callid in answered:
         assert gateway.post(prompt(callid)).content == OK
-    with written_at_most(gateway, 4096):
+    gateway.await_recorded()
+    with written_at_most([gateway.process.pid], 4096):
         for number in range(5):
             refused(gateway.post(prompt(f"too-much-{number}")))
             refused(gateway.post(b"junk %d" % number))
@@ -158,7 +179,7 @@ def test_a_file_that_may_not_grow(gateway: Gateway) -> None:
         time.sleep(PROBE_EVERY_S + 0.5)  # it is tried again, in vain
         assert gateway.get("/readyz").status_code == 503
     check_mended(gateway, answered)
-    assert gateway.rows("SELECT count(*) FROM quarantine") == [(0,)]
+    assert gateway.rows("SELECT count(*) FROM quarantine WHERE raw != ?", b"junk") == [(0,)]
     assert gateway.post(prompt("too-much-0")).content == OK
     gateway.kill()
     gateway.start()
@@ -168,15 +189,15 @@ def test_a_file_that_may_not_grow(gateway: Gateway) -> None:
 
 
 def test_a_fault_in_the_middle_of_a_growing_log(gateway: Gateway) -> None:
-    """A log that fails to grow half-way through a commit keeps what was committed before, whole."""
-    with closing(sqlite3.connect(gateway.ledger, timeout=10)) as other:
+    """A write-ahead log that fails to grow half-way through a commit keeps what was committed before, whole."""
+    with closing(sqlite3.connect(gateway.inbox, timeout=10)) as other:
         assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     answered = [f"logged-{number}" for number in range(20)]
     for callid in answered:
         assert gateway.post(prompt(callid)).content == OK
-    size_bytes = gateway.ledger.with_name("ledger.db-wal").stat().st_size
+    size_bytes = gateway.inbox.with_name("inbox.db-wal").stat().st_size
     refusals = 0
-    with written_at_most(gateway, size_bytes + 6000):
+    with written_at_most([gateway.process.pid], size_bytes + 6000):
         for number in range(20):
             answer = gateway.post(prompt(f"half-{number}").ljust(30_000))
             if answer.status_code == 200:
@@ -188,43 +209,8 @@ def test_a_fault_in_the_middle_of_a_growing_log(gateway: Gateway) -> None:
     check_mended(gateway, answered)
 
 
-def test_a_full_disk(small_disk: Path) -> None:
-    """With no byte left (ENOSPC) callbacks are answered 503; with room again they are stored. A kill meanwhile costs none."""
-    with Gateway(small_disk / "data") as gateway:
-        answered = []
-        for number in range(10):
-            assert gateway.post(prompt(f"before-{number}")).content == OK
-            answered.append(f"before-{number}")
-        filler = fill(small_disk)
-        refusals = 0
-        for number in range(200):
-            answer = gateway.post(prompt(f"during-{number}").ljust(20_000))
-            if answer.status_code == 200:
-                answered.append(f"during-{number}")
-                continue
-            refused(answer)
-            refusals += 1
-            assert gateway.get("/readyz").status_code == 503
-            if refusals == 3:
-                break
-        assert refusals == 3
-        assert gateway.get("/healthz").status_code == 200
-        assert gateway.call("before-0")["outcome"] == "answered"
-        filler.unlink()
-        check_mended(gateway, answered)
-        filler = fill(small_disk)
-        tried = [f"again-{number}" for number in range(20)]
-        answered += [callid for callid in tried if gateway.post(prompt(callid).ljust(20_000)).status_code == 200]
-        gateway.kill()
-        filler.unlink()
-        gateway.start()
-        assert stored(gateway) >= {*answered, "after the fault"}
-        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
-        assert gateway.post(prompt("after")).content == OK
-
-
 def test_a_lock_held_by_another_process(gateway: Gateway) -> None:
-    """While another process holds the ledger callbacks are answered 503 after the lock timeout, then stored again."""
+    """While another process holds the inbox callbacks are answered 503 after the lock timeout, then stored again."""
     with gateway.locked():
         began_s = time.monotonic()
         refused(gateway.post(prompt("locked out")))
@@ -244,9 +230,9 @@ def test_a_short_lock_is_waited_for(gateway: Gateway) -> None:
         assert posted.result().content == OK
 
 
-def test_files_that_became_read_only(gateway: Gateway) -> None:
-    """A ledger that nobody may write any more is answered 503 with the reason, and taken up again later."""
-    with immutable(gateway.ledger, gateway.ledger.with_name("ledger.db-wal")):
+def test_an_inbox_that_became_read_only(gateway: Gateway) -> None:
+    """An inbox that nobody may write any more is answered 503 with the reason, and taken up again later."""
+    with immutable(gateway.inbox, gateway.inbox.with_name("inbox.db-wal")):
         refused(gateway.post(prompt("read only")))
         assert gateway.await_ready(503)["reason"]
         time.sleep(PROBE_EVERY_S + 0.5)  # it is tried again, in vain
@@ -255,104 +241,248 @@ def test_files_that_became_read_only(gateway: Gateway) -> None:
     check_mended(gateway, ["before"])
 
 
+MOVED = "the database's file was moved or replaced"
+
+
+def test_an_inbox_that_is_moved(gateway: Gateway) -> None:
+    """Refused in listed words and red though nobody calls; put back, it goes on by itself."""
+    aside = gateway.data_dir.with_name("aside.db")
+    gateway.inbox.rename(aside)
+    try:
+        assert gateway.await_ready(503)["reason"] == MOVED
+        answer = gateway.post(prompt("moved away"))
+        refused(answer)
+        assert answer.json()["errmsg"] == f"not known to be stored, try again: {MOVED}"
+        shutil.copy(aside, gateway.inbox)
+        refused(gateway.post(prompt("moved away")))
+        assert gateway.await_ready(503)["reason"] == MOVED
+        assert str(aside.parent) not in gateway.get("/readyz").text
+    finally:
+        aside.rename(gateway.inbox)
+    check_mended(gateway, ["before"])
+
+
+def test_an_inbox_of_another_gateway(gateway: Gateway) -> None:
+    """A second gateway on the same directory ends with one line that says what it needs, and the first one does not mind."""
+    done = run("serve", "--port", "0", "--data-dir", gateway.data_dir, cwd=gateway.data_dir.parent)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "another gateway uses the inbox there: stop it, or choose another inbox.dir" in done.stderr
+    settings = {"ANSWERBACK_INBOX__DIR": str(gateway.data_dir.with_name("second"))}
+    with Gateway(gateway.data_dir, settings=settings) as second:
+        assert second.post(prompt("by the second")).content == OK
+        second.await_recorded()
+    check_mended(gateway, ["before", "by the second"])
+
+
+# The ledger, while it runs.
+
+
+@contextmanager
+def locked_ledger(gateway: Gateway) -> Iterator[str]:
+    """Another process holds it."""
+    with gateway.locked("ledger.db"):
+        yield "the database is locked"
+
+
+@contextmanager
+def stunted_ledger(gateway: Gateway) -> Iterator[str]:
+    """It may not grow."""
+    with written_at_most(gateway.helpers, 4096):
+        yield "the disk fails"
+
+
+@contextmanager
+def read_only_ledger(gateway: Gateway) -> Iterator[str]:
+    """Nobody may write it."""
+    with immutable(gateway.ledger, gateway.ledger.with_name("ledger.db-wal")):
+        yield "the disk fails"
+
+
+@contextmanager
+def moved_ledger(gateway: Gateway) -> Iterator[str]:
+    """It is elsewhere, and later a copy is in its place; the writer starts again meanwhile."""
+    aside = gateway.data_dir.with_name("aside.db")
+    gateway.ledger.rename(aside)
+    try:
+        yield MOVED
+        read = gateway.get("/v1/calls")
+        assert (read.status_code, read.json()) == (503, {"detail": MOVED})
+        shutil.copy(aside, gateway.ledger)
+        for helper in gateway.helpers:
+            os.kill(helper, signal.SIGKILL)
+        check_behind(gateway, MOVED)
+    finally:
+        aside.rename(gateway.ledger)
+
+
+@pytest.mark.parametrize("fault", [locked_ledger, stunted_ledger, read_only_ledger, moved_ledger])
+def test_a_ledger_that_takes_nothing(gateway: Gateway, fault: Callable[[Gateway], AbstractContextManager[str]]) -> None:
+    """Callbacks are answered, and recorded when it is back; meanwhile readers are told how far behind it is."""
+    gateway.await_recorded()
+    with fault(gateway) as reason:
+        answered = check_behind(gateway, reason)
+        if fault is not moved_ledger:
+            read = gateway.get("/v1/calls/before")
+            assert read.status_code == 200
+            assert float(read.headers["answerback-recorder-lag"]) > 0
+    check_mended(gateway, ["before", *answered])
+    assert gateway.rows(f"SELECT max(duplicates) FROM callbacks WHERE id IN ({OF_CALLS})", "behind-%") == [(0,)]
+    assert "answerback-recorder-lag" not in gateway.get("/v1/calls/before").headers
+
+
+OF_CALLS = "SELECT callbacks.id FROM callbacks JOIN calls ON calls.id = call_id WHERE callid LIKE ?"
+
+
+def test_a_helper_process_is_killed(gateway: Gateway) -> None:
+    """Where the ledger's writer is killed alone, callbacks are answered as before and recorded by the next one."""
+    helpers = gateway.helpers
+    assert helpers, "the ledger's writer is a process of its own"
+    for helper in helpers:
+        os.kill(helper, signal.SIGKILL)
+    assert gateway.post(prompt("without a helper")).content == OK
+    check_mended(gateway, ["before", "without a helper"])
+
+
+# Both.
+
+
+def test_full_disks(small_disks: Disks, data_dir: Path) -> None:
+    """A full disk of the ledger costs time, one of the inbox is answered 503 until there is room; a kill costs nothing."""
+    settings = {
+        "ANSWERBACK_INBOX__DIR": str(small_disks.first / "inbox"),
+        "ANSWERBACK_INBOX__MAX_BYTES": "10000000",
+        "ANSWERBACK_INBOX__RESERVE_BYTES": "0",
+    }
+    data_dir.symlink_to(small_disks.second)  # what the gateway logs is elsewhere
+    with Gateway(data_dir, settings=settings) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        gateway.await_recorded()
+        fillers = [fill(small_disks.second)]
+        bodies = {f"behind-{number}": bytes(20_000).replace(b"\0", b" ") for number in range(200)}
+        answered = ["before", *check_behind(gateway, "the disk is full", bodies)]
+        assert gateway.call("before")["outcome"] == "answered"
+        fillers.append(fill(small_disks.first))
+        answered += _post_until_refused(gateway, "during")
+        assert gateway.get("/readyz").status_code == 503
+        fillers.pop().unlink()
+        gateway.await_ready(timeout_s=QUICKLY_S)
+        answered += check_behind(gateway, "the disk is full")
+        fillers.pop().unlink()
+        check_mended(gateway, answered)
+        fillers = [fill(small_disks.second), fill(small_disks.first)]
+        answered += _post_until_refused(gateway, "again")
+        gateway.kill()
+        for filler in fillers:
+            filler.unlink()
+        gateway.start()
+        assert stored(gateway) >= {*answered, "after the fault"}
+        assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
+        assert gateway.post(prompt("after")).content == OK
+
+
+def _post_until_refused(gateway: Gateway, name: str) -> list[str]:
+    """Post until three were refused; those that were not."""
+    answered, refusals = [], 0
+    for number in range(400):
+        answer = gateway.post(prompt(f"{name}-{number}").ljust(20_000))
+        if answer.status_code == 200:
+            answered.append(f"{name}-{number}")
+            continue
+        refused(answer)
+        refusals += 1
+        if refusals == 3:
+            return answered
+    raise AssertionError("the disk is not full")
+
+
 FAILING_FSYNC = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 static int sync_or_fail(const char *name, int file) {
-    const char *flag = getenv("FSYNC_FAILS_WHILE");
-    if (flag && access(flag, F_OK) == 0) { errno = EIO; return -1; }
+    const char *places = getenv("FSYNC_FAILS_FOR");
+    char link[64], path[4096], flag[8192];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (places && length > 0) {
+        path[length] = 0;
+        snprintf(flag, sizeof flag, "%s%s", places, strrchr(path, '/'));
+        if (access(flag, F_OK) == 0) { errno = EIO; return -1; }
+    }
     return ((int (*)(int)) dlsym(RTLD_NEXT, name))(file);
 }
 int fsync(int file) { return sync_or_fail("fsync", file); }
 int fdatasync(int file) { return sync_or_fail("fdatasync", file); }
 """
-"""A library that stands in front of the system's: a disk that reports an error while a file is there."""
+"""A library that stands in front of the system's: a disk that reports an error for a file while one of its name is there."""
 
 
 def test_a_disk_that_fails_to_sync(tmp_path: Path, data_dir: Path) -> None:
-    """What could not be synced is answered 503, until a sync succeeds; the process lives and keeps what it answered."""
+    """What could not be synced is answered 503, until a sync succeeds; the process lives and keeps what it answered.
+
+    The ledger's commits are as durable as its checkpoints: a sync that fails there stops the recorder.
+    """
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("SKIPPED FAULT: no C compiler to make a library whose fsync fails")
     library, failing = tmp_path / "failing_fsync.so", tmp_path / "fsync-fails"
     (tmp_path / "failing_fsync.c").write_text(FAILING_FSYNC)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "failing_fsync.c", "-ldl"], check=True)
-    with Gateway(data_dir, settings={"LD_PRELOAD": str(library), "FSYNC_FAILS_WHILE": str(failing)}) as gateway:
+    failing.mkdir()
+    with Gateway(data_dir, settings={"LD_PRELOAD": str(library), "FSYNC_FAILS_FOR": str(failing)}) as gateway:
         assert gateway.post(prompt("before")).content == OK
-        failing.touch()
+        (failing / "inbox.db-wal").touch()
         refused(gateway.post(prompt("during")))
         assert "the disk fails" in gateway.await_ready(503)["reason"]
         refused(gateway.post(prompt("still during")))
-        failing.unlink()
-        check_mended(gateway, ["before"])
+        (failing / "inbox.db-wal").rename(failing / "ledger.db-wal")
+        gateway.await_ready(timeout_s=QUICKLY_S)
+        answered = check_behind(gateway, "the disk fails")
+        (failing / "ledger.db-wal").unlink()
+        check_mended(gateway, ["before", *answered])
 
 
-def test_a_helper_process_is_killed(gateway: Gateway) -> None:
-    """Where a process that it needs is killed alone, the gateway goes on by itself and loses nothing it answered."""
-    helpers = gateway.helpers
-    assert helpers, "the ledger's writer is a process of its own"
-    for helper in helpers:
-        os.kill(helper, signal.SIGKILL)
-    answer = gateway.post(prompt("without a helper"))
-    if answer.status_code != 200:
-        refused(answer)
-    check_mended(gateway, ["before"])
-
-
-MOVED = "the database's file was moved or replaced"
-
-
-def test_a_ledger_that_is_moved(gateway: Gateway) -> None:
-    """Refused in listed words and red though nobody calls, also when the writer starts again; put back, it goes on by itself."""
-    aside = gateway.data_dir.with_name("aside.db")
-    gateway.ledger.rename(aside)
-    try:
-        assert gateway.await_ready(503)["reason"] == MOVED
-        answer = gateway.post(prompt("moved away"))
-        refused(answer)
-        assert answer.json()["errmsg"] == f"not known to be stored, try again: {MOVED}"
-        read = gateway.get("/v1/calls")
-        assert (read.status_code, read.json()) == (503, {"detail": MOVED})
-        shutil.copy(aside, gateway.ledger)
-        for helper in gateway.helpers:
-            os.kill(helper, signal.SIGKILL)
-        time.sleep(1.5)  # the writer starts again, in vain: nothing outside shows when
-        refused(gateway.post(prompt("moved away")))
-        assert gateway.await_ready(503)["reason"] == MOVED
-        assert str(aside.parent) not in gateway.get("/readyz").text
-    finally:
-        aside.rename(gateway.ledger)
-    check_mended(gateway, ["before"])
+# At the start.
 
 
 def test_a_used_directory_without_its_ledger(killed: Gateway) -> None:
-    """Refused at the start, and by commands, with what to do; --new-ledger begins a new one under the old key."""
+    """Commands are refused with what to do, callbacks answered; --new-ledger begins a new one, with what the inbox has."""
     key = killed.key
     for file in killed.data_dir.glob("ledger.db*"):
         file.unlink()
-    for command in (["serve", "--port", "0"], ["migrate"], ["import", "/dev/null"]):
+    todo = "put it back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`"
+    for command in (["migrate"], ["import", "/dev/null"]):
         ended = run(*command, "--data-dir", killed.data_dir, cwd=killed.data_dir.parent)
         assert ended.returncode == 1
-        assert "put it back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`" in (
-            " ".join(ended.stderr.split())
-        )
-        assert not killed.ledger.exists()
+        assert todo in " ".join(ended.stderr.split())
+    with killed.start():
+        assert todo in killed.reported["ledger_failure"]
+        assert killed.post(prompt("without a ledger")).content == OK
+        assert killed.get("/readyz").status_code == 200
+        assert killed.get("/v1/calls").status_code == 503
+        assert killed.terminate() == 0
+        assert "rows_left" in killed.stderr
+    assert not killed.ledger.exists()
     with Gateway(killed.data_dir, options=["--new-ledger"]) as gateway:
         assert gateway.key == key
-        assert gateway.post(prompt("first")).content == OK
+        assert stored(gateway) == TEN | {"without a ledger"}
 
 
 @pytest.mark.parametrize("what", ["is empty", "is not there"])
 def test_a_log_without_its_ledger_is_kept(killed: Gateway, what: str) -> None:
-    """SQLite would throw it away: a start is refused, and so are commands, and nothing that was answered is lost."""
+    """SQLite would throw it away: no command opens it, a gateway waits until it is back, and nothing is lost."""
     data_dir = killed.data_dir
     aside = killed.ledger.rename(data_dir.with_name("aside.db"))
     if what == "is empty":
         killed.ledger.touch()
-    for command in (["serve", "--new-ledger"], ["calls", "list"], ["migrate"]):
+    with Gateway(data_dir, options=["--new-ledger"]) as waiting:
+        assert what in waiting.reported["ledger_failure"]
+    for command in (["calls", "list"], ["migrate"]):
         ended = run(*command, "--data-dir", data_dir, cwd=data_dir.parent)
         assert ended.returncode == 1
         assert what in ended.stderr or "there is no ledger" in ended.stderr
@@ -393,10 +523,9 @@ def _damage_last_frame(wal: Path, damage: str) -> None:
 
 
 def test_a_gateway_starts_on_a_torn_log(killed: Gateway) -> None:
-    """It answers, and takes again what the torn commit held."""
+    """It records again, from the inbox, what the torn commit held."""
     _damage_last_frame(killed.ledger.with_name("ledger.db-wal"), "cut")
     with killed.start():
-        assert killed.post(prompt("call-9")).content == OK
         assert {item["callid"] for item in killed.items("/v1/calls")} == TEN
 
 
@@ -458,14 +587,26 @@ def test_a_directory_that_cannot_be_written_is_refused(data_dir: Path) -> None:
     assert str(data_dir) in done.stderr
 
 
-def test_a_damaged_ledger_is_refused_untouched(killed: Gateway) -> None:
-    """A file whose first page is noise ends the start with one line, and stays as it is."""
+def test_a_damaged_ledger_is_left_untouched(killed: Gateway) -> None:
+    """A file whose first page is noise stays as it is, while callbacks are answered; with the file back, they are recorded."""
     with closing(sqlite3.connect(killed.ledger)) as ledger:
         ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    noise = os.urandom(4096)
-    with killed.ledger.open("r+b") as file:
-        file.write(noise)
-    done = run("serve", "--port", "0", "--data-dir", killed.data_dir, cwd=killed.data_dir.parent)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    assert killed.ledger.read_bytes()[:4096] == noise
+    sound = killed.ledger.read_bytes()
+    damaged = os.urandom(4096) + sound[4096:]
+    killed.ledger.write_bytes(damaged)
+    with killed.start():
+        assert "damaged" in killed.reported["ledger_failure"]
+        assert killed.post(prompt("with a damaged ledger")).content == OK
+        assert killed.ledger.read_bytes() == damaged
+        killed.ledger.write_bytes(sound)
+        assert stored(killed) == TEN | {"with a damaged ledger"}
+
+
+def test_a_ledger_that_is_locked_at_the_start(killed: Gateway) -> None:
+    """A gateway answers before it can open its ledger, and has recorded it when it can."""
+    with killed.locked("ledger.db"):
+        killed.start()
+        assert killed.post(prompt("early")).content == OK
+    with killed:
+        await_true(lambda: is_recording(killed), lambda: killed.stderr, QUICKLY_S)
+        assert stored(killed) == TEN | {"early"}

@@ -63,6 +63,10 @@ class Inbox:
         self._queued_bytes += stored_bytes(len(payload))
         return self._put(payload, len(items), now_us)
 
+    def check(self) -> None:
+        """Raise LedgerUnavailable where the file was moved or replaced."""
+        self._file.files.check()
+
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable."""
         self._check_room(0)

@@ -42,6 +42,9 @@ class CallbackLog(Protocol):
         LedgerUnavailable, raised or in the future: nothing of it counts as stored.
         """
 
+    def check(self) -> None:
+        """Raise LedgerUnavailable where it is known, without a commit, that nothing can be appended."""
+
     async def probe(self) -> None:
         """Commit nothing of note. Raises LedgerUnavailable."""
 
@@ -116,7 +119,7 @@ class GroupCommitter:
             batch, self._gathering = self._gathering[: self._max_batch], self._gathering[self._max_batch :]
             try:
                 commit = self._log.append([item for item, _ in batch])
-            except LedgerUnavailable as error:
+            except Exception as error:  # noqa: BLE001  # a bug of ours is logged there
                 self._fail_batch(batch, error)
                 continue
             self._commits[commit] = (time.monotonic(), batch)
@@ -131,16 +134,17 @@ class GroupCommitter:
         self._dispatch()
         try:
             commit.result()
-        except LedgerUnavailable as error:
+        except Exception as error:  # noqa: BLE001  # as above
             self._fail_batch(batch, error)
-        except Exception as error:  # a bug of ours must not leave a sender without a response
-            log.exception("batch_failed", size=len(batch))
-            self._fail_batch(batch, LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
         else:
             self._clear_failure()
             self._resolve(batch, None)
 
-    def _fail_batch(self, batch: list[PendingItem], error: LedgerUnavailable) -> None:
+    def _fail_batch(self, batch: list[PendingItem], error: Exception) -> None:
+        """Answer all in `batch` that it is not known to be stored, after a bug of ours as well."""
+        if not isinstance(error, LedgerUnavailable):
+            log.error("batch_failed", size=len(batch), exc_info=error)
+            error = LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__)
         self._set_failure(error.reason, error.detail)
         self._metrics.commit_failures += 1
         self._resolve(batch, error)
@@ -153,11 +157,12 @@ class GroupCommitter:
         batch.clear()
 
     async def _watch(self) -> None:
-        """While nothing can be stored, try; when a commit does not return, answer those who wait for it."""
+        """See whether anything can be stored, and while it cannot, try; when a commit does not return, answer those who wait for it."""
         probed_s = time.monotonic()
         while True:
             await asyncio.sleep(_WATCH_EVERY_S)
             now_s = time.monotonic()
+            self._check()
             if self._failure is not None and not self._commits and now_s - probed_s > _PROBE_EVERY_S:
                 await self._probe()
                 probed_s = now_s
@@ -174,6 +179,12 @@ class GroupCommitter:
         self._stalled = True
         for batch in (self._gathering, *(batch for _, batch in self._commits.values())):
             self._resolve(batch, LedgerUnavailable(_STALLED))
+
+    def _check(self) -> None:
+        try:
+            self._log.check()
+        except LedgerUnavailable as error:
+            self._set_failure(error.reason, error.detail)
 
     async def _probe(self) -> None:
         try:

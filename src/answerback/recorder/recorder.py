@@ -60,8 +60,6 @@ class Recorder:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if rows := self.lag.rows:
-            log.warning("recorder_stopped", rows_left=rows)
 
     @property
     def lag(self) -> Waiting:

@@ -93,6 +93,8 @@ class Gateway:
             behind.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await behind
+        if self._inbox is not None and (left := self._inbox.waiting()).rows:
+            log.warning("rows_left", rows=left.rows, callbacks=left.callbacks, todo="the next start records them")
         log.info("stopped", answered=sum(self._front.metrics.responses.values()))
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> Server:

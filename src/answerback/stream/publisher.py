@@ -67,6 +67,11 @@ class Publisher:
         """Start to store `batch`; the future is done after the acknowledgement."""
         return asyncio.get_running_loop().create_task(self._append(batch))
 
+    def check(self) -> None:
+        """Raise LedgerUnavailable where nothing may be published."""
+        if self.refusal is not None:
+            raise self._connection.failure or self.refusal
+
     async def probe(self) -> None:
         """Store a batch without bodies. Raises LedgerUnavailable."""
         await self._store([encode_probe()])
@@ -97,8 +102,7 @@ class Publisher:
 
     async def _store(self, messages: Sequence[bytes]) -> list[Shard]:
         """Return when all are acknowledged, and by which shard each. Raises LedgerUnavailable."""
-        if self.refusal is not None:
-            raise self._connection.failure or self.refusal
+        self.check()
         began_s = time.monotonic()
         shards = await asyncio.gather(*(self._publish(message) for message in messages))
         self._metrics.ack_latency_s.observe(time.monotonic() - began_s)
