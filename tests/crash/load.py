@@ -6,6 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from gateway import OK, Gateway, prompt, request
 
@@ -51,14 +52,15 @@ class Load:
     """Sends callbacks about new calls, and some again, until it is stopped or nobody listens any more.
 
     `sent` holds every body by its callid; `answered` how often each was answered with result 0; `refused` every
-    other answer. Bodies are padded to `size_bytes`.
+    other answer. Bodies are padded to `size_bytes`, and a connection pauses for `pause_s` after an answer.
     """
 
-    def __init__(self, connections: int = 8, size_bytes: int = 0) -> None:
+    def __init__(self, connections: int = 8, size_bytes: int = 0, pause_s: float = 0.0) -> None:
         self.sent: dict[str, bytes] = {}
         self.answered: dict[str, int] = {}
         self.refused: list[tuple[int, bytes]] = []
         self._size_bytes = size_bytes
+        self._pause_s = pause_s
         senders = Connections(connections, self._send)
         self.run, self.stop = senders.run, senders.stop
 
@@ -66,6 +68,7 @@ class Load:
         callid, body = self._next()
         writer.write(request(body))
         self._note(callid, *await read_answer(reader))
+        await asyncio.sleep(self._pause_s)
 
     def _next(self) -> tuple[str, bytes]:
         if self.sent and random.random() < _REPEATED:
@@ -95,16 +98,19 @@ def check(gateway: Gateway, load: Load) -> None:
     """Everything answered is in the ledger exactly once and as sent, nothing else is, and the file is sound."""
     assert gateway.rows("PRAGMA integrity_check") == [("ok",)]
     assert gateway.rows("PRAGMA foreign_key_check") == []
-    stored = gateway.rows("SELECT callid, raw, duplicates FROM callbacks JOIN calls ON calls.id = callbacks.call_id")
-    bodies = {callid: raw for callid, raw, _ in stored}
+    check_rows(gateway.rows, load)
+
+
+def check_rows(rows: Callable[[str], list[tuple[Any, ...]]], load: Load) -> None:
+    """The same, of what `rows` reads from any ledger."""
+    stored = rows("SELECT callid, raw, duplicates FROM callbacks JOIN calls ON calls.id = callbacks.call_id")
+    bodies = {callid: bytes(raw) for callid, raw, _ in stored}
     assert len(stored) == len(bodies), "a callback is stored twice"
     assert not load.answered.keys() - bodies.keys(), "answered, and not stored"
     assert all(raw == load.sent[callid] for callid, raw in bodies.items()), "stored, and not as sent"
-    counts = gateway.rows("SELECT (SELECT count(*) FROM calls), (SELECT count(DISTINCT call_id) FROM callbacks)")
+    counts = rows("SELECT (SELECT count(*) FROM calls), (SELECT count(DISTINCT call_id) FROM callbacks)")
     assert counts == [(len(bodies), len(bodies))], "calls without callbacks"
     short = [callid for callid, _, repeats in stored if repeats + 1 < load.answered.get(callid, 0)]
     assert not short, "answered more often than counted"
-    invalid = gateway.rows(
-        "SELECT count(*) FROM calls WHERE outcome != 'answered' OR revisions != 0 OR fee_minutes != 1"
-    )
+    invalid = rows("SELECT count(*) FROM calls WHERE outcome != 'answered' OR revisions != 0 OR fee_minutes != 1")
     assert invalid == [(0,)], "a record that its callback does not give"

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: whatever was answered is there, once, and the file is sound.
+"""SIGKILL at any moment to the gateway, its writer or both: whatever was answered is recorded once, and the files are sound.
 
 ROUNDS sets how often the server is killed under load (4 by default); `make crash` shows each round. The server that is killed
 under load is executed; the others are forked, whose start is all schema, keys and log, and none of it Python's own.
@@ -25,8 +25,8 @@ ROUNDS = int(os.environ.get("ROUNDS", "4"))
 LARGE_BYTES = 40_000
 """A WAL of a thousand pages, the size that starts a checkpoint, holds about eighty such bodies."""
 
-_ALONE = 0.5
-"""How often the main process alone is killed, as the kernel does that is out of memory; else its helpers as well."""
+VICTIMS = ("the gateway", "its writer", "both")
+"""Who is killed: one alone as the kernel does that is out of memory."""
 
 MIGRATES = """
 import os, sys, time
@@ -65,10 +65,17 @@ def seed() -> None:
     random.seed(number)
 
 
-async def _kill_under(load: Load, gateway: Gateway, after_s: float, alone: float = _ALONE) -> None:
+async def _kill_under(load: Load, gateway: Gateway, after_s: float, victim: str = "both") -> None:
+    """Load, and in the midst of it SIGKILL; a gateway that only lost its writer has to go on, and is killed later."""
     sending = asyncio.create_task(load.run(gateway))
     await asyncio.sleep(after_s)
-    if random.random() < alone:
+    if victim == "its writer":
+        for helper in gateway.helpers:
+            os.kill(helper, signal.SIGKILL)
+        before = len(load.answered)
+        await asyncio.sleep(after_s)
+        assert len(load.answered) > before
+    if victim == "the gateway":
         gateway.send_signal(signal.SIGKILL)
         gateway.wait()
     else:
@@ -78,9 +85,9 @@ async def _kill_under(load: Load, gateway: Gateway, after_s: float, alone: float
 
 
 @contextmanager
-def _checkpointing(ledger: Path) -> Iterator[None]:
-    """Another process checkpoints the ledger without a pause, and is killed as well."""
-    process = subprocess.Popen(ending(sys.executable, "-c", CHECKPOINTS, ledger))
+def _checkpointing(file: Path) -> Iterator[None]:
+    """Another process checkpoints a file without a pause, and is killed as well."""
+    process = subprocess.Popen(ending(sys.executable, "-c", CHECKPOINTS, file))
     try:
         yield
     finally:
@@ -98,8 +105,8 @@ def _report(kind: str, number: int, rounds: int, load: Load, began_s: float) -> 
 
 
 def _wal_bytes(gateway: Gateway) -> int:
-    wal = gateway.ledger.with_name("ledger.db-wal")
-    return wal.stat().st_size if wal.exists() else 0
+    wals = (gateway.ledger.with_name("ledger.db-wal"), gateway.inbox.with_name("inbox.db-wal"))
+    return min(wal.stat().st_size if wal.exists() else 0 for wal in wals)
 
 
 def test_killed_under_load(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ def test_killed_under_load(tmp_path: Path) -> None:
     for number in range(ROUNDS):
         with gateway.start():
             check(gateway, load)
-            asyncio.run(_kill_under(load, gateway, random.uniform(0.05, 0.6)))
+            asyncio.run(_kill_under(load, gateway, random.uniform(0.05, 0.6), VICTIMS[number % len(VICTIMS)]))
             assert not load.refused
         _report("under load", number, ROUNDS, load, began_s)
     assert len(load.answered) > ROUNDS
@@ -117,17 +124,14 @@ def test_killed_under_load(tmp_path: Path) -> None:
 
 
 def test_killed_during_checkpoints(tmp_path: Path) -> None:
-    """The same while the log is copied into the file all the time, by the server's commits and by another process."""
+    """The same while a write-ahead log is copied into its file all the time, by the server and by another process."""
     rounds = max(3, ROUNDS // 3)
     load, gateway, began_s = Load(size_bytes=LARGE_BYTES), Gateway(tmp_path / "data"), time.monotonic()
     for number in range(rounds):
         with gateway.start():
             check(gateway, load)
-            if number % 2:
-                with _checkpointing(gateway.ledger):
-                    asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.8)))
-            else:
-                asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.8)))
+            with _checkpointing((gateway.ledger, gateway.inbox)[number % 2]):
+                asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.8), random.choice(VICTIMS)))
         _report("during checkpoints", number, rounds, load, began_s)
     with gateway.start():
         check(gateway, load)
@@ -192,7 +196,7 @@ def test_killed_while_recovering(tmp_path: Path) -> None:
         with gateway.start():
             start_s = gateway.first_answer_s
             check(gateway, load)
-            asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.4), alone=0))
+            asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.4)))
         assert _wal_bytes(gateway) > 0
         gateway.spawn()
         time.sleep(random.uniform(0.1, 1.05) * start_s)
