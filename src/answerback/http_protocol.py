@@ -16,6 +16,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 """ASGI's."""
 
+RECORDER_LAG_S = "answerback.recorder_lag_s"
+"""In the scope of a read that could not wait for all that was answered before it: by how many seconds the ledger is behind."""
+
 _MAX_HEAD_BYTES = 65_536
 _SLICE_BYTES = 1024
 _REAP_EVERY_S = 1.0

@@ -1,4 +1,4 @@
-"""`answerback inbox record`: what a dead gateway has answered goes into the ledger that the settings name."""
+"""`answerback inbox record` and the doctor: what a dead gateway has answered, and how it gets into the ledger."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import key_press, status
@@ -13,6 +14,7 @@ from contract.backends import in_memory
 from gateway import run
 from recorder.world import append, opened
 
+from answerback.domain.batches import BatchItem
 from answerback.inbox import FILE_NAME
 from answerback.ledger import open_sqlite
 
@@ -88,3 +90,71 @@ def test_what_is_no_inbox(tmp_path: Path, content: bytes | None, words: str) -> 
     status_, reported = record(tmp_path / FILE_NAME, tmp_path)
     assert (status_, words in reported) == (1, True), reported
     assert not (tmp_path / "data").exists()
+
+
+# The doctor.
+
+
+def found_by_doctor(tmp_path: Path, inbox: Path, **settings: str) -> dict[str, dict[str, Any]]:
+    """Its findings about `data` and that inbox, by check."""
+    given = {"ANSWERBACK_INBOX__DIR": str(inbox) if inbox != Path() else ""} | {
+        f"ANSWERBACK_{name}": value for name, value in settings.items()
+    }
+    done = run("doctor", "--json", "--data-dir", "data", cwd=tmp_path, settings=given)
+    return {one["check"]: one for one in json.loads(done.stdout)["items"]}
+
+
+def make_ledger(tmp_path: Path) -> None:
+    """A ledger that knows of no inbox."""
+    open_sqlite(tmp_path / "data", allow_unsafe_filesystem=True).close()
+
+
+def test_the_doctor_finds_what_dead_gateways_left(dead: Path, tmp_path: Path) -> None:
+    """Those of the start before, too; the remedy clears it."""
+    make_ledger(tmp_path)
+    with closing(sqlite3.connect(dead / FILE_NAME, isolation_level=None)) as file:
+        file.execute("UPDATE rows SET appended_us = appended_us - 3600000000")
+    inbox = found_by_doctor(tmp_path, dead)["inbox"]
+    assert (inbox["level"], "answerback inbox record" in inbox["remedy"]) == ("warning", True)
+    assert "4 callbacks are not in the ledger yet" in inbox["finding"]
+    assert "the oldest for 3,60" in inbox["finding"]
+    assert "2 of them are of gateways that have ended" in inbox["finding"]
+    stream = found_by_doctor(tmp_path, dead, STREAM__URL="nats://127.0.0.1:9")
+    assert f"no gateway with these settings records them: answerback inbox record {dead}" in stream["inbox"]["remedy"]
+    assert record(dead, tmp_path)[0] == 0
+    assert found_by_doctor(tmp_path, dead)["inbox"]["level"] == "ok"
+
+
+def test_the_doctor_finds_an_inbox_that_is_nearly_full(tmp_path: Path) -> None:
+    """Before callbacks are refused; and a disk that is too small for it."""
+    make_ledger(tmp_path)
+
+    async def fill(directory: Path) -> None:
+        async with opened(directory) as inbox:
+            await inbox.append([BatchItem("default", bytes(1_000_000), 1)])
+
+    with in_memory() as directory:
+        asyncio.run(fill(directory))
+        found = found_by_doctor(tmp_path, directory, INBOX__MAX_BYTES="1048576", INBOX__RESERVE_BYTES=str(2**60))
+    assert (found["inbox"]["level"], "callbacks are soon answered 503" in found["inbox"]["remedy"]) == ("bad", True)
+    assert (found["inbox space"]["level"], "reserve_bytes" in found["inbox space"]["remedy"]) == ("bad", True)
+    found = found_by_doctor(tmp_path, tmp_path / "data", INBOX__MAX_BYTES=str(2**60))
+    assert (found["inbox space"]["level"], "inbox.max_bytes" in found["inbox space"]["remedy"]) == ("warning", True)
+
+
+def test_the_doctor_reads_what_contradicts_itself(tmp_path: Path) -> None:
+    """An inbox beside PostgreSQL on this machine's disk, settings without effect, a damaged inbox, a place that forgets."""
+    postgresql = {"LEDGER__URL": "postgresql://answerback@127.0.0.1:9/nowhere", "LEDGER__LOCK_TIMEOUT_S": "0.01"}
+    with in_memory() as directory:
+        place = found_by_doctor(tmp_path, Path(), **postgresql)["inbox place"]
+        assert (place["level"], place["remedy"].startswith("set inbox.dir to a directory on a persistent")) == (
+            "warning",
+            True,
+        )
+        assert found_by_doctor(tmp_path, directory, **postgresql)["inbox place"]["level"] == "ok"
+        stream = found_by_doctor(tmp_path, directory, STREAM__URL="nats://127.0.0.1:9")["inbox place"]
+        assert "inbox.dir: without effect" in stream["finding"]
+        (directory / FILE_NAME).write_bytes(b"SQLite?" * 100)
+        found = found_by_doctor(tmp_path, directory, LEDGER__ALLOW_UNSAFE_FILESYSTEM="")
+        assert (found["inbox"]["level"], "inbox.db" in found["inbox"]["finding"]) == ("bad", True)
+        assert found["durable storage"]["remedy"] == "choose another inbox.dir"

@@ -26,7 +26,7 @@ def claim(ledger: Ledger, member: str, ttl_us: int = LONG_US) -> None:
 
 def look(ledger: Ledger) -> StatusView:
     """How all stands."""
-    return StatusView.of(ledger.read(read_cluster_status))
+    return StatusView.of(ledger.read(read_cluster_status), None)
 
 
 def test_a_new_ledger_is_served_by_nobody(ledger: Ledger) -> None:

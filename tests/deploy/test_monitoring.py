@@ -42,7 +42,7 @@ class Shown(NamedTuple):
 
 
 class Scrapes(NamedTuple):
-    """The series of a gateway: as it shows them first, and once it has stored, refused, and tried to deliver in vain."""
+    """The series of two gateways, one with a stream and one with an inbox: as they show them first, and once it has stored, refused, and tried to deliver in vain."""
 
     first: dict[str, Shown]
     later: dict[str, Shown]
@@ -50,20 +50,23 @@ class Scrapes(NamedTuple):
 
 @pytest.fixture(scope="module")
 def scrapes(tmp_path_factory: pytest.TempPathFactory) -> Scrapes:
-    """The series of a real gateway with a stream."""
+    """The series of real gateways."""
     home = tmp_path_factory.mktemp("monitoring")
     config = home / "answerback.toml"
     config.write_text(_CONFIG)
     with (
         NatsCluster(home / "nats", size=1) as stream,
         Gateway(home / "data", settings=_TRIAL, options=["--config", config, "--stream", stream.url]) as gateway,
+        Gateway(home / "alone") as alone,
     ):
+        recorder = _await_shown(alone, "answerback_callbacks_total")
         first = _await_shown(
             gateway, "answerback_stream_oldest_age_seconds"
         )  # once the streams were asked how they are
         gateway.post(prompt("one"))
         gateway.post(b"junk")
-        return Scrapes(first, _await_shown(gateway, "answerback_delivery_attempt_duration_seconds_bucket"))
+        later = _await_shown(gateway, "answerback_delivery_attempt_duration_seconds_bucket")
+        return Scrapes(recorder | first, recorder | later)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +182,12 @@ def test_rules_tell_what_to_do() -> None:
         _, grouped = _parts(promql.parse(rule["expr"]))
         named = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         assert named <= grouped | {"instance"}, rule["alert"]
+
+
+def test_the_runbook_names_every_metric() -> None:
+    """And none that no gateway shows."""
+    named = set(re.findall(r"answerback_[a-z0-9_]+", (ROOT / "docs/operations.md").read_text()))
+    assert named == EXPOSED.keys()
 
 
 def test_rules_fire_as_they_should() -> None:

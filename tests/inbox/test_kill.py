@@ -48,11 +48,11 @@ def test_sigkill(tmp_path: Path) -> None:
             lines += process.stdout.readlines()
         answered.append([line.split() for line in lines if line.endswith("\n")])
     Inbox.open(config(tmp_path)).close()
-    for generation, told in enumerate(answered, 1):
+    for generation, lines_of_start in enumerate(answered, 1):
         rows = in_file(tmp_path)[generation]
         found = [row[0].decode().split()[:2] if row else None for row in rows]
         for queue in "012":
             numbers = [int(each[1]) for each in found if each is not None and each[0] == queue]
             assert numbers == [*range(1, len(numbers) + 1)], "each once, in order, none torn"
-            assert len(numbers) >= max((int(number) for at, number in told if at == queue), default=0)
+            assert len(numbers) >= max((int(number) for at, number in lines_of_start if at == queue), default=0)
         assert None not in found

@@ -44,6 +44,7 @@ def rows() -> list[Row]:
         return [
             Row("Now", list(_now())),
             Row("Intake", list(_intake())),
+            Row("Recorder", list(_recorder())),
             Row("Ledger", list(_ledger())),
             Row("Stream", list(_stream())),
             Row("Relay", list(_relay())),
@@ -65,28 +66,50 @@ def _intake() -> Iterator[Panel]:
         "Answers by result", rate("callback_responses", _WINDOW, by="result"), "result {{result}}", unit="reqps"
     )
     yield _lines("Answers by kind", rate("callback_responses", _WINDOW, by="kind"), "{{kind}}", unit="reqps")
-    yield _lines(
-        "Callbacks by disposition", rate("callbacks", _WINDOW, by="disposition"), "{{disposition}}", unit="reqps"
-    )
     yield _quantiles("From request to answer", "response_duration_seconds")
     yield _lines("Callbacks that wait for their commit", each("intake_queue_depth"), "{{instance}}")
     yield _quantiles("How late the event loop is", "event_loop_lag_seconds")
     yield _lines("Senders that were too slow", increase("request_timeouts", _WINDOW, by="instance"), "{{instance}}")
     yield _lines("Clients that stopped reading", increase("stalled_readers", _WINDOW, by="instance"), "{{instance}}")
+    yield _quantiles("One batch's append to the log", "commit_duration_seconds")
+    yield _lines("Callbacks in one append, mean", mean("batch_size", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Appends that failed", increase("commit_failures", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Refused bodies not kept", increase("rejections_dropped", _WINDOW, by="instance"), "{{instance}}")
+
+
+def _recorder() -> Iterator[Panel]:
+    yield _lines("How far the ledger is behind", each("recorder_lag_seconds"), "{{instance}}", unit="s")
+    yield _lines("Answered and not recorded", each("inbox_callbacks"), "{{instance}}")
+    yield Panel(
+        "Size of that in the inbox",
+        (Query(each("inbox_bytes"), "{{instance}}"), Query(each("inbox_max_bytes"), "{{instance}}, most")),
+        unit="bytes",
+    )
+    yield _lines(
+        "Callbacks by disposition", rate("callbacks", _WINDOW, by="disposition"), "{{disposition}}", unit="reqps"
+    )
+    yield _quantiles("One transaction", "recorder_batch_duration_seconds")
+    yield _lines(
+        "Callbacks in one transaction, mean", mean("recorder_batch_size", _WINDOW, by="instance"), "{{instance}}"
+    )
+    yield _lines("Recorders at work", each("recorder_up"), "{{instance}}")
+    yield _lines("Transactions that failed", increase("recorder_failures", _WINDOW, by="instance"), "{{instance}}")
+    yield _lines("Damaged rows", increase("inbox_unreadable_rows", _WINDOW, by="instance"), "{{instance}}")
 
 
 def _ledger() -> Iterator[Panel]:
-    yield _quantiles("One batch's commit", "commit_duration_seconds")
-    yield _lines("Callbacks in one commit, mean", mean("batch_size", _WINDOW, by="instance"), "{{instance}}")
     yield _lines(
-        "Age of the numbers counted in the ledger", each("ledger_numbers_age_seconds"), "{{instance}}", unit="s"
+        "Age of the numbers counted in the ledger",
+        each("ledger_numbers_age_seconds"),
+        "{{instance}}",
+        unit="s",
+        width=12,
     )
-    yield _lines("Commits that failed", increase("commit_failures", _WINDOW, by="instance"), "{{instance}}")
     yield _lines(
         "Callbacks that the ledger refused",
         increase("callbacks_set_aside", _WINDOW, by="instance"),
         "{{instance}}",
-        width=24,
+        width=12,
     )
 
 
@@ -94,12 +117,6 @@ def _stream() -> Iterator[Panel]:
     yield _quantiles("From published to acknowledged", "stream_ack_duration_seconds")
     yield _lines("How late the ledger is", each("stream_lag_seconds"), "{{instance}}", unit="s")
     yield _lines("Batches that wait", highest("stream_pending_batches", by="stream"), "{{stream}}")
-    yield _lines(
-        "Callbacks consumed",
-        rate("stream_consumed_callbacks", _WINDOW, by="disposition"),
-        "{{disposition}}",
-        unit="reqps",
-    )
     yield Panel(
         "Batches consumed",
         (

@@ -28,6 +28,7 @@ class AlertRule(NamedTuple):
 def alert_rules() -> Iterator[AlertRule]:
     """All of them, the worst first."""
     yield from _intake()
+    yield from _recorder()
     yield from _quarantine()
     yield from _stream()
     yield from _relay()
@@ -76,7 +77,7 @@ def _intake() -> Iterator[AlertRule]:
         "0s",
         WARNING,
         "{{ $value | humanize }} commits failed within 5 minutes",
-        "The log says why: storage_unavailable.",
+        "The callbacks in them were answered 503. The log says why: storage_unavailable.",
         "readyz-is-red",
     )
     yield AlertRule(
@@ -85,7 +86,7 @@ def _intake() -> Iterator[AlertRule]:
         "5m",
         WARNING,
         "one commit in a hundred takes {{ $value | humanizeDuration }} on {{ $labels.instance }}",
-        "The disk or the database is in trouble.",
+        "The disk of the inbox, or the stream, is in trouble.",
         "readyz-is-red",
     )
     yield AlertRule(
@@ -114,6 +115,54 @@ def _intake() -> Iterator[AlertRule]:
         "{{ $value | humanize }} requests did not arrive in time within 15 minutes",
         "A bad network path to the cloud, or somebody who keeps connections open on purpose.",
         "metrics",
+    )
+
+
+def _recorder() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "AnswerbackInboxFull",
+        f"{each('inbox_bytes')} > 0.5 * {each('inbox_max_bytes')}",
+        "0s",
+        CRITICAL,
+        "the inbox of {{ $labels.instance }} is more than half full",
+        "The ledger does not keep up, or is away. When the inbox is full (inbox.max_bytes), callbacks are answered 503.",
+        "the-inbox-is-full",
+    )
+    yield AlertRule(
+        "AnswerbackRecorderStalled",
+        f"{each('recorder_up')} == 0",
+        "1m",
+        CRITICAL,
+        "{{ $labels.instance }} cannot record into the ledger",
+        "Callbacks are answered and kept in its inbox, but not shown and not delivered. The log says why: recorder_stalled.",
+        "the-recorder-is-behind",
+    )
+    yield AlertRule(
+        "AnswerbackRecorderLag",
+        f"{each('recorder_lag_seconds')} > 60",
+        "1m",
+        WARNING,
+        "the ledger is {{ $value | humanizeDuration }} behind what {{ $labels.instance }} has answered",
+        "It is away, slow or locked, or callbacks come in faster than it records.",
+        "the-recorder-is-behind",
+    )
+    yield AlertRule(
+        "AnswerbackInboxDamaged",
+        f"{increase('inbox_unreadable_rows', '15m')} > 0",
+        "0s",
+        CRITICAL,
+        "{{ $value | humanize }} rows of an inbox were damaged or missing within 15 minutes",
+        "Their callbacks were answered OK, and cannot be recorded. Quarantine says which rows, the log rows_unreadable.",
+        "the-inbox-is-damaged",
+    )
+    yield AlertRule(
+        "AnswerbackRejectionsDropped",
+        f"{increase('rejections_dropped', '15m')} > 0",
+        "0s",
+        WARNING,
+        "{{ $value | humanize }} refused bodies were answered and not kept within 15 minutes",
+        "Too many arrive. If a callback is among them, it is lost.",
+        "quarantine",
     )
 
 

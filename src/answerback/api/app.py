@@ -21,6 +21,7 @@ from answerback.exports.process import ExportManager
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
+from answerback.recorder import Recorder
 from answerback.relay import Relay
 
 # Bodies of changes are small; /v1/callbacks bounds its own, and answers by the contract.
@@ -73,6 +74,7 @@ def build_api(
     timezone: str,
     alerts: AlertManager,
     exports: ExportManager,
+    recorder: Recorder | None,
 ) -> FastAPI:
     """Build the application; `channels` are the names of the configured channels."""
     api = build_empty_api()
@@ -87,7 +89,7 @@ def build_api(
         keys.build_routes(ledger, writer),
         alerts_api.build_routes(alerts),
         exports_api.build_routes(ledger, exports),
-        status.build_routes(ledger),
+        status.build_routes(ledger, recorder),
     ):
         routes.build(api, guarded)
     return api

@@ -1,6 +1,7 @@
 """Prometheus metrics, built from plain numbers at each scrape."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
@@ -50,11 +51,17 @@ class _IntakeCollector(Collector):
         yield _histogram(
             "answerback_response_duration_seconds", "From request to response.", metrics.response_latency_s
         )
-        yield _histogram("answerback_commit_duration_seconds", "One batch's commit.", metrics.commit_latency_s)
+        yield _histogram(
+            "answerback_commit_duration_seconds",
+            "One batch's append to the inbox or the stream.",
+            metrics.commit_latency_s,
+        )
         yield _histogram("answerback_batch_size", "Callbacks in one commit.", metrics.batch_sizes)
         yield _histogram("answerback_event_loop_lag_seconds", "How late the event loop is.", metrics.loop_lag_s)
         yield CounterMetricFamily(
-            "answerback_commit_failures", "Batches that were not stored.", metrics.commit_failures
+            "answerback_commit_failures",
+            "Batches that could not be appended, and were answered 503.",
+            metrics.commit_failures,
         )
         yield CounterMetricFamily(
             "answerback_rejections_dropped",
@@ -160,6 +167,16 @@ def _quarantine(numbers: LedgerSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("answerback_quarantine_bytes", "Their bytes.", size_bytes)
 
 
+def _dispositions(callbacks: Counter[Disposition]) -> Metric:
+    """The same series whether an inbox is recorded or a stream."""
+    recorded = CounterMetricFamily(
+        "answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["disposition"]
+    )
+    for disposition in Disposition:
+        recorded.add_metric([disposition.name.lower()], callbacks[disposition])
+    return recorded
+
+
 def _histogram(name: str, words: str, buckets: Histogram) -> Metric:
     return HistogramMetricFamily(name, words, buckets=_cumulative(buckets), sum_value=buckets.total)
 
@@ -188,13 +205,7 @@ class _StreamCollector(Collector):
         )
         for name, count in sorted(stream.failovers.items()):
             failovers.add_metric([name], count)
-        consumed = CounterMetricFamily(
-            "answerback_stream_consumed_callbacks",
-            "Callbacks consumed, by what the ledger did.",
-            labels=["disposition"],
-        )
-        for disposition, count in sorted({**dict.fromkeys(Disposition, 0), **stream.consumed_callbacks}.items()):
-            consumed.add_metric([disposition.name.lower()], count)
+        yield _dispositions(stream.consumed_callbacks)
         pending = GaugeMetricFamily(
             "answerback_stream_pending_batches", "Batches that wait in a stream.", labels=["stream"]
         )
@@ -206,7 +217,7 @@ class _StreamCollector(Collector):
         now_s = time.time()
         for name, oldest_us in sorted(stream.oldest_message_us.items()):
             oldest.add_metric([name], 0.0 if oldest_us is None else max(0.0, now_s - oldest_us / 1e6))
-        yield from (failovers, consumed, pending, oldest)
+        yield from (failovers, pending, oldest)
         yield CounterMetricFamily("answerback_stream_consumed_batches", "Batches consumed.", stream.consumed_batches)
         yield CounterMetricFamily(
             "answerback_stream_duplicate_batches",
@@ -240,24 +251,36 @@ class _RecorderCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         recorder, metrics, lag = self._recorder, self._metrics, self._inbox.waiting()
         is_up = recorder is not None and recorder.failure is None
-        callbacks = CounterMetricFamily(
-            "answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["disposition"]
+        yield _dispositions(metrics.callbacks)
+        yield _histogram(
+            "answerback_recorder_batch_size", "Callbacks that one transaction recorded.", metrics.batch_sizes
         )
-        for disposition in Disposition:
-            callbacks.add_metric([disposition.name.lower()], metrics.callbacks[disposition])
-        yield callbacks
-        yield _histogram("answerback_recorder_batch_size", "Callbacks in one transaction.", metrics.batch_sizes)
-        yield _histogram("answerback_recorder_batch_duration_seconds", "One transaction.", metrics.batch_latency_s)
-        yield CounterMetricFamily("answerback_recorder_failures", "Transactions that failed.", metrics.failures)
-        yield GaugeMetricFamily("answerback_recorder_up", "1 while the ledger takes it.", float(is_up))
+        yield _histogram(
+            "answerback_recorder_batch_duration_seconds", "One transaction of the recorder.", metrics.batch_latency_s
+        )
+        yield CounterMetricFamily(
+            "answerback_recorder_failures",
+            "Transactions of the recorder that failed; their rows are tried again.",
+            metrics.failures,
+        )
+        yield GaugeMetricFamily(
+            "answerback_recorder_up",
+            "1 if what is in the inbox can be recorded into the ledger.",
+            float(is_up),
+        )
         yield GaugeMetricFamily(
             "answerback_recorder_lag_seconds", "Age of the oldest callback that is not recorded.", lag.age_s
         )
-        yield GaugeMetricFamily("answerback_inbox_callbacks", "Answered and not recorded.", lag.callbacks)
-        yield GaugeMetricFamily("answerback_inbox_bytes", "Their bytes.", lag.bytes)
+        yield GaugeMetricFamily(
+            "answerback_inbox_callbacks", "Callbacks that were answered and are not recorded yet.", lag.callbacks
+        )
+        yield GaugeMetricFamily("answerback_inbox_bytes", "The size of those in the inbox.", lag.bytes)
+        yield GaugeMetricFamily(
+            "answerback_inbox_max_bytes", "The size from which callbacks are answered 503.", self._inbox.max_bytes
+        )
         yield CounterMetricFamily(
             "answerback_inbox_unreadable_rows",
-            "Rows of the inbox whose bytes were damaged, now in quarantine.",
+            "Rows of the inbox that were damaged or missing; quarantine says which.",
             metrics.unreadable_rows,
         )
 

@@ -52,7 +52,7 @@ def list_calls(
         since=_utc(since),
         until=_utc(until),
     )
-    with options.open_ledger(config, data_dir=data_dir) as ledger:
+    with options.open_calls(config, data_dir=data_dir) as ledger:
         page = ledger.calls(wanted, cursor, limit)
         if full_numbers:
             record_reveal(ledger, len(page.items), "calls", filter_text(wanted))
@@ -70,7 +70,7 @@ def show_call(
     config: options.Config = None,
 ) -> None:
     """Show everything known about one call."""
-    with options.open_ledger(config, data_dir=data_dir) as ledger:
+    with options.open_calls(config, data_dir=data_dir) as ledger:
         call = ledger.call(callid, channel)
         if full_numbers:
             record_reveal(ledger, "call", call.callid, f"({call.channel})")
@@ -89,7 +89,7 @@ def show_callbacks(
     config: options.Config = None,
 ) -> None:
     """Show a call's callbacks as they were received, in order; fewer than --limit if they are large."""
-    with options.open_ledger(config, data_dir=data_dir) as ledger:
+    with options.open_calls(config, data_dir=data_dir) as ledger:
         page = ledger.callbacks(callid, channel, cursor, limit)
         if full_numbers:
             record_reveal(ledger, "callbacks of call", callid)

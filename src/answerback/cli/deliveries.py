@@ -50,7 +50,7 @@ def list_deliveries(
     config: options.Config = None,
 ) -> None:
     """List deliveries, newest first."""
-    with options.open_ledger(config, data_dir=data_dir) as ledger:
+    with options.open_calls(config, data_dir=data_dir) as ledger:
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(wanted, cursor, limit)
@@ -67,7 +67,7 @@ def show(
     config: options.Config = None,
 ) -> None:
     """Show one delivery and every attempt."""
-    with options.open_ledger(config, data_dir=data_dir) as ledger:
+    with options.open_calls(config, data_dir=data_dir) as ledger:
         delivery, attempts = ledger.delivery(_id(id))
         if full_numbers:
             record_reveal(ledger, "delivery", delivery.id)

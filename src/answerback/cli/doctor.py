@@ -5,7 +5,8 @@ import typer
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, Styled, exit_on_error, print_json, print_table
 from answerback.logs import configure_logs
-from answerback.service.doctor import CheckLevel, CheckResult, run_checks
+from answerback.service.check_result import CheckLevel, CheckResult
+from answerback.service.doctor import run_checks
 
 _COLOURS = {CheckLevel.OK: "green", CheckLevel.WARNING: "yellow", CheckLevel.ERROR: "red"}
 

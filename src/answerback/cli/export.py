@@ -59,7 +59,7 @@ def export(
         "state": state,
         "callid": callid,
     }
-    with options.open_ledger(config, data_dir=data_dir) as ledger:
+    with options.open_calls(config, data_dir=data_dir) as ledger:
         zone = options.load_zone(timezone)
         for name in ("since", "until"):
             filters[name] = filters[name] and filters[name].replace(tzinfo=zone)

@@ -9,14 +9,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from answerback.cli.output import exit_on_error
+from answerback.cli.output import err, exit_on_error
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.errors import ConfigError
+from answerback.errors import AnswerbackError, ConfigError
 from answerback.ledger.types import MAX_PAGE_SIZE
 
 if TYPE_CHECKING:
     from answerback.config import Settings
+    from answerback.inbox import Waiting
     from answerback.ledger import Ledger
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; answerback.toml by default.")]
@@ -64,6 +65,39 @@ def open_ledger(config: Path | None, **options: Any) -> Iterator["Ledger"]:
 
     with exit_on_error(), open_for_reading(load_cli_settings(config, **options)) as ledger:
         yield ledger
+
+
+@contextmanager
+def open_calls(config: Path | None, **options: Any) -> Iterator["Ledger"]:
+    """Open the ledger for what it knows of calls, and say on standard error what it does not know yet."""
+    with exit_on_error():
+        settings = load_cli_settings(config, **options)
+        with open_recorded(settings) as ledger:
+            yield ledger
+
+
+@contextmanager
+def open_recorded(settings: "Settings") -> Iterator["Ledger"]:
+    """The same, of settings that are loaded already. Raises AnswerbackError."""
+    from answerback.service.ledger_config import open_for_reading
+    from answerback.service.waiting import read_waiting
+
+    with open_for_reading(settings) as ledger:
+        try:
+            waiting = read_waiting(settings, ledger)
+        except AnswerbackError as error:
+            err.print(
+                f"the inbox cannot be read, so callbacks may be missing here: {error}", soft_wrap=True, markup=False
+            )
+        else:
+            if waiting is not None and waiting.rows:
+                err.print(f"not in the ledger yet: {describe_waiting(waiting)}", soft_wrap=True)
+        yield ledger
+
+
+def describe_waiting(waiting: "Waiting") -> str:
+    """How much waits in an inbox, and for how long."""
+    return f"{waiting.callbacks:,} callbacks wait in the inbox, the oldest for {waiting.age_s:,.0f} s"
 
 
 def load_cli_settings(config: Path | None, **options: Any) -> "Settings":

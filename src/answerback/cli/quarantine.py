@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli.options import ByChannel, Config, Cursor, DataDir, Limit, open_ledger
+from answerback.cli.options import ByChannel, Config, Cursor, DataDir, Limit, open_calls
 from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_table, print_view
 from answerback.errors import CallbackRejected
 from answerback.ledger.admin.audit import CLI_ACTOR
@@ -25,7 +25,7 @@ def list_bodies(
     config: Config = None,
 ) -> None:
     """List the quarantined bodies, newest first, with the reason."""
-    with open_ledger(config, data_dir=data_dir) as ledger:
+    with open_calls(config, data_dir=data_dir) as ledger:
         page = ledger.quarantined(channel, cursor, limit)
     print_page(PageView.of(page, QuarantinedView.read_from), _body_row, "nothing in quarantine", as_json=as_json)
 
@@ -50,7 +50,7 @@ def show_body(
     config: Config = None,
 ) -> None:
     """Show one quarantined body with its bytes."""
-    with open_ledger(config, data_dir=data_dir) as ledger:
+    with open_calls(config, data_dir=data_dir) as ledger:
         if full_numbers:
             record_reveal(ledger, "quarantined body", id)
         view = QuarantinedBodyView.with_body(ledger.quarantined_body(id), full_numbers=full_numbers)
@@ -65,7 +65,7 @@ def delete(
     config: Config = None,
 ) -> None:
     """Delete quarantined bodies for good."""
-    with open_ledger(config, data_dir=data_dir) as ledger:
+    with open_calls(config, data_dir=data_dir) as ledger:
         deleted = ledger.delete_quarantined(ids, CLI_ACTOR)
     if as_json:
         print_json({"deleted": deleted})
@@ -85,7 +85,7 @@ def requeue(
     Exit status 0 if all of them could be parsed.
     """
     outcomes: list[dict[str, object]] = []
-    with open_ledger(config, data_dir=data_dir) as ledger:
+    with open_calls(config, data_dir=data_dir) as ledger:
         for id_ in ids or ledger.quarantined_ids():
             try:
                 receipt = ledger.requeue(id_, CLI_ACTOR)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, DataDir, load_cli_settings
+from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, DataDir, load_cli_settings, open_recorded
 from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
 from answerback.config import Settings
 from answerback.domain.models import CallbackKind
@@ -18,7 +18,6 @@ from answerback.domain.statistics import Counts, DurationStats, Statistics, name
 from answerback.errors import InvalidRange
 from answerback.ledger.read.statistics import HourRange
 from answerback.schemas.statistics import StatisticsView, Step, failure_views
-from answerback.service.ledger_config import open_for_reading
 
 _CHART_HEIGHT = 14
 _NARROWEST, _WIDEST = 60, 160
@@ -53,7 +52,7 @@ def stats(
         settings = load_cli_settings(config, data_dir=data_dir)
         zone = ZoneInfo(settings.console.timezone)
         span = _span(range_, since, until, channel, kind, zone)
-        with open_for_reading(settings) as ledger:
+        with open_recorded(settings) as ledger:
             found = ledger.statistics(span)
     step: Step = "hour" if (found.until - found.since).days <= _HOURS_UP_TO_DAYS else "day"
     if as_json:

@@ -1,12 +1,18 @@
 """`answerback status`: the gateway's processes, and which of them delivers to each endpoint."""
 
+from socket import gethostname
 from typing import Any
 
-from answerback.cli.options import Config, DatabaseUrl, DataDir, open_ledger
-from answerback.cli.output import AsJson, Styled, out, print_json, print_table
-from answerback.ledger.read.cluster_status import read_cluster_status
+from rich.markup import escape
+
+from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, load_cli_settings
+from answerback.cli.output import AsJson, Styled, exit_on_error, out, print_json, print_table
+from answerback.inbox import Waiting
+from answerback.ledger.read.cluster_status import ClusterStatus, read_cluster_status
 from answerback.ledger.types import from_us
-from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
+from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
+from answerback.service.ledger_config import open_for_reading
+from answerback.service.waiting import read_waiting
 
 _INSTANCE_COLUMNS = (
     "process",
@@ -18,6 +24,7 @@ _INSTANCE_COLUMNS = (
     "endpoints",
     "singleton tasks",
     "pending",
+    "waiting",
     "set aside",
     "",
 )
@@ -29,8 +36,13 @@ _ENDPOINT_COLUMNS = ("endpoint", "channel", "assigned to", "", "pending", "block
 def status(
     as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None
 ) -> None:
-    with open_ledger(config, data_dir=data_dir, database_url=database_url) as ledger:
-        view = StatusView.of(ledger.read(read_cluster_status))
+    with exit_on_error():
+        settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+        with open_for_reading(settings) as ledger:
+            waiting = read_waiting(settings, ledger)
+            found = ledger.read(read_cluster_status)
+    failure = _recorder_failure(found) if waiting is not None and waiting.rows else None
+    view = StatusView.of(found, None if waiting is None else InboxView.of(waiting, failure))
     if as_json:
         print_json(view)
         return
@@ -38,6 +50,8 @@ def status(
     print_table(_INSTANCE_COLUMNS, [_instance_row(one) for one in view.instances], "no process serves this ledger")
     if view.secrets_differ:
         out.print("[red]not all processes have the same secret: give every one the same server.secret[/]")
+    if waiting is not None:
+        out.print(f"\n{_describe_inbox(waiting, failure)}", soft_wrap=True)
     _print_stream(view)
     out.print()
     hosts = {one.id: f"{one.host}:{one.pid}" for one in view.instances}
@@ -56,6 +70,7 @@ def _instance_row(one: InstanceView) -> tuple[object, ...]:
         one.endpoints,
         ",".join(one.singleton_tasks),
         one.pending,
+        one.waiting,
         one.set_aside,
         one.failure or one.recorder_failure,
     )
@@ -75,6 +90,19 @@ def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[o
         one.dead,
         "" if one.lag_s is None else f"{one.lag_s:.1f} s",
     )
+
+
+def _recorder_failure(status: ClusterStatus) -> str | None:
+    """Why a process on this machine cannot record, as it said last."""
+    said = [one.status.get("recorder_failure") for one in status.instances if one.instance.host == gethostname()]
+    return next(filter(None, said), None)
+
+
+def _describe_inbox(waiting: Waiting, failure: str | None) -> str:
+    if not waiting.rows:
+        return "inbox: all that was answered is recorded"
+    why = "" if failure is None else f" ({escape(failure)})"
+    return f"[red]not in the ledger yet:[/] {describe_waiting(waiting)}{why}"
 
 
 def _print_stream(view: StatusView) -> None:

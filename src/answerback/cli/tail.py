@@ -8,7 +8,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from answerback.cli.options import ByChannel, Config, DataDir, open_ledger
+from answerback.cli.options import ByChannel, Config, DataDir, open_calls
 from answerback.cli.output import FullNumbers, err, out
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
@@ -28,7 +28,7 @@ def tail(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    with open_ledger(config, data_dir=data_dir) as ledger:
+    with open_calls(config, data_dir=data_dir) as ledger:
         if full_numbers:
             record_reveal(ledger, "callbacks as they come in")
         try:

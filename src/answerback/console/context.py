@@ -14,12 +14,14 @@ from starlette.responses import RedirectResponse, Response
 from answerback.console.assets import asset_url
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import Links
+from answerback.console.model.system_status import RECORDER_BEHIND_S
 from answerback.console.preferences import THEMES, Preferences
 from answerback.console.render import TemplateResponse
 from answerback.console.session import Session
 from answerback.console.texts import texts
 from answerback.domain.models import ApiKey, Call, Role
 from answerback.domain.phone_numbers import is_number_like
+from answerback.http_protocol import RECORDER_LAG_S
 from answerback.i18n import LANGUAGES
 from answerback.ledger.admin.audit import Actor, AuditAction
 from answerback.ledger.commands import RecordAuditEvent
@@ -133,6 +135,7 @@ class RequestContext:
         return self.render("message.html", {"name": name, "detail": detail}, status)
 
     def _layout_values(self) -> dict[str, Any]:
+        lag_s = self.request.scope.get(RECORDER_LAG_S, 0.0)
         done = f"done_{self.query.get('done', '')}"
         return {
             "principal": self.principal,
@@ -143,6 +146,7 @@ class RequestContext:
             "zone_name": self.deps.zone.key,
             "section": self._page_path.removeprefix(self.links.console).strip("/").partition("/")[0] or "overview",
             "now": datetime.now(UTC),
+            "recorder_lag_s": lag_s if lag_s >= RECORDER_BEHIND_S else None,
             "done": self.t.get(done) if self.request.method == "GET" else None,
         }
 

@@ -13,6 +13,7 @@ from answerback.exports.process import ExportManager
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
+from answerback.recorder import Recorder
 from answerback.relay import Relay
 
 
@@ -25,6 +26,8 @@ class ConsoleDependencies:
     authenticator: Authenticator
     log_failure: Callable[[], str | None]
     """Why no callback can be stored now."""
+    recorder: Recorder | None
+    """None where there is a stream."""
     relay: Relay
     submitter: BulkSubmitter
     ledger_client: LedgerClient

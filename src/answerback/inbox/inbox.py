@@ -104,6 +104,11 @@ class Inbox:
             self._backlog.record(found, position)
             self._retention.mark(found.number, found.recorded.position, time.monotonic())
 
+    @property
+    def max_bytes(self) -> int:
+        """What may wait at most; past it nothing more is appended."""
+        return self._config.max_bytes
+
     def waiting(self) -> Waiting:
         """What is not recorded yet."""
         return self._backlog.waiting()

@@ -8,7 +8,8 @@ import msgspec
 from pydantic import Field
 
 from answerback.domain.endpoints import Endpoint
-from answerback.ledger.admin.instances import SILENT_AFTER_US, InstanceStatus
+from answerback.inbox import Waiting
+from answerback.ledger.admin.instances import RECORDED_US, SILENT_AFTER_US, InstanceStatus
 from answerback.ledger.admin.leases import lease_name
 from answerback.ledger.read.cluster_status import ClusterStatus
 from answerback.ledger.read.deliveries import DeliveryBacklog
@@ -16,7 +17,7 @@ from answerback.ledger.types import from_us
 from answerback.schemas.view import View
 
 _US = 1_000_000
-_REPORTED = ("url", "pending", "failure", "recorder_failure", "set_aside", "stream")
+_REPORTED = ("url", "pending", "failure", "recorder_failure", "waiting", "set_aside", "stream")
 """What an instance says of itself under these names."""
 
 
@@ -37,6 +38,10 @@ class InstanceView(View):
     recorder_failure: str | None = Field(
         description="why its recorder cannot write to the ledger now; null: it can, or it has no recorder"
     )
+    waiting: int | None = Field(description="callbacks in its inbox that are not recorded yet; null: it has no inbox")
+    recorder_lag_s: float | None = Field(
+        description="age of the oldest of those; null: it has no inbox", examples=[0.0]
+    )
     set_aside: int | None = Field(
         description="callbacks that the ledger refused and that were quarantined, since its start"
     )
@@ -45,7 +50,7 @@ class InstanceView(View):
     stream: dict[str, Any] | None = Field(description="the stream as it sees it; null: no stream")
 
     @classmethod
-    def of(cls, seen: InstanceStatus, *, endpoints: int) -> Self:
+    def of(cls, seen: InstanceStatus, *, endpoints: int, now_us: int) -> Self:
         relay = seen.status.get("relay") or {}
         reported: dict[str, Any] = {name: seen.status.get(name) for name in _REPORTED}
         return cls.read_from(
@@ -53,9 +58,35 @@ class InstanceView(View):
             started_at=from_us(seen.instance.started_us),
             silent_s=round(seen.silent_us / _US, 1),
             silent=seen.silent_us > SILENT_AFTER_US,
+            recorder_lag_s=_recorder_lag_s(seen, now_us),
             endpoints=endpoints,
             singleton_tasks=relay.get("singleton_tasks", []),
             **reported,
+        )
+
+
+def _recorder_lag_s(seen: InstanceStatus, now_us: int) -> float | None:
+    if seen.status.get("waiting") is None:
+        return None
+    recorded_us = seen.status.get(RECORDED_US)
+    return 0.0 if recorded_us is None else round(max(0, now_us - recorded_us) / _US, 1)
+
+
+class InboxView(View):
+    """What an inbox holds that is not in the ledger yet."""
+
+    callbacks: int = Field(description="callbacks that were answered and are not recorded yet")
+    size_bytes: int = Field(description="their size in the inbox")
+    lag_s: float = Field(description="age of the oldest of them; 0: none", examples=[0.0])
+    failure: str | None = Field(description="why they cannot be recorded now; null: they can, or that is not known")
+
+    @classmethod
+    def of(cls, waiting: Waiting, failure: str | None) -> Self:
+        return cls(
+            callbacks=waiting.callbacks,
+            size_bytes=waiting.bytes,
+            lag_s=round(waiting.age_s, 1),
+            failure=failure,
         )
 
 
@@ -90,18 +121,25 @@ class StatusView(View):
     schema_revision: str | None = Field(examples=["0004"])
     at: datetime = Field(description="time of this status, by the ledger's clock")
     instances: list[InstanceView] = Field(description="oldest first")
+    inbox: InboxView | None = Field(
+        description="the inbox of the process that answers this; null: it has none, because there is a stream"
+    )
     secrets_differ: bool = Field(description="not all processes have the same server.secret: traces and sessions break")
     endpoints: list[EndpointAssignmentView] = Field(description="by name")
 
     @classmethod
-    def of(cls, status: ClusterStatus) -> Self:
+    def of(cls, status: ClusterStatus, inbox: InboxView | None) -> Self:
         now, holders = from_us(status.now_us), _holders(status)
         assigned = list(holders.values())
         return cls(
             backend=status.backend,
             schema_revision=status.schema,
             at=now,
-            instances=[InstanceView.of(seen, endpoints=assigned.count(seen.instance.id)) for seen in status.instances],
+            instances=[
+                InstanceView.of(seen, endpoints=assigned.count(seen.instance.id), now_us=status.now_us)
+                for seen in status.instances
+            ],
+            inbox=inbox,
             secrets_differ=len({seen.secret for seen in status.instances} - {None}) > 1,
             endpoints=[
                 EndpointAssignmentView.of(one, status.backlog.get(one.id, DeliveryBacklog()), holders.get(one.id), now)

@@ -179,6 +179,7 @@ class Backend:
             self._settings.console.timezone,
             self.alerts,
             self._exports,
+            self.recorder,
         )
 
     def build_console(self) -> Any:
@@ -195,6 +196,7 @@ class Backend:
                 key_verifier=self._key_verifier,
                 authenticator=self._authenticator,
                 log_failure=lambda: self._front.failure,
+                recorder=self.recorder,
                 relay=self.relay,
                 submitter=self._submitter,
                 ledger_client=self._writer,

@@ -9,21 +9,20 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.disk import nearest_existing_parent, unsafe_filesystem_reason
-from answerback.errors import AnswerbackError, LedgerUnavailable, SchemaMismatch
+from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
 from answerback.ledger.write import retention
-from answerback.service.factories import build_stream
+from answerback.service.check_result import CheckLevel, CheckResult, describe_error
+from answerback.service.factories import build_stream, inbox_config
+from answerback.service.inbox_checks import check_place, check_room, check_waiting, has_inbox
 from answerback.service.ledger_config import ledger_config, open_for_reading
 
 if TYPE_CHECKING:
@@ -37,23 +36,6 @@ _ENOUGH_MONTHS = 3
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class CheckLevel(StrEnum):
-    """The severity of a finding."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "bad"
-
-
-class CheckResult(msgspec.Struct, frozen=True):
-    """What was checked, the result, and the remedy ("" if none is needed)."""
-
-    check: str
-    level: CheckLevel
-    finding: str
-    remedy: str = ""
-
-
 def run_checks(settings: Settings) -> Iterator[CheckResult]:
     """Run all checks that are possible from here, one finding after the other."""
     checks: list[Callable[[Settings], CheckResult]] = [
@@ -61,6 +43,9 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
         _ledger,
         _partitions,
         _stream,
+        check_waiting,
+        check_room,
+        check_place,
         _permissions,
         _secret,
         _open_url,
@@ -73,13 +58,19 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _filesystem(settings: Settings) -> CheckResult:
-    if settings.ledger.url is not None:
+    kept = {}
+    if settings.ledger.url is None:
+        kept[nearest_existing_parent(settings.server.data_dir)] = "server.data_dir"
+    if has_inbox(settings) and (settings.inbox.dir is not None or not kept):
+        setting = "server.data_dir" if settings.inbox.dir is None else "inbox.dir"
+        kept[nearest_existing_parent(inbox_config(settings).directory)] = setting
+    for directory, setting in kept.items():
+        if problem := unsafe_filesystem_reason(directory):
+            finding, remedy = f"{directory}: {problem}", f"choose another {setting}"
+            return CheckResult("durable storage", CheckLevel.ERROR, finding, remedy)
+    if not kept:
         return CheckResult("durable storage", CheckLevel.OK, f"the ledger is in {ledger_config(settings).location}")
-    directory = nearest_existing_parent(settings.server.data_dir)
-    problem = unsafe_filesystem_reason(directory)
-    if problem is None:
-        return CheckResult("durable storage", CheckLevel.OK, f"{directory} keeps synced data")
-    return CheckResult("durable storage", CheckLevel.ERROR, f"{directory}: {problem}", "choose another server.data_dir")
+    return CheckResult("durable storage", CheckLevel.OK, f"{', '.join(map(str, kept))}: keeps synced data")
 
 
 def _ledger(settings: Settings) -> CheckResult:
@@ -95,13 +86,16 @@ def _ledger(settings: Settings) -> CheckResult:
         finally:
             ledger.close()
     except SchemaMismatch as error:
-        return CheckResult("ledger", CheckLevel.ERROR, str(error), "the gateway does not start until then")
+        return CheckResult("ledger", CheckLevel.ERROR, str(error), _until_fixed(settings))
     except AnswerbackError as error:
-        return CheckResult(
-            "ledger", CheckLevel.ERROR, _describe_error(error), "every callback is answered 503 until this is fixed"
-        )
+        return CheckResult("ledger", CheckLevel.ERROR, describe_error(error), _until_fixed(settings))
     how = "WAL, synchronous=FULL" if on_file else "a primary with fsync on"
     return CheckResult("ledger", CheckLevel.OK, f"{how}; a commit took {took_ms:.1f} ms")
+
+
+def _until_fixed(settings: Settings) -> str:
+    log = "inbox" if settings.stream.url is None else "stream"
+    return f"callbacks are answered and wait in the {log} until this is fixed; nothing is shown or delivered"
 
 
 def _partitions(settings: Settings) -> CheckResult:
@@ -112,31 +106,25 @@ def _partitions(settings: Settings) -> CheckResult:
         with open_for_reading(settings) as ledger:
             ahead = ledger.read(lambda connection: retention.partitions_ahead(connection, datetime.now(UTC)))
     except AnswerbackError as error:
-        return CheckResult("months", CheckLevel.OK, f"not checked: {_describe_error(error)}")
+        return CheckResult("months", CheckLevel.OK, f"not checked: {describe_error(error)}")
     if ahead is None:
         return CheckResult("months", CheckLevel.OK, "this database role creates each month's partition as it begins")
     remedy = "as the owner of the tables: answerback migrate --months 24"
     if ahead < 0:
-        return CheckResult(
-            "months", CheckLevel.ERROR, "this month has no partition: callbacks are answered 503", remedy
-        )
+        return CheckResult("months", CheckLevel.ERROR, "this month has no partition: no callback is recorded", remedy)
     level = CheckLevel.OK if ahead >= _ENOUGH_MONTHS else CheckLevel.WARNING
     finding = f"partitions are made for {ahead} months after this one, and this database role may not create more"
     return CheckResult("months", level, finding, remedy if level is CheckLevel.WARNING else "")
 
 
-def _describe_error(error: AnswerbackError) -> str:
-    return error.explanation if isinstance(error, LedgerUnavailable) else str(error)
-
-
 def _stream(settings: Settings) -> CheckResult:
     if settings.stream.url is None:
-        return CheckResult("stream", CheckLevel.OK, "no stream: callbacks go straight to the ledger")
+        return CheckResult("stream", CheckLevel.OK, "no stream: callbacks are appended to the inbox")
     try:
         shards = asyncio.run(_shards(settings))
     except AnswerbackError as error:
         return CheckResult(
-            "stream", CheckLevel.ERROR, _describe_error(error), "every callback is answered 503 until this is fixed"
+            "stream", CheckLevel.ERROR, describe_error(error), "every callback is answered 503 until this is fixed"
         )
     held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches waiting in them"
     return CheckResult("stream", CheckLevel.OK, f"{held}; sync_interval is set on the servers: it should be always")

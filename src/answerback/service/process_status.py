@@ -53,6 +53,7 @@ class ProcessStatus:
             "recorder_failure": str(failure) if failure else None,
             "set_aside": self._front.metrics.set_aside,
             "relay": None if self.relay is None else self.relay.status,
+            "waiting": None if self.recorder is None else self.recorder.lag.callbacks,
             RECORDED_US: self.recorded_us(),
             "secret": self._secret.check,
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from answerback.http_protocol import App, Message, Receive, Send
+from answerback.http_protocol import RECORDER_LAG_S, App, Message, Receive, Send
 
 LAG_HEADER = b"answerback-recorder-lag"
 
@@ -20,6 +20,7 @@ class ReadBarrier:
         if lag_s == 0.0:
             await self._app(scope, receive, send)
             return
+        scope[RECORDER_LAG_S] = lag_s
 
         async def send_with_lag(message: Message) -> None:
             if message["type"] == "http.response.start":

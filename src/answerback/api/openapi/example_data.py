@@ -152,6 +152,7 @@ STATUS: Record = {
     "backend": "postgresql",
     "schema_revision": "0005",
     "at": "2016-08-03T04:07:02.281053Z",
+    "inbox": {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None},
     "secrets_differ": False,
     "instances": [
         {
@@ -167,6 +168,8 @@ STATUS: Record = {
             "pending": 0,
             "failure": None,
             "recorder_failure": None,
+            "waiting": 0,
+            "recorder_lag_s": 0.0,
             "set_aside": 0,
             "endpoints": 1,
             "singleton_tasks": ["alerts", "overdue", "cleanup"],

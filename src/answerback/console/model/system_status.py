@@ -1,4 +1,4 @@
-"""The status of the system: the store, the endpoints, the backlog, the quarantine, the alerts."""
+"""The status of the system: the store, the recorder, the endpoints, the backlog, the quarantine, the alerts."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -6,10 +6,13 @@ from typing import NamedTuple
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.domain.endpoints import Endpoint
 from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.recorder import Recorder
 
 _MAX_COUNTED = 100
 _PENDING_WARNING = 1_000
 _NOTHING = DeliveryBacklog()
+RECORDER_BEHIND_S = 3.0
+"""Up to then the ledger is as good as current."""
 _TONES = ("good", "warn", "bad")
 
 
@@ -30,6 +33,7 @@ def run_checks(deps: ConsoleDependencies) -> list[StatusCheck]:
     firing = sum(alert.firing for alert in deps.alerts.states())
     return [
         _check_store(deps.log_failure()),
+        *_check_recorder(deps.recorder),
         *_check_endpoints(ledger.endpoints(), ledger.backlog()),
         StatusCheck("status_quarantine", "warn" if refused.items else "good", kept, "quarantine"),
         StatusCheck("status_alerts", "bad" if firing else "good", str(firing), "settings#alerts"),
@@ -46,6 +50,18 @@ def _check_store(failure: str | None) -> StatusCheck:
         if failure is None
         else StatusCheck("status_no_store", "bad", "", "settings")
     )
+
+
+def _check_recorder(recorder: Recorder | None) -> list[StatusCheck]:
+    if recorder is None:
+        return []
+    waiting = recorder.lag
+    amount = f"{waiting.callbacks:,}" if waiting.callbacks else ""
+    if recorder.failure is not None:
+        return [StatusCheck("status_stalled", "bad", amount, "settings")]
+    if waiting.age_s >= RECORDER_BEHIND_S:
+        return [StatusCheck("status_behind", "warn", amount, "settings")]
+    return [StatusCheck("status_recorded", "good", "", "settings")]
 
 
 def _check_endpoints(endpoints: list[Endpoint], backlog: Mapping[int, DeliveryBacklog]) -> list[StatusCheck]:

@@ -18,6 +18,10 @@ TEXTS: Mapping[str, Text] = {
     "role_viewer": Text("Viewer", "只读"),
     "role_operator": Text("Operator", "运维"),
     "role_admin": Text("Administrator", "管理员"),
+    "recorder_behind": Text(
+        "The ledger is %s behind: newer callbacks are answered and kept, but not shown yet.",
+        "账本落后 %s：更新的回调已应答并保存，但尚未显示。",
+    ),
     # The pages.
     "nav_overview": Text("Overview", "概览"),
     "nav_calls": Text("Calls", "通话"),

@@ -27,6 +27,7 @@ MIN_VERSION = (3, 35, 0)
 _CACHE_KIB = 8192  # the ends of the B-trees are what is written to; the rest is the system's to cache
 _WAL_PAGES = 1000
 _SYNCHRONOUS_FULL = 2
+_INCREMENTAL = 2  # auto_vacuum
 
 
 def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
@@ -50,8 +51,10 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
         connection.isolation_level = None  # the driver opens no transaction of its own: _begin does
         with close_on_failure(connection):
             cursor = connection.cursor()
+            cursor.execute("PRAGMA auto_vacuum")
+            if cursor.fetchone() != (_INCREMENTAL,):  # of a new file; set again it would write, and wait for the lock
+                cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             for pragma in (
-                "auto_vacuum=INCREMENTAL",  # of a new file, before anything is in it; of another it changes nothing
                 "journal_mode=WAL",
                 "synchronous=FULL",
                 "fullfsync=ON",

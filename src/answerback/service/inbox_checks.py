@@ -1,0 +1,123 @@
+"""The doctor's checks of the inbox: where it is, how much waits in it, and whether there is room for more."""
+
+import shutil
+from contextlib import closing
+
+from answerback.config import ServerRole, Settings
+from answerback.disk import nearest_existing_parent
+from answerback.errors import AnswerbackError
+from answerback.inbox import FILE_NAME, InboxReader, Waiting
+from answerback.ledger.commands import LogPositions
+from answerback.service.check_result import CheckLevel, CheckResult, describe_error
+from answerback.service.factories import inbox_config
+from answerback.service.ledger_config import open_for_reading
+
+_NEARLY_FULL, _HALF_FULL = 0.9, 0.5
+_LATE_S = 60.0
+
+
+def has_inbox(settings: Settings) -> bool:
+    """Whether a gateway with these settings answers from an inbox."""
+    return settings.stream.url is None and ServerRole.INTAKE in settings.server.roles
+
+
+def check_waiting(settings: Settings) -> CheckResult:
+    """What is in the inbox and not in the ledger, and for how long."""
+    path = inbox_config(settings).directory / FILE_NAME
+    if not path.exists():
+        none = "none yet: the first start creates it" if has_inbox(settings) else "none: these roles need none"
+        return CheckResult("inbox", CheckLevel.OK, none)
+    try:
+        with closing(InboxReader(path)) as reader:
+            waiting, ended, is_certain = _count_waiting(settings, reader)
+    except AnswerbackError as error:
+        remedy = "callbacks are answered 503 until this is fixed"
+        return CheckResult("inbox", CheckLevel.ERROR, describe_error(error), remedy)
+    finding = (
+        f"{'' if is_certain else 'up to '}{waiting.callbacks:,} callbacks are not in the ledger yet, "
+        f"{waiting.bytes:,} bytes of {settings.inbox.max_bytes:,}"
+    )
+    if waiting.rows and is_certain:
+        finding += f", the oldest for {waiting.age_s:,.0f} s"
+    if ended:
+        finding += f"; {ended:,} of them are of gateways that have ended"
+    if waiting.bytes > _NEARLY_FULL * settings.inbox.max_bytes:
+        return CheckResult("inbox", CheckLevel.ERROR, finding, f"callbacks are soon answered 503: {_remedy(settings)}")
+    is_late = is_certain and waiting.rows and (waiting.age_s > _LATE_S or not has_inbox(settings))
+    if is_late or waiting.bytes > _HALF_FULL * settings.inbox.max_bytes:
+        return CheckResult("inbox", CheckLevel.WARNING, finding, _remedy(settings))
+    return CheckResult("inbox", CheckLevel.OK, finding)
+
+
+def _count_waiting(settings: Settings, reader: InboxReader) -> tuple[Waiting, int, bool]:
+    """What waits, how many callbacks of it gateways have left that ended, and whether the ledger could be asked."""
+    logs = [generation.id for generation in reader.generations()]
+    positions: dict[bytes, int] = {}
+    is_certain = False
+    try:
+        with open_for_reading(settings) as ledger:
+            positions = LogPositions(logs).run(ledger)
+        is_certain = True
+    except AnswerbackError:  # the check of the ledger says why
+        pass
+    waiting = reader.waiting(positions)
+    if not is_certain or not logs:
+        return waiting, 0, is_certain
+    present = reader.waiting(positions | dict.fromkeys(logs[:-1], _ALL)).callbacks
+    return waiting, waiting.callbacks - present, True
+
+
+_ALL = 2**63 - 1
+
+
+def _remedy(settings: Settings) -> str:
+    if not has_inbox(settings):
+        return (
+            f"no gateway with these settings records them: answerback inbox record {inbox_config(settings).directory}"
+        )
+    return (
+        "answerback status and the log say why the recorder is stalled; where no gateway runs, start one here, "
+        "or run answerback inbox record"
+    )
+
+
+def check_room(settings: Settings) -> CheckResult:
+    """Whether the disk has room for what the inbox may hold."""
+    if not has_inbox(settings):
+        return CheckResult("inbox space", CheckLevel.OK, "none is needed")
+    config = inbox_config(settings)
+    path = config.directory / FILE_NAME
+    directory = nearest_existing_parent(config.directory)
+    free_bytes = shutil.disk_usage(directory).free
+    own_bytes = path.stat().st_size if path.exists() else 0
+    finding = f"{free_bytes:,} bytes free on {directory}, {config.reserve_bytes:,} of them are kept for the ledger"
+    if free_bytes <= config.reserve_bytes:
+        remedy = "every callback is answered 503: free some space, or lower inbox.reserve_bytes"
+        return CheckResult("inbox space", CheckLevel.ERROR, finding, remedy)
+    if free_bytes + own_bytes < config.max_bytes + config.reserve_bytes:
+        remedy = f"the disk is full before the inbox has inbox.max_bytes ({config.max_bytes:,}): free some space, or lower it"
+        return CheckResult("inbox space", CheckLevel.WARNING, finding, remedy)
+    return CheckResult("inbox space", CheckLevel.OK, f"{finding}; inbox.max_bytes is {config.max_bytes:,}")
+
+
+def check_place(settings: Settings) -> CheckResult:
+    """Whether losing this machine loses what is not in the ledger yet, and whether the settings contradict each other."""
+    given = sorted(settings.inbox.model_fields_set)
+    if given and not has_inbox(settings):
+        finding = f"inbox.{', inbox.'.join(given)}: without effect, for there is no inbox"
+        remedy = "remove it, or stream.url, or give this process the role intake"
+        return CheckResult("inbox place", CheckLevel.WARNING, finding, remedy)
+    if not has_inbox(settings):
+        return CheckResult("inbox place", CheckLevel.OK, "there is no inbox")
+    directory = inbox_config(settings).directory
+    if settings.ledger.url is not None and settings.inbox.dir is None:
+        finding = (
+            f"the ledger is in PostgreSQL, the inbox in {directory} on this machine: "
+            "if its disk is lost, so is what was answered and not recorded yet"
+        )
+        remedy = "set inbox.dir to a directory on a persistent volume, or put JetStream in front (stream.url)"
+        return CheckResult("inbox place", CheckLevel.WARNING, finding, remedy)
+    if settings.inbox.reserve_bytes == 0 and settings.ledger.url is None:
+        finding = "inbox.reserve_bytes is 0: an inbox that grows leaves the ledger no space to record from it"
+        return CheckResult("inbox place", CheckLevel.WARNING, finding, "leave it at its default")
+    return CheckResult("inbox place", CheckLevel.OK, f"in {directory}")

@@ -1,0 +1,133 @@
+"""A ledger that cannot be written: callbacks are answered, and everything that people look at says that it is behind."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from console_client import ConsoleClient, signed_in
+from gateway import OK, Gateway, prompt, run
+
+T = TypeVar("T")
+BEHIND_S = 3.0
+SETTINGS = {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2"}
+
+
+def awaited(look: Callable[[], T | None]) -> T:
+    """What `look` returns, as soon as that is something."""
+    deadline_s = time.monotonic() + 20.0
+    while not (found := look()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the gateway's data directory is."""
+    return tmp_path_factory.mktemp("behind")
+
+
+@pytest.fixture(scope="module")
+def gateway_and_console(home: Path) -> Iterator[tuple[Gateway, ConsoleClient]]:
+    """A gateway whose ledger holds all that it has answered, and somebody at its console."""
+    with Gateway(home / "data", settings=SETTINGS) as gateway, signed_in(gateway) as console:
+        assert gateway.post(prompt("before")).content == OK
+        gateway.await_recorded()
+        yield gateway, console
+
+
+@pytest.fixture(scope="module")
+def behind(gateway_and_console: tuple[Gateway, ConsoleClient]) -> Iterator[Gateway]:
+    """It has answered three more callbacks, the first more than three seconds ago, and could not record them."""
+    gateway, _ = gateway_and_console
+    with gateway.locked("ledger.db"):
+        for number in range(3):
+            assert gateway.post(prompt(f"during-{number}")).content == OK
+        awaited(lambda: float(gateway.get("/v1/calls").headers.get("answerback-recorder-lag", "0")) > BEHIND_S)
+        yield gateway
+    gateway.await_recorded()
+
+
+def test_nothing_is_said_where_nothing_waits(gateway_and_console: tuple[Gateway, ConsoleClient]) -> None:
+    """Neither by a command nor by a page nor by the status."""
+    gateway, console = gateway_and_console
+    assert command(gateway, "calls", "list")[1] == ""
+    assert "inbox: all that was answered is recorded" in command(gateway, "status")[0]
+    nothing = {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None}
+    assert gateway.get("/v1/status").json()["inbox"] == nothing
+    assert "behind" not in console.text("calls")
+    assert "Recorded up to now" in console.text("")
+
+
+def command(gateway: Gateway, *arguments: str) -> tuple[str, str]:
+    """What a command on that directory prints, and what it says on standard error."""
+    done = run(*arguments, "--data-dir", gateway.data_dir, cwd=gateway.data_dir.parent, settings=SETTINGS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_the_status_says_how_much_waits_and_why(behind: Gateway) -> None:
+    """Of the process that is asked, and of every other by its last heartbeat."""
+    status = behind.get("/v1/status").json()
+    assert (status["inbox"]["callbacks"], status["inbox"]["failure"]) == (3, "the database is locked")
+    assert status["inbox"]["lag_s"] >= BEHIND_S
+    assert status["inbox"]["size_bytes"] > 0
+    assert status["instances"][0].keys() >= {"waiting", "recorder_lag_s"}
+
+
+def test_the_commands_say_what_they_do_not_know(behind: Gateway) -> None:
+    """Once, on standard error; what they print stays what programs read. Those that are not about calls say nothing."""
+    for arguments in (("calls", "list"), ("deliveries", "list"), ("quarantine", "list"), ("stats",)):
+        printed, said = command(behind, *arguments, "--json")
+        json.loads(printed)
+        assert re.fullmatch(r"not in the ledger yet: 3 callbacks wait in the inbox, the oldest for \d+ s\n", said), (
+            arguments
+        )
+    assert command(behind, "keys", "list", "--json")[1] == ""
+
+
+def test_the_command_status_reads_the_inbox_itself(behind: Gateway) -> None:
+    """For people a line, for programs the fields of /v1/status."""
+    assert "not in the ledger yet: 3 callbacks wait in the inbox, the oldest for" in command(behind, "status")[0]
+    assert json.loads(command(behind, "status", "--json")[0])["inbox"]["callbacks"] == 3
+
+
+@pytest.mark.usefixtures("behind")
+def test_the_console_says_it_on_every_page(gateway_and_console: tuple[Gateway, ConsoleClient]) -> None:
+    """In both languages, and among the checks of the overview."""
+    _, console = gateway_and_console
+    for path in ("calls", "failures"):
+        assert re.search(r"The ledger is \d+ s behind", console.text(path)), path
+    assert "Ledger does not record" in console.text("")
+    assert re.search(r"账本落后 \d+ 秒", console.text("", lang="zh"))
+    assert "账本无法写入" in console.text("", lang="zh")
+
+
+def test_metrics_tell_the_lag(behind: Gateway) -> None:
+    """Prometheus sees what is not recorded, and that the recorder is stalled."""
+    text = behind.client.get("/metrics").text
+    assert "answerback_inbox_callbacks 3.0\n" in text
+    assert "answerback_recorder_up 0.0\n" in text
+    lag = re.search(r"^answerback_recorder_lag_seconds (.+)$", text, re.MULTILINE)
+    assert lag is not None
+    assert float(lag[1]) > BEHIND_S
+
+
+# The doctor.
+
+
+def found_by_doctor(home: Path, **settings: str) -> dict[str, dict[str, Any]]:
+    """The doctor's findings about `data`, by check."""
+    done = run("doctor", "--json", "--data-dir", "data", cwd=home, settings=settings)
+    return {one["check"]: one for one in json.loads(done.stdout)["items"]}
+
+
+def test_the_doctor_says_how_much_waits(behind: Gateway) -> None:
+    """Against what the inbox may hold; it is late after a minute."""
+    found = found_by_doctor(behind.data_dir.parent)
+    assert re.match(r"3 callbacks are not in the ledger yet, \d", found["inbox"]["finding"])
+    assert {found[check]["level"] for check in ("inbox", "inbox space", "inbox place")} == {"ok"}
