@@ -22,7 +22,7 @@ AnswerbackError
 ├── ExportFailed              ours: an export stopped before its end
 ├── MissingExtra              the operator's: an optional library is not installed
 └── LedgerError
-    ├── LedgerUnavailable     the disk's or the database's: nothing was stored, try again
+    ├── LedgerUnavailable     the disk's, the database's or the stream's: nothing was stored, try again
     ├── PositionConflict      the log's: somebody else recorded rows of it
     ├── UnsafeStorage         the directory or a setting breaks "answered means stored"
     ├── UnsafeStream          a property of the stream does
@@ -180,7 +180,7 @@ class UnavailableReason(StrEnum):
 
 
 class LedgerUnavailable(LedgerError):
-    """The ledger did not store the batch: nothing of it was stored, the caller may retry.
+    """The log or the ledger could not be used: nothing is known to be stored, the caller may retry.
 
     Its message is `reason` alone, safe for anybody. `detail` is the driver's or the system's message: for logs and the
     command line.
@@ -202,7 +202,7 @@ class PositionConflict(LedgerError):
 
 
 class UnsafeStorage(LedgerError):
-    """The directory or a setting of the ledger would break law 1, answered means stored."""
+    """The directory of inbox or ledger, or a setting of the database, breaks "answered means stored"."""
 
 
 class UnsafeStream(LedgerError):

@@ -1,4 +1,4 @@
-"""Group commit: many callbacks, one transaction, nobody answered before it is on disk.
+"""Group commit: many callbacks, one row of the log, nobody answered before it is on disk.
 
 What gathers while a batch is being committed is the next batch: it grows with the load, and is one callback when
 there is none. All of it happens in the event loop; the commits happen behind `CallbackLog`.
@@ -76,7 +76,7 @@ class GroupCommitter:
         self.pending = 0
 
     async def start(self) -> None:
-        """Begin to commit, on behalf of the running loop; returns when the store has answered a probe."""
+        """Begin to commit, on behalf of the running loop; returns when the log has answered a probe."""
         self._loop = asyncio.get_running_loop()
         await self._probe()
         self._watching = self._loop.create_task(self._watch())

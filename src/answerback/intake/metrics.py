@@ -23,7 +23,7 @@ class IntakeMetrics:
         """By how much later than asked for the event loop comes to something."""
         self.request_timeouts = 0
         self.set_aside = 0
-        """Callbacks that the ledger refused, directly or by the stream, and that are in quarantine."""
+        """Callbacks that the ledger refused when they were recorded, and that are in quarantine."""
         self.stalled_readers = 0
 
     def count_timeout(self) -> None:

@@ -1,6 +1,6 @@
 """The durable store: what came in, what is known of each call, what could not be understood.
 
-SQLAlchemy Core on one schema for every backend; what only SQLite can do or needs lives in `sqlite`. What is named here is imported
+SQLAlchemy Core on one schema for every backend; what only one can do or needs lives in `backends`. What is named here is imported
 when it is asked for: to start the writer's process takes none of it.
 """
 

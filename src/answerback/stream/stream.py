@@ -108,7 +108,7 @@ class Stream:
         return self._connection.server
 
     def publisher(self, commit_timeout_s: float) -> Publisher:
-        """Create what the intake stores callbacks with."""
+        """Create what the intake appends callbacks with."""
         publisher = Publisher(self._connection, self._manager, self.metrics, commit_timeout_s=commit_timeout_s)
         publisher.refusal = self._refusal
         self._publishers.append(publisher)

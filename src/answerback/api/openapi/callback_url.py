@@ -1,4 +1,4 @@
-"""The callback URL, which FastAPI does not serve: its ASGI application is `answerback.intake`.
+"""The callback URL, which FastAPI does not serve: `answerback.intake.protocol` answers it.
 
 Source of the bodies and of the answer: Voice Notification Status Callback, product 1128/37519, and its sibling pages.
 """

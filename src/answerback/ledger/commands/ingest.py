@@ -1,4 +1,4 @@
-"""Storing: what came in, directly, by the stream or by a log, and what could not be understood."""
+"""Recording what a log or the stream holds, and what to do with bodies that could not be understood."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -69,7 +69,9 @@ class LogReply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
-    """Do what `Record` does with rows of `log`, whose recorded position has to be `after`, and move it in the same transaction.
+    """Record what rows of `log` hold, whose recorded position has to be `after`, and move that in the same transaction.
+
+    Their deliveries are enqueued; of endpoints that are `saturated` no jobs come back.
 
     A row is its position and its payload, None where it and all since the one before are missing or damaged. Where another command waits it stops early. Raises
     PositionConflict.

@@ -1,7 +1,7 @@
 """The process that writes the ledger: commands in, one transaction each, replies out.
 
 A process of its own, so that reading, folding and SQLite do not share Python's lock with the HTTP server. It lives as long
-as its socket: when the gateway ends, however it ends, this does too. Run by `process.WriterClient`.
+as its socket: when the gateway ends, however it ends, this does too. Run by `client.WriterClient`.
 """
 
 import os
