@@ -215,13 +215,7 @@ def _time(key: str, name: str, value: Text | None) -> datetime | None:
         raise InvalidCallbackField(
             f"expected Unix seconds, got {_MILLISECONDS_DIGITS} digits: milliseconds?", f"{key}.{name}"
         )
-    return _from_unix_s(_number(key, name, value, _LAST_SECOND))
-
-
-@lru_cache(maxsize=4096)
-def _from_unix_s(second: int) -> datetime:
-    """Many calls begin and end in the same seconds."""
-    return datetime.fromtimestamp(second, UTC)
+    return datetime.fromtimestamp(_number(key, name, value, _LAST_SECOND), UTC)
 
 
 @lru_cache(4096)  # the callbacks of a moment tell of the same seconds, and are read twice
