@@ -15,7 +15,7 @@ import structlog
 from answerback.errors import LedgerUnavailable, NotFound, PositionConflict, UnavailableReason
 from answerback.inbox import Generation, Inbox, Row, Waiting
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import ForgetLogs, LogPositions, RecordLog
+from answerback.ledger.commands import ForgetLogs, LogPositions, LogReply, RecordLog
 from answerback.ledger.types import from_us, to_us
 from answerback.recorder.metrics import RecorderMetrics
 
@@ -23,6 +23,9 @@ MAX_CALLBACKS = 2000
 """In one transaction, unless one row alone has more."""
 
 _MAX_BYTES = 8 * 1024 * 1024
+_FEW_CALLBACKS = 256
+_REST_S = 0.004
+"""After a transaction of few callbacks more may gather: to begin and commit one costs as much as ten callbacks do."""
 _POLL_S = 1.0
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
 _KEEP_EVERY_S = 86_400.0
@@ -128,16 +131,19 @@ class Recorder:
             except NotFound:  # all of it was recorded before, and is deleted by now
                 rows = []
             if rows:
-                position = await self._record_rows(generation, position, rows)
-            self._reached = (generation.number, position)
-            self._set_failure(None)
-            if not rows:
-                if self._is_stopping or generation.id != self._inbox.present.id:
-                    return
-                await self._wait_for_rows()
+                reply = await self._record_rows(generation, position, rows)
+                position = reply.position
+                self._set_reached(generation, position)
+                if sum(reply.dispositions.values()) < _FEW_CALLBACKS:
+                    await asyncio.sleep(_REST_S)
+                continue
+            self._set_reached(generation, position)
+            if self._is_stopping or generation.id != self._inbox.present.id:
+                return
+            await self._wait_for_rows()
 
-    async def _record_rows(self, generation: Generation, after: int, rows: Sequence[Row]) -> int:
-        """Record `rows`, or the first of them; return the position of the last one."""
+    async def _record_rows(self, generation: Generation, after: int, rows: Sequence[Row]) -> LogReply:
+        """Record `rows`, or the first of them where another write waits."""
         began_s = time.perf_counter()
         try:
             reply = await self._ledger.execute(
@@ -155,7 +161,7 @@ class Recorder:
                 "rows_unreadable", count=reply.unreadable_rows, up_to=reply.position, todo="look into the quarantine"
             )
         self._conflicts, self._pause_s = 0, _FIRST_PAUSE_S
-        return reply.position
+        return reply
 
     async def _wait_for_rows(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -169,6 +175,11 @@ class Recorder:
             with contextlib.suppress(LedgerUnavailable):
                 await self._ledger.execute(ForgetLogs(keep, to_us(datetime.now(UTC) - _FORGET_AFTER)))
             await asyncio.sleep(_KEEP_EVERY_S)
+
+    def _set_reached(self, generation: Generation, position: int) -> None:
+        """Everything up to there is recorded."""
+        self._reached = (generation.number, position)
+        self._set_failure(None)
 
     def _set_failure(self, error: LedgerUnavailable | None) -> None:
         if error is None and self.failure is not None:
