@@ -49,6 +49,7 @@ class CallbackProtocol(TimedHttpProtocol):
         self._exchange: _Exchange | None = None  # of that message, until it is whole or refused
         self._channel = ""
         self._body = b""
+        self._announced_bytes = 0
         self._discarded_bytes = 0
         self._is_reading_paused = False
 
@@ -75,8 +76,17 @@ class CallbackProtocol(TimedHttpProtocol):
 
     # A request arrives.
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self.headers.append((name, value))
+        if name == b"content-length":
+            self._announced_bytes = int(value)
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+
     def on_headers_complete(self) -> None:
         parser, handler = self.parser, self._handler
+        announced_bytes, self._announced_bytes = self._announced_bytes, 0
         channel = None if parser.should_upgrade() else handler.resolver.resolve_target(self.url)
         self._is_callback = channel is not None
         if channel is None:
@@ -96,11 +106,10 @@ class CallbackProtocol(TimedHttpProtocol):
         elif method != b"POST":
             self._refuse(WRONG_METHOD)
         else:
-            self._check_length()
+            self._check_length(announced_bytes)
 
-    def _check_length(self) -> None:
+    def _check_length(self, length: int) -> None:
         """Refuse a body that need not be sent; of one that is sent anyway the end is awaited, so that its sender reads the answer."""
-        length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
         if length > self._handler.max_body_bytes and (self.expect_100_continue or length > _DISCARDABLE_BYTES):
             self._refuse(too_large(self._handler.max_body_bytes, closes=True))
         else:
