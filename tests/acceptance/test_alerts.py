@@ -405,3 +405,30 @@ def test_a_test_without_anybody_to_tell_says_what_to_do(tmp_path: Path) -> None:
     done = run("alerts", "test", cwd=tmp_path)
     assert done.returncode == 1
     assert "alerts.notify: no targets are configured" in done.stderr
+
+
+LAG = '[alerts.rules.lag]\nmetric = "recorder_lag"\nabove_s = 0.5\nkeep_firing_for_s = 0\n'
+
+
+def test_a_ledger_that_is_away_is_told_of_all_the_same(tmp_path: Path, people: People) -> None:
+    """While it is locked, and when it is away at the start already; the end is told of, too."""
+    with alerting(tmp_path, LAG, people, settings={"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.1"}) as gateway:
+        await_state(gateway, "lag", firing=False, value=0.0)
+        with gateway.locked("ledger.db"):
+            hears(gateway, "answered", "locked")
+            begun = people.await_read(1)
+            assert begun["title"].startswith("Answerback: the ledger is behind (lag) · 账本落后")
+            assert "has waited for 1 s (the database is locked); the limit is 0.5 s." in begun["message"]
+            assert "尚未写入账本的回调已等待 1 秒（the database is locked），上限为 0.5 秒" in begun["message"]
+            assert await_state(gateway, "lag", firing=True)["notified_at"] is not None
+        assert people.await_read(2)["title"].startswith("Answerback: resolved: the ledger is behind (lag)")
+        gateway.kill()
+        gateway.ledger.rename(tmp_path / "away.db")
+        gateway.start()
+        hears(gateway, "answered", "away")
+        assert "has waited for 1 s (" in people.await_read(3)["message"]
+        (tmp_path / "away.db").rename(gateway.ledger)
+        assert people.await_read(4)["title"].startswith("Answerback: resolved: the ledger is behind (lag)")
+        assert gateway.call("away")["outcome"] == "answered"
+    listed = run("alerts", "list", "--data-dir", "data", "--config", "alerts.toml", cwd=tmp_path)
+    assert "evaluated by each process itself" in listed.stdout

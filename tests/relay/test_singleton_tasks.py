@@ -8,7 +8,7 @@ from relay.cluster_harness import ledger_of, opening_on
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
-from answerback.alerts import AlertManager, MessageContext
+from answerback.alerts import AlertManager, LedgerSource, MessageContext
 from answerback.domain.alert_rules import QuarantineRule
 from answerback.relay.singleton_tasks import SingletonTasks
 
@@ -50,11 +50,9 @@ async def test_alerts_go_from_one_process_to_the_next(tmp_path: Path) -> None:
         await desk.start()
         one, other = (
             AlertManager(
-                desk,
-                board.ledger,
+                LedgerSource(desk, board.ledger, rules, ("default",)),
                 rules,
                 (),
-                channels=("default",),
                 message_context=MessageContext(timezone="UTC"),
                 evaluation_interval_s=0.05,
             )

@@ -86,7 +86,7 @@ def test_a_rule_needs_little() -> None:
     [
         (
             {},
-            r"^alerts\.rules\.mine\.metric: expected one of answer_rate, failures, endpoint, quarantine, fees, overdue$",
+            r"^alerts\.rules\.mine\.metric: expected one of answer_rate, failures, endpoint, quarantine, fees, overdue, recorder_lag$",
         ),
         ({"metric": "weather"}, r"^alerts\.rules\.mine\.metric: expected one of answer_rate, "),
         ({"metric": "answer_rate"}, r"^alerts\.rules\.mine\.below: "),
@@ -115,6 +115,8 @@ def test_a_rule_needs_little() -> None:
         ({"metric": "endpoint", "pending_s": -1}, r"^alerts\.rules\.mine\.pending_s: "),
         ({"metric": "quarantine", "for_s": -1}, r"^alerts\.rules\.mine\.for_s: "),
         ({"metric": "quarantine", "repeat_interval_s": float("inf")}, r"^alerts\.rules\.mine\.repeat_interval_s: "),
+        ({"metric": "recorder_lag", "channel": "default"}, r"^alerts\.rules\.mine\.channel: has no effect"),
+        ({"metric": "recorder_lag", "above_s": 0}, r"^alerts\.rules\.mine\.above_s: "),
         ({"metric": "quarantine", "channel": "codes"}, r"^alerts\.rules\.mine\.channel: there is no channel codes$"),
     ],
 )

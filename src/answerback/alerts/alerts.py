@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 import structlog
-from sqlalchemy.engine import Connection
 
 from answerback.alerts.hysteresis import (
     AlertPhase,
@@ -19,16 +18,14 @@ from answerback.alerts.hysteresis import (
     mark_failed,
     mark_sent,
 )
-from answerback.alerts.measurement import MeasureContext, measure
 from answerback.alerts.messages import MessageContext, compose_message
+from answerback.alerts.sources import AlertSource
 from answerback.alerts.targets import Target
-from answerback.domain.alert_rules import Rule
+from answerback.domain.alert_rules import RecorderLagRule, Rule
 from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
-from answerback.ledger.admin.alerts import Alert, find_alerts
-from answerback.ledger.admin.instances import recorded_as_of
-from answerback.ledger.client import LedgerClient, LedgerReader
-from answerback.ledger.commands import SaveAlerts
+from answerback.i18n import Text
+from answerback.ledger.admin.alerts import Alert
 
 T = TypeVar("T")
 
@@ -38,29 +35,25 @@ log = structlog.get_logger("answerback.alerts")
 
 
 class AlertManager:
-    """Evaluates rules from `start` to `stop`; only one gateway of a ledger may. `states` can be asked at any time."""
+    """Evaluates rules from `start` to `stop`. `states` can be asked at any time."""
 
     def __init__(
         self,
-        client: LedgerClient,
-        ledger: LedgerReader,
+        source: AlertSource,
         rules: Mapping[str, Rule],
         targets: Sequence[Target],
         *,
-        channels: Sequence[str],
         message_context: MessageContext,
         evaluation_interval_s: float,
-        recorded_us: Callable[[], int | None] = lambda: None,
+        beside: "AlertManager | None" = None,
     ) -> None:
-        """`recorded_us`: up to when all callbacks are recorded; None: up to now. Rules are measured as of then."""
-        self._client = client
-        self._ledger = ledger
+        """`beside` it this process has another one, whose states are shown with its own."""
+        self._source = source
         self._rules = dict(rules)
         self._targets = {target.name: target for target in targets}
-        self._channels = channels
         self._message_context = message_context
         self._every_s = evaluation_interval_s
-        self._recorded_us = recorded_us
+        self._beside = beside
         self._loaded = False
         self._alerts: dict[str, Alert] = {}
         self._saved: dict[str, Alert] = {}
@@ -87,8 +80,9 @@ class AlertManager:
 
     def states(self) -> list[AlertState]:
         """Every rule as it stands, by name. Raises LedgerUnavailable where another gateway looks, so that it is read."""
-        known = list(self._alerts.values()) if self._loaded or not self._rules else self._ledger.read(find_alerts)
-        return alert_states(self._rules, known)
+        known = list(self._alerts.values()) if self._loaded or not self._rules else self._source.find()
+        states = alert_states(self._rules, known) + ([] if self._beside is None else self._beside.states())
+        return sorted(states, key=lambda state: state.rule)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
@@ -120,11 +114,8 @@ class AlertManager:
         await self._save(*self._alerts)
 
     async def _load(self) -> None:
-        """Read what was saved, and delete the alerts of rules that are gone."""
-        found = {alert.rule: alert for alert in await asyncio.to_thread(self._ledger.read, find_alerts)}
-        if found.keys() - self._rules.keys():
-            await self._client.execute(SaveAlerts([], sorted(self._rules)))
-        self._saved = {name: alert for name, alert in found.items() if name in self._rules}
+        """Read what was saved."""
+        self._saved = {alert.rule: alert for alert in await self._source.load()}
         for name, alert in self._saved.items():
             as_now = msgspec.structs.replace(alert, metric=self._rules[name].metric, error=None)
             self._alerts[name] = keep_targets(as_now, self._targets)
@@ -132,14 +123,8 @@ class AlertManager:
 
     async def _measure(self, now: datetime) -> dict[str, Measurement]:
         """What every rule measures; nothing where the ledger cannot be read: what is due is sent all the same."""
-        recorded_us = self._recorded_us()
-
-        def work(connection: Connection) -> dict[str, Measurement]:
-            look = MeasureContext(connection, self._channels, recorded_as_of(connection, now, recorded_us))
-            return {name: measure(rule, look) for name, rule in self._rules.items()}
-
         try:
-            return await asyncio.to_thread(self._ledger.read, work)
+            return await self._source.measure(now)
         except LedgerUnavailable as error:
             log.warning("alert_measurement_failed", reason=str(error), detail=error.detail)
             return {}
@@ -173,8 +158,14 @@ class AlertManager:
         """Write what is not as it was written last. Raises LedgerUnavailable."""
         changed = [alert for name in names if (alert := self._alerts[name]) != self._saved.get(name)]
         if changed:
-            await self._client.execute(SaveAlerts(changed, sorted(self._rules)))
+            await self._source.save(changed)
             self._saved |= {alert.rule: alert for alert in changed}
+
+
+_NOT_YET = Text("not measured yet", "尚未测量")
+_OF_A_PROCESS = Text(
+    "evaluated by each process itself, which shows it in /v1/alerts", "由各进程自行评估，见其 /v1/alerts"
+)
 
 
 def alert_states(rules: Mapping[str, Rule], known: Iterable[Alert]) -> list[AlertState]:
@@ -186,14 +177,15 @@ def alert_states(rules: Mapping[str, Rule], known: Iterable[Alert]) -> list[Aler
 def _alert_state(name: str, rule: Rule, alert: Alert | None) -> AlertState:
     if alert is not None:
         return AlertState(**{field: getattr(alert, field) for field in AlertState.__struct_fields__})
+    unknown = _OF_A_PROCESS if isinstance(rule, RecorderLagRule) else _NOT_YET
     return AlertState(
         rule=name,
         metric=rule.metric,
         firing=False,
         since=None,
         value=None,
-        en="not measured yet",
-        zh="尚未测量",
+        en=unknown.en,
+        zh=unknown.zh,
         notified_at=None,
         error=None,
     )

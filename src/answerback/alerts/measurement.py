@@ -19,6 +19,7 @@ from answerback.domain.alert_rules import (
     FeesRule,
     OverdueRule,
     QuarantineRule,
+    RecorderLagRule,
 )
 from answerback.domain.endpoints import DISABLED_DELIBERATELY
 from answerback.domain.phone_numbers import mask_text
@@ -118,6 +119,19 @@ def _(rule: EndpointRule, context: MeasureContext) -> Measurement:
     words = _join_problems(problems) if problems else Text("no problems", "一切正常")
     return Measurement(
         value=float(len(problems)), breached=bool(problems), resolved=not uneasy, en=words.en, zh=words.zh
+    )
+
+
+def measure_lag(rule: RecorderLagRule, lag_s: float, failure: str | None) -> Measurement:
+    """For how long the oldest callback has waited to be recorded, and why if that is known."""
+    lag, limit = format_duration(round(lag_s)), format_duration(rule.above_s)
+    why = Text("", "") if failure is None else Text(f" ({failure})", f"（{failure}）")
+    return Measurement(
+        value=lag_s,
+        breached=rule.is_breached(lag_s),
+        resolved=rule.is_resolved(lag_s),
+        en=f"the oldest callback that is not in the ledger yet has waited for {lag.en}{why.en}; the limit is {limit.en}",
+        zh=f"最早一条尚未写入账本的回调已等待 {lag.zh}{why.zh}，上限为 {limit.zh}",
     )
 
 

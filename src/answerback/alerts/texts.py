@@ -9,6 +9,7 @@ HEADINGS = {
     "quarantine": Text("callbacks were quarantined", "有请求体进入隔离区"),
     "fees": Text("fee mismatches", "计费不符"),
     "overdue": Text("calls are overdue", "通话逾期"),
+    "recorder_lag": Text("the ledger is behind", "账本落后"),
 }
 """What each rule warns of, by `metric`."""
 

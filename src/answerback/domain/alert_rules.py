@@ -118,8 +118,29 @@ class EndpointRule(BaseRule):
     dead: _Above | None = Field(None, description="fire at more dead deliveries than this; unset: never")
 
 
+class RecorderLagRule(BaseRule):
+    """The ledger is behind what was answered. Evaluated by each process that records, also while the ledger is away."""
+
+    metric: Literal["recorder_lag"] = Field("recorder_lag", description="what is measured")
+    above_s: _Window = Field(60.0, description="fire if a callback has waited to be recorded for longer than this")
+
+    @field_validator("channel")
+    @classmethod
+    def _check_channel(cls, channel: str | None) -> str | None:
+        if channel is not None:
+            raise ValueError("has no effect: the ledger is behind for all channels alike")
+        return channel
+
+    def is_breached(self, lag_s: float) -> bool:
+        return lag_s > self.above_s
+
+    def is_resolved(self, lag_s: float) -> bool:
+        """Whether it is clearly over."""
+        return lag_s <= self.above_s * COUNT_HYSTERESIS
+
+
 Rule = Annotated[
-    AnswerRateRule | FailuresRule | QuarantineRule | FeesRule | OverdueRule | EndpointRule,
+    AnswerRateRule | FailuresRule | QuarantineRule | FeesRule | OverdueRule | EndpointRule | RecorderLagRule,
     Field(discriminator="metric"),
 ]
 RULES: tuple[type[BaseRule], ...] = (
@@ -129,6 +150,7 @@ RULES: tuple[type[BaseRule], ...] = (
     QuarantineRule,
     FeesRule,
     OverdueRule,
+    RecorderLagRule,
 )
 """Every model, in the order of the documents."""
 

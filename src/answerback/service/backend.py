@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,7 +25,7 @@ from answerback.ledger.writer.client import WriterClient
 from answerback.ledger.writer.spawning import WriterHandle
 from answerback.recorder import Recorder, RecorderMetrics
 from answerback.relay import Relay
-from answerback.service.factories import admin_key, build_alerts, open_certificates, retry_policy
+from answerback.service.factories import admin_key, build_alerts, build_lag_alerts, open_certificates, retry_policy
 from answerback.service.front import Front
 from answerback.service.ledger_config import ledger_config
 from answerback.service.process_status import ProcessStatus
@@ -33,6 +34,9 @@ from answerback.service.urls import base_path, callback_urls
 from answerback.tracing import Tracer
 from answerback.tracing.writer import TracingClient
 
+if TYPE_CHECKING:
+    from answerback.stream import StreamConsumer
+
 _WRITER_STOP_S = 0.5
 
 
@@ -40,6 +44,7 @@ class Backend:
     """The parts of one process that need the ledger; `open_ledger`, then `start`."""
 
     recorder: Recorder | None = None
+    _consumer: "StreamConsumer | None" = None
     is_started = False
 
     def __init__(
@@ -67,6 +72,32 @@ class Backend:
         self._certificates = open_certificates(settings)
         self.recorder_metrics = RecorderMetrics()
         self._stack = contextlib.AsyncExitStack()
+
+    def start_lag_alerts(self, ledger_failure: Callable[[], object | None]) -> None:
+        """Begin to watch how far the ledger is behind; it need not be there yet. Raises ConfigError where a URL is invalid."""
+
+        def failure() -> str | None:
+            recorder = self.recorder or self._consumer
+            found = ledger_failure() if recorder is None else recorder.failure
+            return None if found is None else str(found)
+
+        self._lag_alerts = build_lag_alerts(self._settings, self._unrecorded_s, failure)
+        self._lag_alerts.start()
+        self._stack.push_async_callback(self._lag_alerts.stop)
+
+    def _unrecorded_s(self) -> float | None:
+        """For how long the oldest callback has waited for this process to record it; None if it does not record.
+
+        Counted from the start: until the ledger is open, nobody knows which rows of the starts before it has.
+        """
+        front = self._front
+        if front.inbox is not None:
+            oldest_us = front.inbox.waiting().oldest_us
+        elif front.stream is not None and ServerRole.RECORDER in self._settings.server.roles:
+            oldest_us = min(filter(None, front.stream.metrics.oldest_message_us.values()), default=None)
+        else:
+            return None
+        return 0.0 if oldest_us is None else max(0.0, time.time() - max(oldest_us, self._instance.started_us) / 1e6)
 
     def open_ledger(self, *, new_ledger: bool) -> None:
         """Open the ledger; blocks. Raises LedgerUnavailable, SchemaMismatch, UnsafeStorage, MissingExtra."""
@@ -112,7 +143,7 @@ class Backend:
     async def _start_recording(self) -> None:
         front, timeout_s = self._front, self._settings.intake.shutdown_timeout_s
         if front.stream is not None and ServerRole.RECORDER in self._settings.server.roles:
-            self._status.consumer = consumer = front.stream.consumer(self._client)
+            self._consumer = self._status.consumer = consumer = front.stream.consumer(self._client)
             consumer.start()
             self._stack.push_async_callback(consumer.stop, timeout_s)
         if front.inbox is not None:
@@ -136,7 +167,7 @@ class Backend:
             tracer=self._tracer,
             recorded_us=self._status.recorded_us,
         )
-        self.alerts = build_alerts(settings, writer, self._ledger, self._status.recorded_us)
+        self.alerts = build_alerts(settings, writer, self._ledger, self._status.recorded_us, self._lag_alerts)
         self.numbers = LedgerGauges(self._ledger, self.alerts)
         self._exports = ExportManager(writer.config, writer)
         self._shutdown_callbacks.append(self._exports.stop)

@@ -34,21 +34,41 @@ def config_endpoints(settings: Settings) -> "dict[str, ConfigEndpoint]":
 
 
 def build_alerts(
-    settings: Settings, writer: "WriterClient", ledger: "Ledger", recorded_us: Callable[[], int | None]
+    settings: Settings,
+    writer: "WriterClient",
+    ledger: "Ledger",
+    recorded_us: Callable[[], int | None],
+    lag_alerts: "AlertManager",
 ) -> "AlertManager":
-    """The alerts that the settings ask for. Raises ConfigError where a URL is invalid."""
-    from answerback.alerts import AlertManager
+    """The alerts that the settings ask for, `lag_alerts` beside them. Raises ConfigError where a URL is invalid."""
+    from answerback.alerts import AlertManager, LedgerSource
+    from answerback.domain.alert_rules import RecorderLagRule
 
-    wanted = settings.alerts
+    rules = {name: rule for name, rule in settings.alerts.rules.items() if not isinstance(rule, RecorderLagRule)}
     return AlertManager(
-        writer,
-        ledger,
-        wanted.rules,
-        open_alert_targets(settings) if wanted.rules else (),
-        channels=tuple(settings.tokens()),
+        LedgerSource(writer, ledger, rules, tuple(settings.tokens()), recorded_us),
+        rules,
+        open_alert_targets(settings) if rules else (),
         message_context=message_context(settings),
-        evaluation_interval_s=wanted.evaluation_interval_s,
-        recorded_us=recorded_us,
+        evaluation_interval_s=settings.alerts.evaluation_interval_s,
+        beside=lag_alerts,
+    )
+
+
+def build_lag_alerts(
+    settings: Settings, lag_s: Callable[[], float | None], failure: Callable[[], str | None]
+) -> "AlertManager":
+    """The alerts about the recorder of this process. Raises ConfigError where a URL is invalid."""
+    from answerback.alerts import AlertManager, RecorderSource
+    from answerback.domain.alert_rules import RecorderLagRule
+
+    rules = {name: rule for name, rule in settings.alerts.rules.items() if isinstance(rule, RecorderLagRule)}
+    return AlertManager(
+        RecorderSource(rules, lag_s, failure),
+        rules,
+        open_alert_targets(settings) if rules else (),
+        message_context=message_context(settings),
+        evaluation_interval_s=settings.alerts.evaluation_interval_s,
     )
 
 

@@ -140,6 +140,7 @@ class Gateway:
             self._shutdown_callbacks,
         )
         try:
+            backend.start_lag_alerts(lambda: self._ledger_failure)
             await self._open_ledger(backend, on_started)
             await backend.start()
             freeze_gc()
