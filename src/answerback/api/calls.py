@@ -116,7 +116,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
         limit: Limit = 50,
     ) -> PageView[CallView]:
         check_filters(principal.key, mobile, failure_code, reference=reference)
-        wanted = CallFilter(
+        filters = CallFilter(
             channel=channel,
             mobile=mobile,
             outcome=outcome,
@@ -126,7 +126,7 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
             since=to_utc(since),
             until=to_utc(until),
         )
-        page = ledger.calls(wanted, cursor, limit)
+        page = ledger.calls(filters, cursor, limit)
         principal.log_unmasked(len(page.items))
         return PageView.of(page, partial(CallView.of, full_numbers=principal.full_numbers))
 

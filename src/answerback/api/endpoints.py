@@ -117,13 +117,15 @@ def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Se
     ) -> EndpointView:
         await relay.endpoints.refresh()
         known = relay.endpoints.find(endpoint)
-        wanted = _merge(known.config, known.channel, enabled=known.enabled, changes=body)
-        check_channel(wanted.channel)
+        settings = _merge(known.config, known.channel, enabled=known.enabled, changes=body)
+        check_channel(settings.channel)
         changed = known
-        if wanted.channel != known.channel or wanted.endpoint_config() != known.config:
-            changed = await relay.endpoints.change(principal.actor, endpoint, wanted.channel, wanted.endpoint_config())
-        if wanted.enabled != known.enabled:
-            changed = await relay.endpoints.set_enabled(principal.actor, endpoint, enabled=wanted.enabled)
+        if settings.channel != known.channel or settings.endpoint_config() != known.config:
+            changed = await relay.endpoints.change(
+                principal.actor, endpoint, settings.channel, settings.endpoint_config()
+            )
+        if settings.enabled != known.enabled:
+            changed = await relay.endpoints.set_enabled(principal.actor, endpoint, enabled=settings.enabled)
         return EndpointView.of(changed, await _backlog_of(ledger, changed), full_url=True)
 
     @router.delete(

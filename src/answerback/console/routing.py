@@ -113,7 +113,7 @@ async def _respond(context: RequestContext, handler: Handler, role: Role) -> Res
 
 
 def _redirect_to_sign_in(request: Request, links: Links) -> Response:
-    """To the sign-in page, and back from there to where a page was wanted."""
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    back = urlencode({"next": wanted}) if request.method == "GET" and wanted != links.console else ""
+    """To the sign-in page, and back from there to the page that was asked for."""
+    page = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = urlencode({"next": page}) if request.method == "GET" and page != links.console else ""
     return RedirectResponse(links.list("sign-in") + (f"?{back}" if back else ""), 303)

@@ -81,10 +81,10 @@ class DurationStats(msgspec.Struct, frozen=True, kw_only=True):
 
     def quantile_s(self, share: float) -> int | None:
         """The least time that `share` of the calls did not exceed; to the minute from ten minutes on."""
-        wanted, passed = share * self.calls, 0
+        rank, passed = share * self.calls, 0
         for seconds, calls in sorted(self.seconds.items()):
             passed += calls
-            if passed >= wanted:
+            if passed >= rank:
                 return seconds
         return None
 

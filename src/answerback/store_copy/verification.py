@@ -40,8 +40,8 @@ def verify(source: StoreConnection, target: StoreConnection, spec: TableSpec, ad
     return VerifyResult(source_rows, target_rows, difference=Difference(differ, _format_key(first), _format_key(last)))
 
 
-def _sorted_keys(gone: list[Key], wanted: list[Key]) -> list[Key]:
-    return sorted({*gone, *wanted})
+def _sorted_keys(gone: list[Key], missing: list[Key]) -> list[Key]:
+    return sorted({*gone, *missing})
 
 
 def _format_key(key: Key) -> str:

@@ -62,20 +62,20 @@ class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):
     oldest_at: datetime | None = None
 
 
-def find_deliveries(connection: Connection, wanted: DeliveryFilter, cursor: str | None, limit: int) -> Page[Delivery]:
+def find_deliveries(connection: Connection, filters: DeliveryFilter, cursor: str | None, limit: int) -> Page[Delivery]:
     """A page of deliveries, newest first. Raises InvalidCursor."""
     query = _with_names
-    if wanted.endpoint_id is not None:
-        query = query.where(deliveries.c.endpoint_id == wanted.endpoint_id)
-    if wanted.state is not None:
-        query = query.where(_STATES[wanted.state])
-    if wanted.callid is not None:
-        of_call = select(calls.c.id).where(calls.c.call_key == call_key(wanted.callid))
-        if wanted.channel is not None:
-            of_call = of_call.where(calls.c.channel == wanted.channel)
+    if filters.endpoint_id is not None:
+        query = query.where(deliveries.c.endpoint_id == filters.endpoint_id)
+    if filters.state is not None:
+        query = query.where(_STATES[filters.state])
+    if filters.callid is not None:
+        of_call = select(calls.c.id).where(calls.c.call_key == call_key(filters.callid))
+        if filters.channel is not None:
+            of_call = of_call.where(calls.c.channel == filters.channel)
         query = query.where(deliveries.c.call_id.in_(of_call))
-    elif wanted.channel is not None:
-        query = query.where(endpoints.c.channel == wanted.channel)
+    elif filters.channel is not None:
+        query = query.where(endpoints.c.channel == filters.channel)
     if cursor is not None:
         query = query.where(deliveries.c.id < read_id(cursor))
     rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit + 1)).all()
