@@ -20,7 +20,6 @@ def snippet(
     config: Annotated[Path | None, typer.Option(help="The emulator's TOML file, for its application and keys.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print programs that send by `answerback emulate` with the vendor's SDKs, ready to paste."""
     from answerback.emulator.settings import load_settings
 
     with exit_on_error():

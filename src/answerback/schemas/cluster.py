@@ -87,7 +87,7 @@ class StatusView(View):
     """The gateway's processes and endpoints."""
 
     backend: str = Field(description="sqlite or postgresql", examples=["postgresql"])
-    schema_revision: str | None = Field(examples=["0004"])
+    schema_revision: str | None = Field(examples=["1_3a942b65"])
     at: datetime = Field(description="time of this status, by the ledger's clock")
     instances: list[InstanceView] = Field(description="oldest first")
     secrets_differ: bool = Field(description="not all processes have the same server.secret: traces and sessions break")
