@@ -373,7 +373,7 @@ def printed_programs(text: str) -> list[str]:
 
 @pytest.mark.parametrize("options", [{}, {"https": True}], ids=["http", "https"])
 def test_the_printed_programs_run(
-    gateway: Gateway, tmp_path: Path, pytestconfig: pytest.Config, options: dict[str, bool]
+    gateway: Gateway, tmp_path: Path, pytestconfig: pytest.Config, options: dict[str, Any]
 ) -> None:
     """What `answerback emulate` prints to be pasted, and `answerback snippet` for another language: each sends.
 
