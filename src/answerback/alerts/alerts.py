@@ -179,16 +179,6 @@ def alert_states(rules: Mapping[str, Rule], known: Iterable[Alert]) -> list[Aler
 
 
 def _alert_state(name: str, rule: Rule, alert: Alert | None) -> AlertState:
-    if alert is not None:
-        return AlertState(**{field: getattr(alert, field) for field in AlertState.__struct_fields__})
-    return AlertState(
-        rule=name,
-        metric=rule.metric,
-        firing=False,
-        since=None,
-        value=None,
-        en="not measured yet",
-        zh="尚未测量",
-        notified_at=None,
-        error=None,
-    )
+    if alert is None:
+        return AlertState(rule=name, metric=rule.metric)
+    return AlertState(**{field: getattr(alert, field) for field in AlertState.__struct_fields__})

@@ -13,10 +13,9 @@ from answerback.api.dependencies import (
     CurrentPrincipal,
     Cursor,
     IdPath,
-    Instant,
     Limit,
     Text,
-    to_utc,
+    UtcInstant,
 )
 from answerback.api.routes import CONFLICT, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
@@ -39,10 +38,10 @@ class ReplayCreate(BaseModel):
 
     endpoint: Text = Field(description="name or id", examples=["crm"])
     dead: bool = Field(default=False, strict=True, description="true: all dead deliveries of the endpoint")
-    since: Instant | None = Field(
+    since: UtcInstant | None = Field(
         None, description="only calls first seen at this time or later; UTC if it names no time zone"
     )
-    until: Instant | None = Field(None, description="only calls first seen before this time")
+    until: UtcInstant | None = Field(None, description="only calls first seen before this time")
     outcome: Outcome | None = Field(None, description="only calls with this outcome")
     kind: CallbackKind | None = Field(None, description="only calls of this kind")
     mobile: Text | None = Field(None, description="only calls to this number, in any notation")
@@ -95,9 +94,7 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
     async def start_replay(body: ReplayCreate, principal: CurrentPrincipal) -> ReplayView:
         await relay.endpoints.refresh()
         endpoint = relay.endpoints.find(body.endpoint)
-        filters = CallFilter(
-            since=to_utc(body.since), until=to_utc(body.until), outcome=body.outcome, kind=body.kind, mobile=body.mobile
-        )
+        filters = CallFilter(**body.model_dump(exclude={"endpoint", "dead"}))
         if body.dead == (filters != CallFilter()):
             raise InvalidEndpoint(
                 "dead", "give either dead: true, or a selection of calls: since, until, outcome, kind, mobile"

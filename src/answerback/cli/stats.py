@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from enum import StrEnum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,7 @@ from answerback.cli.output import AsJson, exit_on_error, out, print_fields, prin
 from answerback.config import Settings
 from answerback.domain.models import CallbackKind
 from answerback.domain.phone_locations import UNKNOWN, region_name
-from answerback.domain.statistics import Counts, DurationStats, Statistics, named_range
+from answerback.domain.statistics import Counts, DurationStats, RangeName, Statistics, named_range
 from answerback.errors import InvalidRange
 from answerback.ledger.read.statistics import HourRange
 from answerback.schemas.statistics import StatisticsView, Step, failure_views
@@ -27,15 +26,6 @@ _HOURS_UP_TO_DAYS = 2
 _COLORS = {"answered": "green", "unanswered": "orange", "failed": "red", "pending": "gray"}
 
 _Moment = typer.Option(formats=TIME_FORMATS, help="In the console's time zone.")
-
-
-class RangeName(StrEnum):
-    """The ranges that the vendor's console offers."""
-
-    TODAY = "today"
-    YESTERDAY = "yesterday"
-    WEEK = "7d"
-    MONTH = "30d"
 
 
 def stats(
