@@ -34,8 +34,7 @@ def import_(
     ],
     channel: Annotated[str, typer.Option(help="The channel of lines that do not name one.")] = DEFAULT_CHANNEL,
     encoding: Annotated[
-        str | None,
-        typer.Option(help="The encoding of the files, such as gbk or utf-16; detected by default."),
+        str | None, typer.Option(help="The encoding of the files, such as gbk or utf-16; detected by default.")
     ] = None,
     timezone: Timezone = "UTC",
     deliver: Annotated[

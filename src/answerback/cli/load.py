@@ -50,8 +50,7 @@ def load(
         ),
     ] = None,
     key: Annotated[
-        str | None,
-        typer.Option(envvar="ANSWERBACK_KEY", help="The API key for --verify.", rich_help_panel=_VERIFY),
+        str | None, typer.Option(envvar="ANSWERBACK_KEY", help="The API key for --verify.", rich_help_panel=_VERIFY)
     ] = None,
     key_file: Annotated[
         Path | None,

@@ -69,10 +69,7 @@ COMMANDS = {
         "doctor.doctor",
         "Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error.",
     ),
-    "prune": (
-        "prune.prune",
-        "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay.",
-    ),
+    "prune": ("prune.prune", "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay."),
     "channels": ("admin.channels_app", "Channels: one for each voice application."),
     "config": ("admin.config_app", "The gateway's settings."),
     "calls": ("calls.calls_app", "Calls and their outcomes."),

@@ -122,14 +122,7 @@ Rule = Annotated[
     AnswerRateRule | FailuresRule | QuarantineRule | FeesRule | OverdueRule | EndpointRule,
     Field(discriminator="metric"),
 ]
-RULES: tuple[type[BaseRule], ...] = (
-    AnswerRateRule,
-    FailuresRule,
-    EndpointRule,
-    QuarantineRule,
-    FeesRule,
-    OverdueRule,
-)
+RULES: tuple[type[BaseRule], ...] = (AnswerRateRule, FailuresRule, EndpointRule, QuarantineRule, FeesRule, OverdueRule)
 """Every model, in the order of the documents."""
 
 METRICS = tuple(str(rule.model_fields["metric"].default) for rule in RULES)

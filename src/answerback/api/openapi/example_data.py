@@ -49,13 +49,7 @@ UNANSWERED: Record = {
 REVISED: Record = {"voiceprompt_callback": PROMPT["voiceprompt_callback"] | {"fee": "2"}}
 CODE: Record = {"voicecode_callback": PROMPT["voiceprompt_callback"]}
 KEY: Record = {
-    "voicekey_callback": {
-        "call_from": "",
-        "callid": CALLID,
-        "keypress": "1",
-        "mobile": NUMBER,
-        "nationcode": "86",
-    }
+    "voicekey_callback": {"call_from": "", "callid": CALLID, "keypress": "1", "mobile": NUMBER, "nationcode": "86"}
 }
 FAILURE: Record = {
     "voice_failure_callback": {
@@ -106,10 +100,7 @@ _NO_CALL = Call(
     call_from="",
 )
 _REGISTERED = msgspec.structs.replace(
-    _NO_CALL,
-    reference="order-42",
-    metadata={"team": "night-shift"},
-    due_at=datetime(2016, 8, 3, 4, 10, tzinfo=UTC),
+    _NO_CALL, reference="order-42", metadata={"team": "night-shift"}, due_at=datetime(2016, 8, 3, 4, 10, tzinfo=UTC)
 )
 
 

@@ -60,9 +60,5 @@ def _parse_time(context: RequestContext, text: str) -> datetime | None:
 
 async def _progress(context: RequestContext) -> Response:
     replay = context.deps.relay.replays.find(context.path["id"])
-    values = {
-        "section": "endpoints",
-        "replay": replay,
-        "refresh_s": _REFRESH_S if replay.status == "running" else None,
-    }
+    values = {"section": "endpoints", "replay": replay, "refresh_s": _REFRESH_S if replay.status == "running" else None}
     return context.render("replay.html", values)
