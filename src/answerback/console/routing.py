@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from inspect import iscoroutinefunction
+from typing import cast
 from urllib.parse import parse_qs, urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -32,7 +34,8 @@ from answerback.errors import (
     TooManyExports,
 )
 
-Handler = Callable[[RequestContext], Awaitable[Response]]
+Handler = Callable[[RequestContext], Awaitable[Response] | Response]
+"""What answers a request; a function that is no coroutine may wait for the disk: it runs in a thread."""
 
 _ERROR_PAGES: dict[type[AnswerbackError], tuple[str, int]] = {
     FullNumbersRequired: ("numbers", 403),
@@ -104,7 +107,8 @@ async def _respond(context: RequestContext, handler: Handler, role: Role) -> Res
     if not context.has_role(role):
         return context.error_page("forbidden", 403)
     try:
-        return await handler(context)
+        answer = handler(context) if iscoroutinefunction(handler) else run_in_threadpool(handler, context)
+        return await cast(Awaitable[Response], answer)
     except PermissionError:
         return context.error_page("forbidden", 403)
     except tuple(_ERROR_PAGES) as error:
