@@ -1,5 +1,6 @@
 """The vendor's own SDKs, as they come from their registries, send by the emulator; a gateway knows what became of it."""
 
+import html
 import json
 import os
 import re
@@ -331,6 +332,12 @@ def test_node_2_sends_over_https(secure_cloud: VoiceCloud, gateway: Gateway, pyt
     assert [answer["result"] for answer in answers] == [0] * 5, answers
     for answer, mobile in zip(answers, ["13800138000", "13800138002", "13800138004", "13800138108"], strict=False):
         check(secure_cloud, gateway, answer["callid"], mobile)
+
+
+def test_the_page_knows_what_is_to_be_trusted(secure_cloud: VoiceCloud) -> None:
+    """Its program for Python 3.0 names the authority, as the printed one does."""
+    page = html.unescape(secure_cloud.client.get("/").text)
+    assert f'certification="{secure_cloud.reported["authority"]}"' in page
 
 
 def test_a_certificate_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
