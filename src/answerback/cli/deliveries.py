@@ -15,7 +15,6 @@ from answerback.cli.output import (
     FullNumbers,
     Styled,
     err,
-    exit_on_error,
     fail,
     format_time,
     out,
@@ -110,16 +109,15 @@ def replay_deliveries(
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
         fail("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
-    with exit_on_error():
-        client = ApiClient(options.load_cli_settings(config, data_dir=data_dir), url)
-        if id is not None:
-            result = client.request("POST", "deliveries", str(_id(id)), "replay")
-        else:
-            calls = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
-            selection = {name: str(value) for name, value in calls.items() if value is not None}
-            result = _wait_for_replay(
-                client, client.request("POST", "replays", body={"endpoint": endpoint, "dead": dead, **selection})
-            )
+    client = ApiClient(options.load_cli_settings(config, data_dir=data_dir), url)
+    if id is not None:
+        result = client.request("POST", "deliveries", str(_id(id)), "replay")
+    else:
+        calls = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
+        selection = {name: str(value) for name, value in calls.items() if value is not None}
+        result = _wait_for_replay(
+            client, client.request("POST", "replays", body={"endpoint": endpoint, "dead": dead, **selection})
+        )
     if as_json:
         print_json(result)
     elif id is not None:

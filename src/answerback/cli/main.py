@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from answerback.errors import AnswerbackError, LedgerUnavailable
+
 COMMANDS = {
     "serve": (
         "serve.serve",
@@ -122,6 +124,17 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": _Commands()})
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what goes wrong is one line and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except AnswerbackError as error:
+            from rich.markup import escape
+
+            from answerback.cli.output import fail
+
+            fail(escape(error.explanation if isinstance(error, LedgerUnavailable) else str(error)))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """List the commands from the table: importing them all takes three times as long."""

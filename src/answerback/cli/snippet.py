@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli.output import AsJson, exit_on_error, out, print_json
+from answerback.cli.output import AsJson, out, print_json
 from answerback.emulator.snippets import LANGUAGE_NAMES, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 
@@ -22,15 +22,14 @@ def snippet(
 ) -> None:
     from answerback.emulator.settings import load_settings
 
-    with exit_on_error():
-        account = load_settings(config).account()
-        found = build_snippets(language, account, url.rstrip("/"), authority)
-        wanted = [one for one in found if api in (None, one.api)]
-        if not wanted:
-            there_are = " and ".join(one.api for one in found)
-            raise ConfigError(
-                f"--api: there is no program for API {api} in {LANGUAGE_NAMES[language]}, only for {there_are}"
-            )
+    account = load_settings(config).account()
+    found = build_snippets(language, account, url.rstrip("/"), authority)
+    wanted = [one for one in found if api in (None, one.api)]
+    if not wanted:
+        there_are = " and ".join(one.api for one in found)
+        raise ConfigError(
+            f"--api: there is no program for API {api} in {LANGUAGE_NAMES[language]}, only for {there_are}"
+        )
     if as_json:
         print_json({"items": [one._asdict() for one in wanted]})
     else:

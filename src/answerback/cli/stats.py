@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
+from answerback.cli.output import AsJson, out, print_fields, print_json, print_table
 from answerback.config import Settings
 from answerback.domain.models import CallbackKind
 from answerback.domain.phone_locations import UNKNOWN, region_name
@@ -39,12 +39,11 @@ def stats(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    with exit_on_error():
-        settings = load_cli_settings(config, data_dir=data_dir)
-        zone = ZoneInfo(settings.console.timezone)
-        span = _span(range_, since, until, channel, kind, zone)
-        with open_for_reading(settings) as ledger:
-            found = ledger.statistics(span)
+    settings = load_cli_settings(config, data_dir=data_dir)
+    zone = ZoneInfo(settings.console.timezone)
+    span = _span(range_, since, until, channel, kind, zone)
+    with open_for_reading(settings) as ledger:
+        found = ledger.statistics(span)
     step: Step = "hour" if (found.until - found.since).days <= _HOURS_UP_TO_DAYS else "day"
     if as_json:
         print_json(StatisticsView.of(found, zone, step))
