@@ -183,7 +183,7 @@ def _show(summary: dict[str, Any], programs: Sequence[Snippet]) -> None:
             out.print(f"{sdk:{width}}  {how}", markup=False, highlight=False, soft_wrap=True)
     for one in programs:
         out.print(f"\n[bold]{one.title}[/]", highlight=False)
-        out.print(one.program, markup=False, highlight=False, soft_wrap=True, end="")
+        sys.stdout.write(one.program)
     others = "|".join(SnippetLanguage)
     out.print(f"\nPrograms in other languages: answerback snippet {others} --url {summary['url']}", soft_wrap=True)
     out.print(

@@ -1,11 +1,12 @@
 """`answerback snippet`: programs that send by the emulator."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from answerback.cli.output import AsJson, out, print_json
+from answerback.cli.output import AsJson, print_json
 from answerback.emulator.snippets import LANGUAGE_NAMES, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 
@@ -33,4 +34,4 @@ def snippet(
     if as_json:
         print_json({"items": [one._asdict() for one in wanted]})
     else:
-        out.print(*(one.program for one in wanted), sep="\n", end="", markup=False, highlight=False, soft_wrap=True)
+        sys.stdout.write("\n".join(one.program for one in wanted))
