@@ -76,16 +76,13 @@ def _add_read_routes(router: Routes, ledger: Ledger) -> None:
     @router.get("", summary="List endpoints with their backlogs")
     def list_endpoints(principal: CurrentPrincipal) -> PageView[EndpointView]:
         backlogs, full_url = ledger.backlog(), principal.full_urls
-        views = [
-            EndpointView.of(one, backlogs.get(one.id, DeliveryBacklog()), full_url=full_url)
-            for one in ledger.endpoints()
-        ]
+        views = [EndpointView.of(one, backlogs[one.id], full_url=full_url) for one in ledger.endpoints()]
         return PageView(items=views)
 
     @router.get("/{endpoint}", summary="Get an endpoint", responses=NOT_FOUND)
     def get_endpoint(endpoint: EndpointPath, principal: CurrentPrincipal) -> EndpointView:
         found = ledger.endpoint(endpoint)
-        return EndpointView.of(found, ledger.backlog().get(found.id, DeliveryBacklog()), full_url=principal.full_urls)
+        return EndpointView.of(found, ledger.backlog()[found.id], full_url=principal.full_urls)
 
 
 def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Sequence[str]) -> None:
@@ -175,7 +172,7 @@ def _add_action_routes(router: Routes, ledger: Ledger, relay: Relay) -> None:
 
 async def _backlog_of(ledger: Ledger, endpoint: Endpoint) -> DeliveryBacklog:
     """Read the endpoint's backlog, in a thread because reading blocks."""
-    return (await asyncio.to_thread(ledger.backlog)).get(endpoint.id, DeliveryBacklog())
+    return (await asyncio.to_thread(ledger.backlog))[endpoint.id]
 
 
 def _merge(config: EndpointConfig, channel: str, *, enabled: bool, changes: dict[str, Any]) -> EndpointSettings:

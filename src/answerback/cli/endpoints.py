@@ -10,7 +10,6 @@ from answerback.cli.options import Config, DataDir, load_cli_settings, open_ledg
 from answerback.cli.output import AsJson, out, print_json, print_page, print_view
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.schemas.endpoints import EndpointView
 from answerback.schemas.view import PageView
 
@@ -73,10 +72,7 @@ def list_endpoints(as_json: AsJson = False, data_dir: DataDir = None, config: Co
     """List the endpoints with their backlogs."""
     with open_ledger(config, data_dir=data_dir) as ledger:
         backlogs = ledger.backlog()
-        views = [
-            EndpointView.of(endpoint, backlogs.get(endpoint.id, DeliveryBacklog()), full_url=True)
-            for endpoint in ledger.endpoints()
-        ]
+        views = [EndpointView.of(endpoint, backlogs[endpoint.id], full_url=True) for endpoint in ledger.endpoints()]
     print_page(PageView(items=views), _endpoint_row, "no endpoints", as_json=as_json)
 
 
@@ -97,7 +93,7 @@ def show(name: Name, as_json: AsJson = False, data_dir: DataDir = None, config: 
     """Show one endpoint."""
     with open_ledger(config, data_dir=data_dir) as ledger:
         endpoint = ledger.endpoint(name)
-        view = EndpointView.of(endpoint, ledger.backlog().get(endpoint.id, DeliveryBacklog()), full_url=True)
+        view = EndpointView.of(endpoint, ledger.backlog()[endpoint.id], full_url=True)
     print_view(view, as_json=as_json)
 
 

@@ -104,7 +104,7 @@ class StatusView(View):
             instances=[InstanceView.of(seen, endpoints=assigned.count(seen.instance.id)) for seen in status.instances],
             secrets_differ=len({seen.secret for seen in status.instances} - {None}) > 1,
             endpoints=[
-                EndpointAssignmentView.of(one, status.backlog.get(one.id, DeliveryBacklog()), holders.get(one.id), now)
+                EndpointAssignmentView.of(one, status.backlog[one.id], holders.get(one.id), now)
                 for one in status.endpoints
             ],
         )

@@ -1,15 +1,13 @@
 """The status of the system: the store, the endpoints, the backlog, the quarantine, the alerts."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.domain.endpoints import Endpoint
-from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.ledger.read.deliveries import DeliveryBacklogs
 
 _MAX_COUNTED = 100
 _PENDING_WARNING = 1_000
-_NOTHING = DeliveryBacklog()
 _TONES = ("good", "warn", "bad")
 
 
@@ -48,11 +46,11 @@ def _check_store(failure: str | None) -> StatusCheck:
     )
 
 
-def _check_endpoints(endpoints: list[Endpoint], backlog: Mapping[int, DeliveryBacklog]) -> list[StatusCheck]:
+def _check_endpoints(endpoints: list[Endpoint], backlog: DeliveryBacklogs) -> list[StatusCheck]:
     if not endpoints:
         return [StatusCheck("status_no_endpoints", "good", "", "endpoints")]
     failing = sum(endpoint.enabled and endpoint.paused_until is not None for endpoint in endpoints)
-    left = sum(not endpoint.enabled and backlog.get(endpoint.id, _NOTHING).pending > 0 for endpoint in endpoints)
+    left = sum(not endpoint.enabled and backlog[endpoint.id].pending > 0 for endpoint in endpoints)
     well = f"{len(endpoints) - failing - left}/{len(endpoints)}"
     waiting = sum(each.pending + each.blocked for each in backlog.values())
     dead = sum(each.dead for each in backlog.values())

@@ -14,7 +14,6 @@ from answerback.console.routing import PageRouter
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.models import Role
 from answerback.errors import Conflict
-from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.ledger.read.recent_attempts import recent_attempts
 from answerback.relay.sender import AttemptResult
 from answerback.schemas.endpoints import EndpointTestView
@@ -70,10 +69,7 @@ def _read_rows(context: RequestContext, endpoints: Collection[Endpoint]) -> list
     def look(connection: Connection) -> list[EndpointRow]:
         full_url = context.has_role(Role.OPERATOR)
         recent = recent_attempts(connection, [endpoint.id for endpoint in endpoints], _RECENT_ATTEMPTS)
-        return [
-            build_endpoint_row(one, backlog.get(one.id, DeliveryBacklog()), recent[one.id], now, full_url=full_url)
-            for one in endpoints
-        ]
+        return [build_endpoint_row(one, backlog[one.id], recent[one.id], now, full_url=full_url) for one in endpoints]
 
     backlog, now = context.deps.ledger.backlog(), datetime.now(UTC)
     return context.deps.ledger.read(look)
@@ -103,7 +99,7 @@ def show_secret(context: RequestContext, endpoint: Endpoint, how: str) -> Respon
 
 def _confirm_removal(context: RequestContext) -> Response:
     endpoint = context.deps.ledger.endpoint(context.path["name"])
-    backlog = context.deps.ledger.backlog().get(endpoint.id, DeliveryBacklog())
+    backlog = context.deps.ledger.backlog()[endpoint.id]
     return context.render("endpoint_remove.html", {"endpoint": endpoint, "backlog": backlog})
 
 

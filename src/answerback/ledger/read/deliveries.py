@@ -62,6 +62,13 @@ class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):
     oldest_at: datetime | None = None
 
 
+class DeliveryBacklogs(dict[int, DeliveryBacklog]):
+    """Endpoint id -> its backlog, which is empty where nothing is said of it."""
+
+    def __missing__(self, endpoint_id: int) -> DeliveryBacklog:
+        return DeliveryBacklog()
+
+
 def find_deliveries(connection: Connection, filters: DeliveryFilter, cursor: str | None, limit: int) -> Page[Delivery]:
     """A page of deliveries, newest first. Raises InvalidCursor."""
     query = _with_names
@@ -93,8 +100,7 @@ def find_delivery(connection: Connection, id_: int) -> tuple[Delivery, list[Atte
     return _delivery(row), [attempt_of(row) for row in connection.execute(made)][::-1]
 
 
-def backlog_by_endpoint(connection: Connection) -> dict[int, DeliveryBacklog]:
-    """Endpoint id -> its backlog; one that has none is not in it."""
+def backlog_by_endpoint(connection: Connection) -> DeliveryBacklogs:
     counts: dict[int, dict[str, Any]] = {}
     oldest: dict[int, int] = {}
     for state in (DeliveryState.PENDING, DeliveryState.BLOCKED, DeliveryState.DEAD):
@@ -107,10 +113,10 @@ def backlog_by_endpoint(connection: Connection) -> dict[int, DeliveryBacklog]:
         id_: connection.execute(select(deliveries.c.created_us).where(deliveries.c.id == first_id)).scalar_one()
         for id_, first_id in oldest.items()
     }
-    return {
-        id_: DeliveryBacklog(**count, oldest_at=from_us(when[id_]) if id_ in when else None)
+    return DeliveryBacklogs(
+        (id_, DeliveryBacklog(**count, oldest_at=from_us(when[id_]) if id_ in when else None))
         for id_, count in counts.items()
-    }
+    )
 
 
 class ActivityEvent(msgspec.Struct, frozen=True, kw_only=True):
