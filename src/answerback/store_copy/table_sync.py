@@ -1,4 +1,4 @@
-"""Bring one table of the target up to the source's: what is there is compared, what is not is result over.
+"""Bring one table of the target up to the source's: what is there is compared, what is not is added.
 
 The tables themselves show how far an earlier copy got, so a copy may be killed at any point.
 """
