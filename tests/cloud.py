@@ -133,7 +133,7 @@ class VoiceCloud:
         return items
 
     def call(self, callid: str) -> dict[str, Any]:
-        """What happened to a call, and what was told of it."""
+        """What happened to a call, and which callbacks were sent about it."""
         return self._get(f"/api/calls/{callid}")
 
     def await_finished(self, timeout_s: float = 60.0) -> None:

@@ -108,7 +108,7 @@ class RelayHarness:
         return tried(self.ledger)
 
     def states(self, to: Endpoint | None = None) -> list[DeliveryState]:
-        """Where everything that was ever owed stands."""
+        """The state of every delivery there ever was."""
         return [one.state for one in self.undelivered(to)]
 
     async def settled(self, count: int, to: Endpoint | None = None, timeout_s: float = 15.0) -> None:

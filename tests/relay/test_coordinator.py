@@ -23,7 +23,7 @@ BACKENDS = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 
 
 def callids(posts: Iterable[Post]) -> list[str]:
-    """Which calls were told of, in order."""
+    """The calls that were delivered, in order."""
     return [json.loads(post.body)["data"]["call"]["callid"] for post in posts]
 
 
@@ -38,7 +38,7 @@ def pressed_keys(posts: Iterable[Post]) -> dict[tuple[str, str], list[str]]:
 
 
 def reported(receiver: Receiver, count: int) -> Callable[[], bool]:
-    """Whether a receiver was told so often."""
+    """Whether a receiver got so many deliveries."""
     return lambda: len(receiver.posts) >= count
 
 

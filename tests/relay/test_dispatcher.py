@@ -53,24 +53,24 @@ _SPREAD = 300
 
 
 def callids(posts: list[Post]) -> list[str]:
-    """Which calls were told of, in order."""
+    """The calls that were delivered, in order."""
     return [json.loads(post.body)["data"]["call"]["callid"] for post in posts]
 
 
 def keys(posts: list[Post]) -> list[str]:
-    """Which keys were told of, in order."""
+    """The keys that were delivered, in order."""
     return [
         json.loads(json.loads(post.body)["data"]["callback"]["raw"])["voicekey_callback"]["keypress"] for post in posts
     ]
 
 
 def ids(posts: list[Post]) -> list[str]:
-    """The ids of what was told."""
+    """The ids of what was delivered."""
     return [value for post in posts for value in post.header("webhook-id")]
 
 
 def reported(receiver: Receiver, count: int) -> bool:
-    """Whether a receiver was told so often."""
+    """Whether a receiver got so many deliveries."""
     return len(receiver.posts) >= count
 
 
@@ -137,7 +137,7 @@ async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
 
 @in_loop
 async def test_what_was_owed_is_told_after_a_restart(tmp_path: Path) -> None:
-    """What could not be told before the end is told after the start, under the same id, with its failures counted."""
+    """What could not be delivered before the stop is delivered after the start, under the same id, with its failures counted."""
     async with receiving(NEVER) as receiver:
         async with relaying(tmp_path, retry_policy(retry_schedule_s=(0.2,) * 9)) as harness:
             to = await harness.endpoint(receiver.url())
@@ -317,7 +317,7 @@ async def test_a_failing_call_does_not_hold_up_the_others(tmp_path: Path) -> Non
 
 @in_loop
 async def test_after_a_dead_delivery_the_call_goes_on(tmp_path: Path) -> None:
-    """What waited behind it is freed and told."""
+    """What waited behind it is unblocked and delivered."""
 
     async def picky(exchange: Exchange) -> None:
         await exchange.answer(500 if keys([exchange.post]) == ["1"] else 200)
@@ -332,7 +332,7 @@ async def test_after_a_dead_delivery_the_call_goes_on(tmp_path: Path) -> None:
 
 @in_loop
 async def test_an_endpoint_that_does_not_answer_costs_others_nothing(tmp_path: Path) -> None:
-    """One hangs, one refuses: the healthy one is told at once."""
+    """One hangs, one refuses: the healthy one receives at once."""
     gate = Gate()
     async with receiving(gate) as hanging, receiving() as healthy, relaying(tmp_path) as harness:
         await harness.endpoint(hanging.url(), "hanging", timeout_s=30)
@@ -397,7 +397,7 @@ async def test_the_window_closes_with_a_failure(tmp_path: Path) -> None:
 
 @in_loop
 async def test_there_are_never_more_attempts_than_there_may_be(tmp_path: Path) -> None:
-    """`max_in_flight` holds for all endpoints together; who has to wait is told when there is room."""
+    """`max_in_flight` holds for all endpoints together; what has to wait goes out when there is room."""
     gate = Gate()
     async with receiving(gate) as receiver, relaying(tmp_path, retry_policy(max_in_flight=3)) as harness:
         for n in range(8):
