@@ -130,7 +130,7 @@ def old(sender: type[Any], key: str = DEFAULT_CREDENTIALS["app_key"]) -> Any:
 
 @pytest.mark.parametrize("mobile", ["13800138000", "13800138001", "13800138002", "13800138011"])
 def test_python_2_sends_a_notification(cloud: VoiceCloud, gateway: Gateway, mobile: str) -> None:
-    """PromptVoiceSender's callid is the one that the gateway is told of, early or late."""
+    """PromptVoiceSender's callid is the one in the callback, early or late."""
     url = f"{cloud.url}{SEND}/sendvoiceprompt"
     answer = old(PromptVoiceSender).send("86", mobile, 2, "磁盘已满", ext="mine", url=url)
     assert (answer["result"], answer["errmsg"], answer["ext"]) == (0, "OK", "mine")
@@ -213,7 +213,7 @@ def template(mobile: str, **changes: object) -> models.SendTtsVoiceRequest:
 
 @pytest.mark.parametrize("mobile", ["13800138000", "13800138007", "13800138011"])
 def test_python_3_sends_a_template(cloud: VoiceCloud, gateway: Gateway, mobile: str) -> None:
-    """SendTtsVoice's CallId is the one that the gateway is told of; the SessionContext comes back."""
+    """SendTtsVoice's CallId is the one in the callback; the SessionContext comes back."""
     answer = new(cloud).SendTtsVoice(template(mobile))
     assert answer.SendStatus.SessionContext == "mine"
     assert uuid.UUID(answer.RequestId)

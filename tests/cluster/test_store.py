@@ -39,7 +39,7 @@ def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", [postgresql_killed, intake_killed, postgresql_killed_often, standby_promoted])
 def test_killed_under_load_nothing_answered_is_lost(cluster: Cluster, fault: Fault) -> None:
-    """A gateway or the database is killed: what was answered is in the ledger once, and told in order."""
+    """A gateway or the database is killed: what was answered is in the ledger once, and delivered in order."""
     deployment = cluster.deployment
     for number in range(ROUNDS):
         with deployment.load() as load:
@@ -58,7 +58,7 @@ def test_killed_under_load_nothing_answered_is_lost(cluster: Cluster, fault: Fau
     ],
 )
 def test_what_cannot_be_confirmed_is_refused(cluster: Cluster, fault: Fault) -> None:
-    """A database that hangs, or waits for its standby, confirms nothing: the cloud is told so, until it does again."""
+    """A database that hangs, or waits for its standby, confirms nothing: the cloud is answered 503 until it does again."""
     deployment = cluster.deployment
     for number in range(ROUNDS):
         with deployment.load() as load:

@@ -897,7 +897,7 @@ async def test_words_that_are_no_text_stop_nobody(tmp_path: Path) -> None:
 
 @in_loop
 async def test_the_end_cuts_short_what_does_not_end(tmp_path: Path) -> None:
-    """In the time that is given; it is kept in words, not counted, and told again after the start."""
+    """In the time that is given; its result is kept, not counted, and it is delivered again after the start."""
     gate = Gate()
     async with receiving(gate) as receiver:
         async with relaying(tmp_path) as harness:
@@ -952,7 +952,7 @@ async def test_what_is_ready_carries_what_was_said_meanwhile(tmp_path: Path) -> 
 
 @in_loop
 async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) -> None:
-    """Where the endpoint asks for updates: it was told without the reference, so it is told again, once."""
+    """Where the endpoint asks for updates: it has a delivery without the reference, so it gets another, once."""
     gate = Gate()
     async with receiving(gate) as receiver, relaying(tmp_path) as harness:
         await harness.endpoint(receiver.url(), notify_on_update=True)
@@ -970,7 +970,7 @@ async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) ->
 
 @in_loop
 async def test_idle_endpoints_cost_no_tasks(tmp_path: Path) -> None:
-    """10,000 endpoints that are owed nothing: no task and no timer for any of them, and the start is quick."""
+    """10,000 endpoints without deliveries: no task and no timer for any of them, and the start is quick."""
     async with writing(tmp_path) as writer:
         webhook_sender = WebhookSender()
         dispatcher = Dispatcher(writer, webhook_sender, RelayMetrics(), QUICK)

@@ -12,7 +12,7 @@ from answerback.ledger import Disposition
 
 @in_loop
 async def test_into_the_ledger(nats_cluster: NatsCluster, tmp_path: Path) -> None:
-    """What was acknowledged goes into the ledger, leaves the stream, and senders are told what they are told without it."""
+    """What was acknowledged goes into the ledger, leaves the stream, and senders get the answers they get without it."""
     wanted = stream_config(nats_cluster)
     async with publishing(wanted) as (stream, publisher), operator(nats_cluster) as hand:
         await publisher.probe()

@@ -382,7 +382,7 @@ _SIGNED = sign(encoded(TTS))
     ],
 )
 def test_a_mistake_in_the_headers_has_its_code(headers: dict[str, str], code: str) -> None:
-    """Signature, SecretId, clock, action and version: each is told as such."""
+    """Signature, SecretId, clock, action and version: each is refused as such."""
     assert code_of(TTS, headers) == code
 
 
@@ -432,7 +432,7 @@ def test_the_clock_may_be_off_by_five_minutes(off_s: int) -> None:
     ],
 )
 def test_a_mistake_in_the_body_has_its_code(fields: object, code: str) -> None:
-    """Each parameter that does not fit is told by the code of the vendor's table."""
+    """Each parameter that does not fit is refused with the code of the vendor's table."""
     assert code_of(fields) == code
 
 
