@@ -21,14 +21,17 @@ class VoiceCloud:
     """`answerback emulate` on a free port; as a context manager it is started, and stopped at the end.
 
     `options` are those of the command: `seed=7` becomes `--seed 7`, `instant=True` becomes `--instant`. What it prints
-    is for people where not `as_json`.
+    is for people where not `as_json`. `authority` signed the certificate that it is given, where it is given one.
     """
 
-    def __init__(self, home: Path, callback_url: str, *, as_json: bool = True, **options: object) -> None:
+    def __init__(
+        self, home: Path, callback_url: str, *, as_json: bool = True, authority: Path | None = None, **options: object
+    ) -> None:
         self.url = ""
         self.reported: dict[str, Any] = {}
         self._home = home
         self._as_json = as_json
+        self._authority = authority
         self._arguments = ["emulate", "--port", "0", "--callback-url", callback_url]
         self._arguments += ["--json"] if as_json else []
         for name, value in options.items():
@@ -42,7 +45,7 @@ class VoiceCloud:
             self._process = launch(self._arguments, cwd=self._home, env=environment(), stdout=out, stderr=err)
         self.reported = self._await_reported()
         self.url = self.reported["url"]
-        authority = self.reported.get("authority")
+        authority = self._authority or self.reported.get("authority")
         trusted = ssl.create_default_context(cafile=authority) if authority else False
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, verify=trusted)
         return self
@@ -130,7 +133,7 @@ class VoiceCloud:
         return items
 
     def call(self, callid: str) -> dict[str, Any]:
-        """What happened to a call, and what was told of it."""
+        """What happened to a call, and which callbacks were sent about it."""
         return self._get(f"/api/calls/{callid}")
 
     def await_finished(self, timeout_s: float = 60.0) -> None:

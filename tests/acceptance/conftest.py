@@ -31,7 +31,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def callid() -> str:
-    """A call that nobody has told of yet."""
+    """A call of which no callback has come yet."""
     return str(uuid.uuid1())
 
 

@@ -1,4 +1,4 @@
-"""People are told: a real gateway, and a real receiver of what Apprise sends."""
+"""People are notified: a real gateway, and a real receiver of what Apprise sends."""
 
 import json
 import time
@@ -27,7 +27,7 @@ CHANNELS = {name: f"tok-{name}-9fW1xYbR7m" for name in ("few", "junk", "dead", "
 
 
 class People:
-    """Those who are told, by a webhook: what they read so far, of one rule or of all but the pulse."""
+    """Those who are notified, by a webhook: what they read so far, of one rule or of all but the pulse."""
 
     def __init__(self, receiver: Receiver, rule: str | None = None) -> None:
         self.receiver = receiver
@@ -63,7 +63,7 @@ class People:
         return self.read[-1]
 
     def await_look(self) -> None:
-        """Wait until a whole look has passed that began after now: whatever it had to tell has been told, and is kept."""
+        """Wait until a whole evaluation has passed that began after now: whatever it had to send was sent, and is kept."""
 
         def looks() -> int:
             return sum("(pulse)" in message["title"] for message in self._messages)
@@ -129,7 +129,7 @@ class Shared(NamedTuple):
     """Refuses everything, and is an endpoint of the channel `crm`."""
 
     def people(self, rule: str) -> People:
-        """Those who are told, as far as it is by a rule."""
+        """Those who are notified, as far as it is by a rule."""
         return People(self.reported, rule)
 
 
@@ -206,7 +206,7 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
 
 
 def test_a_kill_makes_nobody_hear_it_twice_nor_miss_the_end(tmp_path: Path, people: People) -> None:
-    """What was told is on disk before the next look: after SIGKILL there is silence until it is over."""
+    """What was sent is on disk before the next evaluation: after SIGKILL there is silence until it is over."""
     with alerting(tmp_path, FEW + PULSE, people) as gateway:
         gateway.post(b"{", PULSE_TOKEN)
         hears(gateway, "unanswered", *(f"u{n}" for n in range(5)))
@@ -232,7 +232,7 @@ def test_a_kill_makes_nobody_hear_it_twice_nor_miss_the_end(tmp_path: Path, peop
 
 
 def test_an_endpoint_that_is_down_is_told_of_until_it_is_up(shared: Shared) -> None:
-    """Paused after failures in a row; over once it takes what it is owed."""
+    """Paused after failures in a row; over once it accepts its deliveries."""
     people = shared.people("crm-down")
     hears(shared.gateway, "answered", "a1", "a2", "a3", channel="crm")
     began = people.await_read(1)
@@ -246,7 +246,7 @@ def test_an_endpoint_that_is_down_is_told_of_until_it_is_up(shared: Shared) -> N
 
 
 def test_junk_is_told_of_and_the_end_can_be_waited_for(shared: Shared) -> None:
-    """The quarantine grows: told once however much more comes; over when none has come within the time."""
+    """The quarantine grows: notified once however much more comes; over when none has come within the time."""
     people, token = shared.people("junk"), CHANNELS["junk"]
     shared.gateway.post(b"{", token)
     people.await_look()
@@ -362,7 +362,7 @@ def test_a_rule_that_left_the_file_is_forgotten(tmp_path: Path, people: People) 
 
 
 def test_rules_without_anybody_to_tell_are_measured_all_the_same(tmp_path: Path) -> None:
-    """They are shown, and nobody is told."""
+    """They are shown, and nobody is notified."""
     with alerting(tmp_path, '[alerts.rules.junk]\nmetric = "quarantine"\n') as gateway:
         gateway.post(b"{")
         assert await_state(gateway, "junk", firing=True)["notified_at"] is None
@@ -380,7 +380,7 @@ def test_an_invalid_url_ends_the_start_and_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_everybody_can_be_tried_from_the_command_line(tmp_path: Path, people: People, receive: Receive) -> None:
-    """Each is told that nothing is wrong; it is said who was reached, by place and scheme, and the status counts."""
+    """Each gets a message that nothing is wrong; the output says who was reached, by place and scheme, and the status counts."""
     down = People(receive("down", behaviour="refusing", status=502))
     alerting(tmp_path, "", people, down, more='[server]\npublic_url = "https://voice.example.com/"')
     config = tmp_path / "alerts.toml"

@@ -64,7 +64,7 @@ class World(NamedTuple):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A gateway with an endpoint of its config file that has been told of a call."""
+    """A gateway with an endpoint of its config file that has received a call."""
     home = tmp_path_factory.mktemp("audit")
     with Receiver(home, "crm") as receiver:
         config = home / "answerback.toml"
@@ -305,7 +305,7 @@ def quarantined(world: World) -> Iterator[int]:
 
 @pytest.fixture
 def aim(world: World) -> Iterator[None]:
-    """Endpoints to act on: `aim`, which is told of keys, and `idle`, which is off; none is left but the file's."""
+    """Endpoints to act on: `aim`, which receives key presses, and `idle`, which is disabled; none is left but the file's."""
     for fields in (
         {"name": "aim", "url": world.url, "kinds": ["key"]},
         {"name": "idle", "url": "http://127.0.0.2:9/x", "kinds": ["code"], "enabled": False},

@@ -479,7 +479,7 @@ def test_keys_before_the_status_are_kept_in_their_order(gateway: Gateway, callid
 
 
 def test_a_worse_status_that_comes_late_changes_nothing(gateway: Gateway, callid: str) -> None:
-    """An answered call stays answered, whatever is told of it later."""
+    """An answered call stays answered, whatever comes in about it later."""
     assert gateway.post(prompt(callid)).content == OK
     for late in (prompt(callid, result="2"), prompt(callid, result="1", accept_time=""), failure(callid)):
         assert gateway.post(late).content == OK

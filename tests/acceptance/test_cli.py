@@ -122,7 +122,7 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
 
 HERE = "--data-dir {gateway.data_dir}"
 EXECUTED = {
-    "snippet": ("snippet go", "vms.NewClient"),
+    "snippet": ("snippet go", "\tclient, err := vms.NewClient"),
     "send": ("send {gateway.url}/voice/callback", "accepted"),
     "conform": ("conform {gateway.url}/voice/callback --only status-answered --lang en", "0 failed"),
     "stats": (f"stats {HERE}", "answer rate"),

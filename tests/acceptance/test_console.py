@@ -296,7 +296,7 @@ def test_statistics_come_as_a_file(browser: httpx.Client) -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, "/sign-in", "/nowhere"])
 def test_every_page_is_kept_to_itself(browser: httpx.Client, page: str) -> None:
-    """Nothing from elsewhere, nothing inline, no frame, no cache, no address told to others."""
+    """Nothing from elsewhere, nothing inline, no frame, no cache, no address given to others."""
     answer = browser.get(f"/console{page}")
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy

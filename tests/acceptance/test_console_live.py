@@ -1,4 +1,4 @@
-"""The live view: what happens is told as it happens, to each who looks, and it ends when the gateway does."""
+"""The live view: what happens is shown as it happens, to each who looks, and it ends when the gateway does."""
 
 import json
 import signal
@@ -101,7 +101,7 @@ def test_everybody_is_told_the_same(gateway: Gateway, person: ConsoleClient, cal
 
 
 def test_a_channel_is_told_alone(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
-    """Who looks at one channel is not told of another."""
+    """Who looks at one channel does not see another."""
     with watching(person, channel="live") as events:
         gateway.post(prompt(f"{callid}-other", mobile=MOBILE))
         gateway.post(failure(f"{callid}-mine", mobile=MOBILE), TOKEN)

@@ -308,7 +308,7 @@ def test_one_box_says_that_it_found_nothing(viewer: ConsoleClient) -> None:
 
 
 def test_a_wrong_cursor_is_refused(viewer: ConsoleClient) -> None:
-    """It is told, not ignored."""
+    """It is reported, not ignored."""
     viewer.get("calls", 422, cursor="made-up")
     viewer.get("deliveries", 422, cursor="made-up")
     viewer.get("deliveries", 422, cursor="9" * 5000)
@@ -461,7 +461,7 @@ def test_a_body_that_is_still_refused_stays(admin: ConsoleClient, gateway: Gatew
 
 
 def test_what_is_understood_now_goes_to_its_call_and_out(beginning: Beginning, receive: Receive) -> None:
-    """Read once more, a body that is a callback now is recorded, and its endpoint is told at once."""
+    """Parsed again, a body that is a callback now is recorded, and delivered at once."""
     receiver = receive()
     running, person, business = beginning.gateway, beginning.person, beginning.business("learning")
     business.add("crm", receiver.url)
@@ -601,7 +601,7 @@ def test_an_invalid_time_is_told(admin: ConsoleClient, since: str, until: str, f
 
 
 def test_an_endpoint_that_fails_is_seen_to(beginning: Beginning, receive: Receive) -> None:
-    """Its health, what it is owed, the attempts; and what is dead goes out again once it answers."""
+    """Its health, its backlog, the attempts; and what is dead goes out again once it answers."""
     receiver = receive(behaviour="refusing")
     person, business = beginning.person, beginning.business("failing")
     business.add("crm", receiver.url)

@@ -97,7 +97,7 @@ def copy(source: Store, target: Store, *options: str) -> subprocess.CompletedPro
 
 
 def fill(store: Store, calls: int) -> None:
-    """Calls, their callbacks, and their deliveries, of which some are told."""
+    """Calls, their callbacks, and their deliveries, of which some are delivered."""
     store.directory.parent.mkdir(parents=True)
     with closing(store.open()) as ledger:
         crm = endpoint(ledger)
@@ -155,7 +155,7 @@ def calling(gateway: Gateway) -> Iterator[Callable[[], list[str]]]:
 
 
 def move(source: Store, target: Store, old: Gateway, receiver: Receiver) -> list[str]:
-    """Copy while calls come in and are told, then stop everything and copy the rest; the calls that were answered."""
+    """Copy while calls come in and are delivered, then stop everything and copy the rest; the calls that were answered."""
     with calling(old) as answered:
         receiver.await_taken(20)
         first = copy(source, target)
@@ -178,7 +178,7 @@ def move(source: Store, target: Store, old: Gateway, receiver: Receiver) -> list
 
 
 def test_a_served_ledger_moves_without_losing_a_callback(stores: tuple[Store, Store], receive: Receive) -> None:
-    """All that was answered is there; what was told is not told again, what was not is, under the same message id."""
+    """All that was answered is there; what was delivered is not repeated, what was not is delivered, under the same message id."""
     source, target = stores
     target.directory.mkdir(parents=True)
     receiver = receive()

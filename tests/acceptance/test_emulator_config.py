@@ -1,4 +1,4 @@
-"""The emulator told what to be by a file, as a process of its own."""
+"""The emulator configured by a file, as a process of its own."""
 
 from pathlib import Path
 

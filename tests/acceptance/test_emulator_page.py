@@ -283,7 +283,7 @@ def test_choosing_an_ending_changes_the_number(emulator: Emulator) -> None:
 def test_refusal_stands_at_the_form(
     emulator: Emulator, fields: dict[str, str], result: str, code: str, field: str
 ) -> None:
-    """The cloud's refusal is told with both APIs' codes, the field at fault is marked, and what was typed is kept."""
+    """The cloud's refusal is shown with both APIs' codes, the field at fault is marked, and what was typed is kept."""
     before = len(emulator.calls())
     answer = emulator.place(**fields)
     assert answer.status_code == 422
@@ -296,7 +296,7 @@ def test_refusal_stands_at_the_form(
 
 
 def test_refusal_is_told_in_chinese(emulator: Emulator) -> None:
-    """A reader of Chinese is told in Chinese why."""
+    """A reader of Chinese reads in Chinese why."""
     assert "内容过长" in emulator.place({"Accept-Language": "zh"}, text="x" * 101).text
 
 

@@ -1,5 +1,6 @@
 """The vendor's own SDKs, as they come from their registries, send by the emulator; a gateway knows what became of it."""
 
+import html
 import json
 import os
 import re
@@ -129,7 +130,7 @@ def old(sender: type[Any], key: str = DEFAULT_CREDENTIALS["app_key"]) -> Any:
 
 @pytest.mark.parametrize("mobile", ["13800138000", "13800138001", "13800138002", "13800138011"])
 def test_python_2_sends_a_notification(cloud: VoiceCloud, gateway: Gateway, mobile: str) -> None:
-    """PromptVoiceSender's callid is the one that the gateway is told of, early or late."""
+    """PromptVoiceSender's callid is the one in the callback, early or late."""
     url = f"{cloud.url}{SEND}/sendvoiceprompt"
     answer = old(PromptVoiceSender).send("86", mobile, 2, "磁盘已满", ext="mine", url=url)
     assert (answer["result"], answer["errmsg"], answer["ext"]) == (0, "OK", "mine")
@@ -212,7 +213,7 @@ def template(mobile: str, **changes: object) -> models.SendTtsVoiceRequest:
 
 @pytest.mark.parametrize("mobile", ["13800138000", "13800138007", "13800138011"])
 def test_python_3_sends_a_template(cloud: VoiceCloud, gateway: Gateway, mobile: str) -> None:
-    """SendTtsVoice's CallId is the one that the gateway is told of; the SessionContext comes back."""
+    """SendTtsVoice's CallId is the one in the callback; the SessionContext comes back."""
     answer = new(cloud).SendTtsVoice(template(mobile))
     assert answer.SendStatus.SessionContext == "mine"
     assert uuid.UUID(answer.RequestId)
@@ -333,6 +334,12 @@ def test_node_2_sends_over_https(secure_cloud: VoiceCloud, gateway: Gateway, pyt
         check(secure_cloud, gateway, answer["callid"], mobile)
 
 
+def test_the_page_knows_what_is_to_be_trusted(secure_cloud: VoiceCloud) -> None:
+    """Its program for Python 3.0 names the authority, as the printed one does."""
+    page = html.unescape(secure_cloud.client.get("/").text)
+    assert f'certification="{secure_cloud.reported["authority"]}"' in page
+
+
 def test_a_certificate_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
     """One line, before anything listens."""
     (tmp_path / "no.pem").write_text("no certificate")
@@ -373,7 +380,7 @@ def printed_programs(text: str) -> list[str]:
 
 @pytest.mark.parametrize("options", [{}, {"https": True}], ids=["http", "https"])
 def test_the_printed_programs_run(
-    gateway: Gateway, tmp_path: Path, pytestconfig: pytest.Config, options: dict[str, bool]
+    gateway: Gateway, tmp_path: Path, pytestconfig: pytest.Config, options: dict[str, Any]
 ) -> None:
     """What `answerback emulate` prints to be pasted, and `answerback snippet` for another language: each sends.
 

@@ -1,4 +1,4 @@
-"""/v1/endpoints: who is told; a change takes effect when it is answered."""
+"""/v1/endpoints: who receives events; a change takes effect when it is answered."""
 
 import base64
 import threading
@@ -17,7 +17,7 @@ from receivers.webhook_receiver import Business, relaying
 from standardwebhooks import Webhook, WebhookVerificationError
 
 PUBLIC = "https://1.1.1.1/voice"
-"""An address in the open, to which nothing is ever owed here."""
+"""An address in the open, to which nothing is ever delivered here."""
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes, ok").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another one, of 27 bytes ok").decode()
 
@@ -133,7 +133,7 @@ def test_what_is_not_there_is_not_found(business: Business, method: str, path: s
 
 
 def test_a_name_that_is_taken_is_refused(business: Business) -> None:
-    """Of many that make the same endpoint at once one succeeds, the others are told that it is there."""
+    """Of many that make the same endpoint at once one succeeds, the others are answered that it is there."""
     with ThreadPoolExecutor(8) as pool:
         body = {"name": business.name("crm"), "channel": business.channel, "url": PUBLIC}
         answers = list(pool.map(lambda _: business.ask("POST", "endpoints", body), range(8)))
@@ -394,7 +394,7 @@ def test_a_new_format_and_filter_take_effect_at_once(business: Business, receive
 def test_an_endpoint_can_move_to_another_channel(
     business: Business, other_business: Business, receive: Receive
 ) -> None:
-    """From the change on it is told of the new channel's calls and no longer of the old one's."""
+    """From the change on it receives the new channel's calls and no longer the old one's."""
     receiver = receive()
     business.add("crm", receiver.url)
     business.hears(prompt("before"))
@@ -448,7 +448,7 @@ def test_switched_off_under_load_it_is_told_nothing_more(business: Business, rec
 
 
 def test_a_removed_endpoint_is_owed_nothing(business: Business, receive: Receive, callid: str) -> None:
-    """After its removal nothing arrives; what it was owed is given up and can still be seen."""
+    """After its removal nothing arrives; its deliveries are cancelled and can still be seen."""
     receiver = receive("bad", behaviour="refusing")
     business.add("crm", receiver.url)
     business.hears(prompt(callid), key_press(callid))

@@ -207,7 +207,7 @@ def test_a_ledger_that_is_slow_to_read(tmp_path: Path) -> None:
 
 
 def test_the_watchdog_sees_what_holds_the_loop(tmp_path: Path) -> None:
-    """The proof of the proof: code that sleeps, or works, in the loop is told with its stack; what only waits is not."""
+    """The proof of the proof: code that sleeps, or works, in the loop is reported with its stack; what only waits is not."""
     program = tmp_path / "held.py"
     program.write_text(
         "import asyncio, threading, time\n"

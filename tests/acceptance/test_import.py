@@ -56,7 +56,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway beside which is imported: its calls are told apart by their callids or channels."""
+    """A gateway beside which an import runs: its calls are told apart by their callids or channels."""
     home = tmp_path_factory.mktemp("beside")
     with Gateway(home / "data", settings=CHANNELS | relaying()) as running:
         yield running
@@ -186,7 +186,7 @@ def test_nothing_is_dropped_in_silence(tmp_path: Path, home: Path, gateway: Gate
 
 
 def test_the_good_part_of_a_file_that_is_cut_off_is_recorded(tmp_path: Path, gateway: Gateway) -> None:
-    """Then the fault is told, and the command fails; what is in the other files is recorded, too."""
+    """Then the fault is reported, and the command fails; what is in the other files is recorded, too."""
     whole = gzip.compress(b"".join(prompt(f"cut-{n}", mobile=f"{n * 7919:011}") + b"\n" for n in range(3000)))
     (tmp_path / "cut.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "whole").write_bytes(prompt("whole"))

@@ -78,7 +78,7 @@ def modules(reporting: Path, pid: int) -> set[str]:
 
 
 def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path, reporting: Path) -> None:
-    """Callbacks and probes need neither API nor console, nor the client that endpoints are told by; SQLite no other database."""
+    """Callbacks and probes need neither API nor console, nor the relay's HTTP client; SQLite no other database."""
     settings = {"PYTHONPATH": str(reporting), "ANSWERBACK_RELAY__ALLOWED_NETWORKS": '["198.51.100.0/24"]'}
     with Gateway(tmp_path / "data", settings=settings) as gateway:
         pid, (writer,) = gateway.process.pid, gateway.helpers

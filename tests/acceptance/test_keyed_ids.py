@@ -25,7 +25,7 @@ def bare_hashes(callid: str) -> Iterable[str]:
 
 
 def reported_ids(taken: Taken) -> tuple[str, str, str]:
-    """The message id, the trace's id and the fingerprint that a receiver was told."""
+    """The message id, the trace's id and the fingerprint that a receiver got."""
     fingerprint: str = json.loads(taken.body)["data"]["callback"]["fingerprint"]
     return taken.id, taken.headers["traceparent"].split("-")[1], fingerprint
 

@@ -54,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def reported(place: Gateway, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A call with a number wherever one can be, told to a receiver that answers with it, and a refused body with it."""
+    """A call with a number wherever one can be, delivered to a receiver that answers with it, and a refused body with it."""
     business = Business(place)
     with Receiver(tmp_path_factory.mktemp("crm"), "crm", behaviour="refusing", status=500, answer=ANSWER) as crm:
         business.add("crm", crm.url)

@@ -172,7 +172,7 @@ def test_load_shows_how_far_it_is_on_a_terminal(receive: Receive, tmp_path: Path
 def test_load_asks_whether_it_may_verify_before_it_sends(
     gateway: Gateway, receive: Receive, options: list[str], words: str
 ) -> None:
-    """A wrong key or gateway is told at once, and nothing is sent."""
+    """A wrong key or gateway is reported at once, and nothing is sent."""
     receiver = receive()
     done = run("load", receiver.url, "--verify", gateway.url, *options, cwd=gateway.data_dir)
     assert (done.returncode, done.stdout) == (1, "")

@@ -113,7 +113,7 @@ def test_every_operation_is_told_in_full(document: Document) -> None:
 
 
 def test_every_route_is_in_the_document(document: Document) -> None:
-    """Whatever the server answers at is told; the pages and the document itself are no part of the API."""
+    """Whatever the server answers at is described; the pages and the document itself are no part of the API."""
     nobody: Any = None
     api = build_api(nobody, nobody, nobody, nobody, (), nobody, "Asia/Shanghai", nobody, nobody, None)
     served = {(route.path_format, method.lower()) for route in routes_of(api) for method in route.methods or ()}
@@ -167,7 +167,7 @@ def test_every_body_has_examples_that_fit_their_schema(document: Document) -> No
 
 
 def test_the_webhooks_are_those_that_are_sent(document: Document) -> None:
-    """Each type that an endpoint may be told has an example of that type."""
+    """Each type of event that an endpoint may receive has an example."""
     for name, item in document["webhooks"].items():
         (example,) = item["post"]["requestBody"]["content"]["application/json"]["examples"].values()
         assert example["value"]["type"] == name

@@ -35,7 +35,7 @@ def send(cloud: VoiceCloud, mobile: str) -> dict[str, Any]:
 
 
 def test_a_call_lives_to_its_end_in_no_time(voice_cloud: VoiceCloud) -> None:
-    """Eighty of the cloud's seconds pass at once; what is told is what happened."""
+    """Eighty of the cloud's seconds pass at once; the callbacks say what happened."""
     reported: list[bytes] = []
 
     def receive(body: bytes) -> dict[str, Any]:

@@ -34,14 +34,14 @@ def of_type(taken: Sequence[Taken], type_: str) -> list[Taken]:
 
 
 def await_look(business: Business, receiver: Receiver) -> None:
-    """Wait until it was looked once more for what is overdue: a call that was due long ago is told of."""
+    """Wait until overdue calls were looked for once more: a call that was due long ago is delivered."""
     callid = str(uuid.uuid1())
     annotate(business, callid, due_at=soon(-1))
     await_true(lambda: callid in receiver.callids)
 
 
 def reported_of(receiver: Receiver, callid: str) -> list[str]:
-    """What a receiver was told of a call."""
+    """What a receiver got about a call."""
     return [one.type for one in receiver.taken if one.callid == callid]
 
 
@@ -69,7 +69,7 @@ def test_said_before_any_callback_it_is_in_the_first_delivery(
 
 
 def test_said_after_a_callback_it_is_in_the_next_delivery(business: Business, receive: Receive, callid: str) -> None:
-    """Who does not ask for updates is told with the next callback of the call, and only then."""
+    """An endpoint that does not ask for updates gets it with the next callback of the call, and only then."""
     receiver = receive()
     business.add("crm", receiver.url)
     business.hears(prompt(callid))
@@ -124,7 +124,7 @@ def test_what_is_left_out_stays_and_null_takes_back(business: Business, callid: 
 
 
 def test_a_change_is_told_to_who_wants_updates(business: Business, receive: Receive, callid: str) -> None:
-    """Said after the delivery, one endpoint is told again, about the call alone; the others are not."""
+    """Annotated after the delivery, one endpoint gets an update about the call alone; the others do not."""
     wants, other, vendor = receive("wants"), receive("other"), receive("vendor")
     business.add("wants", wants.url, notify_on_update=True)
     business.add("other", other.url)
@@ -157,7 +157,7 @@ def test_a_change_amid_an_attempt_is_told_after_it(business: Business, receive: 
 
 
 def test_there_is_no_race_between_the_business_and_the_cloud(business: Business, receive: Receive) -> None:
-    """Reference and callback at the same moment, for many calls: the last that is told of each carries the reference."""
+    """Reference and callback at the same moment, for many calls: the last delivery of each carries the reference."""
     wants, plain = receive("wants"), receive("plain")
     business.add("wants", wants.url, notify_on_update=True)
     business.add("plain", plain.url)
@@ -198,7 +198,7 @@ def test_there_is_no_race_between_the_business_and_the_cloud(business: Business,
 
 
 def test_a_call_of_which_nothing_comes_is_overdue_once(business: Business, receive: Receive, callid: str) -> None:
-    """Past its time without an outcome the endpoints are told, once, about the call alone."""
+    """Past its time without an outcome one event is delivered to the endpoints, about the call alone."""
     receiver = receive()
     business.add("crm", receiver.url)
     due_at = soon(0.6)
@@ -223,7 +223,7 @@ def test_a_call_of_which_nothing_comes_is_overdue_once(business: Business, recei
 
 
 def test_a_call_whose_outcome_came_is_not_overdue(business: Business, receive: Receive, callid: str) -> None:
-    """In time before or after it was registered, or taken back: nobody is told that it is late."""
+    """In time before or after it was annotated, or taken back: no overdue event is delivered."""
     receiver = receive()
     business.add("crm", receiver.url)
     business.hears(prompt(f"{callid}-before", result="1"))
@@ -285,7 +285,7 @@ def test_overdue_is_told_to_who_wants_it(business: Business, receive: Receive, c
 
 
 def test_overdue_is_told_once_over_restarts(tmp_path: Path) -> None:
-    """What became due while the gateway was down is told at the start, and what was told is not told again."""
+    """What became due while the gateway was down is delivered at the start, and what was delivered is not repeated."""
     gateway = Gateway(tmp_path / "data", settings=relaying())
     business = Business(gateway)
     with Receiver(tmp_path) as receiver:

@@ -1,4 +1,4 @@
-"""What is owed to the business goes out: at once, in order for each call, whatever the receivers do."""
+"""Deliveries go out: at once, in order for each call, whatever the receivers do."""
 
 import statistics
 import time
@@ -117,7 +117,7 @@ def test_each_receiver_that_takes_some_gets_everything_in_order(street: Street, 
 
 @pytest.mark.parametrize("name", UNHEALTHY)
 def test_a_receiver_that_takes_nothing_is_paused_and_loses_nothing(street: Street, name: str) -> None:
-    """It is left alone after ten failures in a row, and what is not dead by then stays owed, in order."""
+    """It is paused after ten failures in a row, and what is not dead by then stays pending, in order."""
     business = street.business
     await_true(lambda: business.endpoint(name)["paused_until"], lambda: f"{name} was not paused")
     assert business.endpoint(name)["consecutive_failures"] >= 10
@@ -133,7 +133,7 @@ def test_a_receiver_that_takes_nothing_is_paused_and_loses_nothing(street: Stree
 
 
 def test_a_redirect_is_not_followed(street: Street) -> None:
-    """The place that a receiver points to is told nothing."""
+    """The place that a receiver redirects to receives nothing."""
     assert street.receivers["redirecting"].taken
     assert street.receivers["target"].taken == []
 
@@ -450,7 +450,7 @@ def test_each_callback_has_its_type(
 def test_an_endpoint_is_told_what_it_asked_for(
     business: Business, receive: Receive, callid: str, wanted: dict[str, list[str]], reported: list[str]
 ) -> None:
-    """Filters by kind of the callback and by the call's outcome after it; what is filtered out is not owed."""
+    """Filters by kind of the callback and by the call's outcome after it; what is filtered out is not enqueued."""
     receiver, other = receive("some"), receive("all")
     business.add("some", receiver.url, **wanted)
     business.add("all", other.url)
@@ -462,7 +462,7 @@ def test_an_endpoint_is_told_what_it_asked_for(
 
 
 def test_channels_are_walls(business: Business, other_business: Business, receive: Receive, callid: str) -> None:
-    """The same callid in two channels is two calls: each endpoint is told of its own channel's alone."""
+    """The same callid in two channels is two calls: each endpoint receives its own channel's alone."""
     alerts, codes = receive("alerts"), receive("codes")
     business.add("crm", alerts.url)
     other_business.add("crm", codes.url)
@@ -516,7 +516,7 @@ def test_callbacks_of_a_call_never_overtake_each_other(business: Business, recei
 
 
 def test_what_is_owed_goes_out_after_a_restart(tmp_path: Path) -> None:
-    """Callbacks that nobody could be told of are told by the next start, in order."""
+    """Callbacks that could not be delivered are delivered after the next start, in order."""
     gateway = Gateway(tmp_path / "data", settings=relaying("[0.3, 0.3, 0.3, 0.3, 60]"))
     receiver = Receiver(tmp_path)
     with gateway.start():

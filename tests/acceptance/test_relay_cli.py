@@ -158,7 +158,7 @@ def test_without_a_running_gateway_nothing_can_be_changed(tmp_path: Path) -> Non
 
 
 def test_deliveries_are_listed_and_shown(business: Business, receive: Receive, callid: str) -> None:
-    """Who was told what, with every attempt; filters and pages; the webhook-id is as good as the number."""
+    """What was delivered to whom, with every attempt; filters and pages; the webhook-id is as good as the number."""
     receiver = receive("late", behaviour="refusing", fail_first=1, answer='{"result":1,\n"errmsg":"[not] yet"}')
     name = business.name("crm")
     business.add("crm", receiver.url)
@@ -258,7 +258,7 @@ def samples(gateway: Gateway) -> dict[tuple[str, frozenset[tuple[str, str]]], fl
 
 
 def test_metrics_by_endpoint(business: Business, receive: Receive, callid: str) -> None:
-    """What is owed, how old it is, the attempts by result and their time; no callid and no number is among them."""
+    """The backlog, its age, the attempts by result and their time; no callid and no number is among them."""
     good, bad = receive("good"), receive("bad", behaviour="refusing")
     business.add("good", good.url)
     business.add("bad", bad.url)
@@ -296,7 +296,7 @@ def test_metrics_by_endpoint(business: Business, receive: Receive, callid: str) 
 
 @pytest.mark.parametrize("how", ["ended", "killed"])
 def test_one_of_two_gateways_relays_and_the_other_takes_over(tmp_path: Path, how: str) -> None:
-    """Both take callbacks, one of them tells, and when that one is gone the other goes on; nothing is told twice."""
+    """Both take callbacks, one of them delivers, and when that one is gone the other goes on; nothing is delivered twice."""
     settings = relaying()
     first = Gateway(tmp_path / "data", settings=settings)
     second = Gateway(tmp_path / "data", settings=settings | {"ANSWERBACK_INBOX__DIR": str(tmp_path / "second")})

@@ -60,7 +60,7 @@ def test_one_dead_delivery_is_told_again(business: Business, dead: Receiver) -> 
 
 
 def test_a_delivery_that_arrived_is_told_again(business: Business, receive: Receive, callid: str) -> None:
-    """Also what was delivered can be told again, by the id that it had."""
+    """What was delivered can be replayed too, under the id that it had."""
     receiver = receive()
     business.add("crm", receiver.url)
     business.hears(prompt(callid))
@@ -166,7 +166,7 @@ def test_calls_are_told_again_by_time(business: Business, receive: Receive) -> N
 
 
 def test_a_replay_respects_the_filter_of_the_endpoint(business: Business, receive: Receive, callid: str) -> None:
-    """An endpoint is not told again what it never wanted."""
+    """A replay does not deliver what the endpoint's filters leave out."""
     business.hears(prompt(callid), key_press(callid))
     receiver = receive()
     business.add("crm", receiver.url, kinds=["key"])
@@ -175,7 +175,7 @@ def test_a_replay_respects_the_filter_of_the_endpoint(business: Business, receiv
 
 
 def test_a_large_replay_shows_its_progress(business: Business, receive: Receive) -> None:
-    """Hundreds of calls are told again in the background; callbacks and their deliveries get in between."""
+    """Hundreds of calls are replayed in the background; callbacks and their deliveries get in between."""
     count = 400
     lines = b"\n".join(prompt(f"{business.channel}-{number}") for number in range(count))
     handed_in = business.ask("POST", "callbacks", content=lines, query={"channel": business.channel})
@@ -199,7 +199,7 @@ def test_a_large_replay_shows_its_progress(business: Business, receive: Receive)
 def test_a_replay_to_an_endpoint_that_is_off_waits(
     business: Business, dead: Receiver, receive: Receive, callid: str
 ) -> None:
-    """What is to be told again waits like everything else until the endpoint is switched on."""
+    """What is replayed waits like everything else until the endpoint is enabled."""
     before = len(dead.taken)
     business.switch("crm", on=False)
     assert replay(business, dead=True)["replayed"] == 4
@@ -228,14 +228,14 @@ def test_a_replay_to_an_endpoint_that_is_off_waits(
     ids=str,
 )
 def test_a_replay_of_nothing_or_of_both_is_refused(business: Business, wanted: dict[str, object], field: str) -> None:
-    """It must be said what is to be told again, and the field at fault is named."""
+    """A replay must name what to replay, and the field at fault is named."""
     business.add("crm", "https://1.1.1.1/")
     answer = business.ask("POST", "replays", {"endpoint": business.name("crm")} | wanted)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
 def test_a_replay_to_nobody_is_refused(business: Business) -> None:
-    """An endpoint that is not there cannot be told."""
+    """An endpoint that is not there cannot be replayed to."""
     assert business.ask("POST", "replays", {"endpoint": "nobody", "dead": True}).status_code == 404
 
 

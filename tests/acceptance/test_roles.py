@@ -46,7 +46,7 @@ def asked(gateway: Gateway, path: str) -> httpx.Response:
 
 @pytest.mark.timeout(180)
 def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluster, receive: Receive) -> None:
-    """Answered by one, recorded by another, told by a third and shown by a fourth, in order."""
+    """Answered by one, recorded by another, delivered by a third and shown by a fourth, in order."""
     common, receiver = settings_of(tmp_path, nats), receive()
 
     def process(role: str) -> Gateway:

@@ -197,7 +197,7 @@ def test_without_a_key_nothing_is_stored(business: Business, callid: str) -> Non
 def test_both_ways_give_the_same_record_and_the_same_deliveries(
     business: Business, receive: Receive, callid: str
 ) -> None:
-    """Handed in or POSTed by the cloud: record, callbacks and what the endpoints are told do not differ."""
+    """Submitted or POSTed by the cloud: record, callbacks and deliveries do not differ."""
     vendor, standard = receive("vendor"), receive("standard")
     business.add("vendor", vendor.url, format="tencent")
     business.add("standard", standard.url)

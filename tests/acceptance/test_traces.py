@@ -1,4 +1,4 @@
-"""Traces: what a collector is told of a callback, from its reception to its deliveries."""
+"""Traces: what a collector receives about a callback, from its reception to its deliveries."""
 
 import time
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def fingerprint_of(gateway: Gateway, callid: str) -> str:
 
 
 def reported_parent(taken: Taken) -> tuple[str, str]:
-    """Trace and span that a receiver was told of, in the header."""
+    """Trace and span that a receiver got in the header."""
     _, trace, span, flags = taken.headers["traceparent"].split("-")
     assert flags == "01"
     return trace, span
@@ -157,7 +157,7 @@ def test_a_repeat_and_a_refusal_are_in_the_same_trace(collector: Collector, data
 def test_a_word_about_the_call_itself_has_a_trace_of_the_call(
     collector: Collector, data_dir: Path, receive: Receive, callid: str
 ) -> None:
-    """Where no callback is told of, channel and callid tell the trace; what was handed in by the API has a usual one."""
+    """Where there is no callback, channel and callid determine the trace; what was submitted by the API has a usual one."""
     receiver = receive()
     with Gateway(data_dir, settings=traced(collector)) as gateway:
         business = Business(gateway)

@@ -1,4 +1,4 @@
-"""What was given up is seen, and told again, without JavaScript and in both languages."""
+"""Dead deliveries are seen, and replayed, without JavaScript and in both languages."""
 
 from collections.abc import Iterator
 

@@ -44,7 +44,7 @@ PAGES = (
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway that has been told nothing but nastiness, with an endpoint that answers some more."""
+    """A gateway that has received nothing but hostile input, with an endpoint that answers with more."""
     home = tmp_path_factory.mktemp("hostile")
     with ExitStack() as running:
         nasty = running.enter_context(

@@ -1,4 +1,4 @@
-"""Calls of several callbacks each, all of them told by the callid alone, so that whoever reads one knows its place."""
+"""Calls of several callbacks each, all determined by the callid alone, so that whoever reads one knows its place."""
 
 import json
 import random
@@ -21,7 +21,7 @@ class Reported(NamedTuple):
 
 
 def steps_of(callid: str) -> list[bytes]:
-    """The callbacks of a call, in the order in which they are told: four kinds of calls, by the callid's first digit."""
+    """The callbacks of a call, in the order in which they are sent: four kinds of calls, by the callid's first digit."""
     match int(callid[7], 16) % 4:
         case 0:
             return [*[key_press(callid, key) for key in "12#"], prompt(callid)]
@@ -34,11 +34,11 @@ def steps_of(callid: str) -> list[bytes]:
 
 
 OUTCOMES = ("answered", "unanswered", "failed", "answered")
-"""What becomes of each kind of call once everything was told."""
+"""What becomes of each kind of call once all its callbacks were sent."""
 
 
 def outcome_of(callid: str) -> str:
-    """What becomes of a call once everything was told."""
+    """What becomes of a call once all its callbacks were sent."""
     return OUTCOMES[int(callid[7], 16) % 4]
 
 
@@ -48,7 +48,7 @@ def keys_of(callid: str) -> list[str]:
 
 
 def read(raw: bytes) -> Reported:
-    """Which callback `raw` is, however it is spaced. Raises ValueError where nobody has told it."""
+    """Which callback `raw` is, however it is spaced. Raises ValueError where nobody has sent it."""
     ((name, fields),) = json.loads(raw).items()
     callid: str = fields["callid"]
     return Reported(callid, _documents(callid).index((name, fields)))

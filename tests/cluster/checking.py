@@ -43,7 +43,7 @@ def undelivered(rows: Rows) -> int:
 
 
 def overtaken(found: Sequence[Kept]) -> int:
-    """How many callbacks are in the ledger after one that was told when they had been answered."""
+    """How many callbacks are in the ledger after one that was sent when they had been answered."""
     places = {one.reported: one.place for one in found}
     return sum(places.get(Reported(callid, step + 1), place) < place for (callid, step), place in places.items())
 
@@ -85,7 +85,7 @@ def _check_records(rows: Rows, load: Load, ranks: Mapping[Reported, int]) -> Non
 
 
 def check_taken(taken: Sequence[Taken], load: Load, ranks: Mapping[Reported, int]) -> int:
-    """A receiver of webhooks was told everything answered, each call in the ledger's order; how often something twice."""
+    """A receiver of webhooks got everything answered, each call in the ledger's order; return how often something twice."""
     ids: defaultdict[Reported, set[str]] = defaultdict(set)
     accepted: defaultdict[str, set[int]] = defaultdict(set)
     repeats = 0

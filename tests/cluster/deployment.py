@@ -1,4 +1,4 @@
-"""Several processes of Answerback that serve one ledger, a receiver that is told, and the check of all of it."""
+"""Several processes of Answerback that serve one ledger, a receiver of webhooks, and the check of all of it."""
 
 import os
 import time
@@ -21,7 +21,7 @@ SETTLE_TIMEOUT_S = 60.0
 
 
 class Endpoints(NamedTuple):
-    """Those who are told: one that takes everything, one that takes every second attempt."""
+    """The receivers: one that accepts everything, one that accepts every second attempt."""
 
     obeying: Receiver
     flapping: Receiver
@@ -100,7 +100,7 @@ class Deployment:
         return f"{len(lost)} of {len(load.answered)} stay out of the ledger, as {next(iter(lost), None)}: {load}"
 
     def check(self, load: Load) -> str:
-        """Check everything that `load` told; in words, what happened."""
+        """Check everything that `load` sent; return what happened in words."""
         began_s = time.monotonic()
         self.await_settled(load)
         settled_s = time.monotonic() - began_s

@@ -1,4 +1,4 @@
-"""The cloud as many gateways meet it: callbacks to any of them, each told again until somebody has answered it."""
+"""The cloud as many gateways meet it: callbacks to any of them, each sent again until somebody has answered it."""
 
 import asyncio
 import random

@@ -37,7 +37,7 @@ def taken(reported: Reported, status: int = 200, id_: str | None = None) -> Take
 
 @pytest.fixture
 def world() -> World:
-    """Four calls of which everything was told, once."""
+    """Four calls of which everything was delivered, once."""
     return World(
         [[place, reported.body, 0] for place, reported in enumerate(REPORTED, 1)],
         [
@@ -56,7 +56,7 @@ def world() -> World:
 
 @pytest.fixture
 def load() -> Load:
-    """Who told it, and was answered each time."""
+    """Who sent it, and was answered each time."""
     load = Load([])
     load.sent.update(REPORTED)
     load.answered.update(REPORTED)
@@ -71,7 +71,7 @@ def test_a_sound_world_is_sound(world: World, load: Load) -> None:
 
 
 def test_a_webhook_without_a_callback_is_found(world: World, load: Load) -> None:
-    """What is told is in the ledger."""
+    """What was delivered is in the ledger."""
     ranks = check_ledger(world.rows, load)
     del ranks[REPORTED[-1]]
     with pytest.raises(AssertionError, match="not in the ledger"):
@@ -136,7 +136,7 @@ RECEIVER_FAULTS: dict[str, Callable[[list[Taken]], object]] = {
 
 @pytest.mark.parametrize("words", RECEIVER_FAULTS)
 def test_faults_of_a_relay_are_found(words: str, world: World, load: Load) -> None:
-    """A delivery lost, overtaken, left out, told again by another id, or given up."""
+    """A delivery lost, overtaken, left out, repeated under another id, or dead."""
     ranks = check_ledger(world.rows, load)
     RECEIVER_FAULTS[words](world.taken)
     with pytest.raises(AssertionError, match=words):

@@ -86,7 +86,7 @@ def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     ],
 )
 def test_whatever_is_struck_the_cloud_is_answered(cluster: Cluster, fault: Fault) -> None:
-    """Any one part may go: callbacks are answered meanwhile, are in the ledger once, and are told in order."""
+    """Any one part may go: callbacks are answered meanwhile, are in the ledger once, and are delivered in order."""
     deployment = cluster.deployment
     for number in range(ROUNDS):
         with deployment.load() as load:

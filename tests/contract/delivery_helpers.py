@@ -1,4 +1,4 @@
-"""What the suites of the outbox share: endpoints, what they are owed, attempts and how they end."""
+"""What the suites of the outbox share: endpoints, their deliveries, attempts and how they end."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -68,7 +68,7 @@ def us(seconds: float) -> int:
 def endpoint(
     ledger: Ledger, name: str = "crm", *, channel: str = "default", enabled: bool = True, **config: Any
 ) -> Endpoint:
-    """A new endpoint, told of everything unless `config` says otherwise."""
+    """A new endpoint, which receives everything unless `config` says otherwise."""
     draft = endpoints.Draft(
         name=name,
         channel=channel,
@@ -80,7 +80,7 @@ def endpoint(
 
 
 def tencent(ledger: Ledger, name: str = "old", **config: Any) -> Endpoint:
-    """A new endpoint that is told by the vendor's contract."""
+    """A new endpoint of the vendor's format."""
     return endpoint(ledger, name, format=PayloadFormat.TENCENT, **config)
 
 
@@ -100,7 +100,7 @@ def remove(ledger: Ledger, gone: Endpoint) -> None:
 
 
 def undelivered(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryRow]:
-    """Everything that was ever owed, or owed to one endpoint, in order of the ids."""
+    """Every delivery there ever was, or those to one endpoint, in order of the ids."""
     columns = [(calls if name in {"callid", "channel"} else deliveries).c[name] for name in DeliveryRow._fields]
     query = select(*columns).join(calls, calls.c.id == deliveries.c.call_id).order_by(deliveries.c.id)
     if to is not None:
@@ -110,12 +110,12 @@ def undelivered(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryRow]
 
 
 def states(ledger: Ledger, to: Endpoint | None = None) -> list[DeliveryState]:
-    """Where everything that was ever owed stands."""
+    """The state of every delivery there ever was."""
     return [delivery.state for delivery in undelivered(ledger, to)]
 
 
 def events(ledger: Ledger, to: Endpoint | None = None) -> list[EventType]:
-    """What everything that was ever owed tells."""
+    """The event of every delivery there ever was."""
     return [delivery.event for delivery in undelivered(ledger, to)]
 
 
@@ -190,7 +190,7 @@ def exhaust(ledger: Ledger, *jobs: DeliveryJob) -> list[DeliveryJob]:
 
 
 def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) -> list[DeliveryJob]:
-    """Tell an endpoint all that it is owed, in the order in which it may go out."""
+    """Deliver to an endpoint all that is pending, in the order in which it may go out."""
     reported: list[DeliveryJob] = []
     while jobs := load(ledger, to, at_s=at_s):
         reported += jobs
@@ -199,7 +199,7 @@ def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) ->
 
 
 def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
-    """Give up some of what a removed endpoint is owed."""
+    """Cancel some of a removed endpoint's deliveries."""
     return ledger.write(lambda c, _: settlement.cancel_pending(c, gone.id, NOON, limit))
 
 

@@ -182,7 +182,7 @@ def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> No
 
 
 def test_an_endpoint_that_is_told_in_time_is_no_trouble(ledger: Ledger) -> None:
-    """Nor is one that there is not, nor one that was disabled manually with something owed to it."""
+    """Nor is one that there is not, nor one that was disabled manually with deliveries pending."""
     delivery_helpers.endpoint(ledger)
     off = delivery_helpers.endpoint(ledger, "off")
     delivery_helpers.change(ledger, msgspec.structs.replace(off, enabled=False, disabled_reason="manually"))

@@ -129,7 +129,7 @@ def test_read_once_more(ledger: Ledger) -> None:
 
 
 def test_what_the_quarantine_refuses_too(ledger: Ledger) -> None:
-    """Then nothing is told as stored, and a batch of the stream stays one that the ledger does not hold."""
+    """Then nothing is reported as stored, and a batch of the stream stays one that the ledger does not hold."""
     refuse(ledger)
     with ledger.engine.begin() as connection:
         connection.execute(text("DROP TABLE quarantine"))

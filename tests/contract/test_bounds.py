@@ -90,7 +90,7 @@ def test_what_senders_make_up_does_not_grow_the_statistics(ledger: Ledger) -> No
 def test_there_is_an_end_to_how_many_endpoints_and_keys_there_are(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each callback is owed to every endpoint of its channel, and lists of both are whole."""
+    """Each callback is delivered to every endpoint of its channel, and lists of both are whole."""
     assert (endpoints.MAX_ENDPOINTS, api_keys.MAX_KEYS) == (1000, 1000)
     monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 20)
     monkeypatch.setattr(api_keys, "MAX_KEYS", 20)

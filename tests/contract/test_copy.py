@@ -105,7 +105,7 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
 
 
 def fill(ledger: Ledger) -> Endpoint:
-    """Something of everything that a ledger can hold; an endpoint that is owed the calls from `owed-0` on."""
+    """Something of everything that a ledger can hold; an endpoint with pending deliveries of the calls from `owed-0` on."""
     crm, old = endpoint(ledger, "crm", notify_on_update=True), tencent(ledger)
     gone = endpoint(ledger, "gone")
     for n in range(12):
@@ -233,7 +233,7 @@ def serving(ledger: Ledger) -> Iterator[None]:
 
 @BOTH_WAYS
 def test_the_new_gateway_goes_on_where_the_old_one_was(stores: Stores, first: str, second: str) -> None:
-    """New rows get ids above all others of their month, a call keeps its month, message ids stay, what was told is told."""
+    """New rows get ids above all others of their month, a call keeps its month, message ids stay, delivered stays delivered."""
     before = stores.open(first)
     crm = fill(before)
     assert stores.copy(first, second).ready

@@ -80,7 +80,7 @@ class Debt:
 
 
 class Outbox:
-    """What is owed, told without a store."""
+    """A model of the outbox, without a store."""
 
     def __init__(self) -> None:
         self.calls: dict[str, Call] = {}
@@ -181,7 +181,7 @@ class Deliveries(RuleBasedStateMachine):
             self.hand[job.delivery_id] = job
 
     def learn_ids(self) -> None:
-        """What was owed one after the other has rising ids; which ones is the store's affair."""
+        """Deliveries enqueued one after the other have rising ids; which ones is the store's affair."""
         for debt, row in zip(self.model.debts, delivery_helpers.undelivered(self.ledger), strict=True):
             assert debt.id in {0, row.id}
             debt.id = row.id
@@ -210,7 +210,7 @@ class Deliveries(RuleBasedStateMachine):
     # What happens
 
     def add_endpoint(self, number: int) -> None:
-        """Somebody else is to be told; of what comes from now on."""
+        """An endpoint is added, for what comes from now on."""
         self.made += 1
         to = delivery_helpers.endpoint(self.ledger, f"{'zyxw'[self.made % 4]}-{self.made}", **DEFINITIONS[number])
         self.model.endpoints[to.id] = to
@@ -296,7 +296,7 @@ class Deliveries(RuleBasedStateMachine):
         return self.model.free(self.debt(one.delivery_id).pair, now_us)
 
     def followed_up(self, one: AttemptRecord, now_s: int) -> list[Debt]:
-        """An update, where the business spoke after what was told and nothing more is to come."""
+        """An update, where the annotation is newer than what was delivered and nothing more is to come."""
         dead = self.debt(one.delivery_id)
         callid, endpoint_id = pair = dead.pair
         to, annotated_us = self.model.endpoints.get(endpoint_id), self.model.annotated.get(callid)
@@ -311,7 +311,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(callid=st.sampled_from(CALLIDS), same=st.booleans())
     def the_business_speaks(self, callid: str, *, same: bool) -> None:
-        """Of a call that is known or not; who was told without it, and wants to know, is told."""
+        """Of a call that is known or not; an endpoint that has a delivery without it, and asks for updates, gets one."""
         now_s = self.now()
         reference = "order-1" if same else f"order-{now_s}"
         before = self.model.calls.get(callid)
@@ -336,7 +336,7 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: self.model.debts)
     @rule(data=st.data())
     def replay_one(self, data: st.DataObject) -> None:
-        """One delivery of an endpoint that is there, whatever its state, is to be told again."""
+        """Replay one delivery of an endpoint that is there, whatever its state."""
         debt = self.one_of(data, [debt for debt in self.model.debts if debt.pair[1] in self.model.endpoints])
         if debt is None:
             return
@@ -349,7 +349,7 @@ class Deliveries(RuleBasedStateMachine):
         self.model.again(debt, us(now_s))
 
     def replay_the_dead(self, data: st.DataObject, limit: int) -> None:
-        """All dead of an endpoint are to be told again, in parts."""
+        """Replay all dead deliveries of an endpoint, in parts."""
         to = self.one_of(data, list(self.model.endpoints.values()))
         if to is None:
             return
@@ -392,7 +392,7 @@ class Deliveries(RuleBasedStateMachine):
             self.model.endpoints[to.id] = delivery_helpers.change(self.ledger, changed)
 
     def remove_endpoint(self, data: st.DataObject, limit: int) -> None:
-        """An endpoint goes, and what it was owed is given up; attempts may be under way."""
+        """An endpoint is removed, and its deliveries are cancelled; attempts may be under way."""
         to = data.draw(st.sampled_from(list(self.model.endpoints.values())))
         del self.model.endpoints[to.id]
         delivery_helpers.remove(self.ledger, to)
@@ -462,11 +462,11 @@ class Deliveries(RuleBasedStateMachine):
 
     @invariant()
     def first_attempts_keep_the_order_of_the_call(self) -> None:
-        """At one endpoint the callbacks of a call are first told in the order in which they came."""
+        """At one endpoint the callbacks of a call are first delivered in the order in which they came."""
         assert all(ids == sorted(ids) for ids in self.first_attempts.values())
 
     def teardown(self) -> None:
-        """Nothing owed is lost: once all endpoints are on and take everything, nothing is left to tell."""
+        """No delivery is lost: once all endpoints are enabled and accept everything, nothing is pending."""
         try:
             for to in self.model.endpoints.values():
                 delivery_helpers.change(self.ledger, msgspec.structs.replace(to, enabled=True))
@@ -483,7 +483,7 @@ class Deliveries(RuleBasedStateMachine):
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_deliveries_go_by_the_law(backend: str) -> None:
-    """Whatever happens in whatever order, the outbox is what the model says, and nothing owed is lost."""
+    """Whatever happens in whatever order, the outbox is what the model says, and no delivery is lost."""
     run: Callable[..., None] = run_state_machine_as_test
     examples = settings().max_examples
     fewer = settings(max_examples=examples // (4 if backend == "sqlite" else 10))  # each is a walk of many steps

@@ -88,7 +88,7 @@ def test_an_unknown_endpoint_is_not_found(ledger: Ledger, name: str) -> None:
 
 
 def test_a_name_is_taken_once(ledger: Ledger) -> None:
-    """Who takes a name that there is already is told which; in any channel."""
+    """A name that is taken is refused and named, in any channel."""
     endpoint(ledger, "crm")
     for channel in ("default", "alerts"):
         with pytest.raises(Conflict, match=r"^name: .*crm"):
@@ -161,7 +161,7 @@ def test_a_removed_endpoint_is_gone(ledger: Ledger) -> None:
 
 
 def test_a_removed_endpoint_s_name_is_free(ledger: Ledger) -> None:
-    """The new one of that name is another endpoint: another id, and nothing of what the old one was owed."""
+    """The new one of that name is another endpoint: another id, and none of the old one's deliveries."""
     old = endpoint(ledger)
     ledger.record([received(status())])
     remove(ledger, old)
@@ -207,7 +207,7 @@ def test_requests_do_the_same(ledger: Ledger) -> None:
 
 
 def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
-    """Who is told is as of the transaction: added, moved, changed and removed endpoints, one by one."""
+    """A delivery goes to the endpoints as of its transaction: added, moved, changed and removed ones, one by one."""
     here, there = reopen(), reopen()
 
     def reported() -> list[tuple[str, str, str]]:

@@ -99,7 +99,7 @@ def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
 
 
 def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
-    """The others are told on, and whoever was let go may come back from where they were."""
+    """The others go on receiving, and a subscriber that was dropped may come back from where it was."""
 
     async def test() -> None:
         feed = ActivityFeed(reading, ZONE, Links(), poll_s=0.02)
@@ -120,7 +120,7 @@ def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
 
 
 def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> None:
-    """While others are told, whatever the moment."""
+    """While others receive, whatever the moment."""
 
     async def test() -> None:
         feed = ActivityFeed(reading, ZONE, Links())
@@ -140,7 +140,7 @@ def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> N
 
 
 def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
-    """What came meanwhile is told once it is back."""
+    """What came meanwhile is shown once it is back."""
 
     async def test() -> None:
         feed = ActivityFeed(reading, ZONE, Links(), poll_s=0.02)
@@ -193,7 +193,7 @@ def test_one_key_does_not_take_the_room_of_the_others(reading: Reading) -> None:
 
 
 def test_a_place_of_the_future_is_now(reading: Reading) -> None:
-    """Of a ledger that was restored from a backup: what comes next is told."""
+    """Of a ledger that was restored from a backup: what comes next is shown."""
 
     async def test() -> None:
         feed = ActivityFeed(reading, ZONE, Links())

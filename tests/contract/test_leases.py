@@ -88,14 +88,14 @@ def test_what_has_run_out_is_taken_over(ledger: Ledger) -> None:
 
 
 def test_what_has_run_out_and_nobody_took_is_kept(ledger: Ledger) -> None:
-    """Nobody else has told these endpoints meanwhile, so nothing that is in hand has become wrong."""
+    """Nobody else has delivered to these endpoints meanwhile, so nothing that is in memory has become wrong."""
     made = endpoints(ledger, 2)
     claim(ledger, "m1", ttl_us=OVER_US)
     assert claim(ledger, "m1", here=made).renewed == made
 
 
 def test_what_was_lost_and_won_again_counts_as_taken(ledger: Ledger) -> None:
-    """Another process has told it meanwhile: what was in hand is not to be trusted."""
+    """Another process has delivered to it meanwhile: what was in memory is not to be trusted."""
     made = endpoints(ledger, 1)
     claim(ledger, "m1", ttl_us=OVER_US)
     claim(ledger, "m2", ttl_us=OVER_US)
@@ -195,7 +195,7 @@ def test_a_removed_endpoint_is_nobodys(ledger: Ledger) -> None:
 
 
 def test_those_that_claim_at_once_get_different_ones(reopen: OpenLedger) -> None:
-    """Each its share, at the latest with the next claim, and none of them waits for another to be told."""
+    """Each its share, at the latest with the next claim, and none of them waits for another's delivery."""
     ledgers = {f"m{n}": reopen() for n in range(4)}
     made = endpoints(ledgers["m0"], 20)
     for member, ledger in ledgers.items():

@@ -82,7 +82,7 @@ def body_of(job: DeliveryJob) -> dict[str, Any]:
 
 
 def test_a_callback_is_owed_once_it_is_stored(ledger: Ledger) -> None:
-    """Who stores a callback owes it, with the id that the endpoint will know it by; and it is told what may go out."""
+    """Storing a callback enqueues its delivery, with the id that the endpoint will know it by, and returns what may go out."""
     to = endpoint(ledger)
     item = received(status(), after_s=1)
     recorded = ledger.record_batch([item])
@@ -103,7 +103,7 @@ def test_a_callback_is_owed_once_it_is_stored(ledger: Ledger) -> None:
 
 
 def test_without_endpoints_nothing_is_owed(ledger: Ledger) -> None:
-    """Nobody to tell, nothing to tell; an endpoint that comes later is told of what comes later."""
+    """Without an endpoint nothing is enqueued; an endpoint that is added later receives what comes later."""
     assert ledger.record_batch([received(status())]).jobs == []
     endpoint(ledger)
     assert undelivered(ledger) == []
@@ -112,7 +112,7 @@ def test_without_endpoints_nothing_is_owed(ledger: Ledger) -> None:
 
 
 def test_a_refused_body_is_owed_to_nobody(ledger: Ledger) -> None:
-    """What is in quarantine is told to nobody until it can be read."""
+    """What is in quarantine is delivered to nobody until it can be parsed."""
     endpoint(ledger)
     ledger.record_batch([rejected(b"{"), rejected(wire(status()))])
     assert undelivered(ledger) == []
@@ -145,7 +145,7 @@ def test_a_transaction_that_fails_owes_nothing(ledger: Ledger, monkeypatch: pyte
 
 @pytest.mark.parametrize("callback", [status(), key_press(), failure()])
 def test_a_repeat_owes_nothing(reopen: OpenLedger, callback: AnyCallback) -> None:
-    """In one batch, in the next and after a restart: what is no news is not told again."""
+    """In one batch, in the next and after a restart: a duplicate is not delivered again."""
     ledger = reopen()
     endpoint(ledger)
     assert len(ledger.record_batch([received(callback), received(callback)]).jobs) == 1
@@ -202,14 +202,14 @@ def test_an_endpoint_is_owed_what_it_wants(ledger: Ledger, filters: dict[str, An
 
 
 def test_what_counts_is_the_outcome_after_the_callback(ledger: Ledger) -> None:
-    """A late worse status is told to who wants the better outcome that the call keeps."""
+    """A late worse status is delivered to an endpoint that asks for the better outcome, which the call keeps."""
     to = endpoint(ledger, outcomes=(Outcome.ANSWERED,))
     ledger.record([received(status()), received(unanswered()), received(failure())])
     assert events(ledger, to) == [EventType.ANSWERED, EventType.REVISED, EventType.ANSWERED]
 
 
 def test_every_endpoint_of_the_channel_is_owed_its_own(ledger: Ledger) -> None:
-    """Endpoints of one channel are told alike and apart, each with an id of its own."""
+    """Endpoints of one channel receive the same deliveries, each with an id of its own."""
     first, second = endpoint(ledger, "first"), tencent(ledger, "second")
     jobs = ledger.record_batch([received(status())]).jobs
     assert {job.endpoint_id for job in jobs} == {first.id, second.id}
@@ -217,7 +217,7 @@ def test_every_endpoint_of_the_channel_is_owed_its_own(ledger: Ledger) -> None:
 
 
 def test_a_channel_is_a_wall(ledger: Ledger) -> None:
-    """What comes in by one channel is told to none of another's endpoints, even with the same callid."""
+    """What comes in by one channel is delivered to none of another's endpoints, even with the same callid."""
     alerts, codes = endpoint(ledger, "alerts", channel="alerts"), endpoint(ledger, "codes", channel="codes")
     ledger.record([received(status(), channel="alerts"), received(status(), channel="default")])
     ledger.record([received(unanswered(), channel="codes"), received(key_press(), channel="alerts")])
@@ -232,7 +232,7 @@ def test_a_channel_is_a_wall(ledger: Ledger) -> None:
 
 
 def test_a_disabled_endpoint_is_owed_and_not_told(ledger: Ledger) -> None:
-    """While it is off what it is owed waits in the ledger: no job, until it is on again."""
+    """While it is disabled its deliveries wait in the ledger: no job, until it is enabled again."""
     to = endpoint(ledger, enabled=False)
     recorded = ledger.record_batch([received(status()), received(key_press())])
     assert recorded.jobs == []
@@ -280,7 +280,7 @@ def test_the_second_callback_of_a_call_waits(ledger: Ledger, *, together: bool) 
 
 @pytest.mark.parametrize("end", [accept, exhaust])
 def test_the_end_of_one_frees_the_next(ledger: Ledger, end: Any) -> None:
-    """Taken or given up, one by one in their order: the next is told of, is due, and the rest wait on."""
+    """Delivered or dead, one by one in their order: the next becomes due, and the rest wait on."""
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(callback) for callback in (unanswered(), status(), key_press())]).jobs
     reported = []
@@ -294,7 +294,7 @@ def test_the_end_of_one_frees_the_next(ledger: Ledger, end: Any) -> None:
 
 
 def test_a_freed_delivery_is_due_at_once(ledger: Ledger) -> None:
-    """The one behind does not wait for the time at which it was owed to come again."""
+    """The one behind does not wait for the time at which it was enqueued to come again."""
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(unanswered()), received(status(), after_s=900)]).jobs
     (freed,) = accept(ledger, *jobs, at_s=5)
@@ -723,7 +723,7 @@ def test_a_change_that_was_undone_is_not_believed(ledger: Ledger) -> None:
 
 
 def test_a_changed_format_changes_the_bodies(ledger: Ledger) -> None:
-    """What was owed before a change is told as the endpoint is now."""
+    """What was enqueued before a change is delivered as the endpoint is now."""
     to = endpoint(ledger)
     (job,) = ledger.record_batch([received(status())]).jobs
     changed = msgspec.structs.replace(to, config=EndpointConfig(url=to.config.url, format=PayloadFormat.TENCENT))
@@ -820,7 +820,7 @@ def test_words_about_calls_are_given_up_where_the_format_has_none(ledger: Ledger
 
 
 def test_given_up_words_do_not_hold_up_the_call(ledger: Ledger) -> None:
-    """However the word goes, the next callback of its call is told in the end."""
+    """However an attempt ends, the next callback of its call is delivered in the end."""
     to = endpoint(ledger)
     annotate(ledger, UUID1, due_at=at(0))
     record_overdue(ledger, at_s=1)
@@ -869,7 +869,7 @@ def test_a_registered_call_becomes_the_record_that_it_would_have_been(
 @given(st.lists(callbacks(st.just(UUID1)), min_size=1, max_size=5))
 @few_examples()
 def test_registering_changes_no_event(ledger: Ledger, said: list[AnyCallback]) -> None:
-    """Of any callbacks: what a registered call is told as is what it would have been told as without."""
+    """Of any callbacks: an annotated call has the same events as one without an annotation."""
     callid = f"{UUID1}-{len(ledger.calls(limit=500).items)}"
     first, second = (endpoint(ledger, name, channel=name) for name in ("first", "second"))
     annotate(ledger, callid, channel="first", reference="order-17")

@@ -19,7 +19,7 @@ def raws(ledger: Ledger) -> list[bytes]:
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\xff", "号".encode(), b"x" * 65_536, wire(status())])
 def test_a_refused_body_is_kept_with_its_reason(reopen: OpenLedger, raw: bytes) -> None:
-    """What could not be understood is kept byte for byte, with what its sender was told, and outlasts the process."""
+    """What could not be parsed is kept byte for byte, with the response to its sender, and outlasts the process."""
     (receipt,) = reopen().record([rejected(raw, channel="alerts", reason="voicekey_callback.callid: is empty")])
     assert receipt.disposition is Disposition.QUARANTINED
     assert receipt.id is not None

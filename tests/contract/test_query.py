@@ -210,7 +210,7 @@ def test_a_number_is_found_however_it_is_spelled(ledger: Ledger, typed: str, exp
     lines = io.BytesIO()
     write_export(ledger, Export.of(Dataset.CALLS, FileFormat.NDJSON, {"mobile": typed}, full_numbers=True), lines)
     assert [json.loads(line)["callid"] for line in lines.getvalue().splitlines()] == expected.split()[::-1]
-    assert ledger.read(partial(count_calls, wanted=wanted)) == len(expected.split())
+    assert ledger.read(partial(count_calls, filters=wanted)) == len(expected.split())
 
 
 def test_a_filter_follows_the_record(mixed: Ledger) -> None:

@@ -84,7 +84,7 @@ def test_a_time_of_receipt_is_kept_to_the_microsecond(ledger: Ledger) -> None:
 
 
 def test_an_unknown_call_is_not_found(ledger: Ledger) -> None:
-    """Who asks for a call that nobody told of is told so, in an empty ledger and in a full one."""
+    """A call that there is not is NotFound, in an empty ledger and in a full one."""
     for _ in range(2):
         with pytest.raises(NotFound, match="no call other"):
             ledger.call("other")
@@ -205,7 +205,7 @@ def test_channels_never_mix(ledger: Ledger) -> None:
 
 
 def test_an_ambiguous_callid_names_its_channels(ledger: Ledger) -> None:
-    """Who names no channel is told which ones hold the callid, and no others."""
+    """Without a channel the error names those that hold the callid, and no others."""
     ledger.record([received(status(), channel=channel) for channel in ("codes", "alerts", "zeta")])
     ledger.record([received(status(callid="other"), channel=channel) for channel in ("middle", "alerts", "_last")])
     for read in (ledger.call, ledger.callbacks):

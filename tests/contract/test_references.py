@@ -41,7 +41,7 @@ from answerback.ledger.write.annotations import CallAnnotation
 
 
 def call_in(job: DeliveryJob) -> dict[str, Any]:
-    """The call as the endpoint is told of it."""
+    """The call as the endpoint receives it."""
     call: dict[str, Any] = json.loads(job.body)["data"]["call"]
     return call
 
@@ -159,7 +159,7 @@ def test_a_time_of_another_zone_is_the_same_time(ledger: Ledger) -> None:
 
 
 def test_the_same_words_again_change_nothing(ledger: Ledger) -> None:
-    """A repeated PUT is no news: neither the record nor its times change, and nobody is told."""
+    """A repeated PUT is no news: neither the record nor its times change, and nothing is delivered."""
     to = endpoint(ledger, notify_on_update=True)
     said: dict[str, Any] = {"reference": "order-17", "metadata": {"a": [1]}, "due_at": at(60)}
     annotate(ledger, UUID1, **said)
@@ -200,7 +200,7 @@ def test_one_holder_need_not_be_named(ledger: Ledger) -> None:
 
 
 def test_an_ambiguous_callid_names_its_channels(ledger: Ledger) -> None:
-    """Two channels hold it: who names none is told which, and nothing is changed; who names one is heard."""
+    """Two channels hold it: without a channel the error names both, and nothing is changed; with one it is annotated."""
     ledger.record([received(status(), channel=channel) for channel in ("codes", "alerts")])
     with pytest.raises(AmbiguousCall) as caught:
         annotate(ledger, UUID1, channel=None, default="default", reference="order-17")
@@ -238,7 +238,7 @@ def test_a_named_channel_registers_its_own_call(ledger: Ledger) -> None:
 
 
 def test_whichever_comes_first_the_delivery_carries_it(ledger: Ledger) -> None:
-    """Said before the callback, or after it and before the delivery: the endpoint is told once, with the words."""
+    """Annotated before the callback, or after it and before the delivery: one delivery, with the annotation."""
     to = endpoint(ledger, notify_on_update=True)
     annotate(ledger, "before", reference="order-1")
     ledger.record([received(status(callid="before")), received(status(callid="after"))])
@@ -252,7 +252,7 @@ def test_whichever_comes_first_the_delivery_carries_it(ledger: Ledger) -> None:
 
 
 def test_a_delivery_without_the_words_is_followed_by_an_update(ledger: Ledger) -> None:
-    """Already told, and the endpoint asks for it: a revision with the words goes out at once, of no callback."""
+    """Already delivered, and the endpoint asks for updates: a revision with the annotation goes out at once, of no callback."""
     to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
@@ -269,7 +269,7 @@ def test_a_delivery_without_the_words_is_followed_by_an_update(ledger: Ledger) -
 
 
 def test_every_change_is_followed_by_an_update(ledger: Ledger) -> None:
-    """One that is told is told again when the words change again; words that change while it waits go with it."""
+    """An endpoint that has the annotation receives each further change; changes made while one waits go with it."""
     to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
@@ -285,7 +285,7 @@ def test_every_change_is_followed_by_an_update(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("notify_on_update", [True, False])
 def test_an_update_is_for_who_asks_and_was_told(ledger: Ledger, *, notify_on_update: bool) -> None:
-    """Not for one that does not ask, was told nothing of the call, gave up, is of the vendor's format or elsewhere."""
+    """Not for one that does not ask, has no delivery of the call, has a dead one, is of the vendor's format or elsewhere."""
     to = endpoint(ledger, "to", notify_on_update=notify_on_update)
     never = endpoint(ledger, "never", notify_on_update=True, kinds=(CallbackKind.KEY,))
     dead = endpoint(ledger, "dead", notify_on_update=True)
@@ -302,7 +302,7 @@ def test_an_update_is_for_who_asks_and_was_told(ledger: Ledger, *, notify_on_upd
 
 
 def test_there_is_no_update_while_a_delivery_is_still_to_come(ledger: Ledger) -> None:
-    """One is told, another of the call is pending: that one carries the words, and no update follows it."""
+    """One is delivered, another of the call is pending: that one carries the annotation, and no update follows it."""
     to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(unanswered())])
     accept(ledger, load_one(ledger, to))
@@ -404,7 +404,7 @@ def test_the_vendor_s_format_has_no_updates(ledger: Ledger) -> None:
 
 
 def test_an_update_of_an_endpoint_that_is_off_waits(ledger: Ledger) -> None:
-    """It is owed, and told once the endpoint is on again."""
+    """It waits, and is delivered once the endpoint is enabled again."""
     to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])
     accept(ledger, load_one(ledger, to))
@@ -419,7 +419,7 @@ def test_an_update_of_an_endpoint_that_is_off_waits(ledger: Ledger) -> None:
 
 
 def test_a_call_without_an_outcome_in_time_is_overdue(ledger: Ledger) -> None:
-    """At its time, not before: the endpoint is told, the call shows it, and what is told carries the words."""
+    """At its time, not before: it is delivered with the annotation, and the call shows it."""
     to = endpoint(ledger)
     annotate(ledger, UUID1, reference="order-17", due_at=at(60))
     early = record_overdue(ledger, at_s=59.999999)
@@ -438,7 +438,7 @@ def test_a_call_without_an_outcome_in_time_is_overdue(ledger: Ledger) -> None:
 
 
 def test_a_call_is_overdue_once(reopen: OpenLedger) -> None:
-    """However often it is asked, and after a restart: told once."""
+    """However often it is asked, and after a restart: delivered once."""
     endpoint(reopen())
     annotate(reopen(), UUID1, due_at=at(60))
     counts = [record_overdue(reopen(), at_s=at_s).count for at_s in (61, 62, 63)]
@@ -517,7 +517,7 @@ def test_an_overdue_call_is_told_to_who_can_be_told_and_wants_it(ledger: Ledger)
 
 
 def test_without_endpoints_a_call_is_overdue_all_the_same(ledger: Ledger) -> None:
-    """It is shown, and not told later to an endpoint that comes later."""
+    """It is shown, and not delivered to an endpoint that is added later."""
     annotate(ledger, UUID1, due_at=at(60))
     assert record_overdue(ledger, at_s=60).count == 1
     endpoint(ledger)
@@ -527,7 +527,7 @@ def test_without_endpoints_a_call_is_overdue_all_the_same(ledger: Ledger) -> Non
 
 
 def test_a_late_callback_comes_after_the_overdue_word(ledger: Ledger) -> None:
-    """It is told after it, is no revision, and the call keeps that it was late."""
+    """It is delivered after it, is no revision, and the call keeps that it was late."""
     to = endpoint(ledger)
     annotate(ledger, UUID1, due_at=at(60))
     (overdue,) = record_overdue(ledger, at_s=60).jobs
@@ -543,7 +543,7 @@ def test_a_late_callback_comes_after_the_overdue_word(ledger: Ledger) -> None:
 
 
 def test_a_given_up_overdue_word_frees_the_callback(ledger: Ledger) -> None:
-    """It is told even where the word before it could not be."""
+    """It is delivered even where the event before it could not be."""
     to = endpoint(ledger)
     annotate(ledger, UUID1, due_at=at(60))
     (overdue,) = record_overdue(ledger, at_s=60).jobs
@@ -576,7 +576,7 @@ def test_many_overdue_calls_are_told_in_parts_the_latest_last(ledger: Ledger) ->
 
 
 def test_an_overdue_word_for_an_endpoint_that_is_off_waits(ledger: Ledger) -> None:
-    """It is owed, and the one who tells is told that there is more than the jobs."""
+    """It is enqueued, and the relay learns that there is more than the jobs."""
     to = endpoint(ledger, enabled=False)
     annotate(ledger, UUID1, due_at=at(60))
     late = record_overdue(ledger, at_s=60)

@@ -99,7 +99,7 @@ def test_a_pending_delivery_is_told_now(ledger: Ledger) -> None:
 
 
 def test_a_waiting_delivery_cannot_overtake(ledger: Ledger) -> None:
-    """Who wants it told is told what it waits for, and nothing changes."""
+    """The error names what it waits for, and nothing changes."""
     endpoint(ledger)
     ledger.record([received(unanswered()), received(status())])
     before = undelivered(ledger)
@@ -120,7 +120,7 @@ def test_an_unknown_delivery_is_not_found(ledger: Ledger, id_: int) -> None:
 
 @pytest.mark.parametrize("end", [accept, exhaust])
 def test_a_replay_waits_behind_what_is_under_way(ledger: Ledger, end: Any) -> None:
-    """While another of its call is pending it waits, and comes before those that were owed later."""
+    """While another of its call is pending it waits, and comes before those that were enqueued later."""
     to = endpoint(ledger)
     (first,) = ledger.record_batch([received(unanswered())]).jobs
     end(ledger, first)
@@ -148,7 +148,7 @@ def test_other_calls_do_not_hold_up_a_replay(ledger: Ledger) -> None:
 
 
 def test_what_was_owed_to_a_removed_endpoint_is_not_told_again(ledger: Ledger) -> None:
-    """There is nobody to tell: it stays as it is, and the caller is told."""
+    """Its endpoint was removed: it stays as it is, and the caller gets an error."""
     to = endpoint(ledger)
     (job,) = ledger.record_batch([received(status())]).jobs
     remove(ledger, to)
@@ -238,7 +238,7 @@ def test_what_dies_again_is_not_told_for_ever(ledger: Ledger) -> None:
 
 
 def test_the_dead_of_a_call_go_one_after_the_other(ledger: Ledger) -> None:
-    """In the order in which they were owed, as at first; also where the parts divide them."""
+    """In the order in which they were enqueued, as at first; also where the parts divide them."""
     to = endpoint(ledger)
     ledger.record([received(callback) for callback in (unanswered(), status(), key_press())])
     while jobs := load(ledger, to):
@@ -253,7 +253,7 @@ def test_the_dead_of_a_call_go_one_after_the_other(ledger: Ledger) -> None:
 
 
 def test_the_dead_wait_behind_what_is_pending(ledger: Ledger) -> None:
-    """Told again while another of the call is under way: afterwards, and before what was owed later."""
+    """Replayed while another of the call is under way: afterwards, and before what was enqueued later."""
     to = endpoint(ledger)
     with_dead(ledger, to, UUID1)
     ledger.record([received(key_press()), received(key_press(key="2"))])
@@ -264,7 +264,7 @@ def test_the_dead_wait_behind_what_is_pending(ledger: Ledger) -> None:
 
 
 def test_words_that_the_format_cannot_tell_stay_dead(ledger: Ledger) -> None:
-    """Cancelled because the endpoint changed its format: told again, they neither go out nor hold up their call."""
+    """Cancelled because the endpoint changed its format: replayed, they neither go out nor hold up their call."""
     to = endpoint(ledger)
     annotate(ledger, UUID1, due_at=at(0))
     record_overdue(ledger, at_s=0)
@@ -311,7 +311,7 @@ def test_calls_are_told_again_whole(ledger: Ledger) -> None:
     ],
 )
 def test_a_filter_says_which_calls(ledger: Ledger, wanted: CallFilter, expected: str) -> None:
-    """By time, kind, outcome and number: those calls and no others are told again."""
+    """By time, kind, outcome and number: those calls and no others are replayed."""
     to = endpoint(ledger)
     ledger.record(
         [
@@ -352,7 +352,7 @@ def test_a_cursor_of_nobody_s_is_refused(ledger: Ledger) -> None:
 
 
 def test_an_endpoint_is_told_of_calls_from_before_it_was_there(ledger: Ledger) -> None:
-    """Made later, it is owed every callback of them in their order, each as the event that it was."""
+    """Added later, it receives every callback of them in their order, each as the event that it was."""
     history = [
         received(key_press(), after_s=0),
         received(unanswered(), after_s=1),
@@ -383,7 +383,7 @@ def test_an_endpoint_is_told_of_calls_from_before_it_was_there(ledger: Ledger) -
 
 
 def test_what_is_added_is_what_would_have_been_owed(ledger: Ledger) -> None:
-    """Events, callbacks and tags are those that an endpoint of the time was owed; and it is added once."""
+    """Events, callbacks and tags are those of an endpoint of the time; and each is added once."""
     then = endpoint(ledger, "then")
     for callback in (failure(), unanswered(), key_press(), status(), unanswered(fee_minutes=3)):
         ledger.record([received(callback)])
@@ -400,7 +400,7 @@ def test_what_is_added_is_what_would_have_been_owed(ledger: Ledger) -> None:
 
 
 def test_only_what_is_wanted_is_added(ledger: Ledger) -> None:
-    """The endpoint's filter holds for what was never owed, by the outcome of the time."""
+    """The endpoint's filter holds for what was never enqueued, by the outcome of the time."""
     ledger.record([received(callback) for callback in (key_press(), unanswered(), status(), key_press(key="2"))])
     keys = endpoint(ledger, "keys", kinds=(CallbackKind.KEY,))
     answered = endpoint(ledger, "answered", outcomes=(Outcome.ANSWERED,))
@@ -426,7 +426,7 @@ def test_what_is_added_can_be_told(ledger: Ledger, make: Any) -> None:
 
 
 def test_a_callback_that_cannot_be_read_any_more_is_left_out(ledger: Ledger) -> None:
-    """Understood by another version only: the rest of its call is told all the same."""
+    """A callback that only another version understands: the rest of its call is replayed all the same."""
     ledger.record([received(unanswered(), raw=b"from another version"), received(status())])
     to = endpoint(ledger)
     assert replay_calls(ledger, to).replayed == 1
@@ -434,7 +434,7 @@ def test_a_callback_that_cannot_be_read_any_more_is_left_out(ledger: Ledger) -> 
 
 
 def test_words_about_calls_are_not_told_again_with_them(ledger: Ledger) -> None:
-    """A call that was overdue then is not overdue now: its callbacks are told again."""
+    """A call that was overdue then is not overdue now: its callbacks are replayed."""
     to = endpoint(ledger, notify_on_update=True)
     annotate(ledger, UUID1, due_at=at(0))
     record_overdue(ledger, at_s=0)
@@ -445,7 +445,7 @@ def test_words_about_calls_are_not_told_again_with_them(ledger: Ledger) -> None:
 
 
 def test_a_replay_stays_within_the_channel(ledger: Ledger) -> None:
-    """Whatever the filter says, an endpoint is told of its own channel's calls alone."""
+    """Whatever the filter says, an endpoint receives its own channel's calls alone."""
     ledger.record([received(status(), channel=channel) for channel in ("default", "codes")])
     to = endpoint(ledger)
     for wanted in (CallFilter(), CallFilter(channel="codes"), CallFilter(outcome=Outcome.ANSWERED)):

@@ -114,7 +114,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_ledger_that_is_not_at_its_path_takes_nothing(tmp_path: Path, loss: str) -> None:
-    """Neither before nor after it was lost within a transaction is it told as stored; nobody reads; put back, all goes on."""
+    """Lost before or within a transaction, nothing is reported as stored, and nobody reads; put back, all goes on."""
     data = tmp_path / "data"
     lose, suffix = LOSSES[loss]
     file = data / f"{FILE_NAME}{suffix}"
@@ -151,7 +151,7 @@ def test_another_process_opens_the_same_files_or_none(
 
 @pytest.mark.parametrize("content", [b"no database" * 1000, b"", None], ids=["damaged", "empty", "replaced"])
 def test_what_cannot_be_opened_is_closed(tmp_path: Path, content: bytes | None) -> None:
-    """Nothing keeps the file open while the error is told."""
+    """Nothing keeps the file open while the error is reported."""
     file = tmp_path / FILE_NAME
     if content is None:
         sqlite(tmp_path)().close()

@@ -243,7 +243,7 @@ def walked(plans: list[str]) -> list[str]:
 
 
 def test_owing_looks_everything_up_by_index(outbox_writer: Watched) -> None:
-    """What a batch owes costs the same however much is owed: the pending ones of the call are asked for, no more."""
+    """Enqueueing a batch costs the same however much is pending: only the pending ones of its calls are read."""
     outbox_writer.ledger.record_batch([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
     plans = outbox_writer.plans()
     assert [step for step in steps_on(plans, "deliveries") if "ix_deliveries_call_due (call_id=? AND state=?" in step]
@@ -275,7 +275,7 @@ def test_the_next_due_time_is_one_step_into_the_index(outbox_writer: Watched) ->
 
 
 def test_the_backlog_is_read_from_what_is_pending(outbox_writer: Watched) -> None:
-    """A restart reads what is owed, not what was ever delivered."""
+    """A restart reads what is pending, not what was ever delivered."""
     outbox_writer.ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c))
     (step,) = steps_on(outbox_writer.plans(), "deliveries")
     assert step.startswith("SCAN deliveries USING")
@@ -305,7 +305,7 @@ def test_settling_looks_everything_up_by_index(outbox_writer: Watched) -> None:
 
 
 def test_referring_to_a_call_goes_by_index(outbox_writer: Watched) -> None:
-    """The business's words cost the same however many calls there are and however much is owed."""
+    """An annotation costs the same however many calls there are and however much is pending."""
     delivery_helpers.annotate(outbox_writer.ledger, "owed-0", channel="a", reference="order-17")
     delivery_helpers.annotate(outbox_writer.ledger, "never-seen", channel="a", reference="order-18")
     plans = outbox_writer.plans()
@@ -322,7 +322,7 @@ def test_overdue_calls_are_read_from_those_awaited(outbox_writer: Watched) -> No
 
 
 def test_the_dead_are_read_from_their_index(outbox_writer: Watched) -> None:
-    """Counted and told again in the order of their ids, part by part; the rest costs nothing."""
+    """Counted and replayed in the order of their ids, part by part; the rest costs nothing."""
     to = to_of(outbox_writer)
     count, until_id = delivery_helpers.dead_of(outbox_writer.ledger, to)
     assert count == 5
@@ -342,7 +342,7 @@ def test_a_delivery_is_told_again_by_index(outbox_writer: Watched) -> None:
 
 
 def test_calls_are_told_again_by_index(outbox_writer: Watched) -> None:
-    """A page of calls and what they are owed: each call by its own place."""
+    """A page of calls and their deliveries: each call by its own place in the index."""
     to = to_of(outbox_writer)
     delivery_helpers.replay_calls(outbox_writer.ledger, to, limit=5)
     plans = outbox_writer.plans()
@@ -351,7 +351,7 @@ def test_calls_are_told_again_by_index(outbox_writer: Watched) -> None:
 
 
 def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(outbox_writer: Watched) -> None:
-    """Some of it at a time, without looking at what others are owed."""
+    """Some of it at a time, without reading the deliveries of others."""
     to = to_of(outbox_writer)
     delivery_helpers.remove(outbox_writer.ledger, to)
     outbox_writer.forget()

@@ -51,7 +51,7 @@ def test_members_are_shown_by_what_they_say(ledger: Ledger) -> None:
 
 
 def test_endpoints_are_shown_with_who_tells_them(ledger: Ledger) -> None:
-    """By its lease, as long as that lasts; with what is owed, since when, and how the endpoint does."""
+    """By its lease, as long as that lasts; with what is pending, since when, and how the endpoint does."""
     crm, off = endpoint(ledger, "crm"), endpoint(ledger, "off", enabled=False)
     arrive(ledger, "m1", ["relay"])
     claim(ledger, "m1")

@@ -29,7 +29,7 @@ def test_a_job_tells_of_its_callback_pushed_or_loaded(ledger: Ledger) -> None:
 
 
 def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
-    """Where there is no callback, channel and callid are who is told of."""
+    """Where there is no callback, channel and callid identify the call."""
     to = endpoint(ledger)
     annotate(ledger, "c1", due_at=NOON)
     (pushed,) = record_overdue(ledger, at_s=5).jobs
@@ -39,7 +39,7 @@ def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
 
 
 def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
-    """Who asks is told the fingerprint of each, when it came in and what became of it; of what is no callback nothing."""
+    """The trace has the fingerprint of each, when it came in and what became of it; of what is no callback nothing."""
 
     def batch(number: int) -> CallbackBatch:
         raws = [wire(status()), b"{", wire(status())]
@@ -57,7 +57,7 @@ def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
 
 
 def test_a_witness_tells_of_new_batches_only(ledger: Ledger) -> None:
-    """A batch of the stream that the ledger holds already was not recorded, and is not told of."""
+    """A batch of the stream that the ledger holds already is not recorded, and not in the trace."""
     batches = [
         CallbackBatch(bytes([n]) * 16, us(9), [BatchItem("default", wire(status(callid=f"c{n}")), us(n))])
         for n in (1, 2)

@@ -1,4 +1,4 @@
-"""Calls of several callbacks each, told in order as the cloud does: the next one when the one before was answered."""
+"""Calls of several callbacks each, sent in order as the cloud does: the next one when the one before was answered."""
 
 import asyncio
 import itertools

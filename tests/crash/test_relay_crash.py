@@ -92,7 +92,7 @@ async def crash_all(calls: Calls, gateway: Gateway, receivers: Mapping[str, Rece
 
 
 def check(receiver: Receiver, calls: Calls) -> int:
-    """Check all that a receiver took against all that was answered; how often it was told something again."""
+    """Check all that a receiver accepted against all that was answered; return how often something was delivered twice."""
     accepted, repeats = set(), 0
     ids: defaultdict[bytes, set[str]] = defaultdict(set)
     places: defaultdict[str, list[int]] = defaultdict(list)
@@ -134,7 +134,7 @@ def test_killed_under_load_the_business_is_still_told(tmp_path: Path, receivers:
 
 
 def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[str, Receiver]) -> None:
-    """The same while the gateway stays up: what a receiver may not have had is told again, and nothing stays behind."""
+    """The same while the gateway stays up: what a receiver may not have had is delivered again, and nothing stays pending."""
     calls = Calls()
 
     async def load(gateway: Gateway) -> None:
@@ -155,7 +155,7 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
 
 
 def test_killed_during_a_replay_nothing_is_lost(tmp_path: Path) -> None:
-    """Killed while dead deliveries are told again: what was marked goes out after the start, each by its old id."""
+    """Killed while dead deliveries are replayed: what was marked goes out after the start, each under its old id."""
     gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_threshold="100000"))
     business, calls = Business(gateway), [f"call-{number}" for number in range(300)]
     with Receiver(tmp_path, behaviour="refusing") as receiver:

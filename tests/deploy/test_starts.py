@@ -62,7 +62,7 @@ def test_example_configuration_fits() -> None:
 
 
 def test_stream_names_every_node() -> None:
-    """The gateway is told of all three nodes of the stream, wherever it runs."""
+    """The gateway is given all three nodes of the stream, wherever it runs."""
     urls = [
         start.variables["ANSWERBACK_STREAM__URL"] for start in starts() if "ANSWERBACK_STREAM__URL" in start.variables
     ]

@@ -46,7 +46,7 @@ class Taken(NamedTuple):
 
     @property
     def callid(self) -> str:
-        """The call that is told of, in either format."""
+        """The call of a webhook, in either format."""
         return str(self.call["callid"] if "data" in self.document else self.document[self.type]["callid"])
 
 
@@ -133,7 +133,7 @@ class Receiver:
 
     @property
     def callids(self) -> list[str]:
-        """The calls that it was told of, in order, as often as it was."""
+        """The calls of all webhooks received, in order, repeats included."""
         return [one.callid for one in self.taken]
 
     def await_taken(self, count: int, timeout_s: float = 15.0) -> list[Taken]:

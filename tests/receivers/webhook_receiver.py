@@ -1,4 +1,4 @@
-"""The owner of one channel: what it is told of, and what it asks of the gateway's /v1."""
+"""The owner of one channel: the webhooks it receives, and what it asks of the gateway's /v1."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -125,7 +125,7 @@ class Business:
         return int(view["pending"]) + int(view["blocked"])
 
     def await_settled(self, *endpoints: str, timeout_s: float = 20.0) -> None:
-        """Wait until the endpoints are owed nothing that could still go out."""
+        """Wait until no delivery to the endpoints can still go out."""
         for endpoint in endpoints:
             self._await_settled(endpoint, timeout_s)
 

@@ -155,7 +155,7 @@ class Peer:
 
 
 _peers: set[int] = set()
-"""The processes that a receiver may be told by, apart from this one."""
+"""The processes that may deliver to a receiver, apart from this one."""
 
 
 @asynccontextmanager
@@ -211,11 +211,11 @@ class Board:
         await until(lambda: self.shares(*parties) == wanted, timeout_s, every_s=0.05)
 
     def undelivered(self) -> list[DeliveryRow]:
-        """Everything that was ever owed."""
+        """Every delivery there ever was."""
         return undelivered(self.ledger)
 
     async def delivered(self, count: int, timeout_s: float = 20.0) -> None:
-        """Wait until so many deliveries were made, and no other is owed."""
+        """Wait until so many deliveries were made, and no other is pending."""
         query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
 
         def done() -> bool:
@@ -266,18 +266,18 @@ class Witness:
             busy.remove(port)
 
     async def overlaps(self) -> list[tuple[str, int, int]]:
-        """Which endpoints were told by two processes at a time, and by which."""
+        """Which endpoints two processes delivered to at a time, and which processes."""
         await self.looked()
         reported = [(path, self._pids[one], self._pids[other]) for path, one, other in self._together]
         return [(path, one, other) for path, one, other in reported if one and other and one != other]
 
     async def looked(self) -> None:
-        """Return when it is known who has told until now."""
+        """Return when it is known who has delivered until now."""
         await asyncio.gather(*self._looking)
 
     @property
     def pids(self) -> set[int]:
-        """The processes that have told."""
+        """The processes that have delivered."""
         return {pid for pid in self._pids.values() if pid}
 
     def connected(self, pid: int) -> bool:

@@ -43,7 +43,7 @@ def endpoint(
     from_config: bool = True,
     **config: Any,
 ) -> Endpoint:
-    """An endpoint of the config file, told of everything unless `config` says otherwise."""
+    """An endpoint of the config file, which receives everything unless `config` says otherwise."""
     return Endpoint(
         id=id,
         name=name,

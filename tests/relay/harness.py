@@ -100,7 +100,7 @@ class RelayHarness:
         self.dispatcher.enqueue(annotated.jobs)
 
     def undelivered(self, to: Endpoint | None = None) -> list[DeliveryRow]:
-        """Everything that was ever owed."""
+        """Every delivery there ever was."""
         return undelivered(self.ledger, to)
 
     def tried(self) -> list[AttemptRow]:
@@ -108,11 +108,11 @@ class RelayHarness:
         return tried(self.ledger)
 
     def states(self, to: Endpoint | None = None) -> list[DeliveryState]:
-        """Where everything that was ever owed stands."""
+        """The state of every delivery there ever was."""
         return [one.state for one in self.undelivered(to)]
 
     async def settled(self, count: int, to: Endpoint | None = None, timeout_s: float = 15.0) -> None:
-        """Wait until so many deliveries have come to their end, and no other is owed."""
+        """Wait until so many deliveries have come to their end, and no other is pending."""
         query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
         if to is not None:
             query = query.where(deliveries.c.endpoint_id == to.id)

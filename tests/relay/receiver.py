@@ -1,4 +1,4 @@
-"""A receiver of deliveries whose every byte is told by the test."""
+"""A receiver of deliveries whose every byte the test decides."""
 
 import asyncio
 import contextlib

@@ -23,12 +23,12 @@ BACKENDS = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 
 
 def callids(posts: Iterable[Post]) -> list[str]:
-    """Which calls were told of, in order."""
+    """The calls that were delivered, in order."""
     return [json.loads(post.body)["data"]["call"]["callid"] for post in posts]
 
 
 def pressed_keys(posts: Iterable[Post]) -> dict[tuple[str, str], list[str]]:
-    """The keys that were told of, in order, for each endpoint and call."""
+    """The keys that were delivered, in order, for each endpoint and call."""
     keys = defaultdict(list)
     for post in posts:
         data = json.loads(post.body)["data"]
@@ -38,7 +38,7 @@ def pressed_keys(posts: Iterable[Post]) -> dict[tuple[str, str], list[str]]:
 
 
 def reported(receiver: Receiver, count: int) -> Callable[[], bool]:
-    """Whether a receiver was told so often."""
+    """Whether a receiver got so many deliveries."""
     return lambda: len(receiver.posts) >= count
 
 
@@ -92,7 +92,7 @@ async def test_what_another_process_records_is_told_at_once(tmp_path: Path) -> N
 
 @in_loop
 async def test_a_lost_ring_is_made_up_for(tmp_path: Path) -> None:
-    """The sweep finds what nobody told of, also behind what is told of, and with an id below all others'."""
+    """The sweep finds what no notification named, also behind what was named, and with an id below all others'."""
     opening = opening_on("postgresql", tmp_path)
     async with (
         receiving() as receiver,

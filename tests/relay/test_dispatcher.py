@@ -53,24 +53,24 @@ _SPREAD = 300
 
 
 def callids(posts: list[Post]) -> list[str]:
-    """Which calls were told of, in order."""
+    """The calls that were delivered, in order."""
     return [json.loads(post.body)["data"]["call"]["callid"] for post in posts]
 
 
 def keys(posts: list[Post]) -> list[str]:
-    """Which keys were told of, in order."""
+    """The keys that were delivered, in order."""
     return [
         json.loads(json.loads(post.body)["data"]["callback"]["raw"])["voicekey_callback"]["keypress"] for post in posts
     ]
 
 
 def ids(posts: list[Post]) -> list[str]:
-    """The ids of what was told."""
+    """The ids of what was delivered."""
     return [value for post in posts for value in post.header("webhook-id")]
 
 
 def reported(receiver: Receiver, count: int) -> bool:
-    """Whether a receiver was told so often."""
+    """Whether a receiver got so many deliveries."""
     return len(receiver.posts) >= count
 
 
@@ -137,7 +137,7 @@ async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
 
 @in_loop
 async def test_what_was_owed_is_told_after_a_restart(tmp_path: Path) -> None:
-    """What could not be told before the end is told after the start, under the same id, with its failures counted."""
+    """What could not be delivered before the stop is delivered after the start, under the same id, with its failures counted."""
     async with receiving(NEVER) as receiver:
         async with relaying(tmp_path, retry_policy(retry_schedule_s=(0.2,) * 9)) as harness:
             to = await harness.endpoint(receiver.url())
@@ -317,7 +317,7 @@ async def test_a_failing_call_does_not_hold_up_the_others(tmp_path: Path) -> Non
 
 @in_loop
 async def test_after_a_dead_delivery_the_call_goes_on(tmp_path: Path) -> None:
-    """What waited behind it is freed and told."""
+    """What waited behind it is unblocked and delivered."""
 
     async def picky(exchange: Exchange) -> None:
         await exchange.answer(500 if keys([exchange.post]) == ["1"] else 200)
@@ -332,7 +332,7 @@ async def test_after_a_dead_delivery_the_call_goes_on(tmp_path: Path) -> None:
 
 @in_loop
 async def test_an_endpoint_that_does_not_answer_costs_others_nothing(tmp_path: Path) -> None:
-    """One hangs, one refuses: the healthy one is told at once."""
+    """One hangs, one refuses: the healthy one receives at once."""
     gate = Gate()
     async with receiving(gate) as hanging, receiving() as healthy, relaying(tmp_path) as harness:
         await harness.endpoint(hanging.url(), "hanging", timeout_s=30)
@@ -397,7 +397,7 @@ async def test_the_window_closes_with_a_failure(tmp_path: Path) -> None:
 
 @in_loop
 async def test_there_are_never_more_attempts_than_there_may_be(tmp_path: Path) -> None:
-    """`max_in_flight` holds for all endpoints together; who has to wait is told when there is room."""
+    """`max_in_flight` holds for all endpoints together; what has to wait goes out when there is room."""
     gate = Gate()
     async with receiving(gate) as receiver, relaying(tmp_path, retry_policy(max_in_flight=3)) as harness:
         for n in range(8):
@@ -897,7 +897,7 @@ async def test_words_that_are_no_text_stop_nobody(tmp_path: Path) -> None:
 
 @in_loop
 async def test_the_end_cuts_short_what_does_not_end(tmp_path: Path) -> None:
-    """In the time that is given; it is kept in words, not counted, and told again after the start."""
+    """In the time that is given; its result is kept, not counted, and it is delivered again after the start."""
     gate = Gate()
     async with receiving(gate) as receiver:
         async with relaying(tmp_path) as harness:
@@ -952,7 +952,7 @@ async def test_what_is_ready_carries_what_was_said_meanwhile(tmp_path: Path) -> 
 
 @in_loop
 async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) -> None:
-    """Where the endpoint asks for updates: it was told without the reference, so it is told again, once."""
+    """Where the endpoint asks for updates: it has a delivery without the reference, so it gets another, once."""
     gate = Gate()
     async with receiving(gate) as receiver, relaying(tmp_path) as harness:
         await harness.endpoint(receiver.url(), notify_on_update=True)
@@ -970,7 +970,7 @@ async def test_what_was_said_during_an_attempt_is_followed_up(tmp_path: Path) ->
 
 @in_loop
 async def test_idle_endpoints_cost_no_tasks(tmp_path: Path) -> None:
-    """10,000 endpoints that are owed nothing: no task and no timer for any of them, and the start is quick."""
+    """10,000 endpoints without deliveries: no task and no timer for any of them, and the start is quick."""
     async with writing(tmp_path) as writer:
         webhook_sender = WebhookSender()
         dispatcher = Dispatcher(writer, webhook_sender, RelayMetrics(), QUICK)

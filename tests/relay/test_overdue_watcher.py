@@ -68,7 +68,7 @@ async def running_relay(ledger: Ledger, writer: Desk) -> AsyncIterator[Relay]:
 
 @in_loop
 async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path) -> None:
-    """Soon after `due_at`, not before, and not again; a call that was heard of in time is not told."""
+    """Soon after `due_at`, not before, and not again; a call with an outcome in time is not overdue."""
     async with receiving() as receiver, writing(tmp_path) as writer:
         with closing(opened(tmp_path)) as ledger:
             async with running_relay(ledger, writer) as relay:

@@ -404,7 +404,7 @@ async def test_a_name_that_means_nothing() -> None:
 
 @in_loop
 async def test_an_impossible_name_is_a_failure() -> None:
-    """A label too long, an empty one: told, and never a fault of the program."""
+    """A label too long, an empty one: reported, and never a fault of the program."""
     for host in ("a" * 64 + ".invalid", "a..invalid", ".invalid", "xn--a.invalid", "-.invalid"):
         outcome = await attempt_at(f"http://{host}/voice")
         assert outcome.error is not None, host
@@ -745,7 +745,7 @@ async def test_a_kept_connection_that_breaks_is_retried_at_once() -> None:
 
 @in_loop
 async def test_a_kept_connection_that_breaks_is_a_failure_otherwise() -> None:
-    """Without `again` it is told as it is: nobody knows whether the delivery arrived."""
+    """Without `again` it is reported as it is: nobody knows whether the delivery arrived."""
     async with receiving(stale) as receiver, webhook_sender() as carrying:
         to = endpoint(receiver.url())
         assert (await carrying.send(to, ID, BODY)).error is None

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cloud import VoiceCloud
@@ -30,7 +31,7 @@ HTTPS_ALONE = ("node", "2.0")
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VoiceCloud]:
     """An emulator, with and without a certificate of its own making."""
     home = tmp_path_factory.mktemp("cloud")
-    secure = {"https": True} if request.param == "https" else {}
+    secure: dict[str, Any] = {"https": True} if request.param == "https" else {}
     with VoiceCloud(home, NOBODY, instant=True, retries=0, **secure) as running:
         yield running
 

@@ -124,16 +124,15 @@ class Php:
 
 
 class Go:
-    """From the module proxy."""
+    """From the module proxy: the last version that is one module for all products, which every proxy has."""
 
     programs: Sequence[str] = ("go",)
 
     def install(self, home: Path) -> None:
         """A module that requires the SDK."""
         if not (home / "go.sum").exists():
-            sdk = "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud"
             (home / "go.mod").write_text("module sends\n")
-            _run(home, ["go", "get", f"{sdk}/common@v1.3.211", f"{sdk}/vms@v1.3.166"])
+            _run(home, ["go", "get", "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/vms/v20200902@v1.0.162"])
 
     def command(self, program: Path, options: Sequence[str]) -> Sequence[str | Path]:
         """Compiled and run."""

@@ -100,7 +100,7 @@ async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
 
 @in_loop
 async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
-    """Without a majority nothing is answered as stored, and the reason is told in time; then it goes on by itself."""
+    """Without a majority nothing is answered as stored, and the answer says why in time; then it goes on by itself."""
     wanted = stream_config(nats_cluster)
     async with publishing(wanted, commit_timeout_s=2.0) as (_, publisher):
         nats_cluster.pause(0)
@@ -119,7 +119,7 @@ async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
 
 @in_loop
 async def test_full(nats_server: NatsCluster, tmp_path: Path) -> None:
-    """A full stream is told as full; once recorders have made room it goes on by itself."""
+    """A full stream is reported as full; once recorders have made room it goes on by itself."""
     wanted = stream_config(nats_server, max_bytes=100_000)
     async with publishing(wanted) as (stream, publisher):
         stored, reason = await _fill(publisher)
@@ -135,7 +135,7 @@ async def test_full(nats_server: NatsCluster, tmp_path: Path) -> None:
 
 @in_loop
 async def test_disk_of_the_servers_is_full(tmp_path: Path) -> None:
-    """Servers that have no more room for files refuse, and that is told."""
+    """Servers that have no more room for files refuse, and the answer says so."""
     with NatsCluster(tmp_path / "nats", size=1, max_file_store=400_000) as small:
         wanted = stream_config(small, max_bytes=-1, shards=1)
         async with publishing(wanted) as (_, publisher):

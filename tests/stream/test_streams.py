@@ -173,7 +173,7 @@ async def test_removed_meanwhile(nats_server: NatsCluster, monkeypatch: pytest.M
 
 @in_loop
 async def test_servers_away_at_the_start() -> None:
-    """Without servers the start goes on, nothing is stored, and the reason is told."""
+    """Without servers the start goes on, nothing is stored, and the answer says why."""
     stream = Stream(StreamConfig(urls=["nats://user:secret@127.0.0.1:1"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("answerback.stream.stream._START_S", 0.3)

@@ -360,7 +360,7 @@ def test_a_body_that_is_not_one_json_text_is_refused(body: bytes) -> None:
     [b"{}", b"[]", b"null", b"true", b"1", b"1.5", b'"x"', b'{"a": 1}', b"[" + wire(status()) + b"]", BOM + b"{}"],
 )
 def test_json_without_a_callback_key_is_refused(body: bytes) -> None:
-    """JSON that is something else is told what it lacks."""
+    """JSON that is something else is answered with what it lacks."""
     error = refusal(body)
     assert (type(error), error.field) == (UnknownCallback, None)
     assert "callback key" in error.errmsg
@@ -484,7 +484,7 @@ def test_text_is_kept_to_the_letter(callback: AnyCallback, field: str, text: str
 
 @given(st.sampled_from(EVERY_FIELD), st.data())
 def test_a_refusal_repeats_nobodys_number(at: tuple[AnyCallback, str], data: st.DataObject) -> None:
-    """What the sender is told describes a value and never repeats it."""
+    """The errmsg describes a value and never repeats it."""
     callback, field = at
     number = "13912345678"
     value = data.draw(

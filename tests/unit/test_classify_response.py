@@ -132,7 +132,7 @@ def test_any_other_status_is_a_failure(form: PayloadFormat, status: int, words: 
 
 @pytest.mark.parametrize("result", [0, 5])
 def test_an_errmsg_behind_another_status_is_kept(result: int) -> None:
-    """A failure that explains itself by the contract: status and errmsg are told, and result 0 does not help."""
+    """A failure that explains itself by the contract: the error has status and errmsg, and result 0 does not help."""
     answer = json.dumps({"result": result, "errmsg": "queue full"}).encode()
     assert classify_response(T, 503, answer) == ResponseResult(
         f"answered 503 Service Unavailable with result {result}: queue full"
@@ -160,7 +160,7 @@ def test_a_redirect_is_a_failure_that_says_what_to_do(form: PayloadFormat, statu
 @pytest.mark.parametrize("location", [None, ""])
 @pytest.mark.parametrize("form", PayloadFormat)
 def test_a_redirect_without_a_location_is_a_failure(form: PayloadFormat, location: str | None) -> None:
-    """Nowhere to go is told as such."""
+    """A redirect without a location is reported as such."""
     error, _ = classify_response(form, 302, b"", location)
     assert error is not None
     assert error.startswith("answered 302 Found: redirects are not followed")
@@ -176,7 +176,7 @@ def test_a_long_location_is_cut(form: PayloadFormat) -> None:
 
 
 def test_a_location_without_a_host_is_another_path() -> None:
-    """Which, is not told: in paths secrets live."""
+    """The error does not say which: in paths secrets live."""
     error, _ = classify_response(PayloadFormat.STANDARD, 302, b"", "/hooks/k3y?token=s3cret")
     assert (
         error == "answered 302 Found to another path: redirects are not followed, give the endpoint the URL it leads to"

@@ -204,7 +204,7 @@ def test_all_invalid_settings_are_named_at_once() -> None:
 
 
 def test_an_invalid_setting_of_the_file_is_named(directory: Path) -> None:
-    """A mistake in the file is told by the same name."""
+    """A mistake in the file is reported by the same name."""
     refused(r"^server\.prot: there is no such setting$", write(directory / "a.toml", "[server]\nprot = 1\n"))
     refused(r"^sever: there is no such setting$", write(directory / "b.toml", "[sever]\nport = 1\n"))
 
@@ -215,7 +215,7 @@ def test_a_file_that_is_no_toml_is_named(directory: Path) -> None:
 
 
 def test_an_invalid_setting_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake in the environment is told by the setting's name."""
+    """A mistake in the environment is reported by the setting's name."""
     monkeypatch.setenv("ANSWERBACK_SERVER__PORT", "eighty")
     refused(r"^server\.port: ")
 

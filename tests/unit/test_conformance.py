@@ -226,7 +226,7 @@ def rule_of(*expected: Expected) -> tuple[Rule, list[Step]]:
 
 
 def test_a_rule_is_as_bad_as_its_worst_answer() -> None:
-    """A failure is told before a warning, the first with its step, the others counted."""
+    """A failure is reported before a warning, the first with its step, the others counted."""
     rule, made = rule_of(*[Expected.TAKEN] * 4)
     answers = [answer(content_type=""), answer(), answer(REFUSED, 400), answer(b"", 502)]
     verdict = evaluate(rule, list(zip(made, answers, strict=True)), TIMEOUT_S, 1.0)

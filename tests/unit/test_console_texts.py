@@ -31,7 +31,7 @@ def test_no_name_hides_behind_a_method() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_text_is_there_in_every_language(language: str) -> None:
-    """Nothing is empty, nothing is left out; but in English a fault is told in the words of the API."""
+    """Nothing is empty, nothing is left out; but in English a fault is in the words of the API."""
     said = texts(language)
     assert said.keys() == all_texts().keys()
     assert not [name for name, text in said.items() if not text.strip() and not name.startswith("invalid_")]

@@ -35,7 +35,7 @@ def test_the_law_knows_every_state() -> None:
 
 
 def test_a_delivery_that_is_not_at_its_end_can_come_to_it() -> None:
-    """Waiting leads to pending, pending to delivered and to dead; those two are where nothing more is owed."""
+    """Blocked leads to pending, pending to delivered and to dead; those two are the ends."""
     assert DELIVERY_TRANSITIONS[DeliveryState.BLOCKED][DeliveryTransition.UNBLOCKED] is DeliveryState.PENDING
     assert DELIVERY_TRANSITIONS[DeliveryState.PENDING][DeliveryTransition.SUCCEEDED] is DeliveryState.DELIVERED
     assert DELIVERY_TRANSITIONS[DeliveryState.PENDING][DeliveryTransition.EXHAUSTED] is DeliveryState.DEAD
@@ -75,7 +75,7 @@ def test_what_is_at_its_end_stays_unless_told_again(state: DeliveryState, cause:
 
 @pytest.mark.parametrize("state", ACTIVE_STATES)
 def test_nothing_is_owed_to_an_endpoint_that_is_gone(state: DeliveryState) -> None:
-    """What a removed endpoint was still to be told is given up."""
+    """The deliveries of a removed endpoint are cancelled."""
     assert DELIVERY_TRANSITIONS[state][DeliveryTransition.CANCELLED] is DeliveryState.DEAD
 
 
@@ -121,7 +121,7 @@ def test_every_callback_is_some_event(history: list[AnyCallback]) -> None:
 
 @pytest.mark.parametrize("callback", [status(), unanswered(), ERROR, failure(), key_press()])
 def test_the_first_callback_of_a_registered_call_is_no_revision(callback: AnyCallback) -> None:
-    """A call that only the business told of has nothing that could be revised."""
+    """A call that was only annotated has nothing that could be revised."""
     item = received(callback)
     registered = Call(
         channel=item.channel,

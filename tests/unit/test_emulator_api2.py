@@ -214,7 +214,7 @@ def test_a_mistake_has_its_number(operation: str, content: bytes, result: int) -
     ids=str,
 )
 def test_a_mistake_around_the_request_has_its_number(changes: dict[str, object], result: int) -> None:
-    """A wrong application, key or clock is told as such."""
+    """A wrong application, key or clock is refused as such."""
     assert fault("sendvoiceprompt", body(PROMPT), **changes).result == result
 
 

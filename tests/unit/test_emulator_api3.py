@@ -226,6 +226,39 @@ def test_a_signature_that_does_not_fit_is_explained() -> None:
     assert SECRET_KEY not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"host": "vms.tencentcloudapi.com"}, "host:vms.tencentcloudapi.com was signed, host:127.0.0.1:8020 arrived; "),
+        (
+            {"content_type": "application/json; charset=utf-8"},
+            "content-type:application/json; charset=utf-8 was signed, content-type:application/json arrived; ",
+        ),
+        (
+            {"x_tc_region": "ap-guangzhou", "signed_headers": "content-type;host;x-tc-region"},
+            ": this is what is signed",
+        ),
+    ],
+    ids=str,
+)
+def test_a_likely_difference_is_named(changes: dict[str, Any], words: str) -> None:
+    """Where what was signed can be guessed from what does fit, the refusal says it first."""
+    with pytest.raises(SendRejected) as caught:
+        read(TTS, sign(encoded(TTS), **changes) | {"host": "127.0.0.1:8020", "content-type": JSON, "x-tc-region": ""})
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("signed", "words"),
+    [(b"", "a body was sent but none was signed"), (b"UNSIGNED-PAYLOAD", "without the header x-tc-content-sha256")],
+)
+def test_a_body_that_was_not_signed_is_named(signed: bytes, words: str) -> None:
+    """A common mistake of a client of one's own."""
+    with pytest.raises(SendRejected) as caught:
+        read(TTS, sign(signed))
+    assert words in caught.value.message
+
+
 # Method v1.
 
 FLAT = {
@@ -349,7 +382,7 @@ _SIGNED = sign(encoded(TTS))
     ],
 )
 def test_a_mistake_in_the_headers_has_its_code(headers: dict[str, str], code: str) -> None:
-    """Signature, SecretId, clock, action and version: each is told as such."""
+    """Signature, SecretId, clock, action and version: each is refused as such."""
     assert code_of(TTS, headers) == code
 
 
@@ -399,7 +432,7 @@ def test_the_clock_may_be_off_by_five_minutes(off_s: int) -> None:
     ],
 )
 def test_a_mistake_in_the_body_has_its_code(fields: object, code: str) -> None:
-    """Each parameter that does not fit is told by the code of the vendor's table."""
+    """Each parameter that does not fit is refused with the code of the vendor's table."""
     assert code_of(fields) == code
 
 

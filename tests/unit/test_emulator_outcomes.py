@@ -27,7 +27,7 @@ def course(ending: str) -> CallScript:
 
 
 def reported(course: CallScript) -> list[str]:
-    """What is told, in its order: things of one moment are joined by +."""
+    """What is sent, in its order: things of one moment are joined by +."""
     moments: dict[float, list[str]] = {}
     for step in build_timeline(course):
         if callback_kind(step.phase, CallbackKind.PROMPT):
@@ -56,7 +56,7 @@ def reported(course: CallScript) -> list[str]:
     ],
 )
 def test_the_ending_of_a_number_chooses_what_becomes_of_it(ending: str, result: Result, kinds: list[str]) -> None:
-    """What is told of a call, and in which order, is what the table says."""
+    """Which callbacks a call has, and in which order, is what the table says."""
     assert course(ending).result is result
     assert reported(course(ending)) == kinds
 
@@ -123,7 +123,7 @@ COURSES = st.builds(
 
 @given(COURSES)
 def test_a_life_goes_in_order(course: CallScript) -> None:
-    """Dialled, ringing, answered, ended; keys only in a call that was answered, and the end is told after it."""
+    """Dialled, ringing, answered, ended; keys only in a call that was answered, and the end is sent after it."""
     steps = build_timeline(course)
     when_s = {step.phase: step.after_s for step in steps}
     moments = [

@@ -310,7 +310,7 @@ def test_an_ambiguous_call_comes_back_with_its_channels() -> None:
 
 @pytest.mark.parametrize("error", UNNAMED, ids=lambda error: type(error).__name__)
 def test_an_error_without_a_name_is_one_of_the_ledger(error: AnswerbackError) -> None:
-    """Any other is told as LedgerUnavailable, with its own words for the log."""
+    """Any other arrives as LedgerUnavailable, with its own words for the log."""
     back = came_back(error)
     assert type(back) is LedgerUnavailable
     assert back.detail == str(error)

@@ -51,7 +51,7 @@ def test_the_largest_latency_is_exact(latencies_us: list[int]) -> None:
 
 
 def test_no_latencies_have_no_percentiles() -> None:
-    """Without any answer nothing is told that could be taken for a fast one's: the total says so."""
+    """Without any answer no latency is reported that could be taken for a fast one's: the total says so."""
     latencies = HdrHistogram()
     assert (latencies.total, latencies.percentile(99)) == (0, 0.0)
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.console.model.ranges import PRESETS, parse_range
+from answerback.console.model.ranges import parse_range
+from answerback.domain.statistics import RangeName
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -53,7 +54,9 @@ def test_what_has_not_ended_is_compared_up_to_the_same_time() -> None:
     assert whole.until - whole.since == timedelta(days=1)
 
 
-@given(st.dictionaries(st.sampled_from(["range", "since", "until"]), st.text() | st.sampled_from(["custom", *PRESETS])))
+@given(
+    st.dictionaries(st.sampled_from(["range", "since", "until"]), st.text() | st.sampled_from(["custom", *RangeName]))
+)
 def test_any_address_shows_some_range(query: dict[str, str]) -> None:
     """What cannot be read shows today; what cannot be is said by the name of its words."""
     shown = parse_range(query, NOW, SHANGHAI)

@@ -83,7 +83,7 @@ def test_a_probe_spends_nothing(
 
 @given(st.integers(0, 50), schedules)
 def test_an_endpoint_that_is_gone_spends_nothing(failures: int, retry_schedule_s: list[float]) -> None:
-    """410 switches the endpoint off: what it is owed waits, with all its attempts."""
+    """410 disables the endpoint: its deliveries wait, with all their attempts."""
     cause, due_s, spent = decide_retry(
         outcome(gone=True), failures, retry_policy(retry_schedule_s=retry_schedule_s), NOW_S
     )

@@ -105,7 +105,7 @@ def test_a_stretch_is_to_scale() -> None:
 
 
 def test_a_long_silence_is_cut() -> None:
-    """Hours in which nothing happened take no room; they are told as a cut."""
+    """Hours in which nothing happened take no room; they are shown as a cut."""
     scale = TimeScale([at(0), at(30), at(4 * 3600)])
     (cut,) = scale.cuts
     assert cut.seconds == 4 * 3600 - 30

@@ -175,17 +175,7 @@ def alert_states(rules: Mapping[str, Rule], known: Iterable[Alert]) -> list[Aler
 
 
 def _alert_state(name: str, rule: Rule, alert: Alert | None) -> AlertState:
-    if alert is not None:
-        return AlertState(**{field: getattr(alert, field) for field in AlertState.__struct_fields__})
-    unknown = _OF_A_PROCESS if isinstance(rule, RecorderLagRule) else _NOT_YET
-    return AlertState(
-        rule=name,
-        metric=rule.metric,
-        firing=False,
-        since=None,
-        value=None,
-        en=unknown.en,
-        zh=unknown.zh,
-        notified_at=None,
-        error=None,
-    )
+    if alert is None:
+        unknown = _OF_A_PROCESS if isinstance(rule, RecorderLagRule) else _NOT_YET
+        return AlertState(rule=name, metric=rule.metric, en=unknown.en, zh=unknown.zh)
+    return AlertState(**{field: getattr(alert, field) for field in AlertState.__struct_fields__})

@@ -68,12 +68,7 @@ def compose_test_message(context: MessageContext) -> Message:
         title="Answerback: a test · 测试",
         body="\n\n".join(
             filter(
-                None,
-                [
-                    "Alerts arrive here. Nothing is wrong.",
-                    "告警会发送到这里。目前一切正常。",
-                    context.console_url,
-                ],
+                None, ["Alerts arrive here. Nothing is wrong.", "告警会发送到这里。目前一切正常。", context.console_url]
             )
         ),
     )

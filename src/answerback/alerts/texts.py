@@ -36,9 +36,9 @@ def format_count(number: int, limit: int) -> Text:
     return Text(f"at least {number:,}", f"至少 {number:,}")
 
 
-def format_codes(wanted: tuple[int, ...]) -> Text:
-    listed = ", ".join(map(str, wanted))
-    return Text(f"code {listed}" if len(wanted) == 1 else f"one of the codes {listed}", f"失败码 {listed}")
+def format_codes(codes: tuple[int, ...]) -> Text:
+    listed = ", ".join(map(str, codes))
+    return Text(f"code {listed}" if len(codes) == 1 else f"one of the codes {listed}", f"失败码 {listed}")
 
 
 def _number(value: float) -> str:

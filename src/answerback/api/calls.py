@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import Path, Query, Response
@@ -22,11 +22,11 @@ from answerback.api.dependencies import (
     CallidPath,
     CurrentPrincipal,
     Cursor,
-    Instant,
     Limit,
     Since,
     Until,
-    to_utc,
+    UtcInstant,
+    to_zone,
 )
 from answerback.api.routes import AMBIGUOUS, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
@@ -68,7 +68,7 @@ class AnnotationUpdate(BaseModel):
     metadata: dict[str, JsonValue] | None = Field(
         None, description="anything else about the call, up to 16 KiB of JSON"
     )
-    due_at: Instant | None = Field(
+    due_at: UtcInstant | None = Field(
         None, description="when an outcome is due; if there is none by then, an overdue event is delivered"
     )
 
@@ -88,14 +88,13 @@ class AnnotationUpdate(BaseModel):
     @classmethod
     def _check_due_at(cls, due_at: datetime | None) -> datetime | None:
         try:
-            return due_at and to_utc(due_at) and (to_utc(due_at) or due_at).astimezone(UTC)
+            return due_at and due_at.astimezone(UTC)
         except OverflowError as error:
             raise ValueError("is outside of the years 1 to 9999 in UTC") from error
 
     def to_annotation(self) -> CallAnnotation:
         """The same, as the ledger takes it."""
-        fields: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
-        return CallAnnotation(**fields | ({"due_at": to_utc(self.due_at)} if "due_at" in fields else {}))
+        return CallAnnotation(**{name: getattr(self, name) for name in self.model_fields_set})
 
 
 def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Routes:
@@ -116,17 +115,17 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
         limit: Limit = 50,
     ) -> PageView[CallView]:
         check_filters(principal.key, mobile, failure_code, reference=reference)
-        wanted = CallFilter(
+        filters = CallFilter(
             channel=channel,
             mobile=mobile,
             outcome=outcome,
             kind=kind,
             failure_code=failure_code,
             reference=reference,
-            since=to_utc(since),
-            until=to_utc(until),
+            since=to_zone(since),
+            until=to_zone(until),
         )
-        page = ledger.calls(wanted, cursor, limit)
+        page = ledger.calls(filters, cursor, limit)
         principal.log_unmasked(len(page.items))
         return PageView.of(page, partial(CallView.of, full_numbers=principal.full_numbers))
 

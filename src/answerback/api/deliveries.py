@@ -13,10 +13,9 @@ from answerback.api.dependencies import (
     CurrentPrincipal,
     Cursor,
     IdPath,
-    Instant,
     Limit,
     Text,
-    to_utc,
+    UtcInstant,
 )
 from answerback.api.routes import CONFLICT, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
@@ -39,10 +38,10 @@ class ReplayCreate(BaseModel):
 
     endpoint: Text = Field(description="name or id", examples=["crm"])
     dead: bool = Field(default=False, strict=True, description="true: all dead deliveries of the endpoint")
-    since: Instant | None = Field(
+    since: UtcInstant | None = Field(
         None, description="only calls first seen at this time or later; UTC if it names no time zone"
     )
-    until: Instant | None = Field(None, description="only calls first seen before this time")
+    until: UtcInstant | None = Field(None, description="only calls first seen before this time")
     outcome: Outcome | None = Field(None, description="only calls with this outcome")
     kind: CallbackKind | None = Field(None, description="only calls of this kind")
     mobile: Text | None = Field(None, description="only calls to this number, in any notation")
@@ -63,8 +62,8 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
     ) -> PageView[DeliveryView]:
         check_filters(principal.key, callid=callid)
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
-        wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
-        page = ledger.deliveries(wanted, cursor, limit)
+        filters = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
+        page = ledger.deliveries(filters, cursor, limit)
         return PageView.of(page, partial(DeliveryView.of, full_numbers=principal.full_numbers))
 
     @router.get("/v1/deliveries/{id}", summary="Get a delivery with its attempts", responses=NOT_FOUND)
@@ -95,16 +94,14 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
     async def start_replay(body: ReplayCreate, principal: CurrentPrincipal) -> ReplayView:
         await relay.endpoints.refresh()
         endpoint = relay.endpoints.find(body.endpoint)
-        wanted = CallFilter(
-            since=to_utc(body.since), until=to_utc(body.until), outcome=body.outcome, kind=body.kind, mobile=body.mobile
-        )
-        if body.dead == (wanted != CallFilter()):
+        filters = CallFilter(**body.model_dump(exclude={"endpoint", "dead"}))
+        if body.dead == (filters != CallFilter()):
             raise InvalidEndpoint(
                 "dead", "give either dead: true, or a selection of calls: since, until, outcome, kind, mobile"
             )
         if body.dead:
             return ReplayView.of(await relay.replays.replay_dead(principal.actor, endpoint))
-        return ReplayView.of(await relay.replays.replay_calls(principal.actor, endpoint, wanted))
+        return ReplayView.of(await relay.replays.replay_calls(principal.actor, endpoint, filters))
 
     @router.get("/v1/replays/{id}", summary="Get a replay and its progress", responses=NOT_FOUND)
     async def get_replay(id: IdPath) -> ReplayView:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, tzinfo
-from typing import Annotated, Any, overload
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +18,8 @@ from answerback.domain.phone_numbers import mask_phone_like
 from answerback.errors import InvalidRange
 from answerback.ledger.admin.audit import Actor
 from answerback.ledger.types import MAX_PAGE_SIZE
+
+M = TypeVar("M", datetime, datetime | None)
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -38,8 +40,14 @@ def _check_text(text: str) -> str:
     return text
 
 
+def to_zone(moment: M, zone: tzinfo = UTC) -> M:
+    """`moment`, in `zone` if it names none."""
+    return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
+
+
 Text = Annotated[str, AfterValidator(_check_text)]
 Instant = Annotated[datetime, BeforeValidator(_check_spelling)]
+UtcInstant = Annotated[Instant, AfterValidator(to_zone)]
 
 # Parameters of several routes: in the path, of a page, and by which a list is filtered.
 _CALLID = "d9428888-122b-11e1-b85c-61cd3cbb3210"
@@ -147,28 +155,6 @@ async def _principal(request: Request) -> Principal:
 
 
 CurrentPrincipal = Annotated[Principal, Depends(_principal)]
-
-
-@overload
-def to_utc(moment: datetime) -> datetime: ...
-@overload
-def to_utc(moment: None) -> None: ...
-@overload
-def to_utc(moment: datetime | None) -> datetime | None: ...
-def to_utc(moment: datetime | None) -> datetime | None:
-    """Return `moment`, in UTC if it names no time zone."""
-    return to_zone(moment, UTC)
-
-
-@overload
-def to_zone(moment: datetime, zone: tzinfo) -> datetime: ...
-@overload
-def to_zone(moment: None, zone: tzinfo) -> None: ...
-@overload
-def to_zone(moment: datetime | None, zone: tzinfo) -> datetime | None: ...
-def to_zone(moment: datetime | None, zone: tzinfo) -> datetime | None:
-    """Return `moment`, in `zone` if it names none."""
-    return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
 
 
 def load_zone(timezone: str) -> ZoneInfo:

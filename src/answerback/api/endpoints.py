@@ -76,16 +76,13 @@ def _add_read_routes(router: Routes, ledger: Ledger) -> None:
     @router.get("", summary="List endpoints with their backlogs")
     def list_endpoints(principal: CurrentPrincipal) -> PageView[EndpointView]:
         backlogs, full_url = ledger.backlog(), principal.full_urls
-        views = [
-            EndpointView.of(one, backlogs.get(one.id, DeliveryBacklog()), full_url=full_url)
-            for one in ledger.endpoints()
-        ]
+        views = [EndpointView.of(one, backlogs[one.id], full_url=full_url) for one in ledger.endpoints()]
         return PageView(items=views)
 
     @router.get("/{endpoint}", summary="Get an endpoint", responses=NOT_FOUND)
     def get_endpoint(endpoint: EndpointPath, principal: CurrentPrincipal) -> EndpointView:
         found = ledger.endpoint(endpoint)
-        return EndpointView.of(found, ledger.backlog().get(found.id, DeliveryBacklog()), full_url=principal.full_urls)
+        return EndpointView.of(found, ledger.backlog()[found.id], full_url=principal.full_urls)
 
 
 def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Sequence[str]) -> None:
@@ -117,13 +114,15 @@ def _add_write_routes(router: Routes, ledger: Ledger, relay: Relay, channels: Se
     ) -> EndpointView:
         await relay.endpoints.refresh()
         known = relay.endpoints.find(endpoint)
-        wanted = _merge(known.config, known.channel, enabled=known.enabled, changes=body)
-        check_channel(wanted.channel)
+        settings = _merge(known.config, known.channel, enabled=known.enabled, changes=body)
+        check_channel(settings.channel)
         changed = known
-        if wanted.channel != known.channel or wanted.endpoint_config() != known.config:
-            changed = await relay.endpoints.change(principal.actor, endpoint, wanted.channel, wanted.endpoint_config())
-        if wanted.enabled != known.enabled:
-            changed = await relay.endpoints.set_enabled(principal.actor, endpoint, enabled=wanted.enabled)
+        if settings.channel != known.channel or settings.endpoint_config() != known.config:
+            changed = await relay.endpoints.change(
+                principal.actor, endpoint, settings.channel, settings.endpoint_config()
+            )
+        if settings.enabled != known.enabled:
+            changed = await relay.endpoints.set_enabled(principal.actor, endpoint, enabled=settings.enabled)
         return EndpointView.of(changed, await _backlog_of(ledger, changed), full_url=True)
 
     @router.delete(
@@ -173,7 +172,7 @@ def _add_action_routes(router: Routes, ledger: Ledger, relay: Relay) -> None:
 
 async def _backlog_of(ledger: Ledger, endpoint: Endpoint) -> DeliveryBacklog:
     """Read the endpoint's backlog, in a thread because reading blocks."""
-    return (await asyncio.to_thread(ledger.backlog)).get(endpoint.id, DeliveryBacklog())
+    return (await asyncio.to_thread(ledger.backlog))[endpoint.id]
 
 
 def _merge(config: EndpointConfig, channel: str, *, enabled: bool, changes: dict[str, Any]) -> EndpointSettings:

@@ -85,8 +85,8 @@ def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
             "callid": callid,
         }
         try:
-            wanted = Export.of(dataset, format, filters, full_numbers=principal.full_numbers)
-            return ExportResponse(wanted, await exports.open(wanted, principal.actor))
+            spec = Export.of(dataset, format, filters, full_numbers=principal.full_numbers)
+            return ExportResponse(spec, await exports.open(spec, principal.actor))
         except TooManyExports as error:
             raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
         except MissingExtra as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query
@@ -22,7 +22,7 @@ from answerback.api.dependencies import (
 )
 from answerback.api.routes import Routes
 from answerback.domain.models import CallbackKind
-from answerback.domain.statistics import named_range
+from answerback.domain.statistics import RangeName, named_range
 from answerback.errors import InvalidRange
 from answerback.ledger import Ledger
 from answerback.ledger.read.statistics import HourRange
@@ -34,8 +34,6 @@ FIRST_YEAR, LAST_YEAR = 1971, 9998
 
 _HOURS_UP_TO = timedelta(days=2)
 _MOST_HOURS = timedelta(days=62)
-
-Range = Literal["today", "yesterday", "7d", "30d"]
 
 
 class FailuresView(BaseModel):
@@ -111,7 +109,7 @@ def build_routes(ledger: Ledger, timezone: str) -> Routes:
 def _parse_query(timezone: str) -> Callable[..., StatsQuery]:
     def asked(
         range: Annotated[  # the word of the vendor's console and of ours
-            Range | None, Query(description="in place of since and until; 7d by default")
+            RangeName | None, Query(description="in place of since and until; 7d by default")
         ] = None,
         since: Since = None,
         until: Until = None,
@@ -126,7 +124,7 @@ def _parse_query(timezone: str) -> Callable[..., StatsQuery]:
         if since is None and until is not None:
             raise InvalidRange("since", "is required with until")
         if since is None:
-            first, last = named_range(range or "7d", now, zone)
+            first, last = named_range(range or RangeName.WEEK, now, zone)
         else:
             first, last = to_zone(since, zone), to_zone(until, zone) or now
         return StatsQuery(span=_span(first, last, channel, kind), zone=zone)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
+from answerback.cli.output import AsJson, out, print_json, print_table
 from answerback.config import PREFIX, Settings, format_value
 from answerback.errors import ConfigError
 
@@ -26,18 +26,17 @@ def migrate(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    with exit_on_error():
-        from answerback.ledger.migrations import HEAD
-        from answerback.ledger.partitions import create_partitions
-        from answerback.service.ledger_config import ledger_config
+    from answerback.ledger.migrations import HEAD
+    from answerback.ledger.partitions import create_partitions
+    from answerback.service.ledger_config import ledger_config
 
-        settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
-        opening = ledger_config(settings)
-        if months and opening.url is None:
-            raise ConfigError("--months: is for PostgreSQL, see --database-url: SQLite has no partitions")
-        with contextlib.closing(opening.open(migrate=True)) as ledger:
-            if months:
-                create_partitions(ledger, months)
+    settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+    opening = ledger_config(settings)
+    if months and opening.url is None:
+        raise ConfigError("--months: is for PostgreSQL, see --database-url: SQLite has no partitions")
+    with contextlib.closing(opening.open(migrate=True)) as ledger:
+        if months:
+            create_partitions(ledger, months)
     place = str(settings.server.data_dir) if opening.url is None else opening.location
     if as_json:
         print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.location})
@@ -59,8 +58,7 @@ def list_channels(
     """List the channels with their callback URLs, to paste into the cloud console."""
     from answerback.service.urls import callback_urls
 
-    with exit_on_error():
-        urls = callback_urls(load_cli_settings(config, data_dir=data_dir))
+    urls = callback_urls(load_cli_settings(config, data_dir=data_dir))
     shown = {name: url if full else _without_token(url) for name, url in urls.items()}
     if as_json:
         print_json({"items": [{"channel": name, "callback_url": url} for name, url in shown.items()]})
@@ -76,8 +74,7 @@ def _without_token(url: str) -> str:
 @config_app.command("show")
 def show_config(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
     """List every setting: its current value, its environment variable and what it does. Secrets are hidden."""
-    with exit_on_error():
-        rows = list(_describe_settings(load_cli_settings(config, data_dir=data_dir)))
+    rows = list(_describe_settings(load_cli_settings(config, data_dir=data_dir)))
     if as_json:
         print_json(
             {"items": [dict(zip(("setting", "value", "variable", "meaning"), row, strict=True)) for row in rows]}

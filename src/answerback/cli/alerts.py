@@ -5,7 +5,7 @@ import asyncio
 import typer
 
 from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, Styled, exit_on_error, format_time, print_json, print_page, print_table
+from answerback.cli.output import AsJson, Styled, format_time, print_json, print_page, print_table
 from answerback.config import Settings
 from answerback.errors import ConfigError
 from answerback.schemas.alerts import AlertView
@@ -19,13 +19,12 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("list")
 def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
     """List the alert rules of the config file with the values measured last."""
-    with exit_on_error():
-        from answerback.alerts import alert_states
-        from answerback.ledger.admin.alerts import find_alerts
+    from answerback.alerts import alert_states
+    from answerback.ledger.admin.alerts import find_alerts
 
-        settings = load_cli_settings(config, data_dir=data_dir)
-        with open_for_reading(settings) as ledger:
-            states = alert_states(settings.alerts.rules, ledger.read(find_alerts))
+    settings = load_cli_settings(config, data_dir=data_dir)
+    with open_for_reading(settings) as ledger:
+        states = alert_states(settings.alerts.rules, ledger.read(find_alerts))
     views = [AlertView.read_from(state) for state in states]
     print_page(PageView(items=views), _alert_row, "no rules: see docs/alerts.md", as_json=as_json)
 
@@ -33,11 +32,10 @@ def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson 
 @app.command("test")
 def send_test(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
     """Send a test notification to every target; exit status 0 if all of them received it."""
-    with exit_on_error():
-        settings = load_cli_settings(config, data_dir=data_dir)
-        if not settings.alerts.notify:
-            raise ConfigError("alerts.notify: no targets are configured: give it Apprise URLs, as in docs/alerts.md")
-        reached = asyncio.run(_send_to_all(settings))
+    settings = load_cli_settings(config, data_dir=data_dir)
+    if not settings.alerts.notify:
+        raise ConfigError("alerts.notify: no targets are configured: give it Apprise URLs, as in docs/alerts.md")
+    reached = asyncio.run(_send_to_all(settings))
     if as_json:
         print_json(
             {"items": [{"target": name, "arrived": error is None, "error": error} for name, error in reached.items()]}

@@ -42,7 +42,7 @@ def list_calls(
     config: options.Config = None,
 ) -> None:
     """List calls, newest first."""
-    wanted = CallFilter(
+    filters = CallFilter(
         channel=channel,
         mobile=mobile,
         outcome=outcome,
@@ -53,9 +53,9 @@ def list_calls(
         until=_utc(until),
     )
     with options.open_calls(config, data_dir=data_dir) as ledger:
-        page = ledger.calls(wanted, cursor, limit)
+        page = ledger.calls(filters, cursor, limit)
         if full_numbers:
-            record_reveal(ledger, len(page.items), "calls", filter_text(wanted))
+            record_reveal(ledger, len(page.items), "calls", filter_text(filters))
     views = PageView.of(page, partial(CallView.of, full_numbers=full_numbers))
     print_page(views, _call_row, "no calls", as_json=as_json)
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.options import Config, load_cli_settings
-from answerback.cli.output import AsJson, err, exit_on_error, out, print_json, print_table
+from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.gc_tuning import freeze_gc
 from answerback.store_copy import CopyJob, CopyResult, VerifyResult, parse_location
 
@@ -26,16 +26,15 @@ def copy(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    with exit_on_error():
-        job = CopyJob(
-            source=parse_location("--from", source),
-            target=parse_location("--to", target),
-            verifies=verify,
-            allow_unsafe=load_cli_settings(config).ledger.allow_unsafe_filesystem,
-        )
-        freeze_gc()
-        with _ProgressBars() as bars:
-            result = job.verify(bars) if verify_only else job.run(bars)
+    job = CopyJob(
+        source=parse_location("--from", source),
+        target=parse_location("--to", target),
+        verifies=verify,
+        allow_unsafe=load_cli_settings(config).ledger.allow_unsafe_filesystem,
+    )
+    freeze_gc()
+    with _ProgressBars() as bars:
+        result = job.verify(bars) if verify_only else job.run(bars)
     if as_json:
         print_json(msgspec.to_builtins(result))
     else:

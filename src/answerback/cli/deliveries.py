@@ -15,7 +15,6 @@ from answerback.cli.output import (
     FullNumbers,
     Styled,
     err,
-    exit_on_error,
     fail,
     format_time,
     out,
@@ -52,8 +51,8 @@ def list_deliveries(
     """List deliveries, newest first."""
     with options.open_calls(config, data_dir=data_dir) as ledger:
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
-        wanted = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
-        page = ledger.deliveries(wanted, cursor, limit)
+        filters = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
+        page = ledger.deliveries(filters, cursor, limit)
     views = PageView.of(page, partial(DeliveryView.of, full_numbers=True))
     print_page(views, _delivery_row, "no deliveries", as_json=as_json)
 
@@ -110,16 +109,15 @@ def replay_deliveries(
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
         fail("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
-    with exit_on_error():
-        client = ApiClient(options.load_cli_settings(config, data_dir=data_dir), url)
-        if id is not None:
-            result = client.request("POST", "deliveries", str(_id(id)), "replay")
-        else:
-            filters = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
-            wanted = {name: str(value) for name, value in filters.items() if value is not None}
-            result = _wait_for_replay(
-                client, client.request("POST", "replays", body={"endpoint": endpoint, "dead": dead, **wanted})
-            )
+    client = ApiClient(options.load_cli_settings(config, data_dir=data_dir), url)
+    if id is not None:
+        result = client.request("POST", "deliveries", str(_id(id)), "replay")
+    else:
+        calls = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
+        selection = {name: str(value) for name, value in calls.items() if value is not None}
+        result = _wait_for_replay(
+            client, client.request("POST", "replays", body={"endpoint": endpoint, "dead": dead, **selection})
+        )
     if as_json:
         print_json(result)
     elif id is not None:

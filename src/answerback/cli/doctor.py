@@ -3,7 +3,7 @@
 import typer
 
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, Styled, exit_on_error, print_json, print_table
+from answerback.cli.output import AsJson, Styled, print_json, print_table
 from answerback.logs import configure_logs
 from answerback.service.check_result import CheckLevel, CheckResult
 from answerback.service.doctor import run_checks
@@ -14,9 +14,8 @@ _COLOURS = {CheckLevel.OK: "green", CheckLevel.WARNING: "yellow", CheckLevel.ERR
 def doctor(
     data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    with exit_on_error():
-        configure_logs("error", "text")  # what it opens would speak on standard output
-        findings = list(run_checks(load_cli_settings(config, data_dir=data_dir, database_url=database_url)))
+    configure_logs("error", "text")  # what it opens would speak on standard output
+    findings = list(run_checks(load_cli_settings(config, data_dir=data_dir, database_url=database_url)))
     if as_json:
         print_json({"items": findings})
     else:

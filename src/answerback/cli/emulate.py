@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_table
+from answerback.cli.output import AsJson, out, print_json, print_table
 from answerback.emulator.snippets import Snippet, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 
@@ -95,57 +95,56 @@ def emulate(  # each is a flag
     chosen = {
         name: value for name, value in locals().items() if name in FaultProfile.__struct_fields__ and value is not None
     }
-    with exit_on_error():
-        settings = load_settings(config)
-        account = settings.account(callback_url)
-        if retry_delays is not None:
-            chosen["retry_delays_s"] = _seconds("--retry-delays", retry_delays)
-        faults = msgspec.structs.replace(settings.faults, **chosen)
-        numbers_limits = (settings.limits or Limits()) if limits or settings.limits else NO_LIMITS
-        if requests_per_second is None:
-            requests_per_second = 0 if instant else (settings.limits or Limits()).requests_per_second
+    settings = load_settings(config)
+    account = settings.account(callback_url)
+    if retry_delays is not None:
+        chosen["retry_delays_s"] = _seconds("--retry-delays", retry_delays)
+    faults = msgspec.structs.replace(settings.faults, **chosen)
+    numbers_limits = (settings.limits or Limits()) if limits or settings.limits else NO_LIMITS
+    if requests_per_second is None:
+        requests_per_second = 0 if instant else (settings.limits or Limits()).requests_per_second
 
-        def make() -> Cloud:
-            return Cloud(
-                account,
-                FastClock(float("inf") if instant else speed),
-                faults=faults,
-                limits=msgspec.structs.replace(numbers_limits, requests_per_second=requests_per_second or None),
-                shares=settings.shares,
-                seed=seed,
-            )
+    def make() -> Cloud:
+        return Cloud(
+            account,
+            FastClock(float("inf") if instant else speed),
+            faults=faults,
+            limits=msgspec.structs.replace(numbers_limits, requests_per_second=requests_per_second or None),
+            shares=settings.shares,
+            seed=seed,
+        )
 
-        configure_logs("warning" if quiet else "info", "console")
-        if https and certificate:
-            raise ConfigError("--https makes a certificate of its own: leave out --certificate")
-        authority = None
+    configure_logs("warning" if quiet else "info", "console")
+    if https and certificate:
+        raise ConfigError("--https makes a certificate of its own: leave out --certificate")
+    authority = None
+    if https:
+        from answerback.emulator.authority import make_certificate, trust_hints
+
+        files = make_certificate(https_dir)
+        certificate, authority = files.certificate, files.authority.resolve()
+    check_certificate(certificate)
+    with bind_socket(host, port) as listener:
+        url = base_url(listener, secure=certificate is not None)
+        summary: dict[str, Any] = {
+            "url": url,
+            "applications": [
+                {"sdkappid": one.app_id, "app_key": one.app_key, "callback_url": one.callback_url}
+                for one in account.applications.values()
+            ],
+            "secrets": account.secrets,
+        }
         if https:
-            from answerback.emulator.authority import make_certificate, trust_hints
+            summary |= {"authority": str(authority), "trust": trust_hints(files, listener.getsockname()[1])}
 
-            files = make_certificate(https_dir)
-            certificate, authority = files.certificate, files.authority.resolve()
-        check_certificate(certificate)
-        with bind_socket(host, port) as listener:
-            url = base_url(listener, secure=certificate is not None)
-            summary: dict[str, Any] = {
-                "url": url,
-                "applications": [
-                    {"sdkappid": one.app_id, "app_key": one.app_key, "callback_url": one.callback_url}
-                    for one in account.applications.values()
-                ],
-                "secrets": account.secrets,
-            }
-            if https:
-                summary |= {"authority": str(authority), "trust": trust_hints(files, listener.getsockname()[1])}
+        def started(_: Cloud) -> None:
+            if as_json:
+                print_json(summary)
+            else:
+                _show(summary, build_snippets(snippet, account, url, authority))
+            sys.stdout.flush()
 
-            def started(_: Cloud) -> None:
-                if as_json:
-                    print_json(summary)
-                else:
-                    _show(summary, build_snippets(snippet, account, url, authority))
-                sys.stdout.flush()
-
-            asyncio.run(serve(make, listener, started, certificate, authority))
+        asyncio.run(serve(make, listener, started, certificate, authority))
 
 
 def _seconds(flag: str, text: str) -> list[float]:
@@ -184,7 +183,7 @@ def _show(summary: dict[str, Any], programs: Sequence[Snippet]) -> None:
             out.print(f"{sdk:{width}}  {how}", markup=False, highlight=False, soft_wrap=True)
     for one in programs:
         out.print(f"\n[bold]{one.title}[/]", highlight=False)
-        out.print(one.program, markup=False, highlight=False, soft_wrap=True, end="")
+        sys.stdout.write(one.program)
     others = "|".join(SnippetLanguage)
     out.print(f"\nPrograms in other languages: answerback snippet {others} --url {summary['url']}", soft_wrap=True)
     out.print(

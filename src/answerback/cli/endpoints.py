@@ -7,10 +7,9 @@ from rich.markup import escape
 
 from answerback.cli.api_client import ApiClient, Url
 from answerback.cli.options import Config, DataDir, load_cli_settings, open_ledger
-from answerback.cli.output import AsJson, exit_on_error, out, print_json, print_page, print_view
+from answerback.cli.output import AsJson, out, print_json, print_page, print_view
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.schemas.endpoints import EndpointView
 from answerback.schemas.view import PageView
 
@@ -64,8 +63,7 @@ def add(
         "enabled": not disabled,
     }
     body = {field: value for field, value in fields.items() if value is not None}
-    with exit_on_error():
-        added = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("POST", "endpoints", body=body)
+    added = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("POST", "endpoints", body=body)
     _show_changed(added, as_json=as_json)
 
 
@@ -74,10 +72,7 @@ def list_endpoints(as_json: AsJson = False, data_dir: DataDir = None, config: Co
     """List the endpoints with their backlogs."""
     with open_ledger(config, data_dir=data_dir) as ledger:
         backlogs = ledger.backlog()
-        views = [
-            EndpointView.of(endpoint, backlogs.get(endpoint.id, DeliveryBacklog()), full_url=True)
-            for endpoint in ledger.endpoints()
-        ]
+        views = [EndpointView.of(endpoint, backlogs[endpoint.id], full_url=True) for endpoint in ledger.endpoints()]
     print_page(PageView(items=views), _endpoint_row, "no endpoints", as_json=as_json)
 
 
@@ -98,7 +93,7 @@ def show(name: Name, as_json: AsJson = False, data_dir: DataDir = None, config: 
     """Show one endpoint."""
     with open_ledger(config, data_dir=data_dir) as ledger:
         endpoint = ledger.endpoint(name)
-        view = EndpointView.of(endpoint, ledger.backlog().get(endpoint.id, DeliveryBacklog()), full_url=True)
+        view = EndpointView.of(endpoint, ledger.backlog()[endpoint.id], full_url=True)
     print_view(view, as_json=as_json)
 
 
@@ -107,8 +102,7 @@ def send_test(
     name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
 ) -> None:
     """Send a test event; exit status 1 if the endpoint does not accept it."""
-    with exit_on_error():
-        result = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("POST", "endpoints", name, "test")
+    result = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("POST", "endpoints", name, "test")
     if as_json:
         print_json(result)
     elif result["delivered"]:
@@ -126,9 +120,8 @@ def enable(
     name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
 ) -> None:
     """Enable an endpoint: pending deliveries are sent."""
-    with exit_on_error():
-        client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
-        changed = client.request("POST", "endpoints", name, "enable")
+    client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
+    changed = client.request("POST", "endpoints", name, "enable")
     _show_changed(changed, as_json=as_json)
 
 
@@ -137,9 +130,8 @@ def disable(
     name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
 ) -> None:
     """Disable an endpoint: deliveries wait until it is enabled again."""
-    with exit_on_error():
-        client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
-        changed = client.request("POST", "endpoints", name, "disable")
+    client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
+    changed = client.request("POST", "endpoints", name, "disable")
     _show_changed(changed, as_json=as_json)
 
 
@@ -154,17 +146,15 @@ def rotate_secret(
 ) -> None:
     """Generate or set a new secret, shown only once; the old one keeps signing for 24 hours."""
     body = {"secret": secret} if secret else {}
-    with exit_on_error():
-        client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
-        changed = client.request("POST", "endpoints", name, "rotate-secret", body=body)
+    client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
+    changed = client.request("POST", "endpoints", name, "rotate-secret", body=body)
     _show_changed(changed, as_json=as_json)
 
 
 @app.command("remove")
 def remove(name: Name, url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
     """Remove an endpoint and cancel its pending deliveries."""
-    with exit_on_error():
-        ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("DELETE", "endpoints", name)
+    ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("DELETE", "endpoints", name)
     out.print(f"endpoint {name} is removed")
 
 

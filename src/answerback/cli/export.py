@@ -64,21 +64,21 @@ def export(
         for name in ("since", "until"):
             filters[name] = filters[name] and filters[name].replace(tzinfo=zone)
         filters["endpoint_id"] = None if endpoint is None else ledger.endpoint(endpoint).id
-        wanted = Export.of(dataset, file_format, filters, full_numbers=full_numbers)
-        RecordAuditEvent(CLI_ACTOR, AuditAction.EXPORTED, (wanted.audit_summary,)).run(ledger)
+        spec = Export.of(dataset, file_format, filters, full_numbers=full_numbers)
+        RecordAuditEvent(CLI_ACTOR, AuditAction.EXPORTED, (spec.audit_summary,)).run(ledger)
         if output == _STDOUT:
-            _to_stdout(ledger, wanted)
+            _to_stdout(ledger, spec)
         else:
             with _whole(output) as file:
-                rows = _write(ledger, wanted, file)
+                rows = _write(ledger, spec, file)
             err.print(f"{rows:,} {dataset} in {output}", soft_wrap=True)
 
 
-def _to_stdout(ledger: Ledger, wanted: Export) -> None:
-    if not wanted.format.is_text and sys.stdout.isatty():
-        fail(f"{wanted.format} is not for a terminal: name a file with --output")
+def _to_stdout(ledger: Ledger, spec: Export) -> None:
+    if not spec.format.is_text and sys.stdout.isatty():
+        fail(f"{spec.format} is not for a terminal: name a file with --output")
     try:
-        _write(ledger, wanted, sys.stdout.buffer)
+        _write(ledger, spec, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # whoever read it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -99,12 +99,12 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-def _write(ledger: Ledger, wanted: Export, file: BinaryIO) -> int:
+def _write(ledger: Ledger, spec: Export, file: BinaryIO) -> int:
     freeze_gc()
     columns = (
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} " + wanted.dataset),
+        TextColumn("{task.fields[rows]:,} " + spec.dataset),
         TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
         TimeRemainingColumn(),
     )
@@ -115,4 +115,4 @@ def _write(ledger: Ledger, wanted: Export, file: BinaryIO) -> int:
             elapsed_s = progress.tasks[0].elapsed or 0.0
             progress.update(shown, completed=share, rows=rows, rate=rows / elapsed_s if elapsed_s else 0.0)
 
-        return write_export(ledger, wanted, file, advance)
+        return write_export(ledger, spec, file, advance)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
-from answerback.cli.output import AsJson, err, exit_on_error, fail, out, print_fields, print_json
+from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import ConfigError
 from answerback.imports import Importer, ImportSummary, InputFile, open_input
@@ -34,8 +34,7 @@ def import_(
     ],
     channel: Annotated[str, typer.Option(help="The channel of lines that do not name one.")] = DEFAULT_CHANNEL,
     encoding: Annotated[
-        str | None,
-        typer.Option(help="The encoding of the files, such as gbk or utf-16; detected by default."),
+        str | None, typer.Option(help="The encoding of the files, such as gbk or utf-16; detected by default.")
     ] = None,
     timezone: Timezone = "UTC",
     deliver: Annotated[
@@ -46,22 +45,21 @@ def import_(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    with exit_on_error():
-        settings = load_cli_settings(config, data_dir=data_dir)
-        if channel not in settings.tokens():
-            raise ConfigError(f"--channel: there is no channel {channel}: one of {', '.join(settings.tokens())}")
-        tokens = {token: name for name, token in settings.tokens().items() if token is not None}
-        zone = load_zone(timezone)
-        encoding = encoding and check_encoding(encoding)
-        for path in files:  # a missing file is reported before anything is recorded
-            with open_input(path):
-                pass
-        with nullcontext(None) if dry_run else _ledger(settings) as ledger:
-            if ledger is not None:
-                about = (len(files), "files into", channel, "delivered to endpoints" if deliver else "not delivered")
-                RecordAuditEvent(CLI_ACTOR, AuditAction.CALLBACKS_IMPORTED, about).run(ledger)
-            importer = Importer(ledger, tokens, channel, deliver=deliver, zone=zone)
-            faults = _import_files(files, importer, encoding)
+    settings = load_cli_settings(config, data_dir=data_dir)
+    if channel not in settings.tokens():
+        raise ConfigError(f"--channel: there is no channel {channel}: one of {', '.join(settings.tokens())}")
+    tokens = {token: name for name, token in settings.tokens().items() if token is not None}
+    zone = load_zone(timezone)
+    encoding = encoding and check_encoding(encoding)
+    for path in files:  # a missing file is reported before anything is recorded
+        with open_input(path):
+            pass
+    with nullcontext(None) if dry_run else _ledger(settings) as ledger:
+        if ledger is not None:
+            about = (len(files), "files into", channel, "delivered to endpoints" if deliver else "not delivered")
+            RecordAuditEvent(CLI_ACTOR, AuditAction.CALLBACKS_IMPORTED, about).run(ledger)
+        importer = Importer(ledger, tokens, channel, deliver=deliver, zone=zone)
+        faults = _import_files(files, importer, encoding)
     if as_json:
         result = {"files": len(files), **msgspec.structs.asdict(importer.summary), "faults": faults, "dry_run": dry_run}
         print_json(result)

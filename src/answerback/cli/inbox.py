@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, err, exit_on_error, out, print_fields, print_json
+from answerback.cli.output import AsJson, err, out, print_fields, print_json
 from answerback.errors import ConfigError
 from answerback.inbox import FILE_NAME, InboxReader, lock_inbox
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
@@ -39,19 +39,18 @@ def record(
 ) -> None:
     """Record a dead gateway's inbox into the ledger, with its deliveries. What the ledger has already is skipped."""
     path = file / FILE_NAME if file.is_dir() else file
-    with exit_on_error():
-        settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
-        os.umask(_OWNER_ONLY)
-        with (
-            _locked(path),
-            closing(InboxReader(path)) as reader,
-            closing(ledger_config(settings).open()) as ledger,
-        ):
-            logs = [generation.id for generation in reader.generations()]
-            waiting = reader.waiting(LogPositions(logs).run(ledger)).callbacks
-            RecordAuditEvent(CLI_ACTOR, AuditAction.INBOX_RECORDED, (waiting, "callbacks")).run(ledger)
-            with _ProgressBar(waiting) as bar:
-                summary = record_inbox_file(reader, ledger, bar.advance_to)
+    settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+    os.umask(_OWNER_ONLY)
+    with (
+        _locked(path),
+        closing(InboxReader(path)) as reader,
+        closing(ledger_config(settings).open()) as ledger,
+    ):
+        logs = [generation.id for generation in reader.generations()]
+        waiting = reader.waiting(LogPositions(logs).run(ledger)).callbacks
+        RecordAuditEvent(CLI_ACTOR, AuditAction.INBOX_RECORDED, (waiting, "callbacks")).run(ledger)
+        with _ProgressBar(waiting) as bar:
+            summary = record_inbox_file(reader, ledger, bar.advance_to)
     dispositions = {one.name.lower(): count for one, count in sorted(summary.dispositions.items())}
     fields = {"rows": summary.rows, "unreadable_rows": summary.unreadable_rows, "callbacks": summary.callbacks}
     if as_json:

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from answerback.cli.output import AsJson, err, exit_on_error, fail, out, print_fields, print_json, print_table
+from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table
 from answerback.domain.models import CallbackKind
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def load(
         ),
     ] = None,
     key: Annotated[
-        str | None,
-        typer.Option(envvar="ANSWERBACK_KEY", help="The API key for --verify.", rich_help_panel=_VERIFY),
+        str | None, typer.Option(envvar="ANSWERBACK_KEY", help="The API key for --verify.", rich_help_panel=_VERIFY)
     ] = None,
     key_file: Annotated[
         Path | None,
@@ -73,8 +72,7 @@ def load(
         seed=secrets.randbits(32) if seed is None else seed,
         kind=None if mix else kind,
     )
-    with exit_on_error():
-        running = LoadGenerator(url, plan)
+    running = LoadGenerator(url, plan)
     durability = None if verify is None else DurabilityCheck(verify, _read_key(key, key_file), timeout)
     if durability is not None and (problem := _run(durability.probe(running.stats.callid(0)))):
         fail(f"--verify: {escape(str(verify))} did not return the calls: {escape(problem)}")

@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from answerback.errors import AnswerbackError, LedgerUnavailable
+
 COMMANDS = {
     "serve": (
         "serve.serve",
@@ -70,10 +72,7 @@ COMMANDS = {
         "doctor.doctor",
         "Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error.",
     ),
-    "prune": (
-        "prune.prune",
-        "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay.",
-    ),
+    "prune": ("prune.prune", "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay."),
     "channels": ("admin.channels_app", "Channels: one for each voice application."),
     "config": ("admin.config_app", "The gateway's settings."),
     "calls": ("calls.calls_app", "Calls and their outcomes."),
@@ -127,6 +126,17 @@ class CommandGroup(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": _Commands()})
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what goes wrong is one line and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except AnswerbackError as error:
+            from rich.markup import escape
+
+            from answerback.cli.output import fail
+
+            fail(escape(error.explanation if isinstance(error, LedgerUnavailable) else str(error)))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """List the commands from the table: importing them all takes three times as long."""
         listed = TyperGroup(
@@ -148,8 +158,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(asked: bool) -> None:
+    if asked:
         from importlib.metadata import version
 
         typer.echo(f"answerback {version('answerback')}")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from answerback.cli.output import err, exit_on_error
+from answerback.cli.output import err
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import AnswerbackError, ConfigError
@@ -60,20 +60,19 @@ def load_zone(timezone: str) -> ZoneInfo:
 
 @contextmanager
 def open_ledger(config: Path | None, **options: Any) -> Iterator["Ledger"]:
-    """Open the ledger that these options name; an AnswerbackError, also of what is done with it, ends the command."""
+    """Open the ledger that these options name. Raises ConfigError where there is none."""
     from answerback.service.ledger_config import open_for_reading
 
-    with exit_on_error(), open_for_reading(load_cli_settings(config, **options)) as ledger:
+    with open_for_reading(load_cli_settings(config, **options)) as ledger:
         yield ledger
 
 
 @contextmanager
 def open_calls(config: Path | None, **options: Any) -> Iterator["Ledger"]:
     """Open the ledger for what it knows of calls, and say on standard error what it does not know yet."""
-    with exit_on_error():
-        settings = load_cli_settings(config, **options)
-        with open_recorded(settings) as ledger:
-            yield ledger
+    settings = load_cli_settings(config, **options)
+    with open_recorded(settings) as ledger:
+        yield ledger
 
 
 @contextmanager

@@ -1,20 +1,16 @@
 """The command line's output: tables for people, JSON for programs, one line for an error."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
-
-from answerback.errors import AnswerbackError, LedgerUnavailable
 
 if TYPE_CHECKING:
     from answerback.schemas.view import PageView, View
@@ -115,14 +111,3 @@ def fail(message: str) -> NoReturn:
     """Print an error and exit with status 1."""
     err.print(f"[red]answerback:[/] {message}", soft_wrap=True)
     raise typer.Exit(1)
-
-
-@contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Turn AnswerbackErrors into one line and exit status 1."""
-    try:
-        yield
-    except LedgerUnavailable as error:
-        fail(escape(error.explanation))
-    except AnswerbackError as error:
-        fail(escape(str(error)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, exit_on_error, out, print_json
+from answerback.cli.output import AsJson, out, print_json
 from answerback.ledger.writer.spawning import spawn_writer
 
 if TYPE_CHECKING:
@@ -39,12 +39,11 @@ def serve(
         from answerback.logs import configure_logs
         from answerback.service.serving import serve as run
 
-        with exit_on_error():
-            settings = load_cli_settings(
-                config, host=host, port=port, data_dir=data_dir, roles=roles, database_url=database_url, stream=stream
-            )
-            configure_logs(settings.log.level, settings.log.format)
-            run(settings, _print_json if as_json else _print_text, spawned, new_ledger=new_ledger)
+        settings = load_cli_settings(
+            config, host=host, port=port, data_dir=data_dir, roles=roles, database_url=database_url, stream=stream
+        )
+        configure_logs(settings.log.level, settings.log.format)
+        run(settings, _print_json if as_json else _print_text, spawned, new_ledger=new_ledger)
     finally:
         spawned.process.kill()  # it has ended, but where nothing was started
         spawned.process.wait()

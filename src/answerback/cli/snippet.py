@@ -1,11 +1,12 @@
 """`answerback snippet`: programs that send by the emulator."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from answerback.cli.output import AsJson, exit_on_error, out, print_json
+from answerback.cli.output import AsJson, print_json
 from answerback.emulator.snippets import LANGUAGE_NAMES, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 
@@ -20,19 +21,17 @@ def snippet(
     config: Annotated[Path | None, typer.Option(help="The emulator's TOML file, for its application and keys.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print programs that send by `answerback emulate` with the vendor's SDKs, ready to paste."""
     from answerback.emulator.settings import load_settings
 
-    with exit_on_error():
-        account = load_settings(config).account()
-        found = build_snippets(language, account, url.rstrip("/"), authority)
-        wanted = [one for one in found if api in (None, one.api)]
-        if not wanted:
-            there_are = " and ".join(one.api for one in found)
-            raise ConfigError(
-                f"--api: there is no program for API {api} in {LANGUAGE_NAMES[language]}, only for {there_are}"
-            )
+    account = load_settings(config).account()
+    found = build_snippets(language, account, url.rstrip("/"), authority)
+    wanted = [one for one in found if api in (None, one.api)]
+    if not wanted:
+        there_are = " and ".join(one.api for one in found)
+        raise ConfigError(
+            f"--api: there is no program for API {api} in {LANGUAGE_NAMES[language]}, only for {there_are}"
+        )
     if as_json:
         print_json({"items": [one._asdict() for one in wanted]})
     else:
-        out.print(*(one.program for one in wanted), sep="\n", end="", markup=False, highlight=False, soft_wrap=True)
+        sys.stdout.write("\n".join(one.program for one in wanted))

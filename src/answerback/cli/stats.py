@@ -3,18 +3,17 @@
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from enum import StrEnum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
 from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, DataDir, load_cli_settings, open_recorded
-from answerback.cli.output import AsJson, exit_on_error, out, print_fields, print_json, print_table
+from answerback.cli.output import AsJson, out, print_fields, print_json, print_table
 from answerback.config import Settings
 from answerback.domain.models import CallbackKind
 from answerback.domain.phone_locations import UNKNOWN, region_name
-from answerback.domain.statistics import Counts, DurationStats, Statistics, named_range
+from answerback.domain.statistics import Counts, DurationStats, RangeName, Statistics, named_range
 from answerback.errors import InvalidRange
 from answerback.ledger.read.statistics import HourRange
 from answerback.schemas.statistics import StatisticsView, Step, failure_views
@@ -28,15 +27,6 @@ _COLORS = {"answered": "green", "unanswered": "orange", "failed": "red", "pendin
 _Moment = typer.Option(formats=TIME_FORMATS, help="In the console's time zone.")
 
 
-class RangeName(StrEnum):
-    """The ranges that the vendor's console offers."""
-
-    TODAY = "today"
-    YESTERDAY = "yesterday"
-    WEEK = "7d"
-    MONTH = "30d"
-
-
 def stats(
     range_: Annotated[RangeName | None, typer.Option("--range", help="The range of days; 7d by default.")] = None,
     since: Annotated[datetime | None, _Moment] = None,
@@ -48,12 +38,11 @@ def stats(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    with exit_on_error():
-        settings = load_cli_settings(config, data_dir=data_dir)
-        zone = ZoneInfo(settings.console.timezone)
-        span = _span(range_, since, until, channel, kind, zone)
-        with open_recorded(settings) as ledger:
-            found = ledger.statistics(span)
+    settings = load_cli_settings(config, data_dir=data_dir)
+    zone = ZoneInfo(settings.console.timezone)
+    span = _span(range_, since, until, channel, kind, zone)
+    with open_recorded(settings) as ledger:
+        found = ledger.statistics(span)
     step: Step = "hour" if (found.until - found.since).days <= _HOURS_UP_TO_DAYS else "day"
     if as_json:
         print_json(StatisticsView.of(found, zone, step))

@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 
 from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, load_cli_settings
-from answerback.cli.output import AsJson, Styled, exit_on_error, out, print_json, print_table
+from answerback.cli.output import AsJson, Styled, out, print_json, print_table
 from answerback.inbox import Waiting
 from answerback.ledger.read.cluster_status import ClusterStatus, read_cluster_status
 from answerback.ledger.types import from_us
@@ -36,11 +36,10 @@ _ENDPOINT_COLUMNS = ("endpoint", "channel", "assigned to", "", "pending", "block
 def status(
     as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None
 ) -> None:
-    with exit_on_error():
-        settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
-        with open_for_reading(settings) as ledger:
-            waiting = read_waiting(settings, ledger)
-            found = ledger.read(read_cluster_status)
+    settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+    with open_for_reading(settings) as ledger:
+        waiting = read_waiting(settings, ledger)
+        found = ledger.read(read_cluster_status)
     failure = _recorder_failure(found) if waiting is not None and waiting.rows else None
     view = StatusView.of(found, None if waiting is None else InboxView.of(waiting, failure))
     if as_json:

@@ -45,8 +45,8 @@ def _follow(
     while True:
         news, place = ledger.read(partial(activity_since, cursor=place, limit=_AT_A_TIME))
         for one in news:
-            wanted = channel in (None, one.channel) and endpoint in (None, one.endpoint)
-            if wanted and not (failures and one.error is None):
+            is_shown = channel in (None, one.channel) and endpoint in (None, one.endpoint)
+            if is_shown and not (failures and one.error is None):
                 _show(view_of_activity(one, full_numbers=full_numbers), as_json=as_json)
         if len(news) < _AT_A_TIME:
             time.sleep(_POLL_S)

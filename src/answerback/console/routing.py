@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from inspect import iscoroutinefunction
+from typing import cast
 from urllib.parse import parse_qs, urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -32,7 +34,8 @@ from answerback.errors import (
     TooManyExports,
 )
 
-Handler = Callable[[RequestContext], Awaitable[Response]]
+Handler = Callable[[RequestContext], Awaitable[Response] | Response]
+"""What answers a request; a function that is no coroutine may wait for the disk: it runs in a thread."""
 
 _ERROR_PAGES: dict[type[AnswerbackError], tuple[str, int]] = {
     FullNumbersRequired: ("numbers", 403),
@@ -104,7 +107,8 @@ async def _respond(context: RequestContext, handler: Handler, role: Role) -> Res
     if not context.has_role(role):
         return context.error_page("forbidden", 403)
     try:
-        return await handler(context)
+        answer = handler(context) if iscoroutinefunction(handler) else run_in_threadpool(handler, context)
+        return await cast(Awaitable[Response], answer)
     except PermissionError:
         return context.error_page("forbidden", 403)
     except tuple(_ERROR_PAGES) as error:
@@ -113,7 +117,7 @@ async def _respond(context: RequestContext, handler: Handler, role: Role) -> Res
 
 
 def _redirect_to_sign_in(request: Request, links: Links) -> Response:
-    """To the sign-in page, and back from there to where a page was wanted."""
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    back = urlencode({"next": wanted}) if request.method == "GET" and wanted != links.console else ""
+    """To the sign-in page, and back from there to the page that was asked for."""
+    page = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = urlencode({"next": page}) if request.method == "GET" and page != links.console else ""
     return RedirectResponse(links.list("sign-in") + (f"?{back}" if back else ""), 303)

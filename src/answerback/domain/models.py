@@ -185,13 +185,13 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: str
     metric: str
-    firing: bool
-    since: datetime | None
-    value: float | None
-    en: str
-    zh: str
-    notified_at: datetime | None
-    error: str | None
+    firing: bool = False
+    since: datetime | None = None
+    value: float | None = None
+    en: str = "not measured yet"
+    zh: str = "尚未测量"
+    notified_at: datetime | None = None
+    error: str | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

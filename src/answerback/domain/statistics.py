@@ -5,7 +5,8 @@ stay exact whatever comes late, twice or revised.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
 
 import msgspec
 
@@ -81,10 +82,10 @@ class DurationStats(msgspec.Struct, frozen=True, kw_only=True):
 
     def quantile_s(self, share: float) -> int | None:
         """The least time that `share` of the calls did not exceed; to the minute from ten minutes on."""
-        wanted, passed = share * self.calls, 0
+        rank, passed = share * self.calls, 0
         for seconds, calls in sorted(self.seconds.items()):
             passed += calls
-            if passed >= wanted:
+            if passed >= rank:
                 return seconds
         return None
 
@@ -179,14 +180,35 @@ def _days(since: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
         day = midnight(day + timedelta(hours=36), zone)  # within the next, however long this one is
 
 
-RANGES = ("today", "yesterday", "7d", "30d")
+class RangeName(StrEnum):
+    """The ranges of whole days that the vendor's console offers, and ours."""
+
+    TODAY = "today"
+    YESTERDAY = "yesterday"
+    WEEK = "7d"
+    MONTH = "30d"
 
 
-def named_range(name: str, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
-    """One of RANGES: its beginning, and the end of its last day, or of yesterday; "7d" is today and six days before."""
-    today = midnight(now, zone)
-    tomorrow = midnight(today + timedelta(hours=36), zone)
-    if name == "yesterday":
-        return midnight(today - timedelta(hours=12), zone), today
-    days = {"today": 1, "7d": 7, "30d": 30}[name]
-    return midnight(tomorrow - timedelta(days=days) + timedelta(hours=2), zone), tomorrow
+_DAYS_BEFORE_TODAY = {
+    RangeName.TODAY: (0, 0),
+    RangeName.YESTERDAY: (1, 1),
+    RangeName.WEEK: (6, 0),
+    RangeName.MONTH: (29, 0),
+}
+
+
+def named_days(name: RangeName, now: datetime, zone: tzinfo) -> tuple[date, date]:
+    """The first and the last day of a range, by the calendar of `zone`."""
+    today = now.astimezone(zone).date()
+    first, last = (today - timedelta(days=days) for days in _DAYS_BEFORE_TODAY[name])
+    return first, last
+
+
+def named_range(name: RangeName, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """A range from the beginning of its first day to the end of its last."""
+    first, last = named_days(name, now, zone)
+    return day_start(first, zone), day_start(last + timedelta(days=1), zone)
+
+
+def day_start(day: date, zone: tzinfo) -> datetime:
+    return datetime.combine(day, time(), zone)

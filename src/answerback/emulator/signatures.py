@@ -19,7 +19,12 @@ from answerback.emulator.vendor_errors import SendRejected, VendorError
 _MAX_CLOCK_SKEW_S = 300
 _TC3 = "TC3-HMAC-SHA256"
 _V1_HASHES = {"HmacSHA1": hashlib.sha1, "HmacSHA256": hashlib.sha256}
+_COMPARE = "this is what is signed of the request as it arrived; compare it with yours."
+_CONTENT_SHA256, _UNSIGNED = "x-tc-content-sha256", "UNSIGNED-PAYLOAD"
+_HOST = "vms.tencentcloudapi.com"
+_JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
+_PHP_ITEM = re.compile(r"(.+)\[[0-9]+\]")
 _PORT = re.compile(r":[0-9]+$")
 _SCHEME = re.compile(r"([!#$%&'*+.^_`|~\w-]+) +(.*)", re.ASCII | re.DOTALL)
 _PARAMETER = re.compile(r'[\s,]*([!#$%&\'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)', re.ASCII)
@@ -116,13 +121,19 @@ def _check_tc3(account: Account, request: ApiRequest, now_s: float) -> None:
         raise SendRejected(VendorError.TC3_SIGNATURE, "SignedHeaders holds content-type and host at least")
     scope = f"{date}/{service}/tc3_request"
     key = _hmac(_hmac(_hmac(f"TC3{secret_key}".encode(), date), service), "tc3_request")
-    explained = ""
-    for canonical in _canonical_requests(request, names):
-        to_sign = f"{_TC3}\n{timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        if _same(_hmac(key, to_sign).hex(), parts["signature"]):
-            return
-        explained = explained or f"Canonical request:\n{canonical}\nString to sign:\n{to_sign}"
-    raise SendRejected(VendorError.TC3_SIGNATURE, f"{_COMPARE}\n{explained}")
+
+    def string_to_sign(canonical: str) -> str:
+        return f"{_TC3}\n{timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+    def fits(request: ApiRequest) -> bool:
+        signed = map(string_to_sign, _canonical_requests(request, names))
+        return any(_same(_hmac(key, text).hex(), parts["signature"]) for text in signed)
+
+    if not fits(request):
+        differs = next((words for words, changed in _likely_differences(request) if fits(changed)), "")
+        canonical = next(_canonical_requests(request, names))
+        explained = f"Canonical request:\n{canonical}\nString to sign:\n{string_to_sign(canonical)}"
+        raise SendRejected(VendorError.TC3_SIGNATURE, f"{differs}{_COMPARE}\n{explained}")
 
 
 def _check_v1(account: Account, request: ApiRequest, now_s: float) -> None:
@@ -134,16 +145,43 @@ def _check_v1(account: Account, request: ApiRequest, now_s: float) -> None:
     method = parameters.get("SignatureMethod", "HmacSHA1")
     if method not in _V1_HASHES:
         raise SendRejected(VendorError.TC3_SIGNATURE, f"SignatureMethod is {' or '.join(_V1_HASHES)}, not {method}")
+
+    def fits(parameters: Mapping[str, str]) -> bool:
+        digests = (
+            hmac.digest(secret_key.encode(), text.encode(), _V1_HASHES[method])
+            for text in _strings_to_sign(request, parameters)
+        )
+        return any(_same(b64encode(digest).decode(), parameters["Signature"]) for digest in digests)
+
+    if not fits(parameters):
+        by_php = {_PHP_ITEM.sub(r"\1", name): value for name, value in parameters.items()}
+        by_php |= dict.fromkeys(by_php.keys() - parameters.keys(), "Array")
+        differs = (
+            "PHP has signed the word Array for a list, a fault of its SDK: use TC3-HMAC-SHA256; "
+            if fits(by_php)
+            else ""
+        )
+        explained = f"String to sign, by {method}:\n{next(_strings_to_sign(request, parameters))}"
+        raise SendRejected(VendorError.TC3_SIGNATURE, f"{differs}{_COMPARE}\n{explained}")
+
+
+def _strings_to_sign(request: ApiRequest, parameters: Mapping[str, str]) -> Iterator[str]:
     pairs = "&".join(f"{name}={value}" for name, value in sorted(parameters.items()) if name != "Signature")
     for host in _hosts(request.headers):
-        digest = hmac.digest(secret_key.encode(), f"{request.method}{host}/?{pairs}".encode(), _V1_HASHES[method])
-        if _same(b64encode(digest).decode(), parameters["Signature"]):
-            return
-    to_sign = f"{request.method}{request.headers.get('host', '')}/?{pairs}"
-    raise SendRejected(VendorError.TC3_SIGNATURE, f"{_COMPARE}\nString to sign, by {method}:\n{to_sign}")
+        yield f"{request.method}{host}/?{pairs}"
 
 
-_COMPARE = "this is what is signed of the request as it arrived; compare it with yours."
+def _likely_differences(request: ApiRequest) -> Iterator[tuple[str, ApiRequest]]:
+    """What a sender may have signed in place of what arrived, in words."""
+    for name, value in (("host", _HOST), ("content-type", _JSON), ("content-type", f"{_JSON}; charset=utf-8")):
+        got = request.headers.get(name, "")
+        yield (
+            f"{name}:{value} was signed, {name}:{got} arrived; ",
+            request._replace(headers={**request.headers, name: value}),
+        )
+    yield "a body was sent but none was signed; ", request._replace(body=b"")
+    unsigned = {**request.headers, _CONTENT_SHA256: _UNSIGNED}
+    yield f"{_UNSIGNED} was signed, without the header {_CONTENT_SHA256}; ", request._replace(headers=unsigned)
 
 
 def _secret_key(account: Account, secret_id: str) -> str:
@@ -167,8 +205,8 @@ def _canonical_requests(request: ApiRequest, names: list[str]) -> Iterator[str]:
     With the headers as they are, as SDKs do it, or in lowercase letters, as it is described; and with the host as the
     SDK for Node has it, without the port.
     """
-    unsigned = request.headers.get("x-tc-content-sha256") == "UNSIGNED-PAYLOAD"
-    payload = hashlib.sha256(b"UNSIGNED-PAYLOAD" if unsigned else request.body).hexdigest()
+    unsigned = request.headers.get(_CONTENT_SHA256) == _UNSIGNED
+    payload = hashlib.sha256(_UNSIGNED.encode() if unsigned else request.body).hexdigest()
     query = request.query if request.method == "GET" else ""
     small = {name: value.strip().lower() for name, value in request.headers.items()}
     for host in _hosts(request.headers):

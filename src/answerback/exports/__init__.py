@@ -16,8 +16,4 @@ A command writes one itself: `write.write_export(ledger, export, file, progress)
 
 from answerback.exports.spec import Dataset, Export, FileFormat
 
-__all__ = [
-    "Dataset",
-    "Export",
-    "FileFormat",
-]
+__all__ = ["Dataset", "Export", "FileFormat"]

@@ -47,65 +47,65 @@ def iter_pages(ledger: Ledger, export: Export) -> Iterator[RowPage]:
         case Dataset.CALLBACKS:
             return _call_pages(ledger, CALLBACKS_QUERY, export.calls, callbacks.c.id)
         case Dataset.DELIVERIES:
-            wanted = ledger.read(partial(_delivery_conditions, wanted=export.deliveries))
-            return _pages_by_id(ledger, DELIVERIES_QUERY.where(*wanted), deliveries.c.id, step=IDS_PER_PAGE)
+            conditions = ledger.read(partial(_delivery_conditions, filters=export.deliveries))
+            return _pages_by_id(ledger, DELIVERIES_QUERY.where(*conditions), deliveries.c.id, step=IDS_PER_PAGE)
         case Dataset.STATISTICS:
             return _statistics_pages(ledger, export.calls)
 
 
 def _call_pages(
-    ledger: Ledger, query: Select[Any], wanted: CallFilter, *then_by: ColumnElement[Any]
+    ledger: Ledger, query: Select[Any], filters: CallFilter, *then_by: ColumnElement[Any]
 ) -> Iterator[RowPage]:
     """By time where the filter names one or a failure code, whose index has the time; else by id, and nothing twice."""
-    query = query.where(*_call_conditions(wanted))
-    few = wanted.mobile is not None or wanted.reference is not None
-    if few or (wanted.since, wanted.until, wanted.failure_code) == (None, None, None):
-        query = query.where(*in_time(wanted))
-        within = _no_conditions if wanted.mobile is None else _block_condition
+    query = query.where(*_call_conditions(filters))
+    few = filters.mobile is not None or filters.reference is not None
+    if few or (filters.since, filters.until, filters.failure_code) == (None, None, None):
+        query = query.where(*in_time(filters))
+        within = _no_conditions if filters.mobile is None else _block_condition
         return _pages_by_id(ledger, query, calls.c.id, *then_by, step=IDS_PER_PAGE, within=within)
-    conditions = [] if wanted.failure_code is None else [calls.c.failure_code == wanted.failure_code]
-    return _pages_by_time(ledger, query, [*conditions, *in_time(wanted)], *then_by)
+    conditions = [] if filters.failure_code is None else [calls.c.failure_code == filters.failure_code]
+    return _pages_by_time(ledger, query, [*conditions, *in_time(filters)], *then_by)
 
 
-def _statistics_pages(ledger: Ledger, wanted: CallFilter) -> Iterator[RowPage]:
+def _statistics_pages(ledger: Ledger, filters: CallFilter) -> Iterator[RowPage]:
     hour, conditions = rollups.c.bucket_start_hour, []
-    if wanted.since is not None:
-        conditions.append(hour >= to_us(wanted.since) // _HOUR_US)
-    if wanted.until is not None:
-        conditions.append(hour * _HOUR_US < to_us(wanted.until))
-    named = {"channel": wanted.channel, "kind": wanted.kind}
+    if filters.since is not None:
+        conditions.append(hour >= to_us(filters.since) // _HOUR_US)
+    if filters.until is not None:
+        conditions.append(hour * _HOUR_US < to_us(filters.until))
+    named = {"channel": filters.channel, "kind": filters.kind}
     conditions += [rollups.c[name] == value for name, value in named.items() if value is not None]
     key = (rollups.c.channel, rollups.c.kind, rollups.c.outcome)
     return _pages_by_id(ledger, STATISTICS_QUERY.where(*conditions), hour, *key, step=_HOURS_PER_PAGE)
 
 
-def _call_conditions(wanted: CallFilter) -> list[Condition]:
+def _call_conditions(filters: CallFilter) -> list[Condition]:
     """What a call has to match, but for its time. What is not to be looked up by index is hidden from the planner."""
     hidden = [
         calls.c[name].concat("") == value
         for name in ("channel", "kind", "outcome")
-        if (value := getattr(wanted, name)) is not None
+        if (value := getattr(filters, name)) is not None
     ]
-    if wanted.failure_code is not None:
-        hidden.append(calls.c.failure_code + 0 == wanted.failure_code)
-    looked_up = [] if wanted.mobile is None else to_number(wanted.mobile)
-    if wanted.reference is not None:
-        looked_up.append(calls.c.reference == wanted.reference)
+    if filters.failure_code is not None:
+        hidden.append(calls.c.failure_code + 0 == filters.failure_code)
+    looked_up = [] if filters.mobile is None else to_number(filters.mobile)
+    if filters.reference is not None:
+        looked_up.append(calls.c.reference == filters.reference)
     return [*hidden, *looked_up]
 
 
-def _delivery_conditions(connection: Connection, wanted: DeliveryFilter) -> list[Condition]:
+def _delivery_conditions(connection: Connection, filters: DeliveryFilter) -> list[Condition]:
     conditions: list[Condition] = []
-    if wanted.endpoint_id is not None:
-        conditions.append(deliveries.c.endpoint_id + 0 == wanted.endpoint_id)
-    if wanted.state is not None:
-        conditions.append(deliveries.c.state.concat("") == wanted.state.value)
-    if wanted.callid is not None:  # one call in each channel at most: looked up once, not with every page
-        keys = [(channel, call_key(wanted.callid)) for channel in channels_holding(connection, wanted.callid)]
+    if filters.endpoint_id is not None:
+        conditions.append(deliveries.c.endpoint_id + 0 == filters.endpoint_id)
+    if filters.state is not None:
+        conditions.append(deliveries.c.state.concat("") == filters.state.value)
+    if filters.callid is not None:  # one call in each channel at most: looked up once, not with every page
+        keys = [(channel, call_key(filters.callid)) for channel in channels_holding(connection, filters.callid)]
         found = bulk_sql.select_many(connection, calls, ("id",), ("channel", "call_key"), keys)
         conditions.append(deliveries.c.call_id.in_([id_ for (id_,) in found]))
-    if wanted.channel is not None:
-        conditions.append(endpoints.c.channel.concat("") == wanted.channel)
+    if filters.channel is not None:
+        conditions.append(endpoints.c.channel.concat("") == filters.channel)
     return conditions
 
 

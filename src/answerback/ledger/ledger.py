@@ -327,7 +327,7 @@ class Ledger:
         """One endpoint, by its name or its id as digits. Raises NotFound."""
         return self.read(lambda connection: endpoints.find_endpoint(connection, name))
 
-    def backlog(self) -> dict[int, deliveries.DeliveryBacklog]:
+    def backlog(self) -> deliveries.DeliveryBacklogs:
         """Endpoint id -> its backlog."""
         return self.read(deliveries.backlog_by_endpoint)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.endpoint_manager import EndpointManager
 from answerback.relay.lease_holder import LeaseHolder
 from answerback.relay.overdue_watcher import OverdueWatcher
-from answerback.relay.pollers import PendingSweeper, RemovedEndpointCleaner
+from answerback.relay.pollers import PendingSweeper, clean_removed_endpoints
 from answerback.relay.singleton_tasks import SingletonTasks
 from answerback.relay.wakeable_timer import WakeableTimer
 
@@ -62,7 +63,7 @@ class ClusterCoordinator:
         self._config = config
         overdue_watcher.max_sleep_s = _OVERDUE_POLL_S
         self._singletons = SingletonTasks(
-            {"overdue": overdue_watcher.run, "cleanup": RemovedEndpointCleaner(ledger).run, **config.singletons}
+            {"overdue": overdue_watcher.run, "cleanup": partial(clean_removed_endpoints, ledger), **config.singletons}
         )
         self._sweeper = PendingSweeper(ledger, dispatcher, config.sweep_s)
         self._lease_holder = LeaseHolder(

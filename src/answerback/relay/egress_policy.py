@@ -39,15 +39,7 @@ _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _NOT_GLOBAL = tuple(
     map(
         ipaddress.ip_network,
-        (
-            "fec0::/10",
-            "5f00::/16",
-            "3fff::/20",
-            "100:0:0:1::/64",
-            "192.0.0.0/24",
-            "192.88.99.0/24",
-            "100.64.0.0/10",
-        ),
+        ("fec0::/10", "5f00::/16", "3fff::/20", "100:0:0:1::/64", "192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10"),
     )
 )
 """What `is_global` of some Pythons takes for public."""

@@ -20,25 +20,25 @@ class ConfigEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None
 
 
-def make_draft(name: str, wanted: ConfigEndpoint) -> Draft:
+def make_draft(name: str, configured: ConfigEndpoint) -> Draft:
     """The endpoint that the config file asks for, to be added."""
     return Draft(
         name=name,
-        channel=wanted.channel,
-        config=wanted.config,
-        secret=wanted.secret or generate_secret(),
-        enabled=wanted.enabled,
-        disabled_reason=None if wanted.enabled else DISABLED_IN_CONFIG,
+        channel=configured.channel,
+        config=configured.config,
+        secret=configured.secret or generate_secret(),
+        enabled=configured.enabled,
+        disabled_reason=None if configured.enabled else DISABLED_IN_CONFIG,
         from_config=True,
     )
 
 
-def merge_config(known: Endpoint, wanted: ConfigEndpoint) -> Endpoint:
+def merge_config(known: Endpoint, configured: ConfigEndpoint) -> Endpoint:
     """Merge the config file's settings into `known`; one that was disabled otherwise stays so until its entry changes."""
-    after = msgspec.structs.replace(known, channel=wanted.channel, config=wanted.config)
-    if wanted.secret is not None and wanted.secret != known.secret:
-        after = rotate_secret(after, wanted.secret)
-    if not wanted.enabled:
+    after = msgspec.structs.replace(known, channel=configured.channel, config=configured.config)
+    if configured.secret is not None and configured.secret != known.secret:
+        after = rotate_secret(after, configured.secret)
+    if not configured.enabled:
         return disable(after, DISABLED_IN_CONFIG)
     if after.config != known.config or known.disabled_reason in (DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG):
         return msgspec.structs.replace(after, enabled=True, disabled_reason=None)

@@ -1,6 +1,5 @@
 """Mark calls overdue when their `due_at` passes without an outcome; by a timer, not by polling."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +10,7 @@ from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import MarkOverdue
 from answerback.relay.dispatcher import Dispatcher
+from answerback.relay.wakeable_timer import WakeableTimer
 
 _BATCH_SIZE = 500
 _RETRY_S = 1.0
@@ -31,25 +31,19 @@ class OverdueWatcher:
         self._ledger = ledger
         self._dispatcher = dispatcher
         self._next_s = float("inf")
-        self._rescheduled = asyncio.Event()
-        self.overdue_count = 0
+        self._timer = WakeableTimer()
 
     def schedule(self, due_at: datetime) -> None:
         """Wake up for a call that is due then."""
         if due_at.timestamp() < self._next_s:
             self._next_s = due_at.timestamp()
-            self._rescheduled.set()
+            self._timer.wake()
 
     async def run(self) -> None:
         """Mark overdue calls as they come due, for ever."""
         while True:
             wait_s = await self._mark_overdue()
-            self._rescheduled.clear()
-            try:
-                async with asyncio.timeout(min(wait_s, max(0.0, self._next_s - time.time()))):
-                    await self._rescheduled.wait()
-            except TimeoutError:
-                pass
+            await self._timer.wait(min(wait_s, max(0.0, self._next_s - time.time())))
 
     async def _mark_overdue(self) -> float:
         """Mark the calls that are overdue now; return how long to sleep."""
@@ -60,7 +54,6 @@ class OverdueWatcher:
             self._next_s = max(self._next_s, time.time() + _RETRY_S)
             return _RETRY_S
         self._dispatcher.enqueue(late.jobs, late.backlogged)
-        self.overdue_count += late.count
         if late.count:
             log.warning("calls_overdue", calls=late.count)
         self._next_s = float("inf") if late.next_due_us is None else late.next_due_us / 1_000_000

@@ -82,16 +82,10 @@ class PendingSweeper:
                 self._dispatcher.on_pending_found(endpoint_id, delivery_id, due_us)
 
 
-class RemovedEndpointCleaner:
-    """Cancels the pending deliveries of removed endpoints, if the process that began to do so did not finish."""
-
-    def __init__(self, ledger: LedgerClient) -> None:
-        self._ledger = ledger
-        self._timer = WakeableTimer()
-
-    async def run(self) -> None:
-        while True:
-            with contextlib.suppress(LedgerUnavailable):
-                for endpoint_id in await self._ledger.execute(RemovedWithPending()):
-                    await cancel_pending(self._ledger, endpoint_id)
-            await self._timer.wait(_CLEAN_EVERY_S)
+async def clean_removed_endpoints(ledger: LedgerClient) -> None:
+    """Cancel the pending deliveries of removed endpoints, for ever: the process that began to do so may not have finished."""
+    while True:
+        with contextlib.suppress(LedgerUnavailable):
+            for endpoint_id in await ledger.execute(RemovedWithPending()):
+                await cancel_pending(ledger, endpoint_id)
+        await asyncio.sleep(_CLEAN_EVERY_S)

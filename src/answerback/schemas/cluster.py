@@ -118,7 +118,7 @@ class StatusView(View):
     """The gateway's processes and endpoints."""
 
     backend: str = Field(description="sqlite or postgresql", examples=["postgresql"])
-    schema_revision: str | None = Field(examples=["0004"])
+    schema_revision: str | None = Field(examples=["1_3a942b65"])
     at: datetime = Field(description="time of this status, by the ledger's clock")
     instances: list[InstanceView] = Field(description="oldest first")
     inbox: InboxView | None = Field(
@@ -142,7 +142,7 @@ class StatusView(View):
             inbox=inbox,
             secrets_differ=len({seen.secret for seen in status.instances} - {None}) > 1,
             endpoints=[
-                EndpointAssignmentView.of(one, status.backlog.get(one.id, DeliveryBacklog()), holders.get(one.id), now)
+                EndpointAssignmentView.of(one, status.backlog[one.id], holders.get(one.id), now)
                 for one in status.endpoints
             ],
         )

@@ -16,7 +16,7 @@ class DeliveryView(View):
 
     id: int
     message_id: str = Field(
-        description="the webhook-id, the same in every attempt", examples=["dlv_17_9f86d081884c7d65"]
+        description="the webhook-id, the same in every attempt", examples=["dlv_17_643a0788482425e9"]
     )
     endpoint: str
     channel: str

@@ -1,6 +1,8 @@
 """One run of a copy: bring each table up to the source's, compare, and say how things stand."""
 
-from typing import Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -9,9 +11,11 @@ from answerback.store_copy.activity import WriteWatch, live_instances
 from answerback.store_copy.connection import StoreConnection
 from answerback.store_copy.locations import StoreLocation
 from answerback.store_copy.pair import open_pair, record_copy
-from answerback.store_copy.table_sync import TableSyncResult, sync_table
-from answerback.store_copy.tables import TABLE_SPECS
+from answerback.store_copy.table_sync import OnProgress, TableSyncResult, sync_table
+from answerback.store_copy.tables import TABLE_SPECS, TableSpec
 from answerback.store_copy.verification import VerifyResult, verify
+
+T = TypeVar("T")
 
 
 class ProgressReporter(Protocol):
@@ -57,8 +61,8 @@ class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
             preflight.lock_target(source, target)
             record_copy(self.source, self.target)
             watch = WriteWatch(source)
-            synced = _sync_all(source, target, progress)
-            verified = _verify_all(source, target, progress) if self.verifies else {}
+            synced = _each_table(source, target, progress, "copying", sync_table)
+            verified = _each_table(source, target, progress, "comparing", verify) if self.verifies else {}
             preflight.reset_sequences(target)
             result = _result(source, watch, synced, verified)
             if result.ready:
@@ -69,7 +73,7 @@ class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
         """Only compare. Raises AnswerbackError."""
         with open_pair(self.source, self.target, writes=False, allow_unsafe=self.allow_unsafe) as (source, target):
             watch = WriteWatch(source)
-            return _result(source, watch, {}, _verify_all(source, target, progress))
+            return _result(source, watch, {}, _each_table(source, target, progress, "comparing", verify))
 
 
 def _result(
@@ -85,21 +89,12 @@ def _result(
     )
 
 
-def _sync_all(
-    source: StoreConnection, target: StoreConnection, progress: ProgressReporter
-) -> dict[str, TableSyncResult]:
-    progress.begin_stage("copying", sum(source.count(spec) for spec in TABLE_SPECS))
-    return {
-        spec.name: sync_table(source, target, spec, lambda rows, name=spec.name: progress.advance_rows(name, rows))  # type: ignore[misc]  # the name is bound
-        for spec in TABLE_SPECS
-    }
-
-
-def _verify_all(
-    source: StoreConnection, target: StoreConnection, progress: ProgressReporter
-) -> dict[str, VerifyResult]:
-    progress.begin_stage("comparing", sum(source.count(spec) for spec in TABLE_SPECS))
-    return {
-        spec.name: verify(source, target, spec, lambda rows, name=spec.name: progress.advance_rows(name, rows))  # type: ignore[misc]  # as above
-        for spec in TABLE_SPECS
-    }
+def _each_table(
+    source: StoreConnection,
+    target: StoreConnection,
+    progress: ProgressReporter,
+    stage: str,
+    work: Callable[[StoreConnection, StoreConnection, TableSpec, OnProgress], T],
+) -> dict[str, T]:
+    progress.begin_stage(stage, sum(source.count(spec) for spec in TABLE_SPECS))
+    return {spec.name: work(source, target, spec, partial(progress.advance_rows, spec.name)) for spec in TABLE_SPECS}

@@ -50,8 +50,8 @@ def diff_keys(spec: TableSpec, ours: list[Row], theirs: list[Row]) -> tuple[list
     its = {spec.key_of(row): row for row in theirs}
     changed = {key for key, row in its.items() if key in mine and not _same(row, mine[key])}
     gone = [key for key in its if key not in mine or key in changed]
-    wanted = [key for key in mine if key not in its or key in changed]
-    return gone, wanted
+    missing = [key for key in mine if key not in its or key in changed]
+    return gone, missing
 
 
 def _same(row: Row, other: Row) -> bool:

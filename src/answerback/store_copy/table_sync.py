@@ -1,4 +1,4 @@
-"""Bring one table of the target up to the source's: what is there is compared, what is not is result over.
+"""Bring one table of the target up to the source's: what is there is compared, what is not is added.
 
 The tables themselves show how far an earlier copy got, so a copy may be killed at any point.
 """
@@ -22,10 +22,10 @@ class TableSyncResult(msgspec.Struct):
     changed: int = 0
     removed: int = 0
 
-    def count(self, gone: list[Key], wanted: list[Key]) -> None:
-        changed = len(set(gone).intersection(wanted))
+    def count(self, gone: list[Key], missing: list[Key]) -> None:
+        changed = len(set(gone).intersection(missing))
         self.changed += changed
-        self.added += len(wanted) - changed
+        self.added += len(missing) - changed
         self.removed += len(gone) - changed
 
 
@@ -44,10 +44,10 @@ def _sync_append_only(
     last = target.last_key(spec)
     if last is not None:
         for ours, theirs in paired_pages(source, target, spec, spec.compare_columns, last):
-            gone, wanted = diff_keys(spec, ours, theirs)
-            if gone or wanted:
-                target.replace(spec, gone, source.rows_of(spec, spec.columns, wanted))
-                result.count(gone, wanted)
+            gone, missing = diff_keys(spec, ours, theirs)
+            if gone or missing:
+                target.replace(spec, gone, source.rows_of(spec, spec.columns, missing))
+                result.count(gone, missing)
             advance(len(ours))
     while rows := source.rows(spec, spec.columns, last):
         target.replace(spec, (), rows)
@@ -61,15 +61,15 @@ def _sync_mutable(
     source: StoreConnection, target: StoreConnection, spec: TableSpec, advance: OnProgress
 ) -> TableSyncResult:
     """First all goes that has to, for what comes may have its name, or its digest."""
-    result, gone, wanted = TableSyncResult(), list[Key](), list[Key]()
+    result, gone, missing = TableSyncResult(), list[Key](), list[Key]()
     for ours, theirs in paired_pages(source, target, spec, spec.compare_columns):
         less, more = diff_keys(spec, ours, theirs)
         gone += less
-        wanted += more
+        missing += more
         advance(len(ours))
     for start in range(0, len(gone), PAGE):
         target.replace(spec, gone[start : start + PAGE], ())
-    for start in range(0, len(wanted), PAGE):
-        target.replace(spec, (), source.rows_of(spec, spec.columns, wanted[start : start + PAGE]))
-    result.count(gone, wanted)
+    for start in range(0, len(missing), PAGE):
+        target.replace(spec, (), source.rows_of(spec, spec.columns, missing[start : start + PAGE]))
+    result.count(gone, missing)
     return result

@@ -31,17 +31,14 @@ def verify(source: StoreConnection, target: StoreConnection, spec: TableSpec, ad
     for ours, theirs in paired_pages(source, target, spec, spec.columns):
         source_rows += len(ours)
         target_rows += len(theirs)
-        for key in _sorted_keys(*diff_keys(spec, ours, theirs)):
+        gone, missing = diff_keys(spec, ours, theirs)
+        for key in sorted({*gone, *missing}):
             differ += 1
             first, last = first or key, key
         advance(len(ours))
     if first is None or last is None:
         return VerifyResult(source_rows, target_rows)
     return VerifyResult(source_rows, target_rows, difference=Difference(differ, _format_key(first), _format_key(last)))
-
-
-def _sorted_keys(gone: list[Key], wanted: list[Key]) -> list[Key]:
-    return sorted({*gone, *wanted})
 
 
 def _format_key(key: Key) -> str:

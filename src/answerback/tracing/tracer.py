@@ -206,11 +206,7 @@ def _address(url: str) -> Attributes:
     """Where an endpoint is, without what may be a secret: no user, no path, no query."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return {
-        "url.full": mask_urls(url),
-        "server.address": parts.hostname or "",
-        "server.port": port,
-    }
+    return {"url.full": mask_urls(url), "server.address": parts.hostname or "", "server.port": port}
 
 
 def _now_us() -> int:

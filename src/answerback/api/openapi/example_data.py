@@ -6,13 +6,21 @@ The number is the one of the vendor's documentation, the callback that of its pa
 import json
 from base64 import b64encode
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
+from pydantic.fields import FieldInfo
 
 from answerback.domain.calls import fold
 from answerback.domain.models import Call, RawCallback
+from answerback.schemas.alerts import AlertView
+from answerback.schemas.callbacks import CallbackView, QuarantinedView
 from answerback.schemas.calls import CallView
+from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
+from answerback.schemas.deliveries import AttemptView, DeliveryView, ReplayView
+from answerback.schemas.endpoints import EndpointView
+from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView
+from answerback.schemas.view import View
 from answerback.tencent.parsing import parse_callback
 
 Record = dict[str, Any]
@@ -41,13 +49,7 @@ UNANSWERED: Record = {
 REVISED: Record = {"voiceprompt_callback": PROMPT["voiceprompt_callback"] | {"fee": "2"}}
 CODE: Record = {"voicecode_callback": PROMPT["voiceprompt_callback"]}
 KEY: Record = {
-    "voicekey_callback": {
-        "call_from": "",
-        "callid": CALLID,
-        "keypress": "1",
-        "mobile": NUMBER,
-        "nationcode": "86",
-    }
+    "voicekey_callback": {"call_from": "", "callid": CALLID, "keypress": "1", "mobile": NUMBER, "nationcode": "86"}
 }
 FAILURE: Record = {
     "voice_failure_callback": {
@@ -61,19 +63,32 @@ FAILURE: Record = {
 }
 
 
+_AT = "2016-08-03T04:07:01.881053Z"
+_BY_NAME = {"id": 1, "channel": "default", "callid": CALLID, "endpoint": "crm"}
+_BY_TYPE: dict[Any, Any] = {bool: False, int: 0, float: 0.0, str: "", datetime: _AT}
+
+
+def example(view: type[View], **own: Any) -> Record:
+    """A record of `view`: a field that is not in `own` has the example of its description, or is null, empty or nought."""
+    values = {
+        name: own[name] if name in own else _field_example(name, field) for name, field in view.model_fields.items()
+    }
+    return view.model_validate(values).model_dump(mode="json")
+
+
+def _field_example(name: str, field: FieldInfo) -> Any:
+    if field.examples or name in _BY_NAME:
+        return field.examples[0] if field.examples else _BY_NAME[name]
+    if type(None) in get_args(field.annotation):
+        return None
+    return [] if get_origin(field.annotation) is list else _BY_TYPE[field.annotation]
+
+
 def callback_example(body: Record, **fields: Any) -> Record:
     """A callback with this body as in /v1; `fields` override its own."""
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return {
-        "id": 1,
-        "kind": "prompt",
-        "fingerprint": "643a0788482425e9c9f5408eca55d23f",
-        "received_at": "2016-08-03T04:07:01.881053Z",
-        "duplicates": 0,
-        "last_duplicate_at": None,
-        "raw": raw,
-        "raw_base64": b64encode(raw.encode()).decode(),
-    } | fields
+    own = {"kind": "prompt", "fingerprint": "643a0788482425e9c9f5408eca55d23f", "raw": raw}
+    return example(CallbackView, **own | {"raw_base64": b64encode(raw.encode()).decode()} | fields)
 
 
 _NO_CALL = Call(
@@ -85,10 +100,7 @@ _NO_CALL = Call(
     call_from="",
 )
 _REGISTERED = msgspec.structs.replace(
-    _NO_CALL,
-    reference="order-42",
-    metadata={"team": "night-shift"},
-    due_at=datetime(2016, 8, 3, 4, 10, tzinfo=UTC),
+    _NO_CALL, reference="order-42", metadata={"team": "night-shift"}, due_at=datetime(2016, 8, 3, 4, 10, tzinfo=UTC)
 )
 
 
@@ -113,128 +125,39 @@ MASKED_CALLBACK: Record = CALLBACK | {
     "raw": CALLBACK["raw"].replace(NUMBER, "137****8888"),
     "raw_base64": None,
 }
-REFUSED: Record = {
-    "id": 1,
-    "channel": "default",
-    "result": 3004,
-    "reason": "voiceprompt_callback.callid: required",
-    "size_bytes": 30,
-    "received_at": "2016-08-03T04:08:00.104512Z",
-    "duplicates": 0,
-    "last_duplicate_at": None,
-}
-ENDPOINT: Record = {
-    "id": 1,
-    "name": "crm",
-    "channel": "default",
-    "url": "https://crm.example.com/voice",
-    "format": "standard",
-    "enabled": True,
-    "disabled_reason": None,
-    "kinds": ["prompt", "failure"],
-    "outcomes": [],
-    "notify_on_update": False,
-    "timeout_s": 10.0,
-    "concurrency": 8,
-    "certificate": None,
-    "from_config": False,
-    "previous_secret_expires_at": None,
-    "created_at": "2016-08-03T04:00:00.000123Z",
-    "updated_at": "2016-08-03T04:00:00.000123Z",
-    "paused_until": None,
-    "consecutive_failures": 0,
-    "pending": 1,
-    "blocked": 0,
-    "dead": 0,
-    "oldest_pending_at": "2016-08-03T04:07:01.881053Z",
-}
-STATUS: Record = {
-    "backend": "postgresql",
-    "schema_revision": "0005",
-    "at": "2016-08-03T04:07:02.281053Z",
-    "inbox": {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None},
-    "secrets_differ": False,
-    "instances": [
-        {
-            "id": "5f0c2b7a91d3e468",
-            "host": "voice-1",
-            "pid": 811,
-            "roles": ["relay", "api", "console"],
-            "version": "0.6.0",
-            "started_at": "2016-08-03T03:00:00.000123Z",
-            "silent_s": 1.2,
-            "silent": False,
-            "url": "http://10.0.0.11:8000",
-            "pending": 0,
-            "failure": None,
-            "recorder_failure": None,
-            "waiting": 0,
-            "recorder_lag_s": 0.0,
-            "set_aside": 0,
-            "endpoints": 1,
-            "singleton_tasks": ["alerts", "overdue", "cleanup"],
-            "stream": None,
-        }
-    ],
-    "endpoints": [
-        {
-            "id": 1,
-            "name": "crm",
-            "channel": "default",
-            "enabled": True,
-            "disabled_reason": None,
-            "instance": "5f0c2b7a91d3e468",
-            "paused_until": None,
-            "consecutive_failures": 0,
-            "pending": 1,
-            "blocked": 0,
-            "dead": 0,
-            "lag_s": 0.4,
-        }
-    ],
-}
-DELIVERY: Record = {
-    "id": 17,
-    "message_id": "dlv_17_643a0788482425e9",
-    "endpoint": "crm",
-    "channel": "default",
-    "callid": CALLID,
-    "callback_id": 1,
-    "type": "voice.call.answered",
-    "state": "delivered",
-    "attempts": 2,
-    "failed_attempts": 1,
-    "due_at": "2016-08-03T04:07:06.991020Z",
-    "created_at": "2016-08-03T04:07:01.881053Z",
-    "finished_at": "2016-08-03T04:07:07.031844Z",
-}
+REFUSED: Record = example(QuarantinedView, result=3004, reason="voiceprompt_callback.callid: required", size_bytes=30)
+_LOAD = {"enabled": True, "pending": 1}
+ENDPOINT: Record = example(
+    EndpointView,
+    **_LOAD,
+    format="standard",
+    kinds=["prompt", "failure"],
+    timeout_s=10.0,
+    concurrency=8,
+    oldest_pending_at=_AT,
+)
+STATUS: Record = example(
+    StatusView,
+    at=_AT,
+    instances=[example(InstanceView, pid=811, pending=0, set_aside=0, endpoints=1)],
+    endpoints=[example(EndpointAssignmentView, **_LOAD, instance="5f0c2b7a91d3e468")],
+)
+DELIVERY: Record = example(
+    DeliveryView, id=17, callback_id=1, state="delivered", attempts=2, failed_attempts=1, due_at=_AT, finished_at=_AT
+)
 ATTEMPTS: list[Record] = [
-    {
-        "started_at": "2016-08-03T04:07:01.890211Z",
-        "duration_ms": 10.52,
-        "http_status": 503,
-        "response_body": "deploying",
-        "error": "answered 503 Service Unavailable",
-    },
-    {
-        "started_at": "2016-08-03T04:07:06.991020Z",
-        "duration_ms": 40.824,
-        "http_status": 204,
-        "response_body": "",
-        "error": None,
-    },
+    example(
+        AttemptView,
+        duration_ms=10.52,
+        http_status=503,
+        response_body="deploying",
+        error="answered 503 Service Unavailable",
+    ),
+    example(AttemptView, started_at="2016-08-03T04:07:06.991020Z", duration_ms=40.824, http_status=204),
 ]
-REPLAY: Record = {
-    "id": 1,
-    "endpoint": "crm",
-    "scope": "dead deliveries",
-    "total": 120,
-    "examined": 40,
-    "replayed": 40,
-    "status": "running",
-    "error": None,
-    "started_at": "2016-08-03T05:00:00.224417Z",
-}
-ME: Record = {"name": "night-shift", "role": "viewer", "full_numbers": False}
-API_KEY: Record = ME | {"id": 1, "created_at": "2016-08-03T03:00:00.412345Z"}
-NEW_KEY = "ab_3vC9rKqg0qk2m8xJfT7yZbWd1hPnLsEuA5oGiX4QtRw"
+REPLAY: Record = example(ReplayView, scope="dead deliveries", total=120, examined=40, replayed=40, status="running")
+ME: Record = example(CurrentKeyView, role="viewer")
+API_KEY: Record = example(KeyView, role="viewer")
+NEW_KEY: Record = example(CreatedKeyView, role="viewer")
+ALERT: Record = example(AlertView, firing=True, since=_AT, notified_at=_AT, error=None)
+AUDIT_EVENT: Record = example(AuditEventView)

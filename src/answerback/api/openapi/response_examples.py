@@ -3,8 +3,10 @@
 from typing import Any
 
 from answerback.api.openapi.example_data import (
+    ALERT,
     API_KEY,
     ATTEMPTS,
+    AUDIT_EVENT,
     CALL,
     CALLBACK,
     CALLID,
@@ -32,24 +34,6 @@ _OFF = ENDPOINT | {"enabled": False, "disabled_reason": "disabled"}
 _AMBIGUOUS = {
     "detail": f"several channels have the callid {CALLID}: name one of alerts, codes",
     "channels": ["alerts", "codes"],
-}
-_ALERT = {
-    "rule": "few-answers",
-    "metric": "answer_rate",
-    "firing": True,
-    "since": "2016-08-03T04:00:00.104212Z",
-    "value": 0.41,
-    "en": "41 % of the last 100 calls were answered; the limit is 60 %",
-    "zh": "最近 100 通通话的接通率为 41 %，下限为 60 %",
-    "notified_at": "2016-08-03T04:00:00.441908Z",
-    "error": None,
-}
-_AUDIT_EVENT = {
-    "id": 1,
-    "occurred_at": "2016-08-03T03:00:00.412345Z",
-    "actor": "admin",
-    "action": "key_created",
-    "target": "night-shift (viewer)",
 }
 _LINES = {
     "items": [
@@ -108,12 +92,12 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("getReplay", 200): {"under way": REPLAY, "done": REPLAY | {"status": "done", "examined": 120, "replayed": 120}},
     ("getMe", 200): {"viewer": ME},
     ("listKeys", 200): {"all": _page(API_KEY)},
-    ("createKey", 201): {"made": API_KEY | {"key": NEW_KEY}},
+    ("createKey", 201): {"made": NEW_KEY},
     ("createKey", 409): {
         "taken": {"detail": "name: there is a key night-shift already; revoke it first, or choose another name"}
     },
-    ("listAuditEvents", 200): {"page": _page(_AUDIT_EVENT)},
-    ("listAlerts", 200): {"firing": _page(_ALERT)},
+    ("listAuditEvents", 200): {"page": _page(AUDIT_EVENT)},
+    ("listAlerts", 200): {"firing": _page(ALERT)},
     ("getStatus", 200): {"one": STATUS},
 }
 

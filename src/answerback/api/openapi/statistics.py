@@ -14,14 +14,7 @@ _COUNTS: Record = {
     "answer_rate": 0.7346938775510204,
 }
 _BILLED: Record = _COUNTS | {"fee_minutes": 75}
-_ANSWERED: Record = {
-    "calls": 1,
-    "answered": 1,
-    "unanswered": 0,
-    "failed": 0,
-    "pending": 0,
-    "answer_rate": 1.0,
-}
+_ANSWERED: Record = {"calls": 1, "answered": 1, "unanswered": 0, "failed": 0, "pending": 0, "answer_rate": 1.0}
 _CODES: list[Record] = [
     {"code": 8, "reason": "空号", "reason_en": "number not in service", "calls": 6, "share": 0.75},
     {"code": 1, "reason": "关机", "reason_en": "powered off", "calls": 2, "share": 0.25},

@@ -6,13 +6,14 @@ from enum import StrEnum
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from answerback.console.model.ranges import CUSTOM, PRESETS, Range, parse_range
+from answerback.console.model.ranges import CUSTOM, Range, parse_range
 from answerback.domain.models import CallbackKind, Outcome
+from answerback.domain.statistics import RangeName
 from answerback.ledger.read.calls import CallFilter
 
 Code = TypeVar("Code", bound=StrEnum)
 
-RANGES = (*PRESETS, CUSTOM)
+RANGES = (*RangeName, CUSTOM)
 FIELDS = ("mobile", "callid", "reference", "channel", "kind", "outcome", "failure_code", "range", "since", "until")
 
 _MAX_CODE = 2**31 - 1

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from answerback.console.context import RequestContext
-from answerback.console.model.ranges import CUSTOM, PRESETS, Range, parse_range
+from answerback.console.model.ranges import CUSTOM, Range, parse_range
 from answerback.domain.models import CallbackKind
+from answerback.domain.statistics import RangeName
 from answerback.ledger.read.statistics import HourRange
 
 KINDS = (CallbackKind.PROMPT, CallbackKind.CODE)
@@ -55,7 +56,7 @@ def parse_filter(context: RequestContext) -> StatsFilter:
 def filter_context(stats_filter: StatsFilter, context: RequestContext) -> dict[str, Any]:
     return {
         "stats_filter": stats_filter,
-        "presets": tuple(PRESETS),
+        "presets": tuple(RangeName),
         "custom": CUSTOM,
         "channels": context.deps.channels,
         "kinds": KINDS,

@@ -1,18 +1,16 @@
 """The ranges of days that statistics are shown for, by the calendar of the console's zone; pure."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from answerback.domain.models import CallbackKind
+from answerback.domain.statistics import RangeName, day_start, named_days
 from answerback.ledger.read.statistics import HourRange
 
-PRESETS: Mapping[str, tuple[int, int]] = {"today": (0, 0), "yesterday": (1, 1), "7d": (6, 0), "30d": (29, 0)}
-"""Name -> the first and the last day, in days before today."""
-
 CUSTOM = "custom"
-DEFAULT = "today"
+DEFAULT = RangeName.TODAY
 MAX_DAYS = 366
 
 _HOURLY_DAYS = 2
@@ -40,12 +38,12 @@ class Range(NamedTuple):
 
     @property
     def since(self) -> datetime:
-        return self._midnight(self.first)
+        return day_start(self.first, self.zone)
 
     @property
     def until(self) -> datetime:
         """When it ends; the end itself is not in it."""
-        return self._midnight(self.last + _DAY)
+        return day_start(self.last + _DAY, self.zone)
 
     def span(self, channel: str | None, kind: CallbackKind | None) -> HourRange:
         return HourRange(since=self.since, until=self.until, channel=channel, kind=kind)
@@ -53,8 +51,8 @@ class Range(NamedTuple):
     def span_before(self, channel: str | None, kind: CallbackKind | None) -> HourRange:
         """As many days before it, up to the same time of the day where it has not ended yet."""
         whole = timedelta(days=self.days)
-        began = self._midnight(self.first - whole)
-        ended = self._midnight(self.first)
+        began = day_start(self.first - whole, self.zone)
+        ended = day_start(self.first, self.zone)
         return HourRange(since=began, until=min(ended, self.now - whole), channel=channel, kind=kind)
 
     @property
@@ -64,27 +62,21 @@ class Range(NamedTuple):
             return {"range": self.name}
         return {"range": CUSTOM, "since": f"{self.first}", "until": f"{self.last}"}
 
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time(), self.zone)
-
 
 def parse_range(query: Mapping[str, str], now: datetime, zone: ZoneInfo) -> Range:
     """The range that an address asks for, else today with what was wrong."""
-    today = now.astimezone(zone).date()
+    default = Range(DEFAULT, *named_days(DEFAULT, now, zone), now, zone)
     name = query.get("range", DEFAULT)
+    if name in set(RangeName):
+        return Range(name, *named_days(RangeName(name), now, zone), now, zone)
     if name != CUSTOM:
-        return _preset(name if name in PRESETS else DEFAULT, today, now, zone)
+        return default
     try:
         first, last = (date.fromisoformat(query.get(end, "")) for end in ("since", "until"))
     except ValueError:
-        return _preset(DEFAULT, today, now, zone)._replace(error="range_error_date")
+        return default._replace(error="range_error_date")
     if last < first:
-        return _preset(DEFAULT, today, now, zone)._replace(error="range_error_order")
+        return default._replace(error="range_error_order")
     if (last - first).days >= MAX_DAYS or not date(1971, 1, 1) < first or not last < date(9000, 1, 1):
-        return _preset(DEFAULT, today, now, zone)._replace(error="range_error_long")
+        return default._replace(error="range_error_long")
     return Range(CUSTOM, first, last, now, zone)
-
-
-def _preset(name: str, today: date, now: datetime, zone: ZoneInfo) -> Range:
-    first, last = PRESETS[name]
-    return Range(name, today - first * _DAY, today - last * _DAY, now, zone)

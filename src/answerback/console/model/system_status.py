@@ -1,16 +1,14 @@
 """The status of the system: the store, the recorder, the endpoints, the backlog, the quarantine, the alerts."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.domain.endpoints import Endpoint
-from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.ledger.read.deliveries import DeliveryBacklogs
 from answerback.recorder import Recorder
 
 _MAX_COUNTED = 100
 _PENDING_WARNING = 1_000
-_NOTHING = DeliveryBacklog()
 RECORDER_BEHIND_S = 3.0
 """Up to then the ledger is as good as current."""
 _TONES = ("good", "warn", "bad")
@@ -64,11 +62,11 @@ def _check_recorder(recorder: Recorder | None) -> list[StatusCheck]:
     return [StatusCheck("status_recorded", "good", "", "settings")]
 
 
-def _check_endpoints(endpoints: list[Endpoint], backlog: Mapping[int, DeliveryBacklog]) -> list[StatusCheck]:
+def _check_endpoints(endpoints: list[Endpoint], backlog: DeliveryBacklogs) -> list[StatusCheck]:
     if not endpoints:
         return [StatusCheck("status_no_endpoints", "good", "", "endpoints")]
     failing = sum(endpoint.enabled and endpoint.paused_until is not None for endpoint in endpoints)
-    left = sum(not endpoint.enabled and backlog.get(endpoint.id, _NOTHING).pending > 0 for endpoint in endpoints)
+    left = sum(not endpoint.enabled and backlog[endpoint.id].pending > 0 for endpoint in endpoints)
     well = f"{len(endpoints) - failing - left}/{len(endpoints)}"
     waiting = sum(each.pending + each.blocked for each in backlog.values())
     dead = sum(each.dead for each in backlog.values())

@@ -69,42 +69,32 @@ def build_routes(router: PageRouter) -> list[Route]:
     return [*(router.page(path, _show) for path in paths), *(router.action(path, _reveal) for path in paths)]
 
 
-async def _show(context: RequestContext) -> Response:
-    callid, channel = _requested_call(context)
+def _show(context: RequestContext) -> Response:
     try:
-        history = await context.run_in_thread(
-            context.deps.ledger.read, partial(read_call_history, callid=callid, channel=channel)
-        )
+        history = _read_history(context)
     except AmbiguousCall as error:
-        return await _choose(context, error)
+        return _choose(context, error)
     return context.render("call.html", partial(_page_values, context, history))
 
 
 async def _reveal(context: RequestContext) -> Response:
-    callid, channel = _requested_call(context)
-    history = await context.run_in_thread(
-        context.deps.ledger.read, partial(read_call_history, callid=callid, channel=channel)
-    )
+    history = await context.run_in_thread(_read_history, context)
     unmasked = await context.unmask("call", history.call.callid, f"({history.call.channel})")
     return unmasked.render("call.html", partial(_page_values, unmasked, history))
 
 
-async def _choose(context: RequestContext, ambiguous: AmbiguousCall) -> Response:
-    def calls() -> list[Call]:
-        return [context.deps.ledger.call(ambiguous.callid, channel) for channel in ambiguous.channels]
-
-    choices = [
-        (context.view_of(call), context.link_to(call.callid, call.channel))
-        for call in await context.run_in_thread(calls)
-    ]
+def _choose(context: RequestContext, ambiguous: AmbiguousCall) -> Response:
+    calls = [context.deps.ledger.call(ambiguous.callid, channel) for channel in ambiguous.channels]
+    choices = [(context.view_of(call), context.link_to(call.callid, call.channel)) for call in calls]
     return context.render("call_choice.html", {"calls": choices, "section": "calls"}, 409)
 
 
-def _requested_call(context: RequestContext) -> tuple[str, str | None]:
-    """Callid and channel of the address. Raises FullNumbersRequired."""
+def _read_history(context: RequestContext) -> CallHistory:
+    """The call that the address names. Raises FullNumbersRequired, NotFound, AmbiguousCall."""
     callid = str(context.path["callid"]) if "callid" in context.path else context.query.get("callid", "")
     check_filters(context.principal, callid=callid)
-    return callid, context.query.get("channel")
+    channel = context.query.get("channel")
+    return context.deps.ledger.read(partial(read_call_history, callid=callid, channel=channel))
 
 
 def read_call_history(connection: Connection, callid: str, channel: str | None) -> CallHistory:

@@ -32,26 +32,24 @@ def build_routes(router: PageRouter) -> list[Route]:
     return [router.page("/calls", _list)]
 
 
-async def _list(context: RequestContext) -> Response:
+def _list(context: RequestContext) -> Response:
     text = context.query.get("find", "").strip()
     if text:
-        return await _search(context, text)
+        return _search(context, text)
     call_filter = parse_call_filter(context.query, context.deps.channels, datetime.now(UTC), context.deps.zone)
     calls = call_filter.calls
     check_filters(
         context.principal, calls.mobile, calls.failure_code, callid=call_filter.callid, reference=calls.reference
     )
     cursor = context.query.get("cursor")
-    page = await context.run_in_thread(
-        context.deps.ledger.read, partial(_read_page, call_filter=call_filter, cursor=cursor)
-    )
+    page = context.deps.ledger.read(partial(_read_page, call_filter=call_filter, cursor=cursor))
     return _show(context, page, call_filter)
 
 
-async def _search(context: RequestContext, text: str) -> Response:
+def _search(context: RequestContext, text: str) -> Response:
     """To the call of that callid or reference; else the calls to that number, or of that reference."""
     check_filters(context.principal, find=text)
-    found = await context.run_in_thread(context.deps.ledger.read, partial(_resolve_search, text=text, context=context))
+    found = context.deps.ledger.read(partial(_resolve_search, text=text, context=context))
     if isinstance(found, str):
         return context.redirect(found)
     call_filter = parse_call_filter(found, context.deps.channels, datetime.now(UTC), context.deps.zone)

@@ -24,11 +24,10 @@ def build_routes(router: PageRouter) -> list[Route]:
     ]
 
 
-async def _list(context: RequestContext) -> Response:
+def _list(context: RequestContext) -> Response:
     name, state = context.query.get("endpoint"), context.query.get("state")
     known = state if state in set(DeliveryState) else None
-    endpoints = await context.run_in_thread(context.deps.ledger.endpoints)
-    page = await context.run_in_thread(_read_page, context, name, known)
+    page = _read_page(context, name, known)
     values = {
         "section": "endpoints",
         "deliveries": [
@@ -36,7 +35,7 @@ async def _list(context: RequestContext) -> Response:
             for one in page.items
         ],
         "next_cursor": page.next_cursor,
-        "endpoints": [endpoint.name for endpoint in endpoints],
+        "endpoints": [endpoint.name for endpoint in context.deps.ledger.endpoints()],
         "selected_endpoint": name,
         "selected_state": known,
         "states": list(DeliveryState),
@@ -54,9 +53,9 @@ def _read_page(context: RequestContext, name: str | None, state: str | None) -> 
     return context.deps.ledger.deliveries(delivery_filter, context.query.get("cursor"), _PAGE_SIZE)
 
 
-async def _show(context: RequestContext) -> Response:
-    delivery, attempts = await context.run_in_thread(context.deps.ledger.delivery, context.path["id"])
-    existing = {endpoint.name for endpoint in await context.run_in_thread(context.deps.ledger.endpoints)}
+def _show(context: RequestContext) -> Response:
+    delivery, attempts = context.deps.ledger.delivery(context.path["id"])
+    existing = {endpoint.name for endpoint in context.deps.ledger.endpoints()}
     values = {
         "section": "endpoints",
         "delivery": DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=context.unmasked),

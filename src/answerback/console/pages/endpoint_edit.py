@@ -60,8 +60,8 @@ async def _add(context: RequestContext) -> Response:
     return show_secret(context, added, "added")
 
 
-async def _show_edit(context: RequestContext) -> Response:
-    endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
+def _show_edit(context: RequestContext) -> Response:
+    endpoint = context.deps.ledger.endpoint(context.path["name"])
     return _render_form(context, form_from_endpoint(endpoint), endpoint)
 
 

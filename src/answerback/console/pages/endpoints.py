@@ -14,7 +14,6 @@ from answerback.console.routing import PageRouter
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.models import Role
 from answerback.errors import Conflict
-from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.ledger.read.recent_attempts import recent_attempts
 from answerback.relay.sender import AttemptResult
 from answerback.schemas.endpoints import EndpointTestView
@@ -36,25 +35,24 @@ def build_routes(router: PageRouter) -> list[Route]:
     ]
 
 
-async def _list(context: RequestContext) -> Response:
-    rows = await context.run_in_thread(_read_rows, context, await context.run_in_thread(context.deps.ledger.endpoints))
+def _list(context: RequestContext) -> Response:
+    rows = _read_rows(context, context.deps.ledger.endpoints())
     values = {"rows": rows, "active": context.deps.relay.can_manage}
     return context.render("endpoints.html", values)
 
 
-async def _show(context: RequestContext) -> Response:
-    return await show_endpoint(context)
+def _show(context: RequestContext) -> Response:
+    return show_endpoint(context)
 
 
-async def show_endpoint(
+def show_endpoint(
     context: RequestContext,
     test_result: AttemptResult | None = None,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    """The page of the endpoint that the address names; with what a test came to, or what is wrong with a form."""
-    endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
-    (row,) = await context.run_in_thread(_read_rows, context, [endpoint])
+    """The page of the endpoint that the address names; with what a test came to, or what is wrong with a form. Blocks."""
+    (row,) = _read_rows(context, [context.deps.ledger.endpoint(context.path["name"])])
     values = {
         "row": row,
         "endpoint": row.endpoint,
@@ -71,10 +69,7 @@ def _read_rows(context: RequestContext, endpoints: Collection[Endpoint]) -> list
     def look(connection: Connection) -> list[EndpointRow]:
         full_url = context.has_role(Role.OPERATOR)
         recent = recent_attempts(connection, [endpoint.id for endpoint in endpoints], _RECENT_ATTEMPTS)
-        return [
-            build_endpoint_row(one, backlog.get(one.id, DeliveryBacklog()), recent[one.id], now, full_url=full_url)
-            for one in endpoints
-        ]
+        return [build_endpoint_row(one, backlog[one.id], recent[one.id], now, full_url=full_url) for one in endpoints]
 
     backlog, now = context.deps.ledger.backlog(), datetime.now(UTC)
     return context.deps.ledger.read(look)
@@ -82,7 +77,7 @@ def _read_rows(context: RequestContext, endpoints: Collection[Endpoint]) -> list
 
 async def _test(context: RequestContext) -> Response:
     test_result = await context.deps.relay.endpoints.test(context.actor, context.path["name"])
-    return await show_endpoint(context, test_result)
+    return await context.run_in_thread(show_endpoint, context, test_result)
 
 
 async def _set_enabled(context: RequestContext, *, on: bool) -> Response:
@@ -102,9 +97,9 @@ def show_secret(context: RequestContext, endpoint: Endpoint, how: str) -> Respon
     return context.render("endpoint_secret.html", {"endpoint": endpoint, "how": how})
 
 
-async def _confirm_removal(context: RequestContext) -> Response:
-    endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
-    backlog = (await context.run_in_thread(context.deps.ledger.backlog)).get(endpoint.id, DeliveryBacklog())
+def _confirm_removal(context: RequestContext) -> Response:
+    endpoint = context.deps.ledger.endpoint(context.path["name"])
+    backlog = context.deps.ledger.backlog()[endpoint.id]
     return context.render("endpoint_remove.html", {"endpoint": endpoint, "backlog": backlog})
 
 

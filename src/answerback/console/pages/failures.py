@@ -14,11 +14,7 @@ def build_routes(router: PageRouter) -> list[Route]:
     return [router.page("/failures", _show)]
 
 
-async def _show(context: RequestContext) -> Response:
-    return await context.run_in_thread(_page, context)
-
-
-def _page(context: RequestContext) -> Response:
+def _show(context: RequestContext) -> Response:
     stats_filter, ledger = parse_filter(context), context.deps.ledger
     statistics, before = ledger.statistics(stats_filter.span), ledger.statistics(stats_filter.span_before)
     times = chart_data.time_series(statistics, stats_filter.range)

@@ -16,11 +16,7 @@ def build_routes(router: PageRouter) -> list[Route]:
     return [router.page("/fees", _show)]
 
 
-async def _show(context: RequestContext) -> Response:
-    return await context.run_in_thread(_page, context)
-
-
-def _page(context: RequestContext) -> Response:
+def _show(context: RequestContext) -> Response:
     stats_filter, cursor, ledger = parse_filter(context), context.query.get("cursor"), context.deps.ledger
     statistics, differing = (
         ledger.statistics(stats_filter.span),

@@ -18,11 +18,7 @@ def build_routes(router: PageRouter) -> list[Route]:
     return [router.page("", _show)]
 
 
-async def _show(context: RequestContext) -> Response:
-    return await context.run_in_thread(_page, context)
-
-
-def _page(context: RequestContext) -> Response:
+def _show(context: RequestContext) -> Response:
     """Read and render, all in one thread: several would take the interpreter from each other."""
     stats_filter, deps = parse_filter(context), context.deps
     t, language = context.t, context.language

@@ -41,7 +41,7 @@ async def _replay_calls(context: RequestContext) -> Response:
     if since is not None and until is not None and until <= since:
         problems["until"] = context.t["replay_invalid_order"]
     if problems:
-        return await show_endpoint(context, problems=problems, status=422)
+        return await context.run_in_thread(show_endpoint, context, problems=problems, status=422)
     outcome = context.form.get("outcome")
     call_filter = CallFilter(since=since, until=until, outcome=Outcome(outcome) if outcome in set(Outcome) else None)
     await relay.endpoints.refresh()
@@ -60,9 +60,5 @@ def _parse_time(context: RequestContext, text: str) -> datetime | None:
 
 async def _progress(context: RequestContext) -> Response:
     replay = context.deps.relay.replays.find(context.path["id"])
-    values = {
-        "section": "endpoints",
-        "replay": replay,
-        "refresh_s": _REFRESH_S if replay.status == "running" else None,
-    }
+    values = {"section": "endpoints", "replay": replay, "refresh_s": _REFRESH_S if replay.status == "running" else None}
     return context.render("replay.html", values)

@@ -3,18 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 
-from answerback.console.texts import (
-    call,
-    calls,
-    endpoints,
-    failures,
-    fees,
-    frame,
-    live,
-    overview,
-    quarantine,
-    settings,
-)
+from answerback.console.texts import call, calls, endpoints, failures, fees, frame, live, overview, quarantine, settings
 from answerback.i18n import translate_all
 
 PAGES = (frame, overview, failures, fees, settings, calls, call, endpoints, quarantine, live)

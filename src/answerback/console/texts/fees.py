@@ -33,7 +33,6 @@ TEXTS: Mapping[str, Text] = {
     "difference": Text("Difference", "差额"),
     "fees_agree_all": Text("All fees match", "计费全部相符"),
     "fees_agree_hint": Text(
-        "No call in this range was billed more or less than the rule says.",
-        "该时间范围内没有多计或少计的通话。",
+        "No call in this range was billed more or less than the rule says.", "该时间范围内没有多计或少计的通话。"
     ),
 }

@@ -88,10 +88,10 @@ def record_event(connection: Connection, actor: Actor, action: AuditAction, now:
     connection.execute(insert(audit_events).values(row))
 
 
-def filter_text(wanted: msgspec.Struct) -> str:
+def filter_text(filters: msgspec.Struct) -> str:
     """The fields of a filter that are set, for a target; which number was looked for is not in it."""
-    given = {name: value for name in wanted.__struct_fields__ if (value := getattr(wanted, name)) is not None}
-    return " ".join(f"{name}={_spelled(name, value)}" for name, value in given.items())
+    set_fields = {name: value for name in filters.__struct_fields__ if (value := getattr(filters, name)) is not None}
+    return " ".join(f"{name}={_spelled(name, value)}" for name, value in set_fields.items())
 
 
 def find_events(connection: Connection, cursor: str | None, limit: int) -> Page[AuditEvent]:

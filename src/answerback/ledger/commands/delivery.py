@@ -201,13 +201,13 @@ class ReplayCalls(Command[ReplayPage], frozen=True, array_like=True, tag=True):
     """Replay everything about a page of calls."""
 
     endpoint: Endpoint
-    wanted: CallFilter
+    filters: CallFilter
     cursor: str | None
     limit: int
 
     def run(self, ledger: Ledger) -> ReplayPage:
         return ledger.write(
             lambda c, subscriptions: replays.replay_calls(
-                c, subscriptions, self.endpoint, self.wanted, self.cursor, now(), self.limit
+                c, subscriptions, self.endpoint, self.filters, self.cursor, now(), self.limit
             )
         )

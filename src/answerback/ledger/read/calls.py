@@ -79,14 +79,14 @@ def _channels_holding() -> Select[str]:
 _holders = _channels_holding()
 
 
-def find_calls(connection: Connection, wanted: CallFilter, cursor: str | None, limit: int) -> Page[Call]:
+def find_calls(connection: Connection, filters: CallFilter, cursor: str | None, limit: int) -> Page[Call]:
     """A page of calls, newest first."""
-    page = find_call_rows(connection, wanted, cursor, limit)
+    page = find_call_rows(connection, filters, cursor, limit)
     return Page([call for _, call in page.items], page.next_cursor)
 
 
 def find_call_rows(
-    connection: Connection, wanted: CallFilter, cursor: str | None, limit: int
+    connection: Connection, filters: CallFilter, cursor: str | None, limit: int
 ) -> Page[tuple[int, Call]]:
     """A page of calls with the ids of their rows, newest first.
 
@@ -94,17 +94,17 @@ def find_call_rows(
     index, so that a rare one costs no more than a common one. Everything else walks the index of times.
     """
     after = None if cursor is None else read_cursor(cursor)
-    query = select(*_call_columns).where(*_conditions(wanted))
-    if wanted.reference is None and wanted.mobile is not None:
-        query = _by_mobile(query, wanted.mobile)
-    elif (wanted.reference, wanted.failure_code) != (None, None):
+    query = select(*_call_columns).where(*_conditions(filters))
+    if filters.reference is None and filters.mobile is not None:
+        query = _by_mobile(query, filters.mobile)
+    elif (filters.reference, filters.failure_code) != (None, None):
         pass  # both have an index of their own
-    elif (wanted.channel, wanted.kind, wanted.outcome) != (None, None, None):
-        classes = _classes(connection, wanted)
+    elif (filters.channel, filters.kind, filters.outcome) != (None, None, None):
+        classes = _classes(connection, filters)
         if not classes:
             return Page([], None)
         if len(classes) <= _MAX_CLASSES:
-            return read_page(connection, _by_class(classes, wanted, after, limit), None, limit, _call)
+            return read_page(connection, _by_class(classes, filters, after, limit), None, limit, _call)
     return read_page(connection, query, after, limit, _call)
 
 
@@ -117,10 +117,10 @@ def find_page_of_calls(
     return Page([call for _, call in page.items], page.next_cursor)
 
 
-def count_calls(connection: Connection, wanted: CallFilter) -> int:
-    query = select(func.count()).select_from(calls).where(*_conditions(wanted))
-    if wanted.mobile is not None:
-        query = query.where(*to_number(wanted.mobile))
+def count_calls(connection: Connection, filters: CallFilter) -> int:
+    query = select(func.count()).select_from(calls).where(*_conditions(filters))
+    if filters.mobile is not None:
+        query = query.where(*to_number(filters.mobile))
     return connection.execute(query).scalar_one()
 
 
@@ -128,41 +128,41 @@ def _call(row: Row[Any]) -> tuple[int, Call]:
     return row.id, call_of(tuple(row))
 
 
-def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+def _conditions(filters: CallFilter) -> list[ColumnElement[bool]]:
     """What a call has to match, but for the number; what is not to be looked up by index is hidden from the planner."""
     conditions = [
         calls.c[name].concat("") == value
         for name in ("channel", "kind", "outcome")
-        if (value := getattr(wanted, name)) is not None
+        if (value := getattr(filters, name)) is not None
     ]
-    if wanted.reference is not None:
-        conditions.append(calls.c.reference == wanted.reference)
-        if wanted.mobile is not None:
-            conditions += to_number(wanted.mobile, calls.c.mobile.concat(""))
-    if wanted.failure_code is not None:
+    if filters.reference is not None:
+        conditions.append(calls.c.reference == filters.reference)
+        if filters.mobile is not None:
+            conditions += to_number(filters.mobile, calls.c.mobile.concat(""))
+    if filters.failure_code is not None:
         code = calls.c.failure_code
         conditions.append(
-            (code if wanted.reference is None and wanted.mobile is None else code + 0) == wanted.failure_code
+            (code if filters.reference is None and filters.mobile is None else code + 0) == filters.failure_code
         )
-    return [*conditions, *in_time(wanted)]
+    return [*conditions, *in_time(filters)]
 
 
-def in_time(wanted: CallFilter) -> list[ColumnElement[bool]]:
+def in_time(filters: CallFilter) -> list[ColumnElement[bool]]:
     """What a call has to match to be of the time."""
     conditions = []
-    if wanted.since is not None:
-        conditions.append(calls.c.first_seen_us >= to_us(wanted.since))
-    if wanted.until is not None:
-        conditions.append(calls.c.first_seen_us < to_us(wanted.until))
+    if filters.since is not None:
+        conditions.append(calls.c.first_seen_us >= to_us(filters.since))
+    if filters.until is not None:
+        conditions.append(calls.c.first_seen_us < to_us(filters.until))
     return conditions
 
 
-def _classes(connection: Connection, wanted: CallFilter) -> list[Class]:
-    """Which channel, kind and outcome go together in the ledger and match `wanted`; of too many, not all."""
+def _classes(connection: Connection, filters: CallFilter) -> list[Class]:
+    """Which channel, kind and outcome go together in the ledger and match `filters`; of too many, not all."""
     matching: list[Class] = []
-    found = _class_after(connection, (wanted.channel or "", "", ""))
-    while found is not None and wanted.channel in (None, found[0]) and len(matching) <= _MAX_CLASSES:
-        if wanted.kind in (None, found[1]) and wanted.outcome in (None, found[2]):
+    found = _class_after(connection, (filters.channel or "", "", ""))
+    while found is not None and filters.channel in (None, found[0]) and len(matching) <= _MAX_CLASSES:
+        if filters.kind in (None, found[1]) and filters.outcome in (None, found[2]):
             matching.append(found)
         found = _class_after(connection, found)
     return matching
@@ -188,12 +188,12 @@ def _class_beyond(known: int) -> Select[Any]:
 _CLASS_BEYOND = [_class_beyond(known) for known in (1, 2, 3)]  # made once: a search looks at each class there is
 
 
-def _by_class(classes: Sequence[Class], wanted: CallFilter, after: PagePosition | None, limit: int) -> Select[Any]:
+def _by_class(classes: Sequence[Class], filters: CallFilter, after: PagePosition | None, limit: int) -> Select[Any]:
     """The newest of each class, then the newest of those."""
     newest = []
     for channel, kind, outcome in classes:
         one = select(*_call_columns).where(
-            calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome == outcome, *in_time(wanted)
+            calls.c.channel == channel, calls.c.kind == kind, calls.c.outcome == outcome, *in_time(filters)
         )
         newest.append(select(following(one, _CALL_ORDER, after, limit).subquery()))
     return select(union_all(*newest).subquery())

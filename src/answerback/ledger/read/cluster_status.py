@@ -9,7 +9,7 @@ from answerback.ledger.admin.endpoints import find_endpoints
 from answerback.ledger.admin.instances import InstanceStatus, find_instances
 from answerback.ledger.admin.leases import Lease, find_leases
 from answerback.ledger.backends.dialect import db_now_us
-from answerback.ledger.read.deliveries import DeliveryBacklog, backlog_by_endpoint
+from answerback.ledger.read.deliveries import DeliveryBacklogs, backlog_by_endpoint
 
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     instances: list[InstanceStatus]
     leases: list[Lease]
     endpoints: list[Endpoint]
-    backlog: dict[int, DeliveryBacklog]
+    backlog: DeliveryBacklogs
 
 
 def read_cluster_status(connection: Connection) -> ClusterStatus:

@@ -62,20 +62,27 @@ class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):
     oldest_at: datetime | None = None
 
 
-def find_deliveries(connection: Connection, wanted: DeliveryFilter, cursor: str | None, limit: int) -> Page[Delivery]:
+class DeliveryBacklogs(dict[int, DeliveryBacklog]):
+    """Endpoint id -> its backlog, which is empty where nothing is said of it."""
+
+    def __missing__(self, endpoint_id: int) -> DeliveryBacklog:
+        return DeliveryBacklog()
+
+
+def find_deliveries(connection: Connection, filters: DeliveryFilter, cursor: str | None, limit: int) -> Page[Delivery]:
     """A page of deliveries, newest first. Raises InvalidCursor."""
     query = _with_names
-    if wanted.endpoint_id is not None:
-        query = query.where(deliveries.c.endpoint_id == wanted.endpoint_id)
-    if wanted.state is not None:
-        query = query.where(_STATES[wanted.state])
-    if wanted.callid is not None:
-        of_call = select(calls.c.id).where(calls.c.call_key == call_key(wanted.callid))
-        if wanted.channel is not None:
-            of_call = of_call.where(calls.c.channel == wanted.channel)
+    if filters.endpoint_id is not None:
+        query = query.where(deliveries.c.endpoint_id == filters.endpoint_id)
+    if filters.state is not None:
+        query = query.where(_STATES[filters.state])
+    if filters.callid is not None:
+        of_call = select(calls.c.id).where(calls.c.call_key == call_key(filters.callid))
+        if filters.channel is not None:
+            of_call = of_call.where(calls.c.channel == filters.channel)
         query = query.where(deliveries.c.call_id.in_(of_call))
-    elif wanted.channel is not None:
-        query = query.where(endpoints.c.channel == wanted.channel)
+    elif filters.channel is not None:
+        query = query.where(endpoints.c.channel == filters.channel)
     if cursor is not None:
         query = query.where(deliveries.c.id < read_id(cursor))
     rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit + 1)).all()
@@ -93,8 +100,7 @@ def find_delivery(connection: Connection, id_: int) -> tuple[Delivery, list[Atte
     return _delivery(row), [attempt_of(row) for row in connection.execute(made)][::-1]
 
 
-def backlog_by_endpoint(connection: Connection) -> dict[int, DeliveryBacklog]:
-    """Endpoint id -> its backlog; one that has none is not in it."""
+def backlog_by_endpoint(connection: Connection) -> DeliveryBacklogs:
     counts: dict[int, dict[str, Any]] = {}
     oldest: dict[int, int] = {}
     for state in (DeliveryState.PENDING, DeliveryState.BLOCKED, DeliveryState.DEAD):
@@ -107,10 +113,10 @@ def backlog_by_endpoint(connection: Connection) -> dict[int, DeliveryBacklog]:
         id_: connection.execute(select(deliveries.c.created_us).where(deliveries.c.id == first_id)).scalar_one()
         for id_, first_id in oldest.items()
     }
-    return {
-        id_: DeliveryBacklog(**count, oldest_at=from_us(when[id_]) if id_ in when else None)
+    return DeliveryBacklogs(
+        (id_, DeliveryBacklog(**count, oldest_at=from_us(when[id_]) if id_ in when else None))
         for id_, count in counts.items()
-    }
+    )
 
 
 class ActivityEvent(msgspec.Struct, frozen=True, kw_only=True):

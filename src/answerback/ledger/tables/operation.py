@@ -26,12 +26,7 @@ api_keys = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("revoked_us", BigInteger),
     UniqueConstraint("digest"),
-    Index(
-        "uq_api_keys_name",
-        "name",
-        unique=True,
-        sqlite_where=text("revoked_us IS NULL"),
-    ),
+    Index("uq_api_keys_name", "name", unique=True, sqlite_where=text("revoked_us IS NULL")),
 )
 
 ended_sessions = Table(

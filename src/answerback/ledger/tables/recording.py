@@ -69,13 +69,7 @@ calls = Table(
     Index(None, "mobile_block", "mobile"),
     Index("ix_calls_due", "due_us", sqlite_where=text(AWAITED_PREDICATE)),
     Index("ix_calls_fee", "first_seen_us", "id", sqlite_where=text(FEE_MISMATCH_PREDICATE)),
-    Index(
-        "ix_calls_failure",
-        "failure_code",
-        "first_seen_us",
-        "id",
-        sqlite_where=text(FAILURE_CODE_PREDICATE),
-    ),
+    Index("ix_calls_failure", "failure_code", "first_seen_us", "id", sqlite_where=text(FAILURE_CODE_PREDICATE)),
     Index("ix_calls_reference", "reference", sqlite_where=text(REFERENCE_PREDICATE)),
     Index("ix_calls_overdue", "overdue_us", sqlite_where=text(OVERDUE_PREDICATE)),
 )

@@ -31,12 +31,7 @@ endpoints = Table(
     Column("revision", BigInteger, nullable=False, comment="of endpoint_revision, by its last change"),
     Column("retargeted_us", BigInteger, comment="when what goes there, or where, was last changed"),
     Index(None, "revision"),
-    Index(
-        "uq_endpoints_name",
-        "name",
-        unique=True,
-        sqlite_where=text("deleted_us IS NULL"),
-    ),
+    Index("uq_endpoints_name", "name", unique=True, sqlite_where=text("deleted_us IS NULL")),
 )
 
 endpoint_revision = Table(
@@ -65,13 +60,7 @@ deliveries = Table(
     Index(None, "call_id", "endpoint_id"),
     Index(None, "endpoint_id", "id"),
     Index("ix_deliveries_due", "endpoint_id", "due_us", "id", sqlite_where=text(PENDING_PREDICATE)),
-    Index(
-        "ix_deliveries_blocked",
-        "endpoint_id",
-        "state",
-        "id",
-        sqlite_where=text(BLOCKED_PREDICATE),
-    ),
+    Index("ix_deliveries_blocked", "endpoint_id", "state", "id", sqlite_where=text(BLOCKED_PREDICATE)),
     Index("ix_deliveries_dead", "endpoint_id", "state", "id", sqlite_where=text(DEAD_PREDICATE)),
     Index(
         "ix_deliveries_call_due",
@@ -80,14 +69,7 @@ deliveries = Table(
         "endpoint_id",
         sqlite_where=text(PENDING_PREDICATE),
     ),
-    Index(
-        "ix_deliveries_call_blocked",
-        "call_id",
-        "endpoint_id",
-        "state",
-        "id",
-        sqlite_where=text(BLOCKED_PREDICATE),
-    ),
+    Index("ix_deliveries_call_blocked", "call_id", "endpoint_id", "state", "id", sqlite_where=text(BLOCKED_PREDICATE)),
 )
 
 attempts = Table(

@@ -110,7 +110,7 @@ def replay_calls(
     connection: Connection,
     subscriptions: SubscriptionCache,
     endpoint: Endpoint,
-    wanted: calls.CallFilter,
+    filters: calls.CallFilter,
     cursor: str | None,
     now: datetime,
     limit: int,
@@ -119,8 +119,8 @@ def replay_calls(
     now_known = subscriptions.endpoint(endpoint.id)
     if now_known is None:
         raise NotFound(f"no endpoint {endpoint.name}")
-    endpoint, wanted = now_known, msgspec.structs.replace(wanted, channel=now_known.channel)
-    page = calls.find_call_rows(connection, wanted, cursor, limit)
+    endpoint, filters = now_known, msgspec.structs.replace(filters, channel=now_known.channel)
+    page = calls.find_call_rows(connection, filters, cursor, limit)
     call_ids = [(call_id,) for call_id, _ in page.items]
     found = bulk_sql.select_many(
         connection, deliveries, ("id", "call_id", "endpoint_id", "state", "callback_id"), ("call_id",), call_ids

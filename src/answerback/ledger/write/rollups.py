@@ -149,11 +149,7 @@ def _buckets_of(group: Group) -> Iterator[Bucket]:
 
 
 def _increment(
-    connection: Connection,
-    table: Table,
-    key: tuple[str, ...],
-    columns: tuple[str, ...],
-    sums: Mapping[Key, list[int]],
+    connection: Connection, table: Table, key: tuple[str, ...], columns: tuple[str, ...], sums: Mapping[Key, list[int]]
 ) -> None:
     """Add to the rows of each key, made where they are missing."""
     if sums:

@@ -102,12 +102,7 @@ def connector(url: str) -> "Callable[[], psycopg.Connection[Any]]":
     _check_authority(url)
     given: dict[str, Any] = {} if "target_session_attrs" in url else {"target_session_attrs": "read-write"}
     return partial(
-        psycopg.connect,
-        url,
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        application_name="answerback",
-        **_KEEPALIVE,
-        **given,
+        psycopg.connect, url, connect_timeout=_CONNECT_TIMEOUT_S, application_name="answerback", **_KEEPALIVE, **given
     )
 
 
@@ -130,8 +125,7 @@ def verify_durable(connection: Connection, *, allow_unsafe: bool) -> None:
         raise UnsafeStorage("the database's encoding is not UTF-8: create it with ENCODING 'UTF8'")
     if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
         raise LedgerUnavailable(
-            UnavailableReason.READ_ONLY,
-            "the server is a standby, which is read-only: name the primary, or all servers",
+            UnavailableReason.READ_ONLY, "the server is a standby, which is read-only: name the primary, or all servers"
         )
     for name, harm in (("fsync", "a commit may be lost"), ("full_page_writes", "a crash may tear pages")):
         if _setting(connection, name) != "on" and not allow_unsafe:
