@@ -9,6 +9,7 @@ import typer
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, out, print_json, print_table
 from answerback.config import PREFIX, Settings, format_value
+from answerback.domain.masking import mask_token
 from answerback.errors import ConfigError
 
 
@@ -59,16 +60,11 @@ def list_channels(
     from answerback.service.urls import callback_urls
 
     urls = callback_urls(load_cli_settings(config, data_dir=data_dir))
-    shown = {name: url if full else _without_token(url) for name, url in urls.items()}
+    shown = {name: url if full else mask_token(url) for name, url in urls.items()}
     if as_json:
         print_json({"items": [{"channel": name, "callback_url": url} for name, url in shown.items()]})
     else:
         print_table(("channel", "callback URL"), list(shown.items()), "no channels")
-
-
-def _without_token(url: str) -> str:
-    base, path, token = url.partition("/voice/callback/")
-    return f"{base}{path}…" if token else url
 
 
 @config_app.command("show")

@@ -92,7 +92,7 @@ def _print_json(info: "StartupInfo") -> None:
 
 def _shown(url: str) -> str:
     """The URL, without its secret where output goes to a file or a journal."""
-    base, path, token = url.partition("/voice/callback/")
-    if not token or sys.stdout.isatty():
-        return url
-    return f"{base}{path}…  (answerback channels list --full)"
+    from answerback.domain.masking import mask_token
+
+    masked = mask_token(url)
+    return url if url == masked or sys.stdout.isatty() else f"{masked}  (answerback channels list --full)"

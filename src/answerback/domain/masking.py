@@ -82,6 +82,12 @@ def mask_urls(text: str) -> str:
     return _URL.sub(lambda found: found[1] + found[2], text)
 
 
+def mask_token(url: str) -> str:
+    """A callback URL without the secret of its channel, if it has one."""
+    base, path, token = url.partition("/voice/callback/")
+    return f"{base}{path}…" if token else url
+
+
 def mask_path(text: str, url: str) -> str:
     """Hide path and query of `url` where `text` repeats them, as many answers do; "" is no URL."""
     parts = urlsplit(url)

@@ -10,6 +10,7 @@ from answerback.auth.api_keys import ADMIN, draft_api_key, validate_key_name
 from answerback.console.context import RequestContext
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.routing import PageRouter
+from answerback.domain.masking import mask_token
 from answerback.domain.models import AlertState, ApiKey, Role
 from answerback.errors import Conflict, InvalidEndpoint
 from answerback.ledger import Page
@@ -17,7 +18,6 @@ from answerback.ledger.admin.audit import AuditEvent
 from answerback.ledger.commands import CreateKey, RevokeKey
 
 _PAGE_SIZE = 20
-_MASK = "••••••••"
 _EMPTY_DRAFT = {"name": "", "role": "", "full_numbers": ""}
 
 
@@ -65,8 +65,8 @@ async def _page(context: RequestContext, values: dict[str, Any], status: int = 2
     cursor = context.query.get("cursor")
     keys, events, alerts = await context.run_in_thread(_read_settings, deps, cursor, is_admin=is_admin)
     facts = {
-        "is_open": any(url == _without_token(url) for url in deps.callback_urls.values()),
-        "urls": {name: url if is_admin else _without_token(url) for name, url in deps.callback_urls.items()},
+        "is_open": any(url == mask_token(url) for url in deps.callback_urls.values()),
+        "urls": {name: url if is_admin else mask_token(url) for name, url in deps.callback_urls.items()},
         "keys": keys,
         "events": events,
         "cursor": cursor,
@@ -89,9 +89,3 @@ def _read_settings(
     if not is_admin:
         return [], Page([], None), deps.alerts.states()
     return deps.ledger.keys(), deps.ledger.audit_events(cursor, _PAGE_SIZE), deps.alerts.states()
-
-
-def _without_token(url: str) -> str:
-    """A callback URL without the secret that it ends with, if it does."""
-    head, path, token = url.partition("/voice/callback/")
-    return f"{head}{path}{_MASK}" if token else url
