@@ -119,6 +119,41 @@ def test_a_commit_that_cannot_be_made_does_not_hold_the_end_up(data_dir: Path) -
         assert wire.read().status == 503
 
 
+def test_what_is_left_is_recorded_while_there_is_time(data_dir: Path) -> None:
+    """A ledger that is back within the shutdown time has it all; else the log says how much is left for the next start."""
+    with Gateway(data_dir) as gateway:
+        with gateway.locked("ledger.db"):
+            for number in range(5):
+                assert gateway.post(prompt(f"call-{number}")).content == OK
+            gateway.send_signal(signal.SIGTERM)
+            await_true(lambda: is_refused(gateway))
+        assert gateway.wait() == 0
+        assert "rows_left" not in gateway.stderr
+        gateway.start()
+        with gateway.locked("ledger.db"):
+            for number in range(5, 8):
+                assert gateway.post(prompt(f"call-{number}")).content == OK
+            began_s = time.monotonic()
+            assert gateway.terminate() == 0
+            assert time.monotonic() - began_s < LONGEST_S
+        assert "rows_left" in gateway.stderr
+        assert "callbacks=3 rows=3" in gateway.stderr
+        gateway.start()
+        assert gateway.rows("SELECT count(*), max(duplicates) FROM callbacks") == [(8, 0)]
+
+
+def test_a_stop_at_any_moment_of_the_start(data_dir: Path) -> None:
+    """The process ends at once and without a complaint, whatever it was loading."""
+    with Gateway(data_dir) as gateway:
+        start_s = gateway.first_answer_s
+        assert gateway.terminate() == 0
+        for part in (0.4, 0.7, 0.8, 0.9, 1.0):
+            gateway.spawn()
+            time.sleep(part * start_s)
+            assert gateway.terminate() in {0, -signal.SIGTERM}
+            assert "Traceback" not in gateway.stderr
+
+
 def test_a_client_of_the_library_sees_no_broken_answer(data_dir: Path) -> None:
     """Ordinary clients that post while the process stops get OK or a refused connection, nothing between."""
     with Gateway(data_dir) as gateway:

@@ -46,6 +46,21 @@ def connect(url: str) -> Iterator[Callable[..., Ledger]]:
         yield connect
 
 
+def test_closing_ends_a_read_that_waits(connect: Callable[..., Ledger]) -> None:
+    """A server that answers nothing holds no thread, and so no gateway, beyond its end."""
+    ledger = connect()
+    asleep = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(ledger.read, lambda connection: connection.execute(text("SELECT pg_sleep(20)")))
+        while not ledger.read(lambda connection: connection.execute(text(asleep)).all()):
+            assert not reading.done()
+        began_s = time.monotonic()
+        ledger.close()
+        with pytest.raises(LedgerUnavailable):
+            reading.result()
+    assert time.monotonic() - began_s < 5
+
+
 def callbacks_of(calls: int) -> list[ParsedCallback]:
     """Two to four callbacks of each call, in order."""
     items = []

@@ -73,6 +73,7 @@ class Gateway:
         self._inbox = inbox
         self._spawned = spawned
         self._listener = listener
+        self._address: tuple[str, int] = listener.getsockname()[:2]
         self._new_ledger = new_ledger
         self._shutdown_callbacks: list[Callable[[], None]] = []
         self._backend: Backend | None = None
@@ -197,11 +198,6 @@ class Gateway:
         from answerback.heartbeat import new_instance
 
         return new_instance(self._settings.server.roles)
-
-    @property
-    def _address(self) -> tuple[str, int]:
-        host, port = self._listener.getsockname()[:2]
-        return host, port
 
     # Applications.
 

@@ -5,10 +5,13 @@ set for each of our sessions, the others are the server's and verified.
 """
 
 import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
@@ -74,9 +77,18 @@ def postgresql_engine(url: str, *, writes: bool) -> Engine:
         use_native_hstore=False,  # or it asks for that type with the first connection
     )
     settings = _SESSION_SETTINGS | (_INDEX_ONLY_SETTINGS if writes else {})
+    connections: WeakSet[psycopg.Connection[Any]] = WeakSet()
+
+    @event.listens_for(engine, "engine_disposed")
+    def _hang_up(_engine: Engine) -> None:
+        """End the waits of other threads: a server that hangs never would, and the process ends after its threads."""
+        for connection in [each for each in connections if not each.closed]:
+            with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
+        connections.add(connection)
         with close_on_failure(connection), connection.cursor() as cursor:
             named = [part for setting in settings.items() for part in setting]
             cursor.execute("SELECT " + ", ".join(["set_config(%s, %s, false)"] * len(settings)), named)
