@@ -473,6 +473,26 @@ def test_a_used_directory_without_its_ledger(killed: Gateway) -> None:
         assert stored(gateway) == TEN | {"without a ledger"}
 
 
+@pytest.mark.parametrize("name", ["ledger.db", "inbox.db"])
+def test_a_copy_from_before(killed: Gateway, tmp_path: Path, name: str) -> None:
+    """An older ledger is recorded again from what the inbox keeps, an older inbox is not: each callback is there once."""
+    copies = [Path(shutil.copy(file, tmp_path)) for file in killed.data_dir.glob(f"{name}*")]
+    with killed.start():
+        for number in range(3):
+            assert killed.post(prompt(f"later-{number}")).content == OK
+        killed.await_recorded()
+    for file in killed.data_dir.glob(f"{name}*"):
+        file.unlink()
+    for copy in copies:
+        shutil.copy(copy, killed.data_dir)
+    with killed.start():
+        assert killed.post(prompt("last")).content == OK
+        assert stored(killed) == TEN | {"later-0", "later-1", "later-2", "last"}
+        assert killed.rows("SELECT max(duplicates) FROM callbacks") == [(0,)]
+        assert killed.rows("SELECT count(*) FROM quarantine") == [(0,)]
+        assert "recorder_conflict" not in killed.stderr
+
+
 @pytest.mark.parametrize("what", ["is empty", "is not there"])
 def test_a_log_without_its_ledger_is_kept(killed: Gateway, what: str) -> None:
     """SQLite would throw it away: no command opens it, a gateway waits until it is back, and nothing is lost."""

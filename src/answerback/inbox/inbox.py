@@ -18,6 +18,8 @@ from answerback.inbox.rows import Generation, Row, stored_bytes
 from answerback.inbox.schema import connect
 from answerback.sqlite_errors import sqlite_unavailable
 
+_ROOM_FRACTION = 16
+
 
 class Inbox:
     """The inbox of one process, used by its event loop: appends are committed, and files read, in threads of its own."""
@@ -33,7 +35,7 @@ class Inbox:
         self._appender: Appender | None = None
         self._reading = ThreadPoolExecutor(1, "inbox-read")
         self._queued_bytes = 0
-        self._is_closed = False
+        self._is_closed = self._is_full = False
         self.on_appended: Callable[[], None] = lambda: None
         """Called in the event loop after each commit."""
 
@@ -136,8 +138,11 @@ class Inbox:
         return stored
 
     def _check_room(self, size_bytes: int) -> None:
+        """Raise LedgerUnavailable where it is full: it stays so until some room is free, or answers would change with each size."""
         waiting_bytes = self._backlog.bytes + self._queued_bytes + self._file.wal_bytes
-        if waiting_bytes + size_bytes > self._config.max_bytes:
+        room_bytes = self._config.max_bytes // _ROOM_FRACTION if self._is_full else 0
+        self._is_full = waiting_bytes + size_bytes + room_bytes > self._config.max_bytes
+        if self._is_full:
             raise LedgerUnavailable(
                 UnavailableReason.INBOX_FULL,
                 f"{self._file.path}: {waiting_bytes:,} bytes wait to be recorded, inbox.max_bytes is {self._config.max_bytes:,}",
