@@ -34,13 +34,13 @@ def jar(gateway: Gateway, key: str) -> httpx.Cookies:
 
 
 def backup(gateway: Gateway, to: Path) -> None:
-    """As operations.md says."""
+    """Of the ledger alone, by SQLite's own means."""
     with closing(sqlite3.connect(gateway.ledger)) as connection:
         connection.execute(f"VACUUM INTO '{to}'")
 
 
 def restore(gateway: Gateway, backed_up: Path) -> None:
-    """As operations.md says: stop, move the three files away, put the copy in their place, start."""
+    """Stop, move the three files away, put the copy in their place."""
     assert gateway.terminate() == 0
     for suffix in ("", "-wal", "-shm"):
         gateway.ledger.with_name(f"ledger.db{suffix}").unlink(missing_ok=True)

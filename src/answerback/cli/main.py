@@ -60,6 +60,17 @@ COMMANDS = {
         "Record old callbacks from files or access logs. Duplicates are ignored, so it can be run again; nothing is delivered.",
     ),
     "inbox": ("inbox.app", "Inboxes: callbacks that were answered and wait to be recorded."),
+    "backup": (
+        "backup.backup",
+        (
+            "Copy inbox, ledger, admin key and server secret into a directory while the gateway runs, and verify the copy."
+            "\n\nA ledger in PostgreSQL is backed up with its own tools, after this."
+        ),
+    ),
+    "restore": (
+        "backup.restore",
+        "Verify a backup, and put it back into an empty data directory.",
+    ),
     "copy": (
         "copy.copy",
         (
