@@ -142,7 +142,7 @@ EXECUTED = {
     "keys": (f"keys list --json {HERE}", '"items"'),
 }
 """What each command is executed with, and some of what it then says."""
-EXECUTED_ELSEWHERE = {"serve", "tail", "emulate", "load", "export", "import", "inbox"}
+EXECUTED_ELSEWHERE = {"serve", "tail", "emulate", "load", "export", "import", "inbox", "backup", "restore"}
 """In test_relay_cli.py, test_elsewhere.py, test_load.py, test_cli_progress.py and test_inbox.py, and `serve` everywhere."""
 
 

@@ -43,3 +43,15 @@ def test_an_export_and_an_import_show_how_far_they_are(tmp_path: Path) -> None:
     assert quiet.returncode == 0, quiet.stderr
     assert "20 callbacks in" in quiet.stderr
     assert "%" not in quiet.stdout + quiet.stderr
+
+
+def test_a_backup_and_a_restore_show_what_they_do(tmp_path: Path) -> None:
+    """Each step by name; without a terminal only what came of it."""
+    open_sqlite(tmp_path / "data", allow_unsafe_filesystem=True).close()
+    shown = on_a_terminal("backup", "made", "--data-dir", "data", cwd=tmp_path)
+    assert "check ledger.db" in shown
+    assert "100%" in shown
+    assert "restore ledger.db" in on_a_terminal("restore", "made", "--data-dir", "again", cwd=tmp_path)
+    quiet = run("backup", "once-more", "--data-dir", "again", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert "verified" in quiet.stdout

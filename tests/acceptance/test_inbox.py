@@ -92,6 +92,18 @@ def test_what_is_no_inbox(tmp_path: Path, content: bytes | None, words: str) -> 
     assert not (tmp_path / "data").exists()
 
 
+def test_an_inbox_that_cannot_be_read_hides_no_calls(tmp_path: Path) -> None:
+    """Commands say so, and show what the ledger has."""
+    make_ledger(tmp_path)
+    (tmp_path / "data" / FILE_NAME).write_bytes(b"SQLite?" * 100)
+    for arguments in (("calls", "list"), ("status",)):
+        done = run(*arguments, "--json", "--data-dir", "data", cwd=tmp_path)
+        assert (done.returncode, json.loads(done.stdout) is not None) == (0, True)
+        assert done.stderr.startswith(
+            "the inbox cannot be read, what waits in it is not known: the database is damaged"
+        )
+
+
 # The doctor.
 
 

@@ -122,7 +122,7 @@ def _recorder() -> Iterator[AlertRule]:
     yield AlertRule(
         "AnswerbackInboxFull",
         f"{each('inbox_bytes')} > 0.5 * {each('inbox_max_bytes')}",
-        "0s",
+        "30s",
         CRITICAL,
         "the inbox of {{ $labels.instance }} is more than half full",
         "The ledger does not keep up, or is away. When the inbox is full (inbox.max_bytes), callbacks are answered 503.",

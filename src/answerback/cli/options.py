@@ -12,7 +12,7 @@ import typer
 from answerback.cli.output import err
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.errors import AnswerbackError, ConfigError
+from answerback.errors import AnswerbackError, ConfigError, LedgerUnavailable
 from answerback.ledger.types import MAX_PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -79,19 +79,24 @@ def open_calls(config: Path | None, **options: Any) -> Iterator["Ledger"]:
 def open_recorded(settings: "Settings") -> Iterator["Ledger"]:
     """The same, of settings that are loaded already. Raises AnswerbackError."""
     from answerback.service.ledger_config import open_for_reading
-    from answerback.service.waiting import read_waiting
 
     with open_for_reading(settings) as ledger:
-        try:
-            waiting = read_waiting(settings, ledger)
-        except AnswerbackError as error:
-            err.print(
-                f"the inbox cannot be read, so callbacks may be missing here: {error}", soft_wrap=True, markup=False
-            )
-        else:
-            if waiting is not None and waiting.rows:
-                err.print(f"not in the ledger yet: {describe_waiting(waiting)}", soft_wrap=True)
+        waiting = find_waiting(settings, ledger)
+        if waiting is not None and waiting.rows:
+            err.print(f"not in the ledger yet: {describe_waiting(waiting)}", soft_wrap=True)
         yield ledger
+
+
+def find_waiting(settings: "Settings", ledger: "Ledger") -> "Waiting | None":
+    """What waits in the inbox of this machine; None where there is none, or, as standard error says then, it cannot be read."""
+    from answerback.service.waiting import read_waiting
+
+    try:
+        return read_waiting(settings, ledger)
+    except AnswerbackError as error:
+        problem = error.explanation if isinstance(error, LedgerUnavailable) else str(error)
+        err.print(f"the inbox cannot be read, what waits in it is not known: {problem}", soft_wrap=True, markup=False)
+        return None
 
 
 def describe_waiting(waiting: "Waiting") -> str:

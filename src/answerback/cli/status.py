@@ -5,14 +5,13 @@ from typing import Any
 
 from rich.markup import escape
 
-from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, load_cli_settings
+from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, find_waiting, load_cli_settings
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table
 from answerback.inbox import Waiting
 from answerback.ledger.read.cluster_status import ClusterStatus, read_cluster_status
 from answerback.ledger.types import from_us
 from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
 from answerback.service.ledger_config import open_for_reading
-from answerback.service.waiting import read_waiting
 
 _INSTANCE_COLUMNS = (
     "process",
@@ -38,7 +37,7 @@ def status(
 ) -> None:
     settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
     with open_for_reading(settings) as ledger:
-        waiting = read_waiting(settings, ledger)
+        waiting = find_waiting(settings, ledger)
         found = ledger.read(read_cluster_status)
     failure = _recorder_failure(found) if waiting is not None and waiting.rows else None
     view = StatusView.of(found, None if waiting is None else InboxView.of(waiting, failure))
