@@ -40,7 +40,7 @@ def main() -> None:
         ChannelResolver({"default": None}),
         None,
         metrics,
-        RejectionLimiter(metrics, 0, 0, lambda: True),
+        RejectionLimiter(metrics, 0, 0, lambda: None),
         settings.max_body_bytes,
     )
     config = http_config(app, settings, partial(CallbackProtocol, handler))

@@ -211,3 +211,12 @@ class UnsafeStream(LedgerError):
 
 class SchemaMismatch(LedgerError):
     """The ledger's schema is older or newer than this program's."""
+
+
+def public_reason(error: AnswerbackError) -> UnavailableReason:
+    """Why there is no ledger, in words for anybody: a message may name paths and addresses."""
+    if isinstance(error, LedgerUnavailable):
+        return error.reason
+    if isinstance(error, SchemaMismatch):
+        return UnavailableReason.SCHEMA
+    return UnavailableReason.UNSAFE if isinstance(error, UnsafeStorage) else UnavailableReason.UNKNOWN

@@ -138,6 +138,27 @@ def test_what_is_recorded_stays_for_a_while(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_ledger_that_went_back_is_behind(tmp_path: Path) -> None:
+    """With a position before the one of the last time the rows after it wait again, and stay, as long as that takes."""
+
+    async def scenario() -> None:
+        async with started(config(tmp_path, keep_s=0.2, max_bytes=2 * MIB)) as inbox:
+            await append(inbox, *(b"%d" % number for number in range(600)))
+            inbox.mark_recorded(inbox.present.id, 600)
+            assert inbox.waiting().rows == 0
+            inbox.mark_recorded(inbox.present.id, 100)
+            assert (inbox.waiting().rows, inbox.waiting().callbacks) == (500, 500)
+            assert inbox.waiting().oldest_us is not None
+            while len(await read(inbox)) > 501:  # noqa: ASYNC110  # the first hundred go, and are one gap
+                await asyncio.sleep(0.05)
+            await append(inbox, b"after")
+            rows = await inbox.read(inbox.present.id, 100, 10_000, 100_000_000)
+            assert [row.position for row in rows] == list(range(101, 602))
+            assert all(row.payload is not None for row in rows)
+
+    asyncio.run(scenario())
+
+
 def test_a_full_inbox_refuses(tmp_path: Path) -> None:
     """Nothing beyond `max_bytes` is taken, the write-ahead log counted; what is recorded makes room at once."""
 

@@ -41,6 +41,13 @@ class InboxSettings(Section):
         "a ledger that went back (a standby promoted, a backup) is recorded again from them",
     )
 
+    @field_validator("dir", mode="before")
+    @classmethod
+    def _check_dir(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("is empty: expected a directory")
+        return value
+
 
 class StreamSettings(Section):
     """NATS JetStream in front of the ledger: a callback is answered once most replicas of a stream have it."""

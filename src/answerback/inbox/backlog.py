@@ -56,13 +56,15 @@ class GenerationBacklog:
             self._samples.append(end)
 
     def record(self, position: int) -> None:
-        """The rows up to `position` are recorded."""
-        if position > self.recorded.position:
-            self.recorded = self._totals_at(min(position, self.end.position))
-            self.tail.drop(position)
-            passed = bisect_left(self._samples, position, key=lambda sample: sample.position)
-            if passed >= _DROPPED_ROWS:
-                del self._samples[: passed - 1]
+        """The rows up to `position` are recorded, and no others: a ledger may go back."""
+        position = min(position, self.end.position)
+        if position == self.recorded.position:
+            return
+        self.recorded = self._totals_at(position)
+        self.tail.drop(position)
+        passed = bisect_left(self._samples, position, key=lambda sample: sample.position)
+        if passed >= _DROPPED_ROWS:
+            del self._samples[: passed - 1]
 
     def oldest_us(self) -> int | None:
         """When the oldest row that waits was appended; None where none waits."""
@@ -188,7 +190,7 @@ class Tail:
 
 def _interpolate(left: Totals, right: Totals, position: int) -> Totals:
     if position <= left.position or right.position <= left.position:
-        return left
+        return left._replace(position=position)
     part = min(1.0, (position - left.position) / (right.position - left.position))
     return Totals(
         position,

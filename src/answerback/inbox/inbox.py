@@ -101,7 +101,10 @@ class Inbox:
         )
 
     def mark_recorded(self, generation: bytes, position: int) -> None:
-        """The ledger has the rows up to `position`: they are deleted after `keep_s`, or sooner where room is needed."""
+        """The ledger has the rows up to `position`: they are deleted after `keep_s`, or sooner where room is needed.
+
+        A position before the one of the last call is that of a ledger which went back: the rows after it wait again.
+        """
         if (found := self._backlog.find(generation)) is not None:
             self._backlog.record(found, position)
             self._retention.mark(found.number, found.recorded.position, time.monotonic())

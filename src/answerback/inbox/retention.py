@@ -17,10 +17,12 @@ class Retention:
         self._lock = threading.Lock()
 
     def mark(self, number: int, position: int, now_s: float) -> None:
-        """The rows of a generation are recorded up to `position`."""
+        """The rows of a generation are recorded up to `position`, and no others."""
         with self._lock:
             self._recorded[number] = position
             marks = self._marks[number]
+            while marks and marks[-1][1] > position:
+                marks.pop()
             if marks and now_s <= marks[-1][0]:
                 marks[-1] = (marks[-1][0], position)
             else:

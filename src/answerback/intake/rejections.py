@@ -1,5 +1,6 @@
 """A flood of bodies that are no callbacks fills neither the log, nor the quarantine behind it, nor what people read."""
 
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
@@ -15,17 +16,22 @@ log = structlog.get_logger("answerback.intake")
 
 
 class RejectionLimiter:
-    """Admits refused bodies to the log at `max_per_minute`, and `max_bytes` until it has been recorded once in full."""
+    """Admits refused bodies to the log: `max_per_minute` of them, and `max_bytes` that are not recorded yet.
+
+    `recorded_us` says up to when all is recorded that was received; None: up to now.
+    """
 
     def __init__(
-        self, metrics: IntakeMetrics, max_per_minute: int, max_bytes: int, is_recorded: Callable[[], bool]
+        self, metrics: IntakeMetrics, max_per_minute: int, max_bytes: int, recorded_us: Callable[[], int | None]
     ) -> None:
         self._metrics = metrics
         self._max_per_minute = max_per_minute
         self._max_bytes = max_bytes
-        self._is_recorded = is_recorded
+        self._recorded_us = recorded_us
+        self._waiting: deque[tuple[int, int]] = deque()  # when each was received, and its size
+        self._waiting_bytes = 0
         self._window_ends_s = 0.0
-        self._admitted = self._dropped = self._bytes = 0
+        self._admitted = self._dropped = 0
 
     def admit(self, item: BatchItem, result: int, reason: str) -> bool:
         """Whether `item`, which is answered `result` for `reason`, is to be kept; else it is counted."""
@@ -33,16 +39,26 @@ class RejectionLimiter:
         if now_s > self._window_ends_s:
             self._window_ends_s = now_s + _WINDOW_S
             self._admitted = self._dropped = 0
-        if self._bytes and self._is_recorded():
-            self._bytes = 0
-        if self._admitted >= self._max_per_minute or self._bytes + len(item.raw) > self._max_bytes:
+        self._forget_recorded()
+        if self._admitted >= self._max_per_minute or self._waiting_bytes + len(item.raw) > self._max_bytes:
             if self._dropped == 0:
-                log.warning("rejections_dropped", channel=item.channel, admitted=self._admitted, bytes=self._bytes)
+                log.warning(
+                    "rejections_dropped",
+                    channel=item.channel,
+                    admitted=self._admitted,
+                    waiting_bytes=self._waiting_bytes,
+                )
             self._dropped += 1
             self._metrics.rejections_dropped += 1
             return False
         self._admitted += 1
-        self._bytes += len(item.raw)
+        self._waiting.append((item.received_us, len(item.raw)))
+        self._waiting_bytes += len(item.raw)
         if self._admitted <= _LOGGED_PER_WINDOW:
             log.warning("callback_rejected", channel=item.channel, result=result, reason=reason)
         return True
+
+    def _forget_recorded(self) -> None:
+        recorded_us = self._recorded_us()
+        while self._waiting and (recorded_us is None or self._waiting[0][0] < recorded_us):
+            self._waiting_bytes -= self._waiting.popleft()[1]

@@ -16,7 +16,7 @@ from answerback.errors import LedgerUnavailable, NotFound, PositionConflict, Una
 from answerback.inbox import Generation, Inbox, Row, Waiting
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import ForgetLogs, LogPositions, LogReply, RecordLog
-from answerback.ledger.types import from_us, to_us
+from answerback.ledger.types import Disposition, from_us, to_us
 from answerback.recorder.metrics import RecorderMetrics
 
 MAX_CALLBACKS = 2000
@@ -28,6 +28,7 @@ _REST_S = 0.004
 """After a transaction of few callbacks more may gather: to begin and commit one costs as much as ten callbacks do."""
 _POLL_S = 1.0
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
+_WARN_EVERY_S = 10.0
 _KEEP_EVERY_S = 86_400.0
 _FORGET_AFTER = timedelta(days=90)  # a gateway that has stopped for so long has its rows counted as repeats
 
@@ -46,6 +47,7 @@ class Recorder:
         self._reached = (0, 0)  # the number of a generation, and the position in it
         self._pause_s = _FIRST_PAUSE_S
         self._conflicts = 0
+        self._warned_s = float("-inf")
         self._is_stopping = False
         self.failure: LedgerUnavailable | PositionConflict | None = None
         """Why nothing can be recorded now; None if it can, or nothing waits."""
@@ -160,8 +162,15 @@ class Recorder:
             log.error(
                 "rows_unreadable", count=reply.unreadable_rows, up_to=reply.position, todo="look into the quarantine"
             )
+        self._warn_of_dropped(reply)
         self._conflicts, self._pause_s = 0, _FIRST_PAUSE_S
         return reply
+
+    def _warn_of_dropped(self, reply: LogReply) -> None:
+        dropped = reply.dispositions.get(Disposition.DROPPED)
+        if dropped and time.monotonic() - self._warned_s > _WARN_EVERY_S:
+            self._warned_s = time.monotonic()
+            log.warning("quarantine_full", dropped=dropped, total_dropped=self._metrics.callbacks[Disposition.DROPPED])
 
     async def _wait_for_rows(self) -> None:
         with contextlib.suppress(TimeoutError):

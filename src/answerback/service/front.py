@@ -1,6 +1,7 @@
 """What callbacks are answered with: the log, the committer and the handler. Nothing else has to be loaded for it."""
 
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from answerback.config import ServerRole, Settings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _COMMITTER_STOP_S = 1.0  # after the shutdown nobody waits for them any more
 _INBOX_STOP_S = 1.0
+_MINUTE_US = 60_000_000
 _REFUSED_SHARE = 10  # refused bodies take a tenth of the log at most
 
 
@@ -39,7 +41,7 @@ class Front:
                 self.metrics,
                 settings.quarantine.max_per_minute,
                 (settings.inbox.max_bytes if stream is None else settings.stream.max_bytes) // _REFUSED_SHARE,
-                self._is_recorded,
+                self._recorded_us,
             ),
             settings.intake.max_body_bytes,
             tracer,
@@ -83,6 +85,8 @@ class Front:
             commit_timeout_s=settings.intake.commit_timeout_s,
         )
 
-    def _is_recorded(self) -> bool:
-        """Whether all that was taken is in the ledger; of a stream nobody here knows, so its servers' limits hold."""
-        return self.inbox is None or self.inbox.waiting().callbacks == 0
+    def _recorded_us(self) -> int | None:
+        """Up to when all that was taken is in the ledger; of a stream it is not known here, a minute ago stands for it."""
+        if self.inbox is None:
+            return time.time_ns() // 1000 - _MINUTE_US
+        return self.inbox.waiting().oldest_us

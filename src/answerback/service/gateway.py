@@ -15,7 +15,7 @@ import structlog
 from answerback.api.health import HealthApp
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
-from answerback.errors import AnswerbackError, ConfigError, MissingExtra, UnsafeStorage
+from answerback.errors import AnswerbackError, ConfigError, MissingExtra, UnsafeStorage, public_reason
 from answerback.gc_tuning import freeze_gc
 from answerback.http_protocol import reap_slow_connections
 from answerback.inbox import Inbox
@@ -222,7 +222,7 @@ class Gateway:
         """Why there is nothing to be seen yet."""
         if self._backend is not None and self._backend.is_started:
             return None
-        return str(self._ledger_failure or "it is being opened")
+        return "it is being opened" if self._ledger_failure is None else public_reason(self._ledger_failure)
 
     def _failure(self) -> str | None:
         """Why this process is not ready: it cannot store, or, where it takes no callbacks, has nothing to show."""

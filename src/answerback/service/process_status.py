@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from answerback.stream import Stream, StreamConsumer
 
 _STREAM_STATUS_EVERY_S = 5.0
+_STREAM_LATE_S = 2 * _STREAM_STATUS_EVERY_S  # what is younger was on its way when the streams were asked
 _SECRETS_EVERY_S = 60.0
 
 log = structlog.get_logger("answerback.service")
@@ -63,7 +65,11 @@ class ProcessStatus:
 
     def recorded_us(self) -> int | None:
         """Up to when all that this process has answered is recorded; None where nothing waits."""
-        return None if self.recorder is None else self.recorder.lag.oldest_us
+        if self._front.stream is None:
+            return None if self.recorder is None else self.recorder.lag.oldest_us
+        oldest_us = min(filter(None, self._front.stream.metrics.oldest_message_us.values()), default=None)
+        is_late = oldest_us is not None and time.time() - oldest_us / 1e6 > _STREAM_LATE_S
+        return oldest_us if is_late else None
 
     async def poll_stream(self, stream: "Stream") -> None:
         """Ask the stream for its status, for ever; what was known before is reported until it answers again."""

@@ -31,7 +31,11 @@ class RecentBatches:
         wanted = dict(self._stored)
         deadline_s = time.monotonic() + timeout_s
         while wanted:
-            for id_ in await asyncio.to_thread(_find_recorded, ledger, [*wanted]):
+            try:
+                recorded = await asyncio.to_thread(_find_recorded, ledger, [*wanted])
+            except LedgerUnavailable:  # it will not be back in a moment
+                recorded, deadline_s = [], 0.0
+            for id_ in recorded:
                 del wanted[id_]
                 self._stored.pop(id_, None)
             if wanted and time.monotonic() > deadline_s:
@@ -43,7 +47,4 @@ class RecentBatches:
 
 def _find_recorded(ledger: LedgerReader, ids: list[bytes]) -> list[bytes]:
     known = select(consumed_batches.c.batch_id).where(consumed_batches.c.batch_id.in_(ids))
-    try:
-        return ledger.read(lambda connection: [bytes(id_) for id_ in connection.execute(known).scalars()])
-    except LedgerUnavailable:
-        return []
+    return ledger.read(lambda connection: [bytes(id_) for id_ in connection.execute(known).scalars()])

@@ -19,9 +19,8 @@ from answerback.errors import (
     LedgerUnavailable,
     NotFound,
     PositionConflict,
-    SchemaMismatch,
     UnavailableReason,
-    UnsafeStorage,
+    public_reason,
 )
 from answerback.ledger.factory import LedgerConfig
 
@@ -31,10 +30,6 @@ _DONE, _FAILED = b"\x00", b"\x01"
 _ERRORS: dict[str, Callable[..., AnswerbackError]] = {
     error.__name__: error
     for error in (NotFound, Forbidden, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected, PositionConflict)
-}
-_REASONS: dict[type[AnswerbackError], UnavailableReason] = {
-    UnsafeStorage: UnavailableReason.UNSAFE,
-    SchemaMismatch: UnavailableReason.SCHEMA,
 }
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -61,7 +56,7 @@ def encode_error(error: AnswerbackError) -> bytes:
     if (name := type(error).__name__) in _ERRORS:
         return _FAILED + _encode((name, [str(error)]))
     if not isinstance(error, LedgerUnavailable):
-        error = LedgerUnavailable(_REASONS.get(type(error), UnavailableReason.UNKNOWN), str(error))
+        error = LedgerUnavailable(public_reason(error), str(error))
     return _FAILED + _encode((LedgerUnavailable.__name__, [error.reason, error.detail]))
 
 
