@@ -48,7 +48,7 @@ class CallbackProtocol(TimedHttpProtocol):
         self._is_callback = False  # the message that is arriving
         self._exchange: _Exchange | None = None  # of that message, until it is whole or refused
         self._channel = ""
-        self._body = b""
+        self._body: bytes | bytearray = b""  # the latter where it comes in pieces
         self._announced_bytes = 0
         self._discarded_bytes = 0
         self._is_reading_paused = False
@@ -130,7 +130,11 @@ class CallbackProtocol(TimedHttpProtocol):
                 if self._discarded_bytes > _DISCARDABLE_BYTES:
                     self._refuse(too_large(self._handler.max_body_bytes, closes=True))
                 return
-            self._body = self._body + body if self._body else body
+            if not self._body:
+                self._body = body
+            else:
+                self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+                self._body += body
             if len(self._body) > self._handler.max_body_bytes:
                 self._discarded_bytes, self._body = len(self._body), b""
 
@@ -149,7 +153,7 @@ class CallbackProtocol(TimedHttpProtocol):
         self._exchange = None
         self._await_turn(exchange)
         self._handler.handle(
-            self._channel, self._body, exchange.answer, self.headers if self._handler.is_tracing else ()
+            self._channel, bytes(self._body), exchange.answer, self.headers if self._handler.is_tracing else ()
         )
 
     def _refuse(self, response: Response) -> None:
