@@ -110,9 +110,13 @@ class TimedHttpProtocol(HttpToolsProtocol):
             self.loop.call_later(_ON_ITS_WAY_S, self.shutdown)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.keep_alive = cycle.keep_alive and not self._is_shutting_down
+        cycle.keep_alive = cycle.keep_alive and not self._is_last_answer()
         self._current_cycle = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _is_last_answer(self) -> bool:
+        """Whether the connection ends after the answer whose turn it is, because the process does."""
+        return self._is_shutting_down and not self.pipeline
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()

@@ -196,7 +196,7 @@ class CallbackProtocol(TimedHttpProtocol):
             self.close_with(self._final_response)
 
     def _send(self, exchange: _Exchange, response: Response) -> None:
-        closes = exchange.closes or response.closes or (self._is_shutting_down and not self._turns)
+        closes = exchange.closes or response.closes or self._is_last_answer()
         default_headers = self.server_state.default_headers
         if response is OK and not closes and not exchange.is_head:
             self._write(self._handler.encode_ok(default_headers))
@@ -227,6 +227,9 @@ class CallbackProtocol(TimedHttpProtocol):
         self._unset_keepalive_if_required()  # it would run on while the next request is answered
         self.idle_since_s = self.loop.time()
         self.take_turns()
+
+    def _is_last_answer(self) -> bool:
+        return self._is_shutting_down and not self._turns
 
     def _is_cycle_running(self) -> bool:
         return self._current_cycle is not None and not self._current_cycle.response_complete
