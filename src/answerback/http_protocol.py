@@ -110,45 +110,52 @@ class TimedHttpProtocol(HttpToolsProtocol):
             self.loop.call_later(_ON_ITS_WAY_S, self.shutdown)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.keep_alive = cycle.keep_alive and not self._is_shutting_down
+        cycle.keep_alive = cycle.keep_alive and not self._is_last_answer()
         self._current_cycle = cycle
         super()._start_asgi_task(cycle, app)
 
+    def _is_last_answer(self) -> bool:
+        """Whether the connection ends after the answer whose turn it is, because the process does."""
+        return self._is_shutting_down and not self.pipeline
+
     def data_received(self, data: bytes) -> None:
-        if self._final_response is not None:
-            return
-        self._segment_bytes = len(data)
-        if self._head_bytes + self._segment_bytes > _MAX_HEAD_BYTES and self._segment_bytes > _SLICE_BYTES:
-            for start in range(0, len(data), _SLICE_BYTES):  # so that a head is measured while it is read
-                self.data_received(data[start : start + _SLICE_BYTES])
-            return
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._parse_without_upgrade(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self.finish_with(_NOT_HTTP)
+        if self._head_bytes + len(data) <= _MAX_HEAD_BYTES:
+            self._parse(data)
+            return
+        for start in range(0, len(data), _SLICE_BYTES):  # so that a head is measured while it is read
+            self._parse(data[start : start + _SLICE_BYTES])
+
+    def _parse(self, data: bytes) -> None:
+        while data and self._final_response is None:
+            self._segment_bytes = len(data)
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as offer:
+                data = self._without_upgrade(data[offer.args[0] :])
+            except httptools.HttpParserError:
+                self.finish_with(_NOT_HTTP)
         if self.arriving_since_s is not None and not self._is_head_whole:
             self._head_bytes += self._segment_bytes
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.finish_with(_HEAD_TOO_LARGE)
 
-    def _parse_without_upgrade(self, rest: bytes) -> None:
-        """Parse the head of a request once more, without the other protocol that it offers, and what came behind it.
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """What a new parser is to read: the head of a request, without the other protocol that it offers, and `rest`.
 
-        llhttp stops behind such a head, and takes what follows for the other protocol. Everything else of the head is
-        given to a new parser as it was, so that the body has the length that the first one saw.
+        llhttp stops behind such a head, and takes what follows for the other protocol. Everything else of the head
+        stays as it was, so that the body has the length that the first parser saw.
         """
         old = self.parser
         if old.get_method() == b"CONNECT":
             self.finish_with(_NO_TUNNEL)
-            return
+            return b""
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
         request_line = b"%b %b HTTP/%b\r\n" % (old.get_method(), self.url, old.get_http_version().encode())
         headers = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
-        self.data_received(request_line + headers + b"\r\n" + rest)
+        return request_line + headers + b"\r\n" + rest
 
     def _should_upgrade(self) -> bool:
         """Have uvicorn make no request of a head that offers another protocol: it comes again, without the offer."""

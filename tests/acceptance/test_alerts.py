@@ -3,11 +3,14 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from contract.databases import ledger_database
 from gateway import OK, Gateway, failure, prompt, run
+from postgresql import shared_server
 from prometheus_client.parser import text_string_to_metric_families
 from receivers.process import Receive, Receiver, await_true
 from receivers.webhook_receiver import relaying
@@ -432,3 +435,28 @@ def test_a_ledger_that_is_away_is_told_of_all_the_same(tmp_path: Path, people: P
         assert gateway.call("away")["outcome"] == "answered"
     listed = run("alerts", "list", "--data-dir", "data", "--config", "alerts.toml", cwd=tmp_path)
     assert "evaluated by each process itself" in listed.stdout
+
+
+@contextmanager
+def away(url: str) -> Iterator[None]:
+    """A database to which nobody gets a connection, and in which nobody keeps one."""
+    server, name = shared_server(), url.rpartition("/")[2].partition("?")[0]
+    server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    try:
+        server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        yield
+    finally:
+        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def test_a_postgresql_that_is_away_is_told_of(tmp_path: Path, people: People) -> None:
+    """Though no process can hold the lease of the other alerts then."""
+    url = ledger_database(tmp_path)
+    settings = {"ANSWERBACK_LEDGER__URL": url, "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.1"}
+    with alerting(tmp_path, LAG, people, settings=settings) as gateway:
+        await_state(gateway, "lag", firing=False, value=0.0)
+        with away(url):
+            hears(gateway, "answered", "away")
+            assert "the ledger is behind (lag)" in people.await_read(1)["title"]
+        assert "resolved: the ledger is behind (lag)" in people.await_read(2)["title"]
+        assert gateway.call("away")["outcome"] == "answered"

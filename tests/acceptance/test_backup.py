@@ -10,8 +10,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from contract.databases import ledger_database
 from gateway import OK, Gateway, prompt, run
+from receivers.process import await_true
 
 from answerback.config import load_settings
 from answerback.service.backup import make_backup
@@ -217,3 +220,33 @@ def test_a_ledger_in_postgresql_is_left_to_its_own_tools(backups: Backups, tmp_p
     assert reported(tmp_path, "restore", "made", "--data-dir", "data", **postgresql, **inbox)["waiting"] is None
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["admin-key", "server-secret"]
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["inbox.db", "inbox.lock"]
+
+
+def test_a_disk_is_lost_and_postgresql_is_not(tmp_path: Path) -> None:
+    """The restored inbox has rows that the database holds already, and others that it does not: each is recorded once."""
+    url = ledger_database(tmp_path)
+    settings = {"ANSWERBACK_LEDGER__URL": url}
+    with Gateway(tmp_path / "data", settings=settings) as gateway:
+        for callid in ("before", "too"):
+            assert gateway.post(prompt(callid)).content == OK
+        await_calls(url, 2)
+        with psycopg.connect(url) as connection:
+            connection.execute("LOCK TABLE log_positions")
+            assert gateway.post(prompt("waits")).content == OK
+            reported(tmp_path, "backup", "made", "--data-dir", "data", **settings)
+            gateway.kill()
+    reported(tmp_path, "restore", "made", "--data-dir", "again", **settings)
+    with Gateway(tmp_path / "again", settings=settings):
+        await_calls(url, 3)
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT count(*), sum(duplicates) FROM callbacks").fetchone() == (3, 0)
+
+
+def await_calls(url: str, count: int) -> None:
+    """Wait until the database has so many calls."""
+
+    def calls() -> int:
+        with psycopg.connect(url) as connection:
+            return len(connection.execute("SELECT 1 FROM calls").fetchall())
+
+    await_true(lambda: calls() == count, lambda: f"{calls()} calls, not {count}")

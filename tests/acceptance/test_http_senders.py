@@ -103,6 +103,17 @@ def test_an_offer_hides_no_request_in_a_body(gateway: Gateway, callid: str, offe
     assert rows_of(gateway, callid) == 0
 
 
+def test_many_offers_in_a_segment_are_ignored(gateway: Gateway, callid: str) -> None:
+    """Each is answered, and the head behind them, of which a part came with them, is not taken for a large one."""
+    offer = f"GET {CALLBACK} HTTP/1.1\r\n".encode() + b"\r\n".join(OFFERS["h2c"]) + b"\r\n\r\n"
+    last = request(prompt(callid))
+    with Wire(gateway) as wire:
+        wire.send(700 * offer + last[:40])
+        assert {wire.read().status for _ in range(700)} == {405}
+        wire.send(last[40:])
+        assert wire.read().body == OK
+
+
 def test_connect_is_refused(gateway: Gateway, callid: str) -> None:
     """There is no tunnel: CONNECT is answered 400 after what was asked before, and nothing behind it is read."""
     with Wire(gateway) as wire:

@@ -70,6 +70,20 @@ def test_requests_in_flight_are_answered_and_new_ones_refused(data_dir: Path, nu
         assert gateway.rows("SELECT count(*) FROM callbacks") == [(10,)]
 
 
+def test_all_that_was_asked_on_a_connection_is_answered(data_dir: Path) -> None:
+    """Behind reads that wait, too, a callback that has come before the signal has its answer, and then the end."""
+    with Gateway(data_dir) as gateway, Wire(gateway) as wire:
+        read = f"GET /v1/calls HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {gateway.key}\r\n\r\n".encode()
+        with gateway.locked("ledger.db"):
+            assert gateway.post(prompt("unrecorded")).content == OK  # the reads wait for it
+            wire.send(2 * read + request(prompt("behind")))
+            wire.await_taken()
+            gateway.send_signal(signal.SIGTERM)
+            assert [wire.read().status for _ in range(3)] == [200, 200, 200]
+            assert wire.is_closed()
+        assert gateway.wait() == 0
+
+
 def test_idle_connections_do_not_delay_the_end(data_dir: Path) -> None:
     """Connections kept open without a request are closed at once."""
     with Gateway(data_dir) as gateway, ExitStack() as wires:

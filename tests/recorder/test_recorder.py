@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from builders import key_press, status
@@ -18,6 +18,7 @@ from recorder.world import InlineClient, append, opened, recorded, recording
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
 
+from answerback.domain.calls import fold
 from answerback.errors import PositionConflict
 from answerback.inbox import FILE_NAME
 from answerback.ledger import DeliveryJob, Disposition, Ledger, LedgerConfig
@@ -151,6 +152,29 @@ async def test_damaged_rows(ledger: Ledger, tmp_path: Path) -> None:
     assert {call.callid for call in ledger.calls().items} == {"c0", "c3"}
     (kept,) = ledger.quarantined().items
     assert kept.reason.startswith("rows 2 to 3 of log ")
+
+
+@in_loop
+async def test_a_callback_that_trips_the_program(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone it waits, for the program may trip over any; as soon as another one is recorded it is set aside."""
+
+    def stumbling(before: Any, item: Any) -> Any:
+        if item.callback.callid == "poison":
+            raise KeyError(item.callback.callid)
+        return fold(before, item)
+
+    monkeypatch.setattr("answerback.ledger.write.batch_writer.fold", stumbling)
+    async with opened(tmp_path) as inbox, recording(inbox, InlineClient(ledger)) as (recorder, metrics):
+        await append(inbox, [status(callid="poison")])
+        await until(lambda: metrics.failures >= 2)
+        assert ledger.quarantine_size()[0] == 0
+        await append(inbox, [status(callid="a")])
+        await recorded(recorder)
+        assert recorder.failure is None
+    assert [call.callid for call in ledger.calls().items] == ["a"]
+    assert ledger.quarantine_size()[0] == 1
 
 
 @in_loop

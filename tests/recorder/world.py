@@ -50,6 +50,8 @@ class InlineClient:
             answer.set_result(decode_result(type(command), decode_reply(self._run(command, fault))))
         except AnswerbackError as error:
             answer.set_exception(error)
+        except KeyError as error:  # what a writer of its own process says of any fault
+            answer.set_exception(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
         return answer
 
     def _run(self, command: Command[Any], fault: str) -> bytes:

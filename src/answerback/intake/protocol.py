@@ -48,7 +48,7 @@ class CallbackProtocol(TimedHttpProtocol):
         self._is_callback = False  # the message that is arriving
         self._exchange: _Exchange | None = None  # of that message, until it is whole or refused
         self._channel = ""
-        self._body = b""
+        self._body: bytes | bytearray = b""  # the latter where it comes in pieces
         self._announced_bytes = 0
         self._discarded_bytes = 0
         self._is_reading_paused = False
@@ -130,7 +130,11 @@ class CallbackProtocol(TimedHttpProtocol):
                 if self._discarded_bytes > _DISCARDABLE_BYTES:
                     self._refuse(too_large(self._handler.max_body_bytes, closes=True))
                 return
-            self._body = self._body + body if self._body else body
+            if not self._body:
+                self._body = body
+            else:
+                self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+                self._body += body
             if len(self._body) > self._handler.max_body_bytes:
                 self._discarded_bytes, self._body = len(self._body), b""
 
@@ -149,7 +153,7 @@ class CallbackProtocol(TimedHttpProtocol):
         self._exchange = None
         self._await_turn(exchange)
         self._handler.handle(
-            self._channel, self._body, exchange.answer, self.headers if self._handler.is_tracing else ()
+            self._channel, bytes(self._body), exchange.answer, self.headers if self._handler.is_tracing else ()
         )
 
     def _refuse(self, response: Response) -> None:
@@ -192,7 +196,7 @@ class CallbackProtocol(TimedHttpProtocol):
             self.close_with(self._final_response)
 
     def _send(self, exchange: _Exchange, response: Response) -> None:
-        closes = exchange.closes or response.closes or (self._is_shutting_down and not self._turns)
+        closes = exchange.closes or response.closes or self._is_last_answer()
         default_headers = self.server_state.default_headers
         if response is OK and not closes and not exchange.is_head:
             self._write(self._handler.encode_ok(default_headers))
@@ -223,6 +227,9 @@ class CallbackProtocol(TimedHttpProtocol):
         self._unset_keepalive_if_required()  # it would run on while the next request is answered
         self.idle_since_s = self.loop.time()
         self.take_turns()
+
+    def _is_last_answer(self) -> bool:
+        return self._is_shutting_down and not self._turns
 
     def _is_cycle_running(self) -> bool:
         return self._current_cycle is not None and not self._current_cycle.response_complete
