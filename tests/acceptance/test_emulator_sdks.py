@@ -435,9 +435,20 @@ def test_an_answer_of_api_3_has_no_charset(cloud: VoiceCloud) -> None:
     assert uuid.UUID(answer.json()["Response"]["RequestId"])
 
 
-@pytest.mark.parametrize("action", [{"params": {"Action": "SendTtsVoice"}}, {"headers": {"X-TC-Action": ""}}], ids=str)
-def test_a_get_that_names_an_action_is_answered_as_an_api(cloud: VoiceCloud, action: dict[str, Any]) -> None:
-    """Never with the page, which is for whoever names none."""
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"params": {"Action": "SendTtsVoice"}},
+        {"params": {"SecretId": "AKID", "Signature": "x"}},
+        {"headers": {"X-TC-Action": ""}},
+        {"headers": {"Authorization": "TC3-HMAC-SHA256 Credential=x"}},
+    ],
+    ids=str,
+)
+def test_a_get_that_names_an_action_or_is_signed_is_answered_as_an_api(
+    cloud: VoiceCloud, action: dict[str, Any]
+) -> None:
+    """Never with the page, which is for whoever does neither."""
     answer = cloud.client.get("/", **action)
     assert answer.json()["Response"]["Error"]["Code"] == "MissingParameter"
     assert cloud.client.get("/").headers["content-type"].startswith("text/html")
