@@ -29,8 +29,14 @@ AnswerbackError
     └── SchemaMismatch        the schema is not this program's
 """
 
+import os
 from collections.abc import Sequence
 from enum import StrEnum
+
+
+def describe_os_error(error: OSError) -> str:
+    """The system's own words; the socket module and asyncio add theirs to them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 class AnswerbackError(Exception):

@@ -384,7 +384,7 @@ def test_attempts_at_a_callback_stand_together(home: Path, receive: Receive) -> 
     assert [page.count(f"Attempt {number} ") for number in (1, 2, 3, 4)] == [1, 1, 1, 0]
     assert page.count("answered 503 with result 1: no") == 2
     assert "1 accepted" in listed
-    assert "2 refused" in listed
+    assert "2 failed" in listed
 
 
 def test_silent_receiver_is_told_in_words(home: Path, receive: Receive) -> None:

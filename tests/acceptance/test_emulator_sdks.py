@@ -345,7 +345,10 @@ def test_a_certificate_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("no certificate")
     done = gateway_run("emulate", "--port", "0", "--certificate", "no.pem", cwd=tmp_path)
     assert done.returncode == 1
-    assert "--certificate: no.pem cannot be used" in done.stderr
+    assert (
+        "--certificate: no.pem cannot be used: it must hold a certificate and its key, without a password"
+        in done.stderr
+    )
 
 
 def test_https_with_another_certificate_is_refused(tmp_path: Path) -> None:
@@ -363,6 +366,21 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path) -> None:
     done = gateway_run("emulate", "--port", "0", "--https", cwd=tmp_path, settings={"PYTHONPATH": str(stub.parent)})
     assert done.returncode == 1
     assert 'pip install "answerback[emulator]"' in done.stderr
+
+
+def test_an_address_that_is_taken_is_named(cloud: VoiceCloud, tmp_path: Path) -> None:
+    """In the system's words, and no others."""
+    port = cloud.url.rpartition(":")[2]
+    done = gateway_run("emulate", "--port", port, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith(f"--host, --port: cannot listen on 127.0.0.1:{port}: Address already in use")
+
+
+def test_a_program_is_made_for_a_url_alone(tmp_path: Path) -> None:
+    """What is no URL cannot be filled in."""
+    done = gateway_run("snippet", "python", "--url", "127.0.0.1:8020", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--url: expected http://… or https://…, got 127.0.0.1:8020" in done.stderr
 
 
 def test_a_language_without_an_sdk_for_an_api_is_named(tmp_path: Path) -> None:
@@ -435,9 +453,20 @@ def test_an_answer_of_api_3_has_no_charset(cloud: VoiceCloud) -> None:
     assert uuid.UUID(answer.json()["Response"]["RequestId"])
 
 
-@pytest.mark.parametrize("action", [{"params": {"Action": "SendTtsVoice"}}, {"headers": {"X-TC-Action": ""}}], ids=str)
-def test_a_get_that_names_an_action_is_answered_as_an_api(cloud: VoiceCloud, action: dict[str, Any]) -> None:
-    """Never with the page, which is for whoever names none."""
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"params": {"Action": "SendTtsVoice"}},
+        {"params": {"SecretId": "AKID", "Signature": "x"}},
+        {"headers": {"X-TC-Action": ""}},
+        {"headers": {"Authorization": "TC3-HMAC-SHA256 Credential=x"}},
+    ],
+    ids=str,
+)
+def test_a_get_that_names_an_action_or_is_signed_is_answered_as_an_api(
+    cloud: VoiceCloud, action: dict[str, Any]
+) -> None:
+    """Never with the page, which is for whoever does neither."""
     answer = cloud.client.get("/", **action)
     assert answer.json()["Response"]["Error"]["Code"] == "MissingParameter"
     assert cloud.client.get("/").headers["content-type"].startswith("text/html")

@@ -218,6 +218,21 @@ def test_a_mistake_around_the_request_has_its_number(changes: dict[str, object],
     assert fault("sendvoiceprompt", body(PROMPT), **changes).result == result
 
 
+@pytest.mark.parametrize(
+    ("operation", "content", "words"),
+    [
+        ("sendvoiceprompt", body(PROMPT, time=ABSENT), "time is missing"),
+        ("sendvoiceprompt", body(PROMPT, time=NOW_S - 3600), "3600 s behind the emulator's clock; 600 s are allowed"),
+        ("sendtvoice", body({}), "template missing; there are 1001"),
+    ],
+    ids=["no time", "a slow clock", "no template"],
+)
+def test_a_mistake_is_told_in_no_words_of_python(operation: str, content: bytes, words: str) -> None:
+    """What is absent is missing, and a clock is off by so many seconds."""
+    with pytest.raises(SendRejected, match=words):
+        read(operation, content)
+
+
 @pytest.mark.parametrize("off_s", [-600, -1, 0, 600])
 def test_the_clock_may_be_off_by_ten_minutes(off_s: int) -> None:
     """A sender whose clock is not too far off is served."""

@@ -392,6 +392,21 @@ def test_a_clock_that_is_off_has_its_code(off_s: int) -> None:
     assert code_of(TTS, now_s=NOW_S + off_s) == "AuthFailure.SignatureExpire"
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "words"),
+    [
+        (str(NOW_S - 3600), "3600 s behind the emulator's clock; 300 s are allowed"),
+        (str(NOW_S + 3600), "3600 s ahead of the emulator's clock"),
+        (f"{NOW_S}000", "not seconds since 1970"),
+    ],
+    ids=["behind", "ahead", "milliseconds"],
+)
+def test_a_clock_that_is_off_is_explained(timestamp: str, words: str) -> None:
+    """By how much: in the log the timestamp itself is masked, as anybody's number is."""
+    with pytest.raises(SendRejected, match=words):
+        read(TTS, sign(encoded(TTS)) | {"x-tc-timestamp": timestamp})
+
+
 @pytest.mark.parametrize("off_s", [-300, 300])
 def test_the_clock_may_be_off_by_five_minutes(off_s: int) -> None:
     """A sender whose clock is not too far off is served."""

@@ -56,10 +56,18 @@ def test_it_is_kept_until_it_is_about_to_expire(tmp_path: Path, monkeypatch: pyt
     assert files.authority.read_bytes() != first
 
 
+def test_a_certificate_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
+    """One that was cut off while it was written, for example."""
+    files = make_certificate(tmp_path)
+    files.certificate.write_text("-----BEGIN CERTIFICATE-----")
+    make_certificate(tmp_path)
+    x509.load_pem_x509_certificate(files.certificate.read_bytes())
+
+
 def test_a_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
     """By the option that sets it."""
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"--https-dir: .*file"):
+    with pytest.raises(ConfigError, match=r"--https-dir: .*file/below: Not a directory$"):
         make_certificate(tmp_path / "file" / "below")
 
 

@@ -54,6 +54,10 @@ def test_the_documents_example_is_read(tmp_path: Path, name: str) -> None:
         ("[applications.1]\napp_key = 7", r"Expected `str`.*applications"),
         ("[applications.1]\nname = 'a'", r"app_key"),
         ("[applications.1]\napp_key = 'k'\nbalanse = 1", r"balanse"),
+        (
+            "[applications.1]\napp_key = 'k'\ncallback_url = 'ftp://x'",
+            r"applications\.1\.callback_url: expected http://… or https://…, got ftp://x",
+        ),
         ("[faults]\nduplicate = 1.0", r"duplicate"),
         ("[faults]\nretry_delays_s = []", r"retry_delays_s"),
         ("[faults]\nretry_delays_s = [5, -1]", r"retry_delays_s"),
@@ -69,6 +73,13 @@ def test_what_is_invalid_is_named(tmp_path: Path, text: str, words: str) -> None
     with pytest.raises(ConfigError, match=words) as caught:
         load_settings(written(tmp_path, text))
     assert "cloud.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["ftp://x/y", "127.0.0.1:8000/voice/callback", "http://", "http://host:0/", ""])
+def test_a_callback_url_that_is_none_is_named(url: str) -> None:
+    """By the option, before anything is sent there."""
+    with pytest.raises(ConfigError, match="--callback-url: expected http"):
+        load_settings(None).account(url)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

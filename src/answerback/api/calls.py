@@ -11,23 +11,7 @@ from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from starlette.convertors import Convertor, register_url_convertor
 
-from answerback.api.dependencies import (
-    ByChannel,
-    ByFailureCode,
-    ByKind,
-    ByMobile,
-    ByOutcome,
-    ByReference,
-    CallChannel,
-    CallidPath,
-    CurrentPrincipal,
-    Cursor,
-    Limit,
-    Since,
-    Until,
-    UtcInstant,
-    to_zone,
-)
+from answerback.api.dependencies import CallChannel, CallidPath, CallQuery, CurrentPrincipal, Cursor, Limit, UtcInstant
 from answerback.api.routes import AMBIGUOUS, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
 from answerback.domain.models import Role
@@ -57,6 +41,13 @@ class _Callid(Convertor[str]):
 
 
 register_url_convertor("callid", _Callid())
+
+
+class CallPageQuery(CallQuery):
+    """A page of calls."""
+
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 class AnnotationUpdate(BaseModel):
@@ -101,31 +92,9 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
     router = Routes("calls")
 
     @router.get("/v1/calls", summary="List calls, newest first", responses=NUMBERS_HIDDEN)
-    def list_calls(
-        principal: CurrentPrincipal,
-        channel: ByChannel = None,
-        mobile: ByMobile = None,
-        outcome: ByOutcome = None,
-        kind: ByKind = None,
-        failure_code: ByFailureCode = None,
-        reference: ByReference = None,
-        since: Since = None,
-        until: Until = None,
-        cursor: Cursor = None,
-        limit: Limit = 50,
-    ) -> PageView[CallView]:
-        check_filters(principal.key, mobile, failure_code, reference=reference)
-        filters = CallFilter(
-            channel=channel,
-            mobile=mobile,
-            outcome=outcome,
-            kind=kind,
-            failure_code=failure_code,
-            reference=reference,
-            since=to_zone(since),
-            until=to_zone(until),
-        )
-        page = ledger.calls(filters, cursor, limit)
+    def list_calls(principal: CurrentPrincipal, query: Annotated[CallPageQuery, Query()]) -> PageView[CallView]:
+        check_filters(principal.key, query.mobile, query.failure_code, reference=query.reference)
+        page = ledger.calls(CallFilter(**query.filters()), query.cursor, query.limit)
         principal.log_unmasked(len(page.items))
         return PageView.of(page, partial(CallView.of, full_numbers=principal.full_numbers))
 

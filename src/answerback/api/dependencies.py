@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 from fastapi import Depends, HTTPException, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from answerback.auth.authenticator import Authenticator
 from answerback.domain.endpoints import DeliveryState
@@ -90,6 +90,25 @@ Timezone = Annotated[
         examples=["Asia/Shanghai"],
     ),
 ]
+
+
+class CallQuery(BaseModel):
+    """Which calls: those that each filter lets through."""
+
+    channel: ByChannel = None
+    mobile: ByMobile = None
+    outcome: ByOutcome = None
+    kind: ByKind = None
+    failure_code: ByFailureCode = None
+    reference: ByReference = None
+    since: Since = None
+    until: Until = None
+
+    def filters(self, zone: tzinfo = UTC) -> dict[str, Any]:
+        """The filters by name, times in `zone` where they name none."""
+        filters = {name: getattr(self, name) for name in CallQuery.model_fields}
+        return filters | {"since": to_zone(self.since, zone), "until": to_zone(self.until, zone)}
+
 
 _KEY_WORDS = (
     "An API key, sent as `Authorization: Bearer ab_…`: the one in `<data-dir>/admin-key`, or one created by "

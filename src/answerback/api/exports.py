@@ -1,27 +1,11 @@
 """/v1/exports: calls, callbacks, deliveries and statistics as files."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import HTTPException, Path, Response
+from fastapi import HTTPException, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from answerback.api.dependencies import (
-    ByCallid,
-    ByChannel,
-    ByEndpoint,
-    ByFailureCode,
-    ByKind,
-    ByMobile,
-    ByOutcome,
-    ByReference,
-    ByState,
-    CurrentPrincipal,
-    Since,
-    Timezone,
-    Until,
-    load_zone,
-    to_zone,
-)
+from answerback.api.dependencies import ByCallid, ByEndpoint, ByState, CallQuery, CurrentPrincipal, Timezone, load_zone
 from answerback.api.openapi import problem
 from answerback.api.routes import NOT_FOUND, NUMBERS_HIDDEN, Responses, Routes
 from answerback.auth.api_keys import check_filters
@@ -41,6 +25,15 @@ _FILE: Responses = {
 }
 
 
+class ExportQuery(CallQuery):
+    """What to export."""
+
+    timezone: Timezone = "UTC"
+    endpoint: ByEndpoint = None
+    state: ByState = None
+    callid: ByCallid = None
+
+
 def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
     router = Routes("exports")
 
@@ -56,34 +49,12 @@ def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
         dataset: Annotated[Dataset, Path(description="what to export")],
         format: Annotated[FileFormat, Path(description="file format; parquet needs the extra `parquet`")],
         principal: CurrentPrincipal,
-        channel: ByChannel = None,
-        mobile: ByMobile = None,
-        outcome: ByOutcome = None,
-        kind: ByKind = None,
-        failure_code: ByFailureCode = None,
-        reference: ByReference = None,
-        since: Since = None,
-        until: Until = None,
-        timezone: Timezone = "UTC",
-        endpoint: ByEndpoint = None,
-        state: ByState = None,
-        callid: ByCallid = None,
+        query: Annotated[ExportQuery, Query()],
     ) -> Response:
-        check_filters(principal.key, mobile, failure_code, reference=reference, callid=callid)
-        zone = load_zone(timezone)
-        filters: dict[str, Any] = {
-            "channel": channel,
-            "mobile": mobile,
-            "outcome": outcome,
-            "kind": kind,
-            "failure_code": failure_code,
-            "reference": reference,
-            "since": to_zone(since, zone),
-            "until": to_zone(until, zone),
-            "endpoint_id": None if endpoint is None else (await run_in_threadpool(ledger.endpoint, endpoint)).id,
-            "state": state,
-            "callid": callid,
-        }
+        check_filters(principal.key, query.mobile, query.failure_code, reference=query.reference, callid=query.callid)
+        filters = query.filters(load_zone(query.timezone)) | {"state": query.state, "callid": query.callid}
+        if query.endpoint is not None:
+            filters["endpoint_id"] = (await run_in_threadpool(ledger.endpoint, query.endpoint)).id
         try:
             spec = Export.of(dataset, format, filters, full_numbers=principal.full_numbers)
             return ExportResponse(spec, await exports.open(spec, principal.actor))

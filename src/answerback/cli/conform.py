@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from answerback.cli.output import AsJson, err, fail, out, print_json
+from answerback.domain.urls import require_http_url
 from answerback.i18n import Language, locale_language
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def conform(
 def _wire(url: str, timeout_s: float) -> "ReceiverClient":
     from answerback.emulator.conformance.receiver_client import ReceiverClient  # aiohttp, which few other commands need
 
-    if not url.startswith(("http://", "https://")):
-        fail(f"URL: expected http://… or https://…, got {escape(url)}")
+    require_http_url("URL", url)
     try:
         return ReceiverClient(url, timeout_s)
     except ValueError as error:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table
 from answerback.domain.models import CallbackKind
+from answerback.domain.urls import require_http_url
 
 if TYPE_CHECKING:
     from answerback.emulator.load import LoadStats
@@ -97,8 +98,8 @@ def load(
 
 def _check_urls(url: str, base: str | None) -> None:
     for name, value in (("URL", url), ("--verify", base)):
-        if value is not None and not value.startswith(("http://", "https://")):
-            fail(f"{name}: expected http://… or https://…, got {escape(value)}")
+        if value is not None:
+            require_http_url(name, value)
 
 
 def _read_key(key: str | None, path: Path | None) -> str | None:

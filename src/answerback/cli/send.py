@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
+from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.domain.models import CallbackKind, Result
+from answerback.domain.urls import require_http_url
 from answerback.emulator.payloads import CallbackFields, encode_callback
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ def send(
     concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Number of concurrent requests.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    if not url.startswith(("http://", "https://")):
-        fail(f"URL: expected http://… or https://…, got {url}")
+    require_http_url("URL", url)
     callback = CallbackFields(
         kind=kind, result=Result(result), callid=callid, mobile=mobile, key=key, failure_code=failure_code
     )

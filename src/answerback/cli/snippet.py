@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from answerback.cli.output import AsJson, print_json
+from answerback.domain.urls import require_http_url
 from answerback.emulator.snippets import LANGUAGE_NAMES, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 
@@ -23,6 +24,7 @@ def snippet(
 ) -> None:
     from answerback.emulator.settings import load_settings
 
+    require_http_url("--url", url)
     account = load_settings(config).account()
     found = build_snippets(language, account, url.rstrip("/"), authority)
     wanted = [one for one in found if api in (None, one.api)]

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from answerback.config.section import Section, check_http_url
+from answerback.config.section import Section
 from answerback.domain.alert_rules import Rule
+from answerback.domain.urls import check_http_url
 
 
 class AlertsSettings(Section):

@@ -3,7 +3,6 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -17,18 +16,6 @@ Network = Annotated[
     WithJsonSchema({"type": "string"}),
 ]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
-
-
-def check_http_url(url: str, expected: str) -> SplitResult:
-    """The parts of an absolute http:// or https:// URL. Raises ValueError that names what is `expected`."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}") from error
-    if not known or not url.isprintable() or " " in url:
-        raise ValueError(f"expected {expected}")
-    return parts
 
 
 class Section(BaseModel):

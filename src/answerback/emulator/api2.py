@@ -19,6 +19,7 @@ from answerback.emulator.send_requests import (
     Account,
     Application,
     SendRequest,
+    check_clock,
     check_length,
     check_sensitive_words,
     optional_text,
@@ -52,7 +53,7 @@ def parse_send_request(
     application = _application(account, query)
     fields = read_fields(body)
     mobile, nationcode = _callee(fields)
-    _check_time(fields.get("time"), now_s)
+    check_clock("time", fields.get("time"), now_s, _MAX_CLOCK_SKEW_S, VendorError.TIME)
     _check_signature(application, query, fields, "mobile", mobile)
     plays = fields.get("playtimes", 2)
     if not isinstance(plays, int) or isinstance(plays, bool) or plays not in _PLAYS:
@@ -74,7 +75,7 @@ def parse_upload(
 ) -> str:
     """The id of an uploaded voice file. Raises SendRejected."""
     application = _application(account, query)
-    _check_time(query.get("time"), now_s)
+    check_clock("time", query.get("time"), now_s, _MAX_CLOCK_SKEW_S, VendorError.TIME)
     sha1 = headers.get("x-content-sha1", "")
     if sha1.lower() != hashlib.sha1(body, usedforsecurity=False).hexdigest():
         raise SendRejected(VendorError.PACKET, "x-content-sha1 is not the SHA-1 of the body")
@@ -91,7 +92,7 @@ def parse_file_status(account: Account, query: Mapping[str, str], body: bytes, n
     """The status of an uploaded voice file: 0, for nobody publishes what its numbers mean. Raises SendRejected."""
     application = _application(account, query)
     fields = read_fields(body)
-    _check_time(fields.get("time"), now_s)
+    check_clock("time", fields.get("time"), now_s, _MAX_CLOCK_SKEW_S, VendorError.TIME)
     fid = optional_text(fields.get("fid")) or ""
     _check_signature(application, query, fields, "fid", fid)
     if fid not in application.files:
@@ -142,12 +143,6 @@ def _callee(fields: Mapping[str, Any]) -> tuple[str, str]:
     if not _MOBILE.fullmatch(mobile):
         raise SendRejected(VendorError.PACKET, "mobile is the number without the country's code: 5 to 15 digits")
     return mobile, nationcode[1]
-
-
-def _check_time(time: object, now_s: float) -> None:
-    text = optional_text(time)
-    if text is None or not text.isascii() or not text.isdigit() or abs(int(text[:18]) - now_s) > _MAX_CLOCK_SKEW_S:
-        raise SendRejected(VendorError.TIME, f"time is {text}, here it is {round(now_s)}; 10 minutes are allowed")
 
 
 def _content(application: Application, operation: str, fields: Mapping[str, Any]) -> tuple[CallbackKind, str]:

@@ -103,10 +103,10 @@ def _nested_fields(parameters: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _application(account: Account, fields: Mapping[str, Any]) -> Application:
-    app_id = optional_text(fields["VoiceSdkAppid"])
-    application = account.applications.get(app_id or "")
+    app_id = optional_text(fields["VoiceSdkAppid"]) or ""
+    application = account.applications.get(app_id)
     if application is None:
-        raise SendRejected(VendorError.SDK_APPLICATION, f"VoiceSdkAppid {app_id}")
+        raise SendRejected(VendorError.SDK_APPLICATION, f"VoiceSdkAppid={app_id}")
     if application.disabled:
         raise SendRejected(VendorError.DISABLED)
     return application

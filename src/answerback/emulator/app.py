@@ -104,7 +104,7 @@ class _Api3Route(Route):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child = super().matches(scope)
-        if match is Match.FULL and scope["method"] in ("GET", "HEAD") and not _api_request(scope).names_action:
+        if match is Match.FULL and scope["method"] in ("GET", "HEAD") and not _api_request(scope).is_for_the_api:
             return Match.NONE, {}
         return match, child
 

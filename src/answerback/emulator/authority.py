@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from answerback.errors import ConfigError, MissingExtra
+from answerback.errors import ConfigError, MissingExtra, describe_os_error
 
 try:
     from cryptography import x509
@@ -69,8 +69,8 @@ def make_certificate(directory: Path) -> CertificateFiles:
         if not _is_usable(files):
             directory.mkdir(parents=True, exist_ok=True)
             _write(files)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--https-dir: {directory}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"--https-dir: {directory}: {describe_os_error(error)}") from error
     return files
 
 
@@ -94,7 +94,10 @@ def trust_hints(files: CertificateFiles, port: int) -> Mapping[str, str]:
 def _is_usable(files: CertificateFiles) -> bool:
     if not all(file.exists() for file in files):
         return False
-    certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    try:
+        certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    except ValueError:  # cut off, or somebody's notes
+        return False
     return certificate.not_valid_after_utc > datetime.now(UTC) + _SPARE
 
 

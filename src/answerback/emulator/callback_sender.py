@@ -10,7 +10,7 @@ import msgspec
 
 from answerback.domain.models import CallbackKind
 from answerback.emulator.faults import OutgoingCallback
-from answerback.errors import InvalidResponse
+from answerback.errors import InvalidResponse, describe_os_error
 from answerback.tencent.response import decode_response
 
 _TIMEOUT_S = 10.0
@@ -83,9 +83,7 @@ class CallbackSender:
         except TimeoutError:
             return ReceiverResponse(seconds=perf_counter() - began_s, error=f"no answer within {_TIMEOUT_S:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return ReceiverResponse(
-                seconds=perf_counter() - began_s, error=f"no answer: {error or type(error).__name__}"
-            )
+            return ReceiverResponse(seconds=perf_counter() - began_s, error=f"no answer: {_describe(error)}")
 
 
 async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> AsyncIterator[ReceiverResponse]:
@@ -109,6 +107,12 @@ async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> Async
     while (response := await responses.get()) is not None:
         yield response
     await finishing
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return describe_os_error(error.os_error)
+    return str(error) or type(error).__name__
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

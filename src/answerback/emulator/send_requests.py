@@ -14,6 +14,7 @@ MAX_CODE_CHARS = 10
 """Characters."""
 
 _PLACEHOLDER = re.compile(r"\{([1-9][0-9]?)\}")
+_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class Application(msgspec.Struct, kw_only=True):
@@ -61,12 +62,26 @@ def optional_text(value: object) -> str | None:
     return str(value) or None
 
 
+def check_clock(name: str, time: object, now_s: float, allowed_s: int, error: VendorError) -> None:
+    """Raise SendRejected where `time` is not a time in seconds, or further from the emulator's than is allowed."""
+    text = optional_text(time)
+    if text is None or not _SECONDS.fullmatch(text):
+        raise SendRejected(error, f"{name} is {text or 'missing'}, not seconds since 1970")
+    off_s = int(text) - round(now_s)
+    if abs(off_s) > allowed_s:
+        side = "ahead of" if off_s > 0 else "behind"
+        raise SendRejected(
+            error, f"{name} is {text}, {abs(off_s)} s {side} the emulator's clock; {allowed_s} s are allowed"
+        )
+
+
 def template_text(application: Application, template_id: object, parameters: object) -> str:
     """The text of a template with its parameters put in. Raises SendRejected."""
-    text = application.templates.get(optional_text(template_id) or "")
+    named = optional_text(template_id) or ""
+    text = application.templates.get(named)
     if text is None:
-        known = ", ".join(application.templates)
-        raise SendRejected(VendorError.TEMPLATE, f"template {template_id}; there are {known}")
+        known = ", ".join(application.templates) or "none"
+        raise SendRejected(VendorError.TEMPLATE, f"template {named or 'missing'}; there are {known}")
     values = _parameters(parameters)
     wanted = max((int(place) for place in _PLACEHOLDER.findall(text)), default=0)
     if wanted > len(values):

@@ -15,7 +15,7 @@ import uvicorn
 from answerback.emulator.app import build_app
 from answerback.emulator.cloud import Cloud
 from answerback.emulator.page import build_page_routes
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, describe_os_error
 from answerback.http_protocol import TimedHttpProtocol
 
 _BACKLOG = 2048
@@ -28,7 +28,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(f"--host, --port: cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise ConfigError(f"--host, --port: cannot listen on {host}:{port}: {describe_os_error(error)}") from error
 
 
 def base_url(listener: socket.socket, *, secure: bool = False) -> str:
@@ -43,8 +43,12 @@ def check_certificate(file: Path | None) -> None:
         return
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(file, password=lambda: "")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--certificate: {file} cannot be used: {error}") from error
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"--certificate: {file} cannot be used: it must hold a certificate and its key, without a password, as PEM"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"--certificate: {file} cannot be used: {describe_os_error(error)}") from error
 
 
 async def serve(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
+from answerback.domain.urls import require_http_url
 from answerback.emulator.faults import FaultProfile
 from answerback.emulator.limits import Limits
 from answerback.emulator.outcomes import SCRIPT_ROWS, SHARES
 from answerback.emulator.send_requests import Account, Application
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, describe_os_error
 
 CALLBACK_URL = "http://127.0.0.1:8000/voice/callback"
 
@@ -55,12 +56,15 @@ class EmulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     limits: Limits | None = None
 
     def account(self, callback_url: str | None = None) -> Account:
-        """The account as the cloud keeps it; `callback_url` in place of those of the file."""
+        """The account as the cloud keeps it; `callback_url` in place of those of the file. Raises ConfigError."""
+        if callback_url is not None:
+            require_http_url("--callback-url", callback_url)
         return Account(
             applications={
                 app_id: Application(
                     app_id=app_id,
-                    **msgspec.structs.asdict(one) | ({"callback_url": callback_url} if callback_url else {}),
+                    **msgspec.structs.asdict(one)
+                    | ({"callback_url": callback_url} if callback_url is not None else {}),
                 )
                 for app_id, one in self.applications.items()
             },
@@ -75,11 +79,13 @@ def load_settings(file: Path | None) -> EmulatorSettings:
     try:
         settings = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), EmulatorSettings)
     except OSError as error:
-        raise ConfigError(f"--config: {file}: {error.strerror}") from error
+        raise ConfigError(f"--config: {file}: {describe_os_error(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{file}: {error}") from error
     if not settings.applications:
         raise ConfigError(f"{file}: applications: at least one is needed")
+    for app_id, application in settings.applications.items():
+        require_http_url(f"{file}: applications.{app_id}.callback_url", application.callback_url)
     known = {row.ending for row in SCRIPT_ROWS}
     if unknown := sorted(settings.shares.keys() - known):
         raise ConfigError(f"{file}: shares.{unknown[0]}: there is no such ending; see `answerback emulate --numbers`")

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from answerback.emulator.send_requests import Account
+from answerback.emulator.send_requests import Account, check_clock
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 _MAX_CLOCK_SKEW_S = 300
 _TC3 = "TC3-HMAC-SHA256"
 _V1_HASHES = {"HmacSHA1": hashlib.sha1, "HmacSHA256": hashlib.sha256}
+_V1_NAMES = ("Action", "Signature", "SecretId")
 _COMPARE = "this is what is signed of the request as it arrived; compare it with yours."
 _CONTENT_SHA256, _UNSIGNED = "x-tc-content-sha256", "UNSIGNED-PAYLOAD"
 _HOST = "vms.tencentcloudapi.com"
@@ -53,12 +54,13 @@ class ApiRequest(NamedTuple):
         """Whether action, time and signature are among the parameters; by TC3 they are headers."""
         if "authorization" in self.headers or "x-tc-action" in self.headers:
             return False
-        return not self.parameters.keys().isdisjoint(("Action", "Signature", "SecretId"))
+        return not self.parameters.keys().isdisjoint(_V1_NAMES)
 
     @property
-    def names_action(self) -> bool:
-        """Whether it is meant for the API; a browser's GET names no action."""
-        return "x-tc-action" in self.headers or "Action" in self.parameters
+    def is_for_the_api(self) -> bool:
+        """Whether it is meant for the API; a browser's GET names no action, and signs nothing."""
+        signed = _TC3 in self.headers.get("authorization", "").upper()
+        return signed or "x-tc-action" in self.headers or not self.parameters.keys().isdisjoint(_V1_NAMES)
 
     @property
     def common(self) -> Mapping[str, str]:
@@ -110,7 +112,7 @@ def _check_tc3(account: Account, request: ApiRequest, now_s: float) -> None:
     secret_id, date, service = credential.groups()
     secret_key = _secret_key(account, secret_id)
     timestamp = headers.get("x-tc-timestamp", "")
-    _check_clock(timestamp, now_s)
+    check_clock("X-TC-Timestamp", timestamp, now_s, _MAX_CLOCK_SKEW_S, VendorError.SIGNATURE_EXPIRE)
     day = datetime.fromtimestamp(int(timestamp), UTC).strftime("%Y-%m-%d")
     if date != day:
         raise SendRejected(
@@ -141,7 +143,7 @@ def _check_v1(account: Account, request: ApiRequest, now_s: float) -> None:
     parameters = request.parameters
     require(parameters, "SecretId", "Nonce", "Signature")
     secret_key = _secret_key(account, parameters["SecretId"])
-    _check_clock(parameters.get("Timestamp", ""), now_s)
+    check_clock("Timestamp", parameters.get("Timestamp"), now_s, _MAX_CLOCK_SKEW_S, VendorError.SIGNATURE_EXPIRE)
     method = parameters.get("SignatureMethod", "HmacSHA1")
     if method not in _V1_HASHES:
         raise SendRejected(VendorError.TC3_SIGNATURE, f"SignatureMethod is {' or '.join(_V1_HASHES)}, not {method}")
@@ -189,14 +191,6 @@ def _secret_key(account: Account, secret_id: str) -> str:
     if secret_key is None:
         raise SendRejected(VendorError.TC3_SECRET_ID, secret_id)
     return secret_key
-
-
-def _check_clock(timestamp: str, now_s: float) -> None:
-    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(int(timestamp) - now_s) > _MAX_CLOCK_SKEW_S:
-        raise SendRejected(
-            VendorError.SIGNATURE_EXPIRE,
-            f"the timestamp is {timestamp}, here it is {round(now_s)}; 5 minutes are allowed",
-        )
 
 
 def _canonical_requests(request: ApiRequest, names: list[str]) -> Iterator[str]:

@@ -76,7 +76,7 @@ _TEXTS: Mapping[str, Text] = {
     "outcome": Text("Outcome so far", "当前结果"),
     "callbacks": Text("Callbacks", "回调"),
     "taken": Text("accepted", "成功"),
-    "not_taken": Text("refused", "失败"),
+    "not_taken": Text("failed", "失败"),
     "none_yet": Text("none yet", "暂无"),
     "none": Text("none", "无"),
     "by_chance": Text("random", "随机"),

@@ -1,6 +1,5 @@
 """The HTTP side of an attempt. Importing this imports aiohttp, so the sender does it late."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from aiohttp.connector import Connection
 
 from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.domain.masking import mask_path, mask_urls
+from answerback.errors import describe_os_error
 from answerback.relay.certificates import Certificates
 from answerback.relay.egress_policy import EgressPolicy
 from answerback.relay.response import classify_response
@@ -178,16 +178,12 @@ _ERROR_TEXTS: list[tuple[type[Exception], Callable[[Any, Endpoint], str]]] = [
         lambda error, _: f"the certificate is not trusted: {error.certificate_error}",
     ),
     (aiohttp.ClientConnectorSSLError, lambda error, _: f"no secure connection: {error.os_error}"),
-    (aiohttp.ClientConnectorError, lambda error, _: f"no connection: {_describe_os_error(error.os_error)}"),
+    (aiohttp.ClientConnectorError, lambda error, _: f"no connection: {describe_os_error(error.os_error)}"),
     (aiohttp.ServerDisconnectedError, lambda *_: "the connection was closed before there was an answer"),
     (aiohttp.ClientPayloadError, lambda *_: "the answer was cut off half-way"),
     (aiohttp.ClientResponseError, lambda error, _: f"the answer is not HTTP: {error.message}"),
 ]
 """What went wrong, for whoever has to fix it: the first type that matches."""
-
-
-def _describe_os_error(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 def _describe_error(error: Exception, endpoint: Endpoint) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import resource
 import signal
@@ -15,7 +14,7 @@ import uvicorn
 
 from answerback.api.health import PATHS as HEALTH_PATHS
 from answerback.config import IntakeSettings
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, describe_os_error
 from answerback.http_protocol import Message, Receive, Send, TimedHttpProtocol
 
 _BACKLOG = 2048
@@ -132,9 +131,6 @@ def bind_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(f"server.host, server.port: cannot listen on {host}:{port}: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    """The system's own words; the socket module adds its own to them."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+        raise ConfigError(
+            f"server.host, server.port: cannot listen on {host}:{port}: {describe_os_error(error)}"
+        ) from error

@@ -1,0 +1,25 @@
+"""What a URL must be that something is sent to."""
+
+from urllib.parse import SplitResult, urlsplit
+
+from answerback.errors import ConfigError
+
+
+def check_http_url(url: str, expected: str) -> SplitResult:
+    """The parts of an absolute http:// or https:// URL. Raises ValueError that names what is `expected`."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from error
+    if not known or not url.isprintable() or " " in url:
+        raise ValueError(f"expected {expected}")
+    return parts
+
+
+def require_http_url(name: str, url: str) -> None:
+    """Raise ConfigError, naming the option or the setting, where `url` is no http:// or https:// URL."""
+    try:
+        check_http_url(url, "http://… or https://…")
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}, got {url}") from error
