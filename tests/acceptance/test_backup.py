@@ -12,12 +12,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from builders import received, status
 from contract.databases import ledger_database
 from gateway import OK, Gateway, prompt, run
 from receivers.process import await_true
 
 from answerback.config import load_settings
+from answerback.errors import LedgerUnavailable
+from answerback.ledger import open_sqlite
 from answerback.service.backup import make_backup
+from answerback.service.restore import restore_backup
 
 SETTINGS = {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2"}
 BATCHES = 4
@@ -157,6 +161,23 @@ def is_in_inbox(gateway: Gateway, callid: str) -> bool:
         return found.fetchone() is not None
 
 
+def test_a_copy_is_of_one_moment_however_long_it_takes(tmp_path: Path) -> None:
+    """What is written between its steps is not in it, and does not make it begin again."""
+    with closing(open_sqlite(tmp_path / "data", allow_unsafe_filesystem=True)) as ledger:
+        ledger.record([received(status(callid=f"call-{n}")) for n in range(15_000)])
+        copied: list[int] = []
+
+        def progress(step: str, done: int, _total: int) -> None:
+            if step == "copy ledger.db":
+                copied.append(done)
+                ledger.record([received(status(callid=f"meanwhile-{done}"))])
+
+        settings = load_settings(overrides={"server": {"data_dir": tmp_path / "data"}})
+        assert make_backup(settings, tmp_path / "made", progress).rows["calls"] == 15_000
+    assert len(copied) > 1
+    assert copied == sorted(set(copied))
+
+
 def test_a_restore_overwrites_nothing(backups: Backups, tmp_path: Path) -> None:
     """Neither what a gateway uses, nor what is there; a backup, too, wants a directory of its own."""
     status, said = backups.in_use
@@ -170,6 +191,27 @@ def test_a_restore_overwrites_nothing(backups: Backups, tmp_path: Path) -> None:
         status, said = command(tmp_path, *arguments)
         assert (status, "it is not empty, it holds ledger.db" in said) == (1, True), said
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["ledger.db"]
+
+
+def test_a_restore_that_is_cut_short_is_taken_for_nothing(backups: Backups, tmp_path: Path) -> None:
+    """A failure leaves nothing. Before that no gateway would make a new ledger there: the admin key says that there was one."""
+    settings = load_settings(
+        overrides={"server": {"data_dir": tmp_path / "data"}, "ledger": {"allow_unsafe_filesystem": True}}
+    )
+    found: list[str] = []
+
+    def progress(step: str, _done: int, _total: int) -> None:
+        if step == "restore ledger.db":
+            found.extend(path.name for path in (tmp_path / "data").iterdir())
+            with pytest.raises(LedgerUnavailable, match="moved or replaced"):
+                open_sqlite(tmp_path / "data", allow_unsafe_filesystem=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_backup(settings, backups.home / "under-load", progress)
+    assert set(found) == {"admin-key", "server-secret", "inbox.db", "inbox.lock"}
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["inbox.lock"]
+    restore_backup(settings, backups.home / "under-load", lambda *_: None)
 
 
 @pytest.mark.parametrize(

@@ -102,12 +102,12 @@ def make_backup(settings: Settings, directory: Path, progress: Progress) -> Mani
     return manifest
 
 
-def require_empty(directory: Path) -> None:
-    """Raise ConfigError where there is something in `directory` already."""
+def require_empty(directory: Path, *, but_for: str = "") -> None:
+    """Raise ConfigError where there is something in `directory` already, other than a file that does not count."""
     found = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"{directory}: it is a file, not a directory")
-    if inside := [name for name in found if name != "lost+found"]:
+    if inside := [name for name in found if name not in ("lost+found", but_for)]:
         raise ConfigError(f"{directory}: it is not empty, it holds {inside[0]}: name a directory that is new or empty")
 
 

@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -33,14 +33,12 @@ from answerback.service.backup import (
 )
 from answerback.service.factories import inbox_config
 
-_DRAFT_SUFFIX = ".restoring"
-
 
 def restore_backup(settings: Settings, directory: Path, progress: Progress) -> Manifest:
     """Put the backup in `directory` where the settings have a gateway's files.
 
     Raises ConfigError where there is anything already, or where it is no backup for these settings; LedgerUnavailable where it is damaged.
-    Either everything is restored or nothing.
+    Either everything is restored or nothing; after a kill there may be a part, on which no gateway opens a ledger.
     """
     manifest = _read_manifest(directory)
     _check_settings(settings, manifest)
@@ -56,17 +54,10 @@ def restore_backup(settings: Settings, directory: Path, progress: Progress) -> M
     }
     for target in {data_dir, inbox_dir}:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(inbox_dir), _drafts_removed(targets):
+    with _locked(inbox_dir), _removed_on_failure(targets.values()):
         for name, path in targets.items():
             progress(f"restore {name}", 0, 0)
-            draft = path.with_name(f"{name}{_DRAFT_SUFFIX}")
-            shutil.copyfile(directory / name, draft)
-            draft.chmod(0o600)
-            sync_file(draft)
-        for name, path in targets.items():
-            path.with_name(f"{name}{_DRAFT_SUFFIX}").rename(path)
-        for target in {data_dir, inbox_dir}:
-            fsync_directory(target)
+            _restore_file(directory / name, path)
     return manifest
 
 
@@ -106,7 +97,7 @@ def _require_unused(directory: Path) -> None:
     """Raise ConfigError where a gateway runs on `directory`, or anything is in it."""
     if (directory / LOCK_NAME).exists():
         os.close(lock_inbox(directory))
-    require_empty(directory)
+    require_empty(directory, but_for=LOCK_NAME)
 
 
 def _verify(directory: Path, manifest: Manifest, progress: Progress) -> None:
@@ -136,11 +127,27 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def _restore_file(source: Path, target: Path) -> None:
+    """Copy a file; under its name it is there whole or not at all."""
+    draft = _draft_of(target)
+    shutil.copyfile(source, draft)
+    draft.chmod(0o600)
+    sync_file(draft)
+    draft.rename(target)
+    fsync_directory(target.parent)
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.restoring")
+
+
 @contextmanager
-def _drafts_removed(targets: dict[str, Path]) -> Iterator[None]:
+def _removed_on_failure(paths: Iterable[Path]) -> Iterator[None]:
+    """Leave nothing behind; a kill leaves what no gateway takes for whole."""
     try:
         yield
-    finally:
-        for name, path in targets.items():
-            with suppress(OSError):
-                path.with_name(f"{name}{_DRAFT_SUFFIX}").unlink()
+    except BaseException:
+        for path in paths:
+            for each in (path, _draft_of(path)):
+                each.unlink(missing_ok=True)
+        raise
