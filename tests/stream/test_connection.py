@@ -50,6 +50,17 @@ async def test_no_answer(nats_server: NatsCluster) -> None:
 
 
 @in_loop
+async def test_the_next_server_is_tried_at_once(nats_server: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that are down are passed over without a pause: it is made when all were tried."""
+    monkeypatch.setattr("answerback.stream.connection._PAUSE_S", 60.0)
+    monkeypatch.setattr("random.randrange", lambda _: 0)
+    connection = NatsConnection(["nats://127.0.0.1:1", "nats://127.0.0.1:2", *nats_server.urls], name="test")
+    await connection.start()
+    await connection.wait_ready(5)
+    await connection.stop()
+
+
+@in_loop
 async def test_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user and a password of the URL are used, and never shown."""
     monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)

@@ -11,11 +11,24 @@ from typing import Self
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import consuming, count_calls, operator, publishing, raw_callback, recorded, refused, stream_config
+from stream.world import (
+    consuming,
+    count_calls,
+    key_arrival,
+    ledger,
+    operator,
+    publishing,
+    raw_callback,
+    recorded,
+    refused,
+    stream_config,
+)
 
+from answerback.domain.batches import CallbackBatch, encode_batch
 from answerback.errors import LedgerUnavailable
-from answerback.stream import Publisher
+from answerback.stream import Publisher, Stream
 from answerback.stream.batch import decode
+from answerback.stream.stream_config import Shard
 
 LONGEST_ACK_S = 2.0
 
@@ -98,6 +111,64 @@ async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
     nats_cluster.wait_ready()
 
 
+@pytest.mark.parametrize("back", [0, 1], ids=["the silent one", "the one without a leader"])
+@in_loop
+async def test_a_stream_is_led_again(nats_server: NatsCluster, back: int) -> None:
+    """No stream acknowledges, one of them with the batch lost in its leader: the first that is led again gets the batch."""
+    wanted = stream_config(nats_server)
+    async with publishing(wanted, commit_timeout_s=4.0) as (stream, publisher), operator(nats_server) as hand:
+        home = publisher.shard
+        other = _other(stream, home)
+        configs = [await hand.remove(home.stream), await hand.remove(other.stream)]
+        async with hand.taking(home.subject):
+            appended = publisher.append([raw_callback("a")])
+            await until(lambda: stream.metrics.failovers[other.stream])
+        await hand.create(configs[back])
+        await appended
+        stored = [decode(message) for message in await hand.messages_in(configs[back]["name"])]
+        assert [len(batch.items) for batch in stored if batch.items] == [1]
+
+
+@in_loop
+async def test_who_waits_for_a_stream_hears_of_others(
+    nats_server: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch is lost in a stream's leader, the next finds that none leads it: the first goes to another stream at once."""
+    monkeypatch.setattr("answerback.stream.publisher.HEDGE_DELAY_S", 10.0)
+    async with (
+        publishing(stream_config(nats_server), commit_timeout_s=60.0) as (_, publisher),
+        operator(nats_server) as hand,
+    ):
+        home = publisher.shard
+        await hand.remove(home.stream)
+        async with hand.taking(home.subject) as taken:
+            first = publisher.append([raw_callback("a")])
+            await taken.next_msg(5)
+        async with asyncio.timeout(5):
+            await publisher.append([raw_callback("b")])
+            await first
+
+
+@in_loop
+async def test_a_late_batch_is_overtaken(nats_server: NatsCluster, tmp_path: Path) -> None:
+    """A batch whose stream stays silent is recorded behind one that came in later: the call is the same, the keys in their order."""
+    async with publishing(stream_config(nats_server)) as (stream, publisher), operator(nats_server) as hand:
+        home = publisher.shard
+        await hand.remove(home.stream)
+        async with hand.taking(home.subject), consuming(stream, tmp_path / "data"):
+            began_s = time.monotonic()
+            late = publisher.append([key_arrival("a", "1")])
+            later = CallbackBatch(bytes(range(16)), 0, [key_arrival("a", "2"), raw_callback("a")])
+            await hand.publish(_other(stream, home).subject, encode_batch(later))
+            await until(lambda: stream.metrics.consumed_batches == 1)
+            assert not late.done()
+            await late
+            assert time.monotonic() - began_s < LONGEST_ACK_S
+            await until(lambda: stream.metrics.consumed_batches == 2)
+        with ledger(tmp_path / "data") as opened:
+            assert opened.call("a").keys == ("1", "2")
+
+
 @in_loop
 async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
     """Without a majority nothing is answered as stored, and the answer says why in time; then it goes on by itself."""
@@ -176,6 +247,12 @@ async def test_server_comes_back(tmp_path: Path) -> None:
                 await publisher.probe()
             await asyncio.to_thread(server.restart, 0)
             await _works_again(publisher)
+
+
+def _other(stream: Stream, shard: Shard) -> Shard:
+    """The other one of two."""
+    (name,) = stream.metrics.failovers.keys() - {shard.stream}
+    return Shard(name, name.replace("-", "."))
 
 
 async def _fill(publisher: Publisher) -> tuple[int, str]:

@@ -7,6 +7,7 @@ import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
 from stream.world import operator, publishing, refused, stream_config, streaming
+from structlog.testing import capture_logs
 
 from answerback.errors import UnsafeStream
 from answerback.stream import ShardStatus, Stream, StreamConfig
@@ -62,6 +63,21 @@ async def _led(stream: Stream) -> list[ShardStatus]:
             return shards
         await asyncio.sleep(0.1)
     raise AssertionError(shards)
+
+
+@in_loop
+async def test_leaders_are_spread_again(nats_cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When one node has come to lead all shards, as elections leave it, each is soon led by another: the next death takes one."""
+    monkeypatch.setattr("answerback.stream.streams._SETTLE_S", 0.0)
+    wanted = stream_config(nats_cluster)
+    async with streaming(wanted) as stream, operator(nats_cluster) as hand:
+        first, *others = await _led(stream)
+        with capture_logs() as logs:
+            for shard in others:
+                request = {"placement": {"preferred": first.leader}}
+                await hand.ask(f"STREAM.LEADER.STEPDOWN.{shard.stream}", request)
+            await until(lambda: any(line["event"] == "stream_leader_moved" for line in logs))
+        await _led(stream)
 
 
 @pytest.mark.parametrize(("changes", "reported"), UNSAFE.values(), ids=UNSAFE)

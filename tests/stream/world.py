@@ -14,6 +14,7 @@ from uuid import uuid4
 import nats
 import pytest
 from builders import key_press, status, wire
+from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 from nats_servers import NatsCluster
 from sqlalchemy import func, select
@@ -118,6 +119,28 @@ class Operator:
         """Change a stream."""
         config = (await self.ask(f"STREAM.INFO.{stream}"))["config"]
         await self.ask(f"STREAM.UPDATE.{stream}", config | changes)
+
+    async def remove(self, stream: str) -> dict[str, Any]:
+        """Remove a stream; its configuration, to `create` it again."""
+        config: dict[str, Any] = (await self.ask(f"STREAM.INFO.{stream}"))["config"]
+        await self.ask(f"STREAM.DELETE.{stream}")
+        return config
+
+    async def create(self, config: dict[str, Any]) -> None:
+        """Create a stream."""
+        await self.ask(f"STREAM.CREATE.{config['name']}", config)
+
+    @asynccontextmanager
+    async def taking(self, subject: str) -> AsyncIterator[Any]:
+        """Take the messages to a subject whose stream was removed, and say nothing, as a leader that dies with them."""
+        subscription = await self.client.subscribe(subject)
+        await self.client.publish(subject)
+        await subscription.next_msg(5)  # `flush` may overtake
+        yield subscription
+        await subscription.unsubscribe()
+        with suppress(NoRespondersError):
+            await self.client.request(subject, timeout=5)
+            raise AssertionError
 
     async def messages(self, *streams: str) -> int:
         """How many messages streams hold together."""

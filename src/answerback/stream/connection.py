@@ -162,15 +162,17 @@ class NatsConnection:
         return self._client
 
     async def _maintain(self) -> None:
-        pause_s = _PAUSE_S
+        pause_s, failures = _PAUSE_S, 0
         try:
             while True:
                 client = await self._connect()
                 if client is None:
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(pause_s * 1.5, _MAX_PAUSE_S)
+                    failures += 1
+                    if failures % len(self._servers) == 0:  # all were tried
+                        await asyncio.sleep(pause_s)
+                        pause_s = min(pause_s * 1.5, _MAX_PAUSE_S)
                     continue
-                pause_s = _PAUSE_S
+                pause_s, failures = _PAUSE_S, 0
                 await self._watch(client)
                 self._close_later(client)
         finally:

@@ -1,15 +1,14 @@
 """From the intake to the stream: a batch is stored once one shard has it on most of its replicas.
 
 A shard that does not acknowledge soon is not waited for: the same message, with the same id, goes to the next one as
-well, and the first acknowledgement counts. If both have it, the ledger records it once.
+well, and the first acknowledgement counts. If both have it, the ledger records it once. A shard that refused, or whose
+leader may have died with the message, is tried again while the batch has time: another may lead it by then.
 """
 
 import asyncio
-import random
 import time
-from collections.abc import Container, Mapping, Sequence
-
-import structlog
+from collections.abc import Sequence
+from typing import Any
 
 from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable, UnavailableReason
@@ -17,19 +16,19 @@ from answerback.stream.batch import encode_probe, split_batches
 from answerback.stream.connection import ConnectionLost, NatsConnection, StreamUnavailable
 from answerback.stream.metrics import StreamMetrics
 from answerback.stream.recent_batches import RecentBatches
+from answerback.stream.shard_health import ShardHealth
 from answerback.stream.stream_config import Shard
-from answerback.stream.streams import JetStreamApiError, StreamManager, parse_api_response
+from answerback.stream.streams import JetStreamApiError, StreamManager
 from answerback.tracing import Tracer
 
 HEDGE_DELAY_S = 0.6
 MAX_IN_FLIGHT = 4
 
 _TIMEOUT_FRACTION = 0.9  # the committer gives up at the whole of it
-_ROUND_PAUSE_S = 0.1
-_PROBE_EVERY_S = 1.0
+_REFUSED_PAUSE_S = 0.1
+_SILENT_HEDGES = 3
+"""After so many hedge delays a message is sent again to a shard that has not answered: it may be lost."""
 _FULL_CODES = (10077, 10023, 10047, 10122)  # limits of the stream, of the account, of the server's disk
-
-log = structlog.get_logger("answerback.stream")
 
 
 class Publisher:
@@ -42,15 +41,10 @@ class Publisher:
         self, connection: NatsConnection, streams: StreamManager, metrics: StreamMetrics, *, commit_timeout_s: float
     ) -> None:
         self._connection = connection
-        shards = streams.shards
-        home = random.randrange(len(shards))  # noqa: S311  # spreads the load, keeps no secret
-        self._shards = [*shards[home:], *shards[:home]]
-        self._unhealthy: dict[Shard, str] = {}
         self._max_message_bytes = streams.max_message_bytes
         self._metrics = metrics
         self._timeout_s = commit_timeout_s * _TIMEOUT_FRACTION
-        self._hedge_delay_s = min(HEDGE_DELAY_S, self._timeout_s / 4)
-        self._probing: asyncio.Task[None] | None = None
+        self._health = ShardHealth(connection, streams.shards, metrics, late_s=min(HEDGE_DELAY_S, self._timeout_s / 4))
         self.refusal: LedgerUnavailable | None = None
         """Why nothing may be published now."""
         self.recent = RecentBatches()
@@ -61,7 +55,7 @@ class Publisher:
     @property
     def shard(self) -> Shard:
         """Where batches go now, as long as it is healthy."""
-        return self._pick_shard(()) or self._shards[0]
+        return self._health.pick(self._health.shards, {})
 
     def append(self, batch: Sequence[BatchItem]) -> "asyncio.Future[None]":
         """Start to store `batch`; the future is done after the acknowledgement."""
@@ -78,8 +72,7 @@ class Publisher:
 
     def stop(self) -> None:
         """Stop probing unhealthy shards."""
-        if self._probing is not None:
-            self._probing.cancel()
+        self._health.stop()
 
     async def _append(self, batch: Sequence[BatchItem]) -> None:
         largest = min(self._connection.max_payload or self._max_message_bytes, self._max_message_bytes)
@@ -109,95 +102,91 @@ class Publisher:
         return shards
 
     async def _publish(self, message: bytes) -> Shard:
-        """Send it to one shard after the other, until the first acknowledges: that one. Raises LedgerUnavailable."""
-        deadline_s = time.monotonic() + self._timeout_s
-        under_way: dict[asyncio.Task[None], Shard] = {}
-        refusals: dict[Shard, LedgerUnavailable] = {}
+        """Return the first shard that has acknowledged it. Raises LedgerUnavailable."""
+        publication = _Publication(self._connection, self._health, message, self._timeout_s)
         try:
-            while (left_s := deadline_s - time.monotonic()) > 0:
-                await self._connection.wait_ready(left_s)
-                if shard := self._pick_shard({*under_way.values(), *refusals}):
-                    under_way[asyncio.create_task(self._send(shard, message, left_s))] = shard
-                elif not under_way:
-                    if all(map(_is_full_error, refusals.values())):
-                        break
-                    await asyncio.sleep(min(_ROUND_PAUSE_S, left_s))
-                    refusals.clear()
-                    continue
-                if shard := await self._wait_acknowledged(under_way, refusals, min(self._hedge_delay_s, left_s)):
-                    return shard
+            return await publication.run()
         finally:
-            for task in under_way:
-                task.cancel()
-        raise self._failure(refusals)
+            publication.cancel()
 
-    async def _wait_acknowledged(
-        self,
-        under_way: dict["asyncio.Task[None]", Shard],
-        refusals: dict[Shard, LedgerUnavailable],
-        hedge_delay_s: float,
-    ) -> Shard | None:
-        """The one of those under way that has acknowledged, if one has; those that refused are moved to `refusals`."""
-        done, late = await asyncio.wait(under_way, timeout=hedge_delay_s, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            shard = under_way.pop(task)
+
+class _Publication:
+    """One message on its way: it goes to one shard after the other, until the first acknowledges."""
+
+    def __init__(self, connection: NatsConnection, health: ShardHealth, message: bytes, timeout_s: float) -> None:
+        self._connection = connection
+        self._health = health
+        self._message = message
+        self._timeout_s = timeout_s
+        self._under_way: dict[asyncio.Task[None], Shard] = {}
+        self._refusals: dict[Shard, LedgerUnavailable] = {}
+        self._retry_s = dict.fromkeys(health.shards, 0.0)  # from when on a shard may be tried
+        self._hedge_s = 0.0  # from when on another one may be tried
+
+    async def run(self) -> Shard:
+        """Return the shard that has acknowledged. Raises LedgerUnavailable."""
+        deadline_s = time.monotonic() + self._timeout_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            await self._connection.wait_ready(left_s)
+            if self._is_full:
+                break
+            now_s = time.monotonic()
+            due = [shard for shard, retry_s in self._retry_s.items() if retry_s <= now_s]
+            if due and self._hedge_s <= now_s:
+                self._send(self._health.pick(due, self._retry_s), left_s)
+            wake_s = max(self._hedge_s, min(self._retry_s.values()))
+            if shard := await self._wait(min(wake_s, deadline_s) - time.monotonic()):
+                return shard
+        raise self._failure()
+
+    def cancel(self) -> None:
+        """Wait for no more acknowledgements."""
+        for task in self._under_way:
+            if not task.cancel() and not task.cancelled():
+                task.exception()  # retrieved: nobody wants to know any more
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether every shard has refused it, each as full."""
+        return len(self._refusals) == len(self._retry_s) and all(map(_is_full_error, self._refusals.values()))
+
+    def _send(self, shard: Shard, timeout_s: float) -> None:
+        now_s = time.monotonic()
+        self._hedge_s = now_s + self._health.late_s
+        self._retry_s[shard] = now_s + _SILENT_HEDGES * self._health.late_s
+        self._refusals.pop(shard, None)
+        self._under_way[asyncio.create_task(self._health.send(shard, self._message, timeout_s))] = shard
+
+    async def _wait(self, timeout_s: float) -> Shard | None:
+        """Return the shard that acknowledges; None after `timeout_s`, or when one has failed and another may be tried."""
+        failure = self._health.next_failure()
+        waited: list[asyncio.Future[Any]] = [*self._under_way, failure]
+        await asyncio.wait(waited, timeout=max(0.0, timeout_s), return_when=asyncio.FIRST_COMPLETED)
+        for task in [task for task in self._under_way if task.done()]:
+            shard = self._under_way.pop(task)
             match task.exception():
                 case None:
                     return shard
                 case ConnectionLost():  # not the shard's fault: it is sent again over the next connection
-                    pass
+                    self._retry_s[shard] = self._hedge_s = 0.0
                 case LedgerUnavailable() as error:
-                    refusals[shard] = error
-                    self._mark_unhealthy(shard, error.detail)
+                    self._refusals[shard] = error
+                    self._retry_s[shard] = time.monotonic() + _REFUSED_PAUSE_S
+                    self._hedge_s = 0.0
+                    self._health.mark_unhealthy(shard, error.detail)
                 case error:
                     raise error
-        if not done:
-            self._connection.ping_now()
-            for task in late:
-                self._mark_unhealthy(under_way[task], f"no acknowledgement in {hedge_delay_s:.1f} s")
+        if failure.done() and failure.result() in self._under_way.values():
+            self._hedge_s = 0.0
         return None
 
-    async def _send(self, shard: Shard, message: bytes, timeout_s: float) -> None:
-        """Return when the shard has it on most of its replicas."""
-        answer = parse_api_response((await self._connection.request(shard.subject, message, timeout_s)).data)
-        if answer.get("stream") != shard.stream:
-            raise JetStreamApiError(f"stream {answer.get('stream')} takes its subject", 0)
-
-    def _pick_shard(self, tried: Container[Shard]) -> Shard | None:
-        """The shard to send to: the first healthy one of those not yet tried, or else the first."""
-        untried = [shard for shard in self._shards if shard not in tried]
-        return next((shard for shard in untried if shard not in self._unhealthy), untried[0] if untried else None)
-
-    def _mark_unhealthy(self, shard: Shard, reason: str) -> None:
-        """Send no more to it until it acknowledges again."""
-        if shard in self._unhealthy:
-            return
-        log.warning("shard_unhealthy", stream=shard.stream, reason=reason)
-        self._unhealthy[shard] = reason
-        self._metrics.failovers[shard.stream] += 1
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe_unhealthy())
-
-    async def _probe_unhealthy(self) -> None:
-        """Send probes to the unhealthy shards until all acknowledge."""
-        while self._unhealthy:
-            await asyncio.sleep(_PROBE_EVERY_S)
-            for shard in [*self._unhealthy]:
-                try:
-                    await self._send(shard, encode_probe(), _PROBE_EVERY_S)
-                except LedgerUnavailable as error:
-                    self._unhealthy[shard] = error.detail
-                else:
-                    del self._unhealthy[shard]
-                    log.info("shard_recovered", stream=shard.stream)
-
-    def _failure(self, refusals: Mapping[Shard, LedgerUnavailable]) -> StreamUnavailable:
-        if refusals and all(map(_is_full_error, refusals.values())):
-            detail = next(iter(refusals.values())).detail
+    def _failure(self) -> StreamUnavailable:
+        if self._is_full:
+            detail = next(iter(self._refusals.values())).detail
             return StreamUnavailable(
                 f"{detail}: start more recorders, or raise stream.max_bytes", UnavailableReason.STREAM_FULL
             )
-        reasons = "; ".join(f"{shard.stream}: {reason}" for shard, reason in self._unhealthy.items())
+        reasons = "; ".join(f"{shard.stream}: {reason}" for shard, reason in self._health.reasons.items())
         return StreamUnavailable(
             f"no stream acknowledged in {self._timeout_s:.1f} s: {reasons or 'no reason given'}",
             UnavailableReason.STREAM_SILENT,

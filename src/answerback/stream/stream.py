@@ -1,7 +1,6 @@
 """The stream as a whole: connection, shards, publisher and consumer."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -22,6 +21,7 @@ from answerback.stream.streams import StreamManager
 
 _START_S = 5.0
 _CHECK_EVERY_S = 30.0
+_BALANCE_EVERY_S = 1.0
 _RECHECK_S = 1.0
 _CHECK_TIMEOUT_S = 20.0
 
@@ -88,11 +88,11 @@ class Stream:
         except UnsafeStream:
             await self._connection.stop()
             raise
-        self._check_task = asyncio.create_task(self._check_loop())
+        self._tasks = [asyncio.create_task(work) for work in (self._check_loop(), self._balance_loop())]
 
     async def stop(self) -> None:
         """Disconnect; stop its consumer before."""
-        await cancel_all([self._check_task])
+        await cancel_all(self._tasks)
         for publisher in self._publishers:
             publisher.stop()
         await self._connection.stop()
@@ -129,8 +129,6 @@ class Stream:
     async def _check(self) -> None:
         await self._manager.ensure()
         self._set_refusal(None)
-        with contextlib.suppress(LedgerUnavailable):
-            await self._manager.balance_leaders()
 
     async def _check_loop(self) -> None:
         """Look at the streams now and then: somebody may change or remove one while callbacks come in."""
@@ -144,6 +142,12 @@ class Stream:
                 self._set_refusal(StreamUnavailable(str(error), UnavailableReason.STREAM_UNSAFE))
             except (AnswerbackError, TimeoutError) as error:  # what was found before still holds
                 log.debug("stream_check_failed", reason=str(error), detail=getattr(error, "detail", ""))
+
+    async def _balance_loop(self) -> None:
+        """Spread the leaders, soon after an election or a restart: servers may die one after the other."""
+        while True:
+            await self._manager.balance_leaders()
+            await asyncio.sleep(_BALANCE_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311  # as above
 
     def _set_refusal(self, refusal: LedgerUnavailable | None) -> None:
         if refusal is not None and (self._refusal is None or refusal.detail != self._refusal.detail):

@@ -1,6 +1,8 @@
 """Manage the streams on the servers: create what is missing, check all, balance their leaders."""
 
+import asyncio
 import json
+import time
 from typing import Any
 
 import structlog
@@ -20,6 +22,8 @@ from answerback.stream.stream_config import (
 
 _API = "$JS.API"
 _TIMEOUT_S = 3.0
+_CLUSTER_TIMEOUT_S = 0.5
+_SETTLE_S = 5.0
 _NO_STREAM, _NO_CONSUMER = 10059, 10014
 _ALREADY_EXISTS = (10058, 10148, 10105)  # somebody else made it, or its like, at the same moment
 _TOO_FEW_NODES = (10074, 10005)  # replicas without a cluster, or more than it has nodes
@@ -64,6 +68,7 @@ class StreamManager:
     def __init__(self, connection: NatsConnection, spec: StreamSpec) -> None:
         self._connection = connection
         self._spec = spec
+        self._settled_s: dict[Shard, float] = {}
         self.shards = spec.all_shards()
         self.max_message_bytes = spec.max_message_bytes
 
@@ -76,15 +81,23 @@ class StreamManager:
             check_consumer(shard, (await self._consumer(shard))["config"])
 
     async def balance_leaders(self) -> None:
-        """Have each shard led by another node, as far as there are nodes: one that dies takes one leader with it."""
-        infos = [(shard, await self._info(shard)) for shard in self.shards]
-        for shard, node in plan_leader_moves([(shard, info.get("cluster") or {}) for shard, info in infos]):
-            log.info("stream_leader_moved", stream=shard.stream, to=node)
+        """Have each shard led by another node, as far as there are nodes: one that dies takes one leader with it.
+
+        A shard that does not answer, such as one that is choosing a leader, is left as it is.
+        """
+        clusters = await asyncio.gather(*(self._cluster(shard) for shard in self.shards))
+        known = [(shard, cluster) for shard, cluster in zip(self.shards, clusters, strict=True) if cluster]
+        for shard, node in plan_leader_moves(known):
+            if time.monotonic() < self._settled_s.get(shard, 0.0):
+                continue
+            self._settled_s[shard] = time.monotonic() + _SETTLE_S
             request = {"placement": {"preferred": node}}
             try:
                 await call_api(self._connection, f"STREAM.LEADER.STEPDOWN.{shard.stream}", request)
             except LedgerUnavailable as error:  # a server before 2.11, or no right to: it is only for the better
                 log.debug("stream_leader_move_failed", stream=shard.stream, reason=error.detail)
+            else:
+                log.info("stream_leader_moved", stream=shard.stream, to=node)
 
     async def oldest_message_us(self, now_us: int) -> int:
         """When the oldest message that any shard holds was stored; `now_us` where they are empty."""
@@ -164,6 +177,14 @@ class StreamManager:
                     f"stream {shard.stream}: consumer {CONSUMER} cannot be made: {error.detail}"
                 ) from error
         return await self._consumer_info(shard)
+
+    async def _cluster(self, shard: Shard) -> dict[str, Any]:
+        """Who leads it and who follows; empty where it does not answer, or has one replica."""
+        try:
+            info = await call_api(self._connection, f"STREAM.INFO.{shard.stream}", timeout_s=_CLUSTER_TIMEOUT_S)
+        except LedgerUnavailable:
+            return {}
+        return info.get("cluster") or {}
 
     async def _info(self, shard: Shard) -> dict[str, Any]:
         return await call_api(self._connection, f"STREAM.INFO.{shard.stream}")  # type: ignore[no-any-return]
