@@ -1,9 +1,11 @@
 """The wire below HTTP libraries: what a proxy, a phone line or an attacker may do with a connection."""
 
+import itertools
 import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,6 +49,31 @@ def test_many_pipelined_requests_are_all_answered(gateway: Gateway, callid: str)
         wire.send(b"".join(request(prompt(f"{callid}-{number}")) for number in range(100)))
         assert all(wire.read().body == OK for _ in range(100))
     assert gateway.rows("SELECT count(*) FROM calls WHERE callid LIKE ?", f"{callid}-%") == [(100,)]
+
+
+@pytest.mark.parametrize("segment_bytes", [0, 4096, 97])
+def test_any_request_may_follow_any_other(gateway: Gateway, callid: str, segment_bytes: int) -> None:
+    """Callbacks, refusals and reads of every kind, each behind each other on one connection, are answered in order."""
+    offer = (b"Connection: Upgrade", b"Upgrade: h2c")
+    status_of = {
+        request(prompt(callid)): 200,
+        request(b"", b"Transfer-Encoding: chunked") + chunked(prompt(callid)): 200,
+        request(prompt(callid), *offer): 200,
+        request(b"junk"): 400,
+        request(prompt(callid), path=f"{CALLBACK}/nobody"): 404,
+        request(b"", path=f"{CALLBACK}").replace(b"POST", b"PUT", 1): 405,
+        request(b"x" * 66_000): 413,
+        _read(gateway): 200,
+        _read(gateway, "/healthz"): 200,
+        _read(gateway, "/v1/calls/nobody"): 404,
+        request(b"{}", path="/v1/callbacks"): 401,
+    }
+    asked = [each for pair in itertools.product(status_of, repeat=2) for each in pair]
+    whole = b"".join(asked)
+    step = segment_bytes or len(whole)
+    with Wire(gateway) as wire, ThreadPoolExecutor(1) as pool:
+        pool.submit(wire.send, *(whole[at : at + step] for at in range(0, len(whole), step)))
+        assert [wire.read().status for _ in asked] == [status_of[each] for each in asked]
 
 
 def test_a_body_in_many_segments_is_read(gateway: Gateway, callid: str) -> None:
