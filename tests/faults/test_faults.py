@@ -396,6 +396,25 @@ def _post_until_refused(gateway: Gateway, name: str) -> list[str]:
     raise AssertionError("the disk is not full")
 
 
+def test_a_start_on_a_full_disk(small_disk: Path, data_dir: Path) -> None:
+    """With no byte left it ends with one line; with few it answers as far as there is room, and goes on when there is more."""
+    data_dir.symlink_to(small_disk)
+    settings = {"ANSWERBACK_INBOX__RESERVE_BYTES": "0"}
+    with Gateway(data_dir, settings=settings) as gateway:
+        assert gateway.post(prompt("before")).content == OK
+        gateway.await_recorded()
+        assert gateway.terminate() == 0
+        filler = fill(small_disk)
+        done = run("serve", "--port", "0", "--data-dir", data_dir, cwd=data_dir.parent, settings=settings)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        os.truncate(filler, filler.stat().st_size - 2_000_000)
+        gateway.start()
+        answered = _post_until_refused(gateway, "full")
+        assert answered
+        filler.unlink()
+        check_mended(gateway, ["before", *answered])
+
+
 FAILING_FSYNC = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -115,14 +115,20 @@ class InboxFile:
     def _extend_wal(self) -> None:
         """Give the write-ahead log its usual size at once: a sync is many times slower where the file has grown.
 
-        What is behind its last commit SQLite does not read, zeros as little as the remains of earlier transactions.
+        What is behind its last commit SQLite does not read, zeros as little as the remains of earlier transactions. Where
+        the disk has no room for it, it stays as it is: the first commit will say so.
         """
         self._writer.execute("BEGIN IMMEDIATE")
-        with Path(f"{self.path}-wal").open("ab") as wal:
-            if (missing := self.checkpoint_bytes + PAGE_BYTES - wal.tell()) > 0:
-                wal.write(bytes(missing))
-                wal.flush()
+        with Path(f"{self.path}-wal").open("ab", buffering=0) as wal:
+            size_bytes = wal.tell()
+            zeros = bytes(max(0, self.checkpoint_bytes + PAGE_BYTES - size_bytes))
+            try:
+                is_extended = wal.write(zeros) == len(zeros)
                 os.fsync(wal.fileno())
+            except OSError:
+                is_extended = False
+            if not is_extended:
+                wal.truncate(size_bytes)
         self._writer.execute("ROLLBACK")
 
     @property

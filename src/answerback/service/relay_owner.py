@@ -51,10 +51,14 @@ class FileLockOwner:
     def write_url_file(self, url: str) -> None:
         """Write the URL for the command line."""
         self._url = url
-        if self._relay.is_active:
-            new = self._url_file.with_suffix(".new")
+        if not self._relay.is_active:
+            return
+        new = self._url_file.with_suffix(".new")
+        try:
             new.write_text(url)
             new.replace(self._url_file)
+        except OSError as error:  # a full disk, say: no reason to stop
+            log.warning("url_not_written", path=str(self._url_file), reason=error.strerror, todo="name it with --url")
 
     async def release(self) -> None:
         """Stop the relay, and release the lock."""
