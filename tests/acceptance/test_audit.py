@@ -298,6 +298,7 @@ def test_every_route_that_changes_something_is_in_the_table(world: World) -> Non
 def quarantined(world: World) -> Iterator[int]:
     """The one body in quarantine, which is a callback by now."""
     assert world.gateway.post(b"not yet").status_code == 400
+    world.gateway.await_recorded()
     world.write("UPDATE quarantine SET raw = ?", prompt(f"late-{next(_numbers)}"))
     yield _body(world)
     world.write("DELETE FROM quarantine")

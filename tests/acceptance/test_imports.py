@@ -170,6 +170,8 @@ _CASES = {
     "alerts": Case("alerts list", _READS - {"starlette"}),
     "keys": Case("keys list", _READS),
     "inbox": Case("inbox record nothing.db", _READS),
+    "backup": Case("backup --help", _READS),
+    "restore": Case("restore nothing", _READS),
 }
 
 PROGRAM = """

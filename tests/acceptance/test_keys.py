@@ -433,7 +433,7 @@ def test_a_key_is_not_called_wrong_while_the_ledger_is_away(place: Gateway, admi
     with renamed(place, "api_keys", "away"):
         away = holder.ask("GET", "me")
         assert away.status_code == 503
-        assert "ledger" in away.json()["detail"]
+        assert "database" in away.json()["detail"]
         assert admin.sees("me")["role"] == "admin"
         assert Holder(place, "", "junk").ask("GET", "me").status_code == 401
     assert holder.ask("GET", "me").status_code == 200
