@@ -56,7 +56,7 @@ class VoiceCloud:
         self.client.close()
         self.terminate()
         if error is None:
-            assert [line for line in self.stderr.splitlines() if "[info     ] API " not in line] == []
+            assert [line for line in self.stderr.splitlines() if "[info     ] " not in line] == []
 
     def _await_reported(self) -> dict[str, Any]:
         deadline_s = time.monotonic() + START_TIMEOUT_S

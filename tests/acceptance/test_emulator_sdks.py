@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import uuid
@@ -335,9 +336,10 @@ def test_node_2_sends_over_https(secure_cloud: VoiceCloud, gateway: Gateway, pyt
 
 
 def test_the_page_knows_what_is_to_be_trusted(secure_cloud: VoiceCloud) -> None:
-    """Its program for Python 3.0 names the authority, as the printed one does."""
+    """Its program for Python 3.0 names the authority, as the printed one does, and it says so for all the others."""
     page = html.unescape(secure_cloud.client.get("/").text)
     assert f'certification="{secure_cloud.reported["authority"]}"' in page
+    assert f"<code>{secure_cloud.reported['authority']}</code>" in page
 
 
 def test_a_certificate_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
@@ -490,6 +492,17 @@ def test_too_large_a_body_is_refused(cloud: VoiceCloud) -> None:
     """The emulator reads no more than it must."""
     answer = cloud.client.post(f"{SEND}/sendvoiceprompt", content=iter([b" " * 65_536] * 20))
     assert answer.json()["result"] == 1036
+
+
+@pytest.mark.parametrize("path", ["/", f"{SEND}/sendvoiceprompt", "/calls"])
+def test_who_hangs_up_is_noted_in_a_line(cloud: VoiceCloud, path: str) -> None:
+    """Half a body and no more: it is the sender's fault, and no error of the emulator's."""
+    with socket.create_connection(("127.0.0.1", httpx.URL(cloud.url).port)) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: emulator\r\nContent-Length: 100\r\n\r\n{{".encode())
+    await_true(
+        lambda: f"POST {path}: the sender hung up before its body had come" in cloud.stderr, lambda: cloud.stderr
+    )
+    assert "Traceback" not in cloud.stderr
 
 
 def test_each_answer_is_in_the_log(cloud: VoiceCloud) -> None:

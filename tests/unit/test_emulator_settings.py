@@ -43,8 +43,8 @@ def test_the_documents_example_is_read(tmp_path: Path, name: str) -> None:
     assert application.templates == {"1001": "告警：{1}，请尽快处理。"}
     assert (len(application.sensitive_words), application.balance) == (1, 100)
     assert settings.shares == {"000": 0.8, "002": 0.2}
-    assert settings.faults == FaultProfile(duplicates=0.1)
-    assert settings.limits == Limits(per_day=3)
+    assert settings.faults == FaultProfile(duplicates=0.1, retry_delays_s=[5, 20])
+    assert settings.limits == Limits(per_day=3, requests_per_second=50)
     assert len(settings.secrets) == 1
 
 

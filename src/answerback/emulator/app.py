@@ -9,7 +9,7 @@ import uuid
 import msgspec
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
@@ -35,7 +35,8 @@ def build_app(cloud: Cloud, page_routes: list[Route] | None = None) -> Starlette
             Route("/api/calls", api.calls),
             Route("/api/calls/{callid}", api.call),
             *(page_routes or []),
-        ]
+        ],
+        exception_handlers={ClientDisconnect: _note_hang_up},
     )
 
 
@@ -47,7 +48,7 @@ class _Api:
 
     async def answer_2(self, request: Request) -> Response:
         """API 2.0."""
-        path = request.scope["raw_path"].decode("ascii", "replace")
+        path = _path(request)
         try:
             answer = await self._act_2(request, **request.path_params)
         except SendRejected as refusal:
@@ -125,6 +126,16 @@ async def _read(request: Request) -> bytes:
         if len(body) > _MAX_BODY_BYTES:
             raise SendRejected(VendorError.TOO_LONG, f"the body has more than {_MAX_BODY_BYTES} bytes")
     return body
+
+
+def _note_hang_up(request: Request, _error: Exception) -> Response:
+    _log.info("%s %s: the sender hung up before its body had come", request.method, _path(request))
+    return Response(status_code=400)  # which nobody reads
+
+
+def _path(request: Request) -> str:
+    """The path as it was sent, which has no line breaks."""
+    return str(request.scope["raw_path"].decode("ascii", "replace"))
 
 
 def _json(body: bytes, status: int = 200) -> Response:

@@ -124,6 +124,7 @@ class _Pages:
             "account": account,
             "snippet_language": language,
             "snippet_languages": LANGUAGE_NAMES,
+            "authority": self._authority,
             "snippets": build_snippets(language, account, url, self._authority),
             "scripts": [row for row in SCRIPT_ROWS if row.ending < _FAILURES_FROM],
             "failures": [row for row in SCRIPT_ROWS if row.ending >= _FAILURES_FROM],

@@ -99,6 +99,10 @@ _TEXTS: Mapping[str, Text] = {
     # Programs and numbers.
     "snippets": Text("Call from your code", "在代码中调用"),
     "snippets_lead": Text("Ready to paste: address and keys are filled in.", "地址和密钥已填好，复制即可运行。"),
+    "snippets_trust": Text(
+        "The SDK has to trust this authority; the terminal says how, for each of them:",
+        "SDK 需要信任下面的证书颁发机构，各 SDK 的做法见终端里的输出：",
+    ),
     "snippets_language": Text("Programming language", "编程语言"),
     "copy_it": Text("Copy", "复制"),
     "copied": Text("Copied", "已复制"),
