@@ -161,6 +161,8 @@ class Gateway:
                 raise
             except AnswerbackError as error:
                 before, self._ledger_failure = self._ledger_failure, error
+                if before is None:
+                    freeze_gc()  # it may be long before the rest is loaded
                 if before is None and isinstance(error, UnsafeStorage):
                     raise
                 if before is None or str(before) != str(error):
