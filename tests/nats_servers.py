@@ -177,7 +177,12 @@ class NatsCluster:
         if len(self.nodes) == 1:
             return True
         meta = (self.nodes[n].ask("/jsz") or {}).get("meta_cluster", {})
-        return bool(meta.get("leader")) and meta.get("cluster_size") == len(self.nodes)
+        peers = {route["remote_id"] for route in (self.nodes[n].ask("/routez") or {}).get("routes") or []}
+        return (
+            bool(meta.get("leader"))
+            and meta.get("cluster_size") == len(self.nodes)
+            and len(peers) >= len(self.running) - 1
+        )
 
     def _leads(self, n: int, stream: str) -> bool:
         reported = self.nodes[n].ask("/jsz", accounts="true", streams="true") or {}

@@ -6,6 +6,7 @@ What is cut is neither refused nor closed: bytes are taken and stay, as when pac
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -84,6 +85,8 @@ class Cables:
         finally:
             await self._healed(ends)
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _healed(self, ends: frozenset[int]) -> None:
         for n in ends:
@@ -92,23 +95,29 @@ class Cables:
     async def _end(self) -> None:
         for server in self._servers:
             server.close()
+        for whole in self._whole.values():
+            whole.set()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)  # those whose ends have gone close their connections
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class CabledCluster(NatsCluster):
-    """NATS servers that reach one another, and are reached, by cables only."""
+    """NATS servers that reach one another by cables only, and are reached by them, too, unless `clients` is False."""
 
-    def __init__(self, directory: Path, cables: Cables) -> None:
+    def __init__(self, directory: Path, cables: Cables, *, clients: bool = True) -> None:
         super().__init__(directory)
         numbers = range(len(self.nodes))
-        self._client_ports = [cables.lay(self.nodes[n].ports.client, n) for n in numbers]
+        if clients:
+            self._client_ports = [cables.lay(self.nodes[n].ports.client, n) for n in numbers]
         self._routes = {(a, b): cables.lay(self.nodes[b].ports.route, a, b) for a in numbers for b in numbers if a != b}
 
     def _config(self, node: Node) -> str:
         config, here = super()._config(node), self.nodes.index(node)
+        config = config.replace("no_advertise: true", 'no_advertise: true, advertise: "127.0.0.1:1"')  # by cables only
         for (a, b), port in self._routes.items():
             if a == here:
                 there = self.nodes[b]

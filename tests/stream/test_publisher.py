@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from cluster.tcp_proxy import CabledCluster, Cables
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
 from stream.world import (
@@ -109,6 +110,18 @@ async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
         assert max(load.latencies_s) < LONGEST_ACK_S, sorted(load.latencies_s)[-5:]
         assert load.failures == []
     nats_cluster.wait_ready()
+
+
+@in_loop
+async def test_node_is_cut_off_from_its_peers(tmp_path: Path) -> None:
+    """The node to which we are connected hears from no other, and answers our pings: callbacks go through another."""
+    with Cables() as cables, CabledCluster(tmp_path / "nats", cables, clients=False) as nats:
+        async with publishing(stream_config(nats)) as (stream, publisher):
+            server = str(stream.server)
+            await publisher.probe()
+            cables.cut([url.removeprefix("nats://") for url in nats.urls].index(server))
+            await publisher.append([raw_callback("a")])
+            assert stream.server != server
 
 
 @pytest.mark.parametrize("back", [0, 1], ids=["the silent one", "the one without a leader"])

@@ -156,6 +156,10 @@ class NatsConnection:
         if self._client is not None and self._pinging is None:
             self._pinging = asyncio.create_task(self._ping(self._client))
 
+    def leave(self, reason: str) -> None:
+        """Go on to the next server: this one answers, and may be cut off from the others."""
+        self._mark_lost(reason)
+
     def _require_client(self) -> Client:
         if self._client is None or not self._connected.is_set():
             raise self.failure or ConnectionLost("the connection broke")

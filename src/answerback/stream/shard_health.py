@@ -14,6 +14,7 @@ from answerback.stream.stream_config import Shard
 from answerback.stream.streams import JetStreamApiError, parse_api_response
 
 _PROBE_EVERY_S = 1.0
+_LEAVE_AFTER_S = 2.0
 
 log = structlog.get_logger("answerback.stream")
 
@@ -32,6 +33,7 @@ class ShardHealth:
         self.reasons: dict[Shard, str] = {}
         """Why a shard is unhealthy, by shard."""
         self.late_s = late_s
+        self._last_answer_s = 0.0
         self._next_failure: asyncio.Future[Shard] | None = None
         self._probing: asyncio.Task[None] | None = None
 
@@ -57,9 +59,11 @@ class ShardHealth:
         loop = asyncio.get_running_loop()
         late = loop.call_later(self.late_s, self._mark_late, shard)
         try:
-            answer = parse_api_response((await self._connection.request(shard.subject, message, timeout_s)).data)
+            reply = await self._connection.request(shard.subject, message, timeout_s)
         finally:
             late.cancel()
+        self._last_answer_s = loop.time()
+        answer = parse_api_response(reply.data)
         if answer.get("stream") != shard.stream:
             raise JetStreamApiError(f"stream {answer.get('stream')} takes its subject", 0)
         if shard in self.reasons and loop.time() < late.when():
@@ -84,10 +88,14 @@ class ShardHealth:
         self.mark_unhealthy(shard, f"no acknowledgement in {self.late_s:.1f} s")
 
     async def _probe_unhealthy(self) -> None:
-        """Send probes to the unhealthy shards until all acknowledge."""
+        """Send probes to the unhealthy shards until all acknowledge; over another server where none answers."""
+        loop = asyncio.get_running_loop()
         while self.reasons:
             await asyncio.sleep(_PROBE_EVERY_S)
             await asyncio.gather(*map(self._probe, self.reasons))
+            if len(self.reasons) == len(self.shards) and loop.time() - self._last_answer_s > _LEAVE_AFTER_S:
+                self._connection.leave("no stream answers through it")
+                self._last_answer_s = loop.time()  # the next one has as long
 
     async def _probe(self, shard: Shard) -> None:
         try:
