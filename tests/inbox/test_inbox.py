@@ -167,7 +167,7 @@ def test_a_full_inbox_refuses(tmp_path: Path) -> None:
             with pytest.raises(LedgerUnavailable) as raised:
                 await fill(inbox)
             assert raised.value.reason is UnavailableReason.INBOX_FULL
-            assert "inbox.max_bytes is 2,097,152" in raised.value.detail
+            assert "inbox.max_bytes is 2.1 MB" in raised.value.detail
             with pytest.raises(LedgerUnavailable, match="the inbox is full"):
                 inbox.append(items(bytes(60_000)))
             inbox.mark_recorded(inbox.present.id, 1)
@@ -193,7 +193,7 @@ def test_the_reserve_is_left_to_the_ledger(tmp_path: Path) -> None:
                 with pytest.raises(LedgerUnavailable) as raised:
                     await attempt
                 assert raised.value.reason is UnavailableReason.INBOX_FULL
-                assert "fewer than inbox.reserve_bytes" in raised.value.detail
+                assert "less than inbox.reserve_bytes" in raised.value.detail
             assert inbox.present.last == 0
 
     asyncio.run(scenario())

@@ -48,7 +48,7 @@ class Tidying:
         if self._is_disk_short:
             raise LedgerUnavailable(
                 UnavailableReason.INBOX_FULL,
-                f"{self._file.path}: {free_bytes:,} bytes of its disk are free, fewer than inbox.reserve_bytes",
+                f"{self._file.path}: {free_bytes / 1e6:,.1f} MB of its disk are free, less than inbox.reserve_bytes",
             )
 
     def append(self, rows: Sequence[StoredRow], end: Totals) -> None:
