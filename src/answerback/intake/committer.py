@@ -17,7 +17,8 @@ from answerback.intake.metrics import IntakeMetrics
 
 _PROBE_EVERY_S = 1.0
 _WATCH_EVERY_S = 0.25
-_PRESSURE_BATCH_SIZE = 8.0
+_PRESSURE_BATCH_SIZE, _PRESSURE_PER_S = 8.0, 2_000.0  # a slow disk alone makes large batches, too
+_RATE_WINDOW_S = 0.1
 _EWMA_ALPHA = 0.1
 _STALLED = UnavailableReason.STALLED
 
@@ -72,7 +73,8 @@ class GroupCommitter:
         self._dispatching = False
         self._stalled = False
         self._failure: UnavailableReason | None = None
-        self._batch_size_ewma = 0.0
+        self._batch_size_ewma = self._rate_per_s = 0.0
+        self._window_began_s, self._window_count = time.monotonic(), 0
         self.pending = 0
 
     async def start(self) -> None:
@@ -96,7 +98,7 @@ class GroupCommitter:
     @property
     def under_pressure(self) -> bool:
         """Whether callbacks arrive so fast that what can wait should wait."""
-        return self.pending > 0 and self._batch_size_ewma > _PRESSURE_BATCH_SIZE
+        return self.pending > 0 and self._batch_size_ewma > _PRESSURE_BATCH_SIZE and self._rate_per_s > _PRESSURE_PER_S
 
     def submit(self, item: BatchItem, on_appended: OnAppended) -> None:
         """Queue `item`; `on_appended` is called once it is on disk, or is not known to be.
@@ -130,7 +132,7 @@ class GroupCommitter:
         began_s, batch = self._commits.pop(commit)
         self._metrics.commit_latency_s.observe(time.monotonic() - began_s)
         self._metrics.batch_sizes.observe(len(batch))
-        self._batch_size_ewma += (len(batch) - self._batch_size_ewma) * _EWMA_ALPHA
+        self._count(len(batch))
         self._dispatch()
         try:
             commit.result()
@@ -139,6 +141,15 @@ class GroupCommitter:
         else:
             self._clear_failure()
             self._resolve(batch, None)
+
+    def _count(self, callbacks: int) -> None:
+        """Note how many were committed at once, and how many a second."""
+        self._batch_size_ewma += (callbacks - self._batch_size_ewma) * _EWMA_ALPHA
+        self._window_count += callbacks
+        window_s = time.monotonic() - self._window_began_s
+        if window_s >= _RATE_WINDOW_S:
+            self._rate_per_s = self._window_count / window_s
+            self._window_began_s, self._window_count = time.monotonic(), 0
 
     def _fail_batch(self, batch: list[PendingItem], error: Exception) -> None:
         """Answer all in `batch` that it is not known to be stored, after a bug of ours as well."""
