@@ -1,9 +1,11 @@
 """The programs for each language."""
 
 import re
+import socket
 
 import pytest
 
+from answerback.emulator.serving import base_url
 from answerback.emulator.settings import DEFAULT_CREDENTIALS, EmulatorSettings
 from answerback.emulator.snippets import SnippetLanguage, build_snippets
 
@@ -37,6 +39,14 @@ def test_a_program_goes_where_the_emulator_is(url: str) -> None:
             else:
                 assert f'"{host}"' in one.program
                 assert f'"{scheme}' in one.program.lower() or f"req_{scheme})" in one.program.lower()
+
+
+@pytest.mark.parametrize(("host", "reached_at"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")])
+def test_the_address_can_be_called(host: str, reached_at: str) -> None:
+    """Programs call this machine where the emulator listens on all its addresses."""
+    with socket.socket() as bound:
+        bound.bind((host, 0))
+        assert base_url(bound, secure=True) == f"https://{reached_at}:{bound.getsockname()[1]}"
 
 
 def test_python_is_told_what_to_trust() -> None:

@@ -20,6 +20,7 @@ from answerback.http_protocol import TimedHttpProtocol
 
 _BACKLOG = 2048
 _LAST_REQUESTS_S = 1
+_OWN_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # no certificate is for an address that means all
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -32,8 +33,9 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 
 def base_url(listener: socket.socket, *, secure: bool = False) -> str:
-    """How a listening socket is reached."""
+    """How a listening socket is reached; one for all addresses of the machine, by its own."""
     host, port = listener.getsockname()[:2]
+    host = _OWN_ADDRESS.get(host, host)
     return f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
