@@ -142,5 +142,5 @@ def consumed() -> int:
     """How many callbacks the gateway on PORT has carried into the ledger."""
     with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
-    name = "answerback_stream_consumed_callbacks_total"
+    name = "answerback_callbacks_total"
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
