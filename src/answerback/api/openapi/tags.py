@@ -10,7 +10,7 @@ Phone numbers are masked unless the key has the right to see them in full.
 Lists are pages: `{items, next_cursor}`. Send `next_cursor` back as `cursor` for the next one; null means that this is
 the last.
 
-Callbacks are answered first and recorded a moment later. A GET waits a quarter of a second (`api.read_wait_ms`) for what was answered
+Callbacks are answered first and recorded a moment later. A request waits a quarter of a second (`api.read_wait_ms`) for what was answered
 before it; where that was not enough, the header `Answerback-Recorder-Lag` says by how many seconds it is behind.
 
 An error is always a `Problem`: `detail` says what is wrong, and `field` where. The callback URL, and POST /v1/callbacks with a
