@@ -19,6 +19,7 @@ import psutil
 import pytest
 from forking import launch
 from gateway import OK, SEED, Gateway, environment, failure, key_press, prompt, run
+from receivers.process import await_true
 
 from answerback.cli.main import COMMANDS
 
@@ -360,6 +361,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.text("migrate")
     with closing(sqlite3.connect(place.data_dir / "ledger.db")) as ledger, ledger:
+        (known,) = ledger.execute("SELECT version_num FROM schema_revision").fetchone()
         for table in ("schema_revision", "alembic_version"):
             ledger.execute(f"UPDATE {table} SET version_num = '9999'")
     with Gateway(place.data_dir) as gateway:
@@ -369,6 +371,12 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     assert "9999" in complaint(place.run("calls", "list"))
     done = place.run("doctor")
     assert (done.returncode, "9999" in done.stdout) == (1, True)
+    with Gateway(place.data_dir) as gateway:
+        with closing(sqlite3.connect(place.data_dir / "ledger.db")) as ledger, ledger:
+            for table in ("schema_revision", "alembic_version"):
+                ledger.execute(f"UPDATE {table} SET version_num = ?", (known,))
+        await_true(lambda: gateway.get("/v1/calls/xxxxxx").status_code == 200)  # answered before by the one that ended
+        assert len(gateway.rows("SELECT 1 FROM callbacks")) == 1
 
 
 def test_the_doctor_finds_nothing_wrong(place: Place) -> None:

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from answerback.http_protocol import Message, Send
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
-
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 PATHS = ("/healthz", "/readyz", "/metrics")
 

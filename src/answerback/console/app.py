@@ -1,6 +1,5 @@
 """The console as one application: every page below /console, and the headers that keep it to itself."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
@@ -35,10 +34,7 @@ from answerback.console.preferences import read_preferences
 from answerback.console.render import TemplateResponse
 from answerback.console.routing import PageRouter
 from answerback.errors import LedgerUnavailable
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from answerback.http_protocol import Message, Receive, Send
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (

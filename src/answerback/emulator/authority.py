@@ -51,7 +51,7 @@ _NO_USE = dict.fromkeys(
 )
 
 
-class CertificateFiles(NamedTuple):
+class AuthorityFiles(NamedTuple):
     """`authority`: what to trust, as PEM; `trust_store`: the same for Java; `certificate`: the emulator's own, with its key."""
 
     authority: Path
@@ -59,12 +59,12 @@ class CertificateFiles(NamedTuple):
     certificate: Path
 
 
-def make_certificate(directory: Path) -> CertificateFiles:
+def make_certificate(directory: Path) -> AuthorityFiles:
     """The files in `directory`, the same for a year, then anew. Raises ConfigError.
 
     The authority's key is thrown away, so that nothing else can be signed in its name.
     """
-    files = CertificateFiles(*(directory / name for name in ("authority.pem", "authority.p12", "emulator.pem")))
+    files = AuthorityFiles(*(directory / name for name in ("authority.pem", "authority.p12", "emulator.pem")))
     try:
         if not _is_usable(files):
             directory.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def make_certificate(directory: Path) -> CertificateFiles:
     return files
 
 
-def trust_hints(files: CertificateFiles, port: int) -> Mapping[str, str]:
+def trust_hints(files: AuthorityFiles, port: int) -> Mapping[str, str]:
     """SDK -> what makes it take the emulator for the cloud."""
     authority, store = files.authority.resolve(), files.trust_store.resolve()
     trusted_by_java = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword={TRUST_STORE_PASSWORD}"
@@ -91,7 +91,7 @@ def trust_hints(files: CertificateFiles, port: int) -> Mapping[str, str]:
     }
 
 
-def _is_usable(files: CertificateFiles) -> bool:
+def _is_usable(files: AuthorityFiles) -> bool:
     if not all(file.exists() for file in files):
         return False
     try:
@@ -101,7 +101,7 @@ def _is_usable(files: CertificateFiles) -> bool:
     return certificate.not_valid_after_utc > datetime.now(UTC) + _SPARE
 
 
-def _write(files: CertificateFiles) -> None:
+def _write(files: AuthorityFiles) -> None:
     authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
     authority = _authority(authority_key)
     certificate = _certificate(key, authority_key)
