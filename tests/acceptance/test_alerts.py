@@ -234,7 +234,7 @@ def test_a_kill_makes_nobody_hear_it_twice_nor_miss_the_end(tmp_path: Path, peop
         assert len(people.read) == 2
 
 
-def test_an_endpoint_that_is_down_is_told_of_until_it_is_up(shared: Shared) -> None:
+def test_an_alert_on_an_endpoint_that_is_down_fires_until_it_is_up(shared: Shared) -> None:
     """Paused after failures in a row; over once it accepts its deliveries."""
     people = shared.people("crm-down")
     hears(shared.gateway, "answered", "a1", "a2", "a3", channel="crm")
@@ -248,7 +248,7 @@ def test_an_endpoint_that_is_down_is_told_of_until_it_is_up(shared: Shared) -> N
     assert "No problems." in ended["message"]
 
 
-def test_junk_is_told_of_and_the_end_can_be_waited_for(shared: Shared) -> None:
+def test_an_alert_on_junk_fires_and_its_end_can_be_waited_for(shared: Shared) -> None:
     """The quarantine grows: notified once however much more comes; over when none has come within the time."""
     people, token = shared.people("junk"), CHANNELS["junk"]
     shared.gateway.post(b"{", token)
@@ -336,7 +336,7 @@ def test_a_slow_service_holds_up_neither_callbacks_nor_the_end(tmp_path: Path, r
         assert time.monotonic() - began_s < 4
 
 
-def test_of_two_gateways_one_tells_and_both_show(tmp_path: Path, people: People) -> None:
+def test_of_two_gateways_one_sends_alerts_and_both_show_them(tmp_path: Path, people: People) -> None:
     """The second reads what the first keeps, and goes on when the first ends, without a second begin."""
     elsewhere = {"ANSWERBACK_INBOX__DIR": str(tmp_path / "second")}
     with alerting(tmp_path, JUNK, people) as first, alerting(tmp_path, JUNK, people, settings=elsewhere) as second:
@@ -364,7 +364,7 @@ def test_a_rule_that_left_the_file_is_forgotten(tmp_path: Path, people: People) 
         assert people.titles == ["callbacks were quarantined (junk)"] * 2
 
 
-def test_rules_without_anybody_to_tell_are_measured_all_the_same(tmp_path: Path) -> None:
+def test_rules_without_targets_are_measured_all_the_same(tmp_path: Path) -> None:
     """They are shown, and nobody is notified."""
     with alerting(tmp_path, '[alerts.rules.junk]\nmetric = "quarantine"\n') as gateway:
         gateway.post(b"{")
@@ -403,7 +403,7 @@ def test_everybody_can_be_tried_from_the_command_line(tmp_path: Path, people: Pe
     assert "group-secret" not in done.stdout
 
 
-def test_a_test_without_anybody_to_tell_says_what_to_do(tmp_path: Path) -> None:
+def test_a_test_without_targets_says_what_to_do(tmp_path: Path) -> None:
     """The setting is named."""
     done = run("alerts", "test", cwd=tmp_path)
     assert done.returncode == 1
@@ -413,7 +413,7 @@ def test_a_test_without_anybody_to_tell_says_what_to_do(tmp_path: Path) -> None:
 LAG = '[alerts.rules.lag]\nmetric = "recorder_lag"\nabove_s = 0.5\nkeep_firing_for_s = 0\n'
 
 
-def test_a_ledger_that_is_away_is_told_of_all_the_same(tmp_path: Path, people: People) -> None:
+def test_an_alert_on_a_ledger_that_is_away_is_sent_all_the_same(tmp_path: Path, people: People) -> None:
     """While it is locked, and when it is away at the start already; the end is told of, too."""
     with alerting(tmp_path, LAG, people, settings={"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.1"}) as gateway:
         await_state(gateway, "lag", firing=False, value=0.0)
@@ -449,7 +449,7 @@ def away(url: str) -> Iterator[None]:
         server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
-def test_a_postgresql_that_is_away_is_told_of(tmp_path: Path, people: People) -> None:
+def test_an_alert_on_a_postgresql_that_is_away_is_sent(tmp_path: Path, people: People) -> None:
     """Though no process can hold the lease of the other alerts then."""
     url = ledger_database(tmp_path)
     settings = {"ANSWERBACK_LEDGER__URL": url, "ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.1"}

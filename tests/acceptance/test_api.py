@@ -132,7 +132,7 @@ def test_a_call_of_any_callid_is_found(gateway: Gateway, callid: str) -> None:
     assert gateway.call(quoted)["callid"] == callid
 
 
-def test_a_call_that_nobody_told_of_is_404(filled: Gateway) -> None:
+def test_an_unknown_call_is_404(filled: Gateway) -> None:
     """An unknown callid is said to be so."""
     for path in ("/v1/calls/nobody", "/v1/calls/nobody/callbacks"):
         answer = filled.get(path)
@@ -349,7 +349,7 @@ def test_the_metrics_count_what_was_sent(data_dir: Path) -> None:
     assert {name: values.get(name) for name in expected} == expected
 
 
-def test_the_schema_tells_every_path(filled: Gateway) -> None:
+def test_the_schema_has_every_path(filled: Gateway) -> None:
     """OpenAPI 3.1 lists the reading paths, their security and the fields of a call, and every reference resolves."""
     schema = filled.client.get("/openapi.json").json()
     assert schema["openapi"].startswith("3.1")

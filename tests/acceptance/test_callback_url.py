@@ -133,7 +133,7 @@ def test_json_that_is_no_callback_is_answered_1011_and_kept(gateway: Gateway, bo
     assert gateway.rows("SELECT result FROM quarantine WHERE raw = ?", body) == [(1011,)]
 
 
-def test_what_is_not_told_is_null_in_the_record(gateway: Gateway, callid: str) -> None:
+def test_a_missing_field_is_null_in_the_record(gateway: Gateway, callid: str) -> None:
     """A callback with its callid and its outcome is taken; null in the record is what it did not tell, wherever it is read."""
     unknown = dict.fromkeys(("mobile", "nationcode", "call_from"))
     timeless = dict.fromkeys(("started_at", "answered_at", "ended_at", "ring_seconds", "talk_seconds", "fee_minutes"))

@@ -207,7 +207,7 @@ def test_send_sends_many_at_a_time(gateway: Gateway) -> None:
     assert gateway.rows("SELECT count(*) FROM calls")[0][0] == before + 230
 
 
-def test_send_tells_a_refusal(gateway: Gateway) -> None:
+def test_send_reports_a_rejection(gateway: Gateway) -> None:
     """A refused callback is shown with its reason, and the exit status is 1."""
     done = run("send", f"{gateway.url}/voice/callback/no-such-token-at-all", "--json", cwd=gateway.data_dir)
     assert done.returncode == 1
@@ -216,7 +216,7 @@ def test_send_tells_a_refusal(gateway: Gateway) -> None:
     assert (reported["answers"][0]["status"], reported["answers"][0]["result"]) == (404, 1019)
 
 
-def test_send_tells_that_nobody_listens(tmp_path: Path) -> None:
+def test_send_reports_that_nobody_listens(tmp_path: Path) -> None:
     """Where nobody answers the exit status is 1, without a stack trace."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
@@ -442,7 +442,7 @@ def test_the_channels_are_listed_without_their_tokens(place: Place) -> None:
     assert full["alerts"] == f"https://hook.example.com/voice/callback/{TOKEN}"
 
 
-def test_the_settings_are_told_without_secrets(place: Place) -> None:
+def test_config_show_hides_secrets(place: Place) -> None:
     """Every setting is shown with its value, its variable and its meaning; tokens stay hidden."""
     settings = {
         "ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN,
@@ -589,7 +589,7 @@ print("loaded:", [name for name in {heavy!r} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
-def test_help_tells_every_command_and_completion(tmp_path: Path) -> None:
+def test_help_lists_every_command_and_completion(tmp_path: Path) -> None:
     """--help lists the commands and how to install shell completion, which works."""
     text = run("--help", cwd=tmp_path).stdout
     words = "serve emulate load conform send calls callbacks endpoints deliveries tail quarantine migrate doctor channels config"

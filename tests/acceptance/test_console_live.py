@@ -78,7 +78,7 @@ def watching(person: ConsoleClient, last_id: str = "", **query: str) -> Iterator
         yield Events(answer)
 
 
-def test_a_callback_is_told_as_it_comes(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
+def test_a_callback_is_shown_as_it_comes(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Within moments, with the number masked and a link to its call."""
     with watching(person) as events:
         began_s = time.monotonic()
@@ -90,7 +90,7 @@ def test_a_callback_is_told_as_it_comes(gateway: Gateway, person: ConsoleClient,
     assert MOBILE not in json.dumps(line)
 
 
-def test_everybody_is_told_the_same(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
+def test_every_subscriber_gets_the_same(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Two who look see the same, each from when they came."""
     with watching(person) as first:
         gateway.post(prompt(f"{callid}-one", mobile=MOBILE))
@@ -100,7 +100,7 @@ def test_everybody_is_told_the_same(gateway: Gateway, person: ConsoleClient, cal
             assert [line["href"] for line in first.lines(1)] == [line["href"] for line in second.lines(1)]
 
 
-def test_a_channel_is_told_alone(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
+def test_a_channel_is_shown_alone(gateway: Gateway, person: ConsoleClient, callid: str) -> None:
     """Who looks at one channel does not see another."""
     with watching(person, channel="live") as events:
         gateway.post(prompt(f"{callid}-other", mobile=MOBILE))
@@ -157,7 +157,7 @@ def test_the_page_shows_what_was_last(gateway: Gateway, person: ConsoleClient, c
     assert 'http-equiv="refresh"' in person.get("live", refresh="yes")
 
 
-def test_strangers_are_told_nothing(gateway: Gateway) -> None:
+def test_without_a_session_nothing_is_shown(gateway: Gateway) -> None:
     """Without a session there is no stream."""
     answer = gateway.client.get("/console/live/events")
     assert (answer.status_code, answer.content) == (303, b"")

@@ -256,7 +256,7 @@ def test_no_match_says_what_to_do(admin: ConsoleClient, query: dict[str, str]) -
         ({"failure_code": "eight"}, "A failure code is a whole number."),
     ],
 )
-def test_an_invalid_filter_is_told(viewer: ConsoleClient, query: dict[str, str], said: str) -> None:
+def test_an_invalid_filter_is_reported(viewer: ConsoleClient, query: dict[str, str], said: str) -> None:
     """Beside its field, with the status of an invalid request."""
     assert said in viewer.text("calls", 422, **query)
 
@@ -287,7 +287,7 @@ def test_one_box_finds_a_number(admin: ConsoleClient, text: str) -> None:
         {"failure_code": "83763333"},
     ],
 )
-def test_whose_a_number_is_is_not_told(viewer: ConsoleClient, query: dict[str, str]) -> None:
+def test_the_owner_of_a_number_is_not_shown(viewer: ConsoleClient, query: dict[str, str]) -> None:
     """Who may not see numbers cannot look for one, in whatever field, and is offered none for it."""
     assert "Your key is not allowed to search by number" in viewer.text("calls", 403, **query)
     offered = viewer.get("calls")
@@ -357,7 +357,7 @@ def test_what_is_shown_can_be_taken_along(admin: ConsoleClient) -> None:
 # One call.
 
 
-def test_a_call_tells_its_story(viewer: ConsoleClient) -> None:
+def test_a_call_shows_its_timeline(viewer: ConsoleClient) -> None:
     """What became of it in a sentence, and everything that happened in words."""
     said = viewer.text("calls/story")
     assert "Answered after 15 s, talked for 10 s." in said
@@ -422,7 +422,7 @@ def test_the_vendors_last_second_is_shown(viewer: ConsoleClient) -> None:
 # Deliveries.
 
 
-def test_a_delivery_is_told_again(admin: ConsoleClient, gateway: Gateway, receiver: Receiver) -> None:
+def test_a_delivery_is_replayed(admin: ConsoleClient, gateway: Gateway, receiver: Receiver) -> None:
     """The same message goes out once more, and the page it was asked on says so."""
     id_ = gateway.items("/v1/deliveries", endpoint="crm", state="delivered")[0]["id"]
     before = len(receiver.taken)
@@ -543,7 +543,7 @@ def test_what_is_invalid_is_said_beside_its_field(
     assert f'value="{fields[field]}"' in answer.text
 
 
-def test_a_test_tells_what_the_endpoint_answered(admin: ConsoleClient, receiver: Receiver) -> None:
+def test_a_test_shows_what_the_endpoint_answered(admin: ConsoleClient, receiver: Receiver) -> None:
     """At once, on the endpoint's page."""
     before = len(receiver.taken)
     answer = admin.post("endpoints/crm/test")
@@ -579,7 +579,7 @@ def test_a_new_secret_is_shown_once(admin: ConsoleClient) -> None:
     assert "Previous secret valid until" in visible_text(page)
 
 
-def test_calls_are_told_again(admin: ConsoleClient, receiver: Receiver) -> None:
+def test_calls_are_replayed(admin: ConsoleClient, receiver: Receiver) -> None:
     """Everything about the calls of some hours goes out again, and a page tells how far it is."""
     before = len(receiver.taken)
     answer = admin.post("endpoints/crm/replay", since="2020-01-01T00:00", until="2099-01-01T00:00", outcome="answered")
@@ -593,7 +593,7 @@ def test_calls_are_told_again(admin: ConsoleClient, receiver: Receiver) -> None:
     ("since", "until", "field"),
     [("", "2026-01-01T00:00", "since"), ("x", "y", "until"), ("2026-01-02T00:00", "2026-01-01T00:00", "until")],
 )
-def test_an_invalid_time_is_told(admin: ConsoleClient, since: str, until: str, field: str) -> None:
+def test_an_invalid_time_is_reported(admin: ConsoleClient, since: str, until: str, field: str) -> None:
     """Beside its field; nothing goes out."""
     answer = admin.post("endpoints/crm/replay", since=since, until=until)
     assert answer.status_code == 422
@@ -619,7 +619,7 @@ def test_an_endpoint_that_fails_is_seen_to(beginning: Beginning, receive: Receiv
     await_true(lambda: healthy in person.text("endpoints"), lambda: person.text("endpoints"))
 
 
-def test_switching_off_keeps_what_is_owed(beginning: Beginning, receive: Receive) -> None:
+def test_disabling_keeps_pending_deliveries(beginning: Beginning, receive: Receive) -> None:
     """Off, it waits; on again, it goes out."""
     receiver = receive()
     person, business = beginning.person, beginning.business("waiting")

@@ -295,7 +295,7 @@ def test_refusal_stands_at_the_form(
     assert len(emulator.calls()) == before
 
 
-def test_refusal_is_told_in_chinese(emulator: Emulator) -> None:
+def test_rejection_is_shown_in_chinese(emulator: Emulator) -> None:
     """A reader of Chinese reads in Chinese why."""
     assert "内容过长" in emulator.place({"Accept-Language": "zh"}, text="x" * 101).text
 
@@ -330,7 +330,7 @@ def test_what_the_account_lacks_is_refused(home: Path, receiver: Receiver) -> No
     assert SCRIPT not in page
 
 
-def test_frequency_limit_is_told(home: Path, receiver: Receiver) -> None:
+def test_frequency_limit_is_shown(home: Path, receiver: Receiver) -> None:
     """With `--limits` the second call in 30 seconds is refused at the form."""
     with Emulator(home, "--instant", "--limits", "--callback-url", receiver.url) as emulator:
         emulator.call()
@@ -387,7 +387,7 @@ def test_attempts_at_a_callback_stand_together(home: Path, receive: Receive) -> 
     assert "2 failed" in listed
 
 
-def test_silent_receiver_is_told_in_words(home: Path, receive: Receive) -> None:
+def test_silent_receiver_is_shown_in_words(home: Path, receive: Receive) -> None:
     """Where nothing listens, the page says so, and asks whether something should."""
     gone = receive()
     gone.kill()
@@ -402,7 +402,7 @@ def test_silent_receiver_is_told_in_words(home: Path, receive: Receive) -> None:
     assert "state-pending" in listed
 
 
-def test_answer_beside_the_contract_is_told(home: Path, receive: Receive) -> None:
+def test_answer_beside_the_contract_is_shown(home: Path, receive: Receive) -> None:
     """An answer that is not the contract's is shown with what was expected."""
     plain = receive(behaviour="refusing", status=200, answer="thank you")
     with Emulator(home, "--instant", "--retries", "0", "--callback-url", plain.url) as emulator:

@@ -167,7 +167,7 @@ def test_python_2_uploads_a_file_and_plays_it(cloud: VoiceCloud, gateway: Gatewa
     check(cloud, gateway, answer["callid"], "13800138108")
 
 
-def test_python_2_is_told_its_mistakes(cloud: VoiceCloud) -> None:
+def test_python_2_gets_its_mistakes_reported(cloud: VoiceCloud) -> None:
     """The result is the vendor's number, and no call is made."""
     before = len(cloud.calls())
     url = f"{cloud.url}{SEND}/sendvoiceprompt"
@@ -283,7 +283,7 @@ def run(
     return done.stdout
 
 
-def test_node_3_sends_and_is_told_its_mistakes(cloud: VoiceCloud, gateway: Gateway, node_modules: Path) -> None:
+def test_node_3_sends_and_gets_its_mistakes_reported(cloud: VoiceCloud, gateway: Gateway, node_modules: Path) -> None:
     """The SDK for Node signs with the first label of the endpoint as the service, and is understood."""
     fields = {
         "VoiceSdkAppid": DEFAULT_CREDENTIALS["app_id"],

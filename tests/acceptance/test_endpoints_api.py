@@ -113,7 +113,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda value: value.replace("/", "-"))
-def test_without_the_key_nothing_is_told_or_done(relaying_gateway: Gateway, method: str, path: str) -> None:
+def test_without_the_key_nothing_is_shown_or_done(relaying_gateway: Gateway, method: str, path: str) -> None:
     """Every route wants an API key."""
     for headers in ({}, {"Authorization": "Bearer ab_wrong"}, {"Authorization": f"Basic {relaying_gateway.key}"}):
         answer = relaying_gateway.client.request(method, f"/v1/{path}", json={}, headers=headers)
@@ -358,7 +358,7 @@ def load(business: Business) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 0.05, 5.0], ids=["fast", "busy", "stuck"])
-def test_after_a_new_url_the_old_one_is_told_nothing(business: Business, receive: Receive, wait_s: float) -> None:
+def test_after_a_new_url_the_old_one_gets_nothing(business: Business, receive: Receive, wait_s: float) -> None:
     """Once PATCH is answered nothing arrives at the old URL any more, and what it did not take goes to the new one."""
     old, new = receive("old", behaviour="slow", wait_s=wait_s), receive("new")
     business.add("crm", old.url, concurrency=8)
@@ -407,7 +407,9 @@ def test_an_endpoint_can_move_to_another_channel(
     assert [one["callid"] for one in business.deliveries("crm")] == receiver.callids == ["before", "after"]
 
 
-def test_what_is_owed_waits_while_an_endpoint_is_off(business: Business, receive: Receive, callid: str) -> None:
+def test_pending_deliveries_wait_while_an_endpoint_is_disabled(
+    business: Business, receive: Receive, callid: str
+) -> None:
     """Switched off, nothing goes out and nothing is lost or spent; switched on, it all goes out in order."""
     receiver = receive()
     business.add("crm", receiver.url)
@@ -429,7 +431,7 @@ def test_what_is_owed_waits_while_an_endpoint_is_off(business: Business, receive
 
 
 @pytest.mark.parametrize("by", ["route", "field"])
-def test_switched_off_under_load_it_is_told_nothing_more(business: Business, receive: Receive, by: str) -> None:
+def test_an_endpoint_disabled_under_load_gets_nothing_more(business: Business, receive: Receive, by: str) -> None:
     """Once the switch is answered nothing arrives, with callbacks coming in all the time; then nothing is missing."""
     receiver = receive("crm", behaviour="slow", wait_s=0.02)
     business.add("crm", receiver.url)
@@ -447,7 +449,7 @@ def test_switched_off_under_load_it_is_told_nothing_more(business: Business, rec
     assert sorted(receiver.callids) == sorted(reported)
 
 
-def test_a_removed_endpoint_is_owed_nothing(business: Business, receive: Receive, callid: str) -> None:
+def test_a_removed_endpoint_has_nothing_pending(business: Business, receive: Receive, callid: str) -> None:
     """After its removal nothing arrives; its deliveries are cancelled and can still be seen."""
     receiver = receive("bad", behaviour="refusing")
     business.add("crm", receiver.url)
@@ -681,7 +683,7 @@ def test_a_metadata_address_in_the_file_is_never_connected_to(lenient: Gateway, 
     assert "link-local or metadata" in attempt["error"]
 
 
-def test_a_name_of_the_file_that_the_api_took_is_told(tmp_path: Path) -> None:
+def test_a_name_of_the_file_that_the_api_took_is_reported(tmp_path: Path) -> None:
     """The file does not take over an endpoint that somebody made by the API: the start says what to do."""
     gateway = Gateway(tmp_path / "data")
     with gateway.start():

@@ -157,7 +157,7 @@ def test_a_body_that_is_hard_to_read(gateway: Gateway) -> None:
         assert gateway.client.put("/v1/calls/large", content=body, headers=headers).status_code in (413, 422)
 
 
-def test_changing_and_telling_again(gateway: Gateway) -> None:
+def test_changing_and_replaying(gateway: Gateway) -> None:
     """What is written goes to the writer, and what is read back is read beside the loop."""
     ask: Any = gateway.client.request
     headers = {"Authorization": f"Bearer {gateway.key}"}

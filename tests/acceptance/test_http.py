@@ -103,7 +103,7 @@ def test_one_byte_chunks_are_read(gateway: Gateway, callid: str) -> None:
         assert wire.read().body == OK
 
 
-def test_a_sender_that_asks_first_is_told_to_go_on(gateway: Gateway, callid: str) -> None:
+def test_a_sender_that_expects_100_is_answered_continue(gateway: Gateway, callid: str) -> None:
     """`Expect: 100-continue` is answered 100 before the body, then the callback is answered."""
     body = prompt(callid)
     with Wire(gateway) as wire:
@@ -123,7 +123,7 @@ def test_a_large_body_of_small_chunks_takes_no_longer(restless: Gateway, callid:
 
 
 @pytest.mark.parametrize("before", ["a callback", "a read"])
-def test_a_sender_that_asks_first_is_told_in_its_turn(gateway: Gateway, callid: str, before: str) -> None:
+def test_a_sender_that_expects_100_is_answered_in_its_turn(gateway: Gateway, callid: str, before: str) -> None:
     """100 comes behind the answers to what was asked before: not in the midst of one, and not never."""
     first, body = prompt(f"{callid}-first"), prompt(callid)
     asking = request(b"", length(body), b"Expect: 100-continue").replace(b"Content-Length: 0\r\n", b"")

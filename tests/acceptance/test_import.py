@@ -199,7 +199,9 @@ def test_the_good_part_of_a_file_that_is_cut_off_is_recorded(tmp_path: Path, gat
     assert gateway.call("cut-1000")["outcome"] == gateway.call("whole")["outcome"] == "answered"
 
 
-def test_history_is_no_news_unless_told_so(tmp_path: Path, home: Path, gateway: Gateway, receive: Receive) -> None:
+def test_history_is_not_delivered_unless_asked_for(
+    tmp_path: Path, home: Path, gateway: Gateway, receive: Receive
+) -> None:
     """Beside a running gateway, which shows the calls at once; endpoints hear of them only with --deliver."""
     news = Business(gateway, "news", CHANNELS["ANSWERBACK_CHANNELS__NEWS__TOKEN"])
     news.add("crm", receive().url)

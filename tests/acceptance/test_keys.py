@@ -362,7 +362,7 @@ def test_what_a_masked_reader_sees(reported: dict[str, Any], viewer: Holder) -> 
     ],
     ids=str,
 )
-def test_whose_a_number_is_is_told_to_nobody_who_may_not_see_it(
+def test_the_owner_of_a_number_is_hidden_from_who_may_not_see_it(
     place: Gateway, reported: dict[str, Any], operator: Holder, method: str, path: str, body: object, field: str
 ) -> None:
     """Asking for calls by a number, whatever it is called, needs the right; who has it is answered."""

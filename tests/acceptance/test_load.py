@@ -53,7 +53,7 @@ def test_load_measures_a_gateway_and_finds_all_that_it_took(gateway: Gateway) ->
     assert reported["verified"] == {"checked": 300, "found": 300, "missing": 0, "first_missing": [], "unreadable": []}
 
 
-def test_load_tells_a_person_the_same(gateway: Gateway) -> None:
+def test_load_prints_the_same_for_a_person(gateway: Gateway) -> None:
     """Without --json it is words; the key comes from the environment or from the file."""
     url = f"{gateway.url}/voice/callback/{ALERTS_TOKEN}"
     for options, settings in (
@@ -95,7 +95,7 @@ def test_verify_finds_what_a_lying_receiver_did_not_store(gateway: Gateway, rece
     assert len(named) == 10
 
 
-def test_load_tells_refusals_by_their_words(receive: Receive, tmp_path: Path) -> None:
+def test_load_counts_rejections_by_their_words(receive: Receive, tmp_path: Path) -> None:
     """A receiver that refuses ends in status 1, with its answers counted."""
     receiver = receive(behaviour="flapping", status=503, answer='{"result":3002,"errmsg":"[later]"}')
     options = ["--rate", "100", "--duration", "0.2"]
@@ -117,7 +117,7 @@ def test_load_gives_up_on_a_receiver_that_never_answers(receive: Receive, tmp_pa
     assert "not in time" in run("load", receiver.url, *options, cwd=tmp_path).stdout
 
 
-def test_load_tells_that_nobody_listens(tmp_path: Path) -> None:
+def test_load_reports_that_nobody_listens(tmp_path: Path) -> None:
     """A closed port is one reason for all, in words."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
@@ -127,7 +127,7 @@ def test_load_tells_that_nobody_listens(tmp_path: Path) -> None:
     assert "Connect" in why["reason"]
 
 
-def test_load_that_is_interrupted_tells_what_was_until_then(receive: Receive, tmp_path: Path) -> None:
+def test_load_that_is_interrupted_reports_what_was_until_then(receive: Receive, tmp_path: Path) -> None:
     """Ctrl-C ends the sending, not the report."""
     receiver = receive()
     arguments = ending(COMMAND, "load", receiver.url, "--rate", "100", "--duration", "60", "--json")

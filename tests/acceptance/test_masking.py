@@ -186,7 +186,7 @@ def test_a_reader_with_the_right_sees_what_was_marked(filled: Filled) -> None:
         assert marks_in(ask(filled, path, None).text) == list(MARKS), path
 
 
-def test_no_answer_of_the_api_tells_a_number(filled: Filled) -> None:
+def test_no_answer_of_the_api_shows_a_number(filled: Filled) -> None:
     """Every GET of the schema, lists, records and files in every form, to a viewer; what is the admins', to one without the right."""
     for path in paths_of(filled):
         holder = "admin" if path.startswith(("/v1/keys", "/v1/audit-events")) else "viewer"
@@ -195,7 +195,7 @@ def test_no_answer_of_the_api_tells_a_number(filled: Filled) -> None:
         assert holder == "admin" or TOKEN not in text, path
 
 
-def test_no_page_of_the_console_tells_a_number(filled: Filled) -> None:
+def test_no_page_of_the_console_shows_a_number(filled: Filled) -> None:
     """Every page that can be reached from the first one by its links; and the admins' settings."""
     with signed_in(filled.gateway, filled.keys["admin"]) as admin:
         assert marks_in(admin.get("settings")) == []
@@ -234,7 +234,7 @@ def place_of(link: str) -> str:
     return parts.path + (cursor[0] if cursor else "")
 
 
-def test_no_event_tells_a_number(filled: Filled) -> None:
+def test_no_event_shows_a_number(filled: Filled) -> None:
     """Those of the live view, from the first on."""
     with (
         signed_in(filled.gateway, filled.keys["viewer"]) as person,
@@ -246,7 +246,7 @@ def test_no_event_tells_a_number(filled: Filled) -> None:
     assert TOKEN not in data
 
 
-def test_no_trace_tells_a_number(filled: Filled) -> None:
+def test_no_trace_shows_a_number(filled: Filled) -> None:
     """Neither attributes nor errors."""
     reported = str([(span.name, span.attributes, span.error, span.resource) for span in filled.collector.spans])
     assert "deliver" in reported
@@ -254,7 +254,7 @@ def test_no_trace_tells_a_number(filled: Filled) -> None:
     assert TOKEN not in reported
 
 
-def test_neither_the_log_nor_the_metrics_tell_a_number(filled: Filled) -> None:
+def test_neither_the_log_nor_the_metrics_show_a_number(filled: Filled) -> None:
     """Whatever was refused, whoever looked where."""
     for holder in (None, "viewer"):
         key = filled.gateway.key if holder is None else filled.keys[holder]
@@ -267,7 +267,7 @@ def test_neither_the_log_nor_the_metrics_tell_a_number(filled: Filled) -> None:
 
 
 @pytest.mark.parametrize("command", [("calls", "list"), ("quarantine", "list"), ("deliveries", "list")], ids=" ".join)
-def test_commands_tell_no_number_unasked(filled: Filled, tmp_path: Path, command: tuple[str, str]) -> None:
+def test_commands_show_no_number_unasked(filled: Filled, tmp_path: Path, command: tuple[str, str]) -> None:
     """Who may read the file may see it all, and has to say so."""
     shown = run(*command, "--json", "--data-dir", filled.gateway.data_dir, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
@@ -276,7 +276,7 @@ def test_commands_tell_no_number_unasked(filled: Filled, tmp_path: Path, command
 
 @pytest.mark.parametrize("form", FileFormat)
 @pytest.mark.parametrize("what", Dataset)
-def test_a_file_of_the_command_tells_no_number_unasked(
+def test_a_file_of_the_command_shows_no_number_unasked(
     filled: Filled, tmp_path: Path, what: Dataset, form: FileFormat
 ) -> None:
     """Of whatever there is, in every form."""

@@ -98,7 +98,7 @@ def test_the_document_is_valid(document: Document) -> None:
     assert document["info"]["version"]
 
 
-def test_every_operation_is_told_in_full(document: Document) -> None:
+def test_every_operation_is_described_in_full(document: Document) -> None:
     """A summary, a described tag, an id that reads well, and words for every parameter and answer."""
     tags = {tag["name"] for tag in document["tags"] if tag["description"]}
     found = operations(document)
@@ -191,7 +191,7 @@ def test_the_webhooks_are_those_that_are_sent(document: Document) -> None:
         ("OPTIONS", "keys", "GET, POST"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(filled: Gateway, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_is_answered_with_the_right_ones(filled: Gateway, method: str, path: str, allowed: str) -> None:
     """405 names, in Allow, every method of the address, whichever route serves it."""
     answer = ask(filled, method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)

@@ -107,7 +107,7 @@ def test_the_console_says_it_on_every_page(gateway_and_console: tuple[Gateway, C
     assert "账本无法写入" in console.text("", lang="zh")
 
 
-def test_metrics_tell_the_lag(behind: Gateway) -> None:
+def test_metrics_show_the_lag(behind: Gateway) -> None:
     """Prometheus sees what is not recorded, and that the recorder is stalled."""
     text = behind.client.get("/metrics").text
     assert "answerback_inbox_callbacks 3.0\n" in text

@@ -123,7 +123,7 @@ def test_what_is_left_out_stays_and_null_takes_back(business: Business, callid: 
 # Updates.
 
 
-def test_a_change_is_told_to_who_wants_updates(business: Business, receive: Receive, callid: str) -> None:
+def test_a_change_is_delivered_to_who_wants_updates(business: Business, receive: Receive, callid: str) -> None:
     """Annotated after the delivery, one endpoint gets an update about the call alone; the others do not."""
     wants, other, vendor = receive("wants"), receive("other"), receive("vendor")
     business.add("wants", wants.url, notify_on_update=True)
@@ -145,7 +145,7 @@ def test_a_change_is_told_to_who_wants_updates(business: Business, receive: Rece
     assert len({one.id for one in wants.taken}) == 3
 
 
-def test_a_change_amid_an_attempt_is_told_after_it(business: Business, receive: Receive, callid: str) -> None:
+def test_a_change_amid_an_attempt_is_delivered_after_it(business: Business, receive: Receive, callid: str) -> None:
     """Said while the delivery is on its way, it follows as an update: nothing falls between."""
     receiver = receive("slow", behaviour="slow", wait_s=0.5)
     business.add("crm", receiver.url, notify_on_update=True)
@@ -237,7 +237,7 @@ def test_a_call_whose_outcome_came_is_not_overdue(business: Business, receive: R
     assert [late for late in overdue if late.startswith(callid)] == [f"{callid}-late"]
 
 
-def test_a_time_that_is_over_already_is_told_at_once(business: Business, receive: Receive, callid: str) -> None:
+def test_a_time_that_is_over_already_is_delivered_at_once(business: Business, receive: Receive, callid: str) -> None:
     """Registered too late, or without a zone, which is UTC: overdue right away."""
     receiver = receive()
     business.add("crm", receiver.url)
@@ -260,7 +260,7 @@ def test_another_time_is_another_chance_to_be_late(business: Business, receive: 
     assert reported_of(receiver, callid) == ["voice.call.overdue"] * 2
 
 
-def test_overdue_is_told_to_who_wants_it(business: Business, receive: Receive, callid: str) -> None:
+def test_overdue_is_delivered_to_who_wants_it(business: Business, receive: Receive, callid: str) -> None:
     """The filter by outcome holds, that by kind has nothing to say, and the vendor's format has no word for it."""
     receivers = {name: receive(name) for name in ("all", "kinds", "pending", "answered", "vendor")}
     filters: dict[str, dict[str, object]] = {
@@ -284,7 +284,7 @@ def test_overdue_is_told_to_who_wants_it(business: Business, receive: Receive, c
     }
 
 
-def test_overdue_is_told_once_over_restarts(tmp_path: Path) -> None:
+def test_overdue_is_delivered_once_over_restarts(tmp_path: Path) -> None:
     """What became due while the gateway was down is delivered at the start, and what was delivered is not repeated."""
     gateway = Gateway(tmp_path / "data", settings=relaying())
     business = Business(gateway)

@@ -92,7 +92,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
         yield Street(business, receivers | {"target": target}, sent_s)
 
 
-def test_an_obeying_receiver_is_told_at_once_whatever_the_others_do(street: Street) -> None:
+def test_a_healthy_receiver_gets_its_events_at_once_whatever_the_others_do(street: Street) -> None:
     """Beside slow, dead and mad ones, a good receiver has each callback milliseconds after it came in."""
     taken = street.receivers["obeying"].await_taken(3 * CALLS)
     assert len(taken) == 3 * CALLS
@@ -325,7 +325,7 @@ def test_a_failing_endpoint_is_paused_probed_and_resumed(tmp_path: Path) -> None
         assert 'answerback_endpoint_paused{endpoint="default-weak"} 0.0' in gateway.metrics()
 
 
-def test_a_restart_breaks_no_pause_and_tells_nothing_twice(tmp_path: Path) -> None:
+def test_a_restart_breaks_no_pause_and_delivers_nothing_twice(tmp_path: Path) -> None:
     """Asked to stop, a gateway waits for the answer and keeps it; started again, it leaves alone what it had paused."""
     settings = relaying("[60]", breaker_threshold="3", breaker_cooldowns_s="[60]")
     gateway = Gateway(tmp_path / "data", settings=settings)
@@ -447,7 +447,7 @@ def test_each_callback_has_its_type(
     ],
     ids=str,
 )
-def test_an_endpoint_is_told_what_it_asked_for(
+def test_an_endpoint_gets_what_it_asked_for(
     business: Business, receive: Receive, callid: str, wanted: dict[str, list[str]], reported: list[str]
 ) -> None:
     """Filters by kind of the callback and by the call's outcome after it; what is filtered out is not enqueued."""
@@ -515,7 +515,7 @@ def test_callbacks_of_a_call_never_overtake_each_other(business: Business, recei
     assert all(after.at_s - before.at_s > 0.045 for before, after in pairwise(taken))
 
 
-def test_what_is_owed_goes_out_after_a_restart(tmp_path: Path) -> None:
+def test_pending_deliveries_go_out_after_a_restart(tmp_path: Path) -> None:
     """Callbacks that could not be delivered are delivered after the next start, in order."""
     gateway = Gateway(tmp_path / "data", settings=relaying("[0.3, 0.3, 0.3, 0.3, 60]"))
     receiver = Receiver(tmp_path)

@@ -44,7 +44,7 @@ def dead(business: Business, receive: Receive) -> Receiver:
     return receiver.restart(behaviour="obeying")
 
 
-def test_one_dead_delivery_is_told_again(business: Business, dead: Receiver) -> None:
+def test_one_dead_delivery_is_replayed(business: Business, dead: Receiver) -> None:
     """A retry tells it now, by the same id, and its attempts go on."""
     before = len(dead.taken)
     (one, *_) = business.deliveries("crm")
@@ -59,7 +59,7 @@ def test_one_dead_delivery_is_told_again(business: Business, dead: Receiver) -> 
     assert len(dead.taken) == before + 1
 
 
-def test_a_delivery_that_arrived_is_told_again(business: Business, receive: Receive, callid: str) -> None:
+def test_a_delivery_that_arrived_is_replayed(business: Business, receive: Receive, callid: str) -> None:
     """What was delivered can be replayed too, under the id that it had."""
     receiver = receive()
     business.add("crm", receiver.url)
@@ -80,7 +80,7 @@ def test_a_retry_that_fails_has_the_whole_schedule_again(business: Business, dea
     assert business.delivery(one["id"])["attempts"] == 8
 
 
-def test_what_waits_for_another_is_not_told_before_it(business: Business, callid: str) -> None:
+def test_a_blocked_delivery_does_not_go_before_what_it_waits_for(business: Business, callid: str) -> None:
     """One that stands behind another of its call is refused, with what to do instead."""
     business.add("crm", "https://1.1.1.1/", enabled=False)
     business.hears(prompt(callid), key_press(callid))
@@ -90,7 +90,7 @@ def test_what_waits_for_another_is_not_told_before_it(business: Business, callid
     assert business.ask("POST", f"deliveries/{first['id']}/replay").status_code == 202
 
 
-def test_all_dead_of_an_endpoint_are_told_again(business: Business, dead: Receiver) -> None:
+def test_all_dead_of_an_endpoint_are_replayed(business: Business, dead: Receiver) -> None:
     """Everything that was given up goes out again, in order for each call, by the same ids; nothing else does."""
     refused = len(dead.taken)
     business.hears(prompt(f"{business.channel}-fresh"))
@@ -120,7 +120,7 @@ def test_all_dead_of_an_endpoint_are_told_again(business: Business, dead: Receiv
     ],
     ids=str,
 )
-def test_calls_are_told_again_by_filter(
+def test_calls_are_replayed_by_filter(
     business: Business, receive: Receive, wanted: dict[str, str], reported: dict[str, list[str]]
 ) -> None:
     """Everything about the calls that match goes out again by its ids, and nothing about the others."""
@@ -142,7 +142,7 @@ def test_calls_are_told_again_by_filter(
         assert [one.id for one in mine] == [one.id for one in first if one.callid == mine[0].callid]
 
 
-def test_calls_are_told_again_by_time(business: Business, receive: Receive) -> None:
+def test_calls_are_replayed_by_time(business: Business, receive: Receive) -> None:
     """A range of time takes the calls that were first seen in it, also for an endpoint that is newer than they are."""
     moments = [datetime.now(UTC).isoformat()]
     for number in range(3):
@@ -243,7 +243,7 @@ def test_a_replay_to_nobody_is_refused(business: Business) -> None:
 
 
 @pytest.mark.parametrize("by", ["id", "message_id"])
-def test_the_command_tells_one_again(business: Business, dead: Receiver, by: str) -> None:
+def test_the_command_replays_one(business: Business, dead: Receiver, by: str) -> None:
     """`deliveries replay` takes the number or the webhook-id and says what becomes of it."""
     before = len(dead.taken)
     (one, *_) = business.deliveries("crm")
@@ -255,7 +255,7 @@ def test_the_command_tells_one_again(business: Business, dead: Receiver, by: str
     assert (reported["id"], reported["message_id"]) == (one["id"], one["message_id"])
 
 
-def test_the_command_tells_all_dead_again(business: Business, dead: Receiver) -> None:
+def test_the_command_replays_all_dead(business: Business, dead: Receiver) -> None:
     """`--endpoint … --all-dead` follows the replay to its end and says how many go out again."""
     before, ids = len(dead.taken), {one["message_id"] for one in business.deliveries("crm")}
     done = cli(business, "replay", "--endpoint", business.name("crm"), "--all-dead")
@@ -264,7 +264,7 @@ def test_the_command_tells_all_dead_again(business: Business, dead: Receiver) ->
     assert {one.id for one in dead.await_taken(before + 4)[before:]} == ids
 
 
-def test_the_command_tells_some_calls_again(business: Business, dead: Receiver) -> None:
+def test_the_command_replays_some_calls(business: Business, dead: Receiver) -> None:
     """A range with a filter, as JSON: the replay as it ended."""
     before = len(dead.taken)
     arguments = ["--since", "2020-01-01", "--until", "2100-01-01T00:00:00", "--outcome", "unanswered"]

@@ -73,14 +73,14 @@ def spoilt(one: Taken) -> dict[str, tuple[bytes, dict[str, str]]]:
     }
 
 
-def test_python_verifies_what_is_told(reported: tuple[str, list[Taken]]) -> None:
+def test_python_verifies_what_is_delivered(reported: tuple[str, list[Taken]]) -> None:
     """The library for Python takes each webhook and reads what was sent."""
     secret, taken = reported
     for one in taken:
         assert Webhook(secret).verify(one.body, one.headers) == one.document
 
 
-def test_python_refuses_what_was_not_told(reported: tuple[str, list[Taken]]) -> None:
+def test_python_rejects_what_was_not_delivered(reported: tuple[str, list[Taken]]) -> None:
     """With another body, id, time or secret there is no proof."""
     secret, taken = reported
     for body, headers in spoilt(taken[0]).values():
@@ -90,13 +90,13 @@ def test_python_refuses_what_was_not_told(reported: tuple[str, list[Taken]]) -> 
         Webhook("whsec_" + base64.b64encode(bytes(32)).decode()).verify(taken[0].body, taken[0].headers)
 
 
-def test_node_verifies_what_is_told(reported: tuple[str, list[Taken]], node_modules: Path) -> None:
+def test_node_verifies_what_is_delivered(reported: tuple[str, list[Taken]], node_modules: Path) -> None:
     """The library for Node takes each webhook and reads what was sent."""
     secret, taken = reported
     assert by_node(node_modules, *[(secret, one.body, one.headers) for one in taken]) == [one.document for one in taken]
 
 
-def test_node_refuses_what_was_not_told(reported: tuple[str, list[Taken]], node_modules: Path) -> None:
+def test_node_rejects_what_was_not_delivered(reported: tuple[str, list[Taken]], node_modules: Path) -> None:
     """With another body, id, time or secret there is no proof."""
     secret, taken = reported
     cases = [(secret, body, headers) for body, headers in spoilt(taken[0]).values()]

@@ -52,7 +52,7 @@ def get(gateway: Gateway, path: str) -> dict[str, Any]:
     return found
 
 
-def test_statistics_tell_what_became_of_the_calls(filled: Gateway) -> None:
+def test_statistics_show_what_became_of_the_calls(filled: Gateway) -> None:
     """Outcomes, the answer rate of those that are settled, times, minutes, and what came in."""
     found = get(filled, "/v1/stats")
     total = {"calls": 13, "answered": 7, "unanswered": 2, "failed": 3, "pending": 1, "fee_minutes": 9}
@@ -191,7 +191,7 @@ def test_what_is_invalid_is_named(filled: Gateway, query: str, field: str) -> No
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
-def test_the_command_line_tells_the_same(filled: Gateway) -> None:
+def test_the_command_line_shows_the_same(filled: Gateway) -> None:
     """`answerback stats`: sums and groups for people, the API's JSON for programs."""
     reported = json.loads(run("stats", "--json", "--data-dir", filled.data_dir, cwd=filled.data_dir).stdout)
     assert reported == get(filled, "/v1/stats")

@@ -224,7 +224,7 @@ def test_both_ways_give_the_same_record_and_the_same_deliveries(
     assert last.call | times == last_other.call | times
 
 
-def test_lines_about_a_call_are_told_in_their_order(business: Business, receive: Receive, callid: str) -> None:
+def test_lines_about_a_call_are_delivered_in_their_order(business: Business, receive: Receive, callid: str) -> None:
     """The callbacks of a call within one request keep their order on the way to an endpoint."""
     receiver = receive()
     business.add("crm", receiver.url, format="tencent")
@@ -245,7 +245,9 @@ def test_one_broken_object_is_not_taken_for_many(business: Business, callid: str
     assert [one["size_bytes"] for one in kept].count(len(broken)) == 1
 
 
-def test_a_repeat_is_taken_counted_and_not_told_again(business: Business, receive: Receive, callid: str) -> None:
+def test_a_duplicate_is_taken_counted_and_not_delivered_again(
+    business: Business, receive: Receive, callid: str
+) -> None:
     """The same callback by URL, by API and twice in one request is one callback and one delivery."""
     receiver = receive()
     business.add("crm", receiver.url)

@@ -273,9 +273,7 @@ def test_off_is_off(data_dir: Path, receive: Receive, callid: str) -> None:
         assert "opentelemetry.exporter" not in gateway.stderr
 
 
-def test_what_is_not_sampled_is_not_told_of(
-    collector: Collector, data_dir: Path, receive: Receive, callid: str
-) -> None:
+def test_what_is_not_sampled_is_not_sent(collector: Collector, data_dir: Path, receive: Receive, callid: str) -> None:
     """Of a callback that is not taken no span is sent, and the endpoint is told so by the header's flag."""
     receiver = receive()
     with Gateway(data_dir, settings=traced(collector, ANSWERBACK_TRACING__SAMPLE_RATIO="0")) as gateway:

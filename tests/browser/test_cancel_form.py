@@ -30,7 +30,7 @@ def given_up(gateway: Gateway) -> int:
     return len(gateway.items("/v1/deliveries", state="dead"))
 
 
-def test_what_was_given_up_is_told_again(user: BrowserUser, gateway: Gateway) -> None:
+def test_what_was_cancelled_is_replayed(user: BrowserUser, gateway: Gateway) -> None:
     """The endpoint says how many; one button delivers them again; the page of the replay ends by itself."""
     await_true(lambda: given_up(gateway) == CALLS, lambda: f"{given_up(gateway)} given up")
     w = user.w

@@ -80,7 +80,7 @@ def test_an_endpoint_from_first_to_last(user: BrowserUser, receiver: Receiver) -
     assert audited(user)[: len(reported)] == [w[f"audit_endpoint_{what}"] for what in reported]
 
 
-def test_an_endpoint_that_refuses_is_told_as_such(user: BrowserUser) -> None:
+def test_an_endpoint_that_refuses_is_shown_as_such(user: BrowserUser) -> None:
     """A test that is not taken shows the answer and leaves the page usable."""
     user.go("/console/endpoints/broken")
     user.press(user.w["endpoint_test"])
@@ -100,7 +100,7 @@ def test_a_delivery_goes_out_again(user: BrowserUser) -> None:
     assert "/console/deliveries/" in user.page.url
 
 
-def test_a_range_is_told_again(
+def test_a_range_is_replayed(
     user: BrowserUser, gateway: Gateway, receiver: Receiver, request: pytest.FixtureRequest
 ) -> None:
     """What is wrong with the range is said beside it; the page of the replay says when it is done."""

@@ -181,7 +181,7 @@ def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> No
 # Endpoints.
 
 
-def test_an_endpoint_that_is_told_in_time_is_no_trouble(ledger: Ledger) -> None:
+def test_an_endpoint_without_a_lag_raises_no_alert(ledger: Ledger) -> None:
     """Nor is one that there is not, nor one that was disabled manually with deliveries pending."""
     delivery_helpers.endpoint(ledger)
     off = delivery_helpers.endpoint(ledger, "off")

@@ -251,7 +251,7 @@ def test_who_may_not_see_numbers_hands_none_on(ledger: Ledger) -> None:
         ChangeEndpoint(NIGHT, changed(filled.crm, **allowed)).run(ledger)
 
 
-def test_a_retry_goes_to_whom_it_was_owed(ledger: Ledger) -> None:
+def test_a_requeue_goes_to_the_endpoints_of_its_time(ledger: Ledger) -> None:
     """Who may not see numbers retries what was made since the endpoint was last pointed elsewhere, and nothing before."""
     filled = fill(ledger)
     change(ledger, changed(filled.crm, timeout_s=3.0, enabled=False))

@@ -130,7 +130,7 @@ def test_what_was_done_is_noted_in_the_same_transaction(ledger: Ledger) -> None:
     ]
 
 
-def test_an_undone_transaction_leaves_neither_key_nor_event(ledger: Ledger) -> None:
+def test_a_rolled_back_transaction_leaves_neither_key_nor_event(ledger: Ledger) -> None:
     """Both are kept, or none."""
 
     def work(connection: object, _: object) -> None:

@@ -81,7 +81,7 @@ def body_of(job: DeliveryJob) -> dict[str, Any]:
 # What is owed
 
 
-def test_a_callback_is_owed_once_it_is_stored(ledger: Ledger) -> None:
+def test_a_callback_has_a_delivery_once_it_is_stored(ledger: Ledger) -> None:
     """Storing a callback enqueues its delivery, with the id that the endpoint will know it by, and returns what may go out."""
     to = endpoint(ledger)
     item = received(status(), after_s=1)
@@ -102,7 +102,7 @@ def test_a_callback_is_owed_once_it_is_stored(ledger: Ledger) -> None:
     assert recorded.backlogged == []
 
 
-def test_without_endpoints_nothing_is_owed(ledger: Ledger) -> None:
+def test_without_endpoints_there_are_no_deliveries(ledger: Ledger) -> None:
     """Without an endpoint nothing is enqueued; an endpoint that is added later receives what comes later."""
     assert ledger.record_batch([received(status())]).jobs == []
     endpoint(ledger)
@@ -111,7 +111,7 @@ def test_without_endpoints_nothing_is_owed(ledger: Ledger) -> None:
     assert events(ledger) == [EventType.KEY_PRESSED]
 
 
-def test_a_refused_body_is_owed_to_nobody(ledger: Ledger) -> None:
+def test_a_rejected_body_has_no_delivery(ledger: Ledger) -> None:
     """What is in quarantine is delivered to nobody until it can be parsed."""
     endpoint(ledger)
     ledger.record_batch([rejected(b"{"), rejected(wire(status()))])
@@ -185,7 +185,9 @@ def test_a_repeat_owes_nothing(reopen: OpenLedger, callback: AnyCallback) -> Non
         ({"kinds": (CallbackKind.CODE,), "outcomes": (Outcome.FAILED,)}, []),
     ],
 )
-def test_an_endpoint_is_owed_what_it_wants(ledger: Ledger, filters: dict[str, Any], expected: list[EventType]) -> None:
+def test_an_endpoint_gets_deliveries_of_what_it_wants(
+    ledger: Ledger, filters: dict[str, Any], expected: list[EventType]
+) -> None:
     """Kind of the callback and outcome of the call after it must be among those wanted; an empty filter wants all."""
     to = endpoint(ledger, **filters)
     ledger.record(
@@ -208,7 +210,7 @@ def test_what_counts_is_the_outcome_after_the_callback(ledger: Ledger) -> None:
     assert events(ledger, to) == [EventType.ANSWERED, EventType.REVISED, EventType.ANSWERED]
 
 
-def test_every_endpoint_of_the_channel_is_owed_its_own(ledger: Ledger) -> None:
+def test_every_endpoint_of_the_channel_has_its_own_delivery(ledger: Ledger) -> None:
     """Endpoints of one channel receive the same deliveries, each with an id of its own."""
     first, second = endpoint(ledger, "first"), tencent(ledger, "second")
     jobs = ledger.record_batch([received(status())]).jobs
@@ -231,7 +233,7 @@ def test_a_channel_is_a_wall(ledger: Ledger) -> None:
     assert states(ledger, codes) == [P]
 
 
-def test_a_disabled_endpoint_is_owed_and_not_told(ledger: Ledger) -> None:
+def test_deliveries_to_a_disabled_endpoint_are_written_and_not_sent(ledger: Ledger) -> None:
     """While it is disabled its deliveries wait in the ledger: no job, until it is enabled again."""
     to = endpoint(ledger, enabled=False)
     recorded = ledger.record_batch([received(status()), received(key_press())])
@@ -244,7 +246,7 @@ def test_a_disabled_endpoint_is_owed_and_not_told(ledger: Ledger) -> None:
     ]
 
 
-def test_a_full_endpoint_is_owed_and_only_named(ledger: Ledger) -> None:
+def test_deliveries_to_a_saturated_endpoint_are_written_and_only_named(ledger: Ledger) -> None:
     """Where there is no room for its jobs they are not made: it is said that there are some, and they can be loaded."""
     full, other = endpoint(ledger, "full"), endpoint(ledger, "other")
     recorded = ledger.record_batch([received(status()), received(key_press())], {full.id})
@@ -484,7 +486,7 @@ def test_the_vendor_s_contract_gets_the_original_bytes(ledger: Ledger, raw: byte
         ([unanswered(), status()], "voice.call.revised"),
     ],
 )
-def test_a_webhook_tells_the_call_and_the_callback(ledger: Ledger, callbacks_: list[AnyCallback], type_: str) -> None:
+def test_a_webhook_holds_the_call_and_the_callback(ledger: Ledger, callbacks_: list[AnyCallback], type_: str) -> None:
     """Type, time of receipt, the record and the callback in the shape of /v1; what is pushed is what would be loaded."""
     to = endpoint(ledger)
     items = [received(callback, after_s=n) for n, callback in enumerate(callbacks_)]
@@ -506,7 +508,7 @@ def test_a_webhook_tells_the_call_and_the_callback(ledger: Ledger, callbacks_: l
     assert body_of(job)["type"] == type_
 
 
-def test_a_webhook_tells_the_call_as_it_now_stands(ledger: Ledger) -> None:
+def test_a_webhook_holds_the_call_as_it_now_stands(ledger: Ledger) -> None:
     """What became known while it waited is in it; what happened and the callback stay those of its own time."""
     to = endpoint(ledger)
     (first,) = ledger.record_batch([received(key_press())]).jobs
@@ -600,7 +602,7 @@ def test_the_next_due_time_is_known(ledger: Ledger) -> None:
     assert next_due(0) == us(30)
 
 
-def test_the_backlog_tells_who_is_owed_since_when(reopen: OpenLedger) -> None:
+def test_the_backlog_shows_whose_deliveries_wait_since_when(reopen: OpenLedger) -> None:
     """After a restart: each endpoint with something pending, and when the first of it is due."""
     ledger = reopen()
     a, b, c = (endpoint(ledger, name) for name in "abc")
@@ -643,7 +645,7 @@ def test_what_falls_due_while_it_is_looked_for_is_not_missed(ledger: Ledger, mon
     assert loaded.jobs or loaded.next_due_us == us(1)
 
 
-def test_asking_for_jobs_tells_when_the_next_is_due(ledger: Ledger) -> None:
+def test_asking_for_jobs_shows_when_the_next_is_due(ledger: Ledger) -> None:
     """All that is due and the time of the first that is not; a full answer says nothing of the rest."""
     to = endpoint(ledger)
     ledger.record([received(status(callid=callid)) for callid in "abc"])
@@ -676,7 +678,7 @@ def test_more_jobs_than_fit_are_left_in_the_ledger(ledger: Ledger, monkeypatch: 
 
 
 @pytest.mark.parametrize("size", [1, 127, 128, 129, 300])
-def test_a_batch_of_any_size_is_owed_whole(ledger: Ledger, size: int) -> None:
+def test_every_callback_of_a_batch_of_any_size_has_a_delivery(ledger: Ledger, size: int) -> None:
     """Batches around a power of two owe one delivery for each callback, in order, and settle as one."""
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(status(callid=f"call-{n}")) for n in range(size)]).jobs
@@ -708,7 +710,7 @@ def test_a_change_is_seen_by_every_open_ledger(reopen: OpenLedger) -> None:
     assert [delivery.callid for delivery in undelivered(other)] == ["added", "off"]
 
 
-def test_a_change_that_was_undone_is_not_believed(ledger: Ledger) -> None:
+def test_a_change_that_was_rolled_back_is_not_believed(ledger: Ledger) -> None:
     """Who reads the endpoints in a transaction that fails does not go by what it read."""
     to = endpoint(ledger)
 
@@ -733,7 +735,7 @@ def test_a_changed_format_changes_the_bodies(ledger: Ledger) -> None:
     assert load_one(ledger, to) == job
 
 
-def test_a_removed_endpoint_is_owed_nothing_more(ledger: Ledger) -> None:
+def test_a_removed_endpoint_has_nothing_more_pending(ledger: Ledger) -> None:
     """What is left is given up, what waits with it, some at a time; its history and the others' deliveries stay."""
     to, other = endpoint(ledger), endpoint(ledger, "other")
     items = [received(said(callid=callid)) for callid in "abc" for said in (unanswered, status)]
@@ -794,7 +796,7 @@ def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
     assert states(ledger) == [D, X]
 
 
-def test_what_a_removed_endpoint_was_owed_shows_until_all_is_given_up(ledger: Ledger) -> None:
+def test_the_backlog_of_a_removed_endpoint_shows_until_all_is_cancelled(ledger: Ledger) -> None:
     """Cancelled a part at a time, and stopped in between: what is left is in the backlog, where the next start looks."""
     to = endpoint(ledger)
     ledger.record([received(callback) for callback in (unanswered(), status(), key_press())])

@@ -42,7 +42,7 @@ def test_each_endpoint_has_its_own(ledger: Ledger) -> None:
     assert len({one.delivery_id for one in at_crm + at_billing}) == 4
 
 
-def test_only_the_latest_are_told(ledger: Ledger) -> None:
+def test_only_the_latest_are_shown(ledger: Ledger) -> None:
     """As many as are asked for, the newest of them last."""
     crm = endpoint(ledger)
     hear(ledger, *(f"call-{number}" for number in range(9)))

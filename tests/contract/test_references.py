@@ -73,7 +73,7 @@ def test_a_call_can_be_registered_before_any_callback(reopen: OpenLedger) -> Non
     assert len(ledger.calls().items) == 1
 
 
-def test_a_call_can_be_referred_to_after_its_callbacks(ledger: Ledger) -> None:
+def test_a_call_can_be_annotated_after_its_callbacks(ledger: Ledger) -> None:
     """What the cloud said stays, and the words are added."""
     ledger.record([received(status()), received(key_press())])
     before = ledger.call(UUID1)
@@ -284,7 +284,7 @@ def test_every_change_is_followed_by_an_update(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("notify_on_update", [True, False])
-def test_an_update_is_for_who_asks_and_was_told(ledger: Ledger, *, notify_on_update: bool) -> None:
+def test_an_update_is_for_who_asks_and_got_the_outcome(ledger: Ledger, *, notify_on_update: bool) -> None:
     """Not for one that does not ask, has no delivery of the call, has a dead one, is of the vendor's format or elsewhere."""
     to = endpoint(ledger, "to", notify_on_update=notify_on_update)
     never = endpoint(ledger, "never", notify_on_update=True, kinds=(CallbackKind.KEY,))
@@ -314,7 +314,7 @@ def test_there_is_no_update_while_a_delivery_is_still_to_come(ledger: Ledger) ->
     assert states(ledger) == [D, D]
 
 
-def test_words_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
+def test_an_annotation_during_an_attempt_is_delivered_after_it(ledger: Ledger) -> None:
     """The attempt under way does not know them: accepted, it is followed by an update."""
     to = endpoint(ledger, notify_on_update=True)
     (job,) = ledger.record_batch([received(status())]).jobs
@@ -328,7 +328,7 @@ def test_words_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
     assert states(ledger) == [D, D]
 
 
-def test_words_changed_during_an_attempt_are_told_after_it(ledger: Ledger) -> None:
+def test_an_annotation_changed_during_an_attempt_is_delivered_after_it(ledger: Ledger) -> None:
     """The attempt under way has older words: the update has the new ones, also where they were taken back."""
     endpoint(ledger, notify_on_update=True)
     annotate(ledger, UUID1, reference="order-1")
@@ -363,7 +363,7 @@ def test_words_during_an_attempt_go_with_what_waits(ledger: Ledger) -> None:
     assert events(ledger, to) == [EventType.UNANSWERED, EventType.REVISED]
 
 
-def test_words_that_the_last_delivery_took_to_its_grave_are_told(ledger: Ledger) -> None:
+def test_an_annotation_that_came_with_a_dead_delivery_is_delivered(ledger: Ledger) -> None:
     """Told without the words, and the delivery that was to carry them is given up: an update follows."""
     to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(unanswered())])
@@ -500,7 +500,7 @@ def test_a_due_time_that_has_passed_is_overdue_at_once(ledger: Ledger) -> None:
     assert record_overdue(ledger, at_s=0).count == 1
 
 
-def test_an_overdue_call_is_told_to_who_can_be_told_and_wants_it(ledger: Ledger) -> None:
+def test_an_overdue_call_is_delivered_to_enabled_endpoints_that_want_it(ledger: Ledger) -> None:
     """Not by the vendor's contract, not to another channel, not to who wants other outcomes; a kind is no matter."""
     wanting = [
         endpoint(ledger, "all"),
@@ -553,7 +553,7 @@ def test_a_given_up_overdue_word_frees_the_callback(ledger: Ledger) -> None:
     assert freed == load_one(ledger, to)
 
 
-def test_an_overdue_word_tells_the_call_as_it_now_stands(ledger: Ledger) -> None:
+def test_an_overdue_event_holds_the_call_as_it_now_stands(ledger: Ledger) -> None:
     """Delayed, it tells what has become known meanwhile, and still when it was late."""
     to = endpoint(ledger)
     annotate(ledger, UUID1, due_at=at(60))
@@ -565,7 +565,7 @@ def test_an_overdue_word_tells_the_call_as_it_now_stands(ledger: Ledger) -> None
     assert (body["data"]["call"]["outcome"], body["data"]["call"]["reference"]) == ("answered", "order-17")
 
 
-def test_many_overdue_calls_are_told_in_parts_the_latest_last(ledger: Ledger) -> None:
+def test_many_overdue_calls_are_delivered_in_parts_the_latest_last(ledger: Ledger) -> None:
     """Up to the limit, the longest overdue first; what is left is announced as due."""
     endpoint(ledger)
     for n in (3, 1, 0, 2, 9):
@@ -584,7 +584,7 @@ def test_an_overdue_word_for_an_endpoint_that_is_off_waits(ledger: Ledger) -> No
     assert states(ledger) == [P]
 
 
-def test_nothing_is_told_to_an_endpoint_that_went(ledger: Ledger) -> None:
+def test_nothing_is_delivered_to_an_endpoint_that_went(ledger: Ledger) -> None:
     """Neither updates nor overdue words."""
     to = endpoint(ledger, notify_on_update=True)
     ledger.record([received(status())])

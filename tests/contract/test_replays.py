@@ -68,7 +68,7 @@ def with_dead(ledger: Ledger, to: Endpoint, *callids: str) -> list[DeliveryJob]:
 
 
 @pytest.mark.parametrize("end", [accept, exhaust])
-def test_a_delivery_at_its_end_is_told_again(ledger: Ledger, end: Any) -> None:
+def test_a_finished_delivery_is_replayed(ledger: Ledger, end: Any) -> None:
     """Delivered or dead: it goes out again at once under the id that it had, its failures forgotten, attempts kept."""
     to = endpoint(ledger)
     (job,) = ledger.record_batch([received(status())]).jobs
@@ -86,7 +86,7 @@ def test_a_delivery_at_its_end_is_told_again(ledger: Ledger, end: Any) -> None:
     assert len(tried(ledger)) == 3
 
 
-def test_a_pending_delivery_is_told_now(ledger: Ledger) -> None:
+def test_replaying_a_pending_delivery_makes_it_due_now(ledger: Ledger) -> None:
     """It does not wait for its time, and has all its attempts before it again; what is behind it stays there."""
     to = endpoint(ledger)
     (job,) = ledger.record_batch([received(unanswered()), received(status())]).jobs
@@ -147,7 +147,7 @@ def test_other_calls_do_not_hold_up_a_replay(ledger: Ledger) -> None:
     assert states(ledger, other) == [P, P]
 
 
-def test_what_was_owed_to_a_removed_endpoint_is_not_told_again(ledger: Ledger) -> None:
+def test_deliveries_to_a_removed_endpoint_are_not_replayed(ledger: Ledger) -> None:
     """Its endpoint was removed: it stays as it is, and the caller gets an error."""
     to = endpoint(ledger)
     (job,) = ledger.record_batch([received(status())]).jobs
@@ -158,7 +158,7 @@ def test_what_was_owed_to_a_removed_endpoint_is_not_told_again(ledger: Ledger) -
     assert states(ledger) == [X]
 
 
-def test_a_word_is_told_again_like_a_callback(ledger: Ledger) -> None:
+def test_an_event_without_a_callback_is_replayed_like_one_with(ledger: Ledger) -> None:
     """An overdue word keeps its id, type and time."""
     endpoint(ledger)
     annotate(ledger, UUID1, due_at=at(0))
@@ -182,7 +182,7 @@ def test_the_dead_are_counted(ledger: Ledger) -> None:
     assert dead_of(ledger, other) == (0, 0)
 
 
-def test_all_dead_of_an_endpoint_are_told_again(ledger: Ledger) -> None:
+def test_all_dead_of_an_endpoint_are_replayed(ledger: Ledger) -> None:
     """Oldest first, under their ids, failures forgotten; nobody else's, and nothing that is not dead."""
     to, other = endpoint(ledger), endpoint(ledger, "other")
     dead = with_dead(ledger, to, *"abc")
@@ -201,7 +201,7 @@ def test_all_dead_of_an_endpoint_are_told_again(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 100])
-def test_the_dead_are_told_again_in_parts(ledger: Ledger, limit: int) -> None:
+def test_the_dead_are_replayed_in_parts(ledger: Ledger, limit: int) -> None:
     """Each part goes on where the last one ended; in the end every one was taken once."""
     to = endpoint(ledger)
     with_dead(ledger, to, *"abcd")
@@ -217,7 +217,7 @@ def test_the_dead_are_told_again_in_parts(ledger: Ledger, limit: int) -> None:
     assert states(ledger) == [P] * 4
 
 
-def test_what_dies_again_is_not_told_for_ever(ledger: Ledger) -> None:
+def test_what_dies_again_is_not_replayed_for_ever(ledger: Ledger) -> None:
     """A replay in parts takes each once, however soon it is dead again; what died after it began is not its matter."""
     to = endpoint(ledger)
     with_dead(ledger, to, *"abc")
@@ -263,7 +263,7 @@ def test_the_dead_wait_behind_what_is_pending(ledger: Ledger) -> None:
     assert [job.delivery_id for job in accept_everything(ledger, to)] == [second, first, third]
 
 
-def test_words_that_the_format_cannot_tell_stay_dead(ledger: Ledger) -> None:
+def test_events_that_the_format_cannot_hold_stay_dead(ledger: Ledger) -> None:
     """Cancelled because the endpoint changed its format: replayed, they neither go out nor hold up their call."""
     to = endpoint(ledger)
     annotate(ledger, UUID1, due_at=at(0))
@@ -280,7 +280,7 @@ def test_words_that_the_format_cannot_tell_stay_dead(ledger: Ledger) -> None:
 # Everything about some calls
 
 
-def test_calls_are_told_again_whole(ledger: Ledger) -> None:
+def test_calls_are_replayed_whole(ledger: Ledger) -> None:
     """Every callback of the calls, delivered or dead, in the order of each call, under the ids that they had."""
     to = endpoint(ledger)
     items = [received(said(callid=callid)) for said in (unanswered, status, key_press) for callid in "ab"]
@@ -327,7 +327,7 @@ def test_a_filter_says_which_calls(ledger: Ledger, wanted: CallFilter, expected:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
-def test_calls_are_told_again_in_parts(ledger: Ledger, limit: int) -> None:
+def test_calls_are_replayed_in_parts(ledger: Ledger, limit: int) -> None:
     """Page by page, each call once, with progress."""
     to = endpoint(ledger)
     ledger.record([received(status(callid=f"call-{n}"), after_s=n) for n in range(5)])
@@ -351,7 +351,7 @@ def test_a_cursor_of_nobody_s_is_refused(ledger: Ledger) -> None:
         replay_calls(ledger, to, cursor="x")
 
 
-def test_an_endpoint_is_told_of_calls_from_before_it_was_there(ledger: Ledger) -> None:
+def test_calls_from_before_an_endpoint_are_replayed_to_it(ledger: Ledger) -> None:
     """Added later, it receives every callback of them in their order, each as the event that it was."""
     history = [
         received(key_press(), after_s=0),
@@ -382,7 +382,7 @@ def test_an_endpoint_is_told_of_calls_from_before_it_was_there(ledger: Ledger) -
     assert raws == [item.raw for item in history]
 
 
-def test_what_is_added_is_what_would_have_been_owed(ledger: Ledger) -> None:
+def test_what_is_added_is_what_would_have_been_enqueued(ledger: Ledger) -> None:
     """Events, callbacks and tags are those of an endpoint of the time; and each is added once."""
     then = endpoint(ledger, "then")
     for callback in (failure(), unanswered(), key_press(), status(), unanswered(fee_minutes=3)):
@@ -411,7 +411,7 @@ def test_only_what_is_wanted_is_added(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("make", [endpoint, tencent])
-def test_what_is_added_can_be_told(ledger: Ledger, make: Any) -> None:
+def test_what_is_added_can_be_delivered(ledger: Ledger, make: Any) -> None:
     """By either contract: the bytes of the callback, or the webhook with the call as it now stands."""
     ledger.record([received(unanswered()), received(status())])
     annotate(ledger, UUID1, reference="order-17")
@@ -433,7 +433,7 @@ def test_a_callback_that_cannot_be_read_any_more_is_left_out(ledger: Ledger) -> 
     assert [delivery.event for delivery in undelivered(ledger, to)] == [EventType.ANSWERED]
 
 
-def test_words_about_calls_are_not_told_again_with_them(ledger: Ledger) -> None:
+def test_overdue_events_are_not_replayed_with_their_calls(ledger: Ledger) -> None:
     """A call that was overdue then is not overdue now: its callbacks are replayed."""
     to = endpoint(ledger, notify_on_update=True)
     annotate(ledger, UUID1, due_at=at(0))
@@ -453,7 +453,7 @@ def test_a_replay_stays_within_the_channel(ledger: Ledger) -> None:
         assert {delivery.channel for delivery in undelivered(ledger, to)} <= {"default"}
 
 
-def test_another_endpoint_is_not_told(ledger: Ledger) -> None:
+def test_another_endpoint_gets_nothing(ledger: Ledger) -> None:
     """A replay is for one endpoint."""
     to, other = endpoint(ledger), endpoint(ledger, "other")
     ledger.record([received(status())])
@@ -475,7 +475,7 @@ def test_a_call_under_way_is_not_overtaken(ledger: Ledger) -> None:
     assert states(ledger) == [D, D, D]
 
 
-def test_an_endpoint_removed_meanwhile_is_owed_nothing(ledger: Ledger) -> None:
+def test_an_endpoint_removed_meanwhile_has_nothing_pending(ledger: Ledger) -> None:
     """A replay in parts may outlast its endpoint: the part after the removal adds nothing, whoever else there is."""
     ledger.record([received(status())])
     to = endpoint(ledger)

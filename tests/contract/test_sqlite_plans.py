@@ -242,7 +242,7 @@ def walked(plans: list[str]) -> list[str]:
     ]
 
 
-def test_owing_looks_everything_up_by_index(outbox_writer: Watched) -> None:
+def test_enqueuing_looks_everything_up_by_index(outbox_writer: Watched) -> None:
     """Enqueueing a batch costs the same however much is pending: only the pending ones of its calls are read."""
     outbox_writer.ledger.record_batch([received(status(callid=f"owed-{n}"), channel="ab"[n % 2]) for n in range(10)])
     plans = outbox_writer.plans()
@@ -334,14 +334,14 @@ def test_the_dead_are_read_from_their_index(outbox_writer: Watched) -> None:
     assert walked(plans) == []
 
 
-def test_a_delivery_is_told_again_by_index(outbox_writer: Watched) -> None:
+def test_a_delivery_is_replayed_by_index(outbox_writer: Watched) -> None:
     """One is found by its id, and what is pending of its call by the call."""
     delivery_helpers.replay_one(outbox_writer.ledger, delivery_helpers.undelivered(outbox_writer.ledger)[0].id)
     plans = [step for step in outbox_writer.plans() if "deliveries" in step]
     assert [step for step in plans if "ix_deliveries_call_due (call_id=? AND state=?)" in step]
 
 
-def test_calls_are_told_again_by_index(outbox_writer: Watched) -> None:
+def test_calls_are_replayed_by_index(outbox_writer: Watched) -> None:
     """A page of calls and their deliveries: each call by its own place in the index."""
     to = to_of(outbox_writer)
     delivery_helpers.replay_calls(outbox_writer.ledger, to, limit=5)
@@ -350,7 +350,7 @@ def test_calls_are_told_again_by_index(outbox_writer: Watched) -> None:
     assert [step for step in plans if step.startswith(("SCAN deliveries", "SCAN callbacks"))] == []
 
 
-def test_what_a_removed_endpoint_was_owed_is_given_up_by_index(outbox_writer: Watched) -> None:
+def test_deliveries_to_a_removed_endpoint_are_cancelled_by_index(outbox_writer: Watched) -> None:
     """Some of it at a time, without reading the deliveries of others."""
     to = to_of(outbox_writer)
     delivery_helpers.remove(outbox_writer.ledger, to)
@@ -401,7 +401,7 @@ def test_a_count_reads_what_is_within_its_time(
     assert [one.replace("COVERING INDEX", "INDEX") for one in plans] == [f"SEARCH {step}"]
 
 
-def test_the_health_of_an_endpoint_is_read_from_what_it_is_owed(outbox_writer: Watched) -> None:
+def test_the_health_of_an_endpoint_is_read_from_its_backlog(outbox_writer: Watched) -> None:
     """Its pending and its dead deliveries, each from their own index: what was delivered costs nothing."""
     plans = looked(outbox_writer, EndpointRule(dead=5))
     assert walked(plans) == []

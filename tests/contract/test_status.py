@@ -50,7 +50,7 @@ def test_members_are_shown_by_what_they_say(ledger: Ledger) -> None:
     assert (other.url, other.singleton_tasks, other.failure, other.stream) == (None, ["overdue"], None, None)
 
 
-def test_endpoints_are_shown_with_who_tells_them(ledger: Ledger) -> None:
+def test_endpoints_are_shown_with_the_instance_that_delivers_to_them(ledger: Ledger) -> None:
     """By its lease, as long as that lasts; with what is pending, since when, and how the endpoint does."""
     crm, off = endpoint(ledger, "crm"), endpoint(ledger, "off", enabled=False)
     arrive(ledger, "m1", ["relay"])
@@ -74,7 +74,7 @@ def test_endpoints_are_shown_with_who_tells_them(ledger: Ledger) -> None:
     assert view.instances[0].endpoints == 2
 
 
-def test_what_has_run_out_is_told_by_nobody(ledger: Ledger) -> None:
+def test_an_expired_lease_shows_no_instance(ledger: Ledger) -> None:
     """Neither is what a process holds that is forgotten already."""
     endpoint(ledger)
     arrive(ledger, "m1", ["relay"])
@@ -84,7 +84,7 @@ def test_what_has_run_out_is_told_by_nobody(ledger: Ledger) -> None:
     assert [one.instance for one in look(ledger).endpoints] == [None]
 
 
-def test_who_tells_alone_tells_all(ledger: Ledger) -> None:
+def test_a_relay_alone_delivers_to_all(ledger: Ledger) -> None:
     """On SQLite there are no leases; who holds the lock says so."""
     endpoint(ledger, "a")
     endpoint(ledger, "b")

@@ -14,7 +14,7 @@ def reported_by(job: DeliveryJob) -> tuple[bytes, int | None, int]:
     return job.fingerprint, job.received_us, job.attempts
 
 
-def test_a_job_tells_of_its_callback_pushed_or_loaded(ledger: Ledger) -> None:
+def test_a_job_names_its_callback_pushed_or_loaded(ledger: Ledger) -> None:
     """Identity and time are those of the callback at first, after a retry, and when a former one let it go out."""
     tos = [endpoint(ledger), tencent(ledger)]
     first, second = received(status(), after_s=1), received(key_press(), after_s=2)
@@ -28,7 +28,7 @@ def test_a_job_tells_of_its_callback_pushed_or_loaded(ledger: Ledger) -> None:
         assert reported_by(freed) == (second.fingerprint, us(2), 0)
 
 
-def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
+def test_a_job_without_a_callback_names_its_call(ledger: Ledger) -> None:
     """Where there is no callback, channel and callid identify the call."""
     to = endpoint(ledger)
     annotate(ledger, "c1", due_at=NOON)
@@ -38,7 +38,7 @@ def test_a_word_about_a_call_tells_of_the_call(ledger: Ledger) -> None:
     assert call_fingerprint("default", "c1") != call_fingerprint("other", "c1")
 
 
-def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
+def test_a_transaction_trace_names_each_callback(ledger: Ledger) -> None:
     """The trace has the fingerprint of each, when it came in and what became of it; of what is no callback nothing."""
 
     def batch(number: int) -> CallbackBatch:
@@ -56,7 +56,7 @@ def test_a_witness_tells_each_callback_of_a_transaction(ledger: Ledger) -> None:
     assert RecordStreamBatches([batch(2)]).run(ledger).trace is None
 
 
-def test_a_witness_tells_of_new_batches_only(ledger: Ledger) -> None:
+def test_a_transaction_trace_names_new_batches_only(ledger: Ledger) -> None:
     """A batch of the stream that the ledger holds already is not recorded, and not in the trace."""
     batches = [
         CallbackBatch(bytes([n]) * 16, us(9), [BatchItem("default", wire(status(callid=f"c{n}")), us(n))])

@@ -114,7 +114,7 @@ def check(receiver: Receiver, calls: Calls) -> int:
     return repeats
 
 
-def test_killed_under_load_the_business_is_still_told(tmp_path: Path, receivers: dict[str, Receiver]) -> None:
+def test_killed_under_load_every_callback_is_still_delivered(tmp_path: Path, receivers: dict[str, Receiver]) -> None:
     """Gateway and receivers are killed again and again: everything answered arrives, in order, repeats by the same id."""
     rounds, calls, gateway = max(3, ROUNDS // 4), Calls(), Gateway(tmp_path / "data", settings=SETTINGS)
     business, began_s = Business(gateway), time.monotonic()

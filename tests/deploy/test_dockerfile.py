@@ -38,7 +38,7 @@ def test_python_is_one_of_the_matrix() -> None:
     assert f'"{version[1]}"' in matrix[1]
 
 
-def test_health_check_tells_alive_from_dead(tmp_path: Path) -> None:
+def test_health_check_distinguishes_alive_from_dead(tmp_path: Path) -> None:
     """The image's own health check succeeds while a gateway answers on its port, and fails once it is gone."""
     with Gateway(tmp_path / "data") as gateway:
         port = gateway.address[1]

@@ -173,7 +173,7 @@ def _parts(tree: promql.Expr) -> tuple[list[Any], set[str]]:
     return selectors, labels
 
 
-def test_rules_tell_what_to_do() -> None:
+def test_rules_say_what_to_do() -> None:
     """Every rule has a severity, words that use only labels that its query leaves, and a section of the runbook that exists."""
     for rule in _rules():
         assert rule["labels"]["severity"] in ("critical", "warning", "info")

@@ -73,7 +73,7 @@ async def test_members_share_the_endpoints(tmp_path: Path, backend: str) -> None
 
 
 @in_loop
-async def test_what_another_process_records_is_told_at_once(tmp_path: Path) -> None:
+async def test_what_another_process_records_is_delivered_at_once(tmp_path: Path) -> None:
     """The bell rings after the commit; nobody has to look."""
     opening = opening_on("postgresql", tmp_path)
     async with receiving() as receiver, member(opening) as relay, member(opening, NO_RELAY) as recorder:
@@ -149,7 +149,7 @@ async def test_a_change_by_another_process_takes_effect(tmp_path: Path, backend:
 
 
 @in_loop
-async def test_what_a_removed_endpoint_was_owed_is_given_up(tmp_path: Path) -> None:
+async def test_deliveries_to_a_removed_endpoint_are_cancelled(tmp_path: Path) -> None:
     """By whichever process removes it; its name is free again."""
     opening = opening_on("sqlite", tmp_path / "data")
     async with ledger_of(opening) as board, member(opening) as relay, member(opening, NO_RELAY) as api:
@@ -184,7 +184,7 @@ async def test_a_change_knows_the_one_before(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_what_the_business_says_reaches_the_process_that_tells(tmp_path: Path) -> None:
+async def test_an_annotation_reaches_the_process_that_delivers(tmp_path: Path) -> None:
     """What is ready to go out is read again there, and a time to wait for is kept there."""
     opening = opening_on("postgresql", tmp_path)
     async with receiving() as receiver, member(opening) as relay, member(opening, NO_RELAY) as api:
@@ -278,7 +278,7 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 @in_loop
-async def test_what_a_lost_process_told_is_taken_over(tmp_path: Path, how: signal.Signals) -> None:
+async def test_the_endpoints_of_a_lost_process_are_taken_over(tmp_path: Path, how: signal.Signals) -> None:
     """Killed or stopped: after the lease, in order for each call, and not by two at once.
 
     If its writer is stopped within a transaction, the server ends that first, after 5 s.
@@ -316,7 +316,7 @@ async def test_what_a_lost_process_told_is_taken_over(tmp_path: Path, how: signa
 
 
 @in_loop
-async def test_a_process_without_a_ledger_tells_nothing(tmp_path: Path) -> None:
+async def test_a_process_without_a_ledger_delivers_nothing(tmp_path: Path) -> None:
     """Its leases run out: it cuts short what is under way before another can begin."""
     opening = opening_on("postgresql", tmp_path)
     async with AsyncExitStack() as stack:

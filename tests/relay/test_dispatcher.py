@@ -102,7 +102,7 @@ class Gate:
 
 
 @in_loop
-async def test_a_callback_is_told_at_once(tmp_path: Path) -> None:
+async def test_a_callback_is_delivered_at_once(tmp_path: Path) -> None:
     """It goes out with the commit that stored it, long before anybody looks again; and is settled as delivered."""
     async with receiving() as receiver, relaying(tmp_path) as harness:
         to = await harness.endpoint(receiver.url())
@@ -121,7 +121,7 @@ async def test_a_callback_is_told_at_once(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
+async def test_each_endpoint_gets_its_format(tmp_path: Path) -> None:
     """The original bytes to the one, the signed call to the other, each with an id of its own."""
     async with receiving() as old, receiving() as new, relaying(tmp_path) as harness:
         await harness.endpoint(old.url(), "old", format=PayloadFormat.TENCENT)
@@ -136,7 +136,7 @@ async def test_each_endpoint_is_told_in_its_format(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_what_was_owed_is_told_after_a_restart(tmp_path: Path) -> None:
+async def test_what_was_pending_is_delivered_after_a_restart(tmp_path: Path) -> None:
     """What could not be delivered before the stop is delivered after the start, under the same id, with its failures counted."""
     async with receiving(NEVER) as receiver:
         async with relaying(tmp_path, retry_policy(retry_schedule_s=(0.2,) * 9)) as harness:
@@ -234,7 +234,7 @@ async def _one_endpoint(data_dir: Path) -> int:
 
 
 @in_loop
-async def test_more_than_fits_into_memory_is_told(tmp_path: Path) -> None:
+async def test_more_than_fits_into_memory_is_delivered(tmp_path: Path) -> None:
     """800 callbacks in one commit, of which the queue holds 528 at most: each delivered, and each once."""
     async with receiving() as receiver, relaying(tmp_path) as harness:
         await harness.endpoint(receiver.url(), concurrency=32)
@@ -435,7 +435,7 @@ async def test_a_busy_endpoint_does_not_starve_the_others(tmp_path: Path) -> Non
 
 
 @in_loop
-async def test_callbacks_come_before_telling(tmp_path: Path) -> None:
+async def test_callbacks_come_before_deliveries(tmp_path: Path) -> None:
     """While callbacks press in only a few attempts are under way, yet some; afterwards as many as there may be."""
     now, most = 0, {True: 0, False: 0}
 
@@ -580,7 +580,7 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
 
 
 @in_loop
-async def test_an_endpoint_that_is_off_is_told_when_it_is_on(tmp_path: Path) -> None:
+async def test_a_disabled_endpoint_gets_its_deliveries_once_enabled(tmp_path: Path) -> None:
     """Off: what it is owed waits, nothing is spent. On: all of it, in order for each call."""
     async with receiving() as receiver, relaying(tmp_path) as harness:
         await harness.endpoint(receiver.url())
@@ -595,7 +595,7 @@ async def test_an_endpoint_that_is_off_is_told_when_it_is_on(tmp_path: Path) -> 
 
 
 @in_loop
-async def test_a_removed_endpoint_is_told_nothing(tmp_path: Path) -> None:
+async def test_a_removed_endpoint_gets_nothing(tmp_path: Path) -> None:
     """What it was owed is given up; what comes later is not owed; its numbers are gone."""
     async with receiving(NEVER) as receiver, relaying(tmp_path, retry_policy(retry_schedule_s=(0.1,))) as harness:
         await harness.endpoint(receiver.url())
@@ -840,7 +840,7 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
 
 @pytest.mark.usefixtures("quick_look")
 @in_loop
-async def test_a_callback_whose_answer_was_lost_is_told(tmp_path: Path) -> None:
+async def test_a_callback_whose_answer_was_lost_is_delivered(tmp_path: Path) -> None:
     """Stored, but the writer died before it could say so: its delivery goes out, whatever comes after it."""
     async with receiving() as receiver, relaying(tmp_path) as harness:
         await harness.endpoint(receiver.url())

@@ -67,7 +67,7 @@ async def running_relay(ledger: Ledger, writer: Desk) -> AsyncIterator[Relay]:
 
 
 @in_loop
-async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path) -> None:
+async def test_an_overdue_call_is_delivered_once_when_its_time_is_over(tmp_path: Path) -> None:
     """Soon after `due_at`, not before, and not again; a call with an outcome in time is not overdue."""
     async with receiving() as receiver, writing(tmp_path) as writer:
         with closing(opened(tmp_path)) as ledger:
@@ -90,7 +90,7 @@ async def test_an_overdue_call_is_told_once_when_its_time_is_over(tmp_path: Path
 
 
 @in_loop
-async def test_a_call_that_was_overdue_before_the_start_is_told_then(tmp_path: Path) -> None:
+async def test_a_call_that_was_overdue_before_the_start_is_delivered_then(tmp_path: Path) -> None:
     """Nobody was there when its time was over; and an earlier time that comes later is not slept through."""
     async with receiving() as receiver, writing(tmp_path) as writer:
         with closing(opened(tmp_path)) as ledger:

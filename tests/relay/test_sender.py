@@ -143,7 +143,7 @@ async def test_the_environments_proxies_are_not_asked() -> None:
 
 
 @in_loop
-async def test_an_outcome_tells_when_how_long_and_what() -> None:
+async def test_an_attempt_result_says_when_how_long_and_what() -> None:
     """Begin and duration in microseconds, the status, the answer."""
 
     async def slow(exchange: Exchange) -> None:
@@ -288,7 +288,7 @@ async def test_an_errmsg_in_another_encoding_is_no_obstacle() -> None:
 
 
 @in_loop
-async def test_gone_is_told_as_such() -> None:
+async def test_gone_is_reported_as_such() -> None:
     """410 of a webhook endpoint."""
     outcome = await attempt(saying(whole(410, b"")))
     assert (outcome.gone, outcome.error) == (True, "answered 410 Gone")
@@ -384,7 +384,7 @@ async def test_slow_bytes_do_not_stretch_the_time() -> None:
 
 
 @in_loop
-async def test_a_connection_that_is_refused_is_told_as_such() -> None:
+async def test_a_connection_that_is_refused_is_reported_as_such() -> None:
     """Nobody listens there: in the system's own words."""
     listening = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
@@ -412,7 +412,7 @@ async def test_an_impossible_name_is_a_failure() -> None:
 
 
 @in_loop
-async def test_what_is_not_http_is_told() -> None:
+async def test_what_is_not_http_is_reported() -> None:
     """Garbage, another protocol, too long a head."""
     for data in (
         b"garbage\r\n\r\n",
@@ -452,7 +452,7 @@ async def test_half_an_answer() -> None:
 
 
 @in_loop
-async def test_a_broken_chunk_is_told() -> None:
+async def test_a_broken_chunk_is_reported() -> None:
     """A length that is none: the answer is not HTTP, or was cut off; never a delivery."""
     outcome = await attempt(saying(CHUNKED + b"zz\r\n" + ANSWER, close=True))
     assert outcome.error is not None
@@ -615,7 +615,7 @@ async def test_one_endpoints_trust_is_not_anothers(authority: Authority) -> None
 
 
 @in_loop
-async def test_a_server_without_tls_is_told() -> None:
+async def test_a_server_without_tls_is_reported() -> None:
     """We ask by https a server that speaks http: no delivery goes out, a failure in words."""
     async with receiving() as receiver:
         outcome = await attempt_at(receiver.url("localhost").replace("http:", "https:"), timeout_s=1.0)
@@ -625,7 +625,7 @@ async def test_a_server_without_tls_is_told() -> None:
 
 
 @in_loop
-async def test_a_tls_server_asked_in_plain_text_is_told(authority: Authority) -> None:
+async def test_a_tls_server_asked_in_plain_text_is_reported(authority: Authority) -> None:
     """We ask by http a server that speaks https: a failure in words."""
     tls = server_side(authority.issue("server", hosts="DNS:localhost"))
     async with receiving(tls=tls) as receiver:
@@ -678,7 +678,7 @@ async def test_a_renewed_client_certificate_is_read_again(
 
 
 @in_loop
-async def test_a_certificate_that_another_process_has_is_told() -> None:
+async def test_a_certificate_that_another_process_has_is_reported() -> None:
     """A failure as any other: an endpoint names what this process's config file does not hold."""
     async with receiving() as receiver, webhook_sender() as carrying:
         outcome = await carrying.send(endpoint(receiver.url(), certificate="crm"), ID, BODY)

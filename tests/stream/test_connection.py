@@ -15,7 +15,7 @@ from answerback.stream.servers import ServerAddress
 
 
 @in_loop
-async def test_who_waits_is_told(nats_cluster: NatsCluster) -> None:
+async def test_who_waits_gets_the_reason(nats_cluster: NatsCluster) -> None:
     """When the connection ends, those who wait for an answer are told at once, and the next server is used."""
     connection = NatsConnection(nats_cluster.urls, name="test")
     await connection.start()

@@ -297,7 +297,7 @@ def lived(
 
 
 @given(LOOKS, RULES)
-def test_a_begin_is_told_once_until_its_end(looks: list[tuple[str, int, bool]], by: QuarantineRule) -> None:
+def test_a_firing_alert_is_sent_once_until_its_end(looks: list[tuple[str, int, bool]], by: QuarantineRule) -> None:
     """Nobody hears of a begin twice without an end between, whatever arrives and whatever does not."""
     reported = [news for _, _, _, news in lived(looks, by) if news in (AlertPhase.FIRING, AlertPhase.RESOLVED)]
     assert (AlertPhase.FIRING, AlertPhase.FIRING) not in pairwise(reported)
@@ -356,7 +356,7 @@ def test_reminders_keep_their_pause(looks: list[tuple[str, int, bool]], by: Quar
         last = now if news is not None else last
 
 
-def test_an_alert_that_nobody_could_be_told_of_is_told_at_its_end() -> None:
+def test_an_alert_that_could_not_be_sent_is_sent_at_its_end() -> None:
     """The end says metric it began: nothing is lost because the network was away, too."""
     by = QuarantineRule(keep_firing_for_s=0)
     story = lived([("over", 1, False), ("over", 1, False), ("clear", 1, True)], by)

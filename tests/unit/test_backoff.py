@@ -46,7 +46,7 @@ def test_the_jitter_bounds_a_pause(
 
 
 @pytest.mark.parametrize(("at", "expected_s"), [(0.0, 80), (0.25, 90), (0.5, 100), (1.0, 120)])
-def test_the_place_in_the_jitter_can_be_told(at: float, expected_s: float) -> None:
+def test_the_jitter_fraction_can_be_given(at: float, expected_s: float) -> None:
     """From the shortest pause at 0 to the longest at 1."""
     assert retry_delay_s([100], 1, 0.2, at) == pytest.approx(expected_s)
     assert probe_delay_s([100], 0, 0.2, at) == pytest.approx(expected_s)

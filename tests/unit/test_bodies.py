@@ -101,14 +101,14 @@ def test_deep_nesting_can_be_shown(depth: int) -> None:
         assert len(shown(b"[" * depth + b"]" * depth, full_numbers=full_numbers).text) <= 65_536
 
 
-def test_differences_are_told_by_the_vendors_names() -> None:
+def test_differences_use_the_vendors_names() -> None:
     """Only what differs, with numbers as the reader may see them."""
     before, after = wire(status()), wire(status(mobile=MOBILE, fee_minutes=2))
     reported = {one.field: (one.before, one.after) for one in DifferenceView.between(before, after, full_numbers=False)}
     assert reported == {"mobile": ("137****8888", MASKED), "fee": ("1", "2")}
 
 
-def test_a_field_that_is_not_told_is_absent() -> None:
+def test_a_field_that_is_missing_is_absent() -> None:
     """Where two callbacks have not the same fields."""
     (one,) = DifferenceView.between(
         b'{"voice_failure_callback":{"failure_code":1}}', b'{"voice_failure_callback":{}}', full_numbers=True

@@ -144,7 +144,7 @@ def test_the_record_mixes_no_two_statuses(history: list[ParsedCallback]) -> None
 
 
 @given(histories())
-def test_the_failure_is_one_of_those_told(history: list[ParsedCallback]) -> None:
+def test_the_failure_is_one_of_those_received(history: list[ParsedCallback]) -> None:
     """Code and reason come from the same failure."""
     call = folded(history)
     reported = [(item.callback.code, item.callback.reason) for item in history if isinstance(item.callback, Failure)]

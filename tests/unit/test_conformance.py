@@ -120,7 +120,7 @@ def test_rules_do_not_share_calls() -> None:
     assert {len(callid) for callid in callids(RUN, "callid-hex")} == {32}
 
 
-def test_a_status_tells_of_a_call_that_ended_when_the_run_began() -> None:
+def test_a_status_is_of_a_call_that_ended_when_the_run_began() -> None:
     """Times are those of the run, as the cloud would send them now."""
     status = parse(CallFactory(RUN, 0).status())
     assert isinstance(status, Status)

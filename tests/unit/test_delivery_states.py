@@ -55,7 +55,7 @@ def test_only_a_pending_delivery_is_attempted(state: DeliveryState) -> None:
 
 
 @pytest.mark.parametrize("state", DeliveryState)
-def test_whatever_its_state_a_delivery_can_be_told_again(state: DeliveryState) -> None:
+def test_whatever_its_state_a_delivery_can_be_replayed(state: DeliveryState) -> None:
     """A replay makes every delivery unsettled, and behind another one it never goes out at once by that."""
     assert DELIVERY_TRANSITIONS[state][DeliveryTransition.REPLAYED] in ACTIVE_STATES
     assert DELIVERY_TRANSITIONS[state][DeliveryTransition.REPLAYED_BLOCKED] is (
@@ -64,7 +64,7 @@ def test_whatever_its_state_a_delivery_can_be_told_again(state: DeliveryState) -
 
 
 @pytest.mark.parametrize(("state", "cause"), list(itertools.product(AT_ITS_END, DeliveryTransition)))
-def test_what_is_at_its_end_stays_unless_told_again(state: DeliveryState, cause: DeliveryTransition) -> None:
+def test_a_finished_delivery_stays_unless_replayed(state: DeliveryState, cause: DeliveryTransition) -> None:
     """Only a replay takes a delivery back; a dead one may still turn out to be delivered."""
     after = DELIVERY_TRANSITIONS[state].get(cause, state)
     if cause in {DeliveryTransition.REPLAYED, DeliveryTransition.REPLAYED_BLOCKED}:
@@ -74,7 +74,7 @@ def test_what_is_at_its_end_stays_unless_told_again(state: DeliveryState, cause:
 
 
 @pytest.mark.parametrize("state", ACTIVE_STATES)
-def test_nothing_is_owed_to_an_endpoint_that_is_gone(state: DeliveryState) -> None:
+def test_nothing_is_pending_for_an_endpoint_that_is_gone(state: DeliveryState) -> None:
     """The deliveries of a removed endpoint are cancelled."""
     assert DELIVERY_TRANSITIONS[state][DeliveryTransition.CANCELLED] is DeliveryState.DEAD
 
@@ -102,7 +102,7 @@ def test_nothing_is_owed_to_an_endpoint_that_is_gone(state: DeliveryState) -> No
         ([unanswered(), status(), failure(), failure(code=5)], EventType.REVISED),
     ],
 )
-def test_a_delivery_tells_what_the_callback_made_of_the_call(history: list[AnyCallback], event: EventType) -> None:
+def test_a_delivery_says_what_the_callback_made_of_the_call(history: list[AnyCallback], event: EventType) -> None:
     """The outcome as it stands now; a key press is a key press, and what contradicts its own sort is a revision."""
     assert reported(history) is event
 
@@ -146,7 +146,7 @@ def test_a_registered_call_is_pending() -> None:
     assert call.outcome is Outcome.PENDING
 
 
-def test_a_message_id_tells_number_and_tag() -> None:
+def test_a_message_id_holds_number_and_tag() -> None:
     """The id has both, so that a ledger restored from a backup does not give an id to something else."""
     assert message_id(17, "9f86d081884c") == "dlv_17_9f86d081884c"
     assert len({message_id(id_, tag) for id_ in (1, 11) for tag in ("1a", "a")}) == 4

@@ -227,7 +227,7 @@ def test_allow_networks_allows_what_it_names(network: str, inside: str, outside:
     assert guard.denial_reason(outside) is not None
 
 
-def test_the_words_tell_the_address_that_is_meant() -> None:
+def test_the_error_names_the_address_that_is_meant() -> None:
     """An IPv6 address that carries an IPv4 one counts as that."""
     assert (API.denial_reason("64:ff9b::10.0.0.1") or "").startswith("10.0.0.1 is")
     assert (API.denial_reason("::ffff:127.0.0.1") or "").startswith("127.0.0.1 is")

@@ -227,7 +227,7 @@ def test_a_mistake_around_the_request_has_its_number(changes: dict[str, object],
     ],
     ids=["no time", "a slow clock", "no template"],
 )
-def test_a_mistake_is_told_in_no_words_of_python(operation: str, content: bytes, words: str) -> None:
+def test_a_mistake_is_reported_in_no_words_of_python(operation: str, content: bytes, words: str) -> None:
     """What is absent is missing, and a clock is off by so many seconds."""
     with pytest.raises(SendRejected, match=words):
         read(operation, content)

@@ -68,7 +68,7 @@ def test_a_virtual_clock_begins_now() -> None:
     assert VirtualClock().now_s() == pytest.approx(time.time(), abs=5)
 
 
-def test_a_fast_clock_waits_less_but_tells_our_time() -> None:
+def test_a_fast_clock_waits_less_but_shows_our_time() -> None:
     """A minute of the cloud's is over soon; its time of day is ours, for signatures hold it."""
     clock = FastClock(600)
     began_s = time.monotonic()

@@ -61,7 +61,7 @@ def test_the_ending_of_a_number_chooses_what_becomes_of_it(ending: str, result: 
     assert reported(course(ending)) == kinds
 
 
-def test_only_one_number_is_told_of_before_its_send_is_answered() -> None:
+def test_only_one_number_calls_back_before_its_send_is_answered() -> None:
     """The callback that overtakes the answer is an ending of its own."""
     assert [row.ending for row in SCRIPT_ROWS if row.script.early] == ["011"]
 
@@ -147,7 +147,7 @@ def test_keys_are_pressed_before_the_end(row: ScriptRow) -> None:
 
 @pytest.mark.parametrize("sent_as", [CallbackKind.PROMPT, CallbackKind.CODE])
 @pytest.mark.parametrize("row", SCRIPT_ROWS, ids=lambda row: row.ending)
-def test_what_is_told_is_what_happened(row: ScriptRow, sent_as: CallbackKind) -> None:
+def test_callbacks_say_what_happened(row: ScriptRow, sent_as: CallbackKind) -> None:
     """Each callback of each row is read by the contract, with the result, times, fee, key and code of the row."""
     order = SendRequest(app_id="1", kind=sent_as, nationcode="86", mobile=NUMBER + row.ending, text="x", plays=2)
     call = EmulatedCall(callid="c", request=order, script=row.script, placed_s=1_700_000_000.9)

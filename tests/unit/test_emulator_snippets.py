@@ -49,7 +49,7 @@ def test_the_address_can_be_called(host: str, reached_at: str) -> None:
         assert base_url(bound, secure=True) == f"https://{reached_at}:{bound.getsockname()[1]}"
 
 
-def test_python_is_told_what_to_trust() -> None:
+def test_python_gets_what_to_trust() -> None:
     """Its SDK for API 3.0 takes that from the program alone."""
     _, without = build_snippets(SnippetLanguage.PYTHON, EmulatorSettings().account(), URL)
     assert "certification" not in without.program

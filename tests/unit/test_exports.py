@@ -197,7 +197,7 @@ def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.Monkey
         Export.of(Dataset.CALLS, FileFormat.PARQUET, {}, full_numbers=False)
 
 
-def test_the_deed_tells_the_filters_but_no_number() -> None:
+def test_the_audit_event_names_the_filters_but_no_number() -> None:
     """Who looks through the audit log sees what was exported, not whose calls."""
     filters = {"mobile": "13788888888", "kind": CallbackKind.CODE, "since": NOON}
     about = Export.of(Dataset.CALLS, FileFormat.CSV, filters, full_numbers=True).audit_summary

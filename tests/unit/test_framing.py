@@ -319,7 +319,7 @@ def test_an_error_without_a_name_is_one_of_the_ledger(error: AnswerbackError) ->
 TAKE_MORE_THAN_WORDS = AmbiguousCall | FullNumbersRequired | LedgerUnavailable | TooManyAttempts | InvalidField
 
 
-def test_every_error_can_be_told() -> None:
+def test_every_error_can_be_read() -> None:
     """There is no error of this program that the other side cannot read."""
     made = {
         error
@@ -346,7 +346,7 @@ def test_the_words_of_an_error_come_back_as_they_were(words: str) -> None:
 
 
 @given(st.binary(max_size=1000))
-def test_a_frame_tells_its_length(content: bytes) -> None:
+def test_a_frame_holds_its_length(content: bytes) -> None:
     """Four bytes, big end first, and then the payload."""
     framed = frame(content)
     assert int.from_bytes(framed[:LENGTH_BYTES], "big") == len(content)

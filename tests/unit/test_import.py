@@ -156,7 +156,7 @@ def test_the_payloads_of_the_field_are_found_in_a_log(path: str) -> None:
     assert found is None or found.raw == body
 
 
-def test_our_own_export_tells_channel_and_time() -> None:
+def test_our_own_export_holds_channel_and_time() -> None:
     """A line of `answerback export callbacks --format ndjson`."""
     line = {"id": 1, "callid": "c", "channel": "alerts", "received_at": "2026-11-23T07:31:52Z", "raw": "{}"}
     assert found_in(json.dumps(line).encode()) == ExtractedCallback(

@@ -152,7 +152,7 @@ def test_each_callback_is_another_call_at_another_number() -> None:
     assert len({callback.mobile for callback in callbacks}) > 90
 
 
-def test_a_mix_tells_everything_and_a_seed_tells_it_again() -> None:
+def test_a_mix_has_everything_and_a_seed_repeats_it() -> None:
     """Without a kind all kinds and results come; the same seed brings the same ones, about new calls."""
     runs = []
     for seed in (1, 1, 2):
@@ -257,7 +257,7 @@ def test_only_success_with_result_0_is_accepted(answer: bytes, refusal: Refusal 
     ],
     ids=["garbage", "half", "half in chunks", "nothing", "never final"],
 )
-def test_what_is_no_answer_is_told_in_words(answer: bytes, words: str) -> None:
+def test_what_is_no_answer_is_reported_in_words(answer: bytes, words: str) -> None:
     """A connection that is closed too early, and bytes that are no HTTP, are no answers, and have no latency."""
 
     async def always(_number: int) -> bytes:

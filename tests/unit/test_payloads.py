@@ -15,7 +15,7 @@ from answerback.tencent.callbacks import parse
 
 @pytest.mark.parametrize("kind", [CallbackKind.PROMPT, CallbackKind.CODE])
 @pytest.mark.parametrize("result", Result)
-def test_a_status_tells_its_story(kind: CallbackKind, result: Result) -> None:
+def test_a_status_holds_its_fields(kind: CallbackKind, result: Result) -> None:
     """The emulator's status of every kind and result is what the gateway reads."""
     began = datetime.fromtimestamp(int(time.time()), UTC)
     callback = parse(
@@ -37,14 +37,14 @@ def test_a_status_tells_its_story(kind: CallbackKind, result: Result) -> None:
 
 
 @pytest.mark.parametrize("key", ["0", "9", "*", "#"])
-def test_a_key_press_tells_its_story(key: str) -> None:
+def test_a_key_press_holds_its_fields(key: str) -> None:
     """The emulator's key press is what the gateway reads."""
     expected = KeyPress(callid="abc", nationcode="86", mobile="13788888888", call_from="", key=key)
     assert parse(encode_callback(CallbackFields(kind=CallbackKind.KEY, callid="abc", key=key))) == expected
 
 
 @given(st.one_of(st.sampled_from(sorted(FAILURE_REASONS)), st.integers(0, 2**31 - 1)))
-def test_a_failure_tells_its_story(code: int) -> None:
+def test_a_failure_holds_its_fields(code: int) -> None:
     """The emulator's failure carries the code and, where the vendor lists it, the vendor's reason."""
     reason = FAILURE_REASONS[code].zh if code in FAILURE_REASONS else ""
     expected = Failure(callid="abc", nationcode="86", mobile="13788888888", call_from="", code=code, reason=reason)

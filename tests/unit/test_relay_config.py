@@ -106,7 +106,7 @@ def test_an_invalid_setting_of_the_relay_is_named(relay: dict[str, Any], match: 
     refused(match, relay=relay)
 
 
-def test_one_invalid_network_is_told_once() -> None:
+def test_one_invalid_network_is_reported_once() -> None:
     """In words for people: not once as an IPv4 and once as an IPv6 network."""
     assert (
         str(refused("allowed_networks", relay={"allowed_networks": ["crm.example"]})).count("relay.allowed_networks")
@@ -114,7 +114,7 @@ def test_one_invalid_network_is_told_once() -> None:
     )
 
 
-def test_the_relay_may_be_told_to_try_once() -> None:
+def test_the_relay_may_be_set_to_try_once() -> None:
     """No pauses at all: what fails is dead; no jitter: no chance."""
     relay = load_settings(overrides={"relay": {"retry_schedule_s": [], "jitter": 0, "shutdown_timeout_s": 0}}).relay
     assert (relay.retry_schedule_s, relay.jitter, relay.shutdown_timeout_s) == ((), 0, 0)
@@ -156,7 +156,7 @@ def test_an_endpoint_needs_a_url_alone() -> None:
     )
 
 
-def test_without_endpoints_nobody_is_told() -> None:
+def test_without_endpoints_nothing_is_delivered() -> None:
     """The default is none."""
     assert load_settings().endpoints == {}
     assert config_endpoints(load_settings()) == {}

@@ -23,7 +23,7 @@ def test_page_without_a_place_for_a_table_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_both_languages_tell_the_same_figures(name: str) -> None:
+def test_both_languages_show_the_same_figures(name: str) -> None:
     """The tables of both pages have as many rows and cells, and each has a head."""
     english, chinese = (rendered(TABLES[name](), language).splitlines() for language in ("en", "zh"))
     assert [line.count("|") for line in english] == [line.count("|") for line in chinese]

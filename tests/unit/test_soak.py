@@ -16,7 +16,7 @@ def test_each_round_has_a_seed_of_its_own() -> None:
     assert rounds[len(PARTS) :][: len(again)] == [(part, 8) for part in again]
 
 
-def test_a_failure_is_told_with_the_command_that_repeats_it() -> None:
+def test_a_failure_is_reported_with_the_command_that_repeats_it() -> None:
     """And each part with what it did, also one that had no time."""
     passed, failures = read(FAILED, 2)
     assert (passed, failures) == (20, [FAILED.splitlines()[1], FAILED.splitlines()[3]])

@@ -152,7 +152,7 @@ def test_marks_with_room_stay_where_they_are() -> None:
     assert spread_apart([10.0, 20.0, 90.0]) == [10.0, 20.0, 90.0]
 
 
-def test_a_story_tells_everything_in_order() -> None:
+def test_a_timeline_shows_everything_in_order() -> None:
     """Registered, rang, answered, key, ended, callbacks, attempts: each where it belongs in time."""
     call = call_at_noon(annotated_at=at(-30), keys=("1",))
     entries = [entry(1, key_press(), -5), entry(2, status(), 0, duplicates=2, last_duplicate_at=at(3))]
@@ -190,7 +190,7 @@ def test_how_long_it_rang_is_drawn_only_where_it_is_known() -> None:
     assert [bar.name for bar in build_timeline(call, [], [], {}).bars] == []
 
 
-def test_a_delivery_that_was_never_tried_is_shown_as_owed() -> None:
+def test_a_delivery_that_was_never_tried_is_shown_as_pending() -> None:
     """It stands where it was created."""
     timeline = build_timeline(call_at_noon(), [], [reported(delivery(attempts=0), [])], {})
     (undelivered,) = (event for event in timeline.events if event.what == "undelivered")

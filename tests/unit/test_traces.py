@@ -55,7 +55,7 @@ def test_the_header_is_opentelemetrys(trace: bytes, span: bytes, *, sampled: boo
         b"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
     ],
 )
-def test_a_header_that_tells_of_no_span_is_passed_over(header: bytes) -> None:
+def test_a_header_that_names_no_span_is_passed_over(header: bytes) -> None:
     """What the specification does not allow is no link."""
     assert parse_traceparent([(b"traceparent", header)]) is None
 

@@ -75,7 +75,7 @@ def message(event: EventType, happened_at: datetime, call: Call, callback: Callb
 
 
 @given(calls())
-def test_a_call_is_told_as_the_api_shows_it(call: Call) -> None:
+def test_a_call_is_delivered_as_the_api_shows_it(call: Call) -> None:
     """The call in a webhook has exactly the fields and the values that /v1 gives to who may see numbers."""
     shown = CallView.of(call, full_numbers=True)
     reported = message(EventType.ANSWERED, NOON, call, None)["data"]["call"]
@@ -85,7 +85,7 @@ def test_a_call_is_told_as_the_api_shows_it(call: Call) -> None:
 
 
 @given(calls(), entries())
-def test_a_callback_is_told_as_the_api_shows_it(call: Call, entry: StoredCallback) -> None:
+def test_a_callback_is_delivered_as_the_api_shows_it(call: Call, entry: StoredCallback) -> None:
     """The callback in a webhook has exactly the fields and the values that /v1 gives to who may see numbers."""
     reported = message(EventType.REVISED, NOON, call, fields_of(entry))["data"]["callback"]
     assert set(reported) == set(CallbackView.model_fields)
@@ -107,7 +107,7 @@ def test_a_word_about_the_call_alone_has_no_callback() -> None:
     assert message(EventType.OVERDUE, NOON, folded([received(key_press())]), None)["data"]["callback"] is None
 
 
-def test_what_is_not_known_is_told_as_null() -> None:
+def test_what_is_not_known_is_delivered_as_null() -> None:
     """A registered call has no kind, no result and no times; nothing is left out."""
     call = Call(channel="default", callid="a", kind=None, first_seen_at=NOON, updated_at=NOON)
     reported = message(EventType.OVERDUE, NOON, call, None)["data"]["call"]
