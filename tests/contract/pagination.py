@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from answerback.ledger import Ledger, StoredCallback
+from answerback.domain.models import StoredCallback
+from answerback.ledger import Ledger
 
 
 def walked(ledger: Ledger, callid: str, size: int, channel: str | None = None) -> Iterator[StoredCallback]:

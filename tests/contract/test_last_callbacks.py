@@ -3,10 +3,10 @@
 import msgspec
 from builders import UUID1, key_press, received, status
 
+from answerback.domain.models import StoredCallback
 from answerback.ledger import Ledger
 from answerback.ledger.read.callbacks import find_last_callbacks
 from answerback.ledger.read.calls import find_call
-from answerback.ledger.types import StoredCallback
 
 
 def last(ledger: Ledger, limit: int) -> tuple[list[StoredCallback], int]:

@@ -7,9 +7,9 @@ from contract.backends import OpenLedger
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.domain.models import Outcome
+from answerback.domain.models import Outcome, QuarantineItem
 from answerback.errors import CallbackRejected, InvalidCallbackField, InvalidJson, NotFound
-from answerback.ledger import Disposition, Ledger, QuarantineItem
+from answerback.ledger import Disposition, Ledger
 
 
 def raws(ledger: Ledger) -> list[bytes]:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from builders import NOON, key_press, received
 from contract.delivery_helpers import endpoint
 
+from answerback.api.status_view import build_status_view
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints, instances, leases
 from answerback.ledger.admin.instances import Instance
@@ -26,7 +27,7 @@ def claim(ledger: Ledger, member: str, ttl_us: int = LONG_US) -> None:
 
 def look(ledger: Ledger) -> StatusView:
     """How all stands."""
-    return StatusView.of(ledger.read(read_cluster_status), None)
+    return build_status_view(ledger.read(read_cluster_status), None)
 
 
 def test_a_new_ledger_is_served_by_nobody(ledger: Ledger) -> None:

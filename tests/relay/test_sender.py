@@ -24,10 +24,10 @@ from relay.receiver import ANSWER, Exchange, Script, obey, receiving, saying, wh
 from relay.waiting import in_loop, until
 from standardwebhooks import Webhook
 
-from answerback.domain.endpoints import Endpoint, PayloadFormat
+from answerback.domain.endpoints import AttemptResult, Endpoint, PayloadFormat
 from answerback.relay import CertificateFiles, Certificates
 from answerback.relay.egress_policy import Network
-from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, AttemptResult, LeaseExpired, WebhookSender, resolve
+from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, LeaseExpired, WebhookSender, resolve
 
 ID = "dlv_17_9f86d081884c"
 BODY = '{"voiceprompt_callback": {"callid": "x", "reason": "空号"} }\n'.encode()

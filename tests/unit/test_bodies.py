@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.console.model.bodies import BodyText, format_body
-from answerback.domain.models import CallbackKind
-from answerback.ledger import StoredCallback
+from answerback.domain.models import CallbackKind, StoredCallback
 from answerback.schemas.callbacks import CallbackView, DifferenceView
 
 MOBILE, MASKED = "13912345678", "139****5678"

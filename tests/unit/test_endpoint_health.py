@@ -5,8 +5,7 @@ import pytest
 from builders import NOON
 
 from answerback.console.model.endpoint_health import EndpointHealth, build_endpoint_row
-from answerback.domain.endpoints import Attempt, Endpoint, EndpointConfig
-from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.domain.endpoints import Attempt, DeliveryBacklog, Endpoint, EndpointConfig
 from answerback.ledger.read.recent_attempts import DeliveryAttempt
 
 ENDPOINT = Endpoint(

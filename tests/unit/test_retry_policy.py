@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from relay.factories import RETRY_POLICY, retry_policy
 
 from answerback.domain.delivery_states import DeliveryTransition
+from answerback.domain.endpoints import AttemptResult
 from answerback.relay.retry_policy import decide_retry, retry_delay_s
-from answerback.relay.sender import AttemptResult
 
 NOW_S = 1_777_000_000.0
 

@@ -10,8 +10,7 @@ from answerback.console.model.call_timeline import build_timeline
 from answerback.console.model.time_scale import LEFT, RIGHT, TimeScale, spread_apart
 from answerback.domain.calls import callback_fingerprint
 from answerback.domain.endpoints import Attempt, Delivery, DeliveryState, EventType
-from answerback.domain.models import Call, Outcome
-from answerback.ledger import StoredCallback
+from answerback.domain.models import Call, Outcome, StoredCallback
 from answerback.schemas.deliveries import DeliveryWithAttemptsView
 
 SECONDS = st.lists(st.floats(0, 10**9, allow_nan=False), min_size=1, max_size=60)

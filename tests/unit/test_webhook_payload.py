@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import EventType
-from answerback.domain.models import Call
+from answerback.domain.models import Call, StoredCallback
 from answerback.domain.webhook_payload import EVENT_TYPES, CallbackPayload, encode_webhook
-from answerback.ledger import StoredCallback
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView
 

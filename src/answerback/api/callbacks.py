@@ -9,7 +9,6 @@ import msgspec
 from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 
 from answerback.api.dependencies import CurrentPrincipal
 from answerback.api.routes import Routes
@@ -18,6 +17,7 @@ from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
 from answerback.intake.bulk_submit import BulkSubmitter
 from answerback.intake.responses import Response
+from answerback.schemas.callbacks import BulkSubmitView, CallbackResponseView, SubmittedLineView
 from answerback.tencent.codes import ResponseCode
 
 PATH = "/v1/callbacks"
@@ -31,30 +31,6 @@ _MAX_DECODED_BYTES = 1024 * 1024
 
 _STATUS_BY_CODE: dict[int, int] = {ResponseCode.OK: 200, ResponseCode.UNAVAILABLE: 503, ResponseCode.TOO_LARGE: 413}
 _REJECTED_STATUS = 400
-
-
-class SubmittedLineView(BaseModel):
-    """The vendor's response to one line."""
-
-    line: int = Field(description="line number, starting at 1")
-    result: int = Field(description="0: stored, or a duplicate of a stored one")
-    errmsg: str
-
-
-class BulkSubmitView(BaseModel):
-    """The results of many callbacks: one item for each non-empty line, in order."""
-
-    items: list[SubmittedLineView]
-    accepted: int
-    refused: int = Field(description="not callbacks; quarantined unless they are too large")
-    unavailable: int = Field(description="not known to be stored: submit these again")
-
-
-class CallbackResponseView(BaseModel):
-    """The vendor's response to a single callback."""
-
-    result: int
-    errmsg: str
 
 
 _BODY: dict[str, Any] = {

@@ -100,12 +100,12 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
                 "dead", "give either dead: true, or a selection of calls: since, until, outcome, kind, mobile"
             )
         if body.dead:
-            return ReplayView.of(await relay.replays.replay_dead(principal.actor, endpoint))
-        return ReplayView.of(await relay.replays.replay_calls(principal.actor, endpoint, filters))
+            return ReplayView.read_from(await relay.replays.replay_dead(principal.actor, endpoint))
+        return ReplayView.read_from(await relay.replays.replay_calls(principal.actor, endpoint, filters))
 
     @router.get("/v1/replays/{id}", summary="Get a replay and its progress", responses=NOT_FOUND)
     async def get_replay(id: IdPath) -> ReplayView:
-        return ReplayView.of(relay.replays.find(id))
+        return ReplayView.read_from(relay.replays.find(id))
 
     return router
 

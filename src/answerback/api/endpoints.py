@@ -10,11 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from answerback.api.dependencies import CurrentPrincipal, EndpointPath
 from answerback.api.routes import CONFLICT, NOT_FOUND, Routes
 from answerback.config import EndpointSettings, validate_endpoint_name
-from answerback.domain.endpoints import Endpoint, EndpointConfig
+from answerback.domain.endpoints import DeliveryBacklog, Endpoint, EndpointConfig
 from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger
-from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.relay import Relay
 from answerback.schemas.endpoints import EndpointTestView, EndpointView, EndpointWithSecretView
 from answerback.schemas.view import PageView

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from answerback.alerts import AlertManager
-from answerback.domain.endpoints import Endpoint
+from answerback.domain.endpoints import DeliveryBacklog, Endpoint
 from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger
-from answerback.ledger.read.deliveries import DeliveryBacklog
 
 _MIN_PAUSE_S = 1.0
 _MAX_PAUSE_S = 60.0

@@ -11,13 +11,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from answerback.api.ledger_numbers import LedgerGauges, LedgerSnapshot
-from answerback.domain.endpoints import Endpoint
+from answerback.domain.endpoints import DeliveryBacklog, Endpoint
 from answerback.domain.histogram import Histogram
 from answerback.domain.models import CallbackKind
 from answerback.inbox import Inbox
 from answerback.intake import GroupCommitter, IntakeMetrics
 from answerback.ledger import Disposition
-from answerback.ledger.read.deliveries import DeliveryBacklog
 from answerback.recorder import Recorder, RecorderMetrics
 from answerback.relay import Relay
 from answerback.tencent.codes import ResponseCode

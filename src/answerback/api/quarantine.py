@@ -40,7 +40,8 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
     )
     async def requeue_quarantined(id: IdPath, principal: CurrentPrincipal) -> RequeueView:
         requeued = await writer.execute(RequeueQuarantined(principal.actor, _valid_id(id)))
-        return RequeueView.of(id, requeued, full_numbers=principal.full_numbers)
+        disposition = None if requeued.disposition is None else requeued.disposition.name.lower()
+        return RequeueView.read_from(requeued, full_numbers=principal.full_numbers, id=id, disposition=disposition)
 
     @router.delete(
         "/v1/quarantine/{id}",

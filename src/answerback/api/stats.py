@@ -6,7 +6,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from answerback.api.dependencies import (
     ByChannel,
@@ -26,34 +26,14 @@ from answerback.domain.statistics import RangeName, named_range
 from answerback.errors import InvalidRange
 from answerback.ledger import Ledger
 from answerback.ledger.read.statistics import HourRange
-from answerback.schemas.calls import FeeMismatchView
-from answerback.schemas.statistics import FailureView, FeesView, StatisticsView, Step, failure_views
+from answerback.schemas.calls import FeeAuditView, FeeMismatchView
+from answerback.schemas.statistics import FailuresView, FeesView, StatisticsView, Step, failure_views
 
 MAX_RANGE = timedelta(days=3 * 366)
 FIRST_YEAR, LAST_YEAR = 1971, 9998
 
 _HOURS_UP_TO = timedelta(days=2)
 _MOST_HOURS = timedelta(days=62)
-
-
-class FailuresView(BaseModel):
-    """The failure codes of a range, most frequent first."""
-
-    model_config = ConfigDict(frozen=True)
-
-    since: datetime
-    until: datetime
-    calls: int = Field(description="all calls of the range")
-    items: list[FailureView]
-
-
-class FeeAuditView(FeesView):
-    """The sums of a range, and a page of the calls whose fee does not match."""
-
-    since: datetime
-    until: datetime
-    items: list[FeeMismatchView]
-    next_cursor: str | None
 
 
 class StatsQuery(BaseModel):

@@ -1,10 +1,11 @@
 """/v1/status: the gateway's processes and their roles."""
 
 from answerback.api.routes import Routes
+from answerback.api.status_view import build_inbox_view, build_status_view
 from answerback.ledger import Ledger
 from answerback.ledger.read.cluster_status import read_cluster_status
 from answerback.recorder import Recorder
-from answerback.schemas.cluster import InboxView, StatusView
+from answerback.schemas.cluster import StatusView
 
 
 def build_routes(ledger: Ledger, recorder: Recorder | None) -> Routes:
@@ -13,7 +14,7 @@ def build_routes(ledger: Ledger, recorder: Recorder | None) -> Routes:
     @router.get("/v1/status", summary="Get the gateway's processes, and which of them delivers to each endpoint")
     def get_status() -> StatusView:
         failure = None if recorder is None or recorder.failure is None else str(recorder.failure)
-        inbox = None if recorder is None else InboxView.of(recorder.lag, failure)
-        return StatusView.of(ledger.read(read_cluster_status), inbox)
+        inbox = None if recorder is None else build_inbox_view(recorder.lag, failure)
+        return build_status_view(ledger.read(read_cluster_status), inbox)
 
     return router

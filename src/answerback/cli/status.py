@@ -5,12 +5,13 @@ from typing import Any
 
 from rich.markup import escape
 
+from answerback.api.status_view import build_inbox_view, build_status_view
 from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, find_waiting, load_cli_settings
 from answerback.cli.output import AsJson, Styled, out, print_json, print_table
 from answerback.inbox import Waiting
 from answerback.ledger.read.cluster_status import ClusterStatus, read_cluster_status
 from answerback.ledger.types import from_us
-from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
+from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
 from answerback.service.ledger_config import open_for_reading
 
 _INSTANCE_COLUMNS = (
@@ -40,7 +41,7 @@ def status(
         waiting = find_waiting(settings, ledger)
         found = ledger.read(read_cluster_status)
     failure = _recorder_failure(found) if waiting is not None and waiting.rows else None
-    view = StatusView.of(found, None if waiting is None else InboxView.of(waiting, failure))
+    view = build_status_view(found, None if waiting is None else build_inbox_view(waiting, failure))
     if as_json:
         print_json(view)
         return

@@ -12,7 +12,6 @@ from answerback.cli.options import ByChannel, Config, DataDir, open_calls
 from answerback.cli.output import FullNumbers, err, out
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
-from answerback.schemas.callbacks import view_of_activity
 from answerback.service.ledger_config import record_reveal
 
 _POLL_S = 0.2
@@ -47,7 +46,7 @@ def _follow(
         for one in news:
             is_shown = channel in (None, one.channel) and endpoint in (None, one.endpoint)
             if is_shown and not (failures and one.error is None):
-                _show(view_of_activity(one, full_numbers=full_numbers), as_json=as_json)
+                _show(one if full_numbers else one.masked(), as_json=as_json)
         if len(news) < _AT_A_TIME:
             time.sleep(_POLL_S)
 

@@ -125,3 +125,28 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None
     response_body: bytes
     error: str | None
+
+
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The result of one attempt. `error` is None on success; `retry_after_s` is the endpoint's Retry-After; `gone`: it answered 410."""
+
+    started_us: int
+    duration_us: int
+    http_status: int | None = None
+    response_body: bytes = b""
+    error: str | None = None
+    gone: bool = False
+    retry_after_s: float | None = None
+
+
+class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):
+    """The undelivered deliveries of an endpoint: `pending` can be sent, `blocked` wait for those, `dead` are not retried."""
+
+    pending: int = 0
+    blocked: int = 0
+    dead: int = 0
+    oldest_at: datetime | None = None
+
+
+MAX_ATTEMPTS = 100
+"""Attempts that are shown of a delivery: while its endpoint is away there is one more with every probe."""

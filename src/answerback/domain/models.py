@@ -5,9 +5,11 @@ Times are aware UTC. `None` means: not known.
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 DEFAULT_CHANNEL = "default"
 """The channel of the callback URL without a token."""
@@ -128,6 +130,36 @@ class RejectedCallback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bounded: bool = True
 
 
+class StoredCallback(msgspec.Struct, frozen=True, kw_only=True):
+    """A callback as it stands in the ledger: the raw bytes, and how often they came again.
+
+    `public_id` is what it is known by outside; None where the ledger was opened without the key.
+    """
+
+    id: int
+    kind: CallbackKind
+    fingerprint: bytes
+    public_id: bytes | None = None
+    received_at: datetime
+    duplicates: int
+    last_duplicate_at: datetime | None
+    raw: bytes
+
+
+class QuarantineItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that was refused, with the response to its sender."""
+
+    id: int
+    channel: str
+    result: int
+    reason: str
+    received_at: datetime
+    duplicates: int
+    last_duplicate_at: datetime | None
+    size_bytes: int
+    raw: bytes
+
+
 MAX_KEYS = 200
 """Keys that a call keeps, so that none makes its record, and every commit that touches it, larger and larger."""
 
@@ -174,6 +206,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def talk_seconds(self) -> int | None:
         return talk_s(self.outcome, to_unix_s(self.answered_at), to_unix_s(self.ended_at))
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """Some items of a list, and where the next page starts, if there is one."""
+
+    items: list[T]
+    next_cursor: str | None
 
 
 class AlertState(msgspec.Struct, frozen=True, kw_only=True):

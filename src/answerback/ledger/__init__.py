@@ -15,10 +15,7 @@ if TYPE_CHECKING:
         DeliveryJob,
         Disposition,
         EndpointPause,
-        Page,
-        QuarantineItem,
         Receipt,
-        StoredCallback,
     )
 
 __all__ = [
@@ -29,10 +26,7 @@ __all__ = [
     "EndpointPause",
     "Ledger",
     "LedgerConfig",
-    "Page",
-    "QuarantineItem",
     "Receipt",
-    "StoredCallback",
     "open_postgresql",
     "open_sqlite",
 ]

@@ -16,7 +16,7 @@ from answerback.disk import FileIds, SQLiteFiles
 from answerback.domain.batches import CallbackBatch
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
-from answerback.domain.models import ApiKey, Call, RawCallback
+from answerback.domain.models import ApiKey, Call, Page, QuarantineItem, RawCallback, StoredCallback
 from answerback.domain.statistics import Statistics
 from answerback.errors import CallbackRejected, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions
@@ -34,7 +34,7 @@ from answerback.ledger.read.quarantine import (
 )
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import quarantine, write_probes
-from answerback.ledger.types import Item, Page, QuarantineItem, Receipt, RecordResult, StoredCallback, to_us
+from answerback.ledger.types import Item, Receipt, RecordResult, to_us
 from answerback.ledger.write.batch_writer import never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
 from answerback.ledger.write.consumed_batches import claim_new

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, auto
-from typing import Generic, TypeVar
 
 import msgspec
 
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.models import CallbackKind, ParsedCallback, RejectedCallback
-
-T = TypeVar("T")
+from answerback.domain.models import ParsedCallback, RejectedCallback
 
 MAX_PAGE_SIZE = 500
 
@@ -101,43 +98,6 @@ class EndpointPause(msgspec.Struct, frozen=True, array_like=True, gc=False):
     endpoint_id: int
     consecutive_failures: int
     until_us: int | None
-
-
-class StoredCallback(msgspec.Struct, frozen=True, kw_only=True):
-    """A callback as it stands in the ledger: the raw bytes, and how often they came again.
-
-    `public_id` is what it is known by outside; None where the ledger was opened without the key.
-    """
-
-    id: int
-    kind: CallbackKind
-    fingerprint: bytes
-    public_id: bytes | None = None
-    received_at: datetime
-    duplicates: int
-    last_duplicate_at: datetime | None
-    raw: bytes
-
-
-class QuarantineItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A body that was refused, with the response to its sender."""
-
-    id: int
-    channel: str
-    result: int
-    reason: str
-    received_at: datetime
-    duplicates: int
-    last_duplicate_at: datetime | None
-    size_bytes: int
-    raw: bytes
-
-
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    """Some items of a list, and where the next page starts, if there is one."""
-
-    items: list[T]
-    next_cursor: str | None
 
 
 def to_us(when: datetime) -> int:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import structlog
 
 from answerback.domain.delivery_states import DeliveryTransition
+from answerback.domain.endpoints import AttemptResult
 from answerback.ledger import AttemptRecord, DeliveryJob, EndpointPause
 from answerback.relay.attempt_writer import AttemptWriter
 from answerback.relay.endpoint_queue import EndpointQueue
 from answerback.relay.metrics import RelayMetrics
 from answerback.relay.retry_policy import RetryDecision, RetryPolicy, decide_retry
-from answerback.relay.sender import AttemptResult
 
 _RETRY_AFTER_STATUSES = (429, 503)
 _RESULTS = {

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from answerback.domain.endpoints import DISABLED_MANUALLY, REMOVED_FROM_CONFIG, Endpoint, EndpointConfig
+from answerback.domain.endpoints import DISABLED_MANUALLY, REMOVED_FROM_CONFIG, AttemptResult, Endpoint, EndpointConfig
 from answerback.errors import AnswerbackError, ConfigError, Conflict, InvalidEndpoint, NotFound
 from answerback.ledger.admin.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
 from answerback.ledger.admin.endpoints import Draft, changed_fields, is_retargeted, target_of
@@ -31,7 +31,7 @@ from answerback.ledger.commands import (
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.endpoint_changes import ConfigEndpoint, disable, make_draft, merge_config, rotate_secret
 from answerback.relay.sample_payload import build_sample_payload
-from answerback.relay.sender import AttemptResult, WebhookSender, resolve
+from answerback.relay.sender import WebhookSender, resolve
 from answerback.relay.signing import generate_secret, validate_secret
 
 _PORTS = {"http": 80, "https": 443}

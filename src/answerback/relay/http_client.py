@@ -13,13 +13,13 @@ import structlog
 import yarl
 from aiohttp.connector import Connection
 
-from answerback.domain.endpoints import Endpoint, PayloadFormat
+from answerback.domain.endpoints import AttemptResult, Endpoint, PayloadFormat
 from answerback.domain.masking import mask_path, mask_urls
 from answerback.errors import describe_os_error
 from answerback.relay.certificates import Certificates
 from answerback.relay.egress_policy import EgressPolicy
 from answerback.relay.response import classify_response
-from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, AttemptResult, LeaseExpired
+from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, LeaseExpired
 from answerback.relay.signing import sign
 
 _MAX_RESPONSE_BYTES = 65_536

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.relay.sender import AttemptResult
+from answerback.domain.endpoints import AttemptResult
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

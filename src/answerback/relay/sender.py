@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from answerback.domain.endpoints import Endpoint
+from answerback.domain.endpoints import AttemptResult, Endpoint
 from answerback.relay.certificates import Certificates
 from answerback.relay.egress_policy import EgressPolicy, Network
 
@@ -16,18 +14,6 @@ if TYPE_CHECKING:
 
 RESPONSE_EXCERPT_BYTES = 2048
 """How much of a response is stored with its attempt."""
-
-
-class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The result of one attempt. `error` is None on success; `retry_after_s` is the endpoint's Retry-After; `gone`: it answered 410."""
-
-    started_us: int
-    duration_us: int
-    http_status: int | None = None
-    response_body: bytes = b""
-    error: str | None = None
-    gone: bool = False
-    retry_after_s: float | None = None
 
 
 class LeaseExpired(Exception):

@@ -6,15 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from pydantic import Field
 
-from answerback.domain.masking import mask_fields, mask_json
-from answerback.domain.models import CallbackKind
+from answerback.domain.masking import mask_json
+from answerback.domain.models import CallbackKind, QuarantineItem, StoredCallback
 from answerback.domain.phone_numbers import mask_text
-from answerback.ledger import QuarantineItem, StoredCallback
-from answerback.ledger.commands import RequeueResult
-from answerback.ledger.read.deliveries import ActivityEvent
 from answerback.schemas.view import View
 from answerback.tencent.callbacks import extract_fields
 
@@ -70,12 +66,6 @@ def _format_field(field: str, fields: Mapping[str, Any], *, full_numbers: bool) 
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def view_of_activity(one: ActivityEvent, *, full_numbers: bool) -> ActivityEvent:
-    """A callback or a delivery attempt of the live view."""
-    hidden = {"callid": one.callid, "mobile": one.mobile, "error": one.error}
-    return msgspec.structs.replace(one, **mask_fields(hidden, full_numbers=full_numbers))
-
-
 class QuarantinedView(View):
     """A quarantined body, without its content."""
 
@@ -111,10 +101,29 @@ class RequeueView(View):
     disposition: str | None = Field(description="stored or duplicate; null: still not a callback")
     reason: str | None = Field(description="why it is still not a callback")
 
-    @classmethod
-    def of(cls, id_: int, requeued: RequeueResult, *, full_numbers: bool) -> "RequeueView":
-        disposition = None if requeued.disposition is None else requeued.disposition.name.lower()
-        return cls.read_from(requeued, full_numbers=full_numbers, id=id_, disposition=disposition)
+
+class SubmittedLineView(View):
+    """The vendor's response to one line."""
+
+    line: int = Field(description="line number, starting at 1")
+    result: int = Field(description="0: stored, or a duplicate of a stored one")
+    errmsg: str
+
+
+class BulkSubmitView(View):
+    """The results of many callbacks: one item for each non-empty line, in order."""
+
+    items: list[SubmittedLineView]
+    accepted: int
+    refused: int = Field(description="not callbacks; quarantined unless they are too large")
+    unavailable: int = Field(description="not known to be stored: submit these again")
+
+
+class CallbackResponseView(View):
+    """The vendor's response to a single callback."""
+
+    result: int
+    errmsg: str
 
 
 def _body_fields(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from answerback.domain.models import MAX_KEYS, Call, CallbackKind, Outcome
 from answerback.domain.statistics import due_minutes
+from answerback.schemas.statistics import FeesView
 from answerback.schemas.view import View
 
 
@@ -59,3 +60,12 @@ class FeeMismatchView(CallView):
         due, view = due_minutes(call.outcome, call.talk_seconds) or 0, CallView.of(call, full_numbers=full_numbers)
         excess = None if view.fee_minutes is None else view.fee_minutes - due
         return cls(**view.model_dump(), due_minutes=due, overbilled_minutes=excess)
+
+
+class FeeAuditView(FeesView):
+    """The sums of a range, and a page of the calls whose fee does not match."""
+
+    since: datetime
+    until: datetime
+    items: list[FeeMismatchView]
+    next_cursor: str | None

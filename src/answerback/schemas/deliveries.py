@@ -4,10 +4,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from answerback.domain.endpoints import Attempt, Delivery, DeliveryState
+from answerback.domain.endpoints import MAX_ATTEMPTS, Attempt, Delivery, DeliveryState
 from answerback.domain.webhook_payload import EVENT_TYPES
-from answerback.ledger.read.deliveries import MAX_ATTEMPTS
-from answerback.relay.replays import Replay
 from answerback.schemas.view import View
 
 
@@ -77,7 +75,3 @@ class ReplayView(View):
     status: str = Field(description="running, done or failed")
     error: str | None
     started_at: datetime
-
-    @classmethod
-    def of(cls, replay: Replay) -> "ReplayView":
-        return cls.read_from(replay)

@@ -6,11 +6,9 @@ from typing import Self
 import msgspec
 from pydantic import Field
 
-from answerback.domain.endpoints import Endpoint, PayloadFormat
+from answerback.domain.endpoints import AttemptResult, DeliveryBacklog, Endpoint, PayloadFormat
 from answerback.domain.masking import mask_urls
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.ledger.read.deliveries import DeliveryBacklog
-from answerback.relay.sender import AttemptResult
 from answerback.schemas.view import View
 
 

@@ -104,6 +104,15 @@ class FailureView(View):
     share: float = Field(description="fraction of all calls with a failure code")
 
 
+class FailuresView(View):
+    """The failure codes of a range, most frequent first."""
+
+    since: datetime
+    until: datetime
+    calls: int = Field(description="all calls of the range")
+    items: list[FailureView]
+
+
 class FeesView(View):
     """Billed minutes against those due: every started minute of talk time, none for an unanswered call."""
 

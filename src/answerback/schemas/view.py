@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from answerback.domain.masking import mask_fields
-from answerback.ledger import Page
+from answerback.domain.models import Page
 
 S = TypeVar("S")
 T = TypeVar("T")

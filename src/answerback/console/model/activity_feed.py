@@ -13,7 +13,6 @@ from answerback.console.links import Links
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.ledger.client import LedgerReader
 from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
-from answerback.schemas.callbacks import view_of_activity
 
 T = TypeVar("T")
 
@@ -199,7 +198,7 @@ def parse_cursor(text: str) -> FeedCursor | None:
 
 def build_feed_item(event: ActivityEvent, zone: ZoneInfo, links: Links) -> FeedItem:
     """An event as everybody may see it: its number masked, its time by the clock of `zone`."""
-    one = view_of_activity(event, full_numbers=False)
+    one = event.masked()
     local = one.at.astimezone(zone)  # of our own clock: far from the end of time
     return FeedItem(
         clock=f"{local:%H:%M:%S}.{local.microsecond // 1000:03}",

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from answerback.console.model.time_scale import Cut, TimeScale, TimeTick, spread_apart
-from answerback.domain.models import Call, CallbackKind, Outcome
-from answerback.ledger import StoredCallback
+from answerback.domain.models import Call, CallbackKind, Outcome, StoredCallback
 from answerback.schemas.deliveries import AttemptView, DeliveryWithAttemptsView
 
 CALL_TRACK, CALLBACKS_TRACK = "call", "callbacks"

@@ -6,8 +6,7 @@ from enum import StrEnum
 from math import ceil
 from typing import NamedTuple
 
-from answerback.domain.endpoints import Endpoint
-from answerback.ledger.read.deliveries import DeliveryBacklog
+from answerback.domain.endpoints import DeliveryBacklog, Endpoint
 from answerback.ledger.read.recent_attempts import DeliveryAttempt
 from answerback.schemas.deliveries import AttemptView
 from answerback.schemas.endpoints import EndpointView

@@ -20,9 +20,8 @@ from answerback.console.render import to_local_time
 from answerback.console.routing import PageRouter
 from answerback.domain.endpoints import Attempt, Delivery
 from answerback.domain.masking import mask_fields
-from answerback.domain.models import Call, KeyPress, Outcome
+from answerback.domain.models import Call, KeyPress, Outcome, StoredCallback
 from answerback.errors import AmbiguousCall, CallbackRejected
-from answerback.ledger import StoredCallback
 from answerback.ledger.read.callbacks import find_last_callbacks
 from answerback.ledger.read.calls import find_call
 from answerback.ledger.read.deliveries import DeliveryFilter, find_deliveries, find_delivery

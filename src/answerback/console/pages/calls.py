@@ -16,11 +16,10 @@ from answerback.console.model.call_filter import FIELDS, RANGES, CallFilterForm,
 from answerback.console.model.failure_reasons import failure_reason_text
 from answerback.console.routing import PageRouter
 from answerback.domain.failure_reasons import FAILURE_REASONS
-from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.domain.models import Call, CallbackKind, Outcome, Page
 from answerback.errors import MissingExtra
 from answerback.exports import FileFormat
 from answerback.exports.spec import require_extra
-from answerback.ledger import Page
 from answerback.ledger.read.calls import CallFilter, channels_holding, find_call, find_calls
 from answerback.schemas.calls import CallView
 

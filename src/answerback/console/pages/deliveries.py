@@ -7,9 +7,8 @@ from answerback.console.context import RequestContext
 from answerback.console.routing import PageRouter
 from answerback.console.session import safe_redirect
 from answerback.domain.endpoints import Delivery, DeliveryState
-from answerback.domain.models import Role
+from answerback.domain.models import Page, Role
 from answerback.errors import NotFound
-from answerback.ledger import Page
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 

@@ -11,11 +11,10 @@ from starlette.routing import Route
 from answerback.console.context import RequestContext
 from answerback.console.model.endpoint_health import EndpointHealth, EndpointRow, build_endpoint_row
 from answerback.console.routing import PageRouter
-from answerback.domain.endpoints import Endpoint
+from answerback.domain.endpoints import AttemptResult, Endpoint
 from answerback.domain.models import Role
 from answerback.errors import Conflict
 from answerback.ledger.read.recent_attempts import recent_attempts
-from answerback.relay.sender import AttemptResult
 from answerback.schemas.endpoints import EndpointTestView
 
 _RECENT_ATTEMPTS = 60

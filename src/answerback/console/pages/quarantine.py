@@ -10,10 +10,11 @@ from answerback.console.context import RequestContext
 from answerback.console.model.bodies import format_body
 from answerback.console.routing import PageRouter
 from answerback.domain.models import Role
+from answerback.domain.phone_numbers import mask_text
 from answerback.errors import NotFound
 from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
 from answerback.ledger.read.paging import id_of
-from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView, RequeueView
+from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView
 
 _PAGE_SIZE = 50
 _MAX_DURATION_S = 4.0  # a browser waits for the answer; what is left goes on with another press
@@ -81,9 +82,8 @@ async def _retry(context: RequestContext) -> Response:
     id_ = context.path["id"]
     requeued = await context.deps.ledger_client.execute(RequeueQuarantined(context.actor, id_))
     if requeued.disposition is None:
-        return await _render_body(
-            context, rejection=RequeueView.of(id_, requeued, full_numbers=context.unmasked).reason or ""
-        )
+        reason = requeued.reason or ""
+        return await _render_body(context, rejection=reason if context.unmasked else mask_text(reason))
     return context.redirect(f"{context.links.console}/quarantine", "requeued")
 
 

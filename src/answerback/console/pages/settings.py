@@ -11,9 +11,8 @@ from answerback.console.context import RequestContext
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.routing import PageRouter
 from answerback.domain.masking import mask_token
-from answerback.domain.models import AlertState, ApiKey, Role
+from answerback.domain.models import AlertState, ApiKey, Page, Role
 from answerback.errors import Conflict, InvalidEndpoint
-from answerback.ledger import Page
 from answerback.ledger.admin.audit import AuditEvent
 from answerback.ledger.commands import CreateKey, RevokeKey
 

@@ -7,13 +7,13 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import ApiKey
+from answerback.domain.models import ApiKey, Page
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import Forbidden
 from answerback.ledger.read.paging import read_id
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import audit_events
-from answerback.ledger.types import Page, to_us
+from answerback.ledger.types import to_us
 
 MAX_TARGET_LENGTH = 500
 

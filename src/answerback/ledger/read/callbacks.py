@@ -6,11 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import CallbackKind
+from answerback.domain.models import CallbackKind, Page, StoredCallback
 from answerback.ledger.read.paging import read_id
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import callbacks
-from answerback.ledger.types import Page, StoredCallback
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 """Of the bodies on a page of callbacks."""

@@ -8,13 +8,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, literal, or_, select, union_all
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.domain.models import Call, CallbackKind, Outcome, Page
 from answerback.domain.phone_numbers import spellings
 from answerback.errors import AmbiguousCall, NotFound
 from answerback.ledger.read.paging import PagePosition, following, read_cursor, read_page
 from answerback.ledger.rows import READ_COLUMNS, call_of
 from answerback.ledger.tables import call_key, calls
-from answerback.ledger.types import Page, to_us
+from answerback.ledger.types import to_us
 
 _MAX_CLASSES = 100
 _CLASS = ("channel", "kind", "outcome")

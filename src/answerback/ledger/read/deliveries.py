@@ -8,7 +8,9 @@ from sqlalchemy import ColumnElement, Row, func, literal_column, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import message_id
-from answerback.domain.endpoints import Attempt, Delivery, DeliveryState, EventType
+from answerback.domain.endpoints import MAX_ATTEMPTS, Attempt, Delivery, DeliveryBacklog, DeliveryState, EventType
+from answerback.domain.masking import mask_fields
+from answerback.domain.models import Page
 from answerback.errors import NotFound
 from answerback.ledger.backends import dialect
 from answerback.ledger.backends.postgresql.partition_ids import sequence_of
@@ -25,10 +27,7 @@ from answerback.ledger.tables import (
     deliveries,
     endpoints,
 )
-from answerback.ledger.types import Page, from_us
-
-MAX_ATTEMPTS = 100
-"""Attempts that are shown of a delivery: while its endpoint is away there is one more with every probe."""
+from answerback.ledger.types import from_us
 
 _US = 1_000_000
 _STATES: dict[DeliveryState, ColumnElement[bool]] = {
@@ -51,15 +50,6 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     state: DeliveryState | None = None
     callid: str | None = None
     channel: str | None = None
-
-
-class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):
-    """The undelivered deliveries of an endpoint: `pending` can be sent, `blocked` wait for those, `dead` are not retried."""
-
-    pending: int = 0
-    blocked: int = 0
-    dead: int = 0
-    oldest_at: datetime | None = None
 
 
 class DeliveryBacklogs(dict[int, DeliveryBacklog]):
@@ -140,6 +130,10 @@ class ActivityEvent(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     status: int | None = None
     duration_s: float | None = None
+
+    def masked(self) -> "ActivityEvent":
+        hidden = {"callid": self.callid, "mobile": self.mobile, "error": self.error}
+        return msgspec.structs.replace(self, **mask_fields(hidden, full_numbers=False))
 
 
 def activity_position(connection: Connection) -> tuple[int, int]:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Row, Select, and_, or_
 from sqlalchemy.engine import Connection
 
+from answerback.domain.models import Page
 from answerback.errors import InvalidCursor
-from answerback.ledger.types import Page
 
 T = TypeVar("T")
 

@@ -5,11 +5,11 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from answerback.domain.models import Page, QuarantineItem
 from answerback.errors import NotFound
 from answerback.ledger.read.paging import MAX_ID, read_cursor, read_page
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import quarantine
-from answerback.ledger.types import Page, QuarantineItem
 
 
 def find_quarantined(

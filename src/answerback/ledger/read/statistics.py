@@ -9,11 +9,11 @@ import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Table, and_, cast, func, or_, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.domain.models import Call, CallbackKind, Outcome, Page
 from answerback.domain.statistics import HOUR, Counts, DurationStats, Fees, IngestCounts, Statistics
 from answerback.ledger.read.calls import find_page_of_calls
 from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
-from answerback.ledger.types import Page, to_us
+from answerback.ledger.types import to_us
 from answerback.ledger.write.rollups import DAY_HOURS, INGEST_COLUMNS, MEASURES
 
 K = TypeVar("K")
