@@ -100,7 +100,7 @@ clean:  ## remove what the verbs made
 	  apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv .venv; }
 
 $(RUN): .venv/bin/python pyproject.toml constraints.txt tools/install.sh
-	$(INSTALL) -e .
+	$(INSTALL) -e .[server]
 	@touch $@
 
 $(DEV): .venv/bin/python pyproject.toml constraints.txt tools/install.sh

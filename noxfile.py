@@ -14,8 +14,6 @@ import nox
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 """Debian 12 has 3.11, deploy/Dockerfile 3.13."""
 
-EXTRAS = "alerts,nats,otel,parquet,postgresql"
-
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["tests", "lowest", "newest", "image", "places"]
@@ -39,10 +37,8 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run them with the oldest versions that pyproject.toml allows."""
     oldest = str(Path(session.create_tmp(), "lowest.txt"))
-    extras = [f"--extra={extra}" for extra in EXTRAS.split(",")]
-    session.run_install(
-        "uv", "pip", "compile", "-q", "--resolution=lowest-direct", *extras, "-o", oldest, "pyproject.toml", silent=True
-    )
+    lowest_of_all = ("--resolution=lowest-direct", "--extra=all", "-o", oldest, "pyproject.toml")
+    session.run_install("uv", "pip", "compile", "-q", *lowest_of_all, silent=True)
     session.install("-c", oldest, "-e", ".[dev]")
     _pytest(session, "-W", "ignore::DeprecationWarning")  # old releases do to new ones what was right in their time
 

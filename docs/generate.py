@@ -18,7 +18,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from answerback.cli import app
+from answerback.cli.main import app
 from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, format_value
 from answerback.domain.alert_rules import RULES, BaseRule
 from answerback.emulator.outcomes import SCRIPT_ROWS

@@ -21,7 +21,7 @@ from forking import launch
 from gateway import OK, SEED, Gateway, environment, failure, key_press, prompt, run
 from receivers.process import await_true
 
-from answerback.cli.main import COMMANDS
+from answerback.cli.commands import COMMANDS
 
 TOKEN = "tok-alerts-3k5Jq0ZtV2"
 NUMBER = "13788888888"
@@ -578,7 +578,7 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
     heavy = ("answerback.config", "pydantic", "sqlalchemy", "fastapi", "uvicorn", "aiohttp", "jinja2", "structlog")
     program = f"""
 import sys
-from answerback.cli import app
+from answerback.cli.main import app
 try:
     app(["--help"])
 except SystemExit:

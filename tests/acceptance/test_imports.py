@@ -19,7 +19,7 @@ import pytest
 from builders import key_press, received
 from gateway import OK, Gateway, prompt
 
-from answerback.cli.main import COMMANDS
+from answerback.cli.commands import COMMANDS
 from answerback.ledger import open_sqlite
 
 REPORTING = """
@@ -176,7 +176,7 @@ _CASES = {
 
 PROGRAM = """
 import json, os, sys
-from answerback.cli import app
+from answerback.cli.main import app
 
 for name, arguments, is_warm in json.load(sys.stdin):
     if is_warm:  # what it may import costs time that shows nothing

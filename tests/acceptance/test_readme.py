@@ -15,7 +15,7 @@ import typer
 from forking import launch
 from gateway import START_TIMEOUT_S, environment, prompt, run
 
-from answerback.cli import app
+from answerback.cli.main import app
 
 TOP = Path(__file__).parents[2]
 ENGLISH, CHINESE = READMES = ("README.md", "README.zh-CN.md")

@@ -16,7 +16,7 @@ import pytest
 import typer
 import yaml
 
-from answerback.cli import app
+from answerback.cli.main import app
 from answerback.config import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]

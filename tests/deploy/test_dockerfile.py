@@ -24,7 +24,7 @@ def test_image_is_what_was_asked_for() -> None:
     assert PINNED.fullmatch(text.partition("ARG PYTHON=")[2].splitlines()[0])
     assert text.count("\nFROM ${PYTHON}") == 2
     assert "\nUSER 10001:10001\n" in text
-    assert "answerback[alerts,postgresql,nats,otel]" in text
+    assert "answerback[server,alerts,postgresql,nats,otel]" in text
     assert instruction("ENTRYPOINT") == ["answerback"]
     assert "\nSTOPSIGNAL SIGTERM\n" in text
 

@@ -9,93 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from answerback.cli.commands import COMMANDS, CommandEntry
 from answerback.errors import AnswerbackError, LedgerUnavailable
-
-COMMANDS = {
-    "serve": (
-        "serve.serve",
-        "Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk.",
-    ),
-    "emulate": (
-        "emulate.emulate",
-        "Emulate Tencent Cloud's voice service: accept API 2.0 and 3.0 requests, play out the calls and send callbacks.",
-    ),
-    "snippet": (
-        "snippet.snippet",
-        "Print programs that send by `answerback emulate` with the vendor's SDKs, ready to paste.",
-    ),
-    "send": (
-        "send.send",
-        "POST callbacks to URL as the cloud would and show the responses; exit status 0 if all were accepted.",
-    ),
-    "load": (
-        "load.load",
-        (
-            "Load-test URL: send callbacks at a fixed rate and measure latency; exit status 0 if all were accepted."
-            "\n\nLatency counts from the moment a callback is due to be sent, so waiting for a connection is part of it."
-        ),
-    ),
-    "conform": (
-        "conform.conform",
-        "Check a callback receiver against the vendor's contract, rule by rule; exit status 0 if no rule is broken.",
-    ),
-    "tail": (
-        "tail.tail",
-        "Follow callbacks and delivery attempts as they happen, until Ctrl-C. Phone numbers are masked.",
-    ),
-    "stats": (
-        "stats.stats",
-        "Show call statistics for a range of days: outcomes, durations, billed minutes, failures.",
-    ),
-    "status": (
-        "status.status",
-        "Show the gateway's processes, which of them delivers to each endpoint, and the backlog.",
-    ),
-    "export": (
-        "export.export",
-        "Write calls, callbacks, deliveries or statistics to a file, oldest first. Phone numbers are masked.",
-    ),
-    "import": (
-        "import_.import_",
-        "Record old callbacks from files or access logs. Duplicates are ignored, so it can be run again; nothing is delivered.",
-    ),
-    "inbox": ("inbox.app", "Inboxes: callbacks that were answered and wait to be recorded."),
-    "backup": (
-        "backup.backup",
-        (
-            "Copy inbox, ledger, admin key and server secret into a directory while the gateway runs, and verify the copy."
-            "\n\nA ledger in PostgreSQL is backed up with its own tools, after this."
-        ),
-    ),
-    "restore": (
-        "backup.restore",
-        "Verify a backup, and put it back into an empty data directory.",
-    ),
-    "copy": (
-        "copy.copy",
-        (
-            "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up."
-            "\n\nRun it a last time after stopping the old gateway: only when both are equal can the copy be served."
-        ),
-    ),
-    "migrate": ("admin.migrate", "Upgrade the ledger's schema to this version of the program."),
-    "doctor": (
-        "doctor.doctor",
-        "Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error.",
-    ),
-    "prune": ("prune.prune", "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay."),
-    "channels": ("admin.channels_app", "Channels: one for each voice application."),
-    "config": ("admin.config_app", "The gateway's settings."),
-    "calls": ("calls.calls_app", "Calls and their outcomes."),
-    "callbacks": ("calls.callbacks_app", "Callbacks as they were received."),
-    "endpoints": ("endpoints.app", "Endpoints: the webhook URLs that events are delivered to."),
-    "deliveries": ("deliveries.app", "Deliveries of events to endpoints, and replays."),
-    "quarantine": ("quarantine.app", "Request bodies that could not be parsed."),
-    "alerts": ("alerts.app", "Alert rules and notifications."),
-    "keys": ("keys.app", "API keys and their roles."),
-}
-"""Command -> where in `answerback.cli` its function or its group of commands is, and its help, of which the list of commands
-shows the first paragraph."""
 
 
 class _Commands(Mapping[str, Any]):
@@ -106,7 +21,7 @@ class _Commands(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = _load(name, *COMMANDS[name][0].split("."))
+            self._loaded[name] = _load(name, COMMANDS[name])
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -116,8 +31,9 @@ class _Commands(Mapping[str, Any]):
         return len(COMMANDS)
 
 
-def _load(name: str, module: str, function: str) -> Any:
+def _load(name: str, entry: CommandEntry) -> Any:
     """The Typer command of that name."""
+    module, _, function = entry.function.partition(".")
     gc.disable()  # importing leaves next to nothing to collect, and looking for it takes a quarter of the time
     try:
         found = getattr(import_module(f"answerback.cli.{module}"), function)
@@ -125,9 +41,9 @@ def _load(name: str, module: str, function: str) -> Any:
         gc.enable()
     around = typer.Typer()
     if isinstance(found, typer.Typer):
-        around.add_typer(found, name=name, help=COMMANDS[name][1])
+        around.add_typer(found, name=name, help=entry.help)
     else:
-        around.command(name, help=COMMANDS[name][1])(found)
+        around.command(name, help=entry.help)(found)
     return get_group(around).commands[name]
 
 
@@ -136,6 +52,15 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": _Commands()})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; a shell is offered those whose extra is installed."""
+        try:
+            return super().get_command(ctx, cmd_name)
+        except ModuleNotFoundError:
+            if not ctx.resilient_parsing:
+                raise
+            return None
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; what goes wrong is one line and exit status 1."""
@@ -152,7 +77,7 @@ class CommandGroup(TyperGroup):
         """List the commands from the table: importing them all takes three times as long."""
         listed = TyperGroup(
             name=self.name,
-            commands={name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()},
+            commands={name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()},
             params=self.params,
             help=self.help,
             rich_markup_mode=self.rich_markup_mode,

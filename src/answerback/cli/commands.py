@@ -1,0 +1,159 @@
+"""The commands by name, readable without what any of them imports."""
+
+from typing import NamedTuple
+
+
+class CommandEntry(NamedTuple):
+    """`function`, a function or a group, is under `answerback.cli` and needs `extra`; a list shows the first paragraph of `help`."""
+
+    function: str
+    extra: str
+    help: str
+
+
+COMMANDS = {
+    "serve": CommandEntry(
+        "serve.serve",
+        "server",
+        "Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk.",
+    ),
+    "emulate": CommandEntry(
+        "emulate.emulate",
+        "emulator",
+        "Emulate Tencent Cloud's voice service: accept API 2.0 and 3.0 requests, play out the calls and send callbacks.",
+    ),
+    "snippet": CommandEntry(
+        "snippet.snippet",
+        "emulator",
+        "Print programs that send by `answerback emulate` with the vendor's SDKs, ready to paste.",
+    ),
+    "send": CommandEntry(
+        "send.send",
+        "emulator",
+        "POST callbacks to URL as the cloud would and show the responses; exit status 0 if all were accepted.",
+    ),
+    "load": CommandEntry(
+        "load.load",
+        "emulator",
+        (
+            "Load-test URL: send callbacks at a fixed rate and measure latency; exit status 0 if all were accepted."
+            "\n\nLatency counts from the moment a callback is due to be sent, so waiting for a connection is part of it."
+        ),
+    ),
+    "conform": CommandEntry(
+        "conform.conform",
+        "emulator",
+        "Check a callback receiver against the vendor's contract, rule by rule; exit status 0 if no rule is broken.",
+    ),
+    "tail": CommandEntry(
+        "tail.tail",
+        "server",
+        "Follow callbacks and delivery attempts as they happen, until Ctrl-C. Phone numbers are masked.",
+    ),
+    "stats": CommandEntry(
+        "stats.stats",
+        "server",
+        "Show call statistics for a range of days: outcomes, durations, billed minutes, failures.",
+    ),
+    "status": CommandEntry(
+        "status.status",
+        "server",
+        "Show the gateway's processes, which of them delivers to each endpoint, and the backlog.",
+    ),
+    "export": CommandEntry(
+        "export.export",
+        "server",
+        "Write calls, callbacks, deliveries or statistics to a file, oldest first. Phone numbers are masked.",
+    ),
+    "import": CommandEntry(
+        "import_.import_",
+        "server",
+        "Record old callbacks from files or access logs. Duplicates are ignored, so it can be run again; nothing is delivered.",
+    ),
+    "inbox": CommandEntry(
+        "inbox.app",
+        "server",
+        "Inboxes: callbacks that were answered and wait to be recorded.",
+    ),
+    "backup": CommandEntry(
+        "backup.backup",
+        "server",
+        (
+            "Copy inbox, ledger, admin key and server secret into a directory while the gateway runs, and verify the copy."
+            "\n\nA ledger in PostgreSQL is backed up with its own tools, after this."
+        ),
+    ),
+    "restore": CommandEntry(
+        "backup.restore",
+        "server",
+        "Verify a backup, and put it back into an empty data directory.",
+    ),
+    "copy": CommandEntry(
+        "copy.copy",
+        "server",
+        (
+            "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up."
+            "\n\nRun it a last time after stopping the old gateway: only when both are equal can the copy be served."
+        ),
+    ),
+    "migrate": CommandEntry(
+        "admin.migrate",
+        "server",
+        "Upgrade the ledger's schema to this version of the program.",
+    ),
+    "doctor": CommandEntry(
+        "doctor.doctor",
+        "server",
+        "Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error.",
+    ),
+    "prune": CommandEntry(
+        "prune.prune",
+        "server",
+        "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay.",
+    ),
+    "channels": CommandEntry(
+        "admin.channels_app",
+        "server",
+        "Channels: one for each voice application.",
+    ),
+    "config": CommandEntry(
+        "admin.config_app",
+        "server",
+        "The gateway's settings.",
+    ),
+    "calls": CommandEntry(
+        "calls.calls_app",
+        "server",
+        "Calls and their outcomes.",
+    ),
+    "callbacks": CommandEntry(
+        "calls.callbacks_app",
+        "server",
+        "Callbacks as they were received.",
+    ),
+    "endpoints": CommandEntry(
+        "endpoints.app",
+        "server",
+        "Endpoints: the webhook URLs that events are delivered to.",
+    ),
+    "deliveries": CommandEntry(
+        "deliveries.app",
+        "server",
+        "Deliveries of events to endpoints, and replays.",
+    ),
+    "quarantine": CommandEntry(
+        "quarantine.app",
+        "server",
+        "Request bodies that could not be parsed.",
+    ),
+    "alerts": CommandEntry(
+        "alerts.app",
+        "server",
+        "Alert rules and notifications.",
+    ),
+    "keys": CommandEntry(
+        "keys.app",
+        "server",
+        "API keys and their roles.",
+    ),
+}
