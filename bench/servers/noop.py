@@ -12,8 +12,8 @@ import uvloop
 from answerback.config import IntakeSettings
 from answerback.intake import CallbackHandler, CallbackProtocol, ChannelResolver, IntakeMetrics, RejectionLimiter
 from answerback.intake.handler import Answer
-from answerback.intake.responses import OK
 from answerback.service.http import http_config
+from answerback.tencent.response import OK
 
 
 class NoopHandler(CallbackHandler):

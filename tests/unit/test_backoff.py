@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.relay.retry_policy import probe_delay_s, retry_delay_s
+from answerback.domain.backoff import repeating_delay_s, retry_delay_s
 
 SCHEDULE_S = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200)
 
@@ -49,7 +49,7 @@ def test_the_jitter_bounds_a_pause(
 def test_the_jitter_fraction_can_be_given(at: float, expected_s: float) -> None:
     """From the shortest pause at 0 to the longest at 1."""
     assert retry_delay_s([100], 1, 0.2, at) == pytest.approx(expected_s)
-    assert probe_delay_s([100], 0, 0.2, at) == pytest.approx(expected_s)
+    assert repeating_delay_s([100], 0, 0.2, at) == pytest.approx(expected_s)
 
 
 def test_chance_spreads_the_pauses() -> None:
@@ -66,7 +66,7 @@ def test_the_last_probe_pause_comes_again_and_again(
 ) -> None:
     """An endpoint is probed for ever: as the schedule says, and then at the pace of its last."""
     expected = retry_delay_s(schedule_s, min(probes + 1, len(schedule_s)), jitter, at)
-    assert probe_delay_s(schedule_s, probes, jitter, at) == expected
-    assert probe_delay_s(schedule_s, len(schedule_s) + probes, jitter, at) == retry_delay_s(
+    assert repeating_delay_s(schedule_s, probes, jitter, at) == expected
+    assert repeating_delay_s(schedule_s, len(schedule_s) + probes, jitter, at) == retry_delay_s(
         schedule_s, len(schedule_s), jitter, at
     )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answerback.config.intake import CALLBACK_PATH as PATH
+from answerback.domain.channels import CALLBACK_PATH as PATH
 from answerback.intake.channels import ChannelResolver
 
 ALERTS = "alerts-0123456789"

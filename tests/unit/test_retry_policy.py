@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relay.factories import RETRY_POLICY, retry_policy
 
+from answerback.domain.backoff import retry_delay_s
 from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.endpoints import AttemptResult
-from answerback.relay.retry_policy import decide_retry, retry_delay_s
+from answerback.relay.retry_policy import decide_retry
 
 NOW_S = 1_777_000_000.0
 

@@ -16,9 +16,9 @@ from answerback.config import DEFAULT_CHANNEL
 from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
 from answerback.intake.bulk_submit import BulkSubmitter
-from answerback.intake.responses import Response
 from answerback.schemas.callbacks import BulkSubmitView, CallbackResponseView, SubmittedLineView
 from answerback.tencent.codes import ResponseCode
+from answerback.tencent.response import Response
 
 PATH = "/v1/callbacks"
 MAX_LINES = 10_000

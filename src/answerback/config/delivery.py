@@ -5,7 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from answerback.config.section import NAME_PATTERN, Count, Network, Seconds, Section
+from answerback.config.section import Count, Network, Seconds, Section
+from answerback.domain.channels import NAME_PATTERN
 from answerback.domain.endpoints import EndpointConfig, PayloadFormat
 from answerback.domain.models import DEFAULT_CHANNEL, CallbackKind, Outcome
 from answerback.domain.urls import check_http_url

@@ -6,9 +6,6 @@ from pydantic import Field, SecretStr
 
 from answerback.config.section import Count, Seconds, Section
 
-CALLBACK_PATH = "/voice/callback"
-"""The path of the callback URL of the channel without a token; the others' are one segment below it."""
-
 
 class IntakeSettings(Section):
     """Limits and timeouts of receiving callbacks."""

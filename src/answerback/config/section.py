@@ -1,12 +1,9 @@
 """What the sections of the configuration share."""
 
-import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
-
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Count = Annotated[int, Field(ge=1)]
 Network = Annotated[

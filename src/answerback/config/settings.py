@@ -1,7 +1,6 @@
 """All settings: how the sections fit together, and where they are read from."""
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,15 @@ from pydantic_settings import (
 from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings, validate_endpoint_name
 from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
-from answerback.config.section import NAME_PATTERN
 from answerback.config.server import ApiSettings, ConsoleSettings, ServerRole, ServerSettings
 from answerback.config.storage import InboxSettings, LedgerSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
+from answerback.domain.channels import NAME_PATTERN, check_channels
 from answerback.domain.models import DEFAULT_CHANNEL
 from answerback.errors import ConfigError
 
 PREFIX = "ANSWERBACK_"
 DEFAULT_FILE = Path("answerback.toml")
-
-_TOKEN_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 class Settings(BaseSettings):
@@ -63,20 +60,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_channels(self) -> "Settings":
-        holders: dict[str, str] = {}
-        for name, channel in self.channels.items():
-            if not NAME_PATTERN.fullmatch(name):
-                raise ValueError(f"channels.{name}: a name is lowercase letters, digits, - and _")
-            if channel.token is None:
-                if name != DEFAULT_CHANNEL:
-                    raise ValueError(f"channels.{name}.token: required for every channel but {DEFAULT_CHANNEL}")
-                continue
-            token = channel.token.get_secret_value()
-            if not _TOKEN_PATTERN.fullmatch(token):
-                raise ValueError(f"channels.{name}.token: expected 16 to 128 letters, digits, - or _")
-            if token in holders:
-                raise ValueError(f"channels.{name}.token: the same as that of {holders[token]}")
-            holders[token] = name
+        check_channels(
+            {
+                name: channel.token.get_secret_value() if channel.token else None
+                for name, channel in self.channels.items()
+            }
+        )
         return self
 
     @model_validator(mode="after")

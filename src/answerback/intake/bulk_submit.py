@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from answerback.intake.handler import CallbackHandler
-from answerback.intake.responses import Response, too_large
+from answerback.tencent.response import Response, too_large
 
 _PART_SIZE = 256  # callbacks of the URL get in between
 _PART_BYTES = 1024 * 1024
@@ -27,7 +27,7 @@ class BulkSubmitter:
     def _submit_one(self, channel: str, body: bytes) -> "asyncio.Future[Response]":
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         if len(body) > self._handler.max_body_bytes:
-            answered.set_result(self._handler.refuse(too_large(self._handler.max_body_bytes, closes=False)))
+            answered.set_result(self._handler.refuse(too_large(self._handler.max_body_bytes)))
         else:
             self._handler.handle(channel, body, partial(_resolve, answered))
         return answered

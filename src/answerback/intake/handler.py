@@ -13,9 +13,9 @@ from answerback.intake.channels import ChannelResolver
 from answerback.intake.committer import GroupCommitter
 from answerback.intake.metrics import IntakeMetrics
 from answerback.intake.rejections import RejectionLimiter
-from answerback.intake.responses import OK, ROLE_DISABLED, Response, unavailable
+from answerback.intake.responses import ROLE_DISABLED, encode_http
 from answerback.tencent.callbacks import parse
-from answerback.tencent.response import RESPONSE_CODES
+from answerback.tencent.response import OK, Response, rejected, unavailable
 
 if TYPE_CHECKING:
     from answerback.tracing import Tracer
@@ -71,7 +71,7 @@ class CallbackHandler:
         try:
             kind = parse(raw).kind
         except CallbackRejected as rejection:
-            response = Response(400, RESPONSE_CODES[type(rejection)], rejection.errmsg)
+            response = rejected(rejection)
 
         def on_appended(error: LedgerUnavailable | None) -> None:
             final = response if error is None else unavailable(error)
@@ -96,7 +96,7 @@ class CallbackHandler:
         """The bytes of the answer OK, made once for each list of headers: uvicorn makes a new one every second."""
         if default_headers is not self._ok_headers:
             self._ok_headers = default_headers
-            self._ok = OK.encode(default_headers, closes=False, is_head=False)
+            self._ok = encode_http(OK, default_headers, closes=False, is_head=False)
         return self._ok
 
     def refuse(self, response: Response) -> Response:

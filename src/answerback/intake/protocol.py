@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from answerback.http_protocol import CorkedTransport, TimedHttpProtocol
 from answerback.intake.handler import CallbackHandler
-from answerback.intake.responses import OK, ROLE_DISABLED, UNKNOWN_CHANNEL, WRONG_METHOD, Response, too_large
+from answerback.intake.responses import ROLE_DISABLED, encode_http
+from answerback.tencent.response import OK, UNKNOWN_CHANNEL, WRONG_METHOD, Response, too_large
 
 _DISCARDABLE_BYTES = 8 * 1024 * 1024
 _MAX_TURNS = 128
@@ -111,7 +112,7 @@ class CallbackProtocol(TimedHttpProtocol):
     def _check_length(self, length: int) -> None:
         """Refuse a body that need not be sent; of one that is sent anyway the end is awaited, so that its sender reads the answer."""
         if length > self._handler.max_body_bytes and (self.expect_100_continue or length > _DISCARDABLE_BYTES):
-            self._refuse(too_large(self._handler.max_body_bytes, closes=True))
+            self._refuse(too_large(self._handler.max_body_bytes), closes=True)
         else:
             self._continue_if_expected()
 
@@ -128,7 +129,7 @@ class CallbackProtocol(TimedHttpProtocol):
             if self._discarded_bytes:
                 self._discarded_bytes += len(body)
                 if self._discarded_bytes > _DISCARDABLE_BYTES:
-                    self._refuse(too_large(self._handler.max_body_bytes, closes=True))
+                    self._refuse(too_large(self._handler.max_body_bytes), closes=True)
                 return
             if not self._body:
                 self._body = body
@@ -148,7 +149,7 @@ class CallbackProtocol(TimedHttpProtocol):
         if exchange is None:
             return
         if self._discarded_bytes:
-            self._refuse(too_large(self._handler.max_body_bytes, closes=False))
+            self._refuse(too_large(self._handler.max_body_bytes))
             return
         self._exchange = None
         self._await_turn(exchange)
@@ -156,9 +157,10 @@ class CallbackProtocol(TimedHttpProtocol):
             self._channel, bytes(self._body), exchange.answer, self.headers if self._handler.is_tracing else ()
         )
 
-    def _refuse(self, response: Response) -> None:
-        """Answer without having read the body, or all of it."""
+    def _refuse(self, response: Response, *, closes: bool = False) -> None:
+        """Answer without having read the body, or all of it; and close the connection then, where it `closes`."""
         exchange, self._exchange = cast(_Exchange, self._exchange), None
+        exchange.closes |= closes
         self._await_turn(exchange)
         exchange.answer(self._handler.refuse(response))
 
@@ -196,12 +198,12 @@ class CallbackProtocol(TimedHttpProtocol):
             self.close_with(self._final_response)
 
     def _send(self, exchange: _Exchange, response: Response) -> None:
-        closes = exchange.closes or response.closes or self._is_last_answer()
+        closes = exchange.closes or self._is_last_answer()
         default_headers = self.server_state.default_headers
         if response is OK and not closes and not exchange.is_head:
             self._write(self._handler.encode_ok(default_headers))
         else:
-            self._write(response.encode(default_headers, closes=closes, is_head=exchange.is_head))
+            self._write(encode_http(response, default_headers, closes=closes, is_head=exchange.is_head))
         self._handler.metrics.response_latency_s.observe(perf_counter() - exchange.began_s)
         self.idle_since_s = self.loop.time()
         if closes:

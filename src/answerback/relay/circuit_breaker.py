@@ -5,7 +5,7 @@ While it is open, failed probes do not use up the attempts of any delivery.
 
 from collections.abc import Sequence
 
-from answerback.relay.retry_policy import probe_delay_s
+from answerback.domain.backoff import repeating_delay_s
 
 
 class CircuitBreaker:
@@ -33,7 +33,7 @@ class CircuitBreaker:
         if self.failures < self._threshold and not self.is_open:
             return False
         if self.open_until_s is None or now_s >= self.open_until_s:  # else it was under way when it opened
-            self.open_until_s = now_s + probe_delay_s(self._cooldowns_s, self._probes, jitter=0.1)
+            self.open_until_s = now_s + repeating_delay_s(self._cooldowns_s, self._probes, jitter=0.1)
             self._probes += 1
         return True
 

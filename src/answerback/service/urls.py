@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from answerback.config import Settings
-from answerback.config.intake import CALLBACK_PATH
+from answerback.domain.channels import CALLBACK_PATH
 
 URL_NAME = "gateway-url"
 """The file in the data directory that holds the gateway's URL for the command line."""

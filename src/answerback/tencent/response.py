@@ -7,10 +7,18 @@ import codecs
 import contextlib
 import json
 import re
+from typing import NamedTuple
 
 import msgspec
 
-from answerback.errors import CallbackRejected, InvalidCallbackField, InvalidJson, InvalidResponse, UnknownCallback
+from answerback.errors import (
+    CallbackRejected,
+    InvalidCallbackField,
+    InvalidJson,
+    InvalidResponse,
+    LedgerUnavailable,
+    UnknownCallback,
+)
 from answerback.tencent.codes import ResponseCode
 
 RESPONSE_CODES: dict[type[CallbackRejected], ResponseCode] = {
@@ -78,3 +86,44 @@ def _decode(body: bytes, charset: str | None) -> _Lenient:
 
 
 OK_RESPONSE = encode_response(ResponseCode.OK, "OK")
+
+_RETRY_AFTER_S = "1"
+
+
+class Response(NamedTuple):
+    """What is answered to a POST, as docs/answers.md lists it: an HTTP status, the contract's two fields, headers."""
+
+    status: int
+    result: int
+    errmsg: str
+    headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
+
+    @property
+    def body(self) -> bytes:
+        """The contract's JSON."""
+        return encode_response(self.result, self.errmsg)
+
+
+OK = Response(200, ResponseCode.OK, "OK")
+UNKNOWN_CHANNEL = Response(404, ResponseCode.UNKNOWN_CHANNEL, "no channel has this callback URL")
+WRONG_METHOD = Response(405, ResponseCode.WRONG_METHOD, "a callback is POSTed", (("allow", "POST"), *OK.headers))
+
+
+def too_large(limit_bytes: int) -> Response:
+    """The response to a body over the limit."""
+    return Response(413, ResponseCode.TOO_LARGE, f"the body is larger than {limit_bytes} bytes")
+
+
+def rejected(rejection: CallbackRejected) -> Response:
+    """The response to a body that is no callback."""
+    return Response(400, RESPONSE_CODES[type(rejection)], rejection.errmsg)
+
+
+def unavailable(error: LedgerUnavailable) -> Response:
+    """The response where the callback is not known to be stored."""
+    return Response(
+        503,
+        ResponseCode.UNAVAILABLE,
+        f"not known to be stored, try again: {error}",
+        (("retry-after", _RETRY_AFTER_S), *OK.headers),
+    )
