@@ -249,9 +249,9 @@ def verdicts(serve: Serve, *ids: str, timeout_s: float = 5.0) -> dict[str, RuleR
         port = server.sockets[0].getsockname()[1]
         chosen = [rule for rule in RULES if rule.id in ids]
         with closing(server):  # not `async with`: from Python 3.12 on that waits for a receiver that never answers
-            async with ReceiverClient(f"http://127.0.0.1:{port}/voice?to=me", timeout_s) as wire:
-                assert await wire.check_connection() is None
-                return {verdict.rule.id: verdict async for verdict in check(wire, chosen, uuid.uuid1())}
+            client = ReceiverClient(f"http://127.0.0.1:{port}/voice?to=me", timeout_s)
+            assert await client.check_connection() is None
+            return {verdict.rule.id: verdict async for verdict in check(client, chosen, uuid.uuid1())}
 
     return asyncio.run(examine())
 
@@ -288,7 +288,7 @@ SOME = ("status-answered", "packets", "keep-alive", "burst")
 def test_an_answer_is_read_however_it_is_framed(
     said: bytes, monkeypatch: pytest.MonkeyPatch, *, keeps_open: bool
 ) -> None:
-    """By either way of sending; a receiver that closes each connection is warned of once."""
+    """However the request is sent; a receiver that closes each connection is warned of once."""
     monkeypatch.setattr(
         "answerback.emulator.conformance.evaluation.SLOW_S", 60.0
     )  # the burst takes seconds when all is busy
@@ -311,7 +311,7 @@ def test_an_answer_is_read_however_it_is_framed(
     ],
 )
 def test_what_no_callback_is_answered_fails(said: bytes, seen: str) -> None:
-    """Whether the request goes by the client library or byte by byte."""
+    """Whether the request goes at once or in small packets."""
     found = verdicts(serving(always(said), keeps_open=False), "status-answered", "packets")
     for verdict in found.values():
         assert verdict.level == "failed"
@@ -438,7 +438,7 @@ def test_a_dropped_connection_reaches_the_receiver_as_one() -> None:
 
 
 def test_a_receiver_behind_https_is_checked_with_its_certificate(tmp_path: Path) -> None:
-    """By either way of sending; a certificate that nobody trusts is no receiver."""
+    """However the request is sent; a certificate that nobody trusts is no receiver."""
     authority = found_authority(tmp_path, "authority")
     context = server_side(authority.issue("receiver", hosts="DNS:localhost"))
 

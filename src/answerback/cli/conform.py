@@ -41,7 +41,10 @@ def conform(
     junit: Annotated[Path | None, typer.Option(help="Also write the report to this file as JUnit XML.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    client, rules, language = _wire(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
+    from answerback.emulator.conformance.receiver_client import ReceiverClient
+
+    require_http_url("URL", url)
+    client, rules, language = ReceiverClient(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
     began_s, started_at, run = perf_counter(), datetime.now(UTC), uuid.uuid1()
     verdicts = asyncio.run(_check(client, rules, run))
 
@@ -68,16 +71,6 @@ def conform(
         raise typer.Exit(1)
 
 
-def _wire(url: str, timeout_s: float) -> "ReceiverClient":
-    from answerback.emulator.conformance.receiver_client import ReceiverClient  # aiohttp, which few other commands need
-
-    require_http_url("URL", url)
-    try:
-        return ReceiverClient(url, timeout_s)
-    except ValueError as error:
-        fail(f"URL: {escape(str(error))}")
-
-
 def _chosen(only: Sequence[str]) -> "Sequence[Rule]":
     from answerback.emulator.conformance.rules import RULES
 
@@ -93,14 +86,13 @@ async def _check(client: "ReceiverClient", rules: "Sequence[Rule]", run: uuid.UU
 
     verdicts = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    async with client:
-        if (why := await client.check_connection()) is not None:
-            fail(f"there is no receiver to check: {escape(why)}")
-        with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-            checking = progress.add_task("checking", total=len(rules))
-            async for verdict in check(client, rules, run):
-                verdicts.append(verdict)
-                progress.advance(checking)
+    if (why := await client.check_connection()) is not None:
+        fail(f"there is no receiver to check: {escape(why)}")
+    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
+        checking = progress.add_task("checking", total=len(rules))
+        async for verdict in check(client, rules, run):
+            verdicts.append(verdict)
+            progress.advance(checking)
     return verdicts
 
 

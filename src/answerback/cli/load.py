@@ -62,7 +62,7 @@ def load(
     as_json: AsJson = False,
 ) -> None:
     from answerback.emulator.load import LoadGenerator, LoadPlan
-    from answerback.emulator.verifier import DurabilityCheck  # aiohttp, which other commands do not need
+    from answerback.emulator.verifier import DurabilityCheck
 
     _check_urls(url, verify)
     plan = LoadPlan(

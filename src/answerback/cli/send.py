@@ -52,7 +52,7 @@ def send(
 
 
 async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int) -> "list[ReceiverResponse]":
-    from answerback.emulator.callback_sender import send_all  # aiohttp, which no other command needs
+    from answerback.emulator.callback_sender import send_all
 
     replies = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

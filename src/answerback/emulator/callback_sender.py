@@ -1,16 +1,16 @@
 """Sends callbacks to a receiver, and reads its responses."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from time import perf_counter
-from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from answerback.domain.models import CallbackKind
 from answerback.emulator.faults import OutgoingCallback
-from answerback.errors import InvalidResponse, describe_os_error
+from answerback.emulator.http_client import HttpClient, HttpConnection, HttpTarget
+from answerback.errors import ConfigError, InvalidResponse, describe_os_error
 from answerback.tencent.response import decode_response
 
 _TIMEOUT_S = 10.0
@@ -52,38 +52,43 @@ class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallbackSender:
-    """Sends callbacks over connections that it keeps open. Make it inside the loop."""
+    """Sends callbacks over connections that it keeps open."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HttpClient()
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        self._client.close()
 
     async def send(self, url: str, callback: OutgoingCallback) -> ReceiverResponse:
         """POST once. A failure is a value."""
         began_s = perf_counter()
-        if callback.drop_halfway:
-            words = await _send_half(url, callback.body)
-            return ReceiverResponse(seconds=perf_counter() - began_s, error=words)
-        if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
-        headers = {} if callback.content_type is None else {"Content-Type": callback.content_type}
-        skipped = ("Content-Type",) if callback.content_type is None else ()
-        body = _chunks(callback.body) if callback.chunked else callback.body
         try:
-            async with self._session.post(
-                url, data=body, headers=headers, skip_auto_headers=skipped, allow_redirects=False
-            ) as response:
-                answer = await _read(response.content)
-                return classify_response(response.status, answer, perf_counter() - began_s)
+            async with asyncio.timeout(_TIMEOUT_S):
+                status, answer = await self._post(HttpTarget(url), callback)
         except TimeoutError:
-            return ReceiverResponse(seconds=perf_counter() - began_s, error=f"no answer within {_TIMEOUT_S:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return ReceiverResponse(seconds=perf_counter() - began_s, error=f"no answer: {_describe(error)}")
+            error = f"no answer within {_TIMEOUT_S:g} s"
+        except (OSError, ValueError, ConfigError) as failure:
+            error = f"no answer: {_describe(failure)}"
+        else:
+            if status is not None:
+                return classify_response(status, answer, perf_counter() - began_s)
+            error = "the connection was dropped half-way, on purpose"
+        return ReceiverResponse(seconds=perf_counter() - began_s, error=error)
+
+    async def _post(self, target: HttpTarget, callback: OutgoingCallback) -> tuple[int | None, bytes]:
+        """Status and body of the answer; the status is None where the connection was dropped."""
+        headers = {} if callback.content_type is None else {"Content-Type": callback.content_type}
+        if callback.drop_halfway:
+            connection = await HttpConnection.connect(target)
+            head, body = target.frame(callback.body, headers)
+            connection.write(head + body[: len(body) // 2])
+            await connection.close()
+            return None, b""
+        packets = target.frame(callback.body, headers, chunk_bytes=_CHUNK_BYTES if callback.chunked else None)
+        answer = await self._client.send(target, packets)
+        return answer.status, answer.body[:_MAX_BODY_BYTES]
 
 
 async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> AsyncIterator[ReceiverResponse]:
@@ -110,17 +115,9 @@ async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> Async
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
-        return describe_os_error(error.os_error)
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return describe_os_error(error)
     return str(error) or type(error).__name__
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    """As much of an answer as is kept; it may come in pieces."""
-    answer = b""
-    while len(answer) < _MAX_BODY_BYTES and (piece := await content.read(_MAX_BODY_BYTES - len(answer))):
-        answer += piece
-    return answer
 
 
 def classify_response(status: int, body: bytes, seconds: float) -> ReceiverResponse:
@@ -132,28 +129,3 @@ def classify_response(status: int, body: bytes, seconds: float) -> ReceiverRespo
     fine = decoded.result == 0 and status in _SUCCESS
     problem = None if fine else f"answered {status} with result {decoded.result}: {decoded.errmsg}"
     return ReceiverResponse(seconds=seconds, status=status, result=decoded.result, body=body, error=problem)
-
-
-async def _chunks(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), _CHUNK_BYTES):
-        yield body[start : start + _CHUNK_BYTES]
-        await asyncio.sleep(0)
-
-
-async def _send_half(url: str, body: bytes) -> str:
-    """Begin to send, and go away in the middle of the body; what came of it, in words."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    target = parts.path or "/"
-    if parts.query:
-        target += f"?{parts.query}"
-    head = f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(body)}\r\n\r\n"
-    try:
-        _, writer = await asyncio.open_connection(parts.hostname, parts.port or (443 if secure else 80), ssl=secure)
-        writer.write(head.encode() + body[: len(body) // 2])
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-    except OSError as error:
-        return f"no answer: {error}"
-    return "the connection was dropped half-way, on purpose"

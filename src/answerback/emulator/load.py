@@ -18,7 +18,7 @@ import msgspec
 
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Result
-from answerback.emulator.http_connection import HttpConnectionPool
+from answerback.emulator.http_client import HttpClient, HttpTarget
 from answerback.emulator.latency_histogram import HdrHistogram
 from answerback.emulator.payloads import CallbackFields, encode_callback
 from answerback.errors import InvalidResponse
@@ -164,7 +164,8 @@ class LoadGenerator:
 
     def __init__(self, url: str, plan: LoadPlan) -> None:
         self.stats = LoadStats(plan)
-        self._connections = HttpConnectionPool(url)
+        self._target = HttpTarget(url)
+        self._client = HttpClient()
         self._plan = plan
         self._turns = iter(range(plan.count))
         self._chance = random.Random(plan.seed)  # noqa: S311  # chance, no secret
@@ -178,7 +179,7 @@ class LoadGenerator:
                 for _ in range(min(self._plan.connections, self._plan.count)):
                     group.create_task(self._work())
         finally:
-            self._connections.close()
+            self._client.close()
 
     async def _work(self) -> None:
         """Take the next turn, wait for its time, send: one connection's life."""
@@ -200,7 +201,7 @@ class LoadGenerator:
         stats = self.stats
         try:
             async with asyncio.timeout(self._plan.timeout_s):
-                status, answer = await self._connections.post(body)
+                status, _, answer = await self._client.send(self._target, [b"".join(self._target.frame(body))])
         except TimeoutError:
             stats.record_unanswered(f"no answer within {self._plan.timeout_s:g} s")
         except (OSError, UnicodeError) as error:  # a host name may be no name

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
+
+from answerback.emulator.http_client import HttpClient, HttpTarget
+from answerback.errors import ConfigError
 
 _FOUND = 200
 _MISSING = 404
@@ -30,7 +32,8 @@ class DurabilityCheck:
         self.unreadable: Counter[str] = Counter()
         self._calls = f"{base.rstrip('/')}/v1/calls"
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._timeout_s = timeout_s
+        self._client = HttpClient()
 
     @property
     def checked(self) -> int:
@@ -39,23 +42,25 @@ class DurabilityCheck:
 
     async def probe(self, callid: str) -> str | None:
         """Ask for a call that need not exist; why the gateway does not say, or None where it does."""
-        async with self._session() as session:
-            answer = await self._ask(session, callid)
+        try:
+            answer = await self._ask(callid)
+        finally:
+            self._client.close()
         return None if isinstance(answer, bool) else answer
 
     async def run(self, callids: Iterable[str], connections: int) -> None:
         """Look all of them up."""
         waiting = iter(callids)
-        async with self._session() as session, asyncio.TaskGroup() as group:
-            for _ in range(min(connections, _MAX_CONNECTIONS)):
-                group.create_task(self._work(session, waiting))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(connections, _MAX_CONNECTIONS)):
+                    group.create_task(self._work(waiting))
+        finally:
+            self._client.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
-
-    async def _work(self, session: aiohttp.ClientSession, waiting: Iterator[str]) -> None:
+    async def _work(self, waiting: Iterator[str]) -> None:
         for callid in waiting:
-            answer = await self._ask(session, callid)
+            answer = await self._ask(callid)
             if answer is True:
                 self.found += 1
             elif answer is False:
@@ -65,18 +70,20 @@ class DurabilityCheck:
             else:
                 self.unreadable[answer if len(self.unreadable) < _MAX_REASONS else "other reasons"] += 1
 
-    async def _ask(self, session: aiohttp.ClientSession, callid: str) -> bool | str:
+    async def _ask(self, callid: str) -> bool | str:
         """Whether the gateway has the call, or why it does not say."""
         try:
-            async with session.get(f"{self._calls}/{quote(callid, safe='')}", allow_redirects=False) as response:
-                answer = await response.read()
+            async with asyncio.timeout(self._timeout_s):
+                target = HttpTarget(f"{self._calls}/{quote(callid, safe='')}")
+                request = b"".join(target.frame(b"", self._headers, method="GET"))
+                response = await self._client.send(target, [request])
         except TimeoutError:
-            return f"no answer within {self._timeout.total:g} s"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return f"no answer within {self._timeout_s:g} s"
+        except (OSError, ValueError, ConfigError) as error:
             return f"no answer: {error or type(error).__name__}"
         if response.status == _MISSING:
             return False
-        said = _json_object(answer)
+        said = _json_object(response.body)
         if response.status == _IN_SEVERAL_CHANNELS or (response.status == _FOUND and said.get("callid") == callid):
             return True
         return f"answered {response.status}: {said.get('detail', 'no record of a call')}"
