@@ -1,4 +1,6 @@
-"""Write docs/configuration.md, docs/cli.md and docs/emulator-numbers.md from the program itself; `--check` only says whether they are stale.
+"""Write docs/configuration.md, docs/cli.md, both in Chinese, too, and docs/emulator-numbers.md from the program itself.
+
+`--check` only says whether they are stale.
 
 The prose heads are here, the tables come from `answerback.config` and from the command line's own help.
 """
@@ -18,10 +20,13 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from answerback.cli.language import set_language
 from answerback.cli.main import app
+from answerback.cli.typer_language import translate_help
 from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, format_value
 from answerback.domain.alert_rules import RULES, BaseRule
 from answerback.emulator.outcomes import SCRIPT_ROWS
+from answerback.i18n import Language, Text
 
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -107,7 +112,8 @@ The section is repeated for each rule: a name is lowercase letters, digits, `-` 
 which other settings it has; these are common to all. [alerts.md](alerts.md) describes when a rule fires and resolves.
 """
 
-CLI_HEAD = """\
+CLI_HEAD = Text(
+    """\
 # The command line
 
 [中文](cli.zh-CN.md)
@@ -117,7 +123,25 @@ CLI_HEAD = """\
 `answerback COMMAND --help` says the same. `--json` prints JSON in place of a table. Exit status 0 is success, 1 a
 failure, explained in one line on standard error, and 2 an invalid command line.
 Phone numbers are masked unless `--unmask` is given.
-"""
+
+Help, messages and errors are in English, or in Chinese where the locale is Chinese (`LC_ALL`, `LC_MESSAGES`, `LANG`). `--lang en` and
+`--lang zh` choose, anywhere on the line. In Chinese, too, these stay as they are: JSON, CSV and all else that programs read, but for the
+report of `conform`; logs; names of fields and values as they are in `/v1`, such as `answered`; what another program said, such as a database.
+""",
+    """\
+# 命令行
+
+[English](cli.md)
+
+<!-- 由 `make docs` 根据程序自身的帮助生成。 -->
+
+`answerback COMMAND --help` 显示同样的内容。`--json` 输出 JSON 而不是表格。退出码：0 成功；1 失败，标准错误输出中用一行说明原因；2 命令行有误。
+号码默认脱敏，加 `--unmask` 才显示完整号码。
+
+系统区域设置（`LC_ALL`、`LC_MESSAGES`、`LANG`）为中文时，帮助、提示和错误为中文，否则为英文。`--lang en` 和 `--lang zh` 可明确指定，写在命令行的任意位置。
+以下内容不随语言改变：JSON、CSV 等供程序读取的输出（`conform` 的报告除外）；日志；与 `/v1` 一致的字段名和取值，如 `answered`；数据库等其他程序给出的信息。
+""",
+)
 
 
 def configuration() -> str:
@@ -182,31 +206,46 @@ def _choices(setting: FieldInfo) -> Iterator[str]:
             yield "one of " + ", ".join(f"`{choice.value}`" for choice in kind)
 
 
-def command_line() -> str:
-    """The whole of docs/cli.md."""
-    commands = list(_commands(typer.main.get_command(app), "answerback"))
-    overview = _table(("command", "what it does"), [_summary(path, command) for path, command in commands])
-    return "\n".join([CLI_HEAD, overview, *(part for path, command in commands for part in _section(path, command))])
+def command_line(language: Language) -> str:
+    """The whole of docs/cli.md, or of docs/cli.zh-CN.md."""
+    set_language(language)
+    group = typer.main.get_command(app)
+    context = group.context_class(group, info_name="answerback")
+    commands = list(_commands(group, "answerback", context))
+    overview = _table(
+        COMMAND_COLUMNS.translate(language).split("|"), [_summary(path, command) for path, command in commands]
+    )
+    sections = [part for path, command in commands for part in _section(path, command, language)]
+    set_language(Language.EN)
+    return "\n".join([CLI_HEAD.translate(language), overview, *sections])
 
 
-def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+COMMAND_COLUMNS = Text("command|what it does", "命令|作用")
+PARAMETER_COLUMNS = Text("|what it is", "|含义")
+ONE_OF = Text("One of {}.", "取值：{}。")
+AS = Text("As {}.", "格式如 {}。")
+DEFAULT = Text("Default `{}`.", "默认 `{}`。")
+
+
+def _commands(command: Any, path: str, context: Any) -> Iterator[tuple[str, Any]]:
     """The command with its full name, or all commands below it."""
     if hasattr(command, "commands"):
         for name, below in command.commands.items():
-            yield from _commands(below, f"{path} {name}")
+            yield from _commands(below, f"{path} {name}", context)
     else:
+        translate_help(command, context)
         yield path, command
 
 
 def _summary(path: str, command: Any) -> tuple[str, str]:
-    return f"[`{path}`](#{path.replace(' ', '-')})", re.split(r"(?<=[.:])\s", command.help)[0].rstrip(".:")
+    return f"[`{path}`](#{path.replace(' ', '-')})", re.split(r"(?<=[.:])\s|(?<=。)", command.help)[0].rstrip(".:。")
 
 
-def _section(path: str, command: Any) -> Iterator[str]:
+def _section(path: str, command: Any, language: Language) -> Iterator[str]:
     arguments = [_argument(parameter) for parameter in command.params if _is_argument(parameter)]
     yield f"## {path}\n\n{command.help}\n\n```\n{' '.join([path, '[OPTIONS]', *arguments])}\n```\n"
-    rows = [(f"`{_spelled(parameter)}`", _meaning(parameter)) for parameter in command.params]
-    yield _table(("", "what it is"), rows)
+    rows = [(f"`{_spelled(parameter)}`", _meaning(parameter, language)) for parameter in command.params]
+    yield _table(PARAMETER_COLUMNS.translate(language).split("|"), rows)
 
 
 def _is_argument(parameter: Any) -> bool:
@@ -224,22 +263,22 @@ def _spelled(parameter: Any) -> str:
     return parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.name.upper()}"
 
 
-def _meaning(parameter: Any) -> str:
+def _meaning(parameter: Any, language: Language) -> str:
     words = [parameter.help or ""]
     kind = parameter.type_descriptor.annotation
     if isinstance(kind, type) and issubclass(kind, Enum):
-        words.append(f"One of {', '.join(f'`{choice.value}`' for choice in kind)}.")
+        words.append(ONE_OF.translate(language).format(", ".join(f"`{choice.value}`" for choice in kind)))
     formats = parameter.type_descriptor.parameter_info.formats
     if formats:
         examples = (f"`{_EXAMPLE.strftime(form)}`" for form in formats)
-        words.append(f"As {', '.join(examples)}.")
+        words.append(AS.translate(language).format(", ".join(examples)))
     default = getattr(parameter.default, "value", parameter.default)
     if not isinstance(default, bool | NoneType) and not callable(default):
-        words.append(f"Default `{default}`.")
-    return " ".join(words)
+        words.append(DEFAULT.translate(language).format(default))
+    return Text(" ", "").translate(language).join(words)
 
 
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def _table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [columns, tuple("---" for _ in columns), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
 
@@ -269,7 +308,8 @@ def main() -> int:
     stale = []
     for name, text in (
         ("configuration.md", configuration()),
-        ("cli.md", command_line()),
+        ("cli.md", command_line(Language.EN)),
+        ("cli.zh-CN.md", command_line(Language.ZH)),
         ("emulator-numbers.md", numbers()),
     ):
         path = HERE / name

@@ -574,8 +574,18 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
 
 
 def test_help_imports_no_command(tmp_path: Path) -> None:
-    """What takes long to import is not needed to say which commands there are."""
-    heavy = ("answerback.config", "pydantic", "sqlalchemy", "fastapi", "uvicorn", "aiohttp", "jinja2", "structlog")
+    """What takes long to import is not needed to say which commands there are, nor is Chinese to say it in English."""
+    heavy = (
+        "answerback.config",
+        "pydantic",
+        "sqlalchemy",
+        "fastapi",
+        "uvicorn",
+        "aiohttp",
+        "jinja2",
+        "structlog",
+        "answerback.cli.texts_zh",
+    )
     program = f"""
 import sys
 from answerback.cli.main import app
@@ -587,6 +597,39 @@ print("loaded:", [name for name in {heavy!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+CHINESE = {"LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (
+            ("--help",),
+            CHINESE,
+            ("用法：answerback", "选项", "显示本帮助并退出。", "命令", "掌握每通语音电话的结果", "通话及其结果。"),
+        ),
+        (("serve", "--help"), CHINESE, ("监听地址，默认 127.0.0.1。",)),
+        (("endpoints", "add", "--help", "--lang", "zh"), {}, ("添加端点；", "[必填]", "参数")),
+        (("load", "--help"), CHINESE, ("[默认：500.0]", "[环境变量：ANSWERBACK_KEY]", "发送之后")),
+        (
+            ("--lang", "en", "calls", "list", "--help"),
+            CHINESE,
+            ("Usage: answerback calls list", "List calls, newest first."),
+        ),
+        (("keys",), CHINESE, ("用法：answerback keys", "API 密钥及其角色。")),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_help_is_in_the_language_of_the_locale_or_of_lang(
+    tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], words: tuple[str, ...]
+) -> None:
+    """With Typer's own headings; --lang may stand anywhere and outweighs the locale."""
+    done = run(*arguments, cwd=tmp_path, settings=settings)
+    text = done.stdout + done.stderr
+    for word in words:
+        assert word in text
 
 
 def test_help_lists_every_command_and_completion(tmp_path: Path) -> None:

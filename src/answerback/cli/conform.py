@@ -1,7 +1,6 @@
 """`answerback conform`: check a callback receiver against the vendor's contract."""
 
 import asyncio
-import os
 import sys
 import uuid
 from collections.abc import Sequence
@@ -16,9 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from answerback.cli.language import current_language
 from answerback.cli.output import AsJson, err, fail, out, print_json
 from answerback.domain.urls import require_http_url
-from answerback.i18n import Language, locale_language
+from answerback.i18n import Language
 
 if TYPE_CHECKING:
     from answerback.emulator.conformance.checking import RuleResult
@@ -34,9 +34,6 @@ def conform(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="RULE", help="Check only this rule; may be repeated.")
     ] = None,
-    lang: Annotated[
-        Language | None, typer.Option(help="Language of the report; that of the locale by default.", show_default=False)
-    ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds to wait for a response.")] = 5.0,
     junit: Annotated[Path | None, typer.Option(help="Also write the report to this file as JUnit XML.")] = None,
     as_json: AsJson = False,
@@ -44,7 +41,7 @@ def conform(
     from answerback.emulator.conformance.receiver_client import ReceiverClient
 
     require_http_url("URL", url)
-    client, rules, language = ReceiverClient(url, timeout), _chosen(only or []), lang or locale_language(os.environ)
+    client, rules, language = ReceiverClient(url, timeout), _chosen(only or []), current_language()
     began_s, started_at, run = perf_counter(), datetime.now(UTC), uuid.uuid1()
     verdicts = asyncio.run(_check(client, rules, run))
 

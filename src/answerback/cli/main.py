@@ -7,10 +7,14 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_group
 
 from answerback.cli.commands import COMMANDS, CommandEntry
+from answerback.cli.language import choose_language
+from answerback.cli.typer_language import translate_all_help, translate_help, translate_usage_error
 from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.i18n import Language
 
 
 class _Commands(Mapping[str, Any]):
@@ -53,19 +57,33 @@ class CommandGroup(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": _Commands()})
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options in front of a command, once it is known in which language."""
+        args = choose_language(args)
+        translate_help(self, ctx)
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            raise translate_usage_error(error) from error
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name; a shell is offered those whose extra is installed."""
         try:
-            return super().get_command(ctx, cmd_name)
+            command = super().get_command(ctx, cmd_name)
         except ModuleNotFoundError:
             if not ctx.resilient_parsing:
                 raise
             return None
+        if command is not None:
+            translate_all_help(command, ctx)
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; what goes wrong is one line and exit status 1."""
         try:
             return super().invoke(ctx)
+        except TyperException as error:
+            raise translate_usage_error(error) from error
         except AnswerbackError as error:
             from rich.markup import escape
 
@@ -82,6 +100,7 @@ class CommandGroup(TyperGroup):
             help=self.help,
             rich_markup_mode=self.rich_markup_mode,
         )
+        translate_all_help(listed, ctx)
         listed.format_help(ctx, formatter)
 
 
@@ -107,5 +126,12 @@ def _main(
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
+    _lang: Annotated[
+        Language | None,
+        typer.Option(
+            "--lang",
+            help="The language of help, messages and reports; that of the locale by default. It may stand anywhere on the line.",
+        ),
+    ] = None,
 ) -> None:
     """Know what became of every voice call."""

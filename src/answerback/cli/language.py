@@ -1,0 +1,105 @@
+"""The language of the command line: English stands in the code, Chinese in `texts_zh`, which is loaded when it is asked for."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from answerback.i18n import Language, locale_language
+
+_OPTION = "--lang"
+_HAN, _OPENING, _CLOSING = "\u3400-\u9fff", "（“《「【", "，。、；：？！）”》」】…"
+_CHINESE_WORD = re.compile(
+    rf"\s*(?:[{_OPENING}]*(?:[{_HAN}]|[^\s{_HAN}{_OPENING}{_CLOSING}]+)|[{_OPENING}{_CLOSING}])[{_CLOSING}]*\s*"
+)
+"""What stays together at the end of a line: a character or a foreign word, with the punctuation around it."""
+
+_chosen = Language.EN
+
+
+def current_language() -> Language:
+    """The language that was chosen."""
+    return _chosen
+
+
+def set_language(language: Language) -> None:
+    """Speak `language` from now on."""
+    global _chosen  # noqa: PLW0603  # a process speaks one language
+    _chosen = language
+    if language is Language.ZH:
+        wrapping: Any = import_module("rich._wrap")
+        wrapping.re_word = _CHINESE_WORD  # Rich takes a sentence without a blank for one word
+
+
+def choose_language(arguments: list[str]) -> list[str]:
+    """Choose the language by `--lang` or the locale; return the arguments with `--lang`, wherever it stands, in front."""
+    option, others = _take_option(arguments)
+    asked = option[-1].removeprefix(f"{_OPTION}=") if option else ""
+    set_language(Language(asked) if asked in list(Language) else locale_language(os.environ))
+    return option + others
+
+
+def _take_option(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The last `--lang`, and all that is not one."""
+    option: list[str] = []
+    others: list[str] = []
+    left = list(arguments)
+    while left and left[0] != "--":
+        if left[0].startswith(f"{_OPTION}="):
+            option, left = left[:1], left[1:]
+        elif left[0] == _OPTION and left[1:]:
+            option, left = left[:2], left[2:]
+        else:
+            others.append(left.pop(0))
+    return option, others + left
+
+
+def tr(text: str, **values: object) -> str:
+    """Return a text of the command line in the language that was chosen, with `values` in its places."""
+    said = text if _chosen is Language.EN else _texts("help").get(text) or _texts("messages").get(text, text)
+    return said.format(**values) if values else said
+
+
+def tr_all(*texts: str) -> tuple[str, ...]:
+    """The same for several."""
+    return tuple(tr(text) for text in texts)
+
+
+def tr_setting(description: str) -> str:
+    """The description of a setting or of a section."""
+    return description if _chosen is Language.EN else _texts("settings").get(description, description)
+
+
+def tr_message(message: str) -> str:
+    """Return what another part of the program, or the gateway, said in English.
+
+    It is recognised by its pattern, in which each value is `{}`. Of `field: problem` the problem alone may be known.
+    """
+    return message if _chosen is Language.EN else _translate(message)
+
+
+def _translate(message: str) -> str:
+    for pattern, said in _patterns():
+        if found := pattern.fullmatch(message):
+            return said.format(*map(_translate, found.groups()))
+    head, colon, problem = message.partition(": ")
+    return f"{head}{colon}{_translate(problem)}" if colon else message
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Every message with values, those with the most words of their own first."""
+    return sorted(_compile_patterns(), key=lambda pair: -len(pair[0].pattern))
+
+
+def _compile_patterns() -> Iterator[tuple[re.Pattern[str], str]]:
+    for text, said in _texts("errors").items():
+        yield re.compile("(.*?)".join(map(re.escape, text.split("{}"))), re.DOTALL), said
+
+
+@cache
+def _texts(topic: str) -> Mapping[str, str]:
+    texts: Mapping[str, str] = import_module(f"answerback.cli.texts_zh.{topic}").TEXTS
+    return texts

@@ -1,0 +1,1 @@
+"""The command line in Chinese, by the English text: loaded only when Chinese is asked for."""

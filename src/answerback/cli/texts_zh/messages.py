@@ -1,0 +1,5 @@
+"""What commands print."""
+
+from collections.abc import Mapping
+
+TEXTS: Mapping[str, str] = {}

@@ -1,0 +1,96 @@
+"""The command line in Chinese: the catalogue is complete and holds nothing else, and a line says which language it wants."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import answerback.cli
+from answerback.cli.language import choose_language, current_language, set_language, tr
+from answerback.cli.main import app
+from answerback.cli.texts_zh import help as help_texts
+from answerback.cli.texts_zh import messages
+from answerback.cli.typer_language import _HEADINGS
+from answerback.i18n import Language
+
+CLI = Path(answerback.cli.__file__).parent
+PLACES = re.compile(r"(?<!{){[^{}]*}(?!})")
+HAN = re.compile(r"[\u4e00-\u9fff]")
+FROM_TYPER = {*_HEADINGS.values(), "Usage: ", "Show this message and exit."}
+
+
+@pytest.fixture(autouse=True)
+def _english_again() -> Iterator[None]:
+    yield
+    set_language(Language.EN)
+
+
+def asked_of_help(command: Any) -> Iterator[str]:
+    """The help of a command, of its parameters, and of all commands below it."""
+    yield command.help
+    for parameter in command.params:
+        yield from filter(None, (parameter.help, getattr(parameter, "rich_help_panel", None)))
+    for below in getattr(command, "commands", {}).values():
+        yield from asked_of_help(below)
+
+
+def asked_of_messages() -> Iterator[str]:
+    """Every text that the sources ask `tr` and `tr_all` for."""
+    for source in CLI.glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                texts = {"tr": node.args[:1], "tr_all": node.args}.get(node.func.id, [])
+                yield from (ast.literal_eval(text) for text in texts)
+
+
+def test_all_help_is_there_in_chinese_and_nothing_else() -> None:
+    """Whoever adds a command or an option adds its Chinese to `texts_zh/help.py`; whoever takes one away takes it away there."""
+    asked = set(asked_of_help(typer.main.get_command(app))) | FROM_TYPER
+    assert not asked - help_texts.TEXTS.keys()
+    assert not help_texts.TEXTS.keys() - asked
+
+
+def test_all_messages_are_there_in_chinese_and_nothing_else() -> None:
+    """A text that a command prints is in `texts_zh/messages.py`."""
+    asked = set(asked_of_messages()) - FROM_TYPER
+    assert not asked - messages.TEXTS.keys() - help_texts.TEXTS.keys()
+    assert not messages.TEXTS.keys() - asked
+
+
+@pytest.mark.parametrize("texts", [help_texts.TEXTS, messages.TEXTS], ids=["help", "messages"])
+def test_chinese_is_chinese_and_leaves_the_same_places_open(texts: dict[str, str]) -> None:
+    """A text of several words has Chinese characters, and holds the same values."""
+    assert not [
+        text for text, said in texts.items() if len(re.findall(r"[a-z]{2,}", text)) >= 3 and not HAN.search(said)
+    ]
+    assert not [text for text, said in texts.items() if set(PLACES.findall(text)) != set(PLACES.findall(said))]
+
+
+@pytest.mark.parametrize(
+    ("line", "parsed", "language"),
+    [
+        ("calls list", "calls list", "en"),
+        ("--lang zh calls list", "--lang zh calls list", "zh"),
+        ("calls list --lang zh --json", "--lang zh calls list --json", "zh"),
+        ("calls list --lang=zh", "--lang=zh calls list", "zh"),
+        ("--lang en calls list --lang zh", "--lang zh calls list", "zh"),
+        ("calls list --lang", "calls list --lang", "en"),
+        ("calls list --lang fr", "--lang fr calls list", "en"),
+        ("calls show -- --lang zh", "calls show -- --lang zh", "en"),
+    ],
+)
+def test_the_option_may_stand_anywhere(line: str, parsed: str, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a command as in front of it, the last one counts; `--` ends the options."""
+    monkeypatch.setenv("LC_ALL", "C")
+    assert choose_language(line.split()) == parsed.split()
+    assert current_language() == language
+
+
+def test_a_text_without_a_translation_stays_english() -> None:
+    """Nothing fails for lack of a word."""
+    set_language(Language.ZH)
+    assert tr("no such text, {value}", value=1) == "no such text, 1"
