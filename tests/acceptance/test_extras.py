@@ -4,6 +4,7 @@ Python runs here without what the extra does not bring; `make dist` does the sam
 """
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from forking import COMMAND
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -130,7 +132,7 @@ def test_everything_is_every_extra() -> None:
 
 def test_the_base_parses_and_names_the_extra_of_each_command() -> None:
     """One line and exit status 1, whatever is asked for."""
-    found = run_with("", *COMMANDS, "--help", "--version", "nonsense", walked="answerback.tencent")
+    found = run_with("", *COMMANDS, "--help", "--version", "nonsense", "serve --lang zh", walked="answerback.tencent")
     assert not found.missing
     for command, entry in COMMANDS.items():
         assert found.commands[command] == f'answerback: {command} needs typer: pip install "answerback[{entry.extra}]"'
@@ -139,6 +141,8 @@ def test_the_base_parses_and_names_the_extra_of_each_command() -> None:
             'answerback: the command line needs typer: pip install "answerback[server]", '
             'or "answerback[emulator]" for emulate, snippet, send, load, conform alone'
         )
+
+    assert found.commands["serve --lang zh"] == 'answerback: serve 需要 typer：pip install "answerback[server]"'
 
 
 def test_the_emulator_does_without_the_gateway() -> None:
@@ -169,3 +173,11 @@ def test_the_gateway_does_without_what_a_setting_asks_for() -> None:
 def test_each_extra_brings_something(extra: str) -> None:
     """None is empty."""
     assert _brings(f"answerback[{extra}]") > _brings("answerback")
+
+
+def test_a_library_that_is_too_old_is_not_called_missing(tmp_path: Path) -> None:
+    """A part that it does not have is shown as it is: the extra that brings the library is installed."""
+    (tmp_path / "typer.py").write_text("")
+    variables = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([COMMAND, "serve"], env=variables, capture_output=True, text=True, check=False, timeout=30)
+    assert "ModuleNotFoundError: No module named 'typer.core'" in done.stderr

@@ -1,8 +1,10 @@
 """The command line: arguments in, service calls out."""
 
 import sys
+from importlib.util import find_spec
 
 from answerback.cli.commands import COMMANDS
+from answerback.cli.language import choose_language, tr
 
 
 def app(prog_name: str = "answerback") -> None:
@@ -12,18 +14,22 @@ def app(prog_name: str = "answerback") -> None:
 
         commands(prog_name=prog_name)
     except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if library in ("", "answerback"):
+        library = str(error.name).partition(".")[0]
+        if find_spec(library) is not None:  # a part of it: it is too old, or this is a mistake of ours
             raise
         sys.exit(f"answerback: {_describe_missing(library)}")
 
 
 def _describe_missing(library: str) -> str:
-    named = next((arg for arg in sys.argv[1:] if not arg.startswith("-")), "")
-    if named in COMMANDS:
-        return f'{named} needs {library}: pip install "answerback[{COMMANDS[named].extra}]"'
-    light = ", ".join(name for name, entry in COMMANDS.items() if entry.extra == "emulator")
-    return f'the command line needs {library}: pip install "answerback[server]", or "answerback[emulator]" for {light} alone'
+    named = next((argument for argument in choose_language(sys.argv[1:]) if argument in COMMANDS), None)
+    if named:
+        extra = COMMANDS[named].extra
+        return tr('{name} needs {library}: pip install "answerback[{extra}]"', name=named, library=library, extra=extra)
+    return tr(
+        'the command line needs {library}: pip install "answerback[server]", or "answerback[emulator]" for {commands} alone',
+        library=library,
+        commands=", ".join(name for name, entry in COMMANDS.items() if entry.extra == "emulator"),
+    )
 
 
 __all__ = ["app"]

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -29,8 +30,9 @@ def set_language(language: Language) -> None:
     global _chosen  # noqa: PLW0603  # a process speaks one language
     _chosen = language
     if language is Language.ZH:
-        wrapping: Any = import_module("rich._wrap")
-        wrapping.re_word = _CHINESE_WORD  # Rich takes a sentence without a blank for one word
+        with suppress(ModuleNotFoundError):  # the extra is not installed, which is what will be said
+            wrapping: Any = import_module("rich._wrap")
+            wrapping.re_word = _CHINESE_WORD  # Rich takes a sentence without a blank for one word
 
 
 def choose_language(arguments: list[str]) -> list[str]:
