@@ -9,7 +9,7 @@ The prose heads are here, the tables come from `answerback.config` and from the 
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -20,7 +20,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from answerback.cli.language import set_language
+from answerback.cli.language import current_language, set_language, tr_setting
 from answerback.cli.main import app
 from answerback.cli.typer_language import translate_help
 from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, format_value
@@ -31,8 +31,11 @@ from answerback.i18n import Language, Text
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
-CONFIGURATION_HEAD = """\
+CONFIGURATION_HEAD = Text(
+    """\
 # Configuration
+
+[中文](configuration.zh-CN.md)
 
 <!-- Made by `make docs` from src/answerback/config/: edit that, or docs/generate.py for the prose. -->
 
@@ -74,9 +77,53 @@ export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
 A relative `server.data_dir` is relative to the working directory, so use an absolute one for a service. Commands that
 read the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read the same settings: run them in
 the same directory, or pass `--config` or `--data-dir`.
-"""
+""",
+    """\
+# 配置
 
-CHANNELS_TAIL = """\
+[English](configuration.md)
+
+<!-- 由 `make docs` 根据 src/answerback/config/ 和 cli/texts_zh/settings.py 生成。 -->
+
+不做任何配置也能运行。设置只在启动时读取一次，改动后重启生效。同一设置在多处出现时，以先列出的为准：
+
+1. 命令行：`--host`、`--port`、`--data-dir`；
+2. 环境变量：`ANSWERBACK_<SECTION>__<NAME>`，中间是两个下划线；
+3. TOML 文件：`--config FILE`，或当前目录下的 `answerback.toml`（如果存在）。
+
+设置名写错或取值无效时不会启动，并用一行指出是哪一个。名称以 `_s` 结尾的，单位为秒。`answerback config show` 显示所有设置及其当前值；密钥不显示。
+
+```toml
+# answerback.toml
+[server]
+host = "127.0.0.1"
+public_url = "https://voice.example.com"
+data_dir = "/var/lib/answerback"
+
+[channels.default]
+token = "K3v9sYpW2mQx7LdR5tZa"
+sdkappid = "1400000001"
+
+[channels.alerts]
+token = "9fHc4BnUe6TyXo1WqJ8k"
+sdkappid = "1400000002"
+```
+
+不用文件时的等价写法：
+
+```sh
+export ANSWERBACK_SERVER__PUBLIC_URL=https://voice.example.com
+export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
+export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
+```
+
+`server.data_dir` 若为相对路径，则相对于当前目录，所以作为服务运行时请用绝对路径。读取账本的命令（`calls`、`callbacks`、`quarantine`、`migrate`、`doctor`）
+读取同样的设置：在同一目录下运行，或传入 `--config` 或 `--data-dir`。
+""",
+)
+
+CHANNELS_TAIL = Text(
+    """\
 The section is repeated for each channel: `[channels.<name>]`. A name is lowercase letters, digits, `-` and `_`.
 
 - `default` always exists. Without a token its URL is `/voice/callback`, open to whoever can reach it. With a token its
@@ -87,17 +134,36 @@ The section is repeated for each channel: `[channels.<name>]`. A name is lowerca
 - Renaming a channel does not rename it in the ledger: earlier calls stay under the old name.
 - In the environment a channel is `ANSWERBACK_CHANNELS__<NAME>__TOKEN`; names are lowercased, so `ALERTS` is the channel
   `alerts`.
-"""
+""",
+    """\
+每个通道一节：`[channels.<name>]`。名称只能用小写字母、数字、`-` 和 `_`。
 
-CERTIFICATES_TAIL = """\
+- `default` 始终存在。没有 token 时，它的 URL 是 `/voice/callback`，凡能访问到的人都可以发送；有 token 时，URL 是 `/voice/callback/<token>`，
+  `/voice/callback` 则应答 404。
+- 其他通道都必须有 token，URL 是 `/voice/callback/<token>`。
+- token 为 16 至 128 个字母、数字、`-` 或 `_`，各通道不能相同。生成一个：
+  `python3 -c 'import secrets; print(secrets.token_urlsafe(24))'`。
+- 通道改名不影响账本：以前的通话仍在旧名称下。
+- 环境变量为 `ANSWERBACK_CHANNELS__<NAME>__TOKEN`；名称转为小写，`ALERTS` 即通道 `alerts`。
+""",
+)
+
+CERTIFICATES_TAIL = Text(
+    """\
 The section is repeated for each certificate: `[certificates.<name>]`. An endpoint refers to it by
 `certificate`, whether the endpoint comes from this file, `/v1/endpoints` or the console: only this file says which files are
 read. They are read at startup, which fails if one cannot be used. A renewed file is read again within a minute; while it cannot
 be used, the previous one stays in use and the log says `certificate_invalid`. Processes that share a ledger need the same
 certificates.
-"""
+""",
+    """\
+每个证书一节：`[certificates.<name>]`。端点用 `certificate` 引用它，无论端点来自本文件、`/v1/endpoints` 还是控制台：读取哪些文件，只由本文件决定。
+启动时读取，有一个不能用就不会启动。文件更新后一分钟内重新读取；新文件不能用时继续用旧的，日志记录 `certificate_invalid`。共用一个账本的进程需要同样的证书。
+""",
+)
 
-ENDPOINTS_TAIL = """\
+ENDPOINTS_TAIL = Text(
+    """\
 The section is repeated for each endpoint: `[endpoints.<name>]`. A name is lowercase letters, digits, `-` and `_`, and not
 digits alone. [relay.md](relay.md) describes what endpoints receive.
 
@@ -105,12 +171,26 @@ digits alone. [relay.md](relay.md) describes what endpoints receive.
   Endpoints created through `/v1/endpoints` or `answerback endpoints` are not in this file.
 - One that is removed from the file is disabled. Its deliveries wait; `answerback endpoints remove NAME` cancels them.
 - A generated secret is never shown; `answerback endpoints rotate-secret NAME` generates another one and shows it.
-"""
+""",
+    """\
+每个端点一节：`[endpoints.<name>]`。名称只能用小写字母、数字、`-` 和 `_`，且不能全是数字。端点会收到什么，见 [relay.zh-CN.md](relay.zh-CN.md)。
 
-RULES_HEAD = """\
+- 配置文件中的端点每次启动时按文件设置；除此之外只能启用、停用和测试。通过 `/v1/endpoints` 或 `answerback endpoints` 创建的端点不在本文件中。
+- 从文件中删去的端点会停用，投递保留；`answerback endpoints remove NAME` 取消这些投递。
+- 自动生成的签名密钥不显示；`answerback endpoints rotate-secret NAME` 另生成一个并显示。
+""",
+)
+
+RULES_HEAD = Text(
+    """\
 The section is repeated for each rule: a name is lowercase letters, digits, `-` and `_`. `metric` says what it measures and
 which other settings it has; these are common to all. [alerts.md](alerts.md) describes when a rule fires and resolves.
-"""
+""",
+    """\
+每条规则一节，名称只能用小写字母、数字、`-` 和 `_`。`metric` 决定测量什么，以及还有哪些设置；以下是所有规则共有的。规则何时触发、何时恢复，见
+[alerts.zh-CN.md](alerts.zh-CN.md)。
+""",
+)
 
 CLI_HEAD = Text(
     """\
@@ -144,66 +224,80 @@ report of `conform`; logs; names of fields and values as they are in `/v1`, such
 )
 
 
-def configuration() -> str:
-    """The whole of docs/configuration.md."""
-    parts = [CONFIGURATION_HEAD]
-    for section, field in Settings.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            fields = {name: setting for name, setting in model.model_fields.items() if name != "rules"}
-            rows = [_setting(f"{section}.{name}", setting) for name, setting in fields.items()]
-            parts.append(f"## `[{section}]`\n\n{model.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}")
-    parts.extend(_rules())
-    rows = [_setting(f"channels.<name>.{name}", setting) for name, setting in ChannelSettings.model_fields.items()]
-    parts.append(
-        f"## `[channels.<name>]`\n\n{ChannelSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{CHANNELS_TAIL}"
-    )
-    rows = [
-        _setting(f"certificates.<name>.{name}", setting) for name, setting in CertificateSettings.model_fields.items()
+def configuration(language: Language) -> str:
+    """The whole of docs/configuration.md, or of docs/configuration.zh-CN.md."""
+    set_language(language)
+    sections = [
+        _settings(section, model, skipped={"rules"})
+        for section, field in Settings.model_fields.items()
+        if isinstance(model := field.annotation, type) and issubclass(model, BaseModel)
     ]
-    parts.append(
-        f"## `[certificates.<name>]`\n\n{CertificateSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{CERTIFICATES_TAIL}"
-    )
-    rows = [_setting(f"endpoints.<name>.{name}", setting) for name, setting in EndpointSettings.model_fields.items()]
-    parts.append(
-        f"## `[endpoints.<name>]`\n\n{EndpointSettings.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}\n{ENDPOINTS_TAIL}"
-    )
+    tables = [
+        f"{_settings(name, model)}\n{tail.translate(language)}"
+        for name, model, tail in (
+            ("channels.<name>", ChannelSettings, CHANNELS_TAIL),
+            ("certificates.<name>", CertificateSettings, CERTIFICATES_TAIL),
+            ("endpoints.<name>", EndpointSettings, ENDPOINTS_TAIL),
+        )
+    ]
+    parts = [CONFIGURATION_HEAD.translate(language), *sections, *_rules(language), *tables]
+    set_language(Language.EN)
     return "\n".join(parts)
 
 
-def _rules() -> Iterator[str]:
+def _settings(section: str, model: type[BaseModel], skipped: Collection[str] = ()) -> str:
+    """A section: what it is about, and a line for each of its settings."""
+    rows = [_setting(f"{section}.{name}", field) for name, field in model.model_fields.items() if name not in skipped]
+    return f"## `[{section}]`\n\n{tr_setting(model.__doc__ or '')}\n\n{_table(_setting_columns(), rows)}"
+
+
+def _rules(language: Language) -> Iterator[str]:
     """The section of alert rules: what all of them have, then what each kind has of its own."""
     shared = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in BaseRule.model_fields.items()]
-    yield f"## `[alerts.rules.<name>]`\n\n{RULES_HEAD}\n{_table(_SETTING_COLUMNS, shared)}"
+    yield f"## `[alerts.rules.<name>]`\n\n{RULES_HEAD.translate(language)}\n{_table(_setting_columns(), shared)}"
     for rule in RULES:
         own = {name: setting for name, setting in rule.model_fields.items() if name not in BaseRule.model_fields}
         metric = own.pop("metric").default
         rows = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in own.items()]
-        yield f'### `metric = "{metric}"`\n\n{rule.__doc__}\n\n{_table(_SETTING_COLUMNS, rows)}'
+        yield f'### `metric = "{metric}"`\n\n{tr_setting(rule.__doc__ or "")}\n\n{_table(_setting_columns(), rows)}'
 
 
-_SETTING_COLUMNS = ("setting", "default", "what it is", "variable")
+SETTING_COLUMNS = Text("setting|default|what it is|variable", "设置|默认值|含义|环境变量")
+REQUIRED = Text("required", "必填")
+SEPARATOR = Text("; ", "；")
+COMMA = Text(", ", "、")
+CHOICES = Text("one of {}", "取值：{}")
+
+
+def _setting_columns() -> list[str]:
+    return SETTING_COLUMNS.translate(current_language()).split("|")
 
 
 def _setting(name: str, setting: FieldInfo) -> tuple[str, ...]:
+    language = current_language()
     variable = f"{PREFIX}{name.upper().replace('.', '__')}"
     default = (
-        "required"
+        REQUIRED.translate(language)
         if setting.is_required()
         else f"`{format_value(setting.default)}`"
         if format_value(setting.default)
         else "-"
     )
-    meaning = "; ".join(filter(None, [setting.description or "", *_choices(setting)]))
+    choices = (CHOICES.translate(language).format(found) for found in _choices(setting))
+    meaning = SEPARATOR.translate(language).join(filter(None, [tr_setting(setting.description or ""), *choices]))
     return (f"`{name}`", default, meaning, f"`{variable}`")
 
 
 def _choices(setting: FieldInfo) -> Iterator[str]:
     if get_origin(setting.annotation) is Literal:
-        yield "one of " + ", ".join(f"`{choice}`" for choice in get_args(setting.annotation))
+        yield _enumerate(get_args(setting.annotation))
     for kind in (setting.annotation, *get_args(setting.annotation)):
         if isinstance(kind, type) and issubclass(kind, Enum):
-            yield "one of " + ", ".join(f"`{choice.value}`" for choice in kind)
+            yield _enumerate(choice.value for choice in kind)
+
+
+def _enumerate(words: Iterable[str]) -> str:
+    return COMMA.translate(current_language()).join(f"`{word}`" for word in words)
 
 
 def command_line(language: Language) -> str:
@@ -267,11 +361,10 @@ def _meaning(parameter: Any, language: Language) -> str:
     words = [parameter.help or ""]
     kind = parameter.type_descriptor.annotation
     if isinstance(kind, type) and issubclass(kind, Enum):
-        words.append(ONE_OF.translate(language).format(", ".join(f"`{choice.value}`" for choice in kind)))
+        words.append(ONE_OF.translate(language).format(_enumerate(choice.value for choice in kind)))
     formats = parameter.type_descriptor.parameter_info.formats
     if formats:
-        examples = (f"`{_EXAMPLE.strftime(form)}`" for form in formats)
-        words.append(AS.translate(language).format(", ".join(examples)))
+        words.append(AS.translate(language).format(_enumerate(map(_EXAMPLE.strftime, formats))))
     default = getattr(parameter.default, "value", parameter.default)
     if not isinstance(default, bool | NoneType) and not callable(default):
         words.append(DEFAULT.translate(language).format(default))
@@ -307,7 +400,8 @@ def main() -> int:
     only_check = arguments.parse_args().check
     stale = []
     for name, text in (
-        ("configuration.md", configuration()),
+        ("configuration.md", configuration(Language.EN)),
+        ("configuration.zh-CN.md", configuration(Language.ZH)),
         ("cli.md", command_line(Language.EN)),
         ("cli.zh-CN.md", command_line(Language.ZH)),
         ("emulator-numbers.md", numbers()),

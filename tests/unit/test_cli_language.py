@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import BaseModel
 
 import answerback.cli
 from answerback.cli.language import choose_language, current_language, set_language, tr
 from answerback.cli.main import app
 from answerback.cli.texts_zh import help as help_texts
 from answerback.cli.texts_zh import messages
+from answerback.cli.texts_zh import settings as settings_texts
 from answerback.cli.typer_language import _HEADINGS
+from answerback.config import CertificateSettings, ChannelSettings, EndpointSettings, Settings
+from answerback.domain.alert_rules import RULES, BaseRule
 from answerback.i18n import Language
 
 CLI = Path(answerback.cli.__file__).parent
@@ -36,6 +40,21 @@ def asked_of_help(command: Any) -> Iterator[str]:
         yield from filter(None, (parameter.help, getattr(parameter, "rich_help_panel", None)))
     for below in getattr(command, "commands", {}).values():
         yield from asked_of_help(below)
+
+
+def asked_of_settings() -> Iterator[str]:
+    """What the sections of the configuration are about, and each of their settings."""
+    yield from (field.description for field in Settings.model_fields.values() if field.description)
+    fields = (field.annotation for field in Settings.model_fields.values())
+    sections: list[type[BaseModel]] = [
+        *(model for model in fields if isinstance(model, type) and issubclass(model, BaseModel)),
+        *(ChannelSettings, CertificateSettings, EndpointSettings),
+        *RULES,
+    ]
+    yield from (section.__doc__ or "" for section in sections)  # of what rules share, the documents say more
+    sections.append(BaseRule)
+    for section in sections:
+        yield from (field.description or "" for field in section.model_fields.values())
 
 
 def asked_of_messages() -> Iterator[str]:
@@ -61,9 +80,19 @@ def test_all_messages_are_there_in_chinese_and_nothing_else() -> None:
     assert not messages.TEXTS.keys() - asked
 
 
-@pytest.mark.parametrize("texts", [help_texts.TEXTS, messages.TEXTS], ids=["help", "messages"])
-def test_chinese_is_chinese_and_leaves_the_same_places_open(texts: dict[str, str]) -> None:
+def test_all_settings_are_there_in_chinese_and_nothing_else() -> None:
+    """Whoever adds a setting adds the Chinese of its description to `texts_zh/settings.py`."""
+    asked = set(asked_of_settings())
+    assert not asked - settings_texts.TEXTS.keys()
+    assert not settings_texts.TEXTS.keys() - asked
+
+
+@pytest.mark.parametrize(
+    "topic", [help_texts, messages, settings_texts], ids=lambda topic: topic.__name__.split(".")[-1]
+)
+def test_chinese_is_chinese_and_leaves_the_same_places_open(topic: Any) -> None:
     """A text of several words has Chinese characters, and holds the same values."""
+    texts = topic.TEXTS
     assert not [
         text for text, said in texts.items() if len(re.findall(r"[a-z]{2,}", text)) >= 3 and not HAN.search(said)
     ]

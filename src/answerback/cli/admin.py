@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from answerback.cli.language import tr_setting
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, out, print_json, print_table
 from answerback.config import PREFIX, Settings, format_value
@@ -84,11 +85,11 @@ def _describe_settings(current: Settings) -> list[tuple[str, Any, str, str]]:
     for section, field in type(current).model_fields.items():
         values = getattr(current, section)
         if isinstance(values, dict):
-            rows.append((section, ", ".join(values) or "default", "", field.description or ""))
+            rows.append((section, ", ".join(values) or "default", "", tr_setting(field.description or "")))
             continue
         for name, detail in type(values).model_fields.items():
             variable = f"{PREFIX}{section.upper()}__{name.upper()}"
             value = getattr(values, name)
             shown = str(value) if isinstance(value, str | Path) else format_value(value)
-            rows.append((f"{section}.{name}", shown, variable, detail.description or ""))
+            rows.append((f"{section}.{name}", shown, variable, tr_setting(detail.description or "")))
     return rows
