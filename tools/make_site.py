@@ -76,7 +76,9 @@ def _chinese(page: Path) -> Path:
 def _openapi() -> dict[str, Any]:
     """Return what /openapi.json says; the parts of a gateway are not asked anything for it."""
     part: Any = None
-    return build_api(part, part, part, part, ("default",), part, "Asia/Shanghai", part, part, part).openapi()
+    return build_api(
+        part, part, part, part, ("default",), part, "Asia/Shanghai", part, part, part, part, part
+    ).openapi()
 
 
 if __name__ == "__main__":

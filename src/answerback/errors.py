@@ -11,6 +11,7 @@ AnswerbackError
 ├── Forbidden                 the caller's: the key does not have the right
 │   └── FullNumbersRequired   to search calls by a number
 ├── TooManyAttempts           the caller's: too many wrong keys
+├── LinkRefused               the caller's: a sign-in link was used, is too old, or was never made here
 ├── AmbiguousCall             the caller's: several channels have the callid
 ├── Conflict                  the caller's: the request conflicts with the current state
 ├── InvalidField              the caller's: a field of a request is invalid
@@ -97,6 +98,22 @@ class TooManyAttempts(AnswerbackError):
     def __init__(self, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(f"too many wrong keys: try again in {retry_after_s} s")
+
+
+class LinkRefusal(StrEnum):
+    """Why a sign-in link does not open."""
+
+    USED = "the sign-in link was used already"
+    EXPIRED = "the sign-in link has expired"
+    UNKNOWN = "the sign-in link is unknown here"
+
+
+class LinkRefused(AnswerbackError):
+    """A sign-in link opens nothing, or nothing any more."""
+
+    def __init__(self, reason: LinkRefusal) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
 
 
 class AmbiguousCall(AnswerbackError):

@@ -178,6 +178,11 @@ API = [
     ),
     Act("DELETE /v1/keys/{name}", by_api("DELETE", "keys/held"), [("key_revoked", "held")]),
     Act(
+        "POST /v1/sign-in-links",
+        by_api("POST", "sign-in-links", {"key": "held"}),
+        [("sign_in_link_created", "for held")],
+    ),
+    Act(
         "GET /v1/exports/{what}.{format}",
         by_api("GET", f"exports/calls.csv?reference=order-{MOBILE}"),
         [("exported", f"calls.csv full numbers reference=order-{MASKED}")],
@@ -291,7 +296,7 @@ def test_every_route_that_changes_something_is_in_the_table(world: World) -> Non
         for route in build_console(cast(ConsoleDependencies, given)).routes
         if isinstance(route, Route) and "POST" in (route.methods or ())
     }
-    assert forms - {"/sign-in", "/sign-out"} == {act.route for act in CONSOLE}
+    assert forms - {"/sign-in", "/sign-in/link", "/sign-out"} == {act.route for act in CONSOLE}
 
 
 @pytest.fixture

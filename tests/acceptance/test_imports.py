@@ -146,6 +146,7 @@ _READS = _WEB | RELAY | SERVER | EXTRAS
 _CASES = {
     "--help": Case("--help", _READS | LEDGER | SETTINGS | {"structlog", "asyncio"}),
     "serve": Case("serve --help", _READS | LEDGER | SETTINGS | {"structlog"}),
+    "console": Case("console", _READS),
     "emulate": Case("emulate --help", _READS | LEDGER | SETTINGS),
     "snippet": Case("snippet python", _READS | LEDGER | SETTINGS),
     "send": Case("send http://127.0.0.1:1 --count 1", _WEB | LEDGER | SETTINGS | EXTRAS | {"uvicorn"}),

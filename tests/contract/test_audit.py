@@ -31,6 +31,7 @@ from answerback.ledger.commands import (
     RevokeKey,
     StartReplay,
     SyncConfigEndpoints,
+    UseSignInLink,
 )
 from answerback.ledger.tables import audit_events, metadata
 
@@ -120,6 +121,9 @@ ACTS: dict[str, Act] = {
     "reveal": Act(
         lambda _: RecordAuditEvent(ADMIN, AuditAction.NUMBERS_REVEALED, ("call", UUID1)),
         one("numbers_revealed", f"call {UUID1}"),
+    ),
+    "use sign-in link": Act(
+        lambda _: UseSignInLink(ADMIN, "link", 1_777_000_000_000_000), one("sign_in_link_used", "to the console")
     ),
 }
 

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 from answerback.auth.api_keys import AdminKey, KeyVerifier, generate_api_key
 from answerback.auth.attempt_limits import ADDRESS_BURST, AttemptLimiter
 from answerback.auth.authenticator import Authenticator
+from answerback.auth.sign_in_links import SignInLinks
 from answerback.domain.models import ApiKey, Role
 from answerback.errors import TooManyAttempts
 
@@ -40,7 +42,10 @@ class SlowLedger:
 async def answers(ledger: SlowLedger) -> list[ApiKey | BaseException | None]:
     """What many requests with one new key get that come before the ledger has said a word of it."""
     key_authenticator = KeyVerifier(AdminKey("secret", made=False, made_at=_NOW), ledger)
-    authenticator = Authenticator(key_authenticator, AttemptLimiter(lambda: 0.0), [])
+    nobody: Any = None
+    authenticator = Authenticator(
+        key_authenticator, AttemptLimiter(lambda: 0.0), [], SignInLinks(key_authenticator, b"key", nobody)
+    )
     key = generate_api_key()
     asking = [asyncio.ensure_future(authenticator.authenticate(key, _SCOPE, "api")) for _ in range(_MANY)]
     asyncio.get_running_loop().call_soon(ledger.released.set)  # after each of them has begun

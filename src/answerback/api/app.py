@@ -17,6 +17,7 @@ from answerback.api.dependencies import require_key
 from answerback.api.openapi import DESCRIPTION, TAGS, complete, operation_id
 from answerback.api.problems import add_problems
 from answerback.auth.authenticator import Authenticator
+from answerback.auth.sign_in_links import SignInLinks
 from answerback.exports.process import ExportManager
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
@@ -75,6 +76,8 @@ def build_api(
     alerts: AlertManager,
     exports: ExportManager,
     recorder: Recorder | None,
+    links: SignInLinks,
+    public_url: str | None,
 ) -> FastAPI:
     """Build the application; `channels` are the names of the configured channels."""
     api = build_empty_api()
@@ -86,7 +89,7 @@ def build_api(
         stats.build_routes(ledger, timezone),
         endpoints.build_routes(ledger, relay, channels),
         deliveries.build_routes(ledger, relay),
-        keys.build_routes(ledger, writer),
+        keys.build_routes(ledger, writer, links, public_url),
         alerts_api.build_routes(alerts),
         exports_api.build_routes(ledger, exports),
         status.build_routes(ledger, recorder),

@@ -1,18 +1,21 @@
-"""/v1/me, /v1/keys and /v1/audit-events: API keys and the audit log."""
+"""/v1/me, /v1/keys, /v1/sign-in-links and /v1/audit-events: API keys and the audit log."""
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.concurrency import run_in_threadpool
 
-from answerback.api.dependencies import CurrentPrincipal, Cursor, Limit
-from answerback.api.routes import CONFLICT, NOT_FOUND, Routes
+from answerback.api.dependencies import CurrentPrincipal, Cursor, Limit, Principal, Text
+from answerback.api.routes import CONFLICT, FORBIDDEN, NOT_FOUND, Routes
 from answerback.auth.api_keys import draft_api_key, validate_key_name
-from answerback.domain.models import Role
+from answerback.auth.sign_in_links import SignInLinks
+from answerback.domain.models import ApiKey, Role
+from answerback.errors import NotFound
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import CreateKey, RevokeKey
-from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView
+from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView, SignInLinkView
 from answerback.schemas.view import PageView
 
 
@@ -37,10 +40,23 @@ class KeyCreate(BaseModel):
         return name
 
 
-def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
+class SignInLinkCreate(BaseModel):
+    """Whom a link is to sign in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Text | None = Field(
+        default=None,
+        description="name of the key whose rights the link gives, by default that of this request; another one requires the role admin",
+        examples=["night-shift"],
+    )
+
+
+def build_routes(ledger: Ledger, writer: LedgerClient, links: SignInLinks, public_url: str | None) -> Routes:
     router = Routes("access")
     _add_read_routes(router, ledger)
     _add_write_routes(router, writer)
+    _add_link_route(router, ledger, links, public_url)
     return router
 
 
@@ -82,3 +98,33 @@ def _add_write_routes(router: Routes, writer: LedgerClient) -> None:
         principal: CurrentPrincipal,
     ) -> None:
         await writer.execute(RevokeKey(principal.actor, name))
+
+
+def _add_link_route(router: Routes, ledger: Ledger, links: SignInLinks, public_url: str | None) -> None:
+    @router.post(
+        "/v1/sign-in-links",
+        status_code=201,
+        summary="Create a link that signs in to the console, once and within ten minutes",
+        responses=NOT_FOUND | FORBIDDEN,
+    )
+    async def create_sign_in_link(
+        body: SignInLinkCreate, request: Request, principal: CurrentPrincipal
+    ) -> SignInLinkView:
+        key = await run_in_threadpool(_key_for_link, ledger, principal, body.key)
+        link = await links.create(principal.actor, key)
+        return SignInLinkView(
+            key=key.name, url=link.url(public_url or str(request.base_url)), expires_at=link.expires_at
+        )
+
+
+def _key_for_link(ledger: Ledger, principal: Principal, name: str | None) -> ApiKey:
+    """The key that a link is for. Raises NotFound, Forbidden where it would give rights that the caller does not have."""
+    if name in (None, principal.key.name):
+        return principal.key
+    principal.require_role(Role.ADMIN)
+    key = next((key for key in ledger.keys() if key.name == name), None)  # noqa: SIM118  # a ledger is no dict
+    if key is None:
+        raise NotFound(f"key: there is no key {name} that a link could be for")
+    if key.full_numbers:
+        principal.actor.require_full_numbers()
+    return key

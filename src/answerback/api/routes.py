@@ -19,7 +19,7 @@ _ALWAYS: Responses = {
     429: problem("too many wrong keys: `Retry-After` says when to try again"),
     503: problem("the ledger is unavailable"),
 }
-_FORBIDDEN: Responses = {
+FORBIDDEN: Responses = {
     403: problem("the key lacks the role, or the right to full numbers: `detail` names what is needed")
 }
 NUMBERS_HIDDEN: Responses = {403: problem("the key may not see full numbers, so it cannot search by one")}
@@ -56,7 +56,7 @@ class Routes:
             "methods": [method],
             "tags": [self._tag],
             "dependencies": [Depends(_role_check(required))] if restricted else [],
-            "responses": _ALWAYS | (_FORBIDDEN if restricted else {}) | (responses or {}),
+            "responses": _ALWAYS | (FORBIDDEN if restricted else {}) | (responses or {}),
         }
 
         def note(endpoint: Endpoint) -> Endpoint:

@@ -103,6 +103,15 @@ class KeyVerifier:
             return None if self._keys.has_ended(session) else self._admin.holder
         return self._keys.key_of_session(session, key_id)
 
+    def has_ended(self, session: str) -> bool:
+        """Whether the session was ended, or the sign-in link used. Blocks as above. Raises LedgerUnavailable."""
+        return self._keys.has_ended(session)
+
+
+def bind_key(key: ApiKey, session_key: bytes) -> str:
+    """What ties a session or a link to the key itself: another one may be in its place by now, under its name and id."""
+    return hmac.digest(session_key, key.digest, "sha256").hex()
+
 
 def generate_api_key() -> str:
     """A key that nobody can guess."""

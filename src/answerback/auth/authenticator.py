@@ -13,8 +13,9 @@ import structlog
 
 from answerback.auth.api_keys import KeyVerifier, hash_api_key
 from answerback.auth.attempt_limits import AttemptLimiter
+from answerback.auth.sign_in_links import SignInLinks
 from answerback.domain.models import ApiKey
-from answerback.errors import LedgerUnavailable, TooManyAttempts
+from answerback.errors import LedgerUnavailable, LinkRefused, TooManyAttempts
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -31,8 +32,11 @@ class Authenticator:
     right is limited. So a flood of wrong keys neither guesses one, nor fills the log, nor locks anybody out who is in.
     """
 
-    def __init__(self, verifier: KeyVerifier, limiter: AttemptLimiter, trusted_proxies: Networks) -> None:
+    def __init__(
+        self, verifier: KeyVerifier, limiter: AttemptLimiter, trusted_proxies: Networks, links: SignInLinks
+    ) -> None:
         self._verifier = verifier
+        self._links = links
         self._limiter = limiter
         self._trusted = trusted_proxies
         self._lookups = ThreadPoolExecutor(_LOOKUPS, "keys")  # its own, so that slow readers hold up no sign-in
@@ -52,22 +56,42 @@ class Authenticator:
                     return await self._try(offered, digest, client_address(scope, self._trusted), by)
         return await self._look_up(offered, digest)
 
+    async def redeem(self, code: str, scope: Mapping[str, Any]) -> ApiKey:
+        """Whose sign-in link this is, which is used up; a right one is let in whatever others do.
+
+        Raises LinkRefused, LedgerUnavailable, TooManyAttempts.
+        """
+        try:
+            return await self._links.redeem(code)
+        except LinkRefused:
+            address = client_address(scope, self._trusted)
+            self._acquire(address)
+            self._log_wrong(address, "link")
+            raise
+
     async def _try(self, offered: str, digest: bytes, address: str, by: str) -> ApiKey | None:
         """Look up a key that is not known to be right, within the limits."""
-        if wait_s := self._limiter.try_acquire(address):
-            self._rejected += 1
-            raise TooManyAttempts(math.ceil(wait_s))
+        self._acquire(address)
         try:
             key = await self._look_up(offered, digest)
         except LedgerUnavailable:
             self._limiter.refund(address)
             raise
         if key is None:
-            log.warning("sign_in_failed", address=address, by=by, refused_before=self._rejected)
-            self._rejected = 0
+            self._log_wrong(address, by)
         else:
             self._limiter.refund(address)
         return key
+
+    def _acquire(self, address: str) -> None:
+        """Count a try. Raises TooManyAttempts."""
+        if wait_s := self._limiter.try_acquire(address):
+            self._rejected += 1
+            raise TooManyAttempts(math.ceil(wait_s))
+
+    def _log_wrong(self, address: str, by: str) -> None:
+        log.warning("sign_in_failed", address=address, by=by, refused_before=self._rejected)
+        self._rejected = 0
 
     async def _look_up(self, offered: str, digest: bytes) -> ApiKey | None:
         key = await asyncio.get_running_loop().run_in_executor(self._lookups, self._verifier.verify, offered)

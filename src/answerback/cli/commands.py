@@ -17,6 +17,11 @@ COMMANDS = {
         "server",
         "Receive callbacks until Ctrl-C or SIGTERM, and answer OK only once each is safe on disk.",
     ),
+    "console": CommandEntry(
+        "console.console",
+        "server",
+        "Print a link that signs in to the console of a running gateway, once and within ten minutes, and open it in the browser.",
+    ),
     "emulate": CommandEntry(
         "emulate.emulate",
         "emulator",

@@ -43,7 +43,13 @@ def serve(
             config, host=host, port=port, data_dir=data_dir, roles=roles, database_url=database_url, stream=stream
         )
         configure_logs(settings.log.level, settings.log.format)
-        run(settings, _print_json if as_json else _print_text, spawned, new_ledger=new_ledger)
+        run(
+            settings,
+            _print_json if as_json else _print_text,
+            spawned,
+            new_ledger=new_ledger,
+            sign_in_link=sys.stdout.isatty() and not as_json,
+        )
     finally:
         spawned.process.kill()  # it has ended, but where nothing was started
         spawned.process.wait()
@@ -58,6 +64,8 @@ def _print_text(info: "StartupInfo") -> None:
         lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in info.callback_urls.items()]
     if "console" in info.roles:
         lines.append(("Console", f"{info.url}/console"))
+    if info.sign_in_url:
+        lines.append(("Sign in", f"{info.sign_in_url}  (opens once, within ten minutes)"))
     if len(info.roles) < len(ServerRole):
         lines.append(("Roles", ", ".join(info.roles)))
     lines.append(("Ledger", info.store))

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
 
+from answerback.auth.api_keys import bind_key
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import Links
 from answerback.domain.models import ApiKey
@@ -40,7 +41,7 @@ class Sessions:
 
     def sign_in(self, principal: ApiKey, response: Response) -> None:
         value = self._serializer.dumps(
-            [principal.id, self._key_binding(principal), secrets.token_urlsafe(_TOKEN_BYTES)]
+            [principal.id, bind_key(principal, self._deps.session_key), secrets.token_urlsafe(_TOKEN_BYTES)]
         )
         response.set_cookie(
             COOKIE,
@@ -70,13 +71,9 @@ class Sessions:
         except BadData:
             return None
         principal = self._deps.key_verifier.find_session_key(token, key_id)
-        if principal is None or not hmac.compare_digest(binding, self._key_binding(principal)):
+        if principal is None or not hmac.compare_digest(binding, bind_key(principal, self._deps.session_key)):
             return None
         return Session(principal, token)
-
-    def _key_binding(self, principal: ApiKey) -> str:
-        """What ties a session to the key itself: another one may be in its place by now, under its name and id."""
-        return hmac.digest(self._deps.session_key, principal.digest, "sha256").hex()
 
 
 def is_valid_csrf(offered: str, token: str) -> bool:

@@ -38,6 +38,17 @@ class CreatedKeyView(KeyView):
         return cls(**KeyView.of(made).model_dump(), key=key)
 
 
+class SignInLinkView(View):
+    """A link into the console that opens once, and only until it expires."""
+
+    key: str = Field(description="the name of the key whose rights it gives", examples=["night-shift"])
+    url: str = Field(
+        description="the link, shown only once",
+        examples=["https://voice.example.com/console/sign-in/link#once.night-shift.7.1470197826.Zb…"],
+    )
+    expires_at: datetime
+
+
 class AuditEventView(View):
     """An audit event: who did what to what, recorded in the same transaction."""
 

@@ -15,10 +15,13 @@ from answerback.auth.api_keys import KeyVerifier
 from answerback.auth.attempt_limits import AttemptLimiter
 from answerback.auth.authenticator import Authenticator
 from answerback.auth.server_secret import ServerSecret
+from answerback.auth.sign_in_links import SignInLinks
 from answerback.config import ServerRole, Settings
+from answerback.errors import LedgerUnavailable
 from answerback.exports.process import ExportManager
 from answerback.heartbeat import Heartbeat
 from answerback.intake import BulkSubmitter
+from answerback.ledger.admin.audit import GATEWAY
 from answerback.ledger.admin.instances import Instance
 from answerback.ledger.read.calls import CallFilter, count_calls
 from answerback.ledger.writer.client import WriterClient
@@ -30,7 +33,7 @@ from answerback.service.front import Front
 from answerback.service.ledger_config import ledger_config
 from answerback.service.process_status import ProcessStatus
 from answerback.service.relay_owner import build_relay_owner
-from answerback.service.urls import base_path, callback_urls
+from answerback.service.urls import base_path, callback_urls, local_url
 from answerback.tracing import Tracer
 from answerback.tracing.writer import TracingClient
 
@@ -128,6 +131,14 @@ class Backend:
             self._spawn(self._status.poll_stream(front.stream))
         self.is_started = True
 
+    async def sign_in_url(self) -> str | None:
+        """A link that signs in with the admin key, for the terminal of who started this; None where the ledger does not take it."""
+        try:
+            link = await self._links.create(GATEWAY, self.admin_key.holder)
+        except LedgerUnavailable:
+            return None
+        return link.url(self._settings.server.public_url or local_url(*self._address))
+
     async def catch_up(self, timeout_s: float) -> float:
         """Wait until what this process has answered is recorded; the seconds that the ledger is behind after `timeout_s`."""
         if self.recorder is not None:
@@ -175,7 +186,10 @@ class Backend:
         self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, self._instance.id)
         self._submitter = BulkSubmitter(front.handler)
         self._key_verifier = KeyVerifier(self.admin_key, self._ledger)
-        self._authenticator = Authenticator(self._key_verifier, AttemptLimiter(), settings.server.trusted_proxies)
+        self._links = SignInLinks(self._key_verifier, self._secret.session_key, writer)
+        self._authenticator = Authenticator(
+            self._key_verifier, AttemptLimiter(), settings.server.trusted_proxies, self._links
+        )
 
     @property
     def _channels(self) -> tuple[str, ...]:
@@ -211,6 +225,8 @@ class Backend:
             self.alerts,
             self._exports,
             self.recorder,
+            self._links,
+            self._settings.server.public_url,
         )
 
     def build_console(self) -> Any:

@@ -44,7 +44,10 @@ log = structlog.get_logger("answerback.service")
 
 @dataclass(frozen=True)
 class StartupInfo:
-    """What a newly started gateway prints. `admin_key` is set at the very first start only, `ledger_failure` if the ledger is away."""
+    """What a newly started gateway prints. `admin_key` is set at the very first start only, `ledger_failure` if the ledger is away.
+
+    `sign_in_url` is set where a link was asked for, and there is a console.
+    """
 
     url: str
     callback_urls: dict[str, str]
@@ -53,6 +56,7 @@ class StartupInfo:
     roles: tuple[str, ...]
     admin_key: str | None
     ledger_failure: str | None
+    sign_in_url: str | None
 
 
 class Gateway:
@@ -67,6 +71,7 @@ class Gateway:
         listener: socket.socket,
         *,
         new_ledger: bool,
+        sign_in_link: bool,
     ) -> None:
         self._settings = settings
         self._secret = secret
@@ -75,6 +80,7 @@ class Gateway:
         self._listener = listener
         self._address: tuple[str, int] = listener.getsockname()[:2]
         self._new_ledger = new_ledger
+        self._wants_link = sign_in_link and ServerRole.CONSOLE in settings.server.roles
         self._shutdown_callbacks: list[Callable[[], None]] = []
         self._backend: Backend | None = None
         self._ledger_failure: AnswerbackError | None = None
@@ -146,7 +152,8 @@ class Gateway:
             await backend.start()
             freeze_gc()
             Watchdog.start_if_enabled()
-            self._report_started(on_started, backend.admin_key)
+            link = await backend.sign_in_url() if self._wants_link else None
+            self._report_started(on_started, backend.admin_key, link)
             await asyncio.Event().wait()
         finally:
             self._is_settled.set()
@@ -167,7 +174,7 @@ class Gateway:
                     raise
                 if before is None or str(before) != str(error):
                     log.error("ledger_unavailable", reason=str(error), detail=getattr(error, "detail", ""))  # noqa: TRY400
-                self._report_started(on_started, None)
+                self._report_started(on_started)
                 await asyncio.sleep(_LEDGER_RETRY_S)
             else:
                 if self._ledger_failure is not None:
@@ -175,7 +182,12 @@ class Gateway:
                 self._ledger_failure = None
                 return
 
-    def _report_started(self, on_started: Callable[[StartupInfo], None], admin_key: "AdminKey | None") -> None:
+    def _report_started(
+        self,
+        on_started: Callable[[StartupInfo], None],
+        admin_key: "AdminKey | None" = None,
+        sign_in_url: str | None = None,
+    ) -> None:
         """Say once where this process listens: when all runs, or the ledger is found to be away."""
         if self._is_settled.is_set():
             return
@@ -190,6 +202,7 @@ class Gateway:
             roles=tuple(str(role) for role in self._settings.server.roles),
             admin_key=admin_key.key if admin_key is not None and admin_key.created else None,
             ledger_failure=None if error is None else getattr(error, "explanation", str(error)),
+            sign_in_url=sign_in_url,
         )
         log.info("started", url=info.url, store=info.store, roles=info.roles, channels=sorted(info.callback_urls))
         self._is_settled.set()

@@ -22,11 +22,16 @@ _OWNER_ONLY = 0o077
 
 
 def serve(
-    settings: Settings, on_started: Callable[[StartupInfo], None], spawned: WriterHandle, *, new_ledger: bool = False
+    settings: Settings,
+    on_started: Callable[[StartupInfo], None],
+    spawned: WriterHandle,
+    *,
+    new_ledger: bool = False,
+    sign_in_link: bool = False,
 ) -> None:
     """Run the gateway until SIGINT or SIGTERM; calls `on_started` once it listens and has looked at the ledger.
 
-    `spawned` is its writer. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one.
+    `spawned` is its writer. With `sign_in_link` it makes one for the admin key. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one.
     Raises ConfigError, UnsafeStorage or LedgerUnavailable where it cannot start.
     """
     os.umask(_OWNER_ONLY)
@@ -37,7 +42,8 @@ def serve(
         bind_socket(settings.server.host, settings.server.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(Gateway(settings, secret, inbox, spawned, listener, new_ledger=new_ledger).run(on_started))
+        gateway = Gateway(settings, secret, inbox, spawned, listener, new_ledger=new_ledger, sign_in_link=sign_in_link)
+        runner.run(gateway.run(on_started))
 
 
 @contextlib.contextmanager

@@ -24,6 +24,11 @@ def base_path(settings: Settings) -> str:
     return urlsplit(settings.server.public_url or "").path.rstrip("/")
 
 
+def local_url(host: str, port: int) -> str:
+    """The root of a server as a browser on its own machine reaches it; one on all addresses, by its own."""
+    return base_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104  # it is compared with
+
+
 def base_url(host: str, port: int) -> str:
     """The root of a server."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

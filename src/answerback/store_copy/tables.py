@@ -67,7 +67,7 @@ TABLE_SPECS = (
             tables.endpoints,
             tables.endpoint_revision,
             tables.api_keys,
-            tables.ended_sessions,
+            tables.spent_tokens,
             tables.audit_events,
             tables.alerts,
             tables.rollups,

@@ -30,6 +30,7 @@ REQUEST_EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "calls": {"endpoint": "crm", "since": "2016-08-03T00:00:00+08:00", "outcome": "failed"},
         }
     },
+    "createSignInLink": {_JSON: {"own": {}, "another": {"key": "night-shift"}}},
     "createKey": {_JSON: {"viewer": {"name": "night-shift", "role": "viewer"}}},
 }
 """Operation -> media type -> name -> example."""

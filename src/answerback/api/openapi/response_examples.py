@@ -96,6 +96,13 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("createKey", 409): {
         "taken": {"detail": "name: there is a key night-shift already; revoke it first, or choose another name"}
     },
+    ("createSignInLink", 201): {
+        "another": {
+            "key": "night-shift",
+            "url": "https://voice.example.com/console/sign-in/link#once.night-shift.7.1470197826.t0Pn…",
+            "expires_at": "2016-08-03T04:17:06Z",
+        }
+    },
     ("listAuditEvents", 200): {"page": _page(AUDIT_EVENT)},
     ("listAlerts", 200): {"firing": _page(ALERT)},
     ("getStatus", 200): {"one": STATUS},

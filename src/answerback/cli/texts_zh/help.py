@@ -50,6 +50,10 @@ TEXTS: Mapping[str, str] = {
     "NATS servers of the stream in front of the ledger: nats://a:4222,nats://b:4222": "流所在的 NATS 服务器，位于账本之前：nats://a:4222,nats://b:4222",
     "Roles of this process: intake,recorder,relay,api,console; all by default.": "本进程的角色：intake,recorder,relay,api,console；默认全部。",
     "Create a new ledger if this data directory has lost the one it had.": "数据目录丢失了原有账本时，新建一个空账本。",
+    # console
+    "Print a link that signs in to the console of a running gateway, once and within ten minutes, and open it in the browser.": "输出一个登录控制台的一次性链接，十分钟内有效，并在浏览器中打开；网关须正在运行。",
+    "The key whose rights the link gives; the admin key by default.": "链接使用哪把密钥的权限，默认为管理员密钥。",
+    "Open it in the browser; by default at a terminal of a desktop, not over SSH.": "在浏览器中打开；默认仅在桌面环境的终端中打开，SSH 连接中不打开。",
     # emulate
     "Emulate Tencent Cloud's voice service: accept API 2.0 and 3.0 requests, play out the calls and send callbacks.": "在本机扮演腾讯云语音服务：接受 API 2.0 和 3.0 请求，模拟通话过程并发送回调。",
     "Address to listen on.": "监听地址。",

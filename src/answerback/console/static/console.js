@@ -21,6 +21,20 @@ for (const source of document.querySelectorAll("[data-copy]:not(body)")) {
   source.after(button);
 }
 
+// A one-time link has its code behind the #. Signing in takes a click on the page that says with which key: whoever opens
+// somebody else's link should know whose it is.
+const link = document.getElementById("link");
+const [, code, keyName] = /^#(once\.([a-z0-9_-]+)\..+)$/.exec(link ? location.hash : "") || [];
+if (code) {
+  link.value = code;
+  link.closest(".field").hidden = true;
+  const lead = document.getElementById("link-lead");
+  lead.querySelector("strong").textContent = keyName;
+  lead.hidden = false;
+  link.form.querySelector("button").focus();
+  for (const language of document.querySelectorAll(".languages a")) language.hash = location.hash;
+}
+
 const current = document.querySelector(".sections [aria-current]");
 const sections = current?.closest(".sections");
 if (sections && sections.scrollWidth > sections.clientWidth) {

@@ -132,9 +132,34 @@ TEXTS: Mapping[str, Text] = {
     "sign_in_lead": Text("Sign in with your API key.", "请使用你的 API 密钥。"),
     "sign_in_key": Text("API key", "API 密钥"),
     "sign_in_hint": Text(
-        "The first key is in the file admin-key of the data directory.", "首个密钥保存在数据目录的 admin-key 文件中。"
+        "The first key is in the file admin-key of the data directory. Or run answerback console there for a sign-in link.",
+        "首个密钥保存在数据目录的 admin-key 文件中，也可在该机器上运行 answerback console 获取登录链接。",
     ),
     "sign_in_wrong": Text("This key is unknown or was revoked.", "该密钥不存在或已被吊销。"),
     "sign_in_limited": Text("Too many wrong keys. Try again in a minute.", "错误的密钥尝试过多，请一分钟后再试。"),
+    "sign_in_link_lead": Text("This one-time link signs you in with the key", "此一次性链接将使用以下密钥登录："),
+    "sign_in_link_code": Text("One-time link", "一次性链接"),
+    "sign_in_link_hint": Text(
+        "Paste what answerback console prints. It opens once, within ten minutes.",
+        "粘贴 answerback console 输出的链接，十分钟内有效，仅可使用一次。",
+    ),
+    "sign_in_signed_in": Text(
+        "You are signed in with the key %s. Signing in by the link replaces that.",
+        "当前已使用密钥 %s 登录，通过链接登录将取代当前登录。",
+    ),
+    "sign_in_link_stay": Text("Stay signed in as you are", "保持当前登录"),
+    "sign_in_by_key": Text("Sign in with an API key instead", "改用 API 密钥登录"),
+    "sign_in_link_used": Text(
+        "This link was used before: it opens once. Run answerback console for another.",
+        "该链接已被使用过，仅可使用一次。请运行 answerback console 重新获取。",
+    ),
+    "sign_in_link_expired": Text(
+        "This link has expired: it opens for ten minutes. Run answerback console for another.",
+        "该链接已过期，有效期为十分钟。请运行 answerback console 重新获取。",
+    ),
+    "sign_in_link_unknown": Text(
+        "This link is not valid here: it is incomplete or from another gateway, or its key was revoked.",
+        "该链接在此无效：可能不完整、来自其他网关，或其密钥已被吊销。",
+    ),
     "sign_in_cross_site": Text("Open this page again and sign in from here.", "请重新打开此页面后登录。"),
 }

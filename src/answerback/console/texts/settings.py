@@ -78,6 +78,8 @@ TEXTS: Mapping[str, Text] = {
     "audit_month_dropped": Text("Dropped a month", "清除整月数据"),
     "audit_key_created": Text("Created a key", "创建密钥"),
     "audit_key_revoked": Text("Revoked a key", "吊销密钥"),
+    "audit_sign_in_link_created": Text("Created a sign-in link", "创建登录链接"),
+    "audit_sign_in_link_used": Text("Signed in by a link", "通过链接登录"),
     # The gateway.
     "about_title": Text("This gateway", "本网关"),
     "about_version": Text("Version", "版本"),

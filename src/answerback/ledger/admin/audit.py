@@ -66,6 +66,8 @@ class AuditAction(StrEnum):
     NUMBERS_REVEALED = "numbers_revealed"
     QUARANTINE_DELETED = "quarantine_deleted"
     QUARANTINE_REQUEUED = "quarantine_requeued"
+    SIGN_IN_LINK_CREATED = "sign_in_link_created"
+    SIGN_IN_LINK_USED = "sign_in_link_used"
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,14 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from answerback.ledger.commands.audit import CreateKey, EndSession, RecordAuditEvent, RevokeKey, SaveAlerts
+from answerback.ledger.commands.audit import (
+    CreateKey,
+    EndSession,
+    RecordAuditEvent,
+    RevokeKey,
+    SaveAlerts,
+    UseSignInLink,
+)
 from answerback.ledger.commands.cluster import ClaimLeases, DeregisterInstance, RecordHeartbeat, ReleaseLeases
 from answerback.ledger.commands.command import Command
 from answerback.ledger.commands.delivery import (
@@ -116,6 +123,7 @@ __all__ = [
     "StartReplay",
     "SyncConfigEndpoints",
     "TransactionTrace",
+    "UseSignInLink",
     "decode_command",
     "decode_result",
     "encode_command",

@@ -42,6 +42,23 @@ class EndSession(Command[None], frozen=True, array_like=True, tag=True):
         ledger.write(lambda c, _: sessions.end(c, self.session, self.expires_us, now()), shared=True, idempotent=True)
 
 
+class UseSignInLink(Command[bool], frozen=True, array_like=True, tag=True):
+    """Use up a sign-in link, which would have opened until `expires_us`; False where it was used before."""
+
+    actor: Actor
+    link: str
+    expires_us: int
+
+    def run(self, ledger: Ledger) -> bool:
+        def work(connection: Connection, _: SubscriptionCache) -> bool:
+            is_first = sessions.use_link(connection, self.link, self.expires_us, now())
+            if is_first:
+                record_event(connection, self.actor, AuditAction.SIGN_IN_LINK_USED, now(), "to the console")
+            return is_first
+
+        return ledger.write(work, shared=True)
+
+
 class RecordAuditEvent(Command[None], frozen=True, array_like=True, tag=True):
     """Keep that somebody does what changes nothing in the ledger; it is done once this is answered."""
 

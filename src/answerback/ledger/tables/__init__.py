@@ -10,10 +10,10 @@ from answerback.ledger.tables.operation import (
     audit_events,
     commit_tokens,
     consumed_batches,
-    ended_sessions,
     instances,
     leases,
     log_positions,
+    spent_tokens,
     write_probes,
 )
 from answerback.ledger.tables.recording import (
@@ -57,7 +57,6 @@ __all__ = [
     "commit_tokens",
     "consumed_batches",
     "deliveries",
-    "ended_sessions",
     "endpoint_revision",
     "endpoints",
     "hourly_ingest",
@@ -69,5 +68,6 @@ __all__ = [
     "rollup_breakdowns",
     "rollups",
     "saturating_add",
+    "spent_tokens",
     "write_probes",
 ]

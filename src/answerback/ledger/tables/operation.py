@@ -29,12 +29,12 @@ api_keys = Table(
     Index("uq_api_keys_name", "name", unique=True, sqlite_where=text("revoked_us IS NULL")),
 )
 
-ended_sessions = Table(
-    "ended_sessions",
+spent_tokens = Table(
+    "spent_tokens",
     metadata,
-    Column("id", Text, primary_key=True, comment="the token of a session of the console"),
+    Column("id", Text, primary_key=True, comment="of a session of the console, or of a sign-in link"),
     Column("expires_us", BigInteger, nullable=False, comment="when it would have ended by itself"),
-    comment="the sessions that were signed out of",
+    comment="the sessions that were signed out of, and the sign-in links that were used",
 )
 
 audit_events = Table(
