@@ -1,0 +1,63 @@
+"""The threads that hand events to the handlers, from the store and behind the answer."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from answerback.domain.models import RawCallback
+from answerback.receiver.handlers import Run, log_failure
+from answerback.receiver.store import Store
+
+Deliver = Callable[[Sequence[RawCallback], int, Run], float | None]
+
+
+def deliver_due(store: Store, deliver: Deliver, run: Run, is_stopping: Callable[[], bool]) -> int:
+    """Hand over what is due, one event after the other; how many there were."""
+    count = 0
+    while not is_stopping() and store.deliver(lambda callbacks, failures: deliver(callbacks, failures, run)):
+        count += 1
+    return count
+
+
+class Dispatcher:
+    """`threads` threads, each with an event loop of its own for handlers that are coroutine functions."""
+
+    def __init__(self, store: Store, deliver: Deliver, threads: int, poll_s: float) -> None:
+        self._store = store
+        self._deliver = deliver
+        self._poll_s = poll_s
+        self._is_stopping = False
+        self._woken = [threading.Event() for _ in range(threads)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(woken,), name="answerback-dispatcher", daemon=True)
+            for woken in self._woken
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Something may be due."""
+        for woken in self._woken:
+            woken.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Let each thread end after the event that it is at; whether all have within the time."""
+        self._is_stopping = True
+        self.wake()
+        deadline_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread is not threading.current_thread():  # a handler may close the receiver
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self, woken: threading.Event) -> None:
+        with asyncio.Runner() as runner:
+            while not self._is_stopping:
+                woken.clear()
+                try:
+                    deliver_due(self._store, self._deliver, runner.run, lambda: self._is_stopping)
+                except Exception as error:  # noqa: BLE001  # the store may be away: what is due stays due
+                    log_failure("events cannot be delivered", error)
+                if not self._is_stopping:
+                    woken.wait(self._poll_s)

@@ -1,0 +1,120 @@
+"""The functions that are called with events: which of them asked for which, and how they are run."""
+
+import asyncio
+import inspect
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from answerback.domain.backoff import repeating_delay_s
+from answerback.domain.endpoints import EventType
+from answerback.domain.models import KeyPress, RawCallback
+from answerback.domain.phone_numbers import mask_phone_like, mask_text
+from answerback.errors import LedgerUnavailable
+from answerback.receiver.event import Event, make_event
+
+ANY = "*"
+EVENT_NAMES = (ANY, *(str(one) for one in EventType if one is not EventType.OVERDUE))  # an overdue call has no callback
+
+_JITTER = 0.1
+
+Function = Callable[[Any], Awaitable[object] | object]
+Run = Callable[[Coroutine[Any, Any, None]], None]
+"""Runs a coroutine to its end."""
+
+log = logging.getLogger("answerback.receiver")
+
+
+class Handler(NamedTuple):
+    """A function, and the events that it is called with; empty `keys` are all."""
+
+    function: Function
+    names: frozenset[str]
+    keys: frozenset[str]
+    repeats: bool
+
+    def matches(self, event: Event) -> bool:
+        """Whether it asked for `event`."""
+        if event.is_repeat and not self.repeats:
+            return False
+        if self.keys and not (isinstance(event.callback, KeyPress) and event.callback.key in self.keys):
+            return False
+        return ANY in self.names or not self.names.isdisjoint(event.names)
+
+
+class Handlers:
+    """All handlers of a receiver, in the order in which they were added. An event is handed to each that asked for it, or it has failed."""
+
+    def __init__(self, retry_schedule_s: Sequence[float]) -> None:
+        self._retry_schedule_s = retry_schedule_s
+        self._handlers: list[Handler] = []
+
+    def add(self, handler: Handler) -> None:
+        """Add one more."""
+        self._handlers.append(handler)
+
+    def deliver(self, callbacks: Sequence[RawCallback], failures: int, run: Run) -> float | None:
+        """What a store calls with an event: None where it is done, else after how many seconds to try again."""
+        try:
+            event = make_event(callbacks)
+            for function in self._functions(event):
+                with _noting(function, event):
+                    call(function, event, run)
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever a handler raises
+            retry_s = repeating_delay_s(self._retry_schedule_s, failures, _JITTER)
+            log_failure(f"event not handled, tried again in {retry_s:.1f} s", error)
+            return retry_s
+        return None
+
+    async def call_async(self, event: Event) -> None:
+        """Call who asked for `event`: a coroutine function in this event loop, any other in a thread."""
+        for function in self._functions(event):
+            with _noting(function, event):
+                await call_async(function, event)
+
+    def call(self, event: Event) -> None:
+        """Call who asked for `event` here."""
+        for function in self._functions(event):
+            with _noting(function, event):
+                call(function, event, asyncio.run)
+
+    def _functions(self, event: Event) -> list[Function]:
+        return [handler.function for handler in self._handlers if handler.matches(event)]
+
+
+def call(function: Function, argument: object, run: Run) -> None:
+    """Call `function` here; what it returns to be awaited is run by `run`."""
+    result = function(argument)
+    if inspect.isawaitable(result):
+        run(_wait(result))
+
+
+async def call_async(function: Function, argument: object) -> None:
+    """Call `function` in this event loop if it is a coroutine function, else in a thread."""
+    result = (
+        function(argument) if inspect.iscoroutinefunction(function) else await asyncio.to_thread(function, argument)
+    )
+    if inspect.isawaitable(result):
+        await result
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log an error: our own by what it says, any other with where it was raised; without anybody's number."""
+    lines = [error.explanation] if isinstance(error, LedgerUnavailable) else traceback.format_exception(error)
+    log.log(logging.ERROR, "%s: %s", what, mask_text("".join(lines).rstrip()))
+
+
+@contextmanager
+def _noting(function: Function, event: Event) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        name = getattr(function, "__qualname__", repr(function))
+        error.add_note(f"in {name}, with the event {event.type} of callid {mask_phone_like(event.call.callid)}")
+        raise
+
+
+async def _wait(result: Awaitable[object]) -> None:
+    await result

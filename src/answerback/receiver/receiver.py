@@ -1,0 +1,266 @@
+"""The receiver: bytes in, a response by the contract out, and events to the handlers."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import reduce
+from typing import TYPE_CHECKING, TypeVar
+
+from answerback.domain.calls import fold
+from answerback.domain.channels import ChannelTokens, check_channels
+from answerback.domain.endpoints import EventType
+from answerback.domain.models import DEFAULT_CHANNEL, Call, ParsedCallback, RawCallback, RejectedCallback
+from answerback.domain.phone_numbers import mask_text
+from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
+from answerback.receiver.committer import Committer
+from answerback.receiver.dispatcher import Dispatcher, deliver_due
+from answerback.receiver.event import make_event
+from answerback.receiver.handlers import EVENT_NAMES, Function, Handler, Handlers, call, call_async, log_failure
+from answerback.receiver.sqlite_store import SQLiteStore
+from answerback.receiver.store import Backlog, ReadableStore, Store
+from answerback.tencent.parsing import parse_callback, parse_or_reject
+from answerback.tencent.response import OK, UNKNOWN_CHANNEL, WRONG_METHOD, Response, too_large, unavailable
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from starlette.routing import Route
+
+RETRY_SCHEDULE_S = (1, 5, 30, 120, 600, 1800)
+"""Seconds to wait after each failure of a handler; the last again and again."""
+
+_SQLITE = "sqlite:"
+
+F = TypeVar("F", bound=Function)
+
+log = logging.getLogger("answerback.receiver")
+
+
+class Receiver:
+    """A callback URL in your own web application.
+
+    `token` ends the callback URL of a single voice application; for several, `channels` has the token of each by a name of yours, and one that is
+    None has the URL without a token, which anybody may use. `store` is `sqlite:FILE`, or anything with the two methods of `Store`: a callback is answered
+    once it is kept there, and handlers are called behind that. Without one, a callback is answered once the handlers have returned.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str | None = None,
+        channels: Mapping[str, str | None] | None = None,
+        store: Store | str | None = None,
+        max_body_bytes: int = 65_536,
+        commit_timeout_s: float = 5.0,
+        retry_schedule_s: Sequence[float] = RETRY_SCHEDULE_S,
+        threads: int = 1,
+        poll_s: float = 1.0,
+    ) -> None:
+        """With `threads`, so many handlers run at a time in each process, and none where it is 0: `dispatch` calls them then.
+
+        What became due without this process's doing is looked for every `poll_s`. Raises ConfigError, and what the store raises that cannot be opened.
+        """
+        self._tokens = ChannelTokens(_checked(token, channels))
+        self._store = _open(store) if isinstance(store, str) else store
+        self.max_body_bytes = max_body_bytes
+        self._commit_timeout_s = commit_timeout_s
+        self._handlers = Handlers(retry_schedule_s)
+        self._rejected_functions: list[Function] = []
+        self._threads = threads
+        self._poll_s = poll_s
+        self._running: _Running | None = None
+        self._starting = threading.Lock()
+
+    def on(self, *names: str, repeats: bool = False) -> Callable[[F], F]:
+        """Have the function called with these events: `answered`, `unanswered`, `failed`, `key_pressed`, `revised`, or `*` for all.
+
+        With `repeats` it is called with a callback that comes again, too.
+        """
+        unknown = [name for name in names if name not in EVENT_NAMES]
+        if unknown or not names:
+            raise ConfigError(f"on: expected some of {', '.join(EVENT_NAMES)}, got {', '.join(unknown) or 'nothing'}")
+        return self._add(frozenset(names), frozenset(), repeats=repeats)
+
+    def on_key(self, *keys: str, repeats: bool = False) -> Callable[[F], F]:
+        """Have the function called when the callee presses one of these keys; without any, whatever the key."""
+        return self._add(frozenset({EventType.KEY_PRESSED}), frozenset(keys), repeats=repeats)
+
+    def on_rejected(self, function: F) -> F:
+        """Have `function` called with each body that is no callback, a RejectedCallback, before its sender is answered 400."""
+        self._rejected_functions.append(function)
+        return function
+
+    def receive(self, body: bytes, token: str = "", method: str = "POST") -> Response:
+        """The response to one request for the callback URL that ends with `token`.
+
+        Of a body over `max_body_bytes` its first `max_body_bytes` + 1 suffice.
+        """
+        received, response = self._read(body, token, method)
+        if received is None:
+            return response
+        try:
+            if self._store is not None:
+                failure = self._start(self._store).committer.submit(received).result(self._commit_timeout_s)
+                if failure is not None:
+                    raise failure  # noqa: TRY301  # as if it had been raised here
+            elif isinstance(received, ParsedCallback):
+                self._handlers.call(make_event([received]))
+        except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
+            return _failed(error)
+        for function in self._rejected_functions if isinstance(received, RejectedCallback) else ():
+            try:
+                call(function, received, asyncio.run)
+            except Exception as error:  # noqa: BLE001  # it was rejected whatever the hook does
+                log_failure("on_rejected", error)
+        return response
+
+    async def areceive(self, body: bytes, token: str = "", method: str = "POST") -> Response:
+        """`receive`, for an event loop, which is not blocked."""
+        received, response = self._read(body, token, method)
+        if received is None:
+            return response
+        try:
+            if self._store is not None:
+                recorded = self._start(self._store).committer.submit_async(received)
+                async with asyncio.timeout(self._commit_timeout_s):
+                    failure = await recorded
+                if failure is not None:
+                    raise failure  # noqa: TRY301  # as if it had been raised here
+            elif isinstance(received, ParsedCallback):
+                await self._handlers.call_async(make_event([received]))
+        except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
+            return _failed(error)
+        for function in self._rejected_functions if isinstance(received, RejectedCallback) else ():
+            try:
+                await call_async(function, received)
+            except Exception as error:  # noqa: BLE001  # it was rejected whatever the hook does
+                log_failure("on_rejected", error)
+        return response
+
+    def call(self, callid: str, channel: str = DEFAULT_CHANNEL) -> Call | None:
+        """What the store knows of a call; None where it knows nothing."""
+        callbacks = self._readable().callbacks(channel, callid)
+        return reduce(fold, map(parse_callback, callbacks), None)
+
+    def backlog(self) -> Backlog:
+        """How many events wait for the handlers, and for how long the oldest has: for a health check."""
+        return self._readable().backlog()
+
+    def start(self) -> None:
+        """Begin to call handlers with what waits in the store; the first callback does it, too."""
+        if self._store is not None:
+            self._start(self._store)
+
+    def dispatch(self) -> int:
+        """Call the handlers here with all that is due; how many events there were. For tests, and for a worker of your own."""
+        if self._store is None:
+            return 0
+        with asyncio.Runner() as runner:
+            return deliver_due(self._store, self._handlers.deliver, runner.run, lambda: False)
+
+    def close(self, timeout_s: float = 10.0) -> bool:
+        """Stop calling handlers, after the event that each thread is at; whether they have stopped within the time."""
+        with self._starting:
+            running, self._running = self._running, None
+        has_stopped = running is None or running.pid != os.getpid() or running.stop(timeout_s)
+        if isinstance(self._store, SQLiteStore):
+            self._store.close()
+        return has_stopped
+
+    def fastapi(self) -> "APIRouter":
+        """A router for FastAPI: `app.include_router(voice.fastapi())`."""
+        from answerback.receiver.fastapi import router
+
+        return router(self)
+
+    def starlette(self) -> "list[Route]":
+        """Routes for Starlette: `Starlette(routes=voice.starlette())`."""
+        from answerback.receiver.fastapi import routes
+
+        return routes(self)
+
+    def _add(self, names: frozenset[str], keys: frozenset[str], *, repeats: bool) -> Callable[[F], F]:
+        def add(function: F) -> F:
+            self._handlers.add(Handler(function, names, keys, repeats))
+            return function
+
+        return add
+
+    def _read(self, body: bytes, token: str, method: str) -> tuple[ParsedCallback | RejectedCallback | None, Response]:
+        """What to keep, and the response if it is kept; None where there is nothing to keep."""
+        channel = self._tokens.find(token.strip("/"))
+        if channel is None:
+            return None, UNKNOWN_CHANNEL
+        if method != "POST":
+            return None, WRONG_METHOD
+        if len(body) > self.max_body_bytes:
+            return None, too_large(self.max_body_bytes)
+        received = parse_or_reject(RawCallback(channel, body, datetime.now(UTC)))
+        if isinstance(received, ParsedCallback):
+            return received, OK
+        log.warning("callback of channel %s rejected: %s", channel, mask_text(received.reason))
+        return received, Response(400, received.result, received.reason)
+
+    def _start(self, store: Store) -> "_Running":
+        running = self._running
+        if running is None or running.pid != os.getpid():
+            with self._starting:
+                running = self._running
+                if running is None or running.pid != os.getpid():
+                    running = self._running = _Running(store, self._handlers, self._threads, self._poll_s)
+        return running
+
+    def _readable(self) -> ReadableStore:
+        if not isinstance(self._store, ReadableStore):
+            raise ConfigError("store: to read from it takes one with the methods `callbacks` and `backlog`")
+        return self._store
+
+
+class _Running:
+    """The threads of one process. A fork leaves them behind, so they start with the first use in each."""
+
+    def __init__(self, store: Store, handlers: Handlers, threads: int, poll_s: float) -> None:
+        self.pid = os.getpid()
+        self.dispatcher = Dispatcher(store, handlers.deliver, threads, poll_s)
+        self.committer = Committer(store, self.dispatcher.wake)
+        self.committer.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Let what was submitted be recorded, and each handler that runs return; whether all have within the time."""
+        self.committer.stop()
+        self.committer.join(timeout_s)
+        return self.dispatcher.stop(timeout_s) and not self.committer.is_alive()
+
+
+def _checked(token: str | None, channels: Mapping[str, str | None] | None) -> Mapping[str, str | None]:
+    """The tokens by the channels' names. Raises ConfigError: where a token was forgotten, the URL must not be open to all."""
+    if (token is None) == (channels is None):
+        raise ConfigError(
+            "token: expected the secret end of the callback URL, or `channels` with one for each; "
+            "`python3 -c 'import secrets; print(secrets.token_urlsafe(24))'` makes one"
+        )
+    tokens = {DEFAULT_CHANNEL: token} if channels is None else dict(channels)
+    try:
+        check_channels(tokens)
+    except ValueError as error:
+        raise ConfigError(
+            str(error) if token is None else str(error).removeprefix(f"channels.{DEFAULT_CHANNEL}.")
+        ) from None
+    return tokens
+
+
+def _open(url: str) -> SQLiteStore:
+    path = url.removeprefix(_SQLITE)
+    if path == url or not path or path.startswith(("//", ":")):
+        raise ConfigError("store: expected sqlite:FILE, such as sqlite:voice.db or sqlite:/srv/voice.db, or a store")
+    return SQLiteStore(path)
+
+
+def _failed(error: Exception) -> Response:
+    """The response where nothing is known to be kept."""
+    if isinstance(error, TimeoutError):
+        error = LedgerUnavailable(UnavailableReason.STALLED)
+    log_failure("callback answered 503", error)
+    return unavailable(error if isinstance(error, LedgerUnavailable) else LedgerUnavailable(UnavailableReason.FAULT))
