@@ -35,7 +35,7 @@ CONFIGURATION_HEAD = Text(
     """\
 # Configuration
 
-[中文](configuration.zh-CN.md)
+English | [中文](configuration.zh-CN.md)
 
 <!-- Made by `make docs` from src/answerback/config/: edit that, or docs/generate.py for the prose. -->
 
@@ -81,7 +81,7 @@ the same directory, or pass `--config` or `--data-dir`.
     """\
 # 配置
 
-[English](configuration.md)
+[English](configuration.md) | 中文
 
 <!-- 由 `make docs` 根据 src/answerback/config/ 和 cli/texts_zh/settings.py 生成。 -->
 
@@ -196,7 +196,7 @@ CLI_HEAD = Text(
     """\
 # The command line
 
-[中文](cli.zh-CN.md)
+English | [中文](cli.zh-CN.md)
 
 <!-- Made by `make docs` from the program's own help. -->
 
@@ -211,7 +211,7 @@ report of `conform`; logs; names of fields and values as they are in `/v1`, such
     """\
 # 命令行
 
-[English](cli.md)
+[English](cli.md) | 中文
 
 <!-- 由 `make docs` 根据程序自身的帮助生成。 -->
 

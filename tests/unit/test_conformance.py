@@ -34,7 +34,7 @@ from answerback.errors import CallbackRejected
 from answerback.i18n import Language, Text, locale_language
 from answerback.tencent.callbacks import parse
 
-DOCS = Path(__file__).parents[2] / "docs" / "conform.md"
+DOCS = Path(__file__).parents[2] / "docs"
 RUN = uuid.UUID("7b0f1a52-9d3c-11f0-8c2e-0242ac120002")
 OTHER_RUN = uuid.UUID("9b0f1a52-9d3c-11f0-8c2e-0242ac120002")
 BY_ID = {rule.id: rule for rule in RULES}
@@ -57,10 +57,11 @@ def callids(run: uuid.UUID, rule_id: str | None = None) -> set[str]:
 # The rules.
 
 
-def test_the_document_lists_the_rules() -> None:
-    """The table of docs/conform.md is the rules', in both languages and in their order."""
-    rows = re.findall(r"^\| `(.+?)` \| (.+) \| (.+) \|$", DOCS.read_text().partition("## The rules")[2], re.MULTILINE)
-    assert rows == [(rule.id, rule.en, rule.zh) for rule in RULES]
+@pytest.mark.parametrize(("page", "section"), [("conform.md", "## The rules"), ("conform.zh-CN.md", "## 规则")])
+def test_the_document_lists_the_rules(page: str, section: str) -> None:
+    """Each language's table is the rules', in their order."""
+    rows = re.findall(r"^\| `(.+?)` \| (.+) \|$", (DOCS / page).read_text().partition(section)[2], re.MULTILINE)
+    assert rows == [(rule.id, rule.zh if "zh" in page else rule.en) for rule in RULES]
 
 
 def test_a_rule_has_one_id_and_both_languages() -> None:

@@ -9,7 +9,7 @@ import pytest
 from answerback.errors import UnavailableReason
 from answerback.ledger.backends.driver_errors import classify, to_unavailable
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+DOCS = Path(__file__).parents[2] / "docs"
 NUMBER = "13788888888"
 
 
@@ -85,7 +85,8 @@ def test_the_driver_s_words_stay_behind() -> None:
     assert "\n" not in reported.detail
 
 
+@pytest.mark.parametrize("page", ["operations.md", "operations.zh-CN.md"])
 @pytest.mark.parametrize("reason", UnavailableReason)
-def test_every_reason_is_documented(reason: UnavailableReason) -> None:
-    """operations.md says what to do about it."""
-    assert f"`{reason}`" in OPERATIONS.read_text(encoding="utf-8")
+def test_every_reason_is_documented(reason: UnavailableReason, page: str) -> None:
+    """The page says what to do about it."""
+    assert f"`{reason}`" in (DOCS / page).read_text(encoding="utf-8")
