@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 from hypothesis import strategies as st
 
+from answerback.domain.batches import CallbackBatch, encode_batch
 from answerback.domain.calls import callback_fingerprint, fold
 from answerback.domain.models import (
     Call,
@@ -111,6 +112,11 @@ def wire_fields(callback: AnyCallback) -> dict[str, Any]:
 def wire(callback: AnyCallback) -> bytes:
     """The body that says `callback`."""
     return json.dumps({KEYS[callback.kind]: wire_fields(callback)}, ensure_ascii=False).encode()
+
+
+def stream_rows(batches: Iterable[CallbackBatch]) -> list[tuple[int, bytes | None]]:
+    """Batches of a stream as rows of the log without a name."""
+    return [(number, encode_batch(batch)) for number, batch in enumerate(batches, 1)]
 
 
 def _seconds(when: datetime | None) -> str:

@@ -192,6 +192,7 @@ class UnavailableReason(StrEnum):
     COMMIT_UNKNOWN = "the connection broke during the commit"
     WRITER_ENDED = "the ledger's writer ended"
     WRITER_STARTING = "the ledger's writer is starting again"
+    WRITER_SILENT = "the ledger's writer does not answer"
     OVERLOADED = "too many callbacks are waiting to be stored"
     INBOX_FULL = "the inbox is full"
     STREAM_UNREACHABLE = "the stream cannot be reached"

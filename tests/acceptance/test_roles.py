@@ -84,7 +84,7 @@ def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluste
         assert "server.roles" in misled.json()["errmsg"]
         for one in (api, intake):
             assert one.get("/healthz").status_code == one.get("/readyz").status_code == httpx.codes.OK
-            assert "answerback_stream_consumed_batches_total" in one.client.get("/metrics").text
+            assert "answerback_stream_in_flight_batches" in one.client.get("/metrics").text
             assert one.client.get("/console").status_code == httpx.codes.NOT_FOUND
 
 

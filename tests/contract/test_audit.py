@@ -130,7 +130,6 @@ ACTS: dict[str, Act] = {
 OURS = {
     *(
         "Record",
-        "RecordStreamBatches",
         "PruneConsumed",
         "RecordLog",
         "LogPositions",

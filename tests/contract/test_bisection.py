@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import ADMIN, key_press, received, status, wire
+from builders import ADMIN, key_press, received, status, stream_rows, wire
 from contract import delivery_helpers
 from contract.backends import OpenLedger, sqlite
 from contract.test_statistics import EVER, everything, recount, said
@@ -16,7 +16,7 @@ from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.calls import fold
 from answerback.errors import CallbackRejected, LedgerUnavailable
 from answerback.ledger import Disposition, Ledger
-from answerback.ledger.commands import RecordStreamBatches
+from answerback.ledger.commands import RecordLog
 
 REFUSED = "the ledger cannot hold a value in it"
 NOON_US = 1_777_636_800_000_000
@@ -91,14 +91,14 @@ def test_by_the_stream(reopen: OpenLedger) -> None:
     ledger = reopen()
     refuse(ledger)
     batches = [batch(1, ["a", "poison-1", "b"]), batch(2, ["c"]), batch(3, ["poison-2"])]
-    first = RecordStreamBatches(batches).run(ledger)
-    assert (first.new, first.dispositions, len(first.set_aside)) == (
-        3,
+    first = RecordLog(b"", 0, stream_rows(batches)).run(ledger)
+    assert (first.repeated_batches, first.dispositions, len(first.set_aside)) == (
+        0,
         {Disposition.STORED: 3, Disposition.QUARANTINED: 2},
         2,
     )
-    again = RecordStreamBatches([*batches, batch(4, ["d"])]).run(reopen())
-    assert (again.new, again.dispositions, again.set_aside) == (1, {Disposition.STORED: 1}, [])
+    again = RecordLog(b"", 0, stream_rows([*batches, batch(4, ["d"])])).run(reopen())
+    assert (again.repeated_batches, again.dispositions, again.set_aside) == (3, {Disposition.STORED: 1}, [])
     assert {(call.callid, call.outcome.value) for call in ledger.calls().items} == {(c, "answered") for c in "abcd"}
     assert [entry.duplicates for entry in ledger.callbacks("a").items] == [0]
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
@@ -134,9 +134,9 @@ def test_what_the_quarantine_refuses_too(ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
         connection.execute(text("DROP TABLE quarantine"))
     with pytest.raises(LedgerUnavailable, match="schema is of another version"):
-        RecordStreamBatches([batch(1, ["a", "poison"])]).run(ledger)
+        RecordLog(b"", 0, stream_rows([batch(1, ["a", "poison"])])).run(ledger)
     assert ledger.calls().items == []
-    assert RecordStreamBatches([batch(2, ["b"])]).run(ledger).new == 1
+    assert RecordLog(b"", 0, stream_rows([batch(2, ["b"])])).run(ledger).dispositions == {Disposition.STORED: 1}
 
 
 def test_a_fault_of_the_program(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import KEYS, NOON, received, rejected, status, wire
+from builders import KEYS, NOON, received, rejected, status, stream_rows, wire
 from contract import delivery_helpers
 from contract.backends import few_examples
 from contract.test_statistics import EVER, everything
@@ -17,7 +17,7 @@ from sqlalchemy import text
 from answerback.domain.batches import BatchDecodeError, BatchItem, CallbackBatch, encode_batch
 from answerback.domain.models import MAX_DURATION_S, CallbackKind, ParsedCallback, RawCallback, RejectedCallback
 from answerback.ledger import Disposition, Ledger
-from answerback.ledger.commands import RecordStreamBatches
+from answerback.ledger.commands import RecordLog
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.types import from_us, to_us
 from answerback.stream.batch import decode
@@ -128,8 +128,8 @@ def test_batches_of_the_stream(ledger: Ledger) -> None:
         CallbackBatch(bytes([n]) * 16, us, [BatchItem("default", wire(status(callid=f"c{n}")), us)])
         for n, us in enumerate([0, 2**63 - 1, -(2**63)])
     ]
-    collected = RecordStreamBatches([decode(encode_batch(batch)) for batch in batches]).run(ledger)
-    assert (collected.new, collected.set_aside) == (3, [])
+    reply = RecordLog(b"", 0, stream_rows(batches)).run(ledger)
+    assert (reply.dispositions, reply.unreadable_rows, reply.set_aside) == ({Disposition.STORED: 3}, 0, [])
     assert len(everything(ledger)) == 3
     with pytest.raises(BatchDecodeError):
         decode(encode_batch(CallbackBatch(bytes(16), 2**63, [])))

@@ -1,12 +1,12 @@
 """What the ledger tells of a callback's trace: the same whichever way a delivery comes out of it."""
 
-from builders import NOON, key_press, received, status, wire
+from builders import NOON, key_press, received, status, stream_rows, wire
 from contract.delivery_helpers import accept, annotate, endpoint, load_one, record_overdue, refuse, tencent, us
 
 from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.calls import call_fingerprint, callback_fingerprint
 from answerback.ledger import DeliveryJob, Disposition, Ledger
-from answerback.ledger.commands import RecordStreamBatches
+from answerback.ledger.commands import RecordLog
 
 
 def reported_by(job: DeliveryJob) -> tuple[bytes, int | None, int]:
@@ -45,7 +45,7 @@ def test_a_transaction_trace_names_each_callback(ledger: Ledger) -> None:
         raws = [wire(status()), b"{", wire(status())]
         return CallbackBatch(bytes([number]) * 16, us(0), [BatchItem("default", raw, us(0)) for raw in raws])
 
-    noted = RecordStreamBatches([batch(1)], trace=True).run(ledger)
+    noted = RecordLog(b"", 0, stream_rows([batch(1)]), trace=True).run(ledger)
     assert noted.trace is not None
     fingerprint = callback_fingerprint("default", status())
     assert noted.trace.callbacks == [
@@ -53,7 +53,7 @@ def test_a_transaction_trace_names_each_callback(ledger: Ledger) -> None:
         (fingerprint, us(0), Disposition.DUPLICATE),
     ]
     assert 0 < noted.trace.started_us <= noted.trace.ended_us
-    assert RecordStreamBatches([batch(2)]).run(ledger).trace is None
+    assert RecordLog(b"", 0, stream_rows([batch(2)])).run(ledger).trace is None
 
 
 def test_a_transaction_trace_names_new_batches_only(ledger: Ledger) -> None:
@@ -62,8 +62,8 @@ def test_a_transaction_trace_names_new_batches_only(ledger: Ledger) -> None:
         CallbackBatch(bytes([n]) * 16, us(9), [BatchItem("default", wire(status(callid=f"c{n}")), us(n))])
         for n in (1, 2)
     ]
-    RecordStreamBatches(batches[:1]).run(ledger)
-    collected = RecordStreamBatches(batches, trace=True).run(ledger)
+    RecordLog(b"", 0, stream_rows(batches[:1])).run(ledger)
+    collected = RecordLog(b"", 0, stream_rows(batches), trace=True).run(ledger)
     assert collected.trace is not None
     assert collected.trace.callbacks == [
         (callback_fingerprint("default", status(callid="c2")), us(2), Disposition.STORED)

@@ -124,7 +124,7 @@ def test_each_callback_is_recorded_once(backend: str, monkeypatch: pytest.Monkey
     """For any order of appending, recording, failing, dying, deleting."""
     monkeypatch.setattr("answerback.recorder.recorder._FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("answerback.inbox.tidying._DELETED_ROWS", 2)  # with each append
-    monkeypatch.setattr("answerback.recorder.recorder.MAX_CALLBACKS", 4)
+    monkeypatch.setattr("answerback.recorder.inbox_recorder.MAX_CALLBACKS", 4)
     monkeypatch.setattr("answerback.ledger.write.log_rows.SLICE_CALLBACKS", 2)
     machine = type("Machine", (RecorderModel,), {"backend": backend})
     run_state_machine_as_test(machine, settings=settings(few_examples(), stateful_step_count=15))

@@ -17,12 +17,13 @@ from contract.test_statistics import EVER, everything, recount, said
 from recorder.world import InlineClient, append, opened, recorded, recording
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
+from structlog.testing import capture_logs
 
 from answerback.domain.calls import fold
 from answerback.errors import PositionConflict
 from answerback.inbox import FILE_NAME
 from answerback.ledger import DeliveryJob, Disposition, Ledger, LedgerConfig
-from answerback.ledger.commands import Command, LogPositions, RecordLog
+from answerback.ledger.commands import Command, LogPositions, ProbeWrite, RecordLog
 from answerback.ledger.writer.client import WriterClient
 
 T = TypeVar("T")
@@ -114,26 +115,76 @@ async def test_a_ledger_that_went_back_is_recorded_again(ledger: Ledger, tmp_pat
 
 
 class _Rival(InlineClient):
-    """Somebody else records each row a moment earlier."""
+    """Somebody else records each row a moment earlier, as long as he is at work."""
+
+    is_at_work = True
+    asked = 0
 
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Carry it out for somebody else, and then for the one who asks."""
-        if isinstance(command, RecordLog):
+        if isinstance(command, RecordLog) and self.is_at_work:
             super().execute(command)
+        self.asked += isinstance(command, LogPositions)
         return super().execute(command)
 
 
 @in_loop
-async def test_a_second_recorder_stops(ledger: Ledger, tmp_path: Path) -> None:
-    """It says why, leaves the log to the other one, and nothing is recorded twice."""
-    async with opened(tmp_path) as inbox, recording(inbox, _Rival(ledger)) as (recorder, _):
-        for n in range(2):
-            await append(inbox, [status(callid=f"c{n}")])
-            await asyncio.sleep(0)
-        await until(lambda: isinstance(recorder.failure, PositionConflict))
-        await append(inbox, [status(callid="c2")])
-        assert await recorder.catch_up(60) > 0
-    assert counts(ledger, ["c0"]) == {0}
+async def test_a_second_recorder_stops_until_the_first_has_ended(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says why, and records nothing as long as the position moves by itself; then it goes on, and nothing is recorded twice."""
+    monkeypatch.setattr("answerback.recorder.inbox_recorder._ALONE_AFTER_S", 0.5)
+    client = _Rival(ledger)
+    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, _):
+        with capture_logs() as logs:
+            for n in range(2):
+                await append(inbox, [status(callid=f"c{n}")])
+                await asyncio.sleep(0)
+            await until(lambda: isinstance(recorder.failure, PositionConflict))
+            await append(inbox, [status(callid=f"d{n}") for n in range(6)], rows=6)
+            assert await recorder.catch_up(60) > 0
+            tried = len(client.recorded)
+            log = inbox.present.id
+            for _ in range(3):
+                at, asked = LogPositions([log]).run(ledger)[log], client.asked
+                (row,) = await inbox.read(log, at, 1, 1_000_000)
+                RecordLog(log, at, [(row.position, row.payload)]).run(ledger)
+                await until(lambda asked=asked: client.asked > asked)  # type: ignore[misc]  # bound
+                assert (len(client.recorded), str(recorder.failure)[:4]) == (tried, "log ")
+            client.is_at_work = False
+            await recorded(recorder)
+        assert recorder.failure is None
+        assert [line["event"] for line in logs].count("recorder_conflict") == 1
+        assert "recorder_recovered" in {line["event"] for line in logs}
+    assert counts(ledger, ["c0", "c1", *(f"d{n}" for n in range(6))]) == {0}
+
+
+@in_loop
+async def test_a_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be recorded then, whether something waits or not: the recorder and the log say so, until it answers again."""
+    monkeypatch.setattr("answerback.ledger.writer.client._SILENT_AFTER_S", 0.3)
+    monkeypatch.setattr("answerback.ledger.writer.client._WATCH_EVERY_S", 0.05)
+    others = writer_pids()
+    writer = WriterClient(LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True))
+    await writer.start()
+    async with opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
+        await append(inbox, [status(callid="a")])
+        assert await recorder.catch_up(5) == 0.0
+        (pid,) = writer_pids() - others
+        with capture_logs() as logs:
+            os.kill(pid, signal.SIGSTOP)
+            heartbeat = writer.execute(ProbeWrite())
+            await until(lambda: recorder.failure)
+            assert str(recorder.failure) == "the ledger's writer does not answer"
+            await append(inbox, [status(callid="b")])
+            assert 0.0 < await recorder.catch_up(60) < 30
+            await until(lambda: [line["pid"] for line in logs if line["event"] == "writer_silent"] == [pid])
+            os.kill(pid, signal.SIGCONT)
+            await heartbeat
+            await recorded(recorder)
+            assert recorder.failure is None
+            await until(lambda: logs[-1]["event"] == "writer_answers")
+    await writer.stop(10)
 
 
 @in_loop

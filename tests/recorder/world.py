@@ -16,7 +16,7 @@ from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import Command, RecordLog, decode_command, decode_result, encode_command
 from answerback.ledger.writer.framing import decode_reply, encode_error, encode_result
-from answerback.recorder import Recorder, RecorderMetrics
+from answerback.recorder import InboxRecorder, RecorderMetrics
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ class InlineClient:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.saturated: Collection[int] = ()
+        self.failure: LedgerUnavailable | None = None
         self.recorded: list[RecordLog] = []
         self.fault = ""
 
@@ -84,7 +85,7 @@ async def append(inbox: Inbox, callbacks: Sequence[AnyCallback], rows: int = 1) 
     )
 
 
-async def recorded(recorder: Recorder) -> None:
+async def recorded(recorder: InboxRecorder) -> None:
     """Wait until all that is in the inbox is recorded, whatever fails meanwhile."""
     while recorder.lag.rows:
         await recorder.catch_up(1.0)
@@ -103,10 +104,10 @@ async def opened(directory: Path, **changes: Any) -> AsyncIterator[Inbox]:
 
 
 @asynccontextmanager
-async def recording(inbox: Inbox, ledger: LedgerClient) -> AsyncIterator[tuple[Recorder, RecorderMetrics]]:
+async def recording(inbox: Inbox, ledger: LedgerClient) -> AsyncIterator[tuple[InboxRecorder, RecorderMetrics]]:
     """A recorder between them."""
     metrics = RecorderMetrics()
-    recorder = Recorder(inbox, ledger, metrics)
+    recorder = InboxRecorder(inbox, ledger, metrics)
     recorder.start()
     try:
         yield recorder, metrics

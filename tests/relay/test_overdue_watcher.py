@@ -15,6 +15,7 @@ from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
 from answerback.domain.endpoints import EndpointConfig
+from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger
 from answerback.ledger.commands import Command
 from answerback.ledger.read.calls import CallFilter, count_calls
@@ -36,6 +37,7 @@ class CountingClient:
         self._writer = writer
         self.asked = 0
         self.saturated: Collection[int] = ()
+        self.failure: LedgerUnavailable | None = None
 
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Pass it on."""

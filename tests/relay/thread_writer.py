@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from answerback.errors import LedgerUnavailable
 from answerback.ledger import DeliveryJob, Ledger, LedgerConfig
-from answerback.ledger.commands import Command, RecordStreamBatches, decode_command, decode_result, encode_command
+from answerback.ledger.commands import Command, RecordLog, decode_command, decode_result, encode_command
 from answerback.ledger.writer.framing import decode_reply, encode_result
 
 T = TypeVar("T")
@@ -21,6 +22,7 @@ class Desk:
         self._ledger: Ledger | None = None
         self.on_jobs: Callable[[list[DeliveryJob], list[int]], None] = lambda _jobs, _backlogged: None
         self.saturated: Collection[int] = ()
+        self.failure: LedgerUnavailable | None = None
 
     async def start(self) -> None:
         """Open the ledger."""
@@ -36,7 +38,7 @@ class Desk:
         """Have a command carried out after those before it, and hand on what may go out."""
         loop = asyncio.get_running_loop()
         reply = loop.run_in_executor(self._thread, self._carry_out, type(command), encode_command(command))
-        if isinstance(command, RecordStreamBatches):
+        if isinstance(command, RecordLog):
             reply.add_done_callback(lambda done: self.on_jobs(done.result().jobs, done.result().backlogged))
         return reply
 

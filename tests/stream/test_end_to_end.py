@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import consuming, key_arrival, ledger, operator, publishing, raw_callback, stream_config
+from stream.world import key_arrival, ledger, operator, publishing, raw_callback, recording, stream_config
 
 from answerback.ledger import Disposition
 
@@ -16,11 +16,11 @@ async def test_into_the_ledger(nats_cluster: NatsCluster, tmp_path: Path) -> Non
     async with publishing(wanted) as (stream, publisher), operator(nats_cluster) as hand:
         await publisher.probe()
         await publisher.append([raw_callback("a"), raw_callback("junk", raw=b"{"), key_arrival("a", "1")])
-        async with consuming(stream, tmp_path / "data"):
-            await until(lambda: stream.metrics.consumed_batches == 1)
+        async with recording(stream, tmp_path / "data") as at_work:
+            await until(lambda: at_work.callbacks == 3)
             await until(lambda: stream.metrics.in_flight_batches == 0)
             await hand.emptied(*[f"{wanted.name}-{n}" for n in (1, 2, 3)])
-        assert stream.metrics.consumed_callbacks == {Disposition.STORED: 2, Disposition.QUARANTINED: 1}
+        assert at_work.metrics.callbacks == {Disposition.STORED: 2, Disposition.QUARANTINED: 1}
     with ledger(tmp_path / "data") as opened:
         assert opened.call("a").keys == ("1",)
         assert [body.raw for body in opened.quarantined().items] == [b"{"]
@@ -33,7 +33,7 @@ async def test_a_reader_waits_for_what_was_stored_before(nats_server: NatsCluste
         await publisher.append([raw_callback("a")])
         with ledger(tmp_path / "data") as opened:
             assert 0.05 <= await publisher.recent.catch_up(opened, 0.05) < 60
-            async with consuming(stream, tmp_path / "data"):
+            async with recording(stream, tmp_path / "data"):
                 assert await publisher.recent.catch_up(opened, 30) == 0.0
                 assert opened.call("a").callid == "a"
             assert await publisher.recent.catch_up(opened, 0.0) == 0.0

@@ -13,7 +13,6 @@ from cluster.tcp_proxy import CabledCluster, Cables
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
 from stream.world import (
-    consuming,
     count_calls,
     key_arrival,
     ledger,
@@ -21,6 +20,7 @@ from stream.world import (
     publishing,
     raw_callback,
     recorded,
+    recording,
     refused,
     stream_config,
 )
@@ -93,8 +93,8 @@ async def test_leader_is_killed(nats_cluster: NatsCluster, tmp_path: Path) -> No
         assert max(load.latencies_s) < LONGEST_ACK_S, sorted(load.latencies_s)[-5:]
         assert load.failures == []
         assert stream.metrics.failovers[home] >= 1
-        async with consuming(stream, tmp_path / "data"):
-            await until(lambda: stream.metrics.consumed_batches >= len(load.latencies_s))
+        async with recording(stream, tmp_path / "data") as at_work:
+            await until(lambda: at_work.callbacks >= len(load.acknowledged))
             await until(lambda: stream.metrics.in_flight_batches == 0)
             found = recorded(tmp_path / "data", load.acknowledged)
     assert set(found.values()) == {1}  # each once, and none of them came again
@@ -168,16 +168,16 @@ async def test_a_late_batch_is_overtaken(nats_server: NatsCluster, tmp_path: Pat
     async with publishing(stream_config(nats_server)) as (stream, publisher), operator(nats_server) as hand:
         home = publisher.shard
         await hand.remove(home.stream)
-        async with hand.taking(home.subject), consuming(stream, tmp_path / "data"):
+        async with hand.taking(home.subject), recording(stream, tmp_path / "data") as at_work:
             began_s = time.monotonic()
             late = publisher.append([key_arrival("a", "1")])
             later = CallbackBatch(bytes(range(16)), 0, [key_arrival("a", "2"), raw_callback("a")])
             await hand.publish(_other(stream, home).subject, encode_batch(later))
-            await until(lambda: stream.metrics.consumed_batches == 1)
+            await until(lambda: at_work.callbacks == 2)
             assert not late.done()
             await late
             assert time.monotonic() - began_s < LONGEST_ACK_S
-            await until(lambda: stream.metrics.consumed_batches == 2)
+            await until(lambda: at_work.callbacks == 3)
         with ledger(tmp_path / "data") as opened:
             assert opened.call("a").keys == ("1", "2")
 
@@ -211,7 +211,7 @@ async def test_full(nats_server: NatsCluster, tmp_path: Path) -> None:
         assert stored > 300
         with pytest.raises(LedgerUnavailable, match="the stream is full"):
             await publisher.probe()
-        async with consuming(stream, tmp_path / "data"):
+        async with recording(stream, tmp_path / "data"):
             await _works_again(publisher)
             await until(lambda: stream.metrics.in_flight_batches == 0)
     assert await count_calls(tmp_path / "data") == stored
@@ -245,8 +245,8 @@ async def test_large_bodies(tmp_path: Path) -> None:
     with NatsCluster(tmp_path / "nats", size=1, more="max_payload: 8MB") as server:
         async with publishing(stream_config(server, max_body_bytes=7_000_000)) as (stream, publisher):
             await publisher.append([raw_callback("large", raw=b"x" * 6_900_000)])
-            async with consuming(stream, tmp_path / "data"):
-                await until(lambda: stream.metrics.consumed_batches == 1)
+            async with recording(stream, tmp_path / "data") as at_work:
+                await until(lambda: at_work.callbacks == 1)
 
 
 @in_loop

@@ -8,7 +8,7 @@ import nats
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import consuming, publishing, raw_callback, stream_config, streaming
+from stream.world import publishing, raw_callback, recording, stream_config, streaming
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/stream.md"
 
@@ -35,9 +35,9 @@ async def test_the_documented_rights_suffice_and_are_few(tmp_path: Path, monkeyp
             assert stream.failure is not None, "it has no right to make the streams"
         async with streaming(stream_config(server, urls=[url_of("answerback-admin")], name="ANSWERBACK")) as stream:
             await until(lambda: stream.failure is None)
-        async with publishing(wanted) as (stream, publisher), consuming(stream, tmp_path / "data"):
+        async with publishing(wanted) as (stream, publisher), recording(stream, tmp_path / "data") as at_work:
             await publisher.append([raw_callback("with-few-rights")])
-            await until(lambda: stream.metrics.consumed_batches > 0)
+            await until(lambda: at_work.callbacks > 0)
         client = await nats.connect(url_of("answerback"), allow_reconnect=False)
         for forbidden in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.UPDATE", "STREAM.MSG.GET"):
             with pytest.raises((nats.errors.TimeoutError, nats.errors.NoRespondersError)):

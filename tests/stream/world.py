@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import nats
@@ -25,7 +25,8 @@ from answerback.ledger import FILE_NAME, Ledger, LedgerConfig, open_sqlite
 from answerback.ledger.commands import ProbeWrite
 from answerback.ledger.tables import call_key, callbacks, calls
 from answerback.ledger.writer.client import WriterClient
-from answerback.stream import Publisher, Stream, StreamConfig, StreamConsumer
+from answerback.recorder import RecorderMetrics, StreamRecorder
+from answerback.stream import Publisher, Stream, StreamConfig
 
 COMMIT_TIMEOUT_S = 5.0
 
@@ -77,18 +78,32 @@ async def publishing(
         yield stream, stream.publisher(commit_timeout_s)
 
 
+class Recording(NamedTuple):
+    """A recorder of a stream, at work."""
+
+    recorder: StreamRecorder
+    metrics: RecorderMetrics
+    writer: WriterClient
+
+    @property
+    def callbacks(self) -> int:
+        """How many it has recorded."""
+        return self.metrics.callbacks.total()
+
+
 @asynccontextmanager
-async def consuming(stream: Stream, data_dir: Path) -> AsyncIterator[tuple[StreamConsumer, WriterClient]]:
+async def recording(stream: Stream, data_dir: Path) -> AsyncIterator[Recording]:
     """A recorder with a ledger in `data_dir`, which several may share."""
     writer = WriterClient(LedgerConfig(data_dir=str(data_dir), allow_unsafe_filesystem=True))
     await writer.start()
     await writer.execute(ProbeWrite())
-    consumer = stream.consumer(writer)
-    consumer.start()
+    metrics = RecorderMetrics()
+    recorder = StreamRecorder(stream.consumer(), writer, metrics)
+    recorder.start()
     try:
-        yield consumer, writer
+        yield Recording(recorder, metrics, writer)
     finally:
-        await consumer.stop(2.0)
+        await recorder.stop(2.0)
         await writer.stop(5.0)
 
 

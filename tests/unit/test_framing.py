@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from relay.factories import OTHER_SECRET, endpoint
 
 from answerback import errors
-from answerback.domain.batches import BatchItem, CallbackBatch
 from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.endpoints import EndpointConfig, PayloadFormat
 from answerback.domain.models import ApiKey, Call, CallbackKind, Outcome, Role
@@ -44,7 +43,6 @@ from answerback.ledger.commands import (
     ChangeEndpoint,
     ClaimLeases,
     Command,
-    ConsumeResult,
     CountDead,
     CreateKey,
     DeleteQuarantined,
@@ -68,7 +66,6 @@ from answerback.ledger.commands import (
     RecordAuditEvent,
     RecordHeartbeat,
     RecordLog,
-    RecordStreamBatches,
     ReleaseLeases,
     RemovedWithPending,
     RemoveEndpoint,
@@ -88,6 +85,7 @@ from answerback.ledger.commands import (
 )
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation, OverdueBatch
+from answerback.ledger.write.log_rows import LogRow
 from answerback.ledger.write.replays import ReplayPage
 from answerback.ledger.writer.framing import (
     LENGTH_BYTES,
@@ -130,9 +128,8 @@ CALL = Call(
 MEMBER = Instance(id="m1", host="host", pid=1, roles=["relay"], version="1", started_us=2**53)
 
 REQUESTS: list[Command[Any]] = [
-    RecordStreamBatches([]),
-    RecordStreamBatches([CallbackBatch(bytes(16), 2**53, [BatchItem("空", b"\xff\x00", 1)])], [7]),
     RecordLog(bytes(16), 0, []),
+    RecordLog(b"", 0, [(1, b"\xff\x00")]),
     RecordLog(bytes(range(16)), 2**62, [(2**62 + 1, b"\x01"), (2**62 + 2, None)], [7], trace=True),
     LogPositions([]),
     LogPositions([bytes(16), bytes(range(16))]),
@@ -223,8 +220,8 @@ REQUESTS: list[Command[Any]] = [
 ]
 
 ANSWERS: list[tuple[type[Command[Any]], object]] = [
-    (RecordStreamBatches, ConsumeResult(1, {Disposition.STORED: 2, Disposition.QUARANTINED: 1}, [], [2**62])),
-    (RecordLog, LogReply(2**62, 1, {Disposition.STORED: 2}, [JOB], [2**62], set_aside=["no"])),
+    (RecordLog, LogReply(2**62, 1, 0, {Disposition.STORED: 2}, [JOB], [2**62], set_aside=["no"])),
+    (RecordLog, LogReply(2, 0, 1, {Disposition.STORED: 2, Disposition.QUARANTINED: 1}, [], [])),
     (LogPositions, {bytes(16): 0, bytes(range(16)): 2**62}),
     (ForgetLogs, None),
     (PruneConsumed, 7),
@@ -378,19 +375,11 @@ def test_every_request_is_tried_here() -> None:
 
 
 @given(
-    st.lists(
-        st.builds(
-            BatchItem,
-            st.text(st.characters(codec="utf-8"), max_size=10),
-            st.binary(max_size=50),
-            st.integers(0, 2**53),
-        ),
-        max_size=5,
-    )
+    st.lists(st.tuples(st.integers(0, 2**62), st.none() | st.binary(max_size=50)), max_size=5),
 )
-def test_any_bodies_arrive_as_they_were_sent(items: list[BatchItem]) -> None:
-    """Bytes that are no text, names in any script, times to the microsecond."""
-    command = RecordStreamBatches([CallbackBatch(bytes(16), 1, items)])
+def test_any_rows_arrive_as_they_were_sent(rows: list[LogRow]) -> None:
+    """Bytes that are no text, and rows without any."""
+    command = RecordLog(bytes(16), 1, rows)
     assert decode_command(encode_command(command)) == command
 
 

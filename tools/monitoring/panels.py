@@ -115,22 +115,17 @@ def _ledger() -> Iterator[Panel]:
 
 def _stream() -> Iterator[Panel]:
     yield _quantiles("From published to acknowledged", "stream_ack_duration_seconds")
-    yield _lines("How late the ledger is", each("stream_lag_seconds"), "{{instance}}", unit="s")
     yield _lines("Batches that wait", highest("stream_pending_batches", by="stream"), "{{stream}}")
     yield Panel(
-        "Batches consumed",
+        "Batches that came again, or cannot be read",
         (
-            Query(rate("stream_consumed_batches", _WINDOW), "consumed"),
-            Query(rate("stream_duplicate_batches", _WINDOW), "duplicate"),
+            Query(rate("recorder_repeated_batches", _WINDOW), "recorded before"),
             Query(rate("stream_undecodable_batches", _WINDOW), "undecodable"),
-            Query(rate("stream_deferred_batches", _WINDOW), "refused by the ledger"),
         ),
     )
     yield _lines("Batches in flight", each("stream_in_flight_batches"), "{{instance}}")
     yield _lines("Age of the oldest batch", highest("stream_oldest_age_seconds", by="stream"), "{{stream}}", unit="s")
-    yield _lines(
-        "Sent to another shard as well", increase("stream_failovers", _WINDOW, by="stream"), "{{stream}}", width=16
-    )
+    yield _lines("Sent to another shard as well", increase("stream_failovers", _WINDOW, by="stream"), "{{stream}}")
 
 
 def _relay() -> Iterator[Panel]:

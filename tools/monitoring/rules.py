@@ -134,7 +134,7 @@ def _recorder() -> Iterator[AlertRule]:
         "1m",
         CRITICAL,
         "{{ $labels.instance }} cannot record into the ledger",
-        "Callbacks are answered and kept in its inbox, but not shown and not delivered. The log says why: recorder_stalled.",
+        "Callbacks are answered and kept in the inbox or the stream, but not shown and not delivered. The log says why: recorder_stalled.",
         "the-recorder-is-behind",
     )
     yield AlertRule(
@@ -142,8 +142,8 @@ def _recorder() -> Iterator[AlertRule]:
         f"{each('recorder_lag_seconds')} > 60",
         "1m",
         WARNING,
-        "the ledger is {{ $value | humanizeDuration }} behind what {{ $labels.instance }} has answered",
-        "It is away, slow or locked, or callbacks come in faster than it records.",
+        "the ledger is {{ $value | humanizeDuration }} behind what {{ $labels.instance }} records",
+        "It is away, slow or locked, or callbacks come in faster than they are recorded.",
         "the-recorder-is-behind",
     )
     yield AlertRule(
@@ -203,34 +203,16 @@ def _stream() -> Iterator[AlertRule]:
         "1m",
         CRITICAL,
         "a batch has been in {{ $labels.stream }} for {{ $value | humanizeDuration }}",
-        "Its callbacks were answered OK and are not in the ledger yet: no recorder runs, or the ledger refuses this batch.",
-        "the-stream-is-stuck",
-    )
-    yield AlertRule(
-        "AnswerbackBatchesDeferred",
-        f"{increase('stream_deferred_batches', '15m')} > 0",
-        "0s",
-        CRITICAL,
-        "the ledger refused {{ $value | humanize }} batches of the stream within 15 minutes",
-        "They stay in the stream, and are tried again each minute. The log says why: batch_deferred.",
+        "Its callbacks were answered OK and are not in the ledger yet: no recorder runs, or none can read this batch.",
         "the-stream-is-stuck",
     )
     yield AlertRule(
         "AnswerbackNoRecorder",
-        f"{seen('stream_ack_duration_seconds', '5m')} > 0 unless {rate('stream_consumed_batches', '5m')} > 0",
+        f"{seen('stream_ack_duration_seconds', '5m')} > 0 unless {rate('callbacks', '5m')} > 0",
         "2m",
         CRITICAL,
         "callbacks go into the stream, and no recorder writes them to the ledger",
         "They are answered and safe, but not visible and not delivered. Start processes with the role recorder.",
-        "deliveries-do-not-arrive",
-    )
-    yield AlertRule(
-        "AnswerbackLedgerLate",
-        f"{highest('stream_lag_seconds')} > 60",
-        "1m",
-        WARNING,
-        "the ledger is {{ $value | humanizeDuration }} behind the stream",
-        "PostgreSQL is slow or away, or there are too few processes with the role recorder.",
         "deliveries-do-not-arrive",
     )
     yield AlertRule(

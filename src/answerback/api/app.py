@@ -22,7 +22,7 @@ from answerback.exports.process import ExportManager
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
-from answerback.recorder import Recorder
+from answerback.recorder import InboxRecorder
 from answerback.relay import Relay
 
 # Bodies of changes are small; /v1/callbacks bounds its own, and answers by the contract.
@@ -75,7 +75,7 @@ def build_api(
     timezone: str,
     alerts: AlertManager,
     exports: ExportManager,
-    recorder: Recorder | None,
+    recorder: InboxRecorder | None,
     links: SignInLinks,
     public_url: str | None,
 ) -> FastAPI:

@@ -167,7 +167,6 @@ def _quarantine(numbers: LedgerSnapshot) -> Iterator[Metric]:
 
 
 def _dispositions(callbacks: Counter[Disposition]) -> Metric:
-    """The same series whether an inbox is recorded or a stream."""
     recorded = CounterMetricFamily(
         "answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["disposition"]
     )
@@ -204,7 +203,6 @@ class _StreamCollector(Collector):
         )
         for name, count in sorted(stream.failovers.items()):
             failovers.add_metric([name], count)
-        yield _dispositions(stream.consumed_callbacks)
         pending = GaugeMetricFamily(
             "answerback_stream_pending_batches", "Batches that wait in a stream.", labels=["stream"]
         )
@@ -217,23 +215,11 @@ class _StreamCollector(Collector):
         for name, oldest_us in sorted(stream.oldest_message_us.items()):
             oldest.add_metric([name], 0.0 if oldest_us is None else max(0.0, now_s - oldest_us / 1e6))
         yield from (failovers, pending, oldest)
-        yield CounterMetricFamily("answerback_stream_consumed_batches", "Batches consumed.", stream.consumed_batches)
-        yield CounterMetricFamily(
-            "answerback_stream_duplicate_batches",
-            "Batches that the ledger had already.",
-            stream.duplicate_batches,
-        )
         yield CounterMetricFamily(
             "answerback_stream_undecodable_batches",
             "Messages that this version cannot decode.",
             stream.undecodable_batches,
         )
-        yield CounterMetricFamily(
-            "answerback_stream_deferred_batches",
-            "Batches the ledger could not take; they stay.",
-            stream.deferred_batches,
-        )
-        yield GaugeMetricFamily("answerback_stream_lag_seconds", "Age of what was consumed last.", stream.lag_s)
         yield GaugeMetricFamily(
             "answerback_stream_in_flight_batches", "Batches on their way here.", stream.in_flight_batches
         )
@@ -242,14 +228,13 @@ class _StreamCollector(Collector):
 class _RecorderCollector(Collector):
     """How far the ledger is behind what was answered; there is no recorder as long as the ledger was never open."""
 
-    def __init__(self, inbox: Inbox, recorder: Recorder | None, metrics: RecorderMetrics) -> None:
-        self._inbox = inbox
+    def __init__(self, recorder: Recorder | None, metrics: RecorderMetrics, inbox: Inbox | None) -> None:
         self._recorder = recorder
         self._metrics = metrics
+        self._inbox = inbox
 
     def collect(self) -> Iterable[Metric]:
-        recorder, metrics, lag = self._recorder, self._metrics, self._inbox.waiting()
-        is_up = recorder is not None and recorder.failure is None
+        recorder, metrics = self._recorder, self._metrics
         yield _dispositions(metrics.callbacks)
         yield _histogram(
             "answerback_recorder_batch_size", "Callbacks that one transaction recorded.", metrics.batch_sizes
@@ -262,26 +247,42 @@ class _RecorderCollector(Collector):
             "Transactions of the recorder that failed; their rows are tried again.",
             metrics.failures,
         )
+        yield CounterMetricFamily(
+            "answerback_recorder_repeated_batches",
+            "Batches of a stream that the ledger had already.",
+            metrics.repeated_batches,
+        )
         yield GaugeMetricFamily(
             "answerback_recorder_up",
-            "1 if what is in the inbox can be recorded into the ledger.",
-            float(is_up),
+            "1 if what was answered can be recorded into the ledger.",
+            float(recorder is not None and recorder.failure is None),
         )
+        if self._inbox is not None:
+            yield from self._measure_inbox(self._inbox)
+        elif recorder is not None:
+            yield _recorder_lag(recorder.lag_s)
+
+    def _measure_inbox(self, inbox: Inbox) -> Iterator[Metric]:
+        waiting = inbox.waiting()
+        yield _recorder_lag(waiting.age_s)
         yield GaugeMetricFamily(
-            "answerback_recorder_lag_seconds", "Age of the oldest callback that is not recorded.", lag.age_s
+            "answerback_inbox_callbacks", "Callbacks that were answered and are not recorded yet.", waiting.callbacks
         )
+        yield GaugeMetricFamily("answerback_inbox_bytes", "The size of those in the inbox.", waiting.bytes)
         yield GaugeMetricFamily(
-            "answerback_inbox_callbacks", "Callbacks that were answered and are not recorded yet.", lag.callbacks
-        )
-        yield GaugeMetricFamily("answerback_inbox_bytes", "The size of those in the inbox.", lag.bytes)
-        yield GaugeMetricFamily(
-            "answerback_inbox_max_bytes", "The size from which callbacks are answered 503.", self._inbox.max_bytes
+            "answerback_inbox_max_bytes", "The size from which callbacks are answered 503.", inbox.max_bytes
         )
         yield CounterMetricFamily(
             "answerback_inbox_unreadable_rows",
             "Rows of the inbox that were damaged or missing; quarantine says which.",
-            metrics.unreadable_rows,
+            self._metrics.unreadable_rows,
         )
+
+
+def _recorder_lag(seconds: float) -> Metric:
+    return GaugeMetricFamily(
+        "answerback_recorder_lag_seconds", "Age of the oldest callback that is not recorded.", seconds
+    )
 
 
 def build_registry(
@@ -289,8 +290,7 @@ def build_registry(
     committer: GroupCommitter | None,
     ledger: tuple[LedgerGauges, Relay] | None = None,
     stream: "StreamMetrics | None" = None,
-    inbox: Inbox | None = None,
-    recorder: tuple[Recorder | None, RecorderMetrics] = (None, RecorderMetrics()),
+    recorder: tuple[Recorder | None, RecorderMetrics, Inbox | None] | None = None,
 ) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape; what is not there (yet) is not in it."""
     registry = CollectorRegistry()
@@ -299,8 +299,8 @@ def build_registry(
         registry.register(_LedgerCollector(*ledger))
     if stream is not None:
         registry.register(_StreamCollector(stream))
-    if inbox is not None:
-        registry.register(_RecorderCollector(inbox, *recorder))
+    if recorder is not None:
+        registry.register(_RecorderCollector(*recorder))
     return registry
 
 

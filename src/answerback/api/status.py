@@ -4,11 +4,11 @@ from answerback.api.routes import Routes
 from answerback.api.status_view import build_inbox_view, build_status_view
 from answerback.ledger import Ledger
 from answerback.ledger.read.cluster_status import read_cluster_status
-from answerback.recorder import Recorder
+from answerback.recorder import InboxRecorder
 from answerback.schemas.cluster import StatusView
 
 
-def build_routes(ledger: Ledger, recorder: Recorder | None) -> Routes:
+def build_routes(ledger: Ledger, recorder: InboxRecorder | None) -> Routes:
     router = Routes("processes")
 
     @router.get("/v1/status", summary="Get the gateway's processes, and which of them delivers to each endpoint")

@@ -13,7 +13,7 @@ from answerback.exports.process import ExportManager
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
-from answerback.recorder import Recorder
+from answerback.recorder import InboxRecorder
 from answerback.relay import Relay
 
 
@@ -26,7 +26,7 @@ class ConsoleDependencies:
     authenticator: Authenticator
     log_failure: Callable[[], str | None]
     """Why no callback can be stored now."""
-    recorder: Recorder | None
+    recorder: InboxRecorder | None
     """None where there is a stream."""
     relay: Relay
     submitter: BulkSubmitter

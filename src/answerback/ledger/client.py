@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
+from answerback.errors import LedgerUnavailable
 from answerback.ledger.commands import Command
 
 T = TypeVar("T")
@@ -17,6 +18,10 @@ class LedgerClient(Protocol):
     @property
     def saturated(self) -> Collection[int]:
         """Endpoints for which no more jobs can be taken now."""
+
+    @property
+    def failure(self) -> LedgerUnavailable | None:
+        """Why no command is carried out now; None where they are, as far as is known."""
 
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Have `command` carried out; the future has its result, after the commit.

@@ -3,7 +3,7 @@
 Synchronous on purpose. `writer` calls it in a process of its own, the API reads from its threads.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TypeVar
@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 from answerback.disk import FileIds, SQLiteFiles
-from answerback.domain.batches import CallbackBatch
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
 from answerback.domain.models import ApiKey, Call, Page, QuarantineItem, RawCallback, StoredCallback
@@ -37,9 +36,9 @@ from answerback.ledger.tables import quarantine, write_probes
 from answerback.ledger.types import Item, Receipt, RecordResult, to_us
 from answerback.ledger.write.batch_writer import never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
-from answerback.ledger.write.consumed_batches import claim_new
+from answerback.ledger.write.consumed_batches import claim_new, forget
 from answerback.ledger.write.log_positions import advance_position
-from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_bodies, parse_slices
+from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_slices
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
@@ -107,43 +106,36 @@ class Ledger:
         """
         return self._record(lambda _: [batch], saturated, enqueue_deliveries=enqueue_deliveries)
 
-    def record_stream_batches(
-        self, batches: Sequence[CallbackBatch], saturated: Collection[int] = ()
-    ) -> tuple[Collection[bytes], RecordResult]:
-        """Do what `record_batch` does with what batches of the stream hold, and return which of them were new.
-
-        One that the ledger holds already is passed over.
-        """
-        by_id = {batch.id: batch for batch in batches}
-        new: set[bytes] = set()
-
-        def new_items(connection: Connection) -> list[list[Item]]:
-            new.clear()
-            new.update(claim_new(connection, batches))
-            return [parse_bodies(body for id_, batch in by_id.items() if id_ in new for body in batch.items)]
-
-        recorded = self._record(new_items, saturated, idempotent=True)
-        return new, recorded
-
     def record_log(
-        self, log: bytes, after: int, rows: Iterable[LogRow], saturated: Collection[int] = ()
+        self, log: bytes, after: int, rows: Sequence[LogRow], saturated: Collection[int] = ()
     ) -> tuple[Sequence[LogSlice], RecordResult]:
         """Do what `record_batch` does with what rows of `log` hold, in slices; return those that were recorded.
 
-        The position moves from `after` to that of the last of them in the same transaction. Raises PositionConflict.
+        The position moves from `after` to that of the last of them in the same transaction; a log without a name has none. A batch
+        whose id the ledger holds already is passed over. Raises PositionConflict.
         """
-        slices: list[LogSlice] = []
+        read: list[LogSlice] = []
         for one in parse_slices(log, after, rows):
-            slices.append(one)
+            read.append(one)
             if self.is_write_waiting():
                 break
+        ids = {id_: published_us for one in read for id_, published_us in one.batches.items()}
+        slices = read
+
+        def find_new(connection: Connection) -> list[Sequence[Item]]:
+            nonlocal slices
+            slices, held = read, ids.keys() - claim_new(connection, ids)
+            if held:
+                known = [row for row in rows if row[0] <= read[-1].position]
+                slices = list(parse_slices(log, after, known, held))
+            return [one.items for one in slices]
 
         def advance(connection: Connection, done: int) -> None:
-            if done:
+            forget(connection, [id_ for one in slices[done:] for id_ in one.batches])
+            if log and done:
                 advance_position(connection, log, after, slices[done - 1].position, to_us(datetime.now(UTC)))
 
-        items = [one.items for one in slices]
-        recorded = self._record(lambda _: items, saturated, then=advance, is_write_waiting=self.is_write_waiting)
+        recorded = self._record(find_new, saturated, then=advance, is_write_waiting=self.is_write_waiting)
         return slices[: recorded.slices], recorded
 
     def _record(
@@ -154,7 +146,6 @@ class Ledger:
         then: Callable[[Connection, int], None] = lambda _connection, _done: None,
         is_write_waiting: Callable[[], bool] = never,
         enqueue_deliveries: bool = True,
-        idempotent: bool = False,
     ) -> RecordResult:
         """Record what `find_slices` finds in the transaction; where it is refused for what is in it, all but that.
 
@@ -180,11 +171,11 @@ class Ledger:
             return recorded
 
         try:
-            return self.write(work, shared=True, idempotent=idempotent)
+            return self.write(work, shared=True)
         except Exception as error:
             if not can_bisect(error):
                 raise
-            return self.write(work_bisected, idempotent=idempotent)
+            return self.write(work_bisected)
 
     def write(
         self,

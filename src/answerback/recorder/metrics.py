@@ -19,6 +19,8 @@ class RecorderMetrics:
         """Callbacks in one transaction."""
         self.batch_latency_s = Histogram(LATENCY_BOUNDS_S)
         """From the command to the commit."""
+        self.repeated_batches = 0
+        """Batches of a stream that the ledger had already."""
         self.unreadable_rows = 0
         """Rows of the log that were missing or damaged; the quarantine names them."""
         self.failures = 0
@@ -29,4 +31,5 @@ class RecorderMetrics:
         self.callbacks.update(reply.dispositions)
         self.batch_sizes.observe(sum(reply.dispositions.values()))
         self.batch_latency_s.observe(latency_s)
+        self.repeated_batches += reply.repeated_batches
         self.unreadable_rows += reply.unreadable_rows

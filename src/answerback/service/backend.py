@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -26,7 +26,7 @@ from answerback.ledger.admin.instances import Instance
 from answerback.ledger.read.calls import CallFilter, count_calls
 from answerback.ledger.writer.client import WriterClient
 from answerback.ledger.writer.spawning import WriterHandle
-from answerback.recorder import Recorder, RecorderMetrics
+from answerback.recorder import InboxRecorder, Recorder, RecorderMetrics, StreamRecorder
 from answerback.relay import Relay
 from answerback.service.factories import admin_key, build_alerts, build_lag_alerts, open_certificates, retry_policy
 from answerback.service.front import Front
@@ -37,9 +37,6 @@ from answerback.service.urls import base_path, callback_urls, local_url
 from answerback.tracing import Tracer
 from answerback.tracing.writer import TracingClient
 
-if TYPE_CHECKING:
-    from answerback.stream import StreamConsumer
-
 _WRITER_STOP_S = 0.5
 
 
@@ -47,7 +44,7 @@ class Backend:
     """The parts of one process that need the ledger; `open_ledger`, then `start`."""
 
     recorder: Recorder | None = None
-    _consumer: "StreamConsumer | None" = None
+    _inbox_recorder: InboxRecorder | None = None
     is_started = False
 
     def __init__(
@@ -80,8 +77,7 @@ class Backend:
         """Begin to watch how far the ledger is behind; it need not be there yet. Raises ConfigError where a URL is invalid."""
 
         def failure() -> str | None:
-            recorder = self.recorder or self._consumer
-            found = ledger_failure() if recorder is None else recorder.failure
+            found = ledger_failure() if self.recorder is None else self.recorder.failure
             return None if found is None else str(found)
 
         self._lag_alerts = build_lag_alerts(self._settings, self._unrecorded_s, failure)
@@ -96,7 +92,7 @@ class Backend:
         front = self._front
         if front.inbox is not None:
             oldest_us = front.inbox.waiting().oldest_us
-        elif front.stream is not None and ServerRole.RECORDER in self._settings.server.roles:
+        elif front.stream is not None and front.records:
             oldest_us = min(filter(None, front.stream.metrics.oldest_message_us.values()), default=None)
         else:
             return None
@@ -141,8 +137,8 @@ class Backend:
 
     async def catch_up(self, timeout_s: float) -> float:
         """Wait until what this process has answered is recorded; the seconds that the ledger is behind after `timeout_s`."""
-        if self.recorder is not None:
-            return await self.recorder.catch_up(timeout_s)
+        if self._inbox_recorder is not None:
+            return await self._inbox_recorder.catch_up(timeout_s)
         if self.is_started and self._front.publisher is not None:
             return await self._front.publisher.recent.catch_up(self._ledger, timeout_s)
         return 0.0
@@ -152,16 +148,16 @@ class Backend:
         await self._stack.aclose()
 
     async def _start_recording(self) -> None:
-        front, timeout_s = self._front, self._settings.intake.shutdown_timeout_s
-        if front.stream is not None and ServerRole.RECORDER in self._settings.server.roles:
-            self._consumer = self._status.consumer = consumer = front.stream.consumer(self._client)
-            consumer.start()
-            self._stack.push_async_callback(consumer.stop, timeout_s)
+        front = self._front
+        recorder: Recorder | None = None
         if front.inbox is not None:
-            self.recorder = recorder = Recorder(front.inbox, self._client, self.recorder_metrics)
-            self._status.recorder = recorder
+            self._inbox_recorder = recorder = InboxRecorder(front.inbox, self._client, self.recorder_metrics)
+        elif front.stream is not None and front.records:
+            recorder = StreamRecorder(front.stream.consumer(), self._client, self.recorder_metrics)
+        if recorder is not None:
+            self.recorder = self._status.recorder = recorder
             recorder.start()
-            self._stack.push_async_callback(recorder.stop, timeout_s)
+            self._stack.push_async_callback(recorder.stop, self._settings.intake.shutdown_timeout_s)
 
     def _build(self) -> None:
         """Make the parts that need the running loop."""
@@ -224,7 +220,7 @@ class Backend:
             self._settings.console.timezone,
             self.alerts,
             self._exports,
-            self.recorder,
+            self._inbox_recorder,
             self._links,
             self._settings.server.public_url,
         )
@@ -243,7 +239,7 @@ class Backend:
                 key_verifier=self._key_verifier,
                 authenticator=self._authenticator,
                 log_failure=lambda: self._front.failure,
-                recorder=self.recorder,
+                recorder=self._inbox_recorder,
                 relay=self.relay,
                 submitter=self._submitter,
                 ledger_client=self._writer,

@@ -30,6 +30,8 @@ class Front:
         self.inbox = inbox
         self.stream = stream
         self.publisher: Publisher | None = None
+        self.records = inbox is not None or (stream is not None and ServerRole.RECORDER in settings.server.roles)
+        """Whether this process is to record: its inbox, or the stream."""
         self.metrics = IntakeMetrics()
         takes_callbacks = ServerRole.INTAKE in settings.server.roles
         self.committer = self._committer(settings, tracer) if takes_callbacks else None

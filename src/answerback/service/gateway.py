@@ -245,15 +245,16 @@ class Gateway:
 
     def _registry(self) -> "CollectorRegistry":
         from answerback.api.metrics import build_registry
+        from answerback.recorder import RecorderMetrics
 
+        front = self._front
         backend = self._backend if self._backend is not None and self._backend.is_started else None
-        parts: dict[str, Any] = {}
-        if backend is not None:
-            parts = {
-                "ledger": (backend.numbers, backend.relay),
-                "recorder": (backend.recorder, backend.recorder_metrics),
-            }
-        stream = None if self._front.stream is None else self._front.stream.metrics
+        recorder = None if backend is None else backend.recorder
+        metrics = RecorderMetrics() if backend is None else backend.recorder_metrics
         return build_registry(
-            self._front.metrics, self._front.committer, stream=stream, inbox=self._front.inbox, **parts
+            front.metrics,
+            front.committer,
+            ledger=None if backend is None else (backend.numbers, backend.relay),
+            stream=None if front.stream is None else front.stream.metrics,
+            recorder=(recorder, metrics, front.inbox) if front.records else None,
         )

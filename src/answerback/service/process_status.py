@@ -17,7 +17,7 @@ from answerback.service.front import Front
 
 if TYPE_CHECKING:
     from answerback.relay import Relay
-    from answerback.stream import Stream, StreamConsumer
+    from answerback.stream import Stream
 
 _STREAM_STATUS_EVERY_S = 5.0
 _STREAM_LATE_S = 2 * _STREAM_STATUS_EVERY_S  # what is younger was on its way when the streams were asked
@@ -27,7 +27,7 @@ log = structlog.get_logger("answerback.service")
 
 
 class ProcessStatus:
-    """The status of one process. `consumer` or `recorder` is set once it records."""
+    """The status of one process; `recorder` is set once it records."""
 
     def __init__(
         self,
@@ -40,14 +40,12 @@ class ProcessStatus:
         self._secret = secret
         self.relay: Relay | None = None
         self._shards: list[dict[str, Any]] = []
-        self.consumer: StreamConsumer | None = None
         self.recorder: Recorder | None = None
 
     def report(self) -> dict[str, Any]:
         """What the heartbeat reports."""
-        recorder = self.recorder or self.consumer
-        failure = None if recorder is None else recorder.failure
-        committer = self._front.committer
+        failure = None if self.recorder is None else self.recorder.failure
+        committer, inbox = self._front.committer, self._front.inbox
         status = {
             "url": self._url,
             "pending": 0 if committer is None else committer.pending,
@@ -55,7 +53,7 @@ class ProcessStatus:
             "recorder_failure": str(failure) if failure else None,
             "set_aside": self._front.metrics.set_aside,
             "relay": None if self.relay is None else self.relay.status,
-            "waiting": None if self.recorder is None else self.recorder.lag.callbacks,
+            "waiting": None if inbox is None else inbox.waiting().callbacks,
             RECORDED_US: self.recorded_us(),
             "secret": self._secret.check,
         }
@@ -66,7 +64,7 @@ class ProcessStatus:
     def recorded_us(self) -> int | None:
         """Up to when all that this process has answered is recorded; None where nothing waits."""
         if self._front.stream is None:
-            return None if self.recorder is None else self.recorder.lag.oldest_us
+            return None if self._front.inbox is None else self._front.inbox.waiting().oldest_us
         oldest_us = min(filter(None, self._front.stream.metrics.oldest_message_us.values()), default=None)
         is_late = oldest_us is not None and time.time() - oldest_us / 1e6 > _STREAM_LATE_S
         return oldest_us if is_late else None

@@ -1,22 +1,14 @@
-"""Consume the stream into the ledger: batches of all shards are recorded together, and acknowledged after the commit.
-
-A batch leaves the stream only by that acknowledgement. What comes once more, because a recorder died before it or an
-acknowledgement was lost, the ledger skips by the batch's id.
-"""
+"""Consume the stream: batches of all shards are pulled and kept until they are recorded, and acknowledged only then."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Coroutine, Sequence
-from typing import TypeVar
 
 import structlog
 from nats.aio.msg import Msg
 
 from answerback.domain.batches import BatchDecodeError
-from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import ConsumeResult, ProbeWrite, PruneConsumed, RecordStreamBatches
+from answerback.errors import LedgerUnavailable
 from answerback.stream.acks import AckSender
 from answerback.stream.batch import decode
 from answerback.stream.connection import NatsConnection, cancel_all
@@ -26,73 +18,77 @@ from answerback.stream.stream_config import ACK_WAIT_S, Shard
 from answerback.stream.streams import StreamManager
 from answerback.stream.subscription import BATCH_MESSAGES, PullSubscription
 
-T = TypeVar("T")
-
-_FAILURES_BEFORE_PROBE = 3  # after this many a probe shows whether the ledger or the batch is at fault
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
 _IN_PROGRESS_EVERY_S = ACK_WAIT_S / 4
 _REDELIVER_AFTER_S = 60.0
-_MICROSECONDS = 1_000_000
 
 log = structlog.get_logger("answerback.stream")
 
-_PRUNE_EVERY_S = 60.0
-_PRUNE_AFTER_US = 3_600_000_000  # a frozen server may store a copy late, and clocks differ
-_PRUNE_BATCH_SIZE = 5_000
-_PRUNE_PAUSE_S = 0.1
-
 
 class StreamConsumer:
-    """Records the batches of all shards, for ever; any number of processes may do so."""
+    """Pulls the batches of all shards; any number of processes may do so."""
 
-    def __init__(
-        self, connection: NatsConnection, streams: StreamManager, ledger: LedgerClient, metrics: StreamMetrics
-    ) -> None:
+    def __init__(self, connection: NatsConnection, streams: StreamManager, metrics: StreamMetrics) -> None:
         self._connection = connection
         self._streams = streams
-        self._ledger = ledger
         self._metrics = metrics
         self._acks = AckSender(connection)
         self._in_flight = InFlightBuffer(max_messages=2 * BATCH_MESSAGES * len(streams.shards))
         self._arrived = asyncio.Event()
-        self._failure: LedgerUnavailable | None = None
-        self._stopping = False
         self._background: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Start to pull, on the running loop."""
+        pulls = [
+            PullSubscription(self._connection, shard, self._on_message, self._in_flight.has_room, self._on_idle)
+            for shard in self._streams.shards
+        ]
+        self._pulling = [asyncio.create_task(pull.run()) for pull in pulls]
+        self._extending = asyncio.create_task(self._extend_ack_wait())
+
+    async def stop(self) -> None:
+        """Pull no more, and return what is not acknowledged to the stream."""
+        await cancel_all([*self._pulling, self._extending])
+        for message in self._in_flight.messages:
+            await self._acks.nak(message.reply)
+        await cancel_all(self._background)
 
     @property
     def failure(self) -> LedgerUnavailable | None:
-        """Why nothing can be recorded now; None if it can, or nothing waits."""
-        return self._failure or self._connection.failure
-
-    def start(self) -> None:
-        """Start, on the running loop."""
-        pulls = [
-            PullSubscription(self._connection, shard, self._on_message, self._in_flight.has_room, self._on_idle)
-            for shard in self._shards
-        ]
-        self._pulling = [asyncio.create_task(pull.run()) for pull in pulls]
-        self._tasks = [
-            asyncio.create_task(work) for work in (self._extend_ack_wait(), prune_loop(self._streams, self._ledger))
-        ]
-        self._recording = asyncio.create_task(self._record_loop())
-
-    async def stop(self, timeout_s: float) -> None:
-        """Finish what is being written, up to `timeout_s`, and return the rest to the stream."""
-        self._stopping = True
-        await cancel_all(self._pulling)
-        for message in self._in_flight.release_pending():
-            await self._acks.nak(message.reply)
-        self._arrived.set()
-        if self._in_flight.is_writing:
-            await asyncio.wait([self._recording], timeout=timeout_s)
-        await cancel_all([*self._tasks, self._recording, *self._background])
+        """Why nothing can be pulled now; None if it can."""
+        return self._connection.failure
 
     @property
-    def _shards(self) -> Sequence[Shard]:
-        return self._streams.shards
+    def oldest_age_s(self) -> float:
+        """The age of the oldest batch that was pulled and is not acknowledged; 0 where there is none."""
+        oldest_us = self._in_flight.oldest_us
+        return 0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1e6)
+
+    async def oldest_message_us(self, now_us: int) -> int:
+        """When the oldest message that any shard holds was stored; `now_us` where they are empty."""
+        return await self._streams.oldest_message_us(now_us)
+
+    def oldest(self, max_callbacks: int, max_bytes: int) -> list[InFlightMessage]:
+        """What goes into the next transaction: the oldest messages, within the bounds but for the first."""
+        return self._in_flight.oldest(max_callbacks, max_bytes)
+
+    async def acknowledge(self, messages: Sequence[InFlightMessage]) -> None:
+        """The ledger holds these."""
+        for message in messages:
+            await self._acks.ack(message.reply)
+            self._in_flight.release(message)
+        self._metrics.in_flight_batches = len(self._in_flight)
+
+    async def wait_for_messages(self) -> None:
+        """Return when some have arrived, or at `wake`."""
+        self._arrived.clear()
+        await self._arrived.wait()
+
+    def wake(self) -> None:
+        """End the waiting for messages."""
+        self._arrived.set()
 
     def _on_message(self, shard: Shard, message: Msg) -> None:
-        """Buffer a message until its batch is in the ledger."""
+        """Keep a message until it is recorded."""
         delivered = message.metadata
         key = (shard.stream, delivered.sequence.stream)
         self._metrics.pending[shard.stream] = delivered.num_pending
@@ -108,94 +104,12 @@ class StreamConsumer:
         if not batch.items:  # a probe
             self._spawn(self._acks.ack(message.reply))
             return
-        self._in_flight.add(key, batch, len(message.data), message.reply)
+        self._in_flight.add(key, message.data, batch, message.reply)
         self._metrics.in_flight_batches = len(self._in_flight)
         self._arrived.set()
 
     def _on_idle(self, shard: Shard) -> None:
         self._metrics.pending[shard.stream] = 0
-        if not self._in_flight:
-            self._metrics.lag_s = 0.0
-
-    async def _record_loop(self) -> None:
-        while not self._stopping:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._in_flight.has_pending:
-                await self._record_until_done(self._in_flight.start_writing())
-
-    async def _record_until_done(self, taken: Sequence[InFlightMessage]) -> None:
-        """Return when all are in the ledger, however long it is away; one that it refuses is deferred."""
-        failures, pause_s = 0, _FIRST_PAUSE_S
-        while not await self._try_record(taken):
-            failures += 1
-            if failures % _FAILURES_BEFORE_PROBE == 0 and await self._ledger_works():
-                await self._record_one_by_one(taken)
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
-
-    async def _record_one_by_one(self, taken: Sequence[InFlightMessage]) -> None:
-        """Find the batch that the ledger refuses, and defer it: it stays in the stream, for another version."""
-        if len(taken) > 1:
-            for message in taken:
-                await self._record_until_done([message])
-            return
-        (deferred,) = taken
-        self._metrics.deferred_batches += 1
-        stream, sequence = deferred.key
-        log.error(
-            "batch_deferred", stream=stream, sequence=sequence, reason=str(self._failure), again_in_s=_REDELIVER_AFTER_S
-        )
-        self._set_failure(None)
-        await self._acks.nak(deferred.reply, _REDELIVER_AFTER_S)
-        self._release(deferred)
-
-    async def _try_record(self, taken: Sequence[InFlightMessage]) -> bool:
-        """Record and acknowledge them; return whether that succeeded."""
-        try:
-            consumed = await self._ledger.execute(
-                RecordStreamBatches([message.batch for message in taken], list(self._ledger.saturated))
-            )
-        except LedgerUnavailable as error:
-            self._set_failure(error)
-            return False
-        except Exception as error:  # a bug of ours must not stop the consumer
-            log.exception("consumer_error")
-            self._set_failure(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
-            return False
-        self._set_failure(None)
-        self._count(taken, consumed)
-        for message in taken:
-            await self._acks.ack(message.reply)
-            self._release(message)
-        return True
-
-    async def _ledger_works(self) -> bool:
-        try:
-            await self._ledger.execute(ProbeWrite())
-        except LedgerUnavailable:
-            return False
-        return True
-
-    def _release(self, message: InFlightMessage) -> None:
-        self._in_flight.release(message)
-        self._metrics.in_flight_batches = len(self._in_flight)
-
-    def _count(self, taken: Sequence[InFlightMessage], consumed: ConsumeResult) -> None:
-        self._metrics.consumed_batches += consumed.new
-        self._metrics.duplicate_batches += len(taken) - consumed.new
-        self._metrics.consumed_callbacks.update(consumed.dispositions)
-        self._metrics.lag_s = max(0.0, time.time() - taken[0].batch.appended_us / _MICROSECONDS)
-
-    def _set_failure(self, error: LedgerUnavailable | None) -> None:
-        if error is None and self._failure is not None:
-            log.info("consumer_recovered", was=str(self._failure))
-        if error is not None and (self._failure is None or error.explanation != self._failure.explanation):
-            log.error(
-                "consumer_stalled", reason=str(error), detail=error.detail, in_flight_batches=len(self._in_flight)
-            )
-        self._failure = error
 
     async def _extend_ack_wait(self) -> None:
         """Extend the ack wait of messages in flight, so that the servers redeliver them to nobody else."""
@@ -209,19 +123,3 @@ class StreamConsumer:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-async def prune_loop(streams: StreamManager, ledger: LedgerClient) -> None:
-    """Prune, once a minute, the ids of batches that are older than anything in any shard."""
-    while True:
-        await asyncio.sleep(_PRUNE_EVERY_S)
-        with contextlib.suppress(LedgerUnavailable):
-            oldest_us = await streams.oldest_message_us(round(time.time() * _MICROSECONDS))
-            await _prune_before(ledger, oldest_us - _PRUNE_AFTER_US)
-
-
-async def _prune_before(ledger: LedgerClient, before_us: int) -> None:
-    forgotten = _PRUNE_BATCH_SIZE
-    while forgotten == _PRUNE_BATCH_SIZE:
-        forgotten = await ledger.execute(PruneConsumed(before_us, _PRUNE_BATCH_SIZE))
-        await asyncio.sleep(_PRUNE_PAUSE_S)  # callbacks go first

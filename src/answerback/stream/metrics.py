@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable
 
 from answerback.domain.histogram import LATENCY_BOUNDS_S, Histogram
-from answerback.ledger import Disposition
 
 
 class StreamMetrics:
@@ -15,19 +14,10 @@ class StreamMetrics:
         """From the publication of a batch to the acknowledgement by most replicas."""
         self.failovers: Counter[str] = Counter(dict.fromkeys(streams, 0))
         """By shard that did not acknowledge in time, or could not: the batch went to another as well."""
-        self.consumed_batches = 0
-        self.consumed_callbacks: Counter[Disposition] = Counter()
-        """By what the ledger did."""
-        self.duplicate_batches = 0
-        """Batches that the ledger had already."""
         self.undecodable_batches = 0
         """Messages that this version cannot decode, each time they came; they stay in the stream."""
-        self.deferred_batches = 0
-        """Batches that the ledger refused, each time they came; they stay in the stream, their callbacks unrecorded."""
         self.oldest_message_us: dict[str, int | None] = {}
         """By shard: when the oldest batch that it still holds was stored there, None where it holds none."""
-        self.lag_s = 0.0
-        """How long ago the oldest batch of the last commit was published; 0 while nothing waits."""
         self.pending: dict[str, int] = {}
         """By shard: messages that wait in it, as of its last delivery."""
         self.in_flight_batches = 0

@@ -10,7 +10,6 @@ import msgspec
 import structlog
 
 from answerback.errors import AnswerbackError, LedgerUnavailable, MissingExtra, UnavailableReason, UnsafeStream
-from answerback.ledger.client import LedgerClient
 from answerback.stream.connection import NatsConnection, StreamUnavailable, cancel_all
 from answerback.stream.consumer import StreamConsumer
 from answerback.stream.metrics import StreamMetrics
@@ -114,9 +113,9 @@ class Stream:
         self._publishers.append(publisher)
         return publisher
 
-    def consumer(self, ledger: LedgerClient) -> StreamConsumer:
-        """Create what records the stream's batches in the ledger."""
-        return StreamConsumer(self._connection, self._manager, ledger, self.metrics)
+    def consumer(self) -> StreamConsumer:
+        """Create what a recorder has the stream's batches from."""
+        return StreamConsumer(self._connection, self._manager, self.metrics)
 
     async def status(self) -> list[ShardStatus]:
         """The status of each shard."""

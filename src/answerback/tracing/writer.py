@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import Command, ConsumeResult, LogReply, RecordLog, RecordStreamBatches
+from answerback.ledger.commands import Command, LogReply, RecordLog
 from answerback.tracing.tracer import Tracer
 
 T = TypeVar("T")
@@ -25,15 +26,20 @@ class TracingClient:
         """Endpoints for which no more jobs can be taken now."""
         return self._ledger.saturated
 
+    @property
+    def failure(self) -> LedgerUnavailable | None:
+        """Why no command is carried out now; None where they are, as far as is known."""
+        return self._ledger.failure
+
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Execute `command`, traced if it records."""
-        if not isinstance(command, RecordStreamBatches | RecordLog):
+        if not isinstance(command, RecordLog):
             return self._ledger.execute(command)
         answer: asyncio.Future[Any] = self._ledger.execute(msgspec.structs.replace(command, trace=True))
         answer.add_done_callback(self._on_recorded)
         return answer
 
-    def _on_recorded(self, recorded: "asyncio.Future[ConsumeResult | LogReply]") -> None:
+    def _on_recorded(self, recorded: "asyncio.Future[LogReply]") -> None:
         if recorded.cancelled() or recorded.exception() is not None:
             return
         trace = recorded.result().trace

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.domain.endpoints import Endpoint
 from answerback.ledger.read.deliveries import DeliveryBacklogs
-from answerback.recorder import Recorder
+from answerback.recorder import InboxRecorder
 
 _MAX_COUNTED = 100
 _PENDING_WARNING = 1_000
@@ -50,7 +50,7 @@ def _check_store(failure: str | None) -> StatusCheck:
     )
 
 
-def _check_recorder(recorder: Recorder | None) -> list[StatusCheck]:
+def _check_recorder(recorder: InboxRecorder | None) -> list[StatusCheck]:
     if recorder is None:
         return []
     waiting = recorder.lag

@@ -46,7 +46,6 @@ from answerback.ledger.commands.endpoints import (
     SyncConfigEndpoints,
 )
 from answerback.ledger.commands.ingest import (
-    ConsumeResult,
     DeleteQuarantined,
     ForgetLogs,
     LogPositions,
@@ -54,7 +53,6 @@ from answerback.ledger.commands.ingest import (
     ProbeWrite,
     PruneConsumed,
     RecordLog,
-    RecordStreamBatches,
     RequeueQuarantined,
     RequeueResult,
     TransactionTrace,
@@ -85,7 +83,6 @@ __all__ = [
     "ChangeEndpoint",
     "ClaimLeases",
     "Command",
-    "ConsumeResult",
     "CountDead",
     "CreateKey",
     "DeleteQuarantined",
@@ -109,7 +106,6 @@ __all__ = [
     "RecordAuditEvent",
     "RecordHeartbeat",
     "RecordLog",
-    "RecordStreamBatches",
     "ReleaseLeases",
     "RemoveEndpoint",
     "RemovedWithPending",

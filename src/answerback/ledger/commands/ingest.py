@@ -1,11 +1,10 @@
-"""Recording what a log or the stream holds, and what to do with bodies that could not be understood."""
+"""Recording what a log holds, and what to do with bodies that could not be understood."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 
-from answerback.domain.batches import CallbackBatch
 from answerback.domain.models import ParsedCallback
 from answerback.errors import CallbackRejected
 from answerback.ledger.admin.audit import Actor
@@ -25,42 +24,16 @@ class TransactionTrace(msgspec.Struct, frozen=True, array_like=True):
     callbacks: list[tuple[bytes, int, Disposition]]
 
 
-class ConsumeResult(msgspec.Struct, frozen=True, array_like=True):
-    """What became of batches of the stream: how many were new, and of their bodies by `Disposition`; what can be sent now.
-
-    `set_aside`: why the ledger refused some of them, in the driver's words.
-    """
-
-    new: int
-    dispositions: dict[Disposition, int]
-    jobs: list[DeliveryJob]
-    backlogged: list[int]
-    trace: TransactionTrace | None = None
-    set_aside: list[str] = []  # msgspec gives each its own
-
-
-class RecordStreamBatches(Command[ConsumeResult], frozen=True, array_like=True, tag=True):
-    """Record batches of the stream, and enqueue their deliveries; one that the ledger holds already changes nothing.
-
-    Of endpoints that are `saturated` no jobs come back. `trace` asks for a `TransactionTrace`.
-    """
-
-    batches: Sequence[CallbackBatch]
-    saturated: list[int] = []  # noqa: RUF012  # msgspec gives each its own
-    trace: bool = False
-
-    def run(self, ledger: Ledger) -> ConsumeResult:
-        started_us = to_us(now()) if self.trace else None
-        new, recorded = ledger.record_stream_batches(self.batches, self.saturated)
-        trace = _trace_of(recorded, started_us)
-        return ConsumeResult(len(new), _count(recorded), recorded.jobs, recorded.backlogged, trace, recorded.set_aside)
-
-
 class LogReply(msgspec.Struct, frozen=True, array_like=True):
-    """What became of rows of a log, up to `position`: how many could not be read; the rest as of `ConsumeResult`."""
+    """What became of rows of a log, up to `position`: how many could not be read, how many batches the ledger had already.
+
+    Then what became of the bodies, by `Disposition`, and what can be sent now. `set_aside`: why the ledger refused some of
+    them, in the driver's words.
+    """
 
     position: int
     unreadable_rows: int
+    repeated_batches: int
     dispositions: dict[Disposition, int]
     jobs: list[DeliveryJob]
     backlogged: list[int]
@@ -71,10 +44,11 @@ class LogReply(msgspec.Struct, frozen=True, array_like=True):
 class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
     """Record what rows of `log` hold, whose recorded position has to be `after`, and move that in the same transaction.
 
-    Their deliveries are enqueued; of endpoints that are `saturated` no jobs come back.
+    Their deliveries are enqueued; of endpoints that are `saturated` no jobs come back. `trace` asks for a `TransactionTrace`.
 
-    A row is its position and its payload, None where it and all since the one before are missing or damaged. Where another command waits it stops early. Raises
-    PositionConflict.
+    A row is its position and its payload, None where it and all since the one before are missing or damaged. A batch with an id that the
+    ledger holds is passed over. Where another command waits it stops early. `log` is empty for a stream: positions then number the rows, and
+    nothing but the ids of batches is kept. Raises PositionConflict.
     """
 
     log: bytes
@@ -89,6 +63,7 @@ class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
         return LogReply(
             slices[-1].position if slices else self.after,
             sum(one.unreadable_rows for one in slices),
+            sum(one.repeated_batches for one in slices),
             _count(recorded),
             recorded.jobs,
             recorded.backlogged,

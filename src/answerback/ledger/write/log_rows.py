@@ -1,11 +1,11 @@
 """Rows of a log, parsed into slices: each is recorded as one, and between two of them another write may go first."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import NamedTuple
 
-from answerback.domain.batches import BatchDecodeError, BatchItem, decode_batch
+from answerback.domain.batches import BatchDecodeError, BatchItem, CallbackBatch, decode_batch
 from answerback.domain.models import DEFAULT_CHANNEL, RawCallback, RejectedCallback
 from answerback.ledger.types import Item, from_us
 from answerback.tencent.codes import ResponseCode
@@ -21,30 +21,47 @@ _received = attrgetter("received_us")
 
 
 class LogSlice(NamedTuple):
-    """The callbacks of some rows in the order in which they came in, up to the row at `position`."""
+    """The callbacks of some rows in the order in which they came in, up to the row at `position`.
+
+    `batches` are the ids of those that have one, each with the time of its batch.
+    """
 
     position: int
     items: Sequence[Item]
     unreadable_rows: int
+    batches: Mapping[bytes, int]
+    repeated_batches: int
 
 
-def parse_slices(log: bytes, after: int, rows: Iterable[LogRow]) -> Iterator[LogSlice]:
-    """Slices of whole rows, all but the last with SLICE_CALLBACKS or more. What cannot be read is a refused body."""
+def parse_slices(log: bytes, after: int, rows: Iterable[LogRow], held: Collection[bytes] = ()) -> Iterator[LogSlice]:
+    """Slices of whole rows, all but the last with SLICE_CALLBACKS or more. What cannot be read is a refused body.
+
+    Batches whose ids are `held`, or came before, are passed over.
+    """
     bodies: list[BatchItem] = []
     refused: list[Item] = []
-    unreadable_rows, start = 0, after
+    batches: dict[bytes, int] = {}
+    unreadable_rows, repeated_batches, start, known = 0, 0, after, set(held)
     for position, payload in rows:
         try:
-            bodies += _decode(payload)
+            batch = _decode(payload)
         except BatchDecodeError as error:
             refused.append(_refusal(log, range(after + 1, position + 1), payload, str(error)))
             unreadable_rows += position - after
+        else:
+            if batch.id in known:
+                repeated_batches += 1
+            else:
+                bodies += batch.items
+                if batch.id:
+                    known.add(batch.id)
+                    batches[batch.id] = batch.appended_us
         after = position
         if len(bodies) + len(refused) >= SLICE_CALLBACKS:
-            yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows)
-            bodies, refused, unreadable_rows, start = [], [], 0, after
+            yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows, batches, repeated_batches)
+            bodies, refused, batches, unreadable_rows, repeated_batches, start = [], [], {}, 0, 0, after
     if after != start:
-        yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows)
+        yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows, batches, repeated_batches)
 
 
 def parse_bodies(bodies: Iterable[BatchItem]) -> list[Item]:
@@ -55,10 +72,10 @@ def parse_bodies(bodies: Iterable[BatchItem]) -> list[Item]:
     ]
 
 
-def _decode(payload: bytes | None) -> Sequence[BatchItem]:
+def _decode(payload: bytes | None) -> CallbackBatch:
     if payload is None:
         raise BatchDecodeError("missing or damaged; what it held was answered, and is not recorded")
-    return decode_batch(payload).items
+    return decode_batch(payload)
 
 
 def _refusal(log: bytes, positions: range, payload: bytes | None, problem: str) -> RejectedCallback:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
@@ -12,7 +13,6 @@ import structlog
 from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
 from answerback.ledger.commands import (
     Command,
-    ConsumeResult,
     LogReply,
     RequeueResult,
     decode_result,
@@ -25,6 +25,9 @@ from answerback.ledger.writer.spawning import WriterHandle, spawn_writer
 
 T = TypeVar("T")
 
+_SILENT_AFTER_S = 10.0
+"""A command that has waited for so long: the writer hangs, or has one that takes as long. A heartbeat asks every 3 s."""
+_WATCH_EVERY_S = 1.0
 _MIN_RESTART_DELAY_S = 0.1
 _MAX_RESTART_DELAY_S = 5.0
 
@@ -52,6 +55,7 @@ class WriterClient:
         self._connection: _RpcConnection | None = None
         self._restart_delay_s = _MIN_RESTART_DELAY_S
         self._restarting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def start(self) -> None:
@@ -64,6 +68,16 @@ class WriterClient:
         )
         self._connection.send(encode_config(self.config))
         self._alive_since_s = loop.time()
+        self._watching = self._watching or loop.create_task(self._watch())
+
+    @property
+    def failure(self) -> LedgerUnavailable | None:
+        """Why no command is carried out now; None where they are, as far as is known."""
+        if self._connection is None:
+            return LedgerUnavailable(UnavailableReason.WRITER_STARTING)
+        if (silent_s := self._connection.silent_s) > _SILENT_AFTER_S:
+            return LedgerUnavailable(UnavailableReason.WRITER_SILENT, f"for {silent_s:.0f} s")
+        return None
 
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
         """Have `command` carried out after those before it; the future has its result, after the commit.
@@ -79,18 +93,19 @@ class WriterClient:
 
     def _publish_jobs(self, answer: T) -> T:
         """`answer`, after what it says may go out, and what it says was set aside, is handed on."""
-        if isinstance(answer, ConsumeResult | LogReply) and answer.set_aside:
+        if isinstance(answer, LogReply) and answer.set_aside:
             log.error("callbacks_set_aside", count=len(answer.set_aside), detail=answer.set_aside[0])
             self.on_set_aside(len(answer.set_aside))
-        if isinstance(answer, ConsumeResult | LogReply | RequeueResult) and (answer.jobs or answer.backlogged):
+        if isinstance(answer, LogReply | RequeueResult) and (answer.jobs or answer.backlogged):
             self.on_jobs(answer.jobs, answer.backlogged)
         return answer
 
     async def stop(self, timeout_s: float) -> None:
         """Let the process finish what it was given, and wait for its end."""
         self._stopping = True
-        if self._restarting is not None:
-            self._restarting.cancel()
+        for task in (self._watching, self._restarting):
+            if task is not None:
+                task.cancel()
         if self._connection is not None:
             self._connection.close()
         process = self._process
@@ -101,6 +116,19 @@ class WriterClient:
                 log.error("writer_stuck", after_s=timeout_s)
                 process.kill()
                 process.wait()
+
+    async def _watch(self) -> None:
+        """Log when the process falls silent, and when it answers again."""
+        was_silent = False
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            is_silent = self.failure is not None and self.failure.reason is UnavailableReason.WRITER_SILENT
+            pid = None if self._process is None else self._process.pid
+            if is_silent and not was_silent:
+                log.error("writer_silent", pid=pid, after_s=_SILENT_AFTER_S)
+            elif was_silent and not is_silent:
+                log.info("writer_answers", pid=pid)
+            was_silent = is_silent
 
     def _on_disconnect(self) -> None:
         self._connection = None
@@ -136,6 +164,12 @@ class _RpcConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._pending: deque[tuple[asyncio.Future[Any], Callable[[bytes], Any]]] = deque()
         self._unread = bytearray()
+        self._progress_s = 0.0
+
+    @property
+    def silent_s(self) -> float:
+        """For how long no reply has come though one is waited for."""
+        return time.monotonic() - self._progress_s if self._pending else 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -145,6 +179,8 @@ class _RpcConnection(asyncio.Protocol):
 
     def call(self, payload: bytes, decode: Callable[[bytes], T]) -> "asyncio.Future[T]":
         reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if not self._pending:
+            self._progress_s = time.monotonic()
         self._pending.append((reply, decode))
         self.send(payload)
         return reply
@@ -161,6 +197,7 @@ class _RpcConnection(asyncio.Protocol):
                 return
             payload = bytes(unread[LENGTH_BYTES:end])
             del unread[:end]
+            self._progress_s = time.monotonic()
             self._resolve(*self._pending.popleft(), payload)
 
     @staticmethod
