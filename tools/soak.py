@@ -37,7 +37,7 @@ PARTS = (
     ),
     Part("kills", "make crash ROUNDS=20 SEED={seed}"),
     Part("strikes on a cluster", "make cluster ROUNDS=3"),
-    Part("fuzzing and long tests", f"env SEED={{seed}} {PYTEST} -m soak --ignore tests/cluster --ignore tests/crash"),
+    Part("fuzzing and long tests", f"env SEED={{seed}} {PYTEST} -m soak --ignore tests/cluster"),
     Part(
         "properties, in depth",
         f"{PYTEST} {TOGETHER} load -m hypothesis --hypothesis-profile soak --hypothesis-seed {{seed}} --timeout 0",
