@@ -12,7 +12,7 @@ import pytest
 from inbox.world import ALL, append, config, execute, in_file, items, read, started
 
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnavailableReason, UnsafeStorage
-from answerback.inbox import FILE_NAME, Inbox, InboxConfig, InboxReader
+from answerback.inbox import FILE_NAME, Inbox, InboxReader
 from answerback.inbox.rows import PAGE_BYTES
 
 FIRST = 1 << 40
@@ -174,7 +174,7 @@ def test_an_unsafe_disk_is_refused() -> None:
         tempfile.TemporaryDirectory(dir="/dev/shm") as place,
         pytest.raises(UnsafeStorage, match=r"tmpfs.*Choose another inbox\.dir"),
     ):
-        Inbox.open(InboxConfig(directory=Path(place)))
+        Inbox.open(config(Path(place), allow_unsafe_filesystem=False))
 
 
 def test_a_disk_that_cannot_hold_a_write_ahead_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,12 @@ ALL = 1_000_000_000
 
 
 def config(
-    directory: Path, *, max_bytes: int = 64 * 1024 * 1024, reserve_bytes: int = 0, keep_s: float = 600.0
+    directory: Path,
+    *,
+    max_bytes: int = 64 * 1024 * 1024,
+    reserve_bytes: int = 0,
+    keep_s: float = 600.0,
+    allow_unsafe_filesystem: bool = True,
 ) -> InboxConfig:
     """Settings that accept any disk: the tests may run in memory."""
     return InboxConfig(
@@ -23,7 +28,7 @@ def config(
         max_bytes=max_bytes,
         reserve_bytes=reserve_bytes,
         keep_s=keep_s,
-        allow_unsafe_filesystem=True,
+        allow_unsafe_filesystem=allow_unsafe_filesystem,
     )
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from builders import AnyCallback, wire
+from inbox.world import config
 
 from answerback.domain.batches import BatchItem
 from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
-from answerback.inbox import Inbox, InboxConfig
+from answerback.inbox import Inbox
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import Command, RecordLog, decode_command, decode_result, encode_command
@@ -95,7 +96,7 @@ async def recorded(recorder: InboxRecorder) -> None:
 @asynccontextmanager
 async def opened(directory: Path, **changes: Any) -> AsyncIterator[Inbox]:
     """The inbox in a directory, for one start of a gateway."""
-    inbox = Inbox.open(InboxConfig(directory=directory, allow_unsafe_filesystem=True, **changes))
+    inbox = Inbox.open(config(directory, **changes))
     inbox.start()
     try:
         yield inbox

@@ -6,19 +6,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time_ns
 
+from inbox.world import config
 from relay.harness import answered
 from relay.waiting import in_loop
 
 from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable
-from answerback.inbox import Inbox, InboxConfig
+from answerback.inbox import Inbox
 from answerback.intake import GroupCommitter, IntakeMetrics
 
 
 @asynccontextmanager
 async def committing(directory: Path) -> AsyncIterator[GroupCommitter]:
     """A committer in front of an inbox."""
-    inbox = Inbox.open(InboxConfig(directory=directory, allow_unsafe_filesystem=True))
+    inbox = Inbox.open(config(directory))
     inbox.start()
     committer = GroupCommitter(inbox, IntakeMetrics(), max_pending=10_000, max_batch=64, commit_timeout_s=10.0)
     await committer.start()

@@ -10,7 +10,7 @@ from stream.world import operator, publishing, refused, stream_config, streaming
 from structlog.testing import capture_logs
 
 from answerback.errors import UnsafeStream
-from answerback.stream import ShardStatus, Stream, StreamConfig
+from answerback.stream import ShardStatus, Stream
 
 MADE = {
     "storage": "file",
@@ -188,9 +188,9 @@ async def test_removed_meanwhile(nats_server: NatsCluster, monkeypatch: pytest.M
 
 
 @in_loop
-async def test_servers_away_at_the_start() -> None:
+async def test_servers_away_at_the_start(nats_server: NatsCluster) -> None:
     """Without servers the start goes on, nothing is stored, and the answer says why."""
-    stream = Stream(StreamConfig(urls=["nats://user:secret@127.0.0.1:1"]))
+    stream = Stream(stream_config(nats_server, urls=["nats://user:secret@127.0.0.1:1"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("answerback.stream.stream._START_S", 0.3)
         await stream.start()

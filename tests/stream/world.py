@@ -33,7 +33,17 @@ COMMIT_TIMEOUT_S = 5.0
 
 def stream_config(cluster: NatsCluster, **changes: Any) -> StreamConfig:
     """Streams of a name of their own."""
-    given: dict[str, Any] = {"urls": cluster.urls, "name": f"T{uuid4().hex[:8]}", "max_bytes": 64 * 1024 * 1024}
+    given: dict[str, Any] = {
+        "urls": cluster.urls,
+        "name": f"T{uuid4().hex[:8]}",
+        "shards": 3,
+        "replicas": 3,
+        "max_bytes": 64 * 1024 * 1024,
+        "allow_fewer_replicas": False,
+        "credentials": None,
+        "ca_file": None,
+        "max_body_bytes": 65_536,
+    }
     if len(cluster.nodes) == 1:
         given |= {"replicas": 1, "shards": 2}
     return StreamConfig(**given | changes)

@@ -9,7 +9,7 @@ class InboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The settings `inbox.*`, which the documentation of the configuration describes."""
 
     directory: Path
-    max_bytes: int = 1024 * 1024 * 1024
-    reserve_bytes: int = 64 * 1024 * 1024
-    keep_s: float = 600.0
-    allow_unsafe_filesystem: bool = False
+    max_bytes: int
+    reserve_bytes: int
+    keep_s: float
+    allow_unsafe_filesystem: bool

@@ -31,14 +31,14 @@ class StreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The NATS servers, and the streams on them. `max_body_bytes` is the largest callback body."""
 
     urls: Sequence[str]
-    name: str = "ANSWERBACK"
-    shards: int = 3
-    replicas: int = 3
-    max_bytes: int = 1024**3
-    allow_fewer_replicas: bool = False
-    credentials: Path | None = None
-    ca_file: Path | None = None
-    max_body_bytes: int = 65_536
+    name: str
+    shards: int
+    replicas: int
+    max_bytes: int
+    allow_fewer_replicas: bool
+    credentials: Path | None
+    ca_file: Path | None
+    max_body_bytes: int
 
     def __repr__(self) -> str:
         return f"StreamConfig({self.name}, {len(self.urls)} servers)"  # a URL may hold a password
