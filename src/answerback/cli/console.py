@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli.api_client import ApiClient, Url
 from answerback.cli.language import tr
-from answerback.cli.options import Config, DataDir, load_cli_settings
+from answerback.cli.options import Config, DataDir, Url, open_client
 from answerback.cli.output import AsJson, err, print_json
-from answerback.schemas.keys import SignInLinkView
 
 Open = Annotated[
     bool | None,
@@ -31,8 +29,8 @@ def console(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
-    link = SignInLinkView.model_validate(client.request("POST", "sign-in-links", body={"key": key}))
+    with open_client(config, url, data_dir=data_dir) as client:
+        link = client.keys.sign_in_link(key=key)
     if as_json:
         print_json(link)
     else:

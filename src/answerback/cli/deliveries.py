@@ -3,13 +3,12 @@
 import sys
 import time
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from answerback.cli import options
-from answerback.cli.api_client import ApiClient, Url
 from answerback.cli.output import (
     AsJson,
     FullNumbers,
@@ -25,9 +24,13 @@ from answerback.cli.output import (
 )
 from answerback.domain.endpoints import DeliveryState
 from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
+from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView, ReplayView
 from answerback.schemas.view import PageView
 from answerback.service.ledger_config import record_reveal
+
+if TYPE_CHECKING:
+    from answerback.client import Client
+    from answerback.client.resources import ReplaySelection
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -102,41 +105,39 @@ def replay_deliveries(
     kind: options.ByKind = None,
     mobile: options.ByMobile = None,
     as_json: AsJson = False,
-    url: Url = None,
+    url: options.Url = None,
     data_dir: options.DataDir = None,
     config: options.Config = None,
 ) -> None:
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
         fail("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
-    client = ApiClient(options.load_cli_settings(config, data_dir=data_dir), url)
-    if id is not None:
-        result = client.request("POST", "deliveries", str(_id(id)), "replay")
-    else:
-        calls = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
-        selection = {name: str(value) for name, value in calls.items() if value is not None}
-        result = _wait_for_replay(
-            client, client.request("POST", "replays", body={"endpoint": endpoint, "dead": dead, **selection})
-        )
+    with options.open_client(config, url, data_dir=data_dir) as client:
+        if endpoint is None:
+            delivery = client.deliveries.replay(_id(id or ""))
+            said = f"delivery {delivery.id} to {delivery.endpoint} is {delivery.state}"
+        else:
+            calls = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
+            chosen = cast("ReplaySelection", {name: value for name, value in calls.items() if value is not None})
+            replay = _wait_for_replay(client, client.replays.start(endpoint, dead=dead, **chosen))
+            said = f"{replay.replayed} deliveries to {replay.endpoint} are queued again"
     if as_json:
-        print_json(result)
-    elif id is not None:
-        out.print(f"delivery {result['id']} to {result['endpoint']} is {result['state']}")
+        print_json(delivery if endpoint is None else replay)
     else:
-        out.print(f"{result['replayed']} deliveries to {result['endpoint']} are queued again")
+        out.print(said)
 
 
-def _wait_for_replay(client: ApiClient, replay: dict[str, Any]) -> dict[str, Any]:
+def _wait_for_replay(client: "Client", replay: ReplayView) -> ReplayView:
     """Show the progress of a replay to its end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-        shown = progress.add_task(f"replaying to {replay['endpoint']}", total=replay["total"])
-        while replay["status"] == "running":
+        shown = progress.add_task(f"replaying to {replay.endpoint}", total=replay.total)
+        while replay.status == "running":
             time.sleep(_POLL_S)
-            replay = client.request("GET", "replays", str(replay["id"]))
-            progress.update(shown, completed=replay["examined"])
-    if replay["status"] == "failed":
-        fail(f"stopped after {replay['examined']} of {replay['total']}: {replay['error']}")
+            replay = client.replays.get(replay.id)
+            progress.update(shown, completed=replay.examined)
+    if replay.status == "failed":
+        fail(f"stopped after {replay.examined} of {replay.total}: {replay.error}")
     return replay
 
 

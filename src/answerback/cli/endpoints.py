@@ -1,17 +1,19 @@
 """`answerback endpoints`: the webhook URLs of a channel."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.markup import escape
 
-from answerback.cli.api_client import ApiClient, Url
-from answerback.cli.options import Config, DataDir, load_cli_settings, open_ledger
+from answerback.cli.options import Config, DataDir, Url, open_client, open_ledger
 from answerback.cli.output import AsJson, out, print_json, print_page, print_view
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.schemas.endpoints import EndpointView
+from answerback.schemas.endpoints import EndpointView, EndpointWithSecretView
 from answerback.schemas.view import PageView
+
+if TYPE_CHECKING:
+    from answerback.client.resources import EndpointFields
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -49,8 +51,6 @@ def add(
 ) -> None:
     """Add an endpoint; its secret is shown only once."""
     fields = {
-        "name": name,
-        "url": endpoint_url,
         "channel": channel,
         "format": format,
         "kinds": kind,
@@ -58,12 +58,12 @@ def add(
         "notify_on_update": notify_on_update,
         "timeout_s": timeout_s,
         "concurrency": concurrency,
-        "secret": secret,
         "certificate": certificate,
         "enabled": not disabled,
     }
-    body = {field: value for field, value in fields.items() if value is not None}
-    added = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("POST", "endpoints", body=body)
+    given = cast("EndpointFields", {field: value for field, value in fields.items() if value is not None})
+    with open_client(config, url, data_dir=data_dir) as client:
+        added = client.endpoints.create(endpoint_url, name=name, secret=secret, **given)
     _show_changed(added, as_json=as_json)
 
 
@@ -102,16 +102,17 @@ def send_test(
     name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
 ) -> None:
     """Send a test event; exit status 1 if the endpoint does not accept it."""
-    result = ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("POST", "endpoints", name, "test")
+    with open_client(config, url, data_dir=data_dir) as client:
+        result = client.endpoints.test(name)
     if as_json:
         print_json(result)
-    elif result["delivered"]:
-        out.print(f"[green]delivered[/] in {result['duration_ms']:.1f} ms, answered {result['http_status']}")
+    elif result.delivered:
+        out.print(f"[green]delivered[/] in {result.duration_ms:.1f} ms, answered {result.http_status}")
     else:
         out.print(
-            f"[red]not delivered[/] after {result['duration_ms']:.1f} ms: {escape(result['error'])}", soft_wrap=True
+            f"[red]not delivered[/] after {result.duration_ms:.1f} ms: {escape(result.error or '')}", soft_wrap=True
         )
-    if not result["delivered"]:
+    if not result.delivered:
         raise typer.Exit(1)
 
 
@@ -120,8 +121,8 @@ def enable(
     name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
 ) -> None:
     """Enable an endpoint: pending deliveries are sent."""
-    client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
-    changed = client.request("POST", "endpoints", name, "enable")
+    with open_client(config, url, data_dir=data_dir) as client:
+        changed = client.endpoints.enable(name)
     _show_changed(changed, as_json=as_json)
 
 
@@ -130,8 +131,8 @@ def disable(
     name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
 ) -> None:
     """Disable an endpoint: deliveries wait until it is enabled again."""
-    client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
-    changed = client.request("POST", "endpoints", name, "disable")
+    with open_client(config, url, data_dir=data_dir) as client:
+        changed = client.endpoints.disable(name)
     _show_changed(changed, as_json=as_json)
 
 
@@ -145,29 +146,29 @@ def rotate_secret(
     config: Config = None,
 ) -> None:
     """Generate or set a new secret, shown only once; the old one keeps signing for 24 hours."""
-    body = {"secret": secret} if secret else {}
-    client = ApiClient(load_cli_settings(config, data_dir=data_dir), url)
-    changed = client.request("POST", "endpoints", name, "rotate-secret", body=body)
+    with open_client(config, url, data_dir=data_dir) as client:
+        changed = client.endpoints.rotate_secret(name, secret=secret)
     _show_changed(changed, as_json=as_json)
 
 
 @app.command("remove")
 def remove(name: Name, url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
     """Remove an endpoint and cancel its pending deliveries."""
-    ApiClient(load_cli_settings(config, data_dir=data_dir), url).request("DELETE", "endpoints", name)
+    with open_client(config, url, data_dir=data_dir) as client:
+        client.endpoints.delete(name)
     out.print(f"endpoint {name} is removed")
 
 
-def _show_changed(endpoint: dict[str, Any], *, as_json: bool) -> None:
+def _show_changed(endpoint: EndpointView, *, as_json: bool) -> None:
     if as_json:
         print_json(endpoint)
         return
-    status = "on" if endpoint["enabled"] else f"off ({endpoint['disabled_reason'] or 'manually'})"
+    status = "on" if endpoint.enabled else f"off ({endpoint.disabled_reason or 'manually'})"
     out.print(
-        f"endpoint [bold]{endpoint['name']}[/] of channel {endpoint['channel']} is {escape(status)}: {escape(endpoint['url'])}"
+        f"endpoint [bold]{endpoint.name}[/] of channel {endpoint.channel} is {escape(status)}: {escape(endpoint.url)}"
     )
-    if "secret" in endpoint:
-        out.print(f"secret  {endpoint['secret']}  (shown only once)", soft_wrap=True)
+    if isinstance(endpoint, EndpointWithSecretView):
+        out.print(f"secret  {endpoint.secret}  (shown only once)", soft_wrap=True)
 
 
 def _format_status(view: EndpointView) -> str:

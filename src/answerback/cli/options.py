@@ -16,6 +16,7 @@ from answerback.errors import AnswerbackError, ConfigError, LedgerUnavailable
 from answerback.ledger.types import MAX_PAGE_SIZE
 
 if TYPE_CHECKING:
+    from answerback.client import Client
     from answerback.config import Settings
     from answerback.inbox import Waiting
     from answerback.ledger import Ledger
@@ -27,6 +28,9 @@ DatabaseUrl = Annotated[
     typer.Option(
         "--database-url", help="The ledger's database: postgresql://user@host/name; by default a file in --data-dir."
     ),
+]
+Url = Annotated[
+    str | None, typer.Option("--url", help="The gateway's URL; by default that of the gateway running in --data-dir.")
 ]
 
 Timezone = Annotated[str, typer.Option("--timezone", help="Time zone of times that name none.")]
@@ -56,6 +60,33 @@ def load_zone(timezone: str) -> ZoneInfo:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError("--timezone: expected a name such as Asia/Shanghai or UTC") from error
+
+
+@contextmanager
+def open_client(config: Path | None, url: str | None, **options: Any) -> Iterator["Client"]:
+    """A client of the gateway at `url`, by default of the one that runs on the data directory, with its admin key.
+
+    Changes go through the gateway, so that they take effect at once. Raises ConfigError, ApiError.
+    """
+    from answerback.auth.api_keys import FILE_NAME as KEY_NAME
+    from answerback.client import Client, ConnectionFailed
+    from answerback.service.urls import URL_NAME
+
+    directory = load_cli_settings(config, **options).server.data_dir
+    url = url or _read(directory / URL_NAME, "no gateway is running here: start it with `answerback serve`")
+    key = _read(directory / KEY_NAME, "there is no admin key here: name the directory with --data-dir")
+    with Client(url, key) as client:
+        try:
+            yield client
+        except ConnectionFailed as error:
+            raise ConfigError(f"{error}; start it, or name it with --url") from error
+
+
+def _read(path: Path, otherwise: str) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"{path}: {otherwise}") from error
 
 
 @contextmanager

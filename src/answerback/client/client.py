@@ -1,0 +1,92 @@
+"""`Client` and `AsyncClient`: the gateway's /v1 from Python."""
+
+import ssl
+from types import TracebackType
+from typing import Self, Unpack
+
+from answerback.client.exports import AsyncExport, Export, ExportFilter, export_request
+from answerback.client.resources import Gateway
+from answerback.client.senders import AsyncSender, Connection, SyncSender
+
+TIMEOUT_S = 30.0
+RETRIES = 3
+
+
+class Client(Gateway[SyncSender]):
+    """A gateway, for programs of threads; one client may be shared by many.
+
+    A request takes `timeout_s` at most, with up to `retries` repetitions where that is safe. `proxy` is used if it is given,
+    and none from the environment. `tls` has the certificates of a private authority. Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        proxy: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        connection = Connection(url=url, key=key, timeout_s=timeout_s, retries=retries, proxy=proxy, tls=tls)
+        super().__init__(SyncSender(connection))
+
+    def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> Export:
+        """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
+        return Export(self.sender, export_request(dataset, format, filters))
+
+    @property
+    def recorder_lag_s(self) -> float:
+        """By how many seconds the ledger was behind what had been answered, at the last read; 0: it was not."""
+        return self.sender.recorder_lag_s
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.sender.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(Gateway[AsyncSender]):
+    """The same for asyncio: operations are awaited, lists and exports gone through with `async for`."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        proxy: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        connection = Connection(url=url, key=key, timeout_s=timeout_s, retries=retries, proxy=proxy, tls=tls)
+        super().__init__(AsyncSender(connection))
+
+    def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> AsyncExport:
+        """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
+        return AsyncExport(self.sender, export_request(dataset, format, filters))
+
+    @property
+    def recorder_lag_s(self) -> float:
+        """By how many seconds the ledger was behind what had been answered, at the last read; 0: it was not."""
+        return self.sender.recorder_lag_s
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.sender.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,116 @@
+"""Exports as streams: no more of a file is in memory than has just come."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+
+from answerback.client.errors import ConnectionFailed, Invalid
+from answerback.client.requests import Request
+from answerback.client.resources import CallFilter
+from answerback.client.senders import AsyncSender, SyncSender, describe
+
+
+class ExportFilter(CallFilter, total=False):
+    """Which records are exported: of calls and callbacks by all but `endpoint`, `state` and `callid`; see docs/exports.md."""
+
+    endpoint: str | None
+    state: str | None
+    callid: str | None
+    timezone: str | None
+
+
+def export_request(dataset: str, format: str, filters: ExportFilter) -> Request[bytes]:
+    path = {"dataset": dataset, "format": format}
+    template = "/v1/exports/{dataset}.{format}"
+    return Request(method="GET", template=template, path=path, query=filters, parse=bytes, is_repeatable=True)
+
+
+class Export:
+    """A file of the gateway's: `save` it, go through its bytes, or through its rows; each asks for it anew."""
+
+    def __init__(self, sender: SyncSender, request: Request[bytes]) -> None:
+        self._sender = sender
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        with contextlib.closing(self._sender.open(self._request)) as response:
+            try:
+                yield from response.iter_bytes()
+            except httpx2.RequestError as error:
+                raise _broken_off(error) from error
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The records of an export in NDJSON."""
+        lines = _Lines(self._request)
+        for chunk in self:
+            yield from lines.feed(chunk)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file; it has its name once it is whole."""
+        with _partial(path) as partial, partial.open("wb") as file:
+            file.writelines(self)
+
+
+class AsyncExport:
+    """A file of the gateway's: `save` it, go through its bytes, or through its rows; each asks for it anew."""
+
+    def __init__(self, sender: AsyncSender, request: Request[bytes]) -> None:
+        self._sender = sender
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with contextlib.aclosing(await self._sender.open(self._request)) as response:
+            try:
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+            except httpx2.RequestError as error:
+                raise _broken_off(error) from error
+
+    async def rows(self) -> AsyncIterator[dict[str, Any]]:
+        """The records of an export in NDJSON."""
+        lines = _Lines(self._request)
+        async for chunk in self:
+            for row in lines.feed(chunk):
+                yield row
+
+    async def save(self, path: str | Path) -> None:
+        """Write the file, in a thread; it has its name once it is whole."""
+        with _partial(path) as partial, partial.open("wb") as file:
+            async for chunk in self:
+                await asyncio.to_thread(file.write, chunk)
+
+
+class _Lines:
+    """NDJSON that comes in pieces."""
+
+    def __init__(self, request: Request[bytes]) -> None:
+        if request.path["format"] != "ndjson":
+            raise Invalid("format: rows can be read of ndjson only", field="format")
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[dict[str, Any]]:
+        """The records that are whole with `chunk`."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            yield msgspec.json.decode(line, type=dict[str, Any])
+
+
+@contextlib.contextmanager
+def _partial(path: str | Path) -> Iterator[Path]:
+    """Where to write until the file at `path` is whole."""
+    partial = Path(f"{path}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _broken_off(error: httpx2.RequestError) -> ConnectionFailed:
+    return ConnectionFailed(f"the export broke off, it is not whole: {describe(error)}")

@@ -1,0 +1,357 @@
+"""The operations of /v1, each described once. A parameter that is not here is not sent; the API says what it means."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+import msgspec
+
+from answerback.client.operations import Resource, S, listing, operation
+from answerback.client.requests import Request, change, delete, read
+from answerback.domain.models import DEFAULT_CHANNEL
+from answerback.schemas.alerts import AlertView
+from answerback.schemas.callbacks import (
+    BulkSubmitView,
+    CallbackResponseView,
+    CallbackView,
+    QuarantinedBodyView,
+    QuarantinedView,
+    RequeueView,
+)
+from answerback.schemas.calls import CallView, FeeAuditView
+from answerback.schemas.cluster import StatusView
+from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView, ReplayView
+from answerback.schemas.endpoints import EndpointTestView, EndpointView, EndpointWithSecretView
+from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView, SignInLinkView
+from answerback.schemas.statistics import FailuresView, StatisticsView
+from answerback.schemas.view import PageView
+
+PAGE_SIZE = 100
+_TEST_TIMEOUT_S = 330.0  # a test may take as long as an endpoint's own time, 300 s at most
+
+_CALL = "/v1/calls/{callid}"
+_ENDPOINT = "/v1/endpoints/{endpoint}"
+_DELIVERY = "/v1/deliveries/{id}"
+_QUARANTINED = "/v1/quarantine/{id}"
+
+
+class CallFilter(TypedDict, total=False):
+    """Which calls: those that each filter lets through. None lets all through."""
+
+    channel: str | None
+    mobile: str | None
+    outcome: str | None
+    kind: str | None
+    failure_code: int | None
+    reference: str | None
+    since: datetime | None
+    until: datetime | None
+
+
+class DeliveryFilter(TypedDict, total=False):
+    """Which deliveries."""
+
+    endpoint: str | None
+    state: str | None
+    callid: str | None
+    channel: str | None
+
+
+class StatisticsRange(TypedDict, total=False):
+    """Which calls are counted: `range` (today, yesterday, 7d, 30d), or `since` and `until`."""
+
+    range: str | None
+    since: datetime | None
+    until: datetime | None
+    channel: str | None
+    kind: str | None
+    timezone: str | None
+
+
+class Annotation(TypedDict, total=False):
+    """What your application adds to a call. None removes a value; what is left out stays."""
+
+    reference: str | None
+    metadata: Mapping[str, Any] | None
+    due_at: datetime | None
+
+
+class ReplaySelection(TypedDict, total=False):
+    """The calls of which everything is delivered again."""
+
+    since: datetime
+    until: datetime
+    outcome: str
+    kind: str
+    mobile: str
+
+
+class EndpointFields(TypedDict, total=False):
+    """What can be set of an endpoint."""
+
+    channel: str
+    format: str
+    enabled: bool
+    kinds: Iterable[str]
+    outcomes: Iterable[str]
+    notify_on_update: bool
+    timeout_s: float
+    concurrency: int
+    certificate: str | None
+
+
+class Calls(Resource[S]):
+    """/v1/calls."""
+
+    @listing
+    def list(
+        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None, **filters: Unpack[CallFilter]
+    ) -> Request[PageView[CallView]]:
+        """Calls, newest first."""
+        return read("/v1/calls", PageView[CallView], limit=page_size, cursor=cursor, **filters)
+
+    @operation
+    def get(self, callid: str, *, channel: str | None = None) -> Request[CallView]:
+        """A call. Raises NotFound; Ambiguous if several channels have the callid, and none is named."""
+        return read(_CALL, CallView, {"callid": callid}, channel=channel)
+
+    @listing
+    def callbacks(
+        self, callid: str, *, channel: str | None = None, page_size: int = PAGE_SIZE, cursor: str | None = None
+    ) -> Request[PageView[CallbackView]]:
+        """A call's callbacks as they were received, in order."""
+        path, page = {"callid": callid}, PageView[CallbackView]
+        return read(f"{_CALL}/callbacks", page, path, channel=channel, limit=page_size, cursor=cursor)
+
+    @operation
+    def annotate(
+        self, callid: str, *, channel: str | None = None, **annotation: Unpack[Annotation]
+    ) -> Request[CallView]:
+        """Annotate a call, before or after its first callback."""
+        path = {"callid": callid}
+        return change("PUT", _CALL, CallView, path, annotation, is_repeatable=True, channel=channel)
+
+
+class Callbacks(Resource[S]):
+    """/v1/callbacks: submit callbacks that you have from elsewhere. One that is known already is counted as a duplicate."""
+
+    @operation
+    def submit(
+        self, callback: bytes | Mapping[str, Any], *, channel: str = DEFAULT_CHANNEL
+    ) -> Request[CallbackResponseView]:
+        """Submit one callback. Raises Invalid if it is none; it is in quarantine then."""
+        body, query = _body_of(callback), {"channel": channel}
+        described = change("POST", "/v1/callbacks", CallbackResponseView, is_repeatable=True)
+        return msgspec.structs.replace(described, body=body, query=query)
+
+    @operation
+    def submit_many(
+        self, callbacks: Iterable[bytes | Mapping[str, Any]], *, channel: str = DEFAULT_CHANNEL
+    ) -> Request[BulkSubmitView]:
+        """Submit up to 10,000 callbacks, 32 MiB; the answer has a line for each. Submit the `unavailable` ones again."""
+        lines = [_body_of(callback).translate(_ONE_LINE) for callback in callbacks]
+        described = change("POST", "/v1/callbacks", BulkSubmitView, is_repeatable=True)
+        body, query = b"\n".join(lines), {"channel": channel}
+        return msgspec.structs.replace(described, body=body, query=query, content_type="application/x-ndjson")
+
+
+class Endpoints(Resource[S]):
+    """/v1/endpoints. An endpoint is named by its name or its id."""
+
+    @listing
+    def list(self) -> Request[PageView[EndpointView]]:
+        """All endpoints, with their backlogs."""
+        return read("/v1/endpoints", PageView[EndpointView])
+
+    @operation
+    def get(self, endpoint: str) -> Request[EndpointView]:
+        return read(_ENDPOINT, EndpointView, {"endpoint": endpoint})
+
+    @operation
+    def create(
+        self, url: str, *, name: str | None = None, secret: str | None = None, **fields: Unpack[EndpointFields]
+    ) -> Request[EndpointWithSecretView]:
+        """Create an endpoint; only this answer has its secret."""
+        body = {"url": url, "name": name, "secret": secret, **fields}
+        return change("POST", "/v1/endpoints", EndpointWithSecretView, body=body)
+
+    @operation
+    def update(
+        self, endpoint: str, *, url: str | None = None, **fields: Unpack[EndpointFields]
+    ) -> Request[EndpointView]:
+        """Change some fields; once this returns, no attempt uses the old ones."""
+        body = fields if url is None else {"url": url, **fields}
+        return change("PATCH", _ENDPOINT, EndpointView, {"endpoint": endpoint}, body, is_repeatable=True)
+
+    @operation
+    def delete(self, endpoint: str) -> Request[None]:
+        """Remove an endpoint and cancel its pending deliveries."""
+        return delete(_ENDPOINT, {"endpoint": endpoint})
+
+    @operation
+    def enable(self, endpoint: str) -> Request[EndpointView]:
+        return change("POST", f"{_ENDPOINT}/enable", EndpointView, {"endpoint": endpoint}, is_repeatable=True)
+
+    @operation
+    def disable(self, endpoint: str) -> Request[EndpointView]:
+        """Disable an endpoint: deliveries wait until it is enabled."""
+        return change("POST", f"{_ENDPOINT}/disable", EndpointView, {"endpoint": endpoint}, is_repeatable=True)
+
+    @operation
+    def rotate_secret(self, endpoint: str, *, secret: str | None = None) -> Request[EndpointWithSecretView]:
+        """Set a new secret, shown only in this answer; the old one keeps signing for 24 hours."""
+        path, body = {"endpoint": endpoint}, {"secret": secret}
+        return change("POST", f"{_ENDPOINT}/rotate-secret", EndpointWithSecretView, path, body)
+
+    @operation
+    def test(self, endpoint: str) -> Request[EndpointTestView]:
+        """Send a test event; the answer says what the endpoint responded."""
+        path, shape = {"endpoint": endpoint}, EndpointTestView
+        return change("POST", f"{_ENDPOINT}/test", shape, path, least_timeout_s=_TEST_TIMEOUT_S)
+
+
+class Deliveries(Resource[S]):
+    """/v1/deliveries."""
+
+    @listing
+    def list(
+        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None, **filters: Unpack[DeliveryFilter]
+    ) -> Request[PageView[DeliveryView]]:
+        """Deliveries, newest first."""
+        return read("/v1/deliveries", PageView[DeliveryView], limit=page_size, cursor=cursor, **filters)
+
+    @operation
+    def get(self, id: int) -> Request[DeliveryWithAttemptsView]:
+        """A delivery with its attempts."""
+        return read(_DELIVERY, DeliveryWithAttemptsView, {"id": id})
+
+    @operation
+    def replay(self, id: int) -> Request[DeliveryView]:
+        """Deliver again now, whatever the delivery's state."""
+        return change("POST", f"{_DELIVERY}/replay", DeliveryView, {"id": id})
+
+
+class Replays(Resource[S]):
+    """/v1/replays: many deliveries again, in the background."""
+
+    @operation
+    def start(self, endpoint: str, *, dead: bool = False, **calls: Unpack[ReplaySelection]) -> Request[ReplayView]:
+        """Deliver all dead deliveries of an endpoint again, or everything about some calls."""
+        return change("POST", "/v1/replays", ReplayView, body={"endpoint": endpoint, "dead": dead, **calls})
+
+    @operation
+    def get(self, id: int) -> Request[ReplayView]:
+        """A replay and its progress."""
+        return read("/v1/replays/{id}", ReplayView, {"id": id})
+
+
+class Quarantine(Resource[S]):
+    """/v1/quarantine: bodies that could not be parsed."""
+
+    @listing
+    def list(
+        self, *, channel: str | None = None, page_size: int = PAGE_SIZE, cursor: str | None = None
+    ) -> Request[PageView[QuarantinedView]]:
+        """Quarantined bodies, newest first."""
+        return read("/v1/quarantine", PageView[QuarantinedView], channel=channel, limit=page_size, cursor=cursor)
+
+    @operation
+    def get(self, id: int) -> Request[QuarantinedBodyView]:
+        """A quarantined body with its bytes."""
+        return read(_QUARANTINED, QuarantinedBodyView, {"id": id})
+
+    @operation
+    def requeue(self, id: int) -> Request[RequeueView]:
+        """Parse a body again: if it is a callback now, it is recorded with the time it came in."""
+        return change("POST", f"{_QUARANTINED}/requeue", RequeueView, {"id": id})
+
+    @operation
+    def delete(self, id: int) -> Request[None]:
+        """Delete a body for good."""
+        return delete(_QUARANTINED, {"id": id})
+
+
+class Keys(Resource[S]):
+    """/v1/keys: API keys, for admins."""
+
+    @listing
+    def list(self) -> Request[PageView[KeyView]]:
+        """All keys but the admin key."""
+        return read("/v1/keys", PageView[KeyView])
+
+    @operation
+    def create(self, name: str, *, role: str, full_numbers: bool = False) -> Request[CreatedKeyView]:
+        """Create a key; only this answer has it."""
+        body = {"name": name, "role": role, "full_numbers": full_numbers}
+        return change("POST", "/v1/keys", CreatedKeyView, body=body)
+
+    @operation
+    def revoke(self, name: str) -> Request[None]:
+        """Revoke a key, by name or id: it stops working at once."""
+        return delete("/v1/keys/{name}", {"name": name})
+
+    @operation
+    def sign_in_link(self, *, key: str | None = None) -> Request[SignInLinkView]:
+        """A link that signs in to the console once, with the rights of a key; of this client's by default."""
+        return change("POST", "/v1/sign-in-links", SignInLinkView, body={"key": key})
+
+
+class Gateway(Resource[S]):
+    """All of /v1."""
+
+    def __init__(self, sender: S) -> None:
+        super().__init__(sender)
+        self.calls = Calls[S](sender)
+        self.callbacks = Callbacks[S](sender)
+        self.endpoints = Endpoints[S](sender)
+        self.deliveries = Deliveries[S](sender)
+        self.replays = Replays[S](sender)
+        self.quarantine = Quarantine[S](sender)
+        self.keys = Keys[S](sender)
+
+    @operation
+    def stats(self, *, step: str | None = None, **range: Unpack[StatisticsRange]) -> Request[StatisticsView]:
+        """Statistics of the calls first seen in a range; `step` of the trend is hour or day."""
+        return read("/v1/stats", StatisticsView, step=step, **range)
+
+    @operation
+    def failures(self, **range: Unpack[StatisticsRange]) -> Request[FailuresView]:
+        """Failure codes with counts and shares."""
+        return read("/v1/failures", FailuresView, **range)
+
+    @operation
+    def fees(
+        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None, **range: Unpack[StatisticsRange]
+    ) -> Request[FeeAuditView]:
+        """Billed minutes against those due, with a page of the calls that differ."""
+        return read("/v1/fees", FeeAuditView, limit=page_size, cursor=cursor, **range)
+
+    @listing
+    def alerts(self) -> Request[PageView[AlertView]]:
+        """The alert rules and their state."""
+        return read("/v1/alerts", PageView[AlertView])
+
+    @operation
+    def status(self) -> Request[StatusView]:
+        """The gateway's processes, and which of them delivers to each endpoint."""
+        return read("/v1/status", StatusView)
+
+    @operation
+    def me(self) -> Request[CurrentKeyView]:
+        """The key of this client, and its role."""
+        return read("/v1/me", CurrentKeyView)
+
+    @listing
+    def audit_events(
+        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None
+    ) -> Request[PageView[AuditEventView]]:
+        """Audit events, newest first."""
+        return read("/v1/audit-events", PageView[AuditEventView], limit=page_size, cursor=cursor)
+
+
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""Outside of a JSON string a line break is white space, and inside there is none."""
+
+
+def _body_of(callback: bytes | Mapping[str, Any]) -> bytes:
+    return callback if isinstance(callback, bytes) else msgspec.json.encode(callback)

@@ -1,0 +1,191 @@
+"""Send requests: `SyncSender` and `AsyncSender` differ in how they wait, and in nothing else."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import httpx2
+import msgspec
+from pydantic import ValidationError
+
+from answerback.client.errors import ConnectionFailed, UnexpectedResponse, error_of
+from answerback.client.requests import Request
+from answerback.client.retries import Attempts
+from answerback.domain.urls import check_http_url
+from answerback.errors import ConfigError, describe_os_error
+
+T = TypeVar("T")
+Outcome = httpx2.Response | httpx2.RequestError
+
+_LAG_HEADER = "Answerback-Recorder-Lag"
+_NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a gateway is, and how to talk to it. Raises ConfigError."""
+
+    url: str
+    key: str
+    timeout_s: float
+    retries: int
+    proxy: str | None
+    tls: ssl.SSLContext | None
+
+    def __post_init__(self) -> None:
+        try:
+            parts = check_http_url(self.url, "http://host or https://host")
+        except ValueError as error:
+            raise ConfigError(f"url: {error}") from error
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ConfigError("url: expected no user, query or fragment: the key is sent by itself")
+        if not self.key or not self.key.isascii() or not self.key.isprintable() or " " in self.key:
+            raise ConfigError("key: expected an API key, ab_ and letters and digits")
+        if self.timeout_s <= 0 or self.retries < 0:
+            raise ConfigError("timeout_s: expected more than 0, and retries: 0 or more")
+
+    def __repr__(self) -> str:
+        return f"Connection({self.url})"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of httpx2. The environment has no say: neither a proxy nor a .netrc gets to see the key."""
+        is_plain = self.url.lower().startswith("http://")  # no certificates are loaded that nothing is compared with
+        return {
+            "headers": {"Authorization": f"Bearer {self.key}", "User-Agent": f"answerback/{version('answerback')}"},
+            "proxy": self.proxy,
+            "verify": self.tls or not (is_plain and self.proxy is None),
+            "trust_env": False,
+        }
+
+
+class _Sender:
+    """What both senders share: everything but waiting."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._base = connection.url.rstrip("/")
+        self.recorder_lag_s = 0.0
+
+    def _attempts(self, request: Request[Any]) -> Attempts:
+        return Attempts(request, retries=self._connection.retries, timeout_s=self._connection.timeout_s)
+
+    def _arguments(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> dict[str, Any]:
+        """Of one attempt, for httpx2. A stream may go on for long, and is only never silent for so long."""
+        return {
+            "method": request.method,
+            "url": self._base + request.target,
+            "content": request.body,
+            "headers": {} if request.body is None else {"Content-Type": request.content_type},
+            "timeout": attempts.left_s if whole else self._connection.timeout_s,
+        }
+
+    def _judge(self, attempts: Attempts, outcome: Outcome) -> httpx2.Response | float:
+        """The response, if that is what the request ends with, or the seconds until the next attempt. Raises ApiError."""
+        if isinstance(outcome, httpx2.RequestError):
+            was_sent = not isinstance(outcome, _NOTHING_SENT)
+            if (delay_s := attempts.delay_after_break(was_sent=was_sent)) is None:
+                raise ConnectionFailed(f"no gateway answers at {self._base}: {describe(outcome)}") from outcome
+            return delay_s
+        if outcome.request.method == "GET":
+            self.recorder_lag_s = float(outcome.headers.get(_LAG_HEADER, 0.0))
+        if outcome.is_success or attempts.is_done(outcome.status_code):
+            return outcome
+        failure = error_of(outcome.status_code, outcome.headers, outcome.content, key=self._connection.key)
+        if (delay_s := attempts.delay_after_status(outcome.status_code, failure.retry_after_s)) is None:
+            raise failure
+        return delay_s
+
+
+class SyncSender(_Sender):
+    """Sends from a thread, and may be shared by many."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._http = httpx2.Client(**connection.options)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def send(self, request: Request[T]) -> T:
+        """Send a request, and read the answer. Raises ApiError."""
+        return parse(request, self.open(request, whole=True))
+
+    def open(self, request: Request[Any], *, whole: bool = False) -> httpx2.Response:
+        """Send a request; its answer is to be read and closed, unless it is wanted `whole`. Raises ApiError."""
+        attempts = self._attempts(request)
+        while True:
+            verdict = self._judge(attempts, self._attempt(request, attempts, whole=whole))
+            if isinstance(verdict, httpx2.Response):
+                return verdict
+            time.sleep(verdict)
+
+    def _attempt(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> Outcome:
+        built = self._http.build_request(**self._arguments(request, attempts, whole=whole))
+        try:
+            response = self._http.send(built, stream=True)
+            if whole or not response.is_success:
+                with contextlib.closing(response):
+                    response.read()
+        except httpx2.RequestError as error:
+            return error
+        return response
+
+
+class AsyncSender(_Sender):
+    """Sends from an event loop of asyncio."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._http = httpx2.AsyncClient(**connection.options)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def send(self, request: Request[T]) -> T:
+        """Send a request, and read the answer. Raises ApiError."""
+        return parse(request, await self.open(request, whole=True))
+
+    async def open(self, request: Request[Any], *, whole: bool = False) -> httpx2.Response:
+        """Send a request; its answer is to be read and closed, unless it is wanted `whole`. Raises ApiError."""
+        attempts = self._attempts(request)
+        while True:
+            verdict = self._judge(attempts, await self._attempt(request, attempts, whole=whole))
+            if isinstance(verdict, httpx2.Response):
+                return verdict
+            await asyncio.sleep(verdict)
+
+    async def _attempt(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> Outcome:
+        built = self._http.build_request(**self._arguments(request, attempts, whole=whole))
+        try:
+            response = await self._http.send(built, stream=True)
+            if whole or not response.is_success:
+                async with contextlib.aclosing(response):
+                    await response.aread()
+        except httpx2.RequestError as error:
+            return error
+        return response
+
+
+def parse(request: Request[T], response: httpx2.Response) -> T:
+    """The answer as a T. Raises UnexpectedResponse, which does not repeat a value: it may be a phone number."""
+    try:
+        return request.parse(response.content)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the body"
+    detail = f"{request.method} {request.template}: {place} is not what this version of the client expects"
+    raise UnexpectedResponse(detail, status=response.status_code)
+
+
+def describe(error: httpx2.RequestError) -> str:
+    """Why there is no answer: in the system's words, if it was the system."""
+    if isinstance(error, httpx2.TimeoutException):
+        return "no answer in time"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return describe_os_error(cause)
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
