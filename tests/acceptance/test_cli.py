@@ -131,7 +131,7 @@ EXECUTED = {
     "copy": ("copy --from sqlite:{gateway.data_dir} --to sqlite:copied", "equal"),
     "migrate": ("migrate --data-dir new", "the ledger in new has schema"),
     "doctor": (f"doctor {HERE}", "durable storage"),
-    "prune": (f"prune --keep-months 1 {HERE}", "SQLite has no monthly partitions"),
+    "prune": (f"prune --dry-run {HERE}", "retention.calls_days"),
     "channels": ("channels list", "/voice/callback"),
     "config": ("config show", "ANSWERBACK_LOG__LEVEL"),
     "calls": (f"calls show {{callid}} {HERE}", "{callid}"),

@@ -160,7 +160,7 @@ _CASES = {
     "copy": Case("copy --help", _READS - {POSTGRESQL}),
     "migrate": Case("migrate", _READS),
     "doctor": Case("doctor", _READS),
-    "prune": Case("prune --keep-months 1", _READS),
+    "prune": Case("prune --dry-run", _READS),
     "channels": Case("channels list", _READS),
     "config": Case("config show", _READS | LEDGER),
     "calls": Case("calls list", _READS),

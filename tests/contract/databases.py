@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger, open_postgresql
-from answerback.ledger.write import retention
+from answerback.ledger.write.partitions import create_partitions
 
 _KEPT = 20
 
@@ -94,7 +94,7 @@ def _lent_template() -> tuple[str, object]:
     """Its name, and its schema."""
     url = shared_server().create_database(_template())
     with closing(open_postgresql(url, allow_unsafe=True)) as ledger:
-        ledger.write(lambda connection, _: retention.create_partitions(connection, NOON, 1))
+        ledger.write(lambda connection, _: create_partitions(connection, NOON, 1))
         return _name(url), _emptied(ledger)
 
 

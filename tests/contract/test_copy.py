@@ -35,6 +35,7 @@ from answerback.domain.batches import encode_batch
 from answerback.domain.delivery_states import DeliveryTransition, message_id
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.models import Role
+from answerback.domain.retention import RetentionPolicy
 from answerback.errors import AnswerbackError, ConfigError, Conflict, SchemaMismatch
 from answerback.ledger import Disposition, EndpointPause, Ledger, migrations, open_postgresql, open_sqlite
 from answerback.ledger.admin import api_keys, sessions
@@ -43,10 +44,11 @@ from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.admin.instances import Instance, deregister, heartbeat
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, block_of
-from answerback.ledger.commands import RecordLog
+from answerback.ledger.commands import Prune, RecordLog
 from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.tables import metadata
 from answerback.ledger.types import to_us
+from answerback.ledger.write.retention import PrunePosition
 from answerback.store_copy import CopyJob, CopyResult, parse_location
 from answerback.store_copy.tables import APPEND_ONLY_SPECS, EXCLUDED_TABLES, TABLE_SPECS
 
@@ -106,6 +108,7 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
 
 def fill(ledger: Ledger) -> Endpoint:
     """Something of everything that a ledger can hold; an endpoint with pending deliveries of the calls from `owed-0` on."""
+    ledger.record([received(status(callid="pruned"), after_s=-400 * 86_400)])
     crm, old = endpoint(ledger, "crm", notify_on_update=True), tencent(ledger)
     gone = endpoint(ledger, "gone")
     for n in range(12):
@@ -130,6 +133,7 @@ def fill(ledger: Ledger) -> Endpoint:
     alert = Alert(rule="fees", metric="fees > 1", since=NOON, firing=True, en="1", last_sent_at={"mailto": NOON})
     ledger.write(lambda c, _: save_alerts(c, [alert]))
     ledger.record([received(status(callid=f"owed-{n}"), after_s=n) for n in range(3)])
+    Prune(RetentionPolicy(calls_days=300).cutoffs(NOON), PrunePosition()).run(ledger)
     RecordLog(bytes(16), 0, [(1, encode_batch([b"", 0, []]))]).run(ledger)
     return crm
 

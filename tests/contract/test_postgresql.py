@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import ADMIN, NOON, failure, key_press, received, status, unanswered
+from builders import NOON, failure, key_press, received, status, unanswered
 from contract import delivery_helpers
 from contract.databases import ledger_database
 from contract.test_statistics import EVER, everything, recount, said
@@ -21,12 +21,14 @@ from sqlalchemy.engine import Connection
 from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import Outcome, ParsedCallback
-from answerback.errors import Conflict, LedgerUnavailable, SchemaMismatch, UnsafeStorage
+from answerback.domain.retention import RetentionPolicy
+from answerback.errors import LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.ledger import Disposition, Ledger, migrations, open_postgresql
 from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, sequence_of
 from answerback.ledger.backends.postgresql.server import connector
-from answerback.ledger.partitions import drop_partition, expired_partitions
+from answerback.ledger.commands import Prune
+from answerback.ledger.write.retention import PrunePosition
 
 
 @pytest.fixture
@@ -314,29 +316,16 @@ def test_a_call_lies_in_its_month(connect: Callable[..., Ledger]) -> None:
     assert sequence_of(ledger.callbacks("may").items[0].id) > 0
 
 
-def test_a_month_can_be_let_go(connect: Callable[..., Ledger]) -> None:
-    """Its calls, callbacks, deliveries and attempts are gone; other months and the statistics stay."""
+def test_a_month_without_calls_is_dropped(connect: Callable[..., Ledger]) -> None:
+    """Once its calls were deleted for their age its partitions go, and their disk comes back; a month with calls stays."""
     ledger = connect()
-    to = delivery_helpers.endpoint(ledger)
     later_s = timedelta(days=62).total_seconds()
     ledger.record([received(status(callid="old")), received(status(callid="new"), after_s=later_s)])
-    before = ledger.statistics(EVER).total
-    (may,) = expired_partitions(ledger, NOON + timedelta(days=62))
-    assert (month_name(may.month), may.calls, may.active_deliveries) == ("2026_05", 1, 1)
-    delivery_helpers.accept_everything(ledger, to, at_s=2 * later_s)
-    assert expired_partitions(ledger, NOON + timedelta(days=62))[0].active_deliveries == 0
-    assert list(drop_partition(ledger, may.month, ADMIN)) == [1]
+    now = NOON + timedelta(days=100)
+    cutoffs = RetentionPolicy(calls_days=60).cutoffs(now)
+    position: PrunePosition | None = PrunePosition()
+    while position is not None:
+        position = Prune(cutoffs, position).run(ledger).position
     assert [call.callid for call in ledger.calls().items] == ["new"]
-    assert [one.callid for one in delivery_helpers.undelivered(ledger)] == ["new"]
-    assert len(delivery_helpers.tried(ledger)) == 1
-    assert ledger.statistics(EVER).total == before
-    (again,) = ledger.record([received(status(callid="old"))])
-    assert again.disposition is Disposition.STORED
-
-
-def test_a_file_keeps_everything(tmp_path: Path) -> None:
-    """A SQLite ledger is not cut: it says so, and what to do."""
-    from contract.backends import sqlite
-
-    with closing(sqlite(tmp_path)()) as ledger, pytest.raises(Conflict, match="answerback copy"):
-        expired_partitions(ledger, NOON)
+    with ledger.engine.connect() as connection:
+        assert [month_name(month) for month in schema.list_partitions(connection)] == ["copied", "2026_07"]

@@ -24,9 +24,12 @@ from answerback.domain.alert_rules import (
 )
 from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
+from answerback.domain.retention import RetentionPolicy
 from answerback.ledger import Ledger
+from answerback.ledger.commands import Prune
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write import delivery_jobs
+from answerback.ledger.write.retention import PrunePosition
 
 PLANNED = ("SELECT", "WITH", "UPDATE", "DELETE")
 
@@ -302,6 +305,21 @@ def test_settling_looks_everything_up_by_index(outbox_writer: Watched) -> None:
     assert [step for step in plans if "ix_deliveries_call_blocked (call_id=? AND endpoint_id=? AND state=?)" in step]
     assert [step for step in plans if step == "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)"]
     assert walked(plans) == []
+
+
+def test_what_is_too_old_is_found_by_index(outbox_writer: Watched) -> None:
+    """A step costs the same however much there is: the oldest calls come from the index of times, what is theirs from its own."""
+    delivery_helpers.accept_everything(outbox_writer.ledger, delivery_helpers.known(outbox_writer.ledger)[0])
+    cutoffs = RetentionPolicy(calls_days=1, quarantine_days=1, audit_days=1).cutoffs(NOON + timedelta(days=90))
+    outbox_writer.forget()
+    position: PrunePosition | None = PrunePosition()
+    while position is not None:
+        position = Prune(cutoffs, position, insists=True).run(outbox_writer.ledger).position
+    plans = outbox_writer.plans()
+    assert [step for step in plans if step.startswith("SEARCH calls USING COVERING INDEX ix_calls_first_seen_us_id")]
+    assert [step for step in plans if step.startswith("SEARCH attempts USING") and "delivery_id=?" in step]
+    tables = ("calls", "callbacks", "deliveries", "attempts", "pruned_calls")
+    assert [step for step in plans if step.startswith(tuple(f"SCAN {table}" for table in tables))] == []
 
 
 def test_referring_to_a_call_goes_by_index(outbox_writer: Watched) -> None:

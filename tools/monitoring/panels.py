@@ -103,14 +103,13 @@ def _ledger() -> Iterator[Panel]:
         each("ledger_numbers_age_seconds"),
         "{{instance}}",
         unit="s",
-        width=12,
     )
     yield _lines(
         "Callbacks that the ledger refused",
         increase("callbacks_set_aside", _WINDOW, by="instance"),
         "{{instance}}",
-        width=12,
     )
+    yield _lines("Deleted for their age", rate("pruned_rows", _WINDOW, by="table"), "{{table}}")
 
 
 def _stream() -> Iterator[Panel]:

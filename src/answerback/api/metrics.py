@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from answerback.domain.models import CallbackKind
 from answerback.inbox import Inbox
 from answerback.intake import GroupCommitter, IntakeMetrics
 from answerback.ledger import Disposition
+from answerback.ledger.write.retention import CALL_TABLES
 from answerback.recorder import Recorder, RecorderMetrics
 from answerback.relay import Relay
 from answerback.tencent.codes import ResponseCode
@@ -29,6 +30,7 @@ _ZERO_RESPONSES = dict.fromkeys(
 )
 """Known label values start at 0: a missing series has no increase to alert on."""
 
+_NONE_PRUNED = dict.fromkeys((*CALL_TABLES, "quarantine", "audit_events"), 0)
 _RESULTS = ("delivered", "failed", "dead")
 
 
@@ -88,9 +90,10 @@ class _IntakeCollector(Collector):
 class _LedgerCollector(Collector):
     """What the ledger holds, and how it is delivered."""
 
-    def __init__(self, numbers: LedgerGauges, relay: Relay) -> None:
+    def __init__(self, numbers: LedgerGauges, relay: Relay, pruned: Mapping[str, int] | None) -> None:
         self._relay = relay
         self._numbers = numbers
+        self._pruned = pruned
 
     def collect(self) -> Iterable[Metric]:
         numbers = self._numbers.latest
@@ -98,6 +101,13 @@ class _LedgerCollector(Collector):
         yield from self._backlog(numbers)
         yield from _quarantine(numbers)
         yield _firing(numbers)
+        if self._pruned is not None:
+            pruned = CounterMetricFamily(
+                "answerback_pruned_rows", "Rows that were deleted for their age, by table.", labels=["table"]
+            )
+            for table, count in sorted({**_NONE_PRUNED, **self._pruned}.items()):
+                pruned.add_metric([table], count)
+            yield pruned
         yield GaugeMetricFamily(
             "answerback_ledger_numbers_age_seconds",
             "How long ago what is counted in the ledger was counted.",
@@ -288,7 +298,7 @@ def _recorder_lag(seconds: float) -> Metric:
 def build_registry(
     metrics: IntakeMetrics,
     committer: GroupCommitter | None,
-    ledger: tuple[LedgerGauges, Relay] | None = None,
+    ledger: tuple[LedgerGauges, Relay, Mapping[str, int] | None] | None = None,
     stream: "StreamMetrics | None" = None,
     recorder: tuple[Recorder | None, RecorderMetrics, Inbox | None] | None = None,
 ) -> CollectorRegistry:

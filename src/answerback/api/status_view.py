@@ -15,7 +15,7 @@ from answerback.ledger.types import from_us
 from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
 
 _US = 1_000_000
-_REPORTED = ("url", "pending", "failure", "recorder_failure", "waiting", "set_aside", "stream")
+_REPORTED = ("url", "pending", "failure", "recorder_failure", "waiting", "set_aside", "retention", "stream")
 """What an instance says of itself under these names."""
 
 

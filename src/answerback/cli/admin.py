@@ -1,6 +1,7 @@
 """`answerback migrate`, `list_channels` and `show_config`: what an operator needs around the gateway."""
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     from answerback.ledger.migrations import HEAD
-    from answerback.ledger.partitions import create_partitions
+    from answerback.ledger.write.partitions import create_partitions
     from answerback.service.ledger_config import ledger_config
 
     settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
@@ -38,7 +39,7 @@ def migrate(
         raise ConfigError("--months: is for PostgreSQL, see --database-url: SQLite has no partitions")
     with contextlib.closing(opening.open(migrate=True)) as ledger:
         if months:
-            create_partitions(ledger, months)
+            ledger.write(lambda connection, _: create_partitions(connection, datetime.now(UTC), months))
     place = str(settings.server.data_dir) if opening.url is None else opening.location
     if as_json:
         print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.location})

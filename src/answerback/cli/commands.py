@@ -114,7 +114,7 @@ COMMANDS = {
     "prune": CommandEntry(
         "prune.prune",
         "server",
-        "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay.",
+        "Delete what is older than the settings `retention.*` say; statistics stay.\n\nA gateway with the role relay does the same once a day.",
     ),
     "channels": CommandEntry(
         "admin.channels_app",

@@ -1,64 +1,64 @@
-"""`answerback prune`: drop old months of the ledger."""
+"""`answerback prune`: delete what is older than the settings `retention.*` say, at once."""
 
+import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from answerback.cli.options import Config, DatabaseUrl, DataDir, open_ledger
-from answerback.cli.output import AsJson, out, print_json, print_table
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import AsJson, format_time, out, print_json, print_table
+from answerback.domain.retention import RetentionPolicy, deleted_words
+from answerback.errors import ConfigError
 from answerback.ledger import Ledger
-from answerback.ledger.admin.audit import CLI_ACTOR
-from answerback.ledger.backends.postgresql.partition_ids import month_name
-from answerback.ledger.partitions import drop_partition, expired_partitions
-from answerback.ledger.write.retention import PartitionInfo
+from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
+from answerback.ledger.commands import Prune, RecordAuditEvent
+from answerback.ledger.write.retention import PrunePosition, estimate
 
-_YEAR_MONTHS = 12
+_COLUMNS = ("table", "rows", "oldest kept")
 
 
 def prune(
-    keep_months: Annotated[int, typer.Option(help="Whole months to keep, besides the current one.", min=1)],
-    yes: Annotated[bool, typer.Option("--yes", help="Drop them; without it, only list them.")] = False,
-    include_undelivered: Annotated[
-        bool, typer.Option("--include-undelivered", help="Also drop months with deliveries that are still pending.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    with open_ledger(config, data_dir=data_dir, database_url=database_url) as ledger:
-        found = expired_partitions(ledger, _first_kept(datetime.now(UTC), keep_months))
-        going = [one for one in found if include_undelivered or not one.active_deliveries]
-        if yes:
-            for one in going:
-                _drop(ledger, one, quiet=as_json)
-    rows = [
-        (month_name(one.month), one.calls, one.active_deliveries, _describe_action(one, going, done=yes))
-        for one in found
-    ]
+    from answerback.service.ledger_config import open_for_reading
+
+    settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+    policy = settings.retention.policy()
+    if policy.is_empty:
+        raise ConfigError("retention: nothing is set, so everything is kept; set retention.calls_days, say")
+    now = datetime.now(UTC)
+    with open_for_reading(settings) as ledger:
+        deleted = Counter[str]() if dry_run else _prune(ledger, policy, now)
+        found = ledger.read(lambda connection: estimate(connection, policy.cutoffs(now), now))
+    rows = [(one.table, one.rows if dry_run else deleted[one.table], one.oldest_kept_at) for one in found]
     if as_json:
-        names = ("month", "calls", "undelivered", "action")
-        print_json({"items": [dict(zip(names, row, strict=True)) for row in rows]})
-    else:
-        print_table(("month", "calls", "pending deliveries", ""), rows, "nothing is that old")
-        if going and not yes:
-            out.print("Nothing was dropped: add --yes to do it.")
+        names = ("table", "rows", "oldest_kept_at")
+        print_json({"dry_run": dry_run, "items": [dict(zip(names, row, strict=True)) for row in rows]})
+        return
+    print_table(_COLUMNS, [(table, f"{count:,}", format_time(when)) for table, count, when in rows], "")
+    if dry_run:
+        out.print("Nothing was deleted: leave out --dry-run to do it.")
 
 
-def _first_kept(now: datetime, keep_months: int) -> datetime:
-    """The start of the first month to keep."""
-    months = now.year * _YEAR_MONTHS + now.month - 1 - keep_months
-    return datetime(months // _YEAR_MONTHS, months % _YEAR_MONTHS + 1, 1, tzinfo=UTC)
-
-
-def _drop(ledger: Ledger, month: PartitionInfo, *, quiet: bool) -> None:
-    for gone in drop_partition(ledger, month.month, CLI_ACTOR):
-        if not quiet:
-            out.print(f"{month_name(month.month)}: {gone:,} of {month.calls:,} calls", highlight=False)
-
-
-def _describe_action(month: PartitionInfo, going: list[PartitionInfo], *, done: bool) -> str:
-    if month not in going:
-        return "kept: deliveries are still pending (--include-undelivered)"
-    return "dropped" if done else "would be dropped"
+def _prune(ledger: Ledger, policy: RetentionPolicy, now: datetime) -> Counter[str]:
+    """Delete all that is too old; half of the time the ledger is the gateway's. Raises LedgerUnavailable."""
+    cutoffs = policy.cutoffs(now)
+    deleted: Counter[str] = Counter()
+    position: PrunePosition | None = PrunePosition()
+    try:
+        while position is not None:
+            began_s = time.perf_counter()
+            result = Prune(cutoffs, position).run(ledger)
+            position = result.position
+            deleted.update(result.deleted)
+            time.sleep(time.perf_counter() - began_s)
+    finally:
+        if +deleted:
+            RecordAuditEvent(CLI_ACTOR, AuditAction.LEDGER_PRUNED, deleted_words(deleted)).run(ledger)
+    return deleted

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from answerback.api.status_view import build_inbox_view, build_status_view
 from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, find_waiting, load_cli_settings
-from answerback.cli.output import AsJson, Styled, out, print_json, print_table
+from answerback.cli.output import AsJson, Styled, format_time, out, print_json, print_table
 from answerback.inbox import Waiting
 from answerback.ledger.read.cluster_status import ClusterStatus, read_cluster_status
 from answerback.ledger.types import from_us
@@ -52,6 +52,7 @@ def status(
     if waiting is not None:
         out.print(f"\n{_describe_inbox(waiting, failure)}", soft_wrap=True)
     _print_stream(view)
+    _print_retention(view)
     out.print()
     hosts = {one.id: f"{one.host}:{one.pid}" for one in view.instances}
     print_table(_ENDPOINT_COLUMNS, [_endpoint_row(one, hosts) for one in view.endpoints], "no endpoints")
@@ -102,6 +103,13 @@ def _describe_inbox(waiting: Waiting, failure: str | None) -> str:
         return "inbox: all that was answered is recorded"
     why = "" if failure is None else f" ({escape(failure)})"
     return f"[red]not in the ledger yet:[/] {describe_waiting(waiting)}{why}"
+
+
+def _print_retention(view: StatusView) -> None:
+    for one in view.instances:
+        if one.retention is not None:
+            gone = ", ".join(f"{rows:,} {table}" for table, rows in one.retention.deleted.items())
+            out.print(f"\nretention: {gone or 'nothing'} deleted up to {format_time(one.retention.ended_at)}")
 
 
 def _print_stream(view: StatusView) -> None:

@@ -12,6 +12,7 @@ Network = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string"}),
 ]
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 

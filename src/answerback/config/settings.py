@@ -18,7 +18,7 @@ from answerback.config.delivery import CertificateSettings, EndpointSettings, Re
 from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
 from answerback.config.server import ApiSettings, ConsoleSettings, ServerRole, ServerSettings
-from answerback.config.storage import InboxSettings, LedgerSettings, StreamSettings
+from answerback.config.storage import InboxSettings, LedgerSettings, RetentionSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
 from answerback.domain.channels import NAME_PATTERN, check_channels
 from answerback.domain.models import DEFAULT_CHANNEL
@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     stream: StreamSettings = StreamSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     relay: RelaySettings = RelaySettings()

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from answerback.config.section import Count, Seconds, Section
+from answerback.config.section import Count, Days, Seconds, Section
+from answerback.domain.retention import RetentionPolicy
 
 
 class LedgerSettings(Section):
@@ -47,6 +48,21 @@ class InboxSettings(Section):
         if value == "":
             raise ValueError("is empty: expected a directory")
         return value
+
+
+class RetentionSettings(Section):
+    """For how many days data is kept; without a setting for ever. What belongs to a call is as old as the call, from its first callback; what is not delivered stays, and so do statistics."""
+
+    calls_days: Days | None = Field(None, description="calls, with everything that belongs to them")
+    callbacks_days: Days | None = Field(None, description="raw callbacks, with their deliveries")
+    deliveries_days: Days | None = Field(None, description="deliveries that are at their end, with their attempts")
+    attempts_days: Days | None = Field(None, description="attempts, with what the endpoints answered")
+    quarantine_days: Days | None = Field(None, description="quarantined bodies, from when they were received")
+    audit_days: Days | None = Field(None, description="audit events")
+
+    def policy(self) -> RetentionPolicy:
+        """The same for the ledger."""
+        return RetentionPolicy(**self.model_dump())
 
 
 class StreamSettings(Section):

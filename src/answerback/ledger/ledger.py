@@ -32,14 +32,15 @@ from answerback.ledger.read.quarantine import (
     measure_quarantine,
 )
 from answerback.ledger.read.statistics import HourRange
-from answerback.ledger.tables import quarantine, write_probes
+from answerback.ledger.tables import call_key, quarantine, write_probes
 from answerback.ledger.types import Item, Receipt, RecordResult, to_us
-from answerback.ledger.write.batch_writer import never, record
+from answerback.ledger.write.batch_writer import PRUNED, never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
 from answerback.ledger.write.consumed_batches import claim_new, forget
 from answerback.ledger.write.log_positions import advance_position
 from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_slices
 from answerback.ledger.write.quarantine import Quarantine
+from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
 
@@ -295,6 +296,8 @@ class Ledger:
 
         def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
             find_quarantined_body(connection, id_)  # it may be gone by now
+            if find_pruned(connection, [(received.channel, call_key(received.callback.callid))]):
+                raise CallbackRejected(PRUNED)
             recorded = record(connection, [[received]], self._quarantine, subscriptions)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             target = ("quarantined body", id_, "of", kept.channel)

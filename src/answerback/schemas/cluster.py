@@ -8,6 +8,13 @@ from pydantic import Field
 from answerback.schemas.view import View
 
 
+class RetentionPassView(View):
+    """What a process deleted for its age, in its last pass."""
+
+    ended_at: datetime
+    deleted: dict[str, int] = Field(description="rows by table", examples=[{"calls": 1200, "callbacks": 2300}])
+
+
 class InstanceView(View):
     """A running process of the gateway, by its last heartbeat."""
 
@@ -31,6 +38,9 @@ class InstanceView(View):
     )
     set_aside: int | None = Field(
         description="callbacks that the ledger refused and that were quarantined, since its start"
+    )
+    retention: RetentionPassView | None = Field(
+        description="the last pass that deleted what is too old; null: it made none"
     )
     endpoints: int = Field(description="number of endpoints it delivers to")
     singleton_tasks: list[str] = Field(description="singleton tasks that it runs", examples=[["overdue"]])

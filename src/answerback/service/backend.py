@@ -33,6 +33,7 @@ from answerback.service.front import Front
 from answerback.service.ledger_config import ledger_config
 from answerback.service.process_status import ProcessStatus
 from answerback.service.relay_owner import build_relay_owner
+from answerback.service.retention import Pruner
 from answerback.service.urls import base_path, callback_urls, local_url
 from answerback.tracing import Tracer
 from answerback.tracing.writer import TracingClient
@@ -179,7 +180,9 @@ class Backend:
         self._exports = ExportManager(writer.config, writer)
         self._shutdown_callbacks.append(self._exports.stop)
         self._heartbeat = Heartbeat(writer, self._instance, self._status.report)
-        self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, self._instance.id)
+        policy = settings.retention.policy()
+        self.pruner = self._status.pruner = None if policy.is_empty else Pruner(writer, policy)
+        self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, self.pruner, self._instance.id)
         self._submitter = BulkSubmitter(front.handler)
         self._key_verifier = KeyVerifier(self.admin_key, self._ledger)
         self._links = SignInLinks(self._key_verifier, self._secret.session_key, writer)

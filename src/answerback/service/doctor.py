@@ -8,9 +8,11 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
@@ -19,7 +21,8 @@ from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.disk import nearest_existing_parent, unsafe_filesystem_reason
 from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
-from answerback.ledger.write import retention
+from answerback.ledger.write.partitions import partitions_ahead
+from answerback.ledger.write.retention import estimate
 from answerback.service.check_result import CheckLevel, CheckResult, describe_error
 from answerback.service.factories import build_stream, inbox_config
 from answerback.service.inbox_checks import check_place, check_room, check_waiting, has_inbox
@@ -33,6 +36,7 @@ _LOW_SPACE_BYTES = 1024**3
 _NO_SPACE_BYTES = 64 * 1024**2
 _ENOUGH_FILES = 4096
 _ENOUGH_MONTHS = 3
+_RETENTION_SLACK = timedelta(days=2)  # a pass a day
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -42,6 +46,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
         _filesystem,
         _ledger,
         _partitions,
+        _retention,
         _stream,
         check_waiting,
         check_room,
@@ -104,7 +109,7 @@ def _partitions(settings: Settings) -> CheckResult:
         return CheckResult("months", CheckLevel.OK, "SQLite has no partitions")
     try:
         with open_for_reading(settings) as ledger:
-            ahead = ledger.read(lambda connection: retention.partitions_ahead(connection, datetime.now(UTC)))
+            ahead = ledger.read(lambda connection: partitions_ahead(connection, datetime.now(UTC)))
     except AnswerbackError as error:
         return CheckResult("months", CheckLevel.OK, f"not checked: {describe_error(error)}")
     if ahead is None:
@@ -115,6 +120,27 @@ def _partitions(settings: Settings) -> CheckResult:
     level = CheckLevel.OK if ahead >= _ENOUGH_MONTHS else CheckLevel.WARNING
     finding = f"partitions are made for {ahead} months after this one, and this database role may not create more"
     return CheckResult("months", level, finding, remedy if level is CheckLevel.WARNING else "")
+
+
+def _retention(settings: Settings) -> CheckResult:
+    """Whether anything is kept for much longer than it is to be."""
+    policy = settings.retention.policy()
+    if policy.is_empty:
+        return CheckResult("retention", CheckLevel.OK, "everything is kept: no setting of retention.* is set")
+    kept = ", ".join(f"{name} = {days:g}" for name, days in msgspec.structs.asdict(policy).items() if days is not None)
+    late = datetime.now(UTC) - _RETENTION_SLACK
+    try:
+        with open_for_reading(settings) as ledger:
+            cutoffs = msgspec.structs.replace(policy.cutoffs(late), callbacks=None, deliveries=None, attempts=None)
+            found = ledger.read(lambda connection: estimate(connection, cutoffs, late))
+    except AnswerbackError as error:
+        return CheckResult("retention", CheckLevel.OK, f"{kept}; not checked: {describe_error(error)}")
+    overdue = ", ".join(f"{one.rows:,} {one.table}" for one in found if one.rows)
+    if not overdue:
+        return CheckResult("retention", CheckLevel.OK, kept)
+    finding = f"{kept}; two days late: {overdue}"
+    remedy = "a gateway with the role relay deletes them, once a day; or run `answerback prune`"
+    return CheckResult("retention", CheckLevel.WARNING, finding, remedy)
 
 
 def _stream(settings: Settings) -> CheckResult:

@@ -249,12 +249,13 @@ class Gateway:
 
         front = self._front
         backend = self._backend if self._backend is not None and self._backend.is_started else None
+        pruned = backend.pruner.deleted if backend is not None and backend.pruner is not None else None
         recorder = None if backend is None else backend.recorder
         metrics = RecorderMetrics() if backend is None else backend.recorder_metrics
         return build_registry(
             front.metrics,
             front.committer,
-            ledger=None if backend is None else (backend.numbers, backend.relay),
+            ledger=None if backend is None else (backend.numbers, backend.relay, pruned),
             stream=None if front.stream is None else front.stream.metrics,
             recorder=(recorder, metrics, front.inbox) if front.records else None,
         )

@@ -14,6 +14,7 @@ from answerback.ledger import Ledger
 from answerback.ledger.admin.instances import RECORDED_US, find_instances
 from answerback.recorder import Recorder
 from answerback.service.front import Front
+from answerback.service.retention import Pruner
 
 if TYPE_CHECKING:
     from answerback.relay import Relay
@@ -41,6 +42,7 @@ class ProcessStatus:
         self.relay: Relay | None = None
         self._shards: list[dict[str, Any]] = []
         self.recorder: Recorder | None = None
+        self.pruner: Pruner | None = None
 
     def report(self) -> dict[str, Any]:
         """What the heartbeat reports."""
@@ -55,6 +57,7 @@ class ProcessStatus:
             "relay": None if self.relay is None else self.relay.status,
             "waiting": None if inbox is None else inbox.waiting().callbacks,
             RECORDED_US: self.recorded_us(),
+            "retention": None if self.pruner is None else self.pruner.status,
             "secret": self._secret.check,
         }
         if self._front.stream is not None:

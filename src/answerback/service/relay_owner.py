@@ -14,6 +14,7 @@ from answerback.service.urls import URL_NAME
 if TYPE_CHECKING:
     from answerback.alerts import AlertManager
     from answerback.relay import Relay
+    from answerback.service.retention import Pruner
 from answerback.ledger.backends.postgresql.notifier import PgNotifier
 
 LOCK_NAME = "relay.lock"
@@ -24,18 +25,22 @@ log = structlog.get_logger("answerback.service")
 
 ALERTS = "alerts"
 """The singleton task that sends alerts."""
+RETENTION = "retention"
+"""The singleton task that deletes what is too old."""
 
 
 class FileLockOwner:
-    """The right to deliver and to send alerts: one gateway of a data directory holds it, then the next one.
+    """The right to deliver, to send alerts, and to delete what is too old: one gateway of a data directory holds it, then the next one.
 
     While it is held, a file in the data directory holds the URL of its API.
     """
 
-    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager") -> None:
+    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager", pruner: "Pruner | None") -> None:
         self._settings = settings
         self._relay = relay
         self._alerts = alerts
+        self._pruner = pruner
+        self._pruning: asyncio.Task[None] | None = None
         self._lock = (settings.server.data_dir / LOCK_NAME).open("ab")
         self._url_file = settings.server.data_dir / URL_NAME
         self._url = ""
@@ -64,6 +69,8 @@ class FileLockOwner:
         """Stop the relay, and release the lock."""
         if self._waiting is not None:
             self._waiting.cancel()
+        if self._pruning is not None:
+            self._pruning.cancel()
         await self._alerts.stop()
         was_active = self._relay.is_active
         await self._relay.stop(self._settings.relay.shutdown_timeout_s)
@@ -76,6 +83,8 @@ class FileLockOwner:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             await self._relay.start(config_endpoints(self._settings))
             self._alerts.start()
+            if self._pruner is not None:
+                self._pruning = asyncio.create_task(self._pruner.run_forever())
         except (BlockingIOError, LedgerUnavailable):
             return False
         return True
@@ -97,7 +106,9 @@ class FileLockOwner:
 class LeasedOwner:
     """This process in the cluster: it takes leases if it has the role relay, and gets the others' notifications."""
 
-    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager", instance_id: str) -> None:
+    def __init__(
+        self, settings: Settings, relay: "Relay", alerts: "AlertManager", pruner: "Pruner | None", instance_id: str
+    ) -> None:
         from answerback.relay import ClusterConfig
 
         assert settings.ledger.url is not None  # noqa: S101  # only there many may share
@@ -105,9 +116,10 @@ class LeasedOwner:
         self._relay = relay
         self._alerts = alerts
         self._notifier = PgNotifier(settings.ledger.url.get_secret_value(), instance_id)
-        self._cluster = ClusterConfig(
-            instance_id=instance_id, notify=self._notifier.notify, singletons={ALERTS: alerts.run_forever}
-        )
+        singletons = {ALERTS: alerts.run_forever}
+        if pruner is not None:
+            singletons[RETENTION] = pruner.run_forever
+        self._cluster = ClusterConfig(instance_id=instance_id, notify=self._notifier.notify, singletons=singletons)
         self._has_relay_role = ServerRole.RELAY in settings.server.roles
         self._has_api_role = ServerRole.API in settings.server.roles
         self._url_file = settings.server.data_dir / URL_NAME
@@ -135,9 +147,9 @@ class LeasedOwner:
 
 
 def build_relay_owner(
-    settings: Settings, relay: "Relay", alerts: "AlertManager", instance_id: str
+    settings: Settings, relay: "Relay", alerts: "AlertManager", pruner: "Pruner | None", instance_id: str
 ) -> FileLockOwner | LeasedOwner:
     """The owner that fits the ledger."""
     if settings.ledger.url is None:
-        return FileLockOwner(settings, relay, alerts)
-    return LeasedOwner(settings, relay, alerts, instance_id)
+        return FileLockOwner(settings, relay, alerts, pruner)
+    return LeasedOwner(settings, relay, alerts, pruner, instance_id)

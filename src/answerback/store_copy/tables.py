@@ -60,6 +60,7 @@ APPEND_ONLY_SPECS = (
 
 TABLE_SPECS = (
     *APPEND_ONLY_SPECS,
+    TableSpec(tables.pruned_calls, append_only=True),
     TableSpec(tables.quarantine, ("digest", "duplicates", "last_duplicate_us")),
     *(
         TableSpec(table)

@@ -163,10 +163,10 @@ TEXTS: Mapping[str, str] = {
     # doctor
     "Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error.": "检查配置与环境中会破坏网关保证的问题；有错误时退出码为 1。",
     # prune
-    "Drop old months of calls, callbacks and deliveries, on PostgreSQL; statistics stay.": "在 PostgreSQL 上按月删除旧的通话、回调和投递；统计保留。",
-    "Whole months to keep, besides the current one.": "除本月外，保留多少个整月。",
-    "Drop them; without it, only list them.": "确认删除；不加则只列出。",
-    "Also drop months with deliveries that are still pending.": "仍有待投递的月份也一并删除。",
+    "Delete what is older than the settings `retention.*` say; statistics stay.\n\nA gateway with the role relay does the same once a day.": (
+        "删除超过 `retention.*` 所设天数的数据；统计保留。\n\n带有 relay 角色的网关每天会做同样的清理。"
+    ),
+    "Only say what would be deleted.": "只显示将删除什么。",
     # channels, config
     "Channels: one for each voice application.": "通道：每个语音应用一个。",
     "List the channels with their callback URLs, to paste into the cloud console.": "列出各通道及其回调 URL，粘贴到腾讯云控制台即可。",

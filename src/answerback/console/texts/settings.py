@@ -75,7 +75,7 @@ TEXTS: Mapping[str, Text] = {
     "audit_callbacks_imported": Text("Imported callbacks", "导入回调"),
     "audit_inbox_recorded": Text("Recorded an inbox", "补录收件箱"),
     "audit_ledger_copied": Text("Copied the ledger", "复制账本"),
-    "audit_month_dropped": Text("Dropped a month", "清除整月数据"),
+    "audit_ledger_pruned": Text("Deleted old data", "删除过期数据"),
     "audit_key_created": Text("Created a key", "创建密钥"),
     "audit_key_revoked": Text("Revoked a key", "吊销密钥"),
     "audit_sign_in_link_created": Text("Created a sign-in link", "创建登录链接"),

@@ -62,7 +62,7 @@ class AuditAction(StrEnum):
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
     LEDGER_COPIED = "ledger_copied"
-    MONTH_DROPPED = "month_dropped"
+    LEDGER_PRUNED = "ledger_pruned"
     NUMBERS_REVEALED = "numbers_revealed"
     QUARANTINE_DELETED = "quarantine_deleted"
     QUARANTINE_REQUEUED = "quarantine_requeued"

@@ -57,6 +57,7 @@ from answerback.ledger.commands.ingest import (
     RequeueResult,
     TransactionTrace,
 )
+from answerback.ledger.commands.retention import Prune
 
 T = TypeVar("T")
 
@@ -101,6 +102,7 @@ __all__ = [
     "OldestPending",
     "PendingSince",
     "ProbeWrite",
+    "Prune",
     "PruneConsumed",
     "RecordAttempts",
     "RecordAuditEvent",

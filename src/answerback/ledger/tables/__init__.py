@@ -25,6 +25,7 @@ from answerback.ledger.tables.recording import (
     call_key,
     callbacks,
     calls,
+    pruned_calls,
     quarantine,
 )
 from answerback.ledger.tables.relay import (
@@ -64,6 +65,7 @@ __all__ = [
     "leases",
     "log_positions",
     "metadata",
+    "pruned_calls",
     "quarantine",
     "rollup_breakdowns",
     "rollups",

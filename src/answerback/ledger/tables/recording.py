@@ -9,6 +9,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
@@ -106,6 +107,18 @@ quarantine = Table(
     Index(None, "size_bytes"),  # the sum of all of them is taken now and then, and their rows are large
 )
 
+
+pruned_calls = Table(
+    "pruned_calls",
+    metadata,
+    Column("channel", Text, nullable=False),
+    Column("call_key", Text, nullable=False),
+    Column("pruned_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("channel", "call_key"),
+    Index(None, "pruned_us"),
+    comment="the calls that were deleted for their age: a late callback of one is not a new call",
+    sqlite_with_rowid=False,
+)
 
 _DASHED, _PLAIN = 36, 32  # the lengths of a UUID as text
 

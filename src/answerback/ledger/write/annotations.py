@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
 from answerback.domain.models import Call
-from answerback.errors import AmbiguousCall, NotFound
+from answerback.errors import AmbiguousCall, Conflict, NotFound
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.dialect import storable_text
 from answerback.ledger.read.calls import channels_holding
@@ -16,6 +16,7 @@ from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import AWAITED_PREDICATE, call_key, calls, deliveries, endpoints
 from answerback.ledger.types import DeliveryJob, to_us
 from answerback.ledger.write.outbox import OutboxWriter, active_pairs
+from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.rollups import Rollups
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
@@ -51,8 +52,8 @@ def annotate_call(
 ) -> AnnotateResult:
     """Store an annotation of a call, known or not yet.
 
-    Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, and NotFound
-    where there is neither.
+    Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, NotFound
+    where there is neither, and Conflict where the call was deleted for its age.
     """
     callid = storable_text(connection, callid)
     if channel is None:
@@ -66,6 +67,8 @@ def annotate_call(
     rows = list(bulk_sql.select_many(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
     if rows:
         call_id, before = rows[0][0], call_of(rows[0])
+    elif find_pruned(connection, [key]):
+        raise Conflict(f"call {callid} was deleted for its age: it cannot be annotated any more")
     else:
         call_id, before = _register_call(connection, channel, callid, now)
     after = msgspec.structs.replace(before, **_changes(before, annotation))

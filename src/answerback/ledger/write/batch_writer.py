@@ -21,7 +21,8 @@ from answerback.ledger.tables import call_key, callbacks, calls, saturating_add
 from answerback.ledger.types import Disposition, Item, Receipt, RecordResult, to_us
 from answerback.ledger.write.key_order import is_out_of_order, keys_in_order
 from answerback.ledger.write.outbox import OutboxWriter
-from answerback.ledger.write.quarantine import Quarantine
+from answerback.ledger.write.quarantine import Quarantine, refusal_of
+from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.rollups import DUPLICATE, QUARANTINED, REVISED, STORED, IngestCounter, Rollups
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
@@ -41,6 +42,10 @@ _add_duplicates = (
         last_duplicate_us=bindparam("last_us"),
     )
 )
+
+
+PRUNED = "its call was deleted for its age, and is in the statistics already"
+"""Why a callback that came very late is in quarantine."""
 
 
 def never() -> bool:
@@ -68,10 +73,7 @@ def record(
     done = 0
     for items in slices:
         recorded += items
-        receipts += [
-            writer.apply(item) if isinstance(item, ParsedCallback) else writer.set_aside(quarantine, item)
-            for item in items
-        ]
+        receipts += [writer.apply(item, quarantine) for item in items]
         writer.write()
         done += 1
         if is_write_waiting():
@@ -95,6 +97,8 @@ class BatchWriter:
         self._calls: dict[CallKey, Call] = {}
         self._rows: dict[CallKey, Row] = {}
         """The calls that the ledger holds, as READ_COLUMNS."""
+        self._pruned: set[CallKey] = set()
+        """The calls that it held once, and that were deleted for their age."""
         self._known: dict[tuple[int, bytes], int] = {}
         self._changed: dict[CallKey, None] = {}
         self._callbacks: list[tuple[object, ...]] = []
@@ -114,6 +118,7 @@ class BatchWriter:
         keys = list(dict.fromkeys((item.channel, call_key(item.callback.callid)) for item in received))
         found = bulk_sql.select_many(self._connection, calls, READ_COLUMNS, ("channel", "call_key"), keys, lock=True)
         rows = {(row[1], row[2]): row for row in found}
+        self._pruned = find_pruned(self._connection, [key for key in keys if key not in rows])
         self._call_ids = bulk_sql.id_allocator(self._connection, calls, len(keys) - len(rows))
         if not rows:
             return
@@ -134,9 +139,16 @@ class BatchWriter:
             self._calls[key] = call_of(row, frozenset(seen.get(self._ids[key], ())))
         self._rows = rows
 
-    def apply(self, item: ParsedCallback) -> Receipt:
-        """Fold one callback into its call."""
+    def apply(self, item: Item, quarantine: Quarantine) -> Receipt:
+        """Fold one callback into its call, or put into quarantine what cannot be."""
+        if isinstance(item, RejectedCallback):
+            return self._set_aside(quarantine, item)
         key = (item.channel, call_key(item.callback.callid))
+        if key in self._pruned:
+            return self._set_aside(quarantine, refusal_of(item, PRUNED))
+        return self._fold(key, item)
+
+    def _fold(self, key: CallKey, item: ParsedCallback) -> Receipt:
         before = self._calls.get(key)
         after = fold(before, item)
         if after is before:
@@ -166,8 +178,7 @@ class BatchWriter:
         self._ingest_counts.count(DUPLICATE, self._last_duplicate_us[id_], item.channel)
         return Receipt(Disposition.DUPLICATE, id_)
 
-    def set_aside(self, quarantine: Quarantine, item: RejectedCallback) -> Receipt:
-        """Put what could not be understood into quarantine."""
+    def _set_aside(self, quarantine: Quarantine, item: RejectedCallback) -> Receipt:
         receipt = quarantine.store(self._connection, item)
         if receipt.disposition is Disposition.QUARANTINED:
             self._ingest_counts.count(QUARANTINED, to_us(item.received_at), item.channel)
@@ -176,8 +187,9 @@ class BatchWriter:
     def write(self) -> None:
         """Write the rows of what was applied since the last time."""
         for key in self._out_of_order:
-            keys = keys_in_order(self._connection, key[0], self._ids[key], self._key_presses[key])
-            self._calls[key] = msgspec.structs.replace(self._calls[key], keys=keys)
+            call = self._calls[key]
+            keys = keys_in_order(self._connection, key[0], self._ids[key], self._key_presses[key], call.keys)
+            self._calls[key] = msgspec.structs.replace(call, keys=keys)
         new: list[Row] = []
         changed: list[Row] = []
         for key in self._changed:

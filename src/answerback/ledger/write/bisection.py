@@ -15,7 +15,7 @@ from answerback.errors import AnswerbackError, UnavailableReason
 from answerback.ledger.backends.driver_errors import classify, to_unavailable
 from answerback.ledger.backends.postgresql.schema import clear_partition_cache
 from answerback.ledger.types import Item, RecordResult
-from answerback.tencent.codes import ResponseCode
+from answerback.ledger.write.quarantine import refusal_of
 
 RecordFunction = Callable[[Sequence[Sequence[Item]]], RecordResult]
 
@@ -102,14 +102,7 @@ class _Bisection:
         if isinstance(item, RejectedCallback):
             kept = msgspec.structs.replace(item, reason=REFUSED)
         else:
-            kept = RejectedCallback(
-                channel=item.channel,
-                raw=item.raw,
-                result=ResponseCode.INVALID_FIELD,
-                reason=REFUSED,
-                received_at=item.received_at,
-                bounded=False,
-            )
+            kept = refusal_of(item, REFUSED)
         self._try([kept])
         self.set_aside.append(to_unavailable(error).detail)
 

@@ -30,9 +30,12 @@ def is_out_of_order(before: Call | None, item: ParsedCallback) -> bool:
 
 
 def keys_in_order(
-    connection: Connection, channel: str, call_id: int, more: Iterable[ParsedCallback]
+    connection: Connection, channel: str, call_id: int, more: Iterable[ParsedCallback], known: Iterable[str]
 ) -> tuple[str, ...]:
-    """The keys of a call in the order in which they came in: those in the ledger, and `more` of this transaction."""
+    """The keys of a call in the order in which they came in: those in the ledger, and `more` of this transaction.
+
+    Those that are `known` and in neither, as their callbacks were deleted for their age, are the last.
+    """
     stored = (
         select(callbacks.c.received_us, callbacks.c.raw)
         .where(callbacks.c.call_id == call_id, callbacks.c.kind == CallbackKind.KEY.value)
@@ -40,7 +43,8 @@ def keys_in_order(
     )
     pressed = [(row.received_us, key) for row in connection.execute(stored) if (key := _key_of(channel, row.raw))]
     pressed += [(to_us(item.received_at), item.callback.key) for item in more if isinstance(item.callback, KeyPress)]
-    return tuple(dict.fromkeys(key for _, key in sorted(pressed, key=lambda press: press[0])))[:MAX_KEYS]
+    in_order = (key for _, key in sorted(pressed, key=lambda press: press[0]))
+    return tuple(dict.fromkeys([*in_order, *known]))[:MAX_KEYS]
 
 
 def _key_of(channel: str, raw: bytes) -> str | None:

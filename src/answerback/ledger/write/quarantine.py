@@ -10,9 +10,10 @@ from hashlib import blake2b
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import RejectedCallback
+from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.ledger.tables import quarantine, saturating_add
 from answerback.ledger.types import Disposition, Receipt, to_us
+from answerback.tencent.codes import ResponseCode
 
 _SECONDS = 60.0
 _RESYNC_S = 5.0
@@ -82,3 +83,15 @@ class Quarantine:
     def invalidate_count(self) -> None:
         """Forget what is thought to be there: a transaction was undone, or something was taken out."""
         self._synced_s = float("-inf")
+
+
+def refusal_of(item: ParsedCallback, reason: str) -> RejectedCallback:
+    """A callback that was answered and cannot be recorded, to be kept whatever else the quarantine holds."""
+    return RejectedCallback(
+        channel=item.channel,
+        raw=item.raw,
+        result=ResponseCode.INVALID_FIELD,
+        reason=reason,
+        received_at=item.received_at,
+        bounded=False,
+    )

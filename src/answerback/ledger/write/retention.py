@@ -1,84 +1,270 @@
-"""Retention on PostgreSQL: whole months are dropped with their partitions, however many callbacks they hold.
+"""Retention by age: what is older than the settings say is deleted, a little at a time, oldest first.
 
-Statistics stay: they are sums, and name nobody.
+What belongs to a call is as old as the call. A call is left alone, with all that belongs to it, while a delivery of it can
+still be sent, and as long as an attempt may be under way; statistics are sums, and stay. A call that is deleted is remembered by its
+callid for a while: a callback of it that comes late must not count it a second time.
 """
 
-from datetime import datetime
-from itertools import count
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, literal_column, not_, or_, select, tuple_
 from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import ACTIVE_STATES
-from answerback.ledger.admin.audit import Actor, AuditAction, record_event
-from answerback.ledger.backends.postgresql import schema
-from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_name, month_of_us
-from answerback.ledger.tables import calls, deliveries
-from answerback.ledger.types import to_us
+from answerback.domain.retention import Cutoffs
+from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.dialect import on_postgresql
+from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
+from answerback.ledger.tables import (
+    AWAITED_PREDICATE,
+    attempts,
+    audit_events,
+    callbacks,
+    calls,
+    deliveries,
+    pruned_calls,
+    quarantine,
+)
+from answerback.ledger.types import from_us, to_us
+from answerback.ledger.write.partitions import drop_empty_partition
 
-_CALLS_PER_TRANSACTION = 5_000
+REMEMBERED_DAYS = 30
+"""For how long a deleted call is remembered."""
+
+CALL_TABLES = ("calls", "callbacks", "deliveries", "attempts")
+"""Each with what goes with it: itself and those after it."""
+
+MONTHS = "months"
+_FREE_PAGES = "free pages"
+STAGES = (*CALL_TABLES, "quarantine", "audit_events", "pruned_calls", MONTHS, _FREE_PAGES)
+"""What a pass goes through, in this order."""
+
+_CALLS_PER_STEP = 64
+_ROWS_PER_STEP = 512
+_PAGES_PER_STEP = 64
+_FREE_FRACTION = 8
+"""Free pages above this part of the file are given back; those below it are what the next callbacks are written to."""
+_PAGE_COUNTS = ("freelist_count", "page_count")
+_INCREMENTAL = 2
+"""What SQLite calls that; each ledger was made so, unless somebody has put its rows into another file."""
+_IN_FLIGHT = timedelta(days=1)
+"""How long ago a delivery must have come to its end: an attempt that began before may still be reported."""
+
+_TIMES = {"quarantine": quarantine.c.received_us, "audit_events": audit_events.c.occurred_us}
+_d = deliveries.c
+_awaited: ColumnElement[bool] = literal_column(f"({AWAITED_PREDICATE})")
 
 
-class PartitionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A month that the ledger holds; `calls` first seen in it, `active_deliveries` deliveries that are not at their end."""
+class PrunePosition(msgspec.Struct, frozen=True, array_like=True):
+    """How far a pass is: in which of STAGES, and after which row there."""
 
-    month: int
-    calls: int
-    active_deliveries: int
-
-
-def expired_partitions(connection: Connection, when_us: int) -> list[PartitionInfo]:
-    """The months that are over before the one of `when_us`; that of copied calls where the last of them was seen before it."""
-    limit = month_of_us(when_us)
-    found = [month for month in schema.list_partitions(connection) if month < limit]
-    if schema.COPIED_MONTH in found:
-        last_us = connection.execute(select(func.max(calls.c.first_seen_us)).where(calls.c.id < IDS_PER_MONTH)).scalar()
-        if last_us is None or month_of_us(last_us) >= limit:
-            found.remove(schema.COPIED_MONTH)
-    return [_partition_info(connection, month) for month in sorted(found)]
+    stage: str = STAGES[0]
+    after: tuple[int, int] = (0, 0)
 
 
-def _partition_info(connection: Connection, month: int) -> PartitionInfo:
-    first, last = month * IDS_PER_MONTH, (month + 1) * IDS_PER_MONTH - 1
-    of_calls = select(func.count()).select_from(calls).where(calls.c.id.between(first, last))
-    open_ones = (
-        select(func.count())
-        .select_from(deliveries)
-        .where(
-            deliveries.c.call_id.between(first, last), deliveries.c.state.in_([state.value for state in ACTIVE_STATES])
+class PruneResult(msgspec.Struct, frozen=True, array_like=True):
+    """What one step deleted, by table, and where the next one goes on; None: the pass is at its end."""
+
+    deleted: dict[str, int]
+    position: PrunePosition | None
+
+
+class PruneEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows of a table are too old, and since when it will go on from there: the time of the oldest that stays."""
+
+    table: str
+    rows: int
+    oldest_kept_at: datetime | None
+
+
+def prune_step(connection: Connection, cutoffs: Cutoffs, position: PrunePosition, now: datetime) -> PruneResult:
+    """Delete the next few rows that are too old."""
+    stage = position.stage
+    if stage == MONTHS:
+        is_done = not (
+            on_postgresql(connection) and cutoffs.calls and drop_empty_partition(connection, to_us(cutoffs.calls))
         )
+        return PruneResult({}, _next_stage(stage) if is_done else position)
+    if stage == _FREE_PAGES:
+        return PruneResult({}, None if on_postgresql(connection) or not _shrink(connection) else position)
+    if stage == "pruned_calls":
+        forgotten = _forget_pruned(connection, to_us(now - timedelta(days=REMEMBERED_DAYS)))
+        return PruneResult({}, position if forgotten == _ROWS_PER_STEP else _next_stage(stage))
+    cutoff: datetime | None = getattr(cutoffs, stage)
+    if cutoff is None:
+        return PruneResult({}, _next_stage(stage))
+    if stage in CALL_TABLES:
+        return _prune_calls(connection, position, to_us(cutoff), now)
+    count = _prune_rows(connection, stage, to_us(cutoff))
+    return PruneResult({stage: count}, position if count == _ROWS_PER_STEP else _next_stage(stage))
+
+
+def estimate(connection: Connection, cutoffs: Cutoffs, now: datetime) -> list[PruneEstimate]:
+    """What a pass would delete of each table."""
+    return [
+        *(
+            _estimate_calls(connection, table, getattr(cutoffs, table.name), now)
+            for table in (calls, callbacks, deliveries)
+        ),
+        _estimate_calls(connection, attempts, cutoffs.attempts, now),
+        *(_estimate_rows(connection, table, getattr(cutoffs, table.name)) for table in (quarantine, audit_events)),
+    ]
+
+
+def find_pruned(connection: Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of calls, each a channel and a call_key, that were deleted for their age, as far as that is remembered."""
+    if not keys or not connection.execute(select(exists().select_from(pruned_calls))).scalar_one():
+        return set()
+    key = ("channel", "call_key")
+    return set(bulk_sql.select_many(connection, pruned_calls, key, key, keys))
+
+
+def _next_stage(stage: str) -> PrunePosition | None:
+    following = STAGES[STAGES.index(stage) + 1 :]
+    return PrunePosition(following[0]) if following else None
+
+
+def _prune_calls(connection: Connection, position: PrunePosition, cutoff_us: int, now: datetime) -> PruneResult:
+    """Delete what the stage is about of the next calls; of one that has very much, a part."""
+    order = (calls.c.first_seen_us, calls.c.id)
+    found = connection.execute(
+        select(*order)
+        .where(calls.c.first_seen_us < cutoff_us, tuple_(*order) > position.after)
+        .order_by(*order)
+        .limit(_CALLS_PER_STEP)
+    ).all()
+    if not found:
+        return PruneResult({}, _next_stage(position.stage))
+    ids = _settled(connection, [row.id for row in found], now)
+    deleted: dict[str, int] = {}
+    for table in reversed(CALL_TABLES[CALL_TABLES.index(position.stage) :]):
+        if table == "calls":
+            deleted[table] = _delete_calls(connection, ids, now)
+        elif (count := _delete_some(connection, table, ids)) == _ROWS_PER_STEP:
+            return PruneResult(deleted | {table: count}, position)
+        else:
+            deleted[table] = count
+    return PruneResult(deleted, PrunePosition(position.stage, (found[-1].first_seen_us, found[-1].id)))
+
+
+def _settled(connection: Connection, ids: Sequence[int], now: datetime) -> list[int]:
+    """Those of these calls that nobody works on; nobody else changes them before the transaction ends."""
+    bulk_sql.lock_rows(connection, calls, ids)
+    query = select(calls.c.id).where(calls.c.id.in_(ids), _is_settled(connection, now))
+    return list(connection.execute(query.order_by(calls.c.id)).scalars())
+
+
+def _is_settled(connection: Connection, now: datetime) -> ColumnElement[bool]:
+    """Whether no outcome of the call is awaited, no delivery of it is at work or was a moment ago, and no id is counted from it."""
+    at_work = or_(_d.state.in_([state.value for state in ACTIVE_STATES]), _d.finished_us > to_us(now - _IN_FLIGHT))
+    is_at_work = exists().where(_d.call_id == calls.c.id, at_work)
+    return and_(not_(_awaited), not_(is_at_work), calls.c.id.not_in(_newest(connection)))
+
+
+def _newest(connection: Connection) -> set[int]:
+    """On SQLite, the calls that have the highest ids: new ones are counted from them, and must not be given twice."""
+    if on_postgresql(connection):
+        return set()
+    of_attempt = select(_d.call_id).join(attempts, attempts.c.delivery_id == _d.id)
+    lasts = (
+        (select(calls.c.id), calls),
+        (select(callbacks.c.call_id), callbacks),
+        (select(_d.call_id), deliveries),
+        (of_attempt, attempts),
     )
-    return PartitionInfo(
-        month=month,
-        calls=connection.execute(of_calls).scalar_one(),
-        active_deliveries=connection.execute(open_ones).scalar_one(),
+    found = (query.where(table.c.id == select(func.max(table.c.id)).scalar_subquery()) for query, table in lasts)
+    return {id_ for query in found for id_ in connection.execute(query).scalars()}
+
+
+def _delete_some(connection: Connection, name: str, call_ids: Sequence[int]) -> int:
+    """Delete some of the rows of a table that belong to these calls; how many there were."""
+    if not call_ids:
+        return 0
+    table = {"callbacks": callbacks, "deliveries": deliveries, "attempts": attempts}[name]
+    mine: list[ColumnElement[bool]] = [table.c.call_id.in_(call_ids)] if table is not attempts else []
+    query: Any = select(table.c.id)
+    if table is attempts:
+        first, last = month_of_id(min(call_ids)), month_of_id(max(call_ids))  # or every month would be looked into
+        mine = [attempts.c.delivery_id.between(first * IDS_PER_MONTH, (last + 1) * IDS_PER_MONTH - 1)]
+        query = query.join(deliveries, _d.id == attempts.c.delivery_id).where(_d.call_id.in_(call_ids))
+    ids = connection.execute(query.where(*mine).limit(_ROWS_PER_STEP)).scalars().all()
+    if ids:
+        connection.execute(delete(table).where(table.c.id.in_(ids), *mine))
+    return len(ids)
+
+
+def _delete_calls(connection: Connection, ids: Sequence[int], now: datetime) -> int:
+    """Delete calls of which nothing else is left, and remember them."""
+    keys = [(id_,) for id_ in ids]
+    known = list(bulk_sql.select_many(connection, calls, ("channel", "call_key"), ("id",), keys))
+    columns = ("channel", "call_key", "pruned_us")
+    bulk_sql.upsert(connection, pruned_calls, columns, columns[:2], [(*key, to_us(now)) for key in known])
+    connection.execute(delete(calls).where(calls.c.id.in_(ids)))
+    return len(known)
+
+
+def _prune_rows(connection: Connection, name: str, cutoff_us: int) -> int:
+    """Delete the oldest rows of a table that belong to no call; the newest stays, as ids are counted from it."""
+    table, time_us = _TIMES[name].table, _TIMES[name]
+    is_older = table.c.id < select(func.max(table.c.id)).scalar_subquery()
+    order = (time_us, table.c.id) if name == "quarantine" else (table.c.id,)  # each by an index that there is
+    found = connection.execute(select(table.c.id, time_us).where(is_older).order_by(*order).limit(_ROWS_PER_STEP))
+    ids = [id_ for id_, when_us in found if when_us < cutoff_us]
+    connection.execute(delete(table).where(table.c.id.in_(ids)))
+    return len(ids)
+
+
+def _forget_pruned(connection: Connection, before_us: int) -> int:
+    """Forget some of the calls that were deleted before a time."""
+    key = (pruned_calls.c.channel, pruned_calls.c.call_key)
+    old = select(*key).where(pruned_calls.c.pruned_us < before_us).order_by(pruned_calls.c.pruned_us)
+    keys = [tuple(row) for row in connection.execute(old.limit(_ROWS_PER_STEP))]
+    if keys:
+        connection.execute(delete(pruned_calls).where(tuple_(*key).in_(keys)))
+    return len(keys)
+
+
+def _shrink(connection: Connection) -> bool:
+    """Give some free pages of the file back to the disk; False where there are no more than the next callbacks will need."""
+    if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() != _INCREMENTAL:
+        return False
+    free, total = (int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in _PAGE_COUNTS)
+    surplus = free - total // _FREE_FRACTION
+    for _ in range(min(_PAGES_PER_STEP, surplus)):
+        bulk_sql.execute(connection, "PRAGMA incremental_vacuum(1)")  # the driver would stop after the first of several
+    return surplus > _PAGES_PER_STEP
+
+
+def _estimate_calls(connection: Connection, table: Table, cutoff: datetime | None, now: datetime) -> PruneEstimate:
+    goes = (
+        and_(calls.c.first_seen_us < to_us(cutoff), _is_settled(connection, now)) if cutoff else literal_column("1 = 0")
     )
+    old = select(calls.c.id).where(goes)
+    counted = select(func.count()).select_from(table)
+    if table is calls:
+        counted = counted.where(goes)
+    elif table is attempts:
+        counted = counted.where(attempts.c.delivery_id.in_(select(_d.id).where(_d.call_id.in_(old))))
+    else:
+        counted = counted.where(table.c.call_id.in_(old))
+    oldest = select(calls.c.first_seen_us).where(not_(goes)).order_by(calls.c.first_seen_us).limit(1)
+    return _estimated(connection, table, connection.execute(counted).scalar_one() if cutoff else 0, oldest)
 
 
-def create_partitions(connection: Connection, now: datetime, months: int) -> None:
-    """Make the partitions of the month of `now` and of those after it: who only serves the ledger may have no right to."""
-    first = month_of_us(to_us(now))
-    for month in range(first, first + months):
-        schema.ensure_partition(connection, month)
+def _estimate_rows(connection: Connection, table: Table, cutoff: datetime | None) -> PruneEstimate:
+    time_us = _TIMES[str(table.name)]
+    cutoff_us = to_us(cutoff) if cutoff else 0
+    goes = and_(time_us < cutoff_us, table.c.id < select(func.max(table.c.id)).scalar_subquery())
+    counted = select(func.count()).select_from(table).where(goes)
+    oldest = select(func.min(time_us)).where(not_(goes))
+    return _estimated(connection, table, connection.execute(counted).scalar_one(), oldest)
 
 
-def partitions_ahead(connection: Connection, now: datetime) -> int | None:
-    """How many months after that of `now` have partitions without a gap; -1: not even it has; None: this role may make them."""
-    if schema.can_create_partitions(connection):
-        return None
-    there, month = set(schema.list_partitions(connection)), month_of_us(to_us(now))
-    return next(ahead for ahead in count(-1) if month + ahead + 1 not in there)
-
-
-def drop_partition(connection: Connection, month: int, actor: Actor, now: datetime) -> None:
-    """Drop the callbacks, deliveries and attempts of a month."""
-    schema.drop_partition(connection, month)
-    record_event(connection, actor, AuditAction.MONTH_DROPPED, now, month_name(month))
-
-
-def delete_orphan_calls(connection: Connection, month: int) -> int:
-    """Delete some calls of a month that was dropped; how many there were."""
-    first, last = month * IDS_PER_MONTH, (month + 1) * IDS_PER_MONTH - 1
-    some = select(calls.c.id).where(calls.c.id.between(first, last)).order_by(calls.c.id).limit(_CALLS_PER_TRANSACTION)
-    return connection.execute(delete(calls).where(calls.c.id.in_(some))).rowcount
+def _estimated(connection: Connection, table: Table, rows: int, oldest: Any) -> PruneEstimate:
+    oldest_us = connection.execute(oldest).scalar()
+    return PruneEstimate(
+        table=str(table.name), rows=rows, oldest_kept_at=None if oldest_us is None else from_us(oldest_us)
+    )
