@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 3
 TOGETHER = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help serve unit test sdks soak coverage check bench crash cluster matrix fresh docs clean
+.PHONY: help serve unit test sdks soak coverage check bench crash cluster matrix fresh dist docs clean
 
 help:  ## the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -83,6 +83,13 @@ matrix: $(DEV) $(TOOLS)  ## all tests, or those that ARGS names, on every Python
 fresh:  ## build a bare Debian (SUITE=bookworm) and run `make serve` and `make test` in it, as root and as somebody (WHO)
 	tools/fresh.sh $(or $(WHO),root somebody)
 
+dist: $(DEV)  ## build sdist and wheel in dist/, check them, install each extra into an empty environment and try it
+	$(INSTALL) -e .[dist]
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/pytest tests/dist -m "" $(ARGS)
+
 docs: $(DEV)  ## regenerate the documents that are made from the code, and build all of them as a site: artefacts/site
 	$(BIN)/python docs/generate.py
 	$(BIN)/python bench/simulate_scaling.py
@@ -91,7 +98,7 @@ docs: $(DEV)  ## regenerate the documents that are made from the code, and build
 	$(BIN)/python tools/make_site.py
 
 clean:  ## remove what the verbs made
-	rm -rf .venv .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts bench/results
+	rm -rf .venv .nox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts bench/results
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { \

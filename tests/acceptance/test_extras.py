@@ -23,7 +23,7 @@ from answerback.cli.commands import COMMANDS
 
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 EXTRAS = PYPROJECT["optional-dependencies"]
-FOR_USERS = EXTRAS.keys() - {"bench", "dev", "docs", "matrix"}
+FOR_USERS = EXTRAS.keys() - {"bench", "dev", "dist", "docs", "matrix"}
 LIGHT = {name for name, entry in COMMANDS.items() if entry.extra == "emulator"}
 
 PROGRAM = """

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 import yaml
@@ -44,6 +45,18 @@ def test_architecture_describes_the_tree() -> None:
     config = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = " -> ".join(next(contract["layers"] for contract in config["contracts"] if contract["type"] == "layers"))
     assert layers in re.sub(r"\s+", " ", text)
+
+
+def test_the_package_links_to_its_release() -> None:
+    """On the package's page a link of the README leads to the file as it is at the tag; README alone is shown there."""
+    absolute_links = run_path(str(TOP / "hatch_build.py"))["absolute_links"]
+    text: str = absolute_links((TOP / "README.md").read_text(), "https://forge.example/answerback", "v1.2.3")
+    links = re.findall(r"\]\(([^)#]+)", text)
+    assert "https://forge.example/answerback/raw/v1.2.3/docs/console.png" in links
+    files = [link.removeprefix("https://forge.example/answerback/") for link in links]
+    names = [name.split("/", 2)[2] for name in files if not name.startswith("https:")]
+    assert len(names) > 20
+    assert [name for name in names if not (TOP / name).is_file()] == []
 
 
 def test_hooks_are_local() -> None:

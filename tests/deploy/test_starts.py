@@ -18,7 +18,7 @@ from deploy.files import (
 
 from answerback.config import Settings, load_settings
 
-_BUILT_FROM = ["pyproject.toml", "constraints.txt", "README.md", "LICENSE", "src"]
+_BUILT_FROM = ["pyproject.toml", "hatch_build.py", "constraints.txt", "README.md", "LICENSE", "src"]
 
 
 def test_options_exist() -> None:
