@@ -40,7 +40,7 @@ LIGHT = {name for name, entry in COMMANDS.items() if entry.extra == "emulator"}
 MEGABYTE = 1e6
 BROUGHT = {
     "alerts": "apprise",
-    "client": "httpx",
+    "client": "answerback.client",
     "nats": "answerback.stream",
     "otel": "answerback.tracing.export",
     "parquet": "answerback.exports.writers.parquet",
@@ -116,7 +116,7 @@ class Environment:
 def run(*command: str, cwd: Path, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     return subprocess.run(
-        command, cwd=cwd, env=kept | (variables or {}), capture_output=True, text=True, check=False, timeout=300
+        command, cwd=cwd, env={**kept, **(variables or {})}, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -251,7 +251,7 @@ def test_the_emulator_takes_a_send_and_reports_it(environment: Callable[[str], E
             "prompttype": 2,
             "promptfile": "disk full",
             "time": (now := int(time.time())),
-            "sig": signature(app["app_key"], "7", now, "13800138000"),
+            "sig": signature(app["app_key"], "7", str(now), "13800138000"),
         }
         sent = post(
             f"{told['url']}/v5/tlsvoicesvr/sendvoiceprompt?sdkappid={app['app_id']}&random=7", json.dumps(body).encode()
