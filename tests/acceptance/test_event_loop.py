@@ -237,15 +237,26 @@ def test_the_watchdog_sees_what_holds_the_loop(tmp_path: Path) -> None:
     assert ["works" in one for one in reported] == [False, True]
 
 
-def test_a_fifo_for_a_certificate_stops_the_start_and_nothing_else(tmp_path: Path) -> None:
-    """It is never opened: the gateway says which setting is at fault, and ends."""
-    fifo = tmp_path / "ca.pem"
-    os.mkfifo(fifo)
-    config = tmp_path / "answerback.toml"
-    config.write_text(f'[certificates.crm]\nca_file = "{fifo}"\n')
-    ended = run("serve", "--port", "0", "--data-dir", tmp_path / "data", "--config", config, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("config", "reported"),
+    [
+        ('[certificates.crm]\nca_file = "ca.pem"', "certificates.crm.ca_file: ca.pem: is not a regular file"),
+        (
+            '[endpoints.crm]\nurl = "https://a/"\nsecret = "whsec_x"',
+            "endpoints.crm.secret: expected whsec_ and the base64",
+        ),
+    ],
+)
+def test_a_config_file_that_is_invalid_stops_the_start_before_anything_is_opened(
+    tmp_path: Path, config: str, reported: str
+) -> None:
+    """A named pipe for a certificate, a secret that is too short: the setting at fault is named, and nothing is left anywhere."""
+    os.mkfifo(tmp_path / "ca.pem")
+    (tmp_path / "answerback.toml").write_text(config)
+    ended = run("serve", "--port", "0", "--data-dir", tmp_path / "data", cwd=tmp_path)
     assert ended.returncode == 1
-    assert f"certificates.crm.ca_file: {fifo}: is not a regular file" in ended.stderr
+    assert reported in ended.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_nobody_reads_the_log(tmp_path: Path) -> None:

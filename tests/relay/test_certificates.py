@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from relay.certificates import Authority
 
+from answerback.certificates import CertificateFiles, Certificates
 from answerback.errors import ConfigError
-from answerback.relay import CertificateFiles, Certificates
 
 
 def test_what_cannot_be_read_is_named_by_its_setting(authority: Authority, tmp_path: Path) -> None:

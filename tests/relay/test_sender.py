@@ -24,8 +24,8 @@ from relay.receiver import ANSWER, Exchange, Script, obey, receiving, saying, wh
 from relay.waiting import in_loop, until
 from standardwebhooks import Webhook
 
+from answerback.certificates import CertificateFiles, Certificates
 from answerback.domain.endpoints import AttemptResult, Endpoint, PayloadFormat
-from answerback.relay import CertificateFiles, Certificates
 from answerback.relay.egress_policy import Network
 from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, LeaseExpired, WebhookSender, resolve
 
@@ -816,7 +816,7 @@ _TRUST = """
 import sys
 from pathlib import Path
 from answerback.errors import ConfigError
-from answerback.relay import CertificateFiles, Certificates
+from answerback.certificates import CertificateFiles, Certificates
 try:
     Certificates({"own": CertificateFiles(client_cert=Path(sys.argv[1]))})
 except ConfigError:

@@ -326,6 +326,7 @@ def test_every_text_is_a_url_or_is_refused(url: str) -> None:
         ({"concurrency": 0}, r"^endpoints\.crm\.concurrency: "),
         ({"concurrency": 1025}, r"^endpoints\.crm\.concurrency: "),
         ({"secret": ["whsec_"]}, r"^endpoints\.crm\.secret: "),
+        ({"secret": "whsec_c2hvcnQ="}, r"^endpoints\.crm\.secret: expected whsec_ and the base64 of 24 to 64 bytes$"),
         ({"uri": URL}, r"^endpoints\.crm\.uri: there is no such setting$"),
         ({"channel": "alerts"}, r"^endpoints\.crm\.channel: there is no channel alerts$"),
         ({"channel": ""}, r"^endpoints\.crm\.channel: there is no channel "),

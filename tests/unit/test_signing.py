@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from relay.factories import OTHER_SECRET, SECRET, endpoint
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from answerback.relay.signing import generate_secret, sign, validate_secret
+from answerback.domain.endpoints import validate_secret
+from answerback.relay.signing import generate_secret, sign
 
 BODY = b'{"test": 2432232314}'
 ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"

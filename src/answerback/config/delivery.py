@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from answerback.config.section import Count, Network, Seconds, Section
 from answerback.domain.channels import NAME_PATTERN
-from answerback.domain.endpoints import EndpointConfig, PayloadFormat
+from answerback.domain.endpoints import EndpointConfig, PayloadFormat, validate_secret
 from answerback.domain.models import DEFAULT_CHANNEL, CallbackKind, Outcome
 from answerback.domain.urls import check_http_url
 
@@ -85,6 +85,13 @@ class EndpointSettings(Section):
         if parts.fragment:
             raise ValueError("contains a fragment (#), which is never sent")
         return url
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and (problem := validate_secret(secret.get_secret_value())):
+            raise ValueError(problem)
+        return secret
 
     def endpoint_config(self) -> EndpointConfig:
         """Convert to the EndpointConfig that the ledger stores."""

@@ -1,5 +1,7 @@
 """Endpoints, the deliveries to them, and their attempts, as frozen values; pure."""
 
+import base64
+import binascii
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -7,6 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from answerback.domain.models import CallbackKind, Outcome
+
+SECRET_PREFIX = "whsec_"  # noqa: S105  # how a secret begins, not one
+_MIN_SECRET_BYTES, _MAX_SECRET_BYTES = 24, 64
 
 
 class EventType(StrEnum):
@@ -34,6 +39,20 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
+
+
+def validate_secret(secret: str) -> str | None:
+    """Return what is wrong with a secret, or None.
+
+    Source: Standard Webhooks, "Signature scheme": 24 to 64 bytes, base64, behind `whsec_`.
+    """
+    try:
+        size = len(base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True))
+    except (binascii.Error, ValueError):
+        size = 0
+    if secret.startswith(SECRET_PREFIX) and _MIN_SECRET_BYTES <= size <= _MAX_SECRET_BYTES:
+        return None
+    return f"expected {SECRET_PREFIX} and the base64 of {_MIN_SECRET_BYTES} to {_MAX_SECRET_BYTES} bytes"
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

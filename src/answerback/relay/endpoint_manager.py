@@ -14,7 +14,14 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from answerback.domain.endpoints import DISABLED_MANUALLY, REMOVED_FROM_CONFIG, AttemptResult, Endpoint, EndpointConfig
+from answerback.domain.endpoints import (
+    DISABLED_MANUALLY,
+    REMOVED_FROM_CONFIG,
+    AttemptResult,
+    Endpoint,
+    EndpointConfig,
+    validate_secret,
+)
 from answerback.errors import AnswerbackError, ConfigError, Conflict, InvalidEndpoint, NotFound
 from answerback.ledger.admin.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
 from answerback.ledger.admin.endpoints import Draft, changed_fields, is_retargeted, target_of
@@ -32,7 +39,7 @@ from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.endpoint_changes import ConfigEndpoint, disable, make_draft, merge_config, rotate_secret
 from answerback.relay.sample_payload import build_sample_payload
 from answerback.relay.sender import WebhookSender, resolve
-from answerback.relay.signing import generate_secret, validate_secret
+from answerback.relay.signing import generate_secret
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -68,10 +75,6 @@ class EndpointManager:
             log.warning("endpoint_disabled", endpoint=endpoint.name, reason=REMOVED_FROM_CONFIG)
         added = []
         for name, one in config_endpoints.items():
-            try:
-                self._validate(one.config, one.secret)
-            except InvalidEndpoint as error:
-                raise ConfigError(f"endpoints.{name}.{error}") from error
             before = known.get(name)
             if before is None:
                 added.append(make_draft(name, one))

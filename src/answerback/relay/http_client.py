@@ -13,10 +13,10 @@ import structlog
 import yarl
 from aiohttp.connector import Connection
 
+from answerback.certificates import Certificates
 from answerback.domain.endpoints import AttemptResult, Endpoint, PayloadFormat
 from answerback.domain.masking import mask_path, mask_urls
 from answerback.errors import describe_os_error
-from answerback.relay.certificates import Certificates
 from answerback.relay.egress_policy import EgressPolicy
 from answerback.relay.response import classify_response
 from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, LeaseExpired

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
+from answerback.certificates import Certificates
 from answerback.errors import AnswerbackError, Conflict, LedgerUnavailable, UnavailableReason
 from answerback.ledger import DeliveryJob
 from answerback.ledger.backends.postgresql.notifier import Notification
@@ -12,7 +13,6 @@ from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import AnnotateCall
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation
-from answerback.relay.certificates import Certificates
 from answerback.relay.coordinator import ClusterConfig, ClusterCoordinator
 from answerback.relay.dispatcher import Dispatcher
 from answerback.relay.egress_policy import Network

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from answerback.certificates import Certificates
 from answerback.domain.endpoints import AttemptResult, Endpoint
-from answerback.relay.certificates import Certificates
 from answerback.relay.egress_policy import EgressPolicy, Network
 
 if TYPE_CHECKING:

@@ -1,37 +1,20 @@
 """Secrets and signatures, by Standard Webhooks."""
 
 import base64
-import binascii
 import secrets
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from standardwebhooks import Webhook
 
-from answerback.domain.endpoints import Endpoint
+from answerback.domain.endpoints import SECRET_PREFIX, Endpoint
 
-PREFIX = "whsec_"
 _NEW_BYTES = 32
-_SHORTEST_BYTES, _LONGEST_BYTES = 24, 64
 
 
 def generate_secret() -> str:
     """Generate a secret: `whsec_` and 32 random bytes in base64."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
-
-
-def validate_secret(secret: str) -> str | None:
-    """Return what is wrong with a secret, or None.
-
-    Source: Standard Webhooks, "Signature scheme": 24 to 64 bytes, base64, behind `whsec_`.
-    """
-    try:
-        size = len(base64.b64decode(secret.removeprefix(PREFIX), validate=True))
-    except (binascii.Error, ValueError):
-        size = 0
-    if secret.startswith(PREFIX) and _SHORTEST_BYTES <= size <= _LONGEST_BYTES:
-        return None
-    return f"expected {PREFIX} and the base64 of {_SHORTEST_BYTES} to {_LONGEST_BYTES} bytes"
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
 
 
 def sign(endpoint: Endpoint, message_id: str, at: datetime, body: bytes) -> dict[str, str]:

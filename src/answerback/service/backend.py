@@ -16,6 +16,7 @@ from answerback.auth.attempt_limits import AttemptLimiter
 from answerback.auth.authenticator import Authenticator
 from answerback.auth.server_secret import ServerSecret
 from answerback.auth.sign_in_links import SignInLinks
+from answerback.certificates import Certificates
 from answerback.config import ServerRole, Settings
 from answerback.errors import LedgerUnavailable
 from answerback.exports.process import ExportManager
@@ -28,7 +29,7 @@ from answerback.ledger.writer.client import WriterClient
 from answerback.ledger.writer.spawning import WriterHandle
 from answerback.recorder import InboxRecorder, Recorder, RecorderMetrics, StreamRecorder
 from answerback.relay import Relay
-from answerback.service.factories import admin_key, build_alerts, build_lag_alerts, open_certificates, retry_policy
+from answerback.service.factories import admin_key, build_alerts, build_lag_alerts, retry_policy
 from answerback.service.front import Front
 from answerback.service.ledger_config import ledger_config
 from answerback.service.process_status import ProcessStatus
@@ -52,6 +53,7 @@ class Backend:
         self,
         settings: Settings,
         secret: ServerSecret,
+        certificates: Certificates,
         front: Front,
         spawned: WriterHandle,
         tracer: Tracer | None,
@@ -70,7 +72,7 @@ class Backend:
         self._address = address
         self._url = url
         self._shutdown_callbacks = shutdown_callbacks
-        self._certificates = open_certificates(settings)
+        self._certificates = certificates
         self.recorder_metrics = RecorderMetrics()
         self._stack = contextlib.AsyncExitStack()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from answerback.certificates import CertificateFiles, Certificates
 from answerback.config import RelaySettings, Settings
 from answerback.inbox import InboxConfig
 from answerback.tracing import Tracer, open_tracer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from answerback.ledger import Ledger
     from answerback.ledger.admin.instances import Instance
     from answerback.ledger.writer.client import WriterClient
-    from answerback.relay import Certificates, ConfigEndpoint, RetryPolicy
+    from answerback.relay import ConfigEndpoint, RetryPolicy
     from answerback.stream import Stream
 
 
@@ -89,10 +90,8 @@ def message_context(settings: Settings) -> "MessageContext":
     )
 
 
-def open_certificates(settings: Settings) -> "Certificates":
+def open_certificates(settings: Settings) -> Certificates:
     """Load the certificates of the config file. Raises ConfigError that names the setting."""
-    from answerback.relay import CertificateFiles, Certificates
-
     return Certificates(
         {
             name: CertificateFiles(ca_file=one.ca_file, client_cert=one.client_cert, client_key=one.client_key)

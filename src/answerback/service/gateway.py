@@ -14,6 +14,7 @@ import structlog
 
 from answerback.api.health import HealthApp
 from answerback.auth.server_secret import ServerSecret
+from answerback.certificates import Certificates
 from answerback.config import ServerRole, Settings
 from answerback.errors import AnswerbackError, ConfigError, MissingExtra, UnsafeStorage, public_reason
 from answerback.gc_tuning import freeze_gc
@@ -66,6 +67,7 @@ class Gateway:
         self,
         settings: Settings,
         secret: ServerSecret,
+        certificates: Certificates,
         inbox: Inbox | None,
         spawned: WriterHandle,
         listener: socket.socket,
@@ -75,6 +77,7 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._secret = secret
+        self._certificates = certificates
         self._inbox = inbox
         self._spawned = spawned
         self._listener = listener
@@ -138,6 +141,7 @@ class Gateway:
         self._backend = backend = Backend(
             self._settings,
             self._secret,
+            self._certificates,
             self._front,
             self._spawned,
             self._tracer,

@@ -14,7 +14,7 @@ from answerback.disk import require_durable_filesystem
 from answerback.errors import ConfigError
 from answerback.inbox import Inbox
 from answerback.ledger.writer.spawning import WriterHandle
-from answerback.service.factories import inbox_config
+from answerback.service.factories import inbox_config, open_certificates
 from answerback.service.gateway import Gateway, StartupInfo
 from answerback.service.http import bind_socket
 
@@ -36,13 +36,16 @@ def serve(
     """
     os.umask(_OWNER_ONLY)
     gc.disable()  # until all is loaded, there is nothing to collect
+    certificates = open_certificates(settings)  # before anything is opened or left in the data directory
     secret = _server_secret(settings)
     with (
         _open_inbox(settings) as inbox,
         bind_socket(settings.server.host, settings.server.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        gateway = Gateway(settings, secret, inbox, spawned, listener, new_ledger=new_ledger, sign_in_link=sign_in_link)
+        gateway = Gateway(
+            settings, secret, certificates, inbox, spawned, listener, new_ledger=new_ledger, sign_in_link=sign_in_link
+        )
         runner.run(gateway.run(on_started))
 
 
