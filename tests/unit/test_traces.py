@@ -5,42 +5,19 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
-from opentelemetry.trace import get_current_span
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from answerback.config import TracingSettings, load_settings
 from answerback.errors import ConfigError, MissingExtra
 from answerback.tracing import open_tracer
-from answerback.tracing.ids import (
-    format_traceparent,
-    is_sampled,
-    new_span_id,
-    parse_traceparent,
-    receive_span_id,
-    sampling_bound,
-)
+from answerback.tracing.tracer import find_links, receive_span_id
 
-traces = st.binary(min_size=16, max_size=16).filter(any)
-spans = st.binary(min_size=8, max_size=8).filter(any)
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
-@given(traces, st.floats(0, 1))
-def test_as_many_are_taken_as_opentelemetry_takes(trace: bytes, ratio: float) -> None:
-    """Its own sampler decides the same of every trace, so that a business that samples by the same ratio agrees."""
-    theirs = TraceIdRatioBased(ratio).should_sample(None, int.from_bytes(trace, "big"), "receive")
-    assert is_sampled(trace, sampling_bound(ratio)) == (theirs.decision is Decision.RECORD_AND_SAMPLE)
-
-
-@given(trace=traces, span=spans, sampled=st.booleans())
-def test_the_header_is_opentelemetrys(trace: bytes, span: bytes, *, sampled: bool) -> None:
-    """What is written, OpenTelemetry reads as it was meant; and so do we."""
-    header = format_traceparent(trace, span, sampled=sampled)
-    context = TraceContextTextMapPropagator().extract({"traceparent": header})
-    theirs = get_current_span(context).get_span_context()
-    assert (theirs.trace_id, theirs.span_id) == (int.from_bytes(trace, "big"), int.from_bytes(span, "big"))
-    assert theirs.trace_flags.sampled == sampled
-    assert parse_traceparent([(b"host", b"x"), (b"Traceparent", header.encode())]) == (trace, span)
+def test_a_header_that_names_a_span_is_linked() -> None:
+    """The sender's span is known from its header, whatever the case of the name and the other headers."""
+    (link,) = find_links([(b"host", b"x"), (b"Traceparent", f"00-{TRACE}-{SPAN}-01".encode())])
+    assert (link.context.trace_id, link.context.span_id) == (int(TRACE, 16), int(SPAN, 16))
 
 
 @pytest.mark.parametrize(
@@ -48,34 +25,34 @@ def test_the_header_is_opentelemetrys(trace: bytes, span: bytes, *, sampled: boo
     [
         b"",
         b"00",
-        b"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
-        b"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-        b"00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        b"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        f"ff-{TRACE}-{SPAN}-01".encode(),
+        f"00-{TRACE}-{SPAN}-01-more".encode(),
+        f"00-{TRACE.upper()}-{SPAN}-01".encode(),
+        f"00-{'0' * 32}-{SPAN}-01".encode(),
+        f"00-{TRACE}-{'0' * 16}-01".encode(),
     ],
 )
 def test_a_header_that_names_no_span_is_passed_over(header: bytes) -> None:
     """What the specification does not allow is no link."""
-    assert parse_traceparent([(b"traceparent", header)]) is None
+    assert find_links([(b"traceparent", header)]) == ()
+
+
+def test_two_headers_name_no_span() -> None:
+    """Which of them is meant is not known."""
+    assert find_links([(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())] * 2) == ()
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"traceparent", b"host"]), st.binary(max_size=80)), max_size=3))
 def test_no_header_is_too_odd(headers: list[tuple[bytes, bytes]]) -> None:
     """Any bytes are a span or none, and never a fault."""
-    assert parse_traceparent(headers) is None
+    assert find_links(headers) == ()
 
 
 def test_a_reception_is_known_by_the_callback_and_the_time() -> None:
-    """Who knows both knows the span; a repeat has another one."""
-    first = receive_span_id(b"a" * 16, 1_777_000_000_000_000)
-    assert first == receive_span_id(b"a" * 16, 1_777_000_000_000_000)
-    others = {
-        receive_span_id(b"a" * 16, 1_777_000_000_000_001),
-        receive_span_id(b"b" * 16, 1_777_000_000_000_000),
-        new_span_id(),
-    }
-    assert len(others - {first}) == 3
+    """Who knows both knows the span; a duplicate has another one."""
+    first = receive_span_id(1, 1_777_000_000_000_000)
+    assert first == receive_span_id(1, 1_777_000_000_000_000)
+    assert len({first, receive_span_id(1, 1_777_000_000_000_001), receive_span_id(2, 1_777_000_000_000_000)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -109,7 +86,7 @@ def test_an_invalid_setting_is_named(name: str, value: object, reported: str) ->
 
 def test_without_the_library_only_who_asks_us_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenTelemetry's own variables may be meant for others: they alone keep no gateway from starting."""
-    monkeypatch.setitem(sys.modules, "answerback.tracing.export", None)
+    monkeypatch.setitem(sys.modules, "answerback.tracing.tracer", None)
     monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     assert open_tracer(None, 1.0, dict, b"key") is None

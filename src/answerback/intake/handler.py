@@ -18,7 +18,7 @@ from answerback.tencent.callbacks import parse
 from answerback.tencent.response import OK, Response, rejected, unavailable
 
 if TYPE_CHECKING:
-    from answerback.tracing import Tracer
+    from answerback.tracing.tracer import Tracer
 
 NO_KIND = "none"
 

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -28,7 +29,9 @@ from answerback.relay.pollers import OutboxPoller, cancel_pending
 from answerback.relay.retry_policy import RetryPolicy
 from answerback.relay.sender import LeaseExpired, WebhookSender
 from answerback.relay.wakeable_timer import boottime_s
-from answerback.tracing import DeliverySpan, Tracer
+
+if TYPE_CHECKING:
+    from answerback.tracing.tracer import DeliverySpan, Tracer
 
 _US = 1_000_000
 
@@ -45,7 +48,7 @@ class Dispatcher:
         metrics: RelayMetrics,
         policy: RetryPolicy,
         under_pressure: Callable[[], bool] = lambda: False,
-        tracer: Tracer | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self._ledger = ledger
         self._sender = sender
@@ -273,7 +276,7 @@ class Dispatcher:
             if queue.needs_refill or (queue.jobs and queue.free_slots > 0):
                 self._schedule(queue)
 
-    def _end_cancelled(self, queue: EndpointQueue, job: DeliveryJob, traced: DeliverySpan | None) -> None:
+    def _end_cancelled(self, queue: EndpointQueue, job: DeliveryJob, traced: "DeliverySpan | None") -> None:
         result = self._results.cancel(queue, job, "the gateway stopped" if self._stopping else queue.suspend_reason)
         if traced is not None:
             traced.end(result.http_status, result.error)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -23,7 +24,9 @@ from answerback.relay.overdue_watcher import OverdueWatcher
 from answerback.relay.replays import Replays
 from answerback.relay.retry_policy import RetryPolicy
 from answerback.relay.sender import WebhookSender
-from answerback.tracing import Tracer
+
+if TYPE_CHECKING:
+    from answerback.tracing.tracer import Tracer
 
 _JOIN_RETRY_S = 2.0
 
@@ -43,7 +46,7 @@ class Relay:
         count: Callable[[CallFilter], Awaitable[int]],
         under_pressure: Callable[[], bool],
         certificates: Certificates | None = None,
-        tracer: Tracer | None = None,
+        tracer: "Tracer | None" = None,
         recorded_us: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._ledger = ledger

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -36,8 +36,10 @@ from answerback.service.process_status import ProcessStatus
 from answerback.service.relay_owner import build_relay_owner
 from answerback.service.retention import Pruner
 from answerback.service.urls import base_path, callback_urls, local_url
-from answerback.tracing import Tracer
 from answerback.tracing.writer import TracingClient
+
+if TYPE_CHECKING:
+    from answerback.tracing.tracer import Tracer
 
 _WRITER_STOP_S = 0.5
 
@@ -56,7 +58,7 @@ class Backend:
         certificates: Certificates,
         front: Front,
         spawned: WriterHandle,
-        tracer: Tracer | None,
+        tracer: "Tracer | None",
         instance: Instance,
         address: tuple[str, int],
         url: str,

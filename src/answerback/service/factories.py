@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from answerback.certificates import CertificateFiles, Certificates
 from answerback.config import RelaySettings, Settings
 from answerback.inbox import InboxConfig
-from answerback.tracing import Tracer, open_tracer
+from answerback.tracing import open_tracer
 
 if TYPE_CHECKING:
     from answerback.alerts import AlertManager, MessageContext, Target
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from answerback.ledger.writer.client import WriterClient
     from answerback.relay import ConfigEndpoint, RetryPolicy
     from answerback.stream import Stream
+    from answerback.tracing.tracer import Tracer
 
 
 def config_endpoints(settings: Settings) -> "dict[str, ConfigEndpoint]":
@@ -129,7 +130,7 @@ def build_stream(settings: Settings) -> "Stream | None":
     )
 
 
-def build_tracer(settings: Settings, instance: "Callable[[], Instance]", id_key: bytes) -> Tracer | None:
+def build_tracer(settings: Settings, instance: "Callable[[], Instance]", id_key: bytes) -> "Tracer | None":
     """The tracer, if a collector is configured. Raises MissingExtra, ConfigError."""
 
     def resource() -> dict[str, str]:

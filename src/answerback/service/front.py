@@ -13,7 +13,7 @@ from answerback.service.urls import base_path
 
 if TYPE_CHECKING:
     from answerback.stream import Publisher, Stream
-    from answerback.tracing import Tracer
+    from answerback.tracing.tracer import Tracer
 
 _COMMITTER_STOP_S = 1.0  # after the shutdown nobody waits for them any more
 _INBOX_STOP_S = 1.0

@@ -8,7 +8,7 @@ leader may have died with the message, is tried again while the batch has time: 
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable, UnavailableReason
@@ -19,7 +19,9 @@ from answerback.stream.recent_batches import RecentBatches
 from answerback.stream.shard_health import ShardHealth
 from answerback.stream.stream_config import Shard
 from answerback.stream.streams import JetStreamApiError, StreamManager
-from answerback.tracing import Tracer
+
+if TYPE_CHECKING:
+    from answerback.tracing.tracer import Tracer
 
 HEDGE_DELAY_S = 0.6
 MAX_IN_FLIGHT = 4

@@ -1,16 +1,37 @@
 """Trace a callback step by step: receive, publish, record, deliver. Belongs to one event loop.
 
-A span is added when its step has ended, for only then is its callback known. No attribute holds a phone number.
+What a callback is known by outside is 16 bytes, and so is the id of a trace: it is the same. So no context is sent along
+or stored, and every process, and every attempt days later, is in the one trace. The span of a reception is known by the
+trace and the time, which the ledger keeps: whatever follows has a parent that exists.
+
+A span is made when its step has ended, for only then is its callback known. No attribute holds a phone number.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import structlog
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+    set_span_in_context,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from answerback.domain.batches import BatchItem
 from answerback.domain.calls import callback_fingerprint, public_id
@@ -18,81 +39,45 @@ from answerback.domain.endpoints import Endpoint
 from answerback.domain.masking import mask_urls
 from answerback.domain.models import CallbackKind
 from answerback.domain.phone_numbers import mask_text
-from answerback.errors import CallbackRejected, ConfigError, MissingExtra
+from answerback.errors import CallbackRejected
 from answerback.ledger.types import DeliveryJob, Disposition
 from answerback.tencent.callbacks import parse
-from answerback.tracing.ids import (
-    SpanId,
-    format_traceparent,
-    is_sampled,
-    new_span_id,
-    parse_traceparent,
-    receive_span_id,
-    sampling_bound,
-)
-from answerback.tracing.span import Attributes, Span, SpanKind, SpanSink
+from answerback.tracing.export import SpanExporter
 
 if TYPE_CHECKING:
     from answerback.ledger.commands import TransactionTrace
 
-_DISABLED = "OTEL_SDK_DISABLED"
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+Attributes = dict[str, str | int]
 
-log = structlog.get_logger("answerback.tracing")
-
-
-class DeliverySpan:
-    """One attempt to deliver: the header that it carries, and its span once it has ended."""
-
-    def __init__(self, sink: SpanSink | None, trace: bytes, job: DeliveryJob, endpoint: Endpoint) -> None:
-        self._sink = sink
-        self._job = job
-        self._endpoint = endpoint
-        self._id = SpanId(trace, new_span_id())
-        self._began_us = _now_us()
-        self.traceparent = format_traceparent(*self._id, sampled=sink is not None)
-
-    def end(self, status: int | None, error: str | None) -> None:
-        if self._sink is None:
-            return
-        job = self._job
-        attributes: Attributes = {
-            "answerback.endpoint": self._endpoint.name,
-            "answerback.message_id": job.message_id,
-            "answerback.attempt": job.attempts + 1,
-            "http.request.method": "POST",
-            **_address(self._endpoint.config.url),
-        }
-        if status is not None:
-            attributes["http.response.status_code"] = status
-        self._sink.add(
-            Span(
-                name="deliver",
-                kind=SpanKind.CLIENT,
-                id=self._id,
-                parent=None if job.received_us is None else receive_span_id(self._id.trace, job.received_us),
-                started_us=self._began_us,
-                ended_us=_now_us(),
-                attributes=attributes,
-                error=None if error is None else mask_text(error),
-            )
-        )
+_NS = 1_000
+_SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
+_NO_ERROR = Status()
+_ids = RandomIdGenerator()
+_propagator = TraceContextTextMapPropagator()
 
 
 class Tracer:
-    """Makes the spans of this process, of as many traces as `sample_ratio` says; `id_key` is what their ids are keyed by."""
+    """Makes the spans of this process, of as many traces as `sample_ratio` says.
 
-    def __init__(self, sink: SpanSink, id_key: bytes, sample_ratio: float = 1.0) -> None:
-        self._sink = sink
+    `resource` identifies the process, which OpenTelemetry's variables may override; `id_key` is what the ids of traces
+    are keyed by.
+    """
+
+    def __init__(
+        self, exporter: SpanExporter, resource: Mapping[str, str], id_key: bytes, sample_ratio: float = 1.0
+    ) -> None:
+        self._exporter = exporter
+        self._resource = Resource.create(dict(resource)).merge(OTELResourceDetector().detect())
+        self._scope = InstrumentationScope("answerback", resource.get("service.version"))
         self._id_key = id_key
-        self._sampling_bound = sampling_bound(sample_ratio)
+        self._sampler = TraceIdRatioBased(sample_ratio)
 
     def start(self) -> None:
-        self._sink.start()
+        self._exporter.start()
 
     def stop(self, timeout_s: float) -> None:
         """Send the last ones, for as long as `timeout_s`; blocks."""
-        self._sink.stop(timeout_s)
+        self._exporter.stop(timeout_s)
 
     def trace_receive(
         self,
@@ -107,7 +92,7 @@ class Tracer:
 
         What is not a callback has no fingerprint, and no trace.
         """
-        if (known := _parse(item)) is None or not self._is_sampled(trace := self._trace_id(known[0])):
+        if (known := _parse(item)) is None or not self._is_sampled(trace_id := self._trace_id(known[0])):
             return
         attributes: Attributes = {
             "answerback.channel": item.channel,
@@ -116,18 +101,15 @@ class Tracer:
         }
         if status is not None:
             attributes |= {"http.request.method": "POST", "http.response.status_code": status}
-        self._sink.add(
-            Span(
-                name="receive",
-                kind=SpanKind.INTERNAL if status is None else SpanKind.SERVER,
-                id=SpanId(trace, receive_span_id(trace, item.received_us)),
-                parent=None,
-                started_us=item.received_us,
-                ended_us=_now_us(),
-                attributes=attributes,
-                error=None if is_stored else "not known to be stored",
-                link=parse_traceparent(headers),
-            )
+        self.add(
+            "receive",
+            SpanKind.INTERNAL if status is None else SpanKind.SERVER,
+            _context(trace_id, receive_span_id(trace_id, item.received_us)),
+            None,
+            (item.received_us, _now_us()),
+            attributes,
+            None if is_stored else "not known to be stored",
+            find_links(headers),
         )
 
     def trace_publish(
@@ -137,8 +119,11 @@ class Tracer:
         attributes: Attributes = {"messaging.system": "nats", "messaging.batch.message_count": len(batch)}
         if shards:
             attributes["messaging.destination.name"] = ", ".join(dict.fromkeys(shards))
-        callbacks = [(known[0], item.received_us, attributes) for item in batch if (known := _parse(item))]
-        self._add_batch_spans("publish", SpanKind.PRODUCER, callbacks, started_us, error)
+        times_us = started_us, _now_us()
+        for item in batch:
+            if (known := _parse(item)) and self._is_sampled(trace_id := self._trace_id(known[0])):
+                context = _context(trace_id, _ids.generate_span_id())
+                self.add("publish", SpanKind.PRODUCER, context, item.received_us, times_us, attributes, error)
 
     def trace_record(self, transaction: "TransactionTrace") -> None:
         """A transaction was committed."""
@@ -147,49 +132,112 @@ class Tracer:
             taken: {"answerback.disposition": taken.name.lower(), "answerback.batch_size": size}
             for taken in Disposition
         }
-        callbacks = [
-            (fingerprint, received_us, attributes[taken]) for fingerprint, received_us, taken in transaction.callbacks
-        ]
-        self._add_batch_spans(
-            "record", SpanKind.INTERNAL, callbacks, transaction.started_us, None, transaction.ended_us
-        )
+        times_us = transaction.started_us, transaction.ended_us
+        for fingerprint, received_us, taken in transaction.callbacks:
+            if self._is_sampled(trace_id := self._trace_id(fingerprint)):
+                context = _context(trace_id, _ids.generate_span_id())
+                self.add("record", SpanKind.INTERNAL, context, received_us, times_us, attributes[taken])
 
-    def start_delivery(self, job: DeliveryJob, endpoint: Endpoint) -> DeliverySpan:
+    def start_delivery(self, job: DeliveryJob, endpoint: Endpoint) -> "DeliverySpan":
         """An attempt begins."""
-        trace = self._trace_id(job.fingerprint)
-        return DeliverySpan(self._sink if self._is_sampled(trace) else None, trace, job, endpoint)
+        trace_id = self._trace_id(job.fingerprint)
+        flags = _SAMPLED if self._is_sampled(trace_id) else _NOT_SAMPLED
+        return DeliverySpan(self, _context(trace_id, _ids.generate_span_id(), flags), job, endpoint)
 
-    def _trace_id(self, fingerprint: bytes) -> bytes:
-        return public_id(self._id_key, fingerprint)
-
-    def _is_sampled(self, trace: bytes) -> bool:
-        return is_sampled(trace, self._sampling_bound)
-
-    def _add_batch_spans(
+    def add(
         self,
         name: str,
         kind: SpanKind,
-        callbacks: Iterable[tuple[bytes, int, Attributes]],
-        started_us: int,
-        error: str | None,
-        ended_us: int | None = None,
+        context: SpanContext,
+        received_us: int | None,
+        times_us: tuple[int, int],
+        attributes: Attributes,
+        error: str | None = None,
+        links: Sequence[Link] = (),
     ) -> None:
-        """Add the same step of several callbacks, each in its own trace."""
-        ended_us = _now_us() if ended_us is None else ended_us
-        for fingerprint, received_us, attributes in callbacks:
-            if self._is_sampled(trace := self._trace_id(fingerprint)):
-                self._sink.add(
-                    Span(
-                        name=name,
-                        kind=kind,
-                        id=SpanId(trace, new_span_id()),
-                        parent=receive_span_id(trace, received_us),
-                        started_us=started_us,
-                        ended_us=ended_us,
-                        attributes=attributes,
-                        error=error,
-                    )
-                )
+        """Have a span sent; it is the child of its callback's reception at `received_us`, if there was one."""
+        trace_id = context.trace_id
+        span = ReadableSpan(
+            name=name,
+            context=context,
+            parent=None if received_us is None else _context(trace_id, receive_span_id(trace_id, received_us)),
+            resource=self._resource,
+            attributes=attributes,
+            links=links,
+            kind=kind,
+            status=_NO_ERROR if error is None else Status(StatusCode.ERROR, error),
+            start_time=times_us[0] * _NS,
+            end_time=times_us[1] * _NS,
+            instrumentation_scope=self._scope,
+        )
+        self._exporter.add(span)
+
+    def _trace_id(self, fingerprint: bytes) -> int:
+        return int.from_bytes(public_id(self._id_key, fingerprint), "big")
+
+    def _is_sampled(self, trace_id: int) -> bool:
+        """Whether this trace is sampled, by its id alone: every process decides the same."""
+        return self._sampler.should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
+
+
+class DeliverySpan:
+    """One attempt to deliver: the header that it carries, and its span once it has ended."""
+
+    def __init__(self, tracer: Tracer, context: SpanContext, job: DeliveryJob, endpoint: Endpoint) -> None:
+        self._tracer = tracer
+        self._context = context
+        self._job = job
+        self._endpoint = endpoint
+        self._began_us = _now_us()
+
+    @property
+    def traceparent(self) -> str:
+        """The header that lets the receiver join the trace."""
+        headers: dict[str, str] = {}
+        _propagator.inject(headers, set_span_in_context(NonRecordingSpan(self._context), Context()))
+        return headers["traceparent"]
+
+    def end(self, status: int | None, error: str | None) -> None:
+        if not self._context.trace_flags.sampled:
+            return
+        job = self._job
+        attributes: Attributes = {
+            "answerback.endpoint": self._endpoint.name,
+            "answerback.message_id": job.message_id,
+            "answerback.attempt": job.attempts + 1,
+            "http.request.method": "POST",
+            **_address(self._endpoint.config.url),
+        }
+        if status is not None:
+            attributes["http.response.status_code"] = status
+        self._tracer.add(
+            "deliver",
+            SpanKind.CLIENT,
+            self._context,
+            job.received_us,
+            (self._began_us, _now_us()),
+            attributes,
+            None if error is None else mask_text(error),
+        )
+
+
+def receive_span_id(trace_id: int, received_us: int) -> int:
+    """The id of a callback's `receive` span: a duplicate of it has another."""
+    known = trace_id.to_bytes(16, "big") + received_us.to_bytes(8, "big", signed=True)
+    return int.from_bytes(blake2b(known, digest_size=8).digest(), "big")
+
+
+def _context(trace_id: int, span_id: int, flags: TraceFlags = _SAMPLED) -> SpanContext:
+    return SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags)
+
+
+def find_links(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Link, ...]:
+    """A link to the sender's span, if these headers name one."""
+    values = [value.decode("latin-1") for name, value in headers if name.lower() == b"traceparent"]
+    if len(values) != 1:
+        return ()
+    sender = get_current_span(_propagator.extract({"traceparent": values[0]}, Context())).get_span_context()
+    return (Link(sender),) if sender.is_valid else ()
 
 
 def _parse(item: BatchItem) -> tuple[bytes, CallbackKind] | None:
@@ -211,28 +259,3 @@ def _address(url: str) -> Attributes:
 
 def _now_us() -> int:
     return time.time_ns() // 1000
-
-
-def open_tracer(
-    endpoint: str | None, sample_ratio: float, resource: Callable[[], Mapping[str, str]], id_key: bytes
-) -> Tracer | None:
-    """A tracer, not yet started; None where no collector is named, by `endpoint` or by OpenTelemetry's variables.
-
-    `resource` identifies this process, `id_key` keys the ids of traces. Raises MissingExtra, ConfigError.
-    """
-    if os.environ.get(_DISABLED, "").strip().lower() == "true":
-        return None
-    if endpoint is None and not any(os.environ.get(name, "").strip() for name in _ENDPOINTS):
-        return None
-    try:
-        from answerback.tracing.export import SpanExporter
-    except ImportError as error:
-        missing = 'needs OpenTelemetry: pip install "answerback[otel]"'
-        if endpoint is not None:
-            raise MissingExtra(f"tracing.endpoint {missing}") from error
-        log.warning("tracing_disabled", reason=f"OTEL_EXPORTER_OTLP_ENDPOINT {missing}")  # it may be meant for others
-        return None
-    try:
-        return Tracer(SpanExporter(endpoint, resource()), id_key, sample_ratio)
-    except ValueError as error:
-        raise ConfigError(f"tracing, OTEL_EXPORTER_OTLP_*: {error}") from error

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Collection
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import Command, LogReply, RecordLog
-from answerback.tracing.tracer import Tracer
+
+if TYPE_CHECKING:
+    from answerback.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
@@ -17,7 +19,7 @@ T = TypeVar("T")
 class TracingClient:
     """Wraps a ledger client, and adds a span for every callback that it has recorded."""
 
-    def __init__(self, ledger: LedgerClient, tracer: Tracer) -> None:
+    def __init__(self, ledger: LedgerClient, tracer: "Tracer") -> None:
         self._ledger = ledger
         self._tracer = tracer
 
