@@ -53,7 +53,8 @@ def newest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[2], venv_backend="venv")
 def image(session: nox.Session) -> None:
     """Build what deploy/Dockerfile builds, from the files that it copies and by its own command, without a daemon."""
-    build = Path("deploy/Dockerfile").read_text().partition("\nFROM ${PYTHON}\n")[0].replace("\\\n", "")
+    _, build, _ = re.split(r"^FROM .*$", Path("deploy/Dockerfile").read_text().replace("\\\n", ""), flags=re.MULTILINE)
+    variables = dict(re.findall(r"^ARG (\w+)=(.*)$", build, re.MULTILINE))
     place = Path(session.create_tmp()).resolve()
     shutil.rmtree(place, ignore_errors=True)
     for copied in re.findall(r"^COPY (.+) \S+$", build, re.MULTILINE):
@@ -67,7 +68,7 @@ def image(session: nox.Session) -> None:
     ):
         command = command.replace(there, here)
     with session.chdir(place):
-        session.run("sh", "-euc", command, external=True)
+        session.run("sh", "-euc", command, env=variables, external=True)
         session.run("answerback", "--help", silent=True)
 
 

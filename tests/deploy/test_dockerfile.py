@@ -19,12 +19,14 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_image_is_what_was_asked_for() -> None:
-    """Two stages of one whole version, another user than root, the extras, and the signal that drains."""
+    """Two stages of one whole version, which a digest can pin, another user than root, the extras, and the signal that drains."""
     text = DOCKERFILE.read_text()
     assert PINNED.fullmatch(text.partition("ARG PYTHON=")[2].splitlines()[0])
-    assert text.count("\nFROM ${PYTHON}") == 2
+    assert text.count("\nFROM ${PYTHON}${DIGEST:+@$DIGEST}") == 2
     assert "\nUSER 10001:10001\n" in text
-    assert "answerback[server,alerts,postgresql,nats,otel]" in text
+    (extras,) = re.findall(r"^ARG EXTRAS=(.*)$", text, re.MULTILINE)
+    assert extras == "server,alerts,postgresql,nats,otel"
+    assert '"answerback[$EXTRAS] @' in text
     assert instruction("ENTRYPOINT") == ["answerback"]
     assert "\nSTOPSIGNAL SIGTERM\n" in text
 

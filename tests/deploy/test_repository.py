@@ -28,6 +28,7 @@ def test_images_and_changelog_have_the_version_of_pyproject() -> None:
     }
     assert {name for name, _ in tags} >= {"Dockerfile", "compose.yaml", "deploy.md"}
     assert {tag for _, tag in tags} == {VERSION}
+    assert f'image.version="{VERSION}"' in (TOP / "deploy/Dockerfile").read_text()
     versions = re.findall(r"^## \[([^]]+)\]", (TOP / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert versions[0] in {VERSION, "Unreleased"}
     assert VERSION in versions
