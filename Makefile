@@ -88,7 +88,7 @@ dist: $(DEV)  ## build sdist and wheel in dist/, check them, install each extra 
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
-	$(BIN)/pytest tests/dist -m "" $(ARGS)
+	$(BIN)/pytest tests/packages -m "" $(ARGS)
 
 docs: $(DEV)  ## regenerate the documents that are made from the code, and build all of them as a site: artefacts/site
 	$(BIN)/python docs/generate.py

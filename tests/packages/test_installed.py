@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tarfile
 import time
-import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from email.message import Message
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 from urllib.request import Request, urlopen
@@ -28,7 +26,7 @@ from answerback.cli.commands import COMMANDS
 from answerback.emulator.api2 import signature
 from answerback.emulator.settings import DEFAULT_CREDENTIALS
 
-pytestmark = [pytest.mark.dist, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.packages, pytest.mark.timeout(600)]
 
 TOP = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((TOP / "pyproject.toml").read_text())
@@ -71,6 +69,7 @@ class Environment:
         (self.site,) = home.glob("venv/lib/python*/site-packages")
 
     def install(self, *installed: str) -> None:
+        """Add what they name, in the tested versions."""
         python = str(self.home / "venv/bin/python")
         uv("pip", "install", "--quiet", "--python", python, "--constraint", str(TOP / "constraints.txt"), *installed)
 
@@ -79,6 +78,7 @@ class Environment:
         return [str(self.home / "venv/bin" / arguments[0]), *arguments[1:]]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of this environment."""
         return run(*self.command(*arguments), cwd=self.home)
 
     def answerback(self, *arguments: str) -> str:
@@ -114,6 +114,7 @@ class Environment:
 
 
 def run(*command: str, cwd: Path, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program that is not to know of the virtual environment that the tests run in."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     return subprocess.run(
         command, cwd=cwd, env={**kept, **(variables or {})}, capture_output=True, text=True, check=False, timeout=300
@@ -121,6 +122,7 @@ def run(*command: str, cwd: Path, variables: Mapping[str, str] | None = None) ->
 
 
 def uv(*arguments: str) -> None:
+    """Run uv; it has succeeded."""
     done = run(str(UV), *arguments, cwd=TOP)
     assert done.returncode == 0, done.stderr
 
@@ -142,7 +144,7 @@ class _Receiver(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802  # the library's name
+    def do_POST(self) -> None:  # the library's name
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Length", str(len(OK)))
@@ -163,16 +165,19 @@ def receiver() -> Iterator[str]:
 
 
 def post(url: str, body: bytes) -> bytes:
-    with urlopen(Request(url, data=body, method="POST"), timeout=30) as response:  # noqa: S310  # of this machine
+    """The response to `body`."""
+    with urlopen(Request(url, data=body, method="POST"), timeout=30) as response:  # of this machine
         return bytes(response.read())
 
 
 def metadata() -> Message:
+    """What the wheel says of itself."""
     with ZipFile(WHEEL) as wheel:
         return message_from_bytes(wheel.read(f"answerback-{VERSION}.dist-info/METADATA"))
 
 
 def tracked(*patterns: str) -> set[str]:
+    """The files of the repository that match."""
     done = run("git", "ls-files", "-z", *patterns, cwd=TOP)
     return {name for name in done.stdout.split("\0") if name}
 
@@ -196,7 +201,15 @@ def test_the_wheel_is_the_package_and_nothing_else() -> None:
 def test_the_metadata_is_complete() -> None:
     """What the package index shows beside the README."""
     told = metadata()
-    for field in ("Summary", "Author", "License-Expression", "License-File", "Keywords", "Classifier", "Requires-Python"):
+    for field in (
+        "Summary",
+        "Author",
+        "License-Expression",
+        "License-File",
+        "Keywords",
+        "Classifier",
+        "Requires-Python",
+    ):
         assert told[field], field
     assert told["Description-Content-Type"] == "text/markdown"
     assert {"all", "server", "emulator", *BROUGHT} <= set(told.get_all("Provides-Extra") or ())
@@ -291,7 +304,9 @@ def test_the_sdist_installs(tmp_path: Path) -> None:
 
 def test_pipx_and_uvx_run_it(tmp_path: Path) -> None:
     """The lines of the README, with the wheel in place of the name."""
-    done = run(str(UV), "tool", "run", "--from", f"{WHEEL}[emulator]", "answerback", "emulate", "--numbers", cwd=tmp_path)
+    done = run(
+        str(UV), "tool", "run", "--from", f"{WHEEL}[emulator]", "answerback", "emulate", "--numbers", cwd=tmp_path
+    )
     assert "…000" in done.stdout, done.stderr
     variables = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
     pipx = str(Path(sys.executable).with_name("pipx"))
