@@ -477,6 +477,23 @@ def test_what_is_understood_now_goes_to_its_call_and_out(beginning: Beginning, r
     assert "Nothing in quarantine" in person.text("quarantine")
 
 
+def test_rows_that_are_lost_are_not_offered_to_be_requeued(beginning: Beginning) -> None:
+    """Their page says what can be done instead; /v1 says so as well, and to requeue all leaves them out."""
+    running, person = beginning.gateway, beginning.person
+    assert running.post(b"lost").status_code == 400
+    place = b"row 2 of log 00"
+    with closing(sqlite3.connect(running.ledger, timeout=10)) as connection, connection:
+        lost = (place, f"{place.decode()} cannot be read: missing or damaged", b"lost")
+        connection.execute("UPDATE quarantine SET raw = ?, reason = ?, result = 0 WHERE raw = ?", lost)
+    id_ = quarantined(running, place)
+    page = person.get(f"quarantine/{id_}")
+    assert "/requeue" not in page
+    assert "Ask the vendor for the records of that time" in visible_text(page)
+    assert ask(running, "GET", f"quarantine/{id_}")["requeueable"] is False
+    assert "0 parsed again" in visible_text(person.post("quarantine/requeue").text)
+    assert person.post("quarantine/drop", id=[str(id_)]).status_code == 303
+
+
 def learn(gateway: Gateway, body: bytes, meaning: bytes) -> None:
     """Have a quarantined body mean something, as if the program had learnt to read it."""
     with closing(sqlite3.connect(gateway.ledger, timeout=10)) as connection, connection:

@@ -62,7 +62,7 @@ def fill(ledger: Ledger) -> Filled:
     (job,) = load(ledger, crm)
     exhaust(ledger, job)
     CreateKey(ADMIN, KeyDraft("old", b"1" * 32, Role.ADMIN, full_numbers=False)).run(ledger)
-    return Filled(ledger, crm, undelivered(ledger)[0].id, ledger.quarantined_ids()[0])
+    return Filled(ledger, crm, undelivered(ledger)[0].id, ledger.requeueable_ids()[0])
 
 
 def changed(crm: Endpoint, **fields: Any) -> Endpoint:
@@ -131,6 +131,7 @@ OURS = {
     *(
         "Record",
         "PruneConsumed",
+        "Prune",
         "RecordLog",
         "LogPositions",
         "ForgetLogs",
@@ -219,7 +220,7 @@ def test_what_fails_or_changes_nothing_is_no_event(ledger: Ledger) -> None:
     filled = fill(ledger)
     ledger.record([rejected(b"still none")])
     before = events(ledger)
-    RequeueQuarantined(ADMIN, ledger.quarantined_ids()[-1]).run(ledger)
+    RequeueQuarantined(ADMIN, ledger.requeueable_ids()[-1]).run(ledger)
     DeleteQuarantined(ADMIN, [10**6]).run(ledger)
     ChangeEndpoint(ADMIN, filled.crm).run(ledger)
     SyncConfigEndpoints(CONFIG_FILE, [], []).run(ledger)

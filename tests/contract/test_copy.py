@@ -203,7 +203,7 @@ def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first
     annotate(ledger, "call-3", reference="late", at_s=-900_000)
     replay_one(ledger, next(one.id for one in undelivered(ledger, crm) if one.state is D))
     accept_everything(ledger, crm)
-    ledger.delete_quarantined(ledger.quarantined_ids(), ADMIN)
+    ledger.delete_quarantined(ledger.requeueable_ids(), ADMIN)
     ledger.record([rejected(b""), rejected(b"new")])
     remove(ledger, crm)
     change(ledger, msgspec.structs.replace(endpoint(ledger, "crm"), enabled=False))

@@ -116,7 +116,7 @@ def test_a_rejected_body_has_no_delivery(ledger: Ledger) -> None:
     endpoint(ledger)
     ledger.record_batch([rejected(b"{"), rejected(wire(status()))])
     assert undelivered(ledger) == []
-    ledger.requeue(ledger.quarantined_ids()[-1], ADMIN)
+    ledger.requeue(ledger.requeueable_ids()[-1], ADMIN)
     assert events(ledger) == [EventType.ANSWERED]
 
 

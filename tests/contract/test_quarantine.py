@@ -14,7 +14,7 @@ from answerback.ledger import Disposition, Ledger
 
 def raws(ledger: Ledger) -> list[bytes]:
     """The bodies in quarantine, oldest first."""
-    return [ledger.quarantined_body(id_).raw for id_ in ledger.quarantined_ids()]
+    return [ledger.quarantined_body(id_).raw for id_ in ledger.requeueable_ids()]
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\xff", "号".encode(), b"x" * 65_536, wire(status())])
@@ -36,7 +36,7 @@ def test_a_refused_body_is_kept_with_its_reason(reopen: OpenLedger, raw: bytes) 
         raw=raw,
     )
     assert ledger.quarantined().items == [ledger.quarantined_body(receipt.id)]
-    assert ledger.quarantined_ids() == [receipt.id]
+    assert ledger.requeueable_ids() == [receipt.id]
     assert ledger.quarantine_size() == (1, len(raw))
 
 
@@ -164,7 +164,7 @@ def test_what_is_a_callback_now_becomes_its_call(reopen: OpenLedger) -> None:
         came_in,
     )
     assert (entry.raw, entry.received_at, entry.duplicates) == (raw, came_in, 0)
-    assert (ledger.quarantined_ids(), ledger.quarantine_size()) == ([], (0, 0))
+    assert (ledger.requeueable_ids(), ledger.quarantine_size()) == ([], (0, 0))
     with pytest.raises(NotFound):
         ledger.requeue(receipt.id, ADMIN)
 
@@ -189,7 +189,7 @@ def test_a_body_recorded_meanwhile_is_a_repeat(ledger: Ledger) -> None:
     receipt = ledger.requeue(refused.id, ADMIN)
     assert (receipt.disposition, receipt.id) == (Disposition.DUPLICATE, first.id)
     assert [entry.duplicates for entry in ledger.callbacks(UUID1).items] == [1]
-    assert ledger.quarantined_ids() == []
+    assert ledger.requeueable_ids() == []
 
 
 def test_reading_once_more_takes_one_body_only(ledger: Ledger) -> None:

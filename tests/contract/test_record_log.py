@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from builders import AnyCallback, key_press, status, wire
+from builders import ADMIN, AnyCallback, key_press, status, wire
 from contract import delivery_helpers
 from contract.backends import OpenLedger
 from contract.test_bisection import REFUSED, refuse
 from contract.test_statistics import EVER, everything, recount, said
 from relay.waiting import in_loop
 
-from answerback.domain.batches import BatchItem, encode_batch
-from answerback.errors import LedgerUnavailable, PositionConflict
+from answerback.domain.batches import BatchItem, decode_batch, encode_batch
+from answerback.errors import CallbackRejected, LedgerUnavailable, PositionConflict
 from answerback.ledger import Disposition, Ledger, LedgerConfig
 from answerback.ledger.commands import ForgetLogs, LogPositions, ProbeWrite, RecordLog
 from answerback.ledger.write.log_rows import SLICE_CALLBACKS, LogRow
@@ -149,6 +149,38 @@ def test_rows_that_cannot_be_read(ledger: Ledger) -> None:
         five.encode(): f"{five} {lost}",
         b"\x09later": f"{later} cannot be read: its version is 9, this program reads 1: run a newer recorder",
     }
+    items = ledger.quarantined().items
+    assert {item.result for item in items} == {0}, "their senders were answered OK"
+    assert {item.raw for item in items if item.requeueable} == {b"\x09later"}
+    assert ledger.requeueable_ids() == [item.id for item in items if item.requeueable]
+    for item in items:
+        with pytest.raises(
+            CallbackRejected, match="cannot be read: missing" if not item.requeueable else "version is 9"
+        ):
+            ledger.requeue(item.id, ADMIN)
+
+
+def test_a_row_that_a_later_program_can_read(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requeued, each body goes into its channel, as of the time it came in, and what is no callback to quarantine."""
+    _, payload = row(1, status(callid="a"), b"{")
+    alert = BatchItem("alerts", wire(status(callid="b")), NOON_US)
+    written = b"\x02" + encode_batch([b"", NOON_US, [alert, *decode_batch(payload or b"").items]])[1:]
+    assert RecordLog(LOG, 0, [(1, written)]).run(ledger).unreadable_rows == 1
+    (kept,) = ledger.quarantined().items
+    monkeypatch.setattr("answerback.domain.batches._HEADER", b"\x02")
+    assert ledger.requeue(kept.id, ADMIN).disposition is STORED
+    assert {(call.callid, call.channel) for call in ledger.calls().items} == {("a", "default"), ("b", "alerts")}
+    assert [item.raw for item in ledger.quarantined().items] == [b"{"]
+
+
+def test_a_body_that_looks_like_a_row_is_a_body(ledger: Ledger) -> None:
+    """Whoever knows one URL cannot have anything recorded in another channel by way of the quarantine."""
+    forged = encode_batch([b"", NOON_US, [BatchItem("alerts", wire(status(callid="b")), NOON_US)]])
+    RecordLog(LOG, 0, [row(1, forged)]).run(ledger)
+    (kept,) = ledger.quarantined().items
+    with pytest.raises(CallbackRejected):
+        ledger.requeue(kept.id, ADMIN)
+    assert ledger.calls().items == []
 
 
 def test_poison_is_set_aside_in_its_slice(ledger: Ledger) -> None:

@@ -86,7 +86,7 @@ def requeue(
     """
     outcomes: list[dict[str, object]] = []
     with open_calls(config, data_dir=data_dir) as ledger:
-        for id_ in ids or ledger.quarantined_ids():
+        for id_ in ids or ledger.requeueable_ids():
             try:
                 receipt = ledger.requeue(id_, CLI_ACTOR)
                 outcomes.append({"id": id_, "disposition": receipt.disposition.name.lower(), "reason": None})

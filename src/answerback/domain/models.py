@@ -146,8 +146,15 @@ class StoredCallback(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes
 
 
+ROWS_RESULT = 0
+"""The result of a quarantined item that is no refused body but rows of a log: their senders were answered OK."""
+
+
 class QuarantineItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A body that was refused, with the response to its sender."""
+    """A body that was refused, with the response to its sender; or (ROWS_RESULT) rows of a log that cannot be read.
+
+    Of rows that are missing or damaged, `raw` says no more than their place, as the beginning of `reason`.
+    """
 
     id: int
     channel: str
@@ -158,6 +165,16 @@ class QuarantineItem(msgspec.Struct, frozen=True, kw_only=True):
     last_duplicate_at: datetime | None
     size_bytes: int
     raw: bytes
+
+    @property
+    def is_rows(self) -> bool:
+        """Whether it is rows of a log: a batch of bodies, each with its channel."""
+        return self.result == ROWS_RESULT
+
+    @property
+    def requeueable(self) -> bool:
+        """Whether there is something to parse again."""
+        return not (self.is_rows and self.reason.encode().startswith(self.raw))
 
 
 MAX_KEYS = 200

@@ -13,9 +13,10 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 from answerback.disk import FileIds, SQLiteFiles
+from answerback.domain.batches import BatchDecodeError
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
-from answerback.domain.models import ApiKey, Call, Page, QuarantineItem, RawCallback, StoredCallback
+from answerback.domain.models import ApiKey, Call, Page, ParsedCallback, QuarantineItem, RawCallback, StoredCallback
 from answerback.domain.statistics import Statistics
 from answerback.errors import CallbackRejected, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions
@@ -28,7 +29,7 @@ from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.read.quarantine import (
     find_quarantined,
     find_quarantined_body,
-    find_quarantined_ids,
+    find_requeueable_ids,
     measure_quarantine,
 )
 from answerback.ledger.read.statistics import HourRange
@@ -38,7 +39,7 @@ from answerback.ledger.write.batch_writer import PRUNED, never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
 from answerback.ledger.write.consumed_batches import claim_new, forget
 from answerback.ledger.write.log_positions import advance_position
-from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_slices
+from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_row, parse_slices
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.subscriptions import SubscriptionCache
@@ -261,9 +262,9 @@ class Ledger:
         """One refused body. Raises NotFound."""
         return self.read(lambda connection: find_quarantined_body(connection, id_))
 
-    def quarantined_ids(self) -> list[int]:
-        """Every refused body's id, oldest first."""
-        return self.read(find_quarantined_ids)
+    def requeueable_ids(self) -> list[int]:
+        """The id of everything in quarantine that can be parsed again, oldest first."""
+        return self.read(find_requeueable_ids)
 
     def delete_quarantined(self, ids: Sequence[int], actor: Actor) -> int:
         """Throw refused bodies away; how many there were."""
@@ -286,9 +287,10 @@ class Ledger:
     def requeue(self, id_: int, actor: Actor) -> Receipt:
         """Read a refused body once more; if it is a callback now, record it and take it out, in one transaction.
 
-        It keeps the time it came in. Raises NotFound; CallbackRejected where it still cannot be understood.
+        It keeps the time it came in. Rows of a log that can be decoded now are recorded body by body, and the best receipt is returned.
+        Raises NotFound; CallbackRejected where it still cannot be understood.
         """
-        return self.reprocess_quarantined(id_, actor).receipts[0]
+        return min(self.reprocess_quarantined(id_, actor).receipts, key=lambda receipt: receipt.disposition)
 
     def reprocess_quarantined(self, id_: int, actor: Actor) -> RecordResult:
         """Do what `requeue` does, and return also the jobs that follow from it."""
@@ -296,16 +298,17 @@ class Ledger:
 
         def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
             find_quarantined_body(connection, id_)  # it may be gone by now
-            if find_pruned(connection, [(received.channel, call_key(received.callback.callid))]):
+            if not kept.is_rows and find_pruned(connection, keys):
                 raise CallbackRejected(PRUNED)
-            recorded = record(connection, [[received]], self._quarantine, subscriptions)
+            recorded = record(connection, [received], self._quarantine, subscriptions)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             target = ("quarantined body", id_, "of", kept.channel)
             record_event(connection, actor, AuditAction.QUARANTINE_REQUEUED, datetime.now(UTC), *target)
             self._quarantine.invalidate_count()
             return recorded
 
-        received = parse_callback(RawCallback(kept.channel, kept.raw, kept.received_at))
+        received = _parse_again(kept)
+        keys = [(one.channel, call_key(one.callback.callid)) for one in received if isinstance(one, ParsedCallback)]
         try:
             return self.write(work)
         except LedgerUnavailable as error:
@@ -364,3 +367,15 @@ class Ledger:
         """Close the files or connections."""
         self._transactions.close()
         self.engine.dispose()
+
+
+def _parse_again(kept: QuarantineItem) -> Sequence[Item]:
+    """What a quarantined item holds. Raises CallbackRejected."""
+    if not kept.is_rows:
+        return [parse_callback(RawCallback(kept.channel, kept.raw, kept.received_at))]
+    if not kept.requeueable:
+        raise CallbackRejected(kept.reason)
+    try:
+        return parse_row(kept.raw)
+    except BatchDecodeError as error:
+        raise CallbackRejected(str(error)) from error

@@ -71,8 +71,13 @@ class QuarantinedView(View):
 
     id: int
     channel: str
-    result: int = Field(description="the errmsg of the response to its sender")
+    result: int = Field(
+        description="the result of the response to its sender; 0: rows of the inbox that cannot be read, whose senders were answered OK"
+    )
     reason: str
+    requeueable: bool = Field(
+        description="false: rows of the inbox that are missing or damaged; nothing of them is left to be parsed again"
+    )
     size_bytes: int
     received_at: datetime
     duplicates: int

@@ -94,7 +94,7 @@ async def _retry_all(context: RequestContext) -> Response:
 
 
 async def _retry_batch(context: RequestContext, after: int) -> RetrySummary:
-    ids = [id_ for id_ in await context.run_in_thread(context.deps.ledger.quarantined_ids) if id_ > after]
+    ids = [id_ for id_ in await context.run_in_thread(context.deps.ledger.requeueable_ids) if id_ > after]
     until_s = time.monotonic() + _MAX_DURATION_S
     taken = refused = 0
     for number, id_ in enumerate(ids, 1):

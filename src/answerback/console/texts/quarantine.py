@@ -13,6 +13,7 @@ TEXTS: Mapping[str, Text] = {
     "quarantine_none": Text("Nothing in quarantine", "隔离区为空"),
     "quarantine_none_hint": Text("Every body received so far could be parsed.", "收到的请求体全部可以解析。"),
     "quarantine_result": Text("Response", "应答"),
+    "quarantine_result_0": Text("OK; rows of the inbox that cannot be read", "OK；收件箱中读不出来的行"),
     "quarantine_result_1011": Text("no known callback", "没有已知的回调字段"),
     "quarantine_result_3003": Text("not JSON", "不是 JSON"),
     "quarantine_result_3004": Text("a field is invalid", "字段缺失或类型不符"),
@@ -34,6 +35,11 @@ TEXTS: Mapping[str, Text] = {
         "%s parsed again: %s are callbacks now, %s are still not.", "已重新处理 %s 条：%s 条成功，%s 条仍无法解析。"
     ),
     "quarantine_still": Text("Still not a callback: %s", "仍无法解析：%s"),
+    "quarantine_lost": Text(
+        "The senders of these callbacks were answered OK, and nothing of them is left to parse. Ask the vendor for the records of that time, import "
+        "them with answerback import or POST /v1/callbacks, and delete this entry.",
+        "这些回调的发送方已得到 OK，但内容已丢失，无法再解析。请向厂商索取该时段的记录，用 answerback import 或 POST /v1/callbacks 补录，然后删除本条。",
+    ),
     "quarantine_drop": Text("Delete", "删除"),
     "quarantine_drop_chosen": Text("Delete selected", "删除所选"),
     "quarantine_drop_hint": Text("This cannot be undone.", "不可恢复。"),

@@ -123,7 +123,8 @@ class RequeueQuarantined(Command[RequeueResult], frozen=True, array_like=True, t
             recorded = ledger.reprocess_quarantined(self.quarantined_id, self.actor)
         except CallbackRejected as rejection:
             return RequeueResult(None, rejection.errmsg)
-        return RequeueResult(recorded.receipts[0].disposition, None, recorded.jobs, recorded.backlogged)
+        best = min(receipt.disposition for receipt in recorded.receipts)
+        return RequeueResult(best, None, recorded.jobs, recorded.backlogged)
 
 
 class DeleteQuarantined(Command[int], frozen=True, array_like=True, tag=True):

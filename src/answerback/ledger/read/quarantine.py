@@ -5,7 +5,7 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import Page, QuarantineItem
+from answerback.domain.models import ROWS_RESULT, Page, QuarantineItem
 from answerback.errors import NotFound
 from answerback.ledger.read.paging import MAX_ID, read_cursor, read_page
 from answerback.ledger.rows import read_row
@@ -33,9 +33,12 @@ def find_quarantined_body(connection: Connection, id_: int) -> QuarantineItem:
     return read_row(QuarantineItem, row)
 
 
-def find_quarantined_ids(connection: Connection) -> list[int]:
-    """Every rejected body's id, oldest first."""
-    return list(connection.execute(select(quarantine.c.id).order_by(quarantine.c.id)).scalars())
+def find_requeueable_ids(connection: Connection) -> list[int]:
+    """The id of everything that can be parsed again, oldest first."""
+    is_rows = quarantine.c.result == ROWS_RESULT
+    rows = [read_row(QuarantineItem, row) for row in connection.execute(select(quarantine).where(is_rows))]
+    bodies = connection.execute(select(quarantine.c.id).where(~is_rows)).scalars()
+    return sorted([*bodies, *(item.id for item in rows if item.requeueable)])
 
 
 def measure_quarantine(connection: Connection) -> tuple[int, int]:

@@ -6,9 +6,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from answerback.domain.batches import BatchDecodeError, BatchItem, CallbackBatch, decode_batch
-from answerback.domain.models import DEFAULT_CHANNEL, RawCallback, RejectedCallback
+from answerback.domain.models import DEFAULT_CHANNEL, ROWS_RESULT, RawCallback, RejectedCallback
 from answerback.ledger.types import Item, from_us
-from answerback.tencent.codes import ResponseCode
 from answerback.tencent.parsing import parse_or_reject
 
 SLICE_CALLBACKS = 256
@@ -64,6 +63,11 @@ def parse_slices(log: bytes, after: int, rows: Iterable[LogRow], held: Collectio
         yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows, batches, repeated_batches)
 
 
+def parse_row(payload: bytes) -> list[Item]:
+    """Every body of one row, read. Raises BatchDecodeError."""
+    return parse_bodies(decode_batch(payload).items)
+
+
 def parse_bodies(bodies: Iterable[BatchItem]) -> list[Item]:
     """Every body, read, in the order in which they came in."""
     return [
@@ -85,7 +89,7 @@ def _refusal(log: bytes, positions: range, payload: bytes | None, problem: str) 
     return RejectedCallback(
         channel=DEFAULT_CHANNEL,
         raw=payload if payload is not None else place.encode(),
-        result=ResponseCode.NOT_JSON,
+        result=ROWS_RESULT,
         reason=f"{place} cannot be read: {problem}",
         received_at=datetime.now(UTC),
         bounded=False,
