@@ -30,6 +30,7 @@ def answer(status: int, document: object = None, **headers: str) -> Behaviour:
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", str(len(body)))
+        handler.send_header("Connection", "close")
         handler.end_headers()
         handler.wfile.write(body)
 
@@ -43,6 +44,7 @@ def say(status: int, body: bytes, content_type: str = "text/html") -> Behaviour:
         handler.send_response(status)
         handler.send_header("Content-Type", content_type)
         handler.send_header("Content-Length", str(len(body)))
+        handler.send_header("Connection", "close")
         handler.end_headers()
         handler.wfile.write(body)
 

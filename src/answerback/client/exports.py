@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,14 @@ class Export:
         self._sender = sender
         self._request = request
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes, None, None]:
         with contextlib.closing(self._sender.open(self._request)) as response:
             try:
                 yield from response.iter_bytes()
             except httpx2.RequestError as error:
                 raise _broken_off(error) from error
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Generator[dict[str, Any], None, None]:
         """The records of an export in NDJSON."""
         lines = _Lines(self._request)
         for chunk in self:
@@ -63,7 +63,7 @@ class AsyncExport:
         self._sender = sender
         self._request = request
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(await self._sender.open(self._request)) as response:
             try:
                 async for chunk in response.aiter_bytes():
@@ -71,18 +71,20 @@ class AsyncExport:
             except httpx2.RequestError as error:
                 raise _broken_off(error) from error
 
-    async def rows(self) -> AsyncIterator[dict[str, Any]]:
+    async def rows(self) -> AsyncGenerator[dict[str, Any], None]:
         """The records of an export in NDJSON."""
         lines = _Lines(self._request)
-        async for chunk in self:
-            for row in lines.feed(chunk):
-                yield row
+        async with contextlib.aclosing(aiter(self)) as chunks:
+            async for chunk in chunks:
+                for row in lines.feed(chunk):
+                    yield row
 
     async def save(self, path: str | Path) -> None:
         """Write the file, in a thread; it has its name once it is whole."""
         with _partial(path) as partial, partial.open("wb") as file:
-            async for chunk in self:
-                await asyncio.to_thread(file.write, chunk)
+            async with contextlib.aclosing(aiter(self)) as chunks:
+                async for chunk in chunks:
+                    await asyncio.to_thread(file.write, chunk)
 
 
 class _Lines:

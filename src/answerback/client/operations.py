@@ -9,7 +9,7 @@ A description is written as a method that returns a `Request`; `operation` and `
     Calls[AsyncSender].get   # (callid: str) -> Coroutine[..., CallView]
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -106,12 +106,12 @@ class AsyncPages(Generic[T]):
         self._sender = sender
         self._request = request
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
         async for page in self.pages():
             for item in page.items:
                 yield item
 
-    async def pages(self) -> AsyncIterator[PageView[T]]:
+    async def pages(self) -> AsyncGenerator[PageView[T], None]:
         page = await self.first()
         while page.next_cursor is not None:
             yield page

@@ -43,8 +43,10 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("url: expected no user, query or fragment: the key is sent by itself")
         if not self.key or not self.key.isascii() or not self.key.isprintable() or " " in self.key:
             raise ConfigError("key: expected an API key, ab_ and letters and digits")
-        if self.timeout_s <= 0 or self.retries < 0:
-            raise ConfigError("timeout_s: expected more than 0, and retries: 0 or more")
+        if self.timeout_s <= 0:
+            raise ConfigError("timeout_s: expected more than 0")
+        if self.retries < 0:
+            raise ConfigError("retries: expected 0 or more")
 
     def __repr__(self) -> str:
         return f"Connection({self.url})"

@@ -20,6 +20,7 @@ from answerback.api.openapi.example_data import (
 )
 from answerback.domain.endpoints import EventType
 from answerback.domain.webhook_payload import EVENT_TYPES
+from answerback.schemas.webhooks import VoiceEvent
 
 _JSON = "application/json"
 
@@ -69,29 +70,9 @@ _ANSWERS = {
     "default": {"description": "not delivered: it is retried with growing delays, for about 23 hours"},
 }
 
-SCHEMAS: dict[str, Any] = {
-    "Webhook": {
-        "title": "Webhook",
-        "description": "The call. Phone numbers are in full.",
-        "type": "object",
-        "required": ["type", "timestamp", "data"],
-        "properties": {
-            "type": {"enum": list(EVENT_TYPES.values())},
-            "timestamp": {"type": "string", "format": "date-time", "description": "when it happened"},
-            "data": {
-                "type": "object",
-                "required": ["call", "callback"],
-                "properties": {
-                    "call": {"$ref": "#/components/schemas/CallView"},
-                    "callback": {
-                        "anyOf": [{"$ref": "#/components/schemas/CallbackView"}, {"type": "null"}],
-                        "description": "the callback of the event; null: the event is about the call itself",
-                    },
-                },
-            },
-        },
-    }
-}
+_whole = VoiceEvent.model_json_schema(ref_template="#/components/schemas/{model}")
+
+SCHEMAS: dict[str, Any] = {"VoiceEventData": _whole.pop("$defs")["VoiceEventData"], "VoiceEvent": _whole}
 
 
 def _post(event: EventType, webhook: _WebhookExample) -> dict[str, Any]:
@@ -100,7 +81,7 @@ def _post(event: EventType, webhook: _WebhookExample) -> dict[str, Any]:
         "timestamp": webhook.call["updated_at"],
         "data": {"call": webhook.call, "callback": webhook.callback},
     }
-    content = {"schema": {"$ref": "#/components/schemas/Webhook"}, "examples": {event.value: {"value": example}}}
+    content = {"schema": {"$ref": "#/components/schemas/VoiceEvent"}, "examples": {event.value: {"value": example}}}
     return {
         "post": {
             "tags": ["webhooks"],
