@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -302,17 +304,23 @@ def test_the_sdist_installs(tmp_path: Path) -> None:
     assert Environment(tmp_path, str(SDIST)).run("python", "-c", PARSE).stdout == "xxxxxx []\n"
 
 
-def test_pipx_and_uvx_run_it(tmp_path: Path) -> None:
-    """The lines of the README, with the wheel in place of the name."""
-    done = run(
-        str(UV), "tool", "run", "--from", f"{WHEEL}[emulator]", "answerback", "emulate", "--numbers", cwd=tmp_path
+def test_the_lines_of_the_readme_install_it(tmp_path: Path) -> None:
+    """pipx, uvx and pip, with the wheel in place of the name."""
+    lines = re.findall(r"^(?:pipx|uvx|pip) .*$", (TOP / "README.md").read_text(), re.MULTILINE)
+    pipx, uvx, pip = (
+        [re.sub("^answerback(?=\\[|$)", str(WHEEL), word) for word in shlex.split(line, comments=True)]
+        for line in lines
     )
+    uvx[uvx.index(str(WHEEL))] = "answerback"
+    done = run(str(UV), "tool", "run", *uvx[1:], "--numbers", cwd=tmp_path)
     assert "…000" in done.stdout, done.stderr
     variables = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
-    pipx = str(Path(sys.executable).with_name("pipx"))
-    done = run(pipx, "install", f"{WHEEL}[server]", cwd=tmp_path, variables=variables)
+    done = run(str(Path(sys.executable).with_name(pipx[0])), *pipx[1:], cwd=tmp_path, variables=variables)
     assert done.returncode == 0, done.stderr
     assert run(str(tmp_path / "bin/answerback"), "doctor", cwd=tmp_path).returncode == 0
+    uv("venv", "--quiet", "--seed", str(tmp_path / "venv"))
+    assert run(str(tmp_path / "venv/bin" / pip[0]), *pip[1:], cwd=tmp_path).returncode == 0
+    assert run(str(tmp_path / "venv/bin/python"), "-c", PARSE, cwd=tmp_path).stdout == "xxxxxx []\n"
 
 
 def test_sizes(environment: Callable[[str], Environment], capsys: pytest.CaptureFixture[str]) -> None:
