@@ -347,7 +347,7 @@ def test_what_waits_together_is_committed_together(make_receiver: MakeReceiver) 
 
 
 def test_rejected_bodies_are_kept_and_said(
-    make_receiver: MakeReceiver, adapter: Adapter, handler_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    make_receiver: MakeReceiver, adapter: Adapter, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the store, to the hook, and in the log; no handler is called, and a hook that fails changes nothing."""
     store, seen = MemoryStore(), list[RejectedCallback]()
@@ -357,8 +357,8 @@ def test_rejected_bodies_are_kept_and_said(
     def fail(_rejected: RejectedCallback) -> None:
         raise ValueError("13788888888")
 
-    voice.on_rejected(handler_of(fail))
-    voice.on_rejected(handler_of(seen.append))
+    voice.on_rejected(fail)
+    voice.on_rejected(seen.append)
     with caplog.at_level(logging.WARNING):
         assert result(adapter(voice)("POST", URL, b'{"x": 13788888888}'))[:2] == (400, 1011)
     voice.dispatch()
@@ -397,6 +397,14 @@ def test_a_wrong_name_is_named(make_receiver: MakeReceiver) -> None:
         make_receiver().on("answered", "overdue", "busy")
     with pytest.raises(ConfigError, match=r", got nothing$"):
         make_receiver().on()
+
+    async def coroutine(_rejected: RejectedCallback) -> None:
+        """It would never be awaited."""
+
+    with pytest.raises(
+        ConfigError, match=r"^on_rejected: expected a function that is called in a thread, got async def coroutine$"
+    ):
+        make_receiver().on_rejected(coroutine)
 
 
 def test_a_store_of_two_methods_is_enough(make_receiver: MakeReceiver) -> None:

@@ -58,10 +58,7 @@ class Handlers:
     def deliver(self, callbacks: Sequence[RawCallback], failures: int, run: Run) -> float | None:
         """What a store calls with an event: None where it is done, else after how many seconds to try again."""
         try:
-            event = make_event(callbacks)
-            for function in self._functions(event):
-                with _noting(function, event):
-                    call(function, event, run)
+            self.call(make_event(callbacks), run)
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever a handler raises
             retry_s = repeating_delay_s(self._retry_schedule_s, failures, _JITTER)
             log_failure(f"event not handled, tried again in {retry_s:.1f} s", error)
@@ -72,32 +69,21 @@ class Handlers:
         """Call who asked for `event`: a coroutine function in this event loop, any other in a thread."""
         for function in self._functions(event):
             with _noting(function, event):
-                await call_async(function, event)
+                is_async = inspect.iscoroutinefunction(function)
+                result = function(event) if is_async else await asyncio.to_thread(function, event)
+                if inspect.isawaitable(result):
+                    await result
 
-    def call(self, event: Event) -> None:
-        """Call who asked for `event` here."""
+    def call(self, event: Event, run: Run = asyncio.run) -> None:
+        """Call who asked for `event` here; what a function returns to be awaited is run by `run`."""
         for function in self._functions(event):
             with _noting(function, event):
-                call(function, event, asyncio.run)
+                result = function(event)
+                if inspect.isawaitable(result):
+                    run(_wait(result))
 
     def _functions(self, event: Event) -> list[Function]:
         return [handler.function for handler in self._handlers if handler.matches(event)]
-
-
-def call(function: Function, argument: object, run: Run) -> None:
-    """Call `function` here; what it returns to be awaited is run by `run`."""
-    result = function(argument)
-    if inspect.isawaitable(result):
-        run(_wait(result))
-
-
-async def call_async(function: Function, argument: object) -> None:
-    """Call `function` in this event loop if it is a coroutine function, else in a thread."""
-    result = (
-        function(argument) if inspect.iscoroutinefunction(function) else await asyncio.to_thread(function, argument)
-    )
-    if inspect.isawaitable(result):
-        await result
 
 
 def log_failure(what: str, error: BaseException) -> None:

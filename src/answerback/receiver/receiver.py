@@ -1,6 +1,7 @@
 """The receiver: bytes in, a response by the contract out, and events to the handlers."""
 
 import asyncio
+import inspect
 import logging
 import os
 import threading
@@ -18,7 +19,7 @@ from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.receiver.committer import Committer
 from answerback.receiver.dispatcher import Dispatcher, deliver_due
 from answerback.receiver.event import make_event
-from answerback.receiver.handlers import EVENT_NAMES, Function, Handler, Handlers, call, call_async, log_failure
+from answerback.receiver.handlers import EVENT_NAMES, Function, Handler, Handlers, log_failure
 from answerback.receiver.sqlite_store import SQLiteStore
 from answerback.receiver.store import Backlog, ReadableStore, Store
 from answerback.tencent.parsing import parse_callback, parse_or_reject
@@ -88,7 +89,11 @@ class Receiver:
         return self._add(frozenset({EventType.KEY_PRESSED}), frozenset(keys), repeats=repeats)
 
     def on_rejected(self, function: F) -> F:
-        """Have `function` called with each body that is no callback, a RejectedCallback, before its sender is answered 400."""
+        """Have `function`, no coroutine function, called with each RejectedCallback before its sender is answered 400."""
+        if inspect.iscoroutinefunction(function):
+            raise ConfigError(
+                f"on_rejected: expected a function that is called in a thread, got async def {function.__name__}"
+            )
         self._rejected_functions.append(function)
         return function
 
@@ -102,18 +107,12 @@ class Receiver:
             return response
         try:
             if self._store is not None:
-                failure = self._start(self._store).committer.submit(received).result(self._commit_timeout_s)
-                if failure is not None:
-                    raise failure  # noqa: TRY301  # as if it had been raised here
+                self._start(self._store).committer.submit(received).result(self._commit_timeout_s)
             elif isinstance(received, ParsedCallback):
                 self._handlers.call(make_event([received]))
         except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
-            return _failed(error)
-        for function in self._rejected_functions if isinstance(received, RejectedCallback) else ():
-            try:
-                call(function, received, asyncio.run)
-            except Exception as error:  # noqa: BLE001  # it was rejected whatever the hook does
-                log_failure("on_rejected", error)
+            return self._failed(error)
+        self._report(received)
         return response
 
     async def areceive(self, body: bytes, token: str = "", method: str = "POST") -> Response:
@@ -123,20 +122,14 @@ class Receiver:
             return response
         try:
             if self._store is not None:
-                recorded = self._start(self._store).committer.submit_async(received)
-                async with asyncio.timeout(self._commit_timeout_s):
-                    failure = await recorded
-                if failure is not None:
-                    raise failure  # noqa: TRY301  # as if it had been raised here
+                recorded = self._start(self._store).committer.submit(received)
+                await asyncio.wait_for(asyncio.wrap_future(recorded), self._commit_timeout_s)
             elif isinstance(received, ParsedCallback):
                 await self._handlers.call_async(make_event([received]))
         except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
-            return _failed(error)
-        for function in self._rejected_functions if isinstance(received, RejectedCallback) else ():
-            try:
-                await call_async(function, received)
-            except Exception as error:  # noqa: BLE001  # it was rejected whatever the hook does
-                log_failure("on_rejected", error)
+            return self._failed(error)
+        if self._rejected_functions:
+            await asyncio.to_thread(self._report, received)
         return response
 
     def call(self, callid: str, channel: str = DEFAULT_CHANNEL) -> Call | None:
@@ -203,6 +196,23 @@ class Receiver:
         log.warning("callback of channel %s rejected: %s", channel, mask_text(received.reason))
         return received, Response(400, received.result, received.reason)
 
+    def _failed(self, error: Exception) -> Response:
+        """The response where nothing is known to be kept."""
+        if isinstance(error, TimeoutError) and self._store is not None:
+            error = LedgerUnavailable(UnavailableReason.STALLED)
+        log_failure("callback answered 503", error)
+        return unavailable(
+            error if isinstance(error, LedgerUnavailable) else LedgerUnavailable(UnavailableReason.FAULT)
+        )
+
+    def _report(self, received: ParsedCallback | RejectedCallback) -> None:
+        """Call the functions of `on_rejected`: the body is rejected whatever they do."""
+        for function in self._rejected_functions if isinstance(received, RejectedCallback) else ():
+            try:
+                function(received)
+            except Exception as error:  # noqa: BLE001  # it is theirs to know
+                log_failure("on_rejected", error)
+
     def _start(self, store: Store) -> "_Running":
         running = self._running
         if running is None or running.pid != os.getpid():
@@ -256,11 +266,3 @@ def _open(url: str) -> SQLiteStore:
     if path == url or not path or path.startswith(("//", ":")):
         raise ConfigError("store: expected sqlite:FILE, such as sqlite:voice.db or sqlite:/srv/voice.db, or a store")
     return SQLiteStore(path)
-
-
-def _failed(error: Exception) -> Response:
-    """The response where nothing is known to be kept."""
-    if isinstance(error, TimeoutError):
-        error = LedgerUnavailable(UnavailableReason.STALLED)
-    log_failure("callback answered 503", error)
-    return unavailable(error if isinstance(error, LedgerUnavailable) else LedgerUnavailable(UnavailableReason.FAULT))

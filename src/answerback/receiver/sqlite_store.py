@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -56,6 +56,7 @@ _REJECT = """
     INSERT INTO rejected (channel, raw, result, reason, received_us)
     SELECT ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM rejected) < ?
 """
+_ANY_DUE = "SELECT 1 FROM callbacks WHERE due_us <= ? LIMIT 1"
 _CLAIM = """
     UPDATE callbacks SET due_us = ?2 WHERE id = (SELECT id FROM callbacks WHERE due_us <= ?1 ORDER BY due_us LIMIT 1)
     RETURNING id, channel, callid, raw, received_us, failures, delivered_us
@@ -83,7 +84,9 @@ _PRUNE = """
 _PRUNED_ROWS = 500
 _PRUNE_INTERVAL_S = 60.0
 _LOCK_TIMEOUT_S = 5.0
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON")
+_DAY_S = 86_400
+_EPOCH, _US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class _Lease:
@@ -94,19 +97,16 @@ class _Lease:
 
 
 class _Process:
-    """What belongs to one process: connections must not be used, nor closed, across a fork."""
+    """What belongs to one process: a connection must be neither used nor closed across a fork."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.writing = (
-            threading.Lock()
-        )  # within the process it hands over at once, where SQLite would sleep and try again
-        self.recording: sqlite3.Connection | None = None
-        self.idle: list[sqlite3.Connection] = []
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
         self.leases: set[_Lease] = set()
         self.renewer: threading.Thread | None = None
         self.closed = threading.Event()
-        self.pruned_s = 0.0
+        self.prune_at_s = 0.0
 
 
 class SQLiteStore:
@@ -130,129 +130,114 @@ class SQLiteStore:
         self._keep_days = keep_days
         self._max_rejected = max_rejected
         self._lease_s = lease_s
-        if not allow_unsafe_filesystem and (problem := unsafe_filesystem_reason(self.path.parent)):
-            raise UnsafeStorage(
-                f"store, {self.path}: {problem}. Choose another, or set allow_unsafe_filesystem for a trial"
-            )
-        _make_file(self.path)
-        self._file_id = file_id(str(self.path))
-        with self._translated():
-            connection = self._connect("FULL")
-            try:
-                _ensure_format(connection, self.path)
-            finally:
-                connection.close()
         self._inherited: list[_Process] = []
         self._current = _Process()
+        if not allow_unsafe_filesystem and (problem := unsafe_filesystem_reason(self.path.parent)):
+            raise UnsafeStorage(f"store, {self.path}: {problem}. For a trial, set allow_unsafe_filesystem")
+        _make_file(self.path)
+        self._file_id = file_id(str(self.path))
+        with self._connection() as connection:
+            _ensure_format(connection, self.path)
+        self.close()  # or a fork would bring the connection along
 
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None:
-        process, now_us = self._process(), _us(time.time())
-        callbacks = [
-            (one.channel, one.callback.callid, one.fingerprint, one.raw, _us_of(one.received_at), now_us, _BLOCKED)
-            for one in batch
-            if isinstance(one, ParsedCallback)
-        ]
-        rejected = [
-            (one.channel, one.raw, one.result, one.reason, _us_of(one.received_at), self._max_rejected)
-            for one in batch
-            if isinstance(one, RejectedCallback)
-        ]
-        with self._translated(), process.writing:
-            connection, process.recording = process.recording or self._connect("FULL"), None
-            try:
-                with _transaction(connection):
-                    connection.executemany(_RECORD, callbacks)
-                    connection.executemany(_REJECT, rejected)
-            except BaseException:
-                connection.close()  # a fresh one has no half-done statement
-                raise
-            process.recording = connection
-        self._check_file()
+        now_us = _us(time.time())
+        with self._connection("FULL") as connection, _transaction(connection):
+            for one in batch:
+                received_us = (one.received_at - _EPOCH) // _US
+                if isinstance(one, ParsedCallback):
+                    values = (one.channel, one.callback.callid, one.fingerprint, one.raw, received_us, now_us, _BLOCKED)
+                    connection.execute(_RECORD, values)
+                else:
+                    rejected = (one.channel, one.raw, one.result, one.reason, received_us, self._max_rejected)
+                    connection.execute(_REJECT, rejected)
+        if file_id(str(self.path)) != self._file_id:  # SQLite goes on writing a file that was moved or deleted
+            raise moved_error(str(self.path))
 
     def deliver(self, handle: Handle) -> bool:
-        process = self._process()
-        with self._connection(process) as connection:
-            claimed = self._claim(process, connection)
-            if claimed is None:
-                self._prune(process, connection)
-                return False
+        claimed = self._claim()
+        if claimed is None:
+            self._prune()
+            return False
         lease, callbacks, failures = claimed
-        try:
+        with self._renewed(lease):
             retry_s = handle(callbacks, failures)
-            with self._connection(process) as connection:
-                self._finish(process, connection, lease, retry_s)
-        finally:
-            process.leases.discard(lease)
+        self._finish(lease, retry_s)
         return True
 
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
-        with self._connection(self._process()) as connection:
+        with self._connection() as connection:
             return _history(connection, channel, callid)
 
     def backlog(self) -> Backlog:
-        with self._connection(self._process()) as connection:
+        with self._connection() as connection:
             events, oldest_us = connection.execute(_BACKLOG).fetchone()
         return Backlog(events, 0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1e6))
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        process, self._current = self._process(), _Process()
-        process.closed.set()
-        for connection in [*process.idle, *filter(None, [process.recording])]:
-            connection.close()
+        process = self._process()
+        with process.lock:
+            self._current = _Process()
+            process.closed.set()
+            if process.connection is not None:
+                process.connection.close()
+                process.connection = None
 
-    def _claim(self, process: _Process, connection: sqlite3.Connection) -> tuple[_Lease, list[RawCallback], int] | None:
+    def _claim(self) -> tuple[_Lease, list[RawCallback], int] | None:
         now_us = _us(time.time())
-        if connection.execute("SELECT 1 FROM callbacks WHERE due_us <= ? LIMIT 1", (now_us,)).fetchone() is None:
-            return None
         until_us = now_us + _us(self._lease_s)
-        with process.writing:
+        with self._connection() as connection:
+            if connection.execute(_ANY_DUE, (now_us,)).fetchone() is None:  # that takes no lock
+                return None
             rows = connection.execute(_CLAIM, (now_us, until_us)).fetchall()
-        if not rows:
-            return None
-        ((id_, channel, callid, raw, received_us, failures, delivered_us),) = rows
-        earlier = _history(connection, channel, callid, _BLOCKED if delivered_us else id_)
-        lease = _Lease(id_, channel, callid, until_us)
-        process.leases.add(lease)
-        if process.renewer is None:
-            process.renewer = threading.Thread(
-                target=self._renew, args=(process,), name="answerback-leases", daemon=True
-            )
-            process.renewer.start()
-        return lease, [*earlier, RawCallback(channel, raw, _time_of(received_us))], failures
+            if not rows:
+                return None
+            ((id_, channel, callid, raw, received_us, failures, delivered_us),) = rows
+            callbacks = _history(connection, channel, callid, before=_BLOCKED if delivered_us else id_)
+        return _Lease(id_, channel, callid, until_us), [*callbacks, _callback(channel, raw, received_us)], failures
 
-    def _finish(self, process: _Process, connection: sqlite3.Connection, lease: _Lease, retry_s: float | None) -> None:
-        """Keep what became of an event; nothing where its lease has ended, for then somebody else has it."""
+    def _finish(self, lease: _Lease, retry_s: float | None) -> None:
+        """Keep what became of an event; nothing where its lease has ended, for then it is somebody else's."""
         now_us = _us(time.time())
-        with process.writing, _transaction(connection):
+        with self._connection() as connection, _transaction(connection):
             if retry_s is not None:
                 connection.execute(_RETRY, (lease.id, lease.until_us, now_us + _us(retry_s)))
             elif connection.execute(_DONE, (lease.id, lease.until_us, now_us)).rowcount:
                 connection.execute(_UNBLOCK, (now_us, lease.channel, lease.callid))
 
-    def _renew(self, process: _Process) -> None:
-        """Move the ends of the leases on while their handlers run."""
-        while not process.closed.wait(self._lease_s / 3):
-            if not process.leases:
-                continue
-            try:
-                with self._connection(process) as connection, process.writing:
-                    until_us = _us(time.time() + self._lease_s)
-                    for lease in process.leases.copy():
-                        if connection.execute(_RENEW, (lease.id, lease.until_us, until_us)).rowcount:
-                            lease.until_us = until_us
-            except LedgerUnavailable:  # the next time, or the lease ends
-                continue
+    @contextmanager
+    def _renewed(self, lease: _Lease) -> Iterator[None]:
+        """Move the end of the lease on while a handler runs."""
+        process = self._process()
+        process.leases.add(lease)
+        with process.lock:
+            if process.renewer is None:
+                process.renewer = threading.Thread(target=self._renew, args=(process,), name="leases", daemon=True)
+                process.renewer.start()
+        try:
+            yield
+        finally:
+            process.leases.discard(lease)
 
-    def _prune(self, process: _Process, connection: sqlite3.Connection) -> None:
-        if self._keep_days is None or time.monotonic() < process.pruned_s + _PRUNE_INTERVAL_S:
+    def _renew(self, process: _Process) -> None:
+        while not process.closed.wait(self._lease_s / 3):
+            until_us = _us(time.time() + self._lease_s)
+            for lease in process.leases.copy():
+                with suppress(LedgerUnavailable), self._connection() as connection:  # else the next time, or it ends
+                    if connection.execute(_RENEW, (lease.id, lease.until_us, until_us)).rowcount:
+                        lease.until_us = until_us
+
+    def _prune(self) -> None:
+        process = self._process()
+        if self._keep_days is None or time.monotonic() < process.prune_at_s:
             return
-        before_us = _us(time.time() - self._keep_days * 86400)
-        with process.writing:
+        before_us = _us(time.time() - self._keep_days * _DAY_S)
+        with self._connection() as connection:
             deleted = connection.execute(_PRUNE, (before_us, _PRUNED_ROWS)).rowcount
             connection.execute("DELETE FROM rejected WHERE received_us < ?", (before_us,))
         if deleted < _PRUNED_ROWS:
-            process.pruned_s = time.monotonic()
+            process.prune_at_s = time.monotonic() + _PRUNE_INTERVAL_S
 
     def _process(self) -> _Process:
         if self._current.pid != os.getpid():
@@ -261,98 +246,89 @@ class SQLiteStore:
         return self._current
 
     @contextmanager
-    def _connection(self, process: _Process) -> Iterator[sqlite3.Connection]:
-        """A connection whose commits are synced with the next callback that is recorded: a delivery may be repeated, not lost."""
-        with self._translated():
-            connection = process.idle.pop() if process.idle else self._connect("NORMAL")
+    def _connection(self, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
+        """The connection of this process, to one thread at a time; a fresh one after a failure. Raises LedgerUnavailable.
+
+        Only what is recorded is synced: a delivery that a power failure undoes is repeated.
+        """
+        process = self._process()
+        with process.lock:
+            connection, process.connection = process.connection, None
             try:
+                connection = connection or _connect(self.path)
+                connection.execute(f"PRAGMA synchronous={synchronous}")
                 yield connection
-            except BaseException:
-                connection.close()
-                raise
-            if process.closed.is_set():
-                connection.close()
+            except sqlite3.Error as error:
+                raise sqlite_unavailable(error, self.path) from error
             else:
-                process.idle.append(connection)
-
-    def _connect(self, synchronous: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=rw",
-            uri=True,
-            timeout=_LOCK_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "fullfsync=ON", "checkpoint_fullfsync=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        found = [connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in ("journal_mode", "synchronous")]
-        if found != ["wal", {"NORMAL": 1, "FULL": 2}[synchronous]]:
-            connection.close()
-            raise UnsafeStorage(f"store, {self.path}: SQLite has journal_mode and synchronous {found}")
-        return connection
-
-    def _check_file(self) -> None:
-        """SQLite goes on writing a file that was moved or deleted: what was recorded is lost then, whatever the commit says."""
-        if file_id(str(self.path)) != self._file_id:
-            raise moved_error(str(self.path))
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise sqlite_unavailable(error, self.path) from error
+                process.connection, connection = connection, None
+            finally:
+                if connection is not None:
+                    connection.close()
 
 
 def _make_file(path: Path) -> None:
-    """Make the file for its owner alone; one that is there is not touched: to close it would let go of SQLite's locks on it."""
+    """Make the file for its owner alone; one that is there is not opened: to close it would let go of SQLite's locks on it."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        fsync_directory(path.parent)
     except FileExistsError:
         return
     except OSError as error:
         raise ConfigError(f"store, {path}: {error.strerror}") from error
-    fsync_directory(path.parent)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection whose commits are synced. Raises UnsafeStorage where SQLite does not do what that takes."""
+    place = f"file:{quote(str(path))}?mode=rw"
+    connection = sqlite3.connect(
+        place, uri=True, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        found = _pragmas(connection, "journal_mode", "synchronous")
+    except BaseException:
+        connection.close()
+        raise
+    if found != ["wal", 2]:
+        connection.close()
+        raise UnsafeStorage(f"store, {path}: SQLite has journal_mode and synchronous {found}, not wal and 2")
+    return connection
 
 
 def _ensure_format(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in a new file. Raises SchemaMismatch where it is another's, or one of a newer program."""
+    """Make the tables in a new file. Raises SchemaMismatch where it is another's, or one of another program."""
     with _transaction(connection):
         if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             for statement in _SCHEMA:
                 connection.execute(statement)
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if application_id != _APPLICATION_ID:
-        raise SchemaMismatch(f"store, {path}: it is the file of another program: choose a path of its own")
-    if found != FORMAT:
-        raise SchemaMismatch(f"store, {path}: it has format {found}, this program has {FORMAT}")
+        found = _pragmas(connection, "application_id", "user_version")
+    if found[0] != _APPLICATION_ID:
+        raise SchemaMismatch(f"store, {path}: this is another program's file: choose one of its own")
+    if found[1] != FORMAT:
+        raise SchemaMismatch(f"store, {path}: it has format {found[1]}, this program has {FORMAT}")
+
+
+def _pragmas(connection: sqlite3.Connection, *names: str) -> list[object]:
+    return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    yield  # after an error the connection is closed, which rolls it back
+    connection.execute("COMMIT")
 
 
-def _history(connection: sqlite3.Connection, channel: str, callid: str, before: int = _BLOCKED) -> list[RawCallback]:
-    rows = connection.execute(_HISTORY, (channel, callid, before))
-    return [RawCallback(channel, raw, _time_of(received_us)) for raw, received_us in rows]
+def _history(connection: sqlite3.Connection, channel: str, callid: str, *, before: int = _BLOCKED) -> list[RawCallback]:
+    """The callbacks of a call in the order of their arrival; those before an id."""
+    return [_callback(channel, *row) for row in connection.execute(_HISTORY, (channel, callid, before))]
+
+
+def _callback(channel: str, raw: bytes, received_us: int) -> RawCallback:
+    return RawCallback(channel, raw, _EPOCH + received_us * _US)
 
 
 def _us(seconds: float) -> int:
     return int(seconds * 1e6)
-
-
-def _us_of(when: datetime) -> int:
-    return (when - _EPOCH) // timedelta(microseconds=1)
-
-
-def _time_of(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
