@@ -206,7 +206,8 @@ Phone numbers are masked unless `--unmask` is given.
 
 Help, messages and errors are in English, or in Chinese where the locale is Chinese (`LC_ALL`, `LC_MESSAGES`, `LANG`). `--lang en` and
 `--lang zh` choose, anywhere on the line. In Chinese, too, these stay as they are: JSON, CSV and all else that programs read, but for the
-report of `conform`; logs; names of fields and values as they are in `/v1`, such as `answered`; what another program said, such as a database.
+report of `conform`; logs; names of fields and values as they are in `/v1`, such as `answered`; why a callback was rejected, which is what its
+sender was answered; what another program said, such as a database or an endpoint.
 """,
     """\
 # 命令行
@@ -219,7 +220,8 @@ report of `conform`; logs; names of fields and values as they are in `/v1`, such
 号码默认脱敏，加 `--unmask` 才显示完整号码。
 
 系统区域设置（`LC_ALL`、`LC_MESSAGES`、`LANG`）为中文时，帮助、提示和错误为中文，否则为英文。`--lang en` 和 `--lang zh` 可明确指定，写在命令行的任意位置。
-以下内容不随语言改变：JSON、CSV 等供程序读取的输出（`conform` 的报告除外）；日志；与 `/v1` 一致的字段名和取值，如 `answered`；数据库等其他程序给出的信息。
+以下内容不随语言改变：JSON、CSV 等供程序读取的输出（`conform` 的报告除外）；日志；与 `/v1` 一致的字段名和取值，如 `answered`；回调被拒绝的原因，
+即应答给发送方的内容；数据库、端点等其他程序给出的信息。
 """,
 )
 

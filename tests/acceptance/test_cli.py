@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -630,6 +631,42 @@ def test_help_is_in_the_language_of_the_locale_or_of_lang(
     text = done.stdout + done.stderr
     for word in words:
         assert word in text
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("calls list", ("首次获知 (UTC)", "通道", "call-1")),
+        ("calls show none", ("answerback: 没有通话 none",)),
+        ("calls show call-3", ("多个通道都有 callid call-3",)),
+        ("callbacks show call-1 --limit x", ("'--limit' 的值无效：应为整数", "用法：answerback callbacks show")),
+        ("quarantine list", ("收到时间 (UTC)", "原因")),
+        ("doctor", ("怎么办", "持久存储", "一次提交用了", "token")),
+        ("status", ("表结构", "没有端点")),
+        ("stats", ("接通率", "尚无结果", "失败原因")),
+        ("endpoints test crm", ("没有网关应答",)),
+        ("config show", ("环境变量", "监听地址", "接收一个完整请求的时限")),
+        ("prune --dry-run", ("retention：没有设置，所以全部保留",)),
+        ("lst", ("没有命令 'lst'",)),
+    ],
+)
+def test_commands_speak_chinese(place: Place, command: str, words: tuple[str, ...]) -> None:
+    """Tables, hints and errors, on standard output and on standard error."""
+    done = place.run(*command.split(), **CHINESE)
+    for word in words:
+        assert word in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["calls list", "calls show call-1", "doctor", "status", "stats", "config show"])
+def test_json_is_the_same_in_every_language(place: Place, command: str) -> None:
+    """What programs read has the same names and the same words."""
+    english, chinese = (place.json(*command.split(), **settings) for settings in ({}, CHINESE))
+    assert _words(english) == _words(chinese)
+
+
+def _words(document: Any) -> str:
+    """A JSON document without its numbers: some are times."""
+    return re.sub(r"\d+", "", json.dumps(document, ensure_ascii=False))
 
 
 def test_help_lists_every_command_and_completion(tmp_path: Path) -> None:

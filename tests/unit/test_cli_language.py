@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,23 @@ import typer
 from pydantic import BaseModel
 
 import answerback.cli
-from answerback.cli.language import choose_language, current_language, set_language, tr
+from answerback import errors
+from answerback.cli.language import choose_language, current_language, set_language, tr, tr_message
 from answerback.cli.main import app
+from answerback.cli.texts_zh import errors as error_texts
 from answerback.cli.texts_zh import help as help_texts
 from answerback.cli.texts_zh import messages
 from answerback.cli.texts_zh import settings as settings_texts
 from answerback.cli.typer_language import _HEADINGS
 from answerback.config import CertificateSettings, ChannelSettings, EndpointSettings, Settings
 from answerback.domain.alert_rules import RULES, BaseRule
+from answerback.errors import AnswerbackError, UnavailableReason
 from answerback.i18n import Language
 
 CLI = Path(answerback.cli.__file__).parent
+SOURCE = CLI.parent
 PLACES = re.compile(r"(?<!{){[^{}]*}(?!})")
+WORDS = re.compile(r"[a-z]{2,} [a-z]{2,}")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 FROM_TYPER = {*_HEADINGS.values(), "Usage: ", "Show this message and exit."}
 
@@ -64,6 +70,83 @@ def asked_of_messages() -> Iterator[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 texts = {"tr": node.args[:1], "tr_all": node.args}.get(node.func.id, [])
                 yield from (ast.literal_eval(text) for text in texts)
+
+
+ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AnswerbackError)}
+OF_SETTINGS = ("config/", "domain/alert_rules.py", "domain/channels.py", "domain/urls.py")
+OF_OTHERS = ("api/openapi/", "client/", "console/", "emulator/a", "receiver/", "tencent/", "tracing/")
+"""Where errors are raised that nobody meets at the command line."""
+
+
+def raised() -> Iterator[str]:
+    """What errors say that come to the command line, with `x1`, `x2`, ... as their values."""
+    for source in SOURCE.rglob("*.py"):
+        place = source.relative_to(SOURCE).as_posix()
+        kinds = ERRORS | {"ApiError"} | ({"ValueError"} if place.startswith(OF_SETTINGS) else set())
+        for node in [] if place.startswith(OF_OTHERS) else ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and ast.unparse(node.exc.func) in kinds:
+                yield from (said for argument in node.exc.args if WORDS.search(said := sample(argument)))
+
+
+def sample(node: ast.expr) -> str:
+    """A text or an f-string, with its values filled in; empty for anything else."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if not isinstance(node, ast.JoinedStr):
+        return ""
+    number = count(1)
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else f"x{next(number)}" for part in node.values)
+
+
+def test_every_error_that_people_meet_is_known() -> None:
+    """It is recognised by its pattern in `texts_zh/errors.py`, and keeps its values."""
+    set_language(Language.ZH)
+    said = {error: tr_message(error) for error in raised()}
+    assert len(said) > 100
+    assert not [error for error in said if not HAN.search(said[error])]
+    assert not [error for error in said for value in re.findall(r"\bx\d", error) if value not in said[error]]
+
+
+def test_nothing_is_known_that_nobody_says() -> None:
+    """Each piece of a message of ours stands in the sources; those of the system, of Typer and of pydantic are apart."""
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py") if path.parent.name != "texts_zh"
+    ]
+    said = "\n".join(
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    ours = error_texts.TEXTS.keys() - error_texts.FROM_OTHERS.keys()
+    assert not [text for text in ours if not all(piece.strip() in said for piece in text.split("{}"))]
+
+
+@pytest.mark.parametrize("reason", UnavailableReason)
+def test_every_reason_is_known(reason: UnavailableReason) -> None:
+    """Alone, and with the driver's own words behind it."""
+    set_language(Language.ZH)
+    assert HAN.search(tr_message(reason))
+    assert tr_message(f"{reason} (x.db: a word)") == f"{tr_message(reason)}（x.db: a word）"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("server.port: Input should be less than or equal to 65535", "server.port：应不大于 65535"),
+        ("a.b: there is no such setting; c.d: Field required", "a.b：没有这项设置；c.d：必填"),
+        (
+            "no gateway answers at http://127.0.0.1:1: Connection refused; start it, or name it with --url",
+            "http://127.0.0.1:1 没有网关应答：连接被拒绝；请启动它，或用 --url 指定",
+        ),
+        ("Invalid value for '--limit': Input should be greater than or equal to 1", "'--limit' 的值无效：应不小于 1"),
+        ("FATAL: something of another program", "FATAL: something of another program"),
+    ],
+)
+def test_a_message_is_recognised_in_parts(message: str, said: str) -> None:
+    """Of field and problem the problem, of several each, of values those that are known; what is not stays as it is."""
+    set_language(Language.ZH)
+    assert tr_message(message) == said
 
 
 def test_all_help_is_there_in_chinese_and_nothing_else() -> None:

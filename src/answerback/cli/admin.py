@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from answerback.cli.language import tr_setting
+from answerback.cli.language import tr, tr_all, tr_setting
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, out, print_json, print_table
 from answerback.config import PREFIX, Settings, format_value
@@ -44,7 +44,7 @@ def migrate(
     if as_json:
         print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.location})
     else:
-        out.print(f"the ledger in {place} has schema {HEAD}")
+        out.print(tr("the ledger in {place} has schema {schema}", place=place, schema=HEAD))
 
 
 channels_app = typer.Typer(no_args_is_help=True)
@@ -66,7 +66,7 @@ def list_channels(
     if as_json:
         print_json({"items": [{"channel": name, "callback_url": url} for name, url in shown.items()]})
     else:
-        print_table(("channel", "callback URL"), list(shown.items()), "no channels")
+        print_table(tr_all("channel", "callback URL"), list(shown.items()), tr("no channels"))
 
 
 @config_app.command("show")
@@ -78,7 +78,8 @@ def show_config(data_dir: DataDir = None, config: Config = None, as_json: AsJson
             {"items": [dict(zip(("setting", "value", "variable", "meaning"), row, strict=True)) for row in rows]}
         )
     else:
-        print_table(("setting", "value", "variable", "meaning"), rows, "no settings", prose=True)
+        columns = tr_all("setting", "value", "variable", "meaning")
+        print_table(columns, [(*row[:-1], tr_setting(row[-1])) for row in rows], tr("no settings"), prose=True)
 
 
 def _describe_settings(current: Settings) -> list[tuple[str, Any, str, str]]:
@@ -86,11 +87,11 @@ def _describe_settings(current: Settings) -> list[tuple[str, Any, str, str]]:
     for section, field in type(current).model_fields.items():
         values = getattr(current, section)
         if isinstance(values, dict):
-            rows.append((section, ", ".join(values) or "default", "", tr_setting(field.description or "")))
+            rows.append((section, ", ".join(values) or "default", "", field.description or ""))
             continue
         for name, detail in type(values).model_fields.items():
             variable = f"{PREFIX}{section.upper()}__{name.upper()}"
             value = getattr(values, name)
             shown = str(value) if isinstance(value, str | Path) else format_value(value)
-            rows.append((f"{section}.{name}", shown, variable, tr_setting(detail.description or "")))
+            rows.append((f"{section}.{name}", shown, variable, detail.description or ""))
     return rows

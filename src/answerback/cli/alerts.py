@@ -4,6 +4,7 @@ import asyncio
 
 import typer
 
+from answerback.cli.language import current_language, tr
 from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, Styled, format_time, print_json, print_page, print_table
 from answerback.config import Settings
@@ -26,7 +27,7 @@ def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson 
     with open_for_reading(settings) as ledger:
         states = alert_states(settings.alerts.rules, ledger.read(find_alerts))
     views = [AlertView.read_from(state) for state in states]
-    print_page(PageView(items=views), _alert_row, "no rules: see docs/alerts.md", as_json=as_json)
+    print_page(PageView(items=views), _alert_row, tr("no rules: see docs/alerts.md"), as_json=as_json)
 
 
 @app.command("test")
@@ -41,20 +42,20 @@ def send_test(data_dir: DataDir = None, config: Config = None, as_json: AsJson =
             {"items": [{"target": name, "arrived": error is None, "error": error} for name, error in reached.items()]}
         )
     else:
-        rows = [(name, "arrived" if error is None else error) for name, error in reached.items()]
-        print_table(("target", ""), rows, "")
+        rows = [(name, tr("arrived") if error is None else error) for name, error in reached.items()]
+        print_table((tr("target"), ""), rows, "")
     if any(reached.values()):
         raise typer.Exit(1)
 
 
 def _alert_row(view: AlertView) -> dict[str, object]:
     return {
-        "rule": view.rule,
-        "": Styled("[red]firing[/]") if view.firing else "quiet",
-        "since (UTC)": format_time(view.since),
-        "measured": view.en,
-        "notified (UTC)": format_time(view.notified_at),
-        "error": view.error,
+        tr("rule"): view.rule,
+        "": Styled(f"[red]{tr('firing')}[/]") if view.firing else tr("quiet"),
+        tr("since (UTC)"): format_time(view.since),
+        tr("measured"): getattr(view, current_language()),
+        tr("notified (UTC)"): format_time(view.notified_at),
+        tr("error"): view.error,
     }
 
 

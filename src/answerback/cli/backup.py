@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, err, out, print_fields, print_json
 from answerback.service.backup import Manifest, make_backup
@@ -30,7 +31,7 @@ def backup(
     _print(directory, manifest, as_json=as_json)
     if not as_json:
         for each in manifest.left_out:
-            out.print(f"[yellow]not in it:[/] {each}", soft_wrap=True)
+            out.print(f"[yellow]{tr('not in it:')}[/] {tr_message(each)}", soft_wrap=True)
 
 
 def restore(
@@ -47,7 +48,9 @@ def restore(
     _print(settings.server.data_dir, manifest, as_json=as_json)
     if not as_json:
         out.print(
-            "Keys that were revoked since the backup are valid again: look at them with answerback keys list before you start the gateway.",
+            tr(
+                "Keys that were revoked since the backup are valid again: look at them with answerback keys list before you start the gateway."
+            ),
             soft_wrap=True,
         )
 
@@ -60,12 +63,16 @@ def _print(directory: Path, manifest: Manifest, *, as_json: bool) -> None:
         return
     print_fields(
         {
-            "directory": directory,
-            "made at": manifest.made_at,
-            "files": [f"{file.name} ({file.size_bytes:,} bytes)" for file in manifest.files],
+            tr("directory"): directory,
+            tr("made at"): manifest.made_at,
+            tr("files"): [
+                tr("{name} ({bytes:,} bytes)", name=file.name, bytes=file.size_bytes) for file in manifest.files
+            ],
             **{table: f"{count:,}" for table, count in manifest.rows.items()},
-            "waiting to be recorded": None if manifest.waiting is None else f"{manifest.waiting:,} callbacks",
-            "verified": "every page and every byte",
+            tr("waiting to be recorded"): None
+            if manifest.waiting is None
+            else tr("{callbacks:,} callbacks", callbacks=manifest.waiting),
+            tr("verified"): tr("every page and every byte"),
         }
     )
 
@@ -79,7 +86,7 @@ class _ProgressBar(Progress):
 
     def show(self, step: str, done: int, total: int) -> None:
         """Show how far a step is; a step without a `total` takes as long as it takes."""
-        task = (
-            self.tasks[-1].id if self.tasks and self.tasks[-1].description == step else self.add_task(step, total=None)
-        )
+        said = tr_message(step)
+        is_shown = self.tasks and self.tasks[-1].description == said
+        task = self.tasks[-1].id if is_shown else self.add_task(said, total=None)
         self.update(task, completed=done, total=total or None)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from answerback.cli import options
+from answerback.cli.language import current_language, tr, tr_all
 from answerback.cli.output import AsJson, FullNumbers, format_time, print_page, print_view
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import Outcome
@@ -57,7 +58,7 @@ def list_calls(
         if full_numbers:
             record_reveal(ledger, len(page.items), "calls", filter_text(filters))
     views = PageView.of(page, partial(CallView.of, full_numbers=full_numbers))
-    print_page(views, _call_row, "no calls", as_json=as_json)
+    print_page(views, _call_row, tr("no calls"), as_json=as_json)
 
 
 @calls_app.command("show")
@@ -94,7 +95,7 @@ def show_callbacks(
         if full_numbers:
             record_reveal(ledger, "callbacks of call", callid)
     views = PageView.of(page, partial(CallbackView.of, full_numbers=full_numbers))
-    print_page(views, _callback_row, "no callbacks", as_json=as_json)
+    print_page(views, _callback_row, tr("no callbacks"), as_json=as_json)
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -103,26 +104,28 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 def _call_row(view: CallView) -> dict[str, object]:
     return {
-        "first seen (UTC)": format_time(view.first_seen_at),
+        tr("first seen (UTC)"): format_time(view.first_seen_at),
         "callid": view.callid,
-        "mobile": view.mobile,
-        "kind": view.kind,
-        "outcome": view.outcome,
+        tr("mobile"): view.mobile,
+        tr("kind"): view.kind,
+        tr("outcome"): view.outcome,
         "": _why(view),
-        "channel": view.channel,
+        tr("channel"): view.channel,
     }
 
 
 def _callback_row(view: CallbackView) -> dict[str, object]:
     received = format_time(view.received_at)
-    return {"received (UTC)": received, "kind": view.kind, "duplicates": view.duplicates, "body": view.raw}
+    columns = tr_all("received (UTC)", "kind", "duplicates", "body")
+    return dict(zip(columns, (received, view.kind, view.duplicates, view.raw), strict=True))
 
 
 def _why(view: CallView) -> str:
     """How long they talked, or why the call failed."""
     if view.outcome is Outcome.ANSWERED:
-        return "" if view.talk_seconds is None else f"{view.talk_seconds} s"
+        return "" if view.talk_seconds is None else tr("{seconds} s", seconds=view.talk_seconds)
     if view.failure_code is None:
         return ""
     reason = FAILURE_REASONS.get(view.failure_code)
-    return f"{view.failure_code} {reason.en if reason else view.failure_reason or ''}".rstrip()
+    words = getattr(reason, current_language()) if reason else view.failure_reason or ""
+    return f"{view.failure_code} {words}".rstrip()

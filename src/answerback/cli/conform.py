@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from answerback.cli.language import current_language
+from answerback.cli.language import current_language, tr, tr_message
 from answerback.cli.output import AsJson, err, fail, out, print_json
 from answerback.domain.urls import require_http_url
 from answerback.i18n import Language
@@ -74,7 +74,8 @@ def _chosen(only: Sequence[str]) -> "Sequence[Rule]":
     known = {rule.id for rule in RULES}
     for name in only:
         if name not in known:
-            fail(f"--only: there is no rule {escape(name)}; the rules are {', '.join(rule.id for rule in RULES)}")
+            rules = ", ".join(rule.id for rule in RULES)
+            fail(escape(tr("--only: there is no rule {name}; the rules are {rules}", name=name, rules=rules)))
     return [rule for rule in RULES if not only or rule.id in only]
 
 
@@ -84,9 +85,9 @@ async def _check(client: "ReceiverClient", rules: "Sequence[Rule]", run: uuid.UU
     verdicts = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     if (why := await client.check_connection()) is not None:
-        fail(f"there is no receiver to check: {escape(why)}")
+        fail(escape(tr("there is no receiver to check: {why}", why=tr_message(why))))
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-        checking = progress.add_task("checking", total=len(rules))
+        checking = progress.add_task(tr("checking"), total=len(rules))
         async for verdict in check(client, rules, run):
             verdicts.append(verdict)
             progress.advance(checking)

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.options import Config, load_cli_settings
 from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.gc_tuning import freeze_gc
@@ -54,13 +55,13 @@ class _ProgressBars(Progress):
             TaskProgressColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[table]}"),
-            TextColumn("[dim]{task.fields[rate]:,.0f} rows/s[/]"),
+            TextColumn("[dim]{task.fields[rate]:,.0f} " + tr("rows/s") + "[/]"),
             TimeRemainingColumn(),
         )
         super().__init__(*columns, console=err, transient=True, disable=not sys.stderr.isatty())
 
     def begin_stage(self, stage: str, rows: int) -> None:
-        self.add_task(stage, total=rows, table="", rate=0.0)
+        self.add_task(tr_message(stage), total=rows, table="", rate=0.0)
 
     def advance_rows(self, table: str, rows: int) -> None:
         task = self.tasks[-1]
@@ -71,9 +72,9 @@ class _ProgressBars(Progress):
 def _show(result: CopyResult) -> None:
     names = list(result.synced or result.verified)
     print_table(
-        ("table", "rows", "added", "changed", "removed", "compared"),
+        tr_all("table", "rows", "added", "changed", "removed", "compared"),
         [_row(name, result) for name in names],
-        "nothing to copy",
+        tr("nothing to copy"),
     )
 
 
@@ -91,9 +92,11 @@ def _row(name: str, result: CopyResult) -> tuple[Any, ...]:
 def _format_comparison(verified: VerifyResult) -> str:
     difference = verified.difference
     if difference is None:
-        return "equal"
-    rows = f"{difference.rows:,} row differs" if difference.rows == 1 else f"{difference.rows:,} rows differ"
-    return f"{rows}: {difference.first}" + (f" to {difference.last}" if difference.first != difference.last else "")
+        return tr("equal")
+    rows = tr("1 row differs") if difference.rows == 1 else tr("{rows:,} rows differ", rows=difference.rows)
+    return f"{rows}: {difference.first}" + (
+        tr(" to {last}", last=difference.last) if difference.first != difference.last else ""
+    )
 
 
 def _explain_result(result: CopyResult, job: CopyJob, *, verify_only: bool) -> str:
@@ -102,36 +105,51 @@ def _explain_result(result: CopyResult, job: CopyJob, *, verify_only: bool) -> s
     if result.source_changed:
         return _explain_unfinished(result, job, verify_only=verify_only)
     if verify_only:
-        return f"{job.source} and {job.target} are equal."
+        return tr("{source} and {target} are equal.", source=job.source, target=job.target)
     compared = (
-        "Both are equal" if result.verified else "All that can change was compared, the rest was not (--no-verify)"
+        tr("Both are equal")
+        if result.verified
+        else tr("All that can change was compared, the rest was not (--no-verify)")
     )
-    return (
-        f"{compared}, and nothing was written to {job.source} meanwhile. The copy is whole: start the new gateway with "
-        f"answerback serve {job.target.serve_option}. Do not start the old one again."
+    return tr(
+        "{compared}, and nothing was written to {source} meanwhile. The copy is whole: start the new gateway with "
+        "answerback serve {option}. Do not start the old one again.",
+        compared=compared,
+        source=job.source,
+        option=job.target.serve_option,
     )
 
 
 def _explain_differences(result: CopyResult, job: CopyJob, *, verify_only: bool) -> str:
     tables = ", ".join(name for name, verified in result.verified.items() if verified.difference)
     if verify_only:
-        return f"{job.source} and {job.target} differ in {tables}."
-    return (
-        f"{job.target} differs in {tables}, and not because of callbacks that came meanwhile: something else has written "
-        f"to it, or its disk fails. No gateway will serve it. Empty it and copy again."
+        return tr("{source} and {target} differ in {tables}.", source=job.source, target=job.target, tables=tables)
+    return tr(
+        "{target} differs in {tables}, and not because of callbacks that came meanwhile: something else has written "
+        "to it, or its disk fails. No gateway will serve it. Empty it and copy again.",
+        target=job.target,
+        tables=tables,
     )
 
 
 def _explain_unfinished(result: CopyResult, job: CopyJob, *, verify_only: bool) -> str:
-    by = f", by {'; '.join(result.served_by)}" if result.served_by else ""
+    by = tr(", by {processes}", processes="; ".join(result.served_by)) if result.served_by else ""
     if verify_only:
-        state = "what differs may be only that" if result.has_differences else "they are equal up to that"
-        return f"{job.source} was being written meanwhile{by}: {state}. Stop the gateway to be sure."
-    return (
-        f"{job.source} is still being written{by}. {job.target} holds what there was, and no gateway will serve it "
-        f"yet. To move:\n"
-        f"  1. stop the old gateway\n"
-        f"  2. start the new one at once, with the inbox of the old one: answerback serve {job.target.serve_option}\n"
-        f"     It answers callbacks and keeps them until the copy is whole; docs/copy.md says more\n"
-        f"  3. run this command again: it takes over only what has changed"
+        state = tr("what differs may be only that") if result.has_differences else tr("they are equal up to that")
+        return tr(
+            "{source} was being written meanwhile{by}: {state}. Stop the gateway to be sure.",
+            source=job.source,
+            by=by,
+            state=state,
+        )
+    return tr(
+        "{source} is still being written{by}. {target} holds what there was, and no gateway will serve it yet. To move:\n"
+        "  1. stop the old gateway\n"
+        "  2. start the new one at once, with the inbox of the old one: answerback serve {option}\n"
+        "     It answers callbacks and keeps them until the copy is whole; docs/copy.md says more\n"
+        "  3. run this command again: it takes over only what has changed",
+        source=job.source,
+        by=by,
+        target=job.target,
+        option=job.target.serve_option,
     )

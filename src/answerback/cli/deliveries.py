@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from answerback.cli import options
+from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.output import (
     AsJson,
     FullNumbers,
@@ -57,7 +58,7 @@ def list_deliveries(
         filters = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
         page = ledger.deliveries(filters, cursor, limit)
     views = PageView.of(page, partial(DeliveryView.of, full_numbers=True))
-    print_page(views, _delivery_row, "no deliveries", as_json=as_json)
+    print_page(views, _delivery_row, tr("no deliveries"), as_json=as_json)
 
 
 @app.command("show")
@@ -84,12 +85,13 @@ def show(
             format_time(one.started_at),
             f"{one.duration_ms:.1f} ms",
             one.http_status,
-            Styled("[green]delivered[/]") if one.error is None else one.error,
+            Styled(f"[green]{tr('delivered')}[/]") if one.error is None else tr_message(one.error),
             one.response_body[:_SHOWN_ANSWER].replace("\n", " "),
         )
         for one in view.attempt_log
     ]
-    print_table(("attempt (UTC)", "took", "status", "", "answer"), rows, "no attempts yet")
+    attempt, took, status, answer = tr_all("attempt (UTC)", "took", "status", "answer")
+    print_table((attempt, took, status, "", answer), rows, tr("no attempts yet"))
 
 
 @app.command("replay")
@@ -111,16 +113,16 @@ def replay_deliveries(
 ) -> None:
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
-        fail("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …")
+        fail(tr("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …"))
     with options.open_client(config, url, data_dir=data_dir) as client:
         if endpoint is None:
             delivery = client.deliveries.replay(_id(id or ""))
-            said = f"delivery {delivery.id} to {delivery.endpoint} is {delivery.state}"
+            said = tr("delivery {one.id} to {one.endpoint} is {one.state}", one=delivery)
         else:
             calls = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
             chosen = cast("ReplaySelection", {name: value for name, value in calls.items() if value is not None})
             replay = _wait_for_replay(client, client.replays.start(endpoint, dead=dead, **chosen))
-            said = f"{replay.replayed} deliveries to {replay.endpoint} are queued again"
+            said = tr("{one.replayed} deliveries to {one.endpoint} are queued again", one=replay)
     if as_json:
         print_json(delivery if endpoint is None else replay)
     else:
@@ -131,13 +133,13 @@ def _wait_for_replay(client: "Client", replay: ReplayView) -> ReplayView:
     """Show the progress of a replay to its end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-        shown = progress.add_task(f"replaying to {replay.endpoint}", total=replay.total)
+        shown = progress.add_task(tr("replaying to {endpoint}", endpoint=replay.endpoint), total=replay.total)
         while replay.status == "running":
             time.sleep(_POLL_S)
             replay = client.replays.get(replay.id)
             progress.update(shown, completed=replay.examined)
     if replay.status == "failed":
-        fail(f"stopped after {replay.examined} of {replay.total}: {replay.error}")
+        fail(tr("stopped after {one.examined} of {one.total}: {one.error}", one=replay))
     return replay
 
 
@@ -145,19 +147,19 @@ def _id(text: str) -> int:
     """`17`, or the 17 of `dlv_17_9f86d081884c7d65`."""
     digits = text.split("_")[1] if text.startswith("dlv_") and text.count("_") > 1 else text
     if not (digits.isascii() and digits.isdigit()):
-        fail(f"{text}: expected a delivery's id, as 17 or dlv_17_9f86d081884c7d65")
+        fail(tr("{text}: expected a delivery's id, as 17 or dlv_17_9f86d081884c7d65", text=text))
     return int(digits)
 
 
 def _delivery_row(view: DeliveryView) -> dict[str, object]:
     return {
         "id": view.id,
-        "since (UTC)": format_time(view.created_at),
-        "endpoint": view.endpoint,
+        tr("since (UTC)"): format_time(view.created_at),
+        tr("endpoint"): view.endpoint,
         "callid": view.callid,
-        "type": view.type,
-        "state": _format_state(view.state),
-        "attempts": view.attempts,
+        tr("type"): view.type,
+        tr("state"): _format_state(view.state),
+        tr("attempts"): view.attempts,
     }
 
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, Styled, print_json, print_table
 from answerback.logs import configure_logs
@@ -20,9 +21,9 @@ def doctor(
         print_json({"items": findings})
     else:
         print_table(
-            ("", "check", "finding", "what to do"),
+            ("", *tr_all("check", "finding", "what to do")),
             [_row(finding) for finding in findings],
-            "nothing to check",
+            tr("nothing to check"),
             prose=True,
         )
     if any(finding.level is CheckLevel.ERROR for finding in findings):
@@ -31,4 +32,6 @@ def doctor(
 
 def _row(finding: CheckResult) -> tuple[str, str, str, str]:
     colour = _COLOURS[finding.level]
-    return (Styled(f"[{colour}]{finding.level}[/]"), finding.check, finding.finding, finding.remedy)
+    said = map(tr_message, (finding.level, finding.check, finding.finding, finding.remedy))
+    level, check, found, remedy = said
+    return (Styled(f"[{colour}]{level}[/]"), check, found, remedy)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from answerback.cli.output import AsJson, out, print_json, print_table
+from answerback.cli.language import tr
+from answerback.cli.output import AsJson, out, print_json, print_lines, print_table
 from answerback.emulator.snippets import Snippet, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 
@@ -165,27 +166,28 @@ def _show_numbers(*, as_json: bool) -> None:
     if as_json:
         print_json({"items": [{"ending": row.ending, "en": row.en, "zh": row.zh} for row in SCRIPT_ROWS]})
     else:
-        print_table(("number", "what happens", "会发生什么"), rows, "no numbers", prose=True)
+        print_table((tr("number"), "what happens", "会发生什么"), rows, "", prose=True)
 
 
 def _show(summary: dict[str, Any], programs: Sequence[Snippet]) -> None:
     """Print what people copy, never truncated."""
-    lines = [("Listening", summary["url"])]
+    lines = [(tr("Listening"), summary["url"])]
     for one in summary["applications"]:
-        lines += [("SDK AppID, AppKey", f"{one['sdkappid']}  {one['app_key']}"), ("Calls back", one["callback_url"])]
+        lines += [
+            ("SDK AppID, AppKey", f"{one['sdkappid']}  {one['app_key']}"),
+            (tr("Calls back"), one["callback_url"]),
+        ]
     lines += [("SecretId, SecretKey", f"{id_}  {key}") for id_, key in summary["secrets"].items()]
-    width = max(len(name) for name, _ in lines)
-    for name, value in lines:
-        out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True, highlight=False)
+    print_lines(lines)
     if "trust" in summary:
-        out.print("\n[bold]What makes an SDK trust this certificate[/]", highlight=False)
-        for sdk, how in summary["trust"].items():
-            out.print(f"{sdk:{width}}  {how}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"\n[bold]{tr('What makes an SDK trust this certificate')}[/]", highlight=False)
+        print_lines(list(summary["trust"].items()))
     for one in programs:
         out.print(f"\n[bold]{one.title}[/]", highlight=False)
         sys.stdout.write(one.program)
     others = "|".join(SnippetLanguage)
-    out.print(f"\nPrograms in other languages: answerback snippet {others} --url {summary['url']}", soft_wrap=True)
+    said = tr("Programs in other languages: answerback snippet {others} --url {url}", others=others, url=summary["url"])
+    out.print(f"\n{said}", soft_wrap=True)
     out.print(
-        "Numbers that end in 000 answer, in 002 do not; all of them: answerback emulate --numbers", soft_wrap=True
+        tr("Numbers that end in 000 answer, in 002 do not; all of them: answerback emulate --numbers"), soft_wrap=True
     )

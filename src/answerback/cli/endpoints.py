@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from rich.markup import escape
 
+from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DataDir, Url, open_client, open_ledger
 from answerback.cli.output import AsJson, out, print_json, print_page, print_view
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
+from answerback.schemas.cluster import EndpointAssignmentView
 from answerback.schemas.endpoints import EndpointView, EndpointWithSecretView
 from answerback.schemas.view import PageView
 
@@ -73,17 +75,17 @@ def list_endpoints(as_json: AsJson = False, data_dir: DataDir = None, config: Co
     with open_ledger(config, data_dir=data_dir) as ledger:
         backlogs = ledger.backlog()
         views = [EndpointView.of(endpoint, backlogs[endpoint.id], full_url=True) for endpoint in ledger.endpoints()]
-    print_page(PageView(items=views), _endpoint_row, "no endpoints", as_json=as_json)
+    print_page(PageView(items=views), _endpoint_row, tr("no endpoints"), as_json=as_json)
 
 
 def _endpoint_row(view: EndpointView) -> dict[str, object]:
     return {
-        "name": view.name,
-        "channel": view.channel,
-        "format": view.format,
-        "": _format_status(view),
-        "pending": view.pending + view.blocked,
-        "dead": view.dead,
+        tr("name"): view.name,
+        tr("channel"): view.channel,
+        tr("format"): view.format,
+        "": format_status(view),
+        tr("pending"): view.pending + view.blocked,
+        tr("dead"): view.dead,
         "URL": view.url,
     }
 
@@ -107,11 +109,13 @@ def send_test(
     if as_json:
         print_json(result)
     elif result.delivered:
-        out.print(f"[green]delivered[/] in {result.duration_ms:.1f} ms, answered {result.http_status}")
+        out.print(tr("[green]delivered[/] in {one.duration_ms:.1f} ms, answered {one.http_status}", one=result))
     else:
-        out.print(
-            f"[red]not delivered[/] after {result.duration_ms:.1f} ms: {escape(result.error or '')}", soft_wrap=True
+        error = escape(tr_message(result.error or ""))
+        said = tr(
+            "[red]not delivered[/] after {duration_ms:.1f} ms: {error}", duration_ms=result.duration_ms, error=error
         )
+        out.print(said, soft_wrap=True)
     if not result.delivered:
         raise typer.Exit(1)
 
@@ -156,24 +160,32 @@ def remove(name: Name, url: Url = None, data_dir: DataDir = None, config: Config
     """Remove an endpoint and cancel its pending deliveries."""
     with open_client(config, url, data_dir=data_dir) as client:
         client.endpoints.delete(name)
-    out.print(f"endpoint {name} is removed")
+    out.print(tr("endpoint {name} is removed", name=name))
 
 
 def _show_changed(endpoint: EndpointView, *, as_json: bool) -> None:
     if as_json:
         print_json(endpoint)
         return
-    status = "on" if endpoint.enabled else f"off ({endpoint.disabled_reason or 'manually'})"
+    reason = tr_message(endpoint.disabled_reason or "manually")
+    status = tr("on") if endpoint.enabled else tr("off ({reason})", reason=reason)
     out.print(
-        f"endpoint [bold]{endpoint.name}[/] of channel {endpoint.channel} is {escape(status)}: {escape(endpoint.url)}"
+        tr(
+            "endpoint [bold]{name}[/] of channel {channel} is {status}: {url}",
+            name=endpoint.name,
+            channel=endpoint.channel,
+            status=escape(status),
+            url=escape(endpoint.url),
+        )
     )
     if isinstance(endpoint, EndpointWithSecretView):
-        out.print(f"secret  {endpoint.secret}  (shown only once)", soft_wrap=True)
+        out.print(tr("secret  {secret}  (shown only once)", secret=endpoint.secret), soft_wrap=True)
 
 
-def _format_status(view: EndpointView) -> str:
+def format_status(view: EndpointView | EndpointAssignmentView) -> str:
+    """Whether an endpoint is on, and why not."""
     if not view.enabled:
-        return f"off: {view.disabled_reason or 'manually'}"
+        return tr("off: {reason}", reason=tr_message(view.disabled_reason or "manually"))
     if view.paused_until is not None:
-        return f"paused after {view.consecutive_failures} failures"
-    return "on"
+        return tr("paused after {failures} failures", failures=view.consecutive_failures)
+    return tr("on")

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli import options
+from answerback.cli.language import tr, tr_message
 from answerback.cli.output import FullNumbers, err, fail
 from answerback.errors import ConfigError
 from answerback.exports import Dataset, Export, FileFormat
@@ -71,12 +72,13 @@ def export(
         else:
             with _whole(output) as file:
                 rows = _write(ledger, spec, file)
-            err.print(f"{rows:,} {dataset} in {output}", soft_wrap=True)
+            said = tr("{rows:,} {dataset} in {output}", rows=rows, dataset=tr_message(dataset), output=output)
+            err.print(said, soft_wrap=True)
 
 
 def _to_stdout(ledger: Ledger, spec: Export) -> None:
     if not spec.format.is_text and sys.stdout.isatty():
-        fail(f"{spec.format} is not for a terminal: name a file with --output")
+        fail(tr("{format} is not for a terminal: name a file with --output", format=spec.format))
     try:
         _write(ledger, spec, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -104,7 +106,7 @@ def _write(ledger: Ledger, spec: Export, file: BinaryIO) -> int:
     columns = (
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} " + spec.dataset),
+        TextColumn("{task.fields[rows]:,} " + tr_message(spec.dataset)),
         TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
         TimeRemainingColumn(),
     )

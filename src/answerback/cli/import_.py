@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
 from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json
 from answerback.config import DEFAULT_CHANNEL, Settings
@@ -66,7 +67,7 @@ def import_(
     else:
         _show(importer.summary, len(files), None if dry_run else settings.server.data_dir / FILE_NAME)
     if faults:
-        fail(escape("; ".join(faults)))
+        fail(escape("; ".join(map(tr_message, faults))))
 
 
 @contextmanager
@@ -82,7 +83,7 @@ def _import_files(files: list[Path], importer: Importer, encoding: str | None) -
     columns = (
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[callbacks]:,} callbacks"),
+        TextColumn("{task.fields[callbacks]:,} " + tr("callbacks")),
         TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
         TimeRemainingColumn(),
     )
@@ -105,12 +106,13 @@ def _import_files(files: list[Path], importer: Importer, encoding: str | None) -
 
 
 def _show(tally: ImportSummary, files: int, ledger: Path | None) -> None:
-    fields = {"files": files, "lines": tally.lines, "callbacks": tally.callbacks}
+    fields = {tr("files"): files, tr("lines"): tally.lines, tr("callbacks"): tally.callbacks}
     if ledger is not None:
-        fields |= {"recorded": tally.stored, "known already": tally.repeated}
-    print_fields({name: f"{count:,}" for name, count in (fields | {"not recorded": tally.skipped}).items()})
+        fields |= {tr("recorded"): tally.stored, tr("known already"): tally.repeated}
+    print_fields({name: f"{count:,}" for name, count in (fields | {tr("not recorded"): tally.skipped}).items()})
     for reason, count in sorted(tally.reasons.items(), key=lambda item: -item[1]):
-        out.print(f"[dim]{count:,} × {escape(reason)}[/]", soft_wrap=True)
+        out.print(f"[dim]{count:,} × {escape(tr_message(reason))}[/]", soft_wrap=True)
     for skip in tally.examples:
-        out.print(f"[dim]{escape(f'{skip.file}:{skip.line}: {skip.reason}')}[/]", soft_wrap=True)
-    out.print("nothing was recorded: --dry-run" if ledger is None else f"ledger: {ledger}", soft_wrap=True)
+        out.print(f"[dim]{escape(f'{skip.file}:{skip.line}: {tr_message(skip.reason)}')}[/]", soft_wrap=True)
+    said = tr("nothing was recorded: --dry-run") if ledger is None else tr("ledger: {ledger}", ledger=ledger)
+    out.print(said, soft_wrap=True)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, err, out, print_fields, print_json
 from answerback.errors import ConfigError
@@ -56,9 +57,13 @@ def record(
     if as_json:
         print_json({"file": str(path), **fields, "dispositions": dispositions})
     else:
-        print_fields({name.replace("_", " "): f"{count:,}" for name, count in (fields | dispositions).items()})
+        labels = tr_all("rows", "unreadable rows", "callbacks")
+        counts = dict(zip(labels, fields.values(), strict=True)) | {
+            tr_message(name): count for name, count in dispositions.items()
+        }
+        print_fields({name: f"{count:,}" for name, count in counts.items()})
         if summary.unreadable_rows:
-            out.print("answerback quarantine list shows which rows could not be read.")
+            out.print(tr("answerback quarantine list shows which rows could not be read."))
 
 
 @contextmanager
@@ -84,7 +89,7 @@ class _ProgressBar(Progress):
         columns = (
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.completed:,.0f} callbacks"),
+            TextColumn("{task.completed:,.0f} " + tr("callbacks")),
             TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
             TimeRemainingColumn(),
         )

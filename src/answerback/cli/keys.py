@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from answerback.auth.api_keys import draft_api_key, validate_key_name
+from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DataDir, open_ledger
 from answerback.cli.output import AsJson, err, fail, format_time, out, print_json, print_page
 from answerback.domain.models import Role
@@ -32,15 +33,21 @@ def create(
 ) -> None:
     """Create a key. It is printed only once and stored nowhere; standard output gets the key alone."""
     if problem := validate_key_name(name):
-        fail(f"name: {problem}")
+        fail(f"name: {tr_message(problem)}")
     key, draft = draft_api_key(name, role, full_numbers=full_numbers)
     with open_ledger(config, data_dir=data_dir) as ledger:
         made = CreateKey(CLI_ACTOR, draft).run(ledger)
     if as_json:
         print_json(CreatedKeyView.with_key(made, key))
         return
-    numbers = "full numbers" if made.full_numbers else "masked numbers"
-    err.print(f"key [bold]{made.name}[/] is {made.role} with {numbers}. It is not shown again:", soft_wrap=True)
+    numbers = tr("full numbers") if made.full_numbers else tr("masked numbers")
+    said = tr(
+        "key [bold]{name}[/] is {role} with {numbers}. It is not shown again:",
+        name=made.name,
+        role=made.role,
+        numbers=numbers,
+    )
+    err.print(said, soft_wrap=True)
     sys.stdout.write(f"{key}\n")
 
 
@@ -49,12 +56,17 @@ def list_keys(as_json: AsJson = False, data_dir: DataDir = None, config: Config 
     """List the active keys, without the admin key of the data directory."""
     with open_ledger(config, data_dir=data_dir) as ledger:
         views = [KeyView.of(key) for key in ledger.keys()]  # noqa: SIM118  # a ledger is no dict
-    print_page(PageView(items=views), _key_row, "no keys but the admin key", as_json=as_json)
+    print_page(PageView(items=views), _key_row, tr("no keys but the admin key"), as_json=as_json)
 
 
 def _key_row(view: KeyView) -> dict[str, object]:
-    numbers, created = "full" if view.full_numbers else "masked", format_time(view.created_at)
-    return {"id": view.id, "name": view.name, "role": view.role, "numbers": numbers, "created (UTC)": created}
+    return {
+        "id": view.id,
+        tr("name"): view.name,
+        tr("role"): view.role,
+        tr("numbers"): tr("full") if view.full_numbers else tr("masked"),
+        tr("created (UTC)"): format_time(view.created_at),
+    }
 
 
 @app.command("revoke")
@@ -70,4 +82,4 @@ def revoke(
     if as_json:
         print_json(KeyView.of(revoked))
     else:
-        out.print(f"key [bold]{revoked.name}[/] is revoked")
+        out.print(tr("key [bold]{name}[/] is revoked", name=revoked.name))

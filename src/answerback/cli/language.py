@@ -58,7 +58,7 @@ def _take_option(arguments: list[str]) -> tuple[list[str], list[str]]:
     return option, others + left
 
 
-def tr(text: str, **values: object) -> str:
+def tr(text: str, /, **values: object) -> str:
     """Return a text of the command line in the language that was chosen, with `values` in its places."""
     said = text if _chosen is Language.EN else _texts("help").get(text) or _texts("messages").get(text, text)
     return said.format(**values) if values else said
@@ -84,10 +84,17 @@ def tr_message(message: str) -> str:
 
 def _translate(message: str) -> str:
     for pattern, said in _patterns():
-        if found := pattern.fullmatch(message):
-            return said.format(*map(_translate, found.groups()))
-    head, colon, problem = message.partition(": ")
-    return f"{head}{colon}{_translate(problem)}" if colon else message
+        if match := pattern.fullmatch(message):
+            return said.format(*map(_translate, match.groups()))
+    if message.endswith(")"):  # a reason with its detail
+        reason, _, detail = message[:-1].partition(" (")
+        if (said := _translate(reason)) != reason:
+            return f"{said}（{_translate(detail)}）"
+    for joint, said in (("; ", "；"), (": ", "：")):
+        parts = message.split(joint, 1)
+        if parts[1:] and (translated := [_translate(part) for part in parts]) != parts:
+            return said.join(translated)
+    return message
 
 
 @cache

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table
 from answerback.domain.models import CallbackKind
 from answerback.domain.urls import require_http_url
@@ -76,14 +77,17 @@ def load(
     running = LoadGenerator(url, plan)
     durability = None if verify is None else DurabilityCheck(verify, _read_key(key, key_file), timeout)
     if durability is not None and (problem := _run(durability.probe(running.stats.callid(0)))):
-        fail(f"--verify: {escape(str(verify))} did not return the calls: {escape(problem)}")
+        fail(escape(tr("--verify: {url} did not return the calls: {problem}", url=verify, problem=tr_message(problem))))
     stats = running.stats
-    _run(_show_progress(running.run(), "sending", stats.planned, lambda: (stats.ended, _format_counts(stats))))
+    _run(_show_progress(running.run(), tr("sending"), stats.planned, lambda: (stats.ended, _format_counts(stats))))
     if durability is not None:
         looking_up = durability.run(stats.accepted_callids, connections)
         _run(
             _show_progress(
-                looking_up, "verifying", stats.accepted, lambda: (durability.checked, f"{durability.missing} missing")
+                looking_up,
+                tr("verifying"),
+                stats.accepted,
+                lambda: (durability.checked, tr("{count} missing", count=durability.missing)),
             )
         )
     if as_json:
@@ -109,7 +113,7 @@ def _read_key(key: str | None, path: Path | None) -> str | None:
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"--key-file: cannot read a key from {escape(str(path))}: {escape(str(error))}")
+        fail(escape(tr("--key-file: cannot read a key from {path}: {error}", path=path, error=error)))
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -132,7 +136,7 @@ async def _show_progress(
         try:
             await work
         except asyncio.CancelledError:
-            err.print(f"{name} was interrupted", style="yellow")
+            err.print(tr("{task} was interrupted", task=name), style="yellow")
         finally:
             drawing.cancel()
 
@@ -145,8 +149,12 @@ async def _draw(progress: Progress, task: TaskID, state: Callable[[], tuple[int,
 
 
 def _format_counts(stats: "LoadStats") -> str:
-    return (
-        f"{stats.accepted} accepted, {stats.refused} refused, {stats.unanswered} without an answer, {stats.late} late"
+    return tr(
+        "{accepted} accepted, {refused} refused, {unanswered} without an answer, {late} late",
+        accepted=stats.accepted,
+        refused=stats.refused,
+        unanswered=stats.unanswered,
+        late=stats.late,
     )
 
 
@@ -190,28 +198,32 @@ def _name(percent: float) -> str:
 def _show(stats: "LoadStats", durability: "DurabilityCheck | None") -> None:
     report = _report(stats, durability)
     fields = {
-        "sent": f"{stats.sent} of {stats.planned}" + (f", {stats.unsent} not in time" if stats.unsent else ""),
-        "accepted": stats.accepted,
-        "refused": stats.refused,
-        "no answer": stats.unanswered,
-        "late": f"{stats.late} began more than 100 ms after their time" if stats.late else 0,
-        "answered": f"{report['achieved_rate']:g}/s over {report['elapsed_s']:g} s" if report["latency_ms"] else None,
-        "latency": ", ".join(f"{name} {ms:.1f} ms" for name, ms in (report["latency_ms"] or {}).items()) or None,
+        tr("sent"): tr("{sent} of {planned}", sent=stats.sent, planned=stats.planned)
+        + (tr(", {count} not in time", count=stats.unsent) if stats.unsent else ""),
+        tr("accepted"): stats.accepted,
+        tr("refused"): stats.refused,
+        tr("no answer"): stats.unanswered,
+        tr("late"): tr("{count} began more than 100 ms after their time", count=stats.late) if stats.late else 0,
+        tr("rate"): tr("{achieved_rate:g}/s over {elapsed_s:g} s", **report) if report["latency_ms"] else None,
+        tr("latency"): ", ".join(f"{name} {ms:.1f} ms" for name, ms in (report["latency_ms"] or {}).items()) or None,
     }
     if durability is not None:
-        fields["in the ledger"] = f"{durability.found} of {stats.accepted} accepted"
+        fields[tr("in the ledger")] = tr(
+            "{found} of {accepted} accepted", found=durability.found, accepted=stats.accepted
+        )
     print_fields(fields)
     reasons: list[tuple[object, ...]] = [
-        (count, "refused", *refusal) for refusal, count in stats.refusals.most_common(_MAX_REASONS)
+        (count, tr("refused"), *refusal) for refusal, count in stats.refusals.most_common(_MAX_REASONS)
     ]
     for what, counter in (
-        ("no answer", stats.unanswered_reasons),
-        ("unreadable", durability.unreadable if durability else Counter[str]()),
+        (tr("no answer"), stats.unanswered_reasons),
+        (tr("unreadable"), durability.unreadable if durability else Counter[str]()),
     ):
-        reasons += [(count, what, None, None, words) for words, count in counter.most_common(_MAX_REASONS)]
+        reasons += [(count, what, None, None, tr_message(words)) for words, count in counter.most_common(_MAX_REASONS)]
     if reasons:
-        print_table(("count", "", "status", "result", "why"), reasons, "")
+        count, status, why = tr_all("count", "status", "why")
+        print_table((count, "", status, "result", why), reasons, "")
     if durability is not None and durability.missing:
-        out.print(f"[red]{durability.missing} accepted and not in the ledger[/], the first of them:")
+        out.print(tr("[red]{count} accepted and not in the ledger[/], the first of them:", count=durability.missing))
         for callid in durability.first_missing:
             out.print(callid)

@@ -13,7 +13,7 @@ from typer.main import get_group
 from answerback.cli.commands import COMMANDS, CommandEntry
 from answerback.cli.language import choose_language
 from answerback.cli.typer_language import translate_all_help, translate_help, translate_usage_error
-from answerback.errors import AnswerbackError, LedgerUnavailable
+from answerback.errors import AnswerbackError
 from answerback.i18n import Language
 
 
@@ -87,9 +87,9 @@ class CommandGroup(TyperGroup):
         except AnswerbackError as error:
             from rich.markup import escape
 
-            from answerback.cli.output import fail
+            from answerback.cli.output import describe_error, fail
 
-            fail(escape(error.explanation if isinstance(error, LedgerUnavailable) else str(error)))
+            fail(escape(describe_error(error)))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """List the commands from the table: importing them all takes three times as long."""

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from answerback.cli.output import err
+from answerback.cli.language import tr
+from answerback.cli.output import describe_error, err
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.errors import AnswerbackError, ConfigError, LedgerUnavailable
+from answerback.errors import AnswerbackError, ConfigError
 from answerback.ledger.types import MAX_PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def open_recorded(settings: "Settings") -> Iterator["Ledger"]:
     with open_for_reading(settings) as ledger:
         waiting = find_waiting(settings, ledger)
         if waiting is not None and waiting.rows:
-            err.print(f"not in the ledger yet: {describe_waiting(waiting)}", soft_wrap=True)
+            err.print(f"{tr('not in the ledger yet:')} {describe_waiting(waiting)}", soft_wrap=True)
         yield ledger
 
 
@@ -125,14 +126,18 @@ def find_waiting(settings: "Settings", ledger: "Ledger") -> "Waiting | None":
     try:
         return read_waiting(settings, ledger)
     except AnswerbackError as error:
-        problem = error.explanation if isinstance(error, LedgerUnavailable) else str(error)
-        err.print(f"the inbox cannot be read, what waits in it is not known: {problem}", soft_wrap=True, markup=False)
+        said = tr("the inbox cannot be read, what waits in it is not known: {problem}", problem=describe_error(error))
+        err.print(said, soft_wrap=True, markup=False)
         return None
 
 
 def describe_waiting(waiting: "Waiting") -> str:
     """How much waits in an inbox, and for how long."""
-    return f"{waiting.callbacks:,} callbacks wait in the inbox, the oldest for {waiting.age_s:,.0f} s"
+    return tr(
+        "{callbacks:,} callbacks wait in the inbox, the oldest for {age_s:,.0f} s",
+        callbacks=waiting.callbacks,
+        age_s=waiting.age_s,
+    )
 
 
 def load_cli_settings(config: Path | None, **options: Any) -> "Settings":

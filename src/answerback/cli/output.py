@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from answerback.cli.language import tr, tr_message
+from answerback.errors import AnswerbackError, LedgerUnavailable
 
 if TYPE_CHECKING:
     from answerback.schemas.view import PageView, View
@@ -65,7 +69,7 @@ def print_page(page: "PageView[V]", row: Callable[[V], Mapping[str, object]], no
     rows = [row(item) for item in page.items]
     print_table(list(rows[0]) if rows else [], [list(cells.values()) for cells in rows], nothing)
     if page.next_cursor:
-        out.print(f"[dim]more: --cursor {page.next_cursor}[/]")
+        out.print(f"[dim]{tr('more: --cursor {cursor}', cursor=page.next_cursor)}[/]")
 
 
 class Styled(str):
@@ -94,6 +98,14 @@ def print_fields(fields: dict[str, Any]) -> None:
     out.print(table)
 
 
+def print_lines(lines: Sequence[tuple[str, str]]) -> None:
+    """Print a line for each pair, never truncated, so that values can be copied."""
+    width = max(cell_len(name) for name, _ in lines)
+    for name, value in lines:
+        padding = " " * (width - cell_len(name))
+        out.print(Text.assemble((name, "bold"), f"{padding}  {value}"), soft_wrap=True)
+
+
 def _format_field(value: Any) -> str:
     if value is None or value == []:
         return "-"
@@ -105,6 +117,11 @@ def _format_field(value: Any) -> str:
 def format_time(moment: datetime | None) -> str:
     """A time to the second, in UTC."""
     return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def describe_error(error: AnswerbackError) -> str:
+    """What went wrong, in the language that was chosen; of an unavailable ledger the driver's own words, too."""
+    return tr_message(error.explanation if isinstance(error, LedgerUnavailable) else str(error))
 
 
 def fail(message: str) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from answerback.cli.language import tr, tr_all
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, format_time, out, print_json, print_table
 from answerback.domain.retention import RetentionPolicy, deleted_words
@@ -15,8 +16,6 @@ from answerback.ledger import Ledger
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import Prune, RecordAuditEvent
 from answerback.ledger.write.retention import PrunePosition, estimate
-
-_COLUMNS = ("table", "rows", "oldest kept")
 
 
 def prune(
@@ -41,9 +40,13 @@ def prune(
         names = ("table", "rows", "oldest_kept_at")
         print_json({"dry_run": dry_run, "items": [dict(zip(names, row, strict=True)) for row in rows]})
         return
-    print_table(_COLUMNS, [(table, f"{count:,}", format_time(when)) for table, count, when in rows], "")
+    print_table(
+        tr_all("table", "rows", "oldest kept"),
+        [(table, f"{count:,}", format_time(when)) for table, count, when in rows],
+        "",
+    )
     if dry_run:
-        out.print("Nothing was deleted: leave out --dry-run to do it.")
+        out.print(tr("Nothing was deleted: leave out --dry-run to do it."))
 
 
 def _prune(ledger: Ledger, policy: RetentionPolicy, now: datetime) -> Counter[str]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from answerback.cli.language import tr
 from answerback.cli.options import ByChannel, Config, Cursor, DataDir, Limit, open_calls
 from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_table, print_view
 from answerback.errors import CallbackRejected
@@ -27,17 +28,17 @@ def list_bodies(
     """List the quarantined bodies, newest first, with the reason."""
     with open_calls(config, data_dir=data_dir) as ledger:
         page = ledger.quarantined(channel, cursor, limit)
-    print_page(PageView.of(page, QuarantinedView.read_from), _body_row, "nothing in quarantine", as_json=as_json)
+    print_page(PageView.of(page, QuarantinedView.read_from), _body_row, tr("nothing in quarantine"), as_json=as_json)
 
 
 def _body_row(view: QuarantinedView) -> dict[str, object]:
     return {
         "id": view.id,
-        "received (UTC)": format_time(view.received_at),
-        "bytes": view.size_bytes,
-        "duplicates": view.duplicates,
+        tr("received (UTC)"): format_time(view.received_at),
+        tr("bytes"): view.size_bytes,
+        tr("duplicates"): view.duplicates,
         "result": view.result,
-        "reason": view.reason,
+        tr("reason"): view.reason,
     }
 
 
@@ -70,7 +71,7 @@ def delete(
     if as_json:
         print_json({"deleted": deleted})
     else:
-        out.print(f"deleted {deleted} of {len(ids)}")
+        out.print(tr("deleted {deleted} of {count}", deleted=deleted, count=len(ids)))
 
 
 @app.command("requeue")
@@ -95,7 +96,7 @@ def requeue(
     if as_json:
         print_json({"items": outcomes})
     else:
-        rows = [(item["id"], item["disposition"] or "still refused", item["reason"]) for item in outcomes]
-        print_table(("id", "", "reason"), rows, "nothing in quarantine")
+        rows = [(item["id"], item["disposition"] or tr("still refused"), item["reason"]) for item in outcomes]
+        print_table(("id", "", tr("reason")), rows, tr("nothing in quarantine"))
     if any(item["disposition"] is None for item in outcomes):
         raise typer.Exit(1)

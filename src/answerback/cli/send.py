@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from answerback.cli.language import tr, tr_message
 from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.domain.models import CallbackKind, Result
 from answerback.domain.urls import require_http_url
@@ -58,7 +59,7 @@ async def _send(url: str, bodies: Iterable[bytes], count: int, concurrency: int)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     quiet = count <= _SHOWN_ONE_BY_ONE or not sys.stderr.isatty()
     with Progress(*columns, console=err, transient=True, disable=quiet) as progress:
-        sending = progress.add_task("sending", total=count)
+        sending = progress.add_task(tr("sending"), total=count)
         async for reply in send_all(url, bodies, concurrency):
             replies.append(reply)
             progress.advance(sending)
@@ -79,20 +80,35 @@ def _view(reply: "ReceiverResponse") -> dict[str, object]:
 def _show(replies: "list[ReceiverResponse]") -> None:
     if len(replies) <= _SHOWN_ONE_BY_ONE:
         each = [
-            ("accepted" if reply.accepted else "refused", reply.status, reply.result, reply.error, _ms(reply.seconds))
+            (_verdict(reply.accepted), reply.status, reply.result, _problem(reply.error), _ms(reply.seconds))
             for reply in replies
         ]
-        print_table(("", "status", "result", "error", "time"), each, "nothing sent")
+        print_table(("", tr("status"), "result", tr("error"), tr("time")), each, tr("nothing sent"))
         return
     times = sorted(reply.seconds for reply in replies)
     answers = Counter((reply.accepted, reply.status, reply.result, reply.error) for reply in replies)
     rows = [
-        (count, "accepted" if accepted else "refused", status, result, error)
+        (count, _verdict(accepted), status, result, _problem(error))
         for (accepted, status, result, error), count in answers.most_common(_SHOWN_ONE_BY_ONE)
     ]
-    print_table(("count", "", "status", "result", "error"), rows, "nothing sent")
+    print_table((tr("count"), "", tr("status"), "result", tr("error")), rows, tr("nothing sent"))
     middle, late = times[len(times) // 2], times[len(times) * 99 // 100]
-    out.print(f"answered in {_ms(middle)} (median), {_ms(late)} (99 of 100), {_ms(times[-1])} (last)")
+    out.print(
+        tr(
+            "answered in {middle} (median), {late} (99 of 100), {last} (last)",
+            middle=_ms(middle),
+            late=_ms(late),
+            last=_ms(times[-1]),
+        )
+    )
+
+
+def _verdict(accepted: bool) -> str:
+    return tr("accepted") if accepted else tr("refused")
+
+
+def _problem(error: str | None) -> str | None:
+    return error and tr_message(error)
 
 
 def _ms(seconds: float) -> str:

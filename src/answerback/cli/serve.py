@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, out, print_json
+from answerback.cli.output import AsJson, out, print_json, print_lines
 from answerback.ledger.writer.spawning import spawn_writer
 
 if TYPE_CHECKING:
@@ -59,26 +60,29 @@ def _print_text(info: "StartupInfo") -> None:
     """Print one line for each item, never truncated, so that URLs can be copied."""
     from answerback.config import ServerRole
 
-    lines = [("Listening", info.url)]
+    lines = [(tr("Listening"), info.url)]
     if "intake" in info.roles:
-        lines += [(f"Callback URL ({channel})", _shown(url)) for channel, url in info.callback_urls.items()]
+        lines += [
+            (tr("Callback URL ({channel})", channel=channel), _shown(url))
+            for channel, url in info.callback_urls.items()
+        ]
     if "console" in info.roles:
-        lines.append(("Console", f"{info.url}/console"))
+        lines.append((tr("Console"), f"{info.url}/console"))
     if info.sign_in_url:
-        lines.append(("Sign in", f"{info.sign_in_url}  (opens once, within ten minutes)"))
+        lines.append((tr("Sign in"), f"{info.sign_in_url}  {tr('(opens once, within ten minutes)')}"))
     if len(info.roles) < len(ServerRole):
-        lines.append(("Roles", ", ".join(info.roles)))
-    lines.append(("Ledger", info.store))
+        lines.append((tr("Roles"), ", ".join(info.roles)))
+    lines.append((tr("Ledger"), info.store))
     if info.ledger_failure:
-        lines.append(("", f"is away, callbacks are kept in the log until it is back: {info.ledger_failure}"))
-    lines.append(("Data", str(info.data_dir)))
+        failure = tr_message(info.ledger_failure)
+        lines.append(("", tr("is away, callbacks are kept in the log until it is back: {failure}", failure=failure)))
+    lines.append((tr("Data"), str(info.data_dir)))
     if info.admin_key:
-        lines.append(("Admin key", f"{info.admin_key}  (shown only once, stored in admin-key)"))
-    width = max(len(name) for name, _ in lines)
-    for name, value in lines:
-        out.print(f"[bold]{name:{width}}[/]  {value}", soft_wrap=True)
+        lines.append((tr("Admin key"), f"{info.admin_key}  {tr('(shown only once, stored in admin-key)')}"))
+    print_lines(lines)
     out.print(
-        "Paste a callback URL into the cloud console, as the event callback of the voice application.", soft_wrap=True
+        tr("Paste a callback URL into the cloud console, as the event callback of the voice application."),
+        soft_wrap=True,
     )
     sys.stdout.flush()
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from answerback.cli.language import current_language, tr, tr_all
 from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, DataDir, load_cli_settings, open_recorded
 from answerback.cli.output import AsJson, out, print_fields, print_json, print_table
 from answerback.config import Settings
@@ -15,6 +16,7 @@ from answerback.domain.models import CallbackKind
 from answerback.domain.phone_locations import UNKNOWN, region_name
 from answerback.domain.statistics import Counts, DurationStats, RangeName, Statistics, named_range
 from answerback.errors import InvalidRange
+from answerback.i18n import Text
 from answerback.ledger.read.statistics import HourRange
 from answerback.schemas.statistics import StatisticsView, Step, failure_views
 
@@ -23,6 +25,9 @@ _NARROWEST, _WIDEST = 60, 160
 _TOP = 8
 _HOURS_UP_TO_DAYS = 2
 _COLORS = {"answered": "green", "unanswered": "orange", "failed": "red", "pending": "gray"}
+
+_PENDING = Text("pending", "尚无结果")
+"""Elsewhere it is said of deliveries."""
 
 _Moment = typer.Option(formats=TIME_FORMATS, help="In the console's time zone.")
 
@@ -78,24 +83,36 @@ def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
     total, came, fees = found.total, found.ingest, found.fees
     print_fields(
         {
-            f"calls ({settings.console.timezone})": f"{found.since.astimezone(zone):%Y-%m-%d %H:%M} to "
-            f"{found.until.astimezone(zone):%Y-%m-%d %H:%M}",
-            "calls": f"{total.calls:,}",
-            "answer rate": _rate(total),
-            "answered": f"{total.answered:,}",
-            "unanswered": f"{total.unanswered:,}",
-            "failed": f"{total.failed:,}",
-            "pending": f"{total.pending:,}, of these overdue {found.overdue:,}"
+            tr("calls ({timezone})", timezone=settings.console.timezone): tr(
+                "{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}",
+                since=found.since.astimezone(zone),
+                until=found.until.astimezone(zone),
+            ),
+            tr("calls"): f"{total.calls:,}",
+            tr("answer rate"): _rate(total),
+            tr("answered"): f"{total.answered:,}",
+            tr("unanswered"): f"{total.unanswered:,}",
+            tr("failed"): f"{total.failed:,}",
+            _PENDING.translate(current_language()): tr(
+                "{count:,}, of these overdue {overdue:,}", count=total.pending, overdue=found.overdue
+            )
             if found.overdue
             else f"{total.pending:,}",
-            "ring time": _times(found.ring),
-            "talk time": _times(found.talk),
-            "billed minutes": f"{fees.billed_minutes:,}",
-            "fee difference": f"{fees.overbilled_minutes:+,} min in {fees.mismatched_calls:,} calls"
+            tr("ring time"): _times(found.ring),
+            tr("talk time"): _times(found.talk),
+            tr("billed minutes"): f"{fees.billed_minutes:,}",
+            tr("fee difference"): tr(
+                "{minutes:+,} min in {calls:,} calls", minutes=fees.overbilled_minutes, calls=fees.mismatched_calls
+            )
             if fees.mismatched_calls
-            else "none",
-            "callbacks": f"{came.callbacks:,}, and {came.duplicates:,} duplicates; {came.revisions:,} revisions",
-            "quarantined": f"{came.quarantined:,}",
+            else tr("none"),
+            tr("callbacks"): tr(
+                "{callbacks:,}, and {duplicates:,} duplicates; {revisions:,} revisions",
+                callbacks=came.callbacks,
+                duplicates=came.duplicates,
+                revisions=came.revisions,
+            ),
+            tr("quarantined"): f"{came.quarantined:,}",
         }
     )
 
@@ -105,32 +122,36 @@ def _print_groups(found: Statistics) -> None:
     rows: list[tuple[Any, ...]] = [
         (one.code, one.reason, one.reason_en, f"{one.calls:,}", f"{one.share:.1%}") for one in failures[:_TOP]
     ]
-    _print_section("failures", ("code", "reason", "", "calls", "share"), rows, len(failures))
-    for title, groups, names in (
-        ("channels", found.channels, {}),
-        ("carriers", found.carriers, {}),
-        ("regions", found.regions, {code: region_name(code, "en") for code in found.regions}),
+    code, reason, calls, share, rate = tr_all("code", "reason", "calls", "share", "answer rate")
+    _print_section(tr("failures"), (code, reason, "", calls, share), rows, len(failures))
+    regions = {code: region_name(code, current_language()) for code in found.regions}
+    for title, name, groups, names in (
+        (tr("channels"), tr("channel"), found.channels, {}),
+        (tr("carriers"), tr("carrier"), found.carriers, {}),
+        (tr("regions"), tr("region"), found.regions, regions),
     ):
         largest = sorted(groups.items(), key=lambda item: -item[1].calls)
         rows = [
-            (names.get(name, name) if name != UNKNOWN else "not known", f"{counts.calls:,}", _rate(counts))
-            for name, counts in largest[:_TOP]
+            (names.get(one, one) if one != UNKNOWN else tr("not known"), f"{counts.calls:,}", _rate(counts))
+            for one, counts in largest[:_TOP]
         ]
-        _print_section(title, (title.removesuffix("s"), "calls", "answer rate"), rows, len(largest))
+        _print_section(title, (name, calls, rate), rows, len(largest))
 
 
 def _print_section(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int) -> None:
     if not rows:
         return
-    out.print(f"\n[bold]{title}[/]" + (f" [dim]the first {_TOP} of {count}[/]" if count > _TOP else ""))
-    print_table(columns, rows, "none")
+    more = f" [dim]{tr('the first {shown} of {count}', shown=_TOP, count=count)}[/]" if count > _TOP else ""
+    out.print(f"\n[bold]{title}[/]{more}")
+    print_table(columns, rows, "")
 
 
 def _print_charts(found: Statistics, zone: tzinfo, step: Step) -> None:
     moments = found.by_hour() if step == "hour" else found.by_day(zone)
-    _print_chart(f"calls per {step}", {_label(at, zone, step): counts for at, counts in moments.items()})
+    title = tr("calls per hour") if step == "hour" else tr("calls per day")
+    _print_chart(title, {_label(at, zone, step): counts for at, counts in moments.items()})
     clock = [sum(hours, Counts()) for hours in zip(*found.by_weekday(zone), strict=True)]
-    _print_chart("calls by hour of the day", {f"{hour:02}": counts for hour, counts in enumerate(clock)})
+    _print_chart(tr("calls by hour of the day"), {f"{hour:02}": counts for hour, counts in enumerate(clock)})
 
 
 def _label(at: datetime, zone: tzinfo, step: Step) -> str:
@@ -149,7 +170,7 @@ def _print_chart(title: str, bars: Mapping[str, Counts]) -> None:
     plotext.stacked_bar(
         list(bars),
         [[getattr(counts, outcome) for counts in bars.values()] for outcome in _COLORS],
-        labels=list(_COLORS),
+        labels=[*tr_all("answered", "unanswered", "failed"), _PENDING.translate(current_language())],
         color=list(_COLORS.values()),
         width=0.7,
     )
@@ -164,4 +185,9 @@ def _rate(counts: Counts) -> str:
 def _times(times: DurationStats) -> str:
     if times.mean_s is None:
         return "-"
-    return f"mean {times.mean_s:.1f} s, p50 {times.quantile_s(0.5)} s, p90 {times.quantile_s(0.9)} s"
+    return tr(
+        "mean {mean_s:.1f} s, p50 {p50_s} s, p90 {p90_s} s",
+        mean_s=times.mean_s,
+        p50_s=times.quantile_s(0.5),
+        p90_s=times.quantile_s(0.9),
+    )

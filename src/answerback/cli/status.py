@@ -6,6 +6,8 @@ from typing import Any
 from rich.markup import escape
 
 from answerback.api.status_view import build_inbox_view, build_status_view
+from answerback.cli.endpoints import format_status
+from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, find_waiting, load_cli_settings
 from answerback.cli.output import AsJson, Styled, format_time, out, print_json, print_table
 from answerback.inbox import Waiting
@@ -14,23 +16,7 @@ from answerback.ledger.types import from_us
 from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
 from answerback.service.ledger_config import open_for_reading
 
-_INSTANCE_COLUMNS = (
-    "process",
-    "host",
-    "pid",
-    "version",
-    "roles",
-    "last seen",
-    "endpoints",
-    "singleton tasks",
-    "pending",
-    "waiting",
-    "set aside",
-    "",
-)
-_SHARD_COLUMNS = ("stream", "batches", "bytes", "pending", "unacked", "leader", "replicas", "oldest", "")
 _OLD_S = 60.0
-_ENDPOINT_COLUMNS = ("endpoint", "channel", "assigned to", "", "pending", "blocked", "dead", "lag")
 
 
 def status(
@@ -45,46 +31,58 @@ def status(
     if as_json:
         print_json(view)
         return
-    out.print(f"[bold]{view.backend}[/], schema {view.schema_revision}\n")
-    print_table(_INSTANCE_COLUMNS, [_instance_row(one) for one in view.instances], "no process serves this ledger")
+    out.print(tr("[bold]{backend}[/], schema {revision}", backend=view.backend, revision=view.schema_revision) + "\n")
+    instances = [_instance_row(one) for one in view.instances]
+    print_table(_instance_columns(), instances, tr("no process serves this ledger"))
     if view.secrets_differ:
-        out.print("[red]not all processes have the same secret: give every one the same server.secret[/]")
+        said = tr("not all processes have the same secret: give every one the same server.secret")
+        out.print(f"[red]{said}[/]")
     if waiting is not None:
         out.print(f"\n{_describe_inbox(waiting, failure)}", soft_wrap=True)
     _print_stream(view)
     _print_retention(view)
     out.print()
     hosts = {one.id: f"{one.host}:{one.pid}" for one in view.instances}
-    print_table(_ENDPOINT_COLUMNS, [_endpoint_row(one, hosts) for one in view.endpoints], "no endpoints")
+    print_table(_endpoint_columns(), [_endpoint_row(one, hosts) for one in view.endpoints], tr("no endpoints"))
+
+
+def _instance_columns() -> tuple[str, ...]:
+    known = tr_all("process", "host", "pid", "version", "roles", "last seen", "endpoints", "singleton tasks", "pending")
+    return (*known, *tr_all("waiting", "set aside"), "")
+
+
+def _shard_columns() -> tuple[str, ...]:
+    return (*tr_all("stream", "batches", "bytes", "waiting", "unacked", "leader", "replicas", "oldest"), "")
+
+
+def _endpoint_columns() -> tuple[str, ...]:
+    return (*tr_all("endpoint", "channel", "assigned to"), "", *tr_all("pending", "blocked", "dead", "lag"))
 
 
 def _instance_row(one: InstanceView) -> tuple[object, ...]:
-    age = f"{one.silent_s:.0f} s ago"
+    age = tr("{age_s:.0f} s ago", age_s=one.silent_s)
     return (
         one.id,
         one.host,
         one.pid,
         one.version,
         ",".join(one.roles),
-        Styled(f"[red]silent, {age}[/]") if one.silent else age,
+        Styled(f"[red]{tr('silent, {age}', age=age)}[/]") if one.silent else age,
         one.endpoints,
         ",".join(one.singleton_tasks),
         one.pending,
         one.waiting,
         one.set_aside,
-        one.failure or one.recorder_failure,
+        tr_message(one.failure or one.recorder_failure or ""),
     )
 
 
 def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[object, ...]:
-    state = "on" if one.enabled else f"off: {one.disabled_reason or 'manually'}"
-    if one.enabled and one.paused_until is not None:
-        state = f"paused after {one.consecutive_failures} failures"
     return (
         one.name,
         one.channel,
-        hosts.get(one.instance or "", "none"),
-        state,
+        hosts.get(one.instance or "", tr("none")),
+        format_status(one),
         one.pending,
         one.blocked,
         one.dead,
@@ -100,9 +98,9 @@ def _recorder_failure(status: ClusterStatus) -> str | None:
 
 def _describe_inbox(waiting: Waiting, failure: str | None) -> str:
     if not waiting.rows:
-        return "inbox: all that was answered is recorded"
-    why = "" if failure is None else f" ({escape(failure)})"
-    return f"[red]not in the ledger yet:[/] {describe_waiting(waiting)}{why}"
+        return tr("inbox: all that was answered is recorded")
+    why = "" if failure is None else f" ({escape(tr_message(failure))})"
+    return f"[red]{tr('not in the ledger yet:')}[/] {describe_waiting(waiting)}{why}"
 
 
 def _print_retention(view: StatusView) -> None:
@@ -117,16 +115,17 @@ def _print_stream(view: StatusView) -> None:
     for one in view.instances:
         if one.stream and not one.silent:
             out.print()
-            print_table(_SHARD_COLUMNS, [_shard_row(name, shard, view) for name, shard in one.stream.items()], "")
+            print_table(_shard_columns(), [_shard_row(name, shard, view) for name, shard in one.stream.items()], "")
             return
 
 
 def _shard_row(name: str, shard: dict[str, Any], view: StatusView) -> tuple[object, ...]:
     oldest_us = shard.get("oldest_us")
     age_s = None if oldest_us is None else (view.at - from_us(oldest_us)).total_seconds()
+    age = tr("{age_s:.0f} s ago", age_s=age_s or 0.0)
     return (
         name,
         *(shard.get(field) for field in ("messages", "size_bytes", "pending", "delivered", "leader", "current")),
-        "" if age_s is None else Styled(f"[red]{age_s:.0f} s ago[/]") if age_s > _OLD_S else f"{age_s:.0f} s ago",
-        shard.get("failure"),
+        "" if age_s is None else Styled(f"[red]{age}[/]") if age_s > _OLD_S else age,
+        tr_message(shard.get("failure") or ""),
     )

@@ -8,6 +8,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from answerback.cli.language import tr, tr_message
 from answerback.cli.options import ByChannel, Config, DataDir, open_calls
 from answerback.cli.output import FullNumbers, err, out
 from answerback.ledger import Ledger
@@ -40,7 +41,7 @@ def _follow(
     ledger: Ledger, channel: str | None, endpoint: str | None, *, failures: bool, full_numbers: bool, as_json: bool
 ) -> None:
     place = ledger.read(activity_position)
-    err.print("[dim]Showing new callbacks and attempts; press Ctrl-C to stop.[/]")
+    err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
     while True:
         news, place = ledger.read(partial(activity_since, cursor=place, limit=_AT_A_TIME))
         for one in news:
@@ -57,13 +58,13 @@ def _show(one: ActivityEvent, *, as_json: bool) -> None:
         return
     head = f"[dim]{one.at:%H:%M:%S}.{one.at.microsecond // 1000:03}[/] "
     if one.callback_kind is not None:
-        line = f"[cyan]callback[/]  {one.callback_kind:8} {escape(one.callid)} {escape(one.mobile)}  {one.outcome}  ({one.channel})"
+        line = f"[cyan]{tr('callback')}[/]  {one.callback_kind:8} {escape(one.callid)} {escape(one.mobile)}  {one.outcome}  ({one.channel})"
     else:
         took = f"{(one.duration_s or 0) * 1000:.1f} ms"
         words = (
-            f"[green]delivered[/] {took}"
+            f"[green]{tr('delivered')}[/] {took}"
             if one.error is None
-            else f"[red]failed[/] {escape(one.error)}".replace("\n", " ")
+            else f"[red]{tr('failed')}[/] {escape(tr_message(one.error))}".replace("\n", " ")
         )
-        line = f"[magenta]delivery[/]  {one.delivery_id} {one.event} {escape(one.callid)} -> {one.endpoint}  {words}"
+        line = f"[magenta]{tr('delivery')}[/]  {one.delivery_id} {one.event} {escape(one.callid)} -> {one.endpoint}  {words}"
     out.print(head + line, soft_wrap=True)
