@@ -1,5 +1,6 @@
 """A server that misbehaves: what is repeated, for how long, and what the error says."""
 
+import asyncio
 import socket
 import time
 import traceback
@@ -12,6 +13,7 @@ from client.unruly_server import Behaviour, UnrulyServer, answer, break_off, han
 
 from answerback.client import (
     ApiError,
+    AsyncClient,
     Conflict,
     ConnectionFailed,
     NotFound,
@@ -213,3 +215,18 @@ def test_a_client_shows_no_key(driver: Driver) -> None:
     """Not even to a debugger that prints what it holds."""
     client = driver.make("http://gateway", KEY)
     assert KEY not in repr(client) + repr(vars(client.sender))
+
+
+async def _give_up(url: str) -> str:
+    async with AsyncClient(url, KEY) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await client.me()
+        return (await client.me()).name
+
+
+def test_whoever_gives_up_waiting_may_go_on(unruly: UnrulyServer) -> None:
+    """A request that was cancelled is not repeated, and leaves nothing behind."""
+    unruly.will(stay_silent, DONE)
+    assert asyncio.run(_give_up(unruly.url)) == "k"
+    assert len(unruly.received) == 2

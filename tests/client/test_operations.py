@@ -13,8 +13,9 @@ from gateway import Gateway, failure, prompt
 from receivers.process import Receive
 
 from answerback.client import Ambiguous, Conflict, Forbidden, Invalid, NotFound, Unauthorized
-from answerback.client.exports import ExportFilter, export_request
+from answerback.client.exports import export_request
 from answerback.client.operations import listing, operation
+from answerback.client.parameters import ExportFilter
 from answerback.client.requests import Request
 from answerback.client.resources import Gateway as Operations
 from answerback.domain.models import CallbackKind, Outcome, Role
@@ -42,9 +43,7 @@ def _samples(describe: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _fields(shape: Any) -> list[str]:
-    return list(inspect.get_annotations(shape)) + [
-        name for base in getattr(shape, "__orig_bases__", ()) for name in getattr(base, "__annotations__", ())
-    ]
+    return list(shape.__annotations__)
 
 
 def offered_parameters(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

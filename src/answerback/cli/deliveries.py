@@ -31,7 +31,7 @@ from answerback.service.ledger_config import record_reveal
 
 if TYPE_CHECKING:
     from answerback.client import Client
-    from answerback.client.resources import ReplaySelection
+    from answerback.client.parameters import ReplaySelection
 
 app = typer.Typer(no_args_is_help=True)
 

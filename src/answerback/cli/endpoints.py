@@ -15,7 +15,7 @@ from answerback.schemas.endpoints import EndpointView, EndpointWithSecretView
 from answerback.schemas.view import PageView
 
 if TYPE_CHECKING:
-    from answerback.client.resources import EndpointFields
+    from answerback.client.parameters import EndpointFields
 
 app = typer.Typer(no_args_is_help=True)
 

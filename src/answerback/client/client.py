@@ -2,14 +2,21 @@
 
 import ssl
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypedDict, Unpack
 
-from answerback.client.exports import AsyncExport, Export, ExportFilter, export_request
+from answerback.client.exports import AsyncExport, Export, export_request
+from answerback.client.parameters import ExportFilter
 from answerback.client.resources import Gateway
 from answerback.client.senders import AsyncSender, Connection, SyncSender
 
-TIMEOUT_S = 30.0
-RETRIES = 3
+
+class Options(TypedDict, total=False):
+    """How a client talks to its gateway; `Connection` has the defaults."""
+
+    timeout_s: float
+    retries: int
+    proxy: str | None
+    tls: ssl.SSLContext | None
 
 
 class Client(Gateway[SyncSender]):
@@ -19,27 +26,12 @@ class Client(Gateway[SyncSender]):
     and none from the environment. `tls` has the certificates of a private authority. Raises ConfigError.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: str,
-        *,
-        timeout_s: float = TIMEOUT_S,
-        retries: int = RETRIES,
-        proxy: str | None = None,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        connection = Connection(url=url, key=key, timeout_s=timeout_s, retries=retries, proxy=proxy, tls=tls)
-        super().__init__(SyncSender(connection))
+    def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
+        super().__init__(SyncSender(Connection(url=url, key=key, **options)))
 
     def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> Export:
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
         return Export(self.sender, export_request(dataset, format, filters))
-
-    @property
-    def recorder_lag_s(self) -> float:
-        """By how many seconds the ledger was behind what had been answered, at the last read; 0: it was not."""
-        return self.sender.recorder_lag_s
 
     def close(self) -> None:
         """Close the connections."""
@@ -57,27 +49,12 @@ class Client(Gateway[SyncSender]):
 class AsyncClient(Gateway[AsyncSender]):
     """The same for asyncio: operations are awaited, lists and exports gone through with `async for`."""
 
-    def __init__(
-        self,
-        url: str,
-        key: str,
-        *,
-        timeout_s: float = TIMEOUT_S,
-        retries: int = RETRIES,
-        proxy: str | None = None,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        connection = Connection(url=url, key=key, timeout_s=timeout_s, retries=retries, proxy=proxy, tls=tls)
-        super().__init__(AsyncSender(connection))
+    def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
+        super().__init__(AsyncSender(Connection(url=url, key=key, **options)))
 
     def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> AsyncExport:
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
         return AsyncExport(self.sender, export_request(dataset, format, filters))
-
-    @property
-    def recorder_lag_s(self) -> float:
-        """By how many seconds the ledger was behind what had been answered, at the last read; 0: it was not."""
-        return self.sender.recorder_lag_s
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,17 +1,4 @@
-"""Everything that a request of the client can end with, by what to do about it.
-
-ApiError
-├── Unauthorized           the key is missing, wrong or revoked
-├── Forbidden              the key lacks a role, or the right to full numbers
-├── NotFound               nothing has that id
-├── Conflict               the request conflicts with the current state
-│   └── Ambiguous          several channels have the callid: `channels` names them
-├── Invalid                a value is wrong: `field` names it
-├── RateLimited            too many wrong keys: `retry_after_s`
-├── Unavailable            the gateway, or what it stores in, is away: try again
-├── ConnectionFailed       no gateway answered
-└── UnexpectedResponse     what answered is not a gateway of this version
-"""
+"""Everything that a request of the client can end with."""
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime

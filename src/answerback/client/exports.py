@@ -10,18 +10,9 @@ import httpx2
 import msgspec
 
 from answerback.client.errors import ConnectionFailed, Invalid
+from answerback.client.parameters import ExportFilter
 from answerback.client.requests import Request
-from answerback.client.resources import CallFilter
 from answerback.client.senders import AsyncSender, SyncSender, describe
-
-
-class ExportFilter(CallFilter, total=False):
-    """Which records are exported: of calls and callbacks by all but `endpoint`, `state` and `callid`; see docs/exports.md."""
-
-    endpoint: str | None
-    state: str | None
-    callid: str | None
-    timezone: str | None
 
 
 def export_request(dataset: str, format: str, filters: ExportFilter) -> Request[bytes]:

@@ -1,13 +1,22 @@
-"""The operations of /v1, each described once. A parameter that is not here is not sent; the API says what it means."""
+"""The operations of /v1, each described once."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import msgspec
 
 from answerback.client.operations import Resource, S, listing, operation
-from answerback.client.requests import Request, change, delete, read
+from answerback.client.parameters import (
+    Annotation,
+    CallPaging,
+    DeliveryPaging,
+    EndpointFields,
+    FeePaging,
+    Paging,
+    ReplaySelection,
+    StatisticsRange,
+)
+from answerback.client.requests import Request, V, change, delete, read
 from answerback.domain.models import DEFAULT_CHANNEL
 from answerback.schemas.alerts import AlertView
 from answerback.schemas.callbacks import (
@@ -26,7 +35,6 @@ from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyVi
 from answerback.schemas.statistics import FailuresView, StatisticsView
 from answerback.schemas.view import PageView
 
-PAGE_SIZE = 100
 _TEST_TIMEOUT_S = 330.0  # a test may take as long as an endpoint's own time, 300 s at most
 
 _CALL = "/v1/calls/{callid}"
@@ -35,80 +43,13 @@ _DELIVERY = "/v1/deliveries/{id}"
 _QUARANTINED = "/v1/quarantine/{id}"
 
 
-class CallFilter(TypedDict, total=False):
-    """Which calls: those that each filter lets through. None lets all through."""
-
-    channel: str | None
-    mobile: str | None
-    outcome: str | None
-    kind: str | None
-    failure_code: int | None
-    reference: str | None
-    since: datetime | None
-    until: datetime | None
-
-
-class DeliveryFilter(TypedDict, total=False):
-    """Which deliveries."""
-
-    endpoint: str | None
-    state: str | None
-    callid: str | None
-    channel: str | None
-
-
-class StatisticsRange(TypedDict, total=False):
-    """Which calls are counted: `range` (today, yesterday, 7d, 30d), or `since` and `until`."""
-
-    range: str | None
-    since: datetime | None
-    until: datetime | None
-    channel: str | None
-    kind: str | None
-    timezone: str | None
-
-
-class Annotation(TypedDict, total=False):
-    """What your application adds to a call. None removes a value; what is left out stays."""
-
-    reference: str | None
-    metadata: Mapping[str, Any] | None
-    due_at: datetime | None
-
-
-class ReplaySelection(TypedDict, total=False):
-    """The calls of which everything is delivered again."""
-
-    since: datetime
-    until: datetime
-    outcome: str
-    kind: str
-    mobile: str
-
-
-class EndpointFields(TypedDict, total=False):
-    """What can be set of an endpoint."""
-
-    channel: str
-    format: str
-    enabled: bool
-    kinds: Iterable[str]
-    outcomes: Iterable[str]
-    notify_on_update: bool
-    timeout_s: float
-    concurrency: int
-    certificate: str | None
-
-
 class Calls(Resource[S]):
     """/v1/calls."""
 
     @listing
-    def list(
-        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None, **filters: Unpack[CallFilter]
-    ) -> Request[PageView[CallView]]:
+    def list(self, **filters: Unpack[CallPaging]) -> Request[PageView[CallView]]:
         """Calls, newest first."""
-        return read("/v1/calls", PageView[CallView], limit=page_size, cursor=cursor, **filters)
+        return read("/v1/calls", PageView[CallView], **filters)
 
     @operation
     def get(self, callid: str, *, channel: str | None = None) -> Request[CallView]:
@@ -117,11 +58,10 @@ class Calls(Resource[S]):
 
     @listing
     def callbacks(
-        self, callid: str, *, channel: str | None = None, page_size: int = PAGE_SIZE, cursor: str | None = None
+        self, callid: str, *, channel: str | None = None, **paging: Unpack[Paging]
     ) -> Request[PageView[CallbackView]]:
         """A call's callbacks as they were received, in order."""
-        path, page = {"callid": callid}, PageView[CallbackView]
-        return read(f"{_CALL}/callbacks", page, path, channel=channel, limit=page_size, cursor=cursor)
+        return read(f"{_CALL}/callbacks", PageView[CallbackView], {"callid": callid}, channel=channel, **paging)
 
     @operation
     def annotate(
@@ -140,19 +80,15 @@ class Callbacks(Resource[S]):
         self, callback: bytes | Mapping[str, Any], *, channel: str = DEFAULT_CHANNEL
     ) -> Request[CallbackResponseView]:
         """Submit one callback. Raises Invalid if it is none; it is in quarantine then."""
-        body, query = _body_of(callback), {"channel": channel}
-        described = change("POST", "/v1/callbacks", CallbackResponseView, is_repeatable=True)
-        return msgspec.structs.replace(described, body=body, query=query)
+        return _submission(_body_of(callback), "application/json", CallbackResponseView, channel)
 
     @operation
     def submit_many(
         self, callbacks: Iterable[bytes | Mapping[str, Any]], *, channel: str = DEFAULT_CHANNEL
     ) -> Request[BulkSubmitView]:
         """Submit up to 10,000 callbacks, 32 MiB; the answer has a line for each. Submit the `unavailable` ones again."""
-        lines = [_body_of(callback).translate(_ONE_LINE) for callback in callbacks]
-        described = change("POST", "/v1/callbacks", BulkSubmitView, is_repeatable=True)
-        body, query = b"\n".join(lines), {"channel": channel}
-        return msgspec.structs.replace(described, body=body, query=query, content_type="application/x-ndjson")
+        lines = (_body_of(callback).translate(_ONE_LINE) for callback in callbacks)
+        return _submission(b"\n".join(lines), "application/x-ndjson", BulkSubmitView, channel)
 
 
 class Endpoints(Resource[S]):
@@ -214,11 +150,9 @@ class Deliveries(Resource[S]):
     """/v1/deliveries."""
 
     @listing
-    def list(
-        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None, **filters: Unpack[DeliveryFilter]
-    ) -> Request[PageView[DeliveryView]]:
+    def list(self, **filters: Unpack[DeliveryPaging]) -> Request[PageView[DeliveryView]]:
         """Deliveries, newest first."""
-        return read("/v1/deliveries", PageView[DeliveryView], limit=page_size, cursor=cursor, **filters)
+        return read("/v1/deliveries", PageView[DeliveryView], **filters)
 
     @operation
     def get(self, id: int) -> Request[DeliveryWithAttemptsView]:
@@ -249,11 +183,9 @@ class Quarantine(Resource[S]):
     """/v1/quarantine: bodies that could not be parsed."""
 
     @listing
-    def list(
-        self, *, channel: str | None = None, page_size: int = PAGE_SIZE, cursor: str | None = None
-    ) -> Request[PageView[QuarantinedView]]:
+    def list(self, *, channel: str | None = None, **paging: Unpack[Paging]) -> Request[PageView[QuarantinedView]]:
         """Quarantined bodies, newest first."""
-        return read("/v1/quarantine", PageView[QuarantinedView], channel=channel, limit=page_size, cursor=cursor)
+        return read("/v1/quarantine", PageView[QuarantinedView], channel=channel, **paging)
 
     @operation
     def get(self, id: int) -> Request[QuarantinedBodyView]:
@@ -309,6 +241,11 @@ class Gateway(Resource[S]):
         self.quarantine = Quarantine[S](sender)
         self.keys = Keys[S](sender)
 
+    @property
+    def recorder_lag_s(self) -> float:
+        """By how many seconds the ledger was behind what had been answered, at the last read; 0: it was not."""
+        return self.sender.recorder_lag_s
+
     @operation
     def stats(self, *, step: str | None = None, **range: Unpack[StatisticsRange]) -> Request[StatisticsView]:
         """Statistics of the calls first seen in a range; `step` of the trend is hour or day."""
@@ -320,11 +257,9 @@ class Gateway(Resource[S]):
         return read("/v1/failures", FailuresView, **range)
 
     @operation
-    def fees(
-        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None, **range: Unpack[StatisticsRange]
-    ) -> Request[FeeAuditView]:
+    def fees(self, **range: Unpack[FeePaging]) -> Request[FeeAuditView]:
         """Billed minutes against those due, with a page of the calls that differ."""
-        return read("/v1/fees", FeeAuditView, limit=page_size, cursor=cursor, **range)
+        return read("/v1/fees", FeeAuditView, **range)
 
     @listing
     def alerts(self) -> Request[PageView[AlertView]]:
@@ -342,15 +277,18 @@ class Gateway(Resource[S]):
         return read("/v1/me", CurrentKeyView)
 
     @listing
-    def audit_events(
-        self, *, page_size: int = PAGE_SIZE, cursor: str | None = None
-    ) -> Request[PageView[AuditEventView]]:
+    def audit_events(self, **paging: Unpack[Paging]) -> Request[PageView[AuditEventView]]:
         """Audit events, newest first."""
-        return read("/v1/audit-events", PageView[AuditEventView], limit=page_size, cursor=cursor)
+        return read("/v1/audit-events", PageView[AuditEventView], **paging)
 
 
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 """Outside of a JSON string a line break is white space, and inside there is none."""
+
+
+def _submission(body: bytes, content_type: str, shape: type[V], channel: str) -> Request[V]:
+    described = change("POST", "/v1/callbacks", shape, is_repeatable=True, channel=channel)
+    return msgspec.structs.replace(described, body=body, content_type=content_type)
 
 
 def _body_of(callback: bytes | Mapping[str, Any]) -> bytes:

@@ -29,10 +29,10 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     key: str
-    timeout_s: float
-    retries: int
-    proxy: str | None
-    tls: ssl.SSLContext | None
+    timeout_s: float = 30.0
+    retries: int = 3
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         try:
