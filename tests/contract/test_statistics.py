@@ -27,7 +27,7 @@ from contract import delivery_helpers
 from contract.backends import few_examples
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from answerback.domain.models import Call, CallbackKind, Outcome, ParsedCallback, RejectedCallback
 from answerback.domain.phone_locations import locate_number
@@ -37,7 +37,6 @@ from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
 from answerback.ledger.types import MAX_PAGE_SIZE
-from answerback.ledger.write.rollups import rebuild_rollups
 
 EVER = HourRange(since=NOON - timedelta(days=40), until=NOON + timedelta(days=40))
 fresh = count()
@@ -150,27 +149,6 @@ def test_the_statistics_are_those_of_a_recount(
             delivery_helpers.annotate(ledger, f"one-{mark}", channel="default", due_at=NOON)
             delivery_helpers.record_overdue(ledger, at_s=delivery_helpers.LATER_S)
     assert said(ledger.statistics(EVER)) == recount(everything(ledger))
-
-
-def test_counting_all_again_gives_the_same_tables(ledger: Ledger) -> None:
-    """A ledger that kept no statistics gets those that it would have kept."""
-    ledger.record(
-        [received(status(callid=f"a-{n}", fee_minutes=n), channel="ab"[n % 2], after_s=n * 1_000) for n in range(30)]
-        + [received(failure(callid=f"a-{n}", code=n), after_s=n * 1_000, channel="ab"[n % 2]) for n in range(10)]
-        + [received(status(callid="a-0"), channel="a"), rejected(b"{", channel="b")]
-    )
-    ledger.record([received(status(callid="a-0"), channel="a")])
-    kept = tables(ledger)
-    assert all(kept.values())
-
-    def again(connection: Any, _outbox: Any) -> None:
-        for table in (rollups, rollup_breakdowns, hourly_ingest):
-            connection.execute(delete(table))
-        connection.execute(calls.update().values(fee_mismatch_minutes=None))
-        rebuild_rollups(connection)
-
-    ledger.write(again)
-    assert tables(ledger) == kept
 
 
 def tables(ledger: Ledger) -> dict[str, list[Any]]:

@@ -45,11 +45,6 @@ class EmulatedCall(msgspec.Struct, kw_only=True):
     attempts: list[CallbackAttempt] = []
     finished: bool = False
 
-    def has_undelivered(self) -> bool:
-        """Whether a callback about it was taken by nobody."""
-        taken = {attempt.number for attempt in self.attempts if attempt.accepted}
-        return any(attempt.number not in taken for attempt in self.attempts)
-
 
 class Sender(Protocol):
     """What sends callbacks to their receivers."""

@@ -59,7 +59,6 @@ class Importer:
         *,
         deliver: bool,
         zone: tzinfo = UTC,
-        pause: bool = True,
     ) -> None:
         self.summary = ImportSummary(reasons={}, examples=[])
         self._ledger = ledger
@@ -67,7 +66,6 @@ class Importer:
         self._channel = channel
         self._deliver = deliver
         self._zone = zone
-        self._pauses = pause
         self._batch: list[ParsedCallback] = []
 
     def import_lines(self, name: str, lines: Iterable[TextLine], progress: Callable[[], object] = lambda: None) -> None:
@@ -138,8 +136,7 @@ class Importer:
                 self.summary.stored += 1
             else:
                 self.summary.repeated += 1
-        if self._pauses:
-            time.sleep(time.perf_counter() - began_s)
+        time.sleep(time.perf_counter() - began_s)
 
 
 def _with_received_at(received: ParsedCallback, found: ExtractedCallback) -> ParsedCallback:

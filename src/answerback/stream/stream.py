@@ -50,11 +50,11 @@ class Stream:
     Raises MissingExtra where credentials are to be used without the library for them.
     """
 
-    def __init__(self, config: StreamConfig, *, client_name: str = "answerback") -> None:
+    def __init__(self, config: StreamConfig) -> None:
         if config.credentials is not None and find_spec("nkeys") is None:
             raise MissingExtra('stream.credentials needs nkeys: pip install "answerback[nats]"')
         self._connection = NatsConnection(
-            config.urls, name=client_name, credentials=config.credentials, ca_file=config.ca_file
+            config.urls, name="answerback", credentials=config.credentials, ca_file=config.ca_file
         )
         spec = StreamSpec(
             name=config.name,

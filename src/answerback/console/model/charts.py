@@ -67,7 +67,7 @@ class Share(NamedTuple, Generic[T]):
     width: float
 
 
-def stack_bars(values: Sequence[tuple[T, Mapping[str, int]]], height: float = PLOT_HEIGHT) -> BarChart[T]:
+def stack_bars(values: Sequence[tuple[T, Mapping[str, int]]]) -> BarChart[T]:
     """BarChart of segments on each other, in the order of their names in each mapping."""
     top, lines = round_axis(max((sum(segments.values()) for _, segments in values), default=0))
     slot_width = 100 / max(1, len(values))
@@ -79,13 +79,13 @@ def stack_bars(values: Sequence[tuple[T, Mapping[str, int]]], height: float = PL
             slot_width,
             (n + _GAP / 2) * slot_width,
             (1 - _GAP) * slot_width,
-            _stack_segments(segments, top, height),
+            _stack_segments(segments, top),
             n % every == 0,
         )
         for n, (of, segments) in enumerate(values)
     ]
-    ticks = [AxisTick(top * n / lines, height * (1 - n / lines)) for n in range(lines + 1)]
-    return BarChart(bars, ticks, height)
+    ticks = [AxisTick(top * n / lines, PLOT_HEIGHT * (1 - n / lines)) for n in range(lines + 1)]
+    return BarChart(bars, ticks, PLOT_HEIGHT)
 
 
 def split_whole(values: Sequence[tuple[T, int]]) -> list[Share[T]]:
@@ -121,11 +121,11 @@ def color_level(value: float, lowest: float, highest: float, levels: int) -> int
     return min(levels - 1, int((value - lowest) / (highest - lowest) * levels))
 
 
-def _stack_segments(segments: Mapping[str, int], top: float, height: float) -> list[BarSegment]:
-    pile, floor = [], height
+def _stack_segments(segments: Mapping[str, int], top: float) -> list[BarSegment]:
+    pile, floor = [], PLOT_HEIGHT
     for name, value in segments.items():
         if value:
-            tall = max(_MIN_HEIGHT, value / top * height)
+            tall = max(_MIN_HEIGHT, value / top * PLOT_HEIGHT)
             floor -= tall
             pile.append(BarSegment(name, floor, tall))
     return pile

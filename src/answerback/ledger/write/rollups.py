@@ -11,15 +11,15 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ring_s, talk_s
 from answerback.domain.phone_locations import PhoneLocation, locate_number
-from answerback.domain.statistics import due_minutes, fee_mismatch_minutes, rollup_code, rollup_s
+from answerback.domain.statistics import due_minutes, rollup_code, rollup_s
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS
-from answerback.ledger.tables import callbacks, calls, hourly_ingest, quarantine, rollup_breakdowns, rollups
+from answerback.ledger.tables import hourly_ingest, rollup_breakdowns, rollups
 
 DAY_HOURS = 24
 BUCKET_SIZES_HOURS = (1, DAY_HOURS)
@@ -46,7 +46,6 @@ _CHANNEL, _KIND, _OUTCOME, _NATIONCODE, _MOBILE, _STARTED_AT, _FAILURE_CODE, _FI
 _OVERDUE = READ_COLUMNS.index("overdue_us")
 _HOUR_US = 3_600_000_000
 _MINUTE_S = 60
-_CALLS_AT_A_TIME = 5_000
 
 Row = tuple[Any, ...]
 Group = tuple[int, str, str, str]
@@ -193,42 +192,3 @@ class IngestCounter:
     def write(self, connection: Connection) -> None:
         """Add it to what is in the table."""
         _increment(connection, hourly_ingest, ("hour", "channel"), INGEST_COLUMNS, self._counts)
-
-
-def rebuild_rollups(connection: Connection) -> None:
-    """Fill the tables from all the calls and callbacks that there are, for a ledger that kept no statistics."""
-    last_id = 0
-    query = select(*[calls.c[name] for name in (*CALL_COLUMNS, "overdue_us")]).order_by(calls.c.id)
-    while rows := connection.execute(query.where(calls.c.id > last_id).limit(_CALLS_AT_A_TIME)).all():
-        sums, mismatches = Rollups(), []
-        for row in rows:
-            sums.replace(None, tuple(row))
-            sums.count_overdue(tuple(row), int(row.overdue_us is not None))
-            due = due_minutes(row.outcome, talk_s(row.outcome, row.answered_at, row.ended_at))
-            if (mismatch := fee_mismatch_minutes(row.fee_minutes, due)) is not None:
-                mismatches.append({"call_id": row.id, "mismatch": mismatch})
-        sums.write(connection)
-        if mismatches:
-            connection.execute(_set_fee_mismatch, mismatches)
-        last_id = rows[-1].id
-    _rebuild_hourly_ingest(connection)
-
-
-_set_fee_mismatch = (
-    update(calls).where(calls.c.id == bindparam("call_id")).values(fee_mismatch_minutes=bindparam("mismatch"))
-)
-
-
-def _rebuild_hourly_ingest(connection: Connection) -> None:
-    """A repeat counts where its first was, a revision where its call last changed: more is not known of the past."""
-    counter = IngestCounter()
-    first = select(callbacks.c.received_us, calls.c.channel, callbacks.c.duplicates).join(calls)
-    for when_us, channel, repeats in connection.execute(first):
-        counter.count(STORED, when_us, channel)
-        counter.count(DUPLICATE, when_us, channel, repeats)
-    revised = select(calls.c.updated_us, calls.c.channel, calls.c.revisions).where(calls.c.revisions > 0)
-    for when_us, channel, revisions in connection.execute(revised):
-        counter.count(REVISED, when_us, channel, revisions)
-    for when_us, channel in connection.execute(select(quarantine.c.received_us, quarantine.c.channel)):
-        counter.count(QUARANTINED, when_us, channel)
-    counter.write(connection)
