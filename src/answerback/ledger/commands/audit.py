@@ -12,7 +12,7 @@ from answerback.ledger.ledger import Ledger
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
-class CreateKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
+class CreateKey(Command[ApiKey], frozen=True):
     """Add an API key."""
 
     actor: Actor
@@ -22,7 +22,7 @@ class CreateKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
         return ledger.write(lambda c, _: api_keys.add(c, self.draft, self.actor, now()))
 
 
-class RevokeKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
+class RevokeKey(Command[ApiKey], frozen=True):
     """Revoke an API key, by name or id."""
 
     actor: Actor
@@ -32,7 +32,7 @@ class RevokeKey(Command[ApiKey], frozen=True, array_like=True, tag=True):
         return ledger.write(lambda c, _: api_keys.revoke(c, self.name, self.actor, now()))
 
 
-class EndSession(Command[None], frozen=True, array_like=True, tag=True):
+class EndSession(Command[None], frozen=True):
     """End a session of the console, which would have lasted until `expires_us`."""
 
     session: str
@@ -42,7 +42,7 @@ class EndSession(Command[None], frozen=True, array_like=True, tag=True):
         ledger.write(lambda c, _: sessions.end(c, self.session, self.expires_us, now()), shared=True, idempotent=True)
 
 
-class UseSignInLink(Command[bool], frozen=True, array_like=True, tag=True):
+class UseSignInLink(Command[bool], frozen=True):
     """Use up a sign-in link, which would have opened until `expires_us`; False where it was used before."""
 
     actor: Actor
@@ -59,7 +59,7 @@ class UseSignInLink(Command[bool], frozen=True, array_like=True, tag=True):
         return ledger.write(work, shared=True)
 
 
-class RecordAuditEvent(Command[None], frozen=True, array_like=True, tag=True):
+class RecordAuditEvent(Command[None], frozen=True):
     """Keep that somebody does what changes nothing in the ledger; it is done once this is answered."""
 
     actor: Actor
@@ -70,7 +70,7 @@ class RecordAuditEvent(Command[None], frozen=True, array_like=True, tag=True):
         ledger.write(lambda c, _: record_event(c, self.actor, self.action, now(), *self.target), shared=True)
 
 
-class SaveAlerts(Command[None], frozen=True, array_like=True, tag=True):
+class SaveAlerts(Command[None], frozen=True):
     """Keep alerts as they are now, and forget those of all but these rules."""
 
     changed: list[Alert]

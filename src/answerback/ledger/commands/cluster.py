@@ -12,7 +12,7 @@ from answerback.ledger.ledger import Ledger
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
-class ClaimLeases(Command[ClaimResult], frozen=True, array_like=True, tag=True):
+class ClaimLeases(Command[ClaimResult], frozen=True):
     """Renew an instance's leases and take what is free: of the endpoints its fair share, and these singletons.
 
     `active_ids` are the endpoints whose deliveries it has in its hands.
@@ -30,7 +30,7 @@ class ClaimLeases(Command[ClaimResult], frozen=True, array_like=True, tag=True):
         )
 
 
-class ReleaseLeases(Command[int], frozen=True, array_like=True, tag=True):
+class ReleaseLeases(Command[int], frozen=True):
     """Give back an instance's leases of some endpoints, or (None) take leave with all that it has; how many there were."""
 
     instance_id: str
@@ -49,7 +49,7 @@ class ReleaseLeases(Command[int], frozen=True, array_like=True, tag=True):
         return ledger.write(work, shared=True, idempotent=True)
 
 
-class RecordHeartbeat(Command[None], frozen=True, array_like=True, tag=True):
+class RecordHeartbeat(Command[None], frozen=True):
     """Note that an instance lives, and what it says of itself."""
 
     instance: Instance
@@ -59,7 +59,7 @@ class RecordHeartbeat(Command[None], frozen=True, array_like=True, tag=True):
         ledger.write(lambda c, _: instances.heartbeat(c, self.instance, self.status), shared=True, idempotent=True)
 
 
-class DeregisterInstance(Command[None], frozen=True, array_like=True, tag=True):
+class DeregisterInstance(Command[None], frozen=True):
     """Forget an instance that ends."""
 
     instance_id: str

@@ -18,7 +18,7 @@ from answerback.ledger.write.replays import ReplayPage
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
-class RecordAttempts(Command[list[DeliveryJob]], frozen=True, array_like=True, tag=True):
+class RecordAttempts(Command[list[DeliveryJob]], frozen=True):
     """Store attempts and their results; return the deliveries that this unblocks. `instance_id`: only deliveries under its leases change."""
 
     records: list[AttemptRecord]
@@ -46,7 +46,7 @@ class DueJobs(msgspec.Struct, frozen=True, array_like=True):
     next_due_us: int | None
 
 
-class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
+class FetchDue(Command[DueJobs], frozen=True):
     """Read what can be sent to an endpoint."""
 
     endpoint_id: int
@@ -62,14 +62,14 @@ class FetchDue(Command[DueJobs], frozen=True, array_like=True, tag=True):
         return ledger.write(work, shared=True, idempotent=True)
 
 
-class NextDueByEndpoint(Command[dict[int, int]], frozen=True, array_like=True, tag=True):
+class NextDueByEndpoint(Command[dict[int, int]], frozen=True):
     """Which endpoints have pending deliveries, and when the first of them is due."""
 
     def run(self, ledger: Ledger) -> dict[int, int]:
         return ledger.write(lambda c, _: delivery_jobs.next_due_by_endpoint(c), shared=True, idempotent=True)
 
 
-class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, array_like=True, tag=True):
+class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True):
     """On SQLite, where ids rise with time: what can be sent above a delivery's id; how far that goes, endpoint and delivery."""
 
     since: int
@@ -79,7 +79,7 @@ class PendingSince(Command[tuple[int, list[tuple[int, int]]]], frozen=True, arra
         return ledger.write(lambda c, _: delivery_jobs.pending_since(c, self.since, self.limit), shared=True)
 
 
-class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like=True, tag=True):
+class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True):
     """The first pending delivery of each of these endpoints that has one, and when it is due."""
 
     endpoint_ids: list[int]
@@ -88,14 +88,14 @@ class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True, array_like
         return ledger.read(lambda c: delivery_jobs.oldest_pending(c, self.endpoint_ids))
 
 
-class RemovedWithPending(Command[list[int]], frozen=True, array_like=True, tag=True):
+class RemovedWithPending(Command[list[int]], frozen=True):
     """The removed endpoints that still have pending deliveries."""
 
     def run(self, ledger: Ledger) -> list[int]:
         return ledger.read(delivery_jobs.removed_with_pending)
 
 
-class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
+class CancelPending(Command[int], frozen=True):
     """Cancel some deliveries to a removed endpoint; how many there were, and 0 where it was not removed."""
 
     endpoint_id: int
@@ -110,7 +110,7 @@ class CancelPending(Command[int], frozen=True, array_like=True, tag=True):
         return ledger.write(work)
 
 
-class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=True):
+class AnnotateCall(Command[AnnotateResult], frozen=True):
     """Store the annotation of a call."""
 
     channel: str | None
@@ -127,7 +127,7 @@ class AnnotateCall(Command[AnnotateResult], frozen=True, array_like=True, tag=Tr
         )
 
 
-class MarkOverdue(Command[OverdueBatch], frozen=True, array_like=True, tag=True):
+class MarkOverdue(Command[OverdueBatch], frozen=True):
     """Mark calls as overdue, and enqueue the events of it.
 
     Who asks has recorded all that it answered up to `recorded_us`, or (None) all.
@@ -144,7 +144,7 @@ class MarkOverdue(Command[OverdueBatch], frozen=True, array_like=True, tag=True)
         return ledger.write(work)
 
 
-class ReplayDelivery(Command[int], frozen=True, array_like=True, tag=True):
+class ReplayDelivery(Command[int], frozen=True):
     """Replay one delivery; return its endpoint's id."""
 
     actor: Actor
@@ -156,7 +156,7 @@ class ReplayDelivery(Command[int], frozen=True, array_like=True, tag=True):
         )
 
 
-class CountDead(Command[tuple[int, int]], frozen=True, array_like=True, tag=True):
+class CountDead(Command[tuple[int, int]], frozen=True):
     """How many deliveries of an endpoint are dead, and the highest id among them."""
 
     endpoint_id: int
@@ -165,7 +165,7 @@ class CountDead(Command[tuple[int, int]], frozen=True, array_like=True, tag=True
         return ledger.write(lambda c, _: replays.count_dead(c, self.endpoint_id), shared=True, idempotent=True)
 
 
-class StartReplay(Command[None], frozen=True, array_like=True, tag=True):
+class StartReplay(Command[None], frozen=True):
     """Record that somebody starts a replay; the steps follow. Raises Forbidden, NotFound."""
 
     actor: Actor
@@ -181,7 +181,7 @@ class StartReplay(Command[None], frozen=True, array_like=True, tag=True):
         ledger.write(work, shared=True)
 
 
-class ReplayDead(Command[ReplayPage], frozen=True, array_like=True, tag=True):
+class ReplayDead(Command[ReplayPage], frozen=True):
     """Replay some of the dead deliveries of an endpoint."""
 
     endpoint_id: int
@@ -197,7 +197,7 @@ class ReplayDead(Command[ReplayPage], frozen=True, array_like=True, tag=True):
         )
 
 
-class ReplayCalls(Command[ReplayPage], frozen=True, array_like=True, tag=True):
+class ReplayCalls(Command[ReplayPage], frozen=True):
     """Replay everything about a page of calls."""
 
     endpoint: Endpoint

@@ -16,7 +16,7 @@ from answerback.ledger.write import attempts
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
-class ListEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=True):
+class ListEndpoints(Command[list[Endpoint]], frozen=True):
     """All endpoints that were not removed."""
 
     def run(self, ledger: Ledger) -> list[Endpoint]:
@@ -30,7 +30,7 @@ class EndpointChanges(msgspec.Struct, frozen=True, array_like=True):
     endpoints: list[tuple[Endpoint, bool]]
 
 
-class ListEndpointChanges(Command[EndpointChanges], frozen=True, array_like=True, tag=True):
+class ListEndpointChanges(Command[EndpointChanges], frozen=True):
     """The endpoints that were changed after a revision, by whichever process."""
 
     revision: int
@@ -45,7 +45,7 @@ class ListEndpointChanges(Command[EndpointChanges], frozen=True, array_like=True
         return ledger.read(work)
 
 
-class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True, array_like=True, tag=True):
+class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True):
     """Change and add endpoints, all or none; all there are then."""
 
     actor: Actor
@@ -65,7 +65,7 @@ class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True, array_like=True,
         return ledger.write(work)
 
 
-class AddEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
+class AddEndpoint(Command[Endpoint], frozen=True):
     """Add an endpoint."""
 
     actor: Actor
@@ -75,7 +75,7 @@ class AddEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
         return ledger.write(lambda c, _: endpoints.add(c, self.draft, self.actor, now()))
 
 
-class ChangeEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
+class ChangeEndpoint(Command[Endpoint], frozen=True):
     """Bring the endpoint of that id up to this; `if_unmodified`: only as long as nobody else has changed it since."""
 
     actor: Actor
@@ -91,7 +91,7 @@ class ChangeEndpoint(Command[Endpoint], frozen=True, array_like=True, tag=True):
         return ledger.write(work)
 
 
-class RemoveEndpoint(Command[None], frozen=True, array_like=True, tag=True):
+class RemoveEndpoint(Command[None], frozen=True):
     """Remove an endpoint."""
 
     actor: Actor

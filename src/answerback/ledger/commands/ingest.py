@@ -41,7 +41,7 @@ class LogReply(msgspec.Struct, frozen=True, array_like=True):
     set_aside: list[str] = []  # msgspec gives each its own
 
 
-class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
+class RecordLog(Command[LogReply], frozen=True):
     """Record what rows of `log` hold, whose recorded position has to be `after`, and move that in the same transaction.
 
     Their deliveries are enqueued; of endpoints that are `saturated` no jobs come back. `trace` asks for a `TransactionTrace`.
@@ -72,7 +72,7 @@ class RecordLog(Command[LogReply], frozen=True, array_like=True, tag=True):
         )
 
 
-class LogPositions(Command[dict[bytes, int]], frozen=True, array_like=True, tag=True):
+class LogPositions(Command[dict[bytes, int]], frozen=True):
     """How far each of `logs` is recorded: 0 where nothing of it is."""
 
     logs: list[bytes]
@@ -81,7 +81,7 @@ class LogPositions(Command[dict[bytes, int]], frozen=True, array_like=True, tag=
         return ledger.read(lambda connection: find_positions(connection, self.logs))
 
 
-class ForgetLogs(Command[None], frozen=True, array_like=True, tag=True):
+class ForgetLogs(Command[None], frozen=True):
     """Forget the positions that no recorder has moved or kept since `before_us`; those of `keep` are kept as of now."""
 
     keep: list[bytes]
@@ -91,7 +91,7 @@ class ForgetLogs(Command[None], frozen=True, array_like=True, tag=True):
         ledger.write(lambda c, _: forget_logs(c, self.keep, to_us(now()), self.before_us), shared=True, idempotent=True)
 
 
-class PruneConsumed(Command[int], frozen=True, array_like=True, tag=True):
+class PruneConsumed(Command[int], frozen=True):
     """Forget some batches of the stream that cannot come any more; how many there were."""
 
     before_us: int
@@ -112,7 +112,7 @@ class RequeueResult(msgspec.Struct, frozen=True, array_like=True):
     backlogged: list[int] = []
 
 
-class RequeueQuarantined(Command[RequeueResult], frozen=True, array_like=True, tag=True):
+class RequeueQuarantined(Command[RequeueResult], frozen=True):
     """Read a refused body once more; if it is a callback now, take it out of the quarantine."""
 
     actor: Actor
@@ -127,7 +127,7 @@ class RequeueQuarantined(Command[RequeueResult], frozen=True, array_like=True, t
         return RequeueResult(best, None, recorded.jobs, recorded.backlogged)
 
 
-class DeleteQuarantined(Command[int], frozen=True, array_like=True, tag=True):
+class DeleteQuarantined(Command[int], frozen=True):
     """Throw refused bodies away; how many there were."""
 
     actor: Actor
@@ -137,7 +137,7 @@ class DeleteQuarantined(Command[int], frozen=True, array_like=True, tag=True):
         return ledger.delete_quarantined(self.ids, self.actor)
 
 
-class ProbeWrite(Command[None], frozen=True, array_like=True, tag=True):
+class ProbeWrite(Command[None], frozen=True):
     """Commit nothing of note."""
 
     def run(self, ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ from answerback.ledger.ledger import Ledger
 from answerback.ledger.write.retention import MONTHS, PrunePosition, PruneResult, prune_step
 
 
-class Prune(Command[PruneResult], frozen=True, array_like=True, tag=True):
+class Prune(Command[PruneResult], frozen=True):
     """Delete the next few rows that are too old; nothing, unless it `insists`, where another command waits."""
 
     cutoffs: Cutoffs
