@@ -21,14 +21,12 @@ from answerback.console.pages import (
     endpoint_edit,
     endpoints,
     exports,
-    failures,
-    fees,
     live,
-    overview,
     quarantine,
     replays,
     settings,
     sign_in,
+    statistics,
 )
 from answerback.console.preferences import read_preferences
 from answerback.console.render import TemplateResponse
@@ -59,12 +57,10 @@ def build_console(deps: ConsoleDependencies) -> Starlette:
 
     pages = (
         sign_in,
-        overview,
+        statistics,
         calls,
         call,
         live,
-        failures,
-        fees,
         endpoints,
         endpoint_edit,
         replays,

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import cache
 
-from answerback.console.texts import call, calls, endpoints, failures, fees, frame, live, overview, quarantine, settings
+from answerback.console.texts import call, calls, endpoints, frame, live, quarantine, settings, statistics
 from answerback.i18n import translate_all
 
-PAGES = (frame, overview, failures, fees, settings, calls, call, endpoints, quarantine, live)
+PAGES = (frame, statistics, settings, calls, call, endpoints, quarantine, live)
 """The modules with the texts; no name is in two of them."""
 
 __all__ = ["PAGES", "texts"]

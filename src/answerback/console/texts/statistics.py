@@ -1,4 +1,4 @@
-"""The texts of the Overview, and of statistics wherever they are shown."""
+"""The texts of the Overview, Failures and Fees, and of statistics wherever they are shown."""
 
 from collections.abc import Mapping
 
@@ -89,4 +89,61 @@ TEXTS: Mapping[str, Text] = {
     "no_causes": Text("No failures.", "没有失败原因。"),
     "cause": Text("Reason", "原因"),
     "cause_unlisted": Text("Code not listed by the vendor", "厂商未公布的失败码"),
+    # Failures.
+    "failures_lead": Text("Why calls fail.", "通话失败的原因。"),
+    "export_failed": Text("Export failed calls", "导出失败通话"),
+    "of_completed": Text("%s of calls with an outcome", "占已有结果通话的 %s"),
+    "of_all_calls": Text("of %s calls", "共 %s 通通话"),
+    "failed_before": Text("Failed in the previous period", "上一周期失败"),
+    "none_before": Text("no calls with an outcome then", "上一周期没有已有结果的通话"),
+    "with_cause": Text("Calls with a failure code", "带失败码的通话"),
+    "distinct_causes": Text("distinct codes: %s", "%s 种失败码"),
+    "misses_hours": Text("Unanswered and failed by hour", "每小时未接听与失败"),
+    "misses_days": Text("Unanswered and failed by day", "每日未接听与失败"),
+    "misses_label": Text(
+        "Bar chart of %s unanswered and failed calls over time; the table below has the numbers",
+        "%s 通未接听与失败通话随时间分布的柱状图，数据见下方表格",
+    ),
+    "no_misses": Text("Every call was answered", "全部通话均已接听"),
+    "no_misses_hint": Text("No call in this range failed or went unanswered.", "该时间范围内没有失败或未接听的通话。"),
+    "causes": Text("Reasons", "原因"),
+    "causes_hint": Text("Click a reason to see its calls.", "点击查看对应的通话。"),
+    "no_causes_hint": Text(
+        "The vendor sends a code for a call that it could not deliver; none came in this range.",
+        "通话无法送达时厂商会给出失败码，该时间范围内没有收到。",
+    ),
+    "code": Text("Code", "失败码"),
+    "change": Text("vs previous period", "较上一周期"),
+    "new_cause": Text("new", "新出现"),
+    # Fees.
+    "fees_lead": Text(
+        "Billed minutes against the minutes due by talk time.", "将计费分钟与按通话时长应计的分钟相核对。"
+    ),
+    "minutes_due": Text("Minutes due", "应计分钟"),
+    "minutes_due_hint": Text("by the rule", "按规则计算"),
+    "minutes_excess": Text("Difference", "差额"),
+    "calls_differing": Text("Fee mismatches", "计费不符的通话"),
+    "of_answered": Text("%s of answered calls", "占已接听通话的 %s"),
+    "fee_rule": Text("Billing rule", "计费规则"),
+    "fee_rule_begun": Text(
+        "Every started minute of talk time counts as a full minute; the minimum is one minute.",
+        "不足一分钟按一分钟计，最短计一分钟。",
+    ),
+    "fee_rule_free": Text("Unanswered and failed calls are free.", "未接听或失败的通话不计费。"),
+    "fee_rule_unknown": Text(
+        "Calls without times or without a fee cannot be checked and are left out.",
+        "缺少时间或费用的通话无法核对，不计入。",
+    ),
+    "fee_rule_source": Text(
+        "According to the vendor's billing page. The fee is that of the status callback.",
+        "依据厂商计费说明；费用以状态回调为准。",
+    ),
+    "newest_first": Text("Newest first", "最新在前"),
+    "billed": Text("Billed", "已计"),
+    "due": Text("Due", "应计"),
+    "difference": Text("Difference", "差额"),
+    "fees_agree_all": Text("All fees match", "计费全部相符"),
+    "fees_agree_hint": Text(
+        "No call in this range was billed more or less than the rule says.", "该时间范围内没有多计或少计的通话。"
+    ),
 }
