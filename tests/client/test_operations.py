@@ -227,7 +227,7 @@ def test_errors_say_what_is_wrong(
     driver.get(client.endpoints.delete(f"e-{callid[:8]}"))
 
 
-def test_an_error_tells_no_number(driver: Driver, gateway: Gateway, new_key: Callable[..., str]) -> None:
+def test_an_error_shows_no_number(driver: Driver, gateway: Gateway, new_key: Callable[..., str]) -> None:
     """A callid that is a phone number is masked in messages, which go to logs."""
     client = driver.make(gateway.url, new_key("viewer", full_numbers=True))
     with pytest.raises(NotFound) as caught:

@@ -1,18 +1,19 @@
 """The HTTP surface for programs: /v1 and /openapi.json."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from answerback.alerts import AlertManager
 from answerback.api import alerts as alerts_api
 from answerback.api import callbacks, calls, deliveries, endpoints, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
-from answerback.api.body_limit import BodySizeLimit
 from answerback.api.dependencies import require_key
 from answerback.api.openapi import DESCRIPTION, TAGS, complete, operation_id
 from answerback.api.problems import add_problems
@@ -43,7 +44,7 @@ def build_empty_api() -> FastAPI:
         openapi_url=None,
     )
     add_problems(api)
-    api.add_middleware(BodySizeLimit, max_bytes=_MAX_BODY_BYTES, exempt_paths=(callbacks.PATH,))
+    api.add_middleware(_BodySizeLimit, max_bytes=_MAX_BODY_BYTES, exempt_paths=(callbacks.PATH,))
     api.add_route("/openapi.json", api.document, include_in_schema=False)
     return api
 
@@ -96,3 +97,30 @@ def build_api(
     ):
         routes.build(api, guarded)
     return api
+
+
+class _BodySizeLimit:
+    """ASGI middleware: a body of more than `max_bytes` is answered 413, except on paths that check it themselves."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int, exempt_paths: Container[str]) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._exempt_paths = exempt_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in self._exempt_paths:
+            receive = self._bounded(receive)
+        await self._app(scope, receive, send)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        taken_bytes = 0
+
+        async def read() -> Message:
+            nonlocal taken_bytes
+            message = await receive()
+            taken_bytes += len(message.get("body", b""))
+            if taken_bytes > self._max_bytes:
+                raise HTTPException(413, f"the body is larger than {self._max_bytes} bytes")
+            return message
+
+        return read

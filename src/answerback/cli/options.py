@@ -1,7 +1,7 @@
 """The options that several commands share, and the settings they make."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -121,10 +121,17 @@ def open_recorded(settings: "Settings") -> Iterator["Ledger"]:
 
 def find_waiting(settings: "Settings", ledger: "Ledger") -> "Waiting | None":
     """What waits in the inbox of this machine; None where there is none, or, as standard error says then, it cannot be read."""
-    from answerback.service.waiting import read_waiting
+    from answerback.inbox import FILE_NAME, InboxReader
+    from answerback.ledger.commands import LogPositions
+    from answerback.service.factories import inbox_config
 
+    path = inbox_config(settings).directory / FILE_NAME
+    if not path.exists():
+        return None
     try:
-        return read_waiting(settings, ledger)
+        with closing(InboxReader(path)) as reader:
+            logs = [generation.id for generation in reader.generations()]
+            return reader.waiting(LogPositions(logs).run(ledger))
     except AnswerbackError as error:
         said = tr("the inbox cannot be read, what waits in it is not known: {problem}", problem=describe_error(error))
         err.print(said, soft_wrap=True, markup=False)

@@ -37,8 +37,7 @@ from answerback.ledger.tables import call_key, quarantine, write_probes
 from answerback.ledger.types import Item, Receipt, RecordResult, to_us
 from answerback.ledger.write.batch_writer import PRUNED, never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
-from answerback.ledger.write.consumed_batches import claim_new, forget
-from answerback.ledger.write.log_positions import advance_position
+from answerback.ledger.write.log_positions import advance_position, claim_new_batches, forget_batches
 from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_row, parse_slices
 from answerback.ledger.write.quarantine import Quarantine
 from answerback.ledger.write.retention import find_pruned
@@ -126,14 +125,14 @@ class Ledger:
 
         def find_new(connection: Connection) -> list[Sequence[Item]]:
             nonlocal slices
-            slices, held = read, ids.keys() - claim_new(connection, ids)
+            slices, held = read, ids.keys() - claim_new_batches(connection, ids)
             if held:
                 known = [row for row in rows if row[0] <= read[-1].position]
                 slices = list(parse_slices(log, after, known, held))
             return [one.items for one in slices]
 
         def advance(connection: Connection, done: int) -> None:
-            forget(connection, [id_ for one in slices[done:] for id_ in one.batches])
+            forget_batches(connection, [id_ for one in slices[done:] for id_ in one.batches])
             if log and done:
                 advance_position(connection, log, after, slices[done - 1].position, to_us(datetime.now(UTC)))
 

@@ -1,6 +1,8 @@
 """Consume the stream: batches of all shards are pulled and kept until they are recorded, and acknowledged only then."""
 
 import asyncio
+import contextlib
+import json
 import time
 from collections.abc import Coroutine, Sequence
 
@@ -9,9 +11,8 @@ from nats.aio.msg import Msg
 
 from answerback.domain.batches import BatchDecodeError
 from answerback.errors import LedgerUnavailable
-from answerback.stream.acks import AckSender
 from answerback.stream.batch import decode
-from answerback.stream.connection import NatsConnection, cancel_all
+from answerback.stream.connection import ConnectionLost, NatsConnection, cancel_all
 from answerback.stream.in_flight import InFlightBuffer, InFlightMessage
 from answerback.stream.metrics import StreamMetrics
 from answerback.stream.stream_config import ACK_WAIT_S, Shard
@@ -20,6 +21,7 @@ from answerback.stream.subscription import BATCH_MESSAGES, PullSubscription
 
 _IN_PROGRESS_EVERY_S = ACK_WAIT_S / 4
 _REDELIVER_AFTER_S = 60.0
+_NANOSECONDS = 1_000_000_000
 
 log = structlog.get_logger("answerback.stream")
 
@@ -31,7 +33,7 @@ class StreamConsumer:
         self._connection = connection
         self._streams = streams
         self._metrics = metrics
-        self._acks = AckSender(connection)
+        self._acks = _AckSender(connection)
         self._in_flight = InFlightBuffer(max_messages=2 * BATCH_MESSAGES * len(streams.shards))
         self._arrived = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -123,3 +125,27 @@ class StreamConsumer:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+class _AckSender:
+    """Acknowledges messages over whatever connection there is. Where that fails the servers redeliver, which does no harm."""
+
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
+
+    async def ack(self, reply: str) -> None:
+        """The batch is in the ledger: delete it from the stream."""
+        await self._send(reply, b"")
+
+    async def in_progress(self, reply: str) -> None:
+        """Still working on it: do not redeliver."""
+        await self._send(reply, b"+WPI")
+
+    async def nak(self, reply: str, delay_s: float = 0.0) -> None:
+        """Redeliver it to anybody, at once or after `delay_s`."""
+        delay = json.dumps({"delay": round(delay_s * _NANOSECONDS)}) if delay_s else ""
+        await self._send(reply, f"-NAK {delay}".strip().encode())
+
+    async def _send(self, reply: str, payload: bytes) -> None:
+        with contextlib.suppress(ConnectionLost):
+            await self._connection.send(reply, payload)

@@ -11,8 +11,7 @@ from answerback.ledger.admin.audit import Actor
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.types import DeliveryJob, Disposition, RecordResult, to_us
-from answerback.ledger.write import consumed_batches
-from answerback.ledger.write.log_positions import find_positions, forget_logs
+from answerback.ledger.write.log_positions import find_positions, forget_logs, prune_batches
 from answerback.ledger.write.log_rows import LogRow
 
 
@@ -98,9 +97,7 @@ class PruneConsumed(Command[int], frozen=True):
     limit: int
 
     def run(self, ledger: Ledger) -> int:
-        return ledger.write(
-            lambda c, _: consumed_batches.prune(c, self.before_us, self.limit), shared=True, idempotent=True
-        )
+        return ledger.write(lambda c, _: prune_batches(c, self.before_us, self.limit), shared=True, idempotent=True)
 
 
 class RequeueResult(msgspec.Struct, frozen=True, array_like=True):

@@ -1,13 +1,18 @@
-"""How far each log of callbacks is recorded, written in the transaction that records it: so each row goes in once."""
+"""How far each log of callbacks is recorded, written in the transaction that records it: so each row goes in once.
 
-from collections.abc import Iterable, Sequence
+Of a stream the ids of its batches are kept as well: one that comes once more changes nothing at all.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.errors import PositionConflict
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.tables import log_positions
+from answerback.ledger.tables import consumed_batches, log_positions
 
 _BEGIN = (
     "INSERT INTO log_positions (position, updated_us, log) VALUES (?, ?, ?) ON CONFLICT (log)"
@@ -35,3 +40,38 @@ def forget_logs(connection: Connection, keep: Iterable[bytes], now_us: int, befo
     kept = log_positions.c.log.in_(list(keep))
     connection.execute(update(log_positions).where(kept).values(updated_us=now_us))
     connection.execute(delete(log_positions).where(~kept, log_positions.c.updated_us < before_us))
+
+
+def claim_new_batches(connection: Connection, published_us: Mapping[bytes, int]) -> set[bytes]:
+    """The ids of those that the ledger does not hold yet; from now on it does, if the transaction commits.
+
+    They go in sorted, so that of two recorders with the same batches one waits for the other.
+    """
+    if not published_us:
+        return set()
+    rows = [{"batch_id": id_, "published_us": published_us[id_]} for id_ in sorted(published_us)]
+    insert = _dialect(connection).insert(consumed_batches).values(rows).on_conflict_do_nothing()
+    return {bytes(id_) for id_ in connection.execute(insert.returning(consumed_batches.c.batch_id)).scalars()}
+
+
+def forget_batches(connection: Connection, ids: Collection[bytes]) -> None:
+    """Hold these no longer; one that comes again is recorded."""
+    if ids:
+        connection.execute(delete(consumed_batches).where(consumed_batches.c.batch_id.in_(ids)))
+
+
+def prune_batches(connection: Connection, before_us: int, limit: int) -> int:
+    """Forget up to `limit` of the batches published before `before_us`; how many there were."""
+    old = (
+        select(consumed_batches.c.batch_id)
+        .where(consumed_batches.c.published_us < before_us)
+        .order_by(consumed_batches.c.published_us)
+    )
+    ids = connection.execute(old.limit(limit)).scalars().all()
+    forget_batches(connection, ids)
+    return len(ids)
+
+
+def _dialect(connection: Connection) -> Any:
+    """SQLAlchemy's module for what is the store's: the others need not be imported."""
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")

@@ -1,5 +1,6 @@
-"""Examples of responses, by operation and status."""
+"""Examples of requests and of responses, by operation."""
 
+import json
 from typing import Any
 
 from answerback.api.openapi.example_data import (
@@ -13,17 +14,21 @@ from answerback.api.openapi.example_data import (
     DELIVERY,
     ENDPOINT,
     FAILED_CALL,
+    FAILURE,
+    FAILURES,
+    FEES,
     MASKED_CALL,
     MASKED_CALLBACK,
     ME,
     NEW_CALL,
     NEW_KEY,
+    PROMPT,
     REFUSED,
     REPLAY,
     SECRET,
+    STATISTICS,
     STATUS,
 )
-from answerback.api.openapi.statistics import FAILURES, FEES, STATISTICS
 
 _JSON = "application/json"
 _CURSOR = "1470196790846648.1"
@@ -116,3 +121,32 @@ RESPONSE_EXAMPLES: dict[tuple[str, int], dict[str, dict[str, Any]]] = {
     },
 }
 """Operation and status -> media type -> name -> example."""
+
+_NDJSON = "\n".join(json.dumps(callback, ensure_ascii=False) for callback in (PROMPT, FAILURE)) + "\n"
+_ENDPOINT = {"name": "crm", "url": "https://crm.example.com/voice", "kinds": ["prompt", "failure"]}
+
+REQUEST_EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
+    "submitCallbacks": {_JSON: {"one": PROMPT}, "application/x-ndjson": {"many": _NDJSON}},
+    "putCall": {
+        _JSON: {
+            "reference": {
+                "reference": "order-42",
+                "metadata": {"team": "night-shift"},
+                "due_at": "2016-08-03T04:10:00Z",
+            },
+            "take back": {"due_at": None},
+        }
+    },
+    "addEndpoint": {_JSON: {"standard": _ENDPOINT, "tencent": _ENDPOINT | {"name": "legacy", "format": "tencent"}}},
+    "changeEndpoint": {_JSON: {"slower": {"timeout_s": 20}, "all kinds": {"kinds": []}}},
+    "rotateSecret": {_JSON: {"made": {}, "brought along": {"secret": SECRET}}},
+    "startReplay": {
+        _JSON: {
+            "dead": {"endpoint": "crm", "dead": True},
+            "calls": {"endpoint": "crm", "since": "2016-08-03T00:00:00+08:00", "outcome": "failed"},
+        }
+    },
+    "createSignInLink": {_JSON: {"own": {}, "another": {"key": "night-shift"}}},
+    "createKey": {_JSON: {"viewer": {"name": "night-shift", "role": "viewer"}}},
+}
+"""Operation -> media type -> name -> example."""
