@@ -164,8 +164,8 @@ def test_whatever_answers_the_error_is_named(
     with pytest.raises(kind) as caught:
         driver.get(client.me())
     assert str(caught.value).startswith(words)
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(vars(caught.value))
-    assert not {KEY, "13788888888"} & set(hidden_in(told))
+    error = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(vars(caught.value))
+    assert not {KEY, "13788888888"} & set(hidden_in(error))
 
 
 def hidden_in(text: str) -> Iterator[str]:

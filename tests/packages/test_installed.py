@@ -202,7 +202,7 @@ def test_the_wheel_is_the_package_and_nothing_else() -> None:
 
 def test_the_metadata_is_complete() -> None:
     """What the package index shows beside the README."""
-    told = metadata()
+    published = metadata()
     for field in (
         "Summary",
         "Author",
@@ -212,11 +212,11 @@ def test_the_metadata_is_complete() -> None:
         "Classifier",
         "Requires-Python",
     ):
-        assert told[field], field
-    assert told["Description-Content-Type"] == "text/markdown"
-    assert {"all", "server", "emulator", *BROUGHT} <= set(told.get_all("Provides-Extra") or ())
+        assert published[field], field
+    assert published["Description-Content-Type"] == "text/markdown"
+    assert {"all", "server", "emulator", *BROUGHT} <= set(published.get_all("Provides-Extra") or ())
     hook = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]
-    assert bool(told["Project-URL"]) == bool(hook["repository"])
+    assert bool(published["Project-URL"]) == bool(hook["repository"])
 
 
 def test_the_base_parses(environment: Callable[[str], Environment]) -> None:
@@ -250,8 +250,8 @@ def test_a_command_runs_or_names_its_extra(environment: Callable[[str], Environm
 def test_the_gateway_answers_and_shows(environment: Callable[[str], Environment]) -> None:
     """A callback is answered, and the command shows the call."""
     server = environment("server")
-    with server.running("serve", "--port", "0") as told:
-        assert post(f"{told['url']}/voice/callback", SEED) == OK
+    with server.running("serve", "--port", "0") as started:
+        assert post(f"{started['url']}/voice/callback", SEED) == OK
         assert json.loads(server.answerback("calls", "show", "xxxxxx", "--json"))["outcome"] == "answered"
         assert "ok" in server.answerback("doctor")
 
@@ -259,7 +259,7 @@ def test_the_gateway_answers_and_shows(environment: Callable[[str], Environment]
 def test_the_emulator_takes_a_send_and_reports_it(environment: Callable[[str], Environment], receiver: str) -> None:
     """By API 2.0, with https as well, and its callback is accepted."""
     emulator = environment("emulator")
-    with emulator.running("emulate", "--port", "0", "--instant", "--callback-url", receiver) as told:
+    with emulator.running("emulate", "--port", "0", "--instant", "--callback-url", receiver) as started:
         app = DEFAULT_CREDENTIALS
         body = {
             "tel": {"nationcode": "86", "mobile": "13800138000"},
@@ -269,11 +269,12 @@ def test_the_emulator_takes_a_send_and_reports_it(environment: Callable[[str], E
             "sig": signature(app["app_key"], "7", str(now), "13800138000"),
         }
         sent = post(
-            f"{told['url']}/v5/tlsvoicesvr/sendvoiceprompt?sdkappid={app['app_id']}&random=7", json.dumps(body).encode()
+            f"{started['url']}/v5/tlsvoicesvr/sendvoiceprompt?sdkappid={app['app_id']}&random=7",
+            json.dumps(body).encode(),
         )
         assert json.loads(sent)["result"] == 0
-    with emulator.running("emulate", "--port", "0", "--https", "--callback-url", receiver) as told:
-        assert told["url"].startswith("https://")
+    with emulator.running("emulate", "--port", "0", "--https", "--callback-url", receiver) as started:
+        assert started["url"].startswith("https://")
 
 
 def test_what_the_emulator_brings_beside_it(environment: Callable[[str], Environment], receiver: str) -> None:
