@@ -26,6 +26,9 @@ FROM_OUTSIDE = {"README.md": "index.md", "README.zh-CN.md": "index.zh-CN.md"} | 
 _SWITCH = re.compile(r"^(?:English \| )?\[(?:中文|English)\]\([^)]*\)(?: \| 中文)?\n", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^]]+)\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)")
 _IMAGE = re.compile(r"(!\[[^]]*\]\()docs/")
+_FENCES = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+_BREAK = re.compile("(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3400-\u9fff\u201c\uff08])")
+"""Between two Chinese characters, where a browser would show a blank."""
 
 
 def main() -> int:
@@ -61,7 +64,12 @@ def _page(text: str, page: Path, *, in_chinese_site: bool = False) -> str:
             anchor = ""
         return f"[{words}]({os.path.relpath(target, page.parent)}{anchor})"
 
-    return _LINK.sub(link, _IMAGE.sub(r"\1", _SWITCH.sub("", text)))
+    return _LINK.sub(link, _IMAGE.sub(r"\1", _SWITCH.sub("", _join_lines(text))))
+
+
+def _join_lines(text: str) -> str:
+    """Join the lines of Chinese paragraphs, outside of code."""
+    return "".join(part if part.startswith("```") else _BREAK.sub("", part) for part in _FENCES.split(text))
 
 
 def _directory(page: Path) -> Path:
