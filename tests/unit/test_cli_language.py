@@ -107,6 +107,26 @@ def test_every_error_that_people_meet_is_known() -> None:
     assert not [error for error in said for value in re.findall(r"\bx\d", error) if value not in said[error]]
 
 
+def test_whatever_the_doctor_says_is_known() -> None:
+    """Every text in the modules of its checks: what was checked, what was found, and what to do."""
+    set_language(Language.ZH)
+    said = [text for name in ("doctor", "inbox_checks") for text in spoken(SOURCE / f"service/{name}.py")]
+    assert len(said) > 40
+    assert not [text for text in said if not HAN.search(tr_message(text)) and not text.startswith("chmod")]
+
+
+def spoken(source: Path) -> Iterator[str]:
+    """The texts and f-strings of several words in a module, but for its docstrings and for what is only a part of one."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in within | documentation:
+            text = sample(node) if isinstance(node, ast.JoinedStr) or isinstance(node.value, str) else ""
+            if WORDS.search(text) and text == text.strip(" ,;"):
+                yield text
+
+
 def test_nothing_is_known_that_nobody_says() -> None:
     """Each piece of a message of ours stands in the sources; those of the system, of Typer and of pydantic are apart."""
     trees = [

@@ -68,7 +68,7 @@ def _print(directory: Path, manifest: Manifest, *, as_json: bool) -> None:
             tr("files"): [
                 tr("{name} ({bytes:,} bytes)", name=file.name, bytes=file.size_bytes) for file in manifest.files
             ],
-            **{table: f"{count:,}" for table, count in manifest.rows.items()},
+            **{tr_message(table): f"{count:,}" for table, count in manifest.rows.items()},
             tr("waiting to be recorded"): None
             if manifest.waiting is None
             else tr("{callbacks:,} callbacks", callbacks=manifest.waiting),

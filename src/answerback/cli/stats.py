@@ -13,12 +13,12 @@ from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, Data
 from answerback.cli.output import AsJson, out, print_fields, print_json, print_table
 from answerback.config import Settings
 from answerback.domain.models import CallbackKind
-from answerback.domain.phone_locations import UNKNOWN, region_name
+from answerback.domain.phone_locations import UNKNOWN, carrier_name, region_name
 from answerback.domain.statistics import Counts, DurationStats, RangeName, Statistics, named_range
 from answerback.errors import InvalidRange
-from answerback.i18n import Text
+from answerback.i18n import Language, Text
 from answerback.ledger.read.statistics import HourRange
-from answerback.schemas.statistics import StatisticsView, Step, failure_views
+from answerback.schemas.statistics import FailureView, StatisticsView, Step, failure_views
 
 _CHART_HEIGHT = 14
 _NARROWEST, _WIDEST = 60, 160
@@ -120,14 +120,16 @@ def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
 def _print_groups(found: Statistics) -> None:
     failures = failure_views(found.codes)
     rows: list[tuple[Any, ...]] = [
-        (one.code, one.reason, one.reason_en, f"{one.calls:,}", f"{one.share:.1%}") for one in failures[:_TOP]
+        (one.code, *_reasons(one), f"{one.calls:,}", f"{one.share:.1%}") for one in failures[:_TOP]
     ]
     code, reason, calls, share, rate = tr_all("code", "reason", "calls", "share", "answer rate")
     _print_section(tr("failures"), (code, reason, "", calls, share), rows, len(failures))
-    regions = {code: region_name(code, current_language()) for code in found.regions}
+    language = current_language()
+    regions = {code: region_name(code, language) for code in found.regions}
+    carriers = {carrier: carrier_name(carrier, language) for carrier in found.carriers}
     for title, name, groups, names in (
         (tr("channels"), tr("channel"), found.channels, {}),
-        (tr("carriers"), tr("carrier"), found.carriers, {}),
+        (tr("carriers"), tr("carrier"), found.carriers, carriers),
         (tr("regions"), tr("region"), found.regions, regions),
     ):
         largest = sorted(groups.items(), key=lambda item: -item[1].calls)
@@ -136,6 +138,11 @@ def _print_groups(found: Statistics) -> None:
             for one, counts in largest[:_TOP]
         ]
         _print_section(title, (name, calls, rate), rows, len(largest))
+
+
+def _reasons(one: FailureView) -> tuple[str | None, str | None]:
+    """The vendor's words, and what they are in English for whoever reads that."""
+    return (one.reason, one.reason_en if current_language() is Language.EN else None)
 
 
 def _print_section(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int) -> None:
@@ -170,7 +177,7 @@ def _print_chart(title: str, bars: Mapping[str, Counts]) -> None:
     plotext.stacked_bar(
         list(bars),
         [[getattr(counts, outcome) for counts in bars.values()] for outcome in _COLORS],
-        labels=[*tr_all("answered", "unanswered", "failed"), _PENDING.translate(current_language())],
+        labels=list(_COLORS),  # as they are in /v1: a chart takes a Chinese character for one column wide
         color=list(_COLORS.values()),
         width=0.7,
     )

@@ -120,4 +120,4 @@ def check_place(settings: Settings) -> CheckResult:
     if settings.inbox.reserve_bytes == 0 and settings.ledger.url is None:
         finding = "inbox.reserve_bytes is 0: an inbox that grows leaves the ledger no space to record from it"
         return CheckResult("inbox place", CheckLevel.WARNING, finding, "leave it at its default")
-    return CheckResult("inbox place", CheckLevel.OK, f"in {directory}")
+    return CheckResult("inbox place", CheckLevel.OK, f"the inbox is in {directory}")

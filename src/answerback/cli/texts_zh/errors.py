@@ -364,6 +364,7 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "months": "分区",
     "stream": "流",
     "inbox": "收件箱",
+    "retention": "数据保留",
     "inbox space": "收件箱空间",
     "inbox place": "收件箱位置",
     "permissions": "权限",
@@ -433,5 +434,8 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "set inbox.dir to a directory on a persistent volume, or put JetStream in front (stream.url)": "把 inbox.dir 设到持久卷上的目录，或在前面使用 JetStream（stream.url）",
     "inbox.reserve_bytes is 0: an inbox that grows leaves the ledger no space to record from it": "inbox.reserve_bytes 为 0：收件箱增长后，账本没有空间写入",
     "leave it at its default": "保持默认值",
-    "in /{}": "在 /{0}",
+    "everything is kept: no setting of retention.* is set": "全部保留：没有设置 retention.*",
+    "{}; two days late: {}": "{0}；已超期两天：{1}",
+    "a gateway with the role relay deletes them, once a day; or run `answerback prune`": "带有 relay 角色的网关每天清理一次；或执行 `answerback prune`",
+    "the inbox is in {}": "收件箱在 {0}",
 }
