@@ -187,6 +187,10 @@ def describe(error: httpx2.RequestError) -> str:
         return "no answer in time"
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return cause.reason or str(cause)
         if isinstance(cause, OSError) and cause.errno:
             return describe_os_error(cause)
         cause = cause.__cause__ or cause.__context__
