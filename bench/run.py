@@ -39,9 +39,16 @@ REQUEST = (
 
 Command = Callable[[Path], list[str]]
 
+
+def script(name: str, *, has_data: bool = True) -> Command:
+    """One of bench/servers."""
+    command = [sys.executable, str(HERE / f"servers/{name}.py"), "--port", str(PORT)]
+    return lambda data: [*command, "--data-dir", str(data)] if has_data else command
+
+
 SERVERS: dict[str, Command] = {
-    "echo": lambda _: [sys.executable, str(HERE / "servers/echo.py"), "--port", str(PORT)],
-    "noop": lambda _: [sys.executable, str(HERE / "servers/noop.py"), "--port", str(PORT)],
+    "echo": script("echo", has_data=False),
+    "noop": script("noop", has_data=False),
     "answerback": lambda data: [
         str(Path(sys.executable).with_name("answerback")),
         "serve",
@@ -50,14 +57,8 @@ SERVERS: dict[str, Command] = {
         "--data-dir",
         str(data),
     ],
-    "handwritten": lambda data: [
-        sys.executable,
-        str(HERE / "servers/handwritten.py"),
-        "--port",
-        str(PORT),
-        "--data-dir",
-        str(data),
-    ],
+    "receiver": script("receiver"),
+    "handwritten": script("handwritten"),
 }
 
 
@@ -332,10 +333,10 @@ def main() -> None:
     by = {(one.server, one.connections): one for one in compared}
     parts = [table("server", [(f"{one.server}, {one.connections} connections", one) for one in compared])]
     for count in given.connections:
-        echo, noop, ours, theirs = (by[name, count].requests_per_s for name in SERVERS)
+        echo, noop, ours, receiver, theirs = (by[name, count].requests_per_s for name in SERVERS)
         parts.append(
             f"{count} connections: {ours / echo:.2f} of echo, {ours / noop:.2f} of noop, "
-            f"{ours / theirs:.0f} times the handwritten handler"
+            f"{ours / theirs:.0f} times the handwritten handler, the receiver {receiver / theirs:.0f} times"
         )
     saturated = max(by["answerback", count].requests_per_s for count in given.connections)
     recording = recording_rate(given.where, given.seconds)

@@ -15,8 +15,14 @@ Deliver = Callable[[Sequence[RawCallback], int, Run], float | None]
 def deliver_due(store: Store, deliver: Deliver, run: Run, is_stopping: Callable[[], bool]) -> int:
     """Hand over what is due, one event after the other; how many there were."""
     count = 0
-    while not is_stopping() and store.deliver(lambda callbacks, failures: deliver(callbacks, failures, run)):
+
+    def handle(callbacks: Sequence[RawCallback], failures: int) -> float | None:
+        nonlocal count
         count += 1
+        return deliver(callbacks, failures, run)
+
+    while not is_stopping() and store.deliver(handle):
+        pass
     return count
 
 

@@ -158,7 +158,7 @@ class Receiver:
         with self._starting:
             running, self._running = self._running, None
         has_stopped = running is None or running.pid != os.getpid() or running.stop(timeout_s)
-        if isinstance(self._store, SQLiteStore):
+        if has_stopped and isinstance(self._store, SQLiteStore):
             self._store.close()
         return has_stopped
 

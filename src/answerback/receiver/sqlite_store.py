@@ -5,6 +5,7 @@ the lease while somebody has it. Those behind it are BLOCKED until it is done.
 """
 
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from answerback.disk import file_id, fsync_directory, moved_error, unsafe_filesystem_reason
@@ -23,18 +25,33 @@ from answerback.sqlite_errors import sqlite_unavailable
 FORMAT = 1
 """Raised with each change that an older program would misread."""
 
+_BLOCKED = 2**62
 _APPLICATION_ID = 0x41427263  # "ABrc"
 _SCHEMA = (
     """
     CREATE TABLE callbacks (
         id INTEGER PRIMARY KEY, channel TEXT NOT NULL, callid TEXT NOT NULL, fingerprint BLOB NOT NULL UNIQUE, raw BLOB NOT NULL,
-        received_us INTEGER NOT NULL, duplicates INTEGER NOT NULL DEFAULT 0, due_us INTEGER, failures INTEGER NOT NULL DEFAULT 0,
-        delivered_us INTEGER
+        received_us INTEGER NOT NULL, due_us INTEGER, duplicates INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,
+        delivered_us INTEGER, claim INTEGER
     )
     """,
     "CREATE INDEX callbacks_call ON callbacks (channel, callid)",
     "CREATE INDEX callbacks_received ON callbacks (received_us)",
     "CREATE INDEX callbacks_due ON callbacks (due_us) WHERE due_us IS NOT NULL",
+    f"""
+    CREATE TRIGGER callbacks_block AFTER INSERT ON callbacks WHEN EXISTS (
+        SELECT 1 FROM callbacks WHERE channel = NEW.channel AND callid = NEW.callid AND due_us IS NOT NULL AND id < NEW.id
+    ) BEGIN
+        UPDATE callbacks SET due_us = {_BLOCKED} WHERE id = NEW.id;
+    END
+    """,  # noqa: S608  # a number
+    """
+    CREATE TRIGGER callbacks_unblock AFTER UPDATE OF due_us ON callbacks WHEN NEW.due_us IS NULL BEGIN
+        UPDATE callbacks SET due_us = NEW.delivered_us WHERE id = (
+            SELECT min(id) FROM callbacks WHERE channel = NEW.channel AND callid = NEW.callid AND due_us IS NOT NULL
+        );
+    END
+    """,
     """
     CREATE TABLE rejected (
         id INTEGER PRIMARY KEY, channel TEXT NOT NULL, raw BLOB NOT NULL, result INTEGER NOT NULL, reason TEXT NOT NULL,
@@ -44,31 +61,28 @@ _SCHEMA = (
     f"PRAGMA application_id={_APPLICATION_ID}",
     f"PRAGMA user_version={FORMAT}",
 )
-_BLOCKED = 2**62
-_RECORD = """
-    INSERT INTO callbacks (channel, callid, fingerprint, raw, received_us, due_us)
-    VALUES (?1, ?2, ?3, ?4, ?5, CASE WHEN EXISTS (
-        SELECT 1 FROM callbacks WHERE channel = ?1 AND callid = ?2 AND due_us IS NOT NULL
-    ) THEN ?7 ELSE ?6 END)
-    ON CONFLICT (fingerprint) DO UPDATE SET duplicates = duplicates + 1, due_us = coalesce(due_us, excluded.due_us)
-"""
+_RECORD = f"""
+    INSERT INTO callbacks (channel, callid, fingerprint, raw, received_us, due_us) VALUES {{rows}}
+    ON CONFLICT (fingerprint) DO UPDATE SET duplicates = duplicates + 1, due_us = coalesce(due_us, (
+        SELECT {_BLOCKED} FROM callbacks AS other
+        WHERE other.channel = excluded.channel AND other.callid = excluded.callid AND other.due_us IS NOT NULL
+    ), excluded.due_us)
+"""  # noqa: S608  # a number, and question marks
+_ROW = "(?, ?, ?, ?, ?, ?)"
 _REJECT = """
     INSERT INTO rejected (channel, raw, result, reason, received_us)
     SELECT ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM rejected) < ?
 """
 _ANY_DUE = "SELECT 1 FROM callbacks WHERE due_us <= ? LIMIT 1"
 _CLAIM = """
-    UPDATE callbacks SET due_us = ?2 WHERE id = (SELECT id FROM callbacks WHERE due_us <= ?1 ORDER BY due_us LIMIT 1)
-    RETURNING id, channel, callid, raw, received_us, failures, delivered_us
+    UPDATE callbacks SET due_us = ?2, claim = ?3 WHERE id IN (SELECT id FROM callbacks WHERE due_us <= ?1 ORDER BY due_us LIMIT ?4)
 """
-_DONE = "UPDATE callbacks SET due_us = NULL, failures = 0, delivered_us = ?3 WHERE id = ?1 AND due_us = ?2"
-_UNBLOCK = """
-    UPDATE callbacks SET due_us = ? WHERE id = (
-        SELECT min(id) FROM callbacks WHERE channel = ? AND callid = ? AND due_us IS NOT NULL
-    )
+_CLAIMED = """
+    SELECT id, channel, callid, raw, received_us, failures, delivered_us FROM callbacks WHERE due_us = ? AND claim = ? ORDER BY id
 """
-_RETRY = "UPDATE callbacks SET due_us = ?3, failures = failures + 1 WHERE id = ?1 AND due_us = ?2"
-_RENEW = "UPDATE callbacks SET due_us = ?3 WHERE id = ?1 AND due_us = ?2"
+_DONE = "UPDATE callbacks SET due_us = NULL, failures = 0, delivered_us = ? WHERE claim = ? AND id IN ({ids})"
+_RETRY = "UPDATE callbacks SET due_us = ?, failures = failures + 1 WHERE claim = ? AND id = ?"
+_MOVE = "UPDATE callbacks SET due_us = ? WHERE claim = ? AND id IN ({ids})"
 _HISTORY = "SELECT raw, received_us FROM callbacks WHERE channel = ? AND callid = ? AND id < ? ORDER BY id"
 _BACKLOG = """
     SELECT count(*), min(CASE WHEN delivered_us IS NULL THEN received_us END) FROM callbacks WHERE due_us IS NOT NULL
@@ -81,19 +95,25 @@ _PRUNE = """
         ) ORDER BY received_us LIMIT ?2
     )
 """
+_MAX_CLAIMED = 64
+_SLICE_S = 0.02
+"""Events are claimed one by one, but for handlers that are so fast: of these up to _MAX_CLAIMED, which makes a commit of many."""
 _PRUNED_ROWS = 500
 _PRUNE_INTERVAL_S = 60.0
 _LOCK_TIMEOUT_S = 5.0
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON")
+_SYNCHRONOUS = {"NORMAL": 1, "FULL": 2}
+_PRAGMAS = ("journal_mode=WAL", "fullfsync=ON", "checkpoint_fullfsync=ON")
 _DAY_S = 86_400
 _EPOCH, _US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
-class _Lease:
-    """The right to hand over one event until `until_us`."""
+class _Event(NamedTuple):
+    """An event that was claimed: `claim` is the random number that says by whom, as long as nobody else has claimed it."""
 
-    def __init__(self, id: int, channel: str, callid: str, until_us: int) -> None:
-        self.id, self.channel, self.callid, self.until_us = id, channel, callid, until_us
+    id: int
+    claim: int
+    callbacks: list[RawCallback]
+    failures: int
 
 
 class _Process:
@@ -101,11 +121,12 @@ class _Process:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.lock = threading.Lock()
-        self.connection: sqlite3.Connection | None = None
-        self.leases: set[_Lease] = set()
+        self.connections: dict[str, sqlite3.Connection] = {}
+        self.locks = {level: threading.Lock() for level in ("FULL", "NORMAL")}
+        self.running: set[tuple[int, int]] = set()
         self.renewer: threading.Thread | None = None
         self.closed = threading.Event()
+        self.claimed_at_once = 1
         self.prune_at_s = 0.0
 
 
@@ -142,27 +163,45 @@ class SQLiteStore:
 
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None:
         now_us = _us(time.time())
-        with self._connection("FULL") as connection, _transaction(connection):
-            for one in batch:
-                received_us = (one.received_at - _EPOCH) // _US
-                if isinstance(one, ParsedCallback):
-                    values = (one.channel, one.callback.callid, one.fingerprint, one.raw, received_us, now_us, _BLOCKED)
-                    connection.execute(_RECORD, values)
-                else:
-                    rejected = (one.channel, one.raw, one.result, one.reason, received_us, self._max_rejected)
-                    connection.execute(_REJECT, rejected)
+        callbacks: list[object] = []
+        rejected: list[tuple[object, ...]] = []
+        for one in batch:
+            received_us = (one.received_at - _EPOCH) // _US
+            if isinstance(one, ParsedCallback):
+                callbacks += (one.channel, one.callback.callid, one.fingerprint, one.raw, received_us, now_us)
+            else:
+                rejected.append((one.channel, one.raw, one.result, one.reason, received_us, self._max_rejected))
+        rows = ", ".join([_ROW] * (len(callbacks) // _ROW.count("?")))
+        with self._connection("FULL") as connection:
+            if rows and not rejected:
+                connection.execute(
+                    _RECORD.format(rows=rows), callbacks
+                )  # as a statement more waits once more for the interpreter
+            else:
+                with _transaction(connection):
+                    connection.executemany(_REJECT, rejected)
+                    if rows:
+                        connection.execute(_RECORD.format(rows=rows), callbacks)
         if file_id(str(self.path)) != self._file_id:  # SQLite goes on writing a file that was moved or deleted
             raise moved_error(str(self.path))
 
     def deliver(self, handle: Handle) -> bool:
-        claimed = self._claim()
-        if claimed is None:
+        began_s, process = time.monotonic(), self._process()
+        events = self._claim(process.claimed_at_once)
+        if not events:
             self._prune()
             return False
-        lease, callbacks, failures = claimed
-        with self._renewed(lease):
-            retry_s = handle(callbacks, failures)
-        self._finish(lease, retry_s)
+        results: list[float | None] = []
+        try:
+            for event in events:
+                with self._renewed(process, event):
+                    results.append(handle(event.callbacks, event.failures))
+                if time.monotonic() > began_s + _SLICE_S:
+                    break
+        finally:
+            self._finish(events, results)
+        is_fast = time.monotonic() < began_s + _SLICE_S
+        process.claimed_at_once = min(2 * process.claimed_at_once, _MAX_CLAIMED) if is_fast else 1
         return True
 
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
@@ -177,56 +216,61 @@ class SQLiteStore:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         process = self._process()
-        with process.lock:
+        with process.locks["FULL"], process.locks["NORMAL"]:
             self._current = _Process()
             process.closed.set()
-            if process.connection is not None:
-                process.connection.close()
-                process.connection = None
+            while process.connections:
+                process.connections.popitem()[1].close()
 
-    def _claim(self) -> tuple[_Lease, list[RawCallback], int] | None:
-        now_us = _us(time.time())
+    def _claim(self, limit: int) -> list[_Event]:
+        now_us, claim = _us(time.time()), secrets.randbits(62)
         until_us = now_us + _us(self._lease_s)
         with self._connection() as connection:
-            if connection.execute(_ANY_DUE, (now_us,)).fetchone() is None:  # that takes no lock
-                return None
-            rows = connection.execute(_CLAIM, (now_us, until_us)).fetchall()
-            if not rows:
-                return None
-            ((id_, channel, callid, raw, received_us, failures, delivered_us),) = rows
-            callbacks = _history(connection, channel, callid, before=_BLOCKED if delivered_us else id_)
-        return _Lease(id_, channel, callid, until_us), [*callbacks, _callback(channel, raw, received_us)], failures
+            if connection.execute(_ANY_DUE, (now_us,)).fetchone() is None:  # that locks nothing
+                return []
+            connection.execute(_CLAIM, (now_us, until_us, claim, limit))
+            events = []
+            for row in connection.execute(_CLAIMED, (until_us, claim)).fetchall():
+                id_, channel, callid, raw, received_us, failures, delivered_us = row
+                earlier = _history(connection, channel, callid, before=_BLOCKED if delivered_us else id_)
+                events.append(_Event(id_, claim, [*earlier, _callback(channel, raw, received_us)], failures))
+            return events
 
-    def _finish(self, lease: _Lease, retry_s: float | None) -> None:
-        """Keep what became of an event; nothing where its lease has ended, for then it is somebody else's."""
-        now_us = _us(time.time())
-        with self._connection() as connection, _transaction(connection):
-            if retry_s is not None:
-                connection.execute(_RETRY, (lease.id, lease.until_us, now_us + _us(retry_s)))
-            elif connection.execute(_DONE, (lease.id, lease.until_us, now_us)).rowcount:
-                connection.execute(_UNBLOCK, (now_us, lease.channel, lease.callid))
+    def _finish(self, events: Sequence[_Event], results: Sequence[float | None]) -> None:
+        """Keep what became of the first events, and give back the others; but for those that somebody else has claimed meanwhile."""
+        now_us, claim = _us(time.time()), events[0].claim
+        ended = list(zip(events, results, strict=False))
+        done = [event.id for event, retry_s in ended if retry_s is None]
+        with self._connection() as connection:
+            if done:
+                connection.execute(_DONE.format(ids=_ids(done)), (now_us, claim))
+            for event, retry_s in ended:
+                if retry_s is not None:
+                    connection.execute(_RETRY, (now_us + _us(retry_s), claim, event.id))
+            if rest := [event.id for event in events[len(ended) :]]:
+                connection.execute(_MOVE.format(ids=_ids(rest)), (now_us, claim))
 
     @contextmanager
-    def _renewed(self, lease: _Lease) -> Iterator[None]:
+    def _renewed(self, process: _Process, event: _Event) -> Iterator[None]:
         """Move the end of the lease on while a handler runs."""
-        process = self._process()
-        process.leases.add(lease)
-        with process.lock:
-            if process.renewer is None:
-                process.renewer = threading.Thread(target=self._renew, args=(process,), name="leases", daemon=True)
-                process.renewer.start()
+        running = (event.id, event.claim)
+        process.running.add(running)
+        if process.renewer is None:
+            process.renewer = threading.Thread(
+                target=self._renew, args=(process,), name="answerback-leases", daemon=True
+            )
+            process.renewer.start()
         try:
             yield
         finally:
-            process.leases.discard(lease)
+            process.running.discard(running)
 
     def _renew(self, process: _Process) -> None:
         while not process.closed.wait(self._lease_s / 3):
-            until_us = _us(time.time() + self._lease_s)
-            for lease in process.leases.copy():
+            for id_, claim in process.running.copy():
                 with suppress(LedgerUnavailable), self._connection() as connection:  # else the next time, or it ends
-                    if connection.execute(_RENEW, (lease.id, lease.until_us, until_us)).rowcount:
-                        lease.until_us = until_us
+                    until_us = _us(time.time() + self._lease_s)
+                    connection.execute(f"{_MOVE.format(ids=id_)} AND due_us > ?", (until_us, claim, _us(time.time())))
 
     def _prune(self) -> None:
         process = self._process()
@@ -247,21 +291,20 @@ class SQLiteStore:
 
     @contextmanager
     def _connection(self, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
-        """The connection of this process, to one thread at a time; a fresh one after a failure. Raises LedgerUnavailable.
+        """One of two connections of this process, to one thread at a time; a fresh one after a failure. Raises LedgerUnavailable.
 
         Only what is recorded is synced: a delivery that a power failure undoes is repeated.
         """
         process = self._process()
-        with process.lock:
-            connection, process.connection = process.connection, None
+        with process.locks[synchronous]:
+            connection = process.connections.pop(synchronous, None)
             try:
-                connection = connection or _connect(self.path)
-                connection.execute(f"PRAGMA synchronous={synchronous}")
+                connection = connection or _connect(self.path, synchronous)
                 yield connection
             except sqlite3.Error as error:
                 raise sqlite_unavailable(error, self.path) from error
             else:
-                process.connection, connection = connection, None
+                process.connections[synchronous], connection = connection, None
             finally:
                 if connection is not None:
                     connection.close()
@@ -278,22 +321,24 @@ def _make_file(path: Path) -> None:
         raise ConfigError(f"store, {path}: {error.strerror}") from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """A connection whose commits are synced. Raises UnsafeStorage where SQLite does not do what that takes."""
+def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    """A connection. Raises UnsafeStorage where SQLite would not sync what is recorded."""
     place = f"file:{quote(str(path))}?mode=rw"
     connection = sqlite3.connect(
         place, uri=True, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     try:
-        for pragma in _PRAGMAS:
+        for pragma in (*_PRAGMAS, f"synchronous={synchronous}"):
             connection.execute(f"PRAGMA {pragma}")
         found = _pragmas(connection, "journal_mode", "synchronous")
     except BaseException:
         connection.close()
         raise
-    if found != ["wal", 2]:
+    if found != ["wal", _SYNCHRONOUS[synchronous]]:
         connection.close()
-        raise UnsafeStorage(f"store, {path}: SQLite has journal_mode and synchronous {found}, not wal and 2")
+        raise UnsafeStorage(
+            f"store, {path}: SQLite has journal_mode and synchronous {found}, not wal and {synchronous}"
+        )
     return connection
 
 
@@ -328,6 +373,10 @@ def _history(connection: sqlite3.Connection, channel: str, callid: str, *, befor
 
 def _callback(channel: str, raw: bytes, received_us: int) -> RawCallback:
     return RawCallback(channel, raw, _EPOCH + received_us * _US)
+
+
+def _ids(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids))
 
 
 def _us(seconds: float) -> int:

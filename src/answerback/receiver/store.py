@@ -26,7 +26,7 @@ class Store(Protocol):
         """
 
     def deliver(self, handle: Handle) -> bool:
-        """Take the next event that is due, call `handle`, and keep what it returns; False where none was due.
+        """Take the next event that is due, or some, call `handle` with each, and keep what it returns; False where none was due.
 
         Of a call only the oldest event that is not done may be taken, and nobody else may take one of it meanwhile. An event whose process
         dies is due again. A repeat is an event, too, with its callback a second time at the end; a store may leave these out.
