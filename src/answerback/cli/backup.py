@@ -1,16 +1,16 @@
 """`answerback backup` and `answerback restore`: a copy of all that a gateway keeps on this machine, and back."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, err, out, print_fields, print_json
+from answerback.cli.output import AsJson, out, print_fields, print_json
+from answerback.cli.progress import ProgressBars
 from answerback.service.backup import Manifest, make_backup
 from answerback.service.restore import restore_backup
 
@@ -24,7 +24,7 @@ def backup(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    with _ProgressBar() as bar:
+    with _StepBars() as bar:
         os.umask(_OWNER_ONLY)
         settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
         manifest = make_backup(settings, directory, bar.show)
@@ -41,7 +41,7 @@ def restore(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    with _ProgressBar() as bar:
+    with _StepBars() as bar:
         os.umask(_OWNER_ONLY)
         settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
         manifest = restore_backup(settings, directory, bar.show)
@@ -77,12 +77,11 @@ def _print(directory: Path, manifest: Manifest, *, as_json: bool) -> None:
     )
 
 
-class _ProgressBar(Progress):
-    """A bar on a terminal and nowhere else: one line for each step."""
+class _StepBars(ProgressBars):
+    """One line for each step."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        super().__init__(*columns, console=err, transient=True, disable=not sys.stderr.isatty())
+        super().__init__(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
 
     def show(self, step: str, done: int, total: int) -> None:
         """Show how far a step is; a step without a `total` takes as long as it takes."""

@@ -1,7 +1,6 @@
 """`answerback conform`: check a callback receiver against the vendor's contract."""
 
 import asyncio
-import sys
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from answerback.cli.language import current_language, tr, tr_message
-from answerback.cli.output import AsJson, err, fail, out, print_json
+from answerback.cli.output import AsJson, fail, out, print_json
+from answerback.cli.progress import ProgressBars
 from answerback.domain.urls import require_http_url
 from answerback.i18n import Language
 
@@ -86,7 +86,7 @@ async def _check(client: "ReceiverClient", rules: "Sequence[Rule]", run: uuid.UU
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     if (why := await client.check_connection()) is not None:
         fail(escape(tr("there is no receiver to check: {why}", why=tr_message(why))))
-    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
+    with ProgressBars(*columns) as progress:
         checking = progress.add_task(tr("checking"), total=len(rules))
         async for verdict in check(client, rules, run):
             verdicts.append(verdict)

@@ -1,16 +1,16 @@
 """`answerback copy`: copy a ledger to another database while a gateway serves it."""
 
-import sys
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.options import Config, load_cli_settings
-from answerback.cli.output import AsJson, err, out, print_json, print_table
+from answerback.cli.output import AsJson, out, print_json, print_table
+from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.gc_tuning import freeze_gc
 from answerback.store_copy import CopyJob, CopyResult, VerifyResult, parse_location
 
@@ -34,7 +34,7 @@ def copy(
         allow_unsafe=load_cli_settings(config).ledger.allow_unsafe_filesystem,
     )
     freeze_gc()
-    with _ProgressBars() as bars:
+    with _StageBars() as bars:
         result = job.verify(bars) if verify_only else job.run(bars)
     if as_json:
         print_json(msgspec.to_builtins(result))
@@ -45,28 +45,25 @@ def copy(
         raise typer.Exit(1)
 
 
-class _ProgressBars(Progress):
-    """A bar for each stage, on a terminal and nowhere else."""
+class _StageBars(ProgressBars):
+    """A bar for each stage."""
 
     def __init__(self) -> None:
-        columns = (
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[table]}"),
-            TextColumn("[dim]{task.fields[rate]:,.0f} " + tr("rows/s") + "[/]"),
+            RateColumn(unit=" " + tr("rows/s")),
             TimeRemainingColumn(),
         )
-        super().__init__(*columns, console=err, transient=True, disable=not sys.stderr.isatty())
 
     def begin_stage(self, stage: str, rows: int) -> None:
-        self.add_task(tr_message(stage), total=rows, table="", rate=0.0)
+        self.add_task(tr_message(stage), total=rows, table="")
 
     def advance_rows(self, table: str, rows: int) -> None:
-        task = self.tasks[-1]
-        rate = (task.completed + rows) / elapsed_s if (elapsed_s := task.elapsed) else 0.0
-        self.update(task.id, advance=rows, table=table, rate=rate)
+        self.update(self.tasks[-1].id, advance=rows, table=table)
 
 
 def _show(result: CopyResult) -> None:

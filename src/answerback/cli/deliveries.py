@@ -1,12 +1,11 @@
 """`answerback deliveries`: deliveries of events to endpoints, and replays."""
 
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli import options
 from answerback.cli.language import tr, tr_all, tr_message
@@ -14,7 +13,6 @@ from answerback.cli.output import (
     AsJson,
     FullNumbers,
     Styled,
-    err,
     fail,
     format_time,
     out,
@@ -23,6 +21,7 @@ from answerback.cli.output import (
     print_page,
     print_table,
 )
+from answerback.cli.progress import ProgressBars
 from answerback.domain.endpoints import DeliveryState
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView, ReplayView
@@ -132,7 +131,7 @@ def replay_deliveries(
 def _wait_for_replay(client: "Client", replay: ReplayView) -> ReplayView:
     """Show the progress of a replay to its end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
+    with ProgressBars(*columns) as progress:
         shown = progress.add_task(tr("replaying to {endpoint}", endpoint=replay.endpoint), total=replay.total)
         while replay.status == "running":
             time.sleep(_POLL_S)

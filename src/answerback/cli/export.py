@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli import options
 from answerback.cli.language import tr, tr_message
 from answerback.cli.output import FullNumbers, err, fail
+from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.errors import ConfigError
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.write import write_export
@@ -107,14 +108,13 @@ def _write(ledger: Ledger, spec: Export, file: BinaryIO) -> int:
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rows]:,} " + tr_message(spec.dataset)),
-        TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
+        RateColumn("rows"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-        shown = progress.add_task("", total=1.0, rows=0, rate=0.0)
+    with ProgressBars(*columns) as progress:
+        shown = progress.add_task("", total=1.0, rows=0)
 
         def advance(rows: int, share: float) -> None:
-            elapsed_s = progress.tasks[0].elapsed or 0.0
-            progress.update(shown, completed=share, rows=rows, rate=rows / elapsed_s if elapsed_s else 0.0)
+            progress.update(shown, completed=share, rows=rows)
 
         return write_export(ledger, spec, file, advance)

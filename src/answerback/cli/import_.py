@@ -1,7 +1,6 @@
 """`answerback import`: old callbacks from files and access logs into the ledger."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
-from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json
+from answerback.cli.output import AsJson, fail, out, print_fields, print_json
+from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.errors import ConfigError
 from answerback.imports import Importer, ImportSummary, InputFile, open_input
@@ -84,19 +84,18 @@ def _import_files(files: list[Path], importer: Importer, encoding: str | None) -
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[callbacks]:,} " + tr("callbacks")),
-        TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
+        RateColumn("callbacks"),
         TimeRemainingColumn(),
     )
     before, faults = 0, []
-    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-        shown = progress.add_task("", total=total_size(files), callbacks=0, rate=0.0)
+    with ProgressBars(*columns) as progress:
+        shown = progress.add_task("", total=total_size(files), callbacks=0)
         for path in files:
             with open_input(path) as source:
 
                 def advance(source: InputFile = source, before: int = before) -> None:
-                    callbacks, elapsed_s = importer.summary.callbacks, progress.tasks[0].elapsed or 0.0
-                    rate = callbacks / elapsed_s if elapsed_s else 0.0
-                    progress.update(shown, completed=before + source.read_bytes, callbacks=callbacks, rate=rate)
+                    done = before + source.read_bytes
+                    progress.update(shown, completed=done, callbacks=importer.summary.callbacks)
 
                 importer.import_lines(source.name, iter_lines(source, encoding), advance)
                 before += source.read_bytes

@@ -1,23 +1,23 @@
 """`answerback inbox`: callbacks that were answered and are not in the ledger yet."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, err, out, print_fields, print_json
+from answerback.cli.output import AsJson, out, print_fields, print_json
+from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.errors import ConfigError
 from answerback.inbox import FILE_NAME, InboxReader, lock_inbox
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import LogPositions, RecordAuditEvent
-from answerback.recorder import InboxFileSummary, record_inbox_file
+from answerback.recorder import record_inbox_file
 from answerback.service.ledger_config import ledger_config
 
 _OWNER_ONLY = 0o077
@@ -50,8 +50,10 @@ def record(
         logs = [generation.id for generation in reader.generations()]
         waiting = reader.waiting(LogPositions(logs).run(ledger)).callbacks
         RecordAuditEvent(CLI_ACTOR, AuditAction.INBOX_RECORDED, (waiting, "callbacks")).run(ledger)
-        with _ProgressBar(waiting) as bar:
-            summary = record_inbox_file(reader, ledger, bar.advance_to)
+        count = TextColumn("{task.completed:,.0f} " + tr("callbacks"))
+        with ProgressBars(BarColumn(), TaskProgressColumn(), count, RateColumn(), TimeRemainingColumn()) as bars:
+            shown = bars.add_task("", total=waiting)
+            summary = record_inbox_file(reader, ledger, lambda done: bars.update(shown, completed=done.callbacks))
     dispositions = {one.name.lower(): count for one, count in sorted(summary.dispositions.items())}
     fields = {"rows": summary.rows, "unreadable_rows": summary.unreadable_rows, "callbacks": summary.callbacks}
     if as_json:
@@ -80,23 +82,3 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-class _ProgressBar(Progress):
-    """A bar on a terminal and nowhere else."""
-
-    def __init__(self, callbacks: int) -> None:
-        columns = (
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.completed:,.0f} " + tr("callbacks")),
-            TextColumn("[dim]{task.fields[rate]:,.0f}/s[/]"),
-            TimeRemainingColumn(),
-        )
-        super().__init__(*columns, console=err, transient=True, disable=not sys.stderr.isatty())
-        self.add_task("", total=callbacks, rate=0.0)
-
-    def advance_to(self, summary: InboxFileSummary) -> None:
-        """Show what is done."""
-        (task,) = self.tasks
-        self.update(task.id, completed=summary.callbacks, rate=summary.callbacks / (task.elapsed or 1.0))

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table
+from answerback.cli.progress import ProgressBars
 from answerback.domain.models import CallbackKind
 from answerback.domain.urls import require_http_url
 
@@ -129,9 +129,7 @@ async def _show_progress(
     """Do `work` with a progress bar on a terminal; Ctrl-C ends it, and what was done until then counts."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     detail = TextColumn("{task.fields[detail]}")
-    with Progress(
-        *columns, detail, console=err, transient=True, auto_refresh=False, disable=not sys.stderr.isatty()
-    ) as progress:
+    with ProgressBars(*columns, detail, auto_refresh=False) as progress:
         drawing = asyncio.create_task(_draw(progress, progress.add_task(name, total=total, detail=""), state))
         try:
             await work
