@@ -1,12 +1,15 @@
 """What is appended is there, in order, for whoever reads it; what is recorded goes; what does not fit is refused."""
 
 import asyncio
+import shutil
+import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from inbox.world import ALL, append, bodies, config, execute, in_file, items, read, started, until_rows, used_bytes
+from relay.waiting import until
 
 from answerback.errors import LedgerUnavailable, NotFound, UnavailableReason
 from answerback.inbox import FILE_NAME, Inbox, InboxReader
@@ -244,6 +247,39 @@ def test_what_waits_is_counted(tmp_path: Path) -> None:
                 assert (inbox.waiting().rows, inbox.waiting().bytes, inbox.waiting().age_s) == (0, 0, 0)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_the_next_start_knows_what_waits_before_it_has_asked_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, dies: bool
+) -> None:
+    """Rows that are kept though they are recorded do not wait; a command that cannot ask the ledger says the same."""
+    monkeypatch.setattr("answerback.inbox.tidying._KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr("answerback.inbox.appender._TICK_S", 0.01)
+
+    async def first_start() -> None:
+        async with started(config(tmp_path / "first")) as inbox:
+            for number in range(4):
+                await inbox.append(items(*[BODY] * (number + 1)))
+            inbox.mark_recorded(inbox.present.id, 3)
+            if dies:
+                with closing(sqlite3.connect(tmp_path / "first" / FILE_NAME)) as file:
+                    recorded = "SELECT max(recorded) FROM generations"
+                    await until(lambda: file.execute(recorded).fetchone() == (3,))
+                shutil.copytree(tmp_path / "first", tmp_path / "second", ignore=shutil.ignore_patterns("*-shm"))
+
+    async def second_start() -> None:
+        async with started(config(tmp_path / ("second" if dies else "first"))) as inbox:
+            waiting = inbox.waiting()
+            assert (waiting.rows, waiting.callbacks) == (1, 4)
+            with closing(InboxReader(inbox._file.path)) as reader:  # noqa: SLF001  # which of the two it is
+                assert reader.waiting({}) == waiting
+            (older, _) = inbox.generations
+            inbox.mark_recorded(older.id, 1)  # the ledger went back
+            assert inbox.waiting().rows == 3
+
+    asyncio.run(first_start())
+    asyncio.run(second_start())
 
 
 @pytest.mark.parametrize("size_bytes", [100, 1300, 2100, 5000, 30_000])

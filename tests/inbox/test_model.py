@@ -143,6 +143,8 @@ class InboxMachine(RuleBasedStateMachine):
         assert self._inbox.present.id not in self._rows
         self._rows[self._inbox.present.id] = {}
         self._recorded[self._inbox.present.id] = self._highest[self._inbox.present.id] = 0
+        known = sum(each.last - max(self._recorded[each.id], each.deleted) for each in self._inbox.generations)
+        assert self._inbox.waiting().rows == known, "before anybody has asked the ledger"
         for generation in self._inbox.generations:  # as the recorder does, from the ledger
             self._inbox.mark_recorded(generation.id, self._recorded[generation.id])
 

@@ -87,6 +87,7 @@ class Appender(threading.Thread):
                 has_stored = commit.failure is None
                 self._report(self._on_commit, commit)
             self._tidy(is_idle=not has_stored)
+        self._tidying.finish()
         self._file.close()
         self._report(self._on_stopped)
 

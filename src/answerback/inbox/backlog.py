@@ -36,12 +36,12 @@ class GenerationBacklog:
     The sums at a position are exact at both ends and for rows in memory; in between they are interpolated from samples.
     """
 
-    def __init__(self, id: bytes, number: int, before: Totals, end: Totals) -> None:
+    def __init__(self, id: bytes, number: int, before: Totals, recorded: Totals, end: Totals) -> None:
         self.id, self.number = id, number
-        self.recorded = before
+        self.recorded = recorded
         self.end = end
         self.tail = Tail(end.position)
-        self._samples = [before, end]
+        self._samples = [before, recorded, end]
 
     def add(self, row: StoredRow) -> None:
         """A row was appended."""
@@ -89,10 +89,12 @@ class Backlog:
     def __init__(self, older: Sequence[StoredGeneration], present: Generation) -> None:
         none = Totals(0, 0, 0, 0)
         self._by_id = {
-            each.generation.id: GenerationBacklog(each.generation.id, each.generation.number, each.before, each.end)
+            each.generation.id: GenerationBacklog(
+                each.generation.id, each.generation.number, each.before, each.recorded, each.end
+            )
             for each in older
         }
-        self.present = self._by_id[present.id] = GenerationBacklog(present.id, present.number, none, none)
+        self.present = self._by_id[present.id] = GenerationBacklog(present.id, present.number, none, none, none)
         self.bytes = sum(each.end.bytes - each.recorded.bytes for each in self._by_id.values())
 
     def find(self, generation: bytes) -> GenerationBacklog | None:

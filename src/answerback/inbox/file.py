@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -99,7 +99,7 @@ class InboxFile:
             "DELETE FROM generations WHERE NOT EXISTS (SELECT 1 FROM rows WHERE key > number << 40 AND key < (number + 1) << 40)"
         )
         connection.execute(
-            "INSERT INTO generations VALUES (?, ?, ?, 0)", (self.number, self.id, time.time_ns() // 1000)
+            "INSERT INTO generations VALUES (?, ?, ?, 0, 0)", (self.number, self.id, time.time_ns() // 1000)
         )
         connection.execute("COMMIT")
         self.older = [each for each in stored if each.generation.last > each.generation.deleted]
@@ -177,6 +177,15 @@ class InboxFile:
                 raise
         self.files.check()
         return deleted
+
+    def keep_recorded(self, positions: Mapping[int, int]) -> None:
+        """Note how far generations are recorded, by their numbers: for the figures of the next start."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        self._writer.executemany(
+            "UPDATE generations SET recorded = ? WHERE number = ?",
+            [(position, number) for number, position in positions.items()],
+        )
+        self._writer.execute("COMMIT")
 
     def probe(self) -> None:
         """Commit a page of noise."""

@@ -37,11 +37,11 @@ class InboxReader:
         return read_rows(self._connection, generation, after, max_callbacks, max_bytes)
 
     def waiting(self, recorded: Mapping[bytes, int]) -> Waiting:
-        """What is not recorded yet, given the ledger's position in each generation; it has none of those that are missing."""
+        """What is not recorded yet, given the ledger's position in each generation; those that are missing are as the file knows them."""
         rows = callbacks = size_bytes = 0
         oldest: list[int] = []
-        for generation, before, end in self._stored():
-            position = max(recorded.get(generation.id, 0), before.position)
+        for generation, before, known, end in self._stored():
+            position = max(recorded.get(generation.id, known.position), before.position)
             if position >= end.position:
                 continue
             at = read_totals(self._connection, generation.number, position) or before

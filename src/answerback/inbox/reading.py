@@ -102,16 +102,20 @@ class _Collector:
 
 
 class StoredGeneration(NamedTuple):
-    """A generation as the file has it, with the sums before its first row and up to its last."""
+    """A generation as the file has it, with the sums before its first row, up to the last that was recorded, and up to its last.
+
+    What was recorded is as of some seconds before the end of the process; only the ledger knows it exactly.
+    """
 
     generation: Generation
     before: Totals
+    recorded: Totals
     end: Totals
 
 
 def read_generations(connection: sqlite3.Connection) -> list[StoredGeneration]:
     """All of them, oldest first."""
-    rows = connection.execute("SELECT id, number, deleted FROM generations ORDER BY number").fetchall()
+    rows = connection.execute("SELECT id, number, deleted, recorded FROM generations ORDER BY number").fetchall()
     return [_stored(connection, *row) for row in rows]
 
 
@@ -128,7 +132,7 @@ def read_totals(connection: sqlite3.Connection, number: int, position: int) -> T
     return None if row is None else Totals(position, row[1], row[2], row[3])
 
 
-def _stored(connection: sqlite3.Connection, id_: bytes, number: int, deleted: int) -> StoredGeneration:
+def _stored(connection: sqlite3.Connection, id_: bytes, number: int, deleted: int, recorded: int) -> StoredGeneration:
     end = read_end(connection, number) or Totals(deleted, 0, 0, 0)
     before = end
     if first := connection.execute(f"{_SELECT_SUMS} LIMIT 1", _all_keys(number)).fetchone():
@@ -136,7 +140,8 @@ def _stored(connection: sqlite3.Connection, id_: bytes, number: int, deleted: in
         before = Totals(
             position_of(key) - 1, total_callbacks - callbacks, total_bytes - stored_bytes(payload_bytes), appended_us
         )
-    return StoredGeneration(Generation(id_, number, end.position, deleted), before, end)
+    known = read_totals(connection, number, recorded) or before
+    return StoredGeneration(Generation(id_, number, end.position, deleted), before, known, end)
 
 
 def _all_keys(number: int) -> tuple[int, int]:

@@ -38,6 +38,11 @@ class Retention:
                 marks.popleft()
             return marks[0][1] if marks and marks[0][0] + self._keep_s <= now_s else 0
 
+    def recorded(self) -> dict[int, int]:
+        """How far each generation is recorded."""
+        with self._lock:
+            return dict(self._recorded)
+
     def forget(self, number: int) -> None:
         """The generation has no rows any more."""
         with self._lock:

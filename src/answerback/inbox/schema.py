@@ -13,7 +13,11 @@ FORMAT = 1
 
 _APPLICATION_ID = 0x41426978  # "ABix"
 _SCHEMA = (
-    "CREATE TABLE generations (number INTEGER PRIMARY KEY, id BLOB NOT NULL, began_us INTEGER NOT NULL, deleted INTEGER NOT NULL)",
+    """
+    CREATE TABLE generations (
+        number INTEGER PRIMARY KEY, id BLOB NOT NULL, began_us INTEGER NOT NULL, deleted INTEGER NOT NULL, recorded INTEGER NOT NULL
+    )
+    """,
     """
     CREATE TABLE rows (
         key INTEGER PRIMARY KEY, appended_us INTEGER NOT NULL, callbacks INTEGER NOT NULL, total_callbacks INTEGER NOT NULL,

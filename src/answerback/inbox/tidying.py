@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -18,6 +18,8 @@ _SLACK_FRACTION = 8
 _VACUUMED_PAGES = 256
 _DELETED_ROWS = 256
 _NEED_FRACTION = 0.5
+_KEEP_EVERY_S = 10.0
+"""How often it is noted how far the rows are recorded."""
 
 log = structlog.get_logger("answerback.inbox")
 
@@ -39,6 +41,8 @@ class Tidying:
         self._deleted[file.number] = Deleted(file.number, 0, 0)
         self._stored_bytes = sum(self._ends[number].bytes - self._deleted[number].bytes for number in self._ends)
         self._logged_bytes = 0
+        self._kept: dict[int, int] = {}
+        self._kept_s = time.monotonic()
         self._is_disk_short = self._is_damaged = self._has_shrunk = False
 
     def check_reserve(self) -> None:
@@ -69,8 +73,15 @@ class Tidying:
 
     def step(self, *, is_tick: bool) -> bool:
         """Do the next thing that is due; False where nothing was, or the file is not open: the next append opens it."""
+        return self._try(lambda: self._step(is_tick=is_tick))
+
+    def finish(self) -> None:
+        """Note how far the rows are recorded, at the end."""
+        self._try(self._keep_recorded)
+
+    def _try(self, work: Callable[[], bool]) -> bool:
         try:
-            return self._file.is_open and self._step(is_tick=is_tick)
+            return self._file.is_open and work()
         except (sqlite3.Error, LedgerUnavailable) as error:
             failure = error if isinstance(error, LedgerUnavailable) else sqlite_unavailable(error, self._file.path)
             log.warning("inbox_not_tidied", reason=str(failure.reason), detail=failure.detail)
@@ -86,6 +97,8 @@ class Tidying:
         if not is_tick:
             return False
         self._file.measure()
+        if time.monotonic() - self._kept_s >= _KEEP_EVERY_S and self._keep_recorded():
+            return True
         if (deletion := self._next_deletion(time.monotonic(), is_tick=True)) is not None:
             self._on_deleted(self._file.append((), deletion))
             return True
@@ -96,6 +109,17 @@ class Tidying:
         if self._has_shrunk:
             self._checkpoint()  # only this makes the file shorter
         return False
+
+    def _keep_recorded(self) -> bool:
+        """Whether there was something new to note."""
+        self._kept_s = time.monotonic()
+        recorded = self._retention.recorded()
+        if recorded == self._kept:
+            return False
+        self._file.keep_recorded(recorded)
+        self._kept = recorded
+        self._logged_bytes += PAGE_BYTES
+        return True
 
     def _checkpoint(self) -> None:
         self._file.checkpoint()

@@ -92,7 +92,7 @@ class Backend:
     def _unrecorded_s(self) -> float | None:
         """For how long the oldest callback has waited for this process to record it; None if it does not record.
 
-        Counted from the start: until the ledger is open, nobody knows which rows of the starts before it has.
+        Counted from the start: before it nobody was there to record.
         """
         front = self._front
         if front.inbox is not None:
