@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from answerback.cli.language import tr
+from answerback.cli.language import current_language, tr, tr_all
 from answerback.cli.output import AsJson, out, print_json, print_lines, print_table
 from answerback.emulator.snippets import Snippet, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
@@ -162,11 +162,11 @@ def _seconds(flag: str, text: str) -> list[float]:
 def _show_numbers(*, as_json: bool) -> None:
     from answerback.emulator.outcomes import SCRIPT_ROWS
 
-    rows = [(f"…{row.ending}", row.en, row.zh) for row in SCRIPT_ROWS]
     if as_json:
         print_json({"items": [{"ending": row.ending, "en": row.en, "zh": row.zh} for row in SCRIPT_ROWS]})
     else:
-        print_table((tr("number"), "what happens", "会发生什么"), rows, "", prose=True)
+        rows = [(f"…{row.ending}", getattr(row, current_language())) for row in SCRIPT_ROWS]
+        print_table(tr_all("number", "what happens"), rows, "", prose=True)
 
 
 def _show(summary: dict[str, Any], programs: Sequence[Snippet]) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -11,6 +11,8 @@ from typing import Any
 from answerback.i18n import Language, locale_language
 
 _OPTION = "--lang"
+_LONGEST = 2000
+"""What is longer is no message of ours."""
 _HAN, _OPENING, _CLOSING = "\u3400-\u9fff", "（“《「【", "，。、；：？！）”》」】…"
 _CHINESE_WORD = re.compile(
     rf"\s*(?:[{_OPENING}]*(?:[{_HAN}]|[^\s{_HAN}{_OPENING}{_CLOSING}]+)|[{_OPENING}{_CLOSING}])[{_CLOSING}]*\s*"
@@ -79,13 +81,15 @@ def tr_message(message: str) -> str:
 
     It is recognised by its pattern, in which each value is `{}`. Of `field: problem` the problem alone may be known.
     """
-    return message if _chosen is Language.EN else _translate(message)
+    return message if _chosen is Language.EN or len(message) > _LONGEST else _translate(message)
 
 
 def _translate(message: str) -> str:
+    if (known := _texts("errors").get(message)) is not None:
+        return known
     for pattern, said in _patterns():
-        if match := pattern.fullmatch(message):
-            return said.format(*map(_translate, match.groups()))
+        if (values := _match(pattern, message)) is not None:
+            return said.format(*map(_translate, values))
     if message.endswith(")"):  # a reason with its detail
         reason, _, detail = message[:-1].partition(" (")
         if (said := _translate(reason)) != reason:
@@ -98,14 +102,26 @@ def _translate(message: str) -> str:
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    """Every message with values, those with the most words of their own first."""
-    return sorted(_compile_patterns(), key=lambda pair: -len(pair[0].pattern))
+def _patterns() -> list[tuple[list[str], str]]:
+    """The words between the values of each message that has some, and its Chinese; the most words first."""
+    texts = sorted(_texts("errors").items(), key=lambda pair: -len(pair[0]))
+    return [(text.split("{}"), said) for text, said in texts if "{}" in text]
 
 
-def _compile_patterns() -> Iterator[tuple[re.Pattern[str], str]]:
-    for text, said in _texts("errors").items():
-        yield re.compile("(.*?)".join(map(re.escape, text.split("{}"))), re.DOTALL), said
+def _match(pattern: list[str], message: str) -> list[str] | None:
+    """The values of a message that has these words; each is as short as can be."""
+    first, *between, last = pattern
+    begin, end = len(first), len(message) - len(last)
+    if begin > end or not (message.startswith(first) and message.endswith(last)):
+        return None
+    values = []
+    for words in between:
+        found = message.find(words, begin, end)
+        if found < 0:
+            return None
+        values.append(message[begin:found])
+        begin = found + len(words)
+    return [*values, message[begin:end]]
 
 
 @cache

@@ -106,6 +106,7 @@ TEXTS: Mapping[str, str] = {
     "version": "版本",
     "waiting": "等待写入",
     "waiting to be recorded": "等待写入",
+    "what happens": "通话过程",
     "what to do": "怎么办",
     "why": "原因",
     # Values.
