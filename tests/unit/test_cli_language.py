@@ -190,6 +190,39 @@ def test_all_settings_are_there_in_chinese_and_nothing_else() -> None:
     assert not settings_texts.TEXTS.keys() - asked
 
 
+@pytest.mark.parametrize("source", sorted(CLI.glob("*.py")), ids=lambda path: path.stem)
+def test_what_is_printed_can_be_translated(source: Path) -> None:
+    """No command prints several English words that it has not asked `tr` for."""
+    printers = {
+        "out.print",
+        "err.print",
+        "fail",
+        "print_fields",
+        "print_lines",
+        "print_page",
+        "print_table",
+        "add_task",
+    }
+    calls = [node for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    said = [
+        text
+        for call in calls
+        if ast.unparse(call.func).removeprefix("progress.") in printers
+        for argument in call.args
+        for text in untranslated(argument)
+    ]
+    assert not [text for text in said if WORDS.search(text)]
+
+
+def untranslated(node: ast.AST) -> Iterator[str]:
+    """The texts within an expression, but for those that are asked for."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    if not (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("tr")):
+        for part in ast.iter_child_nodes(node):
+            yield from untranslated(part)
+
+
 @pytest.mark.parametrize(
     "topic", [help_texts, messages, settings_texts], ids=lambda topic: topic.__name__.split(".")[-1]
 )

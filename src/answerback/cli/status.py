@@ -106,8 +106,9 @@ def _describe_inbox(waiting: Waiting, failure: str | None) -> str:
 def _print_retention(view: StatusView) -> None:
     for one in view.instances:
         if one.retention is not None:
-            gone = ", ".join(f"{rows:,} {table}" for table, rows in one.retention.deleted.items())
-            out.print(f"\nretention: {gone or 'nothing'} deleted up to {format_time(one.retention.ended_at)}")
+            gone = ", ".join(f"{rows:,} {tr_message(table)}" for table, rows in one.retention.deleted.items())
+            ended = format_time(one.retention.ended_at)
+            out.print("\n" + tr("retention: {gone} deleted up to {ended}", gone=gone or tr("nothing"), ended=ended))
 
 
 def _print_stream(view: StatusView) -> None:

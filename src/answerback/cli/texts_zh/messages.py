@@ -187,6 +187,8 @@ TEXTS: Mapping[str, str] = {
     "{minutes:+,} min in {calls:,} calls": "{calls:,} 通电话共差 {minutes:+,} 分钟",
     "{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}": "{since:%Y-%m-%d %H:%M} 至 {until:%Y-%m-%d %H:%M}",
     "[bold]{backend}[/], schema {revision}": "[bold]{backend}[/]，表结构 {revision}",
+    "nothing": "没有内容",
+    "retention: {gone} deleted up to {ended}": "数据保留：截至 {ended} 已删除 {gone}",
     "no process serves this ledger": "没有进程在使用此账本",
     "not all processes have the same secret: give every one the same server.secret": "各进程的服务器密钥不同：请给所有进程设置相同的 server.secret",
     "inbox: all that was answered is recorded": "收件箱：已应答的全部写入账本",
