@@ -22,7 +22,7 @@ class Options(TypedDict, total=False):
 class Client(Gateway[SyncSender]):
     """A gateway, for programs of threads; one client may be shared by many.
 
-    A request takes `timeout_s` at most, with up to `retries` repetitions where that is safe. `proxy` is used if it is given,
+    A request is repeated up to `retries` times where that is safe, and waits no longer than `timeout_s`. `proxy` is used if it is given,
     and none from the environment. `tls` has the certificates of a private authority. Raises ConfigError.
     """
 
