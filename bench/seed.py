@@ -10,27 +10,16 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from answerback.domain.calls import callback_fingerprint
-from answerback.domain.failure_reasons import FAILURE_REASONS
-from answerback.domain.models import ParsedCallback
+from answerback.domain.models import ParsedCallback, RawCallback
+from answerback.emulator.history import CHANNELS, call_callbacks
 from answerback.ledger import open_sqlite
-from answerback.tencent.callbacks import parse
+from answerback.tencent.parsing import parse_callback
 
 _BATCH = 4096
 _DAYS = 30
 _TICKS_PER_S = 10_000_000
 _TICKS_BEFORE_1970 = 0x01B21DD213814000
 _NODE = uuid.getnode()
-_PREFIXES = (133, 134, 138, 139, 150, 152, 158, 159, 166, 173, 176, 177, 180, 186, 187, 189, 192, 199)
-_CODES = (1, 2, 3, 5, 5, 5, 8, 8, 9, 10, 12, 15, 18, 20, 24, 29)
-_STATUS = (
-    b'{"%b":{"result":"%d","accept_time":"%b","call_from":"","callid":"%b","end_calltime":"%d","fee":"%d",'
-    b'"mobile":"%b","nationcode":"86","start_calltime":"%d"}}'
-)
-_FAILURE = (
-    '{"voice_failure_callback":{"call_from":"","callid":"%s","failure_code":%d,"failure_reason":"%s","mobile":"%s",'
-    '"nationcode":"86"}}'
-)
 
 
 def callids(count: int) -> Iterator[tuple[str, int]]:
@@ -44,28 +33,10 @@ def callids(count: int) -> Iterator[tuple[str, int]]:
 
 
 def received(callid: str, started_s: int, chance: random.Random) -> ParsedCallback:
-    """The callback of one call: of three channels, seven in ten answered, two not, one failed; a fee in 500 differs."""
-    mobile = f"{chance.choice(_PREFIXES)}{chance.randrange(10**8):08}"
-    ring_s, talk_s, luck = chance.randrange(4, 45), min(600, int(chance.expovariate(1 / 18)) + 1), chance.random()
-    ended_s = started_s + ring_s
-    if luck < 0.1:
-        code = chance.choice(_CODES)
-        raw = (_FAILURE % (callid, code, FAILURE_REASONS[code].zh, mobile)).encode()
-    else:
-        answered = luck > 0.3
-        name = b"voicecode_callback" if chance.random() < 0.3 else b"voiceprompt_callback"
-        fee = (-(-talk_s // 60) + (chance.random() < 0.002)) * answered
-        accept = str(ended_s).encode() if answered else b""
-        ended_s += talk_s * answered
-        raw = _STATUS % (name, not answered, accept, callid.encode(), ended_s, fee, mobile.encode(), started_s)
-    callback, channel = parse(raw), chance.choice(("default", "alerts", "codes"))
-    return ParsedCallback(
-        channel=channel,
-        callback=callback,
-        fingerprint=callback_fingerprint(channel, callback),
-        raw=raw,
-        received_at=datetime.fromtimestamp(ended_s + 1, UTC),
-    )
+    """The callback that says what became of one call: so that a figure for each call is one for each callback."""
+    (channel,) = chance.choices(CHANNELS)
+    last = call_callbacks(callid, datetime.fromtimestamp(started_s, UTC), channel, chance)[-1]
+    return parse_callback(RawCallback(last.channel, last.body, last.received_at))
 
 
 def main() -> None:

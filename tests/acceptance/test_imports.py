@@ -145,6 +145,7 @@ _WEB = API | CONSOLE | METRICS | {"starlette"}
 _READS = _WEB | RELAY | SERVER | EXTRAS
 _CASES = {
     "--help": Case("--help", _READS | LEDGER | SETTINGS | {"structlog", "asyncio"}),
+    "demo": Case("demo --help", _READS | LEDGER | SETTINGS | {"structlog"}),
     "serve": Case("serve --help", _READS | LEDGER | SETTINGS | {"structlog"}),
     "console": Case("console", _READS),
     "emulate": Case("emulate --help", _READS | LEDGER | SETTINGS),

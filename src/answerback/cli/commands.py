@@ -12,6 +12,14 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS = {
+    "demo": CommandEntry(
+        "demo.demo",
+        "server",
+        (
+            "Show the gateway at work, with a month of history, live calls, an endpoint that fails and an alert that fires."
+            "\n\nIt needs no set-up, uses a temporary directory alone, and removes everything at the end."
+        ),
+    ),
     "serve": CommandEntry(
         "serve.serve",
         "server",

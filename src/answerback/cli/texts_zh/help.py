@@ -50,6 +50,11 @@ TEXTS: Mapping[str, str] = {
     "NATS servers of the stream in front of the ledger: nats://a:4222,nats://b:4222": "流所在的 NATS 服务器，位于账本之前：nats://a:4222,nats://b:4222",
     "Roles of this process: intake,recorder,relay,api,console; all by default.": "本进程的角色：intake,recorder,relay,api,console；默认全部。",
     "Create a new ledger if this data directory has lost the one it had.": "数据目录丢失了原有账本时，新建一个空账本。",
+    # demo
+    "Show the gateway at work, with a month of history, live calls, an endpoint that fails and an alert that fires.\n\nIt needs no set-up, uses a temporary directory alone, and removes everything at the end.": "演示运行中的网关：一个月的历史数据、实时通话、一个失败的端点和一条触发的告警。\n\n无需任何配置，只使用临时目录，结束时全部删除。",
+    "Port to listen on; if it is taken, another one.": "监听端口；若已被占用则另选一个。",
+    "Days of history.": "历史数据的天数。",
+    "Seed of the random choices: another seed, another history.": "随机种子，不同的种子产生不同的历史数据。",
     # console
     "Print a link that signs in to the console of a running gateway, once and within ten minutes, and open it in the browser.": "输出一个登录控制台的一次性链接，十分钟内有效，并在浏览器中打开；网关须正在运行。",
     "The key whose rights the link gives; the admin key by default.": "链接使用哪把密钥的权限，默认为管理员密钥。",

@@ -23,15 +23,15 @@ for (const source of document.querySelectorAll("[data-copy]:not(body)")) {
 
 // A one-time link has its code behind the #. Signing in takes a click on the page that says with which key: whoever opens
 // somebody else's link should know whose it is.
-const link = document.getElementById("link");
-const [, code, keyName] = /^#(once\.([a-z0-9_-]+)\..+)$/.exec(link ? location.hash : "") || [];
+const codeField = document.querySelector('input[name="link"]');
+const [, code, keyName] = /^#(once\.([a-z0-9_-]+)\..+)$/.exec(codeField ? location.hash : "") || [];
 if (code) {
-  link.value = code;
-  link.closest(".field").hidden = true;
+  codeField.value = code;
+  codeField.closest(".field").hidden = true;
   const lead = document.getElementById("link-lead");
   lead.querySelector("strong").textContent = keyName;
   lead.hidden = false;
-  link.form.querySelector("button").focus();
+  codeField.form.querySelector("button").focus();
   for (const language of document.querySelectorAll(".languages a")) language.hash = location.hash;
 }
 

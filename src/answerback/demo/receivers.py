@@ -1,0 +1,32 @@
+"""The endpoints of a demo: local HTTP servers, one that obeys and one that does not."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+def start_receiver(status: int, body: bytes) -> ThreadingHTTPServer:
+    """Listen on a free port of 127.0.0.1 and answer everything alike; `shutdown` ends it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:  # http.server calls it so
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
+    return server
+
+
+def url_of(server: ThreadingHTTPServer) -> str:
+    """Where a receiver listens."""
+    return f"http://127.0.0.1:{server.server_address[1]}/voice"
