@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import typer
 from forking import launch
-from gateway import START_TIMEOUT_S, environment, prompt, run
+from gateway import START_TIMEOUT_S, environment, run
 
 from answerback.cli.main import app
 
@@ -156,18 +156,6 @@ def test_commands_that_need_more_are_understood() -> None:
             command = command.commands[words.pop(0)]
         with command.make_context("answerback", words):
             pass
-
-
-def test_the_library_does_what_its_comments_say(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each `print` of the example prints the comment behind it: of a rejected callback, and of one that is understood."""
-    [program] = {
-        without_comments(block).text for name in READMES for block in blocks(name) if block.language == "python"
-    }
-    printed = ""
-    for body in (prompt("xxxxxx", callid=...), prompt("xxxxxx", mobile="13788888888")):
-        exec(compile(program, ENGLISH, "exec"), {"body": body})
-        printed += capsys.readouterr().out
-    assert printed.splitlines() == re.findall(r"print\(.*\)  # (.*)", program)
 
 
 def test_both_languages_show_the_same() -> None:

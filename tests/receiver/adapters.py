@@ -47,15 +47,17 @@ def fastapi(voice: Receiver) -> Send:
     """Below a prefix of an application's."""
     app = FastAPI()
     app.include_router(voice.fastapi(), prefix="/tel")
-    return _asgi(app, "/tel")
+    return asgi(app, "/tel")
 
 
 def starlette(voice: Receiver) -> Send:
     """Among an application's routes."""
-    return _asgi(Starlette(routes=voice.starlette()))
+    return asgi(Starlette(routes=voice.starlette()))
 
 
-def _asgi(app: Any, prefix: str = "") -> Send:
+def asgi(app: Any, prefix: str = "") -> Send:
+    """An application, in an event loop of its own for each request."""
+
     def send(method: str, path: str, body: bytes) -> Answer:
         async def request() -> httpx.Response:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://voice") as client:

@@ -76,5 +76,4 @@ def _due(rows: list[_Row]) -> tuple[_Row, list[RawCallback], int] | None:
     row = next((row for row in rows if row.due_s is not None), None)
     if row is None or (row.due_s or 0) > time.time() or any(one.is_leased for one in rows):
         return None
-    earlier = rows if row.is_delivered else rows[: rows.index(row)]
-    return row, [*(one.callback for one in earlier), row.callback], row.failures
+    return row, [*(one.callback for one in rows if one.is_delivered), row.callback], row.failures

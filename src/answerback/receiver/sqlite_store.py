@@ -78,12 +78,15 @@ _CLAIM = """
     UPDATE callbacks SET due_us = ?2, claim = ?3 WHERE id IN (SELECT id FROM callbacks WHERE due_us <= ?1 ORDER BY due_us LIMIT ?4)
 """
 _CLAIMED = """
-    SELECT id, channel, callid, raw, received_us, failures, delivered_us FROM callbacks WHERE due_us = ? AND claim = ? ORDER BY id
+    SELECT id, channel, callid, raw, received_us, failures FROM callbacks WHERE due_us = ? AND claim = ? ORDER BY id
 """
 _DONE = "UPDATE callbacks SET due_us = NULL, failures = 0, delivered_us = ? WHERE claim = ? AND id IN ({ids})"
 _RETRY = "UPDATE callbacks SET due_us = ?, failures = failures + 1 WHERE claim = ? AND id = ?"
 _MOVE = "UPDATE callbacks SET due_us = ? WHERE claim = ? AND id IN ({ids})"
-_HISTORY = "SELECT raw, received_us FROM callbacks WHERE channel = ? AND callid = ? AND id < ? ORDER BY id"
+_CALLBACKS = "SELECT raw, received_us FROM callbacks WHERE channel = ? AND callid = ? ORDER BY id"
+_DELIVERED = (
+    "SELECT raw, received_us FROM callbacks WHERE channel = ? AND callid = ? AND delivered_us IS NOT NULL ORDER BY id"
+)
 _BACKLOG = """
     SELECT count(*), min(CASE WHEN delivered_us IS NULL THEN received_us END) FROM callbacks WHERE due_us IS NOT NULL
 """
@@ -171,17 +174,13 @@ class SQLiteStore:
                 callbacks += (one.channel, one.callback.callid, one.fingerprint, one.raw, received_us, now_us)
             else:
                 rejected.append((one.channel, one.raw, one.result, one.reason, received_us, self._max_rejected))
-        rows = ", ".join([_ROW] * (len(callbacks) // _ROW.count("?")))
         with self._connection("FULL") as connection:
-            if rows and not rejected:
-                connection.execute(
-                    _RECORD.format(rows=rows), callbacks
-                )  # as a statement more waits once more for the interpreter
-            else:
+            if rejected:
                 with _transaction(connection):
                     connection.executemany(_REJECT, rejected)
-                    if rows:
-                        connection.execute(_RECORD.format(rows=rows), callbacks)
+            if callbacks:  # in one statement: each more would wait for the interpreter once more
+                rows = ", ".join([_ROW] * (len(callbacks) // _ROW.count("?")))
+                connection.execute(_RECORD.format(rows=rows), callbacks)
         if file_id(str(self.path)) != self._file_id:  # SQLite goes on writing a file that was moved or deleted
             raise moved_error(str(self.path))
 
@@ -206,7 +205,7 @@ class SQLiteStore:
 
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
         with self._connection() as connection:
-            return _history(connection, channel, callid)
+            return _read(connection, _CALLBACKS, channel, callid)
 
     def backlog(self) -> Backlog:
         with self._connection() as connection:
@@ -231,8 +230,8 @@ class SQLiteStore:
             connection.execute(_CLAIM, (now_us, until_us, claim, limit))
             events = []
             for row in connection.execute(_CLAIMED, (until_us, claim)).fetchall():
-                id_, channel, callid, raw, received_us, failures, delivered_us = row
-                earlier = _history(connection, channel, callid, before=_BLOCKED if delivered_us else id_)
+                id_, channel, callid, raw, received_us, failures = row
+                earlier = _read(connection, _DELIVERED, channel, callid)
                 events.append(_Event(id_, claim, [*earlier, _callback(channel, raw, received_us)], failures))
             return events
 
@@ -366,9 +365,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _history(connection: sqlite3.Connection, channel: str, callid: str, *, before: int = _BLOCKED) -> list[RawCallback]:
-    """The callbacks of a call in the order of their arrival; those before an id."""
-    return [_callback(channel, *row) for row in connection.execute(_HISTORY, (channel, callid, before))]
+def _read(connection: sqlite3.Connection, query: str, channel: str, callid: str) -> list[RawCallback]:
+    return [_callback(channel, *row) for row in connection.execute(query, (channel, callid))]
 
 
 def _callback(channel: str, raw: bytes, received_us: int) -> RawCallback:

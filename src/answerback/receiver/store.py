@@ -6,9 +6,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 
 Handle = Callable[[Sequence[RawCallback], int], float | None]
-"""`handle(callbacks, failures)`: hand the last of a call's callbacks, in the order of their arrival, to the handlers.
+"""`handle(callbacks, failures)`: have the handlers called with the last of a call's callbacks.
 
-`failures` is how often that failed before. Returns None where it is done, else after how many seconds to try it again. Raises nothing.
+Those before it are the ones that are done, in the order in which they arrived. `failures` is how often the last one has failed by now.
+Returns None where it is done, else after how many seconds to try it again. Raises nothing.
 """
 
 
