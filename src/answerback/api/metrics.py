@@ -42,7 +42,7 @@ _RESULTS = ("delivered", "failed", "dead")
 def build_registry(
     metrics: IntakeMetrics,
     committer: GroupCommitter | None,
-    ledger: tuple[LedgerGauges, Relay, Mapping[str, int] | None] | None = None,
+    ledger: tuple[LedgerGauges, Relay, Mapping[str, int]] | None = None,
     stream: "StreamMetrics | None" = None,
     recorder: tuple[Recorder | None, RecorderMetrics, Inbox | None] | None = None,
 ) -> CollectorRegistry:
@@ -108,7 +108,7 @@ def _intake(metrics: IntakeMetrics, committer: GroupCommitter | None) -> Iterato
         yield Gauge("answerback_up_for_writes", "1 if a callback can be stored.", float(not committer.failure))
 
 
-def _ledger(numbers: LedgerGauges, relay: Relay, pruned: Mapping[str, int] | None) -> Iterator[Metric]:
+def _ledger(numbers: LedgerGauges, relay: Relay, pruned: Mapping[str, int]) -> Iterator[Metric]:
     """What the ledger holds, and how it is delivered."""
     latest = numbers.latest
     yield Gauge("answerback_relay_active", "1 if this gateway delivers to the endpoints.", float(relay.is_active))
@@ -121,11 +121,10 @@ def _ledger(numbers: LedgerGauges, relay: Relay, pruned: Mapping[str, int] | Non
         Gauge("answerback_alert_firing", "1 while it lasts, by rule.", labels=["rule"]),
         (([state.rule], float(state.firing)) for state in latest.alerts),
     )
-    if pruned is not None:
-        yield _labelled(
-            Counter("answerback_pruned_rows", "Rows that were deleted for their age, by table.", labels=["table"]),
-            (([table], rows) for table, rows in sorted({**_NONE_PRUNED, **pruned}.items())),
-        )
+    yield _labelled(
+        Counter("answerback_pruned_rows", "Rows that were deleted for their age, by table.", labels=["table"]),
+        (([table], rows) for table, rows in sorted({**_NONE_PRUNED, **pruned}.items())),
+    )
     yield Gauge(
         "answerback_ledger_numbers_age_seconds",
         "How long ago what is counted in the ledger was counted.",

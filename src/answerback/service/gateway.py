@@ -253,7 +253,7 @@ class Gateway:
 
         front = self._front
         backend = self._backend if self._backend is not None and self._backend.is_started else None
-        pruned = backend.pruner.deleted if backend is not None and backend.pruner is not None else None
+        pruned = backend.pruner.deleted if backend is not None and backend.pruner is not None else {}
         recorder = None if backend is None else backend.recorder
         metrics = RecorderMetrics() if backend is None else backend.recorder_metrics
         return build_registry(
