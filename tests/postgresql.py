@@ -202,6 +202,11 @@ class PostgreSQL:
             cursor = connection.execute(statement.encode() if isinstance(statement, str) else statement)
             return cursor.fetchall() if cursor.description else []
 
+    def dump(self, url: str) -> bytes:
+        """All that is in a database, as pg_dump writes it."""
+        program: list[str | Path] = [_binaries() / "pg_dump", "--dbname", url, "--inserts"]
+        return subprocess.run(program, env={"PATH": os.defpath}, capture_output=True, check=True).stdout
+
     def create_database(self, template: str = "template1") -> str:
         """The URL of a new database, which is a copy of `template`; to that nobody may be connected."""
         name = f"test_{uuid.uuid4().hex[:12]}"

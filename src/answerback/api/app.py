@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from answerback.alerts import AlertManager
 from answerback.api import alerts as alerts_api
-from answerback.api import callbacks, calls, deliveries, endpoints, keys, quarantine, stats, status
+from answerback.api import callbacks, calls, deliveries, endpoints, erasures, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
 from answerback.api.dependencies import require_key
 from answerback.api.openapi import DESCRIPTION, TAGS, complete, operation_id
@@ -79,6 +79,7 @@ def build_api(
     recorder: InboxRecorder | None,
     links: SignInLinks,
     public_url: str | None,
+    erasure_key: bytes,
 ) -> FastAPI:
     """Build the application; `channels` are the names of the configured channels."""
     api = build_empty_api()
@@ -93,6 +94,7 @@ def build_api(
         keys.build_routes(ledger, writer, links, public_url),
         alerts_api.build_routes(alerts),
         exports_api.build_routes(ledger, exports),
+        erasures.build_routes(ledger, writer, erasure_key),
         status.build_routes(ledger, recorder),
     ):
         routes.build(api, guarded)

@@ -22,6 +22,8 @@ class ServerSecret:
         """What the ids of callbacks and deliveries are keyed by."""
         self.session_key = _derive(text, b"console sessions")
         """What the cookies of the console are signed with."""
+        self.erasure_key = _derive(text, b"erasures")
+        """What a number that is to be erased is encrypted with until that is done."""
         self.check = _derive(text, b"check").hex()[:16]
         """An id of the secret: equal in all processes that share it, and revealing nothing else about it."""
 

@@ -124,6 +124,11 @@ COMMANDS = {
         "server",
         "Delete what is older than the settings `retention.*` say; statistics stay.\n\nA gateway with the role relay does the same once a day.",
     ),
+    "erase": CommandEntry(
+        "erase.erase",
+        "server",
+        "Erase one person's number, in every spelling, from everything that is stored.\n\nCalls and callbacks stay, without it. Where a gateway runs, it does it.",
+    ),
     "channels": CommandEntry(
         "admin.channels_app",
         "server",

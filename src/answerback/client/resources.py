@@ -31,6 +31,7 @@ from answerback.schemas.calls import CallView, FeeAuditView
 from answerback.schemas.cluster import StatusView
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView, ReplayView
 from answerback.schemas.endpoints import EndpointTestView, EndpointView, EndpointWithSecretView
+from answerback.schemas.erasures import ErasureView
 from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView, SignInLinkView
 from answerback.schemas.statistics import FailuresView, StatisticsView
 from answerback.schemas.view import PageView
@@ -228,6 +229,20 @@ class Keys(Resource[S]):
         return change("POST", "/v1/sign-in-links", SignInLinkView, body={"key": key})
 
 
+class Erasures(Resource[S]):
+    """/v1/erasures: erase a person's number, for admins with the right to full numbers."""
+
+    @operation
+    def create(self, number: str) -> Request[ErasureView]:
+        """Erase a number from everything that is stored; `get` says when that is done."""
+        return change("POST", "/v1/erasures", ErasureView, body={"number": number})
+
+    @operation
+    def get(self, id: int) -> Request[ErasureView]:
+        """The receipt of an erasure."""
+        return read("/v1/erasures/{id}", ErasureView, {"id": id})
+
+
 class Gateway(Resource[S]):
     """All of /v1."""
 
@@ -240,6 +255,7 @@ class Gateway(Resource[S]):
         self.replays = Replays[S](sender)
         self.quarantine = Quarantine[S](sender)
         self.keys = Keys[S](sender)
+        self.erasures = Erasures[S](sender)
 
     @property
     def recorder_lag_s(self) -> float:

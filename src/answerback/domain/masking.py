@@ -26,7 +26,7 @@ _URL = re.compile(
     r"""(?:[/?\#](?:[^\s"'<>]*[^\s"'<>:,.;)])?)?""",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*+")(?P<name>[ \t\r\n]*+:)?|(?P<number>-?\d[\d.eE+-]*+)|[{}]')
+JSON_TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*+")(?P<name>[ \t\r\n]*+:)?|(?P<number>-?\d[\d.eE+-]*+)|[{}]')
 
 
 def mask_json(document: Any, name: str = "", known: tuple[str, ...] = ()) -> Any:
@@ -74,7 +74,7 @@ def mask_raw_body(body: str) -> str:
             return _masked_token(spelled, value, mask_json(value, name, known))
         return spelled
 
-    return body[: len(body) - len(bare)] + _TOKEN.sub(rewrite, bare)
+    return body[: len(body) - len(bare)] + JSON_TOKEN.sub(rewrite, bare)
 
 
 def mask_urls(text: str) -> str:

@@ -144,6 +144,7 @@ class StoredCallback(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     last_duplicate_at: datetime | None
     raw: bytes
+    erased_at: datetime | None = None
 
 
 ROWS_RESULT = 0

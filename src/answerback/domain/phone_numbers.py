@@ -8,7 +8,7 @@ from typing import NamedTuple
 _FULL_LENGTH = 11
 _SHOWN_FIRST, _SHOWN_LAST = 3, 4
 _SHOWN_OF_SHORT = 2
-_LEAST_DIGITS = 7
+MIN_DIGITS = 7
 _NUMBER = re.compile(r"\+?[0-9]+")
 _TYPED = re.compile(r"\+?[0-9]{3,20}")
 _SPACING = re.compile(r"[\s()./-]+")
@@ -18,14 +18,16 @@ _ODD_DIGIT = (
     r"%(?:25){0,2}3\d|%EF%BC%9\d|\\{1,4}(?:u003|uff1|x3)\d|&\#(?:4[89]|5[0-7]|x3\d);"
     r"|[〇零一二三四五六七八九幺²³¹⁰⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒]"
 )
-_DIGIT = rf"(?:\d|{_ODD_DIGIT})"
+DIGIT = rf"(?:\d|{_ODD_DIGIT})"
+"""A digit of any script, or escaped."""
 # What stands between the digits of one number: space, dashes, dots, slashes, brackets, what nobody sees, the NUL of UTF-16,
 # and what groups thousands, right between digits: a comma before a blank parts one thing from another.
 _MARK = (
     r"(?:[\s\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufffd"
     r"\-‐-―−﹘﹣－.．。·•‧・/／()（）\[\]_＿+＋]|%(?:00|0[9AD]|2[089BDEF]|5F)|\\{1,4}(?:u0000|[nrt])|(?:[,，、'’]|%2[7C])(?=\d))"
 )
-_ANY, _SOME = rf"{_MARK}{{0,3}}+", rf"{_MARK}{{1,3}}+"
+ANY_MARKS, _SOME = rf"{_MARK}{{0,3}}+", rf"{_MARK}{{1,3}}+"
+"""What may stand between two digits of one number."""
 
 _ID = (
     r"(?<![0-9A-Za-z])(?=[0-9-]{0,35}+[a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})(?![0-9A-Za-z])"
@@ -36,7 +38,7 @@ _TIME = rf"(?<!\d){_DAY}(?:{_CLOCK})?(?!\d)"
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _ADDRESS = rf"(?<![\d.])(?=10\.|[0-9.]*?[0-9]{{3}})(?:{_BYTE}\.){{3}}{_BYTE}(?!\.?\d)"  # four pairs may be a number
 
-_IN_TEXT = re.compile(rf"(?P<kept>{_ID}|{_TIME}|{_ADDRESS})|[+＋]?{_DIGIT}(?:{_ANY}{_DIGIT}){{6,}}+", re.IGNORECASE)
+_IN_TEXT = re.compile(rf"(?P<kept>{_ID}|{_TIME}|{_ADDRESS})|[+＋]?{DIGIT}(?:{ANY_MARKS}{DIGIT}){{6,}}+", re.IGNORECASE)
 
 
 def _digit_groups(*sizes: int) -> str:
@@ -44,20 +46,20 @@ def _digit_groups(*sizes: int) -> str:
 
 
 _MOBILE = (
-    rf"(?<!\d)(?:(?:00)?86{_ANY})?(?=1{_ANY}[3-9])(?:\d{{3}}{_ANY}\d{{4}}{_ANY}\d{{4}}"
+    rf"(?<!\d)(?:(?:00)?86{ANY_MARKS})?(?=1{ANY_MARKS}[3-9])(?:\d{{3}}{ANY_MARKS}\d{{4}}{ANY_MARKS}\d{{4}}"
     rf"|{_digit_groups(4, 4, 3)}|{_digit_groups(4, 3, 4)}|{_digit_groups(3, 3, 5)}|{_digit_groups(3, 3, 3, 2)}|{_digit_groups(3, 2, 2, 2, 2)}"
     rf"|{_digit_groups(2, 3, 3, 3)}|{_digit_groups(1, 2, 2, 2, 2, 2)}|{_digit_groups(2, 2, 2, 2, 2, 1)}|{_digit_groups(*[1] * 11)})(?!\d)"
 )
-_LOCAL = rf"(?=[2-8])(?:\d{{3,4}}{_ANY}\d{{4}}|{_digit_groups(2, 2, 2, 2)}|{_digit_groups(*[1] * 8)})(?!\d)"
-_WITH_AREA = rf"(?<!\d)(?:(?:00)?86{_ANY}0?|0)(?:10|2\d|[3-9]\d\d){_ANY}{_LOCAL}"
-_SERVICE = rf"(?<!\d)[48]00{_ANY}(?:\d{{3}}{_ANY}\d{{4}}|\d{{4}}{_ANY}\d{{3}})(?!\d)"
+_LOCAL = rf"(?=[2-8])(?:\d{{3,4}}{ANY_MARKS}\d{{4}}|{_digit_groups(2, 2, 2, 2)}|{_digit_groups(*[1] * 8)})(?!\d)"
+_WITH_AREA = rf"(?<!\d)(?:(?:00)?86{ANY_MARKS}0?|0)(?:10|2\d|[3-9]\d\d){ANY_MARKS}{_LOCAL}"
+_SERVICE = rf"(?<!\d)[48]00{ANY_MARKS}(?:\d{{3}}{ANY_MARKS}\d{{4}}|\d{{4}}{ANY_MARKS}\d{{3}})(?!\d)"
 _COMPACT_DAY = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
-_ABROAD = rf"[+＋]\d(?:{_ANY}\d){{6,14}}(?!\d)"
+_ABROAD = rf"[+＋]\d(?:{ANY_MARKS}\d){{6,14}}(?!\d)"
 _IN_ID = (
     rf"(?P<kept>{_ID}|{_TIME})|(?<!\d)1\.[3-9]\d{{9}}e\+?10(?!\d)|{_ABROAD}|{_MOBILE}|{_WITH_AREA}|{_SERVICE}"
-    rf"|(?<![\w-])(?!{_COMPACT_DAY}){_LOCAL}(?![\w-])|(?:{_ODD_DIGIT})(?:{_ANY}(?:{_ODD_DIGIT})){{6,}}+"
+    rf"|(?<![\w-])(?!{_COMPACT_DAY}){_LOCAL}(?![\w-])|(?:{_ODD_DIGIT})(?:{ANY_MARKS}(?:{_ODD_DIGIT})){{6,}}+"
 )
-_PIECE = re.compile(rf"^[+＋]|(?P<mark>{_MARK})|{_DIGIT}|.", re.IGNORECASE | re.DOTALL)
+_PIECE = re.compile(rf"^[+＋]|(?P<mark>{_MARK})|{DIGIT}|.", re.IGNORECASE | re.DOTALL)
 
 
 def e164(nationcode: str, mobile: str) -> str | None:
@@ -95,8 +97,7 @@ def spellings(number: str) -> Spellings:
 
     Without a country it is one of China where it can be, as the vendor's are. What is no number is only itself.
     """
-    bare = _SPACING.sub("", unicodedata.normalize("NFKC", number))
-    parsed = _parse(bare) if _TYPED.fullmatch(bare) else None
+    bare, parsed = _bare(number), parse_number(number)
     if parsed is None:
         return Spellings(tuple(dict.fromkeys((number, bare) if _TYPED.fullmatch(bare) else (number,))))
     code, national = parsed
@@ -108,8 +109,17 @@ def spellings(number: str) -> Spellings:
     )
 
 
+def parse_number(number: str) -> tuple[str, str] | None:
+    """The country code and the rest of a number that somebody typed; None where no country has such a number."""
+    bare = _bare(number)
+    return _parse(bare) if _TYPED.fullmatch(bare) else None
+
+
+def _bare(number: str) -> str:
+    return _SPACING.sub("", unicodedata.normalize("NFKC", number))
+
+
 def _parse(bare: str) -> tuple[str, str] | None:
-    """The country code and the rest; None where no country has such a number."""
     import phonenumbers  # as in e164
 
     is_whole = bare.startswith(("+", "00"))
@@ -170,7 +180,7 @@ def is_number_like(text: str) -> bool:
 
 def _has_few_digits(text: str) -> bool:
     """Whether a quick check rules out that `text` contains a phone number."""
-    return len(text) < _LEAST_DIGITS or (text.isascii() and sum(map(text.count, "0123456789")) < _LEAST_DIGITS)
+    return len(text) < MIN_DIGITS or (text.isascii() and sum(map(text.count, "0123456789")) < MIN_DIGITS)
 
 
 def _mask_match(found: re.Match[str]) -> str:

@@ -10,9 +10,9 @@ from answerback.inbox.rows import Generation, Row, Sealer, StoredRow, Totals, ke
 from answerback.inbox.schema import FILE_NAME
 from answerback.sqlite_errors import sqlite_reason, sqlite_unavailable
 
-_COLUMNS = "key, appended_us, callbacks, total_callbacks, total_bytes, checksum, payload"
-_SELECT = f"SELECT {_COLUMNS} FROM rows WHERE key > ? AND key <= ? ORDER BY key"  # noqa: S608  # constants
-_SELECT_ONE = f"SELECT {_COLUMNS} FROM rows WHERE key = ?"  # noqa: S608  # constants
+COLUMNS = "key, appended_us, callbacks, total_callbacks, total_bytes, checksum, payload"
+_SELECT = f"SELECT {COLUMNS} FROM rows WHERE key > ? AND key <= ? ORDER BY key"  # noqa: S608  # constants
+_SELECT_ONE = f"SELECT {COLUMNS} FROM rows WHERE key = ?"  # noqa: S608  # constants
 _SELECT_SUMS = (
     "SELECT key, total_callbacks, total_bytes, appended_us, callbacks, length(payload) FROM rows "
     "WHERE key BETWEEN ? AND ? ORDER BY key"

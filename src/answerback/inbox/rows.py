@@ -49,6 +49,11 @@ class StoredRow(NamedTuple):
     payload: bytes
 
     @property
+    def number(self) -> int:
+        """The number of its generation."""
+        return self.key >> _POSITION_BITS
+
+    @property
     def position(self) -> int:
         """The row's number within its generation, from 1."""
         return position_of(self.key)
@@ -80,6 +85,10 @@ class Sealer:
             before.bytes + stored_bytes(len(payload)),
         )
         return StoredRow(*fields, self._checksum(fields, payload), payload)
+
+    def reseal(self, row: StoredRow, payload: bytes) -> int:
+        """The checksum of an intact row with another payload."""
+        return self._checksum(row[:5], payload)
 
     def is_intact(self, row: StoredRow) -> bool:
         """Whether the row is as it was made."""

@@ -29,6 +29,10 @@ class CallbackView(View):
     last_duplicate_at: datetime | None
     raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
     raw_base64: str | None = Field(description="the exact bytes; null if numbers are masked")
+    erased_at: datetime | None = Field(
+        None,
+        description="when somebody's number was erased from the body, which has stars in its place; null: it is as received",
+    )
 
     @classmethod
     def of(cls, entry: StoredCallback, *, full_numbers: bool) -> "CallbackView":

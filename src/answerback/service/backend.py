@@ -18,9 +18,11 @@ from answerback.auth.server_secret import ServerSecret
 from answerback.auth.sign_in_links import SignInLinks
 from answerback.certificates import Certificates
 from answerback.config import ServerRole, Settings
+from answerback.erasures.manager import ErasureManager
 from answerback.errors import LedgerUnavailable
 from answerback.exports.process import ExportManager
 from answerback.heartbeat import Heartbeat
+from answerback.inbox import FILE_NAME as INBOX_NAME
 from answerback.intake import BulkSubmitter
 from answerback.ledger.admin.audit import GATEWAY
 from answerback.ledger.admin.instances import Instance
@@ -29,11 +31,17 @@ from answerback.ledger.writer.client import WriterClient
 from answerback.ledger.writer.spawning import WriterHandle
 from answerback.recorder import InboxRecorder, Recorder, RecorderMetrics, StreamRecorder
 from answerback.relay import Relay
-from answerback.service.factories import admin_key, build_alerts, build_lag_alerts, retry_policy
+from answerback.service.factories import (
+    admin_key,
+    build_alerts,
+    build_lag_alerts,
+    inbox_config,
+    retry_policy,
+)
 from answerback.service.front import Front
 from answerback.service.ledger_config import ledger_config
 from answerback.service.process_status import ProcessStatus
-from answerback.service.relay_owner import build_relay_owner
+from answerback.service.relay_owner import SingletonTasks, build_relay_owner
 from answerback.service.retention import Pruner
 from answerback.service.urls import base_path, callback_urls, local_url
 from answerback.tracing.writer import TracingClient
@@ -186,7 +194,18 @@ class Backend:
         self._heartbeat = Heartbeat(writer, self._instance, self._status.report)
         policy = settings.retention.policy()
         self.pruner = self._status.pruner = None if policy.is_empty else Pruner(writer, policy)
-        self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, self.pruner, self._instance.id)
+        erasures = ErasureManager(
+            self._ledger,
+            lambda: writer.config,
+            inbox_config(settings).directory / INBOX_NAME if front.inbox is not None else None,
+            self._secret.erasure_key,
+            self._status.recorded_us,
+            is_alone=settings.ledger.url is None and front.stream is None,
+        )
+        tasks: SingletonTasks = {"erasures": erasures.run_forever}
+        if self.pruner is not None:
+            tasks = {**tasks, "retention": self.pruner.run_forever}
+        self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, tasks, self._instance.id)
         self._submitter = BulkSubmitter(front.handler)
         self._key_verifier = KeyVerifier(self.admin_key, self._ledger)
         self._links = SignInLinks(self._key_verifier, self._secret.session_key, writer)
@@ -230,6 +249,7 @@ class Backend:
             self._inbox_recorder,
             self._links,
             self._settings.server.public_url,
+            self._secret.erasure_key,
         )
 
     def build_console(self) -> Any:

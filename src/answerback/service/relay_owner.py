@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +15,6 @@ from answerback.service.urls import URL_NAME
 if TYPE_CHECKING:
     from answerback.alerts import AlertManager
     from answerback.relay import Relay
-    from answerback.service.retention import Pruner
 from answerback.ledger.backends.postgresql.notifier import PgNotifier
 
 LOCK_NAME = "relay.lock"
@@ -25,22 +25,23 @@ log = structlog.get_logger("answerback.service")
 
 ALERTS = "alerts"
 """The singleton task that sends alerts."""
-RETENTION = "retention"
-"""The singleton task that deletes what is too old."""
+
+SingletonTasks = Mapping[str, Callable[[], Awaitable[None]]]
+"""What else one process of a ledger does, by name."""
 
 
 class FileLockOwner:
-    """The right to deliver, to send alerts, and to delete what is too old: one gateway of a data directory holds it, then the next one.
+    """The right to deliver, to send alerts, and to do what else one process does: one gateway of a data directory holds it, then the next one.
 
     While it is held, a file in the data directory holds the URL of its API.
     """
 
-    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager", pruner: "Pruner | None") -> None:
+    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonTasks) -> None:
         self._settings = settings
         self._relay = relay
         self._alerts = alerts
-        self._pruner = pruner
-        self._pruning: asyncio.Task[None] | None = None
+        self._tasks = tasks
+        self._running: list[asyncio.Future[None]] = []
         self._lock = (settings.server.data_dir / LOCK_NAME).open("ab")
         self._url_file = settings.server.data_dir / URL_NAME
         self._url = ""
@@ -69,8 +70,9 @@ class FileLockOwner:
         """Stop the relay, and release the lock."""
         if self._waiting is not None:
             self._waiting.cancel()
-        if self._pruning is not None:
-            self._pruning.cancel()
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self._alerts.stop()
         was_active = self._relay.is_active
         await self._relay.stop(self._settings.relay.shutdown_timeout_s)
@@ -83,8 +85,7 @@ class FileLockOwner:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             await self._relay.start(config_endpoints(self._settings))
             self._alerts.start()
-            if self._pruner is not None:
-                self._pruning = asyncio.create_task(self._pruner.run_forever())
+            self._running = [asyncio.ensure_future(run()) for run in self._tasks.values()]
         except (BlockingIOError, LedgerUnavailable):
             return False
         return True
@@ -107,7 +108,7 @@ class LeasedOwner:
     """This process in the cluster: it takes leases if it has the role relay, and gets the others' notifications."""
 
     def __init__(
-        self, settings: Settings, relay: "Relay", alerts: "AlertManager", pruner: "Pruner | None", instance_id: str
+        self, settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonTasks, instance_id: str
     ) -> None:
         from answerback.relay import ClusterConfig
 
@@ -116,10 +117,9 @@ class LeasedOwner:
         self._relay = relay
         self._alerts = alerts
         self._notifier = PgNotifier(settings.ledger.url.get_secret_value(), instance_id)
-        singletons = {ALERTS: alerts.run_forever}
-        if pruner is not None:
-            singletons[RETENTION] = pruner.run_forever
-        self._cluster = ClusterConfig(instance_id=instance_id, notify=self._notifier.notify, singletons=singletons)
+        self._cluster = ClusterConfig(
+            instance_id=instance_id, notify=self._notifier.notify, singletons={ALERTS: alerts.run_forever, **tasks}
+        )
         self._has_relay_role = ServerRole.RELAY in settings.server.roles
         self._has_api_role = ServerRole.API in settings.server.roles
         self._url_file = settings.server.data_dir / URL_NAME
@@ -147,9 +147,9 @@ class LeasedOwner:
 
 
 def build_relay_owner(
-    settings: Settings, relay: "Relay", alerts: "AlertManager", pruner: "Pruner | None", instance_id: str
+    settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonTasks, instance_id: str
 ) -> FileLockOwner | LeasedOwner:
     """The owner that fits the ledger."""
     if settings.ledger.url is None:
-        return FileLockOwner(settings, relay, alerts, pruner)
-    return LeasedOwner(settings, relay, alerts, pruner, instance_id)
+        return FileLockOwner(settings, relay, alerts, tasks)
+    return LeasedOwner(settings, relay, alerts, tasks, instance_id)

@@ -53,7 +53,7 @@ _MUTABLE_CALL_COLUMNS = tuple(
 
 APPEND_ONLY_SPECS = (
     TableSpec(tables.calls, _MUTABLE_CALL_COLUMNS, append_only=True),
-    TableSpec(tables.callbacks, ("duplicates", "last_duplicate_us"), append_only=True),
+    TableSpec(tables.callbacks, ("duplicates", "last_duplicate_us", "erased_us"), append_only=True),
     TableSpec(tables.deliveries, ("state", "attempts", "failed_attempts", "due_us", "finished_us"), append_only=True),
     TableSpec(tables.attempts, ("delivery_id",), append_only=True),
 )
@@ -75,6 +75,7 @@ TABLE_SPECS = (
             tables.rollup_breakdowns,
             tables.hourly_ingest,
             tables.log_positions,
+            tables.erasures,
         )
     ),
 )

@@ -48,6 +48,7 @@ TAGS = [
     {"name": "webhooks", "description": "The webhooks that an endpoint with the format `standard` receives."},
     {"name": "alerts", "description": "Alert rules of the config file and their state."},
     {"name": "access", "description": "API keys and the audit log."},
+    {"name": "erasures", "description": "Erase one person's number from everything that is stored."},
     {"name": "processes", "description": "The gateway's processes and their roles."},
     {"name": "health", "description": "The gateway's own health. Needs no key."},
 ]

@@ -19,6 +19,7 @@ from answerback.schemas.calls import CallView
 from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
 from answerback.schemas.deliveries import AttemptView, DeliveryView, ReplayView
 from answerback.schemas.endpoints import EndpointView
+from answerback.schemas.erasures import ErasureView
 from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyView, KeyView
 from answerback.schemas.view import View
 from answerback.tencent.parsing import parse_callback
@@ -157,6 +158,7 @@ ATTEMPTS: list[Record] = [
 ]
 REPLAY: Record = example(ReplayView, scope="dead deliveries", total=120, examined=40, replayed=40, status="running")
 ME: Record = example(CurrentKeyView, role="viewer")
+ERASURE: Record = example(ErasureView, finished_at=_AT)
 API_KEY: Record = example(KeyView, role="viewer")
 NEW_KEY: Record = example(CreatedKeyView, role="viewer")
 ALERT: Record = example(AlertView, firing=True, since=_AT, notified_at=_AT, error=None)

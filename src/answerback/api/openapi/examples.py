@@ -13,6 +13,7 @@ from answerback.api.openapi.example_data import (
     CALLID,
     DELIVERY,
     ENDPOINT,
+    ERASURE,
     FAILED_CALL,
     FAILURE,
     FAILURES,
@@ -95,6 +96,8 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("replayDelivery", 202): {"again": DELIVERY | {"state": "pending", "finished_at": None}},
     ("startReplay", 202): {"begun": REPLAY | {"examined": 0, "replayed": 0}},
     ("getReplay", 200): {"under way": REPLAY, "done": REPLAY | {"status": "done", "examined": 120, "replayed": 120}},
+    ("createErasure", 202): {"asked": ERASURE | {"state": "erasing", "erased": {}, "finished_at": None}},
+    ("getErasure", 200): {"done": ERASURE},
     ("getMe", 200): {"viewer": ME},
     ("listKeys", 200): {"all": _page(API_KEY)},
     ("createKey", 201): {"made": NEW_KEY},
@@ -147,6 +150,7 @@ REQUEST_EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         }
     },
     "createSignInLink": {_JSON: {"own": {}, "another": {"key": "night-shift"}}},
+    "createErasure": {_JSON: {"international": {"number": "+8613788888888"}, "of China": {"number": "137 8888 8888"}}},
     "createKey": {_JSON: {"viewer": {"name": "night-shift", "role": "viewer"}}},
 }
 """Operation -> media type -> name -> example."""

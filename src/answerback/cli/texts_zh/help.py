@@ -172,6 +172,13 @@ TEXTS: Mapping[str, str] = {
         "删除超过 `retention.*` 所设天数的数据；统计保留。\n\n带有 relay 角色的网关每天会做同样的清理。"
     ),
     "Only say what would be deleted.": "只显示将删除什么。",
+    # erase
+    "Erase one person's number, in every spelling, from everything that is stored.\n\nCalls and callbacks stay, without it. Where a gateway runs, it does it.": (
+        "从所有存储的数据中抹除某人的号码，写法不限。\n\n通话和回调保留，但不再含有该号码。网关正在运行时，由网关执行。"
+    ),
+    "The number, in any notation; one of China where no country is named.": "号码，写法不限；未注明国家时按中国号码处理。",
+    "Only say how many rows hold it.": "只显示有多少行含有该号码。",
+    "Do not ask.": "不再询问。",
     # channels, config
     "Channels: one for each voice application.": "通道：每个语音应用一个。",
     "List the channels with their callback URLs, to paste into the cloud console.": "列出各通道及其回调 URL，粘贴到腾讯云控制台即可。",

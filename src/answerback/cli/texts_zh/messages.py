@@ -270,5 +270,8 @@ TEXTS: Mapping[str, str] = {
     "{source} is still being written{by}. {target} holds what there was, and no gateway will serve it yet. To move:\n  1. stop the old gateway\n  2. start the new one at once, with the inbox of the old one: answerback serve {option}\n     It answers callbacks and keeps them until the copy is whole; docs/copy.md says more\n  3. run this command again: it takes over only what has changed": "{source} 仍在写入{by}。{target} 已有此前的内容，网关暂不会使用它。迁移步骤：\n  1. 停止旧网关\n  2. 立即启动新网关，使用旧网关的收件箱：answerback serve {option}\n     副本完整之前，它照常应答并保留回调；详见 docs/copy.zh-CN.md\n  3. 再次执行本命令：只补上有变化的部分",
     "the ledger in {place} has schema {schema}": "{place} 中的账本：表结构 {schema}",
     "oldest kept": "保留的最早时间",
+    "Erase this number for good? What holds it cannot be brought back": "彻底抹除此号码？抹除后无法恢复",
+    "the number is not stored": "没有存储此号码",
+    "erased: receipt {id}": "已抹除：回执 {id}",
     "Nothing was deleted: leave out --dry-run to do it.": "没有删除：去掉 --dry-run 才执行。",
 }

@@ -71,6 +71,7 @@ TEXTS: Mapping[str, Text] = {
     "audit_action": Text("Action", "操作"),
     "audit_target": Text("Target", "对象"),
     "audit_numbers_revealed": Text("Viewed full numbers", "查看完整号码"),
+    "audit_number_erased": Text("Erased a number", "抹除号码"),
     "audit_exported": Text("Exported", "导出"),
     "audit_callbacks_imported": Text("Imported callbacks", "导入回调"),
     "audit_inbox_recorded": Text("Recorded an inbox", "补录收件箱"),

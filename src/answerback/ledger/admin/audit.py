@@ -63,6 +63,7 @@ class AuditAction(StrEnum):
     KEY_REVOKED = "key_revoked"
     LEDGER_COPIED = "ledger_copied"
     LEDGER_PRUNED = "ledger_pruned"
+    NUMBER_ERASED = "number_erased"
     NUMBERS_REVEALED = "numbers_revealed"
     QUARANTINE_DELETED = "quarantine_deleted"
     QUARANTINE_REQUEUED = "quarantine_requeued"

@@ -45,6 +45,7 @@ from answerback.ledger.commands.endpoints import (
     RemoveEndpoint,
     SyncConfigEndpoints,
 )
+from answerback.ledger.commands.erasure import RequestErasure
 from answerback.ledger.commands.ingest import (
     DeleteQuarantined,
     ForgetLogs,
@@ -114,6 +115,7 @@ __all__ = [
     "ReplayCalls",
     "ReplayDead",
     "ReplayDelivery",
+    "RequestErasure",
     "RequeueQuarantined",
     "RequeueResult",
     "RevokeKey",

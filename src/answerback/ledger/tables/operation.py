@@ -118,3 +118,15 @@ log_positions = Table(
     Column("updated_us", BigInteger, nullable=False, comment="when its recorder last wrote or kept it"),
     comment="how far each log of callbacks is recorded",
 )
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("requested_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, comment="erasing, compacting, done"),
+    Column("sealed_number", LargeBinary, comment="as long as it is needed, encrypted with a key of the server secret"),
+    Column("erased", Text, nullable=False, comment="JSON object: table -> rows"),
+    Column("finished_us", BigInteger),
+    comment="the requests to erase one person's number, which stay as receipts without it",
+)

@@ -86,6 +86,7 @@ callbacks = Table(
     Column("duplicates", Integer, nullable=False),
     Column("last_duplicate_us", BigInteger, comment="when the last repeat came"),
     Column("raw", LargeBinary, nullable=False),
+    Column("erased_us", BigInteger, comment="when somebody's number was erased from it"),
     UniqueConstraint("call_id", "fingerprint"),
 )
 

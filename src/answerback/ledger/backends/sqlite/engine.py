@@ -6,6 +6,7 @@ data. Both are verified at the start, not assumed.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from answerback.disk import FileIds, SQLiteFiles, check_wal
-from answerback.errors import LedgerUnavailable, UnsafeStorage
+from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
 from answerback.ledger.backends.driver_errors import close_on_failure
 from answerback.ledger.tables import write_probes
 
@@ -27,6 +28,8 @@ MIN_VERSION = (3, 35, 0)
 _CACHE_KIB = 8192  # the ends of the B-trees are what is written to; the rest is the system's to cache
 _WAL_PAGES = 1000
 _SYNCHRONOUS_FULL = 2
+_CHECKPOINT_S = 60.0
+_CHECKPOINT_RETRY_S = 0.1
 _INCREMENTAL = 2  # auto_vacuum
 
 
@@ -60,6 +63,7 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
                 "fullfsync=ON",
                 "checkpoint_fullfsync=ON",
                 "foreign_keys=ON",
+                "secure_delete=ON",
                 f"cache_size=-{_CACHE_KIB}",
                 f"wal_autocheckpoint={_WAL_PAGES}",
             ):
@@ -156,3 +160,23 @@ def verify_durable(connection: Connection, path: Path) -> None:
         raise UnsafeStorage(
             f"{path}: SQLite was built or set so that synchronous is {level}, not FULL ({_SYNCHRONOUS_FULL})"
         )
+
+
+def compact(engine: Engine) -> None:
+    """Write the file anew, without a byte of what was deleted or replaced, and empty its write-ahead log.
+
+    Others wait for the file meanwhile, and it takes as much free space again. Raises what the driver raises.
+    """
+    connection = engine.raw_connection()  # VACUUM is no part of a transaction
+    try:
+        cursor = connection.cursor()
+        cursor.execute("VACUUM")
+        deadline_s = time.monotonic() + _CHECKPOINT_S
+        while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # somebody still reads
+            if time.monotonic() > deadline_s:
+                raise LedgerUnavailable(
+                    UnavailableReason.LOCKED, "a reader keeps the write-ahead log from being emptied"
+                )
+            time.sleep(_CHECKPOINT_RETRY_S)
+    finally:
+        connection.close()

@@ -1,0 +1,113 @@
+"""`answerback erase`: erase one person's number from everything that is stored."""
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from answerback.cli.language import tr, tr_all
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings, open_client
+from answerback.cli.output import AsJson, out, print_json, print_table
+from answerback.domain.number_finder import NumberFinder
+from answerback.errors import ConfigError
+from answerback.schemas.erasures import ErasureView
+
+if TYPE_CHECKING:
+    from answerback.config import Settings
+
+_POLL_S = 0.2
+
+
+def erase(
+    number: Annotated[
+        str, typer.Option("--number", help="The number, in any notation; one of China where no country is named.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many rows hold it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    try:
+        NumberFinder(number)
+    except ValueError as error:
+        raise ConfigError(f"--number: {error}") from error
+    settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
+    if dry_run:
+        _print_counts(_count(settings, number), as_json=as_json)
+        return
+    if not yes:
+        typer.confirm(tr("Erase this number for good? What holds it cannot be brought back"), abort=True, err=True)
+    with ExitStack() as stack:
+        inbox = _inbox(settings)
+        if _is_served(settings, inbox, stack):
+            client = stack.enter_context(open_client(config, None, data_dir=data_dir, database_url=database_url))
+            done = client.erasures.create(number)
+            while done.state != "done":
+                time.sleep(_POLL_S)
+                done = client.erasures.get(done.id)
+        else:
+            done = _erase_here(settings, inbox, number)
+    if as_json:
+        print_json(done)
+        return
+    _print_counts(done.erased, as_json=False)
+    out.print(tr("erased: receipt {id}", id=done.id), highlight=False)
+
+
+def _count(settings: "Settings", number: str) -> dict[str, int]:
+    from answerback.erasures.erasure_run import count_rows
+    from answerback.service.ledger_config import open_for_reading
+
+    with open_for_reading(settings) as ledger:
+        return count_rows(ledger, _inbox(settings), number)
+
+
+def _is_served(settings: "Settings", inbox: Path | None, stack: ExitStack) -> bool:
+    """Whether a gateway runs here, which has callbacks in its memory; else none can start before the end of `stack`."""
+    from answerback.inbox import lock_inbox
+    from answerback.service.urls import URL_NAME
+
+    if inbox is None:
+        return (settings.server.data_dir / URL_NAME).exists()
+    try:
+        stack.callback(os.close, lock_inbox(inbox.parent))
+    except ConfigError:
+        return True
+    return False
+
+
+def _erase_here(settings: "Settings", inbox: Path | None, number: str) -> ErasureView:
+    """Erase it without a gateway; what waits in the inbox is recorded later, without it. Raises AnswerbackError."""
+    from answerback.auth.server_secret import ServerSecret
+    from answerback.erasures.erasure_run import erase as run
+    from answerback.erasures.sealing import seal
+    from answerback.ledger.admin.audit import CLI_ACTOR
+    from answerback.ledger.commands import RequestErasure
+    from answerback.service.ledger_config import open_for_reading
+
+    with open_for_reading(settings) as ledger:
+        key = ServerSecret.load_or_create(settings.server).erasure_key
+        asked = RequestErasure(CLI_ACTOR, seal(key, number)).run(ledger)
+        return ErasureView.read_from(run(ledger, inbox, asked.id, number))
+
+
+def _inbox(settings: "Settings") -> Path | None:
+    """The inbox of this machine, where there is one."""
+    from answerback.inbox import FILE_NAME
+    from answerback.service.factories import inbox_config
+
+    path = inbox_config(settings).directory / FILE_NAME
+    return path if path.exists() else None
+
+
+def _print_counts(counts: dict[str, int], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"rows": counts})
+    else:
+        shown = [(table, f"{rows:,}") for table, rows in counts.items()]
+        print_table(tr_all("table", "rows"), shown, tr("the number is not stored"))

@@ -1,0 +1,23 @@
+"""Erasures of a number, and their receipts."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from answerback.schemas.view import View
+
+
+class ErasureView(View):
+    """The receipt of an erasure; whose number it was is not in it."""
+
+    id: int
+    requested_at: datetime
+    state: str = Field(
+        description="erasing; compacting: the number is erased and forgotten, the files are written anew; done",
+        examples=["done"],
+    )
+    erased: dict[str, int] = Field(
+        description="rows that held the number, by table; inbox: callbacks in the inbox",
+        examples=[{"calls": 2, "callbacks": 3, "deliveries": 3, "inbox": 1}],
+    )
+    finished_at: datetime | None = Field(description="null: it is not done yet")
