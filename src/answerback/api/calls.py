@@ -8,10 +8,19 @@ from typing import Annotated
 
 import msgspec
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator
 from starlette.convertors import Convertor, register_url_convertor
 
-from answerback.api.dependencies import CallChannel, CallidPath, CallQuery, CurrentPrincipal, Cursor, Limit, UtcInstant
+from answerback.api.dependencies import (
+    CallChannel,
+    CallidPath,
+    CallQuery,
+    CurrentPrincipal,
+    Cursor,
+    Limit,
+    StrictBody,
+    UtcInstant,
+)
 from answerback.api.routes import AMBIGUOUS, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
 from answerback.domain.models import Role
@@ -50,10 +59,8 @@ class CallPageQuery(CallQuery):
     limit: Limit = 50
 
 
-class AnnotationUpdate(BaseModel):
+class AnnotationUpdate(StrictBody):
     """Your application's annotation of a call. Fields that are left out stay unchanged; null removes a value."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reference: str | None = Field(None, max_length=_MAX_TEXT_LENGTH, description="your application's id of the call")
     metadata: dict[str, JsonValue] | None = Field(

@@ -3,7 +3,7 @@
 from functools import partial
 
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from answerback.api.dependencies import (
     ByCallid,
@@ -14,6 +14,7 @@ from answerback.api.dependencies import (
     Cursor,
     IdPath,
     Limit,
+    StrictBody,
     Text,
     UtcInstant,
 )
@@ -31,10 +32,8 @@ from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 from answerback.schemas.view import PageView
 
 
-class ReplayCreate(BaseModel):
+class ReplayCreate(StrictBody):
     """What to replay to an endpoint: either its dead deliveries, or everything about some calls."""
-
-    model_config = ConfigDict(extra="forbid")
 
     endpoint: Text = Field(description="name or id", examples=["crm"])
     dead: bool = Field(default=False, strict=True, description="true: all dead deliveries of the endpoint")
@@ -92,8 +91,7 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
         role=Role.OPERATOR,
     )
     async def start_replay(body: ReplayCreate, principal: CurrentPrincipal) -> ReplayView:
-        await relay.endpoints.refresh()
-        endpoint = relay.endpoints.find(body.endpoint)
+        endpoint = await relay.endpoints.find_current(body.endpoint)
         filters = CallFilter(**body.model_dump(exclude={"endpoint", "dead"}))
         if body.dead == (filters != CallFilter()):
             raise InvalidEndpoint(

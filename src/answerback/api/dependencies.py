@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 from fastapi import Depends, HTTPException, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AfterValidator, BaseModel, BeforeValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from answerback.auth.authenticator import Authenticator
 from answerback.domain.endpoints import DeliveryState
@@ -43,6 +43,12 @@ def _check_text(text: str) -> str:
 def to_zone(moment: M, zone: tzinfo = UTC) -> M:
     """`moment`, in `zone` if it names none."""
     return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
+
+
+class StrictBody(BaseModel):
+    """The body of a request; a field that there is not is refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 Text = Annotated[str, AfterValidator(_check_text)]

@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import Path, Request
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from starlette.concurrency import run_in_threadpool
 
-from answerback.api.dependencies import CurrentPrincipal, Cursor, Limit, Principal, Text
+from answerback.api.dependencies import CurrentPrincipal, Cursor, Limit, Principal, StrictBody, Text
 from answerback.api.routes import CONFLICT, FORBIDDEN, NOT_FOUND, Routes
 from answerback.auth.api_keys import draft_api_key, validate_key_name
 from answerback.auth.sign_in_links import SignInLinks
@@ -19,10 +19,8 @@ from answerback.schemas.keys import AuditEventView, CreatedKeyView, CurrentKeyVi
 from answerback.schemas.view import PageView
 
 
-class KeyCreate(BaseModel):
+class KeyCreate(StrictBody):
     """A new API key."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
         description="up to 64 lowercase letters, digits, - and _, not digits alone",
@@ -40,10 +38,8 @@ class KeyCreate(BaseModel):
         return name
 
 
-class SignInLinkCreate(BaseModel):
+class SignInLinkCreate(StrictBody):
     """Whom a link is to sign in."""
-
-    model_config = ConfigDict(extra="forbid")
 
     key: Text | None = Field(
         default=None,

@@ -160,6 +160,11 @@ class EndpointManager:
             raise NotFound(f"no endpoint {name}")
         return self._known[name]
 
+    async def find_current(self, name: str) -> Endpoint:
+        """Do what `find` does, after the changes of other processes. Raises NotFound, LedgerUnavailable."""
+        await self.refresh()
+        return self.find(name)
+
     def _cache(self, endpoint: Endpoint) -> None:
         self._known[endpoint.name] = self._known[str(endpoint.id)] = endpoint
         if self._is_clustered and self._dispatcher.queue_for(endpoint.id) is None:
@@ -204,8 +209,7 @@ class EndpointManager:
 
         Raises NotFound, InvalidEndpoint, Conflict; Forbidden where numbers would go to another URL, and the actor may not see them.
         """
-        await self.refresh()
-        endpoint = self.find(name)
+        endpoint = await self.find_current(name)
         if endpoint.from_config:
             raise Conflict(f"endpoint {endpoint.name} is defined in the config file: change it there")
         after = msgspec.structs.replace(endpoint, channel=channel or endpoint.channel, config=config or endpoint.config)
@@ -218,16 +222,14 @@ class EndpointManager:
 
     async def set_enabled(self, actor: Actor, name: str, *, enabled: bool, reason: str | None = None) -> Endpoint:
         """Enable or disable an endpoint; its deliveries wait while it is disabled. Raises NotFound, Conflict."""
-        await self.refresh()
-        endpoint = self.find(name)
+        endpoint = await self.find_current(name)
         return await self._change(
             actor, endpoint, enabled=enabled, disabled_reason=None if enabled else reason or DISABLED_MANUALLY
         )
 
     async def rotate_secret(self, actor: Actor, name: str, secret: str | None = None) -> Endpoint:
         """Rotate an endpoint's secret; the previous one signs as well for 24 hours. Raises NotFound, InvalidEndpoint, Conflict."""
-        await self.refresh()
-        endpoint = self.find(name)
+        endpoint = await self.find_current(name)
         if endpoint.name in self._config_secrets:
             raise Conflict(f"the secret of endpoint {endpoint.name} is in the config file: change it there")
         if secret is not None and (problem := validate_secret(secret)):
@@ -243,8 +245,7 @@ class EndpointManager:
 
     async def remove(self, actor: Actor, name: str) -> None:
         """Remove an endpoint; its pending deliveries are cancelled, and stay visible. Raises NotFound, Conflict."""
-        await self.refresh()
-        endpoint = self.find(name)
+        endpoint = await self.find_current(name)
         if endpoint.from_config and endpoint.disabled_reason != REMOVED_FROM_CONFIG:
             raise Conflict(f"endpoint {endpoint.name} is defined in the config file: remove it there first")
         async with self._serialized(), self.suspended(endpoint.id):
@@ -256,8 +257,7 @@ class EndpointManager:
 
     async def test(self, actor: Actor, name: str) -> AttemptResult:
         """Send a sample callback to an endpoint, even if it is disabled or paused. Raises NotFound."""
-        await self.refresh()
-        endpoint, now = self.find(name), datetime.now(UTC)
+        endpoint, now = await self.find_current(name), datetime.now(UTC)
         await self._ledger.execute(RecordAuditEvent(actor, AuditAction.ENDPOINT_TESTED, target_of(endpoint)))
         body = build_sample_payload(endpoint.config.format, endpoint.channel, now)
         return await self._sender.send(endpoint, f"test_{token_hex(12)}", body)

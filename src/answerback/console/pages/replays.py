@@ -24,8 +24,7 @@ def build_routes(router: PageRouter) -> list[Route]:
 
 async def _replay_dead(context: RequestContext) -> Response:
     relay, name = context.deps.relay, context.path["name"]
-    await relay.endpoints.refresh()
-    replay = await relay.replays.replay_dead(context.actor, relay.endpoints.find(name))
+    replay = await relay.replays.replay_dead(context.actor, await relay.endpoints.find_current(name))
     return context.redirect(context.links.endpoint(name, "replays", str(replay.id)))
 
 
@@ -44,8 +43,8 @@ async def _replay_calls(context: RequestContext) -> Response:
         return await context.run_in_thread(show_endpoint, context, problems=problems, status=422)
     outcome = context.form.get("outcome")
     call_filter = CallFilter(since=since, until=until, outcome=Outcome(outcome) if outcome in set(Outcome) else None)
-    await relay.endpoints.refresh()
-    replay = await relay.replays.replay_calls(context.actor, relay.endpoints.find(name), call_filter)
+    endpoint = await relay.endpoints.find_current(name)
+    replay = await relay.replays.replay_calls(context.actor, endpoint, call_filter)
     return context.redirect(context.links.endpoint(name, "replays", str(replay.id)))
 
 
