@@ -21,7 +21,7 @@ LONGEST_HANDLER_S = 0.004
 
 def build(home: Path) -> FastAPI:
     """The application; its callback URL has no token, as that of the tests' load."""
-    store = SQLiteStore(home / "voice.db", keep_days=None, lease_s=1, allow_unsafe_filesystem=True)
+    store = SQLiteStore(home / "voice.db", keep_days=None, lease_s=3, allow_unsafe_filesystem=True)
     voice = Receiver(channels={"default": None}, store=store, retry_schedule_s=[0.01], poll_s=0.1)
     log = os.open(home / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 

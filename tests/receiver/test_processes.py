@@ -82,8 +82,9 @@ def test_two_processes_share_a_store(tmp_path: Path) -> None:
 def test_sigterm_ends_it_in_good_order(tmp_path: Path) -> None:
     """At once, after the event that it is at; the file is whole then, and what waits is handled by the next."""
     with Application(tmp_path) as application:
-        for number in range(50):
-            assert httpx.post(application.url, content=prompt(f"{number}"), trust_env=False).content == OK
+        with httpx.Client(trust_env=False) as client:
+            for number in range(50):
+                assert client.post(application.url, content=prompt(f"{number}")).content == OK
         assert application.terminate() in (0, -15)
     assert not (tmp_path / "voice.db-wal").exists()
     with Application(tmp_path):

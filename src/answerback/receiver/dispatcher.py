@@ -47,14 +47,13 @@ class Dispatcher:
         for woken in self._woken:
             woken.set()
 
-    def stop(self, timeout_s: float) -> bool:
-        """Let each thread end after the event that it is at; whether all have within the time."""
+    def stop(self, ends_s: float) -> bool:
+        """Let each thread end after the event that it is at; whether all have by then, of the monotonic clock."""
         self._is_stopping = True
         self.wake()
-        deadline_s = time.monotonic() + timeout_s
         for thread in self._threads:
             if thread is not threading.current_thread():  # a handler may close the receiver
-                thread.join(max(0.0, deadline_s - time.monotonic()))
+                thread.join(max(0.0, ends_s - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self, woken: threading.Event) -> None:

@@ -5,6 +5,7 @@ import inspect
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
@@ -112,7 +113,8 @@ class Receiver:
                 self._handlers.call(make_event([received]))
         except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
             return self._failed(error)
-        self._report(received)
+        if isinstance(received, RejectedCallback):
+            self._report(received)
         return response
 
     async def areceive(self, body: bytes, token: str = "", method: str = "POST") -> Response:
@@ -128,7 +130,7 @@ class Receiver:
                 await self._handlers.call_async(make_event([received]))
         except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
             return self._failed(error)
-        if self._rejected_functions:
+        if self._rejected_functions and isinstance(received, RejectedCallback):
             await asyncio.to_thread(self._report, received)
         return response
 
@@ -205,11 +207,11 @@ class Receiver:
             error if isinstance(error, LedgerUnavailable) else LedgerUnavailable(UnavailableReason.FAULT)
         )
 
-    def _report(self, received: ParsedCallback | RejectedCallback) -> None:
+    def _report(self, rejected: RejectedCallback) -> None:
         """Call the functions of `on_rejected`: the body is rejected whatever they do."""
-        for function in self._rejected_functions if isinstance(received, RejectedCallback) else ():
+        for function in self._rejected_functions:
             try:
-                function(received)
+                function(rejected)
             except Exception as error:  # noqa: BLE001  # it is theirs to know
                 log_failure("on_rejected", error)
 
@@ -239,9 +241,10 @@ class _Running:
 
     def stop(self, timeout_s: float) -> bool:
         """Let what was submitted be recorded, and each handler that runs return; whether all have within the time."""
+        ends_s = time.monotonic() + timeout_s
         self.committer.stop()
         self.committer.join(timeout_s)
-        return self.dispatcher.stop(timeout_s) and not self.committer.is_alive()
+        return self.dispatcher.stop(ends_s) and not self.committer.is_alive()
 
 
 def _checked(token: str | None, channels: Mapping[str, str | None] | None) -> Mapping[str, str | None]:

@@ -78,15 +78,17 @@ _CLAIM = """
     UPDATE callbacks SET due_us = ?2, claim = ?3 WHERE id IN (SELECT id FROM callbacks WHERE due_us <= ?1 ORDER BY due_us LIMIT ?4)
 """
 _CLAIMED = """
-    SELECT id, channel, callid, raw, received_us, failures FROM callbacks WHERE due_us = ? AND claim = ? ORDER BY id
+    SELECT id, channel, raw, received_us, failures FROM callbacks WHERE due_us = ? AND claim = ? ORDER BY id
 """
 _DONE = "UPDATE callbacks SET due_us = NULL, failures = 0, delivered_us = ? WHERE claim = ? AND id IN ({ids})"
 _RETRY = "UPDATE callbacks SET due_us = ?, failures = failures + 1 WHERE claim = ? AND id = ?"
 _MOVE = "UPDATE callbacks SET due_us = ? WHERE claim = ? AND id IN ({ids})"
 _CALLBACKS = "SELECT raw, received_us FROM callbacks WHERE channel = ? AND callid = ? ORDER BY id"
-_DELIVERED = (
-    "SELECT raw, received_us FROM callbacks WHERE channel = ? AND callid = ? AND delivered_us IS NOT NULL ORDER BY id"
-)
+_EARLIER = """
+    SELECT claimed.id, channel, earlier.raw, earlier.received_us
+    FROM callbacks AS claimed JOIN callbacks AS earlier USING (channel, callid)
+    WHERE claimed.due_us = ? AND claimed.claim = ? AND earlier.delivered_us IS NOT NULL ORDER BY earlier.id
+"""
 _BACKLOG = """
     SELECT count(*), min(CASE WHEN delivered_us IS NULL THEN received_us END) FROM callbacks WHERE due_us IS NOT NULL
 """
@@ -205,7 +207,7 @@ class SQLiteStore:
 
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
         with self._connection() as connection:
-            return _read(connection, _CALLBACKS, channel, callid)
+            return [_callback(channel, *row) for row in connection.execute(_CALLBACKS, (channel, callid))]
 
     def backlog(self) -> Backlog:
         with self._connection() as connection:
@@ -228,12 +230,13 @@ class SQLiteStore:
             if connection.execute(_ANY_DUE, (now_us,)).fetchone() is None:  # that locks nothing
                 return []
             connection.execute(_CLAIM, (now_us, until_us, claim, limit))
-            events = []
-            for row in connection.execute(_CLAIMED, (until_us, claim)).fetchall():
-                id_, channel, callid, raw, received_us, failures = row
-                earlier = _read(connection, _DELIVERED, channel, callid)
-                events.append(_Event(id_, claim, [*earlier, _callback(channel, raw, received_us)], failures))
-            return events
+            claimed = connection.execute(_CLAIMED, (until_us, claim)).fetchall()
+            events = {id_: _Event(id_, claim, [], failures) for id_, _, _, _, failures in claimed}
+            for id_, channel, raw, received_us in connection.execute(_EARLIER, (until_us, claim)):
+                events[id_].callbacks.append(_callback(channel, raw, received_us))
+            for id_, channel, raw, received_us, _ in claimed:
+                events[id_].callbacks.append(_callback(channel, raw, received_us))
+            return list(events.values())
 
     def _finish(self, events: Sequence[_Event], results: Sequence[float | None]) -> None:
         """Keep what became of the first events, and give back the others; but for those that somebody else has claimed meanwhile."""
@@ -363,10 +366,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     yield  # after an error the connection is closed, which rolls it back
     connection.execute("COMMIT")
-
-
-def _read(connection: sqlite3.Connection, query: str, channel: str, callid: str) -> list[RawCallback]:
-    return [_callback(channel, *row) for row in connection.execute(query, (channel, callid))]
 
 
 def _callback(channel: str, raw: bytes, received_us: int) -> RawCallback:
