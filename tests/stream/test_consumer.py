@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from stream.world import (
 
 from answerback.ledger import FILE_NAME
 from answerback.stream import Publisher, Stream
+from answerback.stream.stream_config import ACK_WAIT_S
 
 
 async def _published(publisher: Publisher, batches: int, name: str = "c") -> list[str]:
@@ -96,6 +97,24 @@ async def test_ledger_is_away(nats_server: NatsCluster, tmp_path: Path, monkeypa
         assert (at_work.recorder.failure, at_work.recorder.lag_s) == (None, 0.0)
         assert at_work.metrics.repeated_batches == 0
         assert set(recorded(data, callids).values()) == {1}
+
+
+@in_loop
+async def test_what_a_recorder_has_pulled_is_given_back_at_its_end(nats_server: NatsCluster, tmp_path: Path) -> None:
+    """What it could not record goes to the next one at once, and not only when its acknowledgement is late."""
+    data = tmp_path / "data"
+    async with publishing(stream_config(nats_server)) as (stream, publisher):
+        with ExitStack() as lock:
+            async with recording(stream, data) as first:
+                callids = await _published(publisher, 1, "before")
+                await _await_recorded(stream, 3, first)
+                lock.enter_context(locked(data))
+                callids += await _published(publisher, 20)
+                await until(lambda: first.recorder.failure and stream.metrics.in_flight_batches == 20)
+        async with asyncio.timeout(ACK_WAIT_S / 2), recording(stream, data) as second:
+            await until(lambda: second.callbacks >= 60)
+        assert second.metrics.repeated_batches == 0
+    assert set(recorded(data, callids).values()) == {1}
 
 
 @in_loop
