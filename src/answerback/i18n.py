@@ -23,7 +23,6 @@ class Text(NamedTuple):
     zh: str
 
     def translate(self, language: str) -> str:
-        """The text in `language`."""
         return self[Text._fields.index(language)]
 
 

@@ -114,7 +114,6 @@ class AlertManager:
         await self._save(*self._alerts)
 
     async def _load(self) -> None:
-        """Read what was saved."""
         self._saved = {alert.rule: alert for alert in await self._source.load()}
         for name, alert in self._saved.items():
             as_now = msgspec.structs.replace(alert, metric=self._rules[name].metric, error=None)

@@ -29,7 +29,6 @@ class HealthApp:
         self._scrapes = ThreadPoolExecutor(1, "metrics")  # its own, so that slow readers hold up no scrape
 
     async def __call__(self, scope: Message, _receive: object, send: Send) -> None:
-        """Answer one request."""
         path, method = scope["path"], scope["method"]
         if method != "GET":
             await _answer(send, 405, {"detail": f"{method} is not allowed at this address: GET"}, (b"allow", b"GET"))

@@ -18,7 +18,6 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is kept."""
         return self == RetentionPolicy()
 
     def cutoffs(self, now: datetime) -> "Cutoffs":

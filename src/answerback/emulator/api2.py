@@ -106,7 +106,6 @@ def encode_ok(**fields: object) -> bytes:
 
 
 def rejected(refusal: SendRejected, session_context: str = "") -> bytes:
-    """The answer to a mistake."""
     return msgspec.json.encode({"result": refusal.error.result, "errmsg": refusal.message, "ext": session_context})
 
 

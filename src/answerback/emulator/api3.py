@@ -70,13 +70,11 @@ def parse_send_request(account: Account, request: ApiRequest, now_s: float) -> S
 
 
 def encode_accepted(callid: str, session_context: str, request_id: str) -> bytes:
-    """The answer to a send."""
     status = {"CallId": callid, "SessionContext": session_context}
     return msgspec.json.encode({"Response": {"SendStatus": status, "RequestId": request_id}})
 
 
 def rejected(refusal: SendRejected, request_id: str) -> bytes:
-    """The answer to a mistake."""
     error = {"Code": refusal.error.code, "Message": refusal.message}
     return msgspec.json.encode({"Response": {"Error": error, "RequestId": request_id}})
 

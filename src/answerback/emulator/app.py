@@ -47,7 +47,6 @@ class _Api:
         self._cloud = cloud
 
     async def answer_2(self, request: Request) -> Response:
-        """API 2.0."""
         path = _path(request)
         try:
             answer = await self._act_2(request, **request.path_params)
@@ -58,7 +57,6 @@ class _Api:
         return _json(api2.encode_ok(**answer))
 
     async def answer_3(self, request: Request) -> Response:
-        """API 3.0."""
         request_id = str(uuid.uuid4())
         received = _api_request(request.scope)
         try:
@@ -74,12 +72,10 @@ class _Api:
         return _json(api3.encode_accepted(call.callid, send_request.session_context, request_id))
 
     async def calls(self, _request: Request) -> Response:
-        """All calls as JSON."""
         newest_first = [view_of(call) for call in reversed(self._cloud.calls.values())]
         return _json(msgspec.json.encode({"items": newest_first, "active": self._cloud.active}))
 
     async def call(self, request: Request) -> Response:
-        """One call as JSON."""
         found = self._cloud.calls.get(request.path_params["callid"])
         if found is None:
             return _json(msgspec.json.encode({"detail": "no such call"}), 404)

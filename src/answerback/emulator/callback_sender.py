@@ -30,7 +30,6 @@ class ReceiverResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> bool:
-        """Whether the receiver has it."""
         return self.error is None
 
 
@@ -47,7 +46,6 @@ class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> bool:
-        """Whether the receiver has it."""
         return self.response.accepted
 
 
@@ -58,7 +56,6 @@ class CallbackSender:
         self._client = HttpClient()
 
     async def close(self) -> None:
-        """Close the connections."""
         self._client.close()
 
     async def send(self, url: str, callback: OutgoingCallback) -> ReceiverResponse:

@@ -108,12 +108,10 @@ class LoadStats:
 
     @property
     def refused(self) -> int:
-        """How many were answered, and not OK."""
         return self.refusals.total()
 
     @property
     def unanswered(self) -> int:
-        """How many were not answered."""
         return self.unanswered_reasons.total()
 
     @property
@@ -133,24 +131,19 @@ class LoadStats:
 
     @property
     def accepted_callids(self) -> Iterator[str]:
-        """The callids of what was accepted."""
         return (self.callid(turn) for turn, taken in enumerate(self._is_accepted) if taken)
 
     def callid(self, turn: int) -> str:
-        """The callid of one callback."""
         return self._callids[turn]
 
     def record_accepted(self, turn: int) -> None:
-        """Count an answer OK."""
         self.accepted += 1
         self._is_accepted[turn] = 1
 
     def record_refusal(self, refusal: Refusal) -> None:
-        """Count another answer."""
         _count(self.refusals, refusal, Refusal(refusal.status, refusal.result, "(other words)"))
 
     def record_unanswered(self, words: str) -> None:
-        """Count what got no answer."""
         _count(self.unanswered_reasons, words, "other reasons")
 
 

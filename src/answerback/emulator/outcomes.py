@@ -39,8 +39,6 @@ class CallScript(NamedTuple):
 
 
 class ScriptRow(NamedTuple):
-    """One row of the table."""
-
     ending: str
     script: CallScript
     en: str

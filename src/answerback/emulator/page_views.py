@@ -60,8 +60,6 @@ class AttemptRow(NamedTuple):
 
 
 class CallbackRow(NamedTuple):
-    """A callback with all its attempts."""
-
     number: int
     kind: CallbackKind
     key: str
@@ -95,7 +93,6 @@ def build_call_row(call: EmulatedCall) -> CallRow:
 
 
 def dialled_number(call: EmulatedCall) -> str:
-    """The number as it is dialled."""
     return f"+{call.request.nationcode} {call.request.mobile}"
 
 

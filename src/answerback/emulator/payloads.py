@@ -25,8 +25,6 @@ CALLBACK_KEYS = {
 
 
 class CallbackFields(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a callback."""
-
     kind: CallbackKind = CallbackKind.PROMPT
     result: Result = Result.ANSWERED
     callid: str | None = None

@@ -124,7 +124,6 @@ class BackgroundCloud:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
         return base_url(self._listener)
 
     def start(self) -> Cloud:

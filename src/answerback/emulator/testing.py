@@ -75,7 +75,6 @@ class VoiceCloud:
 
     @property
     def callback_url(self) -> str:
-        """Where callbacks go."""
         return self._cloud.account.applications[self.app_id].callback_url
 
     @callback_url.setter

@@ -42,7 +42,6 @@ class CallTimes(NamedTuple):
 
 
 def call_times(script: CallScript) -> CallTimes:
-    """The times in the status callback."""
     began_s = _DIAL_S
     picked_up_s = began_s + script.ring_s
     answered = script.result is Result.ANSWERED

@@ -59,7 +59,6 @@ class VendorError(Enum):
 
     @property
     def message(self) -> str:
-        """What it means."""
         return self.value.message
 
 

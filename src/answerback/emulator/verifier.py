@@ -37,7 +37,6 @@ class DurabilityCheck:
 
     @property
     def checked(self) -> int:
-        """How many were looked up."""
         return self.found + self.missing + self.unreadable.total()
 
     async def probe(self, callid: str) -> str | None:
@@ -49,7 +48,6 @@ class DurabilityCheck:
         return None if isinstance(answer, bool) else answer
 
     async def run(self, callids: Iterable[str], connections: int) -> None:
-        """Look all of them up."""
         waiting = iter(callids)
         try:
             async with asyncio.TaskGroup() as group:

@@ -16,8 +16,6 @@ from answerback.ledger.read.deliveries import DeliveryFilter
 
 
 class Dataset(StrEnum):
-    """What can be exported."""
-
     CALLS = "calls"
     CALLBACKS = "callbacks"
     DELIVERIES = "deliveries"

@@ -158,7 +158,6 @@ class Tail:
             self._drop_first()
 
     def drop(self, position: int) -> None:
-        """Drop the rows up to `position`."""
         while self._before < position and self._dropped < len(self._rows):
             self._drop_first()
 

@@ -53,7 +53,6 @@ class InboxReader:
         return Waiting(rows, callbacks, size_bytes, min(oldest, default=None))
 
     def close(self) -> None:
-        """Close the file."""
         self._connection.close()
 
     def _stored(self) -> list[StoredGeneration]:

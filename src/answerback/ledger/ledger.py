@@ -363,7 +363,6 @@ class Ledger:
         return None if self._transactions.files is None else self._transactions.files.ids
 
     def close(self) -> None:
-        """Close the files or connections."""
         self._transactions.close()
         self.engine.dispose()
 

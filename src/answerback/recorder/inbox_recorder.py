@@ -36,7 +36,6 @@ class InboxRecorder(Recorder):
         self._conflicts = 0
 
     def start(self) -> None:
-        """Start, on the running loop."""
         self._inbox.on_appended = self._appended.set
         super().start()
 

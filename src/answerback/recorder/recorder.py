@@ -42,7 +42,6 @@ class Recorder(ABC):
         self._failure: LedgerUnavailable | PositionConflict | None = None
 
     def start(self) -> None:
-        """Start, on the running loop."""
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tidy())]
 
     async def stop(self, timeout_s: float) -> None:

@@ -33,7 +33,6 @@ class StreamRecorder(Recorder):
         self._consumer = consumer
 
     def start(self) -> None:
-        """Start, on the running loop."""
         self._consumer.start()
         super().start()
 

@@ -71,7 +71,6 @@ class AttemptWriter:
         return not self.pending_ids(endpoint_id)
 
     async def stop(self, timeout_s: float) -> None:
-        """Write what is pending."""
         self._stopping = True
         if self._writing is not None:
             await asyncio.wait([self._writing], timeout=timeout_s)

@@ -141,7 +141,6 @@ class Relay:
             self._coordinator.on_notification(notification)
 
     async def stop(self, timeout_s: float) -> None:
-        """Stop: attempts in flight get `timeout_s`."""
         for task in (self._overdue_task, self._join_task):
             if task is not None:
                 task.cancel()

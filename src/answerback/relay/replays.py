@@ -29,8 +29,6 @@ log = structlog.get_logger("answerback.relay")
 
 
 class ReplayStatus(StrEnum):
-    """The state of a replay."""
-
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"

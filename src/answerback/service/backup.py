@@ -43,8 +43,6 @@ Progress = Callable[[str, int, int], None]
 
 
 class BackupFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a backup."""
-
     name: str
     size_bytes: int
     sha256: str

@@ -8,8 +8,6 @@ from answerback.errors import AnswerbackError, LedgerUnavailable
 
 
 class CheckLevel(StrEnum):
-    """The severity of a finding."""
-
     OK = "ok"
     WARNING = "warning"
     ERROR = "bad"

@@ -29,7 +29,6 @@ class LazyApp:
         self._building: asyncio.Task[App] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if self._app is None:
             await self._is_settled.wait()
             if (reason := self._unavailable()) is not None:

@@ -102,7 +102,6 @@ def open_certificates(settings: Settings) -> Certificates:
 
 
 def retry_policy(relay: RelaySettings) -> "RetryPolicy":
-    """The relay's retry policy."""
     from answerback.relay import RetryPolicy
 
     return RetryPolicy(**{name: getattr(relay, name) for name in RetryPolicy.__struct_fields__})

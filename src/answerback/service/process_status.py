@@ -45,7 +45,6 @@ class ProcessStatus:
         self.pruner: Pruner | None = None
 
     def report(self) -> dict[str, Any]:
-        """What the heartbeat reports."""
         failure = None if self.recorder is None else self.recorder.failure
         committer, inbox = self._front.committer, self._front.inbox
         status = {

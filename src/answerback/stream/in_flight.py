@@ -39,7 +39,6 @@ class InFlightBuffer:
 
     @property
     def messages(self) -> list[InFlightMessage]:
-        """All of them."""
         return [*self._messages.values()]
 
     @property
@@ -55,7 +54,6 @@ class InFlightBuffer:
         return message is not None
 
     def add(self, key: Key, payload: bytes, batch: CallbackBatch, reply: str) -> None:
-        """Add a message."""
         self._messages[key] = InFlightMessage(
             key, payload, len(batch.items), batch.appended_us, reply, time.monotonic()
         )
@@ -73,7 +71,6 @@ class InFlightBuffer:
         return found
 
     def release(self, message: InFlightMessage) -> None:
-        """Drop a message."""
         del self._messages[message.key]
         self._count(-len(message.payload))
 

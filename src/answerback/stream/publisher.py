@@ -73,7 +73,6 @@ class Publisher:
         await self._store([encode_probe()])
 
     def stop(self) -> None:
-        """Stop probing unhealthy shards."""
         self._health.stop()
 
     async def _append(self, batch: Sequence[BatchItem]) -> None:

@@ -38,7 +38,6 @@ class ShardHealth:
         self._probing: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
-        """Stop probing unhealthy shards."""
         if self._probing is not None:
             self._probing.cancel()
 

@@ -118,7 +118,6 @@ class Stream:
         return StreamConsumer(self._connection, self._manager, self.metrics)
 
     async def status(self) -> list[ShardStatus]:
-        """The status of each shard."""
         shards = await self._manager.status()
         self.metrics.oldest_message_us.update(
             {shard.stream: shard.oldest_us for shard in shards if shard.failure is None}

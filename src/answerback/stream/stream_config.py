@@ -50,7 +50,6 @@ class StreamSpec(NamedTuple):
         return max(self.min_message_bytes, _MAX_MESSAGE_BYTES)
 
     def all_shards(self) -> list[Shard]:
-        """Every shard."""
         return [Shard(f"{self.name}-{n}", f"{self.name}.{n}") for n in range(1, self.shards + 1)]
 
 

@@ -126,7 +126,6 @@ class Tracer:
                 self.add("publish", SpanKind.PRODUCER, context, item.received_us, times_us, attributes, error)
 
     def trace_record(self, transaction: "TransactionTrace") -> None:
-        """A transaction was committed."""
         size = len(transaction.callbacks)
         attributes: dict[Disposition, Attributes] = {
             taken: {"answerback.disposition": taken.name.lower(), "answerback.batch_size": size}
@@ -139,7 +138,6 @@ class Tracer:
                 self.add("record", SpanKind.INTERNAL, context, received_us, times_us, attributes[taken])
 
     def start_delivery(self, job: DeliveryJob, endpoint: Endpoint) -> "DeliverySpan":
-        """An attempt begins."""
         trace_id = self._trace_id(job.fingerprint)
         flags = _SAMPLED if self._is_sampled(trace_id) else _NOT_SAMPLED
         return DeliverySpan(self, _context(trace_id, _ids.generate_span_id(), flags), job, endpoint)

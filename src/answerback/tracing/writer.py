@@ -34,7 +34,6 @@ class TracingClient:
         return self._ledger.failure
 
     def execute(self, command: Command[T]) -> "asyncio.Future[T]":
-        """Execute `command`, traced if it records."""
         if not isinstance(command, RecordLog):
             return self._ledger.execute(command)
         answer: asyncio.Future[Any] = self._ledger.execute(msgspec.structs.replace(command, trace=True))

@@ -30,8 +30,6 @@ class TimelineEvent(NamedTuple):
 
 
 class Marker(NamedTuple):
-    """An event and its position."""
-
     event: TimelineEvent
     position: float
 

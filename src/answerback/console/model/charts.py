@@ -18,8 +18,6 @@ _LINES = (3, 4, 5)
 
 
 class BarSegment(NamedTuple):
-    """A part of a bar."""
-
     name: str
     y: float
     height: float

@@ -97,7 +97,6 @@ def find_problems(expected: Expected, response: ReceivedResponse, timeout_s: flo
 
 
 def excerpt(response: ReceivedResponse) -> Text:
-    """An answer in a few words."""
     if response.status is None:
         return Text("no answer", "没有应答")
     contract = _read(response.body)
@@ -118,7 +117,6 @@ def quote(text: str) -> str:
 
 
 def format_ms(seconds: float) -> str:
-    """A time for reading."""
     return f"{seconds * 1000:.0f} ms"
 
 

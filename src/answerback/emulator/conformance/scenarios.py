@@ -56,7 +56,6 @@ def only(body: bytes) -> Callable[[CallFactory], Sequence[Step]]:
 
 
 def of_one_call(make: Callable[[CallFactory, str], Sequence[bytes]]) -> Callable[[CallFactory], Sequence[Step]]:
-    """The callbacks of one call."""
     return lambda calls: [taken(body, numbered(number)) for number, body in enumerate(make(calls, calls.new()), 1)]
 
 
@@ -66,7 +65,6 @@ def numbered(number: int) -> Text:
 
 
 def key_then_status(calls: CallFactory, callid: str) -> Sequence[bytes]:
-    """Two key presses, then the status."""
     return (calls.key_press(callid), calls.key_press(callid, keypress="2"), calls.status(callid))
 
 

@@ -13,8 +13,6 @@ from answerback.ledger.write.subscriptions import SubscriptionCache
 
 
 class CreateKey(Command[ApiKey], frozen=True):
-    """Add an API key."""
-
     actor: Actor
     draft: KeyDraft
 

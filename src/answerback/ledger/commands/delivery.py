@@ -111,8 +111,6 @@ class CancelPending(Command[int], frozen=True):
 
 
 class AnnotateCall(Command[AnnotateResult], frozen=True):
-    """Store the annotation of a call."""
-
     channel: str | None
     default_channel: str | None
     callid: str

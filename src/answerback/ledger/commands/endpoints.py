@@ -66,8 +66,6 @@ class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True):
 
 
 class AddEndpoint(Command[Endpoint], frozen=True):
-    """Add an endpoint."""
-
     actor: Actor
     draft: Draft
 
@@ -92,8 +90,6 @@ class ChangeEndpoint(Command[Endpoint], frozen=True):
 
 
 class RemoveEndpoint(Command[None], frozen=True):
-    """Remove an endpoint."""
-
     actor: Actor
     endpoint_id: int
 

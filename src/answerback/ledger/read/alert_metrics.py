@@ -73,7 +73,6 @@ def count_failures(
 
 
 def count_overdue(connection: Connection, channel: str | None, since: datetime, above: int) -> int:
-    """Calls that became overdue since then."""
     query = select(literal(1)).where(
         literal_column(OVERDUE_PREDICATE), calls.c.overdue_us >= to_us(since), *_in(channel)
     )
