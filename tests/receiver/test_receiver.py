@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from builders import payload
+from fastapi import FastAPI
 from gateway import OK, failure, key_press, prompt
 from receiver.adapters import Answer, Send
 from receiver.conftest import TOKEN, URL, MakeReceiver
@@ -430,3 +432,28 @@ def test_a_store_of_two_methods_is_enough(make_receiver: MakeReceiver) -> None:
         ConfigError, match=r"^store: to read from it takes one with the methods `callbacks` and `backlog`"
     ):
         voice.call("a")
+
+
+def test_fastapi_starts_and_stops_it(make_receiver: MakeReceiver, store: ReadableStore) -> None:
+    """With the application, whose own lifespan goes on: what waits is handled without a callback, and threads end."""
+    make_receiver(store).receive(prompt("a"), TOKEN)
+    voice, said, done = make_receiver(store, threads=1), list[str](), threading.Event()
+    voice.on("*")(lambda _: done.set())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        said.append("started")
+        yield
+        said.append("ended")
+
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(voice.fastapi())
+
+    async def run() -> None:
+        async with app.router.lifespan_context(app):
+            assert await asyncio.to_thread(done.wait, 30)
+            assert "answerback-dispatcher" in {thread.name for thread in threading.enumerate()}
+
+    asyncio.run(run())
+    assert said == ["started", "ended"]
+    assert "answerback-dispatcher" not in {thread.name for thread in threading.enumerate()}
