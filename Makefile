@@ -15,10 +15,13 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 3
 TOGETHER = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help serve unit test sdks soak coverage check bench crash cluster matrix fresh dist docs clean
+.PHONY: help demo serve unit test sdks soak coverage check bench crash cluster matrix fresh dist docs clean
 
 help:  ## the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: $(RUN)  ## look at a gateway with a month of calls, in a temporary directory
+	$(BIN)/answerback demo $(ARGS)
 
 serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 	$(BIN)/answerback serve $(ARGS)

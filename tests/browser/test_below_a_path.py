@@ -29,6 +29,7 @@ PAGES = (
     "/deliveries",
     "/quarantine",
     "/settings",
+    "/sign-in/link",
 )
 _SERVER = """
     server {{

@@ -1,7 +1,7 @@
 """Live: the activity feed as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,8 @@ from answerback.console.context import RequestContext
 from answerback.console.model.activity_feed import (
     INITIAL_ITEMS,
     ActivityFeed,
+    FeedCursor,
+    FeedItem,
     Subscriber,
     TooManySubscribers,
     parse_cursor,
@@ -49,16 +51,8 @@ def build_routes(router: PageRouter) -> list[Route]:
     async def show(context: RequestContext) -> Response:
         channel = context.query.get("channel")
         items, cursor = await context.run_in_thread(feed.latest, channel)
-        values = {
-            "items": items,
-            "cursor": cursor,
-            "channel": channel,
-            "channels": context.deps.channels,
-            "refresh_s": _REFRESH_S if context.query.get("refresh") else None,
-            "most_lines": INITIAL_ITEMS * 4,
-            "codes": _script_texts(context),
-        }
-        return context.render("live.html", values)
+        refresh_s = _REFRESH_S if context.query.get("refresh") else None
+        return context.render("live.html", feed_values(context, items, cursor, channel) | {"refresh_s": refresh_s})
 
     async def events(context: RequestContext) -> Response:
         after = parse_cursor(context.request.headers.get("last-event-id") or context.query.get("after", ""))
@@ -69,6 +63,20 @@ def build_routes(router: PageRouter) -> list[Route]:
         return EventStream(feed, subscriber, _wait_for_sign_out(context, router.sessions))
 
     return [router.page("/live", show), router.page("/live/events", events)]
+
+
+def feed_values(
+    context: RequestContext, items: Sequence[FeedItem], cursor: FeedCursor, channel: str | None = None
+) -> dict[str, Any]:
+    """What the list of activity is rendered from: `items`, newest first, and where the stream goes on."""
+    return {
+        "items": items,
+        "cursor": cursor,
+        "channel": channel,
+        "channels": context.deps.channels,
+        "most_lines": INITIAL_ITEMS * 4,
+        "codes": _script_texts(context),
+    }
 
 
 def _script_texts(context: RequestContext) -> dict[str, str]:

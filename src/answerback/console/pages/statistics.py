@@ -11,6 +11,7 @@ from answerback.console.model import chart_data
 from answerback.console.model.failure_reasons import count_failure_reasons
 from answerback.console.model.filters import StatsFilter, filter_context, parse_filter
 from answerback.console.model.system_status import run_checks, worst_tone
+from answerback.console.pages.first_run import is_first_run, show_first_run
 from answerback.console.routing import PageRouter
 from answerback.domain.statistics import Statistics
 from answerback.ledger.read.statistics import find_total
@@ -28,6 +29,8 @@ def _show_overview(context: RequestContext) -> Response:
     stats_filter, deps = parse_filter(context), context.deps
     t, language = context.t, context.language
     statistics = deps.ledger.statistics(stats_filter.span)
+    if not statistics.total.calls and is_first_run(context):
+        return show_first_run(context)
     before = deps.ledger.read(partial(find_total, hour_range=stats_filter.span_before))
     status_checks = run_checks(deps)
     times = chart_data.time_series(statistics, stats_filter.range)

@@ -60,6 +60,7 @@ const show = (items) => {
   feed.prepend(...items.reverse());
   while (feed.children.length > most) feed.lastElementChild.remove();
   empty.hidden = true;
+  document.getElementById("feed-arrived")?.removeAttribute("hidden");
 };
 
 const setState = (tone, text) => {
@@ -91,13 +92,15 @@ source.addEventListener("activity", (event) => {
   showState();
 });
 
-pause.hidden = false;
-pause.addEventListener("click", () => {
-  paused = !paused;
-  pause.textContent = paused ? words.live_go_on : words.live_pause;
-  if (!paused) show(buffered.splice(0));
-  showState();
-});
+if (pause) {
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = paused ? words.live_go_on : words.live_pause;
+    if (!paused) show(buffered.splice(0));
+    showState();
+  });
+}
 
 addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", (event) => event.persisted && location.reload());

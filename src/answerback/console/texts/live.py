@@ -27,6 +27,7 @@ TEXTS: Mapping[str, Text] = {
     "live_failed": Text("Failed", "失败"),
     "live_none": Text("Nothing has happened yet", "还没有任何动态"),
     "live_none_hint": Text(
-        "Callbacks and deliveries show up here the moment they happen.", "收到回调或进行投递时会立即显示在这里。"
+        "Callbacks and deliveries show up here the moment they happen. The Overview shows how to send the first.",
+        "收到回调或进行投递时会立即显示在这里。概览会说明如何发送第一个。",
     ),
 }

@@ -80,8 +80,8 @@ TEXTS: Mapping[str, Text] = {
     "no_calls": Text("No calls in this range", "该时间范围内没有通话"),
     "no_calls_short": Text("No calls.", "没有通话。"),
     "no_calls_hint": Text(
-        "Choose a longer range. If no call has ever come in, paste the callback URL from Settings into the cloud console.",
-        "请选择更长的时间范围。如果从未收到通话，请将设置中的回调 URL 填入云控制台。",
+        "Choose a longer range. As long as no call has come in at all, the Overview shows the first steps.",
+        "请选择更长的时间范围。如果从未收到通话，概览会说明如何开始。",
     ),
     # Why calls failed.
     "top_causes": Text("Why calls fail", "失败原因"),

@@ -1,0 +1,30 @@
+"""What the Overview is as long as no call has come in: how to begin, step by step, down to the first callback as it arrives."""
+
+import shlex
+
+from starlette.responses import Response
+
+from answerback.console.context import RequestContext
+from answerback.console.model.activity_feed import FeedCursor
+from answerback.console.pages.live import feed_values
+from answerback.domain.masking import mask_token
+from answerback.domain.models import Role
+
+_EXAMPLE = '{"voiceprompt_callback":{"result":"0","callid":"hello","mobile":"13788888888"}}'
+
+
+def is_first_run(context: RequestContext) -> bool:
+    """Whether no call has ever come in. Raises LedgerUnavailable."""
+    return not context.deps.ledger.calls(limit=1).items
+
+
+def show_first_run(context: RequestContext) -> Response:
+    urls = context.deps.callback_urls
+    shown = urls if context.has_role(Role.ADMIN) else {name: mask_token(url) for name, url in urls.items()}
+    url = next(iter(urls.values()))
+    values = {
+        "urls": shown,
+        "is_open": any(url == mask_token(url) for url in urls.values()),
+        "command": f"curl -sS -d {shlex.quote(_EXAMPLE)} {shlex.quote(url)}" if url in shown.values() else None,
+    }
+    return context.render("first_run.html", feed_values(context, [], FeedCursor(0, 0)) | values)
