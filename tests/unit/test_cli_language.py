@@ -160,6 +160,10 @@ def test_every_reason_is_known(reason: UnavailableReason) -> None:
             "http://127.0.0.1:1 没有网关应答：连接被拒绝；请启动它，或用 --url 指定",
         ),
         ("Invalid value for '--limit': Input should be greater than or equal to 1", "'--limit' 的值无效：应不小于 1"),
+        (
+            "retention: nothing is set, so everything is kept; set retention.calls_days, say",
+            "retention：没有设置，所以全部保留；可设置 retention.calls_days 等",
+        ),
         ("FATAL: something of another program", "FATAL: something of another program"),
     ],
 )

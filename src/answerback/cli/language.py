@@ -85,20 +85,35 @@ def tr_message(message: str) -> str:
 
 
 def _translate(message: str) -> str:
+    if (said := _find(message)) is not None:
+        return said
+    subject, colon, problem = message.partition(": ")
+    if colon and (said := _find(problem)) is not None:
+        return f"{_translate_phrase(subject)}：{said}"
+    if message.endswith(")"):  # a reason with its detail
+        reason, _, detail = message[:-1].partition(" (")
+        if (said := _find(reason)) is not None:
+            return f"{said}（{_translate(detail)}）"
+    if len(several := message.split("; ")) > 1 and (translated := [*map(_translate, several)]) != several:
+        return "；".join(translated)
+    if colon and (said := _translate(problem)) != problem:
+        return f"{_translate_phrase(subject)}：{said}"
+    return message
+
+
+def _translate_phrase(subject: str) -> str:
+    """What a problem is about; one word is the name of a setting or of an option."""
+    return _translate(subject) if " " in subject else subject
+
+
+def _find(message: str) -> str | None:
+    """The Chinese of a message that is known as a whole."""
     if (known := _texts("errors").get(message)) is not None:
         return known
     for pattern, said in _patterns():
         if (values := _match(pattern, message)) is not None:
             return said.format(*map(_translate, values))
-    if message.endswith(")"):  # a reason with its detail
-        reason, _, detail = message[:-1].partition(" (")
-        if (said := _translate(reason)) != reason:
-            return f"{said}（{_translate(detail)}）"
-    for joint, said in (("; ", "；"), (": ", "：")):
-        parts = message.split(joint, 1)
-        if parts[1:] and (translated := [_translate(part) for part in parts]) != parts:
-            return said.join(translated)
-    return message
+    return None
 
 
 @cache
