@@ -177,6 +177,7 @@ API = [
         [("key_created", "made-by-api (operator, full numbers)")],
     ),
     Act("DELETE /v1/keys/{name}", by_api("DELETE", "keys/held"), [("key_revoked", "held")]),
+    Act("POST /v1/erasures", by_api("POST", "erasures", {"number": "13712345678"}), [("number_erased", "erasure 1")]),
     Act(
         "POST /v1/sign-in-links",
         by_api("POST", "sign-in-links", {"key": "held"}),

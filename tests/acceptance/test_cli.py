@@ -133,6 +133,7 @@ EXECUTED = {
     "migrate": ("migrate --data-dir new", "the ledger in new has schema"),
     "doctor": (f"doctor {HERE}", "durable storage"),
     "prune": (f"prune --dry-run {HERE}", "retention.calls_days"),
+    "erase": (f"erase --number 13712345678 --dry-run {HERE}", "the number is not stored"),
     "channels": ("channels list", "/voice/callback"),
     "config": ("config show", "ANSWERBACK_LOG__LEVEL"),
     "calls": (f"calls show {{callid}} {HERE}", "{callid}"),

@@ -162,6 +162,7 @@ _CASES = {
     "migrate": Case("migrate", _READS),
     "doctor": Case("doctor", _READS),
     "prune": Case("prune --dry-run", _READS),
+    "erase": Case("erase --dry-run --number 13712345678", _READS),
     "channels": Case("channels list", _READS),
     "config": Case("config show", _READS | LEDGER),
     "calls": Case("calls list", _READS),

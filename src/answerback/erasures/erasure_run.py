@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.number_finder import NumberFinder
 from answerback.inbox.erasing import compact_inbox, count_inbox, erase_inbox
 from answerback.ledger import Ledger, LedgerConfig
+from answerback.ledger.backends.driver_errors import translate_driver_errors
 from answerback.ledger.backends.sqlite.engine import compact
 from answerback.ledger.write.erasures import (
     TARGETS,
@@ -65,7 +66,8 @@ def erase(
                 _erase_page(ledger, target, finder, keys, erasure_id)
         ledger.write(lambda c, _: forget_number(c, erasure_id), idempotent=True)
     if ledger.file_ids is not None:
-        compact(ledger.engine)
+        with translate_driver_errors(ledger.engine):
+            compact(ledger.engine)
     if inbox is not None and inbox.exists():
         compact_inbox(inbox)
     ledger.write(lambda c, _: finish_erasure(c, erasure_id, datetime.now(UTC)), idempotent=True)

@@ -17,6 +17,7 @@ from answerback.erasures.erasure_run import ErasureJob, erase
 from answerback.errors import AnswerbackError
 
 _NICENESS = 10
+_LOCK_TIMEOUT_S = 30.0  # the gateway writes most of the time, and nobody waits for us
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     os.nice(_NICENESS)
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=ErasureJob)
     try:
-        with closing(job.opening.open()) as ledger:
+        with closing(msgspec.structs.replace(job.opening, lock_timeout_s=_LOCK_TIMEOUT_S).open()) as ledger:
             erase(
                 ledger, None if job.inbox is None else Path(job.inbox), job.erasure_id, job.number, _check_still_wanted
             )

@@ -84,6 +84,7 @@ def _writer(path: Path) -> sqlite3.Connection:
 
 def _pages(connection: sqlite3.Connection) -> Iterator[list[StoredRow]]:
     """The rows that there are, a few at a time."""
+    connection.text_factory = bytes  # a damaged row may have become anything
     after = -1
     (upto,) = connection.execute("SELECT coalesce(max(key), -1) FROM rows").fetchone()
     query = f"SELECT {COLUMNS} FROM rows WHERE key > ? AND key <= ? ORDER BY key LIMIT {_ROWS_PER_PAGE}"  # noqa: S608  # constants
