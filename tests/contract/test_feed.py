@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,6 +25,7 @@ from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Ledger
 from answerback.ledger.read.deliveries import activity_since
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -39,13 +40,13 @@ class Reading:
         self.fails = False
         self.failed = Event()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Read, or not."""
         self.reads += 1
         if self.fails:
             self.failed.set()
             raise LedgerUnavailable(UnavailableReason.UNREACHABLE)
-        return self.ledger.read(work)
+        return self.ledger.read(work, *args, **kwargs)
 
     def hear(self, *callids: str) -> None:
         """A callback about each call comes in."""

@@ -45,6 +45,6 @@ def build_routes(ledger: Ledger, writer: LedgerClient, key: bytes) -> Routes:
 
     @routes.get("/{id}", summary="Get the receipt of an erasure", responses=NOT_FOUND)
     def get_erasure(id: IdPath) -> ErasureView:
-        return ErasureView.read_from(ledger.read(lambda connection: find_erasure(connection, id)))
+        return ErasureView.read_from(ledger.read(find_erasure, id))
 
     return routes

@@ -34,7 +34,7 @@ def prune(
     now = datetime.now(UTC)
     with open_for_reading(settings) as ledger:
         deleted = Counter[str]() if dry_run else _prune(ledger, policy, now)
-        found = ledger.read(lambda connection: estimate(connection, policy.cutoffs(now), now))
+        found = ledger.read(estimate, policy.cutoffs(now), now)
     rows = [(one.table, one.rows if dry_run else deleted[one.table], one.oldest_kept_at) for one in found]
     if as_json:
         names = ("table", "rows", "oldest_kept_at")

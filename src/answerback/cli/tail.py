@@ -1,7 +1,6 @@
 """`answerback tail`: follow callbacks and delivery attempts."""
 
 import time
-from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -43,7 +42,7 @@ def _follow(
     place = ledger.read(activity_position)
     err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
     while True:
-        news, place = ledger.read(partial(activity_since, cursor=place, limit=_AT_A_TIME))
+        news, place = ledger.read(activity_since, cursor=place, limit=_AT_A_TIME)
         for one in news:
             is_shown = channel in (None, one.channel) and endpoint in (None, one.endpoint)
             if is_shown and not (failures and one.error is None):

@@ -71,7 +71,7 @@ def erase(
     if inbox is not None and inbox.exists():
         compact_inbox(inbox)
     ledger.write(lambda c, _: finish_erasure(c, erasure_id, datetime.now(UTC)), idempotent=True)
-    return ledger.read(lambda c: find_erasure(c, erasure_id))
+    return ledger.read(find_erasure, erasure_id)
 
 
 def count_rows(ledger: Ledger, inbox: Path | None, number: str, on_step: OnStep = lambda: None) -> dict[str, int]:
@@ -85,7 +85,7 @@ def count_rows(ledger: Ledger, inbox: Path | None, number: str, on_step: OnStep 
 
 def _pages(ledger: Ledger, target: ErasureTarget, finder: NumberFinder, on_step: OnStep) -> Iterator[list[Key]]:
     """The keys of the rows that hold the number, a page at a time, each looked through in a short transaction of its own."""
-    upto = ledger.read(lambda c: last_key(c, target))
+    upto = ledger.read(last_key, target)
     after: Key | None = None
     while upto is not None:
         on_step()
@@ -99,7 +99,7 @@ def _pages(ledger: Ledger, target: ErasureTarget, finder: NumberFinder, on_step:
 def _read_page(
     ledger: Ledger, target: ErasureTarget, finder: NumberFinder, after: Key | None, upto: Key
 ) -> tuple[list[Key], Key | None]:
-    return ledger.read(lambda c: find_page(c, target, finder, after, upto, _ROWS_PER_PAGE))
+    return ledger.read(find_page, target, finder, after, upto, _ROWS_PER_PAGE)
 
 
 def _erase_page(ledger: Ledger, target: ErasureTarget, finder: NumberFinder, keys: list[Key], erasure_id: int) -> None:

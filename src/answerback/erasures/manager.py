@@ -64,7 +64,7 @@ class ErasureManager:
         recorded_us = self._recorded_us()
         if datetime.now(UTC) - erasure.requested_at < self._delay:
             return False
-        return self._ledger.read(lambda c: recorded_as_of(c, datetime.now(UTC), recorded_us)) >= erasure.requested_at
+        return self._ledger.read(recorded_as_of, datetime.now(UTC), recorded_us) >= erasure.requested_at
 
     async def _erase(self, erasure: Erasure) -> bool:
         """Have it done; whether it was."""

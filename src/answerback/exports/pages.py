@@ -5,7 +5,6 @@ exports. A row is exported as it is when its page is read. A walk ends with what
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -47,7 +46,7 @@ def iter_pages(ledger: Ledger, export: Export) -> Iterator[RowPage]:
         case Dataset.CALLBACKS:
             return _call_pages(ledger, CALLBACKS_QUERY, export.calls, callbacks.c.id)
         case Dataset.DELIVERIES:
-            conditions = ledger.read(partial(_delivery_conditions, filters=export.deliveries))
+            conditions = ledger.read(_delivery_conditions, filters=export.deliveries)
             return _pages_by_id(ledger, DELIVERIES_QUERY.where(*conditions), deliveries.c.id, step=IDS_PER_PAGE)
         case Dataset.STATISTICS:
             return _statistics_pages(ledger, export.calls)
@@ -136,8 +135,8 @@ def _pages_by_id(
     while begin is not None:
         end = min(begin + step - 1, last)
         page = query.where(number.between(begin, end), *within(begin)).order_by(number, *then_by)
-        yield RowPage(ledger.read(partial(_rows, query=page)), (end + 1 - start) / (last + 1 - start))
-        begin = ledger.read(partial(_page_after, number=number, end=end, last=last, step=step))
+        yield RowPage(ledger.read(_rows, query=page), (end + 1 - start) / (last + 1 - start))
+        begin = ledger.read(_page_after, number=number, end=end, last=last, step=step)
 
 
 def _page_after(connection: Connection, number: ColumnElement[int], end: int, last: int, step: int) -> int | None:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.commands import Command
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -33,5 +34,5 @@ class LedgerClient(Protocol):
 class LedgerReader(Protocol):
     """The ledger's reading side."""
 
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Do `work`, which only reads. Blocks. Raises LedgerUnavailable."""
+    def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do `work`, which only reads, with a connection and these arguments. Blocks. Raises LedgerUnavailable."""

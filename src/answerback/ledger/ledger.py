@@ -6,7 +6,7 @@ Synchronous on purpose. `writer` calls it in a process of its own, the API reads
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Engine
@@ -44,6 +44,7 @@ from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -202,10 +203,10 @@ class Ledger:
         self._quarantine.invalidate_count()
         self._subscriptions.clear()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Do `work`, which only reads. Raises LedgerUnavailable."""
+    def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do `work`, which only reads, with a connection and these arguments. Raises LedgerUnavailable."""
         with translate_driver_errors(self.engine), self.engine.connect() as connection:
-            return work(connection)
+            return work(connection, *args, **kwargs)
 
     def probe(self) -> None:
         """Commit a row that says nothing, to learn whether a callback could be stored now.
@@ -225,11 +226,11 @@ class Ledger:
 
     def statistics(self, hour_range: HourRange) -> Statistics:
         """What the calls of a span come to."""
-        return self.read(lambda connection: statistics.find_statistics(connection, hour_range))
+        return self.read(statistics.find_statistics, hour_range)
 
     def fee_mismatches(self, hour_range: HourRange, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of the calls whose fee is not what is due, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: statistics.find_fee_mismatches(connection, hour_range, cursor, limit))
+        return self.read(statistics.find_fee_mismatches, hour_range, cursor, limit)
 
     def callbacks(
         self, callid: str, channel: str | None = None, cursor: str | None = None, limit: int = 50
@@ -249,17 +250,17 @@ class Ledger:
 
     def calls(self, wanted: calls.CallFilter | None = None, cursor: str | None = None, limit: int = 50) -> Page[Call]:
         """A page of calls, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: calls.find_calls(connection, wanted or calls.CallFilter(), cursor, limit))
+        return self.read(calls.find_calls, wanted or calls.CallFilter(), cursor, limit)
 
     def quarantined(
         self, channel: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[QuarantineItem]:
         """A page of refused bodies, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: find_quarantined(connection, channel, cursor, limit))
+        return self.read(find_quarantined, channel, cursor, limit)
 
     def quarantined_body(self, id_: int) -> QuarantineItem:
         """One refused body. Raises NotFound."""
-        return self.read(lambda connection: find_quarantined_body(connection, id_))
+        return self.read(find_quarantined_body, id_)
 
     def requeueable_ids(self) -> list[int]:
         """The id of everything in quarantine that can be parsed again, oldest first."""
@@ -321,7 +322,7 @@ class Ledger:
 
     def endpoint(self, name: str) -> Endpoint:
         """One endpoint, by its name or its id as digits. Raises NotFound."""
-        return self.read(lambda connection: endpoints.find_endpoint(connection, name))
+        return self.read(endpoints.find_endpoint, name)
 
     def backlog(self) -> deliveries.DeliveryBacklogs:
         """Endpoint id -> its backlog."""
@@ -331,11 +332,11 @@ class Ledger:
         self, wanted: deliveries.DeliveryFilter, cursor: str | None = None, limit: int = 50
     ) -> Page[Delivery]:
         """A page of deliveries, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: deliveries.find_deliveries(connection, wanted, cursor, limit))
+        return self.read(deliveries.find_deliveries, wanted, cursor, limit)
 
     def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
         """One delivery and its last attempts, in order. Raises NotFound."""
-        return self.read(lambda connection: deliveries.find_delivery(connection, id_))
+        return self.read(deliveries.find_delivery, id_)
 
     def keys(self) -> list[ApiKey]:
         """Every API key that was not revoked, by name."""
@@ -343,19 +344,19 @@ class Ledger:
 
     def key_of(self, digest: bytes) -> ApiKey | None:
         """The living API key with this SHA-256, if there is one."""
-        return self.read(lambda connection: api_keys.find_key(connection, digest))
+        return self.read(api_keys.find_key, digest)
 
     def key_of_session(self, session: str, key_id: int) -> ApiKey | None:
         """The living API key of that id, unless its session was ended."""
-        return self.read(lambda connection: sessions.find_key(connection, session, key_id))
+        return self.read(sessions.find_key, session, key_id)
 
     def has_ended(self, session: str) -> bool:
         """Whether a session of the console was ended."""
-        return self.read(lambda connection: sessions.has_ended(connection, session))
+        return self.read(sessions.has_ended, session)
 
     def audit_events(self, cursor: str | None = None, limit: int = 50) -> Page[AuditEvent]:
         """A page of who did what, newest first. Raises InvalidCursor."""
-        return self.read(lambda connection: find_events(connection, cursor, limit))
+        return self.read(find_events, cursor, limit)
 
     @property
     def file_ids(self) -> FileIds | None:

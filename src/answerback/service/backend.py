@@ -225,7 +225,7 @@ class Backend:
         self._stack.callback(asyncio.create_task(work).cancel)
 
     async def _count(self, call_filter: CallFilter) -> int:
-        return await asyncio.to_thread(self._ledger.read, lambda connection: count_calls(connection, call_filter))
+        return await asyncio.to_thread(self._ledger.read, count_calls, call_filter)
 
     # Applications.
 

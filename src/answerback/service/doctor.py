@@ -109,7 +109,7 @@ def _partitions(settings: Settings) -> CheckResult:
         return CheckResult("months", CheckLevel.OK, "SQLite has no partitions")
     try:
         with open_for_reading(settings) as ledger:
-            ahead = ledger.read(lambda connection: partitions_ahead(connection, datetime.now(UTC)))
+            ahead = ledger.read(partitions_ahead, datetime.now(UTC))
     except AnswerbackError as error:
         return CheckResult("months", CheckLevel.OK, f"not checked: {describe_error(error)}")
     if ahead is None:
@@ -132,7 +132,7 @@ def _retention(settings: Settings) -> CheckResult:
     try:
         with open_for_reading(settings) as ledger:
             cutoffs = msgspec.structs.replace(policy.cutoffs(late), callbacks=None, deliveries=None, attempts=None)
-            found = ledger.read(lambda connection: estimate(connection, cutoffs, late))
+            found = ledger.read(estimate, cutoffs, late)
     except AnswerbackError as error:
         return CheckResult("retention", CheckLevel.OK, f"{kept}; not checked: {describe_error(error)}")
     overdue = ", ".join(f"{one.rows:,} {one.table}" for one in found if one.rows)

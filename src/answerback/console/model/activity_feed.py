@@ -115,9 +115,7 @@ class ActivityFeed:
 
     def latest(self, channel: str | None) -> tuple[list[FeedItem], FeedCursor]:
         """The last events, newest first, and the cursor after them; blocks. Raises LedgerUnavailable."""
-        batch = self._ledger.read(
-            lambda connection: _read_latest(connection, INITIAL_ITEMS * (1 if channel is None else 10))
-        )
+        batch = self._ledger.read(_read_latest, INITIAL_ITEMS * (1 if channel is None else 10))
         mine = [one for one in batch.events if channel in (None, one.channel)]
         return [build_feed_item(one, self._zone, self._links) for one in reversed(mine[-INITIAL_ITEMS:])], batch.cursor
 
@@ -128,7 +126,7 @@ class ActivityFeed:
                 raise TooManySubscribers(f"{MAX_SUBSCRIBERS} subscribers already")
             if sum(subscriber.key_name == key_name for subscriber in self._subscribers) >= MAX_SUBSCRIBERS_PER_KEY:
                 raise TooManySubscribers(f"{MAX_SUBSCRIBERS_PER_KEY} subscribers already with the key {key_name}")
-            batch = await asyncio.to_thread(self._ledger.read, lambda connection: _read_initial(connection, after))
+            batch = await asyncio.to_thread(self._ledger.read, _read_initial, after)
             subscriber = Subscriber(
                 batch.cursor if after is None else FeedCursor(*map(min, after, batch.cursor)), channel, key_name
             )
@@ -181,7 +179,7 @@ class ActivityFeed:
 
     async def _poll_once(self, cursor: FeedCursor) -> FeedCursor:
         try:
-            batch = await asyncio.to_thread(self._ledger.read, lambda connection: _read_since(connection, cursor))
+            batch = await asyncio.to_thread(self._ledger.read, _read_since, cursor)
         except LedgerUnavailable:
             return cursor
         if batch.events:

@@ -93,7 +93,7 @@ def _read_history(context: RequestContext) -> CallHistory:
     callid = str(context.path["callid"]) if "callid" in context.path else context.query.get("callid", "")
     check_filters(context.principal, callid=callid)
     channel = context.query.get("channel")
-    return context.deps.ledger.read(partial(read_call_history, callid=callid, channel=channel))
+    return context.deps.ledger.read(read_call_history, callid=callid, channel=channel)
 
 
 def read_call_history(connection: Connection, callid: str, channel: str | None) -> CallHistory:

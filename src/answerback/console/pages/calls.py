@@ -41,14 +41,14 @@ def _list(context: RequestContext) -> Response:
         context.principal, calls.mobile, calls.failure_code, callid=call_filter.callid, reference=calls.reference
     )
     cursor = context.query.get("cursor")
-    page = context.deps.ledger.read(partial(_read_page, call_filter=call_filter, cursor=cursor))
+    page = context.deps.ledger.read(_read_page, call_filter=call_filter, cursor=cursor)
     return _show(context, page, call_filter)
 
 
 def _search(context: RequestContext, text: str) -> Response:
     """To the call of that callid or reference; else the calls to that number, or of that reference."""
     check_filters(context.principal, find=text)
-    found = context.deps.ledger.read(partial(_resolve_search, text=text, context=context))
+    found = context.deps.ledger.read(_resolve_search, text=text, context=context)
     if isinstance(found, str):
         return context.redirect(found)
     call_filter = parse_call_filter(found, context.deps.channels, datetime.now(UTC), context.deps.zone)

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 
-from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -65,13 +64,10 @@ def show_endpoint(
 
 
 def _read_rows(context: RequestContext, endpoints: Collection[Endpoint]) -> list[EndpointRow]:
-    def look(connection: Connection) -> list[EndpointRow]:
-        full_url = context.has_role(Role.OPERATOR)
-        recent = recent_attempts(connection, [endpoint.id for endpoint in endpoints], _RECENT_ATTEMPTS)
-        return [build_endpoint_row(one, backlog[one.id], recent[one.id], now, full_url=full_url) for one in endpoints]
-
-    backlog, now = context.deps.ledger.backlog(), datetime.now(UTC)
-    return context.deps.ledger.read(look)
+    ledger, now, full_url = context.deps.ledger, datetime.now(UTC), context.has_role(Role.OPERATOR)
+    backlog = ledger.backlog()
+    recent = ledger.read(recent_attempts, [endpoint.id for endpoint in endpoints], _RECENT_ATTEMPTS)
+    return [build_endpoint_row(one, backlog[one.id], recent[one.id], now, full_url=full_url) for one in endpoints]
 
 
 async def _test(context: RequestContext) -> Response:

@@ -1,6 +1,5 @@
 """The pages of statistics: Overview, Failures and Fees."""
 
-from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -31,7 +30,7 @@ def _show_overview(context: RequestContext) -> Response:
     statistics = deps.ledger.statistics(stats_filter.span)
     if not statistics.total.calls and is_first_run(context):
         return show_first_run(context)
-    before = deps.ledger.read(partial(find_total, hour_range=stats_filter.span_before))
+    before = deps.ledger.read(find_total, hour_range=stats_filter.span_before)
     status_checks = run_checks(deps)
     times = chart_data.time_series(statistics, stats_filter.range)
     values = {

@@ -85,7 +85,7 @@ class OldestPending(Command[dict[int, tuple[int, int]]], frozen=True):
     endpoint_ids: list[int]
 
     def run(self, ledger: Ledger) -> dict[int, tuple[int, int]]:
-        return ledger.read(lambda c: delivery_jobs.oldest_pending(c, self.endpoint_ids))
+        return ledger.read(delivery_jobs.oldest_pending, self.endpoint_ids)
 
 
 class RemovedWithPending(Command[list[int]], frozen=True):

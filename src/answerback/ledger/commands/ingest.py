@@ -77,7 +77,7 @@ class LogPositions(Command[dict[bytes, int]], frozen=True):
     logs: list[bytes]
 
     def run(self, ledger: Ledger) -> dict[bytes, int]:
-        return ledger.read(lambda connection: find_positions(connection, self.logs))
+        return ledger.read(find_positions, self.logs)
 
 
 class ForgetLogs(Command[None], frozen=True):
