@@ -1,8 +1,10 @@
 """Group commit: what gathers while the store commits is the next batch."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -15,11 +17,15 @@ _MAX_BATCH = 512
 _MAX_PENDING = 10_000
 
 
+Recorded = Future[None] | asyncio.Future[None]
+"""Where a thread, or a task of an event loop, waits."""
+
+
 class _Pending(NamedTuple):
     """What waits to be recorded, and what its sender waits for."""
 
     received: ParsedCallback | RejectedCallback
-    recorded: "Future[None]"
+    recorded: Recorded
 
 
 class Committer(threading.Thread):
@@ -31,13 +37,11 @@ class Committer(threading.Thread):
         self._on_recorded = on_recorded
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
 
-    def submit(self, received: ParsedCallback | RejectedCallback) -> "Future[None]":
-        """Have it recorded. The future raises LedgerUnavailable where it was not."""
+    def submit(self, received: ParsedCallback | RejectedCallback, recorded: Recorded) -> None:
+        """Have it recorded; `recorded` raises LedgerUnavailable where it was not."""
         if self._queue.qsize() >= _MAX_PENDING:
             raise LedgerUnavailable(UnavailableReason.OVERLOADED)
-        pending = _Pending(received, Future())
-        self._queue.put(pending)
-        return pending.recorded
+        self._queue.put(_Pending(received, recorded))
 
     def stop(self) -> None:
         """End once everything that was submitted is recorded."""
@@ -49,10 +53,7 @@ class Committer(threading.Thread):
         while not is_stopping:
             batch, is_stopping = self._gather()
             failure = self._record([one.received for one in batch]) if batch else None
-            for _, recorded in batch:
-                if not recorded.set_running_or_notify_cancel():  # who asked has left
-                    continue
-                recorded.set_result(None) if failure is None else recorded.set_exception(failure)
+            _tell(batch, failure)
             if failure is None:
                 self._on_recorded()
 
@@ -79,3 +80,22 @@ class Committer(threading.Thread):
             log_failure("callbacks not recorded", error)
             return LedgerUnavailable(UnavailableReason.FAULT)
         return None
+
+
+def _tell(batch: Sequence[_Pending], failure: LedgerUnavailable | None) -> None:
+    """Wake all who wait; those of an event loop at once, for to wake it costs more than they do."""
+    waiting: dict[asyncio.AbstractEventLoop | None, list[Recorded]] = {}
+    for _, recorded in batch:
+        loop = recorded.get_loop() if isinstance(recorded, asyncio.Future) else None
+        waiting.setdefault(loop, []).append(recorded)
+    _settle(waiting.pop(None, ()), failure)
+    for loop, futures in waiting.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, futures, failure)  # type: ignore[union-attr]  # None is gone
+
+
+def _settle(futures: Sequence[Recorded], failure: LedgerUnavailable | None) -> None:
+    for recorded in futures:
+        if recorded.done():  # who asked has left
+            continue
+        recorded.set_result(None) if failure is None else recorded.set_exception(failure)

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING, TypeVar
@@ -108,7 +109,9 @@ class Receiver:
             return response
         try:
             if self._store is not None:
-                self._start(self._store).committer.submit(received).result(self._commit_timeout_s)
+                recorded = Future[None]()
+                self._start(self._store).committer.submit(received, recorded)
+                recorded.result(self._commit_timeout_s)
             elif isinstance(received, ParsedCallback):
                 self._handlers.call(make_event([received]))
         except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
@@ -124,8 +127,10 @@ class Receiver:
             return response
         try:
             if self._store is not None:
-                recorded = self._start(self._store).committer.submit(received)
-                await asyncio.wait_for(asyncio.wrap_future(recorded), self._commit_timeout_s)
+                recorded = asyncio.get_running_loop().create_future()
+                self._start(self._store).committer.submit(received, recorded)
+                async with asyncio.timeout(self._commit_timeout_s):
+                    await recorded
             elif isinstance(received, ParsedCallback):
                 await self._handlers.call_async(make_event([received]))
         except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
