@@ -102,6 +102,15 @@ def test_what_is_not_stored_in_time_is_answered_503(make_receiver: MakeReceiver,
     assert answered == (503, 3002, "not known to be stored, try again: the disk does not answer")
 
 
+def test_too_many_that_wait_are_answered_503(
+    make_receiver: MakeReceiver, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for the store is bounded."""
+    monkeypatch.setattr("answerback.receiver.committer._MAX_PENDING", 0)
+    answered = result(adapter(make_receiver(MemoryStore()))("POST", URL, prompt("a")))
+    assert answered == (503, 3002, "not known to be stored, try again: too many callbacks are waiting to be stored")
+
+
 def test_each_channel_has_its_token(make_receiver: MakeReceiver, adapter: Adapter) -> None:
     """What comes in by one is not in another's calls, even with the same callid."""
     voice = make_receiver(MemoryStore(), channels={"default": None, "codes": TOKEN, "alerts": OTHER_TOKEN})
@@ -381,6 +390,7 @@ def test_rejected_bodies_are_kept_and_said(
         ({"token": "short"}, r"^token: expected 16 to 128 letters, digits, - or _$"),
         ({"channels": {"codes": None}}, r"^channels\.codes\.token: required for every channel but default$"),
         ({"channels": {"a": TOKEN, "b": TOKEN}}, r"^channels\.b\.token: the same as that of a$"),
+        ({"retry_schedule_s": []}, r"^retry_schedule_s: expected at least one number of seconds, got none$"),
         ({"store": "voice.db"}, r"^store: expected sqlite:FILE"),
         ({"store": "sqlite:///voice.db"}, r"^store: expected sqlite:FILE"),
         ({"store": "sqlite::memory:"}, r"^store: expected sqlite:FILE"),

@@ -1,5 +1,6 @@
 """The callback URL inside your own web application: `Receiver`, and where it keeps what it has answered."""
 
+from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.receiver.event import Event
 from answerback.receiver.memory_store import MemoryStore
 from answerback.receiver.receiver import Receiver
@@ -7,4 +8,17 @@ from answerback.receiver.sqlite_store import SQLiteStore
 from answerback.receiver.store import Backlog, Handle, ReadableStore, Store
 from answerback.tencent.response import Response
 
-__all__ = ["Backlog", "Event", "Handle", "MemoryStore", "ReadableStore", "Receiver", "Response", "SQLiteStore", "Store"]
+__all__ = [
+    "Backlog",
+    "Event",
+    "Handle",
+    "MemoryStore",
+    "ParsedCallback",
+    "RawCallback",
+    "ReadableStore",
+    "Receiver",
+    "RejectedCallback",
+    "Response",
+    "SQLiteStore",
+    "Store",
+]

@@ -65,6 +65,8 @@ class Receiver:
 
         What became due without this process's doing is looked for every `poll_s`. Raises ConfigError, and what the store raises that cannot be opened.
         """
+        if not retry_schedule_s:
+            raise ConfigError("retry_schedule_s: expected at least one number of seconds, got none")
         self._tokens = ChannelTokens(_checked(token, channels))
         self._store = _open(store) if isinstance(store, str) else store
         self.max_body_bytes = max_body_bytes
