@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import OK, Gateway, failure, prompt, run
+from postgresql import shared_server
 
 NUMBER = "13788888888"
 OTHER = "13912345678"
@@ -157,6 +158,22 @@ def test_without_a_gateway_the_command_does_it(tmp_path: Path) -> None:
         assert gateway.call("waits")["mobile"] == "*" * 11
         assert "rows_unreadable" not in gateway.stderr
         assert holders(gateway.data_dir) == {}
+
+
+def test_a_database_and_the_inbox_before_it(tmp_path: Path) -> None:
+    """On PostgreSQL a process with the lease does it, once every process has said what it had not recorded yet."""
+    url = shared_server().create_database()
+    with Gateway(tmp_path / "data", settings={"ANSWERBACK_LEDGER__URL": url}) as gateway:
+        fill(gateway, NUMBER, "one")
+        fill(gateway, OTHER, "two")
+        receipt = erase_by_api(gateway, NUMBER)
+        assert (receipt["erased"]["callbacks"], receipt["erased"]["inbox"]) == (7, 11)
+        assert holders(gateway.data_dir) == {}
+        assert gateway.call("one-1")["mobile"] is None
+        dump = shared_server().dump(url)
+        assert [spelling for spelling in SPELLINGS if spelling.encode() in dump] == []
+        assert [spelling for spelling in SPELLINGS if spelling.encode().hex().encode() in dump] == []
+        assert OTHER.encode().hex().encode() in dump
 
 
 def test_who_may_erase(gateway: Gateway, callid: str) -> None:
