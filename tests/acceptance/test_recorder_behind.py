@@ -1,7 +1,9 @@
 """A ledger that cannot be written: callbacks are answered, and everything that people look at says that it is behind."""
 
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,6 +117,26 @@ def test_metrics_show_the_lag(behind: Gateway) -> None:
     lag = re.search(r"^answerback_recorder_lag_seconds (.+)$", text, re.MULTILINE)
     assert lag is not None
     assert float(lag[1]) > BEHIND_S
+
+
+def test_a_writer_that_hangs_is_noticed(tmp_path: Path) -> None:
+    """By the metrics and the status, though nothing waits: the heartbeat is not answered. Callbacks are, and readers are told."""
+    with Gateway(tmp_path / "data") as gateway:
+        (writer,) = gateway.helpers
+
+        def metric(name: str) -> float:
+            return float(gateway.client.get("/metrics").text.partition(f"\n{name} ")[2].partition("\n")[0])
+
+        os.kill(writer, signal.SIGSTOP)
+        try:
+            awaited(lambda: metric("answerback_recorder_up") == 0.0)
+            assert gateway.get("/v1/status").json()["inbox"]["failure"] == "the ledger's writer does not answer"
+            assert gateway.post(prompt("meanwhile")).content == OK
+            assert float(gateway.get("/v1/calls").headers["answerback-recorder-lag"]) > 0
+        finally:
+            os.kill(writer, signal.SIGCONT)
+        gateway.await_recorded()
+        assert metric("answerback_recorder_up") == 1.0
 
 
 # The doctor.
