@@ -145,8 +145,12 @@ EXECUTED = {
     "keys": (f"keys list --json {HERE}", '"items"'),
 }
 """What each command is executed with, and some of what it then says."""
-EXECUTED_ELSEWHERE = {"serve", "tail", "emulate", "load", "export", "import", "inbox", "backup", "restore"}
-"""In test_relay_cli.py, test_elsewhere.py, test_load.py, test_cli_progress.py and test_inbox.py, and `serve` everywhere."""
+EXECUTED_ELSEWHERE = {
+    *("serve", "console", "demo", "tail", "emulate", "load"),
+    *("export", "import", "inbox", "backup", "restore"),
+}
+"""In test_sign_in_links.py, test_demo.py, test_relay_cli.py, test_elsewhere.py, test_load.py, test_cli_progress.py and
+test_inbox.py, and `serve` everywhere."""
 
 
 def test_every_command_is_executed() -> None:
