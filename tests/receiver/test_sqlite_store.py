@@ -200,14 +200,15 @@ def test_rejected_bodies_are_bounded(path: Path, opened: Open) -> None:
 
 def test_a_slow_handler_keeps_its_lease(opened: Open) -> None:
     """However long it takes, its event is nobody else's."""
-    store, other = opened(lease_s=0.3), opened(lease_s=0.3)
+    store, other = opened(lease_s=0.9), opened(lease_s=0.9)
     store.record([FIRST, SECOND])
     taken: list[bool] = []
 
     def slow(_callbacks: Sequence[RawCallback], _failures: int) -> None:
-        ends_s = time.monotonic() + 1
+        ends_s = time.monotonic() + 2
         while time.monotonic() < ends_s:
             taken.append(other.deliver(done))
+            time.sleep(0.02)  # the one who renews needs the interpreter, too
 
     assert store.deliver(slow)
     assert not any(taken)
@@ -247,18 +248,20 @@ def test_who_has_lost_the_lease_changes_nothing(path: Path, opened: Open) -> Non
     assert rows(path, "SELECT failures FROM callbacks ORDER BY id") == [(1,), (0,)]
 
 
-def test_fast_handlers_get_many_at_a_time(opened: Open) -> None:
+def test_fast_handlers_get_many_at_a_time(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a slow one among them gives back those that were claimed with it."""
     store, other = opened(), opened()
     store.record([received(status(callid=f"{number}")) for number in range(40)])
+    monkeypatch.setattr("answerback.receiver.sqlite_store._SLICE_S", 60.0)
     for _ in range(3):
         assert store.deliver(done)  # one, two, four
+    monkeypatch.setattr("answerback.receiver.sqlite_store._SLICE_S", 0.01)
     handled = 0
 
     def slow(_callbacks: Sequence[RawCallback], _failures: int) -> None:
         nonlocal handled
         handled += 1
-        time.sleep(0.03)
+        time.sleep(0.02)
 
     assert store.deliver(slow)
     assert handled == 1
