@@ -481,6 +481,7 @@ def test_rows_that_are_lost_are_not_offered_to_be_requeued(beginning: Beginning)
     """Their page says what can be done instead; /v1 says so as well, and to requeue all leaves them out."""
     running, person = beginning.gateway, beginning.person
     assert running.post(b"lost").status_code == 400
+    running.await_recorded()
     place = b"row 2 of log 00"
     with closing(sqlite3.connect(running.ledger, timeout=10)) as connection, connection:
         lost = (place, f"{place.decode()} cannot be read: missing or damaged", b"lost")

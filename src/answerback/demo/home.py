@@ -6,13 +6,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from answerback.demo.companion import remove
-from answerback.demo.receivers import start_receiver, url_of
+from answerback.demo.receivers import receiver
 from answerback.emulator.history import CHANNELS
 
 if TYPE_CHECKING:
@@ -78,32 +78,33 @@ class DemoHome:
         self._seed = seed
 
     def __enter__(self) -> Self:
-        self.directory = Path(tempfile.mkdtemp(prefix="answerback-demo-"))
-        self._companion = subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "answerback.demo.companion", self._data_dir, str(self._days), str(self._seed)],
-            cwd=self.directory,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for this process
-        )
-        self._receivers = (
-            start_receiver(200, b'{"result":0,"errmsg":"OK"}'),
-            start_receiver(503, b'{"error":"database is locked"}'),
-        )
+        with ExitStack() as stack:
+            self.directory = Path(tempfile.mkdtemp(prefix="answerback-demo-"))
+            stack.callback(remove, self.directory)
+            self._companion = subprocess.Popen(  # noqa: S603  # our own module
+                [sys.executable, "-m", "answerback.demo.companion", self._data_dir, str(self._days), str(self._seed)],
+                cwd=self.directory,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for this process
+            )
+            stack.callback(self._end_companion)
+            self._obeying = stack.enter_context(receiver(200, b'{"result":0,"errmsg":"OK"}'))
+            self._failing = stack.enter_context(receiver(503, b'{"error":"database is locked"}'))
+            self._running = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for receiver in self._receivers:
-            receiver.shutdown()
-            receiver.server_close()
+        self._running.close()
+
+    def _end_companion(self) -> None:
         with suppress(subprocess.TimeoutExpired):
             self._companion.communicate(timeout=_COMPANION_STOP_S)
         self._companion.kill()
         self._companion.wait()
-        remove(self.directory)
 
     @property
     def config(self) -> Path:
@@ -118,15 +119,14 @@ class DemoHome:
         """The gateway's settings, as they are in the config file. Raises ConfigError."""
         from answerback.config import load_settings  # which takes a while: the past is begun before
 
-        obeying, failing = map(url_of, self._receivers)
         channels = "".join(f'\n[channels.{name}]\ntoken = "{secrets.token_urlsafe(18)}"\n' for name in CHANNELS)
         self.config.write_text(
             _CONFIG.format(
                 data_dir=self._data_dir,
                 port=_free_port(self._port),
                 channels=channels,
-                obeying=obeying,
-                failing=failing,
+                obeying=self._obeying,
+                failing=self._failing,
             )
         )
         return load_settings(self.config)

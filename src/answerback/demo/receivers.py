@@ -1,11 +1,14 @@
 """The endpoints of a demo: local HTTP servers, one that obeys and one that does not."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-def start_receiver(status: int, body: bytes) -> ThreadingHTTPServer:
-    """Listen on a free port of 127.0.0.1 and answer everything alike; `shutdown` ends it."""
+@contextmanager
+def receiver(status: int, body: bytes) -> Iterator[str]:
+    """Listen on a free port of 127.0.0.1 and answer every POST alike; gives the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -21,12 +24,10 @@ def start_receiver(status: int, body: bytes) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
-    return server
-
-
-def url_of(server: ThreadingHTTPServer) -> str:
-    """Where a receiver listens."""
-    return f"http://127.0.0.1:{server.server_address[1]}/voice"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/voice"
+        finally:
+            server.shutdown()
