@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from answerback.config import Settings
 
 _HOST = "127.0.0.1"
-_COMPANION_STOP_S = 5.0
+_COMPANION_STOP_S = 1.0
 _CONFIG = """# The settings of a demo of Answerback.
 [server]
 data_dir = "{data_dir}"
@@ -101,8 +101,10 @@ class DemoHome:
         self._running.close()
 
     def _end_companion(self) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self._companion.communicate(timeout=_COMPANION_STOP_S)
+        assert self._companion.stdin is not None  # noqa: S101  # it is a pipe
+        self._companion.stdin.close()
+        with suppress(subprocess.TimeoutExpired):  # it may be recording still: the directory is removed all the same
+            self._companion.wait(_COMPANION_STOP_S)
         self._companion.kill()
         self._companion.wait()
 
