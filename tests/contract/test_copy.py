@@ -17,7 +17,6 @@ from contract.delivery_helpers import (
     attempt,
     change,
     endpoint,
-    exhaust,
     load,
     record_overdue,
     refuse,
@@ -36,6 +35,7 @@ from answerback.domain.delivery_states import DeliveryTransition, message_id
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.models import Role
 from answerback.domain.retention import RetentionPolicy
+from answerback.erasures.erasure_run import erase
 from answerback.errors import AnswerbackError, ConfigError, Conflict, SchemaMismatch
 from answerback.ledger import Disposition, EndpointPause, Ledger, migrations, open_postgresql, open_sqlite
 from answerback.ledger.admin import api_keys, sessions
@@ -44,7 +44,7 @@ from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.admin.instances import Instance, deregister, heartbeat
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, block_of
-from answerback.ledger.commands import Prune, RecordLog
+from answerback.ledger.commands import Prune, RecordLog, RequestErasure
 from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.tables import metadata
 from answerback.ledger.types import to_us
@@ -124,7 +124,7 @@ def fill(ledger: Ledger) -> Endpoint:
     accept_everything(ledger, old)
     job, *others = load(ledger, crm)
     accept(ledger, job)
-    exhaust(ledger, others[0])
+    settle(ledger, attempt(others[0], DeliveryTransition.EXHAUSTED, answer=b"no 13788888888", error="no"))
     refuse(ledger, others[1], due_s=60)
     settle(ledger, pauses=[EndpointPause(crm.id, 3, 1)])
     draft = KeyDraft("night", bytes(32), Role.VIEWER, full_numbers=True)
@@ -134,6 +134,7 @@ def fill(ledger: Ledger) -> Endpoint:
     ledger.write(lambda c, _: save_alerts(c, [alert]))
     ledger.record([received(status(callid=f"owed-{n}"), after_s=n) for n in range(3)])
     Prune(RetentionPolicy(calls_days=300).cutoffs(NOON), PrunePosition()).run(ledger)
+    RequestErasure(ADMIN, b"sealed").run(ledger)
     RecordLog(bytes(16), 0, [(1, encode_batch([b"", 0, []]))]).run(ledger)
     return crm
 
@@ -208,6 +209,8 @@ def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first
     remove(ledger, crm)
     change(ledger, msgspec.structs.replace(endpoint(ledger, "crm"), enabled=False))
     ledger.write(lambda c, _: api_keys.revoke(c, "night", ADMIN, NOON))
+    annotate(ledger, "call-4", reference="of 13788888888")
+    assert erase(ledger, None, RequestErasure(ADMIN, b"sealed").run(ledger).id, "13788888888").erased["attempts"] == 1
     last = stores.copy(first, second)
     assert last.ready
     assert last.synced["calls"].changed

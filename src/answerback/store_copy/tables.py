@@ -46,16 +46,18 @@ class TableSpec(msgspec.Struct, frozen=True, dict=True):
 
 
 _MUTABLE_CALL_COLUMNS = tuple(
-    column.name
-    for column in tables.calls.c
-    if column.name not in ("id", "channel", "call_key", "callid", "mobile_block")
+    column.name for column in tables.calls.c if column.name not in ("id", "channel", "mobile_block")
 )
 
 APPEND_ONLY_SPECS = (
     TableSpec(tables.calls, _MUTABLE_CALL_COLUMNS, append_only=True),
     TableSpec(tables.callbacks, ("duplicates", "last_duplicate_us", "erased_us"), append_only=True),
-    TableSpec(tables.deliveries, ("state", "attempts", "failed_attempts", "due_us", "finished_us"), append_only=True),
-    TableSpec(tables.attempts, ("delivery_id",), append_only=True),
+    TableSpec(
+        tables.deliveries,
+        ("state", "message_tag", "attempts", "failed_attempts", "due_us", "finished_us"),
+        append_only=True,
+    ),
+    TableSpec(tables.attempts, append_only=True),
 )
 
 TABLE_SPECS = (
@@ -85,12 +87,12 @@ EXCLUDED_TABLES = frozenset({"instances", "leases", "write_probes", "consumed_ba
 
 IDENTITY_COLUMNS = {
     "calls": ("channel", "call_key"),
-    "callbacks": ("call_id", "fingerprint"),
-    "deliveries": ("call_id", "endpoint_id", "message_tag"),
+    "callbacks": ("call_id", "kind", "received_us"),
+    "deliveries": ("call_id", "endpoint_id", "created_us"),
     "attempts": ("delivery_id", "started_us"),
     "endpoints": ("name", "created_us"),
     "api_keys": ("digest",),
     "audit_events": ("occurred_us", "actor"),
-    "quarantine": ("digest",),
+    "quarantine": ("received_us", "size_bytes"),
 }
-"""By what two ledgers know that a row of the same id is the same."""
+"""By what two ledgers know that a row of the same id is the same, also after somebody's number was erased from one."""
