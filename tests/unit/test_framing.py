@@ -13,6 +13,7 @@ from answerback import errors
 from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.endpoints import EndpointConfig, PayloadFormat
 from answerback.domain.models import ApiKey, Call, CallbackKind, Outcome, Role
+from answerback.domain.retention import Cutoffs
 from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
@@ -61,6 +62,7 @@ from answerback.ledger.commands import (
     OldestPending,
     PendingSince,
     ProbeWrite,
+    Prune,
     PruneConsumed,
     RecordAttempts,
     RecordAuditEvent,
@@ -72,6 +74,7 @@ from answerback.ledger.commands import (
     ReplayCalls,
     ReplayDead,
     ReplayDelivery,
+    RequestErasure,
     RequeueQuarantined,
     RequeueResult,
     RevokeKey,
@@ -85,8 +88,10 @@ from answerback.ledger.commands import (
 )
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.write.annotations import AnnotateResult, CallAnnotation, OverdueBatch
+from answerback.ledger.write.erasures import Erasure, ErasureState
 from answerback.ledger.write.log_rows import LogRow
 from answerback.ledger.write.replays import ReplayPage
+from answerback.ledger.write.retention import PrunePosition, PruneResult
 from answerback.ledger.writer.framing import (
     LENGTH_BYTES,
     decode_config,
@@ -135,6 +140,16 @@ REQUESTS: list[Command[Any]] = [
     LogPositions([bytes(16), bytes(range(16))]),
     ForgetLogs([bytes(16)], 2**53),
     PruneConsumed(2**53, 100),
+    Prune(
+        Cutoffs(calls=NOON, callbacks=None, deliveries=None, attempts=NOON, quarantine=None, audit_events=NOON),
+        PrunePosition(),
+    ),
+    Prune(
+        Cutoffs(calls=None, callbacks=NOON, deliveries=NOON, attempts=None, quarantine=NOON, audit_events=None),
+        PrunePosition("audit_events", (2**62, 2**62)),
+        insists=True,
+    ),
+    RequestErasure(ADMIN, b"\x00\xff"),
     ProbeWrite(),
     RecordAttempts([], []),
     RecordAttempts([FAILED], [], is_retry=True),
@@ -225,6 +240,19 @@ ANSWERS: list[tuple[type[Command[Any]], object]] = [
     (LogPositions, {bytes(16): 0, bytes(range(16)): 2**62}),
     (ForgetLogs, None),
     (PruneConsumed, 7),
+    (Prune, PruneResult({}, None)),
+    (Prune, PruneResult({"calls": 2, "callbacks": 2**53}, PrunePosition("quarantine", (1, 2**62)))),
+    (
+        RequestErasure,
+        Erasure(
+            id=2**53,
+            requested_at=NOON,
+            state=ErasureState.ERASING,
+            erased={"calls": 1},
+            finished_at=None,
+            sealed_number=b"\xff",
+        ),
+    ),
     (ProbeWrite, None),
     (RecordAttempts, [JOB, JOB]),
     (FetchDue, DueJobs([JOB], 2**53)),
