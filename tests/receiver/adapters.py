@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import httpx
 from fastapi import FastAPI
+from flask import Flask
+from receiver.stores import set_up_django
 from starlette.applications import Starlette
 
 from answerback.receiver import Receiver
@@ -55,6 +57,38 @@ def starlette(voice: Receiver) -> Send:
     return asgi(Starlette(routes=voice.starlette()))
 
 
+def flask(voice: Receiver) -> Send:
+    """Below a prefix of an application's."""
+    app = Flask("theirs")
+    app.register_blueprint(voice.flask(), url_prefix="/tel")
+
+    def send(method: str, path: str, body: bytes) -> Answer:
+        response = app.test_client().open(f"/tel{path}", method=method, data=body)
+        return Answer(response.status_code, {name.lower(): value for name, value in response.headers}, response.data)
+
+    return send
+
+
+def django(voice: Receiver) -> Send:
+    """Among an application's URLs."""
+    set_up_django()
+    from django.test import Client
+    from django.urls import clear_url_caches, include, path, set_urlconf
+    from receiver import django_urls
+
+    django_urls.urlpatterns[:] = [path("tel/", include([voice.django()]))]
+    clear_url_caches()
+    set_urlconf(None)
+
+    def send(method: str, path: str, body: bytes) -> Answer:
+        response = Client().generic(method, f"/tel{path}", body, "application/json")
+        return Answer(
+            response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content
+        )
+
+    return send
+
+
 def asgi(app: Any, prefix: str = "") -> Send:
     """An application, in an event loop of its own for each request."""
 
@@ -74,4 +108,6 @@ ADAPTERS: dict[str, Callable[[Receiver], Send]] = {
     "core, async": core_async,
     "fastapi": fastapi,
     "starlette": starlette,
+    "flask": flask,
+    "django": django,
 }

@@ -1,18 +1,18 @@
 """`program.py` in a process of its own, and what its handler has written down."""
 
 import json
+import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from ending import ending
+from receiver.stores import Place, rows
 
 TIMEOUT_S = 60.0
 
@@ -29,20 +29,19 @@ class Noted(NamedTuple):
 class Application:
     """The running program; as a context manager it is started, and killed at the end."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, place: Place, store: str = "sqlite") -> None:
+        self.place = place
+        self._program = ending(
+            sys.executable, Path(__file__).with_name("program.py"), store, place.home, place.postgresql_url
+        )
 
     def __enter__(self) -> Self:
-        command = ending(sys.executable, Path(__file__).with_name("program.py"), self.home)
-        self._log = (self.home / "log").open("ab")
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log)
+        variables = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        self._log = (self.place.home / "log").open("ab")
+        self._process = subprocess.Popen(self._program, stdout=subprocess.PIPE, stderr=self._log, env=variables)
         assert self._process.stdout is not None
         self.address = ("127.0.0.1", int(self._process.stdout.readline()))
         self.url = "http://127.0.0.1:{1}/voice/callback".format(*self.address)
-        deadline_s = time.monotonic() + TIMEOUT_S
-        while not (self.home / "voice.db").exists():  # the listener queues connections before
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
         return self
 
     def __exit__(
@@ -69,32 +68,26 @@ class Application:
         return self._process.wait(TIMEOUT_S)
 
 
-def rows(home: Path, query: str) -> list[tuple[Any, ...]]:
-    """What is in the store's file."""
-    with closing(sqlite3.connect(home / "voice.db", timeout=30)) as connection:
-        return connection.execute(query).fetchall()
-
-
-def await_delivered(home: Path) -> None:
+def await_delivered(place: Place) -> None:
     """Until nothing waits for the handler."""
     deadline_s = time.monotonic() + TIMEOUT_S
-    while rows(home, "SELECT count(*) FROM callbacks WHERE due_us IS NOT NULL") != [(0,)]:
+    while rows(place, "SELECT count(*) FROM answerback_callbacks WHERE due_us IS NOT NULL") != [(0,)]:
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
 
 
-def check_events(home: Path, killed: set[int]) -> None:
+def check_events(place: Place, killed: set[int]) -> None:
     """Each callback was handled to its end, those of a call in their order, and never two of one at a time.
 
     But for processes that were `killed` while they had one.
     """
-    noted = [Noted(**json.loads(line)) for line in (home / "events.jsonl").read_text().splitlines()]
+    noted = [Noted(**json.loads(line)) for line in (place.home / "events.jsonl").read_text().splitlines()]
     by_call: defaultdict[str, list[Noted]] = defaultdict(list)
     for one in noted:
         by_call[one.callid].append(one)
     expected: defaultdict[str, list[str]] = defaultdict(list)
-    for callid, fingerprint in rows(home, "SELECT callid, lower(hex(fingerprint)) FROM callbacks ORDER BY id"):
-        expected[callid].append(fingerprint)
+    for callid, fingerprint in rows(place, "SELECT callid, fingerprint FROM answerback_callbacks ORDER BY id"):
+        expected[callid].append(fingerprint.hex())
     assert by_call.keys() == expected.keys()
     for callid, events in by_call.items():
         ended = [one.fingerprint for one in events if one.what == "ended"]

@@ -14,6 +14,7 @@ from builders import failure, key_press, received, rejected
 from gateway import OK, prompt
 from gateway import key_press as key_press_body
 from receiver.adapters import asgi
+from receiver.stores import Place, django_store
 
 from answerback.domain.models import RawCallback
 from answerback.receiver import Receiver, SQLiteStore, Store
@@ -64,6 +65,25 @@ def test_channels_have_their_tokens(name: str) -> None:
         assert voice.receive(prompt("a"), "9fHc4BnUe6TyXo1WqJ8k").body == OK
         assert voice.call("a", "alerts") is not None
         assert voice.call("a", "codes") is None
+
+
+@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("store", ["SQLAlchemyStore", "DjangoStore"])
+def test_the_stores_in_the_application_s_database_keep_what_they_answer(
+    name: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the guide opens them; Django is set up before, with the application and its migration."""
+    if store == "DjangoStore":
+        opened = django_store(Place(tmp_path))
+        monkeypatch.setattr("answerback.receiver.django.DjangoStore", lambda: opened)
+    program = next(block for block in blocks(name, "python") if f"store={store}(" in block)
+    found: dict[str, Any] = {}
+    exec(compile(program, name, "exec"), found)
+    with closing(found["voice"]) as voice:
+        assert voice.receive(prompt("a"), "K3v9sYpW2mQx7LdR5tZa").body == OK
+        assert voice.call("a").outcome == "answered"
+    if "engine" in found:
+        found["engine"].dispose()
 
 
 @pytest.mark.parametrize("name", GUIDES)

@@ -11,8 +11,8 @@ import pytest
 from builders import AnyCallback, callbacks, folded, received
 from hypothesis import given
 from hypothesis import strategies as st
-from receiver.conftest import TOKEN
-from receiver.stores import STORES
+from receiver.conftest import TOKEN, place_for
+from receiver.stores import STORES, close
 
 from answerback.domain.models import Call
 from answerback.ledger import Ledger, open_sqlite
@@ -34,11 +34,12 @@ class Sides(NamedTuple):
 def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     """One of each for all examples, each of which has a callid of its own."""
     home: Path = tmp_path_factory.mktemp("fold")
-    store, events = STORES[request.param](home), list[Event]()
+    store, events = STORES[request.param](place_for(request.param, home)), list[Event]()
     voice = Receiver(token=TOKEN, store=store, threads=0)
     voice.on("*")(events.append)
     with closing(voice), closing(open_sqlite(home / "ledger", allow_unsafe_filesystem=True)) as ledger:
         yield Sides(voice, events, store, ledger)
+    close(store)
 
 
 @given(said=st.lists(callbacks(st.just("")), min_size=1, max_size=5), data=st.data())

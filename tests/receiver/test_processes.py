@@ -14,7 +14,9 @@ import pytest
 from crash.calls import Calls
 from crash.load import Load
 from gateway import OK, key_press, prompt, run
-from receiver.application import Application, await_delivered, check_events, rows
+from receiver.application import Application, await_delivered, check_events
+from receiver.conftest import place_for
+from receiver.stores import LASTING, Place, rows
 
 from answerback.emulator.conformance.rules import RULES
 
@@ -28,17 +30,23 @@ async def _killed_under(load: Load | Calls, application: Application) -> None:
     await sending
 
 
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """For the SQLite store."""
+    return Place(tmp_path)
+
+
 @pytest.mark.parametrize("make_load", [Load, Calls])
-def test_kill_9_loses_nothing(tmp_path: Path, make_load: Callable[[], Load | Calls]) -> None:
+def test_kill_9_loses_nothing(place: Place, make_load: Callable[[], Load | Calls]) -> None:
     """At any moment: what was answered is kept once and as it was sent, and the handler gets all of it, in order."""
     load, killed = make_load(), set[int]()
     for _ in range(ROUNDS):
-        with Application(tmp_path) as application:
+        with Application(place) as application:
             killed.add(application.pid)
             asyncio.run(_killed_under(load, application))
-    with Application(tmp_path):
-        await_delivered(tmp_path)
-    stored = rows(tmp_path, "SELECT callid, raw, duplicates FROM callbacks")
+    with Application(place):
+        await_delivered(place)
+    stored = rows(place, "SELECT callid, raw, duplicates FROM answerback_callbacks")
     assert stored
     if isinstance(load, Load):
         assert load.refused == []
@@ -50,10 +58,11 @@ def test_kill_9_loses_nothing(tmp_path: Path, make_load: Callable[[], Load | Cal
     else:
         counts = {callid: sum(callid == one for one, _, _ in stored) for callid in load.answered}
         assert all(counts[callid] >= count for callid, count in load.answered.items())
-    check_events(tmp_path, killed)
+    check_events(place, killed)
 
 
-def test_two_processes_share_a_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", LASTING)
+def test_two_processes_share_a_store(name: str, tmp_path: Path) -> None:
     """The callbacks of a call go now to one, now to the other: each is handled once, in order, by one of them at a time."""
 
     async def send_call(client: httpx.AsyncClient, callid: str) -> None:
@@ -68,34 +77,35 @@ def test_two_processes_share_a_store(tmp_path: Path) -> None:
                     *[send_call(client, "x" * random.randint(1, 2) + str(random.random())) for _ in range(10)]
                 )
 
-    with Application(tmp_path) as one, Application(tmp_path) as other:
+    place = place_for(name, tmp_path)
+    with Application(place, name) as one, Application(place, name) as other:
         applications = (one, other)
         asyncio.run(send_all())
-        await_delivered(tmp_path)
+        await_delivered(place)
         pids = {one.pid, other.pid}
-    check_events(tmp_path, set())
+    check_events(place, set())
     assert {
         int(line.split('"pid": ')[1].split(",")[0]) for line in (tmp_path / "events.jsonl").read_text().splitlines()
     } == pids
 
 
-def test_sigterm_ends_it_in_good_order(tmp_path: Path) -> None:
+def test_sigterm_ends_it_in_good_order(place: Place) -> None:
     """At once, after the event that it is at; the file is whole then, and what waits is handled by the next."""
-    with Application(tmp_path) as application:
+    with Application(place) as application:
         with httpx.Client(trust_env=False) as client:
             for number in range(50):
                 assert client.post(application.url, content=prompt(f"{number}")).content == OK
         assert application.terminate() in (0, -15)
-    assert not (tmp_path / "voice.db-wal").exists()
-    with Application(tmp_path):
-        await_delivered(tmp_path)
-    check_events(tmp_path, set())
+    assert not (place.home / "voice.db-wal").exists()
+    with Application(place):
+        await_delivered(place)
+    check_events(place, set())
 
 
-def test_it_conforms(tmp_path: Path) -> None:
+def test_it_conforms(place: Place) -> None:
     """Every rule of `answerback conform`, without a warning."""
-    with Application(tmp_path) as application:
-        done = run("conform", application.url, "--json", cwd=tmp_path)
+    with Application(place) as application:
+        done = run("conform", application.url, "--json", cwd=place.home)
     report = json.loads(done.stdout)
     assert {rule["rule"]: rule["seen"] for rule in report["items"] if rule["level"] != "ok"} == {}
     assert (done.returncode, report["rules"]) == (0, len(RULES))

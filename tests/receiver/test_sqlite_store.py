@@ -183,8 +183,8 @@ def test_old_calls_are_deleted_when_all_of_them_is_done(path: Path, opened: Open
     )
     while store.deliver(done):
         pass
-    assert rows(path, "SELECT callid FROM callbacks ORDER BY id") == [("waits",), ("goes on",), ("goes on",)]
-    assert rows(path, "SELECT raw FROM rejected") == [(b"[",)]
+    assert rows(path, "SELECT callid FROM answerback_callbacks ORDER BY id") == [("waits",), ("goes on",), ("goes on",)]
+    assert rows(path, "SELECT raw FROM answerback_rejected") == [(b"[",)]
 
 
 def test_rejected_bodies_are_bounded(path: Path, opened: Open) -> None:
@@ -192,7 +192,7 @@ def test_rejected_bodies_are_bounded(path: Path, opened: Open) -> None:
     store = opened(max_rejected=2)
     store.record([rejected(b"1"), rejected(b"2"), rejected(b"3"), FIRST])
     store.record([rejected(b"4")])
-    assert rows(path, "SELECT channel, raw, result, reason FROM rejected ORDER BY id") == [
+    assert rows(path, "SELECT channel, raw, result, reason FROM answerback_rejected ORDER BY id") == [
         ("default", raw, 3003, "the body is empty") for raw in (b"1", b"2")
     ]
     assert store.backlog().events == 1
@@ -240,12 +240,12 @@ def test_who_has_lost_the_lease_changes_nothing(path: Path, opened: Open) -> Non
 
     def sleeps(_callbacks: Sequence[RawCallback], _failures: int) -> None:
         with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("UPDATE callbacks SET due_us = 1 WHERE id = 1")
+            connection.execute("UPDATE answerback_callbacks SET due_us = 1 WHERE id = 1")
         assert other.deliver(fails)
 
     assert store.deliver(sleeps)
     assert store.backlog().events == 2
-    assert rows(path, "SELECT failures FROM callbacks ORDER BY id") == [(1,), (0,)]
+    assert rows(path, "SELECT failures FROM answerback_callbacks ORDER BY id") == [(1,), (0,)]
 
 
 def test_fast_handlers_get_many_at_a_time(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def test_an_event_may_be_dropped_by_hand(path: Path, opened: Open) -> None:
     store.record([FIRST, SECOND])
     assert store.deliver(fails)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE callbacks SET due_us = NULL, delivered_us = 0 WHERE id = 1")
+        connection.execute("UPDATE answerback_callbacks SET due_us = NULL, delivered_us = 0 WHERE id = 1")
     taken: list[bytes] = []
     assert store.deliver(lambda callbacks, _: taken.append(callbacks[-1].raw))
     assert taken == [SECOND.raw]

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from builders import NOON, key_press, received, rejected, status, unanswered
-from receiver.stores import LASTING, STORES
+from receiver.conftest import place_for
+from receiver.stores import LASTING, STORES, close
 
 from answerback.domain.models import ParsedCallback, RawCallback
 from answerback.receiver import ReadableStore
@@ -186,11 +186,13 @@ def test_any_number_at_once(store: ReadableStore, taken: Taken) -> None:
 @pytest.mark.parametrize("name", LASTING)
 def test_what_was_recorded_is_there_for_the_next(name: str, tmp_path: Path) -> None:
     """Another store on the same place goes on where the first has ended, and several may be open."""
-    first, second = STORES[name](tmp_path), STORES[name](tmp_path)
-    with closing(first), closing(second):  # type: ignore[type-var]  # those that last can be closed
-        first.record([FIRST, SECOND])
-        taken = Taken(first)
-        assert taken.take()
-        assert Taken(second).take_all() == [SECOND.raw]
-        assert not taken.take()
-        assert second.callbacks("default", FIRST.callback.callid) == first.callbacks("default", FIRST.callback.callid)
+    place = place_for(name, tmp_path)
+    first, second = STORES[name](place), STORES[name](place)
+    first.record([FIRST, SECOND])
+    taken = Taken(first)
+    assert taken.take()
+    assert Taken(second).take_all() == [SECOND.raw]
+    assert not taken.take()
+    assert second.callbacks("default", FIRST.callback.callid) == first.callbacks("default", FIRST.callback.callid)
+    for store in (first, second):
+        close(store)

@@ -9,10 +9,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from answerback.domain.channels import CALLBACK_PATH
+from answerback.receiver.body import MAX_READ_BYTES
 from answerback.receiver.receiver import Receiver
-
-_MAX_READ_BYTES = 8 * 1024 * 1024
-"""Of a body that is too large so much is read, so that its sender gets to read the response."""
 
 
 def router(receiver: Receiver) -> APIRouter:
@@ -47,7 +45,7 @@ def routes(receiver: Receiver) -> list[Route]:
 async def _read(receive: Receive, max_bytes: int) -> bytes | None:
     """The body, or its first `max_bytes`; None where its sender has left."""
     body, read_bytes, has_more = b"", 0, True
-    while has_more and read_bytes < _MAX_READ_BYTES:
+    while has_more and read_bytes < MAX_READ_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None

@@ -22,13 +22,16 @@ from answerback.receiver.committer import Committer
 from answerback.receiver.dispatcher import Dispatcher, deliver_due
 from answerback.receiver.event import make_event
 from answerback.receiver.handlers import EVENT_NAMES, Function, Handler, Handlers, log_failure
+from answerback.receiver.sql_store import SQLStore
 from answerback.receiver.sqlite_store import SQLiteStore
 from answerback.receiver.store import Backlog, ReadableStore, Store
 from answerback.tencent.parsing import parse_callback, parse_or_reject
 from answerback.tencent.response import OK, UNKNOWN_CHANNEL, WRONG_METHOD, Response, too_large, unavailable
 
 if TYPE_CHECKING:
+    from django.urls import URLPattern
     from fastapi import APIRouter
+    from flask import Blueprint
     from starlette.routing import Route
 
 RETRY_SCHEDULE_S = (1, 5, 30, 120, 600, 1800)
@@ -167,7 +170,7 @@ class Receiver:
         with self._starting:
             running, self._running = self._running, None
         has_stopped = running is None or running.pid != os.getpid() or running.stop(timeout_s)
-        if has_stopped and isinstance(self._store, SQLiteStore):
+        if has_stopped and isinstance(self._store, SQLStore):
             self._store.close()
         return has_stopped
 
@@ -182,6 +185,18 @@ class Receiver:
         from answerback.receiver.fastapi import routes
 
         return routes(self)
+
+    def flask(self) -> "Blueprint":
+        """A blueprint for Flask: `app.register_blueprint(voice.flask())`."""
+        from answerback.receiver.flask import blueprint
+
+        return blueprint(self)
+
+    def django(self) -> "URLPattern":
+        """A URL pattern for Django: `urlpatterns = [voice.django()]`. Events are sent as the signal `voice_event`, too."""
+        from answerback.receiver.django.views import url_pattern
+
+        return url_pattern(self)
 
     def _add(self, names: frozenset[str], keys: frozenset[str], *, repeats: bool) -> Callable[[F], F]:
         def add(function: F) -> F:
