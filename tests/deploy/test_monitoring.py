@@ -5,7 +5,9 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any, NamedTuple
 
 import promql_parser as promql
@@ -23,6 +25,8 @@ _OWN = {"", "__name__", "job", "instance", "le"}
 """Labels that Prometheus adds, or that every histogram has."""
 
 _WINDOW = "5m"
+_STANDARD = ("process_", "python_info")
+"""What every program's client of Prometheus exposes."""
 _TRIAL = {"ANSWERBACK_STREAM__REPLICAS": "1", "ANSWERBACK_STREAM__ALLOW_FEWER_REPLICAS": "true"}
 _CONFIG = """
 [endpoints.nowhere]
@@ -113,7 +117,7 @@ def test_metrics_are_those_of_a_real_gateway(scraped: dict[str, Shown]) -> None:
     shown = {
         re.sub(r"_bucket$", "", name): series
         for name, series in scraped.items()
-        if not (series.kind == "histogram" and name.endswith(("_sum", "_count")))
+        if not (series.kind == "histogram" and name.endswith(("_sum", "_count"))) and not name.startswith(_STANDARD)
     }
     assert {name: series.kind for name, series in shown.items()} == {
         name: metric.kind for name, metric in EXPOSED.items()
@@ -135,13 +139,25 @@ def test_queries_ask_for_what_is_there(scraped: dict[str, Shown]) -> None:
             if selector.name == "up":
                 continue
             series = scraped[str(selector.name)]
-            known = EXPOSED[re.sub(r"_(bucket|sum|count)$", "", str(selector.name))].labels
+            known = _labels(str(selector.name))
             allowed |= set(known)
             for matcher in selector.matchers.matchers:
                 assert matcher.name in {*known, *_OWN}, expr
                 if matcher.op == promql.MatchOp.Equal and matcher.name in series.labels:
                     assert matcher.value in series.labels[matcher.name], expr
         assert labels <= allowed, expr
+
+
+def _labels(series: str) -> tuple[str, ...]:
+    return () if series.startswith(_STANDARD) else EXPOSED[re.sub(r"_(bucket|sum|count)$", "", series)].labels
+
+
+def test_a_scrape_says_what_the_processes_use(scrapes: Scrapes) -> None:
+    """The version, the Python, and CPU, memory, files and start of the gateway and of its writer, apart from each other."""
+    assert scrapes.later["answerback_build_info"].labels == {"version": {version("answerback")}}
+    assert scrapes.later["python_info"].labels["version"] == {python_version()}
+    used = ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds")
+    assert {f"{whose}_{what}" for whose in ("process", "answerback_writer") for what in used} <= scrapes.later.keys()
 
 
 def test_what_the_rules_watch_is_there_from_the_start(scrapes: Scrapes) -> None:

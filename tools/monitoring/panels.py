@@ -49,6 +49,7 @@ def rows() -> list[Row]:
             Row("Stream", list(_stream())),
             Row("Relay", list(_relay())),
             Row("Quarantine", list(_quarantine())),
+            Row("Processes", list(_processes())),
         ]
 
 
@@ -160,6 +161,23 @@ def _relay() -> Iterator[Panel]:
 def _quarantine() -> Iterator[Panel]:
     yield _lines("Bodies in quarantine", highest("quarantine_bodies"), "bodies", width=12)
     yield _lines("Their bytes", highest("quarantine_bytes"), "bytes", unit="bytes", width=12)
+
+
+def _processes() -> Iterator[Panel]:
+    cpu = f"rate(process_cpu_seconds_total{{{_SELECTED}}}[{_WINDOW}])"
+    yield _both("CPU", cpu, rate("writer_cpu_seconds", _WINDOW, by="instance"))
+    memory = f"process_resident_memory_bytes{{{_SELECTED}}}"
+    yield _both("Memory", memory, each("writer_resident_memory_bytes"), unit="bytes")
+    yield _both("Open files", f"process_open_fds{{{_SELECTED}}}", each("writer_open_fds"))
+    started = f"process_start_time_seconds{{{_SELECTED}}}"
+    yield _both("Age", f"time() - {started}", f"time() - {each('writer_start_time_seconds')}", unit="s", width=12)
+    yield _lines("Processes by version", f"count by (version) ({each('build_info')})", "{{version}}", width=12)
+
+
+def _both(title: str, gateway: str, writer: str, *, unit: str = "short", width: int = 8) -> Panel:
+    """What gateways use, and what the processes that write their ledger do."""
+    queries = (Query(gateway, "{{instance}}"), Query(writer, "{{instance}}, writer"))
+    return Panel(title, queries, unit=unit, width=width)
 
 
 def _lines(title: str, expr: str, legend: str, *, unit: str = "short", width: int = 8) -> Panel:

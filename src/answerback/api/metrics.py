@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import HistogramMetricFamily, Metric
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 Family = TypeVar("Family", Counter, Gauge)
 
+_VERSION = version("answerback")
+
 _ZERO_RESPONSES = dict.fromkeys(
     [*product(("none", *CallbackKind), [int(ResponseCode.OK)]), *product(("none",), map(int, ResponseCode))], 0
 )
@@ -45,9 +48,13 @@ def build_registry(
     ledger: tuple[LedgerGauges, Relay, Mapping[str, int]] | None = None,
     stream: "StreamMetrics | None" = None,
     recorder: tuple[Recorder | None, RecorderMetrics, Inbox | None] | None = None,
+    writer_pid: int | None = None,
 ) -> CollectorRegistry:
     """A registry that reads the numbers at each scrape; what is not there (yet) is not in it."""
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    registry.register(_FunctionCollector(partial(_program, writer_pid)))
     registry.register(_FunctionCollector(partial(_intake, metrics, committer)))
     if ledger is not None:
         registry.register(_FunctionCollector(partial(_ledger, *ledger)))
@@ -71,6 +78,30 @@ class _FunctionCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._read()
+
+
+def _program(writer_pid: int | None) -> Iterator[Metric]:
+    """Which program this is, and what its writer uses: `process_*` is the gateway's own process."""
+    build = Gauge("answerback_build_info", "1, by the version of the program.", labels=["version"])
+    yield _labelled(build, [([_VERSION], 1.0)])
+    if writer_pid is None:
+        return
+    used = {
+        sample.name: sample.value
+        for metric in ProcessCollector(pid=lambda: writer_pid, registry=None).collect()
+        for sample in metric.samples
+    }
+    if not used:  # it has ended just now
+        return
+    yield Counter(
+        "answerback_writer_cpu_seconds",
+        "CPU time of the process that writes the ledger.",
+        used["process_cpu_seconds_total"],
+    )
+    yield Gauge("answerback_writer_resident_memory_bytes", "Its memory.", used["process_resident_memory_bytes"])
+    yield Gauge("answerback_writer_start_time_seconds", "When it started.", used["process_start_time_seconds"])
+    if "process_open_fds" in used:
+        yield Gauge("answerback_writer_open_fds", "Its open files.", used["process_open_fds"])
 
 
 def _intake(metrics: IntakeMetrics, committer: GroupCommitter | None) -> Iterator[Metric]:

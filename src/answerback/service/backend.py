@@ -140,6 +140,11 @@ class Backend:
             self._spawn(self._status.poll_stream(front.stream))
         self.is_started = True
 
+    @property
+    def writer_pid(self) -> int | None:
+        """The process that writes the ledger; None while it starts again."""
+        return self._writer.pid
+
     async def sign_in_url(self) -> str | None:
         """A link that signs in with the admin key, for the terminal of who started this; None where the ledger does not take it."""
         try:

@@ -262,4 +262,5 @@ class Gateway:
             ledger=None if backend is None else (backend.numbers, backend.relay, pruned),
             stream=None if front.stream is None else front.stream.metrics,
             recorder=(recorder, metrics, front.inbox) if front.records else None,
+            writer_pid=None if backend is None else backend.writer_pid,
         )

@@ -71,6 +71,11 @@ class WriterClient:
         self._watching = self._watching or loop.create_task(self._watch())
 
     @property
+    def pid(self) -> int | None:
+        """The process that writes; None while it is being started again."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def failure(self) -> LedgerUnavailable | None:
         """Why no command is carried out now; None where they are, as far as is known."""
         if self._connection is None:
@@ -123,11 +128,10 @@ class WriterClient:
         while True:
             await asyncio.sleep(_WATCH_EVERY_S)
             is_silent = self.failure is not None and self.failure.reason is UnavailableReason.WRITER_SILENT
-            pid = None if self._process is None else self._process.pid
             if is_silent and not was_silent:
-                log.error("writer_silent", pid=pid, after_s=_SILENT_AFTER_S)
+                log.error("writer_silent", pid=self.pid, after_s=_SILENT_AFTER_S)
             elif was_silent and not is_silent:
-                log.info("writer_answers", pid=pid)
+                log.info("writer_answers", pid=self.pid)
             was_silent = is_silent
 
     def _on_disconnect(self) -> None:
