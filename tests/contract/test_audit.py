@@ -27,6 +27,7 @@ from answerback.ledger.commands import (
     RecordAuditEvent,
     RemoveEndpoint,
     ReplayDelivery,
+    RequestErasure,
     RequeueQuarantined,
     RevokeKey,
     StartReplay,
@@ -34,6 +35,7 @@ from answerback.ledger.commands import (
     UseSignInLink,
 )
 from answerback.ledger.tables import audit_events, metadata
+from answerback.ledger.write.erasures import find_unfinished
 
 CRM, NEW = "crm at https://crm.example", "https://new.example:8443/voice?token=s3cret"
 KEY = KeyDraft("auditor", bytes(32), Role.VIEWER, full_numbers=True)
@@ -117,6 +119,10 @@ ACTS: dict[str, Act] = {
         one("quarantine_deleted", "quarantined body {quarantined}"),
     ),
     "create key": Act(lambda _: CreateKey(ADMIN, KEY), one("key_created", "auditor (viewer, full numbers)")),
+    "erase": Act(
+        lambda _: RequestErasure(ADMIN, b"sealed"),
+        lambda f: [("admin", "number_erased", f"erasure {f.ledger.read(find_unfinished)[-1].id}")],
+    ),
     "revoke key": Act(lambda _: RevokeKey(ADMIN, "old"), one("key_revoked", "old")),
     "reveal": Act(
         lambda _: RecordAuditEvent(ADMIN, AuditAction.NUMBERS_REVEALED, ("call", UUID1)),

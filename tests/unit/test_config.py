@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from answerback.config import ChannelSettings, Settings, load_settings
+from answerback.config.storage import RetentionSettings
 from answerback.errors import ConfigError
 
 TOKEN = "alerts-0123456789"
@@ -97,6 +98,7 @@ def test_every_setting_can_be_set_from_the_environment(monkeypatch: pytest.Monke
         ("server", "admin_key"): "k" * 32,
         ("server", "secret"): "s" * 32,
         ("inbox", "dir"): "/srv/inbox",
+        **{("retention", name): "30.5" for name in RetentionSettings.model_fields},
         ("ledger", "url"): "postgresql://db/x",
         ("stream", "url"): "tls://a:4222",
         ("stream", "credentials"): "/etc/answerback/user.creds",

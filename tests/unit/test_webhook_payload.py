@@ -56,6 +56,7 @@ def entries(draw: st.DrawFn) -> StoredCallback:
         duplicates=draw(st.integers(0, 99)),
         last_duplicate_at=draw(st.none() | MOMENTS),
         raw=draw(st.just(item.raw) | st.binary(max_size=64)),
+        erased_at=draw(st.none() | MOMENTS),
     )
 
 
@@ -63,7 +64,14 @@ def fields_of(entry: StoredCallback) -> CallbackPayload:
     """The same callback for a webhook."""
     assert entry.public_id is not None
     return CallbackPayload.of(
-        entry.id, entry.kind, entry.public_id, entry.received_at, entry.raw, entry.duplicates, entry.last_duplicate_at
+        entry.id,
+        entry.kind,
+        entry.public_id,
+        entry.received_at,
+        entry.raw,
+        entry.duplicates,
+        entry.last_duplicate_at,
+        entry.erased_at,
     )
 
 

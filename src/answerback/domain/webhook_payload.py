@@ -35,6 +35,7 @@ class CallbackPayload(msgspec.Struct, frozen=True, gc=False):
     last_duplicate_at: datetime | None
     raw: str
     raw_base64: str
+    erased_at: datetime | None
 
     @classmethod
     def of(
@@ -46,10 +47,11 @@ class CallbackPayload(msgspec.Struct, frozen=True, gc=False):
         raw: bytes,
         duplicates: int = 0,
         last_duplicate_at: datetime | None = None,
+        erased_at: datetime | None = None,
     ) -> "CallbackPayload":
         """The fields of a callback in the ledger."""
         text, exact = raw.decode("utf-8", "replace"), b64encode(raw).decode()
-        return cls(id_, kind, public_id.hex(), received_at, duplicates, last_duplicate_at, text, exact)
+        return cls(id_, kind, public_id.hex(), received_at, duplicates, last_duplicate_at, text, exact, erased_at)
 
 
 class _WebhookData(msgspec.Struct, frozen=True, gc=False):

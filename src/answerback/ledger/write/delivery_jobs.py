@@ -44,13 +44,14 @@ _select_call_jobs: Select[Any] = (
         callbacks.c.kind,
         callbacks.c.duplicates,
         callbacks.c.last_duplicate_us,
+        callbacks.c.erased_us,
         *[calls.c[name] for name in READ_COLUMNS],
     )
     .join(calls, calls.c.id == _d.call_id)
     .outerjoin(callbacks, _is_its_callback)
 )
 _WIDTH = len(_head)
-_CALLBACK_WIDTH = 5  # the columns between those and the call's
+_CALLBACK_WIDTH = 6  # the columns between those and the call's
 _due: ColumnElement[bool] = literal_column(
     PENDING_PREDICATE
 )  # spelled as in the index, or SQLite does not see that it fits
@@ -151,13 +152,13 @@ def _job(row: Row[Any], endpoint: Endpoint, subscriptions: SubscriptionCache) ->
 
 def _message(row: Row[Any], call: Call, subscriptions: SubscriptionCache) -> bytes:
     created_us, _, raw, fingerprint, received_us = row[_WIDTH - 5 : _WIDTH]
-    event, callback_id, kind, duplicates, last_duplicate_us = row[_WIDTH : _WIDTH + _CALLBACK_WIDTH]
+    event, callback_id, kind, duplicates, last_duplicate_us, erased_us = row[_WIDTH : _WIDTH + _CALLBACK_WIDTH]
     if callback_id is None or raw is None:
         return encode_webhook(EventType(event), from_us(created_us), call, None)
     received_at = from_us(received_us)
-    last_duplicate_at = None if last_duplicate_us is None else from_us(last_duplicate_us)
+    last_duplicate_at, erased_at = (None if us is None else from_us(us) for us in (last_duplicate_us, erased_us))
     known_by = subscriptions.public_id(fingerprint)
     fields = CallbackPayload.of(
-        callback_id, CallbackKind(kind), known_by, received_at, raw, duplicates, last_duplicate_at
+        callback_id, CallbackKind(kind), known_by, received_at, raw, duplicates, last_duplicate_at, erased_at
     )
     return encode_webhook(EventType(event), received_at, call, fields)
