@@ -43,7 +43,7 @@ Answerback runs without any configuration. Settings are read once, at startup; a
 The first of these that has a setting wins:
 
 1. the command line: `--host`, `--port`, `--data-dir`;
-2. the environment: `ANSWERBACK_<SECTION>__<NAME>`, with two underscores in the middle;
+2. the environment: `ANSWERBACK_<SECTION>__<NAME>`, with two underscores in the middle; for a secret also a file or a credential, see below;
 3. the TOML file: `--config FILE`, or `answerback.toml` in the working directory if it is there.
 
 An unknown setting or an invalid value stops the start with one line that names it.
@@ -74,6 +74,16 @@ export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
 export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
 ```
 
+**Secrets from files.** Every secret (tokens, `server.secret`, `server.admin_key`, the URLs of ledger and stream, endpoints' secrets, `alerts.notify`) can be in
+a file of its own: `ANSWERBACK_<SECTION>__<NAME>_FILE` names it. White space around the secret is removed; in the file of `alerts.notify` each line is
+a URL. A systemd credential with the name of the variable does the same without a variable:
+
+```ini
+LoadCredential=ANSWERBACK_CHANNELS__DEFAULT__TOKEN:/etc/answerback/secrets/token
+```
+
+A secret that is given in two of these ways, a file that cannot be read or is empty, and a credential whose name is no secret setting's stop the start. No error shows a secret.
+
 A relative `server.data_dir` is relative to the working directory, so use an absolute one for a service. Commands that
 read the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read the same settings: run them in
 the same directory, or pass `--config` or `--data-dir`.
@@ -88,7 +98,7 @@ the same directory, or pass `--config` or `--data-dir`.
 不做任何配置也能运行。设置只在启动时读取一次，改动后重启生效。同一设置在多处出现时，以先列出的为准：
 
 1. 命令行：`--host`、`--port`、`--data-dir`；
-2. 环境变量：`ANSWERBACK_<SECTION>__<NAME>`，中间是两个下划线；
+2. 环境变量：`ANSWERBACK_<SECTION>__<NAME>`，中间是两个下划线；密钥还可以来自文件或凭据，见下文；
 3. TOML 文件：`--config FILE`，或当前目录下的 `answerback.toml`（如果存在）。
 
 设置名写错或取值无效时不会启动，并用一行指出是哪一个。名称以 `_s` 结尾的，单位为秒。`answerback config show` 显示所有设置及其当前值；密钥不显示。
@@ -116,6 +126,15 @@ export ANSWERBACK_SERVER__PUBLIC_URL=https://voice.example.com
 export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
 export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
 ```
+
+**从文件读取密钥。** 凡是密钥（token、`server.secret`、`server.admin_key`、账本和流的 URL、端点的密钥、`alerts.notify`）都可以单独放在一个文件里，由
+`ANSWERBACK_<SECTION>__<NAME>_FILE` 指明路径。首尾空白会去掉；`alerts.notify` 的文件每行一个 URL。与变量同名的 systemd 凭据作用相同，不用再设变量：
+
+```ini
+LoadCredential=ANSWERBACK_CHANNELS__DEFAULT__TOKEN:/etc/answerback/secrets/token
+```
+
+同一密钥用两种方式给出、文件读不了或为空、凭据名称不是密钥设置，都不会启动。任何报错都不显示密钥内容。
 
 `server.data_dir` 若为相对路径，则相对于当前目录，所以作为服务运行时请用绝对路径。读取账本的命令（`calls`、`callbacks`、`quarantine`、`migrate`、`doctor`）
 读取同样的设置：在同一目录下运行，或传入 `--config` 或 `--data-dir`。

@@ -33,8 +33,10 @@ _SECRETS = {
     "POSTGRES_PASSWORD": "pgpw",
     "NATS_PASSWORD": "natspw",
     "NATS_ROUTE_PASSWORD": "routepw",
-    "ANSWERBACK_ADMIN_KEY": "ab_an-admin-key-of-32-characters-or-more",
-    "ANSWERBACK_SECRET": "a-secret-of-the-server-of-32-or-more",
+}
+_SECRET_FILES = {
+    "/run/secrets/admin-key": "ab_an-admin-key-of-32-characters-or-more",
+    "/run/secrets/server-secret": "a-secret-of-the-server-of-32-or-more",
 }
 
 
@@ -58,6 +60,15 @@ def compose(**variables: str) -> dict[str, Any]:
     variables = _SECRETS | variables
     document: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(value, COMPOSE.read_text()))
     return document
+
+
+def compose_environment(service: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of a service of compose.yaml, with what its secret files hold in place of their names."""
+    variables: dict[str, str] = service["environment"]
+    return {
+        name.removesuffix("_FILE") if value in _SECRET_FILES else name: _SECRET_FILES.get(value, value)
+        for name, value in variables.items()
+    }
 
 
 @cache
@@ -113,7 +124,7 @@ def starts() -> Iterator[Started]:
     yield Started("Dockerfile", instruction("ENTRYPOINT")[1:] + instruction("CMD"), image)
     for name, service in compose()["services"].items():
         if service["image"].startswith("answerback:"):
-            yield Started(f"compose.yaml {name}", service["command"], image | service["environment"])
+            yield Started(f"compose.yaml {name}", service["command"], image | compose_environment(service))
     for path in UNITS:
         yield Started(path.name, *_unit_start(path))
     for name, pod in pods():

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from deploy.files import compose
+from deploy.files import compose, compose_environment
 from gateway import OK, Gateway, prompt, run
 from nats_servers import NatsCluster
 
@@ -25,7 +25,9 @@ def places(tmp_path: Path, postgresql_url: str) -> Iterator[dict[str, str]]:
 
 def test_callback_goes_through_all_roles(places: dict[str, str], tmp_path: Path) -> None:
     """After the migration every process gets ready; a callback answered by one is shown by another; all drain at the signal."""
-    services = {name: (service["command"], service["environment"] | places) for name, service in _GATEWAYS.items()}
+    services = {
+        name: (service["command"], compose_environment(service) | places) for name, service in _GATEWAYS.items()
+    }
     command, settings = services.pop("migrate")
     ended = run(*command, cwd=tmp_path, settings=settings)
     assert ended.returncode == 0, ended.stderr
@@ -52,7 +54,7 @@ def _options(command: list[str]) -> list[str]:
 
 def _await_call(front: Gateway, callid: str) -> None:
     """Ask with the key that compose.yaml sets."""
-    key = _GATEWAYS["front"]["environment"]["ANSWERBACK_SERVER__ADMIN_KEY"]
+    key = compose_environment(_GATEWAYS["front"])["ANSWERBACK_SERVER__ADMIN_KEY"]
     deadline_s = time.monotonic() + 15
     headers = {"Authorization": f"Bearer {key}"}
     while (answer := front.client.get(f"/v1/calls/{callid}", headers=headers)).status_code != 200:

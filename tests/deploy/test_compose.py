@@ -23,7 +23,7 @@ def test_specification_is_kept() -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["POSTGRES_PASSWORD", "NATS_PASSWORD", "NATS_ROUTE_PASSWORD", "ANSWERBACK_ADMIN_KEY", "ANSWERBACK_SECRET"],
+    ["POSTGRES_PASSWORD", "NATS_PASSWORD", "NATS_ROUTE_PASSWORD"],
 )
 def test_no_password_has_a_default(password: str) -> None:
     """Without a password of one's own nothing starts."""
@@ -91,7 +91,10 @@ def test_gateways_wait_for_the_schema() -> None:
 def test_settings_and_data_are_where_the_image_looks() -> None:
     """The config file stands in the image's working directory, and its data directory is its user's."""
     gateway = compose()["services"]["front"]
-    assert [secret["target"] for secret in gateway["secrets"]] == ["/etc/answerback/answerback.toml"]
+    mounted = {secret.get("target", f"/run/secrets/{secret['source']}") for secret in gateway["secrets"]}
+    files = {value for name, value in gateway["environment"].items() if name.endswith("_FILE")}
+    assert mounted == {"/etc/answerback/answerback.toml", *files}
+    assert len(files) == 2
     data_dir = image_environment()["ANSWERBACK_SERVER__DATA_DIR"]
     assert any(mount.startswith(f"{data_dir}:") and "uid=10001" in mount for mount in gateway["tmpfs"])
 

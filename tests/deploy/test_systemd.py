@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 from deploy.files import UNITS, program, unit
 
-from answerback.config import Settings
+from answerback.config import PREFIX, Settings, load_settings
 
 _PROGRAM = Path("/opt/answerback/bin/answerback")
 _HERE = Path(sys.executable).with_name("answerback")
+_CREDENTIALS = {
+    "ANSWERBACK_LEDGER__URL": "postgresql://db/answerback",
+    "ANSWERBACK_STREAM__URL": "nats://a:4222",
+    "ANSWERBACK_SERVER__ADMIN_KEY": "k" * 32,
+    "ANSWERBACK_SERVER__SECRET": "s" * 32,
+}
 _MOST_EXPOSED = 20
 """Tenths of what `systemd-analyze security` counts from 0 to 10; a unit without hardening has 96."""
 
@@ -67,6 +73,21 @@ def test_gateways_come_back_and_drain() -> None:
             assert "StartLimitIntervalSec=0" in path.read_text()
             assert service["KillMode"] == ["mixed"]
             assert int(service["TimeoutStopSec"][0]) > 2 * longest_s
+
+
+def test_credentials_are_secret_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a unit passes to the gateway as credentials, the gateway takes as its secrets."""
+    for path in UNITS:
+        directory = tmp_path / path.name
+        directory.mkdir()
+        for name in (credential.partition(":")[0] for credential in unit(path)["LoadCredential"]):
+            (directory / name).write_text(_CREDENTIALS.get(name, "tcp://that-is-none"))
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
+        settings = load_settings()
+        if "@" in path.name:
+            for name, value in _CREDENTIALS.items():
+                section, _, setting = name.removeprefix(PREFIX).lower().partition("__")
+                assert getattr(getattr(settings, section), setting).get_secret_value() == value
 
 
 def test_data_stays_in_the_state_directory() -> None:

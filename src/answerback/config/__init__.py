@@ -1,6 +1,7 @@
 """Every setting, read once at the start and frozen: a module for each topic, `settings` for the whole.
 
-Read from, the first that has it: the command line, `ANSWERBACK_<SECTION>__<NAME>`, the TOML file. The descriptions
+Read from, the first that has it: the command line, `ANSWERBACK_<SECTION>__<NAME>` or, for a secret, the file that
+`ANSWERBACK_<SECTION>__<NAME>_FILE` names, the TOML file. The descriptions
 here are what `answerback config show` and docs/configuration.md show.
 """
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -17,6 +18,7 @@ from pydantic_settings import (
 from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings, validate_endpoint_name
 from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
+from answerback.config.secret_files import with_secret_files
 from answerback.config.server import ApiSettings, ConsoleSettings, ServerRole, ServerSettings
 from answerback.config.storage import InboxSettings, LedgerSettings, RetentionSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
@@ -124,7 +126,7 @@ def format_value(value: object) -> str:
 
 
 def load_settings(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Read the settings from `overrides`, the environment and `file` (by default answerback.toml, if it is there).
+    """Read the settings from `overrides`, the environment with its secret files, and `file` (by default answerback.toml, if it is there).
 
     Raises ConfigError that names the setting.
     """
@@ -142,6 +144,8 @@ def load_settings(file: Path | None = None, overrides: Mapping[str, Any] | None 
             dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
         ) -> tuple[PydanticBaseSettingsSource, ...]:
+            assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101  # declared as its base
+            env_settings.env_vars = with_secret_files(Settings, PREFIX, env_settings.env_vars)
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file or DEFAULT_FILE)
 
     try:
