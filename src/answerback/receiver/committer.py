@@ -53,7 +53,7 @@ class Committer(threading.Thread):
         while not is_stopping:
             batch, is_stopping = self._gather()
             failure = self._record([one.received for one in batch]) if batch else None
-            _tell(batch, failure)
+            _resolve(batch, failure)
             if failure is None:
                 self._on_recorded()
 
@@ -82,7 +82,7 @@ class Committer(threading.Thread):
         return None
 
 
-def _tell(batch: Sequence[_Pending], failure: LedgerUnavailable | None) -> None:
+def _resolve(batch: Sequence[_Pending], failure: LedgerUnavailable | None) -> None:
     """Wake all who wait; those of an event loop at once, for to wake it costs more than they do."""
     waiting: dict[asyncio.AbstractEventLoop | None, list[Recorded]] = {}
     for _, recorded in batch:
