@@ -3,14 +3,12 @@
 A test names only what it is about; the rest is one ordinary answered call.
 """
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import msgspec
 from hypothesis import strategies as st
 
 from answerback.domain.batches import CallbackBatch, encode_batch
@@ -26,6 +24,13 @@ from answerback.domain.models import (
     Status,
 )
 from answerback.ledger.admin.audit import Actor
+from answerback.tencent.wire import CALLBACK_KEYS as KEYS
+from answerback.tencent.wire import encode_callback as wire
+from answerback.tencent.wire import wire_fields
+from answerback.testing import answered as status
+from answerback.testing import failure, key_press, unanswered
+
+__all__ = ["KEYS", "failure", "key_press", "status", "unanswered", "wire", "wire_fields"]
 
 AnyCallback: TypeAlias = Status | KeyPress | Failure
 
@@ -43,84 +48,15 @@ ENDED = STARTED + timedelta(seconds=25)
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 """When an ordinary callback is received."""
 
-KEYS = {
-    CallbackKind.PROMPT: "voiceprompt_callback",
-    CallbackKind.CODE: "voicecode_callback",
-    CallbackKind.KEY: "voicekey_callback",
-    CallbackKind.FAILURE: "voice_failure_callback",
-}
-"""The wire's word for each kind, written out: the tests do not ask the code under test."""
-
-_STATUS = Status(
-    kind=CallbackKind.PROMPT,
-    result=Result.ANSWERED,
-    callid=UUID1,
-    nationcode="86",
-    mobile="13788888888",
-    call_from="",
-    started_at=STARTED,
-    answered_at=ANSWERED,
-    ended_at=ENDED,
-    fee_minutes=1,
-)
-_UNANSWERED = msgspec.structs.replace(_STATUS, result=Result.UNANSWERED, answered_at=None, fee_minutes=0)
-_KEY = KeyPress(callid=UUID1, nationcode="86", mobile="13788888888", call_from="", key="1")
-_FAILURE = Failure(callid=UUID1, nationcode="86", mobile="13788888888", call_from="", code=8, reason="空号")
-
 
 def payload(name: str) -> bytes:
     """The bytes of one file of tests/payloads."""
     return (PAYLOADS / name).read_bytes()
 
 
-def status(**changes: Any) -> Status:
-    """An answered notification."""
-    return msgspec.structs.replace(_STATUS, **changes)
-
-
-def unanswered(**changes: Any) -> Status:
-    """A notification that nobody answered."""
-    return msgspec.structs.replace(_UNANSWERED, **changes)
-
-
-def key_press(**changes: Any) -> KeyPress:
-    """The callee pressed 1."""
-    return msgspec.structs.replace(_KEY, **changes)
-
-
-def failure(**changes: Any) -> Failure:
-    """A number that is not in service."""
-    return msgspec.structs.replace(_FAILURE, **changes)
-
-
-def wire_fields(callback: AnyCallback) -> dict[str, Any]:
-    """What stands below the callback key, as the vendor's table has it: strings, "0" for no time."""
-    fields: dict[str, Any] = {name: getattr(callback, name) for name in ("call_from", "callid", "mobile", "nationcode")}
-    if isinstance(callback, KeyPress):
-        return fields | {"keypress": callback.key}
-    if isinstance(callback, Failure):
-        return fields | {"failure_code": callback.code, "failure_reason": callback.reason}
-    return fields | {
-        "result": str(callback.result.value),
-        "accept_time": _seconds(callback.answered_at),
-        "end_calltime": _seconds(callback.ended_at),
-        "start_calltime": _seconds(callback.started_at),
-        "fee": "" if callback.fee_minutes is None else str(callback.fee_minutes),
-    }
-
-
-def wire(callback: AnyCallback) -> bytes:
-    """The body that says `callback`."""
-    return json.dumps({KEYS[callback.kind]: wire_fields(callback)}, ensure_ascii=False).encode()
-
-
 def stream_rows(batches: Iterable[CallbackBatch]) -> list[tuple[int, bytes | None]]:
     """Batches of a stream as rows of the log without a name."""
     return [(number, encode_batch(batch)) for number, batch in enumerate(batches, 1)]
-
-
-def _seconds(when: datetime | None) -> str:
-    return "0" if when is None else str(int(when.timestamp()))
 
 
 def received(

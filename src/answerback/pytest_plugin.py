@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from answerback.emulator.testing import VoiceCloud
+    from answerback.testing import VoiceCloud
 
 
 @pytest.fixture
 def voice_cloud() -> "Iterator[VoiceCloud]":
     """A cloud of this test's own; its time passes when the test says so."""
     try:
-        from answerback.emulator.testing import VoiceCloud  # not for every test session that has Answerback installed
+        from answerback.testing import VoiceCloud  # not for every test session that has Answerback installed
     except ModuleNotFoundError as error:
         pytest.fail(f'voice_cloud needs {error.name}: pip install "answerback[emulator]"', pytrace=False)
 

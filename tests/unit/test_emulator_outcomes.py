@@ -13,9 +13,9 @@ from answerback import parse
 from answerback.domain.models import CallbackKind, Failure, KeyPress, Result, Status
 from answerback.emulator.cloud import EmulatedCall, callback_fields
 from answerback.emulator.outcomes import SCRIPT_ROWS, SHARES, CallbackOrder, CallScript, ScriptRow, choose_script
-from answerback.emulator.payloads import CALLBACK_KEYS
 from answerback.emulator.send_requests import SendRequest
 from answerback.emulator.timeline import CallPhase, build_timeline, call_times, callback_kind
+from answerback.tencent.wire import CALLBACK_KEYS
 
 CHANCE = random.Random(1)
 NUMBER = "13800138"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from answerback.domain.calls import callback_fingerprint
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Failure, KeyPress, Result, Status
-from answerback.emulator.payloads import CallbackFields, encode_callback
+from answerback.emulator.payloads import CallbackFields, body_of
 from answerback.tencent.callbacks import parse
 
 
@@ -19,7 +19,7 @@ def test_a_status_holds_its_fields(kind: CallbackKind, result: Result) -> None:
     """The emulator's status of every kind and result is what the gateway reads."""
     began = datetime.fromtimestamp(int(time.time()), UTC)
     callback = parse(
-        encode_callback(CallbackFields(kind=kind, result=result, callid="abc", mobile="13800000000", nationcode="852"))
+        body_of(CallbackFields(kind=kind, result=result, callid="abc", mobile="13800000000", nationcode="852"))
     )
     assert isinstance(callback, Status)
     assert (callback.kind, callback.result, callback.callid) == (kind, result, "abc")
@@ -40,7 +40,7 @@ def test_a_status_holds_its_fields(kind: CallbackKind, result: Result) -> None:
 def test_a_key_press_holds_its_fields(key: str) -> None:
     """The emulator's key press is what the gateway reads."""
     expected = KeyPress(callid="abc", nationcode="86", mobile="13788888888", call_from="", key=key)
-    assert parse(encode_callback(CallbackFields(kind=CallbackKind.KEY, callid="abc", key=key))) == expected
+    assert parse(body_of(CallbackFields(kind=CallbackKind.KEY, callid="abc", key=key))) == expected
 
 
 @given(st.one_of(st.sampled_from(sorted(FAILURE_REASONS)), st.integers(0, 2**31 - 1)))
@@ -48,14 +48,12 @@ def test_a_failure_holds_its_fields(code: int) -> None:
     """The emulator's failure carries the code and, where the vendor lists it, the vendor's reason."""
     reason = FAILURE_REASONS[code].zh if code in FAILURE_REASONS else ""
     expected = Failure(callid="abc", nationcode="86", mobile="13788888888", call_from="", code=code, reason=reason)
-    assert (
-        parse(encode_callback(CallbackFields(kind=CallbackKind.FAILURE, callid="abc", failure_code=code))) == expected
-    )
+    assert parse(body_of(CallbackFields(kind=CallbackKind.FAILURE, callid="abc", failure_code=code))) == expected
 
 
 @pytest.mark.parametrize("kind", CallbackKind)
 def test_each_story_is_a_call_of_its_own(kind: CallbackKind) -> None:
     """Without a callid each callback has a new one, a UUIDv1 as the cloud's."""
-    one, other = (parse(encode_callback(CallbackFields(kind=kind))) for _ in range(2))
+    one, other = (parse(body_of(CallbackFields(kind=kind))) for _ in range(2))
     assert uuid.UUID(one.callid).version == uuid.UUID(other.callid).version == 1
     assert callback_fingerprint("default", one) != callback_fingerprint("default", other)

@@ -13,7 +13,7 @@ from answerback.cli.language import tr, tr_message
 from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.domain.models import CallbackKind, Result
 from answerback.domain.urls import require_http_url
-from answerback.emulator.payloads import CallbackFields, encode_callback
+from answerback.emulator.payloads import CallbackFields, body_of
 
 if TYPE_CHECKING:
     from answerback.emulator.callback_sender import ReceiverResponse
@@ -37,7 +37,7 @@ def send(
     callback = CallbackFields(
         kind=kind, result=Result(result), callid=callid, mobile=mobile, key=key, failure_code=failure_code
     )
-    replies = asyncio.run(_send(url, (encode_callback(callback) for _ in range(count)), count, concurrency))
+    replies = asyncio.run(_send(url, (body_of(callback) for _ in range(count)), count, concurrency))
     if as_json:
         print_json(
             {

@@ -17,10 +17,10 @@ from answerback.emulator.clock import Clock
 from answerback.emulator.faults import FaultProfile, OutgoingCallback, inject_faults
 from answerback.emulator.limits import FrequencyLimiter, Limits, RequestLimiter
 from answerback.emulator.outcomes import SHARES, CallScript, choose_script
-from answerback.emulator.payloads import CALLBACK_KEYS
 from answerback.emulator.send_requests import Account, Application, SendRequest
 from answerback.emulator.timeline import CallPhase, TimelineStep, build_timeline, callback_kind, compute_charge
 from answerback.emulator.vendor_errors import SendRejected, VendorError
+from answerback.tencent.wire import CALLBACK_KEYS
 
 MAX_CALLS = 10_000
 """Calls that are remembered; the oldest finished ones are forgotten."""

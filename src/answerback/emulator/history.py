@@ -15,7 +15,7 @@ import msgspec
 
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Result
-from answerback.emulator.payloads import CALLBACK_KEYS
+from answerback.tencent.wire import CALLBACK_KEYS
 
 CHINA = timezone(timedelta(hours=8))
 CHANNELS = ("default", "alerts", "codes")

@@ -20,7 +20,7 @@ from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Result
 from answerback.emulator.http_client import HttpClient, HttpTarget
 from answerback.emulator.latency_histogram import HdrHistogram
-from answerback.emulator.payloads import CallbackFields, encode_callback
+from answerback.emulator.payloads import CallbackFields, body_of
 from answerback.errors import InvalidResponse
 from answerback.tencent.response import OK_RESPONSE, decode_response
 
@@ -187,7 +187,7 @@ class LoadGenerator:
                 return
             self.stats.sent += 1
             self.stats.late += now_s - intended_s > _LATE_S
-            body = encode_callback(msgspec.structs.replace(callback, callid=self.stats.callid(turn)))
+            body = body_of(msgspec.structs.replace(callback, callid=self.stats.callid(turn)))
             await self._send(turn, body, min(intended_s, now_s))
 
     async def _send(self, turn: int, body: bytes, since_s: float) -> None:

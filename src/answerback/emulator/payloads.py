@@ -4,24 +4,17 @@ Source: the request parameters of the four callback pages, product 1128; the exa
 "Voice Notification Status Callback", product 1128/37519.
 """
 
-import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from answerback.domain.failure_reasons import FAILURE_REASONS
-from answerback.domain.models import CallbackKind, Result
+from answerback.domain.models import CallbackKind, Failure, KeyPress, Result, Status
+from answerback.tencent.wire import encode_callback
 
-_RING_S = 15
-_TALK_S = 10
-
-CALLBACK_KEYS = {
-    CallbackKind.PROMPT: "voiceprompt_callback",
-    CallbackKind.CODE: "voicecode_callback",
-    CallbackKind.KEY: "voicekey_callback",
-    CallbackKind.FAILURE: "voice_failure_callback",
-}
-"""The key of a callback's JSON object, by kind."""
+_RING = timedelta(seconds=15)
+_TALK = timedelta(seconds=10)
 
 
 class CallbackFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,33 +27,30 @@ class CallbackFields(msgspec.Struct, frozen=True, kw_only=True):
     failure_code: int = 5
 
 
-def encode_callback(callback: CallbackFields) -> bytes:
+def body_of(callback: CallbackFields) -> bytes:
     """The body of `callback`, about a call that ends now; with a new callid if none is given."""
-    fields: dict[str, object] = {
-        "call_from": "",
-        "callid": callback.callid or str(uuid.uuid1()),
-        "mobile": callback.mobile,
-        "nationcode": callback.nationcode,
-    }
+    callid, nationcode, mobile = callback.callid or str(uuid.uuid1()), callback.nationcode, callback.mobile
     if callback.kind is CallbackKind.KEY:
-        fields["keypress"] = callback.key
-    elif callback.kind is CallbackKind.FAILURE:
-        reason = FAILURE_REASONS.get(callback.failure_code)
-        fields |= {"failure_code": callback.failure_code, "failure_reason": reason.zh if reason else ""}
-    else:
-        fields |= _status_fields(callback.result)
-    return msgspec.json.encode({CALLBACK_KEYS[callback.kind]: fields})
-
-
-def _status_fields(result: Result) -> dict[str, str]:
-    now = int(time.time())
-    answered = result is Result.ANSWERED
-    ended = now
-    accepted = ended - _TALK_S if answered else 0
-    return {
-        "result": str(result.value),
-        "accept_time": str(accepted),
-        "end_calltime": str(ended),
-        "fee": "1" if answered else "0",
-        "start_calltime": str((accepted or ended) - _RING_S),
-    }
+        pressed = KeyPress(callid=callid, nationcode=nationcode, mobile=mobile, call_from="", key=callback.key)
+        return encode_callback(pressed)
+    if callback.kind is CallbackKind.FAILURE:
+        code, reason = callback.failure_code, FAILURE_REASONS.get(callback.failure_code)
+        words = reason.zh if reason else ""
+        failure = Failure(callid=callid, nationcode=nationcode, mobile=mobile, call_from="", code=code, reason=words)
+        return encode_callback(failure)
+    ended_at = datetime.now(UTC)
+    answered_at = ended_at - _TALK if callback.result is Result.ANSWERED else None
+    return encode_callback(
+        Status(
+            kind=callback.kind,
+            result=callback.result,
+            callid=callid,
+            nationcode=nationcode,
+            mobile=mobile,
+            call_from="",
+            started_at=(answered_at or ended_at) - _RING,
+            answered_at=answered_at,
+            ended_at=ended_at,
+            fee_minutes=1 if answered_at else 0,
+        )
+    )

@@ -132,15 +132,19 @@ class BackgroundCloud:
         self._thread.start()
         return self._ready.result(30)
 
-    def run(self, work: Callable[[Cloud], object]) -> object:
-        """Have `work` done in the cloud's loop; a coroutine that it returns is waited for."""
+    def submit(self, work: Callable[[Cloud], object]) -> Future[object]:
+        """Have `work` done in the cloud's loop; a coroutine that it returns is waited for there."""
         cloud = self._ready.result(30)
 
         async def there() -> object:
             result = work(cloud)
             return await result if asyncio.iscoroutine(result) else result
 
-        return asyncio.run_coroutine_threadsafe(there(), self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(there(), self._loop)
+
+    def run(self, work: Callable[[Cloud], object]) -> object:
+        """What `work` returns in the cloud's loop."""
+        return self.submit(work).result(60)
 
     def stop(self) -> None:
         """End, and wait for it."""

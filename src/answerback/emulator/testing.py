@@ -3,9 +3,12 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -17,6 +20,7 @@ from answerback.emulator.limits import NO_LIMITS, Limits
 from answerback.emulator.serving import BackgroundCloud
 from answerback.emulator.settings import DEFAULT_CREDENTIALS, EmulatorSettings
 from answerback.emulator.views import EmulatedCallView, view_of
+from answerback.errors import ConfigError
 
 Receiver = Callable[[bytes], Any]
 """Takes a callback's body; gives the answer: bytes, text, or what becomes JSON. Raising is not taking it."""
@@ -82,18 +86,21 @@ class VoiceCloud:
         self._sender.receiver = None
         self._cloud.account.applications[self.app_id].callback_url = url
 
-    def deliver_to(self, receiver: Receiver) -> None:
-        """Hand callbacks to a function of yours, sync or async, in place of a URL. It is called in another thread."""
-        self._sender.receiver = receiver
+    def deliver_to(self, receiver: Any, path: str | None = None) -> None:
+        """Hand callbacks to a function of yours, sync or async, or to a test client of FastAPI, Starlette, Flask or Django, in place of a URL.
+
+        A function is called with the body, in another thread. A client POSTs to `path`, in the thread that calls `finish` or `advance`.
+        """
+        self._sender.receiver = client_receiver(receiver, path) if hasattr(receiver, "post") else receiver
 
     def finish(self) -> Sequence[EmulatedCallView]:
         """Let every call live to its end, with every callback and every retry; all calls, in the order of their sends."""
-        self._background.run(lambda cloud: self._pass_until(cloud, None))
+        self._run(lambda cloud: self._pass_until(cloud, None))
         return [view_of(call) for call in self._cloud.calls.values()]
 
     def advance(self, seconds: float) -> None:
         """Let so many of the cloud's seconds pass."""
-        self._background.run(lambda cloud: self._pass_until(cloud, self._clock.now_s() + seconds))
+        self._run(lambda cloud: self._pass_until(cloud, self._clock.now_s() + seconds))
 
     def call(self, callid: str) -> EmulatedCallView:
         """What became of a call, so far. Raises KeyError."""
@@ -102,6 +109,18 @@ class VoiceCloud:
     def close(self) -> None:
         """End; calls that live are cut short."""
         self._background.stop()
+
+    def _run(self, work: Callable[[Cloud], object]) -> None:
+        """Have the cloud do `work`, and meanwhile POST here what it hands to a test client: a database may be this thread's alone."""
+        self._sender.is_served = True
+        try:
+            ended = self._background.submit(work)
+            ended.add_done_callback(lambda _: self._sender.posts.put(None))
+            while (post := self._sender.posts.get(timeout=60)) is not None:
+                post()
+            ended.result()
+        finally:
+            self._sender.is_served = False
 
     async def _pass_until(self, cloud: Cloud, until_s: float | None) -> None:
         """Move the clock from wait to wait, each time after all that the last one set off was answered."""
@@ -121,11 +140,13 @@ class VoiceCloud:
 
 
 class _CountingSender:
-    """The post that knows how much is on its way, and brings it to a function where there is one."""
+    """The post that knows how much is on its way, and brings it to a function or a test client where there is one."""
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self.receiver: Receiver | None = None
+        self.receiver: Receiver | ClientReceiver | None = None
+        self.is_served = False
+        self.posts: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._sender = CallbackSender()
 
     async def send(self, url: str, callback: OutgoingCallback) -> ReceiverResponse:
@@ -133,25 +154,68 @@ class _CountingSender:
         try:
             if self.receiver is None or callback.drop_halfway:
                 return await self._sender.send(url, callback)
-            return await _call_receiver(self.receiver, callback.body)
+            return await self._hand_over(self.receiver, callback)
         finally:
             self.in_flight -= 1
 
     async def close(self) -> None:
         await self._sender.close()
 
+    async def _hand_over(self, receiver: "Receiver | ClientReceiver", callback: OutgoingCallback) -> ReceiverResponse:
+        """Call somebody's function or client as if it were a server: what it raises is a 500."""
+        began_s = perf_counter()
+        try:
+            if isinstance(receiver, ClientReceiver):
+                status, answer = await self._in_test(partial(receiver.post, callback))
+            else:
+                status, answer = 200, await asyncio.to_thread(receiver, callback.body)
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except Exception as error:  # noqa: BLE001  # the receiver's error is its response
+            return ReceiverResponse(
+                seconds=perf_counter() - began_s, status=500, error=f"raised {type(error).__name__}: {error}"
+            )
+        if not isinstance(answer, bytes):
+            answer = answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
+        return classify_response(status, answer, perf_counter() - began_s)
 
-async def _call_receiver(receiver: Receiver, body: bytes) -> ReceiverResponse:
-    """Call somebody's function as if it were a server: what it raises is a 500."""
-    began_s = perf_counter()
-    try:
-        answer = await asyncio.to_thread(receiver, body)
-        if inspect.isawaitable(answer):
-            answer = await answer
-    except Exception as error:  # noqa: BLE001  # the receiver's error is its response
-        return ReceiverResponse(
-            seconds=perf_counter() - began_s, status=500, error=f"raised {type(error).__name__}: {error}"
-        )
-    if not isinstance(answer, bytes):
-        answer = answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
-    return classify_response(200, answer, perf_counter() - began_s)
+    async def _in_test(self, post: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
+        """POST in the thread of the test if it waits for the cloud, else in another, as for a callback that overtakes the send's answer."""
+        if not self.is_served:
+            return await asyncio.to_thread(post)
+        posted: Future[tuple[int, bytes]] = Future()
+
+        def do() -> None:
+            try:
+                posted.set_result(post())
+            except Exception as error:  # noqa: BLE001  # raised to the cloud
+                posted.set_exception(error)
+
+        self.posts.put(do)
+        return await asyncio.wrap_future(posted)
+
+
+class ClientReceiver(NamedTuple):
+    """A test client of a framework, and how it POSTs."""
+
+    request: Callable[..., Any]
+    body_name: str
+    content_type_name: str
+    path: str
+
+    def post(self, callback: OutgoingCallback) -> tuple[int, bytes]:
+        """POST once; status and body of the answer."""
+        content_type: Any = callback.content_type or ""
+        if self.content_type_name == "headers":
+            content_type = {} if callback.content_type is None else {"content-type": content_type}
+        response = self.request(self.path, **{self.body_name: callback.body, self.content_type_name: content_type})
+        return response.status_code, response.data if hasattr(response, "data") else response.content
+
+
+def client_receiver(client: Any, path: str | None) -> ClientReceiver:
+    """What POSTs by `client`: that of Starlette takes `content`, those of Flask and Django `data`. Raises ConfigError without a path."""
+    if path is None:
+        raise ConfigError("path: expected that of the callback URL, such as /voice/callback/TOKEN, for a test client")
+    parameters = inspect.signature(client.post).parameters
+    names = ("content", "headers") if "content" in parameters else ("data", "content_type")
+    return ClientReceiver(client.post, *names, path)
