@@ -546,6 +546,7 @@ def test_an_endpoint_is_added_changed_and_removed(admin: ConsoleClient, gateway:
         ({"name": "No Name"}, "name", "lowercase letters"),
         ({"concurrency": "0"}, "concurrency", "greater than or equal to 1"),
         ({"secret": "short"}, "secret", "whsec_"),
+        ({"success": "3xx"}, "success", "expected contract, 2xx"),
         ({"certificate": "unheard-of"}, "certificate", "there is no certificate unheard-of"),
     ],
 )

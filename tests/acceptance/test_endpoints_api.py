@@ -19,6 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 PUBLIC = "https://1.1.1.1/voice"
 """An address in the open, to which nothing is ever delivered here."""
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes, ok").decode()
+HEADER = "a-header-that-is-a-secret"
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another one, of 27 bytes ok").decode()
 
 
@@ -54,6 +55,8 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
         "timeout_s": 10.0,
         "concurrency": 8,
         "certificate": None,
+        "headers": {},
+        "success": None,
         "from_config": False,
         "previous_secret_expires_at": None,
         "created_at": "",
@@ -69,6 +72,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
     assert endpoint in business.asks("GET", "endpoints")["items"]
     changes: dict[str, object] = {"url": "https://8.8.8.8/told", "format": "tencent", "kinds": ["key"]}
     changes |= {"outcomes": ["failed"], "notify_on_update": True, "timeout_s": 2.5, "concurrency": 1}
+    changes |= {"success": "json:code=0"}
     changed = business.change("crm", **changes)
     assert changed | {"updated_at": ""} == endpoint | changes | {"updated_at": ""}
     assert changed["updated_at"] > endpoint["updated_at"]
@@ -181,6 +185,12 @@ INVALID: list[tuple[str, object]] = [
     ("certificate", "unheard-of"),
     ("certificate", "/etc/ssl/ca.pem"),
     ("ca_file", "/etc/ssl/ca.pem"),
+    ("headers", {"Host": "other"}),
+    ("headers", {"X-Token": "a\r\nHost: b"}),
+    ("headers", {"X-Token": "…"}),
+    ("headers.X-Token", {"X-Token": ["a"]}),
+    ("headers", "X-Token: a"),
+    ("success", "3xx"),
     ("urll", PUBLIC),
 ]
 
@@ -544,6 +554,31 @@ def test_after_a_rotation_both_secrets_sign(business: Business, receive: Receive
         Webhook(first).verify(taken.body, taken.headers)
 
 
+def test_header_values_are_written_and_not_read(business: Business, receive: Receive, callid: str) -> None:
+    """`…` stands for each, and keeps it where it is given back; not where the URL leads to another host."""
+    receiver, path = receive(), f"endpoints/{business.name('crm')}"
+    made = business.add("crm", receiver.url, headers={"X-Token": "s3cret", "X-Team": "voice"})
+    assert made["headers"] == {"X-Token": "…", "X-Team": "…"}
+    assert business.change("crm", timeout_s=5)["headers"] == made["headers"]
+    assert business.change("crm", headers={"x-token": "…", "X-New": "n3w"})["headers"] == {"x-token": "…", "X-New": "…"}
+    business.hears(prompt(callid))
+    (taken,) = receiver.await_taken(1)
+    assert (taken.headers["x-token"], taken.headers["x-new"], taken.headers.get("x-team")) == ("s3cret", "n3w", None)
+    assert field_of(business.ask("PATCH", path, {"url": PUBLIC})) == "headers"
+    assert field_of(business.ask("PATCH", path, {"url": PUBLIC, "headers": {"X-Token": "…"}})) == "headers"
+    assert business.change("crm", url=PUBLIC, headers={"X-Token": "other"})["headers"] == {"X-Token": "…"}
+
+
+def test_the_endpoints_own_rule_of_success(business: Business, receive: Receive, callid: str) -> None:
+    """A 200 whose body says otherwise is tried again; the attempt says what was expected and what came."""
+    receiver = receive("coded", behaviour="refusing", status=200, answer='{"code":40001,"msg":"busy"}')
+    business.add("crm", receiver.url, success="json:code=0")
+    business.hears(prompt(callid))
+    assert business.await_tried("crm", callid)[0]["error"] == "answered 200, expected code = 0, got 40001"
+    business.change("crm", success="json:code=40001")
+    business.await_state("crm", callid, "delivered")
+
+
 def test_secrets_are_shown_once_and_logged_never(tmp_path: Path) -> None:
     """In no list, no single view, no log, no metric: a secret is only in the answer that made it."""
     with Receiver(tmp_path, behaviour="refusing") as receiver:
@@ -554,6 +589,8 @@ def test_secrets_are_shown_once_and_logged_never(tmp_path: Path) -> None:
             secrets.append(business.asks("POST", "endpoints/default-crm/rotate-secret")["secret"])
             secrets.append(business.asks("POST", "endpoints/default-crm/rotate-secret", {"secret": OTHER_SECRET}))
             secrets[-1] = OTHER_SECRET
+            business.change("crm", headers={"Authorization": f"Bearer {HEADER}"})
+            secrets.append(HEADER)
             business.hears(prompt("call-1"))
             business.await_state("crm", "call-1", "dead")
             shown = [
@@ -562,7 +599,9 @@ def test_secrets_are_shown_once_and_logged_never(tmp_path: Path) -> None:
             ]
             shown += [business.ask("PATCH", "endpoints/default-crm", {"concurrency": 2}).text]
             shown += [business.ask("POST", f"endpoints/default-crm/{verb}").text for verb in ("disable", "enable")]
-            shown += [gateway.get("/metrics").text]
+            shown += [gateway.get("/metrics").text, business.ask("GET", "audit").text]
+            shown += [business.ask("POST", "endpoints/default-crm/test").text]
+            shown += [business.ask("GET", f"exports/{records}.csv").text for records in ("deliveries", "calls")]
             shown += [
                 run("endpoints", *arguments, "--data-dir", gateway.data_dir, cwd=tmp_path).stdout
                 for arguments in (("list", "--json"), ("show", "default-crm"))

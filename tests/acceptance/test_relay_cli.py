@@ -45,12 +45,14 @@ def test_the_life_of_an_endpoint_on_the_command_line(business: Business, receive
     receiver, name = receive(), business.name("crm")
     options = ["--channel", business.channel, "--kind", "prompt", "--kind", "key", "--outcome", "answered"]
     options += ["--timeout", "3.5", "--concurrency", "2", "--notify-on-update", "--format", "standard"]
+    options += ["--header", "X-Token: s3cret", "--header", "X-Team: voice", "--success", "2xx"]
     text = said(business, "endpoints", "add", name, receiver.url, *options)
     assert f"endpoint {name} of channel {business.channel} is on: {receiver.url}" in text
     secret = next(word for word in text.split() if word.startswith("whsec_"))
     view = business.endpoint("crm")
     assert (view["kinds"], view["outcomes"], view["notify_on_update"]) == (["prompt", "key"], ["answered"], True)
-    assert (view["timeout_s"], view["concurrency"]) == (3.5, 2)
+    assert (view["timeout_s"], view["concurrency"], view["success"]) == (3.5, 2, "2xx")
+    assert view["headers"] == {"X-Token": "…", "X-Team": "…"}
 
     listed = said(business, "endpoints", "list")
     assert any(name in line and receiver.url in line and " on " in line for line in listed.splitlines())

@@ -102,6 +102,36 @@ async def test_a_webhook_is_signed() -> None:
 
 
 @in_loop
+async def test_an_endpoint_without_own_headers_is_sent_what_it_always_was() -> None:
+    """Byte for byte: line, names and their order."""
+    async with receiving() as receiver, webhook_sender() as carrying:
+        await carrying.send(endpoint(receiver.url(), format=PayloadFormat.TENCENT), ID, BODY)
+        (post,) = receiver.posts
+    assert (post.line, post.body) == ("POST /voice HTTP/1.1", BODY)
+    assert post.headers == [
+        ("Host", f"127.0.0.1:{receiver.port}"),
+        ("Content-Type", "application/json"),
+        ("Accept-Encoding", "identity"),
+        ("User-Agent", f"answerback/{version('answerback')}"),
+        ("webhook-id", ID),
+        ("Accept", "*/*"),
+        ("Content-Length", str(len(BODY))),
+    ]
+
+
+@in_loop
+async def test_an_endpoints_own_headers_go_with_each_request() -> None:
+    """Beside those of every delivery; Content-Type and User-Agent, in any case, in place of them."""
+    own = {"Authorization": "Bearer t0ken", "content-type": "application/json; charset=utf-8", "X-Team": "a b"}
+    async with receiving() as receiver, webhook_sender() as carrying:
+        assert (await carrying.send(endpoint(receiver.url(), headers=own), ID, BODY)).error is None
+        (post,) = receiver.posts
+    for name, value in own.items():
+        assert post.header(name) == [value]
+    Webhook(SECRET).verify(post.body, dict(post.headers))
+
+
+@in_loop
 async def test_each_attempt_is_signed_anew_under_the_same_id() -> None:
     """A retry has a time of its own, or its receiver would take it for an old one; with both secrets after a rotation."""
     soon = datetime.now(UTC) + timedelta(hours=1)
@@ -263,6 +293,30 @@ async def test_an_answer_is_kept_without_the_path_it_repeats() -> None:
         outcome = await carrying.send(endpoint(url, format=PayloadFormat.TENCENT), ID, BODY)
     assert outcome.response_body == '{"result":7,"errmsg":"no …"}'.encode()
     assert outcome.error == "answered result 7: no …"
+
+
+@in_loop
+async def test_an_answer_is_kept_without_the_header_values_it_repeats() -> None:
+    """As they were sent, in JSON and in HTML, the token alone, and where the excerpt is cut."""
+    own = {"Authorization": "Bearer t0ken-of-crm", "X-Key": 'a"b&c<d>'}
+    said = json.dumps({"result": 7, "errmsg": own | {"only": "t0ken-of-crm"}, "html": "a&quot;b&amp;c&lt;d&gt;"})
+    said = said[:-1] + " " * (RESPONSE_EXCERPT_BYTES - len(said) - 9) + ',"x":"t0ken-of-crm"}'
+    async with receiving(saying(whole(200, said.encode()))) as receiver, webhook_sender() as carrying:
+        aimed = endpoint(receiver.url(), headers=own, success="json:errmsg.only=x")
+        outcome = await carrying.send(aimed, ID, BODY)
+    shown = outcome.response_body.decode("utf-8", "replace") + (outcome.error or "")
+    assert outcome.error == "answered 200, expected errmsg.only = x, got …"
+    assert [piece for piece in ("t0ken", "a&quot;", "b&c", 'a\\"b') if piece in shown] == []
+
+
+@in_loop
+async def test_words_of_an_answer_are_cut_after_its_secrets_are_hidden() -> None:
+    """A value that stands across the cut is not shown by half."""
+    said = b"x" * 95 + b"t0ken-of-crm"
+    async with receiving(saying(whole(200, said))) as receiver, webhook_sender() as carrying:
+        aimed = endpoint(receiver.url(), headers={"X-Token": "t0ken-of-crm"}, success="text:OK")
+        outcome = await carrying.send(aimed, ID, BODY)
+    assert outcome.error == f"answered 200, expected the text OK, got {'x' * 95}…"
 
 
 @in_loop

@@ -50,7 +50,7 @@ def sent(**fields: object) -> EndpointForm:
 def problems(form: EndpointForm) -> dict[str, str]:
     """What is said of each field of a new endpoint."""
     with pytest.raises(InvalidForm) as refused:
-        validate_form(form, CHANNELS, is_new=True)
+        validate_form(form, CHANNELS, None)
     return dict(refused.value.problems)
 
 
@@ -72,7 +72,7 @@ def test_a_fit_form_becomes_an_endpoint() -> None:
         timeout_s="2.5",
         concurrency="16",
     )
-    assert validate_form(form, CHANNELS, is_new=True).endpoint_config() == EndpointConfig(
+    assert validate_form(form, CHANNELS, None).endpoint_config() == EndpointConfig(
         url=FIT.url,
         format=PayloadFormat.TENCENT,
         kinds=(CallbackKind.CODE,),
@@ -85,7 +85,7 @@ def test_a_fit_form_becomes_an_endpoint() -> None:
 
 def test_what_is_left_empty_is_not_given() -> None:
     """No secret, no certificate: they are made up, or not used."""
-    settings = validate_form(FIT, CHANNELS, is_new=True)
+    settings = validate_form(FIT, CHANNELS, None)
     assert (settings.secret, settings.certificate) == (None, None)
 
 
@@ -108,6 +108,9 @@ def test_what_is_left_empty_is_not_given() -> None:
         ("timeout_s", "soon"),
         ("concurrency", "0"),
         ("concurrency", "9999"),
+        ("headers", "Host: other"),
+        ("headers", "X-Token: …"),
+        ("success", "3xx"),
     ],
 )
 def test_a_problem_is_said_of_its_field(field: str, value: Any) -> None:
@@ -123,22 +126,22 @@ def test_all_problems_are_said_at_once() -> None:
 
 def test_the_name_of_an_endpoint_that_is_there_is_not_looked_at() -> None:
     """It cannot be changed, so it cannot be wrong."""
-    assert validate_form(FIT._replace(name="Old Name"), CHANNELS, is_new=False).url == FIT.url
+    assert validate_form(FIT._replace(name="Old Name"), CHANNELS, endpoint()).url == FIT.url
 
 
 def test_a_form_is_filled_in_with_what_the_endpoint_is() -> None:
     """Sent back untouched, it changes nothing."""
     known = endpoint(kinds=(CallbackKind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, certificate="crm")
     form = form_from_endpoint(known)
-    assert diff_settings(validate_form(form, CHANNELS, is_new=False), known) == (None, None)
+    assert diff_settings(validate_form(form, CHANNELS, known), known) == (None, None)
 
 
 def test_only_what_changed_is_changed() -> None:
     """Another channel alone leaves the config as it is, and the other way round."""
     known = endpoint()
-    moved = validate_form(form_from_endpoint(known)._replace(channel="alerts"), CHANNELS, is_new=False)
+    moved = validate_form(form_from_endpoint(known)._replace(channel="alerts"), CHANNELS, known)
     assert diff_settings(moved, known) == ("alerts", None)
-    slower = validate_form(form_from_endpoint(known)._replace(timeout_s="20"), CHANNELS, is_new=False)
+    slower = validate_form(form_from_endpoint(known)._replace(timeout_s="20"), CHANNELS, known)
     assert diff_settings(slower, known) == (None, EndpointConfig(url=FIT.url, timeout_s=20.0))
 
 
@@ -146,6 +149,25 @@ def test_only_what_changed_is_changed() -> None:
 def test_any_form_is_an_endpoint_or_is_refused(fields: dict[str, list[str]]) -> None:
     """Whatever is sent, the answer names known fields, and nothing breaks."""
     try:
-        validate_form(parse_form(fields), CHANNELS, is_new=True)
+        validate_form(parse_form(fields), CHANNELS, None)
     except InvalidForm as invalid:
         assert set(invalid.problems) <= set(EndpointForm._fields)  # noqa: PT017  # a fit one is as good
+
+
+def test_header_values_are_not_shown_and_are_kept() -> None:
+    """A line with … keeps its value, a line that is deleted deletes its header, a new one is added."""
+    known = endpoint(headers={"X-Token": "s3cret", "X-Team": "voice"})
+    form = form_from_endpoint(known)
+    assert form.headers == "X-Token: …\nX-Team: …"
+    assert diff_settings(validate_form(form, CHANNELS, known), known) == (None, None)
+    edited = validate_form(form._replace(headers="x-token: …\r\nX-New: a:b\r\n"), CHANNELS, known)
+    assert edited.endpoint_config().headers == {"x-token": "s3cret", "X-New": "a:b"}
+
+
+def test_header_values_are_not_kept_for_another_host() -> None:
+    """Or whoever may change the URL could have them sent to a place of their own."""
+    known = endpoint(headers={"X-Token": "s3cret"})
+    with pytest.raises(InvalidForm, match="headers: X-Token needs its value"):
+        validate_form(form_from_endpoint(known)._replace(url="https://evil.example/"), CHANNELS, known)
+    same_host = form_from_endpoint(known)._replace(url="https://crm.example.com/other")
+    assert validate_form(same_host, CHANNELS, known).endpoint_config().headers == {"X-Token": "s3cret"}

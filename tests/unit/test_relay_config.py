@@ -327,6 +327,29 @@ def test_every_text_is_a_url_or_is_refused(url: str) -> None:
         ({"concurrency": 1025}, r"^endpoints\.crm\.concurrency: "),
         ({"secret": ["whsec_"]}, r"^endpoints\.crm\.secret: "),
         ({"secret": "whsec_c2hvcnQ="}, r"^endpoints\.crm\.secret: expected whsec_ and the base64 of 24 to 64 bytes$"),
+        ({"success": "3xx"}, r"^endpoints\.crm\.success: expected contract, 2xx, json:path=value or text:words"),
+        ({"headers": ["X-A"]}, r"^endpoints\.crm\.headers: "),
+        ({"headers": {"": "a"}}, r"^endpoints\.crm\.headers: the name of a header is "),
+        ({"headers": {"X A": "a"}}, r"^endpoints\.crm\.headers: the name of a header is "),
+        ({"headers": {"X-A": ""}}, r"^endpoints\.crm\.headers: the value of X-A is 1 to 4096 printable"),
+        ({"headers": {"X-A": "a\r\nHost: b"}}, r"^endpoints\.crm\.headers: the value of X-A is "),
+        ({"headers": {"X-A": "é"}}, r"^endpoints\.crm\.headers: the value of X-A is "),
+        ({"headers": {"X-A": "a" * 4097}}, r"^endpoints\.crm\.headers: the value of X-A is "),
+        ({"headers": {"X-A": "…"}}, r"^endpoints\.crm\.headers: X-A needs its value"),
+        ({"headers": {"X-A": "a", "x-a": "b"}}, r"^endpoints\.crm\.headers: a header is there twice"),
+        ({"headers": {f"X-{n}": "a" for n in range(21)}}, r"^endpoints\.crm\.headers: more than 20 headers"),
+        ({"headers": {f"X-{n}": "a" * 3000 for n in range(3)}}, r"^endpoints\.crm\.headers: more than .* 8192 bytes"),
+        *[
+            ({"headers": {name: "a"}}, rf"^endpoints\.crm\.headers: {name} is set by the gateway$")
+            for name in (
+                "Host",
+                "content-length",
+                "Webhook-Id",
+                "webhook-signature",
+                "Proxy-Authorization",
+                "Connection",
+            )
+        ],
         ({"uri": URL}, r"^endpoints\.crm\.uri: there is no such setting$"),
         ({"channel": "alerts"}, r"^endpoints\.crm\.channel: there is no channel alerts$"),
         ({"channel": ""}, r"^endpoints\.crm\.channel: there is no channel "),
@@ -373,8 +396,10 @@ def test_an_invalid_name_is_named(name: str) -> None:
 
 def test_no_secret_of_an_endpoint_is_shown() -> None:
     """Neither in the settings' text nor in an error."""
-    settings = load_settings(overrides=crm(secret=SECRET))
+    settings = load_settings(overrides=crm(secret=SECRET, headers={"X-Token": SECRET}))
     shown = (repr(settings), str(settings), settings.model_dump_json(), repr(settings.endpoints["crm"]))
     assert [text for text in shown if SECRET in text] == []
-    error = refused("endpoints", **crm(secret=SECRET, timeout_s=0))
+    error = refused(
+        "endpoints", **crm(secret=SECRET, headers={"X-Token": SECRET, "X-Other": f"{SECRET}\n"}, timeout_s=0)
+    )
     assert SECRET not in str(error) + str(error.__cause__) + repr(error.__cause__)

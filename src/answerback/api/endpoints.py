@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from answerback.api.dependencies import CurrentPrincipal, EndpointPath, StrictBody
 from answerback.api.routes import CONFLICT, NOT_FOUND, Routes
 from answerback.config import EndpointSettings, validate_endpoint_name
+from answerback.domain.endpoint_headers import hide_values, keep_values
 from answerback.domain.endpoints import DeliveryBacklog, Endpoint, EndpointConfig
 from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
@@ -180,6 +181,9 @@ def _merge(config: EndpointConfig, channel: str, *, enabled: bool, changes: dict
         )
         raise InvalidEndpoint(unknown[0], f"cannot be changed this way: {remedy}")
     now = {name: getattr(config, name) for name in EndpointConfig.__struct_fields__}
+    headers = changes.get("headers", hide_values(config.headers))
+    if isinstance(headers, dict):
+        changes = changes | {"headers": keep_values(headers, config.values_for(changes.get("url", config.url)))}
     try:
         return _EndpointBody(**now | {"channel": channel, "enabled": enabled} | changes)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DataDir, Url, open_client, open_ledger
 from answerback.cli.output import AsJson, out, print_json, print_page, print_view
+from answerback.domain.endpoint_headers import parse_header_lines
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.schemas.cluster import EndpointAssignmentView
@@ -45,6 +46,16 @@ def add(
     certificate: Annotated[
         str | None, typer.Option(help="The name of a certificate in the gateway's config file.")
     ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME: VALUE", help="A header to add to each request; may be repeated. Never shown again."
+        ),
+    ] = None,
+    success: Annotated[
+        str | None,
+        typer.Option(help="Which 2xx responses are success: contract (result 0), 2xx, json:path=value or text:words."),
+    ] = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Add it disabled.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -61,6 +72,8 @@ def add(
         "timeout_s": timeout_s,
         "concurrency": concurrency,
         "certificate": certificate,
+        "headers": None if header is None else parse_header_lines(header),
+        "success": success,
         "enabled": not disabled,
     }
     given = cast("EndpointFields", {field: value for field, value in fields.items() if value is not None})

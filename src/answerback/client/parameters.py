@@ -92,3 +92,5 @@ class EndpointFields(TypedDict, total=False):
     timeout_s: float
     concurrency: int
     certificate: str | None
+    headers: Mapping[str, str]
+    success: str | None

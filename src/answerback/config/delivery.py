@@ -7,8 +7,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from answerback.config.section import Count, Network, Seconds, Section
 from answerback.domain.channels import NAME_PATTERN
+from answerback.domain.endpoint_headers import check_headers
 from answerback.domain.endpoints import EndpointConfig, PayloadFormat, validate_secret
 from answerback.domain.models import DEFAULT_CHANNEL, CallbackKind, Outcome
+from answerback.domain.success_rule import parse_success_rule
 from answerback.domain.urls import check_http_url
 
 
@@ -73,6 +75,13 @@ class EndpointSettings(Section):
     certificate: str | None = Field(
         None, description="name of a certificate in this file, for a private certificate authority or mutual TLS"
     )
+    headers: dict[str, SecretStr] = Field(
+        {}, description="headers to add to each request, such as Authorization; values are never shown again"
+    )
+    success: str | None = Field(
+        None,
+        description="which 2xx responses are success: contract (result 0), 2xx, json:path=value or text:words; by default as the format says",
+    )
 
     @field_validator("url")
     @classmethod
@@ -93,9 +102,28 @@ class EndpointSettings(Section):
             raise ValueError(problem)
         return secret
 
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if problem := check_headers(_reveal(headers)):
+            raise ValueError(problem)
+        return headers
+
+    @field_validator("success")
+    @classmethod
+    def _check_success(cls, success: str | None) -> str | None:
+        if success is not None:
+            parse_success_rule(success)
+        return success
+
     def endpoint_config(self) -> EndpointConfig:
         """Convert to the EndpointConfig that the ledger stores."""
-        return EndpointConfig(**{name: getattr(self, name) for name in EndpointConfig.__struct_fields__})
+        fields = {name: getattr(self, name) for name in EndpointConfig.__struct_fields__}
+        return EndpointConfig(**fields | {"headers": _reveal(self.headers)})
+
+
+def _reveal(headers: dict[str, SecretStr]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in headers.items()}
 
 
 def validate_endpoint_name(name: str) -> str | None:

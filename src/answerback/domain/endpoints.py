@@ -59,7 +59,8 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
 
     `notify_on_update` also delivers when the annotation of a call changes. `timeout_s` is for one attempt,
-    `concurrency` the most attempts at a time. `certificate` names one of the config file.
+    `concurrency` the most attempts at a time. `certificate` names one of the config file. `headers` go with each request,
+    and their values are secrets. `success` is the rule by which a response is success; None: that of the format.
     """
 
     url: str
@@ -70,12 +71,20 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     timeout_s: float = 10.0
     concurrency: int = 8
     certificate: str | None = None
+    headers: dict[str, str] = {}
+    success: str | None = None
 
     @property
     def origin(self) -> str:
         """Scheme, host and port of the URL: the part that is no secret."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return _origin(self.url)
+
+    def values_for(self, url: object) -> dict[str, str]:
+        """The header values that may be kept with `url`: another host must not be sent what only this one was to have."""
+        try:
+            return self.headers if _origin(str(url)) == self.origin else {}
+        except ValueError:  # no URL: something else will say so
+            return self.headers
 
     def matches(self, kind: CallbackKind | None, outcome: Outcome) -> bool:
         """Whether the endpoint subscribes to a callback of `kind` (None: to the call itself) with the call's `outcome`."""
@@ -90,6 +99,11 @@ REMOVED_FROM_CONFIG = "removed from the config file"
 
 DISABLED_DELIBERATELY = frozenset({DISABLED_MANUALLY, DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG})
 """Why an endpoint is off where people wanted it so; any other reason is its own answer."""
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ Pure: a value goes in, the same value without anybody's number comes out.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,7 @@ _LEAST_KNOWN = 5  # what is shorter stands in other values by chance
 _MOST_KNOWN = 100  # no callback names so many, and each is looked for in each value
 _LEAST_COUNT = 1_000_000
 _LEAST_SECRET = 4
+_SCHEMES = frozenset({"Basic", "Bearer", "Digest"})
 _URL = re.compile(
     r"""(https?://)(?:[^\s/?\#"'<>@]*@)?(\[[0-9a-f:.]+\](?::\d+)?|[^\s/?\#"'<>@,;:)]+(?::\d+)?)"""
     r"""(?:[/?\#](?:[^\s"'<>]*[^\s"'<>:,.;)])?)?""",
@@ -101,6 +102,16 @@ def mask_path(text: str, url: str) -> str:
     ]
     for piece in sorted({piece for piece in whole if len(piece) >= _LEAST_SECRET}, key=len, reverse=True):
         text = text.replace(piece, "…").replace(escape(piece), "…")
+    return text
+
+
+def mask_values(text: str, values: Iterable[str]) -> str:
+    """Hide header values, and each word of theirs such as a token behind `Bearer`, as they are, in JSON or in HTML."""
+    pieces = {piece for value in values for piece in (value, *value.split()) if len(piece) >= _LEAST_SECRET}
+    pieces -= _SCHEMES
+    for piece in sorted(pieces, key=len, reverse=True):
+        for spelled in (piece, json.dumps(piece)[1:-1], escape(piece)):
+            text = text.replace(spelled, "…")
     return text
 
 

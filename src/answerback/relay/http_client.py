@@ -15,7 +15,7 @@ from aiohttp.connector import Connection
 
 from answerback.certificates import Certificates
 from answerback.domain.endpoints import AttemptResult, Endpoint, PayloadFormat
-from answerback.domain.masking import mask_path, mask_urls
+from answerback.domain.masking import mask_path, mask_urls, mask_values
 from answerback.errors import describe_os_error
 from answerback.relay.egress_policy import EgressPolicy
 from answerback.relay.response import classify_response
@@ -96,12 +96,16 @@ class HttpClient:
         except Exception as error:  # a bug of ours must not stop deliveries to an endpoint
             log.exception("attempt_failed", endpoint=endpoint.name)
             return _failed_result(started_us, began_s, f"a fault in the program: {type(error).__name__}, see the log")
-        result = classify_response(endpoint.config.format, status, answer, headers.get("Location"), charset)
+        location, shown = headers.get("Location"), _mask_secrets(answer, endpoint)
+        result = classify_response(endpoint.config, status, answer, location, charset)
+        if result.error is not None and shown != answer:  # its words are cut, so they are taken from what is masked
+            words = classify_response(endpoint.config, status, shown, location, charset).error
+            result = result._replace(error=words or result.error)
         return AttemptResult(
             started_us=started_us,
             duration_us=_elapsed_us(began_s),
             http_status=status,
-            response_body=_mask_request_path(answer[:RESPONSE_EXCERPT_BYTES], endpoint),
+            response_body=shown[:RESPONSE_EXCERPT_BYTES],
             error=None if result.error is None else _sanitize(result.error, endpoint),
             gone=result.gone,
             retry_after_s=None if result.error is None else _retry_after_s(headers),
@@ -112,6 +116,9 @@ class HttpClient:
     ) -> tuple[int, bytes, Mapping[str, str], str | None]:
         config = endpoint.config
         headers = self._headers | {"webhook-id": message_id}
+        if config.headers:
+            own = {name.lower() for name in config.headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in own} | config.headers
         if traceparent is not None:
             headers["traceparent"] = traceparent
         if config.format is PayloadFormat.STANDARD:
@@ -142,12 +149,17 @@ def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
 
 def _sanitize(words: str, endpoint: Endpoint) -> str:
     """Make a text fit for every reader: valid UTF-8, and no URL beyond its host."""
-    return mask_path(mask_urls(words), endpoint.config.url).encode("utf-8", "replace").decode()
+    return _mask(mask_urls(words), endpoint).encode("utf-8", "replace").decode()
 
 
-def _mask_request_path(answer: bytes, endpoint: Endpoint) -> bytes:
-    """Mask the request's path and query in a response: many responses repeat them."""
-    return mask_path(answer.decode("utf-8", "surrogateescape"), endpoint.config.url).encode("utf-8", "surrogateescape")
+def _mask_secrets(answer: bytes, endpoint: Endpoint) -> bytes:
+    """Mask what a response repeats of the request's path, query and own headers; before it is cut, which may cut a secret."""
+    return _mask(answer.decode("utf-8", "surrogateescape"), endpoint).encode("utf-8", "surrogateescape")
+
+
+def _mask(text: str, endpoint: Endpoint) -> str:
+    config = endpoint.config
+    return mask_path(mask_values(text, config.headers.values()) if config.headers else text, config.url)
 
 
 def _failed_result(started_us: int, began_s: float, words: str) -> AttemptResult:

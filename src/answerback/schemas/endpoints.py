@@ -6,6 +6,7 @@ from typing import Self
 import msgspec
 from pydantic import Field
 
+from answerback.domain.endpoint_headers import hide_values
 from answerback.domain.endpoints import AttemptResult, DeliveryBacklog, Endpoint, PayloadFormat
 from answerback.domain.masking import mask_urls
 from answerback.domain.models import CallbackKind, Outcome
@@ -31,6 +32,13 @@ class EndpointView(View):
     timeout_s: float
     concurrency: int
     certificate: str | None = Field(description="name of a certificate in the config file")
+    headers: dict[str, str] = Field(
+        description="headers added to each request; … in place of every value", examples=[{"Authorization": "…"}]
+    )
+    success: str | None = Field(
+        description="which 2xx responses are success: contract, 2xx, json:path=value or text:words; null: as the format says",
+        examples=["json:code=0"],
+    )
     from_config: bool = Field(description="defined in the config file, and can only be changed there")
     previous_secret_expires_at: datetime | None = Field(description="until then the previous secret also signs")
     created_at: datetime
@@ -47,6 +55,7 @@ class EndpointView(View):
     @classmethod
     def of(cls, endpoint: Endpoint, backlog: DeliveryBacklog, *, full_url: bool) -> Self:
         own = msgspec.structs.asdict(endpoint.config) | msgspec.structs.asdict(backlog)
+        own["headers"] = hide_values(endpoint.config.headers)
         if not full_url:
             own["url"] = mask_urls(endpoint.config.url)
         return cls.read_from(endpoint, oldest_pending_at=backlog.oldest_at, **own)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from answerback.config import EndpointSettings, validate_endpoint_name
+from answerback.domain.endpoint_headers import hide_values, keep_values, parse_header_lines
 from answerback.domain.endpoints import Endpoint, EndpointConfig
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import AnswerbackError
@@ -37,12 +38,14 @@ class EndpointForm(NamedTuple):
     concurrency: str = "8"
     secret: str = ""
     certificate: str = ""
+    headers: str = ""
+    success: str = ""
 
 
 _CHOICES = ("kinds", "outcomes")
 _SWITCHES = ("notify_on_update", "enabled")
 _TEXTS = tuple(name for name in EndpointForm._fields if name not in _CHOICES + _SWITCHES)
-_OPTIONAL = ("secret", "certificate")
+_OPTIONAL = ("secret", "certificate", "success")
 
 
 def parse_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
@@ -68,18 +71,22 @@ def form_from_endpoint(endpoint: Endpoint) -> EndpointForm:
         timeout_s=f"{defined.timeout_s:g}",
         concurrency=str(defined.concurrency),
         certificate=defined.certificate or "",
+        headers="\n".join(f"{name}: {value}" for name, value in hide_values(defined.headers).items()),
+        success=defined.success or "",
     )
 
 
-def validate_form(form: EndpointForm, channels: Sequence[str], *, is_new: bool) -> EndpointSettings:
-    """The endpoint that is asked for. Raises InvalidForm with every field at fault."""
+def validate_form(form: EndpointForm, channels: Sequence[str], known: Endpoint | None) -> EndpointSettings:
+    """The endpoint that is asked for; None is `known` of a new one. Raises InvalidForm with every field at fault."""
     problems: dict[str, str] = {}
-    if is_new and form.name and (problem := validate_endpoint_name(form.name)):
+    if known is None and form.name and (problem := validate_endpoint_name(form.name)):
         problems["name"] = problem
     if form.channel not in channels:
         problems["channel"] = f"there is no channel {form.channel}" if form.channel else "is empty"
     values = {name: getattr(form, name) for name in EndpointSettings.model_fields}
     values |= {name: values[name] or None for name in _OPTIONAL}
+    headers = parse_header_lines(form.headers.splitlines())
+    values["headers"] = keep_values(headers, {} if known is None else known.config.values_for(form.url))
     try:
         settings = EndpointSettings(**values)
     except ValidationError as error:

@@ -41,7 +41,7 @@ async def _show_new(context: RequestContext) -> Response:
 async def _add(context: RequestContext) -> Response:
     form = parse_form(context.form_values)
     try:
-        settings = validate_form(form, context.deps.channels, is_new=True)
+        settings = validate_form(form, context.deps.channels, None)
         secret = settings.secret.get_secret_value() if settings.secret is not None else None
         added = await context.deps.relay.endpoints.add(
             context.actor,
@@ -69,7 +69,7 @@ async def _update(context: RequestContext) -> Response:
     endpoint = await context.run_in_thread(context.deps.ledger.endpoint, context.path["name"])
     form = parse_form(context.form_values)._replace(name=endpoint.name, enabled=endpoint.enabled, secret="")
     try:
-        channel, config = diff_settings(validate_form(form, context.deps.channels, is_new=False), endpoint)
+        channel, config = diff_settings(validate_form(form, context.deps.channels, endpoint), endpoint)
         if channel is not None or config is not None:
             await context.deps.relay.endpoints.change(context.actor, endpoint.name, channel, config)
     except InvalidForm as invalid:

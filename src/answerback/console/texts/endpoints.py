@@ -57,6 +57,8 @@ TEXTS: Mapping[str, Text] = {
     "endpoint_certificate_none": Text(
         "system's certificate authorities, no client certificate", "系统 CA，不使用客户端证书"
     ),
+    "endpoint_headers": Text("Own headers", "自定义请求头"),
+    "endpoint_success": Text("Success is", "成功条件"),
     "endpoint_previous_secret": Text("Previous secret valid until", "旧密钥仍有效至"),
     "endpoint_from_config": Text("from the config file", "来自配置文件"),
     "endpoint_from_config_hint": Text(
@@ -119,7 +121,15 @@ TEXTS: Mapping[str, Text] = {
         "For a private certificate authority or mutual TLS; certificates are defined in the config file.",
         "用于自建 CA 或双向 TLS；证书在配置文件中定义。",
     ),
-    "endpoint_more": Text("Limits and certificate", "限制与证书"),
+    "endpoint_headers_hint": Text(
+        "One a line, as Name: value. Values are never shown again: … keeps the present one.",
+        "每行一个，格式为 名称: 值。值保存后不再显示，… 表示保留原值。",
+    ),
+    "endpoint_success_hint": Text(
+        "contract (2xx with result 0), 2xx, json:path=value or text:words; empty: as the format says.",
+        "contract（2xx 且 result 为 0）、2xx、json:路径=值 或 text:文本；留空则按格式的默认规则。",
+    ),
+    "endpoint_more": Text("Limits, headers, response, certificate", "限制、请求头、响应与证书"),
     "endpoint_save": Text("Save", "保存"),
     "endpoint_cancel": Text("Cancel", "取消"),
     "endpoint_invalid": Text("Please check these fields.", "请检查以下字段。"),
@@ -140,6 +150,13 @@ TEXTS: Mapping[str, Text] = {
     "invalid_timeout_s": Text("A number of seconds above 0, up to 300.", "请填写大于 0 且不超过 300 的秒数。"),
     "invalid_concurrency": Text("A whole number from 1 to 1024.", "请填写 1 到 1024 的整数。"),
     "invalid_secret": Text("whsec_ and 24 to 64 bytes in base64.", "格式应为 whsec_ 加 24 至 64 字节的 base64。"),
+    "invalid_headers": Text(
+        "One header a line, as Name: value, in printable ASCII; not one that the gateway sets. A value can only be kept while the URL's host stays.",
+        "每行一个请求头，格式为 名称: 值，仅限可打印的 ASCII 字符，且不能是网关自己设置的请求头。URL 的主机改变后须重新填写各个值。",
+    ),
+    "invalid_success": Text(
+        "contract, 2xx, json:path=value or text:words.", "应为 contract、2xx、json:路径=值 或 text:文本。"
+    ),
     "invalid_certificate": Text("The config file has no such certificate.", "配置文件中没有这个证书。"),
     # Secrets and removal.
     "secret_added": Text("Endpoint %s was added", "已添加 %s"),
