@@ -1,22 +1,31 @@
 """The programs that README and docs/receiver.md show do what they say, in both languages."""
 
+import json
+import os
 import re
+import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from builders import failure, key_press, received, rejected
-from gateway import OK, prompt
+from ending import ending
+from gateway import OK, prompt, run
+from gateway import failure as failure_body
 from gateway import key_press as key_press_body
 from receiver.adapters import asgi
 from receiver.stores import Place, django_store
 
 from answerback.domain.models import RawCallback
+from answerback.emulator.conformance.rules import RULES
 from answerback.receiver import Receiver, SQLiteStore, Store
 
 TOP = Path(__file__).parents[2]
@@ -146,3 +155,120 @@ def test_the_store_of_the_guide_is_one(own_store: Callable[[], Store]) -> None:
     while other.deliver(take):
         pass
     assert taken == [([theirs.raw], 0), ([first.raw], 1), ([first.raw, second.raw], 0)]
+
+
+@pytest.mark.parametrize("language", ["", ".zh-CN"])
+@pytest.mark.parametrize("framework", ["fastapi", "flask", "django"])
+def test_the_program_of_a_framework_runs(framework: str, language: str, tmp_path: Path) -> None:
+    """As its page starts it: it conforms, prints what happened once, and knows the call and that nothing waits."""
+    page = f"docs/receiver-{framework}{language}.md"
+    (program,) = blocks(page, "python")
+    commands, check = blocks(page, "sh")
+    (tmp_path / "app.py").write_text(program)
+    *prepares, serves = commands.splitlines()[1:]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    prepared = "\n".join([*prepares, f"exec {serves.replace('8000', str(port))}"])
+    url = f"http://127.0.0.1:{port}"
+    variables = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(ending("sh", "-ec", prepared, by="TERM"), env=variables, stdout=log, stderr=log)
+    try:
+        await_until(lambda: answers(f"{url}/health"))
+        sends, conforms = (line.replace("http://127.0.0.1:8000", url).split()[1:] for line in check.splitlines())
+        assert run(*sends, cwd=tmp_path).returncode == 0
+        if language == "":
+            report = json.loads(run(*conforms, "--json", cwd=tmp_path).stdout)
+            failed = [rule for rule in report["items"] if rule["level"] == "failed"]
+            assert (failed, report["rules"]) == ([], len(RULES))
+        for body in (key_press_body("mine"), prompt("mine")):
+            assert httpx.post(conforms[1], content=body, trust_env=False, timeout=30).content == OK
+        await_until(lambda: httpx.get(f"{url}/health", trust_env=False).json()["events"] == 0)
+        call = httpx.get(f"{url}/calls/mine", trust_env=False).json()
+    finally:
+        server.terminate()
+        server.wait(30)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert (call["outcome"], call["keys"]) == ("answered", ["1"])
+    assert (lines.count("mine answered"), lines.count("mine confirmed")) == (1, 1)
+
+
+def answers(url: str) -> bool:
+    """Whether somebody answers there."""
+    try:
+        return httpx.get(url, trust_env=False, timeout=30).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def await_until(is_so: Callable[[], bool]) -> None:
+    """In a process of somebody else's."""
+    deadline_s = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+Tried = tuple[str, int, int, list[str]]
+CASES: dict[str, tuple[list[bytes], Tried, Tried]] = {
+    "early": ([prompt("a")], ("sent", 0, 0, []), ("answered", 1, 0, [])),
+    "repeat": ([prompt("a"), prompt("a")], ("answered", 2, 0, []), ("answered", 1, 0, [])),
+    "missed twice": (
+        [prompt("a", result="1", fee="0", mobile="13788888888"), failure_body("a")],
+        ("failed", 0, 0, ["text to 13788888888"] * 2),
+        ("unanswered", 0, 0, ["text to 13788888888"]),
+    ),
+    "late failure": (
+        [prompt("a"), failure_body("a")],
+        ("failed", 1, 0, ["text to 13788888888"]),
+        ("answered", 1, 0, []),
+    ),
+    "no fee": (
+        [prompt("a", result="1", fee="", mobile="13788888888")],
+        ("sent", 0, 0, []),
+        ("unanswered", 0, 0, ["text to 13788888888"]),
+    ),
+    "confirmed": ([key_press_body("a", "1"), prompt("a")], ("answered", 1, 1, []), ("answered", 1, 1, [])),
+}
+
+
+@pytest.mark.parametrize("name", ["docs/migrating.md", "docs/migrating.zh-CN.md"])
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_handwritten_handler_loses(name: str, case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both programs of the page get the same callbacks: in the end the one has lost what the table says, the other nothing."""
+    before, after = (block for block in blocks(name, "python") if "flask" in block)
+    bodies, *expected = CASES[case]
+    for program, path, ends in zip((before, after), ("", "/K3v9sYpW2mQx7LdR5tZa"), expected, strict=True):
+        found: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(program, name, "exec"), found)
+        client, db = found["app"].test_client(), found["db"]
+        sent = "INSERT INTO alerts (callid, state) VALUES ('a', 'sent')"
+        if case != "early":
+            db.execute(sent)
+        for body in bodies:
+            answer = client.post(f"/voice/callback{path}", data=body, content_type="application/json")
+            is_lost = case == "no fee" and not path
+            assert answer.status_code == 500 if is_lost else answer.get_json() == json.loads(OK)
+        if case == "early":
+            db.execute(sent)
+        if "voice" in found:
+            deadline_s = time.monotonic() + 30
+            while found["voice"].backlog().events:
+                assert time.monotonic() < deadline_s
+                time.sleep(0.02)
+            assert found["voice"].close()
+        state = db.execute("SELECT state, fee, confirmed FROM alerts").fetchone()
+        assert (*state, capsys.readouterr().out.splitlines()) == ends
+        db.execute("DELETE FROM alerts")
+        db.close()
+
+
+@pytest.mark.parametrize("name", ["docs/migrating.md", "docs/migrating.zh-CN.md"])
+def test_old_bodies_go_the_same_way(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the page's loop has them: those that are there already are repeats, others that are no callbacks are said."""
+    (program,) = (block for block in blocks(name, "python") if "old-callbacks" in block)
+    Path("old-callbacks.ndjson").write_bytes(b"\n".join([prompt("a"), prompt("a"), b"{}"]))
+    with closing(Receiver(token="K3v9sYpW2mQx7LdR5tZa", store="sqlite:voice.db", threads=0)) as voice:
+        exec(compile(program, name, "exec"), {"voice": voice})
+        assert voice.backlog().events == 1
+    assert capsys.readouterr().out.startswith("400 no callback key")
