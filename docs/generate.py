@@ -24,6 +24,7 @@ from answerback.cli.language import current_language, set_language, tr_setting
 from answerback.cli.main import app
 from answerback.cli.typer_language import translate_help
 from answerback.config import PREFIX, CertificateSettings, ChannelSettings, EndpointSettings, Settings, format_value
+from answerback.config.section import RELOADABLE
 from answerback.domain.alert_rules import RULES, BaseRule
 from answerback.emulator.outcomes import SCRIPT_ROWS
 from answerback.i18n import Language, Text
@@ -39,7 +40,8 @@ English | [中文](configuration.zh-CN.md)
 
 <!-- Made by `make docs` from src/answerback/config/: edit that, or docs/generate.py for the prose. -->
 
-Answerback runs without any configuration. Settings are read once, at startup; a change takes effect after a restart.
+Answerback runs without any configuration. Settings are read at the start. Those that are marked with ↻ are also taken over by a running gateway, at SIGHUP or
+`systemctl reload` ([Reload](operations.md#reload)); a change of any other takes effect after a restart.
 The first of these that has a setting wins:
 
 1. the command line: `--host`, `--port`, `--data-dir`;
@@ -95,7 +97,7 @@ the same directory, or pass `--config` or `--data-dir`.
 
 <!-- 由 `make docs` 根据 src/answerback/config/ 和 cli/texts_zh/settings.py 生成。 -->
 
-不做任何配置也能运行。设置只在启动时读取一次，改动后重启生效。同一设置在多处出现时，以先列出的为准：
+不做任何配置也能运行。设置在启动时读取；带 ↻ 的设置，运行中的网关收到 SIGHUP（或 `systemctl reload`）时也会更新（见[重新加载](operations.zh-CN.md#重新加载)），其余的改动后重启生效。同一设置在多处出现时，以先列出的为准：
 
 1. 命令行：`--host`、`--port`、`--data-dir`；
 2. 环境变量：`ANSWERBACK_<SECTION>__<NAME>`，中间是两个下划线；密钥还可以来自文件或凭据，见下文；
@@ -306,7 +308,13 @@ def _setting(name: str, setting: FieldInfo) -> tuple[str, ...]:
     )
     choices = (CHOICES.translate(language).format(found) for found in _choices(setting))
     meaning = SEPARATOR.translate(language).join(filter(None, [tr_setting(setting.description or ""), *choices]))
-    return (f"`{name}`", default, meaning, f"`{variable}`")
+    mark = " ↻" if _is_reloadable(name, setting) else ""
+    return (f"`{name}`{mark}", default, meaning, f"`{variable}`")
+
+
+def _is_reloadable(name: str, setting: FieldInfo) -> bool:
+    section = Settings.model_fields.get(name.partition(".")[0])
+    return RELOADABLE in (setting.json_schema_extra, None if section is None else section.json_schema_extra)
 
 
 def _choices(setting: FieldInfo) -> Iterator[str]:

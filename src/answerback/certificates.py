@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 import stat
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -38,6 +39,8 @@ class Certificates:
         self._files = dict(files or {})
         self._fingerprints: dict[str, list[tuple[int, ...]]] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+        """Held while files are read, which is done in threads."""
         for name in self._files:
             self._load(name)
 
@@ -65,12 +68,21 @@ class Certificates:
 
     def reload(self) -> None:
         """Reload the files that changed; if one is invalid, log that and keep what was loaded before."""
-        for name in self._files:
-            try:
-                if self._load(name):
-                    log.info("certificate_renewed", certificate=name)
-            except ConfigError as error:
-                log.error("certificate_invalid", reason=str(error))  # noqa: TRY400  # the words are enough
+        with self._lock:
+            for name in self._files:
+                try:
+                    if self._load(name):
+                        log.info("certificate_renewed", certificate=name)
+                except ConfigError as error:
+                    log.error("certificate_invalid", reason=str(error))  # noqa: TRY400  # the words are enough
+
+    def swap(self, other: "Certificates") -> None:
+        """Have what `other` has, and let it have what was here."""
+        with self._lock:
+            for name in ("_files", "_fingerprints", "_contexts"):
+                mine, others = getattr(self, name), getattr(other, name)
+                setattr(self, name, others)
+                setattr(other, name, mine)
 
     def _load(self, name: str) -> bool:
         """Load one if its files changed; return whether they did. Raises ConfigError."""

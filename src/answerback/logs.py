@@ -79,6 +79,11 @@ class _Background(logging.Handler):
             self._records.task_done()
 
 
+def set_log_level(level: str) -> None:
+    """Log at `level` and above from now on."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def configure_logs(level: str, form: str) -> None:
     """Send our own logs and those of the libraries to standard error, at `level` and above."""
     shared: list[Processor] = [
@@ -111,6 +116,6 @@ def configure_logs(level: str, form: str) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    set_log_level(level)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are one per malformed request
     logging.getLogger("alembic").setLevel(logging.WARNING)

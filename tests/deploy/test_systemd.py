@@ -75,12 +75,22 @@ def test_gateways_come_back_and_drain() -> None:
             assert int(service["TimeoutStopSec"][0]) > 2 * longest_s
 
 
+def test_a_reload_passes_the_config_file_on() -> None:
+    """What the start copies for the unit's user is copied again before the gateway is told, and it is what it reads."""
+    for path in UNITS:
+        service = unit(path)
+        if service["Type"] == ["exec"]:
+            (copy,) = service["ExecStartPre"]
+            assert service["ExecReload"] == [copy, "/bin/kill -HUP $MAINPID"]
+            assert f"--config %t/{service['RuntimeDirectory'][0]}/answerback.toml" in service["ExecStart"][0]
+
+
 def test_credentials_are_secret_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a unit passes to the gateway as credentials, the gateway takes as its secrets."""
     for path in UNITS:
         directory = tmp_path / path.name
         directory.mkdir()
-        for name in (credential.partition(":")[0] for credential in unit(path)["LoadCredential"]):
+        for name in (credential.partition(":")[0] for credential in unit(path).get("LoadCredential", ())):
             (directory / name).write_text(_CREDENTIALS.get(name, "tcp://that-is-none"))
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
         settings = load_settings()

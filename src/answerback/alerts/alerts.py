@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -49,16 +49,54 @@ class AlertManager:
     ) -> None:
         """`beside` it this process has another one, whose states are shown with its own."""
         self._source = source
+        self._beside = beside
+        self._set(rules, targets, message_context, evaluation_interval_s)
+        self._loaded = False
+        self._alerts: dict[str, Alert] = {}
+        self._saved: dict[str, Alert] = {}
+        self._is_stopping = self._is_evaluating = False
+        self._reload: Callable[[], None] | None = None
+        self._wake = asyncio.Event()
+        """Set when there is something to do before the next evaluation is due."""
+        self._task: asyncio.Task[None] | None = None
+
+    def _set(
+        self,
+        rules: Mapping[str, Rule],
+        targets: Sequence[Target],
+        message_context: MessageContext,
+        evaluation_interval_s: float,
+    ) -> None:
         self._rules = dict(rules)
         self._targets = {target.name: target for target in targets}
         self._message_context = message_context
         self._every_s = evaluation_interval_s
-        self._beside = beside
-        self._loaded = False
-        self._alerts: dict[str, Alert] = {}
-        self._saved: dict[str, Alert] = {}
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+
+    def reload(
+        self,
+        rules: Mapping[str, Rule],
+        channels: Sequence[str],
+        targets: Sequence[Target],
+        *,
+        message_context: MessageContext,
+        evaluation_interval_s: float,
+    ) -> None:
+        """Evaluate other rules, after the evaluation that is under way. What fires goes on firing."""
+
+        def change() -> None:
+            self._source.reload(rules, channels)
+            self._set(rules, targets, message_context, evaluation_interval_s)
+            self._alerts, self._saved, self._loaded = {}, {}, False
+
+        self._reload = change
+        if not self._is_evaluating:
+            self._apply_reload()
+        self._wake.set()
+
+    def _apply_reload(self) -> None:
+        if self._reload is not None:
+            self._reload()
+            self._reload = None
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -73,7 +111,8 @@ class AlertManager:
 
     async def stop(self) -> None:
         """End, after the evaluation that is under way if that is not long."""
-        self._stopping.set()
+        self._is_stopping = True
+        self._wake.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=_SHUTDOWN_TIMEOUT_S)
             self._task.cancel()
@@ -85,20 +124,22 @@ class AlertManager:
         return sorted(states, key=lambda state: state.rule)
 
     async def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._is_stopping:
+            self._wake.clear()
+            self._is_evaluating = True
             try:
                 await self._evaluate()
             except LedgerUnavailable as error:
                 log.warning("alert_save_failed", reason=str(error), detail=error.detail)
             except Exception:  # an alarm that falls silent is worse than one that fails
                 log.exception("alert_evaluation_failed")
-            if self._loaded and not self._rules:
-                return
-            try:
-                async with asyncio.timeout(self._every_s):
-                    await self._stopping.wait()
-            except TimeoutError:
-                pass
+            finally:
+                self._is_evaluating = False
+                self._apply_reload()
+            has_nothing_to_do = self._loaded and not self._rules
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if has_nothing_to_do else self._every_s):
+                    await self._wake.wait()
 
     async def _evaluate(self) -> None:
         """Measure every rule, send what is due, and save what changed. Raises LedgerUnavailable."""

@@ -31,6 +31,9 @@ class AlertSource(Protocol):
     def find(self) -> list[Alert]:
         """What another process has saved."""
 
+    def reload(self, rules: Mapping[str, Rule], channels: Sequence[str]) -> None:
+        """Measure other rules from now on."""
+
 
 class LedgerSource:
     """The rules about calls and deliveries: one process of those on a ledger evaluates them, and the next one goes on."""
@@ -71,26 +74,31 @@ class LedgerSource:
     def find(self) -> list[Alert]:
         return self._ledger.read(find_alerts)
 
+    def reload(self, rules: Mapping[str, Rule], channels: Sequence[str]) -> None:
+        self._rules, self._channels = rules, channels
+
 
 class RecorderSource:
     """The rules about the recorder: they have to fire while the ledger is away, so each process that records has its own."""
 
     def __init__(
         self,
-        rules: Mapping[str, RecorderLagRule],
+        rules: Mapping[str, Rule],
         lag_s: Callable[[], float | None],
         failure: Callable[[], str | None],
     ) -> None:
         """`lag_s`: for how long the oldest callback has waited; None in a process that does not record."""
-        self._rules = rules
+        self._set(rules)
         self._lag_s = lag_s
         self._failure = failure
+        self._saved: dict[str, Alert] = {}
 
     async def load(self) -> list[Alert]:
-        return []
+        return [alert for name, alert in self._saved.items() if name in self._rules]
 
     async def save(self, changed: Sequence[Alert]) -> None:
         """Not beyond this process's end: the ledger could not be asked for it when it is needed."""
+        self._saved |= {alert.rule: alert for alert in changed}
 
     async def measure(self, now: datetime) -> dict[str, Measurement]:  # noqa: ARG002  # the lag is as of now
         lag_s, failure = self._lag_s(), self._failure()
@@ -98,3 +106,9 @@ class RecorderSource:
 
     def find(self) -> list[Alert]:
         return []
+
+    def reload(self, rules: Mapping[str, Rule], channels: Sequence[str]) -> None:  # noqa: ARG002  # whatever the channel
+        self._set(rules)
+
+    def _set(self, rules: Mapping[str, Rule]) -> None:
+        self._rules = {name: rule for name, rule in rules.items() if isinstance(rule, RecorderLagRule)}

@@ -1,6 +1,7 @@
 """`answerback serve`: the gateway."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,9 +41,17 @@ def serve(
         from answerback.logs import configure_logs
         from answerback.service.serving import serve as run
 
-        settings = load_cli_settings(
-            config, host=host, port=port, data_dir=data_dir, roles=roles, database_url=database_url, stream=stream
+        load_settings = partial(
+            load_cli_settings,
+            config,
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            roles=roles,
+            database_url=database_url,
+            stream=stream,
         )
+        settings = load_settings()
         configure_logs(settings.log.level, settings.log.format)
         run(
             settings,
@@ -50,6 +59,7 @@ def serve(
             spawned,
             new_ledger=new_ledger,
             sign_in_link=sys.stdout.isatty() and not as_json,
+            load_settings=load_settings,
         )
     finally:
         spawned.process.kill()  # it has ended, but where nothing was started

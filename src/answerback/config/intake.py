@@ -4,16 +4,18 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from answerback.config.section import Count, Seconds, Section
+from answerback.config.section import RELOADABLE, Count, Seconds, Section
 
 
 class IntakeSettings(Section):
     """Limits and timeouts of receiving callbacks."""
 
     max_pending: Count = Field(
-        10_000, description="maximum number of callbacks waiting for a commit; beyond it the response is 503"
+        10_000,
+        description="maximum number of callbacks waiting for a commit; beyond it the response is 503",
+        json_schema_extra=RELOADABLE,
     )
-    max_batch: Count = Field(512, description="maximum number of callbacks in one commit")
+    max_batch: Count = Field(512, description="maximum number of callbacks in one commit", json_schema_extra=RELOADABLE)
     max_body_bytes: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] = Field(
         65_536, description="largest body of a callback; the response to a larger one is 413"
     )

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from answerback.config.section import Section
+from answerback.config.section import RELOADABLE, Section
 from answerback.domain.alert_rules import Rule
 from answerback.domain.urls import check_http_url
 
@@ -51,5 +51,7 @@ class TracingSettings(Section):
 class LogSettings(Section):
     """Logging to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest severity to log")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lowest severity to log", json_schema_extra=RELOADABLE
+    )
     format: Literal["text", "json"] = Field("text", description="text for people, json for machines")

@@ -4,6 +4,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic.config import JsonDict
 
 Count = Annotated[int, Field(ge=1)]
 Network = Annotated[
@@ -14,6 +15,9 @@ Network = Annotated[
 ]
 Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+
+RELOADABLE: JsonDict = {"reloadable": True}
+"""The `json_schema_extra` of a setting, or of a whole section, that a running gateway takes over at SIGHUP; any other needs a restart."""
 
 
 class Section(BaseModel):

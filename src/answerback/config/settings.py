@@ -19,6 +19,7 @@ from answerback.config.delivery import CertificateSettings, EndpointSettings, Re
 from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
 from answerback.config.secret_files import with_secret_files
+from answerback.config.section import RELOADABLE
 from answerback.config.server import ApiSettings, ConsoleSettings, ServerRole, ServerSettings
 from answerback.config.storage import InboxSettings, LedgerSettings, RetentionSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
@@ -42,17 +43,23 @@ class Settings(BaseSettings):
     inbox: InboxSettings = InboxSettings()
     ledger: LedgerSettings = LedgerSettings()
     stream: StreamSettings = StreamSettings()
-    quarantine: QuarantineSettings = QuarantineSettings()
-    retention: RetentionSettings = RetentionSettings()
+    quarantine: QuarantineSettings = Field(QuarantineSettings(), json_schema_extra=RELOADABLE)
+    retention: RetentionSettings = Field(RetentionSettings(), json_schema_extra=RELOADABLE)
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     relay: RelaySettings = RelaySettings()
-    api: ApiSettings = ApiSettings()
-    console: ConsoleSettings = ConsoleSettings()
-    alerts: AlertsSettings = AlertsSettings()
-    channels: dict[str, ChannelSettings] = Field(default_factory=dict, description="channels, by name")
-    certificates: dict[str, CertificateSettings] = Field(default_factory=dict, description="certificates, by name")
-    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="endpoints, by name")
+    api: ApiSettings = Field(ApiSettings(), json_schema_extra=RELOADABLE)
+    console: ConsoleSettings = Field(ConsoleSettings(), json_schema_extra=RELOADABLE)
+    alerts: AlertsSettings = Field(AlertsSettings(), json_schema_extra=RELOADABLE)
+    channels: dict[str, ChannelSettings] = Field(
+        default_factory=dict, description="channels, by name", json_schema_extra=RELOADABLE
+    )
+    certificates: dict[str, CertificateSettings] = Field(
+        default_factory=dict, description="certificates, by name", json_schema_extra=RELOADABLE
+    )
+    endpoints: dict[str, EndpointSettings] = Field(
+        default_factory=dict, description="endpoints, by name", json_schema_extra=RELOADABLE
+    )
 
     @model_validator(mode="after")
     def _check_roles(self) -> "Settings":

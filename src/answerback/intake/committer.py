@@ -64,8 +64,8 @@ class GroupCommitter:
     ) -> None:
         self._log = log_
         self._metrics = metrics
-        self._max_pending = max_pending
-        self._max_batch = max_batch
+        self.max_pending = max_pending
+        self.max_batch = max_batch
         self._commit_timeout_s = commit_timeout_s
         self._in_flight = log_.in_flight
         self._gathering: list[PendingItem] = []
@@ -105,7 +105,7 @@ class GroupCommitter:
 
         Raises LedgerUnavailable at once where too many wait already or the disk does not answer.
         """
-        if self.pending >= self._max_pending:
+        if self.pending >= self.max_pending:
             raise LedgerUnavailable(UnavailableReason.OVERLOADED)
         if self._stalled:
             raise LedgerUnavailable(_STALLED)
@@ -118,7 +118,7 @@ class GroupCommitter:
     def _dispatch(self) -> None:
         self._dispatching = False
         while self._gathering and len(self._commits) < self._in_flight:
-            batch, self._gathering = self._gathering[: self._max_batch], self._gathering[self._max_batch :]
+            batch, self._gathering = self._gathering[: self.max_batch], self._gathering[self.max_batch :]
             try:
                 commit = self._log.append([item for item, _ in batch])
             except Exception as error:  # noqa: BLE001  # a bug of ours is logged there

@@ -25,7 +25,7 @@ class RejectionLimiter:
         self, metrics: IntakeMetrics, max_per_minute: int, max_bytes: int, recorded_us: Callable[[], int | None]
     ) -> None:
         self._metrics = metrics
-        self._max_per_minute = max_per_minute
+        self.max_per_minute = max_per_minute
         self._max_bytes = max_bytes
         self._recorded_us = recorded_us
         self._waiting: deque[tuple[int, int]] = deque()  # when each was received, and its size
@@ -40,7 +40,7 @@ class RejectionLimiter:
             self._window_ends_s = now_s + _WINDOW_S
             self._admitted = self._dropped = 0
         self._forget_recorded()
-        if self._admitted >= self._max_per_minute or self._waiting_bytes + len(item.raw) > self._max_bytes:
+        if self._admitted >= self.max_per_minute or self._waiting_bytes + len(item.raw) > self._max_bytes:
             if self._dropped == 0:
                 log.warning(
                     "rejections_dropped",

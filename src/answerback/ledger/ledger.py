@@ -80,7 +80,7 @@ class Ledger:
     ) -> None:
         self.engine = engine
         self._transactions = transactions
-        self._quarantine = quarantine_bounds
+        self.quarantine_bounds = quarantine_bounds
         self._id_key = id_key
         self._subscriptions = SubscriptionCache(id_key)
         self.is_write_waiting: Callable[[], bool] = never
@@ -156,7 +156,9 @@ class Ledger:
 
         def recorder(connection: Connection, subscriptions: SubscriptionCache) -> partial[RecordResult]:
             wanted = subscriptions if enqueue_deliveries else SubscriptionCache()
-            return partial(record, connection, quarantine=self._quarantine, subscriptions=wanted, saturated=saturated)
+            return partial(
+                record, connection, quarantine=self.quarantine_bounds, subscriptions=wanted, saturated=saturated
+            )
 
         def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
             slices = find_slices(connection)
@@ -165,7 +167,7 @@ class Ledger:
             return recorded
 
         def work_bisected(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
-            slices, forget = find_slices(connection), self._quarantine.invalidate_count
+            slices, forget = find_slices(connection), self.quarantine_bounds.invalidate_count
             recorded = record_bisected(
                 connection, slices, recorder(connection, subscriptions), forget, is_write_waiting
             )
@@ -200,7 +202,7 @@ class Ledger:
 
     def _on_rollback(self) -> None:
         """A transaction was: what was learned in it may not hold."""
-        self._quarantine.invalidate_count()
+        self.quarantine_bounds.invalidate_count()
         self._subscriptions.clear()
 
     def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -271,7 +273,7 @@ class Ledger:
         known = [id_ for id_ in ids if 0 <= id_ < MAX_ID]
 
         def work(connection: Connection, _: SubscriptionCache) -> int:
-            self._quarantine.invalidate_count()
+            self.quarantine_bounds.invalidate_count()
             gone = quarantine.delete().where(quarantine.c.id.in_(known)).returning(quarantine.c.id)
             if dropped := sorted(connection.execute(gone).scalars()):
                 words = ("quarantined body",) if len(dropped) == 1 else (len(dropped), "quarantined bodies")
@@ -300,11 +302,11 @@ class Ledger:
             find_quarantined_body(connection, id_)  # it may be gone by now
             if not kept.is_rows and find_pruned(connection, keys):
                 raise CallbackRejected(PRUNED)
-            recorded = record(connection, [received], self._quarantine, subscriptions)
+            recorded = record(connection, [received], self.quarantine_bounds, subscriptions)
             connection.execute(quarantine.delete().where(quarantine.c.id == id_))
             target = ("quarantined body", id_, "of", kept.channel)
             record_event(connection, actor, AuditAction.QUARANTINE_REQUEUED, datetime.now(UTC), *target)
-            self._quarantine.invalidate_count()
+            self.quarantine_bounds.invalidate_count()
             return recorded
 
         received = _parse_again(kept)

@@ -64,7 +64,37 @@ class EndpointManager:
         dispatcher.on_endpoint_gone = self._on_endpoint_gone
 
     async def start(self, config_endpoints: Mapping[str, ConfigEndpoint]) -> list[Endpoint]:
-        """Sync the ledger's endpoints with the config file, and return all of them. Raises ConfigError.
+        """Sync the ledger's endpoints with the config file, and return all of them. Raises ConfigError, LedgerUnavailable."""
+        endpoints = await self._sync(config_endpoints)
+        for endpoint in endpoints:
+            self._cache(endpoint)
+        return endpoints
+
+    async def reload(self, config_endpoints: Mapping[str, ConfigEndpoint], *, sync_config: bool) -> None:
+        """Do the same while deliveries go out: those that changed have their new settings when it returns.
+
+        Raises ConfigError, LedgerUnavailable: nothing was changed.
+        """
+        if sync_config:
+            async with self._serialized():
+                for endpoint in await self._sync(config_endpoints):
+                    before = self._known.get(str(endpoint.id))
+                    if before is None or before.updated_at != endpoint.updated_at:
+                        await self._take_over(endpoint)
+            self.on_changed()
+        self._config_secrets = {name for name, one in config_endpoints.items() if one.secret is not None}
+
+    async def _take_over(self, endpoint: Endpoint) -> None:
+        if str(endpoint.id) in self._known:
+            async with self.suspended(endpoint.id):
+                self._cache(endpoint)
+        else:
+            self._cache(endpoint)
+            if not self._is_clustered:
+                self._dispatcher.add(endpoint)
+
+    async def _sync(self, config_endpoints: Mapping[str, ConfigEndpoint]) -> list[Endpoint]:
+        """Write what the config file says of endpoints into the ledger, and return all of them.
 
         One that is missing there is only disabled: a start in the wrong directory must not cancel deliveries.
         """
@@ -85,10 +115,7 @@ class EndpointManager:
             elif (after := merge_config(before, one)) != before:
                 changed.append(after)
         self._config_secrets = {name for name, one in config_endpoints.items() if one.secret is not None}
-        endpoints = await self._ledger.execute(SyncConfigEndpoints(CONFIG_FILE, changed, added))
-        for endpoint in endpoints:
-            self._cache(endpoint)
-        return endpoints
+        return await self._ledger.execute(SyncConfigEndpoints(CONFIG_FILE, changed, added))
 
     async def join(self, config_endpoints: Mapping[str, ConfigEndpoint], *, sync_config: bool) -> None:
         """Load the endpoints, which other processes may change too. Raises ConfigError, LedgerUnavailable.

@@ -50,7 +50,8 @@ class Relay:
         recorded_us: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
-        self._default_channel = default_channel
+        self.default_channel = default_channel
+        """The channel of a call that is named without one, where there is only one."""
         self._sender = WebhookSender(allowed_networks, certificates)
         self.metrics = RelayMetrics()
         self._dispatcher = Dispatcher(ledger, self._sender, self.metrics, policy, under_pressure, tracer)
@@ -136,6 +137,11 @@ class Relay:
                     log.error("relay_standby", reason=str(error))  # noqa: TRY400  # the words are enough
                 logged = str(error)
 
+    async def reload(self, config_endpoints: Mapping[str, ConfigEndpoint]) -> None:
+        """Take over other endpoints of the config file. Raises ConfigError, LedgerUnavailable: nothing was changed."""
+        if self.can_manage:
+            await self._endpoint_manager.reload(config_endpoints, sync_config=self.is_active)
+
     def on_notification(self, notification: Notification) -> None:
         if self._coordinator is not None and self._has_joined:
             self._coordinator.on_notification(notification)
@@ -165,7 +171,7 @@ class Relay:
 
     async def annotate_call(self, callid: str, channel: str | None, annotation: CallAnnotation) -> AnnotateResult:
         """Annotate a call; the next delivery carries it. Raises AmbiguousCall, NotFound."""
-        annotated = await self._ledger.execute(AnnotateCall(channel, self._default_channel, callid, annotation))
+        annotated = await self._ledger.execute(AnnotateCall(channel, self.default_channel, callid, annotation))
         if self._coordinator is not None:
             self._coordinator.notify_annotated(annotated)
         if self.can_manage:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from answerback.inbox import FILE_NAME as INBOX_NAME
 from answerback.intake import BulkSubmitter
 from answerback.ledger.admin.audit import GATEWAY
 from answerback.ledger.admin.instances import Instance
+from answerback.ledger.commands import SetQuarantineBounds
 from answerback.ledger.read.calls import CallFilter, count_calls
 from answerback.ledger.writer.client import WriterClient
 from answerback.ledger.writer.spawning import WriterHandle
@@ -36,6 +37,7 @@ from answerback.service.factories import (
     build_alerts,
     build_lag_alerts,
     inbox_config,
+    reload_alerts,
     retry_policy,
 )
 from answerback.service.front import Front
@@ -47,6 +49,7 @@ from answerback.service.urls import base_path, callback_urls, local_url
 from answerback.tracing.writer import TracingClient
 
 if TYPE_CHECKING:
+    from answerback.alerts import Target
     from answerback.tracing.tracer import Tracer
 
 _WRITER_STOP_S = 0.5
@@ -161,6 +164,33 @@ class Backend:
             return await self._front.publisher.recent.catch_up(self._ledger, timeout_s)
         return 0.0
 
+    async def reload_endpoints(self, settings: Settings) -> None:
+        """Take over the endpoints of the config file. Raises ConfigError, LedgerUnavailable: nothing was changed."""
+        if self.is_started:
+            await self._relay_owner.reload(settings)
+
+    def reload(self, settings: Settings, targets: "Sequence[Target]") -> None:
+        """Take over everything else, `targets` for the alerts; what is not started yet starts with it."""
+        self._settings = settings
+        reload_alerts(self._lag_alerts, settings, targets, is_lag=True)
+        self._writer.config = msgspec.structs.replace(
+            self._writer.config,
+            quarantine_bytes=settings.quarantine.max_bytes,
+            quarantine_per_minute=settings.quarantine.max_per_minute,
+        )
+        if not self.is_started:
+            return
+        reload_alerts(self.alerts, settings, targets, is_lag=False)
+        self.pruner.reload(settings.retention.policy())
+        self.relay.default_channel = self._default_channel
+        self._spawn(self._send_quarantine_bounds(settings))
+
+    async def _send_quarantine_bounds(self, settings: Settings) -> None:
+        with contextlib.suppress(LedgerUnavailable):  # a writer that starts again gets them with its config
+            await self._writer.execute(
+                SetQuarantineBounds(settings.quarantine.max_bytes, settings.quarantine.max_per_minute)
+            )
+
     async def stop(self) -> None:
         """End the parts in the opposite order; what is left in the log is recorded first, as far as there is time."""
         await self._stack.aclose()
@@ -197,8 +227,7 @@ class Backend:
         self._exports = ExportManager(writer.config, writer)
         self._shutdown_callbacks.append(self._exports.stop)
         self._heartbeat = Heartbeat(writer, self._instance, self._status.report)
-        policy = settings.retention.policy()
-        self.pruner = self._status.pruner = None if policy.is_empty else Pruner(writer, policy)
+        self.pruner = self._status.pruner = Pruner(writer, settings.retention.policy())
         erasures = ErasureManager(
             self._ledger,
             lambda: writer.config,
@@ -207,9 +236,7 @@ class Backend:
             self._status.recorded_us,
             is_alone=settings.ledger.url is None and front.stream is None,
         )
-        tasks: SingletonTasks = {"erasures": erasures.run_forever}
-        if self.pruner is not None:
-            tasks = {**tasks, "retention": self.pruner.run_forever}
+        tasks: SingletonTasks = {"erasures": erasures.run_forever, "retention": self.pruner.run_forever}
         self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, tasks, self._instance.id)
         self._submitter = BulkSubmitter(front.handler)
         self._key_verifier = KeyVerifier(self.admin_key, self._ledger)

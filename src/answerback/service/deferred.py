@@ -27,20 +27,29 @@ class LazyApp:
         self._unavailable = unavailable
         self._app: App | None = None
         self._building: asyncio.Task[App] | None = None
+        self._is_frozen = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if self._app is None:
+        app = self._app
+        if app is None:
             await self._is_settled.wait()
             if (reason := self._unavailable()) is not None:
                 await _refuse(scope, send, reason)
                 return
-            await self._get_app()
-        await self._app(scope, receive, send)  # type: ignore[misc]  # it is there now
+            app = await self._get_app()
+        await app(scope, receive, send)
 
-    async def _get_app(self) -> None:
+    def reset(self) -> None:
+        """Have the next request build it anew; those under way go on with what they have."""
+        self._app = self._building = None
+
+    async def _get_app(self) -> App:
         building = self._building = self._building or asyncio.create_task(self._load())
         try:
-            self._app = await asyncio.shield(building)  # a client that disconnects must not cancel it for the others
+            app = await asyncio.shield(building)  # a client that disconnects must not cancel it for the others
+            if self._building is building:  # else it is out of date
+                self._app = app
+            return app
         finally:
             if building.done() and self._building is building:
                 self._building = None
@@ -49,11 +58,14 @@ class LazyApp:
         return await asyncio.to_thread(self._load_now)
 
     def _load_now(self) -> App:
+        if self._is_frozen:
+            return self._build()
         gc.disable()  # as at the start, what is loaded stays
         try:
             return self._build()
         finally:
             freeze_gc()
+            self._is_frozen = True
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Answerback</title>

@@ -1,6 +1,6 @@
 """Factories: the parts of a gateway, from its settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from answerback.tracing import open_tracer
 if TYPE_CHECKING:
     from answerback.alerts import AlertManager, MessageContext, Target
     from answerback.auth.api_keys import AdminKey
+    from answerback.domain.alert_rules import Rule
     from answerback.ledger import Ledger
     from answerback.ledger.admin.instances import Instance
     from answerback.ledger.writer.client import WriterClient
@@ -44,9 +45,8 @@ def build_alerts(
 ) -> "AlertManager":
     """The alerts that the settings ask for, `lag_alerts` beside them. Raises ConfigError where a URL is invalid."""
     from answerback.alerts import AlertManager, LedgerSource
-    from answerback.domain.alert_rules import RecorderLagRule
 
-    rules = {name: rule for name, rule in settings.alerts.rules.items() if not isinstance(rule, RecorderLagRule)}
+    rules = _rules(settings, is_lag=False)
     return AlertManager(
         LedgerSource(writer, ledger, rules, tuple(settings.tokens()), recorded_us),
         rules,
@@ -62,9 +62,8 @@ def build_lag_alerts(
 ) -> "AlertManager":
     """The alerts about the recorder of this process. Raises ConfigError where a URL is invalid."""
     from answerback.alerts import AlertManager, RecorderSource
-    from answerback.domain.alert_rules import RecorderLagRule
 
-    rules = {name: rule for name, rule in settings.alerts.rules.items() if isinstance(rule, RecorderLagRule)}
+    rules = _rules(settings, is_lag=True)
     return AlertManager(
         RecorderSource(rules, lag_s, failure),
         rules,
@@ -72,6 +71,24 @@ def build_lag_alerts(
         message_context=message_context(settings),
         evaluation_interval_s=settings.alerts.evaluation_interval_s,
     )
+
+
+def reload_alerts(alerts: "AlertManager", settings: Settings, targets: "Sequence[Target]", *, is_lag: bool) -> None:
+    """Have `alerts`, those about the recorder or the others, evaluate the rules of other settings."""
+    alerts.reload(
+        _rules(settings, is_lag=is_lag),
+        tuple(settings.tokens()),
+        targets,
+        message_context=message_context(settings),
+        evaluation_interval_s=settings.alerts.evaluation_interval_s,
+    )
+
+
+def _rules(settings: Settings, *, is_lag: bool) -> "dict[str, Rule]":
+    """The rules about the recorder, which each process evaluates for itself, or the others."""
+    from answerback.domain.alert_rules import RecorderLagRule
+
+    return {name: rule for name, rule in settings.alerts.rules.items() if isinstance(rule, RecorderLagRule) == is_lag}
 
 
 def open_alert_targets(settings: Settings) -> "list[Target]":

@@ -35,19 +35,28 @@ class Front:
         self.metrics = IntakeMetrics()
         takes_callbacks = ServerRole.INTAKE in settings.server.roles
         self.committer = self._committer(settings, tracer) if takes_callbacks else None
+        self._rejections = RejectionLimiter(
+            self.metrics,
+            settings.quarantine.max_per_minute,
+            (settings.inbox.max_bytes if stream is None else settings.stream.max_bytes) // _REFUSED_SHARE,
+            self._recorded_us,
+        )
         self.handler = CallbackHandler(
             ChannelResolver(settings.tokens(), base_path(settings)),
             self.committer,
             self.metrics,
-            RejectionLimiter(
-                self.metrics,
-                settings.quarantine.max_per_minute,
-                (settings.inbox.max_bytes if stream is None else settings.stream.max_bytes) // _REFUSED_SHARE,
-                self._recorded_us,
-            ),
+            self._rejections,
             settings.intake.max_body_bytes,
             tracer,
         )
+
+    def reload(self, settings: Settings) -> None:
+        """Take over channels and limits; requests that are under way keep their channel."""
+        self.handler.resolver = ChannelResolver(settings.tokens(), base_path(settings))
+        self._rejections.max_per_minute = settings.quarantine.max_per_minute
+        if self.committer is not None:
+            self.committer.max_pending = settings.intake.max_pending
+            self.committer.max_batch = settings.intake.max_batch
 
     @property
     def failure(self) -> UnavailableReason | None:

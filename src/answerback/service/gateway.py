@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -16,14 +16,16 @@ from answerback.api.health import HealthApp
 from answerback.auth.server_secret import ServerSecret
 from answerback.certificates import Certificates
 from answerback.config import ServerRole, Settings
+from answerback.config.changes import check_reloadable, find_changes
 from answerback.errors import AnswerbackError, ConfigError, MissingExtra, UnsafeStorage, public_reason
 from answerback.gc_tuning import freeze_gc
 from answerback.http_protocol import reap_slow_connections
 from answerback.inbox import Inbox
 from answerback.intake import CallbackProtocol
 from answerback.ledger.writer.spawning import WriterHandle
+from answerback.logs import set_log_level
 from answerback.service.deferred import LazyApp
-from answerback.service.factories import build_stream, build_tracer
+from answerback.service.factories import build_stream, build_tracer, open_alert_targets, open_certificates
 from answerback.service.front import Front
 from answerback.service.http import Server, http_config, route
 from answerback.service.loop_watch import Watchdog, measure_lag
@@ -74,6 +76,7 @@ class Gateway:
         *,
         new_ledger: bool,
         sign_in_link: bool,
+        load_settings: Callable[[], Settings] | None,
     ) -> None:
         self._settings = settings
         self._secret = secret
@@ -84,6 +87,11 @@ class Gateway:
         self._address: tuple[str, int] = listener.getsockname()[:2]
         self._new_ledger = new_ledger
         self._wants_link = sign_in_link and ServerRole.CONSOLE in settings.server.roles
+        self._load_settings = load_settings
+        self._lazy_apps: list[LazyApp] = []
+        self._changing = asyncio.Lock()
+        """Held while the backend starts, and while other settings are taken over."""
+        self._reloads: set[asyncio.Task[None]] = set()
         self._shutdown_callbacks: list[Callable[[], None]] = []
         self._backend: Backend | None = None
         self._ledger_failure: AnswerbackError | None = None
@@ -118,7 +126,7 @@ class Gateway:
         self._front = front = Front(settings, self._inbox, stream, self._tracer)
         await front.start(stack)
         server = Server(http_config(self._app(), settings.intake, partial(CallbackProtocol, front.handler)))
-        server.install_signal_handlers(self._shutdown_callbacks)
+        server.install_signal_handlers(self._shutdown_callbacks, self._on_reload if self._load_settings else None)
         watching = (
             reap_slow_connections(
                 server.server_state.connections,
@@ -153,7 +161,8 @@ class Gateway:
         try:
             backend.start_lag_alerts(lambda: self._ledger_failure)
             await self._open_ledger(backend, on_started)
-            await backend.start()
+            async with self._changing:
+                await backend.start()
             freeze_gc()
             Watchdog.start_if_enabled()
             link = await backend.sign_in_url() if self._wants_link else None
@@ -185,6 +194,49 @@ class Gateway:
                     log.info("ledger_opened", was=str(self._ledger_failure))
                 self._ledger_failure = None
                 return
+
+    def _on_reload(self) -> None:
+        reload = asyncio.get_running_loop().create_task(self._reload())
+        self._reloads.add(reload)
+        reload.add_done_callback(self._reloads.discard)
+
+    async def _reload(self) -> None:
+        """Take over what has changed in the settings, or nothing of it; callbacks are answered meanwhile."""
+        assert self._load_settings is not None  # noqa: S101  # else nobody asks
+        async with self._changing:
+            try:
+                new = await asyncio.to_thread(self._load_settings)
+                changes = find_changes(self._settings, new)
+                check_reloadable(changes)
+                await self._take_over(new, {change.setting.partition(".")[0] for change in changes})
+            except AnswerbackError as error:
+                log.error("config_refused", reason=str(error), todo="nothing was changed: correct it, and reload again")  # noqa: TRY400
+            except Exception:  # a bug of ours must not go unseen
+                log.exception("config_refused")
+            else:
+                log.info("config_reloaded", changes=[str(change) for change in changes])
+
+    async def _take_over(self, new: Settings, sections: Collection[str]) -> None:
+        """First what may be refused, then the rest. Raises ConfigError, MissingExtra, LedgerUnavailable."""
+        certificates = await asyncio.to_thread(open_certificates, new) if "certificates" in sections else None
+        targets = await asyncio.to_thread(open_alert_targets, new) if new.alerts.rules else []
+        if certificates is not None:
+            await asyncio.to_thread(self._certificates.swap, certificates)
+        backend = self._backend
+        try:
+            if backend is not None and "endpoints" in sections:
+                await backend.reload_endpoints(new)
+        except BaseException:
+            if certificates is not None:
+                await asyncio.to_thread(self._certificates.swap, certificates)
+            raise
+        self._settings = new
+        set_log_level(new.log.level)
+        self._front.reload(new)
+        if backend is not None:
+            backend.reload(new, targets)
+        for app in self._lazy_apps:
+            app.reset()
 
     def _report_started(
         self,
@@ -232,6 +284,7 @@ class Gateway:
 
     def _behind(self, build: "Callable[[Backend], Any]") -> ReadBarrier:
         app = LazyApp(lambda: build(cast("Backend", self._backend)), self._is_settled, self._unavailable)
+        self._lazy_apps.append(app)
         return ReadBarrier(app, self._catch_up)
 
     async def _catch_up(self) -> float:
@@ -253,7 +306,7 @@ class Gateway:
 
         front = self._front
         backend = self._backend if self._backend is not None and self._backend.is_started else None
-        pruned = backend.pruner.deleted if backend is not None and backend.pruner is not None else {}
+        pruned = {} if backend is None else backend.pruner.deleted
         recorder = None if backend is None else backend.recorder
         metrics = RecorderMetrics() if backend is None else backend.recorder_metrics
         return build_registry(

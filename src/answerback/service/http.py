@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import resource
 import signal
@@ -103,10 +104,25 @@ def answer_head(app: Any) -> Callable[[Message, Receive, Send], Any]:
 class Server(uvicorn.Server):
     """uvicorn that leaves the signals to us: after it has shut down, our own parts have to."""
 
-    def install_signal_handlers(self, shutdown_callbacks: Sequence[Callable[[], None]]) -> None:
-        """At SIGINT and SIGTERM call `shutdown_callbacks`, then shut down."""
+    def install_signal_handlers(
+        self, shutdown_callbacks: Sequence[Callable[[], None]], reload: Callable[[], None] | None
+    ) -> None:
+        """At SIGINT and SIGTERM call `shutdown_callbacks`, then shut down; at SIGHUP call `reload`.
+
+        SIGHUP is also what is left of a terminal that was closed: that shuts down, unless SIGHUP was ignored, as by nohup.
+        """
         self._shutdown_callbacks = shutdown_callbacks
         loop = asyncio.get_running_loop()
+        if reload is not None:
+            ends_with_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL and _has_terminal()
+
+            def on_hangup() -> None:
+                if ends_with_terminal and not _has_terminal():
+                    self._stop(signal.SIGHUP)
+                else:
+                    reload()
+
+            loop.add_signal_handler(signal.SIGHUP, on_hangup)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
 
@@ -120,6 +136,15 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal controls this process."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def bind_socket(host: str, port: int) -> socket.socket:

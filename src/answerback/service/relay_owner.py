@@ -54,6 +54,11 @@ class FileLockOwner:
             log.warning("relay_standby", reason="another gateway on this data directory does, or the ledger is away")
             self._waiting = asyncio.create_task(self._acquire_later())
 
+    async def reload(self, settings: Settings) -> None:
+        """Take over the endpoints of other settings, also for when this process comes to deliver. Raises ConfigError, LedgerUnavailable."""
+        await self._relay.reload(config_endpoints(settings))
+        self._settings = settings
+
     def write_url_file(self, url: str) -> None:
         """Write the URL for the command line."""
         self._url = url
@@ -129,6 +134,11 @@ class LeasedOwner:
         """Join the cluster. Raises ConfigError where an endpoint is invalid."""
         await self._relay.join(self._cluster, config_endpoints(self._settings), takes_leases=self._has_relay_role)
         self._notifier.start(self._relay.on_notification)
+
+    async def reload(self, settings: Settings) -> None:
+        """Take over the endpoints of other settings, also for when this process comes to deliver. Raises ConfigError, LedgerUnavailable."""
+        await self._relay.reload(config_endpoints(settings))
+        self._settings = settings
 
     def write_url_file(self, url: str) -> None:
         """Write the URL for the command line."""

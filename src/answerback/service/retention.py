@@ -1,6 +1,7 @@
 """Retention by age: once a day all that is older than the settings say is deleted, in small steps beside the work."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class Pruner:
     def __init__(self, ledger: LedgerClient, policy: RetentionPolicy) -> None:
         self._ledger = ledger
         self._policy = policy
+        self._changed = asyncio.Event()
         self.deleted: Counter[str] = Counter()
         """Rows since the start, by table."""
         self._passed: dict[str, Any] | None = None
@@ -40,16 +42,26 @@ class Pruner:
         """When the last pass ended, and how much it deleted; None where none did."""
         return self._passed
 
+    def reload(self, policy: RetentionPolicy) -> None:
+        """Delete by another policy, now and then once a day."""
+        if policy != self._policy:
+            self._policy = policy
+            self._changed.set()
+
     async def run_forever(self) -> None:
-        """Run a pass a day, until cancelled."""
+        """Run a pass a day, or none while nothing is too old ever, until cancelled."""
         while True:
+            self._changed.clear()
+            wait_s = None if self._policy.is_empty else _EVERY_S
             try:
-                await self._run_pass()
+                if not self._policy.is_empty:
+                    await self._run_pass()
             except LedgerUnavailable as error:
                 log.warning("retention_failed", reason=str(error), detail=error.detail, tries_again_in_s=_RETRY_S)
-                await asyncio.sleep(_RETRY_S)
-            else:
-                await asyncio.sleep(_EVERY_S)
+                wait_s = _RETRY_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
 
     async def _run_pass(self) -> None:
         """Delete all that is too old as of now. Raises LedgerUnavailable: what was deleted stays so."""

@@ -28,10 +28,11 @@ def serve(
     *,
     new_ledger: bool = False,
     sign_in_link: bool = False,
+    load_settings: Callable[[], Settings] | None = None,
 ) -> None:
     """Run the gateway until SIGINT or SIGTERM; calls `on_started` once it listens and has looked at the ledger.
 
-    `spawned` is its writer. With `sign_in_link` it makes one for the admin key. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one.
+    `spawned` is its writer. At SIGHUP it takes over what `load_settings` returns. With `sign_in_link` it makes one for the admin key. With `new_ledger` a data directory that was used before, and has lost its ledger, gets a new one.
     Raises ConfigError, UnsafeStorage or LedgerUnavailable where it cannot start.
     """
     os.umask(_OWNER_ONLY)
@@ -44,7 +45,15 @@ def serve(
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         gateway = Gateway(
-            settings, secret, certificates, inbox, spawned, listener, new_ledger=new_ledger, sign_in_link=sign_in_link
+            settings,
+            secret,
+            certificates,
+            inbox,
+            spawned,
+            listener,
+            new_ledger=new_ledger,
+            sign_in_link=sign_in_link,
+            load_settings=load_settings,
         )
         runner.run(gateway.run(on_started))
 

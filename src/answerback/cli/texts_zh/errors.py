@@ -130,6 +130,7 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "there is no time zone {}: expected a name such as Asia/Shanghai or UTC": "没有时区 {0}：应为 Asia/Shanghai、UTC 这样的名称",
     "expected a name such as Asia/Shanghai or UTC": "应为 Asia/Shanghai、UTC 这样的名称",
     "is empty: expected a directory": "为空：应为目录",
+    "cannot be changed without a restart": "改动后须重启",
     "the setting is given twice, {} has it as well": "该设置给了两次，{0} 里也有",
     "credential {}: there is no secret setting of that name": "凭据 {0}：没有这个名称的密钥设置",
     "is no text in UTF-8": "不是 UTF-8 文本",

@@ -56,6 +56,7 @@ from answerback.ledger.commands.ingest import (
     RecordLog,
     RequeueQuarantined,
     RequeueResult,
+    SetQuarantineBounds,
     TransactionTrace,
 )
 from answerback.ledger.commands.retention import Prune

@@ -134,6 +134,16 @@ class DeleteQuarantined(Command[int], frozen=True):
         return ledger.delete_quarantined(self.ids, self.actor)
 
 
+class SetQuarantineBounds(Command[None], frozen=True):
+    """Change how much the quarantine may hold, and take in within a minute."""
+
+    max_bytes: int
+    max_per_minute: int
+
+    def run(self, ledger: Ledger) -> None:
+        ledger.quarantine_bounds.set_bounds(self.max_bytes, self.max_per_minute)
+
+
 class ProbeWrite(Command[None], frozen=True):
     """Commit nothing of note."""
 

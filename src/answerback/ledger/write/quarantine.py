@@ -25,13 +25,17 @@ class Quarantine:
     """The bounds of the quarantine table, and the way into it."""
 
     def __init__(self, max_bytes: int, max_per_minute: int) -> None:
-        self._max_bytes = max_bytes
-        self._max_bodies = max(_MIN_BODIES, max_bytes // _ROW_BYTES)
-        self._max_per_minute = max_per_minute
+        self.set_bounds(max_bytes, max_per_minute)
         self._allowance = float(max_per_minute)
         self._refilled_s = time.monotonic()
         self._used_bytes = self._used_bodies = 0
         self._synced_s = float("-inf")
+
+    def set_bounds(self, max_bytes: int, max_per_minute: int) -> None:
+        """Change the bounds; what is kept already stays."""
+        self._max_bytes = max_bytes
+        self._max_bodies = max(_MIN_BODIES, max_bytes // _ROW_BYTES)
+        self._max_per_minute = max_per_minute
 
     def store(self, connection: Connection, item: RejectedCallback) -> Receipt:
         """Keep `item`, count it where the same bytes are kept already, or drop it where there is no room."""
