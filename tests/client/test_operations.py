@@ -13,9 +13,10 @@ from gateway import Gateway, failure, prompt
 from receivers.process import Receive
 
 from answerback.client import Ambiguous, Conflict, Forbidden, Invalid, NotFound, Unauthorized
+from answerback.client.events import events_request
 from answerback.client.exports import export_request
 from answerback.client.operations import listing, operation
-from answerback.client.parameters import ExportFilter
+from answerback.client.parameters import EventFilter, ExportFilter
 from answerback.client.requests import Request
 from answerback.client.resources import Gateway as Operations
 from answerback.domain.models import CallbackKind, Outcome, Role
@@ -30,6 +31,7 @@ def described() -> Iterator[Request[Any]]:
             if isinstance(one, operation | listing):
                 yield one.describe(None, **dict(_samples(one.describe)))
     yield export_request("calls", "csv", dict.fromkeys(_fields(ExportFilter), "x"))  # type: ignore[arg-type]
+    yield events_request(dict.fromkeys(_fields(EventFilter), "x"))  # type: ignore[arg-type]
 
 
 def _samples(describe: Callable[..., Any]) -> Iterator[tuple[str, Any]]:

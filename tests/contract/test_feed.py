@@ -1,34 +1,27 @@
-"""The live view's feed on a real ledger: one reader for all who look, and nobody holds up the others."""
+"""The activity feed on a real ledger: one reader for all who look, and nobody holds up the others."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from threading import Event
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from zoneinfo import ZoneInfo
 
 import pytest
 from builders import received, status
 from sqlalchemy.engine import Connection
 
-from answerback.console.links import Links
-from answerback.console.model.activity_feed import (
+from answerback.errors import LedgerUnavailable, UnavailableReason
+from answerback.feed.activity_feed import (
     MAX_SUBSCRIBERS,
     MAX_SUBSCRIBERS_PER_KEY,
     ActivityFeed,
     FeedBatch,
-    FeedCursor,
-    Subscriber,
     TooManySubscribers,
 )
-from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import Ledger
-from answerback.ledger.read.deliveries import activity_since
+from answerback.ledger.read.activity import ActivityCursor
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-ZONE = ZoneInfo("Asia/Shanghai")
 
 
 class Reading:
@@ -59,13 +52,11 @@ def reading(ledger: Ledger) -> Reading:
     return Reading(ledger)
 
 
-async def callids(events: AsyncIterator[bytes]) -> list[str]:
-    """The calls of the next event that tells of some."""
-    async for event in events:
-        for line in event.decode().splitlines():
-            if line.startswith("data: "):
-                data: dict[str, Any] = json.loads(line.removeprefix("data: "))
-                return [one["href"].partition("?")[0].rpartition("/")[2] for one in data["items"]]
+async def callids(batches: AsyncIterator[FeedBatch | None]) -> list[str]:
+    """The calls of the next batch."""
+    async for batch in batches:
+        if batch is not None and batch.events:
+            return [one.callid for one in batch.events]
     raise AssertionError("the stream ended")
 
 
@@ -83,13 +74,13 @@ def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
     """Ten who look cost as much as one, and nobody costs nothing."""
 
     async def test() -> None:
-        feed = ActivityFeed(reading, ZONE, Links())
-        viewers = [await feed.subscribe(None, None, f"key-{n}") for n in range(10)]
+        feed = ActivityFeed(reading)
+        viewers = [await feed.subscribe(None, f"key-{n}") for n in range(10)]
         before = reading.reads
         reading.hear("one")
-        streams = [feed.stream(viewer) for viewer in viewers]
+        streams = [feed.batches(viewer, skip=True) for viewer in viewers]
         assert [await callids(stream) for stream in streams] == [["one"]] * 10
-        assert reading.reads - before <= 3
+        assert reading.reads - before <= 6
         for viewer in viewers:
             feed.unsubscribe(viewer)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -99,22 +90,37 @@ def test_the_ledger_is_read_once_for_all(reading: Reading) -> None:
     run(test)
 
 
-def test_who_does_not_keep_up_is_let_go(reading: Reading) -> None:
-    """The others go on receiving, and a subscriber that was dropped may come back from where it was."""
+def test_who_does_not_keep_up_misses_nothing(reading: Reading) -> None:
+    """A subscriber holds a position alone: whenever it comes, everything is there, once and in order; the others do not wait for it."""
 
     async def test() -> None:
-        feed = ActivityFeed(reading, ZONE, Links(), poll_s=0.02)
-        slow, quick = await feed.subscribe(None, None, "admin"), await feed.subscribe(None, None, "admin")
-        stream, place = feed.stream(quick), slow.cursor
-        number = 0
-        while not slow.closed.is_set():
-            reading.hear(f"call-{number}")
-            assert await callids(stream) == [f"call-{number}"]
-            number += 1
-        assert not quick.closed.is_set()
-        feed.unsubscribe(slow)
-        again = feed.stream(await feed.subscribe(place, None, "admin"))
-        assert await callids(again) == [f"call-{reported}" for reported in range(number)]
+        feed = ActivityFeed(reading, poll_s=0.02)
+        slow, quick = await feed.subscribe(None, "admin"), await feed.subscribe(None, "admin")
+        stream, late = feed.batches(quick, skip=True), feed.batches(slow, skip=False)
+        expected = []
+        for number in range(12):
+            expected += [f"call-{number}-{one}" for one in range(40)]
+            reading.hear(*expected[-40:])
+            assert await callids(stream) == expected[-40:]
+        seen: list[str] = []
+        while len(seen) < len(expected):
+            seen += await callids(late)
+        assert seen == expected
+        feed.close()
+
+    run(test)
+
+
+def test_who_is_behind_may_go_on_with_the_newest(reading: Reading) -> None:
+    """And is told how many were left out."""
+
+    async def test() -> None:
+        feed = ActivityFeed(reading)
+        reading.hear(*(f"call-{number}" for number in range(150)))
+        viewer = await feed.subscribe(ActivityCursor(10, 0), "admin")
+        batch = await anext(feed.batches(viewer, skip=True))
+        assert batch is not None
+        assert (batch.skipped, len(batch.events), batch.events[-1].callid) == (40, 100, "call-149")
         feed.close()
 
     run(test)
@@ -124,14 +130,14 @@ def test_a_newcomer_misses_nothing_and_sees_nothing_twice(reading: Reading) -> N
     """While others receive, whatever the moment."""
 
     async def test() -> None:
-        feed = ActivityFeed(reading, ZONE, Links())
-        first = await feed.subscribe(None, None, "admin")
+        feed = ActivityFeed(reading)
+        first = await feed.subscribe(None, "admin")
         place = first.cursor
         for number in range(5):
             reading.hear(f"call-{number}")
-            viewer = await feed.subscribe(place, None, "admin")
+            viewer = await feed.subscribe(place, "admin")
             seen: list[str] = []
-            stream = feed.stream(viewer)
+            stream = feed.batches(viewer, skip=True)
             while len(seen) <= number:
                 seen += await callids(stream)
             assert seen == [f"call-{reported}" for reported in range(number + 1)]
@@ -144,8 +150,8 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
     """What came meanwhile is shown once it is back."""
 
     async def test() -> None:
-        feed = ActivityFeed(reading, ZONE, Links(), poll_s=0.02)
-        stream = feed.stream(await feed.subscribe(None, None, "admin"))
+        feed = ActivityFeed(reading, poll_s=0.02)
+        stream = feed.batches(await feed.subscribe(None, "admin"), skip=True)
         reading.fails = True
         reading.hear("meanwhile")
         assert await asyncio.to_thread(reading.failed.wait, 10)
@@ -153,7 +159,7 @@ def test_a_ledger_that_is_away_is_waited_for(reading: Reading) -> None:
         assert await callids(stream) == ["meanwhile"]
         reading.fails = True
         with pytest.raises(LedgerUnavailable):
-            await feed.subscribe(None, None, "admin")
+            await feed.subscribe(None, "admin")
         feed.close()
 
     run(test)
@@ -163,16 +169,16 @@ def test_there_is_an_end_to_how_many_may_look(reading: Reading) -> None:
     """And to looking at all, once the gateway stops."""
 
     async def test() -> None:
-        feed = ActivityFeed(reading, ZONE, Links())
-        viewers = [await feed.subscribe(None, None, f"key-{n}") for n in range(MAX_SUBSCRIBERS)]
+        feed = ActivityFeed(reading)
+        viewers = [await feed.subscribe(None, f"key-{n}") for n in range(MAX_SUBSCRIBERS)]
         with pytest.raises(TooManySubscribers):
-            await feed.subscribe(None, None, "admin")
+            await feed.subscribe(None, "admin")
         feed.unsubscribe(viewers[0])
-        await feed.subscribe(None, None, "admin")
+        await feed.subscribe(None, "admin")
         feed.close()
         assert all(viewer.closed.is_set() for viewer in viewers)
         with pytest.raises(TooManySubscribers):
-            await feed.subscribe(None, None, "admin")
+            await feed.subscribe(None, "admin")
 
     run(test)
 
@@ -181,13 +187,13 @@ def test_one_key_does_not_take_the_room_of_the_others(reading: Reading) -> None:
     """So many may look with it, and one less lets in one more."""
 
     async def test() -> None:
-        feed = ActivityFeed(reading, ZONE, Links())
-        viewers = [await feed.subscribe(None, None, "tabs") for _ in range(MAX_SUBSCRIBERS_PER_KEY)]
+        feed = ActivityFeed(reading)
+        viewers = [await feed.subscribe(None, "tabs") for _ in range(MAX_SUBSCRIBERS_PER_KEY)]
         with pytest.raises(TooManySubscribers, match="subscribers already with the key tabs"):
-            await feed.subscribe(None, None, "tabs")
-        await feed.subscribe(None, None, "other")
+            await feed.subscribe(None, "tabs")
+        await feed.subscribe(None, "other")
         feed.unsubscribe(viewers[0])
-        await feed.subscribe(None, None, "tabs")
+        await feed.subscribe(None, "tabs")
         feed.close()
 
     run(test)
@@ -197,25 +203,11 @@ def test_a_place_of_the_future_is_now(reading: Reading) -> None:
     """Of a ledger that was restored from a backup: what comes next is shown."""
 
     async def test() -> None:
-        feed = ActivityFeed(reading, ZONE, Links())
-        viewer = await feed.subscribe(FeedCursor(10**9, 10**9), None, "admin")
-        stream = feed.stream(viewer)
+        feed = ActivityFeed(reading)
+        viewer = await feed.subscribe(ActivityCursor(10**9, 10**9), "admin")
+        stream = feed.batches(viewer, skip=True)
         reading.hear("next")
         assert await callids(stream) == ["next"]
         feed.close()
 
     run(test)
-
-
-def test_nothing_is_shown_but_what_is_of_the_channel(ledger: Ledger) -> None:
-    """The place moves on all the same."""
-    ledger.record([received(status(callid="mine"), channel="a"), received(status(callid="other"), channel="b")])
-    feed = ActivityFeed(ledger, ZONE, Links())
-    lines, place = feed.latest("a")
-    assert [line.channel for line in lines] == ["a"]
-    assert place == FeedCursor(2, 0)
-    viewer = Subscriber(FeedCursor(0, 0), "a", "admin")
-    news = FeedBatch(ledger.read(lambda connection: activity_since(connection, (0, 0), 10)[0]), place, 0)
-    assert [one.callid for one in viewer.take_new(news)] == ["mine"]
-    assert viewer.take_new(news) == []
-    assert viewer.cursor == place

@@ -28,6 +28,7 @@ from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, sequence_of
 from answerback.ledger.backends.postgresql.server import connector
 from answerback.ledger.commands import Prune
+from answerback.ledger.read.activity import BEGINNING, ActivityCursor, CommitHorizon, read_activity
 from answerback.ledger.write.retention import PrunePosition
 
 
@@ -329,3 +330,46 @@ def test_a_month_without_calls_is_dropped(connect: Callable[..., Ledger]) -> Non
     assert [call.callid for call in ledger.calls().items] == ["new"]
     with ledger.engine.connect() as connection:
         assert [month_name(month) for month in schema.list_partitions(connection)] == ["copied", "2026_07"]
+
+
+def test_a_late_commit_is_not_skipped(connect: Callable[..., Ledger]) -> None:
+    """Of two transactions the later began first, and the one with the higher number commits first: a reader gets both, in order."""
+    early, late, reader = connect(), connect(), connect()
+    early.record([received(status(callid=callid)) for callid in ("early", "late", "other")])
+    horizon = CommitHorizon()
+
+    def read(cursor: ActivityCursor) -> tuple[list[str], ActivityCursor]:
+        until = reader.read(horizon.advance)
+        assert until is not None
+        events, end = reader.read(read_activity, cursor, until)
+        return [one.callid for one in events], end
+
+    _, cursor = read(BEGINNING)
+    with reader.engine.connect() as held, reader.engine.connect() as begun, ThreadPoolExecutor(2) as threads:
+        held.execute(
+            text("SELECT 1 FROM callbacks WHERE call_id = (SELECT id FROM calls WHERE callid = 'other') FOR UPDATE")
+        )
+        begun.execute(text("SELECT 1 FROM calls WHERE callid = 'late' FOR UPDATE"))
+        last = threads.submit(late.record, [received(key_press(callid="late"), after_s=1)])
+        await_waiting(reader, 1)  # has begun, and drawn no number
+        first = threads.submit(early.record, [received(key_press(callid="early")), received(status(callid="other"))])
+        await_waiting(reader, 2)  # has drawn a number, and does not commit
+        begun.rollback()
+        (second_id,) = (receipt.id for receipt in last.result())
+        assert read(cursor) == ([], cursor)
+        assert read(cursor) == ([], cursor)
+        held.rollback()
+        first_id = first.result()[0].id
+    assert first_id is not None
+    assert second_id is not None
+    assert first_id < second_id
+    assert read(cursor)[0] == ["early", "late"]
+
+
+def await_waiting(ledger: Ledger, count: int) -> None:
+    """Until so many transactions wait for a row."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    while ledger.read(lambda connection: connection.execute(waiting).scalar_one()) < count:
+        time.sleep(0.01)

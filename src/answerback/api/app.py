@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from answerback.alerts import AlertManager
 from answerback.api import alerts as alerts_api
-from answerback.api import callbacks, calls, deliveries, endpoints, erasures, keys, quarantine, stats, status
+from answerback.api import callbacks, calls, deliveries, endpoints, erasures, events, keys, quarantine, stats, status
 from answerback.api import exports as exports_api
 from answerback.api.dependencies import require_key
 from answerback.api.openapi import DESCRIPTION, TAGS, complete, operation_id
@@ -20,6 +20,7 @@ from answerback.api.problems import add_problems
 from answerback.auth.authenticator import Authenticator
 from answerback.auth.sign_in_links import SignInLinks
 from answerback.exports.process import ExportManager
+from answerback.feed.activity_feed import ActivityFeed
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
@@ -76,6 +77,7 @@ def build_api(
     timezone: str,
     alerts: AlertManager,
     exports: ExportManager,
+    feed: ActivityFeed,
     recorder: InboxRecorder | None,
     links: SignInLinks,
     public_url: str | None,
@@ -94,6 +96,7 @@ def build_api(
         keys.build_routes(ledger, writer, links, public_url),
         alerts_api.build_routes(alerts),
         exports_api.build_routes(ledger, exports),
+        events.build_routes(feed, writer, channels),
         erasures.build_routes(ledger, writer, erasure_key),
         status.build_routes(ledger, recorder),
     ):

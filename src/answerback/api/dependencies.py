@@ -1,6 +1,7 @@
 """What the routes share: authentication, roles and common parameters."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
@@ -128,8 +129,10 @@ log = structlog.get_logger("answerback.api")
 class Principal:
     """The caller, and whether they see phone numbers and the URLs of endpoints in full."""
 
-    def __init__(self, key: ApiKey, path: str) -> None:
+    def __init__(self, key: ApiKey, path: str, is_valid: Callable[[], Awaitable[bool]]) -> None:
         self.key = key
+        self.is_valid = is_valid
+        """Whether the key still opens. Raises LedgerUnavailable."""
         self.actor = Actor.of(key)
         self.full_numbers = key.full_numbers
         self.full_urls = key.role.includes(Role.OPERATOR)
@@ -160,7 +163,11 @@ def require_key(authenticator: Authenticator) -> Any:
         key = await authenticator.authenticate(offered.credentials, request.scope, "api")
         if key is None:
             raise _unauthorized("unknown API key")
-        request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]))
+
+        async def is_valid() -> bool:
+            return await authenticator.authenticate(offered.credentials, request.scope, "api") is not None
+
+        request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]), is_valid)
 
     return Depends(know)
 

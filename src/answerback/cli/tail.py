@@ -1,21 +1,14 @@
 """`answerback tail`: follow callbacks and delivery attempts."""
 
-import time
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import ByChannel, Config, DataDir, open_calls
+from answerback.cli.options import ByChannel, Config, DataDir, Url, open_client
 from answerback.cli.output import FullNumbers, err, out
-from answerback.ledger import Ledger
-from answerback.ledger.read.deliveries import ActivityEvent, activity_position, activity_since
-from answerback.service.ledger_config import record_reveal
-
-_POLL_S = 0.2
-_AT_A_TIME = 500
+from answerback.schemas.events import AttemptActivityView, CallbackActivityView
 
 
 def tail(
@@ -24,46 +17,45 @@ def tail(
     failures: Annotated[bool, typer.Option("--failures", help="Only attempts that failed.")] = False,
     full_numbers: FullNumbers = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    with open_calls(config, data_dir=data_dir) as ledger:
-        if full_numbers:
-            record_reveal(ledger, "callbacks as they come in")
+    only_attempts = failures or endpoint is not None
+    with open_client(config, url, data_dir=data_dir) as client:
+        err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
+        events = client.events(channel=channel, type="attempt" if only_attempts else None, masked=not full_numbers)
         try:
-            _follow(ledger, channel, endpoint, failures=failures, full_numbers=full_numbers, as_json=as_json)
+            for event in events:
+                if isinstance(event, CallbackActivityView):
+                    line = describe_callback(event)
+                elif endpoint not in (None, event.endpoint) or (failures and event.error is None):
+                    continue
+                else:
+                    line = _describe_attempt(event)
+                if as_json:
+                    typer.echo(event.model_dump_json())
+                else:
+                    out.print(line, soft_wrap=True)
         except KeyboardInterrupt:
             raise typer.Exit from None
 
 
-def _follow(
-    ledger: Ledger, channel: str | None, endpoint: str | None, *, failures: bool, full_numbers: bool, as_json: bool
-) -> None:
-    place = ledger.read(activity_position)
-    err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
-    while True:
-        news, place = ledger.read(activity_since, cursor=place, limit=_AT_A_TIME)
-        for one in news:
-            is_shown = channel in (None, one.channel) and endpoint in (None, one.endpoint)
-            if is_shown and not (failures and one.error is None):
-                _show(one if full_numbers else one.masked(), as_json=as_json)
-        if len(news) < _AT_A_TIME:
-            time.sleep(_POLL_S)
+def describe_callback(event: CallbackActivityView) -> str:
+    """A callback in a line, with markup."""
+    what = f"{event.kind:8} {escape(event.callid)} {escape(event.mobile)}  {event.outcome}  ({event.channel})"
+    return f"{_clock(event)} [cyan]{tr('callback')}[/]  {what}"
 
 
-def _show(one: ActivityEvent, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(msgspec.json.encode(one))
-        return
-    head = f"[dim]{one.at:%H:%M:%S}.{one.at.microsecond // 1000:03}[/] "
-    if one.callback_kind is not None:
-        line = f"[cyan]{tr('callback')}[/]  {one.callback_kind:8} {escape(one.callid)} {escape(one.mobile)}  {one.outcome}  ({one.channel})"
-    else:
-        took = f"{(one.duration_s or 0) * 1000:.1f} ms"
-        words = (
-            f"[green]{tr('delivered')}[/] {took}"
-            if one.error is None
-            else f"[red]{tr('failed')}[/] {escape(tr_message(one.error))}".replace("\n", " ")
-        )
-        line = f"[magenta]{tr('delivery')}[/]  {one.delivery_id} {one.event} {escape(one.callid)} -> {one.endpoint}  {words}"
-    out.print(head + line, soft_wrap=True)
+def _describe_attempt(event: AttemptActivityView) -> str:
+    words = (
+        f"[green]{tr('delivered')}[/] {event.duration_ms:.1f} ms"
+        if event.error is None
+        else f"[red]{tr('failed')}[/] {escape(tr_message(event.error))}".replace("\n", " ")
+    )
+    what = f"{event.delivery_id} {event.event} {escape(event.callid)} -> {event.endpoint}  {words}"
+    return f"{_clock(event)} [magenta]{tr('delivery')}[/]  {what}"
+
+
+def _clock(event: CallbackActivityView | AttemptActivityView) -> str:
+    return f"[dim]{event.at:%H:%M:%S}.{event.at.microsecond // 1000:03}[/]"

@@ -4,8 +4,9 @@ import ssl
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
+from answerback.client.events import AsyncEvents, Events, events_request
 from answerback.client.exports import AsyncExport, Export, export_request
-from answerback.client.parameters import ExportFilter
+from answerback.client.parameters import EventFilter, ExportFilter
 from answerback.client.resources import Gateway
 from answerback.client.senders import AsyncSender, Connection, SyncSender
 
@@ -33,6 +34,10 @@ class Client(Gateway[SyncSender]):
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
         return Export(self.sender, export_request(dataset, format, filters))
 
+    def events(self, **filters: Unpack[EventFilter]) -> Events:
+        """Callbacks and delivery attempts as they happen, without an end."""
+        return Events(self.sender, events_request(filters))
+
     def close(self) -> None:
         """Close the connections."""
         self.sender.close()
@@ -55,6 +60,10 @@ class AsyncClient(Gateway[AsyncSender]):
     def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> AsyncExport:
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
         return AsyncExport(self.sender, export_request(dataset, format, filters))
+
+    def events(self, **filters: Unpack[EventFilter]) -> AsyncEvents:
+        """Callbacks and delivery attempts as they happen, without an end."""
+        return AsyncEvents(self.sender, events_request(filters))
 
     async def close(self) -> None:
         """Close the connections."""

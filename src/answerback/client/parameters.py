@@ -47,6 +47,17 @@ class ExportFilter(CallFilter, total=False):
     timezone: str | None
 
 
+class EventFilter(TypedDict, total=False):
+    """Which events, and from where on: `after` the cursor of one, "0" from the first, by default from now on."""
+
+    after: str | None
+    type: str | None
+    channel: str | None
+    kind: str | None
+    outcome: str | None
+    masked: bool
+
+
 class StatisticsRange(TypedDict, total=False):
     """Which calls are counted: `range` (today, yesterday, 7d, 30d), or `since` and `until`."""
 

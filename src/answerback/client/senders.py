@@ -81,7 +81,7 @@ class _Sender:
             "url": self._base + request.target,
             "content": request.body,
             "headers": {} if request.body is None else {"Content-Type": request.content_type},
-            "timeout": attempts.left_s if whole else self._connection.timeout_s,
+            "timeout": attempts.left_s if whole else max(self._connection.timeout_s, request.least_timeout_s),
         }
 
     def _judge(self, attempts: Attempts, outcome: Outcome) -> httpx2.Response | float:

@@ -1,7 +1,7 @@
 """What the pages depend on: the ledger, the keys, the relay, and settings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ from answerback.auth.api_keys import KeyVerifier
 from answerback.auth.authenticator import Authenticator
 from answerback.console.links import Links
 from answerback.exports.process import ExportManager
+from answerback.feed.activity_feed import ActivityFeed
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
@@ -31,6 +32,7 @@ class ConsoleDependencies:
     relay: Relay
     submitter: BulkSubmitter
     ledger_client: LedgerClient
+    feed: ActivityFeed
     alerts: AlertManager
     exports: ExportManager
     certificates: tuple[str, ...]
@@ -42,8 +44,6 @@ class ConsoleDependencies:
     public_url: str | None
     data_dir: Path
     links: Links
-    shutdown_callbacks: list[Callable[[], None]] = field(default_factory=list)
-    """Called when the gateway begins to stop: streams are to end then."""
 
     @property
     def is_https(self) -> bool:

@@ -37,7 +37,7 @@ class CallbackView(View):
     @classmethod
     def of(cls, entry: StoredCallback, *, full_numbers: bool) -> "CallbackView":
         fingerprint = None if entry.public_id is None else entry.public_id.hex()
-        body = _body_fields(entry.raw, full_numbers=full_numbers)
+        body = body_fields(entry.raw, full_numbers=full_numbers)
         return cls.read_from(entry, full_numbers=full_numbers, fingerprint=fingerprint, **body)
 
 
@@ -100,7 +100,7 @@ class QuarantinedBodyView(QuarantinedView):
 
     @classmethod
     def with_body(cls, body: QuarantineItem, *, full_numbers: bool) -> "QuarantinedBodyView":
-        return cls.read_from(body, full_numbers=full_numbers, **_body_fields(body.raw, full_numbers=full_numbers))
+        return cls.read_from(body, full_numbers=full_numbers, **body_fields(body.raw, full_numbers=full_numbers))
 
 
 class RequeueView(View):
@@ -135,5 +135,6 @@ class CallbackResponseView(View):
     errmsg: str
 
 
-def _body_fields(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
+def body_fields(raw: bytes, *, full_numbers: bool) -> dict[str, str | None]:
+    """A body as text, and as bytes for who may see numbers in full."""
     return {"raw": raw.decode("utf-8", "replace"), "raw_base64": b64encode(raw).decode() if full_numbers else None}

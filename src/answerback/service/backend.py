@@ -21,6 +21,7 @@ from answerback.config import ServerRole, Settings
 from answerback.erasures.manager import ErasureManager
 from answerback.errors import LedgerUnavailable
 from answerback.exports.process import ExportManager
+from answerback.feed.activity_feed import ActivityFeed
 from answerback.heartbeat import Heartbeat
 from answerback.inbox import FILE_NAME as INBOX_NAME
 from answerback.intake import BulkSubmitter
@@ -225,7 +226,8 @@ class Backend:
         self.alerts = build_alerts(settings, writer, self._ledger, self._status.recorded_us, self._lag_alerts)
         self.numbers = LedgerGauges(self._ledger, self.alerts)
         self._exports = ExportManager(writer.config, writer)
-        self._shutdown_callbacks.append(self._exports.stop)
+        self._feed = ActivityFeed(self._ledger)
+        self._shutdown_callbacks += [self._exports.stop, self._feed.close]
         self._heartbeat = Heartbeat(writer, self._instance, self._status.report)
         self.pruner = self._status.pruner = Pruner(writer, settings.retention.policy())
         erasures = ErasureManager(
@@ -278,6 +280,7 @@ class Backend:
             self._settings.console.timezone,
             self.alerts,
             self._exports,
+            self._feed,
             self._inbox_recorder,
             self._links,
             self._settings.server.public_url,
@@ -302,6 +305,7 @@ class Backend:
                 relay=self.relay,
                 submitter=self._submitter,
                 ledger_client=self._writer,
+                feed=self._feed,
                 alerts=self.alerts,
                 exports=self._exports,
                 certificates=self._certificates.names,
@@ -312,6 +316,5 @@ class Backend:
                 public_url=settings.server.public_url,
                 data_dir=settings.server.data_dir.resolve(),
                 links=Links(base_path(settings)),
-                shutdown_callbacks=self._shutdown_callbacks,
             )
         )

@@ -42,6 +42,7 @@ TAGS = [
         "description": "Request bodies that could not be parsed: kept, to be parsed again after a fix.",
     },
     {"name": "statistics", "description": "Statistics of calls: outcomes, durations, failures, fees."},
+    {"name": "events", "description": "What happens, as it happens, as a stream that a cursor resumes."},
     {"name": "exports", "description": "Files of calls, callbacks, deliveries or statistics, of any size."},
     {"name": "endpoints", "description": "Endpoints: the webhook URLs that a channel's events are delivered to."},
     {"name": "deliveries", "description": "Deliveries of events to endpoints, and replays."},

@@ -116,11 +116,31 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("getStatus", 200): {"one": STATUS},
 }
 
+_ATTEMPT_ACTIVITY = {
+    "cursor": "17-4",
+    "at": "2016-08-03T04:07:02Z",
+    "channel": "default",
+    "callid": CALLID,
+    "mobile": "137****8888",
+    "outcome": "answered",
+    "type": "attempt",
+    "id": 4,
+    "delivery_id": 12,
+    "endpoint": "crm",
+    "event": "voice.call.answered",
+    "http_status": 200,
+    "duration_ms": 12.5,
+    "error": None,
+}
+
 RESPONSE_EXAMPLES: dict[tuple[str, int], dict[str, dict[str, Any]]] = {
     **{answer: {_JSON: examples} for answer, examples in _EXAMPLES.items()},
     ("exportFile", 200): {
         "text/csv": {"calls": f"\ufeffcallid,channel\r\n{CALLID},default\r\n"},
         "application/x-ndjson": {"calls": f'{{"callid":"{CALLID}","channel":"default"}}\n'},
+    },
+    ("streamEvents", 200): {
+        "text/event-stream": {"attempt": f"id: 17-4\nevent: attempt\ndata: {json.dumps(_ATTEMPT_ACTIVITY)}\n\n"}
     },
 }
 """Operation and status -> media type -> name -> example."""

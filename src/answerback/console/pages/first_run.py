@@ -5,10 +5,10 @@ import shlex
 from starlette.responses import Response
 
 from answerback.console.context import RequestContext
-from answerback.console.model.activity_feed import FeedCursor
 from answerback.console.pages.live import feed_values
 from answerback.domain.masking import mask_token
 from answerback.domain.models import Role
+from answerback.ledger.read.activity import BEGINNING
 
 _EXAMPLE = '{"voiceprompt_callback":{"result":"0","callid":"hello","mobile":"13788888888"}}'
 
@@ -27,4 +27,4 @@ def show_first_run(context: RequestContext) -> Response:
         "is_open": any(url == mask_token(url) for url in urls.values()),
         "command": f"curl -sS -d {shlex.quote(_EXAMPLE)} {shlex.quote(url)}" if url in shown.values() else None,
     }
-    return context.render("first_run.html", feed_values(context, [], FeedCursor(0, 0)) | values)
+    return context.render("first_run.html", feed_values(context, [], BEGINNING) | values)

@@ -1,32 +1,30 @@
 """Live: the activity feed as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from answerback.console.context import RequestContext
-from answerback.console.model.activity_feed import (
-    INITIAL_ITEMS,
-    ActivityFeed,
-    FeedCursor,
-    FeedItem,
-    Subscriber,
-    TooManySubscribers,
-    parse_cursor,
-)
+from answerback.console.model.feed_items import FeedItem, build_feed_item
 from answerback.console.routing import PageRouter
 from answerback.console.session import Session, Sessions
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import LedgerUnavailable
+from answerback.feed.activity_feed import RETRY_AFTER_S, ActivityFeed, Subscriber, TooManySubscribers
+from answerback.feed.event_stream import HEARTBEAT, EventStream
+from answerback.ledger.read.activity import ActivityCursor, ActivityEvent
+
+INITIAL_ITEMS = 50
 
 _REFRESH_S = 5
-_FINISH_TIMEOUT_S = 1.0
+_MAX_STREAM_S = 300.0
 _SESSION_CHECK_S = 3.0
 _TEXT_NAMES = (
     "live_callback",
@@ -43,30 +41,34 @@ _TEXT_NAMES = (
     "live_ended",
 )
 
+_encode = msgspec.json.Encoder().encode
+
 
 def build_routes(router: PageRouter) -> list[Route]:
-    feed = ActivityFeed(router.deps.ledger, router.deps.zone, router.deps.links)
-    router.deps.shutdown_callbacks.append(feed.close)
+    feed = router.deps.feed
+    build_item = partial(build_feed_item, zone=router.deps.zone, links=router.deps.links)
 
     async def show(context: RequestContext) -> Response:
         channel = context.query.get("channel")
-        items, cursor = await context.run_in_thread(feed.latest, channel)
+        batch = await feed.latest(INITIAL_ITEMS * (1 if channel is None else 10))
+        items = [build_item(one) for one in reversed(batch.events) if channel in (None, one.channel)][:INITIAL_ITEMS]
         refresh_s = _REFRESH_S if context.query.get("refresh") else None
-        return context.render("live.html", feed_values(context, items, cursor, channel) | {"refresh_s": refresh_s})
+        return context.render("live.html", feed_values(context, items, batch.end, channel) | {"refresh_s": refresh_s})
 
     async def events(context: RequestContext) -> Response:
-        after = parse_cursor(context.request.headers.get("last-event-id") or context.query.get("after", ""))
+        after = ActivityCursor.parse(context.request.headers.get("last-event-id") or context.query.get("after", ""))
         try:
-            subscriber = await feed.subscribe(after, context.query.get("channel"), context.principal.name)
+            subscriber = await feed.subscribe(after, context.principal.name)
         except TooManySubscribers as error:
-            return Response(str(error), 503, {"Retry-After": "60"}, "text/plain")
-        return EventStream(feed, subscriber, _wait_for_sign_out(context, router.sessions))
+            return Response(str(error), 503, {"Retry-After": str(RETRY_AFTER_S)}, "text/plain")
+        shown = _events(feed, subscriber, context.query.get("channel"), build_item)
+        return EventStream(feed, subscriber, shown, _wait_for_sign_out(context, router.sessions))
 
     return [router.page("/live", show), router.page("/live/events", events)]
 
 
 def feed_values(
-    context: RequestContext, items: Sequence[FeedItem], cursor: FeedCursor, channel: str | None = None
+    context: RequestContext, items: Sequence[FeedItem], cursor: ActivityCursor, channel: str | None = None
 ) -> dict[str, Any]:
     """What the list of activity is rendered from: `items`, newest first, and where the stream goes on."""
     return {
@@ -90,55 +92,21 @@ def _script_texts(context: RequestContext) -> dict[str, str]:
     return {name: context.t[name] for name in (*names, *_TEXT_NAMES)}
 
 
-class EventStream(Response):
-    """A stream of events: until the browser disconnects or falls behind, `sign_out` ends, or the gateway stops."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, feed: ActivityFeed, subscriber: Subscriber, sign_out: Coroutine[Any, Any, None]) -> None:
-        super().__init__(headers={"X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self._feed = feed
-        self._subscriber = subscriber
-        self._sign_out = sign_out
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events; a reader who takes nothing is cut off even in the middle of one."""
-        _ = scope
-        sending = asyncio.ensure_future(self._send(send, self._feed.stream(self._subscriber)))
-        endings = [
-            asyncio.ensure_future(end)
-            for end in (_wait_for_disconnect(receive), self._subscriber.closed.wait(), self._sign_out)
-        ]
-        try:
-            await asyncio.wait([sending, *endings], return_when=asyncio.FIRST_COMPLETED)
-            if not self._subscriber.queue.full():
-                async with asyncio.timeout(_FINISH_TIMEOUT_S):
-                    await self._finish(sending, send)
-        except TimeoutError:  # nobody takes it
+async def _events(
+    feed: ActivityFeed, subscriber: Subscriber, channel: str | None, show: Callable[[ActivityEvent], FeedItem]
+) -> AsyncIterator[bytes]:
+    """A subscriber's events; after a while the browser is to come again, and its session is looked at anew."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + _MAX_STREAM_S
+    yield b"retry: 2000\n\n"
+    async for batch in feed.batches(subscriber, skip=True):
+        if batch is None:
+            yield HEARTBEAT
+        elif (items := [show(one) for one in batch.events if channel in (None, one.channel)]) or batch.skipped:
+            data = _encode({"items": items, "skipped": batch.skipped})
+            yield b"id: %b\nevent: activity\ndata: %b\n\n" % (str(batch.end).encode(), data)
+        if loop.time() > until_s:
             return
-        finally:
-            self._feed.unsubscribe(self._subscriber)
-            for task in (sending, *endings):
-                task.cancel()
-            await asyncio.gather(sending, *endings, return_exceptions=True)
-
-    async def _send(self, send: Send, events: AsyncIterator[bytes]) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for event in events:
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-
-    @staticmethod
-    async def _finish(sending: asyncio.Future[None], send: Send) -> None:
-        """End the answer in due form, so that the browser comes back by itself."""
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _wait_for_sign_out(context: RequestContext, sessions: Sessions) -> None:

@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, func, literal_column, or_, select, text
+from sqlalchemy import Table, func, select, text
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ParsedCallback, RejectedCallback
-from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, SEQUENCE_BITS, month_of_id
+from answerback.ledger.backends.postgresql.partition_ids import MAX_SEQUENCE, SEQUENCE_BITS, month_of_id
 from answerback.ledger.backends.postgresql.text import replace_nul, replace_nul_fields
+from answerback.ledger.backends.postgresql.transactions import WRITE_LOCK
 
 _clock = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
-_OLDEST_TRANSACTION = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 4294967296"
+_writers = text(
+    "SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = :lock AND objsubid = 1"
+    " AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 def on_postgresql(connection: Connection) -> bool:
@@ -40,25 +43,21 @@ def storable_batch(
     return [replace_nul_fields(item) for item in batch] if on_postgresql(connection) else batch
 
 
-def newer_than(connection: Connection, table: Table, number: int) -> list[ColumnElement[bool]]:
-    """Rows of a higher number, of the last two months: on PostgreSQL an id has the month of its call in front."""
+def recent_ids(
+    connection: Connection, table: Table, after: int = 0, until: int = MAX_SEQUENCE
+) -> list[tuple[int, int]]:
+    """The ranges of ids, each without its first, in which the numbers are over `after` and up to `until`.
+
+    On PostgreSQL an id has the month of its call in front: the ranges are those of the last two months.
+    """
     if not on_postgresql(connection):
-        return [table.c.id > number]
+        return [(after, until)]
     this = month_of_id(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
-    of_month = [
-        table.c.id.between((month << SEQUENCE_BITS) + number + 1, ((month + 1) << SEQUENCE_BITS) - 1)
-        for month in (this, this - 1)
-    ]
-    return [or_(*of_month), *committed(connection, table)]
+    return [((month << SEQUENCE_BITS) + after, (month << SEQUENCE_BITS) + until) for month in {this, max(0, this - 1)}]
 
 
-def sequence_column(connection: Connection, id_: Column[Any]) -> ColumnElement[Any]:
-    """The number of an id, without the month in front of it."""
-    return id_ % IDS_PER_MONTH if on_postgresql(connection) else id_
-
-
-def committed(connection: Connection, table: Table) -> list[ColumnElement[bool]]:
-    """Rows of transactions that are older than any that is under way."""
+def current_writers(connection: Connection) -> frozenset[str]:
+    """The transactions that write to the ledger now, and may have drawn numbers for rows; all end before they let go of the lock."""
     if not on_postgresql(connection):
-        return []
-    return [literal_column(f"{table.name}.xmin::text::bigint < {_OLDEST_TRANSACTION}")]
+        return frozenset()  # a reader sees whole transactions, one after the other
+    return frozenset(connection.execute(_writers, {"lock": WRITE_LOCK}).scalars())

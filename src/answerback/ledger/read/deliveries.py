@@ -1,6 +1,5 @@
 """The reading side of the outbox: deliveries and their attempts, newest first, and the backlog of each endpoint."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,11 +8,8 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import message_id
 from answerback.domain.endpoints import MAX_ATTEMPTS, Attempt, Delivery, DeliveryBacklog, DeliveryState, EventType
-from answerback.domain.masking import mask_fields
 from answerback.domain.models import Page
 from answerback.errors import NotFound
-from answerback.ledger.backends import dialect
-from answerback.ledger.backends.postgresql.partition_ids import sequence_of
 from answerback.ledger.read.paging import MAX_ID, read_id
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import (
@@ -22,7 +18,6 @@ from answerback.ledger.tables import (
     PENDING_PREDICATE,
     attempts,
     call_key,
-    callbacks,
     calls,
     deliveries,
     endpoints,
@@ -107,86 +102,6 @@ def backlog_by_endpoint(connection: Connection) -> DeliveryBacklogs:
         (id_, DeliveryBacklog(**count, oldest_at=from_us(when[id_]) if id_ in when else None))
         for id_, count in counts.items()
     )
-
-
-class ActivityEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that people watch: a callback that came in, or an attempt that was made; `id` is that one's own.
-
-    Those of a sort come in the order of their `sequence`.
-    """
-
-    id: int
-    sequence: int
-    at: datetime
-    channel: str
-    callid: str
-    mobile: str
-    callback_kind: str | None = None
-    """The kind of the callback."""
-    outcome: str | None = None
-    delivery_id: int | None = None
-    endpoint: str | None = None
-    event: str | None = None
-    error: str | None = None
-    status: int | None = None
-    duration_s: float | None = None
-
-    def masked(self) -> "ActivityEvent":
-        hidden = {"callid": self.callid, "mobile": self.mobile, "error": self.error}
-        return msgspec.structs.replace(self, **mask_fields(hidden, full_numbers=False))
-
-
-def activity_position(connection: Connection) -> tuple[int, int]:
-    """The numbers of the last callback and of the last attempt."""
-    return (
-        sequence_of(connection.execute(select(func.coalesce(func.max(callbacks.c.id), 0))).scalar_one()),
-        connection.execute(select(func.coalesce(func.max(attempts.c.id), 0))).scalar_one(),
-    )
-
-
-def activity_since(
-    connection: Connection, cursor: tuple[int, int], limit: int
-) -> tuple[list[ActivityEvent], tuple[int, int]]:
-    """What came after `cursor`, in order of time, and the next place.
-
-    An event is never followed by one of a lower number: what concurrent writers have not committed yet
-    is waited for. Callbacks of calls that were first seen before last month are left out.
-    """
-    came = connection.execute(
-        select(callbacks.c.id, callbacks.c.received_us, callbacks.c.kind, calls.c.channel, calls.c.callid)
-        .add_columns(calls.c.mobile, calls.c.outcome)
-        .join(calls, calls.c.id == callbacks.c.call_id)
-        .where(*dialect.newer_than(connection, callbacks, cursor[0]))
-        .order_by(dialect.sequence_column(connection, callbacks.c.id))
-        .limit(limit)
-    ).all()
-    made = connection.execute(
-        select(attempts, deliveries.c.event, calls.c.channel, calls.c.callid, calls.c.mobile, endpoints.c.name)
-        .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
-        .join(calls, calls.c.id == deliveries.c.call_id)
-        .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-        .where(attempts.c.id > cursor[1], *dialect.committed(connection, attempts))
-        .order_by(attempts.c.id)
-        .limit(limit)
-    ).all()
-    events = [
-        read_row(ActivityEvent, row, sequence=sequence_of(row.id), at=from_us(row.received_us), callback_kind=row.kind)
-        for row in came
-    ]
-    events += [
-        read_row(
-            ActivityEvent,
-            row,
-            sequence=row.id,
-            at=from_us(row.started_us + row.duration_us),
-            endpoint=row.name,
-            status=row.http_status,
-            duration_s=row.duration_us / _US,
-        )
-        for row in made
-    ]
-    after = (sequence_of(came[-1].id) if came else cursor[0], made[-1].id if made else cursor[1])
-    return sorted(events, key=lambda one: one.at), after
 
 
 def _delivery(row: Row[Any]) -> Delivery:

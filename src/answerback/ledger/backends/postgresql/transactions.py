@@ -7,8 +7,8 @@ When the connection breaks during a commit nobody has said whether it was done. 
 row of its process, and a new connection looks which one is there. It does so by a commit, which waits for whoever still holds the
 row, and for the standby where commits do. A transaction's id would not do: after a crash PostgreSQL gives it to another.
 
-The token is written before any number for a row is drawn: so a reader who leaves out what is younger than the oldest transaction
-under way sees rows in the order of their numbers (`deliveries.activity_since`).
+The lock is taken before any number for a row is drawn, and held until all others see what was committed: so who holds it now is whoever may
+still commit rows of lower numbers than are there already (`activity.CommitHorizon`).
 """
 
 import threading
@@ -27,8 +27,8 @@ from answerback.ledger.backends.postgresql.schema import clear_partition_cache
 
 T = TypeVar("T")
 
-_WRITE_LOCK = 0x616E73_00
-_EXCLUSIVE, _SHARED = (f"SELECT pg_advisory_xact_lock{kind}({_WRITE_LOCK})" for kind in ("", "_shared"))
+WRITE_LOCK = 0x616E73_00
+_EXCLUSIVE, _SHARED = (f"SELECT pg_advisory_xact_lock{kind}({WRITE_LOCK})" for kind in ("", "_shared"))
 _exclusive, _shared = text(_EXCLUSIVE), text(_SHARED)
 _write_cte = "WITH written AS (UPDATE commit_tokens SET token = :token WHERE id = :id) "
 _exclusive_with_token, _shared_with_token = text(_write_cte + _EXCLUSIVE), text(_write_cte + _SHARED)

@@ -1,0 +1,156 @@
+"""What happens at the gateway, as it happens: an iterator that connects again by itself, from where it was."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Generator, Iterator
+
+import httpx2
+import msgspec
+from pydantic import TypeAdapter, ValidationError
+
+from answerback.client.errors import ApiError, ConnectionFailed, RateLimited, Unavailable, UnexpectedResponse
+from answerback.client.parameters import EventFilter
+from answerback.client.requests import Request
+from answerback.client.senders import AsyncSender, SyncSender
+from answerback.domain.backoff import repeating_delay_s
+from answerback.schemas.events import ActivityView, AttemptActivityView, CallbackActivityView
+
+Activity = CallbackActivityView | AttemptActivityView
+
+_SILENCE_S = 45.0  # three heartbeats
+_DELAYS_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+_JITTER = 0.3
+_TRANSIENT = (ConnectionFailed, Unavailable, RateLimited)
+
+_adapter: TypeAdapter[Activity] = TypeAdapter(ActivityView)
+
+
+def events_request(filters: EventFilter) -> Request[bytes]:
+    return Request(
+        method="GET",
+        template="/v1/events",
+        query={name: str(value).lower() if isinstance(value, bool) else value for name, value in filters.items()},
+        parse=bytes,
+        is_repeatable=True,
+        least_timeout_s=_SILENCE_S,
+    )
+
+
+class _Position:
+    """Where a stream of events is, over all its connections."""
+
+    def __init__(self, request: Request[bytes]) -> None:
+        self._request = request
+        self._failures = 0
+        self._has_begun = False
+        self.cursor: str | None = request.query.get("after")
+        """Behind the last event; None: not connected yet."""
+
+    @property
+    def request(self) -> Request[bytes]:
+        """What goes on from here."""
+        return msgspec.structs.replace(self._request, query={**self._request.query, "after": self.cursor})
+
+    def move(self, cursor: str) -> None:
+        self.cursor = cursor
+        self._has_begun = True
+        self._failures = 0
+
+    def delay_s(self, error: httpx2.RequestError | ApiError | None = None) -> float:
+        """How long to wait after a connection has ended. Raises the error if another one would not help, or none has ever been."""
+        if isinstance(error, ApiError) and not (self._has_begun and isinstance(error, _TRANSIENT)):
+            raise error
+        delay_s = repeating_delay_s(_DELAYS_S, self._failures, _JITTER)
+        self._failures += 1
+        return max(delay_s, getattr(error, "retry_after_s", None) or 0.0)
+
+
+class _Parser:
+    """The messages of one connection, that come in pieces: the cursor behind each, and its event, if it has one."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._fields: dict[bytes, bytes] = {}
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[str, Activity | None]]:
+        """The messages that are whole with `chunk`. Raises UnexpectedResponse."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                name, _, value = line.partition(b": ")
+                self._fields[name] = value
+                continue
+            fields, self._fields = self._fields, {}
+            if b"id" in fields:
+                yield fields[b"id"].decode(), _read(fields[b"data"]) if b"data" in fields else None
+
+
+def _read(data: bytes) -> Activity:
+    try:
+        return _adapter.validate_json(data)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "an event"
+    raise UnexpectedResponse(f"GET /v1/events: {place} is not what this version of the client expects")
+
+
+class Events:
+    """Events as they happen. `cursor` is the position behind the last one: `after` of another stream goes on from there.
+
+    Without a gateway it waits for one, once it has been connected. Raises ApiError.
+    """
+
+    def __init__(self, sender: SyncSender, request: Request[bytes]) -> None:
+        self._sender = sender
+        self._position = _Position(request)
+
+    @property
+    def cursor(self) -> str | None:
+        return self._position.cursor
+
+    def __iter__(self) -> Generator[Activity, None, None]:
+        position = self._position
+        while True:
+            try:
+                with contextlib.closing(self._sender.open(position.request)) as response:
+                    parser = _Parser()
+                    for chunk in response.iter_bytes():
+                        for cursor, event in parser.feed(chunk):
+                            position.move(cursor)
+                            if event is not None:
+                                yield event
+                delay_s = position.delay_s()
+            except (httpx2.RequestError, ApiError) as error:
+                delay_s = position.delay_s(error)
+            time.sleep(delay_s)
+
+
+class AsyncEvents:
+    """Events as they happen. `cursor` is the position behind the last one: `after` of another stream goes on from there.
+
+    Without a gateway it waits for one, once it has been connected. Raises ApiError.
+    """
+
+    def __init__(self, sender: AsyncSender, request: Request[bytes]) -> None:
+        self._sender = sender
+        self._position = _Position(request)
+
+    @property
+    def cursor(self) -> str | None:
+        return self._position.cursor
+
+    async def __aiter__(self) -> AsyncGenerator[Activity, None]:
+        position = self._position
+        while True:
+            try:
+                async with contextlib.aclosing(await self._sender.open(position.request)) as response:
+                    parser = _Parser()
+                    async for chunk in response.aiter_bytes():
+                        for cursor, event in parser.feed(chunk):
+                            position.move(cursor)
+                            if event is not None:
+                                yield event
+                delay_s = position.delay_s()
+            except (httpx2.RequestError, ApiError) as error:
+                delay_s = position.delay_s(error)
+            await asyncio.sleep(delay_s)

@@ -1,0 +1,54 @@
+"""The events of /v1/events: callbacks that came in, and attempts that were made."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from answerback.domain.models import CallbackKind, Outcome
+from answerback.schemas.view import View
+
+
+class ActivityType(StrEnum):
+    """What happened: a callback came in, or an attempt was made to deliver an event to an endpoint."""
+
+    CALLBACK = "callback"
+    ATTEMPT = "attempt"
+
+
+class _ActivityView(View):
+    """What both have."""
+
+    cursor: str = Field(description="the position behind this event: `after` goes on from it")
+    at: datetime = Field(description="when the callback came in, or the attempt ended")
+    channel: str
+    callid: str
+    mobile: str
+    outcome: Outcome = Field(description="of the call, as known when the event is sent")
+
+
+class CallbackActivityView(_ActivityView):
+    """A callback came in."""
+
+    type: Literal[ActivityType.CALLBACK] = ActivityType.CALLBACK
+    id: int
+    kind: CallbackKind
+    raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
+    raw_base64: str | None = Field(description="the exact bytes; null if numbers are masked")
+
+
+class AttemptActivityView(_ActivityView):
+    """An attempt was made to deliver an event to an endpoint."""
+
+    type: Literal[ActivityType.ATTEMPT] = ActivityType.ATTEMPT
+    id: int
+    delivery_id: int
+    endpoint: str
+    event: str = Field(description="the type of the event that was delivered", examples=["voice.call.answered"])
+    http_status: int | None = Field(description="null: no response")
+    duration_ms: float
+    error: str | None = Field(description="null: delivered")
+
+
+ActivityView = Annotated[CallbackActivityView | AttemptActivityView, Field(discriminator="type")]
