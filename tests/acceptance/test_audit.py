@@ -370,6 +370,8 @@ HANDING_ON: list[tuple[str, str, object]] = [
             {"format": "tencent"},
             {"kinds": ["code"]},
             {"outcomes": ["failed"]},
+            {"number_prefixes": ["138"]},
+            {"headers": {"X-Token": "other"}},
             {"notify_on_update": True},
         )
     ),

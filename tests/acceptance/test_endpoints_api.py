@@ -51,6 +51,9 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
         "disabled_reason": None,
         "kinds": [],
         "outcomes": [],
+        "failure_codes": [],
+        "number_prefixes": [],
+        "reference_prefixes": [],
         "notify_on_update": False,
         "timeout_s": 10.0,
         "concurrency": 8,
@@ -72,7 +75,8 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
     assert endpoint in business.asks("GET", "endpoints")["items"]
     changes: dict[str, object] = {"url": "https://8.8.8.8/told", "format": "tencent", "kinds": ["key"]}
     changes |= {"outcomes": ["failed"], "notify_on_update": True, "timeout_s": 2.5, "concurrency": 1}
-    changes |= {"success": "json:code=0"}
+    changes |= {"success": "json:code=0", "failure_codes": [5, 8], "number_prefixes": ["138", "+852"]}
+    changes |= {"reference_prefixes": ["order-"]}
     changed = business.change("crm", **changes)
     assert changed | {"updated_at": ""} == endpoint | changes | {"updated_at": ""}
     assert changed["updated_at"] > endpoint["updated_at"]
@@ -191,6 +195,14 @@ INVALID: list[tuple[str, object]] = [
     ("headers.X-Token", {"X-Token": ["a"]}),
     ("headers", "X-Token: a"),
     ("success", "3xx"),
+    ("failure_codes.0", ["many"]),
+    ("failure_codes.1", [1, -1]),
+    ("failure_codes", [1] * 101),
+    ("number_prefixes.0", ["13800000000"]),
+    ("number_prefixes.0", ["+"]),
+    ("number_prefixes", "138"),
+    ("reference_prefixes.0", [""]),
+    ("reference_prefixes.0", ["x" * 129]),
     ("urll", PUBLIC),
 ]
 

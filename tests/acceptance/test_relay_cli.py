@@ -54,6 +54,10 @@ def test_the_life_of_an_endpoint_on_the_command_line(business: Business, receive
     assert (view["timeout_s"], view["concurrency"], view["success"]) == (3.5, 2, "2xx")
     assert view["headers"] == {"X-Token": "…", "X-Team": "…"}
 
+    filters = ["--failure-code", "8", "--number-prefix", "138", "--number-prefix", "+852", "--reference-prefix", "a-"]
+    few = as_json(business, "endpoints", "add", business.name("few"), receiver.url, *filters)
+    assert (few["failure_codes"], few["number_prefixes"], few["reference_prefixes"]) == ([8], ["138", "+852"], ["a-"])
+
     listed = said(business, "endpoints", "list")
     assert any(name in line and receiver.url in line and " on " in line for line in listed.splitlines())
     assert name in [item["name"] for item in as_json(business, "endpoints", "list")["items"]]

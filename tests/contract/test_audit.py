@@ -238,8 +238,13 @@ REDIRECTING: list[dict[str, Any]] = [
     {"format": PayloadFormat.TENCENT},
     {"kinds": (CallbackKind.PROMPT,)},
     {"outcomes": (Outcome.FAILED,)},
+    {"failure_codes": (8,)},
+    {"number_prefixes": ("138",)},
+    {"reference_prefixes": ("order-",)},
     {"notify_on_update": True},
     {"certificate": "own"},
+    {"headers": {"X-Token": "other"}},
+    {"success": "2xx"},
     {"channel": "sales"},
 ]
 

@@ -39,6 +39,7 @@ DEFINITIONS: tuple[dict[str, Any], ...] = (
     {"format": PayloadFormat.STANDARD},
     {"format": PayloadFormat.STANDARD, "notify_on_update": True},
     {"format": PayloadFormat.STANDARD, "notify_on_update": True, "outcomes": (Outcome.ANSWERED, Outcome.FAILED)},
+    {"format": PayloadFormat.STANDARD, "failure_codes": (5,)},
     {"format": PayloadFormat.TENCENT},
     {"format": PayloadFormat.TENCENT, "kinds": (CallbackKind.KEY, CallbackKind.FAILURE)},
 )
@@ -100,7 +101,7 @@ class Outbox:
         self.calls[callid] = after
         added = []
         for to in sorted(self.endpoints.values(), key=lambda to: to.id):
-            if to.config.matches(item.callback.kind, after.outcome):
+            if to.config.matches(item.callback.kind, after):
                 self.wanted[item.fingerprint, to.id] += 1
                 added.append(
                     self.enqueue(

@@ -43,6 +43,7 @@ from contract.delivery_helpers import (
     record_overdue,
     refuse,
     remove,
+    replay_calls,
     settle,
     states,
     tencent,
@@ -201,6 +202,38 @@ def test_an_endpoint_gets_deliveries_of_what_it_wants(
         ]
     )
     assert events(ledger, to) == expected
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"failure_codes": (8, 15)}, [EventType.FAILED]),
+        ({"failure_codes": (5,)}, []),
+        ({"number_prefixes": ("139", "1380")}, [EventType.ANSWERED]),
+        ({"number_prefixes": ("+852",)}, [EventType.FAILED]),
+        ({"number_prefixes": ("852", "+86139")}, []),
+        ({"number_prefixes": ("+",)}, [EventType.ANSWERED, EventType.FAILED]),
+        ({"reference_prefixes": ("order-", "x")}, [EventType.ANSWERED]),
+        ({"reference_prefixes": ("rder",)}, []),
+        ({"reference_prefixes": ("order-",), "outcomes": (Outcome.FAILED,)}, []),
+    ],
+)
+def test_an_endpoint_gets_deliveries_of_the_calls_it_wants(
+    ledger: Ledger, filters: dict[str, Any], expected: list[EventType]
+) -> None:
+    """By failure code, number and reference; every filter must match, also where a replay looks again."""
+    to = endpoint(ledger, **filters)
+    annotate(ledger, "a", reference="order-17")
+    ledger.record(
+        [
+            received(status(callid="a", mobile="13800000000")),
+            received(failure(callid="b", code=8, nationcode="852", mobile="51234567")),
+        ]
+    )
+    assert events(ledger, to) == expected
+    later = endpoint(ledger, "later", **filters)
+    replay_calls(ledger, later)
+    assert sorted(events(ledger, later)) == expected  # newest first
 
 
 def test_what_counts_is_the_outcome_after_the_callback(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,6 +112,9 @@ def test_what_is_left_empty_is_not_given() -> None:
         ("headers", "Host: other"),
         ("headers", "X-Token: …"),
         ("success", "3xx"),
+        ("failure_codes", "many"),
+        ("number_prefixes", "138, 13800000000"),
+        ("reference_prefixes", "x" * 129),
     ],
 )
 def test_a_problem_is_said_of_its_field(field: str, value: Any) -> None:
@@ -132,6 +136,8 @@ def test_the_name_of_an_endpoint_that_is_there_is_not_looked_at() -> None:
 def test_a_form_is_filled_in_with_what_the_endpoint_is() -> None:
     """Sent back untouched, it changes nothing."""
     known = endpoint(kinds=(CallbackKind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, certificate="crm")
+    filters = {"failure_codes": (5, 8), "number_prefixes": ("138", "+852"), "reference_prefixes": ("order-", "a b")}
+    known = msgspec.structs.replace(known, config=msgspec.structs.replace(known.config, **filters))
     form = form_from_endpoint(known)
     assert diff_settings(validate_form(form, CHANNELS, known), known) == (None, None)
 

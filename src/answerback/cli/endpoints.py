@@ -37,6 +37,16 @@ def add(
     outcome: Annotated[
         list[Outcome] | None, typer.Option(help="Only calls with this outcome; may be repeated.")
     ] = None,
+    failure_code: Annotated[
+        list[int] | None, typer.Option(help="Only calls with this failure code; may be repeated.")
+    ] = None,
+    number_prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="Only calls to numbers that begin so, such as 138 or +852; may be repeated."),
+    ] = None,
+    reference_prefix: Annotated[
+        list[str] | None, typer.Option(help="Only calls whose reference begins so; may be repeated.")
+    ] = None,
     notify_on_update: Annotated[
         bool, typer.Option(help="Also deliver when the reference or metadata of a call changes.")
     ] = False,
@@ -68,6 +78,9 @@ def add(
         "format": format,
         "kinds": kind,
         "outcomes": outcome,
+        "failure_codes": failure_code,
+        "number_prefixes": number_prefix,
+        "reference_prefixes": reference_prefix,
         "notify_on_update": notify_on_update,
         "timeout_s": timeout_s,
         "concurrency": concurrency,

@@ -99,6 +99,9 @@ class EndpointFields(TypedDict, total=False):
     enabled: bool
     kinds: Iterable[str]
     outcomes: Iterable[str]
+    failure_codes: Iterable[int]
+    number_prefixes: Iterable[str]
+    reference_prefixes: Iterable[str]
     notify_on_update: bool
     timeout_s: float
     concurrency: int

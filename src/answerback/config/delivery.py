@@ -13,6 +13,12 @@ from answerback.domain.models import DEFAULT_CHANNEL, CallbackKind, Outcome
 from answerback.domain.success_rule import parse_success_rule
 from answerback.domain.urls import check_http_url
 
+FailureCode = Annotated[int, Field(ge=0, le=999_999)]
+NumberPrefix = Annotated[str, Field(pattern=r"^(\+[1-9][0-9]{0,9}|[0-9]{1,7})$")]
+"""Too short for a whole number, so that no filter is one."""
+ReferencePrefix = Annotated[str, Field(min_length=1, max_length=128)]
+_Bounded = Field(max_length=100)
+
 
 class RelaySettings(Section):
     """Delivery of events to endpoints: retries, circuit breaker, concurrency."""
@@ -66,6 +72,16 @@ class EndpointSettings(Section):
     enabled: bool = Field(default=True, description="false: deliveries wait until it is enabled again")
     kinds: tuple[CallbackKind, ...] = Field((), description="only callbacks of these kinds; empty: all")
     outcomes: tuple[Outcome, ...] = Field((), description="only calls with these outcomes; empty: all")
+    failure_codes: Annotated[tuple[FailureCode, ...], _Bounded] = Field(
+        (), description="only calls with one of these failure codes; empty: all"
+    )
+    number_prefixes: Annotated[tuple[NumberPrefix, ...], _Bounded] = Field(
+        (),
+        description="only calls to numbers that begin with one of these: 138, or +852 with the country code; empty: all",
+    )
+    reference_prefixes: Annotated[tuple[ReferencePrefix, ...], _Bounded] = Field(
+        (), description="only calls whose reference begins with one of these; empty: all"
+    )
     notify_on_update: bool = Field(
         default=False, description="also deliver when the reference or the metadata of a call changes"
     )

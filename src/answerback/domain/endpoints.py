@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from answerback.domain.models import CallbackKind, Outcome
+from answerback.domain.models import Call, CallbackKind, Outcome
+from answerback.domain.phone_numbers import e164
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  # how a secret begins, not one
 _MIN_SECRET_BYTES, _MAX_SECRET_BYTES = 24, 64
@@ -56,7 +57,7 @@ def validate_secret(secret: str) -> str | None:
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an endpoint is, as its owner says it. Empty `kinds` and `outcomes`: all of them.
+    """What an endpoint is, as its owner says it. Every filter that is not empty must match.
 
     `notify_on_update` also delivers when the annotation of a call changes. `timeout_s` is for one attempt,
     `concurrency` the most attempts at a time. `certificate` names one of the config file. `headers` go with each request,
@@ -67,6 +68,9 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     format: PayloadFormat = PayloadFormat.STANDARD
     kinds: tuple[CallbackKind, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    failure_codes: tuple[int, ...] = ()
+    number_prefixes: tuple[str, ...] = ()
+    reference_prefixes: tuple[str, ...] = ()
     notify_on_update: bool = False
     timeout_s: float = 10.0
     concurrency: int = 8
@@ -86,11 +90,21 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         except ValueError:  # no URL: something else will say so
             return self.headers
 
-    def matches(self, kind: CallbackKind | None, outcome: Outcome) -> bool:
-        """Whether the endpoint subscribes to a callback of `kind` (None: to the call itself) with the call's `outcome`."""
-        return (kind is None or not self.kinds or kind in self.kinds) and (
-            not self.outcomes or outcome in self.outcomes
+    def matches(self, kind: CallbackKind | None, call: Call) -> bool:
+        """Whether the endpoint subscribes to a callback of `kind` (None: to the call itself) that left its call as `call`."""
+        return (
+            (kind is None or not self.kinds or kind in self.kinds)
+            and (not self.outcomes or call.outcome in self.outcomes)
+            and (not self.failure_codes or call.failure_code in self.failure_codes)
+            and (not self.number_prefixes or _has_prefix(call, self.number_prefixes))
+            and (not self.reference_prefixes or (call.reference or "").startswith(self.reference_prefixes))
         )
+
+
+def _has_prefix(call: Call, prefixes: tuple[str, ...]) -> bool:
+    """Whether the number begins with one of `prefixes`: one with + is that of an international number."""
+    mobile = call.mobile or ""
+    return mobile.startswith(prefixes) or (e164(call.nationcode or "", mobile) or "").startswith(prefixes)
 
 
 DISABLED_MANUALLY = "manually"

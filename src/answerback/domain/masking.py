@@ -195,6 +195,7 @@ MASKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "raw": mask_raw_body,
         "reason": mask_text,
         "reference": mask_phone_like,
+        "reference_prefixes": lambda prefixes: [mask_phone_like(prefix) for prefix in prefixes],
         "ring_seconds": _mask_count,
         "talk_seconds": _mask_count,
     }

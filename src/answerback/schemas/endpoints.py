@@ -28,6 +28,13 @@ class EndpointView(View):
     disabled_reason: str | None
     kinds: list[CallbackKind] = Field(description="only callbacks of these kinds; empty: all")
     outcomes: list[Outcome] = Field(description="only calls with these outcomes; empty: all")
+    failure_codes: list[int] = Field(description="only calls with one of these failure codes; empty: all")
+    number_prefixes: list[str] = Field(
+        description="only calls to numbers that begin with one of these; empty: all", examples=[["138", "+852"]]
+    )
+    reference_prefixes: list[str] = Field(
+        description="only calls whose reference begins with one of these; empty: all", examples=[["order-"]]
+    )
     notify_on_update: bool
     timeout_s: float
     concurrency: int

@@ -32,6 +32,9 @@ class EndpointForm(NamedTuple):
     format: str = "standard"
     kinds: Sequence[str] = ()
     outcomes: Sequence[str] = ()
+    failure_codes: str = ""
+    number_prefixes: str = ""
+    reference_prefixes: str = ""
     notify_on_update: bool = False
     enabled: bool = True
     timeout_s: str = "10"
@@ -45,6 +48,7 @@ class EndpointForm(NamedTuple):
 _CHOICES = ("kinds", "outcomes")
 _SWITCHES = ("notify_on_update", "enabled")
 _TEXTS = tuple(name for name in EndpointForm._fields if name not in _CHOICES + _SWITCHES)
+_LISTS = ("failure_codes", "number_prefixes", "reference_prefixes")
 _OPTIONAL = ("secret", "certificate", "success")
 
 
@@ -54,6 +58,11 @@ def parse_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
     switches = {name: name in fields for name in _SWITCHES}
     choices = {name: tuple(fields.get(name, ())) for name in _CHOICES}
     return EndpointForm(**texts, **switches, **choices)  # type: ignore[arg-type]  # each is what its field is
+
+
+def _split(text: str) -> list[str]:
+    """The parts of a text between commas, Chinese ones too."""
+    return [part.strip() for part in text.replace("，", ",").split(",") if part.strip()]
 
 
 def form_from_endpoint(endpoint: Endpoint) -> EndpointForm:
@@ -66,6 +75,7 @@ def form_from_endpoint(endpoint: Endpoint) -> EndpointForm:
         format=defined.format.value,
         kinds=tuple(kind.value for kind in defined.kinds),
         outcomes=tuple(outcome.value for outcome in defined.outcomes),
+        **{name: ", ".join(map(str, getattr(defined, name))) for name in _LISTS},
         notify_on_update=defined.notify_on_update,
         enabled=endpoint.enabled,
         timeout_s=f"{defined.timeout_s:g}",
@@ -85,6 +95,7 @@ def validate_form(form: EndpointForm, channels: Sequence[str], known: Endpoint |
         problems["channel"] = f"there is no channel {form.channel}" if form.channel else "is empty"
     values = {name: getattr(form, name) for name in EndpointSettings.model_fields}
     values |= {name: values[name] or None for name in _OPTIONAL}
+    values |= {name: _split(values[name]) for name in _LISTS}
     headers = parse_header_lines(form.headers.splitlines())
     values["headers"] = keep_values(headers, {} if known is None else known.config.values_for(form.url))
     try:

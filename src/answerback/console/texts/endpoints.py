@@ -47,6 +47,9 @@ TEXTS: Mapping[str, Text] = {
     "format_tencent": Text("Tencent Cloud's own callbacks", "腾讯云原始回调格式"),
     "endpoint_kinds": Text("Callbacks", "回调类型"),
     "endpoint_outcomes": Text("Outcomes", "通话结果"),
+    "endpoint_failure_codes": Text("Failure codes", "失败码"),
+    "endpoint_number_prefixes": Text("Numbers that begin with", "号码前缀"),
+    "endpoint_reference_prefixes": Text("References that begin with", "业务编号前缀"),
     "endpoint_updates": Text("Also deliver when reference or metadata change", "业务编号或元数据变化时也投递"),
     "endpoint_updates_short": Text("Updates", "更新"),
     "endpoint_timeout": Text("Timeout per attempt", "单次超时"),
@@ -112,6 +115,12 @@ TEXTS: Mapping[str, Text] = {
     ),
     "endpoint_url_hint": Text("http:// or https://, without user name.", "以 http:// 或 https:// 开头，不含用户名。"),
     "endpoint_kinds_hint": Text("None checked: all.", "不勾选表示全部。"),
+    "endpoint_failure_codes_hint": Text("Separated by commas; empty: all.", "用逗号分隔；留空表示全部。"),
+    "endpoint_number_prefixes_hint": Text(
+        "Separated by commas: 138, or +852 with the country code; empty: all.",
+        "用逗号分隔：138，或带国家码的 +852；留空表示全部。",
+    ),
+    "endpoint_reference_prefixes_hint": Text("Separated by commas; empty: all.", "用逗号分隔；留空表示全部。"),
     "endpoint_timeout_hint": Text("Seconds, up to 300.", "秒，最大 300。"),
     "endpoint_concurrency_hint": Text("1 to 1024.", "1 到 1024。"),
     "endpoint_secret_hint": Text(
@@ -140,6 +149,13 @@ TEXTS: Mapping[str, Text] = {
     "invalid_format": Text("Choose one of the two formats.", "请选择其中一种格式。"),
     "invalid_kinds": Text("Choose from the listed kinds of callbacks.", "请选择列出的回调类型。"),
     "invalid_outcomes": Text("Choose from the listed outcomes.", "请选择列出的通话结果。"),
+    "invalid_failure_codes": Text("Whole numbers, separated by commas.", "请填写整数，用逗号分隔。"),
+    "invalid_number_prefixes": Text(
+        "Up to 7 digits, or + and up to 10, separated by commas.", "最多 7 位数字，或 + 加最多 10 位数字，用逗号分隔。"
+    ),
+    "invalid_reference_prefixes": Text(
+        "Up to 128 characters each, separated by commas.", "每个最多 128 个字符，用逗号分隔。"
+    ),
     "invalid_notify_on_update": Text("Check or uncheck the box.", "请勾选或取消勾选。"),
     "invalid_enabled": Text("Check or uncheck the box.", "请勾选或取消勾选。"),
     "invalid_channel": Text("There is no such channel.", "没有这个通道。"),

@@ -160,7 +160,7 @@ def mark_overdue(connection: Connection, subscriptions: SubscriptionCache, now: 
         call = msgspec.structs.replace(call_of(row), overdue_at=now)
         sums.count_overdue(row, 1)
         for endpoint in subscriptions.for_channel(call.channel):
-            subscribed = endpoint.config.matches(None, call.outcome)
+            subscribed = endpoint.config.matches(None, call)
             if subscribed and endpoint.config.format is PayloadFormat.STANDARD:
                 outbox.enqueue_call_event(endpoint, row[0], EventType.OVERDUE, call, now)
     outbox.write()

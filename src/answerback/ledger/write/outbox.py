@@ -74,7 +74,7 @@ class OutboxWriter:
         """Enqueue `item`, which made `after` of `before`, for every endpoint that it matches."""
         for endpoint in self.subscriptions.for_channel(item.channel):
             kind = item.callback.kind
-            if endpoint.config.matches(kind, after.outcome):
+            if endpoint.config.matches(kind, after):
                 event = event_type_for(before, after, item.callback)
                 tag = self.subscriptions.message_tag(item.fingerprint)
                 self.enqueue(endpoint, call_id, callback_id, event, tag, item.received_at, after, item)

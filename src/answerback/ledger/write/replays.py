@@ -129,8 +129,8 @@ def replay_calls(
     enqueued = {row[4] for row in mine if row[4] is not None}
     replayed = _move_to_replay(connection, sorted(row[:4] for row in mine if row[4] is not None), now)
     outbox = OutboxWriter(connection, subscriptions, [call_id for call_id, _ in page.items])
-    for call_id, _ in page.items:
-        replayed += _enqueue_missing(connection, outbox, endpoint, call_id, endpoint.channel, enqueued, now)
+    for call_id, call in page.items:
+        replayed += _enqueue_missing(connection, outbox, endpoint, call_id, call, enqueued, now)
     outbox.write()
     return ReplayPage(len(page.items), replayed, page.next_cursor)
 
@@ -140,11 +140,14 @@ def _enqueue_missing(
     outbox: OutboxWriter,
     endpoint: Endpoint,
     call_id: int,
-    channel: str,
+    call: Call,
     enqueued: set[int],
     now: datetime,
 ) -> int:
-    """Enqueue the callbacks of a call that match the endpoint and never were, as they would have been at the time."""
+    """Enqueue the callbacks of a call that match the endpoint and never were, as they would have been at the time.
+
+    Only its reference is the present one: an annotation is not a callback.
+    """
     ids, bodies = (
         select(*columns).where(callbacks.c.call_id == call_id).order_by(callbacks.c.id)
         for columns in ((callbacks.c.id,), (callbacks.c.id, callbacks.c.raw))
@@ -154,12 +157,13 @@ def _enqueue_missing(
     added, before = 0, None
     for row in connection.execute(bodies.execution_options(yield_per=_CALLBACKS_PER_FETCH)):
         try:
-            item = parse_callback(RawCallback(channel, row.raw, now))
+            item = parse_callback(RawCallback(call.channel, row.raw, now))
         except CallbackRejected:  # understood by a later or an earlier version only
             continue
         after: Call = fold(before, item)
         kind = item.callback.kind
-        if row.id not in enqueued and endpoint.config.matches(kind, after.outcome):
+        referenced = msgspec.structs.replace(after, reference=call.reference)
+        if row.id not in enqueued and endpoint.config.matches(kind, referenced):
             event = event_type_for(before, after, item.callback)
             outbox.enqueue(
                 endpoint, call_id, row.id, event, outbox.subscriptions.message_tag(item.fingerprint), now, after, item
