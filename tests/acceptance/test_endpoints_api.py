@@ -60,6 +60,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
         "certificate": None,
         "headers": {},
         "success": None,
+        "retry_schedule_s": None,
         "from_config": False,
         "previous_secret_expires_at": None,
         "created_at": "",
@@ -76,7 +77,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
     changes: dict[str, object] = {"url": "https://8.8.8.8/told", "format": "tencent", "kinds": ["key"]}
     changes |= {"outcomes": ["failed"], "notify_on_update": True, "timeout_s": 2.5, "concurrency": 1}
     changes |= {"success": "json:code=0", "failure_codes": [5, 8], "number_prefixes": ["138", "+852"]}
-    changes |= {"reference_prefixes": ["order-"]}
+    changes |= {"reference_prefixes": ["order-"], "retry_schedule_s": [5.0, 60.0]}
     changed = business.change("crm", **changes)
     assert changed | {"updated_at": ""} == endpoint | changes | {"updated_at": ""}
     assert changed["updated_at"] > endpoint["updated_at"]
@@ -195,6 +196,9 @@ INVALID: list[tuple[str, object]] = [
     ("headers.X-Token", {"X-Token": ["a"]}),
     ("headers", "X-Token: a"),
     ("success", "3xx"),
+    ("retry_schedule_s", []),
+    ("retry_schedule_s.1", [5, 0]),
+    ("retry_schedule_s", [1] * 101),
     ("failure_codes.0", ["many"]),
     ("failure_codes.1", [1, -1]),
     ("failure_codes", [1] * 101),

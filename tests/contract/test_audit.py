@@ -261,8 +261,18 @@ def test_who_may_not_see_numbers_hands_none_on(ledger: Ledger) -> None:
             request.run(ledger)
     assert state_of(ledger) == before
     fields = EndpointConfig.__struct_fields__
-    assert {*fields, "channel"} == {name for one in REDIRECTING for name in one} | {"timeout_s", "concurrency"}
-    for allowed in ({"timeout_s": 3.0}, {"concurrency": 1}, {"enabled": False}, {"secret": "whsec_bmV3ZXI"}):
+    assert {*fields, "channel"} == {name for one in REDIRECTING for name in one} | {
+        "timeout_s",
+        "concurrency",
+        "retry_schedule_s",
+    }
+    for allowed in (
+        {"timeout_s": 3.0},
+        {"retry_schedule_s": (1.0,)},
+        {"concurrency": 1},
+        {"enabled": False},
+        {"secret": "whsec_bmV3ZXI"},
+    ):
         ChangeEndpoint(NIGHT, changed(filled.crm, **allowed)).run(ledger)
 
 

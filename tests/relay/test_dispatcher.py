@@ -170,6 +170,21 @@ async def test_what_waits_for_its_retry_waits_over_a_restart(tmp_path: Path) -> 
 
 
 @in_loop
+async def test_an_endpoint_retries_by_its_own_schedule(tmp_path: Path) -> None:
+    """Another one goes by the gateway's: dead at once here, while this one has two more attempts."""
+    async with receiving(NEVER) as receiver, relaying(tmp_path, retry_policy(retry_schedule_s=())) as harness:
+        await harness.endpoint(receiver.url(path="/own"), name="own", retry_schedule_s=(0.2, 0.4))
+        await harness.endpoint(receiver.url(path="/common"), name="common")
+        await harness.record(answered("a"))
+        await until(lambda: len(receiver.posts) == 4)
+        await harness.settled(2)
+    own = [post.at_s for post in receiver.posts if "/own" in post.line]
+    assert len(own) == 3
+    assert own[1] - own[0] >= 0.15
+    assert own[2] - own[1] >= 0.3
+
+
+@in_loop
 async def test_a_retry_comes_when_it_is_due(tmp_path: Path) -> None:
     """Each at its time, to the last; then the delivery is dead, and every attempt was kept."""
     async with receiving(NEVER) as receiver, relaying(tmp_path, retry_policy(retry_schedule_s=(0.2, 0.4))) as harness:

@@ -113,6 +113,8 @@ def test_what_is_left_empty_is_not_given() -> None:
         ("headers", "X-Token: …"),
         ("success", "3xx"),
         ("failure_codes", "many"),
+        ("retry_schedule_s", "5, 0"),
+        ("retry_schedule_s", "soon"),
         ("number_prefixes", "138, 13800000000"),
         ("reference_prefixes", "x" * 129),
     ],
@@ -137,6 +139,7 @@ def test_a_form_is_filled_in_with_what_the_endpoint_is() -> None:
     """Sent back untouched, it changes nothing."""
     known = endpoint(kinds=(CallbackKind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, certificate="crm")
     filters = {"failure_codes": (5, 8), "number_prefixes": ("138", "+852"), "reference_prefixes": ("order-", "a b")}
+    filters |= {"retry_schedule_s": (0.5, 30.0, 43_200.0)}
     known = msgspec.structs.replace(known, config=msgspec.structs.replace(known.config, **filters))
     form = form_from_endpoint(known)
     assert diff_settings(validate_form(form, CHANNELS, known), known) == (None, None)

@@ -108,3 +108,4 @@ class EndpointFields(TypedDict, total=False):
     certificate: str | None
     headers: Mapping[str, str]
     success: str | None
+    retry_schedule_s: Iterable[float] | None

@@ -94,6 +94,10 @@ class EndpointSettings(Section):
     headers: dict[str, SecretStr] = Field(
         {}, description="headers to add to each request, such as Authorization; values are never shown again"
     )
+    retry_schedule_s: Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        description="its own delays before the second attempt, the third, and so on; by default relay.retry_schedule_s",
+    )
     success: str | None = Field(
         None,
         description="which 2xx responses are success: contract (result 0), 2xx, json:path=value or text:words; by default as the format says",

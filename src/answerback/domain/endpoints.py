@@ -62,6 +62,7 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `notify_on_update` also delivers when the annotation of a call changes. `timeout_s` is for one attempt,
     `concurrency` the most attempts at a time. `certificate` names one of the config file. `headers` go with each request,
     and their values are secrets. `success` is the rule by which a response is success; None: that of the format.
+    `retry_schedule_s` are the delays before each further attempt; None: those of the gateway.
     """
 
     url: str
@@ -77,6 +78,7 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     certificate: str | None = None
     headers: dict[str, str] = {}
     success: str | None = None
+    retry_schedule_s: tuple[float, ...] | None = None
 
     @property
     def origin(self) -> str:

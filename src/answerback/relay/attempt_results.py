@@ -49,7 +49,9 @@ class AttemptResults:
         else:
             self._on_failure(queue, result, now_s)
         probe_s = queue.breaker.open_until_s or now_s if probing else None
-        decision = decide_retry(result, job.failed_attempts, self._policy, now_s, probe_s)
+        decision = decide_retry(
+            result, job.failed_attempts, self._policy.for_endpoint(queue.endpoint.config), now_s, probe_s
+        )
         self._record(job, result, decision)
         if decision.transition is DeliveryTransition.EXHAUSTED:
             log.error("delivery_dead", endpoint=name, delivery=job.delivery_id, reason=result.error)

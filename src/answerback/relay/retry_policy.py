@@ -1,23 +1,29 @@
 """Decide what a delivery does after an attempt; pure."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
 from answerback.domain.backoff import retry_delay_s
 from answerback.domain.delivery_states import DeliveryTransition
-from answerback.domain.endpoints import AttemptResult
+from answerback.domain.endpoints import AttemptResult, EndpointConfig
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """When to retry, when to open the circuit breaker, and how many attempts may be in flight; for all endpoints."""
+    """When to retry, when to open the circuit breaker, and how many attempts may be in flight; for endpoints that say nothing else."""
 
     retry_schedule_s: Sequence[float]
     jitter: float
     breaker_threshold: int
     breaker_cooldowns_s: Sequence[float]
     max_in_flight: int
+
+    def for_endpoint(self, config: EndpointConfig) -> Self:
+        """The policy with the endpoint's own retry schedule, if it has one."""
+        if config.retry_schedule_s is None:
+            return self
+        return msgspec.structs.replace(self, retry_schedule_s=config.retry_schedule_s)
 
 
 class RetryDecision(NamedTuple):

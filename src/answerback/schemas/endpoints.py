@@ -46,6 +46,9 @@ class EndpointView(View):
         description="which 2xx responses are success: contract, 2xx, json:path=value or text:words; null: as the format says",
         examples=["json:code=0"],
     )
+    retry_schedule_s: list[float] | None = Field(
+        description="its own delays before the second attempt, the third, and so on; null: those of the gateway"
+    )
     from_config: bool = Field(description="defined in the config file, and can only be changed there")
     previous_secret_expires_at: datetime | None = Field(description="until then the previous secret also signs")
     created_at: datetime

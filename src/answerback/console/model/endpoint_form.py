@@ -1,6 +1,6 @@
 """The form that makes and changes an endpoint: read, and held against what an endpoint may be; pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -43,13 +43,14 @@ class EndpointForm(NamedTuple):
     certificate: str = ""
     headers: str = ""
     success: str = ""
+    retry_schedule_s: str = ""
 
 
 _CHOICES = ("kinds", "outcomes")
 _SWITCHES = ("notify_on_update", "enabled")
 _TEXTS = tuple(name for name in EndpointForm._fields if name not in _CHOICES + _SWITCHES)
-_LISTS = ("failure_codes", "number_prefixes", "reference_prefixes")
-_OPTIONAL = ("secret", "certificate", "success")
+_LISTS = ("failure_codes", "number_prefixes", "reference_prefixes", "retry_schedule_s")
+_OPTIONAL = ("secret", "certificate", "success", "retry_schedule_s")
 
 
 def parse_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
@@ -65,6 +66,10 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.replace("，", ",").split(",") if part.strip()]
 
 
+def _join(parts: Iterable[object] | None) -> str:
+    return ", ".join(str(part).removesuffix(".0") for part in parts or ())
+
+
 def form_from_endpoint(endpoint: Endpoint) -> EndpointForm:
     """The form filled in with what an endpoint is."""
     defined = endpoint.config
@@ -75,7 +80,7 @@ def form_from_endpoint(endpoint: Endpoint) -> EndpointForm:
         format=defined.format.value,
         kinds=tuple(kind.value for kind in defined.kinds),
         outcomes=tuple(outcome.value for outcome in defined.outcomes),
-        **{name: ", ".join(map(str, getattr(defined, name))) for name in _LISTS},
+        **{name: _join(getattr(defined, name)) for name in _LISTS},
         notify_on_update=defined.notify_on_update,
         enabled=endpoint.enabled,
         timeout_s=f"{defined.timeout_s:g}",
@@ -94,8 +99,8 @@ def validate_form(form: EndpointForm, channels: Sequence[str], known: Endpoint |
     if form.channel not in channels:
         problems["channel"] = f"there is no channel {form.channel}" if form.channel else "is empty"
     values = {name: getattr(form, name) for name in EndpointSettings.model_fields}
-    values |= {name: values[name] or None for name in _OPTIONAL}
     values |= {name: _split(values[name]) for name in _LISTS}
+    values |= {name: values[name] or None for name in _OPTIONAL}
     headers = parse_header_lines(form.headers.splitlines())
     values["headers"] = keep_values(headers, {} if known is None else known.config.values_for(form.url))
     try:

@@ -60,6 +60,7 @@ TEXTS: Mapping[str, Text] = {
     "endpoint_certificate_none": Text(
         "system's certificate authorities, no client certificate", "系统 CA，不使用客户端证书"
     ),
+    "endpoint_retries": Text("Retries after", "重试间隔"),
     "endpoint_headers": Text("Own headers", "自定义请求头"),
     "endpoint_success": Text("Success is", "成功条件"),
     "endpoint_previous_secret": Text("Previous secret valid until", "旧密钥仍有效至"),
@@ -106,8 +107,8 @@ TEXTS: Mapping[str, Text] = {
         "此操作会把电话号码发给该 URL 的所有者，需要查看完整号码的权限。",
     ),
     "endpoint_pace_only": Text(
-        "Your key may only change the timeout and the number of concurrent attempts. The other fields decide who receives phone numbers and require the right to full numbers.",
-        "当前密钥只能修改单次超时和并发数。其余各项决定谁会收到电话号码，需要查看完整号码的权限。",
+        "Your key may only change the timeout, the number of concurrent attempts and the retries. The other fields decide who receives phone numbers and require the right to full numbers.",
+        "当前密钥只能修改单次超时、并发数和重试间隔。其余各项决定谁会收到电话号码，需要查看完整号码的权限。",
     ),
     "endpoint_edit_title": Text("Edit %s", "编辑 %s"),
     "endpoint_name_hint": Text(
@@ -129,6 +130,10 @@ TEXTS: Mapping[str, Text] = {
     "endpoint_certificate_hint": Text(
         "For a private certificate authority or mutual TLS; certificates are defined in the config file.",
         "用于自建 CA 或双向 TLS；证书在配置文件中定义。",
+    ),
+    "endpoint_retries_hint": Text(
+        "Seconds before each further attempt, separated by commas; empty: as relay.retry_schedule_s says.",
+        "每次重试之前等待的秒数，用逗号分隔；留空则按 relay.retry_schedule_s。",
     ),
     "endpoint_headers_hint": Text(
         "One a line, as Name: value. Values are never shown again: … keeps the present one.",
@@ -166,6 +171,9 @@ TEXTS: Mapping[str, Text] = {
     "invalid_timeout_s": Text("A number of seconds above 0, up to 300.", "请填写大于 0 且不超过 300 的秒数。"),
     "invalid_concurrency": Text("A whole number from 1 to 1024.", "请填写 1 到 1024 的整数。"),
     "invalid_secret": Text("whsec_ and 24 to 64 bytes in base64.", "格式应为 whsec_ 加 24 至 64 字节的 base64。"),
+    "invalid_retry_schedule_s": Text(
+        "Up to 100 numbers of seconds above 0, separated by commas.", "最多 100 个大于 0 的秒数，用逗号分隔。"
+    ),
     "invalid_headers": Text(
         "One header a line, as Name: value, in printable ASCII; not one that the gateway sets. A value can only be kept while the URL's host stays.",
         "每行一个请求头，格式为 名称: 值，仅限可打印的 ASCII 字符，且不能是网关自己设置的请求头。URL 的主机改变后须重新填写各个值。",

@@ -21,7 +21,7 @@ _to_json = msgspec.json.Encoder().encode
 _decode_config = msgspec.json.Decoder(EndpointConfig).decode
 _live = endpoints.c.deleted_us.is_(None)
 _REVISION = "SELECT revision FROM endpoint_revision"
-_PACE = frozenset({"timeout_s", "concurrency"})
+_PACE = frozenset({"timeout_s", "concurrency", "retry_schedule_s"})
 
 
 MAX_ENDPOINTS = 1_000
