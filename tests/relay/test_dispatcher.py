@@ -126,7 +126,7 @@ async def test_each_endpoint_gets_its_format(tmp_path: Path) -> None:
     async with receiving() as old, receiving() as new, relaying(tmp_path) as harness:
         await harness.endpoint(old.url(), "old", format=PayloadFormat.TENCENT)
         await harness.endpoint(new.url(), "new")
-        raw = b' {"voicekey_callback": ' + wire(key_press(callid="x")).partition(b": ")[2].rstrip() + b"\n"
+        raw = b' {"voicekey_callback": ' + wire(key_press(callid="x")).partition(b":")[2].rstrip() + b"\n"
         await harness.record(raw)
         await harness.settled(2)
         assert old.bodies == [raw]
