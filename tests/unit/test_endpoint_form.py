@@ -138,7 +138,11 @@ def test_the_name_of_an_endpoint_that_is_there_is_not_looked_at() -> None:
 def test_a_form_is_filled_in_with_what_the_endpoint_is() -> None:
     """Sent back untouched, it changes nothing."""
     known = endpoint(kinds=(CallbackKind.KEY,), outcomes=(Outcome.ANSWERED,), timeout_s=0.25, certificate="crm")
-    filters = {"failure_codes": (5, 8), "number_prefixes": ("138", "+852"), "reference_prefixes": ("order-", "a b")}
+    filters: dict[str, Any] = {
+        "failure_codes": (5, 8),
+        "number_prefixes": ("138", "+852"),
+        "reference_prefixes": ("order-", "a b"),
+    }
     filters |= {"retry_schedule_s": (0.5, 30.0, 43_200.0)}
     known = msgspec.structs.replace(known, config=msgspec.structs.replace(known.config, **filters))
     form = form_from_endpoint(known)
