@@ -21,6 +21,8 @@ from monitoring.panels import LEFT_OUT
 from nats_servers import NatsCluster
 from prometheus_client.parser import text_string_to_metric_families
 
+from answerback.alerts.texts import HEADINGS
+
 _OWN = {"", "__name__", "job", "instance", "le"}
 """Labels that Prometheus adds, or that every histogram has."""
 
@@ -190,17 +192,30 @@ def _parts(tree: promql.Expr) -> tuple[list[Any], set[str]]:
 
 
 def test_rules_say_what_to_do() -> None:
-    """Every rule has a severity, words that use only labels that its query leaves, and a section of the runbook that exists."""
+    """Every rule has a severity, words that use only labels that its query leaves, and a section of its own in the runbook."""
     for rule in _rules():
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
-        page, _, section = rule["annotations"]["runbook"].partition("#")
-        assert section in _sections(ROOT / page), rule["alert"]
+        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
         _, grouped = _parts(promql.parse(rule["expr"]))
         named = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         assert named <= grouped | {"instance"}, rule["alert"]
 
 
-def test_the_runbook_names_every_metric() -> None:
+@pytest.mark.parametrize(
+    ("page", "parts"),
+    [("runbook.md", ["It means", "Look at", "Do"]), ("runbook.zh-CN.md", ["含义", "看什么", "怎么办"])],
+)
+def test_every_alert_has_its_section(page: str, parts: list[str]) -> None:
+    """In both languages: what it means, what to look at and what to do, for each rule of Prometheus and each metric of our own rules."""
+    headings, *sections = re.split(r"^##+ ([A-Za-z_0-9]+)$", (ROOT / "docs" / page).read_text(), flags=re.MULTILINE)
+    assert headings
+    found = dict(zip(sections[::2], sections[1::2], strict=True))
+    assert list(found) == [*(rule["alert"] for rule in _rules()), *HEADINGS]
+    for name, text in found.items():
+        assert re.findall(r"^- \*\*(.+?)\*\*(?:: |：)\S", text, re.MULTILINE) == parts, name
+
+
+def test_operations_name_every_metric() -> None:
     """And none that no gateway shows."""
     named = set(re.findall(r"answerback_[a-z0-9_]+", (ROOT / "docs/operations.md").read_text()))
     assert named == EXPOSED.keys()
@@ -276,9 +291,3 @@ def _dashboard_queries() -> Iterator[str]:
 def _rules() -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())["groups"][0]["rules"]
     return rules
-
-
-def _sections(page: Path) -> set[str]:
-    """The anchors of a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -428,10 +428,12 @@ def test_a_message_says_what_how_much_since_when_and_where() -> None:
     assert message.body == (
         "41 % of the last 100 calls were answered; the limit is 60 %.\n"
         "Since 2026-05-01 20:00:00 (Asia/Shanghai).\n"
-        "Rule few-answers, channel alerts.\n\n"
+        "Rule few-answers, channel alerts.\n"
+        "What to do: docs/runbook.md#answer_rate\n\n"
         "最近 100 通通话的接通率为 41 %，下限为 60 %。\n"
         "开始于 2026-05-01 20:00:00 (Asia/Shanghai)。\n"
-        "规则 few-answers，通道 alerts。\n\n"
+        "规则 few-answers，通道 alerts。\n"
+        "处理办法：docs/runbook.zh-CN.md#answer_rate\n\n"
         "https://voice.example.com/console"
     )
 

@@ -1,20 +1,23 @@
 """The alert rules: what somebody should be woken by, or look at in the morning."""
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from answerback.config import Settings
 from monitoring.promql import each, growth, highest, increase, quantile, rate, seen
 
 JOB = "answerback"
-RUNBOOK = "docs/operations.md"
+RUNBOOK = "docs/runbook.md"
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 CRITICAL, WARNING, INFO = "critical", "warning", "info"
 
 _HALF_PENDING = Settings.model_fields["intake"].default.max_pending // 2
 
 
 class AlertRule(NamedTuple):
-    """One rule of Prometheus'. `holds_for` is how long it has to hold; `section` is where the operator reads on."""
+    """One rule of Prometheus'. `holds_for` is how long it has to hold; docs/runbook.md has a section of its name."""
 
     name: str
     expr: str
@@ -22,7 +25,6 @@ class AlertRule(NamedTuple):
     severity: str
     summary: str
     description: str
-    section: str
 
 
 def alert_rules() -> Iterator[AlertRule]:
@@ -42,7 +44,6 @@ def _intake() -> Iterator[AlertRule]:
         CRITICAL,
         "{{ $labels.instance }} does not answer",
         "A process of Answerback is gone or hangs. If no other one answers callbacks, they are being lost.",
-        "health",
     )
     yield AlertRule(
         "AnswerbackGone",
@@ -51,7 +52,6 @@ def _intake() -> Iterator[AlertRule]:
         CRITICAL,
         "no gateway is scraped at all",
         "Either none is running, or Prometheus cannot find them.",
-        "health",
     )
     yield AlertRule(
         "AnswerbackCannotStore",
@@ -60,7 +60,6 @@ def _intake() -> Iterator[AlertRule]:
         CRITICAL,
         "{{ $labels.instance }} cannot store callbacks",
         "Every callback that it gets is answered 503. GET /readyz says why.",
-        "readyz-is-red",
     )
     yield AlertRule(
         "AnswerbackAnswers503",
@@ -69,7 +68,6 @@ def _intake() -> Iterator[AlertRule]:
         CRITICAL,
         "{{ $value | humanize }} callbacks were answered 503 within 5 minutes",
         "The cloud was asked to send them again, and may not do so.",
-        "readyz-is-red",
     )
     yield AlertRule(
         "AnswerbackCommitsFail",
@@ -78,7 +76,6 @@ def _intake() -> Iterator[AlertRule]:
         WARNING,
         "{{ $value | humanize }} commits failed within 5 minutes",
         "The callbacks in them were answered 503. The log says why: storage_unavailable.",
-        "readyz-is-red",
     )
     yield AlertRule(
         "AnswerbackCommitsSlow",
@@ -87,7 +84,6 @@ def _intake() -> Iterator[AlertRule]:
         WARNING,
         "one commit in a hundred takes {{ $value | humanizeDuration }} on {{ $labels.instance }}",
         "The disk of the inbox, or the stream, is in trouble.",
-        "readyz-is-red",
     )
     yield AlertRule(
         "AnswerbackLoopLate",
@@ -96,7 +92,6 @@ def _intake() -> Iterator[AlertRule]:
         WARNING,
         "the event loop of {{ $labels.instance }} is {{ $value | humanizeDuration }} late",
         "It answers the callbacks. The machine has too little CPU, or something blocks the loop.",
-        "metrics",
     )
     yield AlertRule(
         "AnswerbackBacklog",
@@ -105,7 +100,6 @@ def _intake() -> Iterator[AlertRule]:
         WARNING,
         "{{ $value | humanize }} callbacks wait for their commit on {{ $labels.instance }}",
         "This is half of the default limit (intake.max_pending). Past the limit callbacks are answered 503.",
-        "readyz-is-red",
     )
     yield AlertRule(
         "AnswerbackSlowSenders",
@@ -114,7 +108,6 @@ def _intake() -> Iterator[AlertRule]:
         INFO,
         "{{ $value | humanize }} requests did not arrive in time within 15 minutes",
         "A bad network path to the cloud, or somebody who keeps connections open on purpose.",
-        "metrics",
     )
 
 
@@ -126,7 +119,6 @@ def _recorder() -> Iterator[AlertRule]:
         CRITICAL,
         "the inbox of {{ $labels.instance }} is more than half full",
         "The ledger does not keep up, or is away. When the inbox is full (inbox.max_bytes), callbacks are answered 503.",
-        "the-inbox-is-full",
     )
     yield AlertRule(
         "AnswerbackRecorderStalled",
@@ -135,7 +127,6 @@ def _recorder() -> Iterator[AlertRule]:
         CRITICAL,
         "{{ $labels.instance }} cannot record into the ledger",
         "Callbacks are answered and kept in the inbox or the stream, but not shown and not delivered. The log says why: recorder_stalled.",
-        "the-recorder-is-behind",
     )
     yield AlertRule(
         "AnswerbackRecorderLag",
@@ -144,7 +135,6 @@ def _recorder() -> Iterator[AlertRule]:
         WARNING,
         "the ledger is {{ $value | humanizeDuration }} behind what {{ $labels.instance }} records",
         "It is away, slow or locked, or callbacks come in faster than they are recorded.",
-        "the-recorder-is-behind",
     )
     yield AlertRule(
         "AnswerbackInboxDamaged",
@@ -153,7 +143,6 @@ def _recorder() -> Iterator[AlertRule]:
         CRITICAL,
         "{{ $value | humanize }} rows of an inbox were damaged or missing within 15 minutes",
         "Their callbacks were answered OK, and cannot be recorded. Quarantine says which rows, the log rows_unreadable.",
-        "the-inbox-is-damaged",
     )
     yield AlertRule(
         "AnswerbackRejectionsDropped",
@@ -162,7 +151,6 @@ def _recorder() -> Iterator[AlertRule]:
         WARNING,
         "{{ $value | humanize }} refused bodies were answered and not kept within 15 minutes",
         "Too many arrive. If a callback is among them, it is lost.",
-        "quarantine",
     )
 
 
@@ -174,7 +162,6 @@ def _quarantine() -> Iterator[AlertRule]:
         CRITICAL,
         "the ledger refused {{ $value | humanize }} callbacks within 15 minutes",
         "They are in quarantine, and in no call. The log says why: callbacks_set_aside.",
-        "quarantine",
     )
     yield AlertRule(
         "AnswerbackQuarantineFull",
@@ -183,7 +170,6 @@ def _quarantine() -> Iterator[AlertRule]:
         CRITICAL,
         "{{ $value | humanize }} rejected bodies were not kept within 15 minutes",
         "Quarantine is full, or too many arrive. If a callback is among them, it is lost.",
-        "quarantine",
     )
     yield AlertRule(
         "AnswerbackQuarantined",
@@ -192,7 +178,6 @@ def _quarantine() -> Iterator[AlertRule]:
         WARNING,
         "{{ $value | humanize }} bodies could not be parsed within 15 minutes",
         "A scanner has found the URL, or the cloud has changed something.",
-        "quarantine",
     )
 
 
@@ -204,7 +189,6 @@ def _stream() -> Iterator[AlertRule]:
         CRITICAL,
         "a batch has been in {{ $labels.stream }} for {{ $value | humanizeDuration }}",
         "Its callbacks were answered OK and are not in the ledger yet: no recorder runs, or none can read this batch.",
-        "the-stream-is-stuck",
     )
     yield AlertRule(
         "AnswerbackNoRecorder",
@@ -213,7 +197,6 @@ def _stream() -> Iterator[AlertRule]:
         CRITICAL,
         "callbacks go into the stream, and no recorder writes them to the ledger",
         "They are answered and safe, but not visible and not delivered. Start processes with the role recorder.",
-        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackStreamUndecodable",
@@ -222,7 +205,6 @@ def _stream() -> Iterator[AlertRule]:
         CRITICAL,
         "the stream holds messages that this version cannot read",
         "They stay there. A newer version or another program has published them.",
-        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackStreamFailover",
@@ -231,7 +213,6 @@ def _stream() -> Iterator[AlertRule]:
         WARNING,
         "{{ $labels.stream }} did not acknowledge in time",
         "Its leader moved, or a NATS node is slow or gone. The batches went to another shard.",
-        "readyz-is-red",
     )
 
 
@@ -243,7 +224,6 @@ def _relay() -> Iterator[AlertRule]:
         CRITICAL,
         "no gateway delivers to the endpoints",
         "Callbacks are answered and stored, and their deliveries wait.",
-        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackEndpointPaused",
@@ -252,7 +232,6 @@ def _relay() -> Iterator[AlertRule]:
         WARNING,
         "the endpoint {{ $labels.endpoint }} is paused after failures",
         "Its receiver is down, or rejects every delivery.",
-        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackEndpointOff",
@@ -261,7 +240,6 @@ def _relay() -> Iterator[AlertRule]:
         INFO,
         "the endpoint {{ $labels.endpoint }} is off",
         "Its deliveries wait indefinitely. Somebody disabled it, or it answered 410.",
-        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackDeliveriesLate",
@@ -270,7 +248,6 @@ def _relay() -> Iterator[AlertRule]:
         WARNING,
         "the endpoint {{ $labels.endpoint }} gets its deliveries {{ $value | humanizeDuration }} late",
         "Choose a limit that your business can live with.",
-        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackDeliveriesDead",
@@ -279,7 +256,6 @@ def _relay() -> Iterator[AlertRule]:
         CRITICAL,
         "deliveries to {{ $labels.endpoint }} are dead",
         "All their attempts failed. Fix the receiver, then: answerback deliveries replay --endpoint NAME --all-dead.",
-        "deliveries-do-not-arrive",
     )
     yield AlertRule(
         "AnswerbackRuleFiring",
@@ -288,8 +264,14 @@ def _relay() -> Iterator[AlertRule]:
         INFO,
         "the rule {{ $labels.rule }} of the config file is firing",
         "Answerback itself has sent a message to the targets of alerts.notify.",
-        "metrics",
     )
+
+
+def runbook_url() -> str:
+    """Where the runbook is: below `repository` of pyproject.toml, as the package's other addresses; a path while that is empty."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
+    repository = project["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"].rstrip("/")
+    return f"{repository}/blob/main/{RUNBOOK}" if repository else RUNBOOK
 
 
 def rules_document() -> dict[str, Any]:
@@ -306,6 +288,6 @@ def _written(rule: AlertRule) -> dict[str, Any]:
         "annotations": {
             "summary": rule.summary,
             "description": rule.description,
-            "runbook": f"{RUNBOOK}#{rule.section}",
+            "runbook_url": f"{runbook_url()}#{rule.name.lower()}",
         },
     }

@@ -30,10 +30,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What all messages need: the time zone, and where the console is, if that is known."""
+    """What all messages need: the time zone, where the documents are, and the console, if that is known."""
 
     timezone: str
     console_url: str | None = None
+    documents: str = "docs"
 
 
 _SEVERITIES = {
@@ -55,6 +56,9 @@ def compose_message(phase: AlertPhase, alert: Alert, channel: str | None, contex
     where = Text(f"channel {channel}", f"通道 {channel}") if channel else Text("all channels", "全部通道")
     english = f"{_capitalize(alert.en)}\n{when.en}\nRule {alert.rule}, {where.en}."
     chinese = f"{alert.zh}。\n{when.zh}\n规则 {alert.rule}，{where.zh}。"
+    if phase is not AlertPhase.RESOLVED:
+        english += f"\nWhat to do: {context.documents}/runbook.md#{alert.metric}"
+        chinese += f"\n处理办法：{context.documents}/runbook.zh-CN.md#{alert.metric}"
     return Message(
         severity=_SEVERITIES[phase],
         title=f"Answerback: {prefix.en}{heading.en} ({alert.rule}) · {prefix.zh}{heading.zh}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import metadata
 from typing import TYPE_CHECKING
 
 from answerback.certificates import CertificateFiles, Certificates
@@ -104,8 +105,16 @@ def message_context(settings: Settings) -> "MessageContext":
 
     public_url = settings.server.public_url
     return MessageContext(
-        timezone=settings.console.timezone, console_url=f"{public_url.rstrip('/')}/console" if public_url else None
+        timezone=settings.console.timezone,
+        console_url=f"{public_url.rstrip('/')}/console" if public_url else None,
+        documents=_documents(),
     )
+
+
+def _documents() -> str:
+    """The address of the documents that the package names; where it names none, their place in the repository."""
+    named = (url.partition(", ") for url in metadata("answerback").get_all("Project-URL", ()))
+    return next((url for label, _, url in named if label == "Documentation"), "docs")
 
 
 def open_certificates(settings: Settings) -> Certificates:
