@@ -248,14 +248,24 @@ def test_who_has_lost_the_lease_changes_nothing(path: Path, opened: Open) -> Non
     assert rows(path, "SELECT failures FROM answerback_callbacks ORDER BY id") == [(1,), (0,)]
 
 
+def test_a_call_of_many_callbacks_is_not_gone_through_with_each(path: Path, opened: Open) -> None:
+    """Whether one of a call waits is read from an index of what waits."""
+    opened()
+    waiting = "SELECT {} FROM answerback_callbacks WHERE channel = ? AND callid = ? AND due_us IS NOT NULL {}"
+    with closing(sqlite3.connect(path)) as database:
+        for query in (waiting.format("1", "AND id < 9"), waiting.format("min(id)", "")):
+            plan = database.execute(f"EXPLAIN QUERY PLAN {query}", ("default", CALLID)).fetchall()
+            assert "INDEX answerback_callbacks_waiting (channel=? AND callid=?" in plan[0][3]
+
+
 def test_fast_handlers_get_many_at_a_time(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a slow one among them gives back those that were claimed with it."""
     store, other = opened(), opened()
     store.record([received(status(callid=f"{number}")) for number in range(40)])
-    monkeypatch.setattr("answerback.receiver.sqlite_store._SLICE_S", 60.0)
+    monkeypatch.setattr("answerback.receiver.sql_store._SLICE_S", 60.0)
     for _ in range(3):
         assert store.deliver(done)  # one, two, four
-    monkeypatch.setattr("answerback.receiver.sqlite_store._SLICE_S", 0.01)
+    monkeypatch.setattr("answerback.receiver.sql_store._SLICE_S", 0.01)
     handled = 0
 
     def slow(_callbacks: Sequence[RawCallback], _failures: int) -> None:

@@ -10,7 +10,7 @@ from receiver.conftest import place_for
 from receiver.stores import LASTING, STORES, close
 
 from answerback.domain.models import ParsedCallback, RawCallback
-from answerback.receiver import ReadableStore
+from answerback.receiver import ReadableStore, memory_store, sql_store
 
 FIRST, SECOND, THIRD = (received(key_press(key=key)) for key in "123")
 OTHER = received(status(callid="other"))
@@ -85,6 +85,27 @@ def test_a_repeat_after_it_was_handled_comes_behind_all_there_is(store: Readable
     taken.take_all()
     assert taken.histories[-1] == [FIRST.raw, SECOND.raw, FIRST.raw]
     assert len(store.callbacks("default", FIRST.callback.callid)) == 2
+
+
+def test_a_flood_for_one_call_costs_no_more_with_each(
+    store: ReadableStore, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event comes with the first callbacks of its call, so many and no more, and a repeat with its own, too."""
+    for module in (memory_store, sql_store):
+        monkeypatch.setattr(module, "MAX_CALLBACKS", 2)
+    fourth = received(key_press(key="4"))
+    store.record([FIRST, SECOND, THIRD, fourth])
+    taken.take_all()
+    for repeat in (fourth, FIRST):
+        store.record([repeat])
+        taken.take_all()
+    first_two = [FIRST.raw, SECOND.raw]
+    assert taken.histories[-3:] == [
+        [*first_two, fourth.raw],
+        [*first_two, fourth.raw, fourth.raw],
+        [*first_two, FIRST.raw],
+    ]
+    assert [one.raw for one in store.callbacks("default", FIRST.callback.callid)] == first_two
 
 
 def test_what_failed_holds_up_its_own_call_alone(store: ReadableStore, taken: Taken) -> None:

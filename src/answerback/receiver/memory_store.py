@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
-from answerback.receiver.store import Backlog, Handle
+from answerback.receiver.store import MAX_CALLBACKS, Backlog, Handle
 
 
 class _Row:
@@ -62,7 +62,7 @@ class MemoryStore:
 
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
         with self._lock:
-            return [row.callback for row in self._calls.get((channel, callid), ())]
+            return [row.callback for row in self._calls.get((channel, callid), [])[:MAX_CALLBACKS]]
 
     def backlog(self) -> Backlog:
         with self._lock:
@@ -76,4 +76,6 @@ def _due(rows: list[_Row]) -> tuple[_Row, list[RawCallback], int] | None:
     row = next((row for row in rows if row.due_s is not None), None)
     if row is None or (row.due_s or 0) > time.time() or any(one.is_leased for one in rows):
         return None
-    return row, [*(one.callback for one in rows if one.is_delivered), row.callback], row.failures
+    done = [one for one in rows if one.is_delivered]
+    earlier = [one.callback for number, one in enumerate(done) if number < MAX_CALLBACKS or one is row]
+    return row, [*earlier, row.callback], row.failures

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.errors import LedgerUnavailable
-from answerback.receiver.store import Backlog, Handle
+from answerback.receiver.store import MAX_CALLBACKS, Backlog, Handle
 
 BLOCKED = 2**62
 
@@ -30,13 +30,12 @@ _CLAIM = """
     WHERE id IN (SELECT id FROM answerback_callbacks WHERE due_us <= :now ORDER BY due_us LIMIT :limit {locking})
 """
 _CLAIMED = """
-    SELECT id, channel, raw, received_us, failures FROM answerback_callbacks
+    SELECT id, channel, callid, raw, received_us, failures, delivered_us FROM answerback_callbacks
     WHERE due_us = :until AND claim = :claim ORDER BY id
 """
 _EARLIER = """
-    SELECT claimed.id, claimed.channel, earlier.raw, earlier.received_us
-    FROM answerback_callbacks AS claimed JOIN answerback_callbacks AS earlier USING (channel, callid)
-    WHERE claimed.due_us = :until AND claimed.claim = :claim AND earlier.delivered_us IS NOT NULL ORDER BY earlier.id
+    SELECT id, raw, received_us FROM answerback_callbacks
+    WHERE channel = :channel AND callid = :callid AND delivered_us IS NOT NULL ORDER BY id LIMIT :limit
 """
 _DONE = """
     UPDATE answerback_callbacks SET due_us = NULL, failures = 0, delivered_us = :now WHERE claim = :claim AND id IN ({ids})
@@ -46,7 +45,7 @@ _RETRY = """
 """
 _MOVE = "UPDATE answerback_callbacks SET due_us = :due WHERE claim = :claim AND id IN ({ids})"
 _CALLBACKS = """
-    SELECT raw, received_us FROM answerback_callbacks WHERE channel = :channel AND callid = :callid ORDER BY id
+    SELECT raw, received_us FROM answerback_callbacks WHERE channel = :channel AND callid = :callid ORDER BY id LIMIT :limit
 """
 _BACKLOG = """
     SELECT count(*), min(CASE WHEN delivered_us IS NULL THEN received_us END) FROM answerback_callbacks
@@ -96,8 +95,10 @@ class Event(NamedTuple):
 
     id: int
     claim: int
-    callbacks: list[RawCallback]
+    callid: str
+    callback: RawCallback
     failures: int
+    was_delivered: bool
 
 
 class _Process:
@@ -152,7 +153,7 @@ class SQLStore(ABC):
         try:
             for event in events:
                 with self._renewed(process, event):
-                    results.append(handle(event.callbacks, event.failures))
+                    results.append(handle([*self._earlier(event), event.callback], event.failures))
                 if time.monotonic() > began_s + _SLICE_S:
                     break
         finally:
@@ -162,8 +163,9 @@ class SQLStore(ABC):
         return True
 
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
+        values = {"channel": channel, "callid": callid, "limit": MAX_CALLBACKS}
         with self._delivering() as connection:
-            rows = connection.execute(_CALLBACKS, {"channel": channel, "callid": callid}).fetchall()
+            rows = connection.execute(_CALLBACKS, values).fetchall()
         return [_callback(channel, *row) for row in rows]
 
     def backlog(self) -> Backlog:
@@ -188,11 +190,21 @@ class SQLStore(ABC):
         with self._delivering() as connection:
             connection.execute(_CLAIM.format(locking=self._locking), {**mine, "now": now_us, "limit": limit})
             claimed = connection.execute(_CLAIMED, mine).fetchall()
-            earlier = connection.execute(_EARLIER, mine).fetchall()
-        events = {id_: Event(id_, claim, [], failures) for id_, _, _, _, failures in claimed}
-        for id_, channel, raw, received_us in (*earlier, *(row[:4] for row in claimed)):
-            events[id_].callbacks.append(_callback(channel, raw, received_us))
-        return list(events.values())
+        return [
+            Event(id_, claim, callid, _callback(channel, raw, received_us), failures, delivered_us is not None)
+            for id_, channel, callid, raw, received_us, failures, delivered_us in claimed
+        ]
+
+    def _earlier(self, event: Event) -> list[RawCallback]:
+        """The first of the call's callbacks that are done; with a repeat's own, by which it is known to be one."""
+        channel = event.callback.channel
+        values = {"channel": channel, "callid": event.callid, "limit": MAX_CALLBACKS}
+        with self._delivering() as connection:
+            rows = connection.execute(_EARLIER, values).fetchall()
+        earlier = [_callback(channel, raw, received_us) for _, raw, received_us in rows]
+        if event.was_delivered and all(id_ != event.id for id_, _, _ in rows):
+            earlier.append(event.callback)
+        return earlier
 
     def _finish(self, events: Sequence[Event], results: Sequence[float | None]) -> None:
         """Keep what became of the first events, and give back the others; but for those that somebody else has claimed meanwhile."""

@@ -35,6 +35,14 @@ callbacks = sa.Table(
 )
 _IS_WAITING = callbacks.c.due_us.is_not(None)
 sa.Index("answerback_callbacks_due", callbacks.c.due_us, sqlite_where=_IS_WAITING, postgresql_where=_IS_WAITING)
+sa.Index(
+    "answerback_callbacks_waiting",
+    callbacks.c.channel,
+    callbacks.c.callid,
+    callbacks.c.due_us,
+    sqlite_where=_IS_WAITING,
+    postgresql_where=_IS_WAITING,
+)
 
 rejected = sa.Table(
     "answerback_rejected",

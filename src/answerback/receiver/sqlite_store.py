@@ -30,6 +30,7 @@ _SCHEMA = (
     "CREATE INDEX answerback_callbacks_call ON answerback_callbacks (channel, callid)",
     "CREATE INDEX answerback_callbacks_received ON answerback_callbacks (received_us)",
     "CREATE INDEX answerback_callbacks_due ON answerback_callbacks (due_us) WHERE due_us IS NOT NULL",
+    "CREATE INDEX answerback_callbacks_waiting ON answerback_callbacks (channel, callid) WHERE due_us IS NOT NULL",
     f"""
     CREATE TRIGGER answerback_callbacks_block AFTER INSERT ON answerback_callbacks WHEN EXISTS (
         SELECT 1 FROM answerback_callbacks WHERE channel = NEW.channel AND callid = NEW.callid AND due_us IS NOT NULL AND id < NEW.id

@@ -5,10 +5,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 
+MAX_CALLBACKS = 200
+"""Of a call so many callbacks are looked at, the first ones: a flood for one call must not cost more with each."""
+
 Handle = Callable[[Sequence[RawCallback], int], float | None]
 """`handle(callbacks, failures)`: have the handlers called with the last of a call's callbacks.
 
-Those before it are the ones that are done, in the order in which they arrived. `failures` is how often the last one has failed by now.
+Those before it are the ones that are done, in the order in which they arrived; of more than MAX_CALLBACKS the first ones, and a repeat's own. `failures` is how often the last one has failed by now.
 Returns None where it is done, else after how many seconds to try it again. Raises nothing.
 """
 
@@ -46,7 +49,7 @@ class ReadableStore(Store, Protocol):
     """A store that can also be asked."""
 
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
-        """A call's callbacks in the order of their arrival."""
+        """A call's callbacks in the order of their arrival, the first MAX_CALLBACKS."""
 
     def backlog(self) -> Backlog:
         """What waits for the handlers."""

@@ -25,6 +25,11 @@ class Callback(models.Model):
             models.Index(fields=["channel", "callid"], name="answerback_callbacks_call"),
             models.Index(fields=["received_us"], name="answerback_callbacks_received"),
             models.Index(fields=["due_us"], name="answerback_callbacks_due", condition=models.Q(due_us__isnull=False)),
+            models.Index(
+                fields=["channel", "callid", "due_us"],
+                name="answerback_callbacks_waiting",
+                condition=models.Q(due_us__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

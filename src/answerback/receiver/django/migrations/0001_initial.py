@@ -48,6 +48,11 @@ class Migration(migrations.Migration):
                         fields=["due_us"],
                         name="answerback_callbacks_due",
                     ),
+                    models.Index(
+                        condition=models.Q(("due_us__isnull", False)),
+                        fields=["channel", "callid", "due_us"],
+                        name="answerback_callbacks_waiting",
+                    ),
                 ],
             },
         ),
