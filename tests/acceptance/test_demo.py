@@ -189,11 +189,14 @@ def test_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
 
 
 def test_a_child_that_is_killed_leaves_nothing_either(tmp_path: Path) -> None:
-    """Without the process that would clean up after a killed demo, the demo does it itself."""
-    with running(tmp_path, "--days", "1") as one:
+    """Without the process that would clean up after a killed demo, the demo does it itself. Nobody is told that its history is whole."""
+    with running(tmp_path, "--days", "366") as one:
         for child in one.processes():
             os.kill(child, signal.SIGKILL)
         await_true(lambda: one.client.get("/readyz").status_code == 200)
+        one.read_on("Ctrl-C ends")
+        one.process.terminate()
+        assert "history" not in one.stdout.read()
         assert one.end() == 0
         assert not one.directory.exists()
 

@@ -111,10 +111,11 @@ def _print_fields(fields: dict[str, str]) -> None:
 
 
 def _show_progress(home: "DemoHome") -> None:
-    columns, done = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()), 0
+    columns, done, total = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()), 0, None
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(tr("recording the history"), total=None)
         for done, total in home.recorded():
             progress.update(task, completed=done, total=total)
-    out.print(tr("The history is whole: {count} callbacks.", count=f"{done:,}"))
-    sys.stdout.flush()
+    if done == total:  # else the demo was ended before
+        out.print(tr("The history is whole: {count} callbacks.", count=f"{done:,}"))
+        sys.stdout.flush()
