@@ -83,7 +83,7 @@ def test_no_byte_of_it_is_left(tmp_path: Path) -> None:
         gateway.await_recorded()
         assert {"ledger.db-wal", "inbox.db-wal"} <= holders(gateway.data_dir).keys()
         before = gateway.call("one-1")
-        receipt = erase_by_api(gateway, "+86 137 8888 8888")
+        receipt = erase_by_api(gateway, "（＋８６）　１３７　－　８８８８　－　８８８８")
         assert holders(gateway.data_dir) == {}
         assert receipt["erased"].keys() == {"calls", "callbacks", "quarantine", "inbox"}
         assert (receipt["erased"]["callbacks"], receipt["erased"]["quarantine"]) == (7, 4)
@@ -109,6 +109,7 @@ def test_no_byte_of_it_is_left(tmp_path: Path) -> None:
         assert gateway.items("/v1/calls", mobile=NUMBER) != []
         done = run("erase", "--number", NUMBER, "--yes", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path)
         assert json.loads(done.stdout)["erased"]["calls"] == 1, done
+        assert "receipt 2: the gateway goes on with it" in done.stderr
         assert holders(gateway.data_dir) == {}
 
 

@@ -152,3 +152,28 @@ def test_what_is_no_number_is_refused(number: str) -> None:
     """A short one would be found everywhere."""
     with pytest.raises(ValueError, match="expected a phone number"):
         NumberFinder(number)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"n": 1.3788888e10}', b"[1.3788888E+10]", b'{"n": 861378888800e1}', b"[13788888000.0]"]
+)
+def test_zeros_may_be_in_the_exponent(body: bytes) -> None:
+    """As a spreadsheet writes a number that ends with zeros."""
+    blanked = NumberFinder("13788888000").blank_body(body)
+    assert (b"378888" in blanked, len(blanked)) == (False, len(body))
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        (NUMBER, "+8613788888888"),
+        ("（＋８６） １３７－８８８８－８８８８", "+8613788888888"),
+        ("0755 8376 3333", "+8675583763333"),
+        ("4001234567", "+864001234567"),
+        ("+39 06 1234 5678", "+390612345678"),
+        ("0044 20 7946 0958", "+442079460958"),
+    ],
+)
+def test_a_number_is_known_with_its_country(typed: str, number: str) -> None:
+    """However it was typed; and what it is known by is the same number."""
+    assert NumberFinder(typed).number == NumberFinder(number).number == number

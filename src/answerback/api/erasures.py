@@ -35,8 +35,8 @@ def build_routes(ledger: Ledger, writer: LedgerClient, key: bytes) -> Routes:
 
     @routes.post("", status_code=status.HTTP_202_ACCEPTED, summary="Erase a person's number from everything stored")
     async def create_erasure(wanted: ErasureCreate, principal: CurrentPrincipal) -> ErasureView:
-        await run_in_threadpool(_check_number, wanted.number)  # its tables take a while to load
-        made = await writer.execute(RequestErasure(principal.actor, seal(key, wanted.number)))
+        number = await run_in_threadpool(_normalise, wanted.number)  # its tables take a while to load
+        made = await writer.execute(RequestErasure(principal.actor, seal(key, number)))
         return ErasureView.read_from(made)
 
     @routes.get("/{id}", summary="Get the receipt of an erasure", responses=NOT_FOUND)
@@ -46,9 +46,9 @@ def build_routes(ledger: Ledger, writer: LedgerClient, key: bytes) -> Routes:
     return routes
 
 
-def _check_number(number: str) -> None:
-    """Raise InvalidField where it is not a phone number."""
+def _normalise(number: str) -> str:
+    """The number with its country code. Raises InvalidField where it is none."""
     try:
-        NumberFinder(number)
+        return NumberFinder(number).number
     except ValueError as error:
         raise InvalidField("number", str(error)) from error

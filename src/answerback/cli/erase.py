@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from answerback.cli.language import tr, tr_all
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings, open_client
-from answerback.cli.output import AsJson, out, print_json, print_table
+from answerback.cli.output import AsJson, err, out, print_json, print_table
+from answerback.cli.progress import ProgressBars
 from answerback.domain.number_finder import NumberFinder
 from answerback.errors import ConfigError
 from answerback.schemas.erasures import ErasureView
 
 if TYPE_CHECKING:
+    from answerback.client import Client
     from answerback.config import Settings
 
 _POLL_S = 0.2
@@ -33,7 +36,7 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     try:
-        NumberFinder(number)
+        number = NumberFinder(number).number
     except ValueError as error:
         raise ConfigError(f"--number: {error}") from error
     settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
@@ -46,10 +49,7 @@ def erase(
         inbox = _inbox(settings)
         if _is_served(settings, inbox, stack):
             client = stack.enter_context(open_client(config, None, data_dir=data_dir, database_url=database_url))
-            done = client.erasures.create(number)
-            while done.state != "done":
-                time.sleep(_POLL_S)
-                done = client.erasures.get(done.id)
+            done = _erase_there(client, number)
         else:
             done = _erase_here(settings, inbox, number)
     if as_json:
@@ -63,7 +63,8 @@ def _count(settings: "Settings", number: str) -> dict[str, int]:
     from answerback.erasures.erasure_run import count_rows
     from answerback.service.ledger_config import open_for_reading
 
-    with open_for_reading(settings) as ledger:
+    with open_for_reading(settings) as ledger, _progress() as progress:
+        progress.add_task(tr("looking through all rows"), total=None)
         return count_rows(ledger, _inbox(settings), number)
 
 
@@ -81,6 +82,32 @@ def _is_served(settings: "Settings", inbox: Path | None, stack: ExitStack) -> bo
     return False
 
 
+def _erase_there(client: "Client", number: str) -> ErasureView:
+    """Have the gateway erase it, and wait for it. Raises ApiError."""
+    done = client.erasures.create(number)
+    err.print(
+        tr("receipt {id}: the gateway goes on with it, even if this command is stopped", id=done.id), soft_wrap=True
+    )
+    with _progress() as progress:
+        task = progress.add_task(tr("erasing"), total=None)
+        while done.state != "done":
+            time.sleep(_POLL_S)
+            done = client.erasures.get(done.id)
+            rows = f"{sum(done.erased.values()):,}"
+            words = (
+                tr("erasing: {rows} rows so far", rows=rows)
+                if done.state == "erasing"
+                else tr("writing the files anew")
+            )
+            progress.update(task, description=words)
+    return done
+
+
+def _progress() -> ProgressBars:
+    """That something is going on, and for how long: a large ledger takes minutes."""
+    return ProgressBars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+
+
 def _erase_here(settings: "Settings", inbox: Path | None, number: str) -> ErasureView:
     """Erase it without a gateway; what waits in the inbox is recorded later, without it. Raises AnswerbackError."""
     from answerback.auth.server_secret import ServerSecret
@@ -90,7 +117,8 @@ def _erase_here(settings: "Settings", inbox: Path | None, number: str) -> Erasur
     from answerback.ledger.commands import RequestErasure
     from answerback.service.ledger_config import open_for_reading
 
-    with open_for_reading(settings) as ledger:
+    with open_for_reading(settings) as ledger, _progress() as progress:
+        progress.add_task(tr("erasing"), total=None)
         key = ServerSecret.load_or_create(settings.server).erasure_key
         asked = RequestErasure(CLI_ACTOR, seal(key, number)).run(ledger)
         return ErasureView.read_from(run(ledger, inbox, asked.id, number))

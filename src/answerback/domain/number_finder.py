@@ -31,7 +31,7 @@ _NUMBER_FIELD, _COUNTRY_FIELD = "mobile", "nationcode"
 
 
 class NumberFinder:
-    """Finds the spellings of one number."""
+    """Finds the spellings of one number; `number` is the one with its country code, however it was typed."""
 
     def __init__(self, number: str) -> None:
         """Raises ValueError where `number` is not a phone number that some country has."""
@@ -41,7 +41,8 @@ class NumberFinder:
                 "expected a phone number with its country, such as +8613788888888, or one of China without"
             )
         code, self._national = parsed
-        self._digits = self._national.encode()
+        self.number = f"+{code}{self._national}"
+        self._digits = self._national.rstrip("0").encode()  # a float may have its zeros in the exponent
         self._codes = frozenset({"", code, f"+{code}", f"00{code}"})
         self._values = frozenset({int(self._national), int(code + self._national)})
         self._plus_is_another = parse_number(f"+{self._national}") is not None

@@ -4,7 +4,7 @@ import os
 from hashlib import blake2b
 
 _NONCE_BYTES = 16  # blake2b takes so much as salt
-_MAX_BYTES = 64
+_MAX_BYTES = 64  # what its digest has at most; a number with its country code has less than half of that
 
 
 def seal(key: bytes, number: str) -> bytes:

@@ -273,5 +273,10 @@ TEXTS: Mapping[str, str] = {
     "Erase this number for good? What holds it cannot be brought back": "彻底抹除此号码？抹除后无法恢复",
     "the number is not stored": "没有存储此号码",
     "erased: receipt {id}": "已抹除：回执 {id}",
+    "erasing": "正在抹除",
+    "erasing: {rows} rows so far": "正在抹除：已处理 {rows} 行",
+    "looking through all rows": "正在逐行查找",
+    "receipt {id}: the gateway goes on with it, even if this command is stopped": "回执 {id}：由网关执行，中断此命令也会继续",
+    "writing the files anew": "正在重写文件",
     "Nothing was deleted: leave out --dry-run to do it.": "没有删除：去掉 --dry-run 才执行。",
 }
