@@ -1,0 +1,48 @@
+"""What an adapter does beside what other code of the application does with a request."""
+
+import threading
+
+import pytest
+from flask import Flask, request
+from gateway import OK, prompt
+from receiver.conftest import TOKEN, URL, MakeReceiver
+from receiver.stores import set_up_django
+
+from answerback.receiver import MemoryStore
+
+
+@pytest.mark.parametrize("size", [0, 70_000])
+def test_flask_may_have_read_the_body_before(make_receiver: MakeReceiver, size: int) -> None:
+    """As a log of requests does; and a limit of the application's is not that of callbacks."""
+    app = Flask("theirs")
+    app.config["MAX_CONTENT_LENGTH"] = 50_000
+    app.register_blueprint(make_receiver(MemoryStore()).flask())
+    if not size:
+        app.before_request(lambda: request.get_data() and None)
+    answer = app.test_client().post(URL, data=prompt("a") + bytes(size))
+    assert (answer.status_code, answer.data == OK) == ((413, False) if size else (200, True))
+    assert answer.content_type == "application/json"
+
+
+def test_a_request_for_anything_begins_to_call_handlers(make_receiver: MakeReceiver) -> None:
+    """Flask has no other moment for it in each process."""
+    store, done = MemoryStore(), threading.Event()
+    make_receiver(store).receive(prompt("a"), TOKEN)
+    voice = make_receiver(store, threads=1)
+    voice.on("answered")(lambda _: done.set())
+    app = Flask("theirs")
+    app.register_blueprint(voice.flask())
+    assert app.test_client().get("/health").status_code == 404
+    assert done.wait(30)
+
+
+def test_django_may_have_read_the_body_before(make_receiver: MakeReceiver) -> None:
+    """As a middleware does."""
+    set_up_django()
+    from django.test import RequestFactory
+
+    pattern = make_receiver(MemoryStore()).django()
+    asked = RequestFactory().post(URL, data=prompt("a"), content_type="text/plain")
+    assert asked.body
+    answer = pattern.callback(asked, token=TOKEN)
+    assert (answer.status_code, answer.content) == (200, OK)
