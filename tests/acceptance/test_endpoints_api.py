@@ -61,6 +61,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
         "headers": {},
         "success": None,
         "retry_schedule_s": None,
+        "proxy": None,
         "from_config": False,
         "previous_secret_expires_at": None,
         "created_at": "",
@@ -78,6 +79,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business: Business) -> Non
     changes |= {"outcomes": ["failed"], "notify_on_update": True, "timeout_s": 2.5, "concurrency": 1}
     changes |= {"success": "json:code=0", "failure_codes": [5, 8], "number_prefixes": ["138", "+852"]}
     changes |= {"reference_prefixes": ["order-"], "retry_schedule_s": [5.0, 60.0]}
+    changes |= {"proxy": "http://9.9.9.9:3128"}
     changed = business.change("crm", **changes)
     assert changed | {"updated_at": ""} == endpoint | changes | {"updated_at": ""}
     assert changed["updated_at"] > endpoint["updated_at"]
@@ -196,6 +198,12 @@ INVALID: list[tuple[str, object]] = [
     ("headers.X-Token", {"X-Token": ["a"]}),
     ("headers", "X-Token: a"),
     ("success", "3xx"),
+    ("proxy", "https://9.9.9.9:3128"),
+    ("proxy", "http://9.9.9.9:3128/path"),
+    ("proxy", "http://user:word@9.9.9.9:3128"),
+    ("proxy", "http://10.1.2.3:3128"),
+    ("proxy", "http://169.254.169.254:3128"),
+    ("proxy", "none"),
     ("retry_schedule_s", []),
     ("retry_schedule_s.1", [5, 0]),
     ("retry_schedule_s", [1] * 101),

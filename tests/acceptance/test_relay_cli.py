@@ -55,10 +55,10 @@ def test_the_life_of_an_endpoint_on_the_command_line(business: Business, receive
     assert view["headers"] == {"X-Token": "…", "X-Team": "…"}
 
     filters = ["--failure-code", "8", "--number-prefix", "138", "--number-prefix", "+852", "--reference-prefix", "a-"]
-    filters += ["--retry-delay", "5", "--retry-delay", "0.5"]
+    filters += ["--retry-delay", "5", "--retry-delay", "0.5", "--proxy", "direct"]
     few = as_json(business, "endpoints", "add", business.name("few"), receiver.url, *filters)
     assert (few["failure_codes"], few["number_prefixes"], few["reference_prefixes"]) == ([8], ["138", "+852"], ["a-"])
-    assert few["retry_schedule_s"] == [5, 0.5]
+    assert (few["retry_schedule_s"], few["proxy"]) == ([5, 0.5], "direct")
 
     listed = said(business, "endpoints", "list")
     assert any(name in line and receiver.url in line and " on " in line for line in listed.splitlines())

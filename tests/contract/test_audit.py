@@ -245,6 +245,7 @@ REDIRECTING: list[dict[str, Any]] = [
     {"certificate": "own"},
     {"headers": {"X-Token": "other"}},
     {"success": "2xx"},
+    {"proxy": "direct"},
     {"channel": "sales"},
 ]
 

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relay.certificates import Authority, server_side
 from relay.factories import OTHER_SECRET, SECRET, endpoint
+from relay.proxy import proxying
 from relay.receiver import ANSWER, Exchange, Script, obey, receiving, saying, whole
 from relay.waiting import in_loop, until
 from standardwebhooks import Webhook
@@ -167,6 +168,85 @@ async def test_the_environments_proxies_are_not_asked() -> None:
                 patched.delenv(name, raising=False)
             assert (await attempt_at(receiver.url())).error is None
         assert (len(receiver.posts), proxy.connections) == (1, 0)
+
+
+# Through a proxy
+
+
+@in_loop
+async def test_a_delivery_goes_through_the_proxy(authority: Authority) -> None:
+    """By CONNECT, which names the host and is answered for; the certificate is checked at the far end."""
+    tls = server_side(authority.issue("server", hosts="DNS:crm.example"))
+    certificates = Certificates({"own": CertificateFiles(ca_file=authority.file)})
+    async with receiving(tls=tls) as receiver, proxying(receiver.port) as proxy:
+        url = proxy.url.replace("//", "//user:w0rd@")
+        sender = WebhookSender((), certificates, url)
+        aimed = endpoint(
+            "https://crm.example/voice", certificate="own", headers={"X-Token": "s3cret"}, from_config=False
+        )
+        assert (await sender.send(aimed, ID, BODY)).error is None
+        await sender.close()
+        (post,), (request,) = receiver.posts, proxy.requests
+    assert request.startswith("CONNECT crm.example:443 HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic dXNlcjp3MHJk" in request
+    assert "s3cret" not in request
+    assert (post.line, post.header("X-Token"), post.header("Proxy-Authorization")) == (
+        "POST /voice HTTP/1.1",
+        ["s3cret"],
+        [],
+    )
+
+
+@in_loop
+async def test_without_tls_the_proxy_is_given_the_whole_url() -> None:
+    """As HTTP has it: the proxy sends the request on, and what it answers counts."""
+    async with receiving() as proxy:
+        outcome = await attempt_at("http://crm.example/voice?a=b", proxy=proxy.url(path=""))
+        assert outcome.error is None
+        assert proxy.posts[0].line == "POST http://crm.example/voice?a=b HTTP/1.1"
+        assert proxy.posts[0].header("Host") == ["crm.example"]
+
+
+@in_loop
+async def test_an_endpoint_can_go_past_the_gateways_proxy() -> None:
+    """`direct` for one, a proxy of its own for another."""
+    async with receiving() as common, receiving() as own, receiving() as receiver:
+        sender = WebhookSender((), None, common.url(path=""))
+        for proxy in ("direct", own.url(path=""), None):
+            assert (await sender.send(endpoint(receiver.url(), proxy=proxy), ID, BODY)).error is None
+        await sender.close()
+        assert [len(one.posts) for one in (common, own, receiver)] == [1, 1, 1]
+
+
+@in_loop
+async def test_what_is_wrong_with_a_proxy_is_said() -> None:
+    """It refuses, or is not there."""
+    async with receiving() as receiver, proxying(receiver.port, b"HTTP/1.1 407 Who are you\r\n\r\n") as proxy:
+        assert (await attempt_at("https://crm.example/", proxy=proxy.url)).error == "the proxy answered 407 Who are you"
+    outcome = await attempt_at("https://crm.example/", proxy="http://127.0.0.1:9")
+    assert outcome.error == "no connection to the proxy: Connection refused"
+
+
+@in_loop
+async def test_the_egress_policy_holds_with_a_proxy() -> None:
+    """For the proxy of an endpoint from the API, and for an address in the URL; a trusted proxy may be anywhere but metadata."""
+    async with receiving() as proxy:
+        url = proxy.url(path="")
+        outcomes = [
+            await attempt_at("http://crm.example/", proxy=url, from_config=False),
+            await attempt_at("http://169.254.169.254/latest", proxy=url),
+            await attempt_at("http://crm.example/", proxy="http://169.254.169.254:80"),
+        ]
+        sender = WebhookSender((), None, url)
+        for host in ("10.1.2.3", "[::1]", "169.254.169.254"):
+            outcomes += [await sender.send(endpoint(f"http://{host}/", from_config=False), ID, BODY)]
+        await sender.close()
+        assert proxy.connections == 0
+    assert [outcome.error for outcome in outcomes if "which no endpoint may have" not in (outcome.error or "")] == [
+        "no connection to the proxy: 127.0.0.1 is this machine itself; relay.allowed_networks can allow it",
+        "no connection: 10.1.2.3 is a private address; relay.allowed_networks can allow it",
+        "no connection: ::1 is this machine itself; relay.allowed_networks can allow it",
+    ]
 
 
 # What comes back

@@ -29,7 +29,7 @@ def endpoint(**defined: Any) -> Endpoint:
         id=3,
         name="crm",
         channel="default",
-        config=EndpointConfig(url="https://crm.example.com/voice", **defined),
+        config=EndpointConfig(**{"url": "https://crm.example.com/voice"} | defined),
         enabled=True,
         disabled_reason=None,
         secret="whsec_x",
@@ -113,6 +113,7 @@ def test_what_is_left_empty_is_not_given() -> None:
         ("headers", "X-Token: …"),
         ("success", "3xx"),
         ("failure_codes", "many"),
+        ("proxy", "proxy:3128"),
         ("retry_schedule_s", "5, 0"),
         ("retry_schedule_s", "soon"),
         ("number_prefixes", "138, 13800000000"),
@@ -182,5 +183,10 @@ def test_header_values_are_not_kept_for_another_host() -> None:
     known = endpoint(headers={"X-Token": "s3cret"})
     with pytest.raises(InvalidForm, match="headers: X-Token needs its value"):
         validate_form(form_from_endpoint(known)._replace(url="https://evil.example/"), CHANNELS, known)
+    by_proxy = form_from_endpoint(known)._replace(proxy="http://evil.example:3128")
+    assert validate_form(by_proxy, CHANNELS, known).endpoint_config().headers == {"X-Token": "s3cret"}  # inside TLS
+    plain = endpoint(headers={"X-Token": "s3cret"}, url="http://crm.example.com/voice")
+    with pytest.raises(InvalidForm, match="headers: X-Token needs its value"):
+        validate_form(form_from_endpoint(plain)._replace(proxy=by_proxy.proxy), CHANNELS, plain)
     same_host = form_from_endpoint(known)._replace(url="https://crm.example.com/other")
     assert validate_form(same_host, CHANNELS, known).endpoint_config().headers == {"X-Token": "s3cret"}

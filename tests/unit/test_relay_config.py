@@ -327,6 +327,8 @@ def test_every_text_is_a_url_or_is_refused(url: str) -> None:
         ({"concurrency": 1025}, r"^endpoints\.crm\.concurrency: "),
         ({"secret": ["whsec_"]}, r"^endpoints\.crm\.secret: "),
         ({"secret": "whsec_c2hvcnQ="}, r"^endpoints\.crm\.secret: expected whsec_ and the base64 of 24 to 64 bytes$"),
+        ({"proxy": "http://u:p@proxy:3128"}, r"^endpoints\.crm\.proxy: contains a user name: only relay\.proxy"),
+        ({"proxy": "socks5://proxy"}, r"^endpoints\.crm\.proxy: expected http://host:port of a proxy"),
         ({"success": "3xx"}, r"^endpoints\.crm\.success: expected contract, 2xx, json:path=value or text:words"),
         ({"headers": ["X-A"]}, r"^endpoints\.crm\.headers: "),
         ({"headers": {"": "a"}}, r"^endpoints\.crm\.headers: the name of a header is "),
@@ -392,6 +394,17 @@ def test_an_invalid_name_is_named(name: str) -> None:
     assert validate_endpoint_name(name) is not None
     error = refused("^endpoints", endpoints={name: {"url": URL}})
     assert str(error).startswith(f"endpoints.{name}: a name is up to 64 lowercase letters")
+
+
+def test_the_password_of_the_proxy_is_not_shown() -> None:
+    """It is in the settings, in none of their texts, and in no error."""
+    proxy = "http://user:w0rd@proxy.example:3128"
+    settings = load_settings(overrides={"relay": {"proxy": proxy}})
+    assert settings.relay.proxy is not None
+    assert settings.relay.proxy.get_secret_value() == proxy
+    assert "w0rd" not in repr(settings) + settings.model_dump_json()
+    error = refused(r"^relay\.proxy: expected http://host:port of a proxy", relay={"proxy": f"{proxy}/path"})
+    assert "w0rd" not in str(error) + repr(error.__cause__)
 
 
 def test_no_secret_of_an_endpoint_is_shown() -> None:

@@ -183,7 +183,8 @@ def _merge(config: EndpointConfig, channel: str, *, enabled: bool, changes: dict
     now = {name: getattr(config, name) for name in EndpointConfig.__struct_fields__}
     headers = changes.get("headers", hide_values(config.headers))
     if isinstance(headers, dict):
-        changes = changes | {"headers": keep_values(headers, config.values_for(changes.get("url", config.url)))}
+        kept = config.values_for(changes.get("url", config.url), changes.get("proxy", config.proxy))
+        changes = changes | {"headers": keep_values(headers, kept)}
     try:
         return _EndpointBody(**now | {"channel": channel, "enabled": enabled} | changes)
     except ValidationError as error:

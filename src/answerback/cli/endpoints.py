@@ -52,6 +52,9 @@ def add(
     ] = False,
     timeout_s: Annotated[float | None, typer.Option("--timeout", help="Seconds for one attempt.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Maximum number of concurrent attempts.")] = None,
+    proxy: Annotated[
+        str | None, typer.Option(help="HTTP proxy, http://host:port, or direct for none; the gateway's by default.")
+    ] = None,
     retry_delay: Annotated[
         list[float] | None,
         typer.Option(
@@ -94,6 +97,7 @@ def add(
         "headers": None if header is None else parse_header_lines(header),
         "success": success,
         "retry_schedule_s": retry_delay,
+        "proxy": proxy,
         "enabled": not disabled,
     }
     given = cast("EndpointFields", {field: value for field, value in fields.items() if value is not None})

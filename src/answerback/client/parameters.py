@@ -109,3 +109,4 @@ class EndpointFields(TypedDict, total=False):
     headers: Mapping[str, str]
     success: str | None
     retry_schedule_s: Iterable[float] | None
+    proxy: str | None

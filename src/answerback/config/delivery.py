@@ -2,13 +2,14 @@
 
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import SplitResult
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from answerback.config.section import Count, Network, Seconds, Section
 from answerback.domain.channels import NAME_PATTERN
 from answerback.domain.endpoint_headers import check_headers
-from answerback.domain.endpoints import EndpointConfig, PayloadFormat, validate_secret
+from answerback.domain.endpoints import DIRECT, EndpointConfig, PayloadFormat, validate_secret
 from answerback.domain.models import DEFAULT_CHANNEL, CallbackKind, Outcome
 from answerback.domain.success_rule import parse_success_rule
 from answerback.domain.urls import check_http_url
@@ -39,9 +40,29 @@ class RelaySettings(Section):
         (), description="private networks that endpoints created through the API may be in, such as 10.0.0.0/8"
     )
 
+    proxy: SecretStr | None = Field(
+        None,
+        description="HTTP proxy for all endpoints that say nothing else: http://host:port or http://user:password@host:port",
+    )
+
     shutdown_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(
         3.0, description="time to finish open attempts at shutdown"
     )
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
+        if proxy is not None:
+            _check_proxy_url(proxy.get_secret_value())
+        return proxy
+
+
+def _check_proxy_url(url: str) -> SplitResult:
+    expected = "http://host:port of a proxy, without a path"
+    parts = check_http_url(url, expected)
+    if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"expected {expected}")
+    return parts
 
 
 class CertificateSettings(Section):
@@ -94,6 +115,9 @@ class EndpointSettings(Section):
     headers: dict[str, SecretStr] = Field(
         {}, description="headers to add to each request, such as Authorization; values are never shown again"
     )
+    proxy: str | None = Field(
+        None, max_length=2048, description="HTTP proxy, http://host:port, or direct for none; by default relay.proxy"
+    )
     retry_schedule_s: Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=100)] | None = Field(
         None,
         description="its own delays before the second attempt, the third, and so on; by default relay.retry_schedule_s",
@@ -128,6 +152,13 @@ class EndpointSettings(Section):
         if problem := check_headers(_reveal(headers)):
             raise ValueError(problem)
         return headers
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, proxy: str | None) -> str | None:
+        if proxy not in (None, DIRECT) and "@" in _check_proxy_url(proxy).netloc:
+            raise ValueError("contains a user name: only relay.proxy of the config file can have one")
+        return proxy
 
     @field_validator("success")
     @classmethod

@@ -49,7 +49,7 @@ def _check_header(name: str, value: str) -> str | None:
     if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
         return f"{name} is set by the gateway"
     if value == HIDDEN:
-        return f"{name} needs its value: there is none to keep, or the URL now leads to another host"
+        return f"{name} needs its value: there is none to keep, or another host or proxy would get it"
     if not _VALUE.fullmatch(value):
         return f"the value of {name} is 1 to 4096 printable ASCII characters, without spaces around"
     return None

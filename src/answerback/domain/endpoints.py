@@ -56,6 +56,10 @@ def validate_secret(secret: str) -> str | None:
     return f"expected {SECRET_PREFIX} and the base64 of {_MIN_SECRET_BYTES} to {_MAX_SECRET_BYTES} bytes"
 
 
+DIRECT = "direct"
+"""In place of a proxy: none, even if the gateway has one."""
+
+
 class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint is, as its owner says it. Every filter that is not empty must match.
 
@@ -63,6 +67,7 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `concurrency` the most attempts at a time. `certificate` names one of the config file. `headers` go with each request,
     and their values are secrets. `success` is the rule by which a response is success; None: that of the format.
     `retry_schedule_s` are the delays before each further attempt; None: those of the gateway.
+    `proxy` is the URL of an HTTP proxy, or DIRECT; None: that of the gateway, if it has one.
     """
 
     url: str
@@ -79,18 +84,20 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     headers: dict[str, str] = {}
     success: str | None = None
     retry_schedule_s: tuple[float, ...] | None = None
+    proxy: str | None = None
 
     @property
     def origin(self) -> str:
         """Scheme, host and port of the URL: the part that is no secret."""
         return _origin(self.url)
 
-    def values_for(self, url: object) -> dict[str, str]:
-        """The header values that may be kept with `url`: another host must not be sent what only this one was to have."""
+    def values_for(self, url: object, proxy: object) -> dict[str, str]:
+        """The header values that may be kept: another host, or proxy that can read them, must not get what was not meant for it."""
         try:
-            return self.headers if _origin(str(url)) == self.origin else {}
+            is_meant = _origin(str(url)) == self.origin and (proxy == self.proxy or self.origin.startswith("https:"))
         except ValueError:  # no URL: something else will say so
             return self.headers
+        return self.headers if is_meant else {}
 
     def matches(self, kind: CallbackKind | None, call: Call) -> bool:
         """Whether the endpoint subscribes to a callback of `kind` (None: to the call itself) that left its call as `call`."""

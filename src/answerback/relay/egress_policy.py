@@ -52,6 +52,15 @@ class AddressDenied(OSError):
     """The egress policy denies this address."""
 
 
+def is_ip_address(host: str) -> bool:
+    """Whether a host is an address and not a name."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 class EgressPolicy:
     """The addresses that endpoints may have; `trusted` ones, from the config file, may be on private networks."""
 

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from answerback.domain.endpoints import (
+    DIRECT,
     DISABLED_MANUALLY,
     REMOVED_FROM_CONFIG,
     AttemptResult,
@@ -215,7 +216,7 @@ class EndpointManager:
         """Add an endpoint. Raises Forbidden, InvalidEndpoint, and Conflict where the name is taken."""
         actor.require_full_numbers()  # before anything is looked up for an actor who may not
         self._validate(config, secret)
-        await self._validate_address(config.url)
+        await self._validate_addresses(config)
         draft = Draft(
             name=name or f"endpoint-{token_hex(4)}",
             channel=channel,
@@ -244,7 +245,7 @@ class EndpointManager:
             actor.require_full_numbers()
         if config is not None:
             self._validate(config, None)
-            await self._validate_address(config.url)
+            await self._validate_addresses(config)
         return await self._change(actor, endpoint, channel=after.channel, config=after.config)
 
     async def set_enabled(self, actor: Actor, name: str, *, enabled: bool, reason: str | None = None) -> Endpoint:
@@ -314,9 +315,11 @@ class EndpointManager:
         if config.certificate is not None and config.certificate not in self._sender.certificates:
             raise InvalidEndpoint("certificate", f"there is no certificate {config.certificate} in the config file")
 
-    async def _validate_address(self, url: str) -> None:
+    async def _validate_addresses(self, config: EndpointConfig) -> None:
         """Reject an address that the egress policy denies; a name that does not resolve yet may do so later."""
-        parts = urlsplit(url)
-        for address in await resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme]):
-            if problem := self._sender.egress_policy.denial_reason(address):
-                raise InvalidEndpoint("url", problem)
+        proxy = None if config.proxy == DIRECT else config.proxy
+        for field, url in (("url", config.url), ("proxy", proxy)):
+            parts = urlsplit(url or "")
+            for address in await resolve(parts.hostname, parts.port or _PORTS[parts.scheme]) if parts.hostname else ():
+                if problem := self._sender.egress_policy.denial_reason(address):
+                    raise InvalidEndpoint(field, problem)

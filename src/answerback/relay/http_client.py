@@ -14,10 +14,10 @@ import yarl
 from aiohttp.connector import Connection
 
 from answerback.certificates import Certificates
-from answerback.domain.endpoints import AttemptResult, Endpoint, PayloadFormat
+from answerback.domain.endpoints import DIRECT, AttemptResult, Endpoint, PayloadFormat
 from answerback.domain.masking import mask_path, mask_urls, mask_values
 from answerback.errors import describe_os_error
-from answerback.relay.egress_policy import EgressPolicy
+from answerback.relay.egress_policy import AddressDenied, EgressPolicy, is_ip_address
 from answerback.relay.response import classify_response
 from answerback.relay.sender import RESPONSE_EXCERPT_BYTES, LeaseExpired
 from answerback.relay.signing import sign
@@ -33,15 +33,19 @@ log = structlog.get_logger("answerback.relay")
 class HttpClient:
     """POST deliveries over pooled connections. Create and `close` it inside the loop."""
 
-    def __init__(self, egress_policy: EgressPolicy, certificates: Certificates, may_send: Callable[[], bool]) -> None:
+    def __init__(
+        self, egress_policy: EgressPolicy, certificates: Certificates, may_send: Callable[[], bool], proxy: str | None
+    ) -> None:
         self._certificates = certificates
         self._may_send = may_send
+        self._proxy = proxy
+        self._policies = {True: EgressPolicy(trusted=True), False: egress_policy}
         self._sessions = {
             trusted: aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     keepalive_timeout=_KEEP_ALIVE_S,
-                    socket_factory=(EgressPolicy(trusted=True) if trusted else egress_policy).open_socket,
+                    socket_factory=self._policies[trusted].open_socket,
                 ),
                 request_class=self._request_class(),
                 auto_decompress=False,  # no response is worth a decompression bomb
@@ -123,11 +127,13 @@ class HttpClient:
             headers["traceparent"] = traceparent
         if config.format is PayloadFormat.STANDARD:
             headers |= sign(endpoint, message_id, datetime.now(UTC), body)
-        async with self._sessions[endpoint.from_config].post(
+        session, proxy = self._route(endpoint)
+        async with session.post(
             _url(config.url),
             data=body,
             headers=headers,
             allow_redirects=False,
+            proxy=proxy,
             timeout=_timeout(config.timeout_s),
             ssl=self._certificates.ssl_context_for(config.certificate),
         ) as response:
@@ -135,6 +141,19 @@ class HttpClient:
             while len(answer) < _MAX_RESPONSE_BYTES and not response.content.at_eof():
                 answer += await response.content.read(_MAX_RESPONSE_BYTES - len(answer))
             return response.status, answer, response.headers, response.charset
+
+    def _route(self, endpoint: Endpoint) -> tuple[aiohttp.ClientSession, str | None]:
+        """The session for the next hop, and the proxy if it is one. Raises AddressDenied.
+
+        A proxy looks names up itself: behind it only a URL that has the address in it can be checked.
+        """
+        proxy = endpoint.config.proxy or self._proxy
+        if proxy is None or proxy == DIRECT:
+            return self._sessions[endpoint.from_config], None
+        address = _url(endpoint.config.url).host or ""
+        if is_ip_address(address) and (problem := self._policies[endpoint.from_config].denial_reason(address)):
+            raise AddressDenied(problem)
+        return self._sessions[endpoint.from_config or endpoint.config.proxy is None], proxy
 
 
 @lru_cache(maxsize=16_384)
@@ -184,6 +203,12 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 _ERROR_TEXTS: list[tuple[type[Exception], Callable[[Any, Endpoint], str]]] = [
     (TimeoutError, lambda _, endpoint: f"no answer within {endpoint.config.timeout_s:g} s"),
+    (AddressDenied, lambda error, _: f"no connection: {error}"),
+    (aiohttp.ClientHttpProxyError, lambda error, _: f"the proxy answered {error.status} {error.message}"),
+    (
+        aiohttp.ClientProxyConnectionError,
+        lambda error, _: f"no connection to the proxy: {describe_os_error(error.os_error)}",
+    ),
     (aiohttp.ClientConnectorDNSError, lambda error, _: f"the name {error.host} was not found"),
     (
         aiohttp.ClientConnectorCertificateError,

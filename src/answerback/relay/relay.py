@@ -46,13 +46,14 @@ class Relay:
         count: Callable[[CallFilter], Awaitable[int]],
         under_pressure: Callable[[], bool],
         certificates: Certificates | None = None,
+        proxy: str | None = None,
         tracer: "Tracer | None" = None,
         recorded_us: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self.default_channel = default_channel
         """The channel of a call that is named without one, where there is only one."""
-        self._sender = WebhookSender(allowed_networks, certificates)
+        self._sender = WebhookSender(allowed_networks, certificates, proxy)
         self.metrics = RelayMetrics()
         self._dispatcher = Dispatcher(ledger, self._sender, self.metrics, policy, under_pressure, tracer)
         self._overdue_watcher = OverdueWatcher(ledger, self._dispatcher, recorded_us)

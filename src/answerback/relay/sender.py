@@ -23,9 +23,15 @@ class LeaseExpired(Exception):
 class WebhookSender:
     """Sends deliveries. The HTTP client is imported with the first endpoint, because that takes a tenth of the start."""
 
-    def __init__(self, allowed_networks: Sequence[Network] = (), certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        allowed_networks: Sequence[Network] = (),
+        certificates: Certificates | None = None,
+        proxy: str | None = None,
+    ) -> None:
         self.certificates = certificates or Certificates()
         self.egress_policy = EgressPolicy(allowed_networks, trusted=False)
+        self._proxy = proxy
         self.may_send: Callable[[], bool] = lambda: True
         """Called right before a request is written, because connecting may have taken long."""
         self._client: asyncio.Task[HttpClient] | None = None
@@ -38,7 +44,7 @@ class WebhookSender:
 
     async def _make_client(self) -> "HttpClient":
         module = await asyncio.to_thread(import_module, "answerback.relay.http_client")
-        client: HttpClient = module.HttpClient(self.egress_policy, self.certificates, self._may_send_now)
+        client: HttpClient = module.HttpClient(self.egress_policy, self.certificates, self._may_send_now, self._proxy)
         return client
 
     def _may_send_now(self) -> bool:

@@ -49,6 +49,10 @@ class EndpointView(View):
     retry_schedule_s: list[float] | None = Field(
         description="its own delays before the second attempt, the third, and so on; null: those of the gateway"
     )
+    proxy: str | None = Field(
+        description="HTTP proxy, or direct for none; null: that of the gateway, if it has one",
+        examples=["http://proxy.example.com:3128"],
+    )
     from_config: bool = Field(description="defined in the config file, and can only be changed there")
     previous_secret_expires_at: datetime | None = Field(description="until then the previous secret also signs")
     created_at: datetime

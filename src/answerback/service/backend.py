@@ -220,6 +220,7 @@ class Backend:
             count=self._count,
             under_pressure=lambda: front.under_pressure,
             certificates=self._certificates,
+            proxy=None if settings.relay.proxy is None else settings.relay.proxy.get_secret_value(),
             tracer=self._tracer,
             recorded_us=self._status.recorded_us,
         )

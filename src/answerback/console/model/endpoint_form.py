@@ -44,13 +44,14 @@ class EndpointForm(NamedTuple):
     headers: str = ""
     success: str = ""
     retry_schedule_s: str = ""
+    proxy: str = ""
 
 
 _CHOICES = ("kinds", "outcomes")
 _SWITCHES = ("notify_on_update", "enabled")
 _TEXTS = tuple(name for name in EndpointForm._fields if name not in _CHOICES + _SWITCHES)
 _LISTS = ("failure_codes", "number_prefixes", "reference_prefixes", "retry_schedule_s")
-_OPTIONAL = ("secret", "certificate", "success", "retry_schedule_s")
+_OPTIONAL = ("secret", "certificate", "success", "retry_schedule_s", "proxy")
 
 
 def parse_form(fields: Mapping[str, Sequence[str]]) -> EndpointForm:
@@ -88,6 +89,7 @@ def form_from_endpoint(endpoint: Endpoint) -> EndpointForm:
         certificate=defined.certificate or "",
         headers="\n".join(f"{name}: {value}" for name, value in hide_values(defined.headers).items()),
         success=defined.success or "",
+        proxy=defined.proxy or "",
     )
 
 
@@ -102,7 +104,9 @@ def validate_form(form: EndpointForm, channels: Sequence[str], known: Endpoint |
     values |= {name: _split(values[name]) for name in _LISTS}
     values |= {name: values[name] or None for name in _OPTIONAL}
     headers = parse_header_lines(form.headers.splitlines())
-    values["headers"] = keep_values(headers, {} if known is None else known.config.values_for(form.url))
+    values["headers"] = keep_values(
+        headers, {} if known is None else known.config.values_for(form.url, form.proxy or None)
+    )
     try:
         settings = EndpointSettings(**values)
     except ValidationError as error:

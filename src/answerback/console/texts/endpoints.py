@@ -61,6 +61,7 @@ TEXTS: Mapping[str, Text] = {
         "system's certificate authorities, no client certificate", "系统 CA，不使用客户端证书"
     ),
     "endpoint_retries": Text("Retries after", "重试间隔"),
+    "endpoint_proxy": Text("Proxy", "代理"),
     "endpoint_headers": Text("Own headers", "自定义请求头"),
     "endpoint_success": Text("Success is", "成功条件"),
     "endpoint_previous_secret": Text("Previous secret valid until", "旧密钥仍有效至"),
@@ -135,6 +136,10 @@ TEXTS: Mapping[str, Text] = {
         "Seconds before each further attempt, separated by commas; empty: as relay.retry_schedule_s says.",
         "每次重试之前等待的秒数，用逗号分隔；留空则按 relay.retry_schedule_s。",
     ),
+    "endpoint_proxy_hint": Text(
+        "http://host:port of an HTTP proxy, or direct for none; empty: as relay.proxy says.",
+        "HTTP 代理 http://主机:端口，或 direct 表示不用代理；留空则按 relay.proxy。",
+    ),
     "endpoint_headers_hint": Text(
         "One a line, as Name: value. Values are never shown again: … keeps the present one.",
         "每行一个，格式为 名称: 值。值保存后不再显示，… 表示保留原值。",
@@ -174,9 +179,13 @@ TEXTS: Mapping[str, Text] = {
     "invalid_retry_schedule_s": Text(
         "Up to 100 numbers of seconds above 0, separated by commas.", "最多 100 个大于 0 的秒数，用逗号分隔。"
     ),
+    "invalid_proxy": Text(
+        "http://host:port without user name and path, or direct; private networks must be allowed in the config file.",
+        "应为 http://主机:端口（不含用户名和路径）或 direct；内网地址须在配置文件中允许。",
+    ),
     "invalid_headers": Text(
-        "One header a line, as Name: value, in printable ASCII; not one that the gateway sets. A value can only be kept while the URL's host stays.",
-        "每行一个请求头，格式为 名称: 值，仅限可打印的 ASCII 字符，且不能是网关自己设置的请求头。URL 的主机改变后须重新填写各个值。",
+        "One header a line, as Name: value, in printable ASCII; not one that the gateway sets. A value can only be kept while the URL's host stays, and with http:// the proxy.",
+        "每行一个请求头，格式为 名称: 值，仅限可打印的 ASCII 字符，且不能是网关自己设置的请求头。URL 的主机改变后（http:// 时还有代理）须重新填写各个值。",
     ),
     "invalid_success": Text(
         "contract, 2xx, json:path=value or text:words.", "应为 contract、2xx、json:路径=值 或 text:文本。"
