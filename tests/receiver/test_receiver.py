@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -272,6 +273,40 @@ def test_a_handler_that_fails_loses_nothing(
     assert voice.backlog() == (0, 0.0)
     assert caplog.text.count("event not handled, tried again in 0.0 s") == 2
     assert "13788888888" not in caplog.text
+
+
+def test_whatever_a_handler_raises_its_thread_goes_on(
+    make_receiver: MakeReceiver, handler_of: Callable[..., Any]
+) -> None:
+    """Some raise what is no Exception: the event comes again, and those of other calls are handled."""
+    voice, done = make_receiver(MemoryStore(), threads=1, retry_schedule_s=[0]), threading.Semaphore(0)
+    errors = [BaseException("gevent's Timeout is one"), GeneratorExit(), KeyboardInterrupt(), SystemExit()]
+
+    def fail(_event: Event) -> None:
+        if errors:
+            raise errors.pop()
+        done.release()
+
+    voice.on("*")(handler_of(fail))
+    for callid in "ab":
+        voice.receive(prompt(callid), TOKEN)
+    assert all(done.acquire(timeout=30) for _ in range(2))
+
+
+def test_each_event_has_a_context_of_its_own(make_receiver: MakeReceiver, handler_of: Callable[..., Any]) -> None:
+    """What a handler sets there, such as the fields of a logger, is gone with the event."""
+    voice, found = make_receiver(MemoryStore()), list[str]()
+    field = ContextVar("field", default="nothing")
+
+    def set_field(event: Event) -> None:
+        found.append(field.get())
+        field.set(event.call.callid)
+
+    voice.on("*")(handler_of(set_field))
+    for callid in "ab":
+        voice.receive(prompt(callid), TOKEN)
+    assert voice.dispatch() == 2
+    assert found == ["nothing", "nothing"]
 
 
 def test_the_wait_grows(make_receiver: MakeReceiver, store: ReadableStore) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
+from typing import Any
 
 from answerback.domain.models import RawCallback
 from answerback.receiver.handlers import Run, log_failure
@@ -12,14 +14,17 @@ from answerback.receiver.store import Store
 Deliver = Callable[[Sequence[RawCallback], int, Run], float | None]
 
 
-def deliver_due(store: Store, deliver: Deliver, run: Run, is_stopping: Callable[[], bool]) -> int:
-    """Hand over what is due, one event after the other; how many there were."""
+def deliver_due(store: Store, deliver: Deliver, runner: asyncio.Runner, is_stopping: Callable[[], bool]) -> int:
+    """Hand over what is due, one event after the other, each in a context of its own; how many there were."""
     count = 0
 
     def handle(callbacks: Sequence[RawCallback], failures: int) -> float | None:
         nonlocal count
         count += 1
-        return deliver(callbacks, failures, run)
+        return copy_context().run(deliver, callbacks, failures, run)
+
+    def run(coroutine: Coroutine[Any, Any, None]) -> None:
+        runner.run(coroutine, context=copy_context())  # else all have the runner's, with what others have set there
 
     while not is_stopping() and store.deliver(handle):
         pass
@@ -61,7 +66,7 @@ class Dispatcher:
             while not self._is_stopping:
                 woken.clear()
                 try:
-                    deliver_due(self._store, self._deliver, runner.run, lambda: self._is_stopping)
+                    deliver_due(self._store, self._deliver, runner, lambda: self._is_stopping)
                 except Exception as error:  # noqa: BLE001  # the store may be away: what is due stays due
                     log_failure("events cannot be delivered", error)
                 if not self._is_stopping:

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import threading
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -59,7 +60,9 @@ class Handlers:
         """What a store calls with an event: None where it is done, else after how many seconds to try again."""
         try:
             self.call(make_event(callbacks), run)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever a handler raises
+        except BaseException as error:  # whatever a handler raises, such as gevent's Timeout: the thread has to live on
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # of the user's, in `dispatch`
             retry_s = repeating_delay_s(self._retry_schedule_s, failures, _JITTER)
             log_failure(f"event not handled, tried again in {retry_s:.1f} s", error)
             return retry_s

@@ -163,7 +163,7 @@ class Receiver:
         if self._store is None:
             return 0
         with asyncio.Runner() as runner:
-            return deliver_due(self._store, self._handlers.deliver, runner.run, lambda: False)
+            return deliver_due(self._store, self._handlers.deliver, runner, lambda: False)
 
     def close(self, timeout_s: float = 10.0) -> bool:
         """Stop calling handlers, after the event that each thread is at; whether they have stopped within the time."""
