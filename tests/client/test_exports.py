@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 import tracemalloc
 from contextlib import aclosing
 from itertools import islice
@@ -13,7 +14,16 @@ from client.drivers import Driver
 from client.unruly_server import Behaviour, UnrulyServer, answer, break_off, say
 from gateway import Gateway, prompt
 
-from answerback.client import AsyncClient, Client, ConnectionFailed, Invalid, NotFound, Unavailable
+from answerback.client import (
+    ApiError,
+    AsyncClient,
+    Client,
+    ConnectionFailed,
+    Invalid,
+    NotFound,
+    Unavailable,
+    UnexpectedResponse,
+)
 
 MIB = 1024 * 1024
 
@@ -48,6 +58,29 @@ def test_an_export_that_breaks_off_leaves_no_file(driver: Driver, unruly: Unruly
     with pytest.raises(ConnectionFailed, match=r"^the export broke off, it is not whole: "):
         driver.get(driver.make(unruly.url, "ab_k").export("calls").save(target))
     assert [(path.name, path.read_bytes()) for path in target.parent.iterdir()] == [(target.name, b"yesterday's")]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b'{"callid":"13788888888"}\n<h1>away</h1>\n', UnexpectedResponse, "the export has a line that is no JSON object"),
+        (b'["13788888888"]\n', UnexpectedResponse, "the export has a line that is no JSON object"),
+        (b'{"callid":"\xff"}\n', UnexpectedResponse, "the export has a line that is no JSON object"),
+        (b"[" * 100_000 + b"\n", UnexpectedResponse, "the export has a line that is no JSON object"),
+        (b"9" * (8 * MIB + 1), UnexpectedResponse, "the export has a line of more than 8 MiB"),
+        (b'{"callid":"a"}\n{"callid":', ConnectionFailed, "the export broke off, it is not whole: its last line has no end"),
+    ],
+    ids=["html", "array", "not UTF-8", "deep", "endless", "cut short"],
+)  # fmt: skip
+def test_rows_that_are_none_are_an_error(
+    driver: Driver, unruly: UnrulyServer, body: bytes, kind: type[ApiError], words: str
+) -> None:
+    """Of the client's own, which does not show them."""
+    unruly.will(say(200, body, "application/x-ndjson"))
+    with pytest.raises(kind) as caught:
+        driver.all(driver.make(unruly.url, "ab_k").export("calls").rows())
+    assert str(caught.value) == words
+    assert "13788888888" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_export_is_begun_again_while_nothing_has_come(driver: Driver, unruly: UnrulyServer) -> None:

@@ -170,6 +170,24 @@ def test_whatever_answers_the_error_is_named(
     assert not [secret for secret in (KEY, "13788888888") if secret in shown]
 
 
+def test_a_list_that_leads_to_itself_is_an_error(client: Any, driver: Driver, unruly: UnrulyServer) -> None:
+    """It would never end."""
+    unruly.will(
+        *[answer(200, {"items": [], "next_cursor": cursor}) for cursor in "aba"],
+        answer(200, {"items": [], "next_cursor": "a"}),
+    )
+    with pytest.raises(UnexpectedResponse, match=r"^next_cursor: leads to the same page again$"):
+        driver.all(client.calls.list())
+    assert len(unruly.received) == 4
+
+
+def test_a_lag_that_is_no_number_is_not_read(client: Any, driver: Driver, unruly: UnrulyServer) -> None:
+    """What a proxy makes of the header is no reason to lose the answer."""
+    unruly.will(answer(200, ME, Answerback_Recorder_Lag="1.5"), answer(200, ME, Answerback_Recorder_Lag="soon"))
+    assert [driver.get(client.me()).name for _ in range(2)] == ["k", "k"]
+    assert client.recorder_lag_s == 1.5
+
+
 def test_the_environment_has_no_say(driver: Driver, unruly: UnrulyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a proxy nor a .netrc gets between a program and its gateway; a proxy is used where it is named."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):

@@ -9,10 +9,12 @@ from typing import Any
 import httpx2
 import msgspec
 
-from answerback.client.errors import ConnectionFailed, Invalid
+from answerback.client.errors import ConnectionFailed, Invalid, UnexpectedResponse
 from answerback.client.parameters import ExportFilter
 from answerback.client.requests import Request
 from answerback.client.senders import AsyncSender, SyncSender, describe
+
+_MAX_LINE_MIB = 8
 
 
 def export_request(dataset: str, format: str, filters: ExportFilter) -> Request[bytes]:
@@ -40,6 +42,7 @@ class Export:
         lines = _Lines(self._request)
         for chunk in self:
             yield from lines.feed(chunk)
+        lines.end()
 
     def save(self, path: str | Path) -> None:
         """Write the file; it has its name once it is whole."""
@@ -69,6 +72,7 @@ class AsyncExport:
             async for chunk in chunks:
                 for row in lines.feed(chunk):
                     yield row
+        lines.end()
 
     async def save(self, path: str | Path) -> None:
         """Write the file, in a thread; it has its name once it is whole."""
@@ -90,7 +94,22 @@ class _Lines:
         """The records that are whole with `chunk`."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            yield msgspec.json.decode(line, type=dict[str, Any])
+            yield _row(line)
+        if len(self._rest) > _MAX_LINE_MIB * 1024 * 1024:
+            raise UnexpectedResponse(f"the export has a line of more than {_MAX_LINE_MIB} MiB")
+
+    def end(self) -> None:
+        """Raise ConnectionFailed where a line has no end."""
+        if self._rest:
+            raise ConnectionFailed("the export broke off, it is not whole: its last line has no end")
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    raise UnexpectedResponse("the export has a line that is no JSON object")  # which is not shown: it may hold numbers
 
 
 @contextlib.contextmanager

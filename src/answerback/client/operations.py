@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from answerback.client.errors import UnexpectedResponse
 from answerback.client.requests import Request
 from answerback.client.senders import AsyncSender, SyncSender
 from answerback.schemas.view import PageView
@@ -76,6 +77,13 @@ def _bound(
     return run
 
 
+def _following(page: PageView[T], following: PageView[T]) -> PageView[T]:
+    """The page behind `page`. Raises UnexpectedResponse where it leads to itself: the list would never end."""
+    if following.next_cursor is not None and following.next_cursor == page.next_cursor:
+        raise UnexpectedResponse("next_cursor: leads to the same page again")
+    return following
+
+
 class Pages(Generic[T]):
     """A list: its items in order, read page by page as they are asked for."""
 
@@ -91,7 +99,7 @@ class Pages(Generic[T]):
         page = self.first()
         while page.next_cursor is not None:
             yield page
-            page = self._sender.send(self._request.page(page.next_cursor))
+            page = _following(page, self._sender.send(self._request.page(page.next_cursor)))
         yield page
 
     def first(self) -> PageView[T]:
@@ -115,7 +123,7 @@ class AsyncPages(Generic[T]):
         page = await self.first()
         while page.next_cursor is not None:
             yield page
-            page = await self._sender.send(self._request.page(page.next_cursor))
+            page = _following(page, await self._sender.send(self._request.page(page.next_cursor)))
         yield page
 
     async def first(self) -> PageView[T]:

@@ -92,7 +92,8 @@ class _Sender:
                 raise ConnectionFailed(f"no gateway answers at {self._base}: {describe(outcome)}") from outcome
             return delay_s
         if outcome.request.method == "GET":
-            self.recorder_lag_s = float(outcome.headers.get(_LAG_HEADER, 0.0))
+            with contextlib.suppress(ValueError):  # then it is not the gateway's
+                self.recorder_lag_s = float(outcome.headers.get(_LAG_HEADER, 0.0))
         if outcome.is_success or attempts.is_done(outcome.status_code):
             return outcome
         failure = error_of(outcome.status_code, outcome.headers, outcome.content, key=self._connection.key)
