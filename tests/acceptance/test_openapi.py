@@ -336,7 +336,7 @@ def test_an_id_of_any_size_is_just_not_there(filled: Gateway, method: str, path:
 )
 def test_schemathesis_finds_nothing(tmp_path: Path, document: Document, role: str, phases: str, examples: int) -> None:
     """Whatever it makes up from the document, the server does as it says there: as an admin, and as a viewer."""
-    operations_count = sum(len(item) for item in document["paths"].values())
+    operations_count = sum(len(item) for item in document["paths"].values()) - 1  # all but the stream, which has no end
     with running(tmp_path) as gateway:
         key = gateway.key
         if role == "viewer":

@@ -63,6 +63,14 @@ COMMANDS = {
         "server",
         "Follow callbacks and delivery attempts as they happen, until Ctrl-C. Phone numbers are masked.",
     ),
+    "listen": CommandEntry(
+        "listen.listen",
+        "server",
+        (
+            "Forward a gateway's callbacks, as they come in, to a URL on this machine, and show what it answers; until Ctrl-C."
+            "\n\nWithout --forward-to they are only shown. A callback that the URL does not take is shown as failed, and not sent again."
+        ),
+    ),
     "stats": CommandEntry(
         "stats.stats",
         "server",

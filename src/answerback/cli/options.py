@@ -1,5 +1,6 @@
 """The options that several commands share, and the settings they make."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -33,6 +34,12 @@ DatabaseUrl = Annotated[
 Url = Annotated[
     str | None, typer.Option("--url", help="The gateway's URL; by default that of the gateway running in --data-dir.")
 ]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file", help="File with the API key; by default ANSWERBACK_KEY, or else the admin key of --data-dir."
+    ),
+]
 
 Timezone = Annotated[str, typer.Option("--timezone", help="Time zone of times that name none.")]
 
@@ -64,8 +71,10 @@ def load_zone(timezone: str) -> ZoneInfo:
 
 
 @contextmanager
-def open_client(config: Path | None, url: str | None, **options: Any) -> Iterator["Client"]:
-    """A client of the gateway at `url`, by default of the one that runs on the data directory, with its admin key.
+def open_client(
+    config: Path | None, url: str | None, key_file: Path | None = None, **options: Any
+) -> Iterator["Client"]:
+    """A client of the gateway at `url`, by default of the one that runs on the data directory; the key is its admin key, if no other is given.
 
     Changes go through the gateway, so that they take effect at once. Raises ConfigError, ApiError.
     """
@@ -75,7 +84,8 @@ def open_client(config: Path | None, url: str | None, **options: Any) -> Iterato
 
     directory = load_cli_settings(config, **options).server.data_dir
     url = url or _read(directory / URL_NAME, "no gateway is running here: start it with `answerback serve`")
-    key = _read(directory / KEY_NAME, "there is no admin key here: name the directory with --data-dir")
+    key = os.environ.get("ANSWERBACK_KEY") if key_file is None else None
+    key = key or _read(key_file or directory / KEY_NAME, "there is no API key here: name its file with --key-file")
     with Client(url, key) as client:
         try:
             yield client

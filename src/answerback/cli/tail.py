@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import ByChannel, Config, DataDir, Url, open_client
+from answerback.cli.options import ByChannel, Config, DataDir, KeyFile, Url, open_client
 from answerback.cli.output import FullNumbers, err, out
 from answerback.schemas.events import AttemptActivityView, CallbackActivityView
 
@@ -18,11 +18,12 @@ def tail(
     full_numbers: FullNumbers = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     url: Url = None,
+    key_file: KeyFile = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     only_attempts = failures or endpoint is not None
-    with open_client(config, url, data_dir=data_dir) as client:
+    with open_client(config, url, key_file, data_dir=data_dir) as client:
         err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
         events = client.events(channel=channel, type="attempt" if only_attempts else None, masked=not full_numbers)
         try:

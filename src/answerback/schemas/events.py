@@ -1,11 +1,13 @@
 """The events of /v1/events: callbacks that came in, and attempts that were made."""
 
+from base64 import b64decode
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from answerback.domain.masking import mask_fields
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.schemas.view import View
 
@@ -27,6 +29,10 @@ class _ActivityView(View):
     mobile: str
     outcome: Outcome = Field(description="of the call, as known when the event is sent")
 
+    def masked(self) -> Self:
+        """The same for who may not see numbers."""
+        return self.model_copy(update=mask_fields(dict(self), full_numbers=False))
+
 
 class CallbackActivityView(_ActivityView):
     """A callback came in."""
@@ -36,6 +42,11 @@ class CallbackActivityView(_ActivityView):
     kind: CallbackKind
     raw: str = Field(description="the body as text; bytes that are not UTF-8 are replaced")
     raw_base64: str | None = Field(description="the exact bytes; null if numbers are masked")
+
+    @property
+    def body(self) -> bytes:
+        """The body; its exact bytes unless numbers are masked."""
+        return self.raw.encode() if self.raw_base64 is None else b64decode(self.raw_base64)
 
 
 class AttemptActivityView(_ActivityView):

@@ -215,7 +215,7 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "{}: {} is {}, it must be {}: {}": "{0}：{1} 为 {2}，必须是 {3}：{4}",
     # The gateway, asked by the command line.
     "no gateway is running here: start it with `answerback serve`": "这里没有网关在运行：请用 `answerback serve` 启动",
-    "there is no admin key here: name the directory with --data-dir": "这里没有管理员密钥：请用 --data-dir 指定目录",
+    "there is no API key here: name its file with --key-file": "这里没有 API 密钥：请用 --key-file 指定其文件",
     "no gateway answers at {}: {}": "{0} 没有网关应答：{1}",
     "{}; start it, or name it with --url": "{0}；请启动它，或用 --url 指定",
     "the export broke off, it is not whole: {}": "导出中断，内容不完整：{0}",
@@ -305,6 +305,9 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "the token in its URL is of no channel: add the channel to the config file first": "URL 中的 token 不属于任何通道：请先在配置文件中添加该通道",
     "its channel is no name: lowercase letters, digits, - and _": "通道名无效：只能用小写字母、数字、- 和 _",
     "its numbers are masked: export the callbacks with full numbers": "号码已脱敏：请导出含完整号码的回调",
+    "--forward-to: the key may not see numbers in full, so what it gets is not what the cloud sent; use a key made with --full-numbers, or leave out --forward-to": "--forward-to：该密钥无权查看完整号码，得到的内容并非云端所发；请使用以 --full-numbers 创建的密钥，或不加 --forward-to",
+    "--cursor-file: cannot read a cursor from {}": "--cursor-file：无法从 {0} 读取游标",
+    "--cursor-file: {}: {}": "--cursor-file：{0}：{1}",
     "stored": "已存储",
     "duplicate": "重复",
     "quarantined": "已隔离",

@@ -127,6 +127,12 @@ TEXTS: Mapping[str, str] = {
     "Only attempts at this endpoint.": "只看发往此端点的尝试。",
     "Only attempts that failed.": "只看失败的尝试。",
     "Print a JSON object a line.": "每行输出一个 JSON 对象。",
+    # listen
+    "Forward a gateway's callbacks, as they come in, to a URL on this machine, and show what it answers; until Ctrl-C.\n\nWithout --forward-to they are only shown. A callback that the URL does not take is shown as failed, and not sent again.": "将网关收到的回调实时转发到本机的一个 URL，并显示其应答，直到按下 Ctrl-C。\n\n不加 --forward-to 时只作显示。该 URL 未接受的回调显示为失败，不会重发。",
+    "POST each callback to this URL, e.g. http://localhost:3000/voice": "将每个回调 POST 到此 URL，如 http://localhost:3000/voice",
+    "Begin after the event with this cursor, with 0 at the first one; by default now.": "从此游标的事件之后开始，0 表示第一个事件；默认从现在开始。",
+    "Keep the cursor in this file, and go on from it the next time; the first time from --after.": "将游标保存在此文件中，下次从该处继续；首次从 --after 开始。",
+    "File with the API key; by default ANSWERBACK_KEY, or else the admin key of --data-dir.": "存放 API 密钥的文件；默认使用 ANSWERBACK_KEY，否则使用 --data-dir 中的管理员密钥。",
     # stats
     "Show call statistics for a range of days: outcomes, durations, billed minutes, failures.": "显示若干天的通话统计：结果、时长、计费分钟数、失败原因。",
     "The range of days; 7d by default.": "统计的时段，默认 7d。",

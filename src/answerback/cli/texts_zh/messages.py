@@ -193,7 +193,10 @@ TEXTS: Mapping[str, str] = {
     "--key-file: cannot read a key from {path}: {error}": "--key-file：无法从 {path} 读取密钥：{error}",
     "--only: there is no rule {name}; the rules are {rules}": "--only：没有规则 {name}；规则有 {rules}",
     "there is no receiver to check: {why}": "没有可检查的接收端：{why}",
-    # tail, stats, status
+    # tail, listen, stats, status
+    "Showing new callbacks; press Ctrl-C to stop.": "正在显示新的回调，按 Ctrl-C 停止。",
+    "Forwarding new callbacks to {url}; press Ctrl-C to stop.": "正在将新的回调转发到 {url}，按 Ctrl-C 停止。",
+    "To go on from here: --after {cursor}": "从此处继续：--after {cursor}",
     "Showing new callbacks and attempts; press Ctrl-C to stop.": "正在显示新的回调与尝试，按 Ctrl-C 停止。",
     "calls ({timezone})": "时段（{timezone}）",
     "calls by hour of the day": "通话按钟点分布",
