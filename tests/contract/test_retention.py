@@ -17,7 +17,7 @@ from contract.delivery_helpers import (
     load_one,
     undelivered,
 )
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.retention import Cutoffs, RetentionPolicy
@@ -232,6 +232,16 @@ def test_the_quarantine_and_the_audit_log_have_their_own_age(ledger: Ledger) -> 
     assert [item.raw for item in ledger.quarantined().items] == [b"new"]
     assert prune(ledger, audit_days=30) == {"audit_events": 1}
     assert [event.occurred_at for event in ledger.audit_events().items] == [NOON + timedelta(days=100)]
+
+
+def test_wrong_clocks_hold_nothing_up(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an event of the future before many old ones, nor a call of a time before all times."""
+    monkeypatch.setattr(retention, "_ROWS_PER_STEP", 3)
+    for when in (NOON + timedelta(days=9_999), *[NOON] * 7, NOON + timedelta(days=100)):
+        audit(ledger, when)
+    ledger.record([received(status(callid="old")), received(status(callid="new"), after_s=90 * DAY_S)])
+    ledger.write(lambda c, _: c.execute(update(calls).where(calls.c.callid == "old").values(first_seen_us=-(10**15))))
+    assert prune(ledger, audit_days=30, calls_days=30) == {"audit_events": 7, "calls": 1, "callbacks": 1}
 
 
 def test_a_step_is_small(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

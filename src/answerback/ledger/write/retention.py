@@ -62,7 +62,7 @@ class PrunePosition(msgspec.Struct, frozen=True, array_like=True):
     """How far a pass is: in which of STAGES, and after which row there."""
 
     stage: str = STAGES[0]
-    after: tuple[int, int] = (0, 0)
+    after: tuple[int, int] = (-(2**63), 0)
 
 
 class PruneResult(msgspec.Struct, frozen=True, array_like=True):
@@ -98,8 +98,7 @@ def prune_step(connection: Connection, cutoffs: Cutoffs, position: PrunePosition
         return PruneResult({}, _next_stage(stage))
     if stage in CALL_TABLES:
         return _prune_calls(connection, position, to_us(cutoff), now)
-    count = _prune_rows(connection, stage, to_us(cutoff))
-    return PruneResult({stage: count}, position if count == _ROWS_PER_STEP else _next_stage(stage))
+    return _prune_rows(connection, position, to_us(cutoff))
 
 
 def estimate(connection: Connection, cutoffs: Cutoffs, now: datetime) -> list[PruneEstimate]:
@@ -206,15 +205,21 @@ def _delete_calls(connection: Connection, ids: Sequence[int], now: datetime) -> 
     return len(known)
 
 
-def _prune_rows(connection: Connection, name: str, cutoff_us: int) -> int:
-    """Delete the oldest rows of a table that belong to no call; the newest stays, as ids are counted from it."""
+def _prune_rows(connection: Connection, position: PrunePosition, cutoff_us: int) -> PruneResult:
+    """Delete the oldest rows of a table that belong to no call; the newest stays, as ids are counted from it.
+
+    Audit events are as old as their ids say, but for some that a clock put later which was set back.
+    """
+    name = position.stage
     table, time_us = _TIMES[name].table, _TIMES[name]
     is_older = table.c.id < select(func.max(table.c.id)).scalar_subquery()
-    order = (time_us, table.c.id) if name == "quarantine" else (table.c.id,)  # each by an index that there is
-    found = connection.execute(select(table.c.id, time_us).where(is_older).order_by(*order).limit(_ROWS_PER_STEP))
-    ids = [id_ for id_, when_us in found if when_us < cutoff_us]
+    order = (time_us, table.c.id) if name == "quarantine" else (table.c.id, time_us)  # each by an index that there is
+    rest = select(*order).where(is_older, tuple_(*order) > position.after).order_by(*order)
+    found = connection.execute(rest.limit(_ROWS_PER_STEP)).all()
+    ids = [row.id for row in found if row._mapping[time_us] < cutoff_us]  # noqa: SLF001  # SQLAlchemy's name for a row as a mapping
     connection.execute(delete(table).where(table.c.id.in_(ids)))
-    return len(ids)
+    is_more = ids and len(found) == _ROWS_PER_STEP
+    return PruneResult({name: len(ids)}, PrunePosition(name, tuple(found[-1])) if is_more else _next_stage(name))
 
 
 def _forget_pruned(connection: Connection, before_us: int) -> int:
