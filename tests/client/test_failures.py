@@ -181,6 +181,14 @@ def test_a_list_that_leads_to_itself_is_an_error(client: Any, driver: Driver, un
     assert len(unruly.received) == 4
 
 
+def test_a_name_that_is_misspelt_is_refused(client: Any, unruly: UnrulyServer) -> None:
+    """Else a filter would let everything through."""
+    for ask in (client.calls.list, client.export, client.events, client.stats, client.replays.start):
+        with pytest.raises(TypeError, match="got an unexpected keyword argument 'chanel'"):
+            ask(*(["calls"] if ask in (client.export, client.replays.start) else []), chanel="alerts")
+    assert not unruly.received
+
+
 def test_a_lag_that_is_no_number_is_not_read(client: Any, driver: Driver, unruly: UnrulyServer) -> None:
     """What a proxy makes of the header is no reason to lose the answer."""
     unruly.will(answer(200, ME, Answerback_Recorder_Lag="1.5"), answer(200, ME, Answerback_Recorder_Lag="soon"))

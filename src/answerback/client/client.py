@@ -6,6 +6,7 @@ from typing import Self, TypedDict, Unpack
 
 from answerback.client.events import AsyncEvents, Events, events_request
 from answerback.client.exports import AsyncExport, Export, export_request
+from answerback.client.operations import strict
 from answerback.client.parameters import EventFilter, ExportFilter
 from answerback.client.resources import Gateway
 from answerback.client.senders import AsyncSender, Connection, SyncSender
@@ -30,10 +31,12 @@ class Client(Gateway[SyncSender]):
     def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
         super().__init__(SyncSender(Connection(url=url, key=key, **options)))
 
+    @strict
     def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> Export:
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
         return Export(self.sender, export_request(dataset, format, filters))
 
+    @strict
     def events(self, **filters: Unpack[EventFilter]) -> Events:
         """Callbacks and delivery attempts as they happen, without an end."""
         return Events(self.sender, events_request(filters))
@@ -57,10 +60,12 @@ class AsyncClient(Gateway[AsyncSender]):
     def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
         super().__init__(AsyncSender(Connection(url=url, key=key, **options)))
 
+    @strict
     def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> AsyncExport:
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
         return AsyncExport(self.sender, export_request(dataset, format, filters))
 
+    @strict
     def events(self, **filters: Unpack[EventFilter]) -> AsyncEvents:
         """Callbacks and delivery attempts as they happen, without an end."""
         return AsyncEvents(self.sender, events_request(filters))

@@ -9,9 +9,10 @@ A description is written as a method that returns a `Request`; `operation` and `
     Calls[AsyncSender].get   # (callid: str) -> Coroutine[..., CallView]
 """
 
+import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_args, get_type_hints, overload
 
 from answerback.client.errors import UnexpectedResponse
 from answerback.client.requests import Request
@@ -21,6 +22,24 @@ from answerback.schemas.view import PageView
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S", bound=SyncSender | AsyncSender)
+
+
+def strict(function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, which refuses a name that its TypedDict lacks: a filter that is misspelt must not let everything through."""
+    parameters = inspect.signature(function).parameters.values()
+    shapes = [get_args(one.annotation)[0] for one in parameters if one.kind is one.VAR_KEYWORD]
+    if not shapes:
+        return function
+    known = {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}.union(*map(get_type_hints, shapes))
+
+    @wraps(function)
+    def run(*arguments: P.args, **named: P.kwargs) -> T:
+        for name in named:
+            if name not in known:
+                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}")
+        return function(*arguments, **named)
+
+    return run
 
 
 class Resource(Generic[S]):
@@ -34,7 +53,7 @@ class operation(Generic[P, T]):  # noqa: N801  # a decorator
     """An operation whose answer is a T."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Request[T]]) -> None:
-        self.describe = describe
+        self.describe = strict(describe)
         self.__doc__ = describe.__doc__
 
     @overload
@@ -51,7 +70,7 @@ class listing(Generic[P, T]):  # noqa: N801  # a decorator
     """An operation whose answer is a list of T, in pages."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Request[PageView[T]]]) -> None:
-        self.describe = describe
+        self.describe = strict(describe)
         self.__doc__ = describe.__doc__
 
     @overload
