@@ -566,7 +566,11 @@ def test_a_test_shows_what_the_endpoint_answered(admin: ConsoleClient, receiver:
     """At once, on the endpoint's page."""
     before = len(receiver.taken)
     answer = admin.post("endpoints/crm/test")
-    assert "The test event was accepted" in visible_text(answer.text)
+    shown = visible_text(answer.text)
+    assert all(
+        words in shown
+        for words in ("The test event was accepted", f"POST {receiver.url}", "webhook-id: test_", "HTTP 200")
+    )
     assert len(receiver.await_taken(before + 1)) == before + 1
 
 

@@ -523,16 +523,27 @@ def test_an_endpoint_hears_only_of_what_comes_after_it(business: Business, recei
 def test_an_endpoint_is_tried(business: Business, receive: Receive, form: str) -> None:
     """A test sends a callback about nobody's call, tells what came back, and leaves no trace."""
     receiver = receive()
-    made = business.add("crm", receiver.url, format=form)
+    made = business.add(
+        "crm", receiver.url, format=form, headers={"X-Token": "s3cret", "Authorization": "Bearer t0ken"}
+    )
     reported = business.asks("POST", f"endpoints/{business.name('crm')}/test")
-    assert reported | {"duration_ms": 0} == {
+    (taken,) = receiver.taken
+    request, response = reported.pop("request"), reported.pop("response")
+    assert reported | {"duration_ms": 0, "started_at": ""} == {
         "delivered": True,
-        "http_status": 200,
-        "response_body": '{"result":0,"errmsg":"OK"}',
         "error": None,
+        "started_at": "",
         "duration_ms": 0,
     }
-    (taken,) = receiver.taken
+    sent = {name.lower(): value for name, value in request["headers"]}
+    assert (request["method"], request["url"], request["body"]) == ("POST", receiver.url, taken.body.decode())
+    assert sent == {name.lower(): value for name, value in taken.headers.items()} | {
+        "x-token": "…",
+        "authorization": "…",
+    }
+    assert (response["http_status"], response["body"]) == (200, '{"result":0,"errmsg":"OK"}')
+    assert ["content-length", "26"] in [[name.lower(), value] for name, value in response["headers"]]
+    assert 0 < response["answered_ms"] <= reported["duration_ms"]
     assert taken.callid == "answerback-test"
     if form == "standard":
         Webhook(made["secret"]).verify(taken.body, taken.headers)
@@ -545,12 +556,20 @@ def test_a_test_that_fails_says_why(business: Business, receive: Receive) -> Non
     receiver = receive("bad", behaviour="refusing", answer='{"result":7,"errmsg":"not you"}', status=200)
     business.add("crm", receiver.url, format="tencent", enabled=False)
     reported = business.asks("POST", f"endpoints/{business.name('crm')}/test")
-    assert (reported["delivered"], reported["error"], reported["http_status"]) == (
+    assert (reported["delivered"], reported["error"], reported["response"]["http_status"]) == (
         False,
         "answered result 7: not you",
         200,
     )
     assert business.endpoint("crm")["consecutive_failures"] == 0
+
+
+def test_a_test_without_an_answer_shows_what_was_to_be_sent(business: Business) -> None:
+    """The request as it was made; there is no response."""
+    business.add("crm", "http://127.0.0.1:9/voice", headers={"X-Token": "s3cret"})
+    reported = business.asks("POST", f"endpoints/{business.name('crm')}/test")
+    assert (reported["error"], reported["response"]) == ("no connection: Connection refused", None)
+    assert ["X-Token", "…"] in reported["request"]["headers"]
 
 
 # Secrets.

@@ -65,7 +65,11 @@ def test_the_life_of_an_endpoint_on_the_command_line(business: Business, receive
     assert name in [item["name"] for item in as_json(business, "endpoints", "list")["items"]]
     assert as_json(business, "endpoints", "show", name) == view
 
-    assert "delivered in " in said(business, "endpoints", "test", name)
+    tested = said(business, "endpoints", "test", name)
+    assert "delivered in " in tested
+    assert all(
+        line in tested for line in (f"POST {receiver.url}\n", "X-Token: …\n", "HTTP 200\n", '{"result":0,"errmsg"')
+    )
 
     assert f"endpoint {name} of channel {business.channel} is off (manually)" in said(
         business, "endpoints", "disable", name

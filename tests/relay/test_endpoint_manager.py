@@ -76,7 +76,7 @@ async def test_what_is_refused_changes_nothing(tmp_path: Path) -> None:
             with pytest.raises(NotFound):
                 await absent
         assert harness.endpoint_manager.find("crm") == harness.endpoint_manager.find(str(to.id)) == to
-        assert (await harness.endpoint_manager.test(ADMIN, "crm")).error is None
+        assert (await harness.endpoint_manager.test(ADMIN, "crm")).result.error is None
 
 
 @in_loop

@@ -7,12 +7,12 @@ from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DataDir, Url, open_client, open_ledger
-from answerback.cli.output import AsJson, out, print_json, print_page, print_view
+from answerback.cli.output import AsJson, format_time, out, print_json, print_page, print_view
 from answerback.domain.endpoint_headers import parse_header_lines
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.schemas.cluster import EndpointAssignmentView
-from answerback.schemas.endpoints import EndpointView, EndpointWithSecretView
+from answerback.schemas.endpoints import EndpointTestView, EndpointView, EndpointWithSecretView
 from answerback.schemas.view import PageView
 
 if TYPE_CHECKING:
@@ -145,16 +145,39 @@ def send_test(
         result = client.endpoints.test(name)
     if as_json:
         print_json(result)
-    elif result.delivered:
-        out.print(tr("[green]delivered[/] in {one.duration_ms:.1f} ms, answered {one.http_status}", one=result))
+    else:
+        _show_test(result)
+    if not result.delivered:
+        raise typer.Exit(1)
+
+
+def _show_test(result: EndpointTestView) -> None:
+    _show_exchange(result)
+    if result.delivered:
+        out.print(tr("[green]delivered[/] in {one.duration_ms:.1f} ms", one=result))
     else:
         error = escape(tr_message(result.error or ""))
         said = tr(
             "[red]not delivered[/] after {duration_ms:.1f} ms: {error}", duration_ms=result.duration_ms, error=error
         )
         out.print(said, soft_wrap=True)
-    if not result.delivered:
-        raise typer.Exit(1)
+
+
+def _show_exchange(result: EndpointTestView) -> None:
+    """Request and response as HTTP has them, and when."""
+    request, response = result.request, result.response
+    sent = tr("sent at {moment}", moment=format_time(result.started_at))
+    _show_message(sent, f"{request.method} {request.url}", request.headers, request.body)
+    if response is not None:
+        answered = tr("answered after {one.answered_ms:.1f} ms", one=response)
+        _show_message(answered, f"HTTP {response.http_status}", response.headers, response.body)
+
+
+def _show_message(title: str, line: str, headers: list[tuple[str, str]], body: str) -> None:
+    out.print(f"[bold]{escape(title)}[/]")
+    text = "\n".join([line, *(f"{name}: {value}" for name, value in headers), "", body, ""])
+    printable = "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)  # no terminal codes
+    out.print(printable, markup=False, soft_wrap=True)
 
 
 @app.command("enable")

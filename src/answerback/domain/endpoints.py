@@ -195,6 +195,27 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_after_s: float | None = None
 
 
+class Exchange(msgspec.Struct, kw_only=True):
+    """The request and the response of a test, in full, with secrets hidden; filled in as far as it comes.
+
+    `answered_us` is how long the head of the response took; without one `response_headers` is None.
+    """
+
+    url: str
+    request_body: bytes
+    request_headers: list[tuple[str, str]] = []
+    response_headers: list[tuple[str, str]] | None = None
+    response_body: bytes = b""
+    answered_us: int = 0
+
+
+class EndpointTest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test of an endpoint came to."""
+
+    result: AttemptResult
+    exchange: Exchange
+
+
 class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):
     """The undelivered deliveries of an endpoint: `pending` can be sent, `blocked` wait for those, `dead` are not retried."""
 

@@ -18,9 +18,10 @@ from answerback.domain.endpoints import (
     DIRECT,
     DISABLED_MANUALLY,
     REMOVED_FROM_CONFIG,
-    AttemptResult,
     Endpoint,
     EndpointConfig,
+    EndpointTest,
+    Exchange,
     validate_secret,
 )
 from answerback.errors import AnswerbackError, ConfigError, Conflict, InvalidEndpoint, NotFound
@@ -283,12 +284,14 @@ class EndpointManager:
         self.on_changed()
         log.info("endpoint_removed", endpoint=endpoint.name)
 
-    async def test(self, actor: Actor, name: str) -> AttemptResult:
+    async def test(self, actor: Actor, name: str) -> EndpointTest:
         """Send a sample callback to an endpoint, even if it is disabled or paused. Raises NotFound."""
         endpoint, now = await self.find_current(name), datetime.now(UTC)
         await self._ledger.execute(RecordAuditEvent(actor, AuditAction.ENDPOINT_TESTED, target_of(endpoint)))
         body = build_sample_payload(endpoint.config.format, endpoint.channel, now)
-        return await self._sender.send(endpoint, f"test_{token_hex(12)}", body)
+        exchange = Exchange(url=endpoint.config.url, request_body=body)
+        result = await self._sender.send(endpoint, f"test_{token_hex(12)}", body, exchange=exchange)
+        return EndpointTest(result=result, exchange=exchange)
 
     async def _change(self, actor: Actor, endpoint: Endpoint, **changes: object) -> Endpoint:
         """Suspend the endpoint, write the change, and resume: nothing goes out by the old settings afterwards."""

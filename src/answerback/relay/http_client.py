@@ -14,7 +14,8 @@ import yarl
 from aiohttp.connector import Connection
 
 from answerback.certificates import Certificates
-from answerback.domain.endpoints import DIRECT, AttemptResult, Endpoint, PayloadFormat
+from answerback.domain.endpoint_headers import HIDDEN
+from answerback.domain.endpoints import DIRECT, AttemptResult, Endpoint, Exchange, PayloadFormat
 from answerback.domain.masking import mask_path, mask_urls, mask_values
 from answerback.errors import describe_os_error
 from answerback.relay.egress_policy import AddressDenied, EgressPolicy, is_ip_address
@@ -26,6 +27,7 @@ _MAX_RESPONSE_BYTES = 65_536
 _KEEP_ALIVE_S = 30.0
 _MAX_RETRY_AFTER_S = 24 * 3600.0
 _US = 1_000_000
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 
 log = structlog.get_logger("answerback.relay")
 
@@ -84,11 +86,12 @@ class HttpClient:
         *,
         retry_closed_connection: bool = False,
         traceparent: str | None = None,
+        exchange: Exchange | None = None,
     ) -> AttemptResult:
         """See `WebhookSender.send`."""
         started_us, began_s = time.time_ns() // 1000, time.perf_counter()
         try:
-            status, answer, headers, charset = await self._post(endpoint, message_id, body, traceparent)
+            status, answer, headers, charset = await self._post(endpoint, message_id, body, traceparent, exchange)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if retry_closed_connection and not isinstance(error, aiohttp.ClientConnectorError):
                 return await self.send(endpoint, message_id, body, traceparent=traceparent)
@@ -105,6 +108,8 @@ class HttpClient:
         if result.error is not None and shown != answer:  # its words are cut, so they are taken from what is masked
             words = classify_response(endpoint.config, status, shown, location, charset).error
             result = result._replace(error=words or result.error)
+        if exchange is not None:
+            exchange.response_body = shown
         return AttemptResult(
             started_us=started_us,
             duration_us=_elapsed_us(began_s),
@@ -116,7 +121,7 @@ class HttpClient:
         )
 
     async def _post(
-        self, endpoint: Endpoint, message_id: str, body: bytes, traceparent: str | None
+        self, endpoint: Endpoint, message_id: str, body: bytes, traceparent: str | None, exchange: Exchange | None
     ) -> tuple[int, bytes, Mapping[str, str], str | None]:
         config = endpoint.config
         headers = self._headers | {"webhook-id": message_id}
@@ -127,6 +132,9 @@ class HttpClient:
             headers["traceparent"] = traceparent
         if config.format is PayloadFormat.STANDARD:
             headers |= sign(endpoint, message_id, datetime.now(UTC), body)
+        if exchange is not None:
+            exchange.request_headers = _show_headers(headers, endpoint)
+        began_s = time.perf_counter()
         session, proxy = self._route(endpoint)
         async with session.post(
             _url(config.url),
@@ -137,6 +145,10 @@ class HttpClient:
             timeout=_timeout(config.timeout_s),
             ssl=self._certificates.ssl_context_for(config.certificate),
         ) as response:
+            if exchange is not None:
+                exchange.answered_us = _elapsed_us(began_s)
+                exchange.request_headers = _show_headers(response.request_info.headers, endpoint)
+                exchange.response_headers = _show_headers(response.headers, endpoint)
             answer = await response.content.read(_MAX_RESPONSE_BYTES)
             while len(answer) < _MAX_RESPONSE_BYTES and not response.content.at_eof():
                 answer += await response.content.read(_MAX_RESPONSE_BYTES - len(answer))
@@ -174,6 +186,12 @@ def _sanitize(words: str, endpoint: Endpoint) -> str:
 def _mask_secrets(answer: bytes, endpoint: Endpoint) -> bytes:
     """Mask what a response repeats of the request's path, query and own headers; before it is cut, which may cut a secret."""
     return _mask(answer.decode("utf-8", "surrogateescape"), endpoint).encode("utf-8", "surrogateescape")
+
+
+def _show_headers(headers: Mapping[str, str], endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Headers for people: without the values of the endpoint's own, of cookies and of credentials, wherever they stand."""
+    hidden = _CREDENTIALS.union(name.lower() for name in endpoint.config.headers)
+    return [(name, HIDDEN if name.lower() in hidden else _sanitize(value, endpoint)) for name, value in headers.items()]
 
 
 def _mask(text: str, endpoint: Endpoint) -> str:

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from answerback.certificates import Certificates
-from answerback.domain.endpoints import AttemptResult, Endpoint
+from answerback.domain.endpoints import AttemptResult, Endpoint, Exchange
 from answerback.relay.egress_policy import EgressPolicy, Network
 
 if TYPE_CHECKING:
@@ -62,11 +62,20 @@ class WebhookSender:
         *,
         retry_closed_connection: bool = False,
         traceparent: str | None = None,
+        exchange: Exchange | None = None,
     ) -> AttemptResult:
-        """POST `body` once. `retry_closed_connection`: once more if a pooled connection turns out to be closed. Raises LeaseExpired."""
+        """POST `body` once. `retry_closed_connection`: once more if a pooled connection turns out to be closed. Raises LeaseExpired.
+
+        `exchange` is filled in, where it is given.
+        """
         client = await asyncio.shield(self.prepare())  # a cancelled caller must not cancel it for the others
         return await client.send(
-            endpoint, message_id, body, retry_closed_connection=retry_closed_connection, traceparent=traceparent
+            endpoint,
+            message_id,
+            body,
+            retry_closed_connection=retry_closed_connection,
+            traceparent=traceparent,
+            exchange=exchange,
         )
 
 

@@ -1,15 +1,16 @@
 """Endpoints, with their secret, and tests of them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 import msgspec
 from pydantic import Field
 
 from answerback.domain.endpoint_headers import hide_values
-from answerback.domain.endpoints import AttemptResult, DeliveryBacklog, Endpoint, PayloadFormat
+from answerback.domain.endpoints import DeliveryBacklog, Endpoint, EndpointTest, PayloadFormat
 from answerback.domain.masking import mask_urls
 from answerback.domain.models import CallbackKind, Outcome
+from answerback.domain.phone_numbers import mask_text
 from answerback.schemas.view import View
 
 
@@ -81,21 +82,58 @@ class EndpointWithSecretView(EndpointView):
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
 
 
+class TestRequestView(View):
+    """The request of a test, as it was sent; … in place of each secret."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: str
+
+
+class TestResponseView(View):
+    """The response to a test: its body up to 64 KiB, and how long its head took; … in place of each secret."""
+
+    http_status: int
+    headers: list[tuple[str, str]]
+    body: str
+    answered_ms: float
+
+
 class EndpointTestView(View):
-    """The endpoint's response to a test event."""
+    """A test event: what was sent, what came back, and whether that is success."""
 
     delivered: bool
-    http_status: int | None
-    response_body: str
     error: str | None
+    started_at: datetime
     duration_ms: float
+    request: TestRequestView
+    response: TestResponseView | None = Field(description="null: there was none")
 
     @classmethod
-    def of(cls, outcome: AttemptResult, *, full_numbers: bool) -> "EndpointTestView":
+    def of(cls, test: EndpointTest, *, full_numbers: bool) -> "EndpointTestView":
+        result, exchange = test.result, test.exchange
+
+        def shown(text: str) -> str:
+            return text if full_numbers else mask_text(text)
+
+        request = TestRequestView(
+            method="POST", url=exchange.url, headers=exchange.request_headers, body=exchange.request_body.decode()
+        )
+        response = None
+        if result.http_status is not None:
+            response = TestResponseView(
+                http_status=result.http_status,
+                headers=[(name, shown(value)) for name, value in exchange.response_headers or ()],
+                body=shown(exchange.response_body.decode("utf-8", "replace")),
+                answered_ms=exchange.answered_us / 1000,
+            )
         return cls.read_from(
-            outcome,
+            result,
             full_numbers=full_numbers,
-            delivered=outcome.error is None,
-            duration_ms=outcome.duration_us / 1000,
-            response_body=outcome.response_body.decode("utf-8", "replace"),
+            delivered=result.error is None,
+            started_at=datetime.fromtimestamp(result.started_us / 1_000_000, UTC),
+            duration_ms=result.duration_us / 1000,
+            request=request,
+            response=response,
         )

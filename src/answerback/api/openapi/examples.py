@@ -35,7 +35,25 @@ _JSON = "application/json"
 _CURSOR = "1470196790846648.1"
 _REFUSED_BODY = '{"voiceprompt_callback":{}}'
 _SECRET_TOO = ENDPOINT | {"pending": 0, "oldest_pending_at": None, "secret": SECRET}
-_TEST_RESULT = {"delivered": True, "http_status": 204, "response_body": "", "error": None, "duration_ms": 40.824}
+_TEST_RESPONSE = {
+    "http_status": 204,
+    "headers": [["Date", "Wed, 03 Aug 2016 04:07:01 GMT"]],
+    "body": "",
+    "answered_ms": 40.2,
+}
+_TEST_RESULT = {
+    "delivered": True,
+    "error": None,
+    "started_at": "2016-08-03T04:07:01Z",
+    "duration_ms": 40.824,
+    "request": {
+        "method": "POST",
+        "url": ENDPOINT["url"],
+        "headers": [["Content-Type", "application/json"], ["Authorization", "…"]],
+        "body": "{}",
+    },
+    "response": _TEST_RESPONSE,
+}
 _OFF = ENDPOINT | {"enabled": False, "disabled_reason": "disabled"}
 _AMBIGUOUS = {
     "detail": f"several channels have the callid {CALLID}: name one of alerts, codes",
@@ -89,7 +107,8 @@ _EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     },
     ("testEndpoint", 200): {
         "delivered": _TEST_RESULT,
-        "refused": _TEST_RESULT | {"delivered": False, "http_status": 401, "error": "answered 401 Unauthorized"},
+        "refused": _TEST_RESULT
+        | {"delivered": False, "error": "answered 401 Unauthorized", "response": _TEST_RESPONSE | {"http_status": 401}},
     },
     ("listDeliveries", 200): {"page": _page(DELIVERY)},
     ("getDelivery", 200): {"delivered": DELIVERY | {"attempt_log": ATTEMPTS}},

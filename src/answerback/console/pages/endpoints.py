@@ -10,7 +10,7 @@ from starlette.routing import Route
 from answerback.console.context import RequestContext
 from answerback.console.model.endpoint_health import EndpointHealth, EndpointRow, build_endpoint_row
 from answerback.console.routing import PageRouter
-from answerback.domain.endpoints import AttemptResult, Endpoint
+from answerback.domain.endpoints import Endpoint, EndpointTest
 from answerback.domain.models import Role
 from answerback.errors import Conflict
 from answerback.ledger.read.recent_attempts import recent_attempts
@@ -45,7 +45,7 @@ def _show(context: RequestContext) -> Response:
 
 def show_endpoint(
     context: RequestContext,
-    test_result: AttemptResult | None = None,
+    test_result: EndpointTest | None = None,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:

@@ -84,6 +84,10 @@ TEXTS: Mapping[str, Text] = {
     "endpoint_do": Text("Actions", "操作"),
     "tested_taken": Text("The test event was accepted", "测试成功"),
     "tested_failed": Text("The test event failed", "测试失败"),
+    "tested_request": Text("Request", "请求"),
+    "tested_response": Text("Response", "响应"),
+    "tested_answered": Text("Headers after %s", "%s 后收到响应头"),
+    "tested_no_response": Text("None came.", "没有响应。"),
     "tested_in": Text("in %s", "耗时 %s"),
     # Telling again.
     "replay_title": Text("Replay", "重新投递"),
