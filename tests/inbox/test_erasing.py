@@ -8,6 +8,7 @@ from pathlib import Path
 from inbox.world import config
 
 from answerback.domain.batches import BatchItem, decode_batch
+from answerback.domain.number_finder import NumberFinder
 from answerback.inbox import FILE_NAME, Inbox
 from answerback.inbox.erasing import compact_inbox, count_inbox, erase_inbox
 from answerback.inbox.rows import Row
@@ -79,6 +80,22 @@ def test_rows_of_this_and_of_former_starts_are_blanked(tmp_path: Path) -> None:
     asyncio.run(erase())
     asyncio.run(again())
     assert holds(tmp_path) == []
+
+
+def test_a_body_within_another_is_that_one_alone(tmp_path: Path) -> None:
+    """Of two bodies of a row the longer one is somebody else's, though the shorter one is a part of it."""
+
+    async def fill() -> None:
+        inbox = Inbox.open(config(tmp_path))
+        inbox.start()
+        await inbox.append([BatchItem("default", body, 1) for body in (NEEDLE, b"9" + NEEDLE)])
+        await inbox.stop(5)
+
+    asyncio.run(fill())
+    assert erase_inbox(tmp_path / FILE_NAME, NumberFinder(NEEDLE.decode()).blank_body, lambda: None) == 1
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        (payload,) = connection.execute("SELECT payload FROM rows").fetchone()
+    assert [item.raw for item in decode_batch(payload).items] == [b'"*********"', b"9" + NEEDLE]
 
 
 def test_a_damaged_row_stays_damaged_without_it(tmp_path: Path) -> None:

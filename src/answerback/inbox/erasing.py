@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from answerback.domain.batches import BatchDecodeError, decode_batch
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox.reading import COLUMNS
 from answerback.inbox.rows import Sealer, StoredRow
 from answerback.inbox.schema import check_format, connect
 from answerback.sqlite_errors import sqlite_unavailable
+
+_encode = msgspec.msgpack.Encoder().encode
 
 Blank = Callable[[bytes], bytes]
 """A body without what is to be erased, of the same size."""
@@ -121,10 +125,11 @@ def _blanked(payload: bytes, blank: Blank) -> tuple[bytes, int]:
     try:
         bodies = [item.raw for item in decode_batch(payload).items]
     except BatchDecodeError:
-        bodies = [payload]
+        blanked = blank(payload)
+        return blanked, int(blanked != payload)
     count = 0
     for body in bodies:
         if (blanked := blank(body)) != body:
-            payload = payload.replace(body, blanked)
+            payload = payload.replace(_encode(body), _encode(blanked))  # with its length: another may contain it
             count += 1
     return payload, count
