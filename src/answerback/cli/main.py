@@ -12,7 +12,7 @@ from typer.main import get_group
 
 from answerback.cli.commands import COMMANDS, CommandEntry
 from answerback.cli.language import choose_language
-from answerback.cli.typer_language import translate_all_help, translate_help, translate_usage_error
+from answerback.cli.typer_language import translate_all_help, translate_help, translate_own_words, translate_usage_error
 from answerback.errors import AnswerbackError
 from answerback.i18n import Language
 
@@ -86,6 +86,9 @@ class CommandGroup(TyperGroup):
         """Run a command; what goes wrong is one line and exit status 1."""
         try:
             return super().invoke(ctx)
+        except (typer.Abort, KeyboardInterrupt):
+            translate_own_words()
+            raise
         except TyperException as error:
             raise translate_usage_error(error) from error
         except AnswerbackError as error:

@@ -41,6 +41,14 @@ def translate_all_help(command: Any, context: object) -> None:
         translate_all_help(below, context)
 
 
+def translate_own_words() -> None:
+    """Put what Typer itself prints into the language that was chosen."""
+    from typer import rich_utils
+
+    for name, text in _HEADINGS.items():
+        setattr(rich_utils, name, tr(text))
+
+
 @cache
 def _translate_headings(context_class: type) -> None:
     """Have every usage line and what is shown below it begin with words of the language that is chosen then."""
@@ -50,10 +58,7 @@ def _translate_headings(context_class: type) -> None:
         """It is made before any heading is printed."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            from typer import rich_utils
-
-            for name, text in _HEADINGS.items():
-                setattr(rich_utils, name, tr(text))
+            translate_own_words()
             super().__init__(*arguments, **options)
 
         def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
