@@ -167,6 +167,13 @@ def test_a_secret_that_is_none_is_the_receivers_mistake(secret: str | list[str])
     assert "abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [BODY.decode(), {}])
+def test_a_body_that_is_no_bytes_is_the_receivers_mistake(body: Any) -> None:
+    """What was decoded is not what was signed."""
+    with pytest.raises(TypeError, match=r"^body: expected the bytes as received, got (str|dict)$"):
+        construct_event(body, signed(), SECRET)
+
+
 def test_an_event_that_is_not_known_is_named_by_its_field() -> None:
     """Without its values, which may be phone numbers; fields that a newer gateway added do not matter."""
     body = BODY.replace(b'"outcome":"answered"', b'"outcome":"13788888888"')

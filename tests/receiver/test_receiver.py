@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -426,6 +427,12 @@ def test_rejected_bodies_are_kept_and_said(
         ({"channels": {"codes": None}}, r"^channels\.codes\.token: required for every channel but default$"),
         ({"channels": {"a": TOKEN, "b": TOKEN}}, r"^channels\.b\.token: the same as that of a$"),
         ({"retry_schedule_s": []}, r"^retry_schedule_s: expected at least one number of seconds, got none$"),
+        ({"retry_schedule_s": [-1]}, r"^retry_schedule_s: expected seconds from 0 on$"),
+        ({"threads": -1}, r"^threads: expected 0 or more$"),
+        ({"poll_s": 0}, r"^poll_s: expected more than 0$"),
+        ({"max_body_bytes": 0}, r"^max_body_bytes: expected more than 0$"),
+        ({"commit_timeout_s": 0}, r"^commit_timeout_s: expected more than 0$"),
+        ({"store": Path("voice.db")}, r"^store: expected sqlite:FILE"),
         ({"store": "voice.db"}, r"^store: expected sqlite:FILE"),
         ({"store": "sqlite:///voice.db"}, r"^store: expected sqlite:FILE"),
         ({"store": "sqlite::memory:"}, r"^store: expected sqlite:FILE"),
@@ -436,6 +443,16 @@ def test_a_wrong_setting_is_named(options: dict[str, Any], message: str) -> None
     """At once, not with the first callback."""
     with pytest.raises(ConfigError, match=message):
         Receiver(**{"token": TOKEN} | options if "channels" not in options else options)
+
+
+def test_a_decorator_without_its_parentheses_is_named(make_receiver: MakeReceiver) -> None:
+    """The function would never be called; nor would one for a key that is a number."""
+    voice = make_receiver()
+    for wrong in (print, 1):
+        with pytest.raises(ConfigError, match=r"^on_key: expected keys as text, such as @voice\.on_key"):
+            voice.on_key(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=r"^on: expected some of .*, got "):
+            voice.on(wrong)  # type: ignore[arg-type]
 
 
 def test_a_wrong_name_is_named(make_receiver: MakeReceiver) -> None:

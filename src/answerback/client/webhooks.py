@@ -50,6 +50,8 @@ def construct_event(
     With several secrets, one has to match: while you rotate it, name the old and the new one. Raises WebhookRejected, and
     ConfigError if a secret is none.
     """
+    if not isinstance(body, bytes | bytearray):
+        raise TypeError(f"body: expected the bytes as received, got {type(body).__name__}")
     keys = [_decode_secret(one) for one in ([secret] if isinstance(secret, str) else secret or [""])]
     found = {name.lower(): value for name, value in headers.items()}
     id_, sent_at, signatures = (_require(found, name) for name in ("id", "timestamp", "signature"))

@@ -38,6 +38,7 @@ RETRY_SCHEDULE_S = (1, 5, 30, 120, 600, 1800)
 """Seconds to wait after each failure of a handler; the last again and again."""
 
 _SQLITE = "sqlite:"
+_NO_STORE = "store: expected sqlite:FILE, such as sqlite:voice.db or sqlite:/srv/voice.db, or a store"
 
 F = TypeVar("F", bound=Function)
 
@@ -70,8 +71,19 @@ class Receiver:
         """
         if not retry_schedule_s:
             raise ConfigError("retry_schedule_s: expected at least one number of seconds, got none")
+        if min(retry_schedule_s) < 0:
+            raise ConfigError("retry_schedule_s: expected seconds from 0 on")
+        if threads < 0:
+            raise ConfigError("threads: expected 0 or more")
+        for name, value in (
+            ("max_body_bytes", max_body_bytes),
+            ("commit_timeout_s", commit_timeout_s),
+            ("poll_s", poll_s),
+        ):
+            if value <= 0:
+                raise ConfigError(f"{name}: expected more than 0")
         self._tokens = ChannelTokens(_checked(token, channels))
-        self._store = _open(store) if isinstance(store, str) else store
+        self._store = _open(store) if isinstance(store, str) else _checked_store(store)
         self.max_body_bytes = max_body_bytes
         self._commit_timeout_s = commit_timeout_s
         self._handlers = Handlers(retry_schedule_s)
@@ -86,13 +98,18 @@ class Receiver:
 
         With `repeats` it is called with a callback that comes again, too.
         """
-        unknown = [name for name in names if name not in EVENT_NAMES]
+        unknown = [str(name) for name in names if name not in EVENT_NAMES]
         if unknown or not names:
             raise ConfigError(f"on: expected some of {', '.join(EVENT_NAMES)}, got {', '.join(unknown) or 'nothing'}")
         return self._add(frozenset(names), frozenset(), repeats=repeats)
 
     def on_key(self, *keys: str, repeats: bool = False) -> Callable[[F], F]:
         """Have the function called when the callee presses one of these keys; without any, whatever the key."""
+        for key in keys:
+            if not isinstance(key, str):  # a function where the parentheses were forgotten would never be called
+                raise ConfigError(
+                    f'on_key: expected keys as text, such as @voice.on_key("1") or @voice.on_key(), got {key!r}'
+                )
         return self._add(frozenset({EventType.KEY_PRESSED}), frozenset(keys), repeats=repeats)
 
     def on_rejected(self, function: F) -> F:
@@ -286,8 +303,15 @@ def _checked(token: str | None, channels: Mapping[str, str | None] | None) -> Ma
     return tokens
 
 
+def _checked_store(store: Store | None) -> Store | None:
+    """Raises ConfigError where it is none, such as a Path: else each callback would be answered 503."""
+    if store is not None and not (hasattr(store, "record") and hasattr(store, "deliver")):
+        raise ConfigError(_NO_STORE)
+    return store
+
+
 def _open(url: str) -> SQLiteStore:
     path = url.removeprefix(_SQLITE)
     if path == url or not path or path.startswith(("//", ":")):
-        raise ConfigError("store: expected sqlite:FILE, such as sqlite:voice.db or sqlite:/srv/voice.db, or a store")
+        raise ConfigError(_NO_STORE)
     return SQLiteStore(path)
