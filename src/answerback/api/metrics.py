@@ -34,9 +34,13 @@ Family = TypeVar("Family", Counter, Gauge)
 _VERSION = version("answerback")
 
 _ZERO_RESPONSES = dict.fromkeys(
-    [*product(("none", *CallbackKind), [int(ResponseCode.OK)]), *product(("none",), map(int, ResponseCode))], 0
+    [
+        *product(CallbackKind, map(int, (ResponseCode.OK, ResponseCode.UNAVAILABLE))),
+        *product(("none",), map(int, ResponseCode)),
+    ],
+    0,
 )
-"""Known label values start at 0: a missing series has no increase to alert on."""
+"""Every combination of labels that may come starts at 0: a missing series has no increase to alert on."""
 
 _NONE_PRUNED = dict.fromkeys((*CALL_TABLES, "quarantine", "audit_events"), 0)
 _RESULTS = ("delivered", "failed", "dead")

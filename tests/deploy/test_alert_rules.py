@@ -1,0 +1,250 @@
+"""The alert rules on a real Prometheus that scrapes a real gateway: each fault raises its own alerts, and no other."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+import yaml
+from deploy.files import DEPLOY, program
+from gateway import OK, Gateway, Wire, prompt
+
+LIMIT_S = 40.0
+_QUIET_EVALUATIONS = 4
+"""So many evaluations after the expected alerts fire, nothing else has come."""
+
+_BY_RETRIES = {"ANSWERBACK_RELAY__RETRY_SCHEDULE_S": "[0.05]", "ANSWERBACK_RELAY__JITTER": "0"}
+_NOWHERE = '[endpoints.crm]\nurl = "http://127.0.0.1:9/"\n'
+
+
+class Prometheus:
+    """Debian's Prometheus with our rules; what has to hold for a while has to hold for two seconds here."""
+
+    def __init__(self, home: Path, target: str) -> None:
+        self._home = home
+        self._log = home / "prometheus.log"
+        rules = yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())
+        (group,) = rules["groups"]
+        group["interval"] = "500ms"
+        for rule in group["rules"]:
+            # A quantile tells how busy the machine is that runs the tests: those wait as long as they do.
+            if rule["for"] != "0s" and "histogram_quantile" not in rule["expr"]:
+                rule["for"] = "2s"
+        (home / "rules.yaml").write_text(yaml.safe_dump(rules))
+        config = {
+            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
+            "rule_files": ["rules.yaml"],
+            "scrape_configs": [{"job_name": "answerback", "static_configs": [{"targets": [target]}]}],
+        }
+        (home / "prometheus.yaml").write_text(yaml.safe_dump(config))
+
+    @contextmanager
+    def running(self) -> Iterator["Prometheus"]:
+        """Run it on a free port of this machine, and kill it at the end."""
+        command = [program("prometheus"), "--config.file=prometheus.yaml", "--storage.tsdb.path=tsdb"]
+        command += ["--web.listen-address=127.0.0.1:0", "--log.level=debug", "--log.format=json"]
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(command, cwd=self._home, stdout=log, stderr=log)
+        try:
+            with httpx.Client(base_url=self._await_url(process.pid), trust_env=False, timeout=10) as self._client:
+                self._await_ready()
+                yield self
+        finally:
+            process.kill()
+            process.wait()
+
+    def _await_url(self, pid: int) -> str:
+        """Where it listens: with port 0 the log does not say, the system does."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline_s:
+            inodes = {re.sub(r"\D", "", str(link.readlink())) for link in _links(Path(f"/proc/{pid}/fd"))}
+            for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+                _, local, _, state, *_, inode = line.split()[:10]
+                if state == "0A" and inode in inodes:
+                    return f"http://127.0.0.1:{int(local.rpartition(':')[2], 16)}"
+            time.sleep(0.05)
+        raise AssertionError(self._log.read_text())
+
+    def _await_ready(self) -> None:
+        deadline_s = time.monotonic() + LIMIT_S
+        while self._client.get("/-/ready").status_code != 200:
+            assert time.monotonic() < deadline_s, self._log.read_text()
+            time.sleep(0.05)
+
+    def await_scraped(self) -> None:
+        """Wait until it has read everything three times: a rise is seen only of what it knew before."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while not self._get("/api/v1/query?query=count_over_time(answerback_recorder_up[1m])>=3")["result"]:
+            assert time.monotonic() < deadline_s, self._log.read_text()
+            time.sleep(0.1)
+
+    def firing(self) -> set[str]:
+        """The names of the alerts that fire now."""
+        alerts = self._get("/api/v1/alerts")["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+    def _evaluated(self) -> str:
+        return str(self._get("/api/v1/rules")["groups"][0]["lastEvaluation"])
+
+    def _get(self, path: str) -> dict[str, Any]:
+        data: dict[str, Any] = self._client.get(path).json()["data"]
+        return data
+
+    def await_firing(self, names: set[str]) -> None:
+        """Wait until these fire, for some evaluations, and nothing else does."""
+        deadline_s, seen, quiet = time.monotonic() + LIMIT_S, "", 0
+        while quiet < _QUIET_EVALUATIONS:
+            assert time.monotonic() < deadline_s, f"{self.firing()} fire instead of {names}"
+            firing, evaluated = self.firing(), self._evaluated()
+            if evaluated != seen:
+                seen, quiet = evaluated, quiet + 1 if firing == names else 0
+            time.sleep(0.1)
+
+
+def _links(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
+Strike = Callable[[Gateway, ExitStack], None]
+
+
+class Fault(NamedTuple):
+    """What is wrong with a gateway, and the alerts that say so."""
+
+    strike: Strike
+    fires: set[str]
+    settings: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
+    config: str = ""
+    options: tuple[str, ...] = ()
+
+
+def lose_inbox(gateway: Gateway, _: ExitStack) -> None:
+    """Somebody moves the inbox away."""
+    gateway.inbox.rename(gateway.inbox.with_suffix(".away"))
+    assert gateway.post(prompt("lost")).status_code == 503
+
+
+def lock_ledger(gateway: Gateway, stack: ExitStack) -> None:
+    """Another program holds the ledger's lock."""
+    stack.enter_context(gateway.locked("ledger.db"))
+    assert gateway.post(prompt("waits")).content == OK
+
+
+def call(gateway: Gateway, _: ExitStack) -> None:
+    """A callback comes."""
+    assert gateway.post(prompt("call")).content == OK
+
+
+def fill_inbox(gateway: Gateway, stack: ExitStack) -> None:
+    """Much comes while the ledger is locked."""
+    lock_ledger(gateway, stack)
+    for number in range(14):
+        document = json.loads(prompt(f"large-{number}"))
+        document["voiceprompt_callback"]["more"] = "x" * 50_000
+        assert gateway.post(json.dumps(document).encode()).content == OK
+
+
+def send_junk(gateway: Gateway, _: ExitStack) -> None:
+    """A scanner comes by."""
+    for number in range(4):
+        assert gateway.post(b"junk %d" % number + b"." * 3000).status_code == 400
+
+
+def end(gateway: Gateway, _: ExitStack) -> None:
+    """The process is killed."""
+    gateway.kill()
+
+
+def disable_endpoint(gateway: Gateway, _: ExitStack) -> None:
+    """Somebody disables an endpoint."""
+    key = {"Authorization": f"Bearer {gateway.key}"}
+    assert gateway.client.post("/v1/endpoints/crm/disable", headers=key).status_code == 200
+
+
+def dawdle(gateway: Gateway, stack: ExitStack) -> None:
+    """Senders begin requests and do not end them."""
+    for _ in range(12):
+        stack.enter_context(Wire(gateway)).send(b"POST /voice/callback HTTP/1.1\r\nHost: gateway\r\n")
+
+
+def nothing(_gateway: Gateway, _stack: ExitStack) -> None:
+    """It was so from the start."""
+
+
+TELLING = {
+    "the inbox is gone": Fault(lose_inbox, {"AnswerbackCannotStore", "AnswerbackAnswers503", "AnswerbackCommitsFail"}),
+    "the ledger is locked": Fault(
+        lock_ledger, {"AnswerbackRecorderStalled"}, {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2"}
+    ),
+    "a receiver is gone": Fault(call, {"AnswerbackDeliveriesDead"}, _BY_RETRIES, _NOWHERE),
+}
+"""What `make test` strikes with: not stored, not recorded, not delivered."""
+
+OTHERS = {
+    "the process is gone": Fault(end, {"AnswerbackDown", "AnswerbackGone"}),
+    "the breaker is open": Fault(
+        call,
+        {"AnswerbackEndpointPaused"},
+        {"ANSWERBACK_RELAY__BREAKER_THRESHOLD": "1", "ANSWERBACK_RELAY__BREAKER_COOLDOWNS_S": "[600]"},
+        _NOWHERE,
+    ),
+    "an endpoint is off": Fault(disable_endpoint, {"AnswerbackEndpointOff"}, {}, _NOWHERE),
+    "nobody relays": Fault(nothing, {"AnswerbackNoRelay"}, options=("--roles", "intake,recorder,api,console")),
+    "a scanner": Fault(send_junk, {"AnswerbackQuarantined"}),
+    "a flood of junk": Fault(
+        send_junk,
+        {"AnswerbackQuarantined", "AnswerbackRejectionsDropped"},
+        {"ANSWERBACK_QUARANTINE__MAX_PER_MINUTE": "2"},
+    ),
+    "the quarantine is full": Fault(
+        send_junk, {"AnswerbackQuarantined", "AnswerbackQuarantineFull"}, {"ANSWERBACK_QUARANTINE__MAX_BYTES": "4000"}
+    ),
+    "a rule of the file": Fault(
+        send_junk,
+        {"AnswerbackQuarantined", "AnswerbackRuleFiring"},
+        {"ANSWERBACK_ALERTS__EVALUATION_INTERVAL_S": "0.2"},
+        '[alerts.rules.junk]\nmetric = "quarantine"\n',
+    ),
+    "slow senders": Fault(dawdle, {"AnswerbackSlowSenders"}, {"ANSWERBACK_INTAKE__REQUEST_TIMEOUT_S": "1"}),
+    "the inbox fills": Fault(
+        fill_inbox,
+        {"AnswerbackInboxFull", "AnswerbackRecorderStalled"},
+        {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2", "ANSWERBACK_INBOX__MAX_BYTES": "1048576"},
+    ),
+}
+
+
+def test_a_fault_raises_its_alerts_and_no_other(tmp_path: Path) -> None:
+    """Nothing fires before it; after it those that name it do, and go on doing so, alone."""
+    with ThreadPoolExecutor() as pool:  # most of the time each only waits
+        list(pool.map(_try, TELLING.values(), (tmp_path / str(number) for number in range(len(TELLING)))))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_other_fault_does_so_too(name: str, tmp_path: Path) -> None:
+    """What comes less often, one by one."""
+    _try(OTHERS[name], tmp_path / "home")
+
+
+def _try(fault: Fault, home: Path) -> None:
+    home.mkdir()
+    config = home / "answerback.toml"
+    config.write_text(fault.config)
+    settings = {"ANSWERBACK_RELAY__BREAKER_THRESHOLD": "1000"} | fault.settings
+    with (
+        Gateway(home / "data", settings=settings, options=["--config", config, *fault.options]) as gateway,
+        Prometheus(home, gateway.url.removeprefix("http://")).running() as prometheus,
+        ExitStack() as stack,
+    ):
+        prometheus.await_scraped()
+        prometheus.await_firing(fault.fires if fault.strike is nothing else set())
+        fault.strike(gateway, stack)
+        prometheus.await_firing(fault.fires)
