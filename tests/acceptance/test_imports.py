@@ -154,6 +154,7 @@ _CASES = {
     "load": Case("load http://127.0.0.1:1 --rate 1 --duration 1", _WEB | LEDGER | SETTINGS | EXTRAS | {"uvicorn"}),
     "conform": Case("conform --help", _READS | LEDGER | SETTINGS),
     "tail": Case("tail --help", _READS),
+    "listen": Case("listen --help", _READS),
     "stats": Case("stats --json", _READS),
     "status": Case("status", _READS),
     "export": Case("export calls", _READS),

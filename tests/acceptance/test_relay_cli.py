@@ -253,7 +253,7 @@ def test_tail_as_json_and_filtered(business: Business, receive: Receive, callid:
     line, last = map(json.loads, log.read_text().splitlines())
     assert last["callid"] == f"last-{callid}"
     assert (line["callid"], line["endpoint"], line["mobile"]) == (callid, business.name("crm"), NUMBER)
-    assert (line["status"], line["error"]) == (500, "answered 500 Internal Server Error")
+    assert (line["http_status"], line["error"]) == (500, "answered 500 Internal Server Error")
 
 
 # Metrics.

@@ -167,6 +167,16 @@ def test_it_begins_where_the_caller_left(client: Any, driver: Driver, gateway: G
     assert seen == callids
 
 
+def test_it_begins_when_it_is_told_to(client: Any, driver: Driver, gateway: Gateway, callid: str) -> None:
+    """What comes after that is there, and nothing of before."""
+    gateway.post(prompt(f"{callid}-before"))
+    gateway.await_recorded()
+    events = client.events()
+    driver.get(events.begin())
+    gateway.post(prompt(callid))
+    assert [event.callid for event in first(driver, events, 1)] == [callid]
+
+
 def test_from_the_first_that_is_stored(client: Any, driver: Driver, gateway: Gateway, callid: str) -> None:
     """A position of 0 is the beginning."""
     gateway.post(prompt(callid))

@@ -57,7 +57,6 @@ def listen(
                 "--forward-to: the key may not see numbers in full, so what it gets is not what the cloud sent; "
                 "use a key made with --full-numbers, or leave out --forward-to"
             )
-        err.print(f"[dim]{_head(forward_to)}[/]", soft_wrap=True)
         events = client.events(
             after=after,
             type="callback",
@@ -66,6 +65,8 @@ def listen(
             outcome=outcome,
             masked=forward_to is None and not full_numbers,
         )
+        events.begin()
+        err.print(f"[dim]{_head(forward_to)}[/]", soft_wrap=True)
         try:
             for event in events:
                 assert isinstance(event, CallbackActivityView)  # noqa: S101  # only these were asked for

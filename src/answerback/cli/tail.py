@@ -24,8 +24,9 @@ def tail(
 ) -> None:
     only_attempts = failures or endpoint is not None
     with open_client(config, url, key_file, data_dir=data_dir) as client:
-        err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
         events = client.events(channel=channel, type="attempt" if only_attempts else None, masked=not full_numbers)
+        events.begin()
+        err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
         try:
             for event in events:
                 if isinstance(event, CallbackActivityView):

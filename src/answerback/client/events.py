@@ -52,6 +52,11 @@ class _Position:
         """What goes on from here."""
         return msgspec.structs.replace(self._request, query={**self._request.query, "after": self.cursor})
 
+    @property
+    def beginning(self) -> Request[bytes]:
+        """What says where it begins, and reveals nothing."""
+        return msgspec.structs.replace(self._request, query={**self._request.query, "masked": "true"})
+
     def move(self, cursor: str) -> None:
         self.cursor = cursor
         self._has_begun = True
@@ -108,6 +113,15 @@ class Events:
     def cursor(self) -> str | None:
         return self._position.cursor
 
+    def begin(self) -> None:
+        """Begin now: what happens from here on comes, however late it is asked for."""
+        with contextlib.closing(self._sender.open(self._position.beginning)) as response:
+            parser = _Parser()
+            for chunk in response.iter_bytes():
+                for cursor, _ in parser.feed(chunk):
+                    self._position.move(cursor)
+                    return
+
     def __iter__(self) -> Generator[Activity, None, None]:
         position = self._position
         while True:
@@ -138,6 +152,15 @@ class AsyncEvents:
     @property
     def cursor(self) -> str | None:
         return self._position.cursor
+
+    async def begin(self) -> None:
+        """Begin now: what happens from here on comes, however late it is asked for."""
+        async with contextlib.aclosing(await self._sender.open(self._position.beginning)) as response:
+            parser = _Parser()
+            async for chunk in response.aiter_bytes():
+                for cursor, _ in parser.feed(chunk):
+                    self._position.move(cursor)
+                    return
 
     async def __aiter__(self) -> AsyncGenerator[Activity, None]:
         position = self._position
