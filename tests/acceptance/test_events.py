@@ -1,8 +1,10 @@
 """Events as they happen, whatever is killed meanwhile: `/v1/events`, `answerback listen` and `answerback tail`."""
 
 import json
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -104,6 +106,19 @@ def test_a_gateway_is_killed_in_the_middle_of_a_stream(gateway: Gateway) -> None
     post(gateway, after)
     listening.join(30)
     assert seen == before + after
+
+
+def test_an_open_stream_holds_up_no_stop(gateway: Gateway) -> None:
+    """SIGTERM ends it in due form, and the gateway long before its drain is over."""
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    with gateway.client.stream("GET", "/v1/events?masked=true", headers=headers) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 2000"
+        began_s = time.monotonic()
+        gateway.send_signal(signal.SIGTERM)
+        assert not any(line.startswith("data:") for line in lines)
+    assert gateway.wait() == 0
+    assert time.monotonic() - began_s < 2.5
 
 
 def test_callbacks_are_forwarded_as_the_cloud_sent_them(gateway: Gateway, receive: Receive) -> None:
