@@ -142,6 +142,7 @@ OURS = {
         "LogPositions",
         "ForgetLogs",
         "ProbeWrite",
+        "SetQuarantineBounds",
         "RecordAttempts",
         "FetchDue",
         "NextDueByEndpoint",
