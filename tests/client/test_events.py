@@ -167,7 +167,7 @@ def test_it_begins_where_the_caller_left(client: Any, driver: Driver, gateway: G
     assert seen == callids
 
 
-def test_it_begins_when_it_is_told_to(client: Any, driver: Driver, gateway: Gateway, callid: str) -> None:
+def test_it_begins_when_it_is_asked_to(client: Any, driver: Driver, gateway: Gateway, callid: str) -> None:
     """What comes after that is there, and nothing of before."""
     gateway.post(prompt(f"{callid}-before"))
     gateway.await_recorded()
