@@ -290,6 +290,7 @@ def test_every_route_that_changes_something_is_in_the_table(world: World) -> Non
         public_url=None,
         shutdown_callbacks=[],
         ledger=None,
+        feed=None,
         zone=None,
     )
     forms = {

@@ -112,13 +112,13 @@ def _links(directory: Path) -> list[Path]:
     return list(directory.iterdir())
 
 
-Strike = Callable[[Gateway, ExitStack], None]
+Inject = Callable[[Gateway, ExitStack], None]
 
 
 class Fault(NamedTuple):
     """What is wrong with a gateway, and the alerts that say so."""
 
-    strike: Strike
+    inject: Inject
     fires: set[str]
     settings: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
     config: str = ""
@@ -178,14 +178,14 @@ def nothing(_gateway: Gateway, _stack: ExitStack) -> None:
     """It was so from the start."""
 
 
-TELLING = {
+DEFAULT_FAULTS = {
     "the inbox is gone": Fault(lose_inbox, {"AnswerbackCannotStore", "AnswerbackAnswers503", "AnswerbackCommitsFail"}),
     "the ledger is locked": Fault(
         lock_ledger, {"AnswerbackRecorderStalled"}, {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2"}
     ),
     "a receiver is gone": Fault(call, {"AnswerbackDeliveriesDead"}, _BY_RETRIES, _NOWHERE),
 }
-"""What `make test` strikes with: not stored, not recorded, not delivered."""
+"""What `make test` injects: not stored, not recorded, not delivered."""
 
 OTHERS = {
     "the process is gone": Fault(end, {"AnswerbackDown", "AnswerbackGone"}),
@@ -224,7 +224,7 @@ OTHERS = {
 def test_a_fault_raises_its_alerts_and_no_other(tmp_path: Path) -> None:
     """Nothing fires before it; after it those that name it do, and go on doing so, alone."""
     with ThreadPoolExecutor() as pool:  # most of the time each only waits
-        list(pool.map(_try, TELLING.values(), (tmp_path / str(number) for number in range(len(TELLING)))))
+        list(pool.map(_try, DEFAULT_FAULTS.values(), (tmp_path / str(number) for number in range(len(DEFAULT_FAULTS)))))
 
 
 @pytest.mark.soak
@@ -245,6 +245,6 @@ def _try(fault: Fault, home: Path) -> None:
         ExitStack() as stack,
     ):
         prometheus.await_scraped()
-        prometheus.await_firing(fault.fires if fault.strike is nothing else set())
-        fault.strike(gateway, stack)
+        prometheus.await_firing(fault.fires if fault.inject is nothing else set())
+        fault.inject(gateway, stack)
         prometheus.await_firing(fault.fires)
