@@ -105,6 +105,7 @@ def test_every_setting_can_be_set_from_the_environment(monkeypatch: pytest.Monke
         ("stream", "credentials"): "/etc/answerback/user.creds",
         ("stream", "ca_file"): "/etc/answerback/ca.pem",
         ("tracing", "endpoint"): "http://collector:4318",
+        ("relay", "proxy"): "http://proxy:3128",
         **{("retention", f"{table}_days"): "30.0" for table in _RETAINED},
     }
     assert {(section, name) for section, values in defaults.items() for name in values if values[name] is None} == {
