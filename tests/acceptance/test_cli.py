@@ -146,7 +146,7 @@ EXECUTED = {
 }
 """What each command is executed with, and some of what it then says."""
 EXECUTED_ELSEWHERE = {
-    *("serve", "console", "demo", "tail", "emulate", "load"),
+    *("serve", "console", "demo", "tail", "listen", "emulate", "load"),
     *("export", "import", "inbox", "backup", "restore"),
 }
 """In test_sign_in_links.py, test_demo.py, test_relay_cli.py, test_elsewhere.py, test_load.py, test_cli_progress.py and
