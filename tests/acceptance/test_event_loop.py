@@ -91,7 +91,7 @@ def paths(gateway: Gateway) -> Iterator[str]:
     document = gateway.get("/openapi.json").json()
     values = {"callid": "large", "endpoint": "nowhere", "id": "1", "dataset": "calls", "format": "ndjson"}
     for path, methods in document["paths"].items():
-        if "get" in methods:
+        if "get" in methods and path != "/v1/events":  # that has no end
             yield path.format(**values)
 
 

@@ -28,6 +28,8 @@ from answerback.exports import Dataset, FileFormat
 
 MOBILE, LANDLINE, AREA = "13788412675", "83764391", "0755"
 MARKS = (MOBILE, LANDLINE)
+ELSEWHERE = ("/v1/events", "/v1/erasures/{id}")
+"""A stream, which has no end, and receipts, which have no number: test_events.py and test_erasures.py."""
 EXPORTS = "/v1/exports/{dataset}.{format}"
 TOKEN = "s3cr3t-t0ken"
 """What stands in the query of an endpoint's URL."""
@@ -154,7 +156,7 @@ def paths_of(filled: Filled) -> Iterator[str]:
     names = {"/v1/deliveries/{id}": "delivery", "/v1/quarantine/{id}": "quarantine", "/v1/replays/{id}": "replay"}
     document = gateway.client.get("/openapi.json").json()
     for path, methods in document["paths"].items():
-        if "get" not in methods or not path.startswith("/v1"):
+        if "get" not in methods or not path.startswith("/v1") or path in ELSEWHERE:
             continue
         if path == EXPORTS:  # each of what there is, and each form; a command writes all that can be combined
             yield from (
