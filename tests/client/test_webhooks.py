@@ -30,8 +30,7 @@ from answerback.errors import ConfigError
 from answerback.relay.sample_payload import build_sample_payload
 from answerback.relay.signing import sign
 
-NOW = datetime.now(UTC)
-BODY = build_sample_payload(PayloadFormat.STANDARD, "default", NOW)
+BODY = build_sample_payload(PayloadFormat.STANDARD, "default", datetime.now(UTC))
 
 
 def signed(body: bytes = BODY, *, secret: str = SECRET, age_s: float = 0, id_: str = "dlv_1_a") -> dict[str, str]:
@@ -123,11 +122,12 @@ def test_while_a_secret_is_rotated_either_is_accepted() -> None:
     assert construct_event(BODY, new, [SECRET, OTHER_SECRET]).call
     with pytest.raises(SignatureInvalid):
         construct_event(BODY, new, SECRET)
-    rotated = endpoint(secret=OTHER_SECRET, previous_secret=SECRET, previous_secret_expires_at=NOW + timedelta(days=1))
-    assert construct_event(BODY, sign(rotated, "dlv_1_a", NOW, BODY), SECRET).call
+    now = datetime.now(UTC)
+    rotated = endpoint(secret=OTHER_SECRET, previous_secret=SECRET, previous_secret_expires_at=now + timedelta(days=1))
+    assert construct_event(BODY, sign(rotated, "dlv_1_a", now, BODY), SECRET).call
 
 
-@pytest.mark.parametrize(("age_s", "words"), [(400, "400 s ago"), (-400, "[34]\\d\\d s ahead")])
+@pytest.mark.parametrize(("age_s", "words"), [(400, "4\\d\\d s ago"), (-400, "[34]\\d\\d s ahead")])
 def test_an_old_webhook_is_refused_and_how_old_it_is(age_s: float, words: str) -> None:
     """It may be somebody's repetition; a wrong clock shows as well. A wider tolerance is the receiver's choice."""
     with pytest.raises(TimestampOutsideTolerance, match=rf"^webhook-timestamp: sent {words}, by the clock here; 300 s"):
