@@ -306,7 +306,7 @@ def test_metrics_by_endpoint(business: Business, receive: Receive, callid: str) 
 # Two gateways on one data directory.
 
 
-@pytest.mark.parametrize("how", ["ended", "killed"])
+@pytest.mark.parametrize("how", [pytest.param("ended", marks=pytest.mark.soak), "killed"])
 def test_one_of_two_gateways_relays_and_the_other_takes_over(tmp_path: Path, how: str) -> None:
     """Both take callbacks, one of them delivers, and when that one is gone the other goes on; nothing is delivered twice."""
     settings = relaying()

@@ -231,6 +231,7 @@ def test_a_closed_terminal_ends_the_gateway(tmp_path: Path) -> None:
     command = [str(COMMAND), "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests by nohup ignores it
         os.execve(command[0], command, environment())
     shown = b""
     while b"callback URL" not in shown:

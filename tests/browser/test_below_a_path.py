@@ -126,7 +126,7 @@ def signed_in(site: Site, way: str) -> httpx.Client:
     return client
 
 
-@pytest.mark.parametrize("way", ["taken off", "left"])
+@pytest.mark.parametrize("way", ["taken off", pytest.param("left", marks=pytest.mark.soak)])
 def test_every_address_on_every_page_leads_somewhere(site: Site, way: str) -> None:
     """Links, forms, style sheets and scripts are below the path, and what is linked is there."""
     url = site.ways[way]

@@ -94,7 +94,7 @@ def is_unharmed(user: BrowserUser) -> bool:
     return user.page.locator(made).count() == 0 and user.page.evaluate("window.ran") is None
 
 
-@pytest.mark.parametrize(("locale", "width"), [("en-GB", 360), ("zh-CN", 1440)])
+@pytest.mark.parametrize(("locale", "width"), [pytest.param("en-GB", 360, marks=pytest.mark.soak), ("zh-CN", 1440)])
 def test_every_page_stays_whole(visit: OpenBrowserUser, gateway: Gateway, locale: str, width: int) -> None:
     """Nothing runs, nothing is an element, no page scrolls sideways, no cell runs into the next one."""
     user = visit(gateway.key, language=locale, width=width)

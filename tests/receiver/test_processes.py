@@ -22,6 +22,9 @@ from answerback.emulator.conformance.rules import RULES
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 
+SHARED_IN_TEST = ("sqlite", "sqlalchemy, postgresql")
+"""The stores that two processes share in every run; the others in `make soak`."""
+
 
 async def _killed_under(load: Load | Calls, application: Application) -> None:
     sending = asyncio.create_task(load.run(application))  # type: ignore[arg-type]  # has an address, too
@@ -61,7 +64,9 @@ def test_kill_9_loses_nothing(place: Place, make_load: Callable[[], Load | Calls
     check_events(place, killed)
 
 
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHARED_IN_TEST else pytest.mark.soak) for name in LASTING]
+)
 def test_two_processes_share_a_store(name: str, tmp_path: Path) -> None:
     """The callbacks of a call go now to one, now to the other: each is handled once, in order, by one of them at a time."""
 
