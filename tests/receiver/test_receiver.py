@@ -501,6 +501,10 @@ def test_fastapi_starts_and_stops_it(make_receiver: MakeReceiver, store: Readabl
     make_receiver(store).receive(prompt("a"), TOKEN)
     voice, said, done = make_receiver(store, threads=1), list[str](), threading.Event()
     voice.on("*")(lambda _: done.set())
+    others = {*threading.enumerate()}
+
+    def names() -> set[str]:
+        return {thread.name for thread in threading.enumerate() if thread not in others}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -514,8 +518,8 @@ def test_fastapi_starts_and_stops_it(make_receiver: MakeReceiver, store: Readabl
     async def run() -> None:
         async with app.router.lifespan_context(app):
             assert await asyncio.to_thread(done.wait, 30)
-            assert "answerback-dispatcher" in {thread.name for thread in threading.enumerate()}
+            assert "answerback-dispatcher" in names()
 
     asyncio.run(run())
     assert said == ["started", "ended"]
-    assert "answerback-dispatcher" not in {thread.name for thread in threading.enumerate()}
+    assert "answerback-dispatcher" not in names()
