@@ -137,9 +137,14 @@ class TimedHttpProtocol(HttpToolsProtocol):
             except httptools.HttpParserError:
                 self.finish_with(_NOT_HTTP)
         if self.arriving_since_s is not None and not self._is_head_whole:
-            self._head_bytes += self._segment_bytes
+            self._head_bytes += self._segment_bytes or self._measure_begun_head(data)
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.finish_with(_HEAD_TOO_LARGE)
+
+    def _measure_begun_head(self, data: bytes) -> int:
+        """The bytes of a head that began in `data` behind the end of another request: its lines, and what there is of the next."""
+        lines_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return lines_bytes + len(data) - data.rfind(b"\n") - 1
 
     def _without_upgrade(self, rest: bytes) -> bytes:
         """What a new parser is to read: the head of a request, without the other protocol that it offers, and `rest`.

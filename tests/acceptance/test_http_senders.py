@@ -303,7 +303,7 @@ def test_the_emulator_answers_a_sender_that_ends_its_half(cloud: VoiceCloud) -> 
         assert b"".join(iter(lambda: plain.recv(65536), b"")).startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.parametrize("segments", ["one", "two", "no end", "behind another", "one line"])
+@pytest.mark.parametrize("segments", ["one", "two", "no end", "behind another", "begun behind another", "one line"])
 def test_a_head_over_the_limit_is_refused_however_it_comes(gateway: Gateway, callid: str, segments: str) -> None:
     """70 kB of head are answered 431, in one segment too, and behind a request that is answered first."""
     body = prompt(f"{callid}-large")
@@ -318,6 +318,10 @@ def test_a_head_over_the_limit_is_refused_however_it_comes(gateway: Gateway, cal
             case "behind another":
                 wire.send(request(prompt(callid)) + large)
                 assert wire.read().body == OK
+            case "begun behind another":
+                wire.send(request(prompt(callid)) + large[:60_000])
+                assert wire.read().body == OK
+                wire.send(large[60_000:])
             case _:
                 wire.send(large)
         answer = wire.read()
