@@ -38,6 +38,8 @@ EXPORT = "answerback.exports.worker"
 EXPORTER = "export-"
 """How a forked process of an export is called, before the id of its gateway."""
 OURS = "ANSWERBACK_"
+LOCALE = {"LC_ALL": "C.UTF-8"}
+"""That of the tests, whose words are English, and of the process that forks."""
 _LENGTH_BYTES = 4
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -120,7 +122,7 @@ class _Server:
     """The process that forks, started when it is first asked; it ends with this one."""
 
     def __init__(self, control: socket.socket | None = None) -> None:
-        self.environment = _foreign(os.environ)
+        self.environment = _foreign({**os.environ, **LOCALE})
         self._asking = threading.Lock()
         self._control = control
 
@@ -166,7 +168,7 @@ def launch(
     The other programs that there are to be started are RECEIVER and PEER.
     """
     command = [str(program), *map(str, arguments)]
-    executed = executed or _foreign(env) != _server.environment
+    executed = executed or _foreign(LOCALE | dict(env)) != _server.environment
     if executed and program == RECEIVER:
         command = [sys.executable, "-I", *command]
     order = {"command": command, "cwd": str(cwd), "environment": dict(env), "executed": executed}

@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
-from forking import COMMAND, OURS, Forked, launch
+from forking import COMMAND, LOCALE, OURS, Forked, launch
 
 __all__ = ["COMMAND"]
 CALLBACK = "/voice/callback"
@@ -90,9 +90,7 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     An unsafe place is allowed, so that the tests run where /tmp is in memory; "" takes that back.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS) or name == WATCHDOG}
-    given = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true", "COLUMNS": "240", "LC_ALL": "C.UTF-8"} | dict(
-        settings or {}
-    )
+    given = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true", "COLUMNS": "240"} | LOCALE | dict(settings or {})
     return kept | {name: value for name, value in given.items() if value}
 
 
