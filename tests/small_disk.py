@@ -24,7 +24,7 @@ def fails(*arguments: str | Path) -> int:
     return subprocess.run(arguments, capture_output=True, check=False).returncode
 
 
-@pytest.fixture(params=[1024, 4096], ids="blocks of {}".format)
+@pytest.fixture(params=[pytest.param(1024, marks=pytest.mark.soak), 4096], ids="blocks of {}".format)
 def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A real file system of sixteen megabytes: ext4 in a file, or tmpfs where that cannot be mounted.
 
@@ -42,7 +42,9 @@ class Disks(NamedTuple):
     second: Path
 
 
-@pytest.fixture(params=[(1024, 4096), (4096, 1024)], ids="blocks of {0[0]} and {0[1]}".format)
+@pytest.fixture(
+    params=[pytest.param((1024, 4096), marks=pytest.mark.soak), (4096, 1024)], ids="blocks of {0[0]} and {0[1]}".format
+)
 def small_disks(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disks]:
     """Two of them, of different blocks."""
     first, second = request.param

@@ -209,6 +209,7 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
     await_state(gateway, "few", firing=False, error=None)
 
 
+@pytest.mark.soak
 def test_a_kill_makes_nobody_hear_it_twice_nor_miss_the_end(tmp_path: Path, people: People) -> None:
     """What was sent is on disk before the next evaluation: after SIGKILL there is silence until it is over."""
     with alerting(tmp_path, FEW + PULSE, people) as gateway:

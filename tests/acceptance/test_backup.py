@@ -237,6 +237,7 @@ def test_a_damaged_backup_is_not_restored(backups: Backups, tmp_path: Path, name
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.soak
 def test_a_backup_of_a_damaged_ledger_fails(backups: Backups, tmp_path: Path) -> None:
     """It would be worth nothing: it is said now, and nothing of it is left."""
     shutil.copytree(backups.home / "under-load", tmp_path / "data")

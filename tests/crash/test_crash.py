@@ -123,6 +123,7 @@ def test_killed_under_load(tmp_path: Path) -> None:
         check(gateway, load)
 
 
+@pytest.mark.soak
 def test_killed_during_checkpoints(tmp_path: Path) -> None:
     """The same while a write-ahead log is copied into its file all the time, by the server and by another process."""
     rounds = max(3, ROUNDS // 3)
@@ -188,6 +189,7 @@ def test_killed_while_migrating(tmp_path: Path) -> None:
             _say(f"while migrating {number + 1}/{rounds}: so far left with a schema or none: {sorted(left)}")
 
 
+@pytest.mark.soak
 def test_killed_while_recovering(tmp_path: Path) -> None:
     """Killed while it starts on a log that a kill has left, the next start still finds everything."""
     rounds = max(3, ROUNDS // 5)

@@ -154,6 +154,7 @@ def test_receivers_that_are_killed_miss_nothing(tmp_path: Path, receivers: dict[
             check(receiver, calls)
 
 
+@pytest.mark.soak
 def test_killed_during_a_replay_nothing_is_lost(tmp_path: Path) -> None:
     """Killed while dead deliveries are replayed: what was marked goes out after the start, each under its old id."""
     gateway = Gateway(tmp_path / "data", settings=relaying("[]", breaker_threshold="100000"))

@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-@pytest.mark.parametrize("make_load", [Load, Calls])
+@pytest.mark.parametrize("make_load", [pytest.param(Load, marks=pytest.mark.soak), Calls])
 def test_kill_9_loses_nothing(place: Place, make_load: Callable[[], Load | Calls]) -> None:
     """At any moment: what was answered is kept once and as it was sent, and the handler gets all of it, in order."""
     load, killed = make_load(), set[int]()
