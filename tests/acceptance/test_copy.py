@@ -74,7 +74,7 @@ class Store:
         return 0
 
 
-@pytest.fixture(params=["up", "down"])
+@pytest.fixture(params=["up", pytest.param("down", marks=pytest.mark.soak)])
 def stores(
     request: pytest.FixtureRequest, tmp_path: Path, postgresql_server: PostgreSQL
 ) -> Iterator[tuple[Store, Store]]:

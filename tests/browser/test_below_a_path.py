@@ -67,7 +67,7 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="module", params=[BASE, "/console"])
+@pytest.fixture(scope="module", params=[BASE, pytest.param("/console", marks=pytest.mark.soak)])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One gateway, and a proxy of each kind; a path that is called as one of ours is no harder."""
     home, base = tmp_path_factory.mktemp("site"), request.param
