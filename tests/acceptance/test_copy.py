@@ -202,6 +202,7 @@ def test_a_served_ledger_moves_without_losing_a_callback(stores: tuple[Store, St
     assert {f"dlv_{id_}_{tag}" for id_, tag in ids} <= set(reported)
 
 
+@pytest.mark.soak
 def test_a_gateway_for_the_meantime_keeps_what_comes(tmp_path: Path, postgresql_url: str, receive: Receive) -> None:
     """As docs/copy.md has it: while the old one is stopped another takes callbacks, and they are brought in with --deliver."""
     source, target = Store(tmp_path / "old" / "data", None), Store(tmp_path / "new" / "data", postgresql_url)

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from gateway import OK, Gateway, failure, prompt, run
 from postgresql import shared_server
 
@@ -161,6 +162,7 @@ def test_without_a_gateway_the_command_does_it(tmp_path: Path) -> None:
         assert holders(gateway.data_dir) == {}
 
 
+@pytest.mark.soak
 def test_a_database_and_the_inbox_before_it(tmp_path: Path) -> None:
     """On PostgreSQL a process with the lease does it, once every process has said what it had not recorded yet."""
     url = shared_server().create_database()

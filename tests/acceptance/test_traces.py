@@ -223,6 +223,7 @@ def _process(data_dir: Path, settings: dict[str, str], servers: NatsCluster, rol
 # The collector.
 
 
+@pytest.mark.soak
 def test_a_collector_that_is_away_does_no_harm(data_dir: Path, callid: str) -> None:
     """Callbacks are answered as ever; the log tells when spans begin to be dropped and when that is over, and nobody waits."""
     collector = Collector()
