@@ -11,6 +11,11 @@ import pytest
 from gateway import OK, Gateway, failure, prompt, run
 from postgresql import shared_server
 
+from answerback.erasures.sealing import seal
+from answerback.ledger import open_sqlite
+from answerback.ledger.admin.audit import CLI_ACTOR
+from answerback.ledger.commands import RequestErasure
+
 NUMBER = "13788888888"
 OTHER = "13912345678"
 SPELLINGS = (
@@ -130,6 +135,24 @@ def test_a_kill_half_way_is_made_good_by_the_next_start(tmp_path: Path) -> None:
         assert erased.items() <= receipt["erased"].items() or receipt["erased"]["inbox"] >= erased["inbox"]
         assert (receipt["erased"]["callbacks"], receipt["erased"]["quarantine"]) == (7, 4)
         assert holders(gateway.data_dir) == {}
+
+
+def test_one_that_nobody_can_read_any_more_fails(tmp_path: Path) -> None:
+    """The number was written down under another server secret: it is said, once, and forgotten; others go on."""
+    with Gateway(tmp_path / "data") as gateway:
+        fill(gateway, NUMBER, "one")
+        gateway.await_recorded()
+        gateway.kill()
+        with closing(open_sqlite(gateway.data_dir)) as ledger:
+            unreadable = RequestErasure(CLI_ACTOR, seal(b"the secret from before", NUMBER)).run(ledger).id
+        gateway.start()
+        headers = {"Authorization": f"Bearer {gateway.key}"}
+        asked = gateway.client.post("/v1/erasures", json={"number": NUMBER}, headers=headers).json()
+        await_done(gateway, asked["id"])
+        receipt = gateway.get(f"/v1/erasures/{unreadable}").json()
+        assert (receipt["state"], receipt["erased"]) == ("failed", {})
+        assert gateway.stderr.count("erasure_unreadable") == 1
+        assert gateway.rows("SELECT count(*) FROM erasures WHERE sealed_number IS NOT NULL") == [(0,)]
 
 
 def test_without_a_gateway_the_command_does_it(tmp_path: Path) -> None:

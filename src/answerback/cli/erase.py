@@ -90,7 +90,7 @@ def _erase_there(client: "Client", number: str) -> ErasureView:
     )
     with _progress() as progress:
         task = progress.add_task(tr("erasing"), total=None)
-        while done.state != "done":
+        while done.state in ("erasing", "compacting"):
             time.sleep(_POLL_S)
             done = client.erasures.get(done.id)
             rows = f"{sum(done.erased.values()):,}"
@@ -100,6 +100,8 @@ def _erase_there(client: "Client", number: str) -> ErasureView:
                 else tr("writing the files anew")
             )
             progress.update(task, description=words)
+    if done.state == "failed":
+        raise ConfigError("server.secret: it has changed since the number was written down, erase it again")
     return done
 
 

@@ -40,13 +40,14 @@ OnStep = Callable[[], None]
 class ErasureJob(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is to do: which erasure of which ledger, and the inbox of this machine, where there is one.
 
-    `number` is None once it is forgotten: then only the files are to be written anew.
+    `number` is None once it is forgotten: then only the files are to be written anew. With `is_unreadable` it is none that could be done.
     """
 
     opening: LedgerConfig
     inbox: str | None
     erasure_id: int
     number: str | None
+    is_unreadable: bool = False
 
 
 def erase(

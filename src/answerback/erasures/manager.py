@@ -75,11 +75,17 @@ class ErasureManager:
             inbox=None if self._inbox is None else str(self._inbox),
             erasure_id=erasure.id,
             number=number,
+            is_unreadable=number is None and erasure.sealed_number is not None,
         )
         complaint = await _run_worker(job)
         if complaint is not None:
             log.error("erasure_failed", erasure=erasure.id, reason=mask_text(complaint), tries_again_in_s=_RETRY_S)
             return False
+        if job.is_unreadable:
+            log.error(
+                "erasure_unreadable", erasure=erasure.id, reason="the server secret has changed", todo="ask again"
+            )
+            return True
         log.info("erasure_done", erasure=erasure.id, seconds=round(time.monotonic() - began_s, 1))
         return True
 

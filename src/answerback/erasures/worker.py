@@ -9,12 +9,14 @@ import select
 import signal
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from answerback.erasures.erasure_run import ErasureJob, erase
 from answerback.errors import AnswerbackError
+from answerback.ledger.write.erasures import fail_erasure
 
 _NICENESS = 10
 _LOCK_TIMEOUT_S = 30.0  # the gateway writes most of the time, and nobody waits for us
@@ -28,6 +30,9 @@ def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=ErasureJob)
     try:
         with closing(msgspec.structs.replace(job.opening, lock_timeout_s=_LOCK_TIMEOUT_S).open()) as ledger:
+            if job.is_unreadable:
+                ledger.write(lambda c, _: fail_erasure(c, job.erasure_id, datetime.now(UTC)), idempotent=True)
+                return
             erase(
                 ledger, None if job.inbox is None else Path(job.inbox), job.erasure_id, job.number, _check_still_wanted
             )

@@ -13,7 +13,8 @@ class ErasureView(View):
     id: int
     requested_at: datetime
     state: str = Field(
-        description="erasing; compacting: the number is erased and forgotten, the files are written anew; done",
+        description="erasing; compacting: the number is erased and forgotten, the files are written anew; done; "
+        "failed: the server secret has changed since, ask again",
         examples=["done"],
     )
     erased: dict[str, int] = Field(

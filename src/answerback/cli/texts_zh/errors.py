@@ -426,6 +426,7 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "not compared with other processes: {}": "未与其他进程比较：{0}",
     "different in: {}": "以下进程不同：{0}",
     "give every process the same server.secret": "给所有进程设置相同的 server.secret",
+    "it has changed since the number was written down, erase it again": "记下号码之后它已改变，请重新抹除",
     "the same in all processes of this ledger": "此账本的所有进程相同",
     "every channel has a secret token": "每个通道都有 token",
     "/voice/callback is open, but only on a private address": "/voice/callback 没有 token，但只监听在内网地址上",

@@ -124,7 +124,7 @@ erasures = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("requested_us", BigInteger, nullable=False),
-    Column("state", Text, nullable=False, comment="erasing, compacting, done"),
+    Column("state", Text, nullable=False, comment="erasing, compacting, done, failed"),
     Column("sealed_number", LargeBinary, comment="as long as it is needed, encrypted with a key of the server secret"),
     Column("erased", Text, nullable=False, comment="JSON object: table -> rows"),
     Column("finished_us", BigInteger),

@@ -51,11 +51,18 @@ _counts = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class ErasureState(StrEnum):
-    """How far an erasure is: rows are looked for; the number is forgotten and the files are written anew; all is done."""
+    """How far an erasure is: rows are looked for; the number is forgotten and the files are written anew; all is done.
+
+    Or it has failed: the number was written down under a server secret that is not there any more.
+    """
 
     ERASING = "erasing"
     COMPACTING = "compacting"
     DONE = "done"
+    FAILED = "failed"
+
+
+_UNFINISHED = (ErasureState.ERASING.value, ErasureState.COMPACTING.value)
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +117,8 @@ def find_erasure(connection: Connection, id_: int) -> Erasure:
 
 
 def find_unfinished(connection: Connection) -> list[Erasure]:
-    """The erasures that are not done, oldest first."""
-    found = select(erasures).where(erasures.c.state != ErasureState.DONE.value).order_by(erasures.c.id)
+    """The erasures that are under way, oldest first."""
+    found = select(erasures).where(erasures.c.state.in_(_UNFINISHED)).order_by(erasures.c.id)
     return list(map(_erasure, connection.execute(found)))
 
 
@@ -123,8 +130,17 @@ def forget_number(connection: Connection, id_: int) -> None:
 
 def finish_erasure(connection: Connection, id_: int, now: datetime) -> None:
     """Nothing is left of it."""
-    mine = update(erasures).where(erasures.c.id == id_, erasures.c.state != ErasureState.DONE.value)
-    connection.execute(mine.values(state=ErasureState.DONE.value, finished_us=to_us(now)))
+    _end(connection, id_, ErasureState.DONE, now)
+
+
+def fail_erasure(connection: Connection, id_: int, now: datetime) -> None:
+    """Nobody can read any more which number it was."""
+    _end(connection, id_, ErasureState.FAILED, now)
+
+
+def _end(connection: Connection, id_: int, state: ErasureState, now: datetime) -> None:
+    mine = update(erasures).where(erasures.c.id == id_, erasures.c.state.in_(_UNFINISHED))
+    connection.execute(mine.values(state=state.value, sealed_number=None, finished_us=to_us(now)))
 
 
 def count_erased(connection: Connection, id_: int, counts: Mapping[str, int]) -> None:
