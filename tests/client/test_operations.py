@@ -18,7 +18,7 @@ from answerback.client.exports import export_request
 from answerback.client.operations import listing, operation
 from answerback.client.parameters import EventFilter, ExportFilter
 from answerback.client.requests import Request
-from answerback.client.resources import Gateway as Operations
+from answerback.client.resources import GatewayOperations as Operations
 from answerback.domain.models import CallbackKind, Outcome, Role
 from answerback.schemas.calls import CallView
 

@@ -5,15 +5,15 @@ from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
 from answerback.client.events import AsyncEvents, Events, events_request
-from answerback.client.exports import AsyncExport, Export, export_request
+from answerback.client.exports import AsyncExportStream, ExportStream, export_request
 from answerback.client.operations import strict
 from answerback.client.parameters import EventFilter, ExportFilter
-from answerback.client.resources import Gateway
-from answerback.client.senders import AsyncSender, Connection, SyncSender
+from answerback.client.resources import GatewayOperations
+from answerback.client.senders import AsyncSender, ConnectionSettings, SyncSender
 
 
 class Options(TypedDict, total=False):
-    """How a client talks to its gateway; `Connection` has the defaults."""
+    """How a client talks to its gateway; `ConnectionSettings` has the defaults."""
 
     timeout_s: float
     retries: int
@@ -21,7 +21,7 @@ class Options(TypedDict, total=False):
     tls: ssl.SSLContext | None
 
 
-class Client(Gateway[SyncSender]):
+class Client(GatewayOperations[SyncSender]):
     """A gateway, for programs of threads; one client may be shared by many.
 
     A request is repeated up to `retries` times where that is safe, and waits no longer than `timeout_s`. `proxy` is used if it is given,
@@ -29,12 +29,12 @@ class Client(Gateway[SyncSender]):
     """
 
     def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
-        super().__init__(SyncSender(Connection(url=url, key=key, **options)))
+        super().__init__(SyncSender(ConnectionSettings(url=url, key=key, **options)))
 
     @strict
-    def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> Export:
+    def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> ExportStream:
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
-        return Export(self.sender, export_request(dataset, format, filters))
+        return ExportStream(self.sender, export_request(dataset, format, filters))
 
     @strict
     def events(self, **filters: Unpack[EventFilter]) -> Events:
@@ -54,16 +54,16 @@ class Client(Gateway[SyncSender]):
         self.close()
 
 
-class AsyncClient(Gateway[AsyncSender]):
+class AsyncClient(GatewayOperations[AsyncSender]):
     """The same for asyncio: operations are awaited, lists and exports gone through with `async for`."""
 
     def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
-        super().__init__(AsyncSender(Connection(url=url, key=key, **options)))
+        super().__init__(AsyncSender(ConnectionSettings(url=url, key=key, **options)))
 
     @strict
-    def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> AsyncExport:
+    def export(self, dataset: str, format: str = "ndjson", **filters: Unpack[ExportFilter]) -> AsyncExportStream:
         """Calls, callbacks, deliveries or statistics as a file: csv, ndjson, xlsx or parquet."""
-        return AsyncExport(self.sender, export_request(dataset, format, filters))
+        return AsyncExportStream(self.sender, export_request(dataset, format, filters))
 
     @strict
     def events(self, **filters: Unpack[EventFilter]) -> AsyncEvents:

@@ -23,7 +23,7 @@ def export_request(dataset: str, format: str, filters: ExportFilter) -> Request[
     return Request(method="GET", template=template, path=path, query=filters, parse=bytes, is_repeatable=True)
 
 
-class Export:
+class ExportStream:
     """A file of the gateway's: `save` it, go through its bytes, or through its rows; each asks for it anew."""
 
     def __init__(self, sender: SyncSender, request: Request[bytes]) -> None:
@@ -50,7 +50,7 @@ class Export:
             file.writelines(self)
 
 
-class AsyncExport:
+class AsyncExportStream:
     """A file of the gateway's: `save` it, go through its bytes, or through its rows; each asks for it anew."""
 
     def __init__(self, sender: AsyncSender, request: Request[bytes]) -> None:

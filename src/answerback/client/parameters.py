@@ -12,7 +12,7 @@ class Paging(TypedDict, total=False):
     cursor: str | None
 
 
-class CallFilter(TypedDict, total=False):
+class CallQuery(TypedDict, total=False):
     """Which calls: those that each filter lets through. None lets all through."""
 
     channel: str | None
@@ -25,7 +25,7 @@ class CallFilter(TypedDict, total=False):
     until: datetime | None
 
 
-class CallPaging(CallFilter, Paging, total=False):
+class CallPaging(CallQuery, Paging, total=False):
     """A list of calls."""
 
 
@@ -38,7 +38,7 @@ class DeliveryPaging(Paging, total=False):
     channel: str | None
 
 
-class ExportFilter(CallFilter, total=False):
+class ExportFilter(CallQuery, total=False):
     """Which records are exported: of calls and callbacks by all but `endpoint`, `state` and `callid`; see docs/exports.md."""
 
     endpoint: str | None

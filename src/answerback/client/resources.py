@@ -243,7 +243,7 @@ class Erasures(Resource[S]):
         return read("/v1/erasures/{id}", ErasureView, {"id": id})
 
 
-class Gateway(Resource[S]):
+class GatewayOperations(Resource[S]):
     """All of /v1."""
 
     def __init__(self, sender: S) -> None:

@@ -24,7 +24,7 @@ _LAG_HEADER = "Answerback-Recorder-Lag"
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
-class Connection(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a gateway is, and how to talk to it. Raises ConfigError."""
 
     url: str
@@ -49,7 +49,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("retries: expected 0 or more")
 
     def __repr__(self) -> str:
-        return f"Connection({self.url})"
+        return f"ConnectionSettings({self.url})"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 class _Sender:
     """What both senders share: everything but waiting."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ConnectionSettings) -> None:
         self._connection = connection
         self._base = connection.url.rstrip("/")
         self.recorder_lag_s = 0.0
@@ -105,7 +105,7 @@ class _Sender:
 class SyncSender(_Sender):
     """Sends from a thread, and may be shared by many."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ConnectionSettings) -> None:
         super().__init__(connection)
         self._http = httpx2.Client(**connection.options)
 
@@ -140,7 +140,7 @@ class SyncSender(_Sender):
 class AsyncSender(_Sender):
     """Sends from an event loop of asyncio."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ConnectionSettings) -> None:
         super().__init__(connection)
         self._http = httpx2.AsyncClient(**connection.options)
 

@@ -11,7 +11,7 @@ from answerback.config.settings import Settings, format_value
 from answerback.errors import ConfigError
 
 
-class Change(NamedTuple):
+class SettingChange(NamedTuple):
     """One setting that differs; `words` show no secret."""
 
     setting: str
@@ -22,7 +22,7 @@ class Change(NamedTuple):
         return f"{self.setting}: {self.words}"
 
 
-def find_changes(before: Settings, after: Settings) -> list[Change]:
+def find_changes(before: Settings, after: Settings) -> list[SettingChange]:
     """Every setting that differs, in the order of the reference."""
     return [
         change
@@ -31,13 +31,15 @@ def find_changes(before: Settings, after: Settings) -> list[Change]:
     ]
 
 
-def check_reloadable(changes: Iterable[Change]) -> None:
+def check_reloadable(changes: Iterable[SettingChange]) -> None:
     """Raise ConfigError that names what a running gateway cannot take over."""
     if fixed := [change.setting for change in changes if not change.is_reloadable]:
         raise ConfigError(f"{', '.join(fixed)}: cannot be changed without a restart")
 
 
-def _walk(place: str, field: FieldInfo | None, before: Any, after: Any, *, is_reloadable: bool) -> Iterator[Change]:
+def _walk(
+    place: str, field: FieldInfo | None, before: Any, after: Any, *, is_reloadable: bool
+) -> Iterator[SettingChange]:
     """The changes at `place` and below it; what is reloadable is so with all that it holds."""
     if before == after:
         return
@@ -52,7 +54,7 @@ def _walk(place: str, field: FieldInfo | None, before: Any, after: Any, *, is_re
             inside = f"{place}.{name}"
             yield from _walk(inside, None, before.get(name), after.get(name), is_reloadable=is_reloadable)
     else:
-        yield Change(place, _words(place, before, after), is_reloadable)
+        yield SettingChange(place, _words(place, before, after), is_reloadable)
 
 
 def _words(place: str, before: object, after: object) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from answerback.domain.models import CallbackKind
 from answerback.emulator.faults import OutgoingCallback
-from answerback.emulator.http_client import HttpClient, HttpConnection, HttpTarget
+from answerback.emulator.http_client import HttpConnection, HttpTarget, PooledClient
 from answerback.errors import ConfigError, InvalidResponse, describe_os_error
 from answerback.tencent.response import decode_response
 
@@ -53,7 +53,7 @@ class CallbackSender:
     """Sends callbacks over connections that it keeps open."""
 
     def __init__(self) -> None:
-        self._client = HttpClient()
+        self._client = PooledClient()
 
     async def close(self) -> None:
         self._client.close()

@@ -210,7 +210,7 @@ class HttpConnection(asyncio.Protocol):
         self.abort()
 
 
-class HttpClient:
+class PooledClient:
     """Sends requests over connections that are opened when they are needed and used again."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Result
-from answerback.emulator.http_client import HttpClient, HttpTarget
+from answerback.emulator.http_client import HttpTarget, PooledClient
 from answerback.emulator.latency_histogram import HdrHistogram
 from answerback.emulator.payloads import CallbackFields, body_of
 from answerback.errors import InvalidResponse
@@ -158,7 +158,7 @@ class LoadGenerator:
     def __init__(self, url: str, plan: LoadPlan) -> None:
         self.stats = LoadStats(plan)
         self._target = HttpTarget(url)
-        self._client = HttpClient()
+        self._client = PooledClient()
         self._plan = plan
         self._turns = iter(range(plan.count))
         self._chance = random.Random(plan.seed)  # noqa: S311  # chance, no secret

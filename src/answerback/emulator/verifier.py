@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from answerback.emulator.http_client import HttpClient, HttpTarget
+from answerback.emulator.http_client import HttpTarget, PooledClient
 from answerback.errors import ConfigError
 
 _FOUND = 200
@@ -33,7 +33,7 @@ class DurabilityCheck:
         self._calls = f"{base.rstrip('/')}/v1/calls"
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout_s = timeout_s
-        self._client = HttpClient()
+        self._client = PooledClient()
 
     @property
     def checked(self) -> int:

@@ -5,12 +5,12 @@ from answerback.receiver.event import Event
 from answerback.receiver.memory_store import MemoryStore
 from answerback.receiver.receiver import Receiver
 from answerback.receiver.sqlite_store import SQLiteStore
-from answerback.receiver.store import Backlog, Handle, ReadableStore, Store
+from answerback.receiver.store import EventBacklog, Handle, ReadableStore, Store
 from answerback.tencent.response import Response
 
 __all__ = [
-    "Backlog",
     "Event",
+    "EventBacklog",
     "Handle",
     "MemoryStore",
     "ParsedCallback",

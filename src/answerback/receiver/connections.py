@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 
-class Closable(Protocol):
+class SharedConnection(Protocol):
     """A connection to a database."""
 
     def close(self) -> None:
         """Close it."""
 
 
-C = TypeVar("C", bound=Closable)
+C = TypeVar("C", bound=SharedConnection)
 
 
 class _Process(Generic[C]):

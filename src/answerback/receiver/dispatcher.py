@@ -31,7 +31,7 @@ def deliver_due(store: Store, deliver: Deliver, runner: asyncio.Runner, is_stopp
     return count
 
 
-class Dispatcher:
+class EventDispatcher:
     """`threads` threads, each with an event loop of its own for handlers that are coroutine functions."""
 
     def __init__(self, store: Store, deliver: Deliver, threads: int, poll_s: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
-from answerback.receiver.store import MAX_CALLBACKS, Backlog, Handle
+from answerback.receiver.store import MAX_CALLBACKS, EventBacklog, Handle
 
 
 class _Row:
@@ -64,11 +64,11 @@ class MemoryStore:
         with self._lock:
             return [row.callback for row in self._calls.get((channel, callid), [])[:MAX_CALLBACKS]]
 
-    def backlog(self) -> Backlog:
+    def backlog(self) -> EventBacklog:
         with self._lock:
             waiting = [row for row in chain.from_iterable(self._calls.values()) if row.due_s is not None]
         oldest_s = min((row.callback.received_at.timestamp() for row in waiting if not row.is_delivered), default=None)
-        return Backlog(len(waiting), 0.0 if oldest_s is None else max(0.0, time.time() - oldest_s))
+        return EventBacklog(len(waiting), 0.0 if oldest_s is None else max(0.0, time.time() - oldest_s))
 
 
 def _due(rows: list[_Row]) -> tuple[_Row, list[RawCallback], int] | None:

@@ -19,12 +19,12 @@ from answerback.domain.models import DEFAULT_CHANNEL, Call, ParsedCallback, RawC
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.receiver.committer import Committer
-from answerback.receiver.dispatcher import Dispatcher, deliver_due
+from answerback.receiver.dispatcher import EventDispatcher, deliver_due
 from answerback.receiver.event import make_event
 from answerback.receiver.handlers import EVENT_NAMES, Function, Handler, Handlers, log_failure
 from answerback.receiver.sql_store import SQLStore
 from answerback.receiver.sqlite_store import SQLiteStore
-from answerback.receiver.store import Backlog, ReadableStore, Store
+from answerback.receiver.store import EventBacklog, ReadableStore, Store
 from answerback.tencent.parsing import parse_callback, parse_or_reject
 from answerback.tencent.response import OK, UNKNOWN_CHANNEL, WRONG_METHOD, Response, too_large, unavailable
 
@@ -166,7 +166,7 @@ class Receiver:
         callbacks = self._readable().callbacks(channel, callid)
         return reduce(fold, map(parse_callback, callbacks), None)
 
-    def backlog(self) -> Backlog:
+    def backlog(self) -> EventBacklog:
         """How many events wait for the handlers, and for how long the oldest has: for a health check."""
         return self._readable().backlog()
 
@@ -274,7 +274,7 @@ class _Running:
 
     def __init__(self, store: Store, handlers: Handlers, threads: int, poll_s: float) -> None:
         self.pid = os.getpid()
-        self.dispatcher = Dispatcher(store, handlers.deliver, threads, poll_s)
+        self.dispatcher = EventDispatcher(store, handlers.deliver, threads, poll_s)
         self.committer = Committer(store, self.dispatcher.wake)
         self.committer.start()
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.errors import LedgerUnavailable
-from answerback.receiver.store import MAX_CALLBACKS, Backlog, Handle
+from answerback.receiver.store import MAX_CALLBACKS, EventBacklog, Handle
 
 BLOCKED = 2**62
 
@@ -83,14 +83,14 @@ class Cursor(Protocol):
         """All rows."""
 
 
-class Connection(Protocol):
+class StoreConnection(Protocol):
     """Runs statements whose parameters are written `:name`."""
 
     def execute(self, statement: str, values: Values, /) -> Cursor:
         """Run a statement."""
 
 
-class Event(NamedTuple):
+class ClaimedEvent(NamedTuple):
     """An event that was claimed: `claim` is the random number that says by whom, as long as nobody else has claimed it."""
 
     id: int
@@ -132,15 +132,15 @@ class SQLStore(ABC):
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None: ...
 
     @abstractmethod
-    def _delivering(self) -> AbstractContextManager[Connection]:
+    def _delivering(self) -> AbstractContextManager[StoreConnection]:
         """A connection for all but `record`. Raises LedgerUnavailable, also for what is run on it."""
 
     @abstractmethod
-    def _lock(self, connection: Connection) -> None:
+    def _lock(self, connection: StoreConnection) -> None:
         """Let nobody record, nor end an event, until this transaction has ended."""
 
     @abstractmethod
-    def _release(self, connection: Connection, now_us: int, ended: Sequence[int] = ()) -> None:
+    def _release(self, connection: StoreConnection, now_us: int, ended: Sequence[int] = ()) -> None:
         """Of each call of which nothing but BLOCKED events waits, make the oldest due: of the calls of these callbacks, or of all."""
 
     def deliver(self, handle: Handle) -> bool:
@@ -168,10 +168,10 @@ class SQLStore(ABC):
             rows = connection.execute(_CALLBACKS, values).fetchall()
         return [_callback(channel, *row) for row in rows]
 
-    def backlog(self) -> Backlog:
+    def backlog(self) -> EventBacklog:
         with self._delivering() as connection:
             ((events, oldest_us),) = connection.execute(_BACKLOG, {}).fetchall()
-        return Backlog(events, 0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1e6))
+        return EventBacklog(events, 0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1e6))
 
     def close(self) -> None:
         """Let go of what this process has; the next use begins anew."""
@@ -181,7 +181,7 @@ class SQLStore(ABC):
         if process.renewer is not None:
             process.renewer.join()
 
-    def _claim(self, limit: int) -> list[Event]:
+    def _claim(self, limit: int) -> list[ClaimedEvent]:
         now_us, claim = to_us(time.time()), secrets.randbits(62)
         mine: Values = {"until": now_us + to_us(self._lease_s), "claim": claim}
         with self._delivering() as connection:
@@ -191,11 +191,11 @@ class SQLStore(ABC):
             connection.execute(_CLAIM.format(locking=self._locking), {**mine, "now": now_us, "limit": limit})
             claimed = connection.execute(_CLAIMED, mine).fetchall()
         return [
-            Event(id_, claim, callid, _callback(channel, raw, received_us), failures, delivered_us is not None)
+            ClaimedEvent(id_, claim, callid, _callback(channel, raw, received_us), failures, delivered_us is not None)
             for id_, channel, callid, raw, received_us, failures, delivered_us in claimed
         ]
 
-    def _earlier(self, event: Event) -> list[RawCallback]:
+    def _earlier(self, event: ClaimedEvent) -> list[RawCallback]:
         """The first of the call's callbacks that are done; with a repeat's own, by which it is known to be one."""
         channel = event.callback.channel
         values = {"channel": channel, "callid": event.callid, "limit": MAX_CALLBACKS}
@@ -206,7 +206,7 @@ class SQLStore(ABC):
             earlier.append(event.callback)
         return earlier
 
-    def _finish(self, events: Sequence[Event], results: Sequence[float | None]) -> None:
+    def _finish(self, events: Sequence[ClaimedEvent], results: Sequence[float | None]) -> None:
         """Keep what became of the first events, and give back the others; but for those that somebody else has claimed meanwhile."""
         now_us, claim = to_us(time.time()), events[0].claim
         ended = list(zip(events, results, strict=False))
@@ -224,7 +224,7 @@ class SQLStore(ABC):
                 connection.execute(_MOVE.format(ids=comma_separated(rest)), {"due": now_us, "claim": claim})
 
     @contextmanager
-    def _renewed(self, process: _Process, event: Event) -> Iterator[None]:
+    def _renewed(self, process: _Process, event: ClaimedEvent) -> Iterator[None]:
         """Move the end of the lease on while a handler runs."""
         running = (event.id, event.claim)
         process.running.add(running)

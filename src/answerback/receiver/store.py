@@ -37,7 +37,7 @@ class Store(Protocol):
         """
 
 
-class Backlog(NamedTuple):
+class EventBacklog(NamedTuple):
     """How many events wait for the handlers, and for how long the oldest has."""
 
     events: int
@@ -51,5 +51,5 @@ class ReadableStore(Store, Protocol):
     def callbacks(self, channel: str, callid: str) -> Sequence[RawCallback]:
         """A call's callbacks in the order of their arrival, the first MAX_CALLBACKS."""
 
-    def backlog(self) -> Backlog:
+    def backlog(self) -> EventBacklog:
         """What waits for the handlers."""
