@@ -297,12 +297,15 @@ def test_an_event_may_be_dropped_by_hand(path: Path, opened: Open) -> None:
 def test_many_processes_may_make_the_file(path: Path) -> None:
     """Workers start at the same time, on a file that is not there."""
     opens = (
-        "import sys; from answerback.receiver import SQLiteStore; sys.stdin.read()\n"
+        "import sys; from answerback.receiver import SQLiteStore; print('ready', flush=True); sys.stdin.read()\n"
         "SQLiteStore(sys.argv[1], allow_unsafe_filesystem=True).backlog()"
     )
     command = [sys.executable, "-c", opens, str(path)]
-    workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(6)]
-    time.sleep(0.5)  # for all of them to wait for the word
+    pipe = subprocess.PIPE
+    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) for _ in range(6)]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.close()

@@ -45,7 +45,6 @@ from answerback.ledger.commands.endpoints import (
     RemoveEndpoint,
     SyncConfigEndpoints,
 )
-from answerback.ledger.commands.erasure import RequestErasure
 from answerback.ledger.commands.ingest import (
     DeleteQuarantined,
     ForgetLogs,
@@ -59,7 +58,7 @@ from answerback.ledger.commands.ingest import (
     SetQuarantineBounds,
     TransactionTrace,
 )
-from answerback.ledger.commands.retention import Prune
+from answerback.ledger.commands.retention import Prune, RequestErasure
 
 T = TypeVar("T")
 

@@ -1,8 +1,10 @@
-"""Deleting what is older than it is to be kept."""
+"""Deleting what is older than it is to be kept, and erasing somebody's number."""
 
 from answerback.domain.retention import Cutoffs
+from answerback.ledger.admin.audit import Actor
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
+from answerback.ledger.write.erasures import Erasure, request_erasure
 from answerback.ledger.write.retention import MONTHS, PrunePosition, PruneResult, prune_step
 
 
@@ -20,3 +22,13 @@ class Prune(Command[PruneResult], frozen=True):
         return ledger.write(
             lambda c, _: prune_step(c, self.cutoffs, self.position, now()), shared=is_shared, idempotent=True
         )
+
+
+class RequestErasure(Command[Erasure], frozen=True, array_like=True, tag=True):
+    """Write down that a number is to be erased; it is `sealed_number`. Raises Forbidden."""
+
+    actor: Actor
+    sealed_number: bytes
+
+    def run(self, ledger: Ledger) -> Erasure:
+        return ledger.write(lambda c, _: request_erasure(c, self.sealed_number, self.actor, now()))
