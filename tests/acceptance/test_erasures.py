@@ -1,14 +1,16 @@
 """Erasure of one person's number by the real program: no file of the data directory holds it afterwards, however it is spelled."""
 
 import json
+import os
+import pty
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway import OK, Gateway, failure, prompt, run
+from gateway import COMMAND, OK, Gateway, environment, failure, prompt, run
 from postgresql import shared_server
 
 from answerback.erasures.sealing import seal
@@ -155,6 +157,21 @@ def test_one_that_nobody_can_read_any_more_fails(tmp_path: Path) -> None:
         assert gateway.rows("SELECT count(*) FROM erasures WHERE sealed_number IS NOT NULL") == [(0,)]
 
 
+def refuse_at_a_terminal(*arguments: str) -> str:
+    """What the command shows whose question is answered with no."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(COMMAND, [str(COMMAND), *arguments], environment())
+    os.write(terminal, b"n\n")
+    shown = b""
+    with suppress(OSError):  # the end of a terminal
+        while part := os.read(terminal, 65_536):
+            shown += part
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    return shown.decode()
+
+
 def test_without_a_gateway_the_command_does_it(tmp_path: Path) -> None:
     """What waits in the inbox is recorded by the next start without the number; free pages of an older file are cleaned, too."""
     with Gateway(tmp_path / "data") as gateway:
@@ -174,7 +191,8 @@ def test_without_a_gateway_the_command_does_it(tmp_path: Path) -> None:
         assert json.loads(planned.stdout)["rows"]["callbacks"] == 7
         assert "ledger.db" in holders(gateway.data_dir)
         refused = run("--lang", "zh", "erase", *here, cwd=tmp_path)
-        assert (refused.returncode, "已中止。" in refused.stderr) == (1, True)
+        assert (refused.returncode, "--yes：没有可供确认的终端" in refused.stderr) == (1, True)
+        assert "已中止。" in refuse_at_a_terminal("--lang", "zh", "erase", *map(str, here))
         done = run("erase", "--yes", *here, cwd=tmp_path)
         assert done.returncode == 0, done
         assert "receipt 1" in done.stdout

@@ -1,6 +1,7 @@
 """`answerback erase`: erase one person's number from everything that is stored."""
 
 import os
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +45,8 @@ def erase(
         _print_counts(_count(settings, number), as_json=as_json)
         return
     if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError("--yes: there is no terminal to ask at; give it to erase the number for good")
         typer.confirm(tr("Erase this number for good? What holds it cannot be brought back"), abort=True, err=True)
     with ExitStack() as stack:
         inbox = _inbox(settings)

@@ -426,6 +426,7 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "not compared with other processes: {}": "未与其他进程比较：{0}",
     "different in: {}": "以下进程不同：{0}",
     "give every process the same server.secret": "给所有进程设置相同的 server.secret",
+    "there is no terminal to ask at; give it to erase the number for good": "没有可供确认的终端；确定要抹除该号码时请加上它",
     "it has changed since the number was written down, erase it again": "记下号码之后它已改变，请重新抹除",
     "the same in all processes of this ledger": "此账本的所有进程相同",
     "every channel has a secret token": "每个通道都有 token",
