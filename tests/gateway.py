@@ -387,6 +387,7 @@ class Wire:
         self.socket = socket.create_connection(gateway.address, timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self.socket.makefile("rb")
+        self._send_error: ConnectionError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -403,9 +404,11 @@ class Wire:
 
     def send(self, *segments: bytes) -> None:
         """Write each of `segments` on its own, until the other side hangs up: what it has said is then there to read."""
-        with suppress(BrokenPipeError, ConnectionResetError):
+        try:
             for segment in segments:
                 self.socket.sendall(segment)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self._send_error = error
 
     def await_taken(self) -> None:
         """Wait until the other side, on this machine, has read all that was sent."""
@@ -420,8 +423,10 @@ class Wire:
             time.sleep(0.005)
 
     def read(self, *, head_only: bool = False) -> Reply:
-        """Read one answer; a body only as long as Content-Length says."""
+        """Read one answer; a body only as long as Content-Length says. Raises ConnectionError where it could not be asked for."""
         line = self._file.readline()
+        if not line and self._send_error is not None:
+            raise self._send_error  # the system says it once: what is read then looks like an end
         assert line, "the connection was closed without an answer"
         headers = parse_headers(self._file)
         size_bytes = 0 if head_only else int(headers.get("content-length", "0"))
