@@ -165,7 +165,7 @@ class NatsCluster:
         return found[0]
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until every running node is healthy, has caught up, and knows who leads the cluster."""
+        """Wait until every running node is healthy, has caught up, and is known to who leads the cluster."""
         if not _within(timeout_s, lambda: all(self._is_ready(n) for n in self.running)):
             reported = "\n".join(f"{node.name}: {node.log[-1500:]}" for node in self.nodes)
             raise AssertionError(f"the NATS servers are not ready in {timeout_s} s:\n{reported}")
@@ -177,6 +177,9 @@ class NatsCluster:
         if len(self.nodes) == 1:
             return True
         meta = (self.nodes[n].ask("/jsz") or {}).get("meta_cluster", {})
+        online = [peer for peer in meta.get("replicas") or [] if peer.get("current") and not peer.get("offline")]
+        if meta.get("leader") == self.nodes[n].name and len(online) < len(self.running) - 1:
+            return False  # it has not heard of all: it would place no stream there
         peers = {route["remote_id"] for route in (self.nodes[n].ask("/routez") or {}).get("routes") or []}
         return (
             bool(meta.get("leader"))

@@ -1,6 +1,7 @@
 """The streams are made as they must be, and refused where they are not."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,3 +202,24 @@ async def test_servers_away_at_the_start(nats_server: NatsCluster) -> None:
         assert {shard.failure for shard in await stream.status()} == {str(reported.value)}
     finally:
         await stream.stop()
+
+
+@in_loop
+async def test_a_node_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a new cluster that does not know all its nodes yet: the start goes on, and the streams are made once they are there."""
+    monkeypatch.setattr("answerback.stream.stream._RECHECK_S", 0.1)
+    cluster = NatsCluster(tmp_path)
+    try:
+        for n in (0, 1):
+            cluster.restart(n, wait=False)
+        async with publishing(stream_config(cluster, shards=1)) as (_, publisher):
+            await until(
+                lambda: publisher.refusal and "so many nodes are not there (no suitable" in publisher.refusal.detail
+            )
+            with refused("stream.replicas is 3, so many nodes are not there"):
+                await publisher.probe()
+            cluster.restart(2, wait=False)
+            await until(lambda: publisher.refusal is None)
+            await publisher.probe()
+    finally:
+        cluster.stop()

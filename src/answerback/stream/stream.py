@@ -138,8 +138,11 @@ class Stream:
                     await self._check()
             except UnsafeStream as error:
                 self._set_refusal(StreamUnavailable(str(error), UnavailableReason.STREAM_UNSAFE))
-            except (AnswerbackError, TimeoutError) as error:  # what was found before still holds
+            except (AnswerbackError, TimeoutError) as error:  # streams that were found good, or unsafe, still are
                 log.debug("stream_check_failed", reason=str(error), detail=getattr(error, "detail", ""))
+                is_unchecked = self._refusal and self._refusal.reason is not UnavailableReason.STREAM_UNSAFE
+                if is_unchecked and isinstance(error, LedgerUnavailable):
+                    self._set_refusal(error)
 
     async def _balance_loop(self) -> None:
         """Spread the leaders, soon after an election or a restart: servers may die one after the other."""

@@ -26,7 +26,8 @@ _CLUSTER_TIMEOUT_S = 0.5
 _SETTLE_S = 5.0
 _NO_STREAM, _NO_CONSUMER = 10059, 10014
 _ALREADY_EXISTS = (10058, 10148, 10105)  # somebody else made it, or its like, at the same moment
-_TOO_FEW_NODES = (10074, 10005)  # replicas without a cluster, or more than it has nodes
+_NO_CLUSTER = 10074  # replicas are asked for, and there is one node
+_TOO_FEW_NODES = 10005  # in the cluster, as far as it knows now: one may be starting
 _NO_ROOM = (10047, 10023, 10028)
 _OVERLAPS = 10065
 _NOT_ENABLED = (10039, 10076)
@@ -136,7 +137,7 @@ class StreamManager:
             except JetStreamApiError as error:
                 if error.code in _ALREADY_EXISTS:
                     return await self._info(shard)
-                if error.code not in _TOO_FEW_NODES or count == replicas[-1]:
+                if error.code not in (_NO_CLUSTER, _TOO_FEW_NODES) or count == replicas[-1]:
                     raise self._creation_error(shard, error) from error
             else:
                 log.info("stream_created", stream=shard.stream, replicas=count)
@@ -145,8 +146,9 @@ class StreamManager:
 
     def _creation_error(self, shard: Shard, error: JetStreamApiError) -> Exception:
         """Why a stream could not be made, and what to do about it."""
-        if error.code in _TOO_FEW_NODES:
-            return UnsafeStream(
+        if error.code in (_NO_CLUSTER, _TOO_FEW_NODES):
+            kind = UnsafeStream if error.code == _NO_CLUSTER else StreamUnavailable
+            return kind(
                 f"stream {shard.stream}: stream.replicas is {self._spec.replicas}, so many nodes are not there "
                 f"({error.detail}): start them, or set stream.allow_fewer_replicas = true for a trial"
             )
