@@ -4,7 +4,7 @@ What is forked is a process like any other: arguments, directory, environment, f
 name that `ps` shows is not. Where the environment differs in more than our own settings the program is executed by what was
 forked, because the interpreter reads some of it at its start.
 
-A gateway has the processes of its exports forked by the same process, for it has threads, which a fork of its own would lose.
+A gateway has its workers, of exports and erasures, forked by the same process, for it has threads, which a fork of its own would lose.
 
 However the tests end, the process that forks sees the end of its socket and ends, and with it, by PR_SET_PDEATHSIG, all that
 it forked. That signal is sent when the thread that forked ends: the process that forks has one only.
@@ -35,9 +35,11 @@ COMMAND = Path(sys.executable).with_name("answerback")
 RECEIVER = Path(__file__).with_name("receivers") / "receiver.py"
 PEER = Path(__file__).with_name("relay") / "cluster_harness.py"
 EXPORT = "answerback.exports.worker"
-EXPORTER = "export-"
+ERASURE = "answerback.erasures.worker"
+EXPORTER = "exports-"
 """How a forked process of an export is called, before the id of its gateway."""
 OURS = "ANSWERBACK_"
+_LOCALES = ("LC_ALL", "LANG")
 LOCALE = {"LC_ALL": "C.UTF-8"}
 """That of the tests, whose words are English, and of the process that forks."""
 _LENGTH_BYTES = 4
@@ -52,6 +54,7 @@ _PRELOADED = (
     "answerback.service.serving",
     "answerback.relay.http_client",
     EXPORT,
+    ERASURE,
     "answerback.alerts",
     "answerback.emulator.serving",
     "uvicorn.lifespan.off",
@@ -63,7 +66,10 @@ _PRELOADED = (
 
 def _foreign(environment: Mapping[str, str]) -> dict[str, str]:
     """What is not a setting of ours, nor changed by tests and read by nothing at the start."""
-    own = ("COLUMNS", "PYTEST_CURRENT_TEST")
+    own = ["COLUMNS", "PYTEST_CURRENT_TEST"]
+    own += [
+        name for name in _LOCALES if environment.get(name, "").endswith(".UTF-8")
+    ]  # Python's start reads no more of it
     return {
         name: value
         for name, value in environment.items()
@@ -309,13 +315,13 @@ def main() -> None:
     sys.argv = order["command"]
     if sys.argv[0] == str(RECEIVER):
         _leave(importlib.import_module("receivers.receiver").main)
-    if sys.argv[0] == EXPORT:
+    if (worker := sys.argv[0]) in (EXPORT, ERASURE):
         own.close()
         os.setsid()
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, f"{EXPORTER}{sys.argv[1]}".encode())
-        _leave(importlib.import_module(EXPORT).main)
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, f"{worker.split('.')[1]}-{sys.argv[1]}".encode())
+        _leave(importlib.import_module(worker).main)
     vars(importlib.import_module("answerback.ledger.writer.spawning"))["subprocess"] = _Subprocess
-    vars(importlib.import_module("answerback.exports.process"))["spawn_worker"] = partial(_Exporter.spawn, _Server(own))
+    vars(importlib.import_module("answerback.worker_process"))["spawn"] = partial(_Worker.spawn, _Server(own))
     if sys.argv[0] == str(PEER):
         _leave(importlib.import_module("relay.cluster_harness").main)
     _leave(importlib.import_module("answerback.cli").app)
@@ -345,8 +351,8 @@ class _Subprocess:
                 _leave(importlib.import_module("answerback.ledger.writer.process").main)
 
 
-class _Exporter:
-    """A process of an export, forked by what forked its gateway; has what that uses of `asyncio.subprocess.Process`."""
+class _Worker:
+    """A worker, forked by what forked its gateway; has what that uses of `asyncio.subprocess.Process`."""
 
     def __init__(self, forked: Forked, pipes: Sequence[asyncio.BaseTransport], streams: Sequence[Any]) -> None:
         self.stdin, self.stdout, self.stderr = streams
@@ -357,16 +363,16 @@ class _Exporter:
         self._ended.add_done_callback(lambda _: forked.status.close())
 
     @classmethod
-    async def spawn(cls, server: _Server) -> Self:
-        """As `answerback.exports.process.spawn_worker`."""
-        loop, limit = asyncio.get_running_loop(), importlib.import_module("answerback.exports.process").CHUNK_BYTES
+    async def spawn(cls, server: _Server, module: str) -> Self:
+        """As `answerback.worker_process.spawn`."""
+        loop, limit = asyncio.get_running_loop(), importlib.import_module("answerback.worker_process").CHUNK_BYTES
         theirs, stdin = os.pipe()
         files, ends = [os.fdopen(stdin, "wb", 0)], [theirs]
         for _ in ("output", "errors"):
             ours, theirs = os.pipe()
             files.append(os.fdopen(ours, "rb", 0))
             ends.append(theirs)
-        order = {"command": [EXPORT, str(os.getpid())], "cwd": "/", "environment": dict(os.environ), "executed": False}
+        order = {"command": [module, str(os.getpid())], "cwd": "/", "environment": dict(os.environ), "executed": False}
         try:
             forked = await asyncio.to_thread(server.start, order, ends)
         finally:

@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import structlog
 
 from answerback.domain.phone_numbers import mask_text
@@ -19,12 +17,12 @@ from answerback.ledger import LedgerConfig
 from answerback.ledger.admin.instances import recorded_as_of
 from answerback.ledger.client import LedgerReader
 from answerback.ledger.write.erasures import Erasure, find_unfinished
+from answerback.worker_process import read_failure, start_worker
 
 _POLL_S = 1.0
 _RETRY_S = 60.0
 _OTHERS_DELAY = timedelta(seconds=15)
 """By then every process has said what it had answered, and not recorded, when the erasure was asked for."""
-_MAX_ERROR_BYTES = 4096
 
 log = structlog.get_logger("answerback.erasures")
 
@@ -91,25 +89,11 @@ class ErasureManager:
 
 
 async def _run_worker(job: ErasureJob) -> str | None:
-    """Run a worker to its end; what it complains of, None if it has done all. It ends with us."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "answerback.erasures.worker",
-        stdin=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    """Run a worker to its end; why it failed, None if it did not. It ends with us."""
+    process = await start_worker("answerback.erasures.worker", job)
     try:
-        assert process.stdin is not None  # noqa: S101  # both are pipes
-        assert process.stderr is not None  # noqa: S101
-        process.stdin.write(msgspec.json.encode(job) + b"\n")
-        await process.stdin.drain()
-        complaint = await process.stderr.read()
-        status = await process.wait()
+        return await read_failure(process)
     finally:
         if process.returncode is None:
             process.kill()
             await asyncio.shield(process.wait())
-    words = complaint[-_MAX_ERROR_BYTES:].decode("utf-8", "replace").strip().rpartition("\n")[2]
-    return None if status == 0 else words or f"status {status}"

@@ -1,12 +1,5 @@
-"""The process of one erasure: the job as a line of JSON on standard input.
+"""The process of one erasure. Run by `manager.ErasureManager`."""
 
-It gives way to whoever answers callbacks, and ends when whoever started it does: then its input ends. A failure is one line on
-standard error and status 1. Run by `manager.ErasureManager`.
-"""
-
-import os
-import select
-import signal
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
@@ -17,17 +10,14 @@ import msgspec
 from answerback.erasures.erasure_run import ErasureJob, erase
 from answerback.errors import AnswerbackError
 from answerback.ledger.write.erasures import fail_erasure
+from answerback.worker_process import is_wanted, receive_job
 
-_NICENESS = 10
 _LOCK_TIMEOUT_S = 30.0  # the gateway writes most of the time, and nobody waits for us
 
 
 def main() -> None:
-    """Do what the first line asks for."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # whoever stops the gateway lets it end us
-    os.nice(_NICENESS)
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=ErasureJob)
+    """Do the job."""
+    job = receive_job(ErasureJob)
     try:
         with closing(msgspec.structs.replace(job.opening, lock_timeout_s=_LOCK_TIMEOUT_S).open()) as ledger:
             if job.is_unreadable:
@@ -41,8 +31,7 @@ def main() -> None:
 
 
 def _check_still_wanted() -> None:
-    """Look whether the gateway is still there: nothing more ever comes in, so what can be read is the end."""
-    if select.select([0], [], [], 0)[0]:
+    if not is_wanted():
         sys.exit(1)
 
 

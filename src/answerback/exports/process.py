@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Self, TypeVar
 
-import msgspec
 import structlog
 
 from answerback.domain.phone_numbers import mask_text
@@ -16,6 +14,7 @@ from answerback.ledger import LedgerConfig
 from answerback.ledger.admin.audit import Actor, AuditAction
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import RecordAuditEvent
+from answerback.worker_process import CHUNK_BYTES, pipes, read_failure, start_worker
 
 T = TypeVar("T")
 
@@ -23,9 +22,6 @@ MAX_CONCURRENT = 4
 """Exports at a time, one for each key."""
 
 RETRY_AFTER_S = 15
-
-CHUNK_BYTES = 256 * 1024
-_MAX_ERROR_BYTES = 4096
 
 log = structlog.get_logger("answerback.exports")
 
@@ -69,20 +65,6 @@ class ExportManager:
             stream.kill()
 
 
-async def spawn_worker() -> asyncio.subprocess.Process:
-    """Start a worker that does not know yet what it is to export."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "answerback.exports.worker",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=CHUNK_BYTES,
-        start_new_session=True,
-    )
-
-
 class ExportStream:
     """The bytes of one export, as they come. It ends its process when it is closed."""
 
@@ -93,10 +75,7 @@ class ExportStream:
 
     async def start(self, opening: LedgerConfig, export: Export) -> None:
         """Start the process and wait for its first bytes."""
-        self._process = await spawn_worker()
-        _, words, _ = _pipes(self._process)
-        words.write(msgspec.json.encode(ExportJob(opening, export)) + b"\n")
-        await words.drain()
+        self._process = await start_worker("answerback.exports.worker", ExportJob(opening, export))
         self._first = await self._read()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -116,19 +95,17 @@ class ExportStream:
     async def _read(self) -> bytes:
         """The next chunk, or none at the end of a whole export."""
         assert self._process is not None  # noqa: S101  # start comes first
-        chunks, _, complaints = _pipes(self._process)
+        chunks, _, _ = pipes(self._process)
         if chunk := await chunks.read(CHUNK_BYTES):
             return chunk
-        complaint = await complaints.read(_MAX_ERROR_BYTES)
-        status = await self._process.wait()
-        if status == 0:
+        if (failure := await read_failure(self._process)) is None:
             self._on_closed()  # before the client can know that it has all, and ask for the next
             return b""
-        kind, _, words = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2].partition(": ")
+        kind, _, words = failure.partition(": ")
         if kind == LedgerUnavailable.__name__:
             reason, _, detail = words.partition(": ")
             raise LedgerUnavailable(UnavailableReason[reason], detail)
-        log.error("export_ended", status=status, error=mask_text(f"{kind}: {words}"))
+        log.error("export_ended", status=self._process.returncode, error=mask_text(f"{kind}: {words}"))
         raise ExportFailed("the export stopped before its end: see the gateway's log")
 
     async def aclose(self) -> None:
@@ -149,13 +126,3 @@ class ExportStream:
 
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
-
-
-def _pipes(
-    process: asyncio.subprocess.Process,
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader]:
-    """Its output, its input, and what it complains of."""
-    assert process.stdout is not None  # noqa: S101  # all three are pipes
-    assert process.stdin is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    return process.stdout, process.stdin, process.stderr

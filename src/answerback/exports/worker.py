@@ -1,22 +1,13 @@
-"""The process of one export: what is wanted as a line of JSON on standard input, the file on standard output.
-
-It gives way to whoever answers callbacks, and ends when whoever wanted it goes away: then its input ends, and its output
-cannot be written. A failure is one line on standard error and status 1. Run by `process.ExportManager`.
-"""
+"""The process of one export, the file on standard output. It also ends when that cannot be written. Run by `process.ExportManager`."""
 
 import os
-import select
-import signal
 import sys
-
-import msgspec
 
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.exports.spec import ExportJob
 from answerback.exports.write import write_export
 from answerback.gc_tuning import freeze_gc
-
-_NICENESS = 10
+from answerback.worker_process import is_wanted, receive_job
 
 
 class _Pipe:
@@ -29,25 +20,15 @@ class _Pipe:
 
 
 def main() -> None:
-    """Do what the first line asks for."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # whoever stops the gateway lets it end us
-    os.nice(_NICENESS)
+    """Do the job."""
     try:
-        _run(msgspec.json.decode(_first_line(), type=ExportJob))
+        _run(receive_job(ExportJob))
     except BrokenPipeError:
         return
     except LedgerUnavailable as error:
         sys.exit(f"{LedgerUnavailable.__name__}: {error.reason.name}: {error.detail}")
     except (AnswerbackError, MemoryError, OSError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
-
-
-def _first_line() -> bytes:
-    line = b""
-    while not line.endswith(b"\n") and (piece := os.read(0, 65_536)):
-        line += piece
-    return line
 
 
 def _run(task: ExportJob) -> None:
@@ -60,8 +41,7 @@ def _run(task: ExportJob) -> None:
 
 
 def _check_still_wanted() -> None:
-    """Look whether somebody still wants it: nothing more ever comes in, so what can be read is the end."""
-    if select.select([0], [], [], 0)[0]:
+    if not is_wanted():
         raise BrokenPipeError
 
 
