@@ -135,7 +135,7 @@ def test_the_table_has_a_line_for_each_rule(handwritten: str, tmp_path: Path) ->
 def test_the_report_speaks_the_locale_s_language(target: Gateway, tmp_path: Path) -> None:
     """Chinese where the locale is Chinese, unless --lang says otherwise."""
     arguments = ("conform", f"{target.url}{CALLBACK}", "--only", "failure")
-    settings = {"LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+    settings = {"LC_ALL": "zh_CN.UTF-8"}
     assert "通过  failure  失败原因" in run(*arguments, cwd=tmp_path, settings=settings).stdout
     assert "ok      failure  failure reason" in run(*arguments, "--lang", "en", cwd=tmp_path, settings=settings).stdout
 

@@ -86,13 +86,22 @@ class Demo:
 
 @contextmanager
 def running(home: Path, *options: str, **settings: str) -> Iterator[Demo]:
-    """A demo; it is ended if the test has not done it."""
+    """A demo. If the test has not ended it, it ends well, and nothing is left of it."""
     demo = Demo(home, *options, **settings)
     try:
         yield demo
     finally:
         if demo.process.poll() is None:
-            demo.end()
+            children = demo.processes()
+            assert demo.end() == 0
+            await_gone(demo, children)
+
+
+def await_gone(demo: Demo, children: list[int]) -> None:
+    """Its directory and its processes go, and nobody listens."""
+    await_true(lambda: not demo.directory.exists() and all(map(is_gone, children)), lambda: str(children))
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{demo.url}/healthz", trust_env=False)
 
 
 @pytest.fixture(scope="module")
@@ -175,17 +184,14 @@ def test_nothing_of_the_user_is_read_or_touched(tmp_path: Path) -> None:
     assert list((tmp_path / "answerback-data").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.soak)])
 def test_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
-    """However it ends, its directory and its processes are gone, and nobody listens."""
+    """However it ends, as `running` checks of SIGTERM."""
     with running(tmp_path, "--days", "2") as one:
-        children, url = one.processes(), one.url
+        children = one.processes()
         assert len(children) == 2
-        status = one.end(number)
-        assert status == (-number if number == signal.SIGKILL else 0)
-        await_true(lambda: not one.directory.exists() and all(map(is_gone, children)), lambda: str(children))
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{url}/healthz", trust_env=False)
+        assert one.end(number) == (-number if number == signal.SIGKILL else 0)
+        await_gone(one, children)
 
 
 def test_a_child_that_is_killed_leaves_nothing_either(tmp_path: Path) -> None:

@@ -174,7 +174,8 @@ def test_the_program_of_a_framework_runs(framework: str, language: str, tmp_path
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen(ending("sh", "-ec", prepared, by="TERM"), env=variables, stdout=log, stderr=log)
     try:
-        await_until(lambda: answers(f"{url}/health"))
+        await_until(lambda: answers(f"{url}/health") or server.poll() is not None)
+        assert server.poll() is None, (tmp_path / "log").read_text()
         sends, conforms = (line.replace("http://127.0.0.1:8000", url).split()[1:] for line in check.splitlines())
         assert run(*sends, cwd=tmp_path).returncode == 0
         if language == "":

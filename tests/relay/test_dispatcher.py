@@ -571,11 +571,11 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
 
     async with receiving(slow) as one, receiving(slow) as other, relaying(tmp_path) as harness:
         to = await harness.endpoint(one.url())
-        total = 0
+        total, is_enough = 0, asyncio.Event()
 
         async def load() -> None:
             nonlocal total
-            while True:
+            while not is_enough.is_set():
                 await harness.record(*[answered(f"call-{total + n}") for n in range(10)])
                 total += 10
                 await asyncio.sleep(0.03)  # two thirds of what can be told in that time
@@ -588,8 +588,8 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
                 late = len(wrong.posts)
                 await asyncio.sleep(0.1)
                 assert len(wrong.posts) == late
-        loading.cancel()
-        await asyncio.wait([loading])
+        is_enough.set()
+        await loading
         await until(lambda: harness.states().count(D) == len(harness.states()))
         assert {*callids(one.posts), *callids(other.posts)} >= {f"call-{n}" for n in range(total)}
 

@@ -33,7 +33,7 @@ def in_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
                 runner.run(whole())
         finally:
             gc.unfreeze()
-        assert unseen == []
+        assert not unseen, unseen
 
     return run
 

@@ -10,6 +10,8 @@ sys.path.append(str(Path(__file__).parents[2] / "bench"))
 from scaling_model import DAY, bottlenecks, costs, limits, plan, share_at, simulate
 from simulate_scaling import ASSUMED, LOADS, MEASURED, TABLES, filled, rendered, stale
 
+sys.path.pop()  # its `cluster` would hide that of the tests
+
 
 def test_pages_hold_the_tables_of_the_simulation() -> None:
     """Neither page tells another figure than the simulation."""
