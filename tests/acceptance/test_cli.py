@@ -595,6 +595,15 @@ def test_json_is_the_same_in_every_language(place: Place, command: str) -> None:
     assert _words(english) == _words(chinese)
 
 
+def test_no_encoding_of_the_output_ends_a_command(tmp_path: Path) -> None:
+    """What it has not is printed as an escape; Chinese is spoken unasked only where it can be printed."""
+    ascii_only = CHINESE | {"PYTHONIOENCODING": "ascii"}
+    unasked = run("doctor", cwd=tmp_path, settings=ascii_only)
+    assert (unasked.returncode, "durable storage" in unasked.stdout) == (0, True), unasked
+    asked = run("--lang", "zh", "doctor", cwd=tmp_path, settings=ascii_only)
+    assert (asked.returncode, "\\u6301\\u4e45\\u5b58\\u50a8" in asked.stdout) == (0, True), asked
+
+
 def _words(document: Any) -> str:
     """A JSON document without its numbers: some are times."""
     return re.sub(r"\d+", "", json.dumps(document, ensure_ascii=False))

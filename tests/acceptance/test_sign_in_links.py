@@ -30,6 +30,7 @@ from answerback.config import load_settings
 from answerback.ledger.admin.audit import CLI_ACTOR
 
 FORM = "/console/sign-in/link"
+OUTSIDE = "https://ops.example.com/answerback"
 
 
 @pytest.fixture(scope="module")
@@ -261,28 +262,37 @@ def test_a_use_that_cannot_be_written_down_does_not_happen(place: Gateway) -> No
 
 def test_a_link_leads_to_the_public_url(tmp_path: Path) -> None:
     """With the path that a proxy puts in front."""
-    settings = {"ANSWERBACK_SERVER__PUBLIC_URL": "https://ops.example.com/answerback/"}
+    settings = {"ANSWERBACK_SERVER__PUBLIC_URL": f"{OUTSIDE}/"}
     with Gateway(tmp_path / "data", settings=settings) as gateway:
         done = run("console", "--data-dir", gateway.data_dir, cwd=tmp_path)
-        assert done.stdout.startswith("https://ops.example.com/answerback/console/sign-in/link#once.admin.")
+        assert done.stdout.startswith(f"{OUTSIDE}/console/sign-in/link#once.admin.")
 
 
 def test_a_start_at_a_terminal_prints_one(tmp_path: Path) -> None:
-    """`serve` shows a link beside the console's URL; its output in a file or a journal has none."""
+    """`serve` shows a link beside the console's URL, both as people reach it; its output in a file or a journal has none."""
+    settings = {"ANSWERBACK_SERVER__PUBLIC_URL": f"{OUTSIDE}/"}
     ours, theirs = os.openpty()
     with os.fdopen(theirs, "wb") as terminal, (tmp_path / "err").open("wb") as err:
         serving = launch(
-            ["serve", "--port", "0"], cwd=tmp_path, env=environment(), stdout=terminal, stderr=err, program=COMMAND
+            ["serve", "--port", "0"],
+            cwd=tmp_path,
+            env=environment(settings),
+            stdout=terminal,
+            stderr=err,
+            program=COMMAND,
         )
     try:
         printed, deadline_s = "", time.monotonic() + START_TIMEOUT_S
         while "Paste" not in printed:
             assert time.monotonic() < deadline_s, printed
             printed += os.read(ours, 4096).decode()
-        found = re.search(r"(http://127\.0\.0\.1:\d+)(/console/sign-in/link)#(once\.admin\.\S+)", printed)
-        assert found is not None, printed
-        with httpx.Client(base_url=found[1], trust_env=False) as client:
-            assert client.post(found[2], data={"link": found[3]}).status_code == 303
+        assert re.search(rf"Console +{OUTSIDE}/console\r\n", printed), printed
+        listening = re.search(r"Listening +(http://127\.0\.0\.1:\d+)\r\n", printed)
+        link = re.search(rf"{OUTSIDE}(/console/sign-in/link)#(once\.admin\.\S+)", printed)
+        assert listening is not None, printed
+        assert link is not None, printed
+        with httpx.Client(base_url=listening[1], trust_env=False) as client:
+            assert client.post(link[1], data={"link": link[2]}).status_code == 303
     finally:
         serving.kill()
         serving.wait(START_TIMEOUT_S)

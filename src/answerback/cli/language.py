@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -41,8 +42,20 @@ def choose_language(arguments: list[str]) -> list[str]:
     """Choose the language by `--lang` or the locale; return the arguments with `--lang`, wherever it stands, in front."""
     option, others = _take_option(arguments)
     asked = option[-1].removeprefix(f"{_OPTION}=") if option else ""
-    set_language(Language(asked) if asked in list(Language) else locale_language(os.environ))
+    if asked in list(Language):
+        set_language(Language(asked))
+    else:
+        set_language(locale_language(os.environ) if _is_chinese_printable() else Language.EN)
     return option + others
+
+
+def _is_chinese_printable() -> bool:
+    """Whether the encoding of the output has Chinese characters."""
+    try:
+        "中".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _take_option(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,8 @@
 """The command `answerback`."""
 
 import gc
+import io
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Annotated, Any
@@ -56,6 +58,13 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": _Commands()})
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program; what the encoding of its output has not is printed as an escape, and is no reason to end."""
+        out = sys.stdout
+        if isinstance(out, io.TextIOWrapper) and (out.errors == "strict" or out.encoding != "utf-8"):
+            out.reconfigure(errors="backslashreplace")
+        return super().main(*args, **options)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the options in front of a command, once it is known in which language."""

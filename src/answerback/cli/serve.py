@@ -77,7 +77,7 @@ def _print_text(info: "StartupInfo") -> None:
             for channel, url in info.callback_urls.items()
         ]
     if "console" in info.roles:
-        lines.append((tr("Console"), f"{info.url}/console"))
+        lines.append((tr("Console"), info.console_url))
     if info.sign_in_url:
         lines.append((tr("Sign in"), f"{info.sign_in_url}  {tr('(opens once, within ten minutes)')}"))
     if len(info.roles) < len(ServerRole):

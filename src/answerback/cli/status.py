@@ -14,6 +14,7 @@ from answerback.inbox import Waiting
 from answerback.ledger.read.cluster_status import ClusterStatus, read_cluster_status
 from answerback.ledger.types import from_us
 from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
+from answerback.service.check_result import format_bytes
 from answerback.service.ledger_config import open_for_reading
 
 _OLD_S = 60.0
@@ -52,7 +53,7 @@ def _instance_columns() -> tuple[str, ...]:
 
 
 def _shard_columns() -> tuple[str, ...]:
-    return (*tr_all("stream", "batches", "bytes", "waiting", "unacked", "leader", "replicas", "oldest"), "")
+    return (*tr_all("stream", "batches", "size", "waiting", "unacked", "leader", "replicas", "oldest"), "")
 
 
 def _endpoint_columns() -> tuple[str, ...]:
@@ -124,9 +125,12 @@ def _shard_row(name: str, shard: dict[str, Any], view: StatusView) -> tuple[obje
     oldest_us = shard.get("oldest_us")
     age_s = None if oldest_us is None else (view.at - from_us(oldest_us)).total_seconds()
     age = tr("{age_s:.0f} s ago", age_s=age_s or 0.0)
+    size_bytes = shard.get("size_bytes")
     return (
         name,
-        *(shard.get(field) for field in ("messages", "size_bytes", "pending", "delivered", "leader", "current")),
+        shard.get("messages"),
+        "" if size_bytes is None else format_bytes(size_bytes),
+        *(shard.get(field) for field in ("pending", "delivered", "leader", "current")),
         "" if age_s is None else Styled(f"[red]{age}[/]") if age_s > _OLD_S else age,
         tr_message(shard.get("failure") or ""),
     )

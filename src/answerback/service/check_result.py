@@ -22,6 +22,14 @@ class CheckResult(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
+def format_bytes(size: int) -> str:
+    """A size as people read it: 812 bytes, 64.0 MiB, 1.5 GiB."""
+    for unit, name in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return f"{size} bytes"
+
+
 def describe_error(error: AnswerbackError) -> str:
     """An error with all that an operator may see of it."""
     return error.explanation if isinstance(error, LedgerUnavailable) else str(error)

@@ -23,7 +23,7 @@ from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
 from answerback.ledger.write.partitions import partitions_ahead
 from answerback.ledger.write.retention import estimate
-from answerback.service.check_result import CheckLevel, CheckResult, describe_error
+from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
 from answerback.service.factories import build_stream, inbox_config
 from answerback.service.inbox_checks import check_place, check_room, check_waiting, has_inbox
 from answerback.service.ledger_config import ledger_config, open_for_reading
@@ -242,7 +242,7 @@ def _clock(_settings: Settings) -> CheckResult:
 def _disk_space(settings: Settings) -> CheckResult:
     directory = nearest_existing_parent(settings.server.data_dir)
     free_bytes = shutil.disk_usage(directory).free
-    words = f"{free_bytes / 1024**3:.1f} GiB free on {directory}"
+    words = f"{format_bytes(free_bytes)} free on {directory}"
     if free_bytes < _NO_SPACE_BYTES:
         return CheckResult("disk space", CheckLevel.ERROR, words, "free some space now: callbacks will soon be refused")
     if free_bytes < _LOW_SPACE_BYTES:

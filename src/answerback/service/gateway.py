@@ -30,7 +30,7 @@ from answerback.service.front import Front
 from answerback.service.http import Server, http_config, route
 from answerback.service.loop_watch import Watchdog, measure_lag
 from answerback.service.read_barrier import ReadBarrier
-from answerback.service.urls import base_path, base_url, callback_urls
+from answerback.service.urls import base_path, base_url, callback_urls, outside_url
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -53,6 +53,7 @@ class StartupInfo:
     """
 
     url: str
+    console_url: str
     callback_urls: dict[str, str]
     data_dir: Path
     store: str
@@ -252,6 +253,7 @@ class Gateway:
         error = self._ledger_failure
         info = StartupInfo(
             url=base_url(*self._address),
+            console_url=f"{outside_url(self._settings, self._address)}/console",
             callback_urls=callback_urls(self._settings, self._address),
             data_dir=self._settings.server.data_dir.resolve(),
             store=ledger_config(self._settings).location,

@@ -8,7 +8,7 @@ from answerback.disk import nearest_existing_parent
 from answerback.errors import AnswerbackError
 from answerback.inbox import FILE_NAME, InboxReader, Waiting
 from answerback.ledger.commands import LogPositions
-from answerback.service.check_result import CheckLevel, CheckResult, describe_error
+from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
 from answerback.service.factories import inbox_config
 from answerback.service.ledger_config import open_for_reading
 
@@ -35,7 +35,7 @@ def check_waiting(settings: Settings) -> CheckResult:
         return CheckResult("inbox", CheckLevel.ERROR, describe_error(error), remedy)
     finding = (
         f"{'' if is_certain else 'up to '}{waiting.callbacks:,} callbacks are not in the ledger yet, "
-        f"{waiting.bytes:,} bytes of {settings.inbox.max_bytes:,}"
+        f"{format_bytes(waiting.bytes)} of {format_bytes(settings.inbox.max_bytes)}"
     )
     if waiting.rows and is_certain:
         finding += f", the oldest for {waiting.age_s:,.0f} s"
@@ -90,14 +90,15 @@ def check_room(settings: Settings) -> CheckResult:
     directory = nearest_existing_parent(config.directory)
     free_bytes = shutil.disk_usage(directory).free
     own_bytes = path.stat().st_size if path.exists() else 0
-    finding = f"{free_bytes:,} bytes free on {directory}, {config.reserve_bytes:,} of them are kept for the ledger"
+    finding = f"{format_bytes(free_bytes)} free on {directory}, {format_bytes(config.reserve_bytes)} of that is kept for the ledger"
     if free_bytes <= config.reserve_bytes:
         remedy = "every callback is answered 503: free some space, or lower inbox.reserve_bytes"
         return CheckResult("inbox space", CheckLevel.ERROR, finding, remedy)
     if free_bytes + own_bytes < config.max_bytes + config.reserve_bytes:
-        remedy = f"the disk is full before the inbox has inbox.max_bytes ({config.max_bytes:,}): free some space, or lower it"
+        size = format_bytes(config.max_bytes)
+        remedy = f"the disk is full before the inbox has inbox.max_bytes ({size}): free some space, or lower it"
         return CheckResult("inbox space", CheckLevel.WARNING, finding, remedy)
-    return CheckResult("inbox space", CheckLevel.OK, f"{finding}; inbox.max_bytes is {config.max_bytes:,}")
+    return CheckResult("inbox space", CheckLevel.OK, f"{finding}; inbox.max_bytes is {format_bytes(config.max_bytes)}")
 
 
 def check_place(settings: Settings) -> CheckResult:

@@ -11,12 +11,17 @@ URL_NAME = "gateway-url"
 
 def callback_urls(settings: Settings, address: tuple[str, int] | None = None) -> dict[str, str]:
     """Channel name -> the URL to paste into the cloud console, with its secret token."""
-    base = settings.server.public_url or base_url(*(address or (settings.server.host, settings.server.port)))
-    base = base.rstrip("/")
+    base = outside_url(settings, address)
     return {
         name: f"{base}{CALLBACK_PATH}" if token is None else f"{base}{CALLBACK_PATH}/{token}"
         for name, token in settings.tokens().items()
     }
+
+
+def outside_url(settings: Settings, address: tuple[str, int] | None = None) -> str:
+    """The root as others reach it: `server.public_url`, or where the gateway listens."""
+    base = settings.server.public_url or base_url(*(address or (settings.server.host, settings.server.port)))
+    return base.rstrip("/")
 
 
 def base_path(settings: Settings) -> str:

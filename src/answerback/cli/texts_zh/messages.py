@@ -19,6 +19,7 @@ TEXTS: Mapping[str, str] = {
     "blocked": "排队等待",
     "body": "请求体",
     "bytes": "字节",
+    "size": "大小",
     "callback URL": "回调 URL",
     "callbacks": "回调",
     "calls": "通话",
